@@ -1,0 +1,436 @@
+"""Real servers for tests, and the oracle that compares two databases.
+
+Rows are read with psycopg, schemas with pg_dump, and scripts are run by psql: nothing here uses the
+code under test but to start servers.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import subprocess
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from pgmigrate.embedded import EmbeddedServer, find_installations, find_tool
+
+SCHEMAS = Path(__file__).with_name("schemas")
+
+Row = tuple[str | None, ...]
+
+
+def available_majors() -> list[int]:
+    """Major versions that `start` can start here, in ascending order."""
+    return list(find_installations())
+
+
+def start(major: int | None = None, **options: str | int | float | bool) -> EmbeddedServer:
+    """A running server; the caller stops it. Options are server settings."""
+    return EmbeddedServer(major, options=options).start()
+
+
+def start_standby(primary: EmbeddedServer, **options: str | int | float | bool) -> EmbeddedServer:
+    """A running hot standby of a server; the caller stops it, before the primary."""
+    return EmbeddedServer(options=options, standby_of=primary).start()
+
+
+def create_database(
+    server: EmbeddedServer, name: str, *, encoding: str | None = None, locale: str | None = None
+) -> str:
+    """Creates an empty database and returns the superuser's conninfo for it."""
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name))
+    if encoding is not None:
+        statement += sql.SQL(" ENCODING {}").format(sql.Literal(encoding))
+    if locale is not None:
+        statement += sql.SQL(" LOCALE {}").format(sql.Literal(locale))
+    with psycopg.connect(server.conninfo, autocommit=True) as connection:
+        connection.execute(statement)
+    return server.conninfo_for(name)
+
+
+def drop_database(server: EmbeddedServer, name: str) -> None:
+    """Drops a database with whatever is connected to it."""
+    statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+    with psycopg.connect(server.conninfo, autocommit=True) as connection:
+        connection.execute(statement)
+
+
+def load_schema(server: EmbeddedServer, dbname: str, schema: str, **variables: str) -> str:
+    """Runs schemas/<schema>.sql in a database, created if it is not there; returns its conninfo.
+
+    Variables are psql's; odd_types takes `has_xml="off"` for a target without libxml.
+    """
+    with psycopg.connect(server.conninfo) as connection:
+        known = connection.execute(
+            "SELECT FROM pg_catalog.pg_database WHERE datname = %s", [dbname]
+        ).fetchone()
+    conninfo = server.conninfo_for(dbname) if known is not None else create_database(server, dbname)
+    run_script(conninfo, (SCHEMAS / f"{schema}.sql").read_bytes().decode(), variables=variables)
+    return conninfo
+
+
+def run_script(
+    conninfo: str,
+    script: str,
+    *,
+    stop_on_error: bool = True,
+    variables: Mapping[str, str] | None = None,
+) -> str:
+    """Runs a script in psql, statement by statement; returns what it wrote to stderr."""
+    done = _run(
+        "psql",
+        conninfo,
+        "--no-psqlrc",
+        "--quiet",
+        f"--set=ON_ERROR_STOP={'on' if stop_on_error else 'off'}",
+        *(f"--set={name}={value}" for name, value in (variables or {}).items()),
+        # Unlike psql -c, the standard input takes several statements and psql's own commands.
+        "--file=-",
+        "--output=/dev/null",
+        script=script,
+    )
+    if done.returncode != 0:
+        raise AssertionError(f"psql ended with {done.returncode}:\n{done.stderr.decode()}")
+    return done.stderr.decode()
+
+
+def rows(
+    conninfo: str,
+    schema: str,
+    table: str,
+    columns: Sequence[str] | None = None,
+    *,
+    only: bool = False,
+) -> list[Row]:
+    """The rows of a table in their server's text form, sorted; every column, generated ones too.
+
+    Text, because it is exact for each type and psycopg has no Python value for dates before Christ.
+    """
+    with _connect(conninfo) as connection:
+        return _rows(connection, schema, table, columns, only=only)
+
+
+def tables(conninfo: str, ignore_schemas: Iterable[str] = ()) -> list[tuple[str, str]]:
+    """Every table that holds rows of its own and every populated materialized view."""
+    with _connect(conninfo) as connection:
+        found = connection.execute(
+            """
+            SELECT n.nspname, c.relname
+            FROM pg_catalog.pg_class AS c
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+            WHERE (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated)
+                AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+                AND n.nspname <> ALL (%s::text[])
+            ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
+            """,
+            [list(ignore_schemas)],
+        )
+        return [(schema, table) for schema, table in found]
+
+
+def sequences(conninfo: str, ignore_schemas: Iterable[str] = ()) -> dict[str, tuple[int, bool]]:
+    """Sequence, as schema.name without quotes -> (last_value, is_called)."""
+    with _connect(conninfo) as connection:
+        names = connection.execute(
+            """
+            SELECT n.nspname, c.relname
+            FROM pg_catalog.pg_class AS c
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+            WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND n.nspname <> ALL (%s::text[])
+            ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
+            """,
+            [list(ignore_schemas)],
+        ).fetchall()
+        result: dict[str, tuple[int, bool]] = {}
+        for schema, name in names:
+            state = connection.execute(
+                sql.SQL("SELECT last_value, is_called FROM {}").format(sql.Identifier(schema, name))
+            ).fetchone()
+            assert state is not None
+            result[f"{schema}.{name}"] = (state[0], state[1])
+        return result
+
+
+def invalid_objects(conninfo: str, ignore_schemas: Iterable[str] = ()) -> list[str]:
+    """Indexes that are not valid or not ready, and constraints that are not validated."""
+    with _connect(conninfo) as connection:
+        found = connection.execute(
+            """
+            SELECT format('index %%s.%%s', n.nspname, c.relname) COLLATE "C" AS object
+            FROM pg_catalog.pg_index AS i
+            JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+            WHERE NOT (i.indisvalid AND i.indisready) AND n.nspname <> ALL (%(ignored)s::text[])
+            UNION ALL
+            SELECT format('constraint %%s on %%s.%%s', k.conname, n.nspname, c.relname) COLLATE "C"
+            FROM pg_catalog.pg_constraint AS k
+            JOIN pg_catalog.pg_class AS c ON c.oid = k.conrelid
+            JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+            WHERE NOT k.convalidated AND n.nspname <> ALL (%(ignored)s::text[])
+            ORDER BY 1
+            """,
+            {"ignored": list(ignore_schemas)},
+        )
+        return [name for (name,) in found]
+
+
+def large_objects(conninfo: str) -> dict[int, tuple[str, list[str], str | None, bytes]]:
+    """Large object -> (owner, sorted ACL items, comment, content)."""
+    with _connect(conninfo) as connection:
+        found = connection.execute(
+            """
+            SELECT m.oid::bigint, pg_catalog.pg_get_userbyid(m.lomowner),
+                ARRAY(
+                    SELECT item::text
+                    FROM unnest(coalesce(m.lomacl, acldefault('L', m.lomowner))) AS item
+                    ORDER BY item::text COLLATE "C"
+                ),
+                pg_catalog.obj_description(m.oid, 'pg_largeobject'), pg_catalog.lo_get(m.oid)
+            FROM pg_catalog.pg_largeobject_metadata AS m
+            ORDER BY m.oid
+            """
+        )
+        return {oid: (owner, acl, comment, content) for oid, owner, acl, comment, content in found}
+
+
+def dump_schema(
+    conninfo: str, ignore_schemas: Iterable[str] = (), *, bin_dir: Path | None = None
+) -> str:
+    """`pg_dump --schema-only`, with what differs between equal databases taken out.
+
+    Entries are sorted, since pg_dump breaks ties between them by OID. `bin_dir` holds another
+    pg_dump than the newest one found, e.g. one built with TLS.
+    """
+    return "\n".join(_sorted_entries(_portable(_dump(conninfo, ignore_schemas, bin_dir))))
+
+
+def assert_equal(source: str, target: str, ignore_schemas: Iterable[str] = ("pgmigrate",)) -> None:
+    """Fails with a readable difference unless both databases hold the same.
+
+    Compared are schema, rows of each table (partition by partition), sequences, unvalidated
+    constraints and large objects. Invalid indexes may be missing from the target, never new on it.
+    """
+    ignored = list(ignore_schemas)
+    problems = [
+        *_schema_differences(source, target, ignored),
+        *_row_differences(source, target, ignored),
+        *_diff("sequences", _lines(sequences(source, ignored)), _lines(sequences(target, ignored))),
+        *_diff("large objects", _lines(large_objects(source)), _lines(large_objects(target))),
+    ]
+    expected, found = (invalid_objects(side, ignored) for side in (source, target))
+    lost = [name for name in expected if name not in found and not name.startswith("index ")]
+    problems += [f"validated on the target only: {name}" for name in lost]
+    problems += [f"invalid on the target only: {name}" for name in found if name not in expected]
+    if problems:
+        raise AssertionError("target differs from source:\n" + "\n".join(problems))
+
+
+@contextmanager
+def _connect(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute(
+            """
+            SELECT pg_catalog.set_config(name, value, false)
+            FROM (VALUES
+                ('search_path', ''), ('TimeZone', 'UTC'), ('DateStyle', 'ISO, YMD'),
+                ('IntervalStyle', 'postgres'), ('extra_float_digits', '3'),
+                ('bytea_output', 'hex'), ('row_security', 'off'), ('lc_monetary', 'C')
+            ) AS setting (name, value)
+            """
+        )
+        yield connection
+
+
+def _columns(connection: psycopg.Connection[Any], schema: str, table: str) -> list[str]:
+    found = connection.execute(
+        """
+        SELECT a.attname
+        FROM pg_catalog.pg_attribute AS a
+        JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname = %s AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped
+        ORDER BY a.attnum
+        """,
+        [schema, table],
+    )
+    return [name for (name,) in found]
+
+
+def _rows(
+    connection: psycopg.Connection[Any],
+    schema: str,
+    table: str,
+    columns: Sequence[str] | None = None,
+    *,
+    only: bool = False,
+) -> list[Row]:
+    names = _columns(connection, schema, table) if columns is None else columns
+    statement = sql.SQL("COPY (SELECT {} FROM {}{}) TO STDOUT").format(
+        sql.SQL(", ").join(map(sql.Identifier, names)),
+        sql.SQL("ONLY " if only else ""),
+        sql.Identifier(schema, table),
+    )
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        found = [tuple(row) if names else () for row in copy.rows()]
+    return sorted(found, key=lambda row: tuple((value is None, value or "") for value in row))
+
+
+def _row_differences(source: str, target: str, ignored: list[str]) -> list[str]:
+    problems: list[str] = []
+    names = tables(source, ignored)
+    present = set(tables(target, ignored))
+    problems += [f"only on the target: table {'.'.join(name)}" for name in present - set(names)]
+    with _connect(source) as left, _connect(target) as right:
+        for schema, table in names:
+            if (schema, table) not in present:
+                problems.append(f"not on the target: table {schema}.{table}")
+                continue
+            columns = _columns(left, schema, table)
+            if sorted(columns) != sorted(_columns(right, schema, table)):
+                problems.append(f"other columns on the target: table {schema}.{table}")
+                continue
+            expected = _rows(left, schema, table, columns, only=True)
+            found = _rows(right, schema, table, columns, only=True)
+            if expected != found:
+                problems.append(f"rows of {schema}.{table}: {len(expected)} -> {len(found)}")
+                missing, added = Counter(expected), Counter(found)
+                problems += _excerpt([f"-{row!r}" for row in (missing - added).elements()])
+                problems += _excerpt([f"+{row!r}" for row in (added - missing).elements()])
+    return problems
+
+
+def _lines(found: Mapping[Any, object]) -> list[str]:
+    return [f"{name}: {value!r}" for name, value in found.items()]
+
+
+def _diff(title: str, expected: Sequence[str], found: Sequence[str]) -> list[str]:
+    if list(expected) == list(found):
+        return []
+    return _excerpt(
+        list(
+            difflib.unified_diff(
+                expected, found, f"source {title}", f"target {title}", n=2, lineterm=""
+            )
+        )
+    )
+
+
+def _excerpt(lines: Sequence[str], limit: int = 60, width: int = 500) -> list[str]:
+    more = [f"... and {len(lines) - limit} more lines"] if len(lines) > limit else []
+    return [line if len(line) < width else f"{line[:width]}..." for line in lines[:limit]] + more
+
+
+def _schema_differences(source: str, target: str, ignored: list[str]) -> list[str]:
+    # Majors print the same view or constraint in different words. Between two majors the yardstick
+    # is what the source's own dump becomes on the target's server.
+    with psycopg.connect(source) as left, psycopg.connect(target) as right:
+        same_major = left.info.server_version // 10000 == right.info.server_version // 10000
+    if same_major:
+        expected = dump_schema(source, ignored)
+    else:
+        with _scratch_database(target) as scratch:
+            run_script(scratch, _portable(_dump(source, ignored)), stop_on_error=False)
+            expected = dump_schema(scratch, ignored)
+    return _diff("schema", expected.splitlines(), dump_schema(target, ignored).splitlines())
+
+
+@contextmanager
+def _scratch_database(conninfo: str) -> Iterator[str]:
+    name = f"scratch_{os.getpid()}_{os.urandom(4).hex()}"
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        encoding = connection.execute("SHOW server_encoding").fetchone()
+        assert encoding is not None
+        connection.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE template0 ENCODING {} LOCALE 'C'").format(
+                sql.Identifier(name), sql.Literal(encoding[0])
+            )
+        )
+        try:
+            yield make_conninfo(conninfo, dbname=name)
+        finally:
+            connection.execute(
+                sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+            )
+
+
+def _run(
+    program: str, conninfo: str, *arguments: str, script: str = "", bin_dir: Path | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    parameters = conninfo_to_dict(conninfo)
+    # Arguments of a program are public.
+    password = parameters.pop("password", None)
+    environment = {**os.environ, "PGCLIENTENCODING": "UTF8"}
+    if password is not None:
+        environment["PGPASSWORD"] = str(password)
+    return subprocess.run(
+        [
+            bin_dir / program if bin_dir is not None else find_tool(program),
+            *arguments,
+            f"--dbname={make_conninfo('', **parameters)}",
+        ],
+        # Bytes, because text mode would take carriage returns for line ends.
+        input=script.encode(),
+        capture_output=True,
+        env=environment,
+        check=False,
+    )
+
+
+def _dump(conninfo: str, ignore_schemas: Iterable[str], bin_dir: Path | None = None) -> str:
+    # In patterns, double quotes keep letters and wildcards as they are.
+    excluded = ['--exclude-schema="{}"'.format(name.replace('"', '""')) for name in ignore_schemas]
+    done = _run("pg_dump", conninfo, "--schema-only", *excluded, bin_dir=bin_dir)
+    if done.returncode != 0:
+        raise AssertionError(f"pg_dump ended with {done.returncode}:\n{done.stderr.decode()}")
+    return done.stdout.decode()
+
+
+_VERSION_LINES = re.compile(
+    r"^(?:-- (?:Dumped (?:from|by)|Started on|Completed on) .*|\\(?:un)?restrict .*)\n",
+    re.MULTILINE,
+)
+# The settings at a dump's head depend on the versions of server and pg_dump; default_tablespace and
+# default_table_access_method stand among the entries and matter.
+_SESSION_LINES = re.compile(
+    r"^(?:SET (?!default_table)\w+ = .*;|SELECT pg_catalog\.set_config\('search_path'.*\);)\n",
+    re.MULTILINE,
+)
+_DEFAULT_LINES = re.compile(r"^SET (default_table\w+) = .*;\n", re.MULTILINE)
+# Some servers number the columns' versions in attoptions, which others neither have nor take.
+_ATTVER_ALONE = re.compile(
+    r"""^ALTER [A-Z ]+ (?:"(?:[^"]|"")*"|[^"';(])* SET \(pg_attver='?\d+'?\);\n""", re.MULTILINE
+)
+_ATTVER_AMONG_OTHERS = re.compile(r"(?<=\()pg_attver='?\d+'?, |, pg_attver='?\d+'?(?=[,)])")
+
+
+def _portable(dump: str) -> str:
+    for pattern in (_VERSION_LINES, _ATTVER_ALONE, _ATTVER_AMONG_OTHERS):
+        dump = pattern.sub("", dump)
+    return dump
+
+
+def _sorted_entries(dump: str) -> list[str]:
+    # A default_... line holds for all entries after it. Sorting would hand it to others, so each
+    # entry gets the lines that were in force where it stood.
+    dump, _, _ = dump.partition("\n--\n-- PostgreSQL database dump complete")
+    head, *entries = re.split(
+        r"^--\n(?=-- Name: )", _SESSION_LINES.sub("", dump), flags=re.MULTILINE
+    )
+    in_force: dict[str, str] = {}
+    settled: list[str] = []
+    for entry in (head, *entries):
+        has_storage = re.match(
+            "-- Name: .*; Type: (TABLE|MATERIALIZED VIEW|INDEX|CONSTRAINT);", entry
+        )
+        applied = "".join(in_force.values()) if has_storage else ""
+        settled.append(_DEFAULT_LINES.sub("", entry).strip() + "\n" + applied)
+        in_force.update((match[1], match[0]) for match in _DEFAULT_LINES.finditer(entry))
+    return sorted(settled[1:])
