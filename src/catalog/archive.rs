@@ -1,0 +1,197 @@
+//! The entries of a `pg_dump` archive, as far as planning needs them.
+//!
+//! `pg_dump` is the authority on DDL; this file only reads what an entry says of itself: which object, which statement,
+//! who owns it, what it depends on. `pg::archive` makes entries from a real archive.
+
+use super::Oid;
+
+/// The part of an archive that an entry belongs to
+/// (<https://www.postgresql.org/docs/current/app-pgdump.html>, `--section`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Section {
+    /// Comments, privileges and labels go with the object they are about.
+    None,
+    /// What must exist before rows come.
+    PreData,
+    /// Rows.
+    Data,
+    /// What is made once the rows are there.
+    PostData,
+}
+
+/// One entry of the table of contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// The archive's own number of the entry.
+    pub id: i32,
+    /// The archive's word for the kind of object, such as `FK CONSTRAINT`.
+    pub desc: String,
+    /// Its section.
+    pub section: Section,
+    /// The system catalog that lists the object, 0 where none does.
+    pub catalog: Oid,
+    /// The object's OID in it.
+    pub oid: Oid,
+    /// The schema, empty where there is none.
+    pub namespace: String,
+    /// The object's name, with its table's name before it where it has one.
+    pub tag: String,
+    /// The owner.
+    pub owner: String,
+    /// The statement or statements that make the object.
+    pub statement: String,
+    /// The statement that drops it, empty where the object goes with another.
+    pub drop_statement: String,
+    /// The table access method, empty for the default.
+    pub access_method: String,
+    /// The tablespace, empty for the database's own.
+    pub tablespace: String,
+    /// The entries that must be there first.
+    pub dependencies: Vec<i32>,
+}
+
+/// Kinds of object that have an owner of their own; the archive also names an owner for others, who follow their table.
+const OWNED: &[&str] = &[
+    "AGGREGATE",
+    "COLLATION",
+    "CONVERSION",
+    "DOMAIN",
+    "EVENT TRIGGER",
+    "FOREIGN DATA WRAPPER",
+    "FOREIGN TABLE",
+    "FUNCTION",
+    "MATERIALIZED VIEW",
+    "OPERATOR",
+    "OPERATOR CLASS",
+    "OPERATOR FAMILY",
+    "PROCEDURAL LANGUAGE",
+    "PROCEDURE",
+    "PUBLICATION",
+    "SCHEMA",
+    "SEQUENCE",
+    "SERVER",
+    "STATISTICS",
+    "SUBSCRIPTION",
+    "TABLE",
+    "TEXT SEARCH CONFIGURATION",
+    "TEXT SEARCH DICTIONARY",
+    "TYPE",
+    "VIEW",
+];
+
+/// Kinds that are a part of the table they depend on and have no life without it.
+const PARTS: &[&str] = &[
+    "ACL",
+    "CHECK CONSTRAINT",
+    "COMMENT",
+    "CONSTRAINT",
+    "DEFAULT",
+    "FK CONSTRAINT",
+    "INDEX",
+    "INDEX ATTACH",
+    "POLICY",
+    "PUBLICATION TABLE",
+    "ROW SECURITY",
+    "RULE",
+    "SECURITY LABEL",
+    "SEQUENCE OWNED BY",
+    "STATISTICS",
+    "TABLE ATTACH",
+    "TRIGGER",
+];
+
+impl Entry {
+    /// Whether the entry is a part of the object that it depends on.
+    #[must_use]
+    pub fn is_part(&self) -> bool {
+        PARTS.contains(&self.desc.as_str())
+    }
+
+    /// The statement that gives the object to its owner, made from the drop statement as `pg_restore` makes it.
+    #[must_use]
+    pub fn owner_statement(&self) -> Option<String> {
+        if self.owner.is_empty() || !OWNED.contains(&self.desc.as_str()) {
+            return None;
+        }
+        let dropped = self.drop_statement.trim_end().strip_prefix("DROP ")?.strip_suffix(';')?;
+        // Only base types are dropped with CASCADE, for their functions depend on them in a circle.
+        let object = if self.desc == "TYPE" { dropped.trim_end_matches(" CASCADE") } else { dropped };
+        Some(format!("ALTER {object} OWNER TO {}", crate::name::ident(&self.owner)))
+    }
+
+    /// The settings under which the statement makes the object as it was, as `pg_restore` sets them an entry.
+    #[must_use]
+    pub fn with_settings(&self, tablespaces: bool) -> String {
+        let mut text = String::new();
+        if !self.access_method.is_empty() {
+            text.push_str(&format!("SET LOCAL default_table_access_method = {};\n", crate::name::ident(&self.access_method)));
+        }
+        if tablespaces && !self.tablespace.is_empty() {
+            text.push_str(&format!("SET LOCAL default_tablespace = {};\n", crate::name::ident(&self.tablespace)));
+        }
+        text + &without_attver(&self.statement)
+    }
+}
+
+/// Takes the option `pg_attver` out of a table's statements. Some builds of the server keep it in `attoptions` of every
+/// column, and a `pg_dump` that does not know it writes it out, which servers without it refuse.
+fn without_attver(statement: &str) -> String {
+    if !statement.contains("pg_attver=") {
+        return statement.to_owned();
+    }
+    statement.split_inclusive('\n').filter_map(line_without_attver).collect()
+}
+
+fn line_without_attver(line: &str) -> Option<String> {
+    let is_option = line.starts_with("ALTER ") && line.contains(" ALTER COLUMN ") && line.trim_end().ends_with(");");
+    let Some((head, options)) = line.trim_end().strip_suffix(");").and_then(|l| l.rsplit_once(" SET (")) else {
+        return Some(line.to_owned());
+    };
+    if !is_option {
+        return Some(line.to_owned());
+    }
+    let kept: Vec<&str> = options.split(", ").filter(|option| !option.starts_with("pg_attver=")).collect();
+    if kept.is_empty() { None } else { Some(format!("{head} SET ({});\n", kept.join(", "))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(desc: &str, drop_statement: &str) -> Entry {
+        Entry {
+            id: 1,
+            desc: desc.into(),
+            section: Section::PreData,
+            catalog: 0,
+            oid: 0,
+            namespace: "s".into(),
+            tag: "t".into(),
+            owner: "me".into(),
+            statement: String::new(),
+            drop_statement: drop_statement.into(),
+            access_method: String::new(),
+            tablespace: String::new(),
+            dependencies: vec![],
+        }
+    }
+
+    #[test]
+    fn owners_are_set_from_the_drop_statement() {
+        let sql = |desc, drop| entry(desc, drop).owner_statement();
+        assert_eq!(sql("TABLE", "DROP TABLE s.t;\n").as_deref(), Some("ALTER TABLE s.t OWNER TO \"me\""));
+        assert_eq!(sql("TYPE", "DROP TYPE s.t CASCADE;\n").as_deref(), Some("ALTER TYPE s.t OWNER TO \"me\""));
+        assert_eq!(sql("SEQUENCE", ""), None, "an identity sequence follows its table");
+        assert_eq!(sql("INDEX", "DROP INDEX s.i;\n"), None);
+    }
+
+    #[test]
+    fn attver_goes_and_other_options_stay() {
+        let text = "CREATE TABLE s.t (\n    a text DEFAULT 'SET (pg_attver=1);'\n);\n\
+                    ALTER TABLE ONLY s.t ALTER COLUMN a SET (pg_attver=3);\n\
+                    ALTER TABLE ONLY s.t ALTER COLUMN b SET (n_distinct=5, pg_attver=3);\n";
+        let wanted = "CREATE TABLE s.t (\n    a text DEFAULT 'SET (pg_attver=1);'\n);\n\
+                      ALTER TABLE ONLY s.t ALTER COLUMN b SET (n_distinct=5);\n";
+        assert_eq!(without_attver(text), wanted);
+    }
+}

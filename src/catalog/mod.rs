@@ -1,0 +1,394 @@
+//! What a source database contains, as values: the archive's entries and the catalog's rows, read once in one snapshot.
+//!
+//! Pure data: no connection, no clock. `pg::introspect` and `pg::archive` fill it, `catalog::scope` selects from it and
+//! `plan` turns the selection into tasks.
+
+pub mod archive;
+pub mod scope;
+
+use crate::name::QualifiedName;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+
+/// An object identifier of the source.
+pub type Oid = u32;
+
+/// Who a server is and what the connecting role may do there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Server {
+    /// `server_version_num`, such as 160014.
+    pub version: u32,
+    /// The system identifier of `pg_control_system()`, empty where the role may not read it.
+    pub system: String,
+    /// The database's name.
+    pub database: String,
+    /// The database's OID.
+    pub database_oid: Oid,
+    /// The database's encoding, as `PostgreSQL` spells it.
+    pub encoding: String,
+    /// `datcollate`.
+    pub collation: String,
+    /// `datctype`.
+    pub ctype: String,
+    /// The connected role.
+    pub role: String,
+    /// Whether it is a superuser.
+    pub is_superuser: bool,
+    /// Whether it has CREATEROLE.
+    pub can_create_roles: bool,
+    /// Whether row security does not apply to it.
+    pub bypasses_row_security: bool,
+    /// Whether it may create schemas in the database.
+    pub can_create: bool,
+    /// Whether the server is a standby.
+    pub in_recovery: bool,
+    /// The database's size.
+    pub bytes: i64,
+}
+
+impl Server {
+    /// What a plan remembers a database by: never its host or port, which may change under it.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        format!("{}/{}/{}", self.system, self.database_oid, self.database)
+    }
+}
+
+/// A relation's kind, by `pg_class.relkind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RelationKind {
+    /// A table that holds rows itself.
+    Table,
+    /// A partitioned table, whose partitions hold the rows.
+    Partitioned,
+    /// A view.
+    View,
+    /// A materialized view.
+    MaterializedView,
+    /// A foreign table.
+    Foreign,
+    /// A sequence.
+    Sequence,
+}
+
+/// A relation.
+#[derive(Debug, Clone)]
+pub struct Relation {
+    /// Its OID.
+    pub oid: Oid,
+    /// Its name.
+    pub name: QualifiedName,
+    /// Its kind.
+    pub kind: RelationKind,
+    /// Whether it is populated; false only for materialized views WITH NO DATA.
+    pub is_populated: bool,
+    /// The partitioned table that it is a partition of.
+    pub partition_of: Option<Oid>,
+    /// Its table access method, empty for relations without one.
+    pub access_method: String,
+    /// Bytes of its heap.
+    pub heap_bytes: u64,
+    /// Bytes of heap and TOAST.
+    pub total_bytes: u64,
+    /// Rows by the statistics; negative where it was never analyzed.
+    pub tuples: f64,
+    /// Whether row security applies to the connected role.
+    pub hides_rows: bool,
+    /// Whether the role may read it, its schema included.
+    pub is_readable: bool,
+    /// Whether an extension made it.
+    pub in_extension: bool,
+    /// Whether it is partitioned by a hash over an enum, whose rows hash elsewhere on another server.
+    pub hashes_an_enum: bool,
+    /// Its columns in order; empty for views and sequences.
+    pub columns: Vec<Column>,
+}
+
+impl Relation {
+    /// Rows by the statistics, guessed from the size where there are none.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, and never negative here")]
+    pub fn estimated_rows(&self) -> u64 {
+        if self.tuples >= 0.0 && !(self.tuples == 0.0 && self.heap_bytes > 0) {
+            self.tuples as u64
+        } else {
+            self.heap_bytes / 100
+        }
+    }
+
+    /// The columns that rows are copied with: generated ones are computed anew by the target.
+    pub fn copied_columns(&self) -> impl Iterator<Item = &Column> {
+        self.columns.iter().filter(|column| !column.is_generated)
+    }
+}
+
+/// A column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type as `format_type` writes it.
+    pub type_name: String,
+    /// Whether it is smallint, integer or bigint.
+    pub is_integer: bool,
+    /// Whether it is NOT NULL.
+    pub not_null: bool,
+    /// Whether it is GENERATED ALWAYS AS (expression), stored or virtual.
+    pub is_generated: bool,
+    /// Whether it is GENERATED ALWAYS AS IDENTITY.
+    pub identity_always: bool,
+    /// Whether its binary form means the same on every server.
+    pub binary_safe: bool,
+}
+
+/// An index.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the catalog's independent flags")]
+pub struct Index {
+    /// Its OID.
+    pub oid: Oid,
+    /// Its name.
+    pub name: QualifiedName,
+    /// The relation it stands on.
+    pub relation: Oid,
+    /// Whether it is unique.
+    pub is_unique: bool,
+    /// Whether it backs a primary key.
+    pub is_primary: bool,
+    /// Whether queries may use it.
+    pub is_valid: bool,
+    /// Whether CLUSTER remembers it.
+    pub is_clustered: bool,
+    /// Whether it is the replica identity.
+    pub is_replica_identity: bool,
+    /// Whether ON CONFLICT can name its columns.
+    pub is_arbiter: bool,
+    /// Whether ON CONFLICT without columns is refused because of it.
+    pub blocks_arbiters: bool,
+    /// Whether it is a part of a partitioned index.
+    pub is_attached: bool,
+    /// Its size.
+    pub bytes: u64,
+    /// Its plain key columns.
+    pub columns: Vec<String>,
+    /// Whether none of its key columns can be NULL.
+    pub is_not_null: bool,
+    /// `pg_get_indexdef`.
+    pub statement: String,
+}
+
+/// A key, exclusion or foreign-key constraint.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the catalog's independent flags")]
+pub struct Constraint {
+    /// Its OID.
+    pub oid: Oid,
+    /// Its own name.
+    pub name: String,
+    /// `p`, `u`, `x` or `f`.
+    pub kind: char,
+    /// The table it is on.
+    pub relation: Oid,
+    /// The table that a foreign key references.
+    pub referenced: Option<Oid>,
+    /// The index behind it.
+    pub index: Option<Oid>,
+    /// Whether it comes from a partitioned table's constraint.
+    pub is_inherited: bool,
+    /// Whether its rows were checked.
+    pub is_validated: bool,
+    /// Whether it is DEFERRABLE.
+    pub is_deferrable: bool,
+    /// Whether it is INITIALLY DEFERRED.
+    pub is_deferred: bool,
+    /// Whether it is WITHOUT OVERLAPS or PERIOD (18).
+    pub is_temporal: bool,
+    /// Whether it is enforced (18 knows NOT ENFORCED).
+    pub is_enforced: bool,
+    /// `pg_get_constraintdef`.
+    pub definition: String,
+    /// Its columns.
+    pub columns: Vec<String>,
+    /// The columns that a foreign key references.
+    pub referenced_columns: Vec<String>,
+}
+
+/// A sequence.
+#[derive(Debug, Clone)]
+pub struct Sequence {
+    /// Its OID.
+    pub oid: Oid,
+    /// Its name.
+    pub name: QualifiedName,
+    /// The table that owns it.
+    pub owner_relation: Option<Oid>,
+    /// Whether it belongs to an identity column.
+    pub is_identity: bool,
+    /// Whether the role may read its value.
+    pub is_readable: bool,
+}
+
+/// A large object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LargeObject {
+    /// Its OID, which the target's copy keeps.
+    pub oid: Oid,
+    /// Its owner.
+    pub owner: String,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// `grantee:PRIVILEGE`, with a `*` behind it where it may be granted on; the grantee is quoted.
+    pub privileges: Vec<String>,
+}
+
+/// A role.
+#[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the catalog's independent flags")]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// SUPERUSER.
+    pub is_superuser: bool,
+    /// INHERIT.
+    pub inherits: bool,
+    /// CREATEROLE.
+    pub can_create_roles: bool,
+    /// CREATEDB.
+    pub can_create_databases: bool,
+    /// LOGIN.
+    pub can_login: bool,
+    /// REPLICATION.
+    pub is_replication: bool,
+    /// BYPASSRLS.
+    pub bypasses_row_security: bool,
+    /// CONNECTION LIMIT, -1 for none.
+    pub connection_limit: i32,
+    /// VALID UNTIL.
+    pub valid_until: Option<String>,
+    /// ALTER ROLE ... SET, as `name=value`.
+    pub settings: Vec<String>,
+    /// ALTER ROLE ... IN DATABASE this one SET.
+    pub database_settings: Vec<String>,
+    /// COMMENT ON ROLE.
+    pub comment: Option<String>,
+}
+
+/// A role's membership in another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// The role that was granted.
+    pub granted: String,
+    /// The role it was granted to.
+    pub member: String,
+    /// WITH ADMIN.
+    pub admin: bool,
+    /// WITH INHERIT (16+).
+    pub inherit: Option<bool>,
+    /// WITH SET (16+).
+    pub set: Option<bool>,
+}
+
+/// What a source database contains.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    /// The server and database.
+    pub server: Server,
+    /// Relations by schema and name.
+    pub relations: Vec<Relation>,
+    /// Indexes.
+    pub indexes: Vec<Index>,
+    /// Constraints.
+    pub constraints: Vec<Constraint>,
+    /// Sequences.
+    pub sequences: Vec<Sequence>,
+    /// Large objects.
+    pub large_objects: Vec<LargeObject>,
+    /// Roles.
+    pub roles: Vec<Role>,
+    /// Memberships.
+    pub memberships: Vec<Membership>,
+    /// ALTER DATABASE ... SET, as `name=value`.
+    pub database_settings: Vec<String>,
+    /// The archive's entries in its order; empty where no schema is to be moved.
+    pub entries: Vec<archive::Entry>,
+}
+
+/// The lookups that planning needs over and over.
+#[derive(Debug)]
+pub struct Lookup<'a> {
+    /// Relations by OID.
+    pub relations: HashMap<Oid, &'a Relation>,
+    /// Indexes by OID.
+    pub indexes: HashMap<Oid, &'a Index>,
+    /// Constraints by OID.
+    pub constraints: HashMap<Oid, &'a Constraint>,
+    /// Indexes of a relation.
+    pub indexes_of: HashMap<Oid, Vec<&'a Index>>,
+    /// Sequences by OID.
+    pub sequences: HashMap<Oid, &'a Sequence>,
+}
+
+impl Catalog {
+    /// Makes the lookups.
+    #[must_use]
+    pub fn lookup(&self) -> Lookup<'_> {
+        let mut indexes_of: HashMap<Oid, Vec<&Index>> = HashMap::new();
+        for index in &self.indexes {
+            indexes_of.entry(index.relation).or_default().push(index);
+        }
+        Lookup {
+            relations: self.relations.iter().map(|r| (r.oid, r)).collect(),
+            indexes: self.indexes.iter().map(|i| (i.oid, i)).collect(),
+            constraints: self.constraints.iter().map(|c| (c.oid, c)).collect(),
+            indexes_of,
+            sequences: self.sequences.iter().map(|s| (s.oid, s)).collect(),
+        }
+    }
+
+    /// One short digest a relation in `scope`: what a plan stands on, so that a later look can name what has changed.
+    #[must_use]
+    pub fn digests(&self, in_scope: &dyn Fn(Oid) -> bool) -> BTreeMap<String, String> {
+        let lookup = self.lookup();
+        let tables = self.relations.iter().filter(|r| in_scope(r.oid) && !r.columns.is_empty());
+        tables.map(|relation| (relation.name.to_string(), lookup.digest(relation, &self.constraints))).collect()
+    }
+}
+
+impl<'a> Lookup<'a> {
+    fn digest(&self, relation: &Relation, constraints: &[Constraint]) -> String {
+        use sha2::{Digest, Sha256};
+        let mut hash = Sha256::new();
+        for column in &relation.columns {
+            let facts = (column.not_null, column.is_generated, column.identity_always);
+            hash.update(format!("{}\0{}\0{facts:?}\n", column.name, column.type_name));
+        }
+        for index in self.indexes_of.get(&relation.oid).into_iter().flatten() {
+            hash.update(format!("{}\n", index.statement));
+        }
+        let first = constraints.partition_point(|c| c.relation < relation.oid);
+        for constraint in constraints[first..].iter().take_while(|c| c.relation == relation.oid) {
+            hash.update(format!("{} {}\n", constraint.name, constraint.definition));
+        }
+        hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The unique index whose columns tell rows apart best: the primary key, else one over NOT NULL columns.
+    #[must_use]
+    pub fn key(&self, relation: Oid) -> Option<&'a Index> {
+        let usable = |index: &&&Index| index.is_arbiter && index.is_not_null;
+        let indexes = self.indexes_of.get(&relation)?;
+        indexes.iter().find(|i| i.is_primary && i.is_arbiter).or_else(|| indexes.iter().find(usable)).copied()
+    }
+
+    /// The partitioned table at the root above `relation`, or the relation itself.
+    #[must_use]
+    pub fn ancestors(&self, relation: &'a Relation) -> Vec<&'a Relation> {
+        let mut chain = Vec::new();
+        let mut next = relation.partition_of;
+        while let Some(parent) = next.and_then(|oid| self.relations.get(&oid).copied()) {
+            chain.push(parent);
+            next = parent.partition_of;
+        }
+        chain
+    }
+}

@@ -1,0 +1,304 @@
+//! What a migration is asked to do: the checked configuration, its defaults, and the way into it.
+//!
+//! What the user wrote is a mapping (YAML, JSON or Python); [`Config`] is what the program obeys: every field has a
+//! value, the options of a table are merged, secrets are wrapped. Reading collects all mistakes before it fails.
+//! Nothing here opens a file or a connection or reads the environment: the bindings hand text and variables in, and
+//! the planner and the engine read the result.
+
+mod choice;
+pub mod conninfo_text;
+mod documents;
+mod fingerprint;
+mod keys;
+mod read;
+mod value;
+
+pub use choice::{Format, LargeObjects, Mode, OnConflict, OnExisting, RolesMode};
+pub use documents::{TextFormat, documents, migrations};
+pub use keys::{KEYS, KeyDoc};
+
+use crate::error::{Error, Result};
+use crate::name::QualifiedName;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A text that must never be shown: a conninfo with its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Secret(text.into())
+    }
+
+    /// The text itself, for opening a connection only.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
+    }
+}
+
+/// The choice of schemas by exact name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NameFilter {
+    /// How the two lists are read.
+    pub mode: Mode,
+    /// The names in scope where `mode` is [`Mode::Include`].
+    pub include: Vec<String>,
+    /// The names out of scope.
+    pub exclude: Vec<String>,
+}
+
+/// The choice of tables, and how each is copied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableFilter {
+    /// How the two lists are read; with [`Mode::All`] and [`Mode::Exclude`], `include` only tunes single tables.
+    pub mode: Mode,
+    /// How a table without a rule is copied.
+    pub default: TableOptions,
+    /// The tables with a rule of their own.
+    pub include: Vec<TableRule>,
+    /// The tables out of scope.
+    pub exclude: Vec<QualifiedName>,
+}
+
+/// One table's rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableRule {
+    /// The table.
+    #[serde(flatten)]
+    pub table: QualifiedName,
+    /// Its options: the rule's own, else `tables.default`'s, else the built-in ones.
+    #[serde(flatten)]
+    pub options: TableOptions,
+}
+
+/// How one table is copied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableOptions {
+    /// The integer column whose ranges make the chunks; none: whole, or by ctid where the table is large.
+    #[serde(serialize_with = "none_as_empty")]
+    pub chunk_column: Option<String>,
+    /// Key values per chunk.
+    pub chunk_size: u64,
+    /// A condition that the copied rows meet, evaluated on the source.
+    #[serde(rename = "where", serialize_with = "none_as_empty")]
+    pub filter: Option<String>,
+    /// The order in which rows are read.
+    #[serde(serialize_with = "none_as_empty")]
+    pub order_by: Option<String>,
+    /// The most rows to copy; switches chunking off.
+    #[serde(serialize_with = "none_as_zero")]
+    pub limit: Option<u64>,
+    /// What happens to rows of a table that exists before the run.
+    pub on_existing: OnExisting,
+    /// What happens to a row whose key is taken.
+    pub on_conflict: OnConflict,
+    /// The format of the COPY stream.
+    pub format: Format,
+}
+
+impl TableOptions {
+    /// The built-in options, with what `options` sets for all tables.
+    fn built_in(options: &Options) -> Self {
+        TableOptions {
+            chunk_column: None,
+            chunk_size: 500_000,
+            filter: None,
+            order_by: None,
+            limit: None,
+            on_existing: options.on_existing,
+            on_conflict: options.on_conflict,
+            format: options.format,
+        }
+    }
+}
+
+// serde hands a field over by reference, whatever its type.
+#[allow(clippy::ref_option)]
+fn none_as_empty<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text.as_deref().unwrap_or_default())
+}
+
+// As above.
+#[allow(clippy::ref_option)]
+fn none_as_zero<S: Serializer>(number: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(number.unwrap_or_default())
+}
+
+/// Everything under `options`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+// Each is a switch of its own that the user writes as true or false; no two of them make a state together.
+#[allow(clippy::struct_excessive_bools)]
+pub struct Options {
+    /// True: a table's indexes are built as its last chunk lands. False: this run builds none.
+    pub create_indexes_after_data: bool,
+    /// The same for primary key, unique, exclusion and foreign key constraints.
+    pub create_constraints_after_data: bool,
+    /// Whether each table is analyzed once it is loaded.
+    pub analyze_after_load: bool,
+    /// The default of the tables' `on_existing`.
+    pub on_existing: OnExisting,
+    /// The default of the tables' `on_conflict`.
+    pub on_conflict: OnConflict,
+    /// The default of the tables' `format`.
+    pub format: Format,
+    /// Bytes above which a table without a chunk column is split by ctid ranges.
+    pub split_larger_than: u64,
+    /// Whether a run whose snapshot was lost while the source was written keeps to whole tables of one snapshot.
+    pub consistent: bool,
+    /// The schema on the target that holds the ledger.
+    pub ledger_schema: String,
+    /// Whether the ledger stays after a run without failures.
+    pub keep_ledger: bool,
+    /// Whether the target is dumped first.
+    pub backup: bool,
+    /// The folder of those dumps.
+    pub backup_dir: String,
+    /// Whether source and target are compared at the end.
+    pub verify: bool,
+    /// Whether large objects are copied.
+    pub large_objects: LargeObjects,
+    /// Whether publications are created.
+    pub publications: bool,
+    /// Whether subscriptions are created.
+    pub subscriptions: bool,
+    /// True: tablespaces as on the source. False: the target's default.
+    pub tablespaces: bool,
+    /// The path of the `pg_dump` program; none: it is looked for.
+    pub pg_dump: Option<String>,
+    /// Seconds that a schema statement waits for a lock on the target; 0: without end.
+    pub lock_timeout: u64,
+    /// Attempts after the first for transient failures.
+    pub retries: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            create_indexes_after_data: true,
+            create_constraints_after_data: true,
+            analyze_after_load: true,
+            on_existing: OnExisting::Append,
+            on_conflict: OnConflict::Auto,
+            format: Format::Auto,
+            split_larger_than: 1 << 30,
+            consistent: true,
+            ledger_schema: "pgmigrate".to_owned(),
+            keep_ledger: true,
+            backup: false,
+            backup_dir: "backup".to_owned(),
+            verify: false,
+            large_objects: LargeObjects::Auto,
+            publications: false,
+            subscriptions: false,
+            tablespaces: true,
+            pg_dump: None,
+            lock_timeout: 60,
+            retries: 5,
+        }
+    }
+}
+
+/// One migration, checked and complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Its name in a file of several; empty where it has none.
+    pub name: String,
+    /// The libpq conninfo of the database that is read: key/value text or a URI.
+    pub source: Secret,
+    /// The libpq conninfo of the database that is written.
+    pub target: Secret,
+    /// The schemas in scope.
+    pub schemas: NameFilter,
+    /// Whether roles are created.
+    pub roles: RolesMode,
+    /// The tables in scope.
+    pub tables: TableFilter,
+    /// The most connections per side that work at once.
+    pub max_jobs: usize,
+    /// Everything else.
+    pub options: Options,
+}
+
+impl Config {
+    /// Reads one migration as written: a mapping, with `env` as the variables that `${NAME}` may name. Fails with
+    /// every mistake at once, each with the path of its key.
+    pub fn from_value(value: &Value, env: &BTreeMap<String, String>) -> Result<Self> {
+        Self::from_value_at(value, env, "")
+    }
+
+    /// The same for a mapping that stands inside a larger one: `prefix`, such as `migrations[1].`, is put before
+    /// every path.
+    pub fn from_value_at(value: &Value, env: &BTreeMap<String, String>, prefix: &str) -> Result<Self> {
+        read::config(value, env)
+            .map_err(|problems| Error::config(problems.iter().map(|problem| read::prefixed(prefix, problem)).collect()))
+    }
+
+    /// Reads a mapping that holds one migration or, under `migrations`, several. Fails with the mistakes of all of
+    /// them; one in a key that they share is named once, without `migrations[...]`.
+    pub fn all_from_value(value: &Value, env: &BTreeMap<String, String>) -> Result<Vec<Self>> {
+        if !documents::is_multi(value) {
+            return Ok(vec![Self::from_value(value, env)?]);
+        }
+        let mut problems = read::shared_mistakes(value, env);
+        let shared = problems.clone();
+        let mut configs = Vec::new();
+        for (i, migration) in migrations(value)?.iter().enumerate() {
+            match read::config(migration, env) {
+                Ok(config) => configs.push(config),
+                Err(own) => {
+                    let prefix = format!("migrations[{i}].");
+                    let new = own.iter().filter(|problem| !shared.contains(problem));
+                    problems.extend(new.map(|problem| read::prefixed(&prefix, problem)));
+                }
+            }
+        }
+        if problems.is_empty() { Ok(configs) } else { Err(Error::config(problems)) }
+    }
+
+    /// Reads the text of a file that holds one migration or several; see [`Config::all_from_value`].
+    pub fn all_from_text(text: &str, format: TextFormat, env: &BTreeMap<String, String>) -> Result<Vec<Self>> {
+        Self::all_from_value(&documents::parse(text, format)?, env)
+    }
+
+    /// The configuration in the shape in which it is written, every default filled in, source and target as `***`.
+    #[must_use]
+    pub fn to_value(&self) -> Value {
+        json!({
+            "name": self.name,
+            "source": self.source,
+            "target": self.target,
+            "schemas": self.schemas,
+            "roles": {"mode": self.roles},
+            "tables": self.tables,
+            "parallel": {"max_jobs": self.max_jobs},
+            "options": self.options,
+        })
+    }
+}
+
+/// How many tasks run at once: `max_jobs`, but no more than 80 % of the CPUs (rounded to the nearest), and at least 1.
+#[must_use]
+pub fn jobs(max_jobs: usize, cpus: usize) -> usize {
+    let most = (cpus.saturating_mul(4).saturating_add(2)) / 5;
+    max_jobs.min(most).max(1)
+}
+
+#[cfg(test)]
+mod tests;

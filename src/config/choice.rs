@@ -1,0 +1,127 @@
+//! The keys that take one of a few words: an enum for each, with its words.
+//!
+//! Everything that acts on a configuration matches on these enums, never on the words; only the reader and what is
+//! shown to people know those.
+
+use serde::{Serialize, Serializer};
+
+/// An enum that is written as one of a few words.
+pub(super) trait Choice: Copy + 'static {
+    /// The words with their meaning.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+/// Which of the source's schemas or tables are in scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Everything but what `exclude` lists.
+    All,
+    /// Only what `include` lists, less what `exclude` lists.
+    Include,
+    /// As [`Mode::All`]: everything but what `exclude` lists.
+    Exclude,
+}
+
+/// Whether roles are created on the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RolesMode {
+    /// All roles of the source's cluster that the target lacks.
+    All,
+    /// None.
+    None,
+}
+
+/// What happens to a target table that exists before the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnExisting {
+    /// Rows are added to those it has.
+    Append,
+    /// It is emptied first.
+    Truncate,
+    /// Its task fails.
+    Error,
+    /// It is left as it is.
+    Skip,
+}
+
+/// What happens to a row whose unique key the target has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnConflict {
+    /// `Nothing` for a table that existed before the run and has a unique key, else `Error`.
+    Auto,
+    /// The task fails.
+    Error,
+    /// The target's row stays.
+    Nothing,
+    /// The source's row replaces it.
+    Update,
+}
+
+/// The format of the COPY stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Binary where the table's types are safe on both servers, else text.
+    Auto,
+    /// Text.
+    Text,
+    /// Binary.
+    Binary,
+}
+
+/// Whether large objects are copied; written `auto`, `true`, `false`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LargeObjects {
+    /// When neither schemas nor tables are filtered.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Serialize for LargeObjects {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            LargeObjects::Auto => serializer.serialize_str("auto"),
+            LargeObjects::Always => serializer.serialize_bool(true),
+            LargeObjects::Never => serializer.serialize_bool(false),
+        }
+    }
+}
+
+impl Choice for Mode {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("all", Mode::All), ("include", Mode::Include), ("exclude", Mode::Exclude)];
+}
+
+impl Choice for RolesMode {
+    const WORDS: &'static [(&'static str, Self)] = &[("all", RolesMode::All), ("none", RolesMode::None)];
+}
+
+impl Choice for OnExisting {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("append", OnExisting::Append),
+        ("truncate", OnExisting::Truncate),
+        ("error", OnExisting::Error),
+        ("skip", OnExisting::Skip),
+    ];
+}
+
+impl Choice for OnConflict {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("auto", OnConflict::Auto),
+        ("error", OnConflict::Error),
+        ("nothing", OnConflict::Nothing),
+        ("update", OnConflict::Update),
+    ];
+}
+
+impl Choice for Format {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Format::Auto), ("text", Format::Text), ("binary", Format::Binary)];
+}

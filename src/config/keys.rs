@@ -1,0 +1,203 @@
+//! The one table of all keys that a configuration may hold, with type, default and meaning.
+//!
+//! The reader takes the known keys and its suggestions from here, and the README's table is checked against it.
+//! `[]` stands for any element of a list; `<...>` for keys that another line lists.
+
+/// One key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyDoc {
+    /// Where it stands, such as `tables.include[].name`.
+    pub path: &'static str,
+    /// What it takes.
+    pub kind: &'static str,
+    /// What holds where it is not written; empty where it must be.
+    pub default: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+}
+
+const fn key(path: &'static str, kind: &'static str, default: &'static str, meaning: &'static str) -> KeyDoc {
+    KeyDoc { path, kind, default, meaning }
+}
+
+/// All keys.
+pub const KEYS: &[KeyDoc] = &[
+    key("name", "string", "\"\"", "what the migration is called in logs and summaries"),
+    key("source", "conninfo or mapping", "", "the database that is read; `${NAME}` is taken from the environment"),
+    key("source.conninfo", "string", "", "libpq's key=value pairs or a postgresql:// URI; stands alone"),
+    key("source.host", "string", "as libpq", "the server"),
+    key("source.port", "integer", "as libpq", "its port"),
+    key("source.database", "string", "as libpq", "the database; also written `dbname`"),
+    key("source.username", "string", "as libpq", "the role; also written `user`"),
+    key("source.password", "string", "as libpq", "its password; better left to `${NAME}`, a service file or .pgpass"),
+    key("source.<keyword>", "string or integer", "as libpq", "any other keyword of a conninfo, such as `sslmode`"),
+    key("target", "conninfo or mapping", "", "the database that is written; takes the same keys as `source`"),
+    key("schemas", "mapping or list", "mode: all", "the schemas in scope; a list means `mode: include`"),
+    key("schemas.mode", "all, include, exclude", "all", "all but `exclude`; or only `include`; or all but `exclude`"),
+    key("schemas.include", "list of strings", "[]", "the schemas of `mode: include`, by exact name"),
+    key("schemas.exclude", "list of strings", "[]", "the schemas left out, in every mode"),
+    key("roles", "mapping or string", "mode: all", "the roles in scope; `all` or `none` means that mode"),
+    key("roles.mode", "all, none", "all", "whether roles that the target lacks are created"),
+    key("tables", "mapping or list", "mode: all", "the tables in scope; a list means `mode: include`"),
+    key(
+        "tables.mode",
+        "all, include, exclude",
+        "all",
+        "all tables of the schemas in scope but `exclude`, `include` only tunes; or only `include`; or all but `exclude`",
+    ),
+    key("tables.default", "mapping", "{}", "how tables are copied that say nothing else"),
+    key("tables.default.chunk_column", "string", "\"\"", "the integer column whose ranges make the chunks"),
+    key("tables.default.chunk_size", "positive integer", "500000", "key values per chunk"),
+    key("tables.default.where", "string", "\"\"", "a condition that copied rows meet, evaluated on the source"),
+    key("tables.default.order_by", "string", "\"\"", "the order in which rows are read"),
+    key("tables.default.limit", "integer", "0", "the most rows to copy, 0 for all; switches chunking off"),
+    key(
+        "tables.default.on_existing",
+        "append, truncate, error, skip",
+        "options.on_existing",
+        "what happens to a table that exists on the target before the run",
+    ),
+    key(
+        "tables.default.on_conflict",
+        "auto, error, nothing, update",
+        "options.on_conflict",
+        "what happens to a row whose unique key is taken",
+    ),
+    key("tables.default.format", "auto, text, binary", "options.format", "the format of the COPY stream"),
+    key("tables.include", "list", "[]", "tables as \"schema.table\" or as mappings with options of their own"),
+    key("tables.include[].schema", "string", "public", "the table's schema, by exact name"),
+    key("tables.include[].name", "string", "", "the table's name, exactly"),
+    key("tables.include[].<option>", "as there", "tables.default", "any key of `tables.default`, for this table"),
+    key("tables.exclude", "list", "[]", "tables left out, in every mode, as \"schema.table\" or as mappings"),
+    key("tables.exclude[].schema", "string", "public", "the table's schema, by exact name"),
+    key("tables.exclude[].name", "string", "", "the table's name, exactly"),
+    key("parallel", "mapping", "{}", "how much is done at once"),
+    key("parallel.max_jobs", "positive integer", "8", "the most tasks at once; never more than 80 % of the CPUs"),
+    key("options", "mapping", "{}", "everything else"),
+    key(
+        "options.create_indexes_after_data",
+        "boolean",
+        "true",
+        "true: each table's indexes are built as its last rows land; false: this run builds none",
+    ),
+    key(
+        "options.create_constraints_after_data",
+        "boolean",
+        "true",
+        "the same for PRIMARY KEY, UNIQUE, EXCLUDE and FOREIGN KEY constraints",
+    ),
+    key("options.analyze_after_load", "boolean", "true", "whether each table is analyzed once it is loaded"),
+    key("options.on_existing", "append, truncate, error, skip", "append", "the default of the tables' `on_existing`"),
+    key(
+        "options.on_conflict",
+        "auto, error, nothing, update",
+        "auto",
+        "the default of the tables' `on_conflict`; auto: nothing where the table existed and has a unique key, else error",
+    ),
+    key(
+        "options.format",
+        "auto, text, binary",
+        "auto",
+        "the default of the tables' `format`; auto: binary where that is safe on both servers",
+    ),
+    key(
+        "options.split_larger_than",
+        "bytes or size",
+        "1GB",
+        "a larger table without `chunk_column` is split by ctid ranges; kB, MB, GB, TB are powers of 1024",
+    ),
+    key(
+        "options.consistent",
+        "boolean",
+        "true",
+        "whether a resumed run keeps each table to one snapshot; false lets it mix the chunks of two",
+    ),
+    key("options.ledger_schema", "string", "pgmigrate", "the schema on the target that records what is done"),
+    key("options.keep_ledger", "boolean", "true", "false: drop the ledger after a run without failures"),
+    key("options.backup", "boolean", "false", "whether the target is dumped before it is touched"),
+    key("options.backup_dir", "string", "backup", "the folder of those dumps"),
+    key("options.verify", "boolean", "false", "whether source and target are compared at the end"),
+    key(
+        "options.large_objects",
+        "auto, true, false",
+        "auto",
+        "whether large objects are copied; auto: when neither schemas nor tables are filtered",
+    ),
+    key("options.publications", "boolean", "false", "whether publications are created"),
+    key("options.subscriptions", "boolean", "false", "whether subscriptions are created"),
+    key("options.tablespaces", "boolean", "true", "true: tablespaces as on the source; false: the target's default"),
+    key("options.pg_dump", "string", "looked for", "the path of the pg_dump program"),
+    key(
+        "options.lock_timeout",
+        "seconds",
+        "60",
+        "how long a schema statement waits for a lock on the target; 0: forever",
+    ),
+    key("options.retries", "integer", "5", "attempts after the first, where a failure may pass"),
+    key(
+        "migrations",
+        "list",
+        "",
+        "several migrations, run one after another; keys beside it are defaults for all of them",
+    ),
+];
+
+/// The keys known directly under `place`, a path with `[]` for indexes; the empty path is the whole mapping.
+pub(super) fn children(place: &str) -> Vec<&'static str> {
+    let mut found: Vec<&str> = KEYS.iter().filter_map(|doc| child(place, doc.path)).collect();
+    if found.contains(&"<option>") {
+        found.retain(|key| *key != "<option>");
+        found.extend(children("tables.default"));
+    }
+    found
+}
+
+fn child(place: &str, path: &'static str) -> Option<&'static str> {
+    let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
+    (parent == place).then_some(key)
+}
+
+/// What the unknown `key` under `place` was probably meant to be: a near key there, or the same key elsewhere.
+pub(super) fn suggestion(place: &str, key: &str) -> Option<&'static str> {
+    let most = 1 + key.chars().count() / 4;
+    let near = children(place).into_iter().map(|known| (distance(key, known), known));
+    let nearest = near.filter(|(distance, _)| *distance <= most).min().map(|(_, known)| known);
+    nearest.or_else(|| KEYS.iter().map(|doc| doc.path).find(|path| path.ends_with(&format!(".{key}"))))
+}
+
+/// The least number of characters to insert, delete or replace.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_key_is_suggested_then_one_elsewhere() {
+        assert_eq!(suggestion("tables.default", "chunksize"), Some("chunk_size"));
+        assert_eq!(suggestion("tables.include[]", "chunk_colum"), Some("chunk_column"));
+        assert_eq!(suggestion("", "max_jobs"), Some("parallel.max_jobs"));
+        assert_eq!(suggestion("", "colour"), None);
+    }
+
+    #[test]
+    fn no_path_stands_twice() {
+        let mut paths: Vec<&str> = KEYS.iter().map(|doc| doc.path).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        assert_eq!(paths.len(), KEYS.len());
+    }
+}

@@ -1,0 +1,327 @@
+//! The configuration as a whole: the shapes that users write, and what each mistake is told.
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../python/pgmigrate/config.example.yaml");
+
+/// A shell tool's file of the kind that users bring along.
+const SHELL_SHAPE: &str = r#"
+source:
+  conninfo: "host=localhost port=5432 dbname=demo_airlines user=user1 password=hunter2"
+target:
+  conninfo: "host=localhost port=5433 dbname=demo_airlines_migrated user=user2 password=hunter2"
+schemas:
+  mode: include        # all | include | exclude
+  include:
+    - bookings
+  exclude: []
+roles:
+  mode: all
+tables:
+  mode: include
+  default:
+    chunk_column: ""
+    chunk_size: 500000
+    where: ""
+    order_by: ""
+    limit: 0
+  include:
+    - schema: "bookings"
+      name:   "flights"
+      chunk_column: "flight_id"
+      chunk_size: 100000
+      where: ""
+      order_by: "flight_id"
+      limit: 0
+    - schema: "bookings"
+      name:   "ticket_flights"
+      chunk_column: "flight_id"
+      chunk_size: 300000
+      where: ""
+      order_by: "flight_id"
+      limit: 100
+  exclude: []
+parallel:
+  max_jobs: 4
+options:
+  create_indexes_after_data: true
+  create_constraints_after_data: false
+  analyze_after_load: true
+"#;
+
+fn env() -> BTreeMap<String, String> {
+    [("SOURCE_PASSWORD", "a b"), ("TARGET_PASSWORD", "c'd")].map(|(name, value)| (name.into(), value.into())).into()
+}
+
+fn from_yaml(text: &str) -> Config {
+    Config::all_from_text(text, TextFormat::Yaml, &env()).unwrap().remove(0)
+}
+
+/// A complete configuration with `extra` keys.
+fn with(extra: &Value) -> Value {
+    let mut value = json!({"source": "host=a password=hunter2", "target": "host=b"});
+    value.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    value
+}
+
+fn checked(extra: &Value) -> Config {
+    Config::from_value(&with(extra), &env()).unwrap()
+}
+
+fn problems(value: &Value) -> Vec<String> {
+    let error = Config::from_value(value, &env()).unwrap_err();
+    assert_eq!(error.kind, crate::Kind::Config);
+    assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+    error.details.problems
+}
+
+#[test]
+fn the_shell_shape_means_what_it_meant() {
+    let config = from_yaml(SHELL_SHAPE);
+    assert_eq!(config.source.expose(), "host=localhost port=5432 dbname=demo_airlines user=user1 password=hunter2");
+    assert_eq!((config.schemas.mode, config.schemas.include), (Mode::Include, vec!["bookings".to_owned()]));
+    assert_eq!((config.roles, config.tables.mode, config.max_jobs), (RolesMode::All, Mode::Include, 4));
+    let [flights, tickets] = &config.tables.include[..] else { panic!("two rules") };
+    assert_eq!(flights.table, QualifiedName::new("bookings", "flights"));
+    assert_eq!(flights.options.chunk_column.as_deref(), Some("flight_id"));
+    assert_eq!((flights.options.chunk_size, flights.options.limit), (100_000, None));
+    assert_eq!((&flights.options.filter, flights.options.order_by.as_deref()), (&None, Some("flight_id")));
+    assert_eq!((tickets.options.chunk_size, tickets.options.limit), (300_000, Some(100)));
+    let options = config.options;
+    assert!(options.create_indexes_after_data && options.analyze_after_load && !options.create_constraints_after_data);
+}
+
+#[test]
+fn the_list_of_migrations_means_what_it_meant() {
+    let text = r#"{"migrations": [{"name": "user-service",
+        "source": {"host": "old", "port": 5432, "database": "d b", "username": "u", "password": "it's"},
+        "target": {"host": "new", "port": 5432, "database": "d", "username": "u", "password": "p"}}]}"#;
+    let configs = Config::all_from_text(text, TextFormat::Json, &env()).unwrap();
+    assert_eq!(configs.len(), 1);
+    assert_eq!(configs[0].name, "user-service");
+    assert_eq!(configs[0].source.expose(), r"host=old port=5432 dbname='d b' user=u password='it\'s'");
+    assert_eq!((configs[0].tables.mode, configs[0].schemas.mode), (Mode::All, Mode::All));
+}
+
+#[test]
+fn the_example_holds_every_key_and_its_defaults() {
+    let config = from_yaml(EXAMPLE);
+    assert!(config.source.expose().ends_with("password='a b'"), "the variable is quoted");
+    assert_eq!(config.options, Options::default());
+    assert_eq!(config.tables.default, TableOptions::built_in(&Options::default()));
+    for doc in KEYS.iter().filter(|doc| !doc.path.contains(['<', '['])) {
+        let key = doc.path.rsplit('.').next().unwrap();
+        assert!(EXAMPLE.contains(&format!("{key}:")), "{} is missing", doc.path);
+    }
+}
+
+#[test]
+fn the_table_of_keys_says_the_defaults_that_hold() {
+    let value = checked(&json!({})).to_value();
+    let written = |default: &str| match default {
+        "looked for" => Value::Null,
+        "1GB" => json!(1_u64 << 30),
+        "options.on_existing" => json!("append"),
+        "options.on_conflict" | "options.format" => json!("auto"),
+        "mode: all" => json!("all"),
+        _ => serde_json::from_str(default).unwrap_or_else(|_| json!(default)),
+    };
+    let has_default = |doc: &&KeyDoc| !doc.path.contains(['<', '[']) && !doc.default.is_empty();
+    for doc in KEYS.iter().filter(has_default).filter(|doc| !doc.path.starts_with("source") && doc.default != "{}") {
+        let path = if doc.default == "mode: all" { format!("{}.mode", doc.path) } else { doc.path.to_owned() };
+        let found = value.pointer(&format!("/{}", path.replace('.', "/")));
+        assert_eq!(found, Some(&written(doc.default)), "{}", doc.path);
+    }
+}
+
+#[test]
+fn what_is_shown_can_be_read_again() {
+    let config = from_yaml(EXAMPLE);
+    let mut value = config.to_value();
+    assert!(!value.to_string().contains("localhost") && !format!("{config:?}").contains("localhost"));
+    assert_eq!((&value["source"], &value["target"]), (&json!("***"), &json!("***")));
+    value["source"] = config.source.expose().into();
+    value["target"] = config.target.expose().into();
+    assert_eq!(Config::from_value(&value, &env()).unwrap(), config);
+}
+
+#[test]
+fn a_rule_stands_over_the_default_and_that_over_the_options() {
+    let config = checked(&json!({
+        "options": {"format": "text", "on_existing": "skip"},
+        "tables": {
+            "default": {"chunk_column": "id", "limit": 5, "format": "binary"},
+            "include": ["a.t", {"name": "u", "chunk_column": "", "limit": 0, "on_existing": "truncate"}, {"name": "v", "limit": null}],
+        },
+    }));
+    let [plain, own, inherited] = &config.tables.include[..] else { panic!("three rules") };
+    assert_eq!(plain.options, config.tables.default);
+    assert_eq!((plain.options.format, plain.options.on_existing), (Format::Binary, OnExisting::Skip));
+    assert_eq!(own.table, QualifiedName::new("public", "u"));
+    assert_eq!((&own.options.chunk_column, own.options.limit), (&None, None));
+    assert_eq!(own.options.on_existing, OnExisting::Truncate);
+    assert_eq!(inherited.options.limit, Some(5));
+}
+
+#[test]
+fn short_forms_mean_include() {
+    let config = checked(&json!({"schemas": ["a"], "tables": ["a.t"], "roles": "none"}));
+    assert_eq!(
+        (config.schemas.mode, config.tables.mode, config.roles),
+        (Mode::Include, Mode::Include, RolesMode::None)
+    );
+    assert_eq!(config.tables.include[0].table, QualifiedName::new("a", "t"));
+}
+
+#[test]
+fn every_mistake_is_told_at_once_with_its_path() {
+    let told = problems(&json!({
+        "source": {"host": "h", "port": "x", "password": 123, "conninf": []},
+        "tables": {
+            "mode": "some",
+            "default": {"chunksize": 5, "where": ["x"]},
+            "include": [{"name": "t"}, {"name": "u", "chunk_size": "many", "limit": -1}, {"schema": "a"}, 7],
+        },
+        "max_jobs": 4,
+        "parallel": {"max_jobs": 0},
+        "options": {"backup": "yes", "split_larger_than": "big", "retries": 1.5, "ledger_schema": "pg_x", "verfy": true},
+    }));
+    assert_eq!(
+        told,
+        [
+            "max_jobs: unknown key; did you mean \"parallel.max_jobs\"?",
+            "source.password: expected a string (in quotes), got a number",
+            "source.conninf: expected a string or an integer, got a list",
+            "target: missing; write a conninfo, or a mapping such as host, port, database, username",
+            "options.verfy: unknown key; did you mean \"verify\"?",
+            "options.split_larger_than: expected a positive number of bytes or a size such as \"512MB\" or \"1GB\", got \"big\"",
+            "options.ledger_schema: expected the name of a schema that the server does not keep for itself (pg_...), \
+         at most 63 bytes long, got \"pg_x\"",
+            "options.backup: expected true or false, got \"yes\"",
+            "options.retries: expected an integer of 0 or more, got 1.5",
+            "tables.mode: expected one of all, include, exclude, got \"some\"",
+            "tables.default.chunksize: unknown key; did you mean \"chunk_size\"?",
+            "tables.default.where: expected a string, got a list",
+            "tables.include[1].chunk_size: expected a positive integer, got \"many\"",
+            "tables.include[1].limit: expected an integer of 0 or more, got -1",
+            "tables.include[2].name: missing; a table needs its name",
+            "tables.include[3]: expected a table as schema.table or as a mapping, got 7",
+            "parallel.max_jobs: expected a positive integer, got 0",
+        ]
+    );
+}
+
+#[test]
+fn contradictions_are_mistakes() {
+    let cases = [
+        (json!({"schemas": {"mode": "include"}}), "schemas.include: mode \"include\" needs at least one element here"),
+        (json!({"tables": {"mode": "include"}}), "tables.include: mode \"include\" needs at least one element here"),
+        (json!({"tables": []}), "tables: mode \"include\" needs at least one element here"),
+        (
+            json!({"schemas": {"include": ["a"]}}),
+            "schemas.include: lists schemas, which only schemas.mode \"include\" reads; set that mode or empty the list",
+        ),
+        (
+            json!({"schemas": {"mode": "include", "include": ["a"], "exclude": ["a"]}}),
+            "schemas: a is both included and excluded",
+        ),
+        (json!({"schemas": ["a", "b", "a"]}), "schemas[2]: a is listed twice"),
+        (json!({"tables": ["T", {"name": "T"}]}), "tables[1]: public.\"T\" is listed twice"),
+        (
+            json!({"tables": {"include": ["t"], "exclude": [{"name": "t"}]}}),
+            "tables: public.t is both included and excluded",
+        ),
+        (json!({"schemas": ["a"], "tables": ["b.t"]}), "tables[0]: schema b is not among the schemas in scope"),
+    ];
+    for (extra, problem) in cases {
+        assert_eq!(problems(&with(&extra)), [problem]);
+    }
+}
+
+#[test]
+fn nothing_of_a_conninfo_is_told_wherever_it_stands() {
+    let conninfo = "host=a password=hunter2";
+    for value in [
+        json!({"source": [conninfo], "target": {"conninfo": [conninfo]}}),
+        json!({"source": "hunter2", "target": {"conninfo": "host=a password='hunter2"}}),
+        json!({"source": {"conninfo": conninfo, "password": "hunter2"}, "target": {conninfo: null}}),
+        json!({"source": {"user": "a", "username": "hunter2"}, "target": {conninfo: 1, "password": ["hunter2"]}}),
+        json!({"source": conninfo, "target": {}, "options": conninfo, "name": [conninfo], conninfo: 1}),
+        json!({"source": conninfo, "target": conninfo, "schemas": conninfo, "tables": conninfo, "roles": conninfo}),
+        json!({"source": "postgresql://u:hunter2@h/${NO_SUCH}", "target": {"password": "hunter2${NO_SUCH}"}}),
+        json!(conninfo),
+    ] {
+        assert!(!problems(&value).is_empty(), "{value}");
+    }
+}
+
+#[test]
+fn mistakes_of_several_migrations_name_the_migration() {
+    let value = json!({
+        "options": {"verfy": true},
+        "migrations": [{"source": "host=a", "target": "host=b"}, {"source": "host=a", "options": {"backup": 1}}, 5],
+    });
+    let error = Config::all_from_value(&value, &env()).unwrap_err();
+    assert_eq!(
+        error.details.problems,
+        [
+            "options.verfy: unknown key; did you mean \"verify\"?",
+            "migrations[1].target: missing; write a conninfo, or a mapping such as host, port, database, username",
+            "migrations[1].options.backup: expected true or false, got 1",
+            "migrations[2]: expected a mapping, got 5",
+        ]
+    );
+    let error = Config::from_value_at(&json!({"source": "a=b"}), &env(), "migrations[0].").unwrap_err();
+    assert!(error.details.problems[0].starts_with("migrations[0].target: missing"), "{error}");
+}
+
+#[test]
+fn jobs_leave_a_fifth_of_the_cpus() {
+    let cases = [(8, 1, 1), (8, 2, 2), (8, 3, 2), (8, 4, 3), (8, 8, 6), (8, 16, 8), (1, 64, 1), (0, 4, 1)];
+    for (max_jobs, cpus, expected) in cases {
+        assert_eq!(jobs(max_jobs, cpus), expected, "{max_jobs} jobs on {cpus} CPUs");
+    }
+}
+
+#[test]
+fn the_fingerprint_holds_what_decides_and_no_secret() {
+    let plain = checked(&json!({"schemas": ["a", "b"]}));
+    let same = checked(&json!({
+        "name": "other",
+        "source": "host=elsewhere password=hunter2",
+        "schemas": {"mode": "include", "include": ["b", "a"], "exclude": null},
+        "parallel": {"max_jobs": 2},
+        "options": {
+            "verify": true, "backup": true, "backup_dir": "x", "retries": 0, "keep_ledger": false, "pg_dump": "/x",
+            "lock_timeout": 1, "consistent": false, "format": "auto",
+        },
+    }));
+    assert_eq!(plain.fingerprint_text(), same.fingerprint_text());
+    assert!(!same.fingerprint_text().contains("hunter2") && !same.fingerprint_text().contains("elsewhere"));
+    assert!(Config::differences(&plain.fingerprint_text(), &same.fingerprint_text()).is_empty());
+}
+
+#[test]
+fn differences_are_named_once_by_their_keys() {
+    let text = |extra: Value| checked(&extra).fingerprint_text();
+    let tables = json!({"include": [{"name": "t", "limit": 5}, "u"]});
+    let planned = text(json!({"options": {"format": "text"}, "tables": tables}));
+    let now = text(json!({
+        "options": {"format": "binary"},
+        "schemas": {"exclude": ["s"]},
+        "tables": {"include": [{"name": "t", "where": "id > 1"}, "w"], "exclude": ["x"]},
+    }));
+    assert_eq!(
+        Config::differences(&planned, &now),
+        [
+            "options.format: text in the plan, binary now",
+            "schemas.exclude: [] in the plan, [\"s\"] now",
+            "tables.exclude[public.x]: not listed in the plan, listed now",
+            "tables.include[public.t].limit: 5 in the plan, 0 now",
+            "tables.include[public.t].where: \"\" in the plan, \"id > 1\" now",
+            "tables.include[public.u]: listed in the plan, not listed now",
+            "tables.include[public.w]: not listed in the plan, listed now",
+        ]
+    );
+    assert_eq!(Config::differences("", &now), ["configuration: the plan holds no readable record of it"]);
+}

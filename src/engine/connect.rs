@@ -1,0 +1,91 @@
+//! The two ends of a migration, and the source as all of its readers see it: one leader, one snapshot, one catalog.
+//!
+//! The source's leader session lives as long as the run and holds snapshot and locks. Called by every verb.
+
+use super::Context;
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::error::{Error, Result, Side};
+use crate::pg::snapshot::{self, Snapshot};
+use crate::pg::tool::Tools;
+use crate::pg::{Conninfo, Session, archive, introspect};
+use crate::plan::{self, KeyRange, Plan};
+use std::collections::HashMap;
+
+/// Where source and target are.
+#[derive(Debug, Clone)]
+pub struct Endpoints {
+    /// The database that is read.
+    pub source: Conninfo,
+    /// The database that is written.
+    pub target: Conninfo,
+}
+
+impl Endpoints {
+    /// Reads both conninfos; the mistakes of both are told at once.
+    pub fn new(config: &Config, context: &Context) -> Result<Self> {
+        let source = Conninfo::parse(config.source.expose(), &context.env);
+        let target = Conninfo::parse(config.target.expose(), &context.env);
+        match (source, target) {
+            (Ok(source), Ok(target)) => Ok(Endpoints { source, target }),
+            (source, target) => Err(both_problems([(Side::Source, source.err()), (Side::Target, target.err())])),
+        }
+    }
+}
+
+fn both_problems(sides: [(Side, Option<Error>); 2]) -> Error {
+    let problems = sides.into_iter().filter_map(|(side, error)| {
+        let error = error?;
+        let remedy = error.remedy.as_deref().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
+        Some(format!("{side}: {}{remedy}", error.chain()))
+    });
+    Error::config(problems.collect())
+}
+
+/// The source, opened for reading in one snapshot.
+pub struct Source {
+    /// The session that holds the snapshot.
+    pub leader: Session,
+    /// What every reader joins.
+    pub snapshot: Snapshot,
+}
+
+impl Source {
+    /// Opens the leader and exports its snapshot; with `options.consistent` off readers read as they come.
+    pub async fn open(conninfo: &Conninfo, config: &Config) -> Result<Source> {
+        let leader = Session::open(conninfo, Side::Source, "leader").await?;
+        let mut snapshot = snapshot::export(&leader).await?;
+        if !config.options.consistent {
+            snapshot.id.clear();
+        }
+        Ok(Source { leader, snapshot })
+    }
+
+    /// Everything that the source contains, in the snapshot.
+    pub async fn catalog(&self, tools: &Tools) -> Result<Catalog> {
+        let mut catalog = introspect::catalog(&self.leader).await?;
+        let join = Some(self.snapshot.id.as_str()).filter(|id| !id.is_empty());
+        catalog.entries = archive::read_schema(tools, self.leader.conninfo(), join).await?;
+        Ok(catalog)
+    }
+
+    /// Builds the plan; what in the configuration matches nothing is a mistake.
+    pub async fn plan(&self, catalog: &Catalog, config: &Config) -> Result<Plan> {
+        let schemas = introspect::schemas(&self.leader).await?;
+        let problems = plan::check(catalog, &schemas, config);
+        if !problems.is_empty() {
+            return Err(Error::config(problems));
+        }
+        Ok(plan::build(catalog, config, self.key_ranges(catalog, config).await?))
+    }
+
+    async fn key_ranges(&self, catalog: &Catalog, config: &Config) -> Result<HashMap<u32, KeyRange>> {
+        let mut ranges = HashMap::new();
+        for (table, column, filter) in plan::chunked_tables(&catalog.relations, config) {
+            if let Some(range) = introspect::key_range(&self.leader, table, column, filter).await? {
+                ranges.insert(table.oid, range);
+            }
+        }
+        Ok(ranges)
+    }
+}

@@ -1,0 +1,44 @@
+//! What a migration does, verb by verb: order, parallelism, retry, stopping. No SQL text stands here; adapters hold it.
+
+mod connect;
+mod stop;
+
+pub use connect::{Endpoints, Source};
+pub use stop::{Stop, interrupted};
+
+use crate::event::{Event, Events};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// What a verb is given beside its configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    /// Where events go.
+    pub events: Events,
+    /// Where a wish to stop comes from.
+    pub stop: Stop,
+    /// The environment that conninfo defaults come from.
+    pub env: BTreeMap<String, String>,
+    /// Places of `pg_dump` beside those that are looked at anyway.
+    pub tools: Vec<PathBuf>,
+    /// How many CPUs this machine has.
+    pub cpus: usize,
+}
+
+impl Context {
+    /// Runs one step of a verb, told by its beginning and its end, and given up when the run is asked to stop.
+    pub async fn step<T>(&self, name: &str, work: impl Future<Output = crate::Result<T>>) -> crate::Result<T> {
+        self.events.send(Event::StepStarted { step: name.to_owned() });
+        tracing::info!("{name} started");
+        let started = Instant::now();
+        let result = self.stop.or(work).await;
+        let seconds = started.elapsed().as_secs_f64();
+        match &result {
+            Ok(_) => tracing::info!("{name} done in {seconds:.1} s"),
+            Err(error) => tracing::error!("{name} failed: {}", error.chain()),
+        }
+        self.events.send(Event::StepFinished { step: name.to_owned(), seconds });
+        result
+    }
+}

@@ -1,0 +1,53 @@
+//! The way into a run: a wish to stop, seen by everything that waits.
+//!
+//! Whoever works selects between its work and [`Stop::stopped`], rolls back and reports itself interrupted; nothing is killed.
+
+use crate::error::{Error, Kind, Result};
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// A wish to stop; clones share it.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    sender: Arc<watch::Sender<bool>>,
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Stop { sender: Arc::new(watch::Sender::new(false)) }
+    }
+}
+
+impl Stop {
+    /// Asks to stop.
+    pub fn stop(&self) {
+        self.sender.send_replace(true);
+    }
+
+    /// Whether somebody asked.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        *self.sender.borrow()
+    }
+
+    /// Waits until somebody asks.
+    pub async fn stopped(&self) {
+        // The sender lives as long as we do, so waiting can end only with the wish.
+        let _ = self.sender.subscribe().wait_for(|stopped| *stopped).await;
+    }
+
+    /// `work`, unless somebody asks to stop before it is done.
+    pub async fn or<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.stopped() => Err(interrupted()),
+            result = work => result,
+        }
+    }
+}
+
+/// The error of work that was asked to stop.
+#[must_use]
+pub fn interrupted() -> Error {
+    Error::new(Kind::Interrupted, "the run was asked to stop").remedy("go on with --resume, or resume=True in Python")
+}

@@ -1,0 +1,152 @@
+//! Everything a run can tell its caller while it goes on: the way out, beside the result.
+//!
+//! Events carry names and numbers, never a row value or a password. They are sent from worker threads into a channel
+//! that the caller's thread empties; whoever sends never waits.
+
+use crate::finding::Finding;
+use serde::Serialize;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A step outside the plan began: `preflight`, `snapshot`, `plan`, `backup`, `verify`...
+    StepStarted {
+        /// The step's name.
+        step: String,
+    },
+    /// The step ended.
+    StepFinished {
+        /// The step's name.
+        step: String,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// The run knows its work; totals are what the plan estimates.
+    RunStarted {
+        /// The run's number in the ledger.
+        run: i64,
+        /// Tasks to do, without those that the ledger has as done.
+        tasks: u64,
+        /// Tasks that an earlier run has done.
+        done: u64,
+        /// How many tasks run at once.
+        jobs: usize,
+        /// The work of each phase, in order.
+        phases: Vec<PhaseSize>,
+    },
+    /// A worker took a task.
+    TaskStarted {
+        /// The task's id in the plan.
+        task: String,
+        /// Its phase.
+        phase: String,
+        /// Its kind.
+        kind: String,
+        /// What it is about.
+        object: String,
+        /// The worker's number, from 0.
+        worker: usize,
+    },
+    /// Rows on their way; counts are of this attempt so far.
+    TaskProgress {
+        /// The task's id.
+        task: String,
+        /// Its phase.
+        phase: String,
+        /// Rows sent to the target, 0 while the format does not tell.
+        rows: u64,
+        /// Bytes sent to the target.
+        bytes: u64,
+    },
+    /// A task ended.
+    TaskFinished {
+        /// The task's id.
+        task: String,
+        /// Its phase.
+        phase: String,
+        /// Its kind.
+        kind: String,
+        /// What it is about.
+        object: String,
+        /// `done`, `kept`, `failed`, `blocked` or `pending` (stopped before its end).
+        status: String,
+        /// Rows written.
+        rows: u64,
+        /// Bytes written.
+        bytes: u64,
+        /// How long it took.
+        seconds: f64,
+        /// Why it failed, or what else there is to say.
+        note: String,
+    },
+    /// An attempt failed and is made again.
+    TaskRetried {
+        /// The task's id.
+        task: String,
+        /// The attempt that failed, from 1.
+        attempt: u32,
+        /// Why.
+        reason: String,
+    },
+    /// Something that a person should know.
+    Found(Finding),
+    /// A table was compared.
+    TableVerified {
+        /// The table.
+        object: String,
+        /// `equal`, `different` or `unchecked`.
+        status: String,
+        /// Rows on the target.
+        rows: u64,
+    },
+    /// The run ended.
+    RunFinished {
+        /// Tasks done, in this run and before.
+        done: u64,
+        /// Tasks failed.
+        failed: u64,
+        /// How long this run took.
+        seconds: f64,
+    },
+    /// A log record.
+    Log {
+        /// `ERROR`, `WARN`, `INFO` or `DEBUG`.
+        level: String,
+        /// The words.
+        message: String,
+    },
+}
+
+/// How much a phase has to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PhaseSize {
+    /// The phase.
+    pub phase: String,
+    /// Its tasks.
+    pub tasks: u64,
+    /// Its rows by the source's statistics.
+    pub rows: u64,
+    /// Its bytes by the source's statistics.
+    pub bytes: u64,
+}
+
+/// The sending end of a run's events; clones share the channel. Without a receiver, events are dropped.
+#[derive(Debug, Clone, Default)]
+pub struct Events(Option<UnboundedSender<Event>>);
+
+impl Events {
+    /// Events that go into `sender`.
+    #[must_use]
+    pub fn new(sender: UnboundedSender<Event>) -> Self {
+        Events(Some(sender))
+    }
+
+    /// Tells the caller; a caller that has gone away misses nothing that the ledger does not hold.
+    pub fn send(&self, event: Event) {
+        if let Some(sender) = &self.0 {
+            let _ = sender.send(event);
+        }
+    }
+}

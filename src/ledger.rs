@@ -1,0 +1,359 @@
+//! The ledger: what was done on this target, kept in the target itself.
+//!
+//! A task's effect and its row are committed together, so that what the ledger calls done is done and nothing else is
+//! (a lost answer to a COMMIT is settled by asking it). It writes and reads rows; what they mean for the next step the engine decides.
+
+use crate::error::{Error, Kind, Result};
+use crate::name::{LEDGER_TABLES, ident, literal};
+use crate::pg::Session;
+use serde::Serialize;
+
+/// The first key of our advisory locks, "pgmi" as a number; the second is `LOCK_RUN`.
+const LOCK_CLASS: i32 = 0x7067_6d69;
+const LOCK_RUN: i32 = 1;
+const SCHEMA_COMMENT: &str = "ledger of pgmigrate";
+
+/// Where the ledger is.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    schema: String,
+}
+
+/// A run, as its row says.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Its number.
+    pub run: i64,
+    /// The plan's fingerprint.
+    pub plan: String,
+    /// The source's identity.
+    pub source: String,
+    /// The target's identity.
+    pub target: String,
+    /// The configuration's fingerprint text.
+    pub config: String,
+    /// `running`, `interrupted`, `failed` or `done`.
+    pub state: String,
+    /// What its snapshot saw, as `pg_current_snapshot()` writes it.
+    pub snapshot: String,
+    /// Whether all tasks so far saw one state of the source.
+    pub consistent: bool,
+    /// When it began, in ISO form.
+    pub started: String,
+    /// Seconds since it began, or until it ended.
+    pub seconds: f64,
+}
+
+/// A task, as its row says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Record {
+    /// Its id in the plan.
+    pub task: String,
+    /// Its phase.
+    pub phase: String,
+    /// Its kind.
+    pub kind: String,
+    /// What it is about.
+    pub object: String,
+    /// How rows come into the table: `copy`, `append`, `merge`; empty for other tasks.
+    pub mode: String,
+    /// The format that rows travel in.
+    pub format: String,
+    /// `pending`, `running`, `done`, `kept`, `skipped`, `failed` or `blocked`.
+    pub status: String,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// Rows written.
+    pub rows: i64,
+    /// Bytes written.
+    pub bytes: i64,
+    /// The order-independent hash of the rows as the source sent them.
+    pub hash: String,
+    /// What its snapshot saw.
+    pub snapshot: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// Why it failed, as a code.
+    pub sqlstate: String,
+    /// Why it failed, or what else there is to say.
+    pub note: String,
+}
+
+impl Record {
+    /// Whether nothing is left to do for the task.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        is_settled(&self.status)
+    }
+}
+
+/// Whether nothing is left to do for a task of that status.
+#[must_use]
+pub fn is_settled(status: &str) -> bool {
+    matches!(status, "done" | "kept" | "skipped")
+}
+
+/// What a task did, for its row.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Effect {
+    /// Rows written.
+    pub rows: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// The order-independent hash of the rows as the source sent them.
+    pub hash: String,
+    /// What its snapshot saw.
+    pub snapshot: String,
+    /// What a reader should know.
+    pub note: String,
+}
+
+impl Ledger {
+    /// The ledger in `schema`.
+    pub fn new(schema: impl Into<String>) -> Self {
+        Ledger { schema: schema.into() }
+    }
+
+    fn table(&self, at: usize) -> String {
+        format!("{}.{}", ident(&self.schema), ident(LEDGER_TABLES[at]))
+    }
+
+    fn runs(&self) -> String {
+        self.table(0)
+    }
+
+    fn tasks(&self) -> String {
+        self.table(1)
+    }
+
+    /// Takes the lock that keeps a second run off this target, for as long as the session lives. Runs of chosen tasks share it.
+    pub async fn lock(&self, session: &Session, shared: bool) -> Result<bool> {
+        let function = if shared { "pg_try_advisory_lock_shared" } else { "pg_try_advisory_lock" };
+        let sql = format!("SELECT pg_catalog.{function}($1, $2)");
+        Ok(session.query_one(&sql, &[&LOCK_CLASS, &LOCK_RUN]).await?.get(0))
+    }
+
+    /// Whether some session holds the lock.
+    pub async fn is_locked(&self, session: &Session) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
+                   WHERE l.locktype = 'advisory' AND d.datname = pg_catalog.current_database() \
+                   AND l.classid::int8 = $1::int4 AND l.objid::int8 = $2::int4 AND l.granted AND l.pid <> pg_catalog.pg_backend_pid())";
+        Ok(session.query_one(sql, &[&LOCK_CLASS, &LOCK_RUN]).await?.get(0))
+    }
+
+    /// Whether the ledger's tables are there.
+    pub async fn exists(&self, session: &Session) -> Result<bool> {
+        let sql = "SELECT count(*) = 2 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                   WHERE n.nspname = $1 AND c.relname IN ('migration_run', 'migration_task')";
+        Ok(session.query_one(sql, &[&self.schema]).await?.get(0))
+    }
+
+    /// Makes the schema and the tables where they are missing.
+    pub async fn create(&self, session: &Session) -> Result<()> {
+        let found = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)";
+        let schema = ident(&self.schema);
+        let mut sql = String::from("BEGIN;\n");
+        if !session.query_one(found, &[&self.schema]).await?.get::<_, bool>(0) {
+            sql += &format!("CREATE SCHEMA {schema};\nCOMMENT ON SCHEMA {schema} IS {};\n", literal(SCHEMA_COMMENT));
+        }
+        sql += &include_str!("sql/ledger.sql").replace(":\"ledger\"", &schema);
+        sql += "COMMIT";
+        session.batch(&sql).await.map_err(|e| {
+            e.object(&schema).remedy("grant CREATE on the target's database, or name a schema that we may write with options.ledger_schema")
+        })
+    }
+
+    /// The latest run, if there was one.
+    pub async fn last_run(&self, session: &Session) -> Result<Option<Run>> {
+        let sql = format!(
+            "SELECT run, plan, source, target, config, state, snapshot, consistent, \
+                    to_char(started, 'YYYY-MM-DD\"T\"HH24:MI:SSOF'), \
+                    extract(epoch FROM coalesce(finished, now()) - started)::float8 \
+             FROM {} ORDER BY run DESC LIMIT 1",
+            self.runs()
+        );
+        Ok(session.query_opt(&sql, &[]).await?.map(|row| Run {
+            run: row.get(0),
+            plan: row.get(1),
+            source: row.get(2),
+            target: row.get(3),
+            config: row.get(4),
+            state: row.get(5),
+            snapshot: row.get(6),
+            consistent: row.get(7),
+            started: row.get(8),
+            seconds: row.get(9),
+        }))
+    }
+
+    /// Writes a new run with all of its tasks; its number.
+    pub async fn begin_run(&self, session: &Session, run: &Run, records: &[Record]) -> Result<i64> {
+        session.batch("BEGIN").await?;
+        let sql = format!(
+            "INSERT INTO {} (plan, source, target, config, state, snapshot, consistent) \
+             VALUES ($1, $2, $3, $4, 'running', $5, $6) RETURNING run",
+            self.runs()
+        );
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
+            [&run.plan, &run.source, &run.target, &run.config, &run.snapshot, &run.consistent];
+        let number: i64 = session.query_one(&sql, &params).await?.get(0);
+        for batch in records.chunks(5_000) {
+            self.add_tasks(session, number, batch).await?;
+        }
+        session.batch("COMMIT").await?;
+        Ok(number)
+    }
+
+    async fn add_tasks(&self, session: &Session, run: i64, records: &[Record]) -> Result<()> {
+        let column = |value: fn(&Record) -> &str| records.iter().map(value).collect::<Vec<&str>>();
+        let sql = format!(
+            "INSERT INTO {} (run, task, phase, kind, object, mode, format, status, note) \
+             SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])",
+            self.tasks()
+        );
+        session
+            .execute(
+                &sql,
+                &[
+                    &run,
+                    &column(|r| &r.task),
+                    &column(|r| &r.phase),
+                    &column(|r| &r.kind),
+                    &column(|r| &r.object),
+                    &column(|r| &r.mode),
+                    &column(|r| &r.format),
+                    &column(|r| &r.status),
+                    &column(|r| &r.note),
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// All tasks of a run, in the plan's order.
+    pub async fn records(&self, session: &Session, run: i64) -> Result<Vec<Record>> {
+        let sql = format!(
+            "SELECT task, phase, kind, object, mode, format, status, attempts, rows, bytes, hash, snapshot, \
+                    CASE WHEN status = 'running' THEN extract(epoch FROM now() - started)::float8 ELSE seconds END, \
+                    sqlstate, note \
+             FROM {} WHERE run = $1 ORDER BY length(task), task COLLATE \"C\"",
+            self.tasks()
+        );
+        let rows = session.query(&sql, &[&run]).await?;
+        Ok(rows.iter().map(record).collect())
+    }
+
+    /// Puts tasks back to `pending`: those that a dead run left running, or that have to be done again.
+    pub async fn reset(&self, session: &Session, run: i64, tasks: &[String]) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} SET status = 'pending', rows = 0, bytes = 0, hash = '', snapshot = '', sqlstate = '', note = '' \
+             WHERE run = $1 AND task = ANY ($2)",
+            self.tasks()
+        );
+        session.execute(&sql, &[&run, &tasks]).await.map(|_| ())
+    }
+
+    /// Says that a run goes on, or how it ended, for good: what is said here survives a crash of the server.
+    pub async fn set_state(&self, session: &Session, run: i64, state: &str, consistent: bool) -> Result<()> {
+        let finished = if state == "running" { "NULL" } else { "now()" };
+        let sql = format!("UPDATE {} SET state = $2, consistent = $3, finished = {finished} WHERE run = $1", self.runs());
+        session.batch("SET synchronous_commit = on").await?;
+        session.execute(&sql, &[&run, &state, &consistent]).await?;
+        session.batch("SET synchronous_commit = off").await
+    }
+
+    /// Says that a worker has taken the task; false where it is settled already.
+    pub async fn start(&self, session: &Session, run: i64, task: &str) -> Result<bool> {
+        let sql = format!(
+            "UPDATE {} SET status = 'running', attempts = attempts + 1, started = clock_timestamp(), note = '', sqlstate = '' \
+             WHERE run = $1 AND task = $2 AND status NOT IN ('done', 'kept', 'skipped')",
+            self.tasks()
+        );
+        Ok(session.execute(&sql, &[&run, &task]).await? == 1)
+    }
+
+    /// Records the task as `status` in the transaction that is open, so that both are there or neither is.
+    pub async fn finish(&self, session: &Session, run: i64, task: &str, status: &str, effect: &Effect) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} SET status = $3, rows = $4, bytes = $5, hash = $6, snapshot = $7, note = $8, sqlstate = '', \
+                    seconds = extract(epoch FROM clock_timestamp() - started)::float8 \
+             WHERE run = $1 AND task = $2 AND status NOT IN ('done', 'kept', 'skipped')",
+            self.tasks()
+        );
+        let (rows, bytes) = (effect.rows.cast_signed(), effect.bytes.cast_signed());
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 8] =
+            [&run, &task, &status, &rows, &bytes, &effect.hash, &effect.snapshot, &effect.note];
+        if session.execute(&sql, &params).await? == 1 {
+            return Ok(());
+        }
+        let message = format!("task {task} of run {run} was settled by somebody else, or its ledger is gone");
+        Err(Error::new(Kind::State, message).remedy("run only one pgmigrate a target, and keep its ledger until it has ended"))
+    }
+
+    /// Records a failure, or that the task cannot be tried because of another's.
+    pub async fn fail(&self, session: &Session, run: i64, task: &str, failure: (&str, &str, &str)) -> Result<()> {
+        let (status, sqlstate, note) = failure;
+        let sql = format!(
+            "UPDATE {} SET status = $3, sqlstate = $4, note = $5, \
+                    seconds = coalesce(extract(epoch FROM clock_timestamp() - started)::float8, 0) \
+             WHERE run = $1 AND task = $2 AND status NOT IN ('done', 'kept', 'skipped')",
+            self.tasks()
+        );
+        session.execute(&sql, &[&run, &task, &status, &sqlstate, &note]).await.map(|_| ())
+    }
+
+    /// Whether the ledger has the task as settled: the question after a COMMIT whose answer was lost.
+    pub async fn is_settled(&self, session: &Session, run: i64, task: &str) -> Result<bool> {
+        let sql = format!("SELECT status FROM {} WHERE run = $1 AND task = $2", self.tasks());
+        let row = session.query_opt(&sql, &[&run, &task]).await?;
+        Ok(row.is_some_and(|row| is_settled(row.get(0))))
+    }
+
+    /// Tables whose rows an earlier finished run brought here, as the plan names their object.
+    pub async fn loaded_objects(&self, session: &Session) -> Result<Vec<String>> {
+        let sql = format!(
+            "SELECT t.object FROM {} t JOIN {} r USING (run) WHERE t.kind = 'data' AND r.state = 'done' \
+             GROUP BY r.run, t.object HAVING bool_and(t.status IN ('done', 'skipped'))",
+            self.tasks(),
+            self.runs()
+        );
+        Ok(session.query(&sql, &[]).await?.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Drops the ledger; what was dropped. The schema goes only if the ledger made it and nothing else is in it.
+    pub async fn drop(&self, session: &Session) -> Result<Vec<String>> {
+        if !self.exists(session).await? {
+            return Ok(Vec::new());
+        }
+        session.batch(&format!("DROP TABLE {}, {}", self.tasks(), self.runs())).await?;
+        let mut dropped = vec![self.tasks(), self.runs()];
+        let sql = "SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') IS NOT DISTINCT FROM $2 \
+                   AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid) \
+                   FROM pg_catalog.pg_namespace n WHERE n.nspname = $1";
+        if session.query_one(sql, &[&self.schema, &SCHEMA_COMMENT]).await?.get::<_, bool>(0) {
+            session.batch(&format!("DROP SCHEMA {} RESTRICT", ident(&self.schema))).await?;
+            dropped.push(ident(&self.schema));
+        }
+        Ok(dropped)
+    }
+}
+
+fn record(row: &tokio_postgres::Row) -> Record {
+    Record {
+        task: row.get(0),
+        phase: row.get(1),
+        kind: row.get(2),
+        object: row.get(3),
+        mode: row.get(4),
+        format: row.get(5),
+        status: row.get(6),
+        attempts: row.get(7),
+        rows: row.get(8),
+        bytes: row.get(9),
+        hash: row.get(10),
+        snapshot: row.get(11),
+        seconds: row.get(12),
+        sqlstate: row.get(13),
+        note: row.get(14),
+    }
+}

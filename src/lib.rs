@@ -1,0 +1,23 @@
+//! Moves a `PostgreSQL` database, or a chosen part of it, into another one.
+//!
+//! ```text
+//! Options -> Config -> Catalog -> Plan -> Ledger(pending) -> Outcome -> Ledger(done) -> Report
+//!                                          events out -->        <-- stop in
+//! ```
+//!
+//! Layers, each using only those below it: `bindings` (Python), `engine` (order, parallelism, retry), `pg` and
+//! `ledger` (the only code that talks to servers), `catalog`, `plan` and `report` (pure data), and the words that all
+//! of them share: `error`, `finding`, `name`, `config`, `event`.
+
+pub mod catalog;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod event;
+pub mod finding;
+pub mod ledger;
+pub mod name;
+pub mod pg;
+pub mod plan;
+
+pub use error::{Error, Kind, Result};

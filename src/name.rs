@@ -1,0 +1,93 @@
+//! Names of database objects, and the only place that quotes them.
+//!
+//! Every identifier is quoted, reserved word or not, so that no list of keywords has to be kept for six majors
+//! (<https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS>).
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Quotes an identifier.
+#[must_use]
+pub fn ident(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// Quotes a string literal, whatever `standard_conforming_strings` is set to.
+#[must_use]
+pub fn literal(text: &str) -> String {
+    let doubled = text.replace('\'', "''");
+    if text.contains('\\') {
+        format!(" E'{}'", doubled.replace('\\', "\\\\"))
+    } else {
+        format!("'{doubled}'")
+    }
+}
+
+/// Quotes and joins identifiers as a column list without parentheses.
+pub fn ident_list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    let quoted: Vec<String> = names.into_iter().map(|name| ident(name.as_ref())).collect();
+    quoted.join(", ")
+}
+
+/// A schema-qualified name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct QualifiedName {
+    /// The schema, unquoted.
+    pub schema: String,
+    /// The object's own name, unquoted.
+    pub name: String,
+}
+
+impl QualifiedName {
+    /// The name `schema`.`name`, both unquoted.
+    pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
+        QualifiedName { schema: schema.into(), name: name.into() }
+    }
+
+    /// The name as SQL text, both parts quoted.
+    #[must_use]
+    pub fn sql(&self) -> String {
+        format!("{}.{}", ident(&self.schema), ident(&self.name))
+    }
+}
+
+/// The name as people read it: quoted only where a reader could mistake it.
+impl fmt::Display for QualifiedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", readable(&self.schema), readable(&self.name))
+    }
+}
+
+/// The tables of a ledger; a source that was once a target holds them, and they are no user's data.
+pub const LEDGER_TABLES: [&str; 2] = ["migration_run", "migration_task"];
+
+/// Whether `name` is a table of a ledger.
+#[must_use]
+pub fn is_ledger_table(name: &str) -> bool {
+    LEDGER_TABLES.contains(&name)
+}
+
+/// An identifier as people read it: plain where it is plain, quoted elsewhere.
+#[must_use]
+pub fn readable(name: &str) -> String {
+    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if plain { name.to_owned() } else { ident(name) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_are_doubled() {
+        assert_eq!(QualifiedName::new("a\"b", "c.d").sql(), "\"a\"\"b\".\"c.d\"");
+        assert_eq!(QualifiedName::new("public", "Order").to_string(), "public.\"Order\"");
+    }
+
+    #[test]
+    fn backslashes_survive_any_string_setting() {
+        assert_eq!(literal("it's"), "'it''s'");
+        assert_eq!(literal("a\\b'"), " E'a\\\\b'''");
+    }
+}

@@ -1,0 +1,270 @@
+//! Opens one connection: hosts in turn, TLS as asked, login, and the settings that every session has pinned.
+//!
+//! It makes one attempt a host; trying again later is the engine's. `Session::open` calls it.
+
+use super::cancel::{Canceller, Owner};
+use super::conninfo::{Conninfo, Host, SessionAttrs, SslMode};
+use super::refusal::{UNREACHABLE, is_password_missing, may_differ_with_tls, remedy};
+use super::{reply, tls};
+use crate::error::{Error, Kind, Result, Side};
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Connection, SimpleQueryMessage, Socket, config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// The limits that would stop a long statement or kill an idle snapshot, off, as startup options: these come before
+/// anything that `ALTER ROLE ... SET` or `ALTER DATABASE ... SET` says. All servers from 13 know them.
+pub(super) const NO_TIMEOUTS: &str =
+    "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
+/// Writes are refused from the first statement on.
+const READ_ONLY: &str = "-c default_transaction_read_only=on";
+/// Silence before the first probe where the user does not say; firewalls forget connections within minutes.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_COUNT: u32 = 6;
+
+/// What makes the text form of a value the same on every server, whatever role and database have set.
+const PINNED: &str = "\
+    SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; \
+    SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; \
+    SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+    SET row_security = off; ";
+const PINNED_ON_SOURCE: &str = "SET default_transaction_read_only = on; ";
+const PINNED_ON_TARGET: &str = "\
+    SET synchronous_commit = off; SET check_function_bodies = false; SET client_min_messages = 'warning'; ";
+const FACTS: &str = "\
+    SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.pg_backend_pid(), \
+    pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only'), \
+    pg_catalog.set_config('search_path', '', false); ";
+
+/// The half of a connection that moves bytes.
+pub(super) type Wire = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
+/// A login that went well.
+pub(super) struct Connected {
+    pub(super) client: Client,
+    pub(super) canceller: Canceller,
+    pub(super) owner: Owner,
+    /// The conninfo with only the host that answered.
+    pub(super) conninfo: Conninfo,
+    pub(super) version: u32,
+    pub(super) backend_pid: i32,
+}
+
+/// Connects to the first host that fits, in the order that libpq would try them.
+pub(super) async fn connect(conninfo: &Conninfo, side: Side, application: &str) -> Result<Connected> {
+    let hosts = in_order(conninfo);
+    let passes: &[SessionAttrs] = match &conninfo.session_attrs {
+        SessionAttrs::PreferStandby => &[SessionAttrs::Standby, SessionAttrs::Any],
+        wanted => std::slice::from_ref(wanted),
+    };
+    let tls = tls::connector(&conninfo.ssl).map_err(|error| error.on(side))?;
+    let mut failures = Vec::new();
+    for wanted in passes {
+        for host in &hosts {
+            let attempt = Attempt { conninfo, host, side, application, wanted: *wanted, tls: tls.clone() };
+            match attempt.run().await {
+                Ok(connected) => return Ok(connected),
+                Err(error) if goes_for_all_hosts(&error) => return Err(error.on(side)),
+                Err(error) => failures.push(error),
+            }
+        }
+    }
+    Err(summary(conninfo, failures).on(side))
+}
+
+/// `load_balance_hosts=random` wants an unpredictable order, which the hasher's fresh keys give.
+fn in_order(conninfo: &Conninfo) -> Vec<&Host> {
+    let mut hosts: Vec<&Host> = conninfo.hosts.iter().collect();
+    if conninfo.any_order {
+        let random = RandomState::new();
+        hosts.sort_by_cached_key(|host| random.hash_one(host.to_string()));
+    }
+    hosts
+}
+
+/// A server that answers with an error ends the search, as in libpq, unless it is only starting up or shutting down.
+fn goes_for_all_hosts(error: &Error) -> bool {
+    error.sqlstate.is_some() && !error.is("57P03")
+}
+
+fn summary(conninfo: &Conninfo, mut failures: Vec<Error>) -> Error {
+    let words: Vec<String> = failures.iter().map(Error::chain).collect();
+    let Some(last) = failures.pop() else {
+        return Error::new(Kind::Internal, "connecting to no host at all");
+    };
+    if words.len() == 1 {
+        return last;
+    }
+    let mut error = Error::new(last.kind, format!("connecting to {}", conninfo.describe())).caused_by(words.join("; "));
+    error.remedy = last.remedy;
+    error.sqlstate = last.sqlstate;
+    error
+}
+
+/// One try at one host.
+struct Attempt<'a> {
+    conninfo: &'a Conninfo,
+    host: &'a Host,
+    side: Side,
+    application: &'a str,
+    wanted: SessionAttrs,
+    tls: MakeRustlsConnect,
+}
+
+impl Attempt<'_> {
+    async fn run(&self) -> Result<Connected> {
+        let Some(limit) = self.conninfo.connect_timeout else { return self.log_in().await };
+        tokio::time::timeout(limit, self.log_in()).await.unwrap_or_else(|_| {
+            let words = format!("no answer within {} s", limit.as_secs());
+            Err(Error::new(Kind::Connect, self.doing()).caused_by(words).remedy(UNREACHABLE))
+        })
+    }
+
+    async fn log_in(&self) -> Result<Connected> {
+        let mut modes = self.ssl_modes().iter().peekable();
+        while let Some(mode) = modes.next() {
+            match self.config(*mode).connect(self.tls.clone()).await {
+                Ok((client, wire)) => return self.settle(client, wire).await,
+                Err(error) if modes.peek().is_some() && may_differ_with_tls(&error) => {}
+                Err(error) => return Err(self.explain(&error)),
+            }
+        }
+        Err(Error::new(Kind::Internal, self.doing()))
+    }
+
+    /// The ways to connect, in the order to try them.
+    fn ssl_modes(&self) -> &'static [config::SslMode] {
+        use config::SslMode as Try;
+        match self.conninfo.ssl.mode {
+            _ if self.host.is_socket() => &[Try::Disable],
+            SslMode::Disable => &[Try::Disable],
+            SslMode::Allow => &[Try::Disable, Try::Require],
+            SslMode::Prefer => &[Try::Prefer, Try::Disable],
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[Try::Require],
+        }
+    }
+
+    fn config(&self, mode: config::SslMode) -> tokio_postgres::Config {
+        let (conninfo, keepalive) = (self.conninfo, &self.conninfo.keepalive);
+        let mut config = tokio_postgres::Config::new();
+        config
+            .host(&self.host.name)
+            .port(self.host.port)
+            .user(conninfo.user())
+            .dbname(conninfo.dbname())
+            .application_name(self.application)
+            .options(self.startup_options())
+            .ssl_mode(mode)
+            .channel_binding(conninfo.channel_binding)
+            .keepalives(keepalive.enabled)
+            .keepalives_idle(keepalive.idle.unwrap_or(KEEPALIVE_IDLE))
+            .keepalives_interval(keepalive.interval.unwrap_or(KEEPALIVE_INTERVAL))
+            .keepalives_retries(keepalive.count.unwrap_or(KEEPALIVE_COUNT));
+        if conninfo.ssl.direct && mode != config::SslMode::Disable {
+            config.ssl_negotiation(config::SslNegotiation::Direct);
+        }
+        if conninfo.any_order {
+            config.load_balance_hosts(config::LoadBalanceHosts::Random);
+        }
+        self.host.address.map(|address| config.hostaddr(address));
+        self.host.password.as_ref().map(|password| config.password(password.expose()));
+        keepalive.user_timeout.map(|limit| config.tcp_user_timeout(limit));
+        config
+    }
+
+    fn startup_options(&self) -> String {
+        let own = self.conninfo.options.iter().map(String::as_str);
+        let read_only = Some(READ_ONLY).filter(|_| self.side == Side::Source && !self.must_ask_default());
+        own.chain([NO_TIMEOUTS]).chain(read_only).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether the choice of the host depends on a setting that our own would hide; it is pinned after the look then,
+    /// still before any statement of a caller.
+    fn must_ask_default(&self) -> bool {
+        matches!(self.wanted, SessionAttrs::ReadWrite | SessionAttrs::ReadOnly)
+    }
+
+    /// Pins the settings and learns who has answered.
+    async fn settle(&self, client: Client, wire: Wire) -> Result<Connected> {
+        let major = wire.parameter("server_version").map_or(0, leading_number);
+        let canceller = Canceller::new(client.cancel_token(), self.tls.clone());
+        let owner = Owner::of(wire, canceller.clone());
+        let messages = client.simple_query(&self.first_statement(major)).await.map_err(|error| self.explain(&error))?;
+        let facts = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Facts::of(row),
+            _ => None,
+        });
+        let facts = facts.ok_or_else(|| Error::new(Kind::Connect, self.doing()).caused_by("an unexpected reply"))?;
+        if !facts.fit(self.wanted) {
+            let words = format!("the server is not {}, which target_session_attrs asks for", self.wanted.name());
+            return Err(Error::new(Kind::Connect, self.doing()).caused_by(words));
+        }
+        let conninfo = self.conninfo.with_host(self.host);
+        Ok(Connected { client, canceller, owner, conninfo, version: facts.version, backend_pid: facts.backend_pid })
+    }
+
+    fn first_statement(&self, major: u32) -> String {
+        let mut sql = String::new();
+        if major >= 17 {
+            sql.push_str("SET transaction_timeout = 0; ");
+        }
+        if major >= 14 {
+            sql.push_str("SET idle_session_timeout = 0; ");
+        }
+        sql.push_str(FACTS);
+        sql.push_str(PINNED);
+        sql.push_str(if self.side == Side::Source { PINNED_ON_SOURCE } else { PINNED_ON_TARGET });
+        sql
+    }
+
+    fn doing(&self) -> String {
+        format!("connecting to {}/{}", self.host, self.conninfo.dbname())
+    }
+
+    fn explain(&self, error: &tokio_postgres::Error) -> Error {
+        let mut explained = reply::from_postgres(error, Kind::Connect, &self.doing());
+        if is_password_missing(error) {
+            explained = Error::new(Kind::Connect, self.doing()).caused_by("no password was given");
+            // The code that the server itself gives for a missing password, so that nobody tries again without one.
+            explained.sqlstate = Some("28P01".into());
+        }
+        explained.remedy = remedy(error, self.conninfo);
+        explained
+    }
+}
+
+/// What a fresh session says of itself.
+struct Facts {
+    version: u32,
+    backend_pid: i32,
+    in_recovery: bool,
+    read_only: bool,
+}
+
+impl Facts {
+    fn of(row: &tokio_postgres::SimpleQueryRow) -> Option<Facts> {
+        Some(Facts {
+            version: row.get(0)?.parse().ok()?,
+            backend_pid: row.get(1)?.parse().ok()?,
+            in_recovery: row.get(2)? == "t",
+            read_only: row.get(3)? == "on",
+        })
+    }
+
+    fn fit(&self, wanted: SessionAttrs) -> bool {
+        match wanted {
+            SessionAttrs::Any | SessionAttrs::PreferStandby => true,
+            SessionAttrs::Primary => !self.in_recovery,
+            SessionAttrs::Standby => self.in_recovery,
+            SessionAttrs::ReadOnly => self.in_recovery || self.read_only,
+            SessionAttrs::ReadWrite => !(self.in_recovery || self.read_only),
+        }
+    }
+}
+
+fn leading_number(text: &str) -> u32 {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    text[..end].parse().unwrap_or(0)
+}

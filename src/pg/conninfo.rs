@@ -1,0 +1,230 @@
+//! Where a database is and how to get in: a connection string with everything that libpq would add to it.
+//!
+//! A [`Conninfo`] is complete and checked: environment, service file, password file and defaults are in it, and nothing
+//! is looked up later. It opens no connection and never shows a password. The engine and the bindings parse it;
+//! `connect` obeys it, and the programs of `PostgreSQL` get it back as text.
+
+mod passfile;
+mod read;
+mod service;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod text;
+mod tool;
+
+use crate::config::Secret;
+use crate::error::Result;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio_postgres::config::ChannelBinding;
+
+/// How much TLS is wanted (libpq's `sslmode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SslMode {
+    /// Never.
+    Disable,
+    /// Only where the server insists.
+    Allow,
+    /// Where the server offers it.
+    Prefer,
+    /// Always, whoever the server is; with a root certificate as `VerifyCa`.
+    Require,
+    /// Always, with a certificate that a trusted authority signed.
+    VerifyCa,
+    /// As `VerifyCa`, and the certificate names the host.
+    VerifyFull,
+}
+
+const SSL_MODES: [(&str, SslMode); 6] = [
+    ("prefer", SslMode::Prefer),
+    ("disable", SslMode::Disable),
+    ("allow", SslMode::Allow),
+    ("require", SslMode::Require),
+    ("verify-ca", SslMode::VerifyCa),
+    ("verify-full", SslMode::VerifyFull),
+];
+
+/// The authorities that may vouch for the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootCert {
+    /// Those of the operating system.
+    System,
+    /// Those of a PEM file.
+    File(PathBuf),
+}
+
+/// A version of TLS; older ones than these are never spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2; also what an older minimum comes down to.
+    V12,
+    /// TLS 1.3.
+    V13,
+}
+
+/// Everything about TLS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ssl {
+    /// How much of it.
+    pub mode: SslMode,
+    /// Whom to trust; `None` where any certificate will do.
+    pub root: Option<RootCert>,
+    /// The client's own certificate chain and key, as PEM files.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// Start with TLS, without asking first (`sslnegotiation=direct`).
+    pub direct: bool,
+    /// Tell the server by which name it is called.
+    pub sni: bool,
+    /// The oldest version to speak.
+    pub oldest: TlsVersion,
+    /// The newest version to speak.
+    pub newest: TlsVersion,
+}
+
+/// What the session must be able to do (libpq's `target_session_attrs`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionAttrs {
+    /// Anything.
+    Any,
+    /// Write.
+    ReadWrite,
+    /// Only read.
+    ReadOnly,
+    /// Run on the primary.
+    Primary,
+    /// Run on a standby.
+    Standby,
+    /// Run on a standby where one answers.
+    PreferStandby,
+}
+
+const SESSION_ATTRS: [(&str, SessionAttrs); 6] = [
+    ("any", SessionAttrs::Any),
+    ("read-write", SessionAttrs::ReadWrite),
+    ("read-only", SessionAttrs::ReadOnly),
+    ("primary", SessionAttrs::Primary),
+    ("standby", SessionAttrs::Standby),
+    ("prefer-standby", SessionAttrs::PreferStandby),
+];
+
+impl SessionAttrs {
+    /// The value as libpq writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        name_of(&SESSION_ATTRS, self)
+    }
+}
+
+/// How libpq writes `wanted`.
+fn name_of<T: Copy + PartialEq>(choices: &[(&'static str, T)], wanted: T) -> &'static str {
+    choices.iter().find(|(_, choice)| *choice == wanted).map_or("", |(name, _)| *name)
+}
+
+/// One of the places where the server may be.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Host {
+    /// A host name, an address, or the folder of a Unix socket.
+    pub name: String,
+    /// The address, where the user gave it beside or instead of the name.
+    pub address: Option<IpAddr>,
+    /// The port.
+    pub port: u16,
+    /// The password for this host, database and user.
+    pub password: Option<Secret>,
+}
+
+impl Host {
+    /// Whether this is a Unix socket, on which TLS has no meaning.
+    #[must_use]
+    pub fn is_socket(&self) -> bool {
+        self.address.is_none() && self.name.starts_with('/')
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name.contains(':') {
+            write!(f, "[{}]:{}", self.name, self.port)
+        } else {
+            write!(f, "{}:{}", self.name, self.port)
+        }
+    }
+}
+
+/// How to notice that the other side is gone. `None` is the program's or the system's default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Whether probes are sent.
+    pub enabled: bool,
+    /// Silence before the first probe.
+    pub idle: Option<Duration>,
+    /// Time between probes.
+    pub interval: Option<Duration>,
+    /// Probes before the connection is given up.
+    pub count: Option<u32>,
+    /// How long sent data may stay unacknowledged.
+    pub user_timeout: Option<Duration>,
+}
+
+/// A complete connection string.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Conninfo {
+    pub(super) hosts: Vec<Host>,
+    user: String,
+    dbname: String,
+    pub(super) options: Option<String>,
+    pub(super) ssl: Ssl,
+    pub(super) channel_binding: ChannelBinding,
+    pub(super) session_attrs: SessionAttrs,
+    pub(super) any_order: bool,
+    pub(super) connect_timeout: Option<Duration>,
+    pub(super) keepalive: Keepalive,
+}
+
+impl Conninfo {
+    /// Reads `text`, a `keyword=value` string or a `postgresql://` URI, as libpq would with the environment `env`:
+    /// `PG*` variables, service file, password file (`HOME`), operating system user (`USER`).
+    pub fn parse(text: &str, env: &BTreeMap<String, String>) -> Result<Conninfo> {
+        read::conninfo(text, env)
+    }
+
+    /// `host:port/dbname`, for messages.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let hosts: Vec<String> = self.hosts.iter().map(Host::to_string).collect();
+        format!("{}/{}", hosts.join(","), self.dbname)
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn dbname(&self) -> &str {
+        &self.dbname
+    }
+
+    /// The role to log in as.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// The same server and login, another database.
+    #[must_use]
+    pub fn with_dbname(&self, dbname: &str) -> Conninfo {
+        Conninfo { dbname: dbname.into(), ..self.clone() }
+    }
+
+    /// The same, with only the host that answered, so that all that follows goes to the same server.
+    pub(super) fn with_host(&self, host: &Host) -> Conninfo {
+        Conninfo { hosts: vec![host.clone()], ..self.clone() }
+    }
+}
+
+impl fmt::Debug for Conninfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Conninfo({}@{})", self.user, self.describe())
+    }
+}

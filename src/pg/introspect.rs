@@ -1,0 +1,243 @@
+//! Reads a database's catalog: one query an object kind, each a file that a person can run in psql.
+//!
+//! Only reads and translates rows into `catalog`'s values; what they mean for a migration is decided elsewhere.
+
+use super::Session;
+use crate::catalog::{
+    Catalog, Column, Constraint, Index, LargeObject, Membership, Oid, Relation, RelationKind, Role, Sequence, Server,
+};
+use crate::error::{Error, Kind, Result};
+use crate::name::{QualifiedName, ident};
+use crate::plan::KeyRange;
+use std::collections::HashMap;
+use tokio_postgres::Row;
+
+/// Who the server is and what we may do there.
+pub async fn server(session: &Session) -> Result<Server> {
+    let row = session.query_one(include_str!("../sql/catalog/server.sql"), &[]).await?;
+    let version: i32 = row.get("version");
+    Ok(Server {
+        version: version.unsigned_abs(),
+        system: system_identifier(session).await?,
+        database: row.get("database"),
+        database_oid: row.get("database_oid"),
+        encoding: row.get("encoding"),
+        collation: row.get("collation"),
+        ctype: row.get("ctype"),
+        role: row.get("role"),
+        is_superuser: row.get("is_superuser"),
+        can_create_roles: row.get("can_create_roles"),
+        bypasses_row_security: row.get("bypasses_row_security"),
+        can_create: row.get("can_create"),
+        in_recovery: row.get("in_recovery"),
+        bytes: row.get("bytes"),
+    })
+}
+
+/// The cluster's identifier; empty where the role may not read it.
+async fn system_identifier(session: &Session) -> Result<String> {
+    const ALLOWED: &str = "SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')";
+    if !session.query_one(ALLOWED, &[]).await?.get::<_, bool>(0) {
+        return Ok(String::new());
+    }
+    let sql = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()";
+    Ok(session.query_one(sql, &[]).await?.get(0))
+}
+
+/// Everything in the database but the archive's entries.
+pub async fn catalog(session: &Session) -> Result<Catalog> {
+    Ok(Catalog {
+        server: server(session).await?,
+        relations: relations(session).await?,
+        indexes: read(session, include_str!("../sql/catalog/indexes.sql"), index).await?,
+        constraints: read(session, include_str!("../sql/catalog/constraints.sql"), constraint).await?,
+        sequences: read(session, include_str!("../sql/catalog/sequences.sql"), sequence).await?,
+        large_objects: read(session, include_str!("../sql/catalog/large_objects.sql"), large_object).await?,
+        roles: read(session, include_str!("../sql/catalog/roles.sql"), role).await?,
+        memberships: read(session, include_str!("../sql/catalog/memberships.sql"), membership).await?,
+        database_settings: read(session, include_str!("../sql/catalog/database_settings.sql"), |row| row.get(0)).await?,
+        entries: Vec::new(),
+    })
+}
+
+/// The names of all schemas that are no part of the system.
+pub async fn schemas(session: &Session) -> Result<Vec<String>> {
+    let sql = "SELECT nspname::text FROM pg_catalog.pg_namespace \
+               WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY nspname COLLATE \"C\"";
+    read(session, sql, |row| row.get(0)).await
+}
+
+/// The relations with their columns.
+pub async fn relations(session: &Session) -> Result<Vec<Relation>> {
+    let mut columns: HashMap<Oid, Vec<Column>> = HashMap::new();
+    for row in session.query(include_str!("../sql/catalog/columns.sql"), &[]).await? {
+        columns.entry(row.get("relation")).or_default().push(column(&row));
+    }
+    let rows = session.query(include_str!("../sql/catalog/relations.sql"), &[]).await?;
+    rows.iter().map(|row| relation(row, &mut columns)).collect()
+}
+
+async fn read<T>(session: &Session, sql: &str, translate: impl Fn(&Row) -> T) -> Result<Vec<T>> {
+    Ok(session.query(sql, &[]).await?.iter().map(translate).collect())
+}
+
+fn name(row: &Row) -> QualifiedName {
+    QualifiedName::new(row.get::<_, String>("schema"), row.get::<_, String>("name"))
+}
+
+fn bytes(row: &Row, column: &str) -> u64 {
+    row.get::<_, i64>(column).max(0).unsigned_abs()
+}
+
+fn letter(row: &Row, column: &str) -> char {
+    row.get::<_, String>(column).chars().next().unwrap_or(' ')
+}
+
+fn relation(row: &Row, columns: &mut HashMap<Oid, Vec<Column>>) -> Result<Relation> {
+    let oid: Oid = row.get("oid");
+    let row_security: bool = row.get("row_security");
+    let owner_is_free = row.get::<_, bool>("is_owner") && !row.get::<_, bool>("force_row_security");
+    Ok(Relation {
+        oid,
+        name: name(row),
+        kind: relation_kind(letter(row, "kind"))?,
+        is_populated: row.get("is_populated"),
+        partition_of: row.get("partition_of"),
+        access_method: row.get("access_method"),
+        heap_bytes: bytes(row, "heap_bytes"),
+        total_bytes: bytes(row, "total_bytes"),
+        tuples: row.get("tuples"),
+        hides_rows: row_security && !owner_is_free,
+        is_readable: row.get::<_, bool>("may_use_schema") && row.get::<_, bool>("may_select"),
+        in_extension: row.get("in_extension"),
+        hashes_an_enum: row.get("hashes_an_enum"),
+        columns: columns.remove(&oid).unwrap_or_default(),
+    })
+}
+
+fn relation_kind(letter: char) -> Result<RelationKind> {
+    Ok(match letter {
+        'r' => RelationKind::Table,
+        'p' => RelationKind::Partitioned,
+        'v' => RelationKind::View,
+        'm' => RelationKind::MaterializedView,
+        'f' => RelationKind::Foreign,
+        'S' => RelationKind::Sequence,
+        other => return Err(Error::new(Kind::Internal, format!("relations of kind {other:?} are unknown"))),
+    })
+}
+
+fn column(row: &Row) -> Column {
+    Column {
+        name: row.get("name"),
+        type_name: row.get("type"),
+        is_integer: row.get("is_integer"),
+        not_null: row.get("not_null"),
+        is_generated: row.get("is_generated"),
+        identity_always: row.get("identity_always"),
+        binary_safe: row.get("binary_safe"),
+    }
+}
+
+fn index(row: &Row) -> Index {
+    Index {
+        oid: row.get("oid"),
+        name: name(row),
+        relation: row.get("relation"),
+        is_unique: row.get("is_unique"),
+        is_primary: row.get("is_primary"),
+        is_valid: row.get("is_valid"),
+        is_clustered: row.get("is_clustered"),
+        is_replica_identity: row.get("is_replica_identity"),
+        is_arbiter: row.get("is_arbiter"),
+        blocks_arbiters: row.get("blocks_arbiters"),
+        is_attached: row.get("is_attached"),
+        bytes: bytes(row, "bytes"),
+        columns: row.get("columns"),
+        is_not_null: row.get("is_not_null"),
+        statement: row.get("statement"),
+    }
+}
+
+fn constraint(row: &Row) -> Constraint {
+    let optional = |column| Some(row.get::<_, Oid>(column)).filter(|oid| *oid != 0);
+    Constraint {
+        oid: row.get("oid"),
+        name: row.get("name"),
+        kind: letter(row, "kind"),
+        relation: row.get("relation"),
+        referenced: optional("referenced"),
+        index: optional("index"),
+        is_inherited: row.get("is_inherited"),
+        is_validated: row.get("is_validated"),
+        is_deferrable: row.get("is_deferrable"),
+        is_deferred: row.get("is_deferred"),
+        is_temporal: row.get("is_temporal"),
+        is_enforced: row.get("is_enforced"),
+        definition: row.get("definition"),
+        columns: row.get("columns"),
+        referenced_columns: row.get("referenced_columns"),
+    }
+}
+
+fn sequence(row: &Row) -> Sequence {
+    Sequence {
+        oid: row.get("oid"),
+        name: name(row),
+        owner_relation: row.get("owner_relation"),
+        is_identity: row.get("is_identity"),
+        is_readable: row.get("may_select"),
+    }
+}
+
+fn large_object(row: &Row) -> LargeObject {
+    LargeObject {
+        oid: row.get("oid"),
+        owner: row.get("owner"),
+        comment: row.get("comment"),
+        privileges: row.get("privileges"),
+    }
+}
+
+fn role(row: &Row) -> Role {
+    Role {
+        name: row.get("name"),
+        is_superuser: row.get("is_superuser"),
+        inherits: row.get("inherits"),
+        can_create_roles: row.get("can_create_roles"),
+        can_create_databases: row.get("can_create_databases"),
+        can_login: row.get("can_login"),
+        is_replication: row.get("is_replication"),
+        bypasses_row_security: row.get("bypasses_row_security"),
+        connection_limit: row.get("connection_limit"),
+        valid_until: row.get("valid_until"),
+        settings: row.get("settings"),
+        database_settings: row.get("database_settings"),
+        comment: row.get("comment"),
+    }
+}
+
+fn membership(row: &Row) -> Membership {
+    Membership {
+        granted: row.get("granted"),
+        member: row.get("member"),
+        admin: row.get("admin_option"),
+        inherit: row.get("inherit_option"),
+        set: row.get("set_option"),
+    }
+}
+
+/// The range of a chunk column under a filter; none where no row has a value. Rows are counted only where the statistics do not tell.
+pub async fn key_range(session: &Session, table: &Relation, column: &str, filter: Option<&str>) -> Result<Option<KeyRange>> {
+    let column = ident(column);
+    let (count, condition) = match filter {
+        Some(filter) => ("count(*)", format!(" WHERE ({filter})")),
+        None if table.tuples < 0.0 => ("count(*)", String::new()),
+        None => ("NULL::int8", String::new()),
+    };
+    let sql = format!("SELECT min({column})::int8, max({column})::int8, {count} FROM ONLY {}{condition}", table.name.sql());
+    let row = session.query_one(&sql, &[]).await.map_err(|e| e.object(table.name.to_string()))?;
+    let (Some(min), Some(max)) = (row.get::<_, Option<i64>>(0), row.get::<_, Option<i64>>(1)) else { return Ok(None) };
+    let rows = row.get::<_, Option<i64>>(2).map_or(table.estimated_rows(), i64::unsigned_abs);
+    Ok(Some(KeyRange { min, max, rows }))
+}

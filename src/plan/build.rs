@@ -1,0 +1,164 @@
+//! Builds a plan: the selected entries and tables as tasks, each behind what it requires.
+//!
+//! One [`Builder`] collects the tasks; roles, schema, data and finish each push theirs in that order. Pure: what must be
+//! asked of the source first (key ranges) comes in as a value. Called by the engine; refused configurations come from `check`.
+
+use super::{Header, Phase, Plan, Task, data, finish, role, schema, tsv};
+use crate::catalog::archive::Entry;
+use crate::catalog::scope::{self, Scope};
+use crate::catalog::{Catalog, Lookup, Oid};
+use crate::config::{Config, RolesMode};
+use crate::finding::{Finding, Severity};
+use std::collections::{BTreeMap, HashMap};
+
+/// The values of a chunk column on the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyRange {
+    /// The smallest.
+    pub min: i64,
+    /// The largest.
+    pub max: i64,
+    /// Rows with a value.
+    pub rows: u64,
+}
+
+/// What planning reads: the catalog, the user's wishes, and the ranges of the chunk columns.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    /// The source's catalog.
+    pub catalog: &'a Catalog,
+    /// Its lookups.
+    pub lookup: Lookup<'a>,
+    /// The configuration.
+    pub config: &'a Config,
+    /// What is moved.
+    pub scope: Scope,
+    /// Ranges of chunk columns by table.
+    pub ranges: HashMap<Oid, KeyRange>,
+}
+
+/// Builds the plan of `config` for `catalog`.
+#[must_use]
+pub fn build(catalog: &Catalog, config: &Config, ranges: HashMap<Oid, KeyRange>) -> Plan {
+    let scope = scope::select(catalog, config);
+    let inputs = Inputs { catalog, lookup: catalog.lookup(), config, scope, ranges };
+    let mut builder = Builder::default();
+    if config.roles == RolesMode::All {
+        role::push(&inputs, &mut builder);
+    }
+    schema::push_pre_data(&inputs, &mut builder);
+    data::push(&inputs, &mut builder);
+    schema::push_post_data(&inputs, &mut builder);
+    finish::push(&inputs, &mut builder);
+    let header = header(&inputs, std::mem::take(&mut builder.findings));
+    Plan { header, tasks: builder.finish() }
+}
+
+fn header(inputs: &Inputs<'_>, mut findings: Vec<Finding>) -> Header {
+    for object in &inputs.scope.pulled {
+        let message = "it is outside the filters and comes along because a chosen object needs it";
+        findings.push(Finding::new("pulled_in", Severity::Info, object, message, ""));
+    }
+    Header {
+        version: tsv::VERSION,
+        source: inputs.catalog.server.identity(),
+        source_version: inputs.catalog.server.version,
+        config: serde_json::from_str(&inputs.config.fingerprint_text()).unwrap_or_default(),
+        tables: inputs.catalog.digests(&|oid| inputs.scope.tables.contains(&oid)),
+        absent: inputs.scope.absent.clone(),
+        findings,
+    }
+}
+
+/// Collects tasks; a task's number here becomes its id once all are known.
+#[derive(Debug, Default)]
+pub struct Builder {
+    tasks: Vec<Task>,
+    requires: Vec<Vec<usize>>,
+    after_tasks: Vec<Vec<usize>>,
+    /// The task that completes an entry.
+    pub by_entry: HashMap<i32, usize>,
+    /// The data tasks of a table.
+    pub data_of: HashMap<Oid, Vec<usize>>,
+    /// The index tasks of a relation.
+    pub indexes_of: HashMap<Oid, Vec<usize>>,
+    /// The task that gathers a table's planner statistics.
+    pub analyze_of: HashMap<Oid, usize>,
+    /// What a reader of the plan should know.
+    pub findings: Vec<Finding>,
+}
+
+impl Builder {
+    /// Adds a task that requires the tasks numbered `requires`, and gives its number.
+    pub fn push(&mut self, task: Task, mut requires: Vec<usize>) -> usize {
+        requires.sort_unstable();
+        requires.dedup();
+        self.tasks.push(task);
+        self.requires.push(requires);
+        self.after_tasks.push(Vec::new());
+        self.tasks.len() - 1
+    }
+
+    /// Lets task `at` wait for the end of `others`, however they end.
+    pub fn wait_for(&mut self, at: usize, others: impl IntoIterator<Item = usize>) {
+        self.after_tasks[at].extend(others.into_iter().filter(|&other| other < at));
+    }
+
+    /// The tasks that complete the entries which `entry` depends on.
+    #[must_use]
+    pub fn completing(&self, entry: &Entry) -> Vec<usize> {
+        entry.dependencies.iter().filter_map(|id| self.by_entry.get(id).copied()).collect()
+    }
+
+    /// The data tasks of a relation and of everything below it.
+    #[must_use]
+    pub fn data_below(&self, oid: Oid, children: &BTreeMap<Oid, Vec<Oid>>) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut open = vec![oid];
+        while let Some(next) = open.pop() {
+            found.extend(self.data_of.get(&next).into_iter().flatten());
+            open.extend(children.get(&next).into_iter().flatten());
+        }
+        found
+    }
+
+    fn finish(self) -> Vec<Task> {
+        let width = self.tasks.len().to_string().len().max(4);
+        let id = |at: usize| format!("t{:0width$}", at + 1);
+        let all = self.tasks.into_iter().zip(self.requires).zip(self.after_tasks).enumerate();
+        all.map(|(at, ((mut task, requires), mut after))| {
+            after.sort_unstable();
+            after.dedup();
+            task.id = id(at);
+            task.requires = requires.into_iter().map(id).collect();
+            task.after.extend(after.into_iter().map(id));
+            task
+        })
+        .collect()
+    }
+}
+
+impl Inputs<'_> {
+    /// The partitions of each partitioned table.
+    #[must_use]
+    pub fn children(&self) -> BTreeMap<Oid, Vec<Oid>> {
+        let mut children: BTreeMap<Oid, Vec<Oid>> = BTreeMap::new();
+        for relation in &self.catalog.relations {
+            if let Some(parent) = relation.partition_of {
+                children.entry(parent).or_default().push(relation.oid);
+            }
+        }
+        children
+    }
+
+    /// The selected entries in the archive's order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.catalog.entries.iter().filter(|entry| self.scope.entries.contains(&entry.id))
+    }
+}
+
+/// The words of phases, for a task's `after`.
+#[must_use]
+pub fn phases(list: &[Phase]) -> Vec<String> {
+    list.iter().map(|phase| phase.word().to_owned()).collect()
+}

@@ -1,0 +1,49 @@
+//! Does the configuration fit the source? Names that match nothing are mistakes, and all of them are told at once.
+//!
+//! Called by the engine between reading the catalog and building the plan.
+
+use crate::catalog::{Catalog, RelationKind};
+use crate::config::{Config, OnConflict, TableRule};
+use std::collections::HashSet;
+
+/// What in `config` matches nothing in `catalog`, each with the path of its key.
+#[must_use]
+pub fn check(catalog: &Catalog, schemas: &[String], config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    let existing: HashSet<&str> = schemas.iter().map(String::as_str).collect();
+    for (list, names) in [("include", &config.schemas.include), ("exclude", &config.schemas.exclude)] {
+        for (at, name) in names.iter().enumerate().filter(|(_, name)| !existing.contains(name.as_str())) {
+            problems.push(format!("schemas.{list}[{at}]: the source has no schema {name:?}"));
+        }
+    }
+    for (at, rule) in config.tables.include.iter().enumerate() {
+        check_rule(catalog, rule, &format!("tables.include[{at}]"), &mut problems);
+    }
+    for (at, name) in config.tables.exclude.iter().enumerate() {
+        if !catalog.relations.iter().any(|relation| relation.name == *name) {
+            problems.push(format!("tables.exclude[{at}]: the source has no table {name}"));
+        }
+    }
+    problems
+}
+
+fn check_rule(catalog: &Catalog, rule: &TableRule, path: &str, problems: &mut Vec<String>) {
+    let Some(relation) = catalog.relations.iter().find(|relation| relation.name == rule.table) else {
+        problems.push(format!("{path}: the source has no table {}", rule.table));
+        return;
+    };
+    if let Some(column) = &rule.options.chunk_column {
+        match relation.columns.iter().find(|c| c.name == *column) {
+            None => problems.push(format!("{path}.chunk_column: {} has no column {column:?}", rule.table)),
+            Some(c) if !c.is_integer => problems.push(format!(
+                "{path}.chunk_column: {column:?} of {} is {}, expected smallint, integer or bigint",
+                rule.table, c.type_name
+            )),
+            Some(_) => {}
+        }
+    }
+    let has_key = || catalog.indexes.iter().any(|index| index.relation == relation.oid && index.is_arbiter);
+    if rule.options.on_conflict == OnConflict::Update && relation.kind == RelationKind::Table && !has_key() {
+        problems.push(format!("{path}.on_conflict: update needs a unique key that is not deferrable, {} has none", rule.table));
+    }
+}

@@ -1,0 +1,138 @@
+//! What comes last: privileges, materialized views' contents with their indexes, event triggers, settings of the database.
+//!
+//! The order is that of `pg_restore`: privileges may take rights that the steps before need, a materialized view is filled with
+//! its owner's rights and so needs them given, and an event trigger would fire on everything.
+
+use super::build::{Builder, Inputs, phases};
+use super::role::{in_this_database, setting};
+use super::{Phase, Task, kind};
+use crate::catalog::archive::{Entry, Section};
+use crate::catalog::scope::is_whole;
+use crate::catalog::{Oid, RelationKind};
+use crate::name::readable;
+use std::collections::{HashMap, HashSet};
+
+const BEFORE_PRIVILEGES: [Phase; 7] =
+    [Phase::Roles, Phase::PreData, Phase::Data, Phase::Index, Phase::Analyze, Phase::Constraint, Phase::PostData];
+
+/// Pushes the last tasks.
+pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
+    for entry in inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "ACL" | "DEFAULT ACL")) {
+        push_entry(inputs, builder, entry, (Phase::Privileges, &BEFORE_PRIVILEGES));
+    }
+    push_views(inputs, builder);
+    let before: Vec<Phase> = Phase::ALL.into_iter().filter(|phase| *phase != Phase::Finish).collect();
+    for entry in inputs.entries().filter(|entry| entry.desc == "EVENT TRIGGER") {
+        push_entry(inputs, builder, entry, (Phase::Finish, &before));
+    }
+    if is_whole(inputs.config) {
+        push_settings(inputs, builder);
+    }
+    push_open_comments(inputs, builder, &before);
+}
+
+fn push_entry(inputs: &Inputs<'_>, builder: &mut Builder, entry: &Entry, when: (Phase, &[Phase])) {
+    let (phase, after) = when;
+    let mut task = Task::new(phase, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
+    task.target_sql = entry.with_settings(inputs.config.options.tablespaces);
+    task.optional_sql = entry.owner_statement().unwrap_or_default();
+    task.after = phases(after);
+    let requires = builder.completing(entry);
+    let at = builder.push(task, requires);
+    builder.by_entry.insert(entry.id, at);
+}
+
+/// Materialized views in the archive's order, which is that of their dependencies, and then their indexes.
+fn push_views(inputs: &Inputs<'_>, builder: &mut Builder) {
+    let mut after = BEFORE_PRIVILEGES.to_vec();
+    after.push(Phase::Privileges);
+    let below = Below::new(inputs);
+    let mut refreshes: HashMap<i32, usize> = HashMap::new();
+    for entry in inputs.entries().filter(|entry| entry.desc == "MATERIALIZED VIEW") {
+        let Some(view) = inputs.lookup.relations.get(&entry.oid).filter(|view| view.is_populated) else { continue };
+        let mut task = Task::new(Phase::Refresh, kind::REFRESH, &view.name.schema, readable(&view.name.name));
+        task.target_sql = format!("REFRESH MATERIALIZED VIEW {}", view.name.sql());
+        task.bytes = view.total_bytes;
+        task.after = phases(&after);
+        let (rows, views) = below.of(entry);
+        let mut requires: Vec<usize> = builder.by_entry.get(&entry.id).copied().into_iter().collect();
+        requires.extend(rows.iter().filter_map(|oid| builder.data_of.get(oid)).flatten());
+        requires.extend(views.iter().filter_map(|id| refreshes.get(id)));
+        refreshes.insert(entry.id, builder.push(task, requires));
+    }
+    push_view_indexes(inputs, builder, &refreshes);
+}
+
+fn push_view_indexes(inputs: &Inputs<'_>, builder: &mut Builder, refreshes: &HashMap<i32, usize>) {
+    let views: HashSet<i32> = inputs.entries().filter(|e| e.desc == "MATERIALIZED VIEW").map(|e| e.id).collect();
+    for entry in inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "INDEX" | "STATISTICS")) {
+        let Some(view) = entry.dependencies.iter().find(|id| views.contains(id)) else { continue };
+        let mut requires = builder.completing(entry);
+        requires.extend(refreshes.get(view));
+        let mut task = Task::new(Phase::Refresh, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
+        task.target_sql = entry.with_settings(inputs.config.options.tablespaces);
+        task.optional_sql = entry.owner_statement().unwrap_or_default();
+        let at = builder.push(task, requires);
+        builder.by_entry.insert(entry.id, at);
+    }
+}
+
+/// What stands below views: a view's rows come from the tables under it, through other views.
+struct Below<'a> {
+    entries: HashMap<i32, &'a Entry>,
+    tables: &'a HashMap<Oid, &'a crate::catalog::Relation>,
+    children: std::collections::BTreeMap<Oid, Vec<Oid>>,
+}
+
+impl<'a> Below<'a> {
+    fn new(inputs: &'a Inputs<'a>) -> Self {
+        let entries = inputs.entries().map(|entry| (entry.id, entry)).collect();
+        Below { entries, tables: &inputs.lookup.relations, children: inputs.children() }
+    }
+
+    /// The tables and the materialized views' entries below `entry`.
+    fn of(&self, entry: &Entry) -> (Vec<Oid>, Vec<i32>) {
+        let (mut rows, mut views) = (Vec::new(), Vec::new());
+        let mut seen: HashSet<i32> = HashSet::new();
+        let mut open: Vec<i32> = entry.dependencies.clone();
+        while let Some(id) = open.pop() {
+            let Some(next) = self.entries.get(&id).filter(|_| seen.insert(id)) else { continue };
+            match next.desc.as_str() {
+                "TABLE" => self.add_tree(next.oid, &mut rows),
+                "MATERIALIZED VIEW" => views.push(id),
+                _ => {}
+            }
+            if next.desc != "TABLE" {
+                open.extend(&next.dependencies);
+            }
+        }
+        (rows, views)
+    }
+
+    fn add_tree(&self, oid: Oid, rows: &mut Vec<Oid>) {
+        let mut open = vec![oid];
+        while let Some(next) = open.pop() {
+            if self.tables.get(&next).is_some_and(|table| table.kind == RelationKind::Table) {
+                rows.push(next);
+            }
+            open.extend(self.children.get(&next).into_iter().flatten());
+        }
+    }
+}
+
+fn push_settings(inputs: &Inputs<'_>, builder: &mut Builder) {
+    for set in inputs.catalog.database_settings.iter().filter_map(|stored| setting(stored)) {
+        let mut task = Task::new(Phase::Finish, "database setting", "", set.split(' ').next().unwrap_or_default());
+        task.target_sql = in_this_database(&format!("ALTER DATABASE %I SET {}", set.replace('%', "%%")));
+        builder.push(task, vec![]);
+    }
+}
+
+/// Comments on privileges' neighbours: whatever was made in these phases, such as an event trigger or a view's index.
+fn push_open_comments(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phase]) {
+    let open = inputs.entries().filter(|entry| entry.section == Section::None && entry.desc != "ACL");
+    let open: Vec<&Entry> = open.filter(|entry| !builder.by_entry.contains_key(&entry.id)).collect();
+    for entry in open {
+        push_entry(inputs, builder, entry, (Phase::Finish, after));
+    }
+}

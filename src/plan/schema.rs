@@ -1,0 +1,258 @@
+//! The archive's entries as tasks: pre-data by the archive's own dependencies, post-data as a table's last chunk lands.
+//!
+//! An index or a constraint requires the rows of its table and nothing else of the data, so it is built while other tables still copy.
+//! A key is built as a unique index first, which lets other indexes of the table be built beside it; ADD CONSTRAINT ... USING
+//! INDEX then takes a moment (<https://www.postgresql.org/docs/current/sql-altertable.html>). Foreign keys are added NOT VALID and
+//! validated apart, for validation holds no lock that another one needs.
+
+use super::build::{Builder, Inputs, phases};
+use super::{Phase, Task, kind};
+use crate::catalog::archive::{Entry, Section};
+use crate::catalog::{Constraint, Oid, Relation, RelationKind};
+use crate::name::ident;
+use std::collections::BTreeMap;
+
+/// Pushes everything that must be there before rows come, with its comments and labels.
+pub fn push_pre_data(inputs: &Inputs<'_>, builder: &mut Builder) {
+    for entry in inputs.entries().filter(|entry| belongs_before_data(entry)) {
+        let mut task = entry_task(inputs, entry, Phase::PreData);
+        task.after = phases(&[Phase::Roles]);
+        let requires = builder.completing(entry);
+        // A comment on something that is made later, such as an index, is pushed with it.
+        if entry.section == Section::None && requires.is_empty() {
+            continue;
+        }
+        let at = builder.push(task, requires);
+        builder.by_entry.insert(entry.id, at);
+    }
+}
+
+fn belongs_before_data(entry: &Entry) -> bool {
+    entry.section == Section::PreData || matches!(entry.desc.as_str(), "COMMENT" | "SECURITY LABEL")
+}
+
+fn entry_task(inputs: &Inputs<'_>, entry: &Entry, phase: Phase) -> Task {
+    let mut task = Task::new(phase, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
+    task.target_sql = entry.with_settings(inputs.config.options.tablespaces);
+    task.optional_sql = entry.owner_statement().unwrap_or_default();
+    task
+}
+
+/// Pushes what is made once rows are there, but for privileges and event triggers.
+pub fn push_post_data(inputs: &Inputs<'_>, builder: &mut Builder) {
+    let later = Later { inputs, children: inputs.children(), relation_of: relations_of(inputs) };
+    let (keys, others): (Vec<&Entry>, Vec<&Entry>) =
+        inputs.entries().filter(|entry| entry.section == Section::PostData).partition(|entry| makes_an_index(entry));
+    for entry in keys {
+        later.push_index_or_key(builder, entry);
+    }
+    later.push_analyze(builder);
+    for entry in others.iter().filter(|entry| entry.desc == "FK CONSTRAINT") {
+        later.push_foreign_key(builder, entry);
+    }
+    for entry in others.iter().filter(|entry| !matches!(entry.desc.as_str(), "FK CONSTRAINT" | "DEFAULT ACL" | "EVENT TRIGGER")) {
+        later.push_other(builder, entry);
+    }
+    later.push_comments(builder);
+}
+
+fn makes_an_index(entry: &Entry) -> bool {
+    matches!(entry.desc.as_str(), "INDEX" | "INDEX ATTACH" | "CONSTRAINT" | "STATISTICS")
+}
+
+/// The relation of each entry that is one.
+fn relations_of<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<i32, &'a Relation> {
+    let relations = inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "TABLE" | "MATERIALIZED VIEW" | "FOREIGN TABLE"));
+    relations.filter_map(|entry| Some((entry.id, *inputs.lookup.relations.get(&entry.oid)?))).collect()
+}
+
+struct Later<'a> {
+    inputs: &'a Inputs<'a>,
+    children: BTreeMap<Oid, Vec<Oid>>,
+    relation_of: BTreeMap<i32, &'a Relation>,
+}
+
+impl<'a> Later<'a> {
+    fn relations(&self, entry: &Entry) -> Vec<&'a Relation> {
+        entry.dependencies.iter().filter_map(|id| self.relation_of.get(id).copied()).collect()
+    }
+
+    fn data_below(&self, builder: &Builder, oid: Oid) -> Vec<usize> {
+        builder.data_below(oid, &self.children)
+    }
+
+    /// An index, a key, a part of a partitioned index, or extended statistics.
+    fn push_index_or_key(&self, builder: &mut Builder, entry: &Entry) {
+        let on_view = self.relations(entry).iter().any(|r| r.kind == RelationKind::MaterializedView);
+        if on_view {
+            return;
+        }
+        match self.inputs.lookup.constraints.get(&entry.oid).filter(|_| entry.desc == "CONSTRAINT") {
+            Some(constraint) => self.push_key(builder, entry, constraint),
+            None => self.push_index(builder, entry),
+        }
+    }
+
+    fn push_index(&self, builder: &mut Builder, entry: &Entry) {
+        let mut requires = builder.completing(entry);
+        let mut task = entry_task(self.inputs, entry, Phase::Index);
+        let index = self.inputs.lookup.indexes.get(&entry.oid).filter(|_| entry.desc == "INDEX");
+        if let Some(index) = index {
+            requires.extend(builder.data_of.get(&index.relation).into_iter().flatten());
+            task.bytes = index.bytes;
+            task.name.clone_from(&index.name.name);
+        }
+        let at = builder.push(task, requires);
+        builder.by_entry.insert(entry.id, at);
+        if let Some(index) = index {
+            builder.indexes_of.entry(index.relation).or_default().push(at);
+        }
+    }
+
+    fn push_key(&self, builder: &mut Builder, entry: &Entry, constraint: &Constraint) {
+        let mut requires = builder.completing(entry);
+        requires.extend(builder.data_of.get(&constraint.relation).into_iter().flatten());
+        let mut task = entry_task(self.inputs, entry, Phase::Constraint);
+        if let Some((index, sql)) = self.key_over_index(entry, constraint) {
+            let at = builder.push(index, requires.clone());
+            builder.indexes_of.entry(constraint.relation).or_default().push(at);
+            requires.push(at);
+            task.target_sql = sql;
+        }
+        let at = builder.push(task, requires);
+        builder.by_entry.insert(entry.id, at);
+        builder.indexes_of.entry(constraint.relation).or_default().push(at);
+    }
+
+    /// A key in two steps, where that makes the same key: the index's own task, and the constraint's statement. Not for what an index
+    /// cannot become (exclusion, WITHOUT OVERLAPS, a partitioned parent), nor where the entry says more than the key.
+    fn key_over_index(&self, entry: &Entry, constraint: &Constraint) -> Option<(Task, String)> {
+        let index = self.inputs.lookup.indexes.get(&constraint.index?)?;
+        let table = self.inputs.lookup.relations.get(&constraint.relation)?;
+        let fits = matches!(constraint.kind, 'p' | 'u')
+            && !constraint.is_temporal
+            && table.kind == RelationKind::Table
+            && index.is_valid
+            && !index.is_clustered
+            && !index.is_replica_identity;
+        if !fits {
+            return None;
+        }
+        let mut task = Task::new(Phase::Index, kind::INDEX, &index.name.schema, &index.name.name);
+        task.target_sql = Entry { statement: index.statement.clone(), ..entry.clone() }.with_settings(self.inputs.config.options.tablespaces);
+        task.bytes = index.bytes;
+        let word = if constraint.kind == 'p' { "PRIMARY KEY" } else { "UNIQUE" };
+        let mut sql = format!(
+            "ALTER TABLE ONLY {}\n    ADD CONSTRAINT {} {word} USING INDEX {}",
+            table.name.sql(),
+            ident(&constraint.name),
+            ident(&index.name.name)
+        );
+        if constraint.is_deferrable {
+            sql += if constraint.is_deferred { " DEFERRABLE INITIALLY DEFERRED" } else { " DEFERRABLE" };
+        }
+        Some((task, sql))
+    }
+
+    /// Statistics of a table once its indexes are there, for those on expressions have statistics of their own; of a partition tree
+    /// once, at its root, which goes through all of it.
+    fn push_analyze(&self, builder: &mut Builder) {
+        if !self.inputs.config.options.analyze_after_load {
+            return;
+        }
+        for relation in self.relation_of.values().filter(|relation| is_analyzed(relation)) {
+            let below = self.data_below(builder, relation.oid);
+            if below.is_empty() {
+                continue;
+            }
+            let indexes: Vec<usize> = self.tree(relation.oid).iter().filter_map(|oid| builder.indexes_of.get(oid)).flatten().copied().collect();
+            let mut task = Task::new(Phase::Analyze, kind::ANALYZE, &relation.name.schema, crate::name::readable(&relation.name.name));
+            task.target_sql = format!("ANALYZE {}", relation.name.sql());
+            let at = builder.push(task, below);
+            builder.wait_for(at, indexes);
+            for oid in self.tree(relation.oid) {
+                builder.analyze_of.insert(oid, at);
+            }
+        }
+    }
+
+    /// A relation and everything below it.
+    fn tree(&self, oid: Oid) -> Vec<Oid> {
+        let mut all = vec![oid];
+        let mut next = 0;
+        while let Some(parent) = all.get(next).copied() {
+            all.extend(self.children.get(&parent).into_iter().flatten());
+            next += 1;
+        }
+        all
+    }
+
+    fn push_foreign_key(&self, builder: &mut Builder, entry: &Entry) {
+        let Some(constraint) = self.inputs.lookup.constraints.get(&entry.oid) else {
+            return self.push_other(builder, entry);
+        };
+        let mut requires = builder.completing(entry);
+        let ends = [Some(constraint.relation), constraint.referenced];
+        for oid in ends.into_iter().flatten() {
+            requires.extend(self.data_below(builder, oid));
+        }
+        let analyzed: Vec<usize> = ends.iter().flatten().filter_map(|oid| builder.analyze_of.get(oid).copied()).collect();
+        let mut task = entry_task(self.inputs, entry, Phase::Constraint);
+        let validation = self.validation_apart(constraint);
+        if let Some((not_valid, _)) = &validation {
+            task.target_sql.clone_from(not_valid);
+        }
+        let name = task.name.clone();
+        let at = builder.push(task, requires);
+        builder.by_entry.insert(entry.id, at);
+        let last = validation.map_or(at, |(_, validate)| {
+            let mut task = Task::new(Phase::Constraint, kind::FK_VALIDATION, &entry.namespace, name);
+            task.target_sql = validate;
+            builder.push(task, vec![at])
+        });
+        builder.wait_for(last, analyzed);
+    }
+
+    /// The statements that add a foreign key unchecked and check it. Partitioned tables take no NOT VALID before 18, and what was NOT
+    /// VALID or NOT ENFORCED on the source stays so.
+    fn validation_apart(&self, constraint: &Constraint) -> Option<(String, String)> {
+        let table = self.inputs.lookup.relations.get(&constraint.relation)?;
+        let referenced = self.inputs.lookup.relations.get(&constraint.referenced?)?;
+        let plain = table.kind == RelationKind::Table && referenced.kind == RelationKind::Table;
+        if !plain || !constraint.is_validated || !constraint.is_enforced {
+            return None;
+        }
+        let (table, name) = (table.name.sql(), ident(&constraint.name));
+        Some((
+            format!("ALTER TABLE ONLY {table}\n    ADD CONSTRAINT {name} {} NOT VALID", constraint.definition),
+            format!("ALTER TABLE ONLY {table} VALIDATE CONSTRAINT {name}"),
+        ))
+    }
+
+    /// Triggers, rules, policies and the like: they must not see our rows come in.
+    fn push_other(&self, builder: &mut Builder, entry: &Entry) {
+        let mut requires = builder.completing(entry);
+        for relation in self.relations(entry) {
+            requires.extend(self.data_below(builder, relation.oid));
+        }
+        let at = builder.push(entry_task(self.inputs, entry, Phase::PostData), requires);
+        builder.by_entry.insert(entry.id, at);
+    }
+
+    /// Comments on what only now exists.
+    fn push_comments(&self, builder: &mut Builder) {
+        let open = self.inputs.entries().filter(|entry| belongs_before_data(entry) && entry.section == Section::None);
+        let open: Vec<&Entry> = open.filter(|entry| !builder.by_entry.contains_key(&entry.id)).collect();
+        for entry in open {
+            let requires = builder.completing(entry);
+            if !requires.is_empty() {
+                let at = builder.push(entry_task(self.inputs, entry, Phase::PostData), requires);
+                builder.by_entry.insert(entry.id, at);
+            }
+        }
+    }
+}
+
+fn is_analyzed(relation: &Relation) -> bool {
+    matches!(relation.kind, RelationKind::Table | RelationKind::Partitioned) && relation.partition_of.is_none()
+}

@@ -1,0 +1,241 @@
+//! plan.tsv: a plan as a table that people read, git diffs, pandas loads and `COPY ... FROM` takes.
+//!
+//! The escapes are those of COPY's text format (<https://www.postgresql.org/docs/current/sql-copy.html>), with one departure: an
+//! absent value is an empty field, for pandas would not give `\N` back. The first row names the columns, the second holds the
+//! header as JSON in its `note`.
+
+use super::{Header, Phase, Plan, Task};
+use crate::error::{Error, Kind, Result};
+
+/// The version of the format, raised when an older program could misread a file.
+pub const VERSION: u32 = 1;
+
+/// The columns in their order.
+pub const COLUMNS: [&str; 15] = [
+    "id", "phase", "kind", "schema", "name", "requires", "after", "rows", "bytes", "format", "source_sql", "target_sql",
+    "optional_sql", "merge_sql", "note",
+];
+
+const HEADER_ID: &str = "plan";
+
+/// Writes a plan.
+#[must_use]
+pub fn write(plan: &Plan) -> String {
+    let mut text = COLUMNS.join("\t");
+    text.push('\n');
+    let header = serde_json::to_string(&plan.header).unwrap_or_default();
+    let mut fields = vec![String::new(); COLUMNS.len()];
+    fields[0] = HEADER_ID.into();
+    fields[COLUMNS.len() - 1] = header;
+    push_line(&mut text, &fields);
+    for task in &plan.tasks {
+        push_line(&mut text, &fields_of(task));
+    }
+    text
+}
+
+fn fields_of(task: &Task) -> Vec<String> {
+    vec![
+        task.id.clone(),
+        task.phase.word().into(),
+        task.kind.clone(),
+        task.schema.clone(),
+        task.name.clone(),
+        task.requires.join(" "),
+        task.after.join(" "),
+        task.rows.to_string(),
+        task.bytes.to_string(),
+        task.format.clone(),
+        task.source_sql.clone(),
+        task.target_sql.clone(),
+        task.optional_sql.clone(),
+        task.merge_sql.clone(),
+        task.note.clone(),
+    ]
+}
+
+fn push_line(text: &mut String, fields: &[String]) {
+    for (at, field) in fields.iter().enumerate() {
+        if at > 0 {
+            text.push('\t');
+        }
+        escape(text, field);
+    }
+    text.push('\n');
+}
+
+/// Appends `field` with COPY's escapes.
+pub fn escape(text: &mut String, field: &str) {
+    for c in field.chars() {
+        match c {
+            '\\' => text.push_str("\\\\"),
+            '\t' => text.push_str("\\t"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            // pandas and editors may take these for line ends; COPY reads the octal form back.
+            '\u{b}' => text.push_str("\\v"),
+            '\u{c}' => text.push_str("\\f"),
+            other => text.push(other),
+        }
+    }
+}
+
+fn unescape(field: &str) -> String {
+    let mut text = String::with_capacity(field.len());
+    let mut rest = field.chars();
+    while let Some(c) = rest.next() {
+        if c != '\\' {
+            text.push(c);
+            continue;
+        }
+        match rest.next() {
+            Some('t') => text.push('\t'),
+            Some('n') => text.push('\n'),
+            Some('r') => text.push('\r'),
+            Some('v') => text.push('\u{b}'),
+            Some('f') => text.push('\u{c}'),
+            Some(other) => text.push(other),
+            None => text.push('\\'),
+        }
+    }
+    text
+}
+
+/// Reads a plan.
+///
+/// # Errors
+///
+/// [`Kind::State`] where the text is no plan of this version, with the line and column at fault.
+pub fn read(text: &str) -> Result<Plan> {
+    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty());
+    let (_, names) = lines.next().ok_or_else(|| broken("it is empty"))?;
+    if names.trim_start_matches('\u{feff}') != COLUMNS.join("\t") {
+        return Err(broken("line 1: the columns are not those of a plan"));
+    }
+    let mut header = None;
+    let mut tasks = Vec::new();
+    for (at, line) in lines {
+        let fields: Vec<String> = line.split('\t').map(unescape).collect();
+        if fields.len() != COLUMNS.len() {
+            return Err(broken(format!("line {}: {} columns instead of {}", at + 1, fields.len(), COLUMNS.len())));
+        }
+        if fields[0] == HEADER_ID {
+            header = Some(header_of(&fields[COLUMNS.len() - 1])?);
+        } else {
+            tasks.push(task_of(fields).map_err(|what| broken(format!("line {}: {what}", at + 1)))?);
+        }
+    }
+    // A table has no order of its own; ids are as wide as they must be for their order to be the plan's.
+    tasks.sort_by(|a: &Task, b: &Task| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
+    let header = header.ok_or_else(|| broken("the row `plan` is missing"))?;
+    check_references(&tasks)?;
+    Ok(Plan { header, tasks })
+}
+
+fn header_of(json: &str) -> Result<Header> {
+    let header: Header = serde_json::from_str(json).map_err(|e| broken("the row `plan` cannot be read").caused_by(e))?;
+    if header.version == VERSION {
+        Ok(header)
+    } else {
+        Err(broken(format!("its version is {}, this program reads version {VERSION}", header.version)))
+    }
+}
+
+fn task_of(fields: Vec<String>) -> std::result::Result<Task, String> {
+    let [id, phase, kind, schema, name, requires, after, rows, bytes, format, source, target, optional, merge, note] =
+        <[String; 15]>::try_from(fields).map_err(|_| "wrong number of columns")?;
+    let phase_of = |word: &str| Phase::from_word(word).ok_or_else(|| format!("unknown phase {word:?}"));
+    let number = |what: &str, text: &str| text.parse::<u64>().map_err(|_| format!("{what} is no number"));
+    Ok(Task {
+        phase: phase_of(&phase)?,
+        requires: requires.split_whitespace().map(Into::into).collect(),
+        after: after.split_whitespace().map(Into::into).collect(),
+        rows: number("rows", &rows)?,
+        bytes: number("bytes", &bytes)?,
+        id,
+        kind,
+        schema,
+        name,
+        format,
+        source_sql: source,
+        target_sql: target,
+        optional_sql: optional,
+        merge_sql: merge,
+        note,
+    })
+}
+
+fn check_references(tasks: &[Task]) -> Result<()> {
+    let mut seen = std::collections::HashSet::new();
+    for task in tasks {
+        if let Some(missing) = task.requires.iter().find(|id| !seen.contains(id.as_str())) {
+            return Err(broken(format!("task {} requires {missing}, which does not stand before it", task.id)));
+        }
+        let unknown = |word: &&String| Phase::from_word(word).is_none() && !seen.contains(word.as_str());
+        if let Some(word) = task.after.iter().find(unknown) {
+            return Err(broken(format!("task {} comes after {word}, which is no phase and no task before it", task.id)));
+        }
+        if !seen.insert(task.id.as_str()) {
+            return Err(broken(format!("task {} stands there twice", task.id)));
+        }
+    }
+    Ok(())
+}
+
+fn broken(what: impl std::fmt::Display) -> Error {
+    Error::new(Kind::State, format!("the plan cannot be read: {what}"))
+        .remedy("make it anew with `pgmigrate plan`, or restore the file as it was written")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    fn plan() -> Plan {
+        let mut first = Task::new(Phase::PreData, "table", "s", "odd\tname\nwith \\ and \u{b}");
+        first.id = "t0001".into();
+        first.target_sql = "CREATE TABLE s.t (\n    a text DEFAULT E'\\t\\\\'\n);\n".into();
+        let mut second = Task::new(Phase::Data, kind(), "s", "t");
+        second.id = "t0002".into();
+        second.requires = vec!["t0001".into()];
+        second.after = vec!["roles".into(), "t0001".into()];
+        second.rows = 7;
+        let header = Header {
+            version: VERSION,
+            source: "1/2/db".into(),
+            source_version: 160_014,
+            config: serde_json::json!({"options": {"format": "auto"}}),
+            tables: BTreeMap::from([("s.t".into(), "00".into())]),
+            absent: vec![],
+            findings: vec![],
+        };
+        Plan { header, tasks: vec![first, second] }
+    }
+
+    fn kind() -> &'static str {
+        super::super::kind::DATA
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let plan = plan();
+        assert_eq!(read(&write(&plan)).unwrap(), plan);
+    }
+
+    #[test]
+    fn rows_in_another_order_are_the_same_plan() {
+        let text = write(&plan());
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines[1..].reverse();
+        assert_eq!(read(&lines.join("\n")).unwrap(), plan());
+    }
+
+    #[test]
+    fn a_broken_plan_names_its_line() {
+        let text = write(&plan()).replace("\t7\t", "\tmany\t");
+        assert!(read(&text).unwrap_err().to_string().contains("line 4: rows is no number"));
+        let text = write(&plan()).replace("\tt0001\t", "\tt0009\t");
+        assert!(read(&text).unwrap_err().to_string().contains("requires t0009"));
+    }
+}

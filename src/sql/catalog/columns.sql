@@ -1,0 +1,34 @@
+-- The columns of every table, in their order. A type is safe in binary COPY when its binary form carries no OID that another
+-- server could number differently: base types of the system but the reg* ones, their arrays and ranges, enums, and domains over these
+-- (https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"). Arrays of user types and composites carry OIDs.
+WITH RECURSIVE base AS (
+    SELECT t.oid, t.oid AS base_oid, t.typtype, t.typbasetype FROM pg_catalog.pg_type t
+    UNION ALL
+    SELECT b.oid, t.oid, t.typtype, t.typbasetype
+    FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.typbasetype
+    WHERE b.typtype = 'd'
+), safe AS (
+    SELECT b.oid,
+           t.typsend <> 0 AND t.typreceive <> 0
+           AND (t.typtype = 'e'
+                OR t.oid < 16384 AND t.typtype IN ('b', 'r', 'm')
+                   AND t.typname !~ '^_?(reg|aclitem|pg_|xml)') AS is_safe
+    FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.base_oid
+    WHERE b.typtype <> 'd'
+)
+SELECT a.attrelid AS relation,
+       a.attname::text AS name,
+       pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
+       a.atttypid IN (20, 21, 23) AS is_integer,
+       a.attnotnull AS not_null,
+       a.attgenerated <> '' AS is_generated,
+       a.attidentity = 'a' AS identity_always,
+       coalesce(s.is_safe, false) AS binary_safe
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN safe s ON s.oid = a.atttypid
+WHERE a.attnum > 0 AND NOT a.attisdropped
+  AND c.relkind IN ('r', 'p', 'm', 'f')
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY a.attrelid, a.attnum

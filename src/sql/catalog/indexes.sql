@@ -1,0 +1,26 @@
+-- Every index: what it stands on, whether it may be trusted, and its statement with all names qualified (search_path is empty).
+-- A unique index is an arbiter when ON CONFLICT can use its columns: plain columns, no predicate, checked at once.
+SELECT i.indexrelid AS oid,
+       n.nspname::text AS schema,
+       c.relname::text AS name,
+       i.indrelid AS relation,
+       i.indisunique AS is_unique,
+       i.indisprimary AS is_primary,
+       i.indisvalid AND i.indisready AS is_valid,
+       i.indisclustered AS is_clustered,
+       i.indisreplident AS is_replica_identity,
+       i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AS is_arbiter,
+       i.indisunique AND NOT i.indimmediate OR i.indisexclusion AS blocks_arbiters,
+       c.relispartition AS is_attached,
+       CASE WHEN c.relkind = 'i' THEN pg_catalog.pg_relation_size(c.oid) ELSE 0 END AS bytes,
+       ARRAY(SELECT a.attname::text FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY k(attnum, position)
+             JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.position) AS columns,
+       NOT EXISTS (SELECT FROM unnest(i.indkey[0:i.indnkeyatts - 1]) k(attnum)
+                   JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                   WHERE NOT a.attnotnull) AS is_not_null,
+       pg_catalog.pg_get_indexdef(i.indexrelid) AS statement
+FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"

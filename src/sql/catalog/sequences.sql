@@ -1,0 +1,17 @@
+-- Every sequence and the table that owns it, if one does (deptype a: OWNED BY, i: identity).
+SELECT c.oid AS oid,
+       n.nspname::text AS schema,
+       c.relname::text AS name,
+       d.refobjid AS owner_relation,
+       coalesce(d.deptype = 'i', false) AS is_identity,
+       pg_catalog.has_sequence_privilege(c.oid, 'SELECT') AS may_select
+FROM pg_catalog.pg_class c
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_depend d
+       ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
+      AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')
+WHERE c.relkind = 'S' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND c.relpersistence <> 't'
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
+                  WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
+ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"

@@ -1,0 +1,34 @@
+-- The ledger: what each run did on this target. A task's effect and its row here are committed in one transaction.
+-- The schema's name is configurable; psql sets it with  -v ledger=pgmigrate.
+CREATE TABLE IF NOT EXISTS :"ledger".migration_run (
+    run         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    plan        text        NOT NULL,
+    source      text        NOT NULL,
+    target      text        NOT NULL,
+    config      text        NOT NULL,
+    state       text        NOT NULL CHECK (state IN ('running', 'interrupted', 'failed', 'done')),
+    snapshot    text        NOT NULL,
+    consistent  boolean     NOT NULL,
+    started     timestamptz NOT NULL DEFAULT now(),
+    finished    timestamptz
+);
+CREATE TABLE IF NOT EXISTS :"ledger".migration_task (
+    run         bigint           NOT NULL REFERENCES :"ledger".migration_run,
+    task        text             NOT NULL,
+    phase       text             NOT NULL,
+    kind        text             NOT NULL,
+    object      text             NOT NULL,
+    mode        text             NOT NULL,
+    format      text             NOT NULL,
+    status      text             NOT NULL CHECK (status IN ('pending', 'running', 'done', 'kept', 'skipped', 'failed', 'blocked')),
+    attempts    integer          NOT NULL DEFAULT 0,
+    rows        bigint           NOT NULL DEFAULT 0,
+    bytes       bigint           NOT NULL DEFAULT 0,
+    hash        text             NOT NULL DEFAULT '',
+    snapshot    text             NOT NULL DEFAULT '',
+    started     timestamptz,
+    seconds     double precision NOT NULL DEFAULT 0,
+    sqlstate    text             NOT NULL DEFAULT '',
+    note        text             NOT NULL DEFAULT '',
+    PRIMARY KEY (run, task)
+);
