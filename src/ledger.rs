@@ -6,7 +6,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::name::{LEDGER_TABLES, ident, literal};
 use crate::pg::Session;
-use serde::Serialize;
+pub use crate::record::{Effect, Record, Run, is_settled};
 
 /// The first key of our advisory locks, "pgmi" as a number; the second is `LOCK_RUN`.
 const LOCK_CLASS: i32 = 0x7067_6d69;
@@ -17,95 +17,6 @@ const SCHEMA_COMMENT: &str = "ledger of pgmigrate";
 #[derive(Debug, Clone)]
 pub struct Ledger {
     schema: String,
-}
-
-/// A run, as its row says.
-#[derive(Debug, Clone)]
-pub struct Run {
-    /// Its number.
-    pub run: i64,
-    /// The plan's fingerprint.
-    pub plan: String,
-    /// The source's identity.
-    pub source: String,
-    /// The target's identity.
-    pub target: String,
-    /// The configuration's fingerprint text.
-    pub config: String,
-    /// `running`, `interrupted`, `failed` or `done`.
-    pub state: String,
-    /// What its snapshot saw, as `pg_current_snapshot()` writes it.
-    pub snapshot: String,
-    /// Whether all tasks so far saw one state of the source.
-    pub consistent: bool,
-    /// When it began, in ISO form.
-    pub started: String,
-    /// Seconds since it began, or until it ended.
-    pub seconds: f64,
-}
-
-/// A task, as its row says.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Record {
-    /// Its id in the plan.
-    pub task: String,
-    /// Its phase.
-    pub phase: String,
-    /// Its kind.
-    pub kind: String,
-    /// What it is about.
-    pub object: String,
-    /// How rows come into the table: `copy`, `append`, `merge`; empty for other tasks.
-    pub mode: String,
-    /// The format that rows travel in.
-    pub format: String,
-    /// `pending`, `running`, `done`, `kept`, `skipped`, `failed` or `blocked`.
-    pub status: String,
-    /// How often it was tried.
-    pub attempts: i32,
-    /// Rows written.
-    pub rows: i64,
-    /// Bytes written.
-    pub bytes: i64,
-    /// The order-independent hash of the rows as the source sent them.
-    pub hash: String,
-    /// What its snapshot saw.
-    pub snapshot: String,
-    /// How long it took.
-    pub seconds: f64,
-    /// Why it failed, as a code.
-    pub sqlstate: String,
-    /// Why it failed, or what else there is to say.
-    pub note: String,
-}
-
-impl Record {
-    /// Whether nothing is left to do for the task.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        is_settled(&self.status)
-    }
-}
-
-/// Whether nothing is left to do for a task of that status.
-#[must_use]
-pub fn is_settled(status: &str) -> bool {
-    matches!(status, "done" | "kept" | "skipped")
-}
-
-/// What a task did, for its row.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Effect {
-    /// Rows written.
-    pub rows: u64,
-    /// Bytes written.
-    pub bytes: u64,
-    /// The order-independent hash of the rows as the source sent them.
-    pub hash: String,
-    /// What its snapshot saw.
-    pub snapshot: String,
-    /// What a reader should know.
-    pub note: String,
 }
 
 impl Ledger {
@@ -207,8 +118,9 @@ impl Ledger {
     async fn add_tasks(&self, session: &Session, run: i64, records: &[Record]) -> Result<()> {
         let column = |value: fn(&Record) -> &str| records.iter().map(value).collect::<Vec<&str>>();
         let sql = format!(
-            "INSERT INTO {} (run, task, phase, kind, object, mode, format, status, note) \
-             SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[])",
+            "INSERT INTO {} (run, task, phase, kind, object, mode, format, status, note, planned_rows, planned_bytes) \
+             SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], \
+                                      $10::int8[], $11::int8[])",
             self.tasks()
         );
         session
@@ -224,6 +136,8 @@ impl Ledger {
                     &column(|r| &r.format),
                     &column(|r| &r.status),
                     &column(|r| &r.note),
+                    &records.iter().map(|r| r.planned_rows).collect::<Vec<i64>>(),
+                    &records.iter().map(|r| r.planned_bytes).collect::<Vec<i64>>(),
                 ],
             )
             .await?;
@@ -235,7 +149,7 @@ impl Ledger {
         let sql = format!(
             "SELECT task, phase, kind, object, mode, format, status, attempts, rows, bytes, hash, snapshot, \
                     CASE WHEN status = 'running' THEN extract(epoch FROM now() - started)::float8 ELSE seconds END, \
-                    sqlstate, note \
+                    sqlstate, note, planned_rows, planned_bytes \
              FROM {} WHERE run = $1 ORDER BY length(task), task COLLATE \"C\"",
             self.tasks()
         );
@@ -355,5 +269,7 @@ fn record(row: &tokio_postgres::Row) -> Record {
         seconds: row.get(12),
         sqlstate: row.get(13),
         note: row.get(14),
+        planned_rows: row.get(15),
+        planned_bytes: row.get(16),
     }
 }

@@ -9,6 +9,8 @@
 //! `ledger` (the only code that talks to servers), `catalog`, `plan` and `report` (pure data), and the words that all
 //! of them share: `error`, `finding`, `name`, `config`, `event`.
 
+#[cfg(feature = "python")]
+mod bindings;
 pub mod catalog;
 pub mod config;
 pub mod engine;
@@ -19,5 +21,8 @@ pub mod ledger;
 pub mod name;
 pub mod pg;
 pub mod plan;
+pub mod record;
+pub mod report;
+pub mod verification;
 
 pub use error::{Error, Kind, Result};

@@ -58,6 +58,26 @@ impl fmt::Display for QualifiedName {
     }
 }
 
+/// Splits a quoted, qualified name off the front of SQL text that this program wrote.
+#[must_use]
+pub fn split_name(sql: &str) -> Option<(&str, &str)> {
+    let schema = quoted_length(sql)?;
+    let name = quoted_length(sql.get(schema..)?.strip_prefix('.')?)?;
+    Some(sql.split_at(schema + 1 + name))
+}
+
+fn quoted_length(sql: &str) -> Option<usize> {
+    let inner = sql.strip_prefix('"')?;
+    let mut end = 0;
+    loop {
+        end += inner.get(end..)?.find('"')? + 1;
+        if !inner.get(end..)?.starts_with('"') {
+            return Some(end + 1);
+        }
+        end += 1;
+    }
+}
+
 /// The tables of a ledger; a source that was once a target holds them, and they are no user's data.
 pub const LEDGER_TABLES: [&str; 2] = ["migration_run", "migration_task"];
 
@@ -83,6 +103,14 @@ mod tests {
     fn quotes_are_doubled() {
         assert_eq!(QualifiedName::new("a\"b", "c.d").sql(), "\"a\"\"b\".\"c.d\"");
         assert_eq!(QualifiedName::new("public", "Order").to_string(), "public.\"Order\"");
+    }
+
+    #[test]
+    fn a_name_is_split_off_whatever_it_holds() {
+        let name = QualifiedName::new("a\"\".\"b", "c (d\" FROM STDIN");
+        let sql = format!("{} (\"x\") FROM STDIN", name.sql());
+        assert_eq!(split_name(&sql), Some((name.sql().as_str(), " (\"x\") FROM STDIN")));
+        assert_eq!(split_name("plain.name"), None);
     }
 
     #[test]

@@ -254,7 +254,7 @@ FROM generate_series(0, greatest(8, least(1440, :flights_count / 10)) - 1) AS n
 CROSS JOIN LATERAL (SELECT timestamptz '2026-01-01 00:00+00' + (n / 8) * interval '1 day' AS begun) AS started;
 
 INSERT INTO passengers (document_no, full_name, born_on, loyalty_points)
-SELECT chr(65 + (n % 26)::int) || lpad((n * 7919 % 100000000)::text, 8, '0'),
+SELECT chr(65 + (n % 26)::int) || lpad((n::bigint * 7919 % 100000000)::text, 8, '0'),
        pg_temp.word(n, 41, '{Ada,Bjørn,Chloé,Dmitri,Élodie,Farid,Grace,Hiroshi,Inês,Jürgen,Kofi,Lucía,Mei,Noor,Olu,Paweł,Quynh,Rosa,Søren,Tomás}')
            || ' ' || pg_temp.word(n, 42, '{Almeida,Bianchi,Çelik,Dubois,Eriksson,Fernández,García,Hansen,Ibrahim,Jansen,Kowalski,López,Müller,Nakamura,O''Brien,Park,Quist,Rossi,Šimić,Tanaka,Ueda,Virtanen,Weber,Yılmaz,Zhang}'),
        CASE WHEN pg_temp.pick(n, 43, 20) > 0 THEN date '1940-01-01' + pg_temp.pick(n, 44, 28000)::int END,

@@ -51,21 +51,18 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens the leader and exports its snapshot; with `options.consistent` off readers read as they come.
-    pub async fn open(conninfo: &Conninfo, config: &Config) -> Result<Source> {
+    /// Opens the leader and exports its snapshot.
+    pub async fn open(conninfo: &Conninfo) -> Result<Source> {
         let leader = Session::open(conninfo, Side::Source, "leader").await?;
-        let mut snapshot = snapshot::export(&leader).await?;
-        if !config.options.consistent {
-            snapshot.id.clear();
-        }
+        let snapshot = snapshot::export(&leader).await?;
         Ok(Source { leader, snapshot })
     }
 
     /// Everything that the source contains, in the snapshot.
-    pub async fn catalog(&self, tools: &Tools) -> Result<Catalog> {
+    pub async fn catalog(&self, tools: &Tools, lock_timeout: u64) -> Result<Catalog> {
         let mut catalog = introspect::catalog(&self.leader).await?;
-        let join = Some(self.snapshot.id.as_str()).filter(|id| !id.is_empty());
-        catalog.entries = archive::read_schema(tools, self.leader.conninfo(), join).await?;
+        let snapshot = Some(self.snapshot.id.as_str());
+        catalog.entries = archive::read_schema(tools, self.leader.conninfo(), snapshot, lock_timeout).await?;
         Ok(catalog)
     }
 

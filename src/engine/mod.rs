@@ -1,10 +1,26 @@
 //! What a migration does, verb by verb: order, parallelism, retry, stopping. No SQL text stands here; adapters hold it.
 
+pub mod backup;
 mod connect;
+mod existing;
+mod job;
+mod pool;
+pub mod preflight;
+mod resume;
+mod run;
+mod schedule;
+mod state_file;
+mod status;
 mod stop;
+mod verbs;
+pub mod verify;
+mod worker;
 
 pub use connect::{Endpoints, Source};
+pub use run::{Settings, run};
+pub use status::{Counts, Status, status};
 pub use stop::{Stop, interrupted};
+pub use verbs::{backup, cleanup, plan, preflight, restore, verify};
 
 use crate::event::{Event, Events};
 use std::collections::BTreeMap;
@@ -36,7 +52,7 @@ impl Context {
         let seconds = started.elapsed().as_secs_f64();
         match &result {
             Ok(_) => tracing::info!("{name} done in {seconds:.1} s"),
-            Err(error) => tracing::error!("{name} failed: {}", error.chain()),
+            Err(error) => tracing::debug!("{name} failed: {}", error.chain()),
         }
         self.events.send(Event::StepFinished { step: name.to_owned(), seconds });
         result

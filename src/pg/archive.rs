@@ -10,12 +10,19 @@ use crate::error::{Error, Kind, Result};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-/// Dumps the schema of a database and reads it. `snapshot` is one that another session exported.
-pub async fn read_schema(tools: &Tools, conninfo: &Conninfo, snapshot: Option<&str>) -> Result<Vec<Entry>> {
+/// Dumps the schema of a database and reads it. `snapshot` is one that another session exported; `lock_timeout` is how many seconds
+/// `pg_dump` waits for a table that somebody holds.
+pub async fn read_schema(
+    tools: &Tools,
+    conninfo: &Conninfo,
+    snapshot: Option<&str>,
+    lock_timeout: u64,
+) -> Result<Vec<Entry>> {
     let file = TemporaryFile::new("schema.dump")?;
     let path = file.0.display().to_string();
     let join = snapshot.map(|id| format!("--snapshot={id}"));
-    let mut arguments = vec!["-Fc", "--schema-only", "--no-password", "-f", &path];
+    let wait = format!("--lock-wait-timeout={}", lock_timeout.saturating_mul(1000));
+    let mut arguments = vec!["-Fc", "--schema-only", "--no-password", &wait, "-f", &path];
     arguments.extend(join.as_deref());
     tools.dump(conninfo, &arguments).await.map_err(|e| {
         let mut error = Error::new(Kind::Schema, "reading the schema with pg_dump");

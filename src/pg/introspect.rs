@@ -50,7 +50,7 @@ pub async fn catalog(session: &Session) -> Result<Catalog> {
         server: server(session).await?,
         relations: relations(session).await?,
         indexes: read(session, include_str!("../sql/catalog/indexes.sql"), index).await?,
-        constraints: read(session, include_str!("../sql/catalog/constraints.sql"), constraint).await?,
+        constraints: constraints(session).await?,
         sequences: read(session, include_str!("../sql/catalog/sequences.sql"), sequence).await?,
         large_objects: read(session, include_str!("../sql/catalog/large_objects.sql"), large_object).await?,
         roles: read(session, include_str!("../sql/catalog/roles.sql"), role).await?,
@@ -65,6 +65,11 @@ pub async fn schemas(session: &Session) -> Result<Vec<String>> {
     let sql = "SELECT nspname::text FROM pg_catalog.pg_namespace \
                WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY nspname COLLATE \"C\"";
     read(session, sql, |row| row.get(0)).await
+}
+
+/// Keys, exclusion and foreign-key constraints.
+pub async fn constraints(session: &Session) -> Result<Vec<Constraint>> {
+    read(session, include_str!("../sql/catalog/constraints.sql"), constraint).await
 }
 
 /// The relations with their columns.

@@ -4,15 +4,21 @@
 //! much runs at once and knows no phases: the engine does. Errors leave it as [`crate::Error`], scrubbed of everything
 //! that may quote a row or a password.
 
+pub mod apply;
 pub mod archive;
 mod cancel;
+pub mod compare;
 mod connect;
 pub mod conninfo;
 pub mod copy;
 pub mod introspect;
+pub mod large_object;
+pub mod present;
 mod refusal;
+pub mod replay;
 pub mod reply;
 pub mod session;
+pub mod survey;
 pub mod snapshot;
 pub mod tls;
 pub mod tool;

@@ -10,7 +10,7 @@ use crate::catalog::scope::is_whole;
 use crate::catalog::{Index, LargeObject, Oid, Relation};
 use crate::config::{Format, LargeObjects, OnConflict, OnExisting, TableOptions};
 use crate::finding::{Finding, Severity};
-use crate::name::{ident, ident_list, literal};
+use crate::name::{QualifiedName, ident, ident_list, literal};
 use std::cmp::Reverse;
 
 /// Large objects of one task: few enough for a short transaction, many enough for few of them.
@@ -95,10 +95,20 @@ fn pattern(inputs: &Inputs<'_>, builder: &mut Builder, relation: &Relation, opti
         task.after = phases(&[Phase::PreData]);
     }
     task.format = format(relation, options).into();
-    if let Some(merge) = merge_sql(inputs, builder, (relation, options)) {
+    task.on_existing = on_existing(options).into();
+    if let Some(merge) = merge_sql(inputs, builder, (relation, options), into) {
         task.merge_sql = merge;
     }
     task
+}
+
+fn on_existing(options: &TableOptions) -> &'static str {
+    match options.on_existing {
+        OnExisting::Append => "append",
+        OnExisting::Truncate => "truncate",
+        OnExisting::Error => "error",
+        OnExisting::Skip => "skip",
+    }
 }
 
 fn column_list(relation: &Relation) -> String {
@@ -138,7 +148,12 @@ fn source_sql(relation: &Relation, options: &TableOptions, chunk: &Chunk) -> Str
 }
 
 /// What moves staged rows into a table that existed before, under the table's `on_conflict`.
-fn merge_sql(inputs: &Inputs<'_>, builder: &mut Builder, table: (&Relation, &TableOptions)) -> Option<String> {
+fn merge_sql(
+    inputs: &Inputs<'_>,
+    builder: &mut Builder,
+    table: (&Relation, &TableOptions),
+    into: &QualifiedName,
+) -> Option<String> {
     let (relation, options) = table;
     if options.on_conflict == OnConflict::Error {
         return None;
@@ -157,7 +172,7 @@ fn merge_sql(inputs: &Inputs<'_>, builder: &mut Builder, table: (&Relation, &Tab
     let columns = ident_list(relation.copied_columns().map(|column| &column.name));
     let overriding = if relation.columns.iter().any(|c| c.identity_always) { " OVERRIDING SYSTEM VALUE" } else { "" };
     let action = action(relation, options, key?, is_blocked);
-    Some(format!("INSERT INTO {} ({columns}){overriding} SELECT {columns} FROM {STAGE} ON CONFLICT{action}", relation.name.sql()))
+    Some(format!("INSERT INTO {} ({columns}){overriding} SELECT {columns} FROM {STAGE} ON CONFLICT{action}", into.sql()))
 }
 
 fn action(relation: &Relation, options: &TableOptions, key: &Index, is_blocked: bool) -> String {
@@ -195,8 +210,11 @@ fn push_sequences(inputs: &Inputs<'_>, builder: &mut Builder) {
         let Some(entry) = made.get(&sequence.oid) else { continue };
         let mut task = Task::new(Phase::Data, kind::SEQUENCE_VALUE, &sequence.name.schema, &sequence.name.name);
         let name = sequence.name.sql();
-        task.source_sql = format!("SELECT last_value, is_called FROM {name}");
-        task.target_sql = format!("SELECT pg_catalog.setval({}::pg_catalog.regclass, $1, $2)", literal(&name).trim_start());
+        let class = format!("{}::pg_catalog.regclass", literal(&name).trim_start());
+        task.source_sql = format!(
+            "SELECT last_value, is_called, (SELECT seqincrement > 0 FROM pg_catalog.pg_sequence WHERE seqrelid = {class}) FROM {name}"
+        );
+        task.target_sql = format!("SELECT pg_catalog.setval({class}, $1, $2)");
         let requires = builder.by_entry.get(entry).copied().into_iter().collect();
         let rows = sequence.owner_relation.and_then(|oid| builder.data_of.get(&oid)).cloned().unwrap_or_default();
         let at = builder.push(task, requires);

@@ -17,9 +17,7 @@ const BEFORE_PRIVILEGES: [Phase; 7] =
 
 /// Pushes the last tasks.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
-    for entry in inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "ACL" | "DEFAULT ACL")) {
-        push_entry(inputs, builder, entry, (Phase::Privileges, &BEFORE_PRIVILEGES));
-    }
+    push_privileges(inputs, builder);
     push_views(inputs, builder);
     let before: Vec<Phase> = Phase::ALL.into_iter().filter(|phase| *phase != Phase::Finish).collect();
     for entry in inputs.entries().filter(|entry| entry.desc == "EVENT TRIGGER") {
@@ -31,7 +29,21 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     push_open_comments(inputs, builder, &before);
 }
 
-fn push_entry(inputs: &Inputs<'_>, builder: &mut Builder, entry: &Entry, when: (Phase, &[Phase])) {
+/// Privileges on schemas come before all others: a role that grants on in its own name must reach the object first.
+fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder) {
+    let all = inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "ACL" | "DEFAULT ACL"));
+    let (schemas, others): (Vec<&Entry>, Vec<&Entry>) = all.partition(|entry| entry.tag.starts_with("SCHEMA "));
+    let mut first = Vec::new();
+    for entry in schemas {
+        first.push(push_entry(inputs, builder, entry, (Phase::Privileges, &BEFORE_PRIVILEGES)));
+    }
+    for entry in others {
+        let at = push_entry(inputs, builder, entry, (Phase::Privileges, &BEFORE_PRIVILEGES));
+        builder.wait_for(at, first.iter().copied());
+    }
+}
+
+fn push_entry(inputs: &Inputs<'_>, builder: &mut Builder, entry: &Entry, when: (Phase, &[Phase])) -> usize {
     let (phase, after) = when;
     let mut task = Task::new(phase, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
     task.target_sql = entry.with_settings(inputs.config.options.tablespaces);
@@ -40,6 +52,7 @@ fn push_entry(inputs: &Inputs<'_>, builder: &mut Builder, entry: &Entry, when: (
     let requires = builder.completing(entry);
     let at = builder.push(task, requires);
     builder.by_entry.insert(entry.id, at);
+    at
 }
 
 /// Materialized views in the archive's order, which is that of their dependencies, and then their indexes.

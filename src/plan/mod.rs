@@ -6,7 +6,7 @@
 pub mod build;
 mod check;
 mod chunk;
-mod data;
+pub mod data;
 mod finish;
 mod role;
 mod schema;
@@ -21,7 +21,7 @@ use std::fmt;
 
 pub use build::{KeyRange, build};
 pub use check::check;
-pub use chunk::chunked_tables;
+pub use chunk::{Rules, chunked_tables};
 
 /// The part of a run that a task belongs to, in the order in which they mostly happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -117,6 +117,8 @@ pub struct Task {
     pub bytes: u64,
     /// `text` or `binary` for data tasks, else empty.
     pub format: String,
+    /// What becomes of a table that exists and holds rows: `append`, `truncate`, `error` or `skip`; empty for other tasks.
+    pub on_existing: String,
     /// What is read on the source.
     pub source_sql: String,
     /// What is run on the target.
@@ -170,6 +172,7 @@ impl Task {
             rows: 0,
             bytes: 0,
             format: String::new(),
+            on_existing: String::new(),
             source_sql: String::new(),
             target_sql: String::new(),
             optional_sql: String::new(),
@@ -183,6 +186,10 @@ impl Task {
     pub fn object(&self) -> String {
         match (self.schema.is_empty(), self.kind.as_str()) {
             (true, _) => self.name.clone(),
+            // The archive names these by kind and name: `TABLE flights`.
+            (_, "acl" | "comment" | "security label" | "default acl") => {
+                format!("{} in {}", self.name, readable(&self.schema))
+            }
             (_, kind::DATA | kind::TRUNCATE | kind::SEQUENCE_VALUE | kind::INDEX) => {
                 format!("{}.{}", readable(&self.schema), readable(&self.name))
             }

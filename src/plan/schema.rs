@@ -93,9 +93,19 @@ impl<'a> Later<'a> {
         }
     }
 
+    /// A task for an entry of post-data. One on a partitioned table waits for all of pre-data: a partition that is attached to a table
+    /// with a key gets a key of its own from that, and ours would be the second.
+    fn task(&self, entry: &Entry, phase: Phase) -> Task {
+        let mut task = entry_task(self.inputs, entry, phase);
+        if self.relations(entry).iter().any(|relation| relation.kind == RelationKind::Partitioned) {
+            task.after = phases(&[Phase::PreData]);
+        }
+        task
+    }
+
     fn push_index(&self, builder: &mut Builder, entry: &Entry) {
         let mut requires = builder.completing(entry);
-        let mut task = entry_task(self.inputs, entry, Phase::Index);
+        let mut task = self.task(entry, Phase::Index);
         let index = self.inputs.lookup.indexes.get(&entry.oid).filter(|_| entry.desc == "INDEX");
         if let Some(index) = index {
             requires.extend(builder.data_of.get(&index.relation).into_iter().flatten());
@@ -112,7 +122,7 @@ impl<'a> Later<'a> {
     fn push_key(&self, builder: &mut Builder, entry: &Entry, constraint: &Constraint) {
         let mut requires = builder.completing(entry);
         requires.extend(builder.data_of.get(&constraint.relation).into_iter().flatten());
-        let mut task = entry_task(self.inputs, entry, Phase::Constraint);
+        let mut task = self.task(entry, Phase::Constraint);
         if let Some((index, sql)) = self.key_over_index(entry, constraint) {
             let at = builder.push(index, requires.clone());
             builder.indexes_of.entry(constraint.relation).or_default().push(at);
@@ -197,7 +207,7 @@ impl<'a> Later<'a> {
             requires.extend(self.data_below(builder, oid));
         }
         let analyzed: Vec<usize> = ends.iter().flatten().filter_map(|oid| builder.analyze_of.get(oid).copied()).collect();
-        let mut task = entry_task(self.inputs, entry, Phase::Constraint);
+        let mut task = self.task(entry, Phase::Constraint);
         let validation = self.validation_apart(constraint);
         if let Some((not_valid, _)) = &validation {
             task.target_sql.clone_from(not_valid);
@@ -235,7 +245,7 @@ impl<'a> Later<'a> {
         for relation in self.relations(entry) {
             requires.extend(self.data_below(builder, relation.oid));
         }
-        let at = builder.push(entry_task(self.inputs, entry, Phase::PostData), requires);
+        let at = builder.push(self.task(entry, Phase::PostData), requires);
         builder.by_entry.insert(entry.id, at);
     }
 

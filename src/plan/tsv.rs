@@ -11,8 +11,8 @@ use crate::error::{Error, Kind, Result};
 pub const VERSION: u32 = 1;
 
 /// The columns in their order.
-pub const COLUMNS: [&str; 15] = [
-    "id", "phase", "kind", "schema", "name", "requires", "after", "rows", "bytes", "format", "source_sql", "target_sql",
+pub const COLUMNS: [&str; 16] = [
+    "id", "phase", "kind", "schema", "name", "requires", "after", "rows", "bytes", "format", "on_existing", "source_sql", "target_sql",
     "optional_sql", "merge_sql", "note",
 ];
 
@@ -46,6 +46,7 @@ fn fields_of(task: &Task) -> Vec<String> {
         task.rows.to_string(),
         task.bytes.to_string(),
         task.format.clone(),
+        task.on_existing.clone(),
         task.source_sql.clone(),
         task.target_sql.clone(),
         task.optional_sql.clone(),
@@ -142,8 +143,8 @@ fn header_of(json: &str) -> Result<Header> {
 }
 
 fn task_of(fields: Vec<String>) -> std::result::Result<Task, String> {
-    let [id, phase, kind, schema, name, requires, after, rows, bytes, format, source, target, optional, merge, note] =
-        <[String; 15]>::try_from(fields).map_err(|_| "wrong number of columns")?;
+    let [id, phase, kind, schema, name, requires, after, rows, bytes, format, on_existing, source, target, optional, merge, note] =
+        <[String; 16]>::try_from(fields).map_err(|_| "wrong number of columns")?;
     let phase_of = |word: &str| Phase::from_word(word).ok_or_else(|| format!("unknown phase {word:?}"));
     let number = |what: &str, text: &str| text.parse::<u64>().map_err(|_| format!("{what} is no number"));
     Ok(Task {
@@ -157,6 +158,7 @@ fn task_of(fields: Vec<String>) -> std::result::Result<Task, String> {
         schema,
         name,
         format,
+        on_existing,
         source_sql: source,
         target_sql: target,
         optional_sql: optional,

@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS :"ledger".migration_task (
     mode        text             NOT NULL,
     format      text             NOT NULL,
     status      text             NOT NULL CHECK (status IN ('pending', 'running', 'done', 'kept', 'skipped', 'failed', 'blocked')),
+    planned_rows  bigint         NOT NULL,
+    planned_bytes bigint         NOT NULL,
     attempts    integer          NOT NULL DEFAULT 0,
     rows        bigint           NOT NULL DEFAULT 0,
     bytes       bigint           NOT NULL DEFAULT 0,

@@ -1,0 +1,86 @@
+"""Moves a PostgreSQL database, or a chosen part of it, into another PostgreSQL.
+
+    from pgmigrate import Migration
+
+    migration = Migration.from_file("config.yaml")
+    plan = migration.plan()
+    report = migration.run(plan)
+    report.raise_for_failures()
+    migration.verify(plan).raise_for_differences()
+
+The same from a shell: ``pgmigrate migrate --config config.yaml``.
+"""
+
+from pgmigrate import _native
+from pgmigrate._migration import Event, Migration, OnEvent, Outcome, run_all
+from pgmigrate._model import Absent, Finding
+from pgmigrate._plan import Plan, Task
+from pgmigrate._report import (
+    BackupResult,
+    CleanupResult,
+    Difference,
+    PhaseResult,
+    PreflightResult,
+    Report,
+    RestoreResult,
+    Status,
+    TableResult,
+    TaskCounts,
+    TaskResult,
+    Unchecked,
+    VerifyResult,
+)
+from pgmigrate.errors import (
+    BackupError,
+    ConfigError,
+    ConnectError,
+    CopyError,
+    DriftError,
+    InternalError,
+    InterruptedRunError,
+    PgMigrateError,
+    PreflightError,
+    SchemaError,
+    StateError,
+    VerifyError,
+)
+
+__version__: str = _native.version()
+
+__all__ = [
+    "Absent",
+    "BackupError",
+    "BackupResult",
+    "CleanupResult",
+    "ConfigError",
+    "ConnectError",
+    "CopyError",
+    "Difference",
+    "DriftError",
+    "Event",
+    "Finding",
+    "InternalError",
+    "InterruptedRunError",
+    "Migration",
+    "OnEvent",
+    "Outcome",
+    "PgMigrateError",
+    "PhaseResult",
+    "Plan",
+    "PreflightError",
+    "PreflightResult",
+    "Report",
+    "RestoreResult",
+    "SchemaError",
+    "StateError",
+    "Status",
+    "TableResult",
+    "Task",
+    "TaskCounts",
+    "TaskResult",
+    "Unchecked",
+    "VerifyError",
+    "VerifyResult",
+    "__version__",
+    "run_all",
+]

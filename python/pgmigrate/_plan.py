@@ -1,0 +1,187 @@
+"""The plan: what a migration will do, task by task, as inert data."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, overload
+
+from pgmigrate import _native
+from pgmigrate._model import Absent, Finding, Record, absent_lines, finding_lines
+from pgmigrate._text import columns, count, plural, size
+from pgmigrate.errors import StateError
+
+
+@dataclass(frozen=True)
+class Task(Record):
+    """One piece of work of a plan.
+
+    Attributes:
+        id: its name in the plan, the ledger and the state file.
+        phase: the phase that it belongs to.
+        kind: what it does: ``data``, ``index``..., else pg_dump's word for the kind of object.
+        object: what it is about, as people read it.
+        schema: the object's schema; empty where it has none.
+        name: the object's name, behind its table's where it belongs to one.
+        requires: ids of tasks without which it cannot run.
+        after: ids of tasks, and names of phases, that only have to be over.
+        rows: rows by the source's statistics.
+        bytes: bytes by the source's statistics.
+        format: ``text`` or ``binary`` for a task that copies rows, else empty.
+        on_existing: what a task that copies rows does where the table was there before, else empty.
+        source_sql: what is read on the source.
+        target_sql: what is run on the target.
+        optional_sql: what the target may refuse without failing the task, such as the owner.
+        merge_sql: what moves staged rows into a table that was there before.
+        note: what else there is to say.
+    """
+
+    id: str
+    phase: str
+    kind: str
+    object: str
+    schema: str
+    name: str
+    requires: tuple[str, ...]
+    after: tuple[str, ...]
+    rows: int
+    bytes: int
+    format: str
+    on_existing: str
+    source_sql: str
+    target_sql: str
+    optional_sql: str
+    merge_sql: str
+    note: str
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan(Record, Sequence[Task]):
+    """What a migration will do: a sequence of tasks in their order, and inert data.
+
+    Two plans are equal when their texts are. A plan holds no password.
+
+    Attributes:
+        header: version, fingerprints and the like.
+        tasks: the tasks.
+        absent: what will not exist on the target.
+        findings: what planning found out.
+        text: the plan as a file holds it (tab-separated).
+    """
+
+    _parts: ClassVar[Mapping[str, type[Record]]] = {
+        "tasks": Task,
+        "absent": Absent,
+        "findings": Finding,
+    }
+
+    header: dict[str, Any]
+    tasks: tuple[Task, ...]
+    absent: tuple[Absent, ...]
+    findings: tuple[Finding, ...]
+    text: str
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Plan:
+        """Reads a plan that `save` wrote.
+
+        Args:
+            path: the file.
+
+        Raises:
+            StateError: it cannot be read, or is no plan.
+        """
+        try:
+            with Path(path).open(encoding="utf-8", newline="") as file:
+                text = file.read()
+        except OSError as error:
+            raise StateError(
+                f"plan file {os.fspath(path)}: {error.strerror}",
+                remedy="name the file with --plan, or make it with `pgmigrate plan`",
+            ) from error
+        except UnicodeDecodeError as error:
+            raise StateError(f"plan file {os.fspath(path)}: it is not valid UTF-8") from error
+        return cls.parse(text)
+
+    @classmethod
+    def parse(cls, text: str) -> Plan:
+        """Reads the text of a plan.
+
+        Raises:
+            StateError: it is no plan.
+        """
+        return cls.from_mapping(_native.parse_plan(text))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the plan to a file, which is at every moment the old one or the new one, whole.
+
+        Args:
+            path: the file; one that is there is replaced.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        _write_atomically(Path(path), self.text)
+
+    def by_phase(self) -> dict[str, list[Task]]:
+        """The tasks of each phase, phases and tasks in the plan's order."""
+        phases: dict[str, list[Task]] = {}
+        for task in self.tasks:
+            phases.setdefault(task.phase, []).append(task)
+        return phases
+
+    def summary(self) -> str:
+        """A text for people: phases and their work, what the target will not have, findings."""
+        rows = [
+            (
+                phase,
+                count(len(tasks)),
+                count(sum(task.rows for task in tasks)),
+                size(sum(task.bytes for task in tasks)),
+            )
+            for phase, tasks in self.by_phase().items()
+        ]
+        total = (
+            "total",
+            count(len(self.tasks)),
+            count(sum(task.rows for task in self.tasks)),
+            size(sum(task.bytes for task in self.tasks)),
+        )
+        lines = columns(("phase", "tasks", "rows (about)", "bytes (about)"), [*rows, total])
+        return "\n".join([*lines, *absent_lines(self.absent), *finding_lines(self.findings)])
+
+    @overload
+    def __getitem__(self, index: int) -> Task: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Task, ...]: ...
+    def __getitem__(self, index: int | slice) -> Task | tuple[Task, ...]:
+        return self.tasks[index]
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __eq__(self, other: object) -> bool:
+        return self.text == other.text if isinstance(other, Plan) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        phases = ", ".join(f"{phase} {len(tasks)}" for phase, tasks in self.by_phase().items())
+        return f"Plan({plural(len(self.tasks), 'task')}{': ' if phases else ''}{phases})"
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    """Replaces a file by one with other text; no reader and no crash ever meets half of it."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with beside.open("x", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,77 @@
+//! The extension module `pgmigrate._native`: mappings in, mappings out, one function a verb, no decision.
+//!
+//! Private to the Python package. Work runs on the runtime's threads, which never touch Python; the thread that called asks a [`Job`]
+//! for events and for the result.
+
+// pyo3 hands arguments over by value and expects results of functions that may come to fail.
+#![allow(clippy::needless_pass_by_value)]
+
+mod convert;
+mod error;
+mod job;
+mod logging;
+
+use crate::config::{Config, KEYS, TextFormat};
+use crate::error::Result;
+use crate::plan::tsv;
+use convert::{from_python, to_python};
+use pyo3::prelude::*;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+pub(crate) fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+/// The version of the core.
+#[pyfunction]
+fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// Reads the text of a configuration file: one mapping a migration, as written.
+#[pyfunction]
+fn documents<'py>(py: Python<'py>, text: &str, format: &str) -> PyResult<Bound<'py, PyAny>> {
+    let format = if format == "json" { TextFormat::Json } else { TextFormat::Yaml };
+    let checked = Config::all_from_text(text, format, &environment());
+    let documents = checked.and_then(|_| crate::config::documents(text, format)).map_err(|e| error::raise(py, &e))?;
+    to_python(py, &documents)
+}
+
+/// Checks one migration's options: the effective configuration, secrets masked.
+#[pyfunction]
+#[pyo3(signature = (options, path = ""))]
+fn config<'py>(py: Python<'py>, options: &Bound<'py, PyAny>, path: &str) -> PyResult<Bound<'py, PyAny>> {
+    let options = from_python(options)?;
+    let config = Config::from_value_at(&options, &environment(), path).map_err(|e| error::raise(py, &e))?;
+    to_python(py, &config.to_value())
+}
+
+/// Every key of a configuration.
+#[pyfunction]
+fn config_keys(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let keys: Vec<Value> = KEYS
+        .iter()
+        .map(|key| json!({"key": key.path, "type": key.kind, "default": key.default, "meaning": key.meaning}))
+        .collect();
+    to_python(py, &keys)
+}
+
+/// Reads the text of a plan.
+#[pyfunction]
+fn parse_plan<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    let plan: Result<Value> = tsv::read(text).and_then(|plan| convert::plan(&plan));
+    to_python(py, &plan.map_err(|e| error::raise(py, &e))?)
+}
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    logging::install();
+    module.add_function(wrap_pyfunction!(version, module)?)?;
+    module.add_function(wrap_pyfunction!(documents, module)?)?;
+    module.add_function(wrap_pyfunction!(config, module)?)?;
+    module.add_function(wrap_pyfunction!(config_keys, module)?)?;
+    module.add_function(wrap_pyfunction!(parse_plan, module)?)?;
+    module.add_function(wrap_pyfunction!(job::start, module)?)?;
+    module.add_class::<job::Job>()
+}

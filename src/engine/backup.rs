@@ -1,0 +1,240 @@
+//! Backup of a target before it is changed, and the way back.
+//!
+//! A backup is a whole `pg_dump -Fc` that was read back before anything relies on it. Restoring makes the database what it was then: all
+//! that came since is gone, too. Roles belong to the server and stay. How an archive is replayed in one transaction is in `pg::replay`.
+
+use super::Context;
+use crate::catalog::archive::Entry;
+use crate::error::{Error, Kind, Result, Side};
+use crate::ledger::Ledger;
+use crate::pg::replay::Replay;
+use crate::pg::tool::Tools;
+use crate::pg::{Conninfo, Session, archive, survey};
+use serde::Serialize;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// `pg_dump` gives up on a table that somebody has locked for longer.
+const LOCK_WAIT: &str = "--lock-wait-timeout=300000";
+
+/// A backup that was made and read back.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Backup {
+    /// Where it is.
+    pub path: PathBuf,
+    /// How large it is.
+    pub bytes: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Entries of its table of contents.
+    pub entries: usize,
+}
+
+/// A backup that was brought back.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Restore {
+    /// The backup.
+    pub path: PathBuf,
+    /// Entries of its table of contents.
+    pub entries: usize,
+    /// How long it took.
+    pub seconds: f64,
+    /// What was done, in words.
+    pub message: String,
+}
+
+/// Dumps the whole target into a new file of `directory` that only we can read. On failure nothing stays behind.
+pub async fn backup(target: &Conninfo, tools: &Tools, directory: &Path, context: &Context) -> Result<Backup> {
+    let started = Instant::now();
+    let file = context.stop.or(NewFile::create(directory, target.dbname())).await?;
+    let partial = file.partial.display().to_string();
+    let arguments = ["-Fc", "--no-password", LOCK_WAIT, "-f", &partial];
+    context.stop.or(tools.dump(target, &arguments)).await.map_err(|error| explained(error, "backing the target up"))?;
+    let (_, entries) = context.stop.or(contents(tools, &file.partial)).await?;
+    let (path, bytes) = file.keep()?;
+    Ok(Backup { path, bytes, seconds: started.elapsed().as_secs_f64(), entries: entries.len() })
+}
+
+/// Brings the target back to what it was when `path` was made, or leaves it as it is.
+pub async fn restore(target: &Conninfo, tools: &Tools, path: &Path, context: &Context) -> Result<Restore> {
+    let started = Instant::now();
+    let (listed, entries) = context.stop.or(contents(tools, path)).await?;
+    let session = Arc::new(context.stop.or(Session::open(target, Side::Target, "restore")).await?);
+    check_database(&session, &entries)?;
+    // The lock is the same wherever a ledger is kept.
+    if !Ledger::new("").lock(&session, false).await? {
+        return Err(Error::new(Kind::Backup, "a run of pgmigrate is active on the target, so nothing is restored")
+            .on(Side::Target)
+            .remedy("stop the run, or wait for its end"));
+    }
+    let others = survey::sessions(&session).await?;
+    let replay =
+        Replay { tools, target: session.conninfo(), session: &session, path, contents: &listed, entries: &entries };
+    context.stop.or(replay.run()).await?;
+    let (dbname, shown) = (target.dbname(), path.display());
+    let mut message = format!(
+        "the database {dbname} holds again what {shown} was made of, and nothing that came since; roles stay as they are; run ANALYZE"
+    );
+    if !others.is_empty() {
+        let pids: Vec<String> = others.iter().map(|other| other.pid.to_string()).collect();
+        message.extend(["; other sessions were connected meanwhile: ", &pids.join(", ")]);
+    }
+    Ok(Restore { path: path.to_owned(), entries: entries.len(), seconds: started.elapsed().as_secs_f64(), message })
+}
+
+/// A backup of another database would take this one's place.
+fn check_database(session: &Session, entries: &[Entry]) -> Result<()> {
+    let name = session.conninfo().dbname();
+    match entries.iter().find(|entry| entry.desc == "DATABASE") {
+        Some(entry) if entry.tag != name => {
+            let doing = format!("the backup is of database {:?}, the target is {name:?}", entry.tag);
+            Err(Error::new(Kind::Backup, doing)
+                .remedy("name the backup's own database as the target, or use pg_restore for a copy of it"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The table of contents, read by `pg_restore` and by ourselves.
+async fn contents(tools: &Tools, path: &Path) -> Result<(String, Vec<Entry>)> {
+    let doing = format!("reading the backup {}", path.display());
+    let shown = path.display().to_string();
+    if !path.is_file() {
+        return Err(Error::new(Kind::Backup, doing).caused_by("there is no such file"));
+    }
+    let listed = tools.restore(None, &["-l", &shown]).await.map_err(|error| explained(error, &doing))?;
+    let entries = archive::read(path).map_err(|error| explained(error, &doing))?;
+    if entries.is_empty() {
+        return Err(Error::new(Kind::Backup, doing).caused_by("its table of contents is empty"));
+    }
+    Ok((listed, entries))
+}
+
+/// An error of a step as one of the backup; a wish to stop stays what it is.
+fn explained(error: Error, doing: &str) -> Error {
+    if error.kind == Kind::Interrupted {
+        return error;
+    }
+    let mut explained = Error::new(Kind::Backup, doing);
+    explained.remedy.clone_from(&error.remedy);
+    explained.sqlstate.clone_from(&error.sqlstate);
+    explained.caused_by(error)
+}
+
+/// A file that has its name only once it is complete, and is gone if it never is.
+struct NewFile {
+    partial: PathBuf,
+    path: PathBuf,
+}
+
+impl NewFile {
+    /// Takes the first second whose name is free.
+    async fn create(directory: &Path, dbname: &str) -> Result<NewFile> {
+        const TRIES: usize = 10;
+        let failed = |e: std::io::Error| {
+            Error::new(Kind::Backup, format!("making a file in {}", directory.display())).caused_by(e)
+        };
+        std::fs::create_dir_all(directory).map_err(failed)?;
+        for _ in 0..TRIES {
+            let path = directory.join(file_name(dbname, SystemTime::now()));
+            let partial = path.with_extension("dump.partial");
+            // Who makes the partial file has the name for good, so nobody else can be between this look and the renaming.
+            match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial) {
+                Ok(_) => {
+                    let file = NewFile { partial, path };
+                    if !file.path.exists() {
+                        return Ok(file);
+                    }
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(failed(e)),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Err(Error::new(Kind::Backup, format!("no free file name in {}", directory.display())))
+    }
+
+    /// Gives the file its name, for good even if the machine fails now.
+    fn keep(self) -> Result<(PathBuf, u64)> {
+        let sync = || -> std::io::Result<u64> {
+            let file = File::open(&self.partial)?;
+            file.sync_all()?;
+            std::fs::rename(&self.partial, &self.path)?;
+            File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+            Ok(file.metadata()?.len())
+        };
+        let bytes =
+            sync().map_err(|e| Error::new(Kind::Backup, format!("writing {}", self.path.display())).caused_by(e))?;
+        Ok((self.path.clone(), bytes))
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        // After `keep` there is nothing of this name.
+        let _ = std::fs::remove_file(&self.partial);
+    }
+}
+
+/// `pgmigrate_backup_<dbname>_<UTC time>.dump`, with nothing of the database's name that a file name cannot have.
+fn file_name(dbname: &str, now: SystemTime) -> String {
+    let safe = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
+    let dbname: String = dbname.chars().map(safe).collect();
+    format!("pgmigrate_backup_{dbname}_{}.dump", timestamp(now))
+}
+
+/// `YYYYmmdd_HHMMSS` in UTC, by the calendar arithmetic of <https://howardhinnant.github.io/date_algorithms.html#civil_from_days>.
+fn timestamp(now: SystemTime) -> String {
+    let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, day) = (shifted / 146_097, shifted % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{:04}{month:02}{day:02}_{hour:02}{minute:02}{second:02}", era * 400 + year)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> String {
+        timestamp(UNIX_EPOCH + Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn times_are_written_in_utc() {
+        assert_eq!(at(0), "19700101_000000");
+        assert_eq!(at(951_782_399), "20000228_235959");
+        assert_eq!(at(951_782_400), "20000229_000000");
+        assert_eq!(at(1_735_689_599), "20241231_235959");
+        assert_eq!(at(4_107_542_400), "21000301_000000");
+    }
+
+    #[test]
+    fn a_file_name_stays_in_its_folder() {
+        let name = file_name("../a b/\u{e9}\n", UNIX_EPOCH);
+        assert_eq!(name, "pgmigrate_backup_.._a_b_\u{e9}__19700101_000000.dump");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_kept_is_gone() {
+        let folder = std::env::temp_dir().join(format!("pgmigrate-backup-test-{}", std::process::id()));
+        let file = NewFile::create(&folder, "d").await.expect("a file");
+        let partial = file.partial.clone();
+        assert!(partial.exists());
+        drop(file);
+        assert!(!partial.exists());
+        let kept = NewFile::create(&folder, "d").await.expect("a file").keep().expect("kept").0;
+        let next = NewFile::create(&folder, "d").await.expect("another name").keep().expect("kept").0;
+        assert_ne!(kept, next);
+        std::fs::remove_dir_all(&folder).expect("removed");
+    }
+}

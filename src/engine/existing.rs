@@ -1,0 +1,206 @@
+//! Decides, task by task, what becomes of what the target holds already.
+//!
+//! Objects that exist are kept and compared: an equal one is done, a different one is kept and told. Rows follow the table's
+//! `on_existing` and `on_conflict`. Nothing is dropped here, and nothing touched; `run` writes the decisions into the ledger.
+
+use crate::catalog::archive::Entry;
+use crate::catalog::Oid;
+use crate::finding::{Finding, Severity};
+use crate::name::QualifiedName;
+use crate::pg::present::Present;
+use crate::plan::{Plan, Task, kind};
+use crate::record::Record;
+use std::collections::{HashMap, HashSet};
+
+/// The target as it is found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Relations, rows, constraints.
+    pub present: Present,
+    /// The entries of the target's own archive; empty where the target is.
+    pub entries: Vec<Entry>,
+    /// Tables, as the plan names them, whose rows an earlier finished run brought.
+    pub loaded: HashSet<String>,
+}
+
+/// The tables whose rows the plan moves.
+#[must_use]
+pub fn tables(plan: &Plan) -> HashSet<QualifiedName> {
+    plan.tasks.iter().filter(|task| task.is_data()).map(table).collect()
+}
+
+fn table(task: &Task) -> QualifiedName {
+    QualifiedName::new(&task.schema, &task.name)
+}
+
+/// A record for each task, with what is settled before anything is done, and what a person should know of it.
+#[must_use]
+pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
+    let entries: HashMap<(String, &str, &str), &Entry> = found
+        .entries
+        .iter()
+        .map(|entry| ((entry.desc.to_lowercase(), entry.namespace.as_str(), entry.tag.as_str()), entry))
+        .collect();
+    let mut findings = Vec::new();
+    let records = plan.tasks.iter().map(|task| {
+        let mut record = pending(task);
+        match task.kind.as_str() {
+            kind::DATA => decide_rows(task, found, &mut record, &mut findings),
+            kind::TRUNCATE if !found.present.relations.contains_key(&table(task)) => {
+                settle(&mut record, "skipped", "the table did not exist");
+            }
+            kind::SEQUENCE_VALUE if found.present.relations.contains_key(&table(task)) => record.mode = "forward".into(),
+            kind::CONSTRAINT | kind::FK_CONSTRAINT => decide_constraint(task, found, &entries, &mut record),
+            kind::INDEX | kind::ROLE => {}
+            _ => {
+                let key = (task.kind.clone(), task.schema.as_str(), task.name.as_str());
+                if let Some(entry) = entries.get(&key) {
+                    decide_object(task, entry, &mut record, &mut findings);
+                }
+            }
+        }
+        record
+    });
+    (records.collect(), findings)
+}
+
+fn pending(task: &Task) -> Record {
+    Record {
+        task: task.id.clone(),
+        phase: task.phase.word().into(),
+        kind: task.kind.clone(),
+        object: task.object(),
+        mode: if task.is_data() { "copy".into() } else { String::new() },
+        format: task.format.clone(),
+        status: "pending".into(),
+        attempts: 0,
+        planned_rows: task.rows.cast_signed(),
+        planned_bytes: task.bytes.cast_signed(),
+        rows: 0,
+        bytes: 0,
+        hash: String::new(),
+        snapshot: String::new(),
+        seconds: 0.0,
+        sqlstate: String::new(),
+        note: String::new(),
+    }
+}
+
+fn settle(record: &mut Record, status: &str, note: &str) {
+    record.status = status.into();
+    record.note = note.into();
+}
+
+fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut Vec<Finding>) {
+    let name = table(task);
+    if !found.present.relations.contains_key(&name) {
+        return;
+    }
+    if task.on_existing == "skip" {
+        return settle(record, "skipped", "the table existed and on_existing is skip");
+    }
+    // A table that we did not make may have other types, and only text is read by whatever type the column has.
+    record.format = "text".into();
+    if task.on_existing != "append" || !found.present.with_rows.contains(&name) {
+        return;
+    }
+    if !task.merge_sql.is_empty() {
+        record.mode = "merge".into();
+    } else if found.loaded.contains(&task.object()) {
+        settle(record, "skipped", "an earlier run brought these rows, and no key tells them from new ones");
+    } else {
+        record.mode = "append".into();
+        let message = "it holds rows and no key decides which of ours are there already: all of ours are appended";
+        let remedy = "set on_existing to truncate or skip for it if that is not wanted";
+        findings.push(Finding::new("rows_appended", Severity::Warning, name.to_string(), message, remedy));
+    }
+}
+
+fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut Vec<Finding>) {
+    // A statement of the plan may begin with settings of its entry.
+    if task.target_sql.ends_with(&entry.with_settings(false)) {
+        return settle(record, "kept", "an equal one existed on the target");
+    }
+    settle(record, "kept", "it existed on the target with another definition and was kept");
+    let message = format!("the target's {} differs from the source's and was kept", task.kind);
+    let remedy = "compare both with pg_dump --schema-only, and change or drop the target's";
+    findings.push(Finding::new("differs", Severity::Warning, task.object(), message, remedy));
+}
+
+/// A constraint is kept where it is the one that it should be; another one of its name lets the task fail by name.
+fn decide_constraint(task: &Task, found: &Found, entries: &HashMap<(String, &str, &str), &Entry>, record: &mut Record) {
+    let Some(constraint) = existing_constraint(task, found) else { return };
+    let definition = constraint.definition.trim_end_matches(" NOT VALID");
+    let word = match constraint.kind {
+        'p' => "PRIMARY KEY USING INDEX",
+        'u' => "UNIQUE USING INDEX",
+        _ => definition,
+    };
+    let key = (task.kind.clone(), task.schema.as_str(), task.name.as_str());
+    let is_equal_entry = entries.get(&key).is_some_and(|entry| task.target_sql.ends_with(&entry.with_settings(false)));
+    if task.target_sql.contains(definition) || task.target_sql.contains(word) || is_equal_entry {
+        settle(record, "kept", "it existed on the target");
+    }
+}
+
+/// A constraint's task is named `table constraint`, and either may hold a space: the table is the one that exists.
+fn existing_constraint<'a>(task: &Task, found: &'a Found) -> Option<&'a crate::catalog::Constraint> {
+    task.name.match_indices(' ').find_map(|(at, _)| {
+        let relation = found.present.relations.get(&QualifiedName::new(&task.schema, &task.name[..at]))?;
+        found.present.constraints.get(&(relation.oid, task.name[at + 1..].to_owned()))
+    })
+}
+
+/// Pairs of data tasks of which the first must wait for the second, because foreign keys of the target would refuse the rows
+/// otherwise. Edges that would close a circle are left out.
+#[must_use]
+pub fn loading_order(plan: &Plan, found: &Found) -> Vec<(usize, usize)> {
+    let names: HashMap<Oid, &QualifiedName> =
+        found.present.relations.values().map(|relation| (relation.oid, &relation.name)).collect();
+    let mut tasks_of: HashMap<QualifiedName, Vec<usize>> = HashMap::new();
+    for (at, task) in plan.tasks.iter().enumerate().filter(|(_, task)| task.is_data()) {
+        for name in with_ancestors(&table(task), found, &names) {
+            tasks_of.entry(name).or_default().push(at);
+        }
+    }
+    let mut parents: HashMap<usize, HashSet<usize>> = HashMap::new();
+    let mut pairs = Vec::new();
+    let mut keys: Vec<_> = found.present.constraints.values().filter(|c| c.kind == 'f' && !c.is_inherited).collect();
+    keys.sort_by_key(|constraint| constraint.oid);
+    for key in keys {
+        let ends = [Some(key.relation), key.referenced].map(|oid| names.get(&oid?).and_then(|name| tasks_of.get(*name)));
+        let [Some(children), Some(referenced)] = ends else { continue };
+        for &child in children {
+            for &parent in referenced {
+                if child != parent && !reaches(&parents, parent, child) && parents.entry(child).or_default().insert(parent) {
+                    pairs.push((child, parent));
+                }
+            }
+        }
+    }
+    pairs
+}
+
+fn with_ancestors(name: &QualifiedName, found: &Found, names: &HashMap<Oid, &QualifiedName>) -> Vec<QualifiedName> {
+    let mut line = Vec::new();
+    let mut next = found.present.relations.get(name);
+    while let Some(relation) = next {
+        line.push(relation.name.clone());
+        next = relation.partition_of.and_then(|oid| found.present.relations.get(*names.get(&oid)?));
+    }
+    line
+}
+
+fn reaches(parents: &HashMap<usize, HashSet<usize>>, from: usize, to: usize) -> bool {
+    let mut open = vec![from];
+    let mut seen = HashSet::new();
+    while let Some(next) = open.pop() {
+        if next == to {
+            return true;
+        }
+        if seen.insert(next) {
+            open.extend(parents.get(&next).into_iter().flatten());
+        }
+    }
+    false
+}

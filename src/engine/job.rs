@@ -1,0 +1,82 @@
+//! A run in progress, as all of its workers share it: the plan's tasks, how each is to be done, and where.
+//!
+//! Made by `run` once everything is decided; workers only read it.
+
+use super::Context;
+use crate::config::Options;
+use crate::ledger::Ledger;
+use crate::pg::Conninfo;
+use crate::pg::copy::RowFormat;
+use crate::pg::snapshot::Snapshot;
+use crate::plan::Task;
+
+/// How rows come into a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Into a table that holds nothing but what this run brings.
+    Copy,
+    /// Behind rows that were there before.
+    Append,
+    /// Through a stage, for some of the rows may be there already.
+    Merge,
+    /// A sequence that was there before: its value never goes back.
+    Forward,
+}
+
+impl Mode {
+    /// The word in the ledger.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Mode::Copy => "copy",
+            Mode::Append => "append",
+            Mode::Merge => "merge",
+            Mode::Forward => "forward",
+        }
+    }
+
+    /// The mode of the ledger's word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Mode {
+        match word {
+            "append" => Mode::Append,
+            "merge" => Mode::Merge,
+            "forward" => Mode::Forward,
+            _ => Mode::Copy,
+        }
+    }
+}
+
+/// How one task is to be done, as the run found the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// How rows come in.
+    pub mode: Mode,
+    /// How they travel.
+    pub format: RowFormat,
+}
+
+/// A run in progress.
+#[derive(Debug)]
+pub struct Job {
+    /// Its number in the ledger.
+    pub run: i64,
+    /// The plan's tasks.
+    pub tasks: Vec<Task>,
+    /// How each is to be done.
+    pub forms: Vec<Form>,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// The source, narrowed to the leader's server.
+    pub source: Conninfo,
+    /// The target, narrowed to the leader's server.
+    pub target: Conninfo,
+    /// What the readers join.
+    pub snapshot: Snapshot,
+    /// The encoding that both databases have, where it is the same and not UTF8.
+    pub encoding: Option<String>,
+    /// The options.
+    pub options: Options,
+    /// Events and the wish to stop.
+    pub context: Context,
+}

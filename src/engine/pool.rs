@@ -1,0 +1,168 @@
+//! Runs a job's tasks: takes what is ready from the schedule, gives it to free workers, and tells what became of it.
+//!
+//! Every worker is a task of the runtime with two sessions of its own. This loop is the only one that changes the schedule, so
+//! it needs no lock. Called by `run`.
+
+use super::job::Job;
+use super::schedule::{End, Schedule};
+use super::state_file::StateFile;
+use super::worker::{Outcome, Worker};
+use crate::error::{Error, Kind, Result};
+use crate::event::Event;
+use crate::pg::Session;
+use crate::plan::Task;
+use crate::record::{Effect, Record};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::task::JoinSet;
+
+/// How the tasks ended.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// Tasks that were settled in this run.
+    pub settled: u64,
+    /// Tasks that failed or were blocked in this run.
+    pub failed: u64,
+    /// Whether the run was asked to stop.
+    pub stopped: bool,
+}
+
+type Finished = (Worker, usize, Instant, Outcome);
+
+/// The loop's state.
+pub struct Pool<'a> {
+    /// What is run.
+    pub job: Arc<Job>,
+    /// What is next.
+    pub schedule: Schedule,
+    /// The leader session on the target, for rows of blocked tasks.
+    pub leader: &'a Session,
+    /// The mirror of the ledger.
+    pub state: Option<StateFile>,
+    /// What became of the tasks.
+    pub ended: Ended,
+}
+
+impl Pool<'_> {
+    /// Runs everything that can be run with `jobs` workers.
+    pub async fn run(&mut self, jobs: usize) -> Result<()> {
+        let mut idle: Vec<Worker> = (0..jobs).rev().map(|number| Worker::new(number, Arc::clone(&self.job))).collect();
+        let mut busy: JoinSet<Finished> = JoinSet::new();
+        loop {
+            while !self.job.context.stop.is_stopped()
+                && let Some(worker) = idle.pop()
+            {
+                let Some(at) = self.schedule.next() else {
+                    idle.push(worker);
+                    break;
+                };
+                self.begin(&mut busy, worker, at);
+            }
+            let Some(finished) = busy.join_next().await else { break };
+            let (worker, at, started, outcome) =
+                finished.map_err(|e| Error::new(Kind::Internal, "a worker ended without a word").caused_by(e))?;
+            idle.push(worker);
+            self.end(at, started, outcome).await?;
+        }
+        self.ended.stopped = self.job.context.stop.is_stopped() && !self.schedule.is_done();
+        Ok(())
+    }
+
+    fn begin(&self, busy: &mut JoinSet<Finished>, mut worker: Worker, at: usize) {
+        let task = &self.job.tasks[at];
+        self.job.context.events.send(Event::TaskStarted {
+            task: task.id.clone(),
+            phase: task.phase.word().into(),
+            kind: task.kind.clone(),
+            object: task.object(),
+            worker: worker.number(),
+        });
+        let span = tracing::Span::current();
+        let work = async move {
+            let started = Instant::now();
+            let outcome = worker.perform(at).await;
+            (worker, at, started, outcome)
+        };
+        busy.spawn(tracing::Instrument::instrument(work, span));
+    }
+
+    async fn end(&mut self, at: usize, started: Instant, outcome: Outcome) -> Result<()> {
+        let seconds = started.elapsed().as_secs_f64();
+        let (status, effect, sqlstate, end) = match outcome {
+            Outcome::Stopped => {
+                self.tell(&self.job.tasks[at], "pending", &Effect::default(), seconds);
+                return Ok(());
+            }
+            Outcome::Settled(status, effect) => (status, effect, String::new(), End::Settled),
+            Outcome::Failed(error) => {
+                tracing::error!("task {} ({}) failed: {}", self.job.tasks[at].id, self.job.tasks[at].object(), error.chain());
+                let effect = Effect { note: error.chain(), ..Effect::default() };
+                ("failed", effect, error.sqlstate.clone().unwrap_or_default(), End::Failed)
+            }
+        };
+        self.tell(&self.job.tasks[at], status, &effect, seconds);
+        let mut lines = vec![line(&self.job.tasks[at], status, &effect, (seconds, &sqlstate))];
+        match end {
+            End::Settled => self.ended.settled += 1,
+            End::Failed => self.ended.failed += 1,
+        }
+        let blocked = self.schedule.end(at, end);
+        lines.extend(self.block(&blocked, &self.job.tasks[at].id.clone()).await?);
+        if let Some(state) = &mut self.state {
+            state.append(&lines)?;
+        }
+        Ok(())
+    }
+
+    /// Records tasks that cannot be tried because `cause` failed, or was left out.
+    pub async fn block(&mut self, blocked: &[usize], cause: &str) -> Result<Vec<Record>> {
+        let mut lines = Vec::new();
+        for &at in blocked {
+            let task = &self.job.tasks[at];
+            let effect = Effect { note: format!("not tried: it requires task {cause}, which is not done"), ..Effect::default() };
+            self.job.ledger.fail(self.leader, self.job.run, &task.id, ("blocked", "", &effect.note)).await?;
+            self.ended.failed += 1;
+            self.tell(task, "blocked", &effect, 0.0);
+            lines.push(line(task, "blocked", &effect, (0.0, "")));
+        }
+        Ok(lines)
+    }
+
+    fn tell(&self, task: &Task, status: &str, effect: &Effect, seconds: f64) {
+        tracing::debug!("task {} ({}) {status} in {seconds:.3} s", task.id, task.object());
+        self.job.context.events.send(Event::TaskFinished {
+            task: task.id.clone(),
+            phase: task.phase.word().into(),
+            kind: task.kind.clone(),
+            object: task.object(),
+            status: status.into(),
+            rows: effect.rows,
+            bytes: effect.bytes,
+            seconds,
+            note: effect.note.clone(),
+        });
+    }
+}
+
+/// A task's line in the state file.
+fn line(task: &Task, status: &str, effect: &Effect, end: (f64, &str)) -> Record {
+    Record {
+        task: task.id.clone(),
+        phase: task.phase.word().into(),
+        kind: task.kind.clone(),
+        object: task.object(),
+        mode: String::new(),
+        format: task.format.clone(),
+        status: status.into(),
+        attempts: 1,
+        planned_rows: task.rows.cast_signed(),
+        planned_bytes: task.bytes.cast_signed(),
+        rows: effect.rows.cast_signed(),
+        bytes: effect.bytes.cast_signed(),
+        hash: effect.hash.clone(),
+        snapshot: effect.snapshot.clone(),
+        seconds: end.0,
+        sqlstate: end.1.into(),
+        note: effect.note.clone(),
+    }
+}

@@ -1,0 +1,168 @@
+//! What a person should know before the target is touched: every finding at once, the blocking ones first.
+//!
+//! [`outset`] looks at what would keep the source's catalog from being read at all; [`preflight`] repeats that and looks at the
+//! rest, with catalog and plan at hand. Nothing here changes a server or decides to go on: the verbs do, by the findings'
+//! severity. Each file below is one subject; what it asks of a server stands in `pg::survey`.
+
+mod access;
+mod activity;
+mod capacity;
+mod existing;
+mod extension;
+mod locale;
+mod role;
+mod server;
+#[cfg(test)]
+mod tests;
+
+use super::{Context, Source};
+use crate::catalog::archive::Entry;
+use crate::catalog::scope::{self, Scope};
+use crate::catalog::{Catalog, Oid, Relation, Server};
+use crate::config::Config;
+use crate::error::Result;
+use crate::finding::{Finding, Severity};
+use crate::pg::survey::{self, ExistingTable, Instance};
+use crate::pg::tool::Tools;
+use crate::pg::{Session, introspect};
+use crate::plan::Plan;
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+/// What preflight looks at.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// What the user asked for.
+    pub config: &'a Config,
+    /// The source, opened for reading.
+    pub source: &'a Source,
+    /// A session on the target.
+    pub target: &'a Session,
+    /// The client programs that were found.
+    pub tools: &'a Tools,
+    /// What the source contains.
+    pub catalog: &'a Catalog,
+    /// What is going to be done.
+    pub plan: &'a Plan,
+    /// How many tasks run at once.
+    pub jobs: usize,
+    /// Whether an earlier run goes on, whose tables are on the target already.
+    pub resuming: bool,
+}
+
+/// Finds out what would keep the source's schema from being read: to be asked before `Source::catalog`.
+pub async fn outset(config: &Config, source: &Session, target: &Session, tools: &Tools) -> Result<Vec<Finding>> {
+    let ends = Ends::ask(source, target).await?;
+    let mut findings = server::check(&ends, tools);
+    findings.extend(access::source_rights(config, source, &ends.source, &HashSet::new()).await?);
+    findings.extend(activity::readers_kept_out(config, source).await?);
+    Ok(sorted(findings))
+}
+
+/// Finds out everything that a person should know, the blocking findings first.
+pub async fn preflight(subject: &Subject<'_>, context: &Context) -> Result<Vec<Finding>> {
+    context.stop.or(look_at(subject)).await
+}
+
+async fn look_at(subject: &Subject<'_>) -> Result<Vec<Finding>> {
+    let look = Look::new(subject).await?;
+    let mut findings = server::check(&look.ends, subject.tools);
+    findings.extend(server::reading_the_target(&look));
+    findings.extend(access::check(&look).await?);
+    findings.extend(role::check(&look).await?);
+    findings.extend(extension::check(&look).await?);
+    findings.extend(locale::check(&look).await?);
+    findings.extend(existing::check(&look).await?);
+    findings.extend(activity::check(&look).await?);
+    findings.extend(capacity::check(&look).await?);
+    Ok(sorted(findings))
+}
+
+fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_by_key(|finding| Reverse(finding.severity));
+    findings
+}
+
+/// The two servers.
+struct Ends {
+    source: Server,
+    target: Server,
+    source_instance: Instance,
+    target_instance: Instance,
+}
+
+impl Ends {
+    async fn ask(source: &Session, target: &Session) -> Result<Ends> {
+        Ok(Ends {
+            source: introspect::server(source).await?,
+            target: introspect::server(target).await?,
+            source_instance: survey::instance(source).await?,
+            target_instance: survey::instance(target).await?,
+        })
+    }
+}
+
+/// What all checks look at.
+struct Look<'a> {
+    subject: Subject<'a>,
+    ends: Ends,
+    scope: Scope,
+    existing: Vec<ExistingTable>,
+}
+
+impl<'a> Look<'a> {
+    async fn new(subject: &Subject<'a>) -> Result<Look<'a>> {
+        Ok(Look {
+            subject: *subject,
+            ends: Ends::ask(&subject.source.leader, subject.target).await?,
+            scope: scope::select(subject.catalog, subject.config),
+            existing: survey::existing_tables(subject.target).await?,
+        })
+    }
+
+    /// The archive's entries that are moved.
+    fn entries(&self) -> impl Iterator<Item = &'a Entry> {
+        self.subject.catalog.entries.iter().filter(|entry| self.scope.entries.contains(&entry.id))
+    }
+
+    /// The objects that are moved, by the system catalog that lists them and their OID.
+    fn objects(&self) -> HashSet<(Oid, Oid)> {
+        self.entries().filter(|entry| entry.oid != 0).map(|entry| (entry.catalog, entry.oid)).collect()
+    }
+
+    /// The tables whose rows are moved.
+    fn tables(&self) -> impl Iterator<Item = &'a Relation> {
+        self.subject.catalog.relations.iter().filter(|relation| self.scope.tables.contains(&relation.oid))
+    }
+
+    fn leader(&self) -> &'a Session {
+        &self.subject.source.leader
+    }
+
+    /// Whether the plan holds a task of that kind.
+    fn plans(&self, kind: &str) -> bool {
+        self.subject.plan.tasks.iter().any(|task| task.kind == kind)
+    }
+}
+
+fn blocking(check: &str, object: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding::new(check, Severity::Blocking, object, message, remedy)
+}
+
+fn warning(check: &str, object: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding::new(check, Severity::Warning, object, message, remedy)
+}
+
+fn info(check: &str, object: impl Into<String>, message: impl Into<String>) -> Finding {
+    Finding::new(check, Severity::Info, object, message, "")
+}
+
+/// Names for a message: all of a few, else the first ones and how many more there are.
+fn list<S: AsRef<str>>(names: &[S]) -> String {
+    const SHOWN: usize = 20;
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

@@ -1,0 +1,135 @@
+//! Extensions, and everything else that only a superuser of the target can make.
+
+use super::{Look, blocking, info, list, warning};
+use crate::catalog::Server;
+use crate::catalog::scope::display;
+use crate::error::Result;
+use crate::finding::Finding;
+use crate::name::{ident, readable};
+use crate::pg::survey::{self, AvailableExtension, Extension};
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+
+/// Kinds of object that `PostgreSQL` lets only superusers make.
+const FOR_SUPERUSERS: [&str; 7] = [
+    "ACCESS METHOD",
+    "EVENT TRIGGER",
+    "FOREIGN DATA WRAPPER",
+    "OPERATOR CLASS",
+    "OPERATOR FAMILY",
+    "TEXT SEARCH PARSER",
+    "TEXT SEARCH TEMPLATE",
+];
+
+pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
+    let on_source = survey::extensions(look.leader()).await?;
+    let on_target = survey::extensions(look.subject.target).await?;
+    let available = survey::available_extensions(look.subject.target).await?;
+    let mut findings = Vec::new();
+    for entry in look.entries().filter(|entry| entry.desc == "EXTENSION") {
+        let Some(extension) = on_source.iter().find(|extension| extension.name == entry.tag) else { continue };
+        if let Some(there) = on_target.iter().find(|there| there.name == extension.name) {
+            findings.extend(installed(&look.ends.target, extension, there));
+        } else {
+            let offer = available.iter().find(|offer| offer.name == extension.name);
+            findings.extend(not_installed(&look.ends.target, extension, offer));
+        }
+    }
+    if !look.ends.target.is_superuser {
+        findings.extend(superuser_objects(look).await?);
+    }
+    Ok(findings)
+}
+
+pub(super) fn not_installed(
+    target: &Server,
+    wanted: &Extension,
+    offer: Option<&AvailableExtension>,
+) -> Option<Finding> {
+    let object = readable(&wanted.name);
+    let Some(offer) = offer else {
+        let message =
+            format!("the extension is not available on the target (the source has version {})", wanted.version);
+        let remedy = "install its package on the target's server, or leave out what uses it";
+        return Some(blocking("extension_missing", object, message, remedy));
+    };
+    if offer.needs_superuser && !target.is_superuser {
+        let message = format!(
+            "only a superuser, or a provider's own role, can create the extension; we are {}",
+            readable(&target.role)
+        );
+        let remedy = format!(
+            "have one run CREATE EXTENSION {} SCHEMA {} on the target",
+            ident(&wanted.name),
+            ident(&wanted.schema)
+        );
+        return Some(warning("extension_right", object, message, remedy));
+    }
+    let version = offer.version.as_deref().unwrap_or_default();
+    version_differs(wanted, version)
+}
+
+pub(super) fn installed(target: &Server, wanted: &Extension, there: &Extension) -> Vec<Finding> {
+    let object = readable(&wanted.name);
+    let mut findings: Vec<Finding> = version_differs(wanted, &there.version).into_iter().collect();
+    if wanted.schema != there.schema {
+        let (has, had) = (readable(&there.schema), readable(&wanted.schema));
+        let message = format!(
+            "the target has the extension in schema {has}, the source in {had}: what names its objects will fail"
+        );
+        let remedy =
+            format!("ALTER EXTENSION {} SET SCHEMA {} on the target", ident(&wanted.name), ident(&wanted.schema));
+        findings.push(warning("extension_schema", &object, message, remedy));
+    }
+    // Everybody finds plpgsql installed, and nothing is to be changed about it.
+    if !there.is_owner && !target.is_superuser && wanted.name != "plpgsql" {
+        let message = "somebody else owns the extension on the target: its comment stays as it is there";
+        findings.push(info("extension_owner", object, message));
+    }
+    findings
+}
+
+fn version_differs(wanted: &Extension, version: &str) -> Option<Finding> {
+    let object = readable(&wanted.name);
+    let message = format!("version {} on the source, {version} on the target", wanted.version);
+    match compare(version, &wanted.version) {
+        Ordering::Equal => None,
+        Ordering::Greater => Some(info("extension_version", object, message)),
+        Ordering::Less => {
+            let remedy = format!(
+                "ALTER EXTENSION {} UPDATE on the target, where its package is new enough",
+                ident(&wanted.name)
+            );
+            Some(warning("extension_version", object, message, remedy))
+        }
+    }
+}
+
+/// Which of two versions is newer, number by number. Where they are no numbers, what differs is taken for older.
+pub(super) fn compare(left: &str, right: &str) -> Ordering {
+    let numbers = |text: &str| text.split('.').map(str::parse::<u64>).collect::<Result<Vec<u64>, _>>().ok();
+    match (numbers(left), numbers(right)) {
+        _ if left == right => Ordering::Equal,
+        (Some(left), Some(right)) => left.cmp(&right),
+        _ => Ordering::Less,
+    }
+}
+
+/// Objects that the target will refuse: by kind, or because they are written in C or another untrusted language.
+async fn superuser_objects(look: &Look<'_>) -> Result<Vec<Finding>> {
+    let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for entry in look.entries().filter(|entry| FOR_SUPERUSERS.contains(&entry.desc.as_str())) {
+        kinds.entry(entry.desc.to_lowercase()).or_default().push(display(entry));
+    }
+    let objects = look.objects();
+    for function in survey::superuser_functions(look.leader()).await? {
+        if objects.contains(&(function.catalog, function.oid)) {
+            kinds.entry(format!("language {}", readable(&function.language))).or_default().push(function.object);
+        }
+    }
+    let findings = kinds.into_iter().map(|(kind, names)| {
+        let message = format!("only a superuser of the target can make these, and they will fail: {}", list(&names));
+        warning("needs_superuser", kind, message, "connect to the target as a superuser, or make them there beforehand")
+    });
+    Ok(findings.collect())
+}

@@ -1,0 +1,133 @@
+//! The two servers themselves: versions, whether they are two at all, whether the target can be written, and the `pg_dump` for them.
+
+use super::{Ends, Look, blocking, info, warning};
+use crate::catalog::Server;
+use crate::finding::Finding;
+use crate::name::is_ledger_table;
+use crate::pg::survey::Instance;
+use crate::pg::tool::Tools;
+
+const OLDEST: u32 = 13;
+const NEWEST: u32 = 18;
+const NEWER_TOOLS: &str =
+    "pip install 'pgmigrate[pgtools]', or install newer client programs of PostgreSQL, or set options.pg_dump";
+
+pub(super) fn check(ends: &Ends, tools: &Tools) -> Vec<Finding> {
+    let (source, target) = (&ends.source, &ends.target);
+    let mut findings = versions(source.version / 10_000, target.version / 10_000);
+    findings.extend(same_database((source, &ends.source_instance), (target, &ends.target_instance)));
+    findings.extend(read_only(target, &ends.target_instance));
+    findings.extend(standby(source, &ends.source_instance));
+    findings.extend(old_tools(tools.major, source.version / 10_000, "source"));
+    findings
+}
+
+pub(super) fn versions(source: u32, target: u32) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (side, major) in [("source", source), ("target", target)] {
+        if major < OLDEST {
+            let message = format!(
+                "the {side} is PostgreSQL {major}; its catalogs are older than what pgmigrate reads ({OLDEST} to {NEWEST})"
+            );
+            findings.push(blocking(
+                &format!("{side}_version"),
+                "",
+                message,
+                "upgrade that server, or move the database with pg_dump",
+            ));
+        } else if major > NEWEST {
+            let message = format!(
+                "the {side} is PostgreSQL {major}; this pgmigrate knows {OLDEST} to {NEWEST} and could miss what is new there"
+            );
+            findings.push(blocking(&format!("{side}_version"), "", message, "use a newer pgmigrate"));
+        }
+    }
+    if findings.is_empty() && target < source {
+        let message = format!(
+            "the target is PostgreSQL {target}, older than the source's {source}: an object that needs a newer server fails, and is reported"
+        );
+        findings.push(warning(
+            "target_older",
+            "",
+            message,
+            "read the plan for statements that the target does not know",
+        ));
+    }
+    findings
+}
+
+/// A copy of a cluster's files has the same system identifier, but was started at another moment.
+fn same_database(source: (&Server, &Instance), target: (&Server, &Instance)) -> Option<Finding> {
+    let ((source, source_instance), (target, target_instance)) = (source, target);
+    if source.database_oid != target.database_oid {
+        return None;
+    }
+    let is_same_server = source_instance.started == target_instance.started && source.system == target.system;
+    let is_same_cluster = !source.system.is_empty() && source.system == target.system;
+    let remedy = "name another database in one of the two conninfos";
+    if is_same_server {
+        return Some(blocking("same_database", "", "source and target are the same database", remedy));
+    }
+    if is_same_cluster && (source.in_recovery || target.in_recovery) {
+        let message = "source and target are the same database, one of them as a standby of the other";
+        return Some(blocking("same_database", "", message, remedy));
+    }
+    is_same_cluster.then(|| {
+        let message =
+            "source and target are copies of one cluster: both have the same system identifier and database OID";
+        warning(
+            "same_cluster",
+            "",
+            message,
+            "make sure that the target's conninfo names the database that may be written",
+        )
+    })
+}
+
+fn read_only(target: &Server, instance: &Instance) -> Option<Finding> {
+    if target.in_recovery {
+        return Some(blocking(
+            "target_read_only",
+            "",
+            "the target is a standby, which cannot be written",
+            "name its primary",
+        ));
+    }
+    let remedy = "set default_transaction_read_only to off for the target's role or database";
+    instance.is_read_only.then(|| blocking("target_read_only", "", "transactions on the target are read-only", remedy))
+}
+
+fn standby(source: &Server, instance: &Instance) -> Vec<Finding> {
+    if !source.in_recovery {
+        return Vec::new();
+    }
+    let mut findings =
+        vec![info("source_standby", "", "the source is a standby; what is read is as old as its replay")];
+    if instance.standby_delay != "-1" && !instance.standby_feedback {
+        let message = format!(
+            "the standby ends queries that hold up its replay for more than {}, and the run's snapshot with them",
+            instance.standby_delay
+        );
+        let remedy =
+            "set max_standby_streaming_delay to -1 or hot_standby_feedback to on there for the time of the run";
+        findings.push(warning("standby_conflicts", "", message, remedy));
+    }
+    findings
+}
+
+fn old_tools(tools: u32, server: u32, side: &str) -> Option<Finding> {
+    (tools < server).then(|| {
+        let message = format!("pg_dump {tools} is older than the {side}, which is PostgreSQL {server}");
+        blocking("pg_dump_version", "", message, NEWER_TOOLS)
+    })
+}
+
+/// The target's own schema is dumped for a backup, for verification, and to compare what exists.
+pub(super) fn reading_the_target(look: &Look<'_>) -> Option<Finding> {
+    let options = &look.subject.config.options;
+    // What a resumed run finds there its own plan made, and needs no second look.
+    let is_empty = look.subject.resuming || look.existing.iter().all(|table| is_ledger_table(&table.name.name));
+    let is_read = options.backup || options.verify || !is_empty;
+    let major = look.ends.target.version / 10_000;
+    old_tools(look.subject.tools.major, major, "target").filter(|_| is_read)
+}

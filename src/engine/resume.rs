@@ -1,0 +1,136 @@
+//! Whether a plan may run on what is found, and where an earlier run of it stopped.
+//!
+//! A plan is refused where source, configuration or catalog are not those it was made for, with both sides named. Chunks of two
+//! snapshots are never mixed in one table: a table that was half copied under another state of the source begins anew.
+
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::finding::{Finding, Severity};
+use crate::name::split_name;
+use crate::plan::{Plan, Task};
+use crate::record::{Record, Run};
+use std::collections::{BTreeMap, HashSet};
+
+/// What differs between the plan and what is found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drift {
+    /// Another source or configuration: never the same migration.
+    pub other: Vec<String>,
+    /// Tables that changed since.
+    pub tables: Vec<String>,
+}
+
+/// Compares the plan with the source and the configuration as they are now.
+#[must_use]
+pub fn drift(plan: &Plan, catalog: &Catalog, config: &Config) -> Drift {
+    let mut drift = Drift::default();
+    let now = catalog.server.identity();
+    if plan.header.source != now {
+        drift.other.push(format!("the plan was made for the source {}, this one is {now}", plan.header.source));
+    }
+    drift.other.extend(Config::differences(&plan.header.config.to_string(), &config.fingerprint_text()));
+    let names: HashSet<&str> = plan.header.tables.keys().map(String::as_str).collect();
+    let by_oid: std::collections::HashMap<u32, String> =
+        catalog.relations.iter().map(|relation| (relation.oid, relation.name.to_string())).collect();
+    let found = catalog.digests(&|oid| by_oid.get(&oid).is_some_and(|name| names.contains(name.as_str())));
+    for (table, digest) in &plan.header.tables {
+        match found.get(table) {
+            None => drift.tables.push(format!("table {table} is gone from the source")),
+            Some(now) if now != digest => drift.tables.push(format!("table {table} has other columns, indexes or constraints")),
+            Some(_) => {}
+        }
+    }
+    drift
+}
+
+impl Drift {
+    /// Refuses what is not the plan's migration; a resumed run also refuses changed tables.
+    pub fn refuse(&self, resuming: bool) -> Result<()> {
+        let tables = self.tables.iter().filter(|_| resuming);
+        let all: Vec<&str> = self.other.iter().chain(tables).map(String::as_str).collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        let doing = format!("the plan does not fit what is there now: {}", all.join("; "));
+        Err(Error::new(Kind::Drift, doing).remedy("make a new plan, after `pgmigrate cleanup` if the old run shall be forgotten"))
+    }
+
+    /// What a fresh run of an older plan should know.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let found = self.tables.iter().map(|what| {
+            Finding::new("drift", Severity::Warning, "", format!("{what} since the plan was made"), "make a new plan")
+        });
+        found.collect()
+    }
+}
+
+/// Refuses to go on with a run that is not this plan's.
+pub fn check_run(run: &Run, plan: &Plan, target: &str) -> Result<()> {
+    let mut differences = Config::differences(&run.config, &plan.header.config.to_string());
+    if run.source != plan.header.source {
+        differences.push(format!("the run's source was {}, the plan's is {}", run.source, plan.header.source));
+    }
+    if run.target != target {
+        differences.push(format!("the ledger was written on the target {}, this one is {target}", run.target));
+    }
+    if differences.is_empty() && run.plan != plan.fingerprint() {
+        differences.push("the plan is another one than the run's, although source and configuration are the same".into());
+    }
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let doing = format!("run {} cannot be resumed with this plan: {}", run.run, differences.join("; "));
+    Err(Error::new(Kind::Drift, doing).remedy("resume with the run's own plan and configuration, or start over after `pgmigrate cleanup`"))
+}
+
+/// DONE in the file and not in the ledger: the target was restored, or is another database.
+pub fn check_state(done: &[String], records: &[Record]) -> Result<()> {
+    let settled: HashSet<&str> = records.iter().filter(|record| record.is_settled()).map(|r| r.task.as_str()).collect();
+    let Some(task) = done.iter().find(|task| !settled.contains(task.as_str())) else { return Ok(()) };
+    let doing = format!("the state file says that task {task} is DONE and the target's ledger does not");
+    Err(Error::new(Kind::State, doing)
+        .remedy("the target was restored or is another database: check its conninfo, or start over without the state file"))
+}
+
+/// A table that has to be copied anew from its first chunk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restart {
+    /// The table that is emptied first, as quoted SQL; none where rows are merged and may stay.
+    pub empty: Option<String>,
+    /// Its data tasks.
+    pub tasks: Vec<String>,
+}
+
+/// Which tables have to begin anew, for what they hold was seen in another state of the source than `sees`.
+pub fn restarts(plan: &Plan, records: &[Record], sees: &str) -> Result<Vec<Restart>> {
+    let tasks: BTreeMap<&str, &Task> = plan.tasks.iter().map(|task| (task.id.as_str(), task)).collect();
+    let mut by_table: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
+    for record in records.iter().filter(|record| record.kind == crate::plan::kind::DATA) {
+        let into = tasks.get(record.task.as_str()).and_then(|task| split_name(task.target_sql.strip_prefix("COPY ")?));
+        if let Some((into, _)) = into {
+            by_table.entry(into).or_default().push(record);
+        }
+    }
+    let mut restarts = Vec::new();
+    for (table, records) in by_table {
+        let is_half = records.iter().any(|r| r.is_settled()) && records.iter().any(|r| !r.is_settled());
+        let is_mixed = records.iter().any(|r| r.status == "done" && r.snapshot != sees);
+        if is_half && is_mixed {
+            restarts.push(restart(table, &records)?);
+        }
+    }
+    Ok(restarts)
+}
+
+fn restart(table: &str, records: &[&Record]) -> Result<Restart> {
+    let tasks = records.iter().filter(|record| record.status != "skipped").map(|record| record.task.clone()).collect();
+    match records.iter().find(|record| record.status == "done").map(|record| record.mode.as_str()) {
+        Some("append") => Err(Error::new(Kind::State, "a half-copied table cannot begin anew: it held rows of its own before")
+            .object(table)
+            .remedy("take its missing chunks from the source as it is now with --not-consistent, or restore the backup")),
+        Some("merge") => Ok(Restart { empty: None, tasks }),
+        _ => Ok(Restart { empty: Some(table.to_owned()), tasks }),
+    }
+}

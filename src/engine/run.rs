@@ -1,0 +1,440 @@
+//! The run itself, from two conninfos to a report.
+//!
+//! The order is the design's: nothing on the target is touched before the snapshot is proved, the preflight has passed and the backup, if
+//! asked for, can be read back. Every step is a function; this file only puts them in order.
+
+use super::connect::{Endpoints, Source};
+use super::existing::{self, Found};
+use super::job::{Form, Job, Mode};
+use super::pool::{Ended, Pool};
+use super::schedule::{End, Schedule};
+use super::state_file::{self, StateFile};
+use super::{Context, backup, preflight, resume, verify};
+use crate::catalog::Catalog;
+use crate::config::{self, Config};
+use crate::error::{Error, Kind, Result, Side};
+use crate::event::{Event, PhaseSize};
+use crate::finding::{Finding, Severity};
+use crate::ledger::Ledger;
+use crate::name::QualifiedName;
+use crate::pg::copy::RowFormat;
+use crate::pg::tool::{self, Tools};
+use crate::pg::{Session, apply, archive, introspect, present, snapshot};
+use crate::plan::{Phase, Plan, tsv};
+use crate::record::{Record, Run, is_settled};
+use crate::report::{self, Report, TaskResult};
+use serde::Deserialize;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What a run is told beside its configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The text of a plan; without one a plan is made.
+    pub plan: Option<String>,
+    /// Whether to go on with the run that the ledger has.
+    pub resume: bool,
+    /// How many tasks run at once, whatever the configuration says.
+    pub jobs: Option<usize>,
+    /// Only these tasks.
+    pub tasks: Option<Vec<String>>,
+    /// Where the state file is.
+    pub state: Option<PathBuf>,
+    /// Whether to stop before the target is touched.
+    pub dry_run: bool,
+    /// Overrides `options.backup`.
+    pub backup: Option<bool>,
+    /// Overrides `options.verify`.
+    pub verify: Option<bool>,
+    /// Overrides `options.consistent`.
+    pub consistent: Option<bool>,
+}
+
+impl Settings {
+    fn over(&self, config: &Config) -> Config {
+        let mut config = config.clone();
+        let options = &mut config.options;
+        options.backup = self.backup.unwrap_or(options.backup);
+        options.verify = self.verify.unwrap_or(options.verify);
+        options.consistent = self.consistent.unwrap_or(options.consistent);
+        config
+    }
+}
+
+/// Both ends, opened and looked at.
+struct Ends {
+    source: Source,
+    target: Session,
+    target_server: crate::catalog::Server,
+    tools: Tools,
+    catalog: Catalog,
+    ledger: Ledger,
+}
+
+/// What the run stands on once everything is decided.
+struct Start {
+    run: i64,
+    records: Vec<Record>,
+    waits: Vec<(usize, usize)>,
+    findings: Vec<Finding>,
+    started: String,
+}
+
+/// Runs a migration, or goes on with one.
+pub async fn run(config: &Config, settings: &Settings, context: &Context) -> Result<Report> {
+    let began = Instant::now();
+    let config = settings.over(config);
+    let endpoints = Endpoints::new(&config, context)?;
+    let ends = context.step("connect", connect(&config, &endpoints, settings, context)).await?;
+    let plan = context.step("plan", plan_of(&config, settings, &ends)).await?;
+    let jobs = settings.jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1);
+    let drift = resume::drift(&plan, &ends.catalog, &config);
+    drift.refuse(settings.resume)?;
+    let mut findings = plan.header.findings.clone();
+    findings.extend(drift.findings());
+    let checked = check(&config, &ends, (&plan, jobs, settings), context).await?;
+    findings.extend(checked);
+    let mut report = head(&endpoints, &plan, findings);
+    if settings.dry_run {
+        report.tasks = report::dry_run(&plan);
+        report.phases = report::phases(&report.tasks);
+        return Ok(report);
+    }
+    if config.options.backup && !settings.resume {
+        let directory = PathBuf::from(&config.options.backup_dir);
+        let made = context.step("backup", backup::backup(&endpoints.target, &ends.tools, &directory, context)).await?;
+        report.backup = Some(made.path.display().to_string());
+    }
+    let start = context.step("ledger", begin(&config, settings, &ends, &plan)).await?;
+    let ended = execute(&config, (&ends, &plan, &start), (settings, jobs), context).await?;
+    close(&mut report, &ends, start, (&ended, settings)).await?;
+    if ended.stopped {
+        report.status = "interrupted".into();
+    } else if config.options.verify && report.status == "done" {
+        report.verification = Some(verified(&config, &ends, (&plan, jobs), context).await?);
+    }
+    if !config.options.keep_ledger && report.status == "done" {
+        ends.ledger.drop(&ends.target).await?;
+    }
+    report.seconds = began.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+async fn connect(config: &Config, endpoints: &Endpoints, settings: &Settings, context: &Context) -> Result<Ends> {
+    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
+    let ledger = Ledger::new(&config.options.ledger_schema);
+    if !ledger.lock(&target, settings.tasks.is_some()).await? {
+        return Err(already_running());
+    }
+    let source = Source::open(&endpoints.source).await?;
+    let catalog = source.catalog(&tools, config.options.lock_timeout).await?;
+    let target_server = introspect::server(&target).await?;
+    Ok(Ends { source, target, target_server, tools, catalog, ledger })
+}
+
+fn already_running() -> Error {
+    let finding = Finding::new(
+        "already_running",
+        Severity::Blocking,
+        "",
+        "another run of pgmigrate is active on this target",
+        "wait for it, or stop it; its sessions have an application_name that begins with pgmigrate",
+    );
+    let mut error = Error::new(Kind::Preflight, &*finding.message).on(Side::Target).remedy(&*finding.remedy);
+    error.details.findings.push(finding);
+    error
+}
+
+async fn plan_of(config: &Config, settings: &Settings, ends: &Ends) -> Result<Plan> {
+    match &settings.plan {
+        Some(text) => tsv::read(text),
+        None if settings.resume => Err(Error::new(Kind::State, "a run is resumed with its own plan, and none was given")
+            .remedy("give the plan file that the run was started with")),
+        None => ends.source.plan(&ends.catalog, config).await,
+    }
+}
+
+type Asked<'a> = (&'a Plan, usize, &'a Settings);
+
+async fn check(config: &Config, ends: &Ends, asked: Asked<'_>, context: &Context) -> Result<Vec<Finding>> {
+    let (plan, jobs, settings) = asked;
+    let subject = preflight::Subject {
+        config,
+        source: &ends.source,
+        target: &ends.target,
+        tools: &ends.tools,
+        catalog: &ends.catalog,
+        plan,
+        jobs,
+        resuming: settings.resume || settings.tasks.is_some(),
+    };
+    refuse(preflight::preflight(&subject, context).await?)
+}
+
+/// Ends the run where a finding blocks it.
+fn refuse(findings: Vec<Finding>) -> Result<Vec<Finding>> {
+    let blocking: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Blocking).collect();
+    let Some(first) = blocking.first() else { return Ok(findings) };
+    let doing = match blocking.len() {
+        1 => format!("the preflight found what blocks the run: {}", first.message),
+        many => format!("the preflight found {many} things that block the run, the first: {}", first.message),
+    };
+    let mut error = Error::new(Kind::Preflight, doing).object(first.object.clone()).remedy(first.remedy.clone());
+    error.details.findings = findings;
+    Err(error)
+}
+
+fn head(endpoints: &Endpoints, plan: &Plan, findings: Vec<Finding>) -> Report {
+    Report {
+        run: None,
+        status: "dry_run".into(),
+        consistent: true,
+        source: endpoints.source.describe(),
+        target: endpoints.target.describe(),
+        started: String::new(),
+        seconds: 0.0,
+        snapshots: vec![],
+        phases: vec![],
+        tasks: vec![],
+        absent: plan.header.absent.clone(),
+        findings,
+        verification: None,
+        backup: None,
+    }
+}
+
+/// Writes the run into the ledger, or finds the one to go on with.
+async fn begin(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
+    let last = if ends.ledger.exists(&ends.target).await? { ends.ledger.last_run(&ends.target).await? } else { None };
+    let done = settings.state.as_deref().filter(|_| settings.resume).map_or(Ok(Vec::new()), state_file::done_tasks)?;
+    let target = ends.target_server.identity();
+    match last {
+        Some(run) if settings.resume => {
+            resume::check_run(&run, plan, &target)?;
+            go_on(config, ends, plan, (run, &done)).await
+        }
+        None if settings.resume => {
+            resume::check_state(&done, &[])?;
+            Err(Error::new(Kind::State, "there is nothing to resume: the target has no ledger")
+                .on(Side::Target)
+                .remedy("run without --resume, or check the target's conninfo and options.ledger_schema"))
+        }
+        Some(run) if settings.tasks.is_some() && run.plan == plan.fingerprint() => join(ends, run).await,
+        Some(run) if run.state != "done" => Err(Error::new(
+            Kind::State,
+            format!("run {} on this target is not finished: its ledger says {}", run.run, run.state),
+        )
+        .remedy("go on with it by --resume, or forget it with `pgmigrate cleanup`")),
+        _ => start_anew(config, ends, plan).await,
+    }
+}
+
+async fn start_anew(config: &Config, ends: &Ends, plan: &Plan) -> Result<Start> {
+    let found = look(config, ends, plan).await?;
+    let (records, findings) = existing::decide(plan, &found);
+    let waits = existing::loading_order(plan, &found);
+    ends.ledger.create(&ends.target).await?;
+    let run = Run {
+        run: 0,
+        plan: plan.fingerprint(),
+        source: plan.header.source.clone(),
+        target: ends.target_server.identity(),
+        config: plan.header.config.to_string(),
+        state: "running".into(),
+        snapshot: ends.source.snapshot.sees.clone(),
+        consistent: config.options.consistent,
+        started: String::new(),
+        seconds: 0.0,
+    };
+    let number = ends.ledger.begin_run(&ends.target, &run, &records).await?;
+    let started = ends.ledger.last_run(&ends.target).await?.map_or(String::new(), |run| run.started);
+    Ok(Start { run: number, records, waits, findings, started })
+}
+
+/// What the target holds; its archive is read only where it holds anything.
+async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
+    if present::is_empty(&ends.target, &config.options.ledger_schema).await? {
+        return Ok(Found::default());
+    }
+    let loaded = if ends.ledger.exists(&ends.target).await? {
+        ends.ledger.loaded_objects(&ends.target).await?.into_iter().collect()
+    } else {
+        HashSet::new()
+    };
+    let wait = config.options.lock_timeout;
+    Ok(Found {
+        present: present::look(&ends.target, &existing::tables(plan)).await?,
+        entries: archive::read_schema(&ends.tools, ends.target.conninfo(), None, wait).await?,
+        loaded,
+    })
+}
+
+/// A run of chosen tasks beside others of the same plan.
+async fn join(ends: &Ends, run: Run) -> Result<Start> {
+    let records = ends.ledger.records(&ends.target, run.run).await?;
+    Ok(Start { run: run.run, records, waits: vec![], findings: vec![], started: run.started })
+}
+
+/// Takes up a run where it stopped.
+async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[String])) -> Result<Start> {
+    let records = ends.ledger.records(&ends.target, run.run).await?;
+    resume::check_state(done, &records)?;
+    if config.options.consistent {
+        for restart in resume::restarts(plan, &records, &ends.source.snapshot.sees)? {
+            restart_table(ends, run.run, &restart, config.options.lock_timeout).await?;
+        }
+    }
+    let open: Vec<String> =
+        records.iter().filter(|record| !record.is_settled() && record.status != "pending").map(|r| r.task.clone()).collect();
+    ends.ledger.reset(&ends.target, run.run, &open).await?;
+    ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
+    let records = ends.ledger.records(&ends.target, run.run).await?;
+    let found = Found { present: present::look(&ends.target, &HashSet::new()).await?, ..Found::default() };
+    let waits = existing::loading_order(plan, &found);
+    Ok(Start { run: run.run, records, waits, findings: vec![], started: run.started })
+}
+
+/// Empties a half-copied table and forgets its chunks, both or neither.
+async fn restart_table(ends: &Ends, run: i64, restart: &resume::Restart, lock_timeout: u64) -> Result<()> {
+    apply::begin(&ends.target, lock_timeout, "restart").await?;
+    if let Some(table) = &restart.empty {
+        tracing::info!("{table} was half copied under another state of the source and begins anew");
+        apply::truncate(&ends.target, table).await?;
+    }
+    ends.ledger.reset(&ends.target, run, &restart.tasks).await?;
+    apply::commit(&ends.target).await
+}
+
+async fn execute(
+    config: &Config,
+    (ends, plan, start): (&Ends, &Plan, &Start),
+    (settings, jobs): (&Settings, usize),
+    context: &Context,
+) -> Result<Ended> {
+    let by_id: HashMap<&str, &Record> = start.records.iter().map(|record| (record.task.as_str(), record)).collect();
+    let chosen: Option<HashSet<&str>> = settings.tasks.as_ref().map(|ids| ids.iter().map(String::as_str).collect());
+    check_chosen(plan, chosen.as_ref())?;
+    lock_tables(config, ends, plan, &by_id).await?;
+    let is_settled_already = |at: usize| by_id.get(plan.tasks[at].id.as_str()).is_some_and(|r| r.is_settled());
+    let (mut schedule, blocked) = Schedule::new(&plan.tasks, &|at| {
+        let is_chosen = chosen.as_ref().is_none_or(|ids| ids.contains(plan.tasks[at].id.as_str()));
+        if is_settled_already(at) { Some(End::Settled) } else if is_chosen { None } else { Some(End::Failed) }
+    });
+    for (child, parent) in &start.waits {
+        schedule.wait_for(*child, *parent);
+    }
+    let blocked: Vec<usize> = blocked
+        .into_iter()
+        .filter(|at| chosen.as_ref().is_some_and(|ids| ids.contains(plan.tasks[*at].id.as_str())))
+        .collect();
+    tell_start(plan, start, (&by_id, jobs), context);
+    let job = Arc::new(job(config, (ends, plan, start), &by_id, context));
+    let state = settings.state.as_deref().map(|path: &Path| StateFile::create(path, &start.records)).transpose()?;
+    let mut pool = Pool { job, schedule, leader: &ends.target, state, ended: Ended::default() };
+    pool.block(&blocked, "outside the chosen tasks").await?;
+    pool.run(jobs).await?;
+    Ok(pool.ended)
+}
+
+fn check_chosen(plan: &Plan, chosen: Option<&HashSet<&str>>) -> Result<()> {
+    let known: HashSet<&str> = plan.tasks.iter().map(|task| task.id.as_str()).collect();
+    match chosen.into_iter().flatten().find(|id| !known.contains(*id)) {
+        Some(id) => Err(Error::new(Kind::State, format!("the plan has no task {id}")).remedy("name tasks by the ids of this plan")),
+        None => Ok(()),
+    }
+}
+
+/// Locks what is still to be read. A table that is gone or locked by somebody fails as a task of its own.
+async fn lock_tables(config: &Config, ends: &Ends, plan: &Plan, by_id: &HashMap<&str, &Record>) -> Result<()> {
+    let open = plan.tasks.iter().filter(|task| task.is_data() && !by_id.get(task.id.as_str()).is_some_and(|r| r.is_settled()));
+    let mut tables: Vec<QualifiedName> = open.map(|task| QualifiedName::new(&task.schema, &task.name)).collect();
+    tables.dedup();
+    for (table, error) in snapshot::lock(&ends.source.leader, &tables, config.options.lock_timeout).await? {
+        tracing::warn!("{table} could not be locked on the source: {}", error.chain());
+    }
+    Ok(())
+}
+
+fn job(config: &Config, (ends, plan, start): (&Ends, &Plan, &Start), by_id: &HashMap<&str, &Record>, context: &Context) -> Job {
+    let form = |id: &str, planned: &str| {
+        let record = by_id.get(id);
+        Form {
+            mode: record.map_or(Mode::Copy, |record| Mode::from_word(&record.mode)),
+            format: RowFormat::from_word(record.map_or(planned, |record| &record.format)),
+        }
+    };
+    let encoding = &ends.catalog.server.encoding;
+    let is_shared = *encoding == ends.target_server.encoding && encoding != "UTF8";
+    Job {
+        run: start.run,
+        forms: plan.tasks.iter().map(|task| form(&task.id, &task.format)).collect(),
+        tasks: plan.tasks.clone(),
+        ledger: ends.ledger.clone(),
+        source: ends.source.leader.conninfo().clone(),
+        target: ends.target.conninfo().clone(),
+        snapshot: ends.source.snapshot.clone(),
+        encoding: is_shared.then(|| encoding.clone()),
+        options: config.options.clone(),
+        context: context.clone(),
+    }
+}
+
+fn tell_start(plan: &Plan, start: &Start, (by_id, jobs): (&HashMap<&str, &Record>, usize), context: &Context) {
+    let open = |task: &&crate::plan::Task| !by_id.get(task.id.as_str()).is_some_and(|record| record.is_settled());
+    let of_phase = |phase: Phase| {
+        let tasks: Vec<_> = plan.tasks.iter().filter(open).filter(|task| task.phase == phase).collect();
+        PhaseSize {
+            phase: phase.word().into(),
+            tasks: tasks.len() as u64,
+            rows: tasks.iter().map(|task| task.rows).sum(),
+            bytes: tasks.iter().map(|task| task.bytes).sum(),
+        }
+    };
+    let done = start.records.iter().filter(|record| is_settled(&record.status)).count() as u64;
+    context.events.send(Event::RunStarted {
+        run: start.run,
+        tasks: plan.tasks.len() as u64 - done,
+        done,
+        jobs,
+        phases: Phase::ALL.into_iter().map(of_phase).filter(|size| size.tasks > 0).collect(),
+    });
+}
+
+/// Says in the ledger how the run ended, and makes the report from it.
+async fn close(report: &mut Report, ends: &Ends, start: Start, (ended, settings): (&Ended, &Settings)) -> Result<()> {
+    let records = ends.ledger.records(&ends.target, start.run).await?;
+    let tasks: Vec<TaskResult> = records.iter().map(TaskResult::from).collect();
+    report.snapshots = report::snapshots(&tasks);
+    report.consistent = report.snapshots.len() <= 1 && !ends.source.snapshot.id.is_empty();
+    let is_failed = report::not_arrived(&tasks).next().is_some();
+    let is_complete = records.iter().all(Record::is_settled);
+    let state = match (is_failed, is_complete) {
+        (true, _) => "failed",
+        (false, true) => "done",
+        (false, false) => "interrupted",
+    };
+    ends.ledger.set_state(&ends.target, start.run, state, report.consistent).await?;
+    let is_part = settings.tasks.is_some() && !is_failed && !ended.stopped;
+    report.status = if is_part { "done".into() } else { state.into() };
+    report.run = Some(start.run);
+    report.started = start.started;
+    report.phases = report::phases(&tasks);
+    report.tasks = tasks;
+    report.findings.extend(start.findings);
+    Ok(())
+}
+
+async fn verified(
+    config: &Config,
+    ends: &Ends,
+    (plan, jobs): (&Plan, usize),
+    context: &Context,
+) -> Result<crate::verification::Verification> {
+    let subject =
+        verify::Subject { config, plan, source: &ends.source, target: &ends.target, tools: &ends.tools, jobs };
+    verify::verify(&subject, context).await
+}

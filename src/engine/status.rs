@@ -1,0 +1,117 @@
+//! How far the latest run on a target is, read from its ledger alone: from any machine, while the run goes on or after it.
+
+use super::Context;
+use super::connect::Endpoints;
+use crate::config::Config;
+use crate::error::{Result, Side};
+use crate::ledger::Ledger;
+use crate::pg::Session;
+use crate::record::Record;
+use crate::report::TaskResult;
+use serde::Serialize;
+
+/// How far a run is.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Status {
+    /// Its number; none where the target has no ledger.
+    pub run: Option<i64>,
+    /// `none`, `running`, `interrupted`, `failed` or `done`.
+    pub state: String,
+    /// Tasks by what has become of them.
+    pub tasks: Counts,
+    /// Rows written.
+    pub rows_done: i64,
+    /// Rows to write, by the plan's estimate.
+    pub rows_total: i64,
+    /// Bytes written.
+    pub bytes_done: i64,
+    /// Bytes to write, by the plan's estimate.
+    pub bytes_total: i64,
+    /// Seconds since the run began, or until it ended.
+    pub seconds: f64,
+    /// Seconds left if the rest goes as the tasks so far went; none before the first is done and after the last.
+    pub seconds_left: Option<f64>,
+    /// Tasks that run now.
+    pub running: Vec<TaskResult>,
+    /// Tasks that failed.
+    pub failed: Vec<TaskResult>,
+}
+
+/// Tasks by what has become of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Settled.
+    pub done: u64,
+    /// Taken by a worker.
+    pub running: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Not tried, because of a failed one.
+    pub blocked: u64,
+    /// Not tried yet.
+    pub pending: u64,
+}
+
+/// Reads the status of the latest run.
+pub async fn status(config: &Config, context: &Context) -> Result<Status> {
+    let endpoints = Endpoints::new(config, context)?;
+    let target = Session::open(&endpoints.target, Side::Target, "status").await?;
+    let ledger = Ledger::new(&config.options.ledger_schema);
+    let none = Status { state: "none".into(), ..Status::default() };
+    if !ledger.exists(&target).await? {
+        return Ok(none);
+    }
+    let Some(run) = ledger.last_run(&target).await? else { return Ok(none) };
+    let records = ledger.records(&target, run.run).await?;
+    let is_active = ledger.is_locked(&target).await?;
+    // A run that was killed could not say so; the lock of a living one is held by its session.
+    let state = if run.state == "running" && !is_active { "interrupted".into() } else { run.state };
+    Ok(sum(Status { run: Some(run.run), state, seconds: run.seconds, ..Status::default() }, &records))
+}
+
+fn sum(mut status: Status, records: &[Record]) -> Status {
+    for record in records {
+        let counter = match record.status.as_str() {
+            "running" if status.state == "running" => &mut status.tasks.running,
+            "failed" => &mut status.tasks.failed,
+            "blocked" => &mut status.tasks.blocked,
+            "pending" | "running" => &mut status.tasks.pending,
+            _ => &mut status.tasks.done,
+        };
+        *counter += 1;
+        if record.kind == crate::plan::kind::DATA {
+            status.rows_done += record.rows;
+            status.rows_total += record.planned_rows;
+            status.bytes_done += record.bytes;
+            status.bytes_total += record.planned_bytes;
+        }
+    }
+    let of = |wanted: &str| records.iter().filter(|r| r.status == wanted).map(TaskResult::from).collect::<Vec<_>>();
+    if status.state == "running" {
+        status.running = of("running").into_iter().map(|task| TaskResult { status: "running".into(), ..task }).collect();
+    }
+    status.failed = of("failed");
+    status.seconds_left = seconds_left(&status, records);
+    status
+}
+
+/// The time that the rest takes if it goes as the work so far went: data by its planned bytes, everything else by the task.
+#[expect(clippy::cast_precision_loss, reason = "an estimate of seconds")]
+fn seconds_left(status: &Status, records: &[Record]) -> Option<f64> {
+    if status.state != "running" {
+        return None;
+    }
+    // A byte more a task, so that empty tables count as work, too.
+    let size = |r: &Record| if r.kind == crate::plan::kind::DATA { r.planned_bytes as f64 + 1.0 } else { 1.0 };
+    let rate = |is_data: bool| {
+        let of_kind = || records.iter().filter(move |r| (r.kind == crate::plan::kind::DATA) == is_data);
+        let done: f64 = of_kind().filter(|r| r.is_settled()).map(size).sum();
+        let left: f64 = of_kind().filter(|r| !r.is_settled()).map(size).sum();
+        let seconds: f64 = of_kind().filter(|r| r.is_settled()).map(|r| r.seconds).sum();
+        (seconds, if done > 0.0 { Some(left * seconds / done) } else if left == 0.0 { Some(0.0) } else { None })
+    };
+    let (data, others) = (rate(true), rate(false));
+    // Workers run side by side: their work so far took the time that has passed.
+    let speed = (data.0 + others.0) / status.seconds.max(0.001);
+    (speed > 0.0).then(|| (data.1.unwrap_or_default() + others.1.unwrap_or_default()) / speed)
+}

@@ -1,0 +1,94 @@
+//! The verbs beside `run`: what a caller can ask for without moving anything.
+//!
+//! Each opens what it needs, and closes it.
+
+use super::connect::{Endpoints, Source};
+use super::Context;
+use super::backup::{self as archive, Backup, Restore};
+use super::preflight::{self as survey, Subject};
+use super::verify as comparison;
+use crate::config::{self, Config};
+use crate::error::{Error, Kind, Result, Side};
+use crate::finding::Finding;
+use crate::ledger::Ledger;
+use crate::pg::Session;
+use crate::pg::tool;
+use crate::plan::{Plan, tsv};
+use crate::verification::Verification;
+use std::path::{Path, PathBuf};
+
+/// Makes the plan.
+pub async fn plan(config: &Config, context: &Context) -> Result<Plan> {
+    let endpoints = Endpoints::new(config, context)?;
+    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let source = context.step("connect", Source::open(&endpoints.source)).await?;
+    let catalog = context.step("inspect", source.catalog(&tools, config.options.lock_timeout)).await?;
+    context.step("plan", source.plan(&catalog, config)).await
+}
+
+/// Looks both databases over, and changes nothing.
+pub async fn preflight(config: &Config, context: &Context) -> Result<Vec<Finding>> {
+    let endpoints = Endpoints::new(config, context)?;
+    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let source = context.step("connect", Source::open(&endpoints.source)).await?;
+    let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "preflight")).await?;
+    let catalog = context.step("inspect", source.catalog(&tools, config.options.lock_timeout)).await?;
+    let plan = context.step("plan", source.plan(&catalog, config)).await?;
+    let jobs = config::jobs(config.max_jobs, context.cpus);
+    let subject = Subject {
+        config,
+        source: &source,
+        target: &target,
+        tools: &tools,
+        catalog: &catalog,
+        plan: &plan,
+        jobs,
+        resuming: false,
+    };
+    survey::preflight(&subject, context).await
+}
+
+/// Compares both databases; without a plan, all that the configuration chooses.
+pub async fn verify(config: &Config, text: Option<&str>, jobs: Option<usize>, context: &Context) -> Result<Verification> {
+    let endpoints = Endpoints::new(config, context)?;
+    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let source = context.step("connect", Source::open(&endpoints.source)).await?;
+    let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "verify")).await?;
+    let plan = match text {
+        Some(text) => tsv::read(text)?,
+        None => {
+            let catalog = context.step("inspect", source.catalog(&tools, config.options.lock_timeout)).await?;
+            context.step("plan", source.plan(&catalog, config)).await?
+        }
+    };
+    let jobs = jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1);
+    let subject = comparison::Subject { config, plan: &plan, source: &source, target: &target, tools: &tools, jobs };
+    comparison::verify(&subject, context).await
+}
+
+/// Backs the target up.
+pub async fn backup(config: &Config, directory: Option<&Path>, context: &Context) -> Result<Backup> {
+    let endpoints = Endpoints::new(config, context)?;
+    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let directory = directory.map_or_else(|| PathBuf::from(&config.options.backup_dir), Path::to_owned);
+    context.step("backup", archive::backup(&endpoints.target, &tools, &directory, context)).await
+}
+
+/// Brings a backup of the target back.
+pub async fn restore(config: &Config, path: &Path, context: &Context) -> Result<Restore> {
+    let endpoints = Endpoints::new(config, context)?;
+    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    context.step("restore", archive::restore(&endpoints.target, &tools, path, context)).await
+}
+
+/// Forgets all runs: drops the ledger; what was dropped.
+pub async fn cleanup(config: &Config, context: &Context) -> Result<Vec<String>> {
+    let endpoints = Endpoints::new(config, context)?;
+    let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "cleanup")).await?;
+    let ledger = Ledger::new(&config.options.ledger_schema);
+    if !ledger.lock(&target, false).await? {
+        let doing = "a run is active on this target, and its ledger cannot be dropped";
+        return Err(Error::new(Kind::State, doing).remedy("wait for it, or stop it"));
+    }
+    ledger.drop(&target).await
+}

@@ -1,0 +1,132 @@
+//! Proves that the target holds what the plan moves: rows, sequences, large objects, validity, definitions.
+//!
+//! Rows are compared by sums that do not depend on their order; only where these differ are both sides sorted and
+//! merged to name the rows. Where the ledger has the sums of the rows as the run sent them, these stand for the
+//! source, which is then not read again. What cannot be compared is told as such and never counts as equal. Called by
+//! the verbs `verify` and `run`.
+
+mod definitions;
+mod objects;
+mod pairs;
+mod pool;
+mod rows;
+mod verdict;
+
+use super::{Context, Source};
+use crate::catalog::Relation;
+use crate::config::Config;
+use crate::error::Result;
+use crate::ledger::Ledger;
+use crate::pg::compare::{Ends, Readers};
+use crate::pg::tool::Tools;
+use crate::pg::{Session, introspect};
+use crate::plan::Plan;
+use crate::record::Record;
+use crate::verification::Verification;
+use std::collections::HashMap;
+
+/// What is compared.
+pub struct Subject<'a> {
+    /// The configuration that the plan was made with.
+    pub config: &'a Config,
+    /// What should be on the target.
+    pub plan: &'a Plan,
+    /// The source, opened in a snapshot.
+    pub source: &'a Source,
+    /// A session on the target.
+    pub target: &'a Session,
+    /// The client programs.
+    pub tools: &'a Tools,
+    /// How many sessions a side read at once.
+    pub jobs: usize,
+}
+
+/// Compares source and target as far as the plan goes.
+///
+/// A difference is a result and no error; an error means that a server could not be reached or the run was stopped.
+pub async fn verify(subject: &Subject<'_>, context: &Context) -> Result<Verification> {
+    let mut verification = context.step("verify rows", Box::pin(compare_contents(subject, context))).await?;
+    let definitions = Box::pin(definitions::compare(subject, &verification));
+    verification.absorb(context.step("verify catalog", definitions).await?);
+    Ok(verification.settled())
+}
+
+async fn compare_contents(subject: &Subject<'_>, context: &Context) -> Result<Verification> {
+    let sides = Sides::read(subject).await?;
+    let mut items = pairs::build(subject, &sides);
+    items.extend(objects::items(subject.plan, &sides.ledger));
+    let ends = ends(subject, sides.encoding);
+    let mut verification = pool::run(ends, items, subject.jobs, context).await?;
+    verification.absorb(objects::compare_usability(&readers(subject).await?, subject.plan).await?);
+    Ok(verification)
+}
+
+/// Sessions on both sides for what is not compared by the pool.
+async fn readers(subject: &Subject<'_>) -> Result<Readers> {
+    Readers::open(&ends(subject, None)).await
+}
+
+fn ends(subject: &Subject<'_>, encoding: Option<String>) -> Ends {
+    Ends {
+        source: subject.source.leader.conninfo().clone(),
+        target: subject.target.conninfo().clone(),
+        snapshot: subject.source.snapshot.clone(),
+        encoding,
+    }
+}
+
+/// What both sides say of themselves.
+struct Sides {
+    source: crate::catalog::Catalog,
+    target: Vec<Relation>,
+    encoding: Option<String>,
+    ledger: Past,
+}
+
+/// What the ledger says of the last run from this source.
+#[derive(Debug, Default)]
+struct Past {
+    /// The records by task; empty where the run had another plan.
+    by_task: HashMap<String, Record>,
+    /// How rows, or a sequence's value, came into an object.
+    modes: HashMap<String, String>,
+}
+
+impl Sides {
+    async fn read(subject: &Subject<'_>) -> Result<Sides> {
+        let source = introspect::catalog(&subject.source.leader).await?;
+        let target = introspect::relations(subject.target).await?;
+        let server = introspect::server(subject.target).await?;
+        let is_own = source.server.encoding == server.encoding && server.encoding != "UTF8";
+        let ledger = Past::read(subject).await?;
+        Ok(Sides { source, target, encoding: is_own.then_some(server.encoding), ledger })
+    }
+}
+
+impl Past {
+    async fn read(subject: &Subject<'_>) -> Result<Past> {
+        let ledger = Ledger::new(&subject.config.options.ledger_schema);
+        let mut past = Past::default();
+        if !ledger.exists(subject.target).await? {
+            return Ok(past);
+        }
+        let Some(run) = ledger.last_run(subject.target).await? else { return Ok(past) };
+        if run.source != subject.plan.header.source {
+            return Ok(past);
+        }
+        let is_same_plan = run.plan == subject.plan.fingerprint();
+        for record in ledger.records(subject.target, run.run).await? {
+            if !record.mode.is_empty() {
+                past.modes.insert(record.object.clone(), record.mode.clone());
+            }
+            if is_same_plan {
+                past.by_task.insert(record.task.clone(), record);
+            }
+        }
+        Ok(past)
+    }
+
+    fn mode(&self, object: &str) -> &str {
+        self.modes.get(object).map(String::as_str).unwrap_or_default()
+    }
+}

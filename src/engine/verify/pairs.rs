@@ -1,0 +1,236 @@
+//! Pairs each table of the plan with its counterpart: which rows of both sides must be the same, and how they are read.
+//!
+//! Rows are compared where they land: leaves that the plan copies through their root are compared at the root. Decides
+//! only; `rows` reads and compares, on the statements that `pg::compare::rows` writes.
+
+use super::pool::Item;
+use super::{Past, Sides, Subject};
+use crate::catalog::{Column, Lookup, Relation, RelationKind};
+use crate::config::TableOptions;
+use crate::name::{QualifiedName, split_name};
+use crate::pg::compare::rows;
+use crate::pg::copy::{RowFormat, RowSum};
+use crate::plan::{Plan, Rules, Task};
+use crate::verification::{Difference, DifferenceKind, TableResult, TableStatus, Verification};
+use std::collections::HashMap;
+
+/// A table of the target, and the rows of the source that belong there.
+#[derive(Debug)]
+pub struct Pair {
+    /// The table.
+    pub object: String,
+    /// The columns that rows are compared by.
+    pub columns: Vec<String>,
+    /// The columns of its key; empty where it has none.
+    pub keys: Vec<String>,
+    /// The format that both sides are read in first.
+    pub format: RowFormat,
+    /// The plan's COPY statements, without a format, that give the source's rows.
+    pub source: Vec<String>,
+    /// The COPY statement that gives the target's.
+    pub target: String,
+    /// The queries of source and target that are merged to find differing rows.
+    pub queries: (String, String),
+    /// The source's rows as the run sent them.
+    pub proved: Option<RowSum>,
+    /// Whether the target may hold rows of its own.
+    pub may_have_more: bool,
+    /// Whether the source chose some rows of many, and might choose others now.
+    pub is_a_choice: bool,
+}
+
+/// An item of work for each table whose rows the plan moves.
+pub fn build(subject: &Subject<'_>, sides: &Sides) -> Vec<Item> {
+    let by_name = |relations| Iterator::map(<[Relation]>::iter(relations), |r| (r.name.sql(), r)).collect();
+    let pairing = Pairing {
+        rules: Rules::new(subject.config),
+        past: &sides.ledger,
+        lookup: sides.source.lookup(),
+        source: by_name(&sides.source.relations),
+        target: by_name(&sides.target),
+    };
+    let item = |group: Group<'_>| {
+        let object = pairing.object(&group);
+        match pairing.ground(&group, &object) {
+            Ok(ground) => Item::Table(Box::new(pairing.pair(&group, &ground, object))),
+            Err(part) => Item::Settled(Box::new(settled(object, *part))),
+        }
+    };
+    groups(subject.plan).into_iter().map(item).collect()
+}
+
+/// The data tasks whose rows land in one table, whose quoted name is `into`.
+struct Group<'a> {
+    object: String,
+    into: &'a str,
+    tasks: Vec<&'a Task>,
+}
+
+fn groups(plan: &Plan) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut position: HashMap<&str, usize> = HashMap::new();
+    for task in plan.tasks.iter().filter(|task| task.is_data()) {
+        let into = task.target_sql.strip_prefix("COPY ").and_then(split_name).map_or("", |(name, _)| name);
+        let at = *position.entry(into).or_insert_with(|| {
+            groups.push(Group { object: task.object(), into, tasks: Vec::new() });
+            groups.len() - 1
+        });
+        groups[at].tasks.push(task);
+    }
+    groups
+}
+
+/// A table that was settled without reading rows.
+fn settled(object: String, mut part: Verification) -> Verification {
+    let (status, note) = match part.unchecked.first() {
+        Some(unchecked) => (TableStatus::Unchecked, unchecked.reason.clone()),
+        None => (TableStatus::Different, part.differences.first().map(|d| d.message.clone()).unwrap_or_default()),
+    };
+    part.tables.push(TableResult { object, status, source_rows: 0, target_rows: 0, seconds: 0.0, note });
+    part
+}
+
+struct Pairing<'a> {
+    rules: Rules<'a>,
+    past: &'a Past,
+    lookup: Lookup<'a>,
+    /// The source's relations by quoted name.
+    source: HashMap<String, &'a Relation>,
+    /// The target's.
+    target: HashMap<String, &'a Relation>,
+}
+
+/// The relations that a group is about.
+struct Ground<'a> {
+    /// The source's table that rows are compared as: the one of the target's name.
+    like: &'a Relation,
+    /// The source's table of each task.
+    relations: Vec<&'a Relation>,
+    /// The target's table.
+    target: &'a Relation,
+}
+
+impl<'a> Pairing<'a> {
+    fn object(&self, group: &Group<'_>) -> String {
+        self.source.get(group.into).map_or_else(|| group.object.clone(), |relation| relation.name.to_string())
+    }
+
+    /// The relations, or what there is to say where some are missing.
+    fn ground(&self, group: &Group<'_>, object: &str) -> Result<Ground<'a>, Box<Verification>> {
+        let of_task = |task: &&Task| self.source.get(&QualifiedName::new(&task.schema, &task.name).sql()).copied();
+        let relations: Option<Vec<&Relation>> = group.tasks.iter().map(of_task).collect();
+        let mut part = Box::new(Verification::default());
+        let (Some(relations), Some(like)) = (relations, self.source.get(group.into).copied()) else {
+            part.push_unchecked(object, "the table is no longer on the source");
+            return Err(part);
+        };
+        let Some(target) = self.target.get(group.into).copied() else {
+            let message = "the table is missing on the target";
+            part.push_difference(Difference::new(DifferenceKind::MissingObject, object, message));
+            return Err(part);
+        };
+        let ground = Ground { like, relations, target };
+        let missing = missing_columns(&ground);
+        if missing.is_empty() {
+            return Ok(ground);
+        }
+        let message = "columns of the source are missing on the target";
+        part.push_difference(Difference::new(DifferenceKind::DifferentObject, object, message).columns(missing));
+        Err(part)
+    }
+
+    fn pair(&self, group: &Group<'_>, ground: &Ground<'a>, object: String) -> Pair {
+        let columns = names(ground.like);
+        let in_order = ground.relations.iter().all(|relation| names(relation) == columns);
+        let (format, proved) = self.format(group, ground, in_order);
+        let source = group.tasks.iter().zip(&ground.relations).map(|(task, relation)| {
+            if in_order { task.source_sql.clone() } else { rows::reordered(&task.source_sql, &relation.name, &columns) }
+        });
+        let on_target = rows::on_target(group.into, ground.target.kind == RelationKind::Partitioned);
+        let mut modes = group.tasks.iter().map(|task| self.past.mode(&task.object()));
+        let options = self.options(ground.like);
+        Pair {
+            keys: self.lookup.key(ground.like.oid).map(|index| index.columns.clone()).unwrap_or_default(),
+            source: source.collect(),
+            target: rows::copy(&on_target, &columns),
+            queries: (self.query(group, ground, &columns), on_target),
+            may_have_more: modes.any(|mode| matches!(mode, "append" | "merge")),
+            is_a_choice: options.limit.is_some() && options.order_by.is_none(),
+            object,
+            columns,
+            format,
+            proved,
+        }
+    }
+
+    /// The source's rows in one query; chunks of a table are put together again.
+    fn query(&self, group: &Group<'_>, ground: &Ground<'_>, columns: &[String]) -> String {
+        let mut queries: Vec<String> = Vec::new();
+        for (task, relation) in group.tasks.iter().zip(&ground.relations) {
+            let options = self.options(relation);
+            let is_part = options.limit.is_some() && options.order_by.is_some();
+            let query = match options.filter.as_deref() {
+                _ if is_part => rows::query_of(&task.source_sql, &relation.name),
+                filter => rows::all(&relation.name, filter),
+            };
+            if !queries.contains(&query) {
+                queries.push(query);
+            }
+        }
+        if queries.len() == 1 { queries.remove(0) } else { rows::union(&queries, columns) }
+    }
+
+    fn options(&self, relation: &'a Relation) -> &'a TableOptions {
+        self.rules.of(relation, &self.lookup.ancestors(relation))
+    }
+
+    /// The format to read both sides in, and the sum that the run has left in that format. Binary needs the same
+    /// types on both sides; text is the form in which other types compare.
+    fn format(&self, group: &Group<'_>, ground: &Ground<'_>, in_order: bool) -> (RowFormat, Option<RowSum>) {
+        let is_safe = has_same_types(ground);
+        if in_order
+            && let Some((format, sum)) = self.proved(group)
+            && (format == RowFormat::Text || is_safe)
+        {
+            return (format, Some(sum));
+        }
+        let is_binary =
+            is_safe && group.tasks.iter().all(|task| RowFormat::from_word(&task.format) == RowFormat::Binary);
+        (if is_binary { RowFormat::Binary } else { RowFormat::Text }, None)
+    }
+
+    /// The sum over the rows as the run sent them; none where a part is not known, or rows were merged with others.
+    fn proved(&self, group: &Group<'_>) -> Option<(RowFormat, RowSum)> {
+        let mut sum = RowSum::default();
+        let mut format = None;
+        for task in &group.tasks {
+            let record = self.past.by_task.get(&task.id)?;
+            let own = RowFormat::from_word(&record.format);
+            if record.status != "done" || record.mode != "copy" || *format.get_or_insert(own) != own {
+                return None;
+            }
+            let hash = u128::from_str_radix(&record.hash, 16).ok()?;
+            sum = sum.plus(RowSum { rows: record.rows.unsigned_abs(), bytes: record.bytes.unsigned_abs(), hash });
+        }
+        Some((format?, sum))
+    }
+}
+
+fn names(relation: &Relation) -> Vec<String> {
+    relation.copied_columns().map(|column| column.name.clone()).collect()
+}
+
+fn missing_columns(ground: &Ground<'_>) -> Vec<String> {
+    let is_there = |column: &&Column| ground.target.columns.iter().any(|other| other.name == column.name);
+    ground.like.copied_columns().filter(|column| !is_there(column)).map(|column| column.name.clone()).collect()
+}
+
+fn has_same_types(ground: &Ground<'_>) -> bool {
+    let is_same = |column: &Column, on: &Relation| {
+        let found = on.columns.iter().find(|other| other.name == column.name);
+        found.is_some_and(|other| other.type_name == column.type_name && other.binary_safe && column.binary_safe)
+    };
+    let sides = || ground.relations.iter().copied().chain([ground.target]);
+    let mut columns = ground.like.copied_columns().peekable();
+    columns.peek().is_some() && columns.all(|column| sides().all(|side| is_same(column, side)))
+}

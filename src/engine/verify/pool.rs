@@ -1,0 +1,118 @@
+//! Compares items side by side: each of `jobs` workers holds a session on both sides and takes the next item.
+//!
+//! An item that fails is told as unchecked, and its worker opens new sessions for the next one; that these cannot be
+//! opened ends the comparison. Dropping the future ends all workers, and with their sessions what the servers run for
+//! them.
+
+use super::pairs::Pair;
+use super::{objects, rows};
+use crate::engine::Context;
+use crate::error::{Error, Kind, Result};
+use crate::event::Event;
+use crate::pg::compare::{Ends, Readers};
+use crate::verification::{TableResult, TableStatus, Verification};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use tokio::task::JoinSet;
+
+/// One thing to compare.
+#[derive(Debug)]
+pub enum Item {
+    /// A table's rows.
+    Table(Box<Pair>),
+    /// Some sequences.
+    Sequences(Vec<objects::SequencePair>),
+    /// A batch of large objects: what to call it, and the statement that lists them.
+    LargeObjects(String, String),
+    /// A table that needs no look at its rows.
+    Settled(Box<Verification>),
+}
+
+impl Item {
+    async fn compare(&self, readers: &Readers) -> Result<Verification> {
+        match self {
+            Item::Table(pair) => rows::compare(readers, pair).await,
+            Item::Sequences(sequences) => objects::compare_sequences(readers, sequences).await,
+            Item::LargeObjects(_, list) => objects::compare_large_objects(readers, list).await,
+            Item::Settled(part) => Ok((**part).clone()),
+        }
+    }
+
+    fn unchecked(&self, error: &Error) -> Verification {
+        let mut part = Verification::default();
+        let note = error.chain();
+        match self {
+            Item::Table(pair) => {
+                part.push_unchecked(&pair.object, &note);
+                let (object, status) = (pair.object.clone(), TableStatus::Unchecked);
+                part.tables.push(TableResult { object, status, source_rows: 0, target_rows: 0, seconds: 0.0, note });
+            }
+            Item::Sequences(sequences) => sequences.iter().for_each(|s| part.push_unchecked(&s.object, &note)),
+            Item::LargeObjects(name, _) => part.push_unchecked(name, note),
+            Item::Settled(_) => {}
+        }
+        part
+    }
+}
+
+/// Compares all items; the parts of the result stand in the items' order.
+pub async fn run(ends: Ends, items: Vec<Item>, jobs: usize, context: &Context) -> Result<Verification> {
+    let work = Arc::new(Work { ends, items, next: AtomicUsize::new(0), context: context.clone() });
+    let mut workers = JoinSet::new();
+    for _ in 0..jobs.min(work.items.len()) {
+        workers.spawn(Arc::clone(&work).compare_items());
+    }
+    let mut parts = Vec::new();
+    while let Some(ended) = workers.join_next().await {
+        let broken = |error| Error::new(Kind::Internal, "a comparison ended in disorder").caused_by(error);
+        parts.extend(ended.map_err(broken)??);
+    }
+    parts.sort_by_key(|(at, _)| *at);
+    let mut verification = Verification::default();
+    for (_, part) in parts {
+        verification.absorb(part);
+    }
+    Ok(verification)
+}
+
+struct Work {
+    ends: Ends,
+    items: Vec<Item>,
+    next: AtomicUsize,
+    context: Context,
+}
+
+impl Work {
+    async fn compare_items(self: Arc<Self>) -> Result<Vec<(usize, Verification)>> {
+        let mut done = Vec::new();
+        let mut open: Option<Readers> = None;
+        loop {
+            let at = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = self.items.get(at) else { return Ok(done) };
+            let readers = match open.take() {
+                Some(readers) => readers,
+                None => Readers::open(&self.ends).await?,
+            };
+            let started = Instant::now();
+            let mut part = match item.compare(&readers).await {
+                Ok(part) => {
+                    open = readers.release().await.is_ok().then_some(readers);
+                    part
+                }
+                Err(error) => item.unchecked(&error),
+            };
+            for table in &mut part.tables {
+                table.seconds = started.elapsed().as_secs_f64();
+                self.tell(table);
+            }
+            done.push((at, part));
+        }
+    }
+
+    fn tell(&self, table: &TableResult) {
+        let (object, status, rows) = (table.object.clone(), table.status.word().to_owned(), table.target_rows);
+        tracing::info!("{object} is {status}");
+        self.context.events.send(Event::TableVerified { object, status, rows });
+    }
+}

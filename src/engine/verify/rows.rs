@@ -1,0 +1,186 @@
+//! Compares the rows of one table: sums first, and the rows themselves only where these differ.
+//!
+//! A table that held rows before may have more than the source's; a table of which the source chose some rows by
+//! `limit` without an order must hold as many as it sends, all of them the source's.
+
+use super::pairs::Pair;
+use crate::error::{Error, Result};
+use crate::pg::compare::merge::{Differing, Shape, merge};
+use crate::pg::compare::{Readers, rows};
+use crate::pg::copy::{self, RowFormat, RowSum};
+use crate::verification::{Difference, DifferenceKind, TableResult, TableStatus, Verification};
+
+/// Compares a table.
+pub async fn compare(readers: &Readers, pair: &Pair) -> Result<Verification> {
+    readers.begin().await?;
+    let found = sums(readers, pair).await?;
+    Ok(match found.note {
+        Some(note) => equal(pair, found.sums, note),
+        None => search(readers, pair, found.sums).await,
+    })
+}
+
+/// The sums of source and target.
+type Sums = (RowSum, RowSum);
+
+/// What the sums say.
+struct Found {
+    sums: Sums,
+    /// Why both sides count as equal; none where they do not.
+    note: Option<&'static str>,
+}
+
+/// Sums both sides up. The source is not read where the target holds what the run has sent. Equal values may have
+/// several binary forms (an array keeps whether it ever held a NULL), so text has the last word.
+async fn sums(readers: &Readers, pair: &Pair) -> Result<Found> {
+    let on_target = |format| target_sum(readers, pair, format);
+    let on_source = |format| source_sum(readers, pair, format);
+    let (source, target) = match pair.proved {
+        None => tokio::try_join!(on_source(pair.format), on_target(pair.format))?,
+        Some(sent) => {
+            let target = on_target(pair.format).await?;
+            if is_equal((sent, target)) {
+                return Ok(Found { sums: (sent, target), note: Some("the source's rows are those that the run read") });
+            }
+            (on_source(pair.format).await?, target)
+        }
+    };
+    let mut sums = (source, target);
+    if !is_equal(sums) && source.rows == target.rows && pair.format == RowFormat::Binary {
+        sums = tokio::try_join!(on_source(RowFormat::Text), on_target(RowFormat::Text))?;
+    }
+    Ok(Found { sums, note: is_equal(sums).then_some("") })
+}
+
+fn is_equal((source, target): Sums) -> bool {
+    (source.rows, source.hash) == (target.rows, target.hash)
+}
+
+async fn target_sum(readers: &Readers, pair: &Pair, format: RowFormat) -> Result<RowSum> {
+    copy::sum(&readers.target, &format.apply(&pair.target), format).await
+}
+
+async fn source_sum(readers: &Readers, pair: &Pair, format: RowFormat) -> Result<RowSum> {
+    let mut sum = RowSum::default();
+    for statement in &pair.source {
+        sum = sum.plus(copy::sum(&readers.source, &format.apply(statement), format).await?);
+    }
+    Ok(sum)
+}
+
+fn table(pair: &Pair, status: TableStatus, sums: Sums, note: impl Into<String>) -> TableResult {
+    TableResult {
+        object: pair.object.clone(),
+        status,
+        source_rows: sums.0.rows,
+        target_rows: sums.1.rows,
+        seconds: 0.0,
+        note: note.into(),
+    }
+}
+
+fn equal(pair: &Pair, sums: Sums, note: impl Into<String>) -> Verification {
+    Verification { tables: vec![table(pair, TableStatus::Equal, sums, note)], ..Verification::default() }
+}
+
+/// Tells the rows that differ.
+async fn search(readers: &Readers, pair: &Pair, sums: Sums) -> Verification {
+    match differing(readers, pair).await {
+        Ok(found) => judge(pair, sums, found),
+        Err(error) => {
+            readers.cancel().await;
+            unlocated(pair, sums, &error)
+        }
+    }
+}
+
+async fn differing(readers: &Readers, pair: &Pair) -> Result<Differing> {
+    let source = rows::sorted(&pair.queries.0, &pair.columns, &pair.keys);
+    let target = rows::sorted(&pair.queries.1, &pair.columns, &pair.keys);
+    let shape = Shape { columns: &pair.columns, keys: &pair.keys };
+    merge((&readers.source, &source), (&readers.target, &target), shape).await
+}
+
+fn judge(pair: &Pair, sums: Sums, mut found: Differing) -> Verification {
+    let (own, left_out) = (found.extra, found.missing);
+    if pair.may_have_more {
+        found.extra = 0;
+        found.samples.retain(|sample| sample.kind != DifferenceKind::ExtraRow);
+    }
+    if pair.is_a_choice {
+        // Rows that the source did not choose are no loss; that enough of them came is told by the counts.
+        found.missing = 0;
+        found.samples.retain(|sample| sample.kind != DifferenceKind::MissingRow);
+    }
+    let mut notes = Vec::new();
+    if own > found.extra {
+        notes.push(format!("the target holds {own} rows of its own"));
+    }
+    if left_out > found.missing {
+        notes.push(format!("limit without order_by leaves {left_out} rows on the source"));
+    }
+    let differences = differences(pair, sums, &found);
+    if differences.is_empty() && !notes.is_empty() {
+        return equal(pair, sums, notes.join("; "));
+    }
+    let counts = [(found.missing, "missing"), (found.extra, "extra"), (found.different, "different")];
+    notes.extend(counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")));
+    let mut part = equal(pair, sums, notes.join("; "));
+    part.tables[0].status = TableStatus::Different;
+    part.differences = differences;
+    if part.differences.is_empty() {
+        let message = "the sums over the rows differ, and no differing row was found";
+        part.push_difference(Difference::new(DifferenceKind::DifferentRow, &pair.object, message));
+    }
+    part
+}
+
+fn differences(pair: &Pair, sums: Sums, found: &Differing) -> Vec<Difference> {
+    let mut list = Vec::new();
+    list.extend(row_count(pair, sums));
+    if pair.keys.is_empty() {
+        let kinds = [
+            (found.missing, DifferenceKind::MissingRow, "missing on the target"),
+            (found.extra, DifferenceKind::ExtraRow, "on the target only"),
+        ];
+        let told = kinds.iter().filter(|(count, ..)| *count > 0);
+        list.extend(told.map(|(count, kind, words)| {
+            let message = format!("rows {words}: {count}; the table has no key to name them by");
+            Difference::new(*kind, &pair.object, message)
+        }));
+    }
+    list.extend(found.samples.iter().map(|sample| {
+        let message = match sample.kind {
+            DifferenceKind::MissingRow => "the row is missing on the target",
+            DifferenceKind::ExtraRow => "the row is on the target only",
+            _ => "the row differs",
+        };
+        let mut difference = Difference::new(sample.kind, &pair.object, message).columns(sample.columns.clone());
+        difference.key = Some(sample.key.clone());
+        difference
+    }));
+    list
+}
+
+fn row_count(pair: &Pair, (source, target): Sums) -> Option<Difference> {
+    let is_wrong = if pair.may_have_more { target.rows < source.rows } else { target.rows != source.rows };
+    let message = format!("{} rows on the source, {} on the target", source.rows, target.rows);
+    is_wrong.then(|| Difference::new(DifferenceKind::RowCount, &pair.object, message))
+}
+
+/// The sums differ, and the rows could not be told.
+fn unlocated(pair: &Pair, sums: Sums, error: &Error) -> Verification {
+    let reason = format!("rows differ, and which ones could not be found out: {}", error.chain());
+    let mut part = equal(pair, sums, reason.clone());
+    if pair.may_have_more || pair.is_a_choice {
+        part.tables[0].status = TableStatus::Unchecked;
+        part.push_unchecked(&pair.object, reason);
+    } else {
+        part.tables[0].status = TableStatus::Different;
+        let counted = row_count(pair, sums);
+        part.push_difference(
+            counted.unwrap_or_else(|| Difference::new(DifferenceKind::DifferentRow, &pair.object, reason)),
+        );
+    }
+    part
+}

@@ -1,0 +1,358 @@
+//! One worker: it does one task at a time, each in one transaction of the target together with its ledger row.
+//!
+//! A worker keeps a session on each side and opens them when first needed. A failed attempt is rolled back; whether it is made again
+//! the error's SQLSTATE decides. The attempt after a lost connection asks the ledger first, so work whose answer was lost is not
+//! done twice. Driven by `pool`.
+
+use super::job::{Form, Job, Mode};
+use super::stop::interrupted;
+use crate::error::{Error, Kind, Result, Side};
+use crate::event::Event;
+use crate::finding::{Finding, Severity};
+use crate::name::{QualifiedName, split_name};
+use crate::pg::{Session, apply, copy, large_object, snapshot};
+use crate::plan::data::STAGE;
+use crate::plan::{Task, kind};
+use crate::record::Effect;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How a task ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is on the target and in the ledger; the status there, and what it did.
+    Settled(&'static str, Effect),
+    /// It failed for good.
+    Failed(Box<Error>),
+    /// The run was asked to stop; the task is as it was before.
+    Stopped,
+}
+
+/// How often progress is told.
+const PROGRESS: Duration = Duration::from_millis(100);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// A worker.
+pub struct Worker {
+    number: usize,
+    job: Arc<Job>,
+    source: Option<(Session, String)>,
+    target: Option<Session>,
+}
+
+impl Worker {
+    /// A worker of the run.
+    #[must_use]
+    pub fn new(number: usize, job: Arc<Job>) -> Self {
+        Worker { number, job, source: None, target: None }
+    }
+
+    /// Its number, from 0.
+    #[must_use]
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// Does a task, with as many attempts as the options allow.
+    pub async fn perform(&mut self, at: usize) -> Outcome {
+        let job = Arc::clone(&self.job);
+        let task = &job.tasks[at];
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let stopped = tokio::select! {
+                biased;
+                () = job.context.stop.stopped() => None,
+                result = self.attempt(task, job.forms[at]) => Some(result),
+            };
+            let error = match stopped {
+                None => return self.abandon(task).await,
+                Some(Ok((status, effect))) => return Outcome::Settled(status, effect),
+                Some(Err(error)) => error.task(&task.id, task.phase.word()).object(task.object()),
+            };
+            self.clear(&error).await;
+            if !error.is_retryable() || attempt > job.options.retries {
+                return self.give_up(task, error).await;
+            }
+            tracing::warn!("task {} ({}): attempt {attempt} failed: {}", task.id, task.object(), error.chain());
+            job.context.events.send(Event::TaskRetried { task: task.id.clone(), attempt, reason: error.chain() });
+            if job.context.stop.or(async { Ok(tokio::time::sleep(pause).await) }).await.is_err() {
+                return self.abandon(task).await;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Cancels what runs on both servers and forgets the sessions; the transactions roll back with them.
+    async fn abandon(&mut self, task: &Task) -> Outcome {
+        let sessions = [self.source.take().map(|(session, _)| session), self.target.take()];
+        for session in sessions.iter().flatten() {
+            // A server that does not answer the request ends the statement when the connection goes.
+            let _ = session.canceller().cancel().await;
+        }
+        drop(sessions);
+        tracing::info!("task {} ({}): {}", task.id, task.object(), interrupted());
+        Outcome::Stopped
+    }
+
+    /// After a failed attempt: nothing of it stays open.
+    async fn clear(&mut self, error: &Error) {
+        // The reader's transaction holds the snapshot and is spoilt by any error on it.
+        self.source = None;
+        let is_lost = error.sqlstate.is_none() || error.is_retryable();
+        match &self.target {
+            Some(target) if !is_lost && !target.is_closed() && apply::rollback(target).await.is_ok() => {}
+            _ => self.target = None,
+        }
+    }
+
+    async fn give_up(&mut self, task: &Task, error: Error) -> Outcome {
+        let note = match &error.remedy {
+            Some(remedy) => format!("{}; {remedy}", error.chain()),
+            None => error.chain(),
+        };
+        let failure = ("failed", error.sqlstate.clone().unwrap_or_default(), note);
+        let job = Arc::clone(&self.job);
+        if let Ok(target) = self.target().await
+            && let Err(second) = job.ledger.fail(target, job.run, &task.id, (failure.0, &failure.1, &failure.2)).await
+        {
+            tracing::error!("task {}: its failure could not be recorded: {}", task.id, second.chain());
+        }
+        Outcome::Failed(Box::new(error))
+    }
+
+    async fn target(&mut self) -> Result<&Session> {
+        if self.target.as_ref().is_some_and(Session::is_closed) {
+            self.target = None;
+        }
+        if self.target.is_none() {
+            let session = Session::open(&self.job.target, Side::Target, "worker").await?;
+            if let Some(encoding) = &self.job.encoding {
+                apply::speak_encoding(&session, encoding).await?;
+            }
+            self.target = Some(session);
+        }
+        self.target.as_ref().ok_or_else(|| Error::new(Kind::Internal, "a worker has no session on the target"))
+    }
+
+    /// Opens the reader, in the run's snapshot where it has one.
+    async fn open_source(&mut self) -> Result<()> {
+        if self.source.as_ref().is_some_and(|(session, _)| !session.is_closed()) {
+            return Ok(());
+        }
+        let session = Session::open(&self.job.source, Side::Source, "reader").await?;
+        if let Some(encoding) = &self.job.encoding {
+            apply::speak_encoding(&session, encoding).await?;
+        }
+        snapshot::join(&session, &self.job.snapshot).await?;
+        let sees = apply::sees(&session).await?;
+        self.source = Some((session, sees));
+        Ok(())
+    }
+
+    fn sessions(&self) -> Result<(&Session, &str, &Session)> {
+        match (&self.source, &self.target) {
+            (Some((source, sees)), Some(target)) => Ok((source, sees, target)),
+            _ => Err(Error::new(Kind::Internal, "a worker lacks a session")),
+        }
+    }
+
+    async fn attempt(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
+        let job = Arc::clone(&self.job);
+        let target = self.target().await?;
+        if !job.ledger.start(target, job.run, &task.id).await? {
+            return Ok(("done", Effect::default()));
+        }
+        match task.kind.as_str() {
+            kind::DATA => self.copy_rows(task, form).await,
+            kind::SEQUENCE_VALUE => self.set_sequence(task, form).await,
+            kind::LARGE_OBJECTS => self.copy_large_objects(task).await,
+            kind::ROLE => self.make_role(task).await,
+            kind::INDEX => self.build_index(task).await,
+            kind::FK_VALIDATION => self.validate(task).await,
+            _ => self.run_statement(task).await,
+        }
+    }
+
+    async fn begin(&mut self, task: &Task) -> Result<()> {
+        let (timeout, id) = (self.job.options.lock_timeout, task.id.clone());
+        apply::begin(self.target().await?, timeout, &id).await
+    }
+
+    /// The end of every task: the ledger's row, and the commit of both.
+    async fn settle(&mut self, task: &Task, status: &'static str, effect: Effect) -> Result<(&'static str, Effect)> {
+        let job = Arc::clone(&self.job);
+        let target = self.target().await?;
+        job.ledger.finish(target, job.run, &task.id, status, &effect).await?;
+        apply::commit(target).await?;
+        Ok((status, effect))
+    }
+
+    async fn copy_rows(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
+        self.open_source().await?;
+        self.begin(task).await?;
+        let (source, sees, target) = self.sessions()?;
+        let from = form.format.apply(&task.source_sql);
+        let mut progress = self.progress(task);
+        let (into, columns) = task
+            .target_sql
+            .strip_prefix("COPY ")
+            .and_then(split_name)
+            .ok_or_else(|| Error::new(Kind::State, "the plan's target_sql is no COPY of a table").object(task.object()))?;
+        let as_copy = |mut error: Error| {
+            error.kind = if error.kind == Kind::Schema { Kind::Copy } else { error.kind };
+            error
+        };
+        let (sum, rows) = if form.mode == Mode::Merge {
+            apply::create_stage(target, into).await?;
+            let stage = form.format.apply(&format!("COPY {STAGE}{columns}"));
+            let sum = copy::pump((source, &from), (target, &stage), form.format, &mut progress).await?;
+            (sum, target.execute(&task.merge_sql, &[]).await.map_err(as_copy)?)
+        } else {
+            let into = form.format.apply(&task.target_sql);
+            let sum = copy::pump((source, &from), (target, &into), form.format, &mut progress).await?;
+            (sum, sum.rows)
+        };
+        let snapshot = sees.to_owned();
+        let effect = Effect { rows, bytes: sum.bytes, hash: sum.hash_text(), snapshot, note: String::new() };
+        let settled = self.settle(task, "done", effect).await?;
+        if self.job.snapshot.id.is_empty() {
+            // Without a shared snapshot every task reads the source as it is by then.
+            self.source = None;
+        }
+        Ok(settled)
+    }
+
+    fn progress(&self, task: &Task) -> impl FnMut(u64, u64) + use<> {
+        let (events, id, phase) = (self.job.context.events.clone(), task.id.clone(), task.phase.word().to_owned());
+        let mut last = Instant::now();
+        move |rows, bytes| {
+            if last.elapsed() >= PROGRESS {
+                last = Instant::now();
+                events.send(Event::TaskProgress { task: id.clone(), phase: phase.clone(), rows, bytes });
+            }
+        }
+    }
+
+    /// A sequence that was there before keeps its value where it is ahead: numbers given out on the target stay given out.
+    async fn set_sequence(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
+        self.open_source().await?;
+        self.begin(task).await?;
+        let (source, _, target) = self.sessions()?;
+        let wanted = apply::sequence_value(source, &task.source_sql).await?;
+        let mut effect = Effect::default();
+        let is_ahead = if form.mode == Mode::Forward {
+            let found = apply::sequence_value(target, &task.source_sql).await?;
+            let further = if wanted.2 { found.0 > wanted.0 } else { found.0 < wanted.0 };
+            further || (found.0 == wanted.0 && found.1 && !wanted.1)
+        } else {
+            false
+        };
+        if is_ahead {
+            effect.note = "the target's value is ahead of the source's and was kept".into();
+        } else {
+            apply::set_sequence(target, &task.target_sql, wanted).await?;
+        }
+        self.settle(task, if is_ahead { "kept" } else { "done" }, effect).await
+    }
+
+    async fn copy_large_objects(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+        self.open_source().await?;
+        self.begin(task).await?;
+        let (source, sees, target) = self.sessions()?;
+        let oids = large_object::oids(source, &task.source_sql).await?;
+        let mut effect = large_object::copy(source, target, &oids).await?;
+        sees.clone_into(&mut effect.snapshot);
+        target.batch(&task.target_sql).await?;
+        let refused = self.try_optional(task).await?;
+        effect.note = [effect.note, refused].into_iter().filter(|n| !n.is_empty()).collect::<Vec<_>>().join("; ");
+        self.settle(task, "done", effect).await
+    }
+
+    async fn make_role(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+        self.open_source().await?;
+        self.begin(task).await?;
+        let (source, _, target) = self.sessions()?;
+        if apply::has_role(target, &task.name).await? {
+            let effect = Effect { note: "it existed on the target and was kept".into(), ..Effect::default() };
+            return self.settle(task, "kept", effect).await;
+        }
+        target.batch(&task.target_sql).await?;
+        let mut note = String::new();
+        match apply::password_hash(source, &task.source_sql).await {
+            Ok(Some(hash)) => apply::set_password(target, &task.name, &hash).await?,
+            Ok(None) => {}
+            Err(error) => return Err(error),
+        }
+        note += &self.try_optional(task).await?;
+        // A refused look at the passwords spoils the reader's transaction.
+        self.source = None;
+        self.settle(task, "done", Effect { note, ..Effect::default() }).await
+    }
+
+    /// An index that an interrupted build left unusable is built anew; a usable one must be the one that the plan makes.
+    async fn build_index(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+        self.begin(task).await?;
+        let name = QualifiedName::new(&task.schema, &task.name);
+        let target = self.target().await?;
+        match apply::find_index(target, &name.sql()).await? {
+            Some(found) if found.is_usable && task.target_sql.contains(&found.statement) => {
+                let effect = Effect { note: "it existed on the target and was kept".into(), ..Effect::default() };
+                return self.settle(task, "kept", effect).await;
+            }
+            Some(found) if found.is_usable => {
+                return Err(Error::new(Kind::Schema, "another index of this name is on the target")
+                    .object(name.to_string())
+                    .on(Side::Target)
+                    .remedy("compare both definitions, and drop or rename the target's index"));
+            }
+            Some(_) => apply::drop_index(target, &name.sql()).await?,
+            None => {}
+        }
+        self.finish_statement(task).await
+    }
+
+    async fn run_statement(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+        self.begin(task).await?;
+        self.finish_statement(task).await
+    }
+
+    async fn finish_statement(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+        self.target().await?.batch(&task.target_sql).await.map_err(|mut error| {
+            error.doing = format!("making {} {}", task.kind, task.object());
+            error
+        })?;
+        let note = self.try_optional(task).await?;
+        self.settle(task, "done", Effect { note, ..Effect::default() }).await
+    }
+
+    /// Orphan rows leave the constraint NOT VALID; how many there are and how to list them stands in the failure.
+    async fn validate(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+        let error = match self.run_statement(task).await {
+            Err(error) if error.is("23503") => error,
+            result => return result,
+        };
+        let target = self.target().await?;
+        apply::rollback(target).await?;
+        let Some((count, query)) = apply::orphans(target, &task.target_sql).await? else { return Err(error) };
+        let doing = format!("validating a foreign key: {count} rows reference nothing, and the constraint stays NOT VALID");
+        Err(Error::new(Kind::Schema, doing)
+            .on(Side::Target)
+            .remedy(format!("list them with: {query}"))
+            .caused_by_server(error.server().cloned().ok_or(error)?))
+    }
+
+    /// What the target refuses of a task's optional statements, in words; also told as a finding.
+    async fn try_optional(&mut self, task: &Task) -> Result<String> {
+        let target = self.target().await?;
+        let Some(error) = apply::optional(target, &task.optional_sql).await? else { return Ok(String::new()) };
+        let note = format!("refused by the target: {}", error.chain());
+        let remedy = format!("as a role that may, run: {}", task.optional_sql);
+        let finding = Finding::new("refused", Severity::Warning, task.object(), note.clone(), remedy);
+        self.job.context.events.send(Event::Found(finding));
+        tracing::warn!("{}: {note}", task.object());
+        Ok(note)
+    }
+}

@@ -1,0 +1,134 @@
+//! Applies tasks to the target: the transaction around them, statements that may be refused, and looks at what is there.
+//!
+//! Which task runs when, and what its outcome means, the engine decides.
+
+use super::Session;
+use crate::error::{Error, Kind, Result};
+use crate::name::literal;
+
+/// Begins a transaction whose statements wait for a lock `lock_timeout` seconds at most and show `purpose` to who looks at sessions.
+pub async fn begin(session: &Session, lock_timeout: u64, purpose: &str) -> Result<()> {
+    let name = literal(&format!("pgmigrate {purpose}"));
+    session.batch(&format!("BEGIN; SET LOCAL lock_timeout = '{lock_timeout}s'; SET LOCAL application_name = {name}")).await
+}
+
+/// Commits.
+pub async fn commit(session: &Session) -> Result<()> {
+    session.batch("COMMIT").await
+}
+
+/// Rolls back what is left of a transaction; that there is none is no failure.
+pub async fn rollback(session: &Session) -> Result<()> {
+    session.batch("ROLLBACK").await
+}
+
+/// Runs statements that may be refused: a refusal is given back and undone, and the transaction goes on.
+pub async fn optional(session: &Session, sql: &str) -> Result<Option<Error>> {
+    if sql.is_empty() {
+        return Ok(None);
+    }
+    session.batch("SAVEPOINT pgmigrate_optional").await?;
+    match session.batch(sql).await {
+        Ok(()) => session.batch("RELEASE pgmigrate_optional").await.map(|()| None),
+        Err(error) if error.sqlstate.is_some() && !error.is_retryable() => {
+            session.batch("ROLLBACK TO pgmigrate_optional").await?;
+            Ok(Some(error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// An index as it is on the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundIndex {
+    /// Whether queries may use it; a partitioned one counts as usable while its parts are not all attached.
+    pub is_usable: bool,
+    /// `pg_get_indexdef`.
+    pub statement: String,
+}
+
+/// Looks an index up by its quoted, qualified name.
+pub async fn find_index(session: &Session, name: &str) -> Result<Option<FoundIndex>> {
+    let sql = "SELECT i.indisvalid AND i.indisready OR c.relkind = 'I', pg_catalog.pg_get_indexdef(i.indexrelid) \
+               FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
+               WHERE i.indexrelid = pg_catalog.to_regclass($1)";
+    let row = session.query_opt(sql, &[&name]).await?;
+    Ok(row.map(|row| FoundIndex { is_usable: row.get(0), statement: row.get(1) }))
+}
+
+/// Drops an index that an interrupted build left unusable.
+pub async fn drop_index(session: &Session, name: &str) -> Result<()> {
+    session.batch(&format!("DROP INDEX {name}")).await
+}
+
+/// Empties a table that holds only what this run has brought.
+pub async fn truncate(session: &Session, table: &str) -> Result<()> {
+    session.batch(&format!("TRUNCATE ONLY {table}")).await
+}
+
+/// Makes the stage for one chunk: the table's columns and nothing of its rules.
+pub async fn create_stage(session: &Session, table: &str) -> Result<()> {
+    session.batch(&format!("CREATE TEMPORARY TABLE pgmigrate_stage ON COMMIT DROP AS TABLE {table} WITH NO DATA")).await
+}
+
+/// A sequence's value: the last one, whether it was given out, and whether the sequence ascends.
+pub type SequenceValue = (i64, bool, bool);
+
+/// Reads a sequence's value by a plan's statement.
+pub async fn sequence_value(session: &Session, sql: &str) -> Result<SequenceValue> {
+    let row = session.query_one(sql, &[]).await?;
+    Ok((row.get(0), row.get(1), row.get::<_, Option<bool>>(2).unwrap_or(true)))
+}
+
+/// Sets a sequence's value by a plan's statement.
+pub async fn set_sequence(session: &Session, sql: &str, value: SequenceValue) -> Result<()> {
+    session.query_one(sql, &[&value.0, &value.1]).await.map(|_| ())
+}
+
+/// A role's password hash, where the connected role may read it (<https://www.postgresql.org/docs/current/catalog-pg-authid.html>).
+pub async fn password_hash(source: &Session, sql: &str) -> Result<Option<crate::config::Secret>> {
+    match source.query_opt(sql, &[]).await {
+        Ok(row) => Ok(row.and_then(|row| row.get::<_, Option<String>>(0)).map(crate::config::Secret::new)),
+        Err(error) if error.is("42501") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives a role its password hash. The statement holds the hash and is never told to anybody.
+pub async fn set_password(target: &Session, role: &str, hash: &crate::config::Secret) -> Result<()> {
+    let sql = format!("ALTER ROLE {} PASSWORD {}", crate::name::ident(role), literal(hash.expose()));
+    target.batch(&sql).await.map_err(|error| {
+        let mut bare = Error::new(Kind::Schema, "setting a role's password").object(crate::name::ident(role));
+        bare.sqlstate.clone_from(&error.sqlstate);
+        bare
+    })
+}
+
+/// Whether a role exists.
+pub async fn has_role(session: &Session, role: &str) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = $1)";
+    Ok(session.query_one(sql, &[&role]).await?.get(0))
+}
+
+/// What the session's transactions see, as `pg_current_snapshot()` writes it.
+pub async fn sees(session: &Session) -> Result<String> {
+    Ok(session.query_one("SELECT pg_catalog.pg_current_snapshot()::text", &[]).await?.get(0))
+}
+
+/// Lets both sessions speak the databases' own encoding where it is the same, so that no byte is converted or checked twice.
+pub async fn speak_encoding(session: &Session, encoding: &str) -> Result<()> {
+    session.batch(&format!("SET client_encoding = {}", literal(encoding).trim_start())).await
+}
+
+/// How many rows of a table have no match for a foreign key, by the catalog's own columns; none where the key is gone.
+pub async fn orphans(session: &Session, validation: &str) -> Result<Option<(i64, String)>> {
+    let Some((table, rest)) = validation.strip_prefix("ALTER TABLE ONLY ").and_then(crate::name::split_name) else {
+        return Ok(None);
+    };
+    let Some(constraint) = rest.strip_prefix(" VALIDATE CONSTRAINT ") else { return Ok(None) };
+    let name = constraint.trim_matches('"').replace("\"\"", "\"");
+    let row = session.query_opt(include_str!("../sql/orphans.sql"), &[&table, &name]).await?;
+    let Some(query) = row.map(|row| row.get::<_, String>(0)) else { return Ok(None) };
+    let count: i64 = session.query_one(&format!("SELECT count(*) FROM ({query}) orphans"), &[]).await?.get(0);
+    Ok(Some((count, query)))
+}

@@ -1,0 +1,71 @@
+//! Reads source and target side by side, to tell whether they hold the same.
+//!
+//! [`Readers`] is a session on each side; the files below it say what is read through them: rows and where they
+//! differ, sequences, large objects, validity, definitions. Nothing is written on either side (a view is deparsed in
+//! a transaction that rolls back). What a difference means is decided by the engine's `verify`, the only caller.
+
+pub mod definition;
+pub mod merge;
+pub mod objects;
+pub mod rows;
+
+use super::apply::speak_encoding;
+use super::snapshot::{self, Snapshot};
+use super::{Conninfo, Session};
+use crate::error::{Result, Side};
+
+/// Where readers connect to, and what they read.
+#[derive(Debug, Clone)]
+pub struct Ends {
+    /// The source.
+    pub source: Conninfo,
+    /// The target.
+    pub target: Conninfo,
+    /// The source's snapshot.
+    pub snapshot: Snapshot,
+    /// The encoding that both databases have, where it is the same and not UTF8: bytes are then compared as they are.
+    pub encoding: Option<String>,
+}
+
+/// A session on each side.
+pub struct Readers {
+    /// On the source, in the snapshot.
+    pub source: Session,
+    /// On the target.
+    pub target: Session,
+}
+
+impl Readers {
+    /// Opens both sessions and joins the snapshot.
+    pub async fn open(ends: &Ends) -> Result<Readers> {
+        let (source, target) = tokio::try_join!(
+            Session::open(&ends.source, Side::Source, "verify"),
+            Session::open(&ends.target, Side::Target, "verify")
+        )?;
+        if let Some(encoding) = &ends.encoding {
+            tokio::try_join!(speak_encoding(&source, encoding), speak_encoding(&target, encoding))?;
+        }
+        snapshot::join(&source, &ends.snapshot).await?;
+        source.batch("SAVEPOINT pgmigrate_verify").await?;
+        Ok(Readers { source, target })
+    }
+
+    /// Begins a transaction on the target in which all reads see one state.
+    pub async fn begin(&self) -> Result<()> {
+        self.target.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    }
+
+    /// Stops what both servers still run for us. That a request is not answered makes the wait longer and nothing
+    /// worse.
+    pub async fn cancel(&self) {
+        let (source, target) = (self.source.canceller(), self.target.canceller());
+        let _ = tokio::join!(source.cancel(), target.cancel());
+    }
+
+    /// Ends what was begun, and gives the locks back that reading has taken, on the source without leaving the
+    /// snapshot.
+    pub async fn release(&self) -> Result<()> {
+        let source = self.source.batch("ROLLBACK TO SAVEPOINT pgmigrate_verify");
+        tokio::try_join!(source, self.target.batch("ROLLBACK")).map(|_| ())
+    }
+}

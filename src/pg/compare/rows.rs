@@ -1,0 +1,88 @@
+//! The statements that read a table's rows for a comparison: for sums in any order, or sorted for the search of
+//! differing rows.
+//!
+//! Rows are compared as COPY sends them, so both sides need the same columns in the same order. Sorting goes by bytes
+//! and not by a collation, which two servers may know in two versions.
+
+use crate::name::{QualifiedName, ident, ident_list};
+
+/// The query inside a plan's `COPY ... TO STDOUT`.
+#[must_use]
+pub fn query_of(copy: &str, table: &QualifiedName) -> String {
+    let query = copy.strip_prefix("COPY (").and_then(|rest| rest.strip_suffix(") TO STDOUT"));
+    query.map_or_else(|| format!("SELECT * FROM ONLY {}", table.sql()), str::to_owned)
+}
+
+/// A plan's `COPY ... TO STDOUT` with its columns in another order.
+#[must_use]
+pub fn reordered(copy: &str, table: &QualifiedName, columns: &[String]) -> String {
+    format!("COPY (SELECT {} FROM ({}) AS r) TO STDOUT", ident_list(columns), query_of(copy, table))
+}
+
+/// All rows of a source's table that meet `filter`.
+#[must_use]
+pub fn all(table: &QualifiedName, filter: Option<&str>) -> String {
+    let condition = filter.map(|filter| format!(" WHERE ({filter})")).unwrap_or_default();
+    format!("SELECT * FROM ONLY {}{condition}", table.sql())
+}
+
+/// The rows of all these queries.
+#[must_use]
+pub fn union(queries: &[String], columns: &[String]) -> String {
+    let list = ident_list(columns);
+    let selects: Vec<String> = queries.iter().map(|query| format!("SELECT {list} FROM ({query}) AS r")).collect();
+    selects.join(" UNION ALL ")
+}
+
+/// The rows of a target's table, given by its quoted name; those of its partitions where it is partitioned, none of
+/// tables that inherit from it.
+#[must_use]
+pub fn on_target(table: &str, is_partitioned: bool) -> String {
+    format!("SELECT * FROM {}{table}", if is_partitioned { "" } else { "ONLY " })
+}
+
+/// The rows of a query as they come.
+#[must_use]
+pub fn copy(query: &str, columns: &[String]) -> String {
+    format!("COPY (SELECT {} FROM ({query}) AS r) TO STDOUT", ident_list(columns))
+}
+
+/// The rows of a query in the order of their keys' bytes. Without a key, a digest stands for each row, in the
+/// digests' order: no row is too large to sort, and none leaves its server. The digest is not MD5, which servers
+/// under FIPS refuse.
+#[must_use]
+pub fn sorted(query: &str, columns: &[String], keys: &[String]) -> String {
+    if keys.is_empty() {
+        let fields: Vec<String> = columns.iter().map(|column| format!("r.{}", ident(column))).collect();
+        let row = format!("ROW({})::pg_catalog.text", fields.join(", "));
+        return format!(
+            "COPY (SELECT pg_catalog.sha256(pg_catalog.textsend({row})) FROM ({query}) AS r ORDER BY 1) TO STDOUT"
+        );
+    }
+    // format() writes a value as COPY does, whatever casts to text a type has; textsend() gives the bytes that COPY
+    // sends.
+    let key = |column: &String| format!("pg_catalog.textsend(pg_catalog.format('%s', r.{}))", ident(column));
+    let order: Vec<String> = keys.iter().map(key).collect();
+    format!("COPY (SELECT {} FROM ({query}) AS r ORDER BY {}) TO STDOUT", ident_list(columns), order.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plans_query_is_found_whatever_the_names_hold() {
+        let table = QualifiedName::new("s", "t (a) TO STDOUT");
+        let whole = format!("COPY {} (\"a\") TO STDOUT", table.sql());
+        assert_eq!(query_of(&whole, &table), format!("SELECT * FROM ONLY {}", table.sql()));
+        assert_eq!(query_of("COPY (SELECT 1) TO STDOUT", &table), "SELECT 1");
+    }
+
+    #[test]
+    fn rows_without_columns_are_read_too() {
+        assert_eq!(
+            copy("SELECT  FROM ONLY \"s\".\"t\"", &[]),
+            "COPY (SELECT  FROM (SELECT  FROM ONLY \"s\".\"t\") AS r) TO STDOUT"
+        );
+    }
+}

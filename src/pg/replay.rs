@@ -1,0 +1,278 @@
+//! Makes a database what an archive says, whatever it holds now: emptied and filled in one transaction, so that it is the old one or
+//! the archive's, and nothing between.
+//!
+//! `pg_restore` turns the archive into a script and `psql` runs it, both from the folder of `pg_dump`; this file stands between them,
+//! puts the emptying before the script and the COMMIT behind it, the latter only once `pg_restore` has ended well. `pg_restore --clean`
+//! would leave what the archive does not know, and a new database under the old name needs more rights, loses the database's own
+//! privileges and slots, and has a moment without a database. Called by `engine::backup`.
+
+use super::tool::Tools;
+use super::{Conninfo, Session};
+use crate::catalog::archive::Entry;
+use crate::error::{Error, Kind, Result, ServerError};
+use crate::name::{ident, readable};
+use std::collections::HashSet;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+/// How long the emptying waits for somebody else's lock.
+const LOCK_TIMEOUT: &str = "60s";
+/// The last setting at the head of every script.
+const HEAD_ENDS: &str = "SET row_security = off;";
+/// The classes of SQLSTATE whose messages name objects and settings, not values; others are told by their code alone.
+const HARMLESS_CLASSES: [&str; 13] = ["08", "0A", "23", "28", "2B", "3D", "3F", "40", "42", "53", "54", "55", "57"];
+const RIGHTS: &str = "restore as the owner of everything in the database, or as a superuser";
+
+/// What is replayed where.
+pub struct Replay<'a> {
+    /// The client programs.
+    pub tools: &'a Tools,
+    /// The database.
+    pub target: &'a Conninfo,
+    /// A session on it, which looks, and ends the work if it is given up.
+    pub session: &'a Arc<Session>,
+    /// The archive.
+    pub path: &'a Path,
+    /// Its table of contents, as `pg_restore -l` prints it.
+    pub contents: &'a str,
+    /// The same as values.
+    pub entries: &'a [Entry],
+}
+
+/// What decides how the target is emptied.
+struct State {
+    /// The extensions that stay.
+    kept: Vec<String>,
+    /// The schemas that these hold.
+    held: Vec<String>,
+    has_public: bool,
+    is_owner: bool,
+}
+
+impl Replay<'_> {
+    /// Replays the archive; when it fails, or its future is dropped, the database is as it was.
+    pub async fn run(&self) -> Result<()> {
+        let state = self.state().await?;
+        let before = self.statements_before(&state).await?;
+        let name = format!("pgmigrate restore {}", self.session.backend_pid());
+        let mut guard = Guard { session: Some(Arc::clone(self.session)), name: name.clone() };
+        let mut psql = self.start_psql(&name)?;
+        let said = drain(psql.stderr.take());
+        let fed = self.feed(&mut psql, &before, &self.list(&state)).await;
+        let ended = psql.wait().await.map_err(|e| failed().caused_by(e))?;
+        guard.session = None;
+        let said = said.await.unwrap_or_default();
+        if ended.success() && fed.is_ok() {
+            return Ok(());
+        }
+        // A pipe that broke is the consequence of an error that psql told.
+        Err(server_error(&said).unwrap_or_else(|| fed.err().unwrap_or_else(|| failed().caused_by("psql ended early"))))
+    }
+
+    /// Looks at the target. Extensions that are installed and in the archive stay: to make them again may need a superuser.
+    async fn state(&self) -> Result<State> {
+        let row = self.session.query_one(include_str!("../sql/restore/target.sql"), &[]).await?;
+        let subscriptions: Vec<String> = row.get("subscriptions");
+        if !subscriptions.is_empty() {
+            let names: Vec<String> = subscriptions.iter().map(|name| readable(name)).collect();
+            let doing = format!("the target has subscriptions, which no transaction can drop: {}", names.join(", "));
+            return Err(Error::new(Kind::Backup, doing)
+                .remedy("drop them, each with its slot on the publisher, and restore again"));
+        }
+        let archived: HashSet<&str> =
+            self.entries.iter().filter(|e| e.desc == "EXTENSION").map(|e| e.tag.as_str()).collect();
+        let mut kept: Vec<String> = row.get("extensions");
+        // The archive never names plpgsql, with which every database is made.
+        kept.retain(|name| archived.contains(name.as_str()) || name == "plpgsql");
+        let held = self.session.query(include_str!("../sql/restore/held_schemas.sql"), &[&kept]).await?;
+        Ok(State {
+            kept,
+            held: held.iter().map(|row| row.get(0)).collect(),
+            has_public: row.get("has_public"),
+            is_owner: row.get("is_owner"),
+        })
+    }
+
+    async fn statements_before(&self, state: &State) -> Result<String> {
+        let mut sql = format!(
+            "BEGIN READ WRITE;\nSET LOCAL lock_timeout = '{LOCK_TIMEOUT}';\nSET client_min_messages = 'warning';\n"
+        );
+        for row in self.session.query(include_str!("../sql/restore/drop.sql"), &[&state.kept, &state.held]).await? {
+            sql.extend([row.get::<_, &str>(0), ";\n"]);
+        }
+        if !state.has_public && self.entries.iter().any(|entry| entry.namespace == "public") {
+            sql += "CREATE SCHEMA public;\n";
+        }
+        if state.is_owner {
+            sql.extend(
+                self.entries.iter().filter(|e| e.desc == "DATABASE PROPERTIES").map(|e| format!("{}\n", e.statement)),
+            );
+        }
+        Ok(sql)
+    }
+
+    /// The lines of the table of contents to restore: all but those about what stays.
+    fn list(&self, state: &State) -> String {
+        let tags: HashSet<String> =
+            state.kept.iter().map(|name| format!("EXTENSION {}", plain_or_quoted(name))).collect();
+        let stays = |entry: &&Entry| match entry.desc.as_str() {
+            "EXTENSION" => state.kept.contains(&entry.tag),
+            "SCHEMA" => state.held.contains(&entry.tag) && entry.tag != "public",
+            "COMMENT" => tags.contains(&entry.tag),
+            _ => false,
+        };
+        let left_out: HashSet<String> = self.entries.iter().filter(stays).map(|entry| entry.id.to_string()).collect();
+        let is_in = |line: &&str| line.split_once(';').is_none_or(|(id, _)| !left_out.contains(id));
+        self.contents.lines().filter(is_in).flat_map(|line| [line, "\n"]).collect()
+    }
+
+    fn start_psql(&self, application: &str) -> Result<Child> {
+        let (conninfo, env) = self.target.for_libpq_tool();
+        let mut command = Command::new(self.tools.pg_dump.with_file_name("psql"));
+        command.args([
+            "-X",
+            "-q",
+            "--no-password",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-v",
+            "VERBOSITY=verbose",
+            "-v",
+            "SHOW_CONTEXT=never",
+        ]);
+        command.args(["-o", "/dev/null", "-f", "-", "-d", &conninfo]);
+        command.envs(env.iter().map(|(key, value)| (key, value.expose()))).env("PGAPPNAME", application);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.spawn().map_err(|e| {
+            failed()
+                .caused_by(format!("psql: {e}"))
+                .remedy("install psql beside pg_dump: pip install 'pgmigrate[pgtools]' brings both")
+        })
+    }
+
+    /// Gives psql the whole transaction. Without its COMMIT, the end of the input rolls it back.
+    async fn feed(&self, psql: &mut Child, before: &str, list: &str) -> Result<()> {
+        let Some(mut to) = psql.stdin.take() else { return Err(failed()) };
+        to.write_all(before.as_bytes()).await.map_err(|e| failed().caused_by(e))?;
+        let mut script = self.start_pg_restore(list).await?;
+        let said = drain(script.stderr.take());
+        let Some(from) = script.stdout.take() else { return Err(failed()) };
+        pump(BufReader::with_capacity(1 << 17, from), &mut to, self.session.major())
+            .await
+            .map_err(|e| failed().caused_by(e))?;
+        let ended = script.wait().await.map_err(|e| failed().caused_by(e))?;
+        if !ended.success() {
+            let said = said.await.unwrap_or_default();
+            return Err(failed().caused_by(
+                said.lines().find(|line| line.contains("error:")).unwrap_or("pg_restore ended early").to_owned(),
+            ));
+        }
+        to.write_all(b"\nCOMMIT;\n").await.map_err(|e| failed().caused_by(e))?;
+        to.shutdown().await.map_err(|e| failed().caused_by(e))
+    }
+
+    async fn start_pg_restore(&self, list: &str) -> Result<Child> {
+        let mut command = Command::new(self.tools.pg_restore());
+        command.args(["-f", "-", "-L", "/dev/stdin"]).arg(self.path);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().map_err(|e| failed().caused_by(format!("pg_restore: {e}")))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(list.as_bytes()).await.map_err(|e| failed().caused_by(e))?;
+        }
+        Ok(child)
+    }
+}
+
+/// The name as `pg_dump` writes it in a tag.
+fn plain_or_quoted(name: &str) -> String {
+    if readable(name) == name { name.to_owned() } else { ident(name) }
+}
+
+/// Hands the script on. Its head may name a setting that the server is too old for, and ends the lock timeout, which is to stay.
+async fn pump(mut from: BufReader<ChildStdout>, to: &mut ChildStdin, major: u32) -> std::io::Result<()> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if from.read_until(b'\n', &mut line).await? == 0 {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&line);
+        let is_unwanted =
+            text.starts_with("SET lock_timeout = ") || major < 17 && text.starts_with("SET transaction_timeout = ");
+        if !is_unwanted {
+            to.write_all(&line).await?;
+        }
+        if text.starts_with(HEAD_ENDS) {
+            break;
+        }
+    }
+    tokio::io::copy_buf(&mut from, to).await.map(|_| ())
+}
+
+/// Reads what a program says, beside whatever else goes on: a full pipe would stop it.
+fn drain(said: Option<tokio::process::ChildStderr>) -> tokio::task::JoinHandle<String> {
+    tokio::spawn(async move {
+        let mut text = Vec::new();
+        if let Some(mut said) = said {
+            // What was read until the failure is told.
+            let _ = said.read_to_end(&mut text).await;
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    })
+}
+
+fn failed() -> Error {
+    Error::new(Kind::Backup, "restoring the backup; the target is as it was before")
+}
+
+/// The first error that psql told, which in its verbose form begins with the SQLSTATE.
+fn server_error(said: &str) -> Option<Error> {
+    let told = said.lines().find_map(|line| line.split_once("ERROR:  ").or_else(|| line.split_once("FATAL:  ")))?.1;
+    let (sqlstate, message) = told.split_once(": ").filter(|(code, _)| code.len() == 5)?;
+    let is_harmless = HARMLESS_CLASSES.iter().any(|class| sqlstate.starts_with(class));
+    let message =
+        if is_harmless { message.to_owned() } else { "the server refused a statement of the backup".to_owned() };
+    let remedy = match sqlstate {
+        "55P03" => "end the other sessions on the target, which hold locks, and restore again",
+        "53200" => "raise max_locks_per_transaction on the target and restart it, then restore again",
+        "42501" => RIGHTS,
+        _ => "see the message; a new, empty database can take the archive with pg_restore -d",
+    };
+    let reply = ServerError { sqlstate: sqlstate.to_owned(), message, object: None, column: None, constraint: None };
+    Some(failed().caused_by_server(reply).remedy(remedy))
+}
+
+/// Ends psql's session when the work is given up: psql itself is killed then, and its server process would finish its statement first.
+struct Guard {
+    session: Option<Arc<Session>>,
+    name: String,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let (Some(session), Ok(runtime)) = (self.session.take(), tokio::runtime::Handle::try_current()) else { return };
+        let name = std::mem::take(&mut self.name);
+        runtime.spawn(async move { session.query(include_str!("../sql/restore/terminate.sql"), &[&name]).await });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_without_what_may_quote_a_row() {
+        let said = "psql:<stdin>:3: WARNING:  01000: x\npsql:<stdin>:9: ERROR:  22P02: invalid input syntax for type integer: \"secret\"\n";
+        let error = server_error(said).expect("an error");
+        assert_eq!(error.sqlstate.as_deref(), Some("22P02"));
+        assert!(!error.chain().contains("secret"), "{}", error.chain());
+        let error =
+            server_error("psql:<stdin>:1: ERROR:  42501: must be owner of table t\nLOCATION: x").expect("an error");
+        assert!(error.chain().ends_with("must be owner of table t (SQLSTATE 42501)"));
+        assert_eq!(error.remedy.as_deref(), Some(RIGHTS));
+        assert!(server_error("psql: error: no such file").is_none());
+    }
+}

@@ -1,0 +1,153 @@
+//! What preflight asks of a server beside its catalog: room, activity, rights, and what already stands on the target.
+//!
+//! Only reads and translates rows into values; what they mean for a migration the engine's preflight decides. Rights and
+//! existing tables have files of their own.
+
+mod existing;
+mod rights;
+
+pub use existing::{Collation, ExistingColumn, ExistingTable, Storage, existing_tables, have_rows, storage};
+pub use existing::{all_collations, database_collation, used_collations};
+pub use rights::{AvailableExtension, Extension, MissingRight, NamedRole, SuperuserFunction, TargetRole};
+pub use rights::{
+    available_extensions, extensions, missing_rights, named_roles, roles, schemas, superuser_functions,
+    unreadable_large_objects,
+};
+
+use super::Session;
+use crate::catalog::Oid;
+use crate::error::Result;
+use crate::name::QualifiedName;
+use tokio_postgres::Row;
+
+/// What a server gives room for, and the state it is in.
+#[derive(Debug, Clone)]
+pub struct Instance {
+    /// When it was started, which tells servers of one system identifier apart.
+    pub started: String,
+    /// Whether a plain transaction cannot write.
+    pub is_read_only: bool,
+    /// How many more sessions the role can open, by the server's, the database's and the role's own limit.
+    pub free_connections: i64,
+    /// How many locks fit into the shared table.
+    pub locks: i64,
+    /// How long a standby lets queries hold up its replay, as the setting reads.
+    pub standby_delay: String,
+    /// Whether a standby keeps its primary from removing rows that its queries see.
+    pub standby_feedback: bool,
+    /// Whether the role may read password hashes.
+    pub reads_passwords: bool,
+    /// `c`, `i` (ICU) or `b` (builtin).
+    pub locale_provider: String,
+    /// The ICU or builtin locale, empty with libc.
+    pub locale: String,
+}
+
+/// Another session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activity {
+    /// The process that serves it.
+    pub pid: i32,
+    /// Its role.
+    pub role: String,
+    /// Its `application_name`.
+    pub application: String,
+    /// Its state as far as it shows.
+    pub state: String,
+    /// Whether its transaction has written.
+    pub is_writing: bool,
+    /// The age of its transaction, 0 where it has none.
+    pub seconds: f64,
+}
+
+/// A lock of another session on a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableLock {
+    /// The process that holds it, 0 for a prepared transaction.
+    pub pid: i32,
+    /// Its role.
+    pub role: String,
+    /// Its `application_name`.
+    pub application: String,
+    /// The table.
+    pub table: QualifiedName,
+    /// The lock's mode, as `pg_locks` spells it.
+    pub mode: String,
+}
+
+/// A prepared transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// Its name.
+    pub name: String,
+    /// Who prepared it.
+    pub role: String,
+    /// How long ago.
+    pub seconds: f64,
+}
+
+/// Room and state of a server.
+pub async fn instance(session: &Session) -> Result<Instance> {
+    let row = session.query_one(include_str!("../sql/survey/instance.sql"), &[]).await?;
+    let number = |column| row.get::<_, i64>(column);
+    let left = |limit, used| Some(number(limit)).filter(|limit| *limit >= 0).map(|limit| limit - number(used));
+    let of_server = number("max_connections") - number("reserved_connections") - number("used_connections");
+    let limits = [left("database_limit", "used_of_database"), left("role_limit", "used_of_role")];
+    Ok(Instance {
+        started: row.get("started"),
+        is_read_only: row.get("is_read_only"),
+        free_connections: limits.into_iter().flatten().fold(of_server, i64::min),
+        locks: number("locks"),
+        standby_delay: row.get("standby_delay"),
+        standby_feedback: row.get("standby_feedback"),
+        reads_passwords: row.get("reads_passwords"),
+        locale_provider: row.get("locale_provider"),
+        locale: row.get("locale"),
+    })
+}
+
+/// The other client sessions in this database.
+pub async fn sessions(session: &Session) -> Result<Vec<Activity>> {
+    // Within a transaction the view is read once and remembered; the leader's began long ago.
+    session.batch("SELECT pg_catalog.pg_stat_clear_snapshot()").await?;
+    let translate = |row: &Row| Activity {
+        pid: row.get("pid"),
+        role: row.get("role"),
+        application: row.get("application"),
+        state: row.get("state"),
+        is_writing: row.get("is_writing"),
+        seconds: row.get("seconds"),
+    };
+    read(session, include_str!("../sql/survey/sessions.sql"), translate).await
+}
+
+/// The locks of others that keep writers off tables.
+pub async fn locks(session: &Session) -> Result<Vec<TableLock>> {
+    let translate = |row: &Row| TableLock {
+        pid: row.get("pid"),
+        role: row.get("role"),
+        application: row.get("application"),
+        table: name(row),
+        mode: row.get("mode"),
+    };
+    read(session, include_str!("../sql/survey/locks.sql"), translate).await
+}
+
+/// The prepared transactions of this database.
+pub async fn prepared(session: &Session) -> Result<Vec<Prepared>> {
+    let translate = |row: &Row| Prepared { name: row.get("name"), role: row.get("role"), seconds: row.get("seconds") };
+    read(session, include_str!("../sql/survey/prepared.sql"), translate).await
+}
+
+/// Tables and sequences without a write-ahead log.
+pub async fn unlogged(session: &Session) -> Result<Vec<Oid>> {
+    read(session, include_str!("../sql/survey/unlogged.sql"), |row| row.get("oid")).await
+}
+
+async fn read<T>(session: &Session, sql: &str, translate: impl Fn(&Row) -> T) -> Result<Vec<T>> {
+    Ok(session.query(sql, &[]).await?.iter().map(translate).collect())
+}
+
+fn name(row: &Row) -> QualifiedName {
+    QualifiedName::new(row.get::<_, String>("schema"), row.get::<_, String>("name"))
+}

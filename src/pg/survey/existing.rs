@@ -1,0 +1,144 @@
+//! What already stands on a target: tables with their columns and rows, places to store, collations.
+//!
+//! Reads and translates only; `super` says for whom.
+
+use super::{name, read};
+use crate::catalog::Oid;
+use crate::error::Result;
+use crate::name::QualifiedName;
+use crate::pg::Session;
+use std::collections::HashMap;
+use tokio_postgres::Row;
+
+/// A relation that stands on the target, and what the role may do with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "these are independent rights")]
+pub struct ExistingTable {
+    /// Its name.
+    pub name: QualifiedName,
+    /// `pg_class.relkind`.
+    pub kind: char,
+    /// SELECT, USAGE of the schema included.
+    pub may_select: bool,
+    /// INSERT, USAGE of the schema included.
+    pub may_insert: bool,
+    /// TRUNCATE.
+    pub may_truncate: bool,
+    /// Whether row security applies to the role.
+    pub has_row_security: bool,
+    /// Its columns, for tables only.
+    pub columns: Vec<ExistingColumn>,
+}
+
+/// A column of a table that stands on the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExistingColumn {
+    /// Its name.
+    pub name: String,
+    /// Its type as `format_type` writes it.
+    pub type_name: String,
+    /// Whether it is NOT NULL without anything that fills it.
+    pub is_required: bool,
+    /// Whether it is computed.
+    pub is_generated: bool,
+}
+
+/// A collation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collation {
+    /// Its name.
+    pub name: QualifiedName,
+    /// The version that it was made with, empty where it has none.
+    pub version: String,
+    /// The version that the system's libraries have now, empty where they have none.
+    pub actual: String,
+}
+
+/// Where and how tables can be stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Storage {
+    /// Tablespaces, and whether the role may use each.
+    pub tablespaces: HashMap<String, bool>,
+    /// Table access methods.
+    pub access_methods: Vec<String>,
+}
+
+/// Every relation of the database that is no part of the system.
+pub async fn existing_tables(session: &Session) -> Result<Vec<ExistingTable>> {
+    let mut columns: HashMap<Oid, Vec<ExistingColumn>> = HashMap::new();
+    for row in session.query(include_str!("../../sql/survey/table_columns.sql"), &[]).await? {
+        columns.entry(row.get("relation")).or_default().push(column(&row));
+    }
+    let rows = session.query(include_str!("../../sql/survey/tables.sql"), &[]).await?;
+    Ok(rows.iter().map(|row| table(row, &mut columns)).collect())
+}
+
+fn column(row: &Row) -> ExistingColumn {
+    ExistingColumn {
+        name: row.get("name"),
+        type_name: row.get("type"),
+        is_required: row.get("is_required"),
+        is_generated: row.get("is_generated"),
+    }
+}
+
+fn table(row: &Row, columns: &mut HashMap<Oid, Vec<ExistingColumn>>) -> ExistingTable {
+    ExistingTable {
+        name: name(row),
+        kind: row.get::<_, String>("kind").chars().next().unwrap_or(' '),
+        may_select: row.get("may_select"),
+        may_insert: row.get("may_insert"),
+        may_truncate: row.get("may_truncate"),
+        has_row_security: row.get("has_row_security"),
+        columns: columns.remove(&row.get("oid")).unwrap_or_default(),
+    }
+}
+
+/// Whether each of `tables`, which the role may read, holds a row.
+pub async fn have_rows(session: &Session, tables: &[&QualifiedName]) -> Result<Vec<bool>> {
+    const A_STATEMENT: usize = 200;
+    let mut found = Vec::with_capacity(tables.len());
+    for batch in tables.chunks(A_STATEMENT) {
+        let tests: Vec<String> =
+            batch.iter().map(|table| format!("EXISTS (SELECT FROM ONLY {})", table.sql())).collect();
+        let row = session.query_one(&format!("SELECT ARRAY[{}]", tests.join(", ")), &[]).await?;
+        found.extend(row.get::<_, Vec<bool>>(0));
+    }
+    Ok(found)
+}
+
+/// The tablespaces and table access methods of the server.
+pub async fn storage(session: &Session) -> Result<Storage> {
+    let mut storage = Storage::default();
+    for row in session.query(include_str!("../../sql/survey/storage.sql"), &[]).await? {
+        if row.get::<_, &str>("kind") == "tablespace" {
+            storage.tablespaces.insert(row.get("name"), row.get("is_usable"));
+        } else {
+            storage.access_methods.push(row.get("name"));
+        }
+    }
+    Ok(storage)
+}
+
+fn collation(row: &Row) -> Collation {
+    Collation { name: name(row), version: row.get("version"), actual: row.get("actual") }
+}
+
+/// The collations that columns and indexes use, but for those that every server has.
+pub async fn used_collations(session: &Session) -> Result<Vec<Collation>> {
+    read(session, include_str!("../../sql/survey/used_collations.sql"), collation).await
+}
+
+/// The collations that this database can use.
+pub async fn all_collations(session: &Session) -> Result<Vec<Collation>> {
+    read(session, include_str!("../../sql/survey/collations.sql"), collation).await
+}
+
+/// The recorded and the present version of the database's own collation; none before 15, which does not record it.
+pub async fn database_collation(session: &Session) -> Result<Option<(String, String)>> {
+    if session.major() < 15 {
+        return Ok(None);
+    }
+    let row = session.query_one(include_str!("../../sql/survey/database_collation.sql"), &[]).await?;
+    Ok(Some((row.get("version"), row.get("actual"))))
+}

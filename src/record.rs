@@ -1,0 +1,98 @@
+//! What the ledger says of a run and of its tasks, as values.
+//!
+//! Pure data: `ledger` reads and writes it, `report` sums it up, the engine decides by it.
+
+use serde::Serialize;
+
+/// A run, as its row says.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Its number.
+    pub run: i64,
+    /// The plan's fingerprint.
+    pub plan: String,
+    /// The source's identity.
+    pub source: String,
+    /// The target's identity.
+    pub target: String,
+    /// The configuration's fingerprint text.
+    pub config: String,
+    /// `running`, `interrupted`, `failed` or `done`.
+    pub state: String,
+    /// What its snapshot saw, as `pg_current_snapshot()` writes it.
+    pub snapshot: String,
+    /// Whether all tasks so far saw one state of the source.
+    pub consistent: bool,
+    /// When it began, in ISO form.
+    pub started: String,
+    /// Seconds since it began, or until it ended.
+    pub seconds: f64,
+}
+
+/// A task, as its row says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Record {
+    /// Its id in the plan.
+    pub task: String,
+    /// Its phase.
+    pub phase: String,
+    /// Its kind.
+    pub kind: String,
+    /// What it is about.
+    pub object: String,
+    /// How rows come into the table: `copy`, `append`, `merge`; empty for other tasks.
+    pub mode: String,
+    /// The format that rows travel in.
+    pub format: String,
+    /// `pending`, `running`, `done`, `kept`, `skipped`, `failed` or `blocked`.
+    pub status: String,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// Rows by the plan.
+    pub planned_rows: i64,
+    /// Bytes by the plan.
+    pub planned_bytes: i64,
+    /// Rows written.
+    pub rows: i64,
+    /// Bytes written.
+    pub bytes: i64,
+    /// The order-independent hash of the rows as the source sent them.
+    pub hash: String,
+    /// What its snapshot saw.
+    pub snapshot: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// Why it failed, as a code.
+    pub sqlstate: String,
+    /// Why it failed, or what else there is to say.
+    pub note: String,
+}
+
+impl Record {
+    /// Whether nothing is left to do for the task.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        is_settled(&self.status)
+    }
+}
+
+/// Whether nothing is left to do for a task of that status.
+#[must_use]
+pub fn is_settled(status: &str) -> bool {
+    matches!(status, "done" | "kept" | "skipped")
+}
+
+/// What a task did, for its row.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Effect {
+    /// Rows written.
+    pub rows: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// The order-independent hash of the rows as the source sent them.
+    pub hash: String,
+    /// What its snapshot saw.
+    pub snapshot: String,
+    /// What a reader should know.
+    pub note: String,
+}

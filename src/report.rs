@@ -1,0 +1,164 @@
+//! What a run did: the ledger's rows beside the plan's tasks, summed up by phase.
+//!
+//! Pure data; the engine makes it at the end of a run, and the bindings hand it to Python.
+
+use crate::catalog::scope::Absent;
+use crate::finding::Finding;
+use crate::record::Record;
+use crate::plan::{Phase, Plan};
+use crate::verification::Verification;
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// The result of a run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Its number in the ledger; none for a dry run.
+    pub run: Option<i64>,
+    /// `done`, `failed`, `interrupted` or `dry_run`.
+    pub status: String,
+    /// Whether all rows are of one state of the source.
+    pub consistent: bool,
+    /// Where the rows came from, without secrets.
+    pub source: String,
+    /// Where they went.
+    pub target: String,
+    /// When the run began, in ISO form.
+    pub started: String,
+    /// How long it took.
+    pub seconds: f64,
+    /// The states of the source that tasks saw, as `pg_current_snapshot()` writes them.
+    pub snapshots: Vec<String>,
+    /// Sums by phase.
+    pub phases: Vec<PhaseResult>,
+    /// All tasks.
+    pub tasks: Vec<TaskResult>,
+    /// What does not exist on the target, and why.
+    pub absent: Vec<Absent>,
+    /// What was found before and during the run.
+    pub findings: Vec<Finding>,
+    /// The comparison of both databases, where it was asked for.
+    pub verification: Option<Verification>,
+    /// The backup of the target, where one was made.
+    pub backup: Option<String>,
+}
+
+/// What a phase did.
+#[derive(Debug, Clone, Serialize)]
+pub struct PhaseResult {
+    /// The phase.
+    pub phase: String,
+    /// Its tasks.
+    pub tasks: u64,
+    /// Those that are settled.
+    pub done: u64,
+    /// Those that failed or were blocked.
+    pub failed: u64,
+    /// Rows written.
+    pub rows: i64,
+    /// Bytes written.
+    pub bytes: i64,
+    /// Seconds of work, summed over workers.
+    pub seconds: f64,
+}
+
+/// What a task did.
+#[derive(Debug, Clone, Serialize)]
+pub struct TaskResult {
+    /// Its id in the plan.
+    pub id: String,
+    /// Its phase.
+    pub phase: String,
+    /// Its kind.
+    pub kind: String,
+    /// What it was about.
+    pub object: String,
+    /// `done`, `kept`, `skipped`, `failed`, `blocked` or `pending`.
+    pub status: String,
+    /// Rows written.
+    pub rows: i64,
+    /// Bytes written.
+    pub bytes: i64,
+    /// How long it took.
+    pub seconds: f64,
+    /// How often it was tried.
+    pub attempts: i32,
+    /// The state of the source that it saw.
+    pub snapshot: String,
+    /// Why it failed, or what else there is to say.
+    pub note: String,
+    /// Why it failed, as a code.
+    pub sqlstate: String,
+}
+
+impl From<&Record> for TaskResult {
+    fn from(record: &Record) -> Self {
+        let record = record.clone();
+        TaskResult {
+            id: record.task,
+            phase: record.phase,
+            kind: record.kind,
+            object: record.object,
+            status: if record.status == "running" { "pending".into() } else { record.status },
+            rows: record.rows,
+            bytes: record.bytes,
+            seconds: record.seconds,
+            attempts: record.attempts,
+            snapshot: record.snapshot,
+            note: record.note,
+            sqlstate: record.sqlstate,
+        }
+    }
+}
+
+/// Sums the tasks up by phase, in the phases' order.
+#[must_use]
+pub fn phases(tasks: &[TaskResult]) -> Vec<PhaseResult> {
+    let of = |phase: Phase| {
+        let mut sum =
+            PhaseResult { phase: phase.word().into(), tasks: 0, done: 0, failed: 0, rows: 0, bytes: 0, seconds: 0.0 };
+        for task in tasks.iter().filter(|task| task.phase == phase.word()) {
+            sum.tasks += 1;
+            sum.done += u64::from(crate::record::is_settled(&task.status));
+            sum.failed += u64::from(matches!(task.status.as_str(), "failed" | "blocked"));
+            sum.rows += task.rows;
+            sum.bytes += task.bytes;
+            sum.seconds += task.seconds;
+        }
+        sum
+    };
+    Phase::ALL.into_iter().map(of).filter(|sum| sum.tasks > 0).collect()
+}
+
+/// The snapshots that tasks saw, each once.
+#[must_use]
+pub fn snapshots(tasks: &[TaskResult]) -> Vec<String> {
+    let all: BTreeSet<&str> = tasks.iter().map(|task| task.snapshot.as_str()).filter(|s| !s.is_empty()).collect();
+    all.into_iter().map(str::to_owned).collect()
+}
+
+/// The objects that did not arrive: of failed tasks, and of those that these blocked.
+#[must_use]
+pub fn not_arrived(tasks: &[TaskResult]) -> impl Iterator<Item = &TaskResult> {
+    tasks.iter().filter(|task| matches!(task.status.as_str(), "failed" | "blocked"))
+}
+
+/// A report's head for a plan that was not run.
+#[must_use]
+pub fn dry_run(plan: &Plan) -> Vec<TaskResult> {
+    let result = |task: &crate::plan::Task| TaskResult {
+        id: task.id.clone(),
+        phase: task.phase.word().into(),
+        kind: task.kind.clone(),
+        object: task.object(),
+        status: "pending".into(),
+        rows: 0,
+        bytes: 0,
+        seconds: 0.0,
+        attempts: 0,
+        snapshot: String::new(),
+        note: task.note.clone(),
+        sqlstate: String::new(),
+    };
+    plan.tasks.iter().map(result).collect()
+}

@@ -1,0 +1,7 @@
+-- The extensions that CREATE EXTENSION would find, each in the version that it would take, and whether that needs a superuser.
+SELECT e.name::text AS name,
+       e.default_version AS version,
+       coalesce(v.superuser AND NOT v.trusted, true) AS needs_superuser
+FROM pg_catalog.pg_available_extensions e
+LEFT JOIN pg_catalog.pg_available_extension_versions v ON v.name = e.name AND v.version = e.default_version
+ORDER BY e.name COLLATE "C"

@@ -1,0 +1,15 @@
+-- The other client sessions in this database. Only monitors see the state and the kind of other roles' sessions; who has written
+-- shows to everybody by the lock on a transaction's own number.
+SELECT a.pid AS pid,
+       coalesce(a.usename::text, '') AS role,
+       coalesce(a.application_name, '') AS application,
+       coalesce(a.state, 'state not shown') AS state,
+       EXISTS (SELECT FROM pg_catalog.pg_locks l
+               WHERE l.pid = a.pid AND l.locktype = 'transactionid' AND l.mode = 'ExclusiveLock' AND l.granted) AS is_writing,
+       coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0)::float8 AS seconds
+FROM pg_catalog.pg_stat_activity a
+WHERE a.datname = current_database()
+  AND a.usesysid IS NOT NULL
+  AND coalesce(a.backend_type, 'client backend') = 'client backend'
+  AND a.pid <> pg_catalog.pg_backend_pid()
+ORDER BY a.pid

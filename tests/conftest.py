@@ -1,0 +1,103 @@
+"""Servers for all tests: each major is started once, when a test first asks for it."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from support import servers
+
+from pgmigrate.embedded import EmbeddedServer
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Servers:
+    """The running servers by major version."""
+
+    running: dict[int, EmbeddedServer] = field(default_factory=dict)
+
+    def of(self, major: int) -> EmbeddedServer:
+        if major not in self.running:
+            settings = {"max_connections": 60, "max_prepared_transactions": 5}
+            self.running[major] = servers.start(major, **settings)
+        return self.running[major]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source and a target server, and new databases on them for one test."""
+
+    source_server: EmbeddedServer
+    target_server: EmbeddedServer
+    name: str
+    made: list[tuple[EmbeddedServer, str]] = field(default_factory=list)
+
+    def source(self, schema: str | None = None, suffix: str = "", **variables: str) -> str:
+        """The conninfo of a new source database, filled by a script of support/schemas."""
+        conninfo = self._create(self.source_server, f"{self.name}_source{suffix}")
+        if schema is not None:
+            script = (servers.SCHEMAS / f"{schema}.sql").read_bytes().decode()
+            servers.run_script(conninfo, script, variables=variables)
+        return conninfo
+
+    def target(self, suffix: str = "") -> str:
+        """The conninfo of a new, empty target database."""
+        return self._create(self.target_server, f"{self.name}_target{suffix}")
+
+    def _create(self, server: EmbeddedServer, name: str) -> str:
+        self.made.append((server, name))
+        return servers.create_database(server, name)
+
+
+@pytest.fixture(scope="session")
+def all_servers() -> Iterator[Servers]:
+    """Every server of the session; stopped at its end."""
+    found = Servers()
+    yield found
+    for server in found.running.values():
+        server.stop()
+
+
+@pytest.fixture
+def make_pair(
+    all_servers: Servers, request: pytest.FixtureRequest
+) -> Iterator[Callable[[int, int], Pair]]:
+    """Gives a pair of servers by their majors; its databases go with the test."""
+    made: list[Pair] = []
+
+    def make(source: int, target: int) -> Pair:
+        word = re.sub(r"[^a-z0-9_]", "_", request.node.name.lower())[:40]
+        name = f"{word}_{next(_numbers)}"
+        made.append(Pair(all_servers.of(source), all_servers.of(target), name))
+        return made[-1]
+
+    yield make
+    for pair in made:
+        for server, name in pair.made:
+            servers.drop_database(server, name)
+
+
+@pytest.fixture
+def pair(make_pair: Callable[[int, int], Pair]) -> Pair:
+    """A source of 16 and a target of 18, which every machine has from PyPI."""
+    return make_pair(16, 18)
+
+
+def majors() -> list[tuple[int, int]]:
+    """The pairs of majors that migrations are tried between: 15 only where it is installed."""
+    pairs = [(16, 18)]
+    if 15 in servers.available_majors():
+        pairs += [(15, 18), (18, 15)]
+    return pairs
+
+
+@pytest.fixture(params=majors(), ids=lambda pair: f"{pair[0]}to{pair[1]}")
+def any_pair(request: pytest.FixtureRequest, make_pair: Callable[[int, int], Pair]) -> Pair:
+    """A pair of every combination of majors that is tried."""
+    source, target = request.param
+    return make_pair(source, target)

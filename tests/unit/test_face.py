@@ -1,0 +1,531 @@
+"""The Python face by itself: keywords to options, mappings to values, driving a job.
+
+Where a job of the core is needed, a scripted one stands in for it; servers are met elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pgmigrate
+from pgmigrate import (
+    ConfigError,
+    CopyError,
+    InternalError,
+    InterruptedRunError,
+    Migration,
+    Plan,
+    PreflightError,
+    PreflightResult,
+    Report,
+    SchemaError,
+    StateError,
+    Status,
+    VerifyError,
+    VerifyResult,
+    _native,
+    run_all,
+)
+from pgmigrate._migration import named_path
+from support.scripted_core import (
+    SOURCE,
+    TARGET,
+    Core,
+    report,
+    some_plan,
+    task_result,
+    verification,
+)
+
+
+@pytest.fixture
+def core(monkeypatch: pytest.MonkeyPatch) -> Core:
+    core = Core()
+    monkeypatch.setattr(_native, "start", core.start)
+    return core
+
+
+@pytest.fixture
+def migration() -> Migration:
+    return Migration(source=SOURCE, target=TARGET, name="shop")
+
+
+# Keywords and files.
+
+
+def test_keywords_become_the_shape_of_a_config_file(core: Core) -> None:
+    core.will({"dropped": []})
+    tables = ["public.t"]
+    migration = Migration(
+        source=SOURCE, target=TARGET, tables=tables, format="text", options={"on_conflict": "error"}
+    )
+    tables.append("public.later")
+    migration.cleanup()
+    assert core.calls[0][1] == {
+        "source": SOURCE,
+        "target": TARGET,
+        "tables": ["public.t"],
+        "options": {"on_conflict": "error", "format": "text"},
+    }
+
+
+def test_a_key_given_twice_is_refused() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Migration(source=SOURCE, target=TARGET, format="text", options={"format": "binary"})
+    assert caught.value.problems == ("options.format: given twice",)
+
+
+def test_a_wrong_key_is_found_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Migration(source=SOURCE, target=TARGET, fromat="text")
+    assert any("options.fromat" in problem for problem in caught.value.problems)
+
+
+def test_repr_shows_no_secret(migration: Migration) -> None:
+    assert repr(migration) == "Migration(name='shop', source='***', target='***')"
+    assert "hush" not in repr(migration.config)
+
+
+def test_a_migration_survives_pickle(core: Core, migration: Migration) -> None:
+    core.will({"dropped": []})
+    pickle.loads(pickle.dumps(migration)).cleanup()
+    assert core.calls[0][1]["source"] == SOURCE
+
+
+def write_two(path: Path, **second: Any) -> Path:
+    endpoints = {
+        "source": {"host": "old", "port": 5432, "database": "a", "username": "u", "password": "p"},
+        "target": {"host": "new", "port": 5432, "database": "a", "username": "u", "password": "p"},
+    }
+    entries = [{"name": "users", **endpoints}, {"name": "gateway", **endpoints, **second}]
+    path.write_text(json.dumps({"migrations": entries}), encoding="utf-8")
+    return path
+
+
+def test_a_file_of_several_migrations(tmp_path: Path) -> None:
+    path = write_two(tmp_path / "config.json")
+    migrations = Migration.load_all(path)
+    assert [migration.name for migration in migrations] == ["users", "gateway"]
+    with pytest.raises(ConfigError, match="load_all"):
+        Migration.from_file(path)
+    plans = [named_path(Path("out/plan.tsv"), item, migrations) for item in migrations]
+    assert plans == [Path("out/plan-users.tsv"), Path("out/plan-gateway.tsv")]
+
+
+def test_mistakes_of_all_migrations_come_together(tmp_path: Path) -> None:
+    path = write_two(tmp_path / "config.json", optoins={})
+    with pytest.raises(ConfigError) as caught:
+        Migration.load_all(path)
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["migrations[1].optoins"]
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "config.yml"])
+def test_a_yaml_file(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text(f'source: "{SOURCE}"\ntarget: "{TARGET}"\n', encoding="utf-8")
+    assert Migration.from_file(path).name == ""
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="No such file"):
+        Migration.from_file(tmp_path / "none.yaml")
+    with pytest.raises(ConfigError, match="neither YAML nor JSON"):
+        Migration.from_file(tmp_path / "config.toml")
+    (tmp_path / "odd.yaml").write_bytes(b"password: \xff\xfehush")
+    with pytest.raises(ConfigError, match="not valid UTF-8") as caught:
+        Migration.from_file(tmp_path / "odd.yaml")
+    assert "hush" not in str(caught.value)
+
+
+# Settings of the verbs.
+
+
+def test_only_what_was_given_is_passed_on(core: Core, migration: Migration) -> None:
+    core.will(report())
+    migration.run()
+    assert core.calls[0][2] == {"resume": False, "dry_run": False}
+
+
+def test_all_that_was_given_is_passed_on(core: Core, migration: Migration) -> None:
+    core.will(report())
+    plan = some_plan()
+    migration.run(
+        plan,
+        resume=True,
+        jobs=3,
+        state=Path("state.tsv"),
+        dry_run=True,
+        backup=False,
+        verify=True,
+        consistent=False,
+    )
+    assert core.calls[0][2] == {
+        "plan": plan.text,
+        "resume": True,
+        "jobs": 3,
+        "state": "state.tsv",
+        "dry_run": True,
+        "backup": False,
+        "verify": True,
+        "consistent": False,
+    }
+
+
+def test_jobs_of_the_migration_hold_where_a_verb_says_nothing(core: Core) -> None:
+    migration = Migration(source=SOURCE, target=TARGET, jobs=5)
+    for _ in range(2):
+        core.will(verification())
+    migration.verify()
+    migration.verify(jobs=2)
+    assert [settings["jobs"] for _, _, settings in core.calls] == [5, 2]
+
+
+def test_run_tasks_is_a_run_of_chosen_tasks(core: Core, migration: Migration) -> None:
+    core.will(report())
+    migration.run_tasks(some_plan(), iter(["d1"]))
+    verb, _, settings = core.calls[0]
+    assert verb == "run"
+    assert settings["tasks"] == ["d1"]
+    with pytest.raises(TypeError, match="list"):
+        migration.run_tasks(some_plan(), "d1")
+
+
+def test_backup_and_restore_name_their_files(core: Core, migration: Migration) -> None:
+    core.will({"path": "b/x.dump", "bytes": 2048, "seconds": 1.0, "entries": 7})
+    core.will({"path": "b/x.dump", "entries": 7, "seconds": 1.0, "message": "restored"})
+    assert migration.backup(Path("b")).text() == "backup: b/x.dump (2.0 kB, 7 objects, 1.0 s)"
+    assert "restored" in migration.restore("b/x.dump").text()
+    assert [settings for _, _, settings in core.calls] == [{"directory": "b"}, {"path": "b/x.dump"}]
+
+
+# Driving a job.
+
+EVENTS = [
+    [{"event": "step_started", "step": "plan"}],
+    [
+        {"event": "log", "level": "WARN", "message": "slow server"},
+        {"event": "step_finished", "step": "plan", "seconds": 0.1},
+    ],
+]
+
+
+def test_events_go_to_the_callback_and_log_records_to_logging(
+    core: Core, migration: Migration, caplog: pytest.LogCaptureFixture
+) -> None:
+    core.will({"findings": []}, EVENTS)
+    seen: list[str] = []
+    with caplog.at_level(logging.INFO, logger="pgmigrate"):
+        migration.preflight(on_event=lambda event: seen.append(event["event"]))
+    assert seen == ["step_started", "step_finished"]
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "slow server")
+    ]
+
+
+def test_an_exception_in_the_callback_stops_the_job_and_comes_back(
+    core: Core, migration: Migration, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = core.will(None, EVENTS)
+
+    def refuse(event: dict[str, Any]) -> None:
+        raise LookupError("not this one")
+
+    with caplog.at_level(logging.INFO, logger="pgmigrate"), pytest.raises(LookupError):
+        migration.run(on_event=refuse)
+    assert job.stopped == 1
+    assert job.batches == []
+    assert caplog.messages == ["rolled back"]
+
+
+def test_ctrl_c_stops_the_job_and_comes_back(core: Core, migration: Migration) -> None:
+    job = core.will(None, [EVENTS[0], KeyboardInterrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        migration.run()
+    assert job.stopped == 1
+    assert job.batches == []
+
+
+def test_errors_of_the_core_are_raised(core: Core, migration: Migration) -> None:
+    core.will(StateError("a run is active"))
+    with pytest.raises(StateError, match="active"):
+        migration.run()
+
+
+async def test_the_same_as_an_awaitable(core: Core, migration: Migration) -> None:
+    core.will({"findings": []}, EVENTS)
+    seen: list[str] = []
+    result = await migration.preflight_async(on_event=lambda event: seen.append(event["event"]))
+    assert seen == ["step_started", "step_finished"]
+    assert result.ok
+
+
+async def test_an_exception_in_the_callback_of_an_awaitable(
+    core: Core, migration: Migration
+) -> None:
+    job = core.will(None, EVENTS)
+
+    def refuse(event: dict[str, Any]) -> None:
+        raise LookupError("not this one")
+
+    with pytest.raises(LookupError):
+        await migration.run_async(on_event=refuse)
+    assert job.stopped == 1
+    assert job.batches == []
+
+
+async def test_cancelling_an_awaitable_stops_the_job(core: Core, migration: Migration) -> None:
+    job = core.will(None, ["forever"])
+    running = asyncio.ensure_future(migration.run_async())
+    await asyncio.sleep(0.01)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert job.stopped == 1
+    assert job.batches == []
+
+
+async def test_every_long_verb_is_awaitable(core: Core, migration: Migration) -> None:
+    plan = some_plan()
+    core.will(plan.to_dict())
+    core.will(report())
+    core.will(report())
+    core.will(verification())
+    core.will({"path": "x", "bytes": 1, "seconds": 1.0, "entries": 1})
+    core.will({"path": "x", "entries": 1, "seconds": 1.0, "message": ""})
+    assert await migration.plan_async() == plan
+    assert (await migration.run_async(plan)).ok
+    assert (await migration.run_tasks_async(plan, ["d1"])).ok
+    assert (await migration.verify_async(plan)).ok
+    assert (await migration.backup_async()).entries == 1
+    assert (await migration.restore_async("x")).path == "x"
+    verbs = [verb for verb, _, _ in core.calls]
+    assert verbs == ["plan", "run", "run", "verify", "backup", "restore"]
+
+
+def test_run_all_goes_on_after_a_failed_migration(core: Core) -> None:
+    migrations = [Migration(source=SOURCE, target=TARGET, name=name) for name in ("a", "b")]
+    core.will(StateError("a run is active"), [EVENTS[0]])
+    core.will(report(), [EVENTS[0]])
+    seen: list[tuple[str, str]] = []
+    outcomes = run_all(
+        migrations, on_event=lambda migration, event: seen.append((migration.name, event["event"]))
+    )
+    assert [migration.name for migration, _ in outcomes] == ["a", "b"]
+    assert isinstance(outcomes[0][1], StateError)
+    assert isinstance(outcomes[1][1], Report)
+    assert seen == [("a", "step_started"), ("b", "step_started")]
+
+
+def test_run_all_keeps_plan_and_state_of_each(core: Core, tmp_path: Path) -> None:
+    migrations = [Migration(source=SOURCE, target=TARGET, name=name) for name in ("a", "b")]
+    for _ in migrations:
+        core.will(some_plan().to_dict())
+        core.will(report())
+    run_all(migrations, plan=tmp_path / "plan.tsv", state=tmp_path / "state.tsv")
+    runs = [settings for verb, _, settings in core.calls if verb == "run"]
+    assert [settings["plan"] for settings in runs] == [some_plan().text] * 2
+    assert [Path(settings["state"]).name for settings in runs] == ["state-a.tsv", "state-b.tsv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plan-a.tsv", "plan-b.tsv"]
+
+
+def test_run_all_ends_with_an_interrupted_run(core: Core) -> None:
+    migrations = [Migration(source=SOURCE, target=TARGET, name=name) for name in ("a", "b")]
+    core.will(InterruptedRunError("stopped"))
+    with pytest.raises(InterruptedRunError):
+        run_all(migrations)
+    assert len(core.calls) == 1
+
+
+# Values.
+
+
+def test_a_plan_is_a_sequence_of_tasks() -> None:
+    plan = some_plan()
+    assert len(plan) == 2
+    assert [task.id for task in plan] == ["t1", "d1"]
+    assert plan[-1].requires == ("t1",)
+    assert plan[:1] == (plan[0],)
+    assert plan == some_plan()
+    assert len({plan, some_plan()}) == 1
+    assert list(plan.by_phase()) == ["pre-data", "data"]
+    assert repr(plan) == "Plan(2 tasks: pre-data 1, data 1)"
+
+
+def test_the_summary_says_what_will_not_exist() -> None:
+    assert some_plan().summary().splitlines() == [
+        "phase     tasks  rows (about)  bytes (about)",
+        "pre-data      1             0            0 B",
+        "data          1         1,500         2.0 kB",
+        "total         2         1,500         2.0 kB",
+        "not on the target:",
+        "  INDEX public.i: invalid on the source",
+    ]
+
+
+def test_saving_a_plan_replaces_the_file_whole(tmp_path: Path) -> None:
+    path = tmp_path / "plan.tsv"
+    path.write_text("an older and longer text", encoding="utf-8")
+    some_plan().save(path)
+    assert path.read_bytes() == b"the text\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_plan_file_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="No such file"):
+        Plan.load(tmp_path / "plan.tsv")
+
+
+@pytest.mark.parametrize("odd", [{"surprise": 1}, {"run": None}])
+def test_a_key_too_many_or_too_few_is_a_defect(odd: dict[str, Any]) -> None:
+    mapping = report()
+    if "run" in odd:
+        del mapping["run"]
+    else:
+        mapping.update(odd)
+    with pytest.raises(InternalError, match=next(iter(odd))):
+        Report.from_mapping(mapping)
+
+
+def test_a_value_gives_back_the_mapping_it_came_from() -> None:
+    mapping = report(
+        task_result(1),
+        verification=verification(
+            differences=[
+                {
+                    "kind": "row",
+                    "object": "public.t",
+                    "key": "id",
+                    "columns": ["a"],
+                    "message": "public.t differs",
+                }
+            ],
+            equal=False,
+        ),
+    )
+    value = Report.from_mapping(mapping)
+    assert value.to_dict() == mapping
+    assert json.loads(value.to_json()) == mapping
+    assert pickle.loads(pickle.dumps(value)) == value
+
+
+def test_a_report_without_failures() -> None:
+    value = Report.from_mapping(report(task_result(1)))
+    value.raise_for_failures()
+    assert value.ok
+    assert value.text().splitlines() == [
+        "run 1 done in 1 min 15 s, one snapshot: old.example:5432/shop -> new.example:5432/shop",
+        "phase  tasks  done  failed       rows   bytes        work",
+        "data       1     1       0  1,234,567  3.0 MB  1 min 10 s",
+    ]
+
+
+def test_failures_name_every_object() -> None:
+    value = Report.from_mapping(
+        report(
+            task_result(1),
+            task_result(2, status="blocked", phase="index", kind="index"),
+            task_result(3, status="failed", note="unique_violation", sqlstate="23505"),
+            status="failed",
+        )
+    )
+    with pytest.raises(CopyError) as caught:
+        value.raise_for_failures()
+    assert caught.value.object == "public.t3"
+    assert caught.value.sqlstate == "23505"
+    assert "public.t2" in str(caught.value)
+    assert not value.ok
+    assert "failed: data public.t3 (d3): unique_violation" in value.text()
+
+
+def test_a_failed_statement_is_a_schema_error() -> None:
+    value = Report.from_mapping(
+        report(task_result(1, status="failed", phase="constraint"), status="failed")
+    )
+    with pytest.raises(SchemaError):
+        value.raise_for_failures()
+
+
+def test_an_interrupted_report_says_so() -> None:
+    with pytest.raises(InterruptedRunError):
+        Report.from_mapping(report(status="interrupted")).raise_for_failures()
+
+
+def test_what_could_not_be_compared_is_never_equal() -> None:
+    value = VerifyResult.from_mapping(
+        verification(unchecked=[{"object": "public.t", "reason": "no right"}])
+    )
+    assert value.equal
+    assert not value.ok
+    with pytest.raises(VerifyError, match=r"public\.t could not be compared: no right"):
+        value.raise_for_differences()
+    assert not Report.from_mapping(report(verification=value.to_dict())).ok
+
+
+def test_blocking_findings_come_first() -> None:
+    finding = {"check": "c", "severity": "info", "object": "", "message": "fine", "remedy": ""}
+    blocking = {**finding, "severity": "blocking", "message": "full", "remedy": "make room"}
+    value = PreflightResult.from_mapping({"findings": [finding, blocking]})
+    assert value.text().splitlines() == [
+        "preflight: 1 blocking, 1 info",
+        "  blocking: full",
+        "    remedy: make room",
+        "  info: fine",
+    ]
+    with pytest.raises(PreflightError, match="full"):
+        value.raise_for_blocking()
+
+
+def test_status_in_words() -> None:
+    value = Status.from_mapping(
+        {
+            "run": 2,
+            "state": "running",
+            "tasks": {"done": 5, "running": 1, "failed": 0, "blocked": 0, "pending": 4},
+            "rows_done": 500,
+            "rows_total": 1000,
+            "bytes_done": 1024,
+            "bytes_total": 2048,
+            "seconds": 60.0,
+            "seconds_left": 59.6,
+            "running": [task_result(7, status="running")],
+            "failed": [],
+        }
+    )
+    assert value.text().splitlines() == [
+        "run 2: running after 1 min 00 s, about 1 min 00 s left",
+        "tasks: 5 done, 1 running, 4 pending",
+        "rows: 500 of about 1,000, bytes: 1.0 kB of about 2.0 kB",
+        "running: data public.t7 (d7)",
+    ]
+
+
+# The package.
+
+
+def test_importing_the_package_loads_neither_the_command_line_nor_asyncio() -> None:
+    script = (
+        "import sys; before = set(sys.modules); import pgmigrate; "
+        "print(*sorted({'asyncio', 'click', 'rich', 'yaml'} & (set(sys.modules) - before)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_all_public_names_are_documented() -> None:
+    bare = [
+        name
+        for name in pgmigrate.__all__
+        if isinstance(getattr(pgmigrate, name), type) and not getattr(pgmigrate, name).__doc__
+    ]
+    assert bare == []
