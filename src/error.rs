@@ -221,7 +221,8 @@ impl Error {
 }
 
 fn is_transient(sqlstate: &str) -> bool {
-    matches!(&sqlstate[..2], "08" | "53") || matches!(sqlstate, "57P01" | "57P02" | "57P03" | "40001" | "40P01" | "55P03")
+    matches!(&sqlstate[..2], "08" | "53")
+        || matches!(sqlstate, "57P01" | "57P02" | "57P03" | "40001" | "40P01" | "55P03")
 }
 
 impl fmt::Display for Error {

@@ -41,12 +41,6 @@ impl Finding {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Finding {
-            check: check.into(),
-            severity,
-            object: object.into(),
-            message: message.into(),
-            remedy: remedy.into(),
-        }
+        Finding { check: check.into(), severity, object: object.into(), message: message.into(), remedy: remedy.into() }
     }
 }

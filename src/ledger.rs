@@ -70,7 +70,9 @@ impl Ledger {
         sql += &include_str!("sql/ledger.sql").replace(":\"ledger\"", &schema);
         sql += "COMMIT";
         session.batch(&sql).await.map_err(|e| {
-            e.object(&schema).remedy("grant CREATE on the target's database, or name a schema that we may write with options.ledger_schema")
+            e.object(&schema).remedy(
+                "grant CREATE on the target's database, or name a schema that we may write with options.ledger_schema",
+            )
         })
     }
 
@@ -170,7 +172,8 @@ impl Ledger {
     /// Says that a run goes on, or how it ended, for good: what is said here survives a crash of the server.
     pub async fn set_state(&self, session: &Session, run: i64, state: &str, consistent: bool) -> Result<()> {
         let finished = if state == "running" { "NULL" } else { "now()" };
-        let sql = format!("UPDATE {} SET state = $2, consistent = $3, finished = {finished} WHERE run = $1", self.runs());
+        let sql =
+            format!("UPDATE {} SET state = $2, consistent = $3, finished = {finished} WHERE run = $1", self.runs());
         session.batch("SET synchronous_commit = on").await?;
         session.execute(&sql, &[&run, &state, &consistent]).await?;
         session.batch("SET synchronous_commit = off").await
@@ -201,7 +204,8 @@ impl Ledger {
             return Ok(());
         }
         let message = format!("task {task} of run {run} was settled by somebody else, or its ledger is gone");
-        Err(Error::new(Kind::State, message).remedy("run only one pgmigrate a target, and keep its ledger until it has ended"))
+        Err(Error::new(Kind::State, message)
+            .remedy("run only one pgmigrate a target, and keep its ledger until it has ended"))
     }
 
     /// Records a failure, or that the task cannot be tried because of another's.

@@ -16,11 +16,7 @@ pub fn ident(name: &str) -> String {
 #[must_use]
 pub fn literal(text: &str) -> String {
     let doubled = text.replace('\'', "''");
-    if text.contains('\\') {
-        format!(" E'{}'", doubled.replace('\\', "\\\\"))
-    } else {
-        format!("'{doubled}'")
-    }
+    if text.contains('\\') { format!(" E'{}'", doubled.replace('\\', "\\\\")) } else { format!("'{doubled}'") }
 }
 
 /// Quotes and joins identifiers as a column list without parentheses.

@@ -4,8 +4,8 @@
 
 use crate::catalog::scope::Absent;
 use crate::finding::Finding;
-use crate::record::Record;
 use crate::plan::{Phase, Plan};
+use crate::record::Record;
 use crate::verification::Verification;
 use serde::Serialize;
 use std::collections::BTreeSet;

@@ -38,8 +38,9 @@ fn check_process(py: Python<'_>) -> PyResult<()> {
     if owner == 0 || owner == here {
         return Ok(());
     }
-    let error = Error::new(Kind::Internal, "pgmigrate was used before this process was forked off, and cannot be used in it")
-        .remedy("start processes by spawn instead of fork, or import and use pgmigrate only in the child");
+    let error =
+        Error::new(Kind::Internal, "pgmigrate was used before this process was forked off, and cannot be used in it")
+            .remedy("start processes by spawn instead of fork, or import and use pgmigrate only in the child");
     Err(error::raise(py, &error))
 }
 
@@ -60,11 +61,8 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
         tools,
         cpus: std::thread::available_parallelism().map_or(1, Into::into),
     };
-    let job = Job {
-        events: Arc::new(tokio::sync::Mutex::new(receiver)),
-        result: Arc::default(),
-        stop: context.stop.clone(),
-    };
+    let job =
+        Job { events: Arc::new(tokio::sync::Mutex::new(receiver)), result: Arc::default(), stop: context.stop.clone() };
     logging::open(number, context.events.clone());
     let (slot, verb) = (Arc::clone(&job.result), verb.to_owned());
     let work = async move {

@@ -72,7 +72,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ToJob {
 
     fn on_event(&self, event: &tracing::Event<'_>, context: Context<'_, S>) {
         let Some(scope) = context.event_scope(event) else { return };
-        let Some(job) = scope.into_iter().find_map(|span| span.extensions().get::<JobNumber>().copied()) else { return };
+        let Some(job) = scope.into_iter().find_map(|span| span.extensions().get::<JobNumber>().copied()) else {
+            return;
+        };
         let mut fields = Fields::default();
         event.record(&mut fields);
         if let Some(events) = JOBS.lock().unwrap_or_else(PoisonError::into_inner).get(&job.0) {

@@ -131,7 +131,13 @@ impl<'a> Selection<'a> {
             _ if entry.is_part() => Choice::WhenNeeded,
             "EVENT TRIGGER" if !whole => Choice::No("event triggers come only with a whole database"),
             "SCHEMA" => self.schema_choice(&entry.tag),
-            "DEFAULT ACL" if entry.namespace.is_empty() => if whole { Choice::Yes } else { Choice::No("") },
+            "DEFAULT ACL" if entry.namespace.is_empty() => {
+                if whole {
+                    Choice::Yes
+                } else {
+                    Choice::No("")
+                }
+            }
             "DEFAULT ACL" => self.schema_choice(&entry.namespace),
             _ if entry.namespace.is_empty() && whole => Choice::Yes,
             _ if entry.namespace.is_empty() => Choice::WhenNeeded,
@@ -204,7 +210,9 @@ impl<'a> Selection<'a> {
     /// Lets the parents of chosen partitions and inheriting tables come along without their rows.
     fn offer_parents(&mut self) {
         for at in (0..self.catalog.entries.len()).rev() {
-            if self.choices[at] == Choice::No("") || !matches!(self.catalog.entries[at].desc.as_str(), "TABLE" | "FOREIGN TABLE") {
+            if self.choices[at] == Choice::No("")
+                || !matches!(self.catalog.entries[at].desc.as_str(), "TABLE" | "FOREIGN TABLE")
+            {
                 continue;
             }
             let parents: Vec<usize> = self.dependencies(at).filter(|&parent| self.may_be_offered(parent)).collect();
@@ -236,7 +244,10 @@ impl<'a> Selection<'a> {
         for at in 0..self.catalog.entries.len() {
             let verdict = match &self.choices[at] {
                 Choice::No(reason) => Err((*reason).to_owned()),
-                _ => self.dependencies(at).find(|&d| d < at && possible[d].is_err()).map_or(Ok(()), |d| Err(self.missing(d))),
+                _ => self
+                    .dependencies(at)
+                    .find(|&d| d < at && possible[d].is_err())
+                    .map_or(Ok(()), |d| Err(self.missing(d))),
             };
             possible.push(verdict);
         }
@@ -290,8 +301,19 @@ impl<'a> Selection<'a> {
         let mut any = false;
         for dependency in self.dependencies(at) {
             let whole = &self.catalog.entries[dependency];
-            let may_be_pulled = !whole.is_part() && !matches!(whole.desc.as_str(), "TABLE" | "VIEW" | "MATERIALIZED VIEW" | "FOREIGN TABLE")
-                && matches!(entry.desc.as_str(), "TRIGGER" | "DEFAULT" | "CHECK CONSTRAINT" | "INDEX" | "CONSTRAINT" | "POLICY" | "RULE" | "STATISTICS");
+            let may_be_pulled = !whole.is_part()
+                && !matches!(whole.desc.as_str(), "TABLE" | "VIEW" | "MATERIALIZED VIEW" | "FOREIGN TABLE")
+                && matches!(
+                    entry.desc.as_str(),
+                    "TRIGGER"
+                        | "DEFAULT"
+                        | "CHECK CONSTRAINT"
+                        | "INDEX"
+                        | "CONSTRAINT"
+                        | "POLICY"
+                        | "RULE"
+                        | "STATISTICS"
+                );
             if !kept[dependency] && !may_be_pulled {
                 return false;
             }
@@ -306,7 +328,8 @@ impl<'a> Selection<'a> {
             return true;
         }
         let sequences = entry.dependencies.iter().filter_map(|id| self.position.get(id));
-        let mut owners = sequences.filter_map(|&at| self.lookup.sequences.get(&self.catalog.entries[at].oid)?.owner_relation);
+        let mut owners =
+            sequences.filter_map(|&at| self.lookup.sequences.get(&self.catalog.entries[at].oid)?.owner_relation);
         owners.all(|owner| self.relation_at.get(&owner).is_some_and(|&at| kept[at]))
     }
 
@@ -325,7 +348,11 @@ impl<'a> Selection<'a> {
                 && !reason.is_empty()
                 && self.is_missed(at, kept)
             {
-                scope.absent.push(Absent { kind: entry.desc.to_lowercase(), object: display(entry), reason: reason.clone() });
+                scope.absent.push(Absent {
+                    kind: entry.desc.to_lowercase(),
+                    object: display(entry),
+                    reason: reason.clone(),
+                });
             }
         }
         self.report_invalid_indexes(&mut scope);
@@ -341,7 +368,10 @@ impl<'a> Selection<'a> {
         let entry = &self.catalog.entries[at];
         match self.choices[at] {
             Choice::Yes | Choice::No(_) if !entry.is_part() => true,
-            _ => !matches!(entry.desc.as_str(), "COMMENT" | "ACL" | "SECURITY LABEL") && self.dependencies(at).any(|d| kept[d]),
+            _ => {
+                !matches!(entry.desc.as_str(), "COMMENT" | "ACL" | "SECURITY LABEL")
+                    && self.dependencies(at).any(|d| kept[d])
+            }
         }
     }
 
@@ -365,7 +395,12 @@ impl<'a> Selection<'a> {
 /// Where each relation's entry stands; indexes are relations, too.
 fn relation_positions(entries: &[Entry]) -> HashMap<Oid, usize> {
     const PG_CLASS: Oid = 1259;
-    entries.iter().enumerate().filter(|(_, entry)| entry.catalog == PG_CLASS).map(|(at, entry)| (entry.oid, at)).collect()
+    entries
+        .iter()
+        .enumerate()
+        .filter(|(_, entry)| entry.catalog == PG_CLASS)
+        .map(|(at, entry)| (entry.oid, at))
+        .collect()
 }
 
 fn is_about_database(entry: &Entry) -> bool {
@@ -376,9 +411,5 @@ fn is_about_database(entry: &Entry) -> bool {
 /// An entry's name as people read it.
 #[must_use]
 pub fn display(entry: &Entry) -> String {
-    if entry.namespace.is_empty() {
-        entry.tag.clone()
-    } else {
-        format!("{}.{}", readable(&entry.namespace), entry.tag)
-    }
+    if entry.namespace.is_empty() { entry.tag.clone() } else { format!("{}.{}", readable(&entry.namespace), entry.tag) }
 }

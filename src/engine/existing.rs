@@ -3,8 +3,8 @@
 //! Objects that exist are kept and compared: an equal one is done, a different one is kept and told. Rows follow the table's
 //! `on_existing` and `on_conflict`. Nothing is dropped here, and nothing touched; `run` writes the decisions into the ledger.
 
-use crate::catalog::archive::Entry;
 use crate::catalog::Oid;
+use crate::catalog::archive::Entry;
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
 use crate::pg::present::Present;
@@ -49,7 +49,9 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
             kind::TRUNCATE if !found.present.relations.contains_key(&table(task)) => {
                 settle(&mut record, "skipped", "the table did not exist");
             }
-            kind::SEQUENCE_VALUE if found.present.relations.contains_key(&table(task)) => record.mode = "forward".into(),
+            kind::SEQUENCE_VALUE if found.present.relations.contains_key(&table(task)) => {
+                record.mode = "forward".into()
+            }
             kind::CONSTRAINT | kind::FK_CONSTRAINT => decide_constraint(task, found, &entries, &mut record),
             kind::INDEX | kind::ROLE => {}
             _ => {
@@ -168,11 +170,15 @@ pub fn loading_order(plan: &Plan, found: &Found) -> Vec<(usize, usize)> {
     let mut keys: Vec<_> = found.present.constraints.values().filter(|c| c.kind == 'f' && !c.is_inherited).collect();
     keys.sort_by_key(|constraint| constraint.oid);
     for key in keys {
-        let ends = [Some(key.relation), key.referenced].map(|oid| names.get(&oid?).and_then(|name| tasks_of.get(*name)));
+        let ends =
+            [Some(key.relation), key.referenced].map(|oid| names.get(&oid?).and_then(|name| tasks_of.get(*name)));
         let [Some(children), Some(referenced)] = ends else { continue };
         for &child in children {
             for &parent in referenced {
-                if child != parent && !reaches(&parents, parent, child) && parents.entry(child).or_default().insert(parent) {
+                if child != parent
+                    && !reaches(&parents, parent, child)
+                    && parents.entry(child).or_default().insert(parent)
+                {
                     pairs.push((child, parent));
                 }
             }

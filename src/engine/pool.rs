@@ -95,7 +95,12 @@ impl Pool<'_> {
             }
             Outcome::Settled(status, effect) => (status, effect, String::new(), End::Settled),
             Outcome::Failed(error) => {
-                tracing::error!("task {} ({}) failed: {}", self.job.tasks[at].id, self.job.tasks[at].object(), error.chain());
+                tracing::error!(
+                    "task {} ({}) failed: {}",
+                    self.job.tasks[at].id,
+                    self.job.tasks[at].object(),
+                    error.chain()
+                );
                 let effect = Effect { note: error.chain(), ..Effect::default() };
                 ("failed", effect, error.sqlstate.clone().unwrap_or_default(), End::Failed)
             }
@@ -119,7 +124,8 @@ impl Pool<'_> {
         let mut lines = Vec::new();
         for &at in blocked {
             let task = &self.job.tasks[at];
-            let effect = Effect { note: format!("not tried: it requires task {cause}, which is not done"), ..Effect::default() };
+            let effect =
+                Effect { note: format!("not tried: it requires task {cause}, which is not done"), ..Effect::default() };
             self.job.ledger.fail(self.leader, self.job.run, &task.id, ("blocked", "", &effect.note)).await?;
             self.ended.failed += 1;
             self.tell(task, "blocked", &effect, 0.0);

@@ -37,7 +37,9 @@ pub fn drift(plan: &Plan, catalog: &Catalog, config: &Config) -> Drift {
     for (table, digest) in &plan.header.tables {
         match found.get(table) {
             None => drift.tables.push(format!("table {table} is gone from the source")),
-            Some(now) if now != digest => drift.tables.push(format!("table {table} has other columns, indexes or constraints")),
+            Some(now) if now != digest => {
+                drift.tables.push(format!("table {table} has other columns, indexes or constraints"))
+            }
             Some(_) => {}
         }
     }
@@ -53,7 +55,8 @@ impl Drift {
             return Ok(());
         }
         let doing = format!("the plan does not fit what is there now: {}", all.join("; "));
-        Err(Error::new(Kind::Drift, doing).remedy("make a new plan, after `pgmigrate cleanup` if the old run shall be forgotten"))
+        Err(Error::new(Kind::Drift, doing)
+            .remedy("make a new plan, after `pgmigrate cleanup` if the old run shall be forgotten"))
     }
 
     /// What a fresh run of an older plan should know.
@@ -76,13 +79,15 @@ pub fn check_run(run: &Run, plan: &Plan, target: &str) -> Result<()> {
         differences.push(format!("the ledger was written on the target {}, this one is {target}", run.target));
     }
     if differences.is_empty() && run.plan != plan.fingerprint() {
-        differences.push("the plan is another one than the run's, although source and configuration are the same".into());
+        differences
+            .push("the plan is another one than the run's, although source and configuration are the same".into());
     }
     if differences.is_empty() {
         return Ok(());
     }
     let doing = format!("run {} cannot be resumed with this plan: {}", run.run, differences.join("; "));
-    Err(Error::new(Kind::Drift, doing).remedy("resume with the run's own plan and configuration, or start over after `pgmigrate cleanup`"))
+    Err(Error::new(Kind::Drift, doing)
+        .remedy("resume with the run's own plan and configuration, or start over after `pgmigrate cleanup`"))
 }
 
 /// DONE in the file and not in the ledger: the target was restored, or is another database.
@@ -90,8 +95,9 @@ pub fn check_state(done: &[String], records: &[Record]) -> Result<()> {
     let settled: HashSet<&str> = records.iter().filter(|record| record.is_settled()).map(|r| r.task.as_str()).collect();
     let Some(task) = done.iter().find(|task| !settled.contains(task.as_str())) else { return Ok(()) };
     let doing = format!("the state file says that task {task} is DONE and the target's ledger does not");
-    Err(Error::new(Kind::State, doing)
-        .remedy("the target was restored or is another database: check its conninfo, or start over without the state file"))
+    Err(Error::new(Kind::State, doing).remedy(
+        "the target was restored or is another database: check its conninfo, or start over without the state file",
+    ))
 }
 
 /// A table that has to be copied anew from its first chunk.
@@ -127,9 +133,13 @@ pub fn restarts(plan: &Plan, records: &[Record], sees: &str) -> Result<Vec<Resta
 fn restart(table: &str, records: &[&Record]) -> Result<Restart> {
     let tasks = records.iter().filter(|record| record.status != "skipped").map(|record| record.task.clone()).collect();
     match records.iter().find(|record| record.status == "done").map(|record| record.mode.as_str()) {
-        Some("append") => Err(Error::new(Kind::State, "a half-copied table cannot begin anew: it held rows of its own before")
-            .object(table)
-            .remedy("take its missing chunks from the source as it is now with --not-consistent, or restore the backup")),
+        Some("append") => {
+            Err(Error::new(Kind::State, "a half-copied table cannot begin anew: it held rows of its own before")
+                .object(table)
+                .remedy(
+                    "take its missing chunks from the source as it is now with --not-consistent, or restore the backup",
+                ))
+        }
         Some("merge") => Ok(Restart { empty: None, tasks }),
         _ => Ok(Restart { empty: Some(table.to_owned()), tasks }),
     }

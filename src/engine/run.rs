@@ -152,8 +152,10 @@ fn already_running() -> Error {
 async fn plan_of(config: &Config, settings: &Settings, ends: &Ends) -> Result<Plan> {
     match &settings.plan {
         Some(text) => tsv::read(text),
-        None if settings.resume => Err(Error::new(Kind::State, "a run is resumed with its own plan, and none was given")
-            .remedy("give the plan file that the run was started with")),
+        None if settings.resume => {
+            Err(Error::new(Kind::State, "a run is resumed with its own plan, and none was given")
+                .remedy("give the plan file that the run was started with"))
+        }
         None => ends.source.plan(&ends.catalog, config).await,
     }
 }
@@ -288,8 +290,11 @@ async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[S
             restart_table(ends, run.run, &restart, config.options.lock_timeout).await?;
         }
     }
-    let open: Vec<String> =
-        records.iter().filter(|record| !record.is_settled() && record.status != "pending").map(|r| r.task.clone()).collect();
+    let open: Vec<String> = records
+        .iter()
+        .filter(|record| !record.is_settled() && record.status != "pending")
+        .map(|r| r.task.clone())
+        .collect();
     ends.ledger.reset(&ends.target, run.run, &open).await?;
     ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
@@ -322,7 +327,13 @@ async fn execute(
     let is_settled_already = |at: usize| by_id.get(plan.tasks[at].id.as_str()).is_some_and(|r| r.is_settled());
     let (mut schedule, blocked) = Schedule::new(&plan.tasks, &|at| {
         let is_chosen = chosen.as_ref().is_none_or(|ids| ids.contains(plan.tasks[at].id.as_str()));
-        if is_settled_already(at) { Some(End::Settled) } else if is_chosen { None } else { Some(End::Failed) }
+        if is_settled_already(at) {
+            Some(End::Settled)
+        } else if is_chosen {
+            None
+        } else {
+            Some(End::Failed)
+        }
     });
     for (child, parent) in &start.waits {
         schedule.wait_for(*child, *parent);
@@ -343,14 +354,18 @@ async fn execute(
 fn check_chosen(plan: &Plan, chosen: Option<&HashSet<&str>>) -> Result<()> {
     let known: HashSet<&str> = plan.tasks.iter().map(|task| task.id.as_str()).collect();
     match chosen.into_iter().flatten().find(|id| !known.contains(*id)) {
-        Some(id) => Err(Error::new(Kind::State, format!("the plan has no task {id}")).remedy("name tasks by the ids of this plan")),
+        Some(id) => {
+            Err(Error::new(Kind::State, format!("the plan has no task {id}"))
+                .remedy("name tasks by the ids of this plan"))
+        }
         None => Ok(()),
     }
 }
 
 /// Locks what is still to be read. A table that is gone or locked by somebody fails as a task of its own.
 async fn lock_tables(config: &Config, ends: &Ends, plan: &Plan, by_id: &HashMap<&str, &Record>) -> Result<()> {
-    let open = plan.tasks.iter().filter(|task| task.is_data() && !by_id.get(task.id.as_str()).is_some_and(|r| r.is_settled()));
+    let open =
+        plan.tasks.iter().filter(|task| task.is_data() && !by_id.get(task.id.as_str()).is_some_and(|r| r.is_settled()));
     let mut tables: Vec<QualifiedName> = open.map(|task| QualifiedName::new(&task.schema, &task.name)).collect();
     tables.dedup();
     for (table, error) in snapshot::lock(&ends.source.leader, &tables, config.options.lock_timeout).await? {
@@ -359,7 +374,12 @@ async fn lock_tables(config: &Config, ends: &Ends, plan: &Plan, by_id: &HashMap<
     Ok(())
 }
 
-fn job(config: &Config, (ends, plan, start): (&Ends, &Plan, &Start), by_id: &HashMap<&str, &Record>, context: &Context) -> Job {
+fn job(
+    config: &Config,
+    (ends, plan, start): (&Ends, &Plan, &Start),
+    by_id: &HashMap<&str, &Record>,
+    context: &Context,
+) -> Job {
     let form = |id: &str, planned: &str| {
         let record = by_id.get(id);
         Form {

@@ -62,7 +62,8 @@ impl Schedule {
     }
 
     fn unstarted(tasks: &[Task]) -> Self {
-        let position: HashMap<&str, usize> = tasks.iter().enumerate().map(|(at, task)| (task.id.as_str(), at)).collect();
+        let position: HashMap<&str, usize> =
+            tasks.iter().enumerate().map(|(at, task)| (task.id.as_str(), at)).collect();
         let mut phase_open: HashMap<Phase, usize> = HashMap::new();
         for task in tasks {
             *phase_open.entry(task.phase).or_default() += 1;

@@ -47,7 +47,8 @@ impl StateFile {
         for record in records {
             push_line(&mut text, record);
         }
-        let partial = path.with_file_name(format!("{}.partial", path.file_name().unwrap_or_default().to_string_lossy()));
+        let partial =
+            path.with_file_name(format!("{}.partial", path.file_name().unwrap_or_default().to_string_lossy()));
         let write = || -> std::io::Result<File> {
             let mut file = File::create(&partial)?;
             file.write_all(text.as_bytes())?;
@@ -135,7 +136,8 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("pgmigrate-state-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("state.tsv");
-        let mut file = StateFile::create(&path, &[record("t1", "done"), record("t2", "failed"), record("t9", "pending")]).unwrap();
+        let mut file =
+            StateFile::create(&path, &[record("t1", "done"), record("t2", "failed"), record("t9", "pending")]).unwrap();
         file.append(&[record("t2", "done")]).unwrap();
         file.file.write_all(b"t3\tDONE\tda").unwrap();
         let done = done_tasks(&path).unwrap();

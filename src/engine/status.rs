@@ -88,7 +88,8 @@ fn sum(mut status: Status, records: &[Record]) -> Status {
     }
     let of = |wanted: &str| records.iter().filter(|r| r.status == wanted).map(TaskResult::from).collect::<Vec<_>>();
     if status.state == "running" {
-        status.running = of("running").into_iter().map(|task| TaskResult { status: "running".into(), ..task }).collect();
+        status.running =
+            of("running").into_iter().map(|task| TaskResult { status: "running".into(), ..task }).collect();
     }
     status.failed = of("failed");
     status.seconds_left = seconds_left(&status, records);
@@ -108,7 +109,16 @@ fn seconds_left(status: &Status, records: &[Record]) -> Option<f64> {
         let done: f64 = of_kind().filter(|r| r.is_settled()).map(size).sum();
         let left: f64 = of_kind().filter(|r| !r.is_settled()).map(size).sum();
         let seconds: f64 = of_kind().filter(|r| r.is_settled()).map(|r| r.seconds).sum();
-        (seconds, if done > 0.0 { Some(left * seconds / done) } else if left == 0.0 { Some(0.0) } else { None })
+        (
+            seconds,
+            if done > 0.0 {
+                Some(left * seconds / done)
+            } else if left == 0.0 {
+                Some(0.0)
+            } else {
+                None
+            },
+        )
     };
     let (data, others) = (rate(true), rate(false));
     // Workers run side by side: their work so far took the time that has passed.

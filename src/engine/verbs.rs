@@ -2,9 +2,9 @@
 //!
 //! Each opens what it needs, and closes it.
 
-use super::connect::{Endpoints, Source};
 use super::Context;
 use super::backup::{self as archive, Backup, Restore};
+use super::connect::{Endpoints, Source};
 use super::preflight::{self as survey, Subject};
 use super::verify as comparison;
 use crate::config::{self, Config};
@@ -49,7 +49,12 @@ pub async fn preflight(config: &Config, context: &Context) -> Result<Vec<Finding
 }
 
 /// Compares both databases; without a plan, all that the configuration chooses.
-pub async fn verify(config: &Config, text: Option<&str>, jobs: Option<usize>, context: &Context) -> Result<Verification> {
+pub async fn verify(
+    config: &Config,
+    text: Option<&str>,
+    jobs: Option<usize>,
+    context: &Context,
+) -> Result<Verification> {
     let endpoints = Endpoints::new(config, context)?;
     let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
     let source = context.step("connect", Source::open(&endpoints.source)).await?;

@@ -196,11 +196,9 @@ impl Worker {
         let (source, sees, target) = self.sessions()?;
         let from = form.format.apply(&task.source_sql);
         let mut progress = self.progress(task);
-        let (into, columns) = task
-            .target_sql
-            .strip_prefix("COPY ")
-            .and_then(split_name)
-            .ok_or_else(|| Error::new(Kind::State, "the plan's target_sql is no COPY of a table").object(task.object()))?;
+        let (into, columns) = task.target_sql.strip_prefix("COPY ").and_then(split_name).ok_or_else(|| {
+            Error::new(Kind::State, "the plan's target_sql is no COPY of a table").object(task.object())
+        })?;
         let as_copy = |mut error: Error| {
             error.kind = if error.kind == Kind::Schema { Kind::Copy } else { error.kind };
             error
@@ -337,7 +335,8 @@ impl Worker {
         let target = self.target().await?;
         apply::rollback(target).await?;
         let Some((count, query)) = apply::orphans(target, &task.target_sql).await? else { return Err(error) };
-        let doing = format!("validating a foreign key: {count} rows reference nothing, and the constraint stays NOT VALID");
+        let doing =
+            format!("validating a foreign key: {count} rows reference nothing, and the constraint stays NOT VALID");
         Err(Error::new(Kind::Schema, doing)
             .on(Side::Target)
             .remedy(format!("list them with: {query}"))

@@ -9,7 +9,9 @@ use crate::name::literal;
 /// Begins a transaction whose statements wait for a lock `lock_timeout` seconds at most and show `purpose` to who looks at sessions.
 pub async fn begin(session: &Session, lock_timeout: u64, purpose: &str) -> Result<()> {
     let name = literal(&format!("pgmigrate {purpose}"));
-    session.batch(&format!("BEGIN; SET LOCAL lock_timeout = '{lock_timeout}s'; SET LOCAL application_name = {name}")).await
+    session
+        .batch(&format!("BEGIN; SET LOCAL lock_timeout = '{lock_timeout}s'; SET LOCAL application_name = {name}"))
+        .await
 }
 
 /// Commits.

@@ -36,7 +36,8 @@ pub async fn read_schema(
 pub fn read(path: &Path) -> Result<Vec<Entry>> {
     let failed = || Error::new(Kind::Schema, "reading the archive that pg_dump wrote");
     let file = std::fs::File::open(path).map_err(|e| failed().caused_by(e))?;
-    let reader = libpgdump::format::custom::CustomReader::open(BufReader::new(file)).map_err(|e| failed().caused_by(e))?;
+    let reader =
+        libpgdump::format::custom::CustomReader::open(BufReader::new(file)).map_err(|e| failed().caused_by(e))?;
     Ok(reader.entries().iter().map(entry).collect())
 }
 

@@ -2,15 +2,16 @@
 //!
 //! It makes one attempt a host; trying again later is the engine's. `Session::open` calls it.
 
-use super::cancel::{Canceller, Owner};
+use super::cancel::{Canceller, Owner, Way};
 use super::conninfo::{Conninfo, Host, SessionAttrs, SslMode};
-use super::refusal::{UNREACHABLE, is_password_missing, may_differ_with_tls, remedy};
+use super::gate::{Gate, GatedTls};
+use super::net::Net;
+use super::refusal::{UNREACHABLE, by_io_error, is_password_missing, may_differ_with_tls, remedy};
 use super::{reply, tls};
 use crate::error::{Error, Kind, Result, Side};
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
-use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{Client, Connection, SimpleQueryMessage, Socket, config};
+use std::sync::PoisonError;
+use tokio_postgres::{Client, Connection, SimpleQueryMessage, config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// The limits that would stop a long statement or kill an idle snapshot, off, as startup options: these come before
@@ -19,11 +20,6 @@ pub(super) const NO_TIMEOUTS: &str =
     "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
 /// Writes are refused from the first statement on.
 const READ_ONLY: &str = "-c default_transaction_read_only=on";
-/// Silence before the first probe where the user does not say; firewalls forget connections within minutes.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-const KEEPALIVE_COUNT: u32 = 6;
-
 /// What makes the text form of a value the same on every server, whatever role and database have set.
 const PINNED: &str = "\
     SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; \
@@ -39,13 +35,15 @@ const FACTS: &str = "\
     pg_catalog.set_config('search_path', '', false); ";
 
 /// The half of a connection that moves bytes.
-pub(super) type Wire = Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+pub(super) type Wire = Connection<Gate, Gate>;
 
 /// A login that went well.
 pub(super) struct Connected {
     pub(super) client: Client,
     pub(super) canceller: Canceller,
     pub(super) owner: Owner,
+    /// The stream under the client.
+    pub(super) gate: Gate,
     /// The conninfo with only the host that answered.
     pub(super) conninfo: Conninfo,
     pub(super) version: u32,
@@ -125,8 +123,14 @@ impl Attempt<'_> {
     async fn log_in(&self) -> Result<Connected> {
         let mut modes = self.ssl_modes().iter().peekable();
         while let Some(mode) = modes.next() {
-            match self.config(*mode).connect(self.tls.clone()).await {
-                Ok((client, wire)) => return self.settle(client, wire).await,
+            let net = Net::open(self.host, &self.conninfo.keepalive).await.map_err(|error| self.unreachable(error))?;
+            let plain = Gate::new(Box::new(net));
+            let (tls, inner) = GatedTls::new(self.tls.clone(), &self.host.name);
+            match self.config(*mode).connect_raw(plain.clone(), tls).await {
+                Ok((client, wire)) => {
+                    let encrypted = inner.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    return self.settle(client, wire, encrypted.unwrap_or(plain)).await;
+                }
                 Err(error) if modes.peek().is_some() && may_differ_with_tls(&error) => {}
                 Err(error) => return Err(self.explain(&error)),
             }
@@ -147,30 +151,19 @@ impl Attempt<'_> {
     }
 
     fn config(&self, mode: config::SslMode) -> tokio_postgres::Config {
-        let (conninfo, keepalive) = (self.conninfo, &self.conninfo.keepalive);
+        let conninfo = self.conninfo;
         let mut config = tokio_postgres::Config::new();
         config
-            .host(&self.host.name)
-            .port(self.host.port)
             .user(conninfo.user())
             .dbname(conninfo.dbname())
             .application_name(self.application)
             .options(self.startup_options())
             .ssl_mode(mode)
-            .channel_binding(conninfo.channel_binding)
-            .keepalives(keepalive.enabled)
-            .keepalives_idle(keepalive.idle.unwrap_or(KEEPALIVE_IDLE))
-            .keepalives_interval(keepalive.interval.unwrap_or(KEEPALIVE_INTERVAL))
-            .keepalives_retries(keepalive.count.unwrap_or(KEEPALIVE_COUNT));
+            .channel_binding(conninfo.channel_binding);
         if conninfo.ssl.direct && mode != config::SslMode::Disable {
             config.ssl_negotiation(config::SslNegotiation::Direct);
         }
-        if conninfo.any_order {
-            config.load_balance_hosts(config::LoadBalanceHosts::Random);
-        }
-        self.host.address.map(|address| config.hostaddr(address));
         self.host.password.as_ref().map(|password| config.password(password.expose()));
-        keepalive.user_timeout.map(|limit| config.tcp_user_timeout(limit));
         config
     }
 
@@ -187,9 +180,9 @@ impl Attempt<'_> {
     }
 
     /// Pins the settings and learns who has answered.
-    async fn settle(&self, client: Client, wire: Wire) -> Result<Connected> {
+    async fn settle(&self, client: Client, wire: Wire, gate: Gate) -> Result<Connected> {
         let major = wire.parameter("server_version").map_or(0, leading_number);
-        let canceller = Canceller::new(client.cancel_token(), self.tls.clone());
+        let canceller = Canceller::new(client.cancel_token(), Way::new(self.host, &self.conninfo.keepalive, &self.tls));
         let owner = Owner::of(wire, canceller.clone());
         let messages = client.simple_query(&self.first_statement(major)).await.map_err(|error| self.explain(&error))?;
         let facts = messages.iter().find_map(|message| match message {
@@ -202,7 +195,15 @@ impl Attempt<'_> {
             return Err(Error::new(Kind::Connect, self.doing()).caused_by(words));
         }
         let conninfo = self.conninfo.with_host(self.host);
-        Ok(Connected { client, canceller, owner, conninfo, version: facts.version, backend_pid: facts.backend_pid })
+        Ok(Connected {
+            client,
+            canceller,
+            owner,
+            gate,
+            conninfo,
+            version: facts.version,
+            backend_pid: facts.backend_pid,
+        })
     }
 
     fn first_statement(&self, major: u32) -> String {
@@ -221,6 +222,11 @@ impl Attempt<'_> {
 
     fn doing(&self) -> String {
         format!("connecting to {}/{}", self.host, self.conninfo.dbname())
+    }
+
+    fn unreachable(&self, error: std::io::Error) -> Error {
+        let words = by_io_error(&error);
+        Error::new(Kind::Connect, self.doing()).caused_by(error).remedy(words)
     }
 
     fn explain(&self, error: &tokio_postgres::Error) -> Error {

@@ -5,17 +5,14 @@
 //! sum over rows does not depend on their order. Whoever calls owns the transaction around it.
 
 use super::Session;
+use super::relay::{End, Rows, relay};
 use crate::error::{Kind, Result};
-use bytes::{Bytes, BytesMut};
-use futures_util::{SinkExt, TryStreamExt};
-use std::pin::pin;
-use xxhash_rust::xxh3::xxh3_128;
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-/// Size of the messages that the target gets: coalesced rows save it work.
-const MESSAGE: usize = 64 * 1024;
 /// Signature, flags and length of the extension area of a binary COPY.
 const BINARY_HEADER: usize = 19;
-const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
 
 /// How rows travel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,78 +67,105 @@ impl RowSum {
     pub fn hash_text(&self) -> String {
         format!("{:032x}", self.hash)
     }
-
-    fn add(&mut self, row: &[u8]) {
-        self.rows += 1;
-        self.bytes += row.len() as u64;
-        self.hash = self.hash.wrapping_add(xxh3_128(row));
-    }
 }
 
-/// Splits a server's messages into the rows that are hashed.
-#[derive(Debug)]
+/// Sums rows up as they come.
 struct Frames {
     format: RowFormat,
-    at_start: bool,
+    /// Bytes of the binary header that are still to come; they stand before the first row, in its message.
+    header: usize,
+    /// The hash of a row that comes in pieces.
+    open: Option<Box<Xxh3>>,
     sum: RowSum,
 }
 
 impl Frames {
     fn new(format: RowFormat) -> Self {
-        Frames { format, at_start: true, sum: RowSum::default() }
+        let header = if format == RowFormat::Binary { BINARY_HEADER } else { 0 };
+        Frames { format, header, open: None, sum: RowSum::default() }
     }
 
-    fn see(&mut self, message: &[u8]) {
-        let mut row = message;
-        if self.format == RowFormat::Binary {
-            if std::mem::take(&mut self.at_start) && row.starts_with(SIGNATURE) {
-                row = row.get(BINARY_HEADER..).unwrap_or_default();
-            }
-            // The trailer is the field count -1 and stands alone in the last message.
-            if row.is_empty() || row == [0xff, 0xff] {
-                return;
-            }
+    /// What of `bytes` is no header.
+    fn without_header<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let skipped = self.header.min(bytes.len());
+        self.header -= skipped;
+        &bytes[skipped..]
+    }
+
+    fn add(&mut self, hash: u128) {
+        self.sum.rows += 1;
+        self.sum.hash = self.sum.hash.wrapping_add(hash);
+    }
+}
+
+impl Rows for Frames {
+    fn row(&mut self, row: &[u8]) {
+        let row = if self.header == 0 { row } else { self.without_header(row) };
+        // The trailer of a binary COPY is the field count -1; it and the header may stand in a message alone.
+        if self.format == RowFormat::Binary && (row.is_empty() || row == [0xff, 0xff]) {
+            return;
         }
-        self.sum.add(row);
+        self.sum.bytes += row.len() as u64;
+        self.add(xxh3_128(row));
+    }
+
+    fn part(&mut self, part: &[u8], is_last: bool) {
+        let part = self.without_header(part);
+        self.sum.bytes += part.len() as u64;
+        let mut open = self.open.take().unwrap_or_default();
+        open.update(part);
+        if is_last {
+            self.add(open.digest128());
+        } else {
+            self.open = Some(open);
+        }
     }
 }
 
 /// Pumps the rows of `from` into `into`; both are complete COPY statements in `format`. `progress` is told the rows and bytes so far
-/// about once a buffer.
+/// about once a message. A session whose COPY did not end in order is closed.
 pub async fn pump(
     (source, from): (&Session, &str),
     (target, into): (&Session, &str),
     format: RowFormat,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<RowSum> {
-    let mut rows = pin!(source.copy_out(from).await?);
-    let mut sink = pin!(target.copy_in(into).await?);
+    let mut reader = End::open(source).await?;
+    let mut writer = End::open(target).await?;
     let mut frames = Frames::new(format);
-    let mut buffer = BytesMut::with_capacity(MESSAGE * 2);
-    let read_failed = |e: tokio_postgres::Error| source.error(&e, Kind::Copy, "reading rows");
-    let write_failed = |e: tokio_postgres::Error| target.error(&e, Kind::Copy, "writing rows");
-    while let Some(message) = rows.try_next().await.map_err(read_failed)? {
-        frames.see(&message);
-        buffer.extend_from_slice(&message);
-        if buffer.len() >= MESSAGE {
-            sink.send(buffer.split().freeze()).await.map_err(write_failed)?;
-            progress(frames.sum.rows, frames.sum.bytes);
-        }
+    if let Err(error) = reader.start(from).await {
+        writer.close();
+        return Err(reader.close_after(error));
     }
-    if !buffer.is_empty() {
-        sink.send(buffer.split().freeze()).await.map_err(write_failed)?;
+    if let Err(error) = writer.start(into).await {
+        return Err(writer.close_after(error));
     }
-    let written = sink.finish().await.map_err(write_failed)?;
+    let moved = relay(&mut reader, &mut writer, &mut frames, |rows| progress(rows.sum.rows, rows.sum.bytes)).await;
+    if let Err(error) = moved {
+        writer.give_up(&error).await;
+        return Err(error);
+    }
+    let written = match writer.finish().await {
+        Ok(written) => written,
+        Err(error) => return Err(writer.close_after(error)),
+    };
+    writer.close();
+    reader.end_rows().await?;
+    reader.close();
     Ok(RowSum { rows: written, ..frames.sum })
 }
 
 /// Reads the rows of a complete COPY statement and sums them up.
 pub async fn sum(session: &Session, from: &str, format: RowFormat) -> Result<RowSum> {
-    let mut rows = pin!(session.copy_out(from).await?);
+    let mut reader = End::open(session).await?;
     let mut frames = Frames::new(format);
-    let failed = |e: tokio_postgres::Error| session.error(&e, Kind::Copy, "reading rows");
-    while let Some(message) = rows.try_next().await.map_err(failed)? {
-        frames.see(&message);
+    let read = match reader.start(from).await {
+        Ok(()) => reader.drain(&mut frames).await,
+        Err(error) => Err(error),
+    };
+    match read {
+        Ok(()) => reader.close(),
+        Err(error) => return Err(reader.close_after(error)),
     }
     Ok(frames.sum)
 }
@@ -159,25 +183,37 @@ mod tests {
 
     #[test]
     fn header_and_trailer_are_no_rows() {
-        let header = [SIGNATURE, &[0; 8]].concat();
+        let header = [b"PGCOPY\n\xff\r\n\0".as_slice(), &[0; 8]].concat();
         let row = [0, 1, 0, 0, 0, 1, b'x'];
         let mut first = Frames::new(RowFormat::Binary);
         for message in [[&header[..], &row].concat().as_slice(), &row, &[0xff, 0xff]] {
-            first.see(message);
+            first.row(message);
         }
         let mut second = Frames::new(RowFormat::Binary);
         for message in [header.as_slice(), &row, &row, &[0xff, 0xff]] {
-            second.see(message);
+            second.row(message);
         }
         assert_eq!(first.sum, second.sum);
         assert_eq!(first.sum.rows, 2);
     }
 
     #[test]
+    fn a_row_in_pieces_is_the_same_row() {
+        let row: Vec<u8> = (0..=255).cycle().take(10_000).collect();
+        let mut whole = Frames::new(RowFormat::Text);
+        whole.row(&row);
+        let mut pieces = Frames::new(RowFormat::Text);
+        for (at, piece) in row.chunks(777).enumerate() {
+            pieces.part(piece, (at + 1) * 777 >= row.len());
+        }
+        assert_eq!(whole.sum, pieces.sum);
+    }
+
+    #[test]
     fn order_does_not_matter_and_doubled_rows_do() {
         let sum = |rows: &[&[u8]]| {
             let mut frames = Frames::new(RowFormat::Text);
-            rows.iter().for_each(|row| frames.see(row));
+            rows.iter().for_each(|row| frames.row(row));
             frames.sum
         };
         assert_eq!(sum(&[b"1\n", b"2\n"]), sum(&[b"2\n", b"1\n"]));

@@ -55,7 +55,8 @@ pub async fn catalog(session: &Session) -> Result<Catalog> {
         large_objects: read(session, include_str!("../sql/catalog/large_objects.sql"), large_object).await?,
         roles: read(session, include_str!("../sql/catalog/roles.sql"), role).await?,
         memberships: read(session, include_str!("../sql/catalog/memberships.sql"), membership).await?,
-        database_settings: read(session, include_str!("../sql/catalog/database_settings.sql"), |row| row.get(0)).await?,
+        database_settings: read(session, include_str!("../sql/catalog/database_settings.sql"), |row| row.get(0))
+            .await?,
         entries: Vec::new(),
     })
 }
@@ -233,14 +234,20 @@ fn membership(row: &Row) -> Membership {
 }
 
 /// The range of a chunk column under a filter; none where no row has a value. Rows are counted only where the statistics do not tell.
-pub async fn key_range(session: &Session, table: &Relation, column: &str, filter: Option<&str>) -> Result<Option<KeyRange>> {
+pub async fn key_range(
+    session: &Session,
+    table: &Relation,
+    column: &str,
+    filter: Option<&str>,
+) -> Result<Option<KeyRange>> {
     let column = ident(column);
     let (count, condition) = match filter {
         Some(filter) => ("count(*)", format!(" WHERE ({filter})")),
         None if table.tuples < 0.0 => ("count(*)", String::new()),
         None => ("NULL::int8", String::new()),
     };
-    let sql = format!("SELECT min({column})::int8, max({column})::int8, {count} FROM ONLY {}{condition}", table.name.sql());
+    let sql =
+        format!("SELECT min({column})::int8, max({column})::int8, {count} FROM ONLY {}{condition}", table.name.sql());
     let row = session.query_one(&sql, &[]).await.map_err(|e| e.object(table.name.to_string()))?;
     let (Some(min), Some(max)) = (row.get::<_, Option<i64>>(0), row.get::<_, Option<i64>>(1)) else { return Ok(None) };
     let rows = row.get::<_, Option<i64>>(2).map_or(table.estimated_rows(), i64::unsigned_abs);

@@ -43,7 +43,8 @@ fn by_state(sqlstate: &str, conninfo: &Conninfo) -> Option<String> {
     })
 }
 
-fn by_io_error(error: &io::Error) -> &'static str {
+/// What to do about a socket that cannot be opened.
+pub(super) fn by_io_error(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "no Unix socket there: check that the server runs, or say host=... for TCP",
         io::ErrorKind::PermissionDenied => "the Unix socket may not be opened by this operating system user",

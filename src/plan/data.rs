@@ -22,7 +22,8 @@ pub const STAGE: &str = "pg_temp.\"pgmigrate_stage\"";
 /// Pushes all data tasks.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     let rules = Rules::new(inputs.config);
-    let mut tables: Vec<&Relation> = inputs.catalog.relations.iter().filter(|r| inputs.scope.tables.contains(&r.oid)).collect();
+    let mut tables: Vec<&Relation> =
+        inputs.catalog.relations.iter().filter(|r| inputs.scope.tables.contains(&r.oid)).collect();
     tables.sort_by_key(|relation| Reverse(relation.total_bytes));
     let ready = pre_data_of(inputs, builder);
     for relation in tables {
@@ -72,7 +73,8 @@ fn push_table(inputs: &Inputs<'_>, builder: &mut Builder, table: (&Relation, &Ta
         task.source_sql = source_sql(relation, options, &chunk);
         task.rows = estimated(relation, options) / share;
         task.bytes = relation.total_bytes / share;
-        task.note = [chunk.label, pattern.note.clone()].into_iter().filter(|n| !n.is_empty()).collect::<Vec<_>>().join("; ");
+        task.note =
+            [chunk.label, pattern.note.clone()].into_iter().filter(|n| !n.is_empty()).collect::<Vec<_>>().join("; ");
         let at = builder.push(task, requires.clone());
         builder.data_of.entry(relation.oid).or_default().push(at);
     }
@@ -123,7 +125,13 @@ fn format(relation: &Relation, options: &TableOptions) -> &'static str {
     match options.format {
         Format::Text => "text",
         Format::Binary => "binary",
-        Format::Auto => if is_safe { "binary" } else { "text" },
+        Format::Auto => {
+            if is_safe {
+                "binary"
+            } else {
+                "text"
+            }
+        }
     }
 }
 
@@ -166,13 +174,17 @@ fn merge_sql(
         return None;
     }
     if is_blocked {
-        let message = "a deferrable unique or an exclusion constraint cannot decide ON CONFLICT; the primary key alone does";
+        let message =
+            "a deferrable unique or an exclusion constraint cannot decide ON CONFLICT; the primary key alone does";
         builder.findings.push(Finding::new("on_conflict", Severity::Info, relation.name.to_string(), message, ""));
     }
     let columns = ident_list(relation.copied_columns().map(|column| &column.name));
     let overriding = if relation.columns.iter().any(|c| c.identity_always) { " OVERRIDING SYSTEM VALUE" } else { "" };
     let action = action(relation, options, key?, is_blocked);
-    Some(format!("INSERT INTO {} ({columns}){overriding} SELECT {columns} FROM {STAGE} ON CONFLICT{action}", into.sql()))
+    Some(format!(
+        "INSERT INTO {} ({columns}){overriding} SELECT {columns} FROM {STAGE} ON CONFLICT{action}",
+        into.sql()
+    ))
 }
 
 fn action(relation: &Relation, options: &TableOptions, key: &Index, is_blocked: bool) -> String {
@@ -194,7 +206,9 @@ fn report_keyless(builder: &mut Builder, relation: &Relation, options: &TableOpt
     let (severity, message) = match options.on_conflict {
         OnConflict::Auto => (
             Severity::Info,
-            format!("{why}: rows that the target has already cannot be told from new ones; a rerun relies on the ledger"),
+            format!(
+                "{why}: rows that the target has already cannot be told from new ones; a rerun relies on the ledger"
+            ),
         ),
         _ => (Severity::Warning, format!("on_conflict cannot be honoured: {why}")),
     };
@@ -233,7 +247,8 @@ fn push_large_objects(inputs: &Inputs<'_>, builder: &mut Builder) {
     }
     for batch in inputs.catalog.large_objects.chunks(LARGE_OBJECTS_A_TASK) {
         let (Some(first), Some(last)) = (batch.first(), batch.last()) else { continue };
-        let mut task = Task::new(Phase::Data, kind::LARGE_OBJECTS, "", format!("large objects {} to {}", first.oid, last.oid));
+        let mut task =
+            Task::new(Phase::Data, kind::LARGE_OBJECTS, "", format!("large objects {} to {}", first.oid, last.oid));
         let oids: Vec<String> = batch.iter().map(|object| object.oid.to_string()).collect();
         task.source_sql = format!("SELECT unnest('{{{}}}'::pg_catalog.oid[])", oids.join(","));
         task.target_sql = batch.iter().filter_map(comment_sql).collect();

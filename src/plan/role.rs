@@ -75,7 +75,8 @@ fn setting_tasks(role: &Role) -> Vec<Task> {
     let name = ident(&role.name);
     let own = role.settings.iter().filter_map(|s| setting(s)).map(|set| format!("ALTER ROLE {name} SET {set}"));
     let here = role.database_settings.iter().filter_map(|s| setting(s));
-    let here = here.map(|set| in_this_database(&format!("ALTER ROLE {name} IN DATABASE %I SET {}", set.replace('%', "%%"))));
+    let here =
+        here.map(|set| in_this_database(&format!("ALTER ROLE {name} IN DATABASE %I SET {}", set.replace('%', "%%"))));
     own.chain(here)
         .map(|sql| {
             let mut task = Task::new(Phase::Roles, "role setting", "", &role.name);
@@ -87,14 +88,21 @@ fn setting_tasks(role: &Role) -> Vec<Task> {
 
 /// A statement about the database that it runs in, whose name on the target a plan does not know.
 pub(super) fn in_this_database(format: &str) -> String {
-    let body = format!("BEGIN EXECUTE pg_catalog.format({}, pg_catalog.current_database()); END", literal(format).trim_start());
+    let body = format!(
+        "BEGIN EXECUTE pg_catalog.format({}, pg_catalog.current_database()); END",
+        literal(format).trim_start()
+    );
     format!("DO {}", literal(&body).trim_start())
 }
 
 /// `name=value` of the catalog as the words behind SET.
 pub(super) fn setting(stored: &str) -> Option<String> {
     let (name, value) = stored.split_once('=')?;
-    let quoted = if LISTS.contains(&name) && !value.is_empty() { value.to_owned() } else { literal(value).trim_start().to_owned() };
+    let quoted = if LISTS.contains(&name) && !value.is_empty() {
+        value.to_owned()
+    } else {
+        literal(value).trim_start().to_owned()
+    };
     // Names of extensions' settings have a dot, which is no part of an identifier here.
     let name = name.split('.').map(ident).collect::<Vec<_>>().join(".");
     Some(format!("{name} TO {quoted}"))

@@ -12,8 +12,22 @@ pub const VERSION: u32 = 1;
 
 /// The columns in their order.
 pub const COLUMNS: [&str; 16] = [
-    "id", "phase", "kind", "schema", "name", "requires", "after", "rows", "bytes", "format", "on_existing", "source_sql", "target_sql",
-    "optional_sql", "merge_sql", "note",
+    "id",
+    "phase",
+    "kind",
+    "schema",
+    "name",
+    "requires",
+    "after",
+    "rows",
+    "bytes",
+    "format",
+    "on_existing",
+    "source_sql",
+    "target_sql",
+    "optional_sql",
+    "merge_sql",
+    "note",
 ];
 
 const HEADER_ID: &str = "plan";
@@ -134,7 +148,8 @@ pub fn read(text: &str) -> Result<Plan> {
 }
 
 fn header_of(json: &str) -> Result<Header> {
-    let header: Header = serde_json::from_str(json).map_err(|e| broken("the row `plan` cannot be read").caused_by(e))?;
+    let header: Header =
+        serde_json::from_str(json).map_err(|e| broken("the row `plan` cannot be read").caused_by(e))?;
     if header.version == VERSION {
         Ok(header)
     } else {
@@ -143,8 +158,24 @@ fn header_of(json: &str) -> Result<Header> {
 }
 
 fn task_of(fields: Vec<String>) -> std::result::Result<Task, String> {
-    let [id, phase, kind, schema, name, requires, after, rows, bytes, format, on_existing, source, target, optional, merge, note] =
-        <[String; 16]>::try_from(fields).map_err(|_| "wrong number of columns")?;
+    let [
+        id,
+        phase,
+        kind,
+        schema,
+        name,
+        requires,
+        after,
+        rows,
+        bytes,
+        format,
+        on_existing,
+        source,
+        target,
+        optional,
+        merge,
+        note,
+    ] = <[String; 16]>::try_from(fields).map_err(|_| "wrong number of columns")?;
     let phase_of = |word: &str| Phase::from_word(word).ok_or_else(|| format!("unknown phase {word:?}"));
     let number = |what: &str, text: &str| text.parse::<u64>().map_err(|_| format!("{what} is no number"));
     Ok(Task {
@@ -175,7 +206,10 @@ fn check_references(tasks: &[Task]) -> Result<()> {
         }
         let unknown = |word: &&String| Phase::from_word(word).is_none() && !seen.contains(word.as_str());
         if let Some(word) = task.after.iter().find(unknown) {
-            return Err(broken(format!("task {} comes after {word}, which is no phase and no task before it", task.id)));
+            return Err(broken(format!(
+                "task {} comes after {word}, which is no phase and no task before it",
+                task.id
+            )));
         }
         if !seen.insert(task.id.as_str()) {
             return Err(broken(format!("task {} stands there twice", task.id)));

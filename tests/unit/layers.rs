@@ -52,8 +52,7 @@ fn used(text: &str) -> Vec<String> {
     let mut modules = Vec::new();
     for line in code {
         for (at, _) in line.match_indices("crate::") {
-            let name: String =
-                line[at + 7..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let name: String = line[at + 7..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
             if name.starts_with(|c: char| c.is_ascii_lowercase()) {
                 modules.push(name);
             }
@@ -85,13 +84,16 @@ fn only_the_bindings_know_python() {
 fn only_adapters_talk_to_servers_and_only_they_and_plans_hold_sql() {
     let mut wrong = BTreeMap::new();
     for (path, module, text) in files() {
-        let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        let code: String =
+            text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
         if layer(&module) != layer("pg") && code.contains("tokio_postgres::") {
             wrong.insert(path.clone(), "talks to servers by itself");
         }
         // Remedies quote SQL for people; what is forbidden is SQL text given to a session.
         let methods = ["batch", "execute", "query", "query_one", "query_opt", "simple", "copy_in", "copy_out"];
-        let gives = |method: &&str| ["\"", "&format!", "include_str!"].iter().any(|text| code.contains(&format!(".{method}({text}")));
+        let gives = |method: &&str| {
+            ["\"", "&format!", "include_str!"].iter().any(|text| code.contains(&format!(".{method}({text}")))
+        };
         if matches!(module.as_str(), "engine" | "bindings") && methods.iter().any(|method| gives(&method)) {
             wrong.insert(path, "holds SQL");
         }
