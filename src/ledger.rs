@@ -8,9 +8,10 @@ use crate::name::{LEDGER_TABLES, ident, literal};
 use crate::pg::Session;
 pub use crate::record::{Effect, Record, Run, is_settled};
 
-/// The first key of our advisory locks, "pgmi" as a number; the second is `LOCK_RUN`.
+/// The first key of our advisory locks, "pgmi" as a number; the second says what is locked.
 const LOCK_CLASS: i32 = 0x7067_6d69;
 const LOCK_RUN: i32 = 1;
+const LOCK_BEGIN: i32 = 2;
 const SCHEMA_COMMENT: &str = "ledger of pgmigrate";
 
 /// Where the ledger is.
@@ -44,7 +45,17 @@ impl Ledger {
         Ok(session.query_one(&sql, &[&LOCK_CLASS, &LOCK_RUN]).await?.get(0))
     }
 
-    /// Whether some session holds the lock.
+    /// Waits for its turn to begin a run: of several that share the lock, one writes the run down and the others join it.
+    pub async fn lock_begin(&self, session: &Session) -> Result<()> {
+        session.query_one("SELECT pg_catalog.pg_advisory_lock($1, $2)", &[&LOCK_CLASS, &LOCK_BEGIN]).await.map(|_| ())
+    }
+
+    /// Gives the turn to the next.
+    pub async fn unlock_begin(&self, session: &Session) -> Result<()> {
+        session.query_one("SELECT pg_catalog.pg_advisory_unlock($1, $2)", &[&LOCK_CLASS, &LOCK_BEGIN]).await.map(|_| ())
+    }
+
+    /// Whether some other session holds the lock.
     pub async fn is_locked(&self, session: &Session) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
                    WHERE l.locktype = 'advisory' AND d.datname = pg_catalog.current_database() \

@@ -3,6 +3,7 @@
 //! Pure data, filled by the engine's `verify` and shown by the bindings. Messages name objects and numbers, never a
 //! row's values; a row's key stands in `key` and nowhere else. What could not be compared is never counted as equal.
 
+use crate::name::readable;
 use serde::Serialize;
 
 /// The result of comparing two databases.
@@ -101,14 +102,20 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// A difference of a whole object.
-    pub fn new(kind: DifferenceKind, object: impl Into<String>, message: impl Into<String>) -> Self {
-        Difference { kind, object: object.into(), key: None, columns: Vec::new(), message: message.into() }
+    /// A difference of `object`; the message names it, so that it can stand alone.
+    pub fn new(kind: DifferenceKind, object: impl Into<String>, words: impl std::fmt::Display) -> Self {
+        let object = object.into();
+        let message = format!("{object}: {words}");
+        Difference { kind, object, key: None, columns: Vec::new(), message }
     }
 
     /// Names the columns that differ.
     #[must_use]
     pub fn columns(mut self, columns: Vec<String>) -> Self {
+        if !columns.is_empty() {
+            let names: Vec<String> = columns.iter().map(|name| readable(name)).collect();
+            self.message = format!("{} ({})", self.message, names.join(", "));
+        }
         self.columns = columns;
         self
     }

@@ -3,10 +3,10 @@
 //! Objects that exist are kept and compared: an equal one is done, a different one is kept and told. Rows follow the table's
 //! `on_existing` and `on_conflict`. Nothing is dropped here, and nothing touched; `run` writes the decisions into the ledger.
 
-use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
+use crate::catalog::{Constraint, Oid};
 use crate::finding::{Finding, Severity};
-use crate::name::QualifiedName;
+use crate::name::{QualifiedName, ident};
 use crate::pg::present::Present;
 use crate::plan::{Plan, Task, kind};
 use crate::record::Record;
@@ -132,57 +132,76 @@ fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut
 /// A constraint is kept where it is the one that it should be; another one of its name lets the task fail by name.
 fn decide_constraint(task: &Task, found: &Found, entries: &HashMap<(String, &str, &str), &Entry>, record: &mut Record) {
     let Some(constraint) = existing_constraint(task, found) else { return };
-    let definition = constraint.definition.trim_end_matches(" NOT VALID");
-    let word = match constraint.kind {
-        'p' => "PRIMARY KEY USING INDEX",
-        'u' => "UNIQUE USING INDEX",
-        _ => definition,
-    };
     let key = (task.kind.clone(), task.schema.as_str(), task.name.as_str());
     let is_equal_entry = entries.get(&key).is_some_and(|entry| task.target_sql.ends_with(&entry.with_settings(false)));
-    if task.target_sql.contains(definition) || task.target_sql.contains(word) || is_equal_entry {
+    if is_equal_entry || is_made_by(constraint, &task.target_sql) {
         settle(record, "kept", "it existed on the target");
     }
 }
 
+/// Whether a constraint is the one that a plan's statement adds. One that was not validated may become so.
+fn is_made_by(constraint: &Constraint, sql: &str) -> bool {
+    let definition = constraint.definition.trim_end_matches(" NOT VALID");
+    let deferral = match (constraint.is_deferrable, constraint.is_deferred) {
+        (false, _) => "",
+        (true, false) => " DEFERRABLE",
+        (true, true) => " DEFERRABLE INITIALLY DEFERRED",
+    };
+    // The index behind a key has a task of its own, which compares it.
+    let over_index = |word: &str| format!(" {word} USING INDEX {}{deferral}", ident(&constraint.name));
+    let sql = sql.strip_suffix(';').unwrap_or(sql);
+    let sql = sql.strip_suffix(" NOT VALID").unwrap_or(sql);
+    let is_key = match constraint.kind {
+        'p' => sql.ends_with(&over_index("PRIMARY KEY")),
+        'u' => sql.ends_with(&over_index("UNIQUE")),
+        _ => false,
+    };
+    // An entry of the archive may say more behind the constraint, such as CLUSTER ON.
+    is_key || sql.ends_with(&format!(" {definition}")) || sql.contains(&format!(" {definition};"))
+}
+
 /// A constraint's task is named `table constraint`, and either may hold a space: the table is the one that exists.
-fn existing_constraint<'a>(task: &Task, found: &'a Found) -> Option<&'a crate::catalog::Constraint> {
+fn existing_constraint<'a>(task: &Task, found: &'a Found) -> Option<&'a Constraint> {
     task.name.match_indices(' ').find_map(|(at, _)| {
         let relation = found.present.relations.get(&QualifiedName::new(&task.schema, &task.name[..at]))?;
         found.present.constraints.get(&(relation.oid, task.name[at + 1..].to_owned()))
     })
 }
 
-/// Pairs of data tasks of which the first must wait for the second, because foreign keys of the target would refuse the rows
-/// otherwise. Edges that would close a circle are left out.
+/// Pairs of tasks of which the first must wait for the second, because foreign keys of the target would refuse the rows, or the emptying
+/// of a table, otherwise. Edges that would close a circle are left out.
 #[must_use]
-pub fn loading_order(plan: &Plan, found: &Found) -> Vec<(usize, usize)> {
+pub fn order(plan: &Plan, found: &Found) -> Vec<(usize, usize)> {
+    let loading = references(plan, found, kind::DATA);
+    let emptying = references(plan, found, kind::TRUNCATE).into_iter().map(|(child, parent)| (parent, child));
+    let mut waits: HashMap<usize, HashSet<usize>> = HashMap::new();
+    let mut pairs = Vec::new();
+    for (at, other) in loading.into_iter().chain(emptying) {
+        if at != other && !reaches(&waits, other, at) && waits.entry(at).or_default().insert(other) {
+            pairs.push((at, other));
+        }
+    }
+    pairs
+}
+
+/// Tasks of the kind whose tables reference each other on the target: the referencing one, and the referenced one.
+fn references(plan: &Plan, found: &Found, kind: &str) -> Vec<(usize, usize)> {
     let names: HashMap<Oid, &QualifiedName> =
         found.present.relations.values().map(|relation| (relation.oid, &relation.name)).collect();
     let mut tasks_of: HashMap<QualifiedName, Vec<usize>> = HashMap::new();
-    for (at, task) in plan.tasks.iter().enumerate().filter(|(_, task)| task.is_data()) {
+    for (at, task) in plan.tasks.iter().enumerate().filter(|(_, task)| task.kind == kind) {
         for name in with_ancestors(&table(task), found, &names) {
             tasks_of.entry(name).or_default().push(at);
         }
     }
-    let mut parents: HashMap<usize, HashSet<usize>> = HashMap::new();
-    let mut pairs = Vec::new();
     let mut keys: Vec<_> = found.present.constraints.values().filter(|c| c.kind == 'f' && !c.is_inherited).collect();
     keys.sort_by_key(|constraint| constraint.oid);
+    let mut pairs = Vec::new();
     for key in keys {
         let ends =
             [Some(key.relation), key.referenced].map(|oid| names.get(&oid?).and_then(|name| tasks_of.get(*name)));
         let [Some(children), Some(referenced)] = ends else { continue };
-        for &child in children {
-            for &parent in referenced {
-                if child != parent
-                    && !reaches(&parents, parent, child)
-                    && parents.entry(child).or_default().insert(parent)
-                {
-                    pairs.push((child, parent));
-                }
-            }
-        }
+        pairs.extend(children.iter().flat_map(|child| referenced.iter().map(|parent| (*child, *parent))));
     }
     pairs
 }
@@ -197,7 +216,7 @@ fn with_ancestors(name: &QualifiedName, found: &Found, names: &HashMap<Oid, &Qua
     line
 }
 
-fn reaches(parents: &HashMap<usize, HashSet<usize>>, from: usize, to: usize) -> bool {
+fn reaches(waits: &HashMap<usize, HashSet<usize>>, from: usize, to: usize) -> bool {
     let mut open = vec![from];
     let mut seen = HashSet::new();
     while let Some(next) = open.pop() {
@@ -205,7 +224,7 @@ fn reaches(parents: &HashMap<usize, HashSet<usize>>, from: usize, to: usize) -> 
             return true;
         }
         if seen.insert(next) {
-            open.extend(parents.get(&next).into_iter().flatten());
+            open.extend(waits.get(&next).into_iter().flatten());
         }
     }
     false

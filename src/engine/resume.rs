@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
 use crate::name::split_name;
-use crate::plan::{Plan, Task};
+use crate::plan::{Plan, Task, kind};
 use crate::record::{Record, Run};
 use std::collections::{BTreeMap, HashSet};
 
@@ -113,7 +113,7 @@ pub struct Restart {
 pub fn restarts(plan: &Plan, records: &[Record], sees: &str) -> Result<Vec<Restart>> {
     let tasks: BTreeMap<&str, &Task> = plan.tasks.iter().map(|task| (task.id.as_str(), task)).collect();
     let mut by_table: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
-    for record in records.iter().filter(|record| record.kind == crate::plan::kind::DATA) {
+    for record in records.iter().filter(|record| record.kind == kind::DATA) {
         let into = tasks.get(record.task.as_str()).and_then(|task| split_name(task.target_sql.strip_prefix("COPY ")?));
         if let Some((into, _)) = into {
             by_table.entry(into).or_default().push(record);
@@ -128,6 +128,51 @@ pub fn restarts(plan: &Plan, records: &[Record], sees: &str) -> Result<Vec<Resta
         }
     }
     Ok(restarts)
+}
+
+/// Sequences whose value was read in another state of the source than `sees`, while rows that are numbered from them may still come.
+#[must_use]
+pub fn stale_sequences(run: &Run, records: &[Record], sees: &str) -> Vec<String> {
+    let rows_are_in = records.iter().filter(|record| record.kind == kind::DATA).all(Record::is_settled);
+    if run.snapshot == sees || rows_are_in {
+        return Vec::new();
+    }
+    let sequences = records.iter().filter(|record| record.kind == kind::SEQUENCE_VALUE);
+    sequences.filter(|record| record.is_settled()).map(|record| record.task.clone()).collect()
+}
+
+/// Refuses a run of chosen tasks that would bring rows of another state of the source into a half-copied table: it cannot begin anew
+/// while others may be at work in it.
+pub fn check_joining(restarts: &[Restart], chosen: &[String]) -> Result<()> {
+    let Some(task) = chosen.iter().find(|id| restarts.iter().any(|restart| restart.tasks.contains(id))) else {
+        return Ok(());
+    };
+    let doing = format!("task {task} would bring rows of another state of the source into a half-copied table");
+    Err(Error::new(Kind::State, doing)
+        .remedy("go on with the whole run by resume=True, or allow it with consistent=False"))
+}
+
+/// Refuses chosen tasks that the plan has not, or that require what is neither chosen nor done.
+pub fn check_chosen(plan: &Plan, records: &[Record], chosen: &[String]) -> Result<()> {
+    let ids: HashSet<&str> = chosen.iter().map(String::as_str).collect();
+    let tasks: BTreeMap<&str, &Task> = plan.tasks.iter().map(|task| (task.id.as_str(), task)).collect();
+    let settled: HashSet<&str> = records.iter().filter(|record| record.is_settled()).map(|r| r.task.as_str()).collect();
+    for id in chosen {
+        let Some(task) = tasks.get(id.as_str()) else {
+            return Err(Error::new(Kind::State, format!("the plan has no task {id}"))
+                .remedy("name tasks by the ids of this plan"));
+        };
+        let is_open = |other: &&String| !ids.contains(other.as_str()) && !settled.contains(other.as_str());
+        let named = |other: &String| {
+            tasks.get(other.as_str()).map_or(other.clone(), |task| format!("{other} ({})", task.object()))
+        };
+        let open: Vec<String> = task.requires.iter().filter(is_open).map(named).collect();
+        if !open.is_empty() && !settled.contains(id.as_str()) {
+            let doing = format!("task {id} requires {}, neither done nor among the chosen tasks", open.join(", "));
+            return Err(Error::new(Kind::State, doing).object(task.object()).remedy("run those first, or with it"));
+        }
+    }
+    Ok(())
 }
 
 fn restart(table: &str, records: &[&Record]) -> Result<Restart> {

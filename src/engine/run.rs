@@ -110,13 +110,11 @@ pub async fn run(config: &Config, settings: &Settings, context: &Context) -> Res
     }
     let start = context.step("ledger", begin(&config, settings, &ends, &plan)).await?;
     let ended = execute(&config, (&ends, &plan, &start), (settings, jobs), context).await?;
-    close(&mut report, &ends, start, (&ended, settings)).await?;
-    if ended.stopped {
-        report.status = "interrupted".into();
-    } else if config.options.verify && report.status == "done" {
+    let is_whole = close(&mut report, &ends, start, (&ended, settings)).await?;
+    if is_whole && config.options.verify {
         report.verification = Some(verified(&config, &ends, (&plan, jobs), context).await?);
     }
-    if !config.options.keep_ledger && report.status == "done" {
+    if is_whole && !config.options.keep_ledger && !ends.ledger.is_locked(&ends.target).await? {
         ends.ledger.drop(&ends.target).await?;
     }
     report.seconds = began.elapsed().as_secs_f64();
@@ -209,8 +207,16 @@ fn head(endpoints: &Endpoints, plan: &Plan, findings: Vec<Finding>) -> Report {
     }
 }
 
-/// Writes the run into the ledger, or finds the one to go on with.
+/// Begins the run in the ledger, one at a time.
 async fn begin(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
+    ends.ledger.lock_begin(&ends.target).await?;
+    let start = enter(config, settings, ends, plan).await?;
+    ends.ledger.unlock_begin(&ends.target).await?;
+    Ok(start)
+}
+
+/// Writes the run into the ledger, or finds the one to go on with.
+async fn enter(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
     let last = if ends.ledger.exists(&ends.target).await? { ends.ledger.last_run(&ends.target).await? } else { None };
     let done = settings.state.as_deref().filter(|_| settings.resume).map_or(Ok(Vec::new()), state_file::done_tasks)?;
     let target = ends.target_server.identity();
@@ -225,20 +231,26 @@ async fn begin(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -
                 .on(Side::Target)
                 .remedy("run without --resume, or check the target's conninfo and options.ledger_schema"))
         }
-        Some(run) if settings.tasks.is_some() && run.plan == plan.fingerprint() => join(ends, run).await,
+        Some(run) if settings.tasks.is_some() && run.plan == plan.fingerprint() => {
+            resume::check_run(&run, plan, &target)?;
+            join(config, settings, ends, (plan, run)).await
+        }
         Some(run) if run.state != "done" => Err(Error::new(
             Kind::State,
             format!("run {} on this target is not finished: its ledger says {}", run.run, run.state),
         )
         .remedy("go on with it by --resume, or forget it with `pgmigrate cleanup`")),
-        _ => start_anew(config, ends, plan).await,
+        _ => start_anew(config, settings, ends, plan).await,
     }
 }
 
-async fn start_anew(config: &Config, ends: &Ends, plan: &Plan) -> Result<Start> {
+async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
     let found = look(config, ends, plan).await?;
     let (records, findings) = existing::decide(plan, &found);
-    let waits = existing::loading_order(plan, &found);
+    let waits = existing::order(plan, &found);
+    if let Some(chosen) = &settings.tasks {
+        resume::check_chosen(plan, &records, chosen)?;
+    }
     ends.ledger.create(&ends.target).await?;
     let run = Run {
         run: 0,
@@ -276,9 +288,21 @@ async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
 }
 
 /// A run of chosen tasks beside others of the same plan.
-async fn join(ends: &Ends, run: Run) -> Result<Start> {
+async fn join(config: &Config, settings: &Settings, ends: &Ends, (plan, run): (&Plan, Run)) -> Result<Start> {
     let records = ends.ledger.records(&ends.target, run.run).await?;
-    Ok(Start { run: run.run, records, waits: vec![], findings: vec![], started: run.started })
+    let chosen = settings.tasks.as_deref().unwrap_or_default();
+    resume::check_chosen(plan, &records, chosen)?;
+    if config.options.consistent {
+        resume::check_joining(&resume::restarts(plan, &records, &ends.source.snapshot.sees)?, chosen)?;
+    }
+    let waits = waits(ends, plan).await?;
+    Ok(Start { run: run.run, records, waits, findings: vec![], started: run.started })
+}
+
+/// The order that foreign keys on the target ask for, as it is now.
+async fn waits(ends: &Ends, plan: &Plan) -> Result<Vec<(usize, usize)>> {
+    let found = Found { present: present::look(&ends.target, &HashSet::new()).await?, ..Found::default() };
+    Ok(existing::order(plan, &found))
 }
 
 /// Takes up a run where it stopped.
@@ -290,16 +314,16 @@ async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[S
             restart_table(ends, run.run, &restart, config.options.lock_timeout).await?;
         }
     }
-    let open: Vec<String> = records
+    let mut open: Vec<String> = records
         .iter()
         .filter(|record| !record.is_settled() && record.status != "pending")
         .map(|r| r.task.clone())
         .collect();
+    open.extend(resume::stale_sequences(&run, &records, &ends.source.snapshot.sees));
     ends.ledger.reset(&ends.target, run.run, &open).await?;
     ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
-    let found = Found { present: present::look(&ends.target, &HashSet::new()).await?, ..Found::default() };
-    let waits = existing::loading_order(plan, &found);
+    let waits = waits(ends, plan).await?;
     Ok(Start { run: run.run, records, waits, findings: vec![], started: run.started })
 }
 
@@ -308,7 +332,7 @@ async fn restart_table(ends: &Ends, run: i64, restart: &resume::Restart, lock_ti
     apply::begin(&ends.target, lock_timeout, "restart").await?;
     if let Some(table) = &restart.empty {
         tracing::info!("{table} was half copied under another state of the source and begins anew");
-        apply::truncate(&ends.target, table).await?;
+        apply::empty(&ends.target, table).await?;
     }
     ends.ledger.reset(&ends.target, run, &restart.tasks).await?;
     apply::commit(&ends.target).await
@@ -322,10 +346,9 @@ async fn execute(
 ) -> Result<Ended> {
     let by_id: HashMap<&str, &Record> = start.records.iter().map(|record| (record.task.as_str(), record)).collect();
     let chosen: Option<HashSet<&str>> = settings.tasks.as_ref().map(|ids| ids.iter().map(String::as_str).collect());
-    check_chosen(plan, chosen.as_ref())?;
     lock_tables(config, ends, plan, &by_id).await?;
     let is_settled_already = |at: usize| by_id.get(plan.tasks[at].id.as_str()).is_some_and(|r| r.is_settled());
-    let (mut schedule, blocked) = Schedule::new(&plan.tasks, &|at| {
+    let mut schedule = Schedule::new(&plan.tasks, &|at| {
         let is_chosen = chosen.as_ref().is_none_or(|ids| ids.contains(plan.tasks[at].id.as_str()));
         if is_settled_already(at) {
             Some(End::Settled)
@@ -338,28 +361,12 @@ async fn execute(
     for (child, parent) in &start.waits {
         schedule.wait_for(*child, *parent);
     }
-    let blocked: Vec<usize> = blocked
-        .into_iter()
-        .filter(|at| chosen.as_ref().is_some_and(|ids| ids.contains(plan.tasks[*at].id.as_str())))
-        .collect();
     tell_start(plan, start, (&by_id, jobs), context);
     let job = Arc::new(job(config, (ends, plan, start), &by_id, context));
     let state = settings.state.as_deref().map(|path: &Path| StateFile::create(path, &start.records)).transpose()?;
     let mut pool = Pool { job, schedule, leader: &ends.target, state, ended: Ended::default() };
-    pool.block(&blocked, "outside the chosen tasks").await?;
     pool.run(jobs).await?;
     Ok(pool.ended)
-}
-
-fn check_chosen(plan: &Plan, chosen: Option<&HashSet<&str>>) -> Result<()> {
-    let known: HashSet<&str> = plan.tasks.iter().map(|task| task.id.as_str()).collect();
-    match chosen.into_iter().flatten().find(|id| !known.contains(*id)) {
-        Some(id) => {
-            Err(Error::new(Kind::State, format!("the plan has no task {id}"))
-                .remedy("name tasks by the ids of this plan"))
-        }
-        None => Ok(()),
-    }
 }
 
 /// Locks what is still to be read. A table that is gone or locked by somebody fails as a task of its own.
@@ -424,28 +431,35 @@ fn tell_start(plan: &Plan, start: &Start, (by_id, jobs): (&HashMap<&str, &Record
     });
 }
 
-/// Says in the ledger how the run ended, and makes the report from it.
-async fn close(report: &mut Report, ends: &Ends, start: Start, (ended, settings): (&Ended, &Settings)) -> Result<()> {
+/// Says in the ledger how the run ended, and makes the report from it; whether the whole plan is done.
+async fn close(report: &mut Report, ends: &Ends, start: Start, (ended, settings): (&Ended, &Settings)) -> Result<bool> {
     let records = ends.ledger.records(&ends.target, start.run).await?;
-    let tasks: Vec<TaskResult> = records.iter().map(TaskResult::from).collect();
+    let mut tasks: Vec<TaskResult> = records.iter().map(TaskResult::from).collect();
     report.snapshots = report::snapshots(&tasks);
-    report.consistent = report.snapshots.len() <= 1 && !ends.source.snapshot.id.is_empty();
-    let is_failed = report::not_arrived(&tasks).next().is_some();
+    report.consistent = report.snapshots.len() <= 1;
     let is_complete = records.iter().all(Record::is_settled);
-    let state = match (is_failed, is_complete) {
-        (true, _) => "failed",
-        (false, true) => "done",
-        (false, false) => "interrupted",
+    let state = match (report::not_arrived(&tasks).next(), is_complete) {
+        (Some(_), _) => "failed",
+        (None, true) => "done",
+        (None, false) if ends.ledger.is_locked(&ends.target).await? => "running",
+        (None, false) => "interrupted",
     };
     ends.ledger.set_state(&ends.target, start.run, state, report.consistent).await?;
-    let is_part = settings.tasks.is_some() && !is_failed && !ended.stopped;
-    report.status = if is_part { "done".into() } else { state.into() };
+    if let Some(chosen) = &settings.tasks {
+        let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
+        tasks.retain(|task| chosen.contains(task.id.as_str()));
+    }
+    report.status = match report::not_arrived(&tasks).next() {
+        _ if ended.stopped => "interrupted".into(),
+        Some(_) => "failed".into(),
+        None => "done".into(),
+    };
     report.run = Some(start.run);
     report.started = start.started;
     report.phases = report::phases(&tasks);
     report.tasks = tasks;
     report.findings.extend(start.findings);
-    Ok(())
+    Ok(is_complete)
 }
 
 async fn verified(

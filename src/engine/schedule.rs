@@ -40,25 +40,21 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of `tasks`; those for which `ended` gives an end are not run again. Blocked ones come out of [`Schedule::end`]
-    /// and from here.
+    /// The schedule of `tasks`; those for which `ended` gives an end are not run again.
     #[must_use]
-    pub fn new(tasks: &[Task], ended: &dyn Fn(usize) -> Option<End>) -> (Self, Vec<usize>) {
+    pub fn new(tasks: &[Task], ended: &dyn Fn(usize) -> Option<End>) -> Self {
         let mut schedule = Schedule::unstarted(tasks);
         for at in 0..tasks.len() {
             if schedule.waits[at] == 0 {
                 schedule.make_ready(at);
             }
         }
-        let mut blocked = Vec::new();
         for at in 0..tasks.len() {
-            if let Some(end) = ended(at)
-                && schedule.states[at] != State::Ended
-            {
-                blocked.extend(schedule.end(at, end));
+            if let Some(end) = ended(at) {
+                schedule.end(at, end);
             }
         }
-        (schedule, blocked)
+        schedule
     }
 
     fn unstarted(tasks: &[Task]) -> Self {
@@ -217,7 +213,7 @@ mod tests {
     #[test]
     fn indexes_are_built_while_other_tables_copy() {
         let tasks = plan();
-        let (mut schedule, _) = Schedule::new(&tasks, &|_| None);
+        let mut schedule = Schedule::new(&tasks, &|_| None);
         assert_eq!(schedule.next(), Some(0));
         assert_eq!(schedule.next(), None);
         schedule.end(0, End::Settled);
@@ -233,7 +229,7 @@ mod tests {
     #[test]
     fn a_failure_blocks_what_requires_it_and_nothing_else() {
         let tasks = plan();
-        let (mut schedule, _) = Schedule::new(&tasks, &|at| (at == 0).then_some(End::Settled));
+        let mut schedule = Schedule::new(&tasks, &|at| (at == 0).then_some(End::Settled));
         schedule.next();
         schedule.next();
         assert_eq!(schedule.end(1, End::Failed), vec![3]);
@@ -246,8 +242,7 @@ mod tests {
     #[test]
     fn settled_tasks_are_not_run_again() {
         let tasks = plan();
-        let (mut schedule, blocked) = Schedule::new(&tasks, &|at| (at < 3).then_some(End::Settled));
-        assert!(blocked.is_empty());
+        let mut schedule = Schedule::new(&tasks, &|at| (at < 3).then_some(End::Settled));
         assert_eq!(schedule.next(), Some(3));
     }
 }

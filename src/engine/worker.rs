@@ -172,6 +172,7 @@ impl Worker {
             kind::ROLE => self.make_role(task).await,
             kind::INDEX => self.build_index(task).await,
             kind::FK_VALIDATION => self.validate(task).await,
+            kind::TRUNCATE => self.empty(task).await,
             _ => self.run_statement(task).await,
         }
     }
@@ -215,12 +216,7 @@ impl Worker {
         };
         let snapshot = sees.to_owned();
         let effect = Effect { rows, bytes: sum.bytes, hash: sum.hash_text(), snapshot, note: String::new() };
-        let settled = self.settle(task, "done", effect).await?;
-        if self.job.snapshot.id.is_empty() {
-            // Without a shared snapshot every task reads the source as it is by then.
-            self.source = None;
-        }
-        Ok(settled)
+        self.settle(task, "done", effect).await
     }
 
     fn progress(&self, task: &Task) -> impl FnMut(u64, u64) + use<> {
@@ -290,17 +286,17 @@ impl Worker {
         self.settle(task, "done", Effect { note, ..Effect::default() }).await
     }
 
-    /// An index that an interrupted build left unusable is built anew; a usable one must be the one that the plan makes.
+    /// An index that an interrupted build left unusable is built anew; one of the name must be the one that the plan makes.
     async fn build_index(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
         self.begin(task).await?;
         let name = QualifiedName::new(&task.schema, &task.name);
         let target = self.target().await?;
         match apply::find_index(target, &name.sql()).await? {
-            Some(found) if found.is_usable && task.target_sql.contains(&found.statement) => {
+            Some(found) if found.is_usable && found.is_made_by(&task.target_sql) => {
                 let effect = Effect { note: "it existed on the target and was kept".into(), ..Effect::default() };
                 return self.settle(task, "kept", effect).await;
             }
-            Some(found) if found.is_usable => {
+            Some(found) if !found.is_made_by(&task.target_sql) => {
                 return Err(Error::new(Kind::Schema, "another index of this name is on the target")
                     .object(name.to_string())
                     .on(Side::Target)
@@ -310,6 +306,12 @@ impl Worker {
             None => {}
         }
         self.finish_statement(task).await
+    }
+
+    async fn empty(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+        self.begin(task).await?;
+        apply::empty(self.target().await?, &QualifiedName::new(&task.schema, &task.name).sql()).await?;
+        self.settle(task, "done", Effect::default()).await
     }
 
     async fn run_statement(&mut self, task: &Task) -> Result<(&'static str, Effect)> {

@@ -3,7 +3,7 @@
 //! Which task runs when, and what its outcome means, the engine decides.
 
 use super::Session;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Side};
 use crate::name::literal;
 
 /// Begins a transaction whose statements wait for a lock `lock_timeout` seconds at most and show `purpose` to who looks at sessions.
@@ -49,6 +49,17 @@ pub struct FoundIndex {
     pub statement: String,
 }
 
+impl FoundIndex {
+    /// Whether it is the one that a plan's statements make.
+    #[must_use]
+    pub fn is_made_by(&self, sql: &str) -> bool {
+        sql.match_indices(&self.statement).any(|(at, found)| {
+            let rest = &sql[at + found.len()..];
+            rest.is_empty() || rest.starts_with(';')
+        })
+    }
+}
+
 /// Looks an index up by its quoted, qualified name.
 pub async fn find_index(session: &Session, name: &str) -> Result<Option<FoundIndex>> {
     let sql = "SELECT i.indisvalid AND i.indisready OR c.relkind = 'I', pg_catalog.pg_get_indexdef(i.indexrelid) \
@@ -63,9 +74,32 @@ pub async fn drop_index(session: &Session, name: &str) -> Result<()> {
     session.batch(&format!("DROP INDEX {name}")).await
 }
 
-/// Empties a table that holds only what this run has brought.
-pub async fn truncate(session: &Session, table: &str) -> Result<()> {
-    session.batch(&format!("TRUNCATE ONLY {table}")).await
+/// Empties a table, a partitioned one with all below it. Where a foreign key forbids TRUNCATE its rows are deleted, unless a table that
+/// references it holds rows: these would go too, or lose their references, by the key's own rules.
+pub async fn empty(session: &Session, table: &str) -> Result<()> {
+    let sql = "SELECT c.relkind = 'p', ARRAY(SELECT DISTINCT k.conrelid::pg_catalog.regclass::text FROM pg_catalog.pg_constraint k \
+               WHERE k.contype = 'f' AND k.confrelid = c.oid AND k.conrelid <> c.oid) \
+               FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)";
+    let gone = || Error::new(Kind::Schema, "emptying a table that is not there").object(table).on(Side::Target);
+    let row = session.query_opt(sql, &[&table]).await?.ok_or_else(gone)?;
+    let only = if row.get(0) { "" } else { "ONLY " };
+    match optional(session, &format!("TRUNCATE {only}{table}")).await? {
+        None => return Ok(()),
+        Some(error) if !error.is("0A000") => return Err(error),
+        Some(_) => {}
+    }
+    for child in row.get::<_, Vec<String>>(1) {
+        if session.query_one(&format!("SELECT EXISTS (SELECT FROM {child})"), &[]).await?.get(0) {
+            return Err(Error::new(
+                Kind::Schema,
+                format!("{child} references the table and holds rows, so it cannot be emptied"),
+            )
+            .object(table)
+            .on(Side::Target)
+            .remedy("empty both, or keep the rows of both"));
+        }
+    }
+    session.batch(&format!("DELETE FROM {only}{table}")).await
 }
 
 /// Makes the stage for one chunk: the table's columns and nothing of its rules.
@@ -128,7 +162,8 @@ pub async fn orphans(session: &Session, validation: &str) -> Result<Option<(i64,
         return Ok(None);
     };
     let Some(constraint) = rest.strip_prefix(" VALIDATE CONSTRAINT ") else { return Ok(None) };
-    let name = constraint.trim_matches('"').replace("\"\"", "\"");
+    let quoted = constraint.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let Some(name) = quoted.map(|inner| inner.replace("\"\"", "\"")) else { return Ok(None) };
     let row = session.query_opt(include_str!("../sql/orphans.sql"), &[&table, &name]).await?;
     let Some(query) = row.map(|row| row.get::<_, String>(0)) else { return Ok(None) };
     let count: i64 = session.query_one(&format!("SELECT count(*) FROM ({query}) orphans"), &[]).await?.get(0);
