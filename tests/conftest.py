@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from support import servers
 
 from pgmigrate.embedded import EmbeddedServer
+from support import servers
 
 _numbers = itertools.count(1)
 
@@ -34,6 +34,7 @@ class Pair:
 
     source_server: EmbeddedServer
     target_server: EmbeddedServer
+    majors: tuple[int, int]
     name: str
     made: list[tuple[EmbeddedServer, str]] = field(default_factory=list)
 
@@ -73,7 +74,7 @@ def make_pair(
     def make(source: int, target: int) -> Pair:
         word = re.sub(r"[^a-z0-9_]", "_", request.node.name.lower())[:40]
         name = f"{word}_{next(_numbers)}"
-        made.append(Pair(all_servers.of(source), all_servers.of(target), name))
+        made.append(Pair(all_servers.of(source), all_servers.of(target), (source, target), name))
         return made[-1]
 
     yield make

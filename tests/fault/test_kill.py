@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
 from conftest import Pair
 from support import servers
 from support.shell import Shell
@@ -119,5 +120,5 @@ def _count(target: str, condition: str) -> int:
         if there is None or there[0] is None:
             return 0
         query = f"SELECT count(*) FROM pgmigrate.migration_task WHERE {condition}"
-        row = connection.execute(query).fetchone()  # type: ignore[arg-type]
+        row = connection.execute(query).fetchone()
         return int(row[0]) if row else 0

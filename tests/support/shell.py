@@ -59,7 +59,7 @@ class Shell:
         return process.returncode
 
     def interrupted_after(self, seconds: float, *arguments: str) -> tuple[Done, float]:
-        """Runs `pgmigrate`, sends SIGINT after that time; how it ended, and how long that took then."""
+        """Runs `pgmigrate`, sends SIGINT after that time; how it ended, and how long it took."""
         process = self.start(*arguments)
         time.sleep(seconds)
         began = time.monotonic()
