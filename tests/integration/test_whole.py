@@ -1,4 +1,4 @@
-"""Whole databases between servers of several majors: the target equals the source, by pg_dump and psycopg."""
+"""Whole databases between several majors: the target equals the source, by pg_dump and psycopg."""
 
 from __future__ import annotations
 
