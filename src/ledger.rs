@@ -74,13 +74,13 @@ impl Ledger {
     pub async fn create(&self, session: &Session) -> Result<()> {
         let found = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)";
         let schema = ident(&self.schema);
-        let mut sql = String::from("BEGIN;\n");
-        if !session.query_one(found, &[&self.schema]).await?.get::<_, bool>(0) {
-            sql += &format!("CREATE SCHEMA {schema};\nCOMMENT ON SCHEMA {schema} IS {};\n", literal(SCHEMA_COMMENT));
-        }
-        sql += &include_str!("sql/ledger.sql").replace(":\"ledger\"", &schema);
-        sql += "COMMIT";
-        session.batch(&sql).await.map_err(|e| {
+        let make_schema = if session.query_one(found, &[&self.schema]).await?.get(0) {
+            String::new()
+        } else {
+            format!("CREATE SCHEMA {schema};\nCOMMENT ON SCHEMA {schema} IS {};\n", literal(SCHEMA_COMMENT))
+        };
+        let make_tables = include_str!("sql/ledger.sql").replace(":\"ledger\"", &schema);
+        session.batch(&format!("BEGIN;\n{make_schema}{make_tables}COMMIT")).await.map_err(|e| {
             e.object(&schema).remedy(
                 "grant CREATE on the target's database, or name a schema that we may write with options.ledger_schema",
             )

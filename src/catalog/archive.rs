@@ -113,6 +113,11 @@ impl Entry {
         if self.owner.is_empty() || !OWNED.contains(&self.desc.as_str()) {
             return None;
         }
+        // The schema `public` is there already; its entry holds only comments instead of statements.
+        if self.desc == "SCHEMA" && self.statement.starts_with("--") {
+            let (schema, owner) = (crate::name::ident(&self.tag), crate::name::ident(&self.owner));
+            return Some(format!("ALTER SCHEMA {schema} OWNER TO {owner}"));
+        }
         let dropped = self.drop_statement.trim_end().strip_prefix("DROP ")?.strip_suffix(';')?;
         // Only base types are dropped with CASCADE, for their functions depend on them in a circle.
         let object = if self.desc == "TYPE" { dropped.trim_end_matches(" CASCADE") } else { dropped };
@@ -124,10 +129,7 @@ impl Entry {
     pub fn with_settings(&self, tablespaces: bool) -> String {
         let mut text = String::new();
         if !self.access_method.is_empty() {
-            text.push_str(&format!(
-                "SET LOCAL default_table_access_method = {};\n",
-                crate::name::ident(&self.access_method)
-            ));
+            text.push_str(&format!("SET LOCAL default_table_access_method = {};\n", crate::name::ident(&self.access_method)));
         }
         if tablespaces && !self.tablespace.is_empty() {
             text.push_str(&format!("SET LOCAL default_tablespace = {};\n", crate::name::ident(&self.tablespace)));

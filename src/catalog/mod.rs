@@ -380,7 +380,7 @@ impl<'a> Lookup<'a> {
         indexes.iter().find(|i| i.is_primary && i.is_arbiter).or_else(|| indexes.iter().find(usable)).copied()
     }
 
-    /// The partitioned table at the root above `relation`, or the relation itself.
+    /// The partitioned tables above `relation`, the closest first.
     #[must_use]
     pub fn ancestors(&self, relation: &'a Relation) -> Vec<&'a Relation> {
         let mut chain = Vec::new();

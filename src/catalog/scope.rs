@@ -128,16 +128,14 @@ impl<'a> Selection<'a> {
         let whole = is_whole(self.config);
         match entry.desc.as_str() {
             "TABLE" | "FOREIGN TABLE" | "VIEW" | "MATERIALIZED VIEW" | "SEQUENCE" => self.relation_choice(entry),
-            _ if entry.is_part() => Choice::WhenNeeded,
+            _ if entry.is_part() && !self.stands_alone(entry) => Choice::WhenNeeded,
+            "ACL" | "COMMENT" | "SECURITY LABEL" if entry.namespace.is_empty() => match entry.tag.strip_prefix("SCHEMA ") {
+                Some(schema) => self.schema_choice(schema.trim_matches('"')),
+                None => if whole { Choice::Yes } else { Choice::WhenNeeded },
+            },
             "EVENT TRIGGER" if !whole => Choice::No("event triggers come only with a whole database"),
             "SCHEMA" => self.schema_choice(&entry.tag),
-            "DEFAULT ACL" if entry.namespace.is_empty() => {
-                if whole {
-                    Choice::Yes
-                } else {
-                    Choice::No("")
-                }
-            }
+            "DEFAULT ACL" if entry.namespace.is_empty() => if whole { Choice::Yes } else { Choice::No("") },
             "DEFAULT ACL" => self.schema_choice(&entry.namespace),
             _ if entry.namespace.is_empty() && whole => Choice::Yes,
             _ if entry.namespace.is_empty() => Choice::WhenNeeded,
@@ -145,17 +143,25 @@ impl<'a> Selection<'a> {
         }
     }
 
+    /// Whether the archive does not hold the object that a part belongs to, such as the schema `public` or a member of an extension.
+    fn stands_alone(&self, entry: &Entry) -> bool {
+        !entry.dependencies.iter().any(|id| self.position.contains_key(id))
+    }
+
     /// What the options leave out by kind.
     fn switched_off(&self, entry: &Entry) -> Option<Choice> {
         let options = &self.config.options;
         let is_key = || self.lookup.constraints.contains_key(&entry.oid);
         match entry.desc.as_str() {
-            "PUBLICATION" | "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" if !options.publications => {
+            "PUBLICATION" if !options.publications => {
                 Some(Choice::No("publications are not moved unless options.publications is true"))
             }
-            "SUBSCRIPTION" | "SUBSCRIPTION TABLE" if !options.subscriptions => {
+            "SUBSCRIPTION" if !options.subscriptions => {
                 Some(Choice::No("subscriptions are not moved unless options.subscriptions is true"))
             }
+            // Their publication or subscription tells the reason for them.
+            "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" if !options.publications => Some(Choice::No("")),
+            "SUBSCRIPTION TABLE" if !options.subscriptions => Some(Choice::No("")),
             "INDEX" | "INDEX ATTACH" if !options.create_indexes_after_data => {
                 Some(Choice::No("options.create_indexes_after_data is false"))
             }
@@ -210,9 +216,7 @@ impl<'a> Selection<'a> {
     /// Lets the parents of chosen partitions and inheriting tables come along without their rows.
     fn offer_parents(&mut self) {
         for at in (0..self.catalog.entries.len()).rev() {
-            if self.choices[at] == Choice::No("")
-                || !matches!(self.catalog.entries[at].desc.as_str(), "TABLE" | "FOREIGN TABLE")
-            {
+            if self.choices[at] == Choice::No("") || !matches!(self.catalog.entries[at].desc.as_str(), "TABLE" | "FOREIGN TABLE") {
                 continue;
             }
             let parents: Vec<usize> = self.dependencies(at).filter(|&parent| self.may_be_offered(parent)).collect();
@@ -244,23 +248,27 @@ impl<'a> Selection<'a> {
         for at in 0..self.catalog.entries.len() {
             let verdict = match &self.choices[at] {
                 Choice::No(reason) => Err((*reason).to_owned()),
-                _ => self
-                    .dependencies(at)
-                    .find(|&d| d < at && possible[d].is_err())
-                    .map_or(Ok(()), |d| Err(self.missing(d))),
+                _ => {
+                    let mut before = self.dependencies(at).filter(|&d| d < at);
+                    before.find_map(|d| Some(self.missing(d, possible[d].as_ref().err()?))).map_or(Ok(()), Err)
+                }
             };
             possible.push(verdict);
         }
         possible
     }
 
-    fn missing(&self, dependency: usize) -> String {
+    /// Why an entry cannot come that depends on another one, which cannot for `reason`.
+    fn missing(&self, dependency: usize, reason: &str) -> String {
         let entry = &self.catalog.entries[dependency];
-        let reason = match &self.choices[dependency] {
-            Choice::No(reason) if !reason.is_empty() => reason,
-            _ => "is not in scope",
-        };
-        format!("needs {} {}: {reason}", entry.desc.to_lowercase(), display(entry))
+        let object = format!("{} {}", entry.desc.to_lowercase(), display(entry));
+        match &self.choices[dependency] {
+            Choice::No("") => format!("needs {object}, which is not in scope"),
+            Choice::No(reason) => format!("needs {object}: {reason}"),
+            // What a part lacks is what a reader can look up.
+            _ if entry.is_part() => reason.to_owned(),
+            _ => format!("needs {object}, which {reason}"),
+        }
     }
 
     /// Which entries are moved: the chosen ones that are possible, what they need, and the parts of all these.
@@ -301,19 +309,8 @@ impl<'a> Selection<'a> {
         let mut any = false;
         for dependency in self.dependencies(at) {
             let whole = &self.catalog.entries[dependency];
-            let may_be_pulled = !whole.is_part()
-                && !matches!(whole.desc.as_str(), "TABLE" | "VIEW" | "MATERIALIZED VIEW" | "FOREIGN TABLE")
-                && matches!(
-                    entry.desc.as_str(),
-                    "TRIGGER"
-                        | "DEFAULT"
-                        | "CHECK CONSTRAINT"
-                        | "INDEX"
-                        | "CONSTRAINT"
-                        | "POLICY"
-                        | "RULE"
-                        | "STATISTICS"
-                );
+            let may_be_pulled = !whole.is_part() && !matches!(whole.desc.as_str(), "TABLE" | "VIEW" | "MATERIALIZED VIEW" | "FOREIGN TABLE")
+                && matches!(entry.desc.as_str(), "TRIGGER" | "DEFAULT" | "CHECK CONSTRAINT" | "INDEX" | "CONSTRAINT" | "POLICY" | "RULE" | "STATISTICS");
             if !kept[dependency] && !may_be_pulled {
                 return false;
             }
@@ -328,8 +325,7 @@ impl<'a> Selection<'a> {
             return true;
         }
         let sequences = entry.dependencies.iter().filter_map(|id| self.position.get(id));
-        let mut owners =
-            sequences.filter_map(|&at| self.lookup.sequences.get(&self.catalog.entries[at].oid)?.owner_relation);
+        let mut owners = sequences.filter_map(|&at| self.lookup.sequences.get(&self.catalog.entries[at].oid)?.owner_relation);
         owners.all(|owner| self.relation_at.get(&owner).is_some_and(|&at| kept[at]))
     }
 
@@ -348,11 +344,7 @@ impl<'a> Selection<'a> {
                 && !reason.is_empty()
                 && self.is_missed(at, kept)
             {
-                scope.absent.push(Absent {
-                    kind: entry.desc.to_lowercase(),
-                    object: display(entry),
-                    reason: reason.clone(),
-                });
+                scope.absent.push(Absent { kind: entry.desc.to_lowercase(), object: display(entry), reason: reason.clone() });
             }
         }
         self.report_invalid_indexes(&mut scope);
@@ -366,12 +358,18 @@ impl<'a> Selection<'a> {
     /// Whether a reader would look for the entry: it was chosen, or it is a part of something that is moved.
     fn is_missed(&self, at: usize, kept: &[bool]) -> bool {
         let entry = &self.catalog.entries[at];
-        match self.choices[at] {
-            Choice::Yes | Choice::No(_) if !entry.is_part() => true,
-            _ => {
-                !matches!(entry.desc.as_str(), "COMMENT" | "ACL" | "SECURITY LABEL")
-                    && self.dependencies(at).any(|d| kept[d])
-            }
+        if !entry.is_part() {
+            return self.choices[at] != Choice::WhenNeeded;
+        }
+        let own = match entry.desc.as_str() {
+            "COMMENT" | "ACL" | "SECURITY LABEL" | "TABLE ATTACH" | "INDEX ATTACH" => return false,
+            "INDEX" => self.lookup.indexes.get(&entry.oid).map(|index| index.relation),
+            "CONSTRAINT" | "FK CONSTRAINT" => self.lookup.constraints.get(&entry.oid).map(|constraint| constraint.relation),
+            _ => None,
+        };
+        match own {
+            Some(oid) => self.relation_at.get(&oid).is_some_and(|&at| kept[at]),
+            None => self.dependencies(at).any(|d| kept[d]),
         }
     }
 
@@ -395,12 +393,7 @@ impl<'a> Selection<'a> {
 /// Where each relation's entry stands; indexes are relations, too.
 fn relation_positions(entries: &[Entry]) -> HashMap<Oid, usize> {
     const PG_CLASS: Oid = 1259;
-    entries
-        .iter()
-        .enumerate()
-        .filter(|(_, entry)| entry.catalog == PG_CLASS)
-        .map(|(at, entry)| (entry.oid, at))
-        .collect()
+    entries.iter().enumerate().filter(|(_, entry)| entry.catalog == PG_CLASS).map(|(at, entry)| (entry.oid, at)).collect()
 }
 
 fn is_about_database(entry: &Entry) -> bool {
@@ -411,5 +404,9 @@ fn is_about_database(entry: &Entry) -> bool {
 /// An entry's name as people read it.
 #[must_use]
 pub fn display(entry: &Entry) -> String {
-    if entry.namespace.is_empty() { entry.tag.clone() } else { format!("{}.{}", readable(&entry.namespace), entry.tag) }
+    if entry.namespace.is_empty() {
+        entry.tag.clone()
+    } else {
+        format!("{}.{}", readable(&entry.namespace), entry.tag)
+    }
 }

@@ -50,7 +50,7 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
                 settle(&mut record, "skipped", "the table did not exist");
             }
             kind::SEQUENCE_VALUE if found.present.relations.contains_key(&table(task)) => {
-                record.mode = "forward".into()
+                record.mode = "forward".into();
             }
             kind::CONSTRAINT | kind::FK_CONSTRAINT => decide_constraint(task, found, &entries, &mut record),
             kind::INDEX | kind::ROLE => {}
@@ -101,6 +101,11 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
     if task.on_existing == "skip" {
         return settle(record, "skipped", "the table existed and on_existing is skip");
     }
+    if found.present.with_triggers.contains(&name) {
+        let message = "it has triggers on the target, which fire for our rows and may change them";
+        let remedy = format!("for as long as the run lasts: ALTER TABLE {} DISABLE TRIGGER USER", name.sql());
+        tell(findings, Finding::new("triggers_fire", Severity::Warning, name.to_string(), message, remedy));
+    }
     // A table that we did not make may have other types, and only text is read by whatever type the column has.
     record.format = "text".into();
     if task.on_existing != "append" || !found.present.with_rows.contains(&name) {
@@ -114,7 +119,14 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         record.mode = "append".into();
         let message = "it holds rows and no key decides which of ours are there already: all of ours are appended";
         let remedy = "set on_existing to truncate or skip for it if that is not wanted";
-        findings.push(Finding::new("rows_appended", Severity::Warning, name.to_string(), message, remedy));
+        tell(findings, Finding::new("rows_appended", Severity::Warning, name.to_string(), message, remedy));
+    }
+}
+
+/// Adds what every chunk of a table gives rise to once.
+fn tell(findings: &mut Vec<Finding>, finding: Finding) {
+    if !findings.contains(&finding) {
+        findings.push(finding);
     }
 }
 

@@ -24,17 +24,6 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The word in the ledger.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Mode::Copy => "copy",
-            Mode::Append => "append",
-            Mode::Merge => "merge",
-            Mode::Forward => "forward",
-        }
-    }
-
     /// The mode of the ledger's word.
     #[must_use]
     pub fn from_word(word: &str) -> Mode {

@@ -23,6 +23,7 @@ pub use stop::{Stop, interrupted};
 pub use verbs::{backup, cleanup, plan, preflight, restore, verify};
 
 use crate::event::{Event, Events};
+use crate::finding::Finding;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -43,6 +44,13 @@ pub struct Context {
 }
 
 impl Context {
+    /// Tells what a person should know, while it is new.
+    pub fn tell(&self, findings: &[Finding]) {
+        for finding in findings {
+            self.events.send(Event::Found(finding.clone()));
+        }
+    }
+
     /// Runs one step of a verb, told by its beginning and its end, and given up when the run is asked to stop.
     pub async fn step<T>(&self, name: &str, work: impl Future<Output = crate::Result<T>>) -> crate::Result<T> {
         self.events.send(Event::StepStarted { step: name.to_owned() });

@@ -38,7 +38,7 @@ pub fn drift(plan: &Plan, catalog: &Catalog, config: &Config) -> Drift {
         match found.get(table) {
             None => drift.tables.push(format!("table {table} is gone from the source")),
             Some(now) if now != digest => {
-                drift.tables.push(format!("table {table} has other columns, indexes or constraints"))
+                drift.tables.push(format!("table {table} has other columns, indexes or constraints"));
             }
             Some(_) => {}
         }

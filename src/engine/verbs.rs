@@ -9,7 +9,7 @@ use super::preflight::{self as survey, Subject};
 use super::verify as comparison;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result, Side};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::ledger::Ledger;
 use crate::pg::Session;
 use crate::pg::tool;
@@ -32,20 +32,25 @@ pub async fn preflight(config: &Config, context: &Context) -> Result<Vec<Finding
     let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
     let source = context.step("connect", Source::open(&endpoints.source)).await?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "preflight")).await?;
-    let catalog = context.step("inspect", source.catalog(&tools, config.options.lock_timeout)).await?;
-    let plan = context.step("plan", source.plan(&catalog, config)).await?;
-    let jobs = config::jobs(config.max_jobs, context.cpus);
-    let subject = Subject {
-        config,
-        source: &source,
-        target: &target,
-        tools: &tools,
-        catalog: &catalog,
-        plan: &plan,
-        jobs,
-        resuming: false,
-    };
-    survey::preflight(&subject, context).await
+    let mut findings = context.stop.or(survey::outset(config, &source.leader, &target, &tools)).await?;
+    if findings.iter().all(|finding| finding.severity != Severity::Blocking) {
+        let catalog = context.step("inspect", source.catalog(&tools, config.options.lock_timeout)).await?;
+        let plan = context.step("plan", source.plan(&catalog, config)).await?;
+        let jobs = config::jobs(config.max_jobs, context.cpus);
+        let subject = Subject {
+            config,
+            source: &source,
+            target: &target,
+            tools: &tools,
+            catalog: &catalog,
+            plan: &plan,
+            jobs,
+            resuming: false,
+        };
+        findings = survey::preflight(&subject, context).await?;
+    }
+    context.tell(&findings);
+    Ok(findings)
 }
 
 /// Compares both databases; without a plan, all that the configuration chooses.

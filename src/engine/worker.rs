@@ -78,8 +78,10 @@ impl Worker {
             }
             tracing::warn!("task {} ({}): attempt {attempt} failed: {}", task.id, task.object(), error.chain());
             job.context.events.send(Event::TaskRetried { task: task.id.clone(), attempt, reason: error.chain() });
-            if job.context.stop.or(async { Ok(tokio::time::sleep(pause).await) }).await.is_err() {
-                return self.abandon(task).await;
+            tokio::select! {
+                biased;
+                () = job.context.stop.stopped() => return self.abandon(task).await,
+                () = tokio::time::sleep(pause) => {}
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }

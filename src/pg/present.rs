@@ -15,11 +15,14 @@ pub struct Present {
     pub relations: HashMap<QualifiedName, Relation>,
     /// The tables among those asked for that hold rows.
     pub with_rows: HashSet<QualifiedName>,
+    /// Tables with triggers of their owners that fire when a row is inserted.
+    pub with_triggers: HashSet<QualifiedName>,
     /// Constraints by table and name.
     pub constraints: HashMap<(Oid, String), Constraint>,
 }
 
 /// Looks at the relations, and at which of `tables` hold rows.
+#[expect(clippy::implicit_hasher, reason = "only the engine's own set comes here")]
 pub async fn look(target: &Session, tables: &HashSet<QualifiedName>) -> Result<Present> {
     let relations = introspect::relations(target).await?;
     let mut with_rows = HashSet::new();
@@ -29,10 +32,17 @@ pub async fn look(target: &Session, tables: &HashSet<QualifiedName>) -> Result<P
             with_rows.insert(relation.name.clone());
         }
     }
+    let sql = "SELECT DISTINCT n.nspname::text, c.relname::text FROM pg_catalog.pg_trigger t \
+               JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+               WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 4 <> 0";
+    let triggers = target.query(sql, &[]).await?;
+    let with_triggers =
+        triggers.iter().map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1))).collect();
     let constraints = introspect::constraints(target).await?;
     Ok(Present {
         relations: relations.into_iter().map(|relation| (relation.name.clone(), relation)).collect(),
         with_rows,
+        with_triggers,
         constraints: constraints.into_iter().map(|c| ((c.relation, c.name.clone()), c)).collect(),
     })
 }

@@ -9,7 +9,7 @@ use crate::catalog::scope::{self, Scope};
 use crate::catalog::{Catalog, Lookup, Oid};
 use crate::config::{Config, RolesMode};
 use crate::finding::{Finding, Severity};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The values of a chunk column on the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,13 +35,16 @@ pub struct Inputs<'a> {
     pub scope: Scope,
     /// Ranges of chunk columns by table.
     pub ranges: HashMap<Oid, KeyRange>,
+    /// The tables whose definitions stand on functions.
+    pub reaches_function: HashSet<Oid>,
 }
 
 /// Builds the plan of `config` for `catalog`.
 #[must_use]
 pub fn build(catalog: &Catalog, config: &Config, ranges: HashMap<Oid, KeyRange>) -> Plan {
     let scope = scope::select(catalog, config);
-    let inputs = Inputs { catalog, lookup: catalog.lookup(), config, scope, ranges };
+    let reaches_function = standing_on_functions(&catalog.entries);
+    let inputs = Inputs { catalog, lookup: catalog.lookup(), config, scope, ranges, reaches_function };
     let mut builder = Builder::default();
     if config.roles == RolesMode::All {
         role::push(&inputs, &mut builder);
@@ -52,6 +55,22 @@ pub fn build(catalog: &Catalog, config: &Config, ranges: HashMap<Oid, KeyRange>)
     finish::push(&inputs, &mut builder);
     let header = header(&inputs, std::mem::take(&mut builder.findings));
     Plan { header, tasks: builder.finish() }
+}
+
+/// The tables whose entries, or those of their defaults, depend on a function at first or second hand. The archive lists each entry
+/// behind what it depends on.
+fn standing_on_functions(entries: &[Entry]) -> HashSet<Oid> {
+    let mut standing: HashSet<i32> = HashSet::new();
+    for entry in entries {
+        let is_function = matches!(entry.desc.as_str(), "FUNCTION" | "AGGREGATE");
+        if is_function || entry.dependencies.iter().any(|id| standing.contains(id)) {
+            standing.insert(entry.id);
+        }
+    }
+    let defaults = entries.iter().filter(|entry| entry.desc == "DEFAULT" && standing.contains(&entry.id));
+    let owners: HashSet<i32> = defaults.flat_map(|entry| entry.dependencies.iter().copied()).collect();
+    let tables = entries.iter().filter(|entry| entry.desc == "TABLE");
+    tables.filter(|entry| standing.contains(&entry.id) || owners.contains(&entry.id)).map(|entry| entry.oid).collect()
 }
 
 fn header(inputs: &Inputs<'_>, mut findings: Vec<Finding>) -> Header {
@@ -80,10 +99,14 @@ pub struct Builder {
     pub by_entry: HashMap<i32, usize>,
     /// The data tasks of a table.
     pub data_of: HashMap<Oid, Vec<usize>>,
-    /// The index tasks of a relation.
+    /// The tasks of a relation's indexes and extended statistics.
     pub indexes_of: HashMap<Oid, Vec<usize>>,
+    /// The last task that attaches an index in a partition tree, by the tree's root.
+    pub attached_in: HashMap<Oid, usize>,
     /// The task that gathers a table's planner statistics.
     pub analyze_of: HashMap<Oid, usize>,
+    /// The tasks that copy large objects, batch by batch.
+    pub large_objects: Vec<usize>,
     /// What a reader of the plan should know.
     pub findings: Vec<Finding>,
 }
@@ -97,6 +120,16 @@ impl Builder {
         self.requires.push(requires);
         self.after_tasks.push(Vec::new());
         self.tasks.len() - 1
+    }
+
+    /// Adds tasks that change the same row of a system catalog, and so go one after another.
+    pub fn push_in_turn(&mut self, tasks: impl IntoIterator<Item = Task>, requires: &[usize]) {
+        let mut last = None;
+        for task in tasks {
+            let at = self.push(task, requires.to_vec());
+            self.wait_for(at, last);
+            last = Some(at);
+        }
     }
 
     /// Lets task `at` wait for the end of `others`, however they end.

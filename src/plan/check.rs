@@ -16,8 +16,9 @@ pub fn check(catalog: &Catalog, schemas: &[String], config: &Config) -> Vec<Stri
             problems.push(format!("schemas.{list}[{at}]: the source has no schema {name:?}"));
         }
     }
+    problems.extend(check_default(catalog, config));
     for (at, rule) in config.tables.include.iter().enumerate() {
-        check_rule(catalog, rule, &format!("tables.include[{at}]"), &mut problems);
+        check_rule(catalog, config, (rule, &format!("tables.include[{at}]")), &mut problems);
     }
     for (at, name) in config.tables.exclude.iter().enumerate() {
         if !catalog.relations.iter().any(|relation| relation.name == *name) {
@@ -27,12 +28,20 @@ pub fn check(catalog: &Catalog, schemas: &[String], config: &Config) -> Vec<Stri
     problems
 }
 
-fn check_rule(catalog: &Catalog, rule: &TableRule, path: &str, problems: &mut Vec<String>) {
+/// The default chunk column holds for the tables that have it; one that no table has is a mistake.
+fn check_default(catalog: &Catalog, config: &Config) -> Option<String> {
+    let column = config.tables.default.chunk_column.as_ref()?;
+    let mut all = catalog.relations.iter().flat_map(|relation| &relation.columns);
+    let is_known = all.any(|c| c.name == *column && c.is_integer);
+    (!is_known).then(|| format!("tables.default.chunk_column: no table of the source has an integer column {column:?}"))
+}
+
+fn check_rule(catalog: &Catalog, config: &Config, (rule, path): (&TableRule, &str), problems: &mut Vec<String>) {
     let Some(relation) = catalog.relations.iter().find(|relation| relation.name == rule.table) else {
         problems.push(format!("{path}: the source has no table {}", rule.table));
         return;
     };
-    if let Some(column) = &rule.options.chunk_column {
+    if let Some(column) = rule.options.chunk_column.as_ref().filter(|_| rule.options.chunk_column != config.tables.default.chunk_column) {
         match relation.columns.iter().find(|c| c.name == *column) {
             None => problems.push(format!("{path}.chunk_column: {} has no column {column:?}", rule.table)),
             Some(c) if !c.is_integer => problems.push(format!(
@@ -44,9 +53,6 @@ fn check_rule(catalog: &Catalog, rule: &TableRule, path: &str, problems: &mut Ve
     }
     let has_key = || catalog.indexes.iter().any(|index| index.relation == relation.oid && index.is_arbiter);
     if rule.options.on_conflict == OnConflict::Update && relation.kind == RelationKind::Table && !has_key() {
-        problems.push(format!(
-            "{path}.on_conflict: update needs a unique key that is not deferrable, {} has none",
-            rule.table
-        ));
+        problems.push(format!("{path}.on_conflict: update needs a unique key that is not deferrable, {} has none", rule.table));
     }
 }

@@ -1,20 +1,17 @@
-//! The rows as tasks: chunks of tables, values of sequences, batches of large objects.
+//! The rows as tasks: chunks of tables, values of sequences.
 //!
 //! Every data task holds the exact COPY of both sides; the format stands beside it, for the engine takes text where a table that
 //! existed before has other types. Large tables come first, so that none of them is the last one running.
 
 use super::build::{Builder, Inputs, phases};
 use super::chunk::{Chunk, Rules, cut};
-use super::{Phase, Task, kind};
-use crate::catalog::scope::is_whole;
-use crate::catalog::{Index, LargeObject, Oid, Relation};
-use crate::config::{Format, LargeObjects, OnConflict, OnExisting, TableOptions};
+use super::{Phase, Task, kind, large_object};
+use crate::catalog::{Index, Oid, Relation};
+use crate::config::{Format, OnConflict, OnExisting, TableOptions};
 use crate::finding::{Finding, Severity};
 use crate::name::{QualifiedName, ident, ident_list, literal};
 use std::cmp::Reverse;
-
-/// Large objects of one task: few enough for a short transaction, many enough for few of them.
-const LARGE_OBJECTS_A_TASK: usize = 500;
+use std::collections::HashMap;
 
 /// Where a chunk is staged before it is merged into a table that existed before.
 pub const STAGE: &str = "pg_temp.\"pgmigrate_stage\"";
@@ -22,23 +19,28 @@ pub const STAGE: &str = "pg_temp.\"pgmigrate_stage\"";
 /// Pushes all data tasks.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     let rules = Rules::new(inputs.config);
-    let mut tables: Vec<&Relation> =
-        inputs.catalog.relations.iter().filter(|r| inputs.scope.tables.contains(&r.oid)).collect();
+    let mut tables: Vec<&Relation> = inputs.catalog.relations.iter().filter(|r| inputs.scope.tables.contains(&r.oid)).collect();
     tables.sort_by_key(|relation| Reverse(relation.total_bytes));
-    let ready = pre_data_of(inputs, builder);
-    for relation in tables {
-        let options = rules.of(relation, &inputs.lookup.ancestors(relation));
+    let tables: Vec<(&Relation, &TableOptions)> =
+        tables.into_iter().map(|relation| (relation, rules.of(relation, &inputs.lookup.ancestors(relation)))).collect();
+    let mut ready = ready(inputs, builder);
+    push_truncates(inputs, builder, &tables, &mut ready);
+    for &(relation, options) in &tables {
         let requires = ready.get(&relation.oid).cloned().unwrap_or_default();
-        push_table(inputs, builder, (relation, options), requires);
+        push_table(inputs, builder, (relation, options), &requires);
     }
+    share_rows_through_roots(inputs, builder, &tables);
+    report_keys(inputs, builder, &tables);
     push_sequences(inputs, builder);
-    push_large_objects(inputs, builder);
+    large_object::push(inputs, builder);
 }
 
-/// The pre-data tasks that a table's rows must wait for: the table itself and its place in a partition tree.
-fn pre_data_of(inputs: &Inputs<'_>, builder: &Builder) -> std::collections::HashMap<Oid, Vec<usize>> {
-    let mut ready: std::collections::HashMap<Oid, Vec<usize>> = std::collections::HashMap::new();
-    let tables: std::collections::HashMap<i32, Oid> =
+/// What a table's rows must wait for: that it exists, has its place in a partition tree, and is emptied where that is asked for.
+type Ready = HashMap<Oid, Vec<usize>>;
+
+fn ready(inputs: &Inputs<'_>, builder: &Builder) -> Ready {
+    let mut ready = Ready::new();
+    let tables: HashMap<i32, Oid> =
         inputs.entries().filter(|entry| entry.desc == "TABLE").map(|entry| (entry.id, entry.oid)).collect();
     for entry in inputs.entries() {
         let Some(&at) = builder.by_entry.get(&entry.id) else { continue };
@@ -53,29 +55,55 @@ fn pre_data_of(inputs: &Inputs<'_>, builder: &Builder) -> std::collections::Hash
     ready
 }
 
-fn push_table(inputs: &Inputs<'_>, builder: &mut Builder, table: (&Relation, &TableOptions), requires: Vec<usize>) {
+fn push_truncates(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation, &TableOptions)], ready: &mut Ready) {
+    let mut emptied = Ready::new();
+    for (relation, _) in tables.iter().filter(|(_, options)| options.on_existing == OnExisting::Truncate) {
+        let mut task = Task::new(Phase::Data, kind::TRUNCATE, &relation.name.schema, &relation.name.name);
+        task.target_sql = format!("TRUNCATE ONLY {}", relation.name.sql());
+        task.note = "on_existing is truncate".into();
+        let at = builder.push(task, ready.get(&relation.oid).cloned().unwrap_or_default());
+        emptied.entry(landing(inputs, relation).oid).or_default().push(at);
+    }
+    for (relation, _) in tables {
+        let before = emptied.get(&landing(inputs, relation).oid).into_iter().flatten();
+        ready.entry(relation.oid).or_default().extend(before);
+    }
+}
+
+/// The table that a table's rows are copied into. Rows of a hash over an enum hash by the enum's OIDs, which the target numbers
+/// anew: only the root places them right.
+fn landing<'a>(inputs: &'a Inputs<'_>, relation: &'a Relation) -> &'a Relation {
+    let ancestors = inputs.lookup.ancestors(relation);
+    let root = ancestors.last().copied().filter(|_| ancestors.iter().any(|ancestor| ancestor.hashes_an_enum));
+    root.unwrap_or(relation)
+}
+
+/// Rows that go through a root land in any of its partitions, so each of these is complete only with the last of them.
+fn share_rows_through_roots(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation, &TableOptions)]) {
+    let mut rows: HashMap<Oid, Vec<usize>> = HashMap::new();
+    let through = || tables.iter().map(|(relation, _)| (relation.oid, landing(inputs, relation).oid)).filter(|(table, root)| table != root);
+    for (table, root) in through() {
+        rows.entry(root).or_default().extend(builder.data_of.get(&table).into_iter().flatten());
+    }
+    for (table, root) in through() {
+        builder.data_of.insert(table, rows.get(&root).cloned().unwrap_or_default());
+    }
+}
+
+fn push_table(inputs: &Inputs<'_>, builder: &mut Builder, table: (&Relation, &TableOptions), requires: &[usize]) {
     let (relation, options) = table;
     let range = inputs.ranges.get(&relation.oid).copied();
     let version = inputs.catalog.server.version;
     let chunks = cut(relation, options, range, (inputs.config.options.split_larger_than, version));
     let share = chunks.len() as u64;
-    let mut requires = requires;
-    if options.on_existing == OnExisting::Truncate {
-        let mut task = Task::new(Phase::Data, kind::TRUNCATE, &relation.name.schema, &relation.name.name);
-        task.target_sql = format!("TRUNCATE ONLY {}", relation.name.sql());
-        task.note = "on_existing is truncate".into();
-        let at = builder.push(task, requires.clone());
-        requires.push(at);
-    }
-    let pattern = pattern(inputs, builder, relation, options);
+    let pattern = pattern(inputs, relation, options);
     for chunk in chunks {
         let mut task = pattern.clone();
         task.source_sql = source_sql(relation, options, &chunk);
         task.rows = estimated(relation, options) / share;
         task.bytes = relation.total_bytes / share;
-        task.note =
-            [chunk.label, pattern.note.clone()].into_iter().filter(|n| !n.is_empty()).collect::<Vec<_>>().join("; ");
-        let at = builder.push(task, requires.clone());
+        task.note = [chunk.label, pattern.note.clone()].into_iter().filter(|n| !n.is_empty()).collect::<Vec<_>>().join("; ");
+        let at = builder.push(task, requires.to_vec());
         builder.data_of.entry(relation.oid).or_default().push(at);
     }
 }
@@ -85,23 +113,25 @@ fn estimated(relation: &Relation, options: &TableOptions) -> u64 {
 }
 
 /// A data task of the table with all that its chunks have in common.
-fn pattern(inputs: &Inputs<'_>, builder: &mut Builder, relation: &Relation, options: &TableOptions) -> Task {
+fn pattern(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> Task {
     let mut task = Task::new(Phase::Data, kind::DATA, &relation.name.schema, &relation.name.name);
-    let ancestors = inputs.lookup.ancestors(relation);
-    // Rows of a hash over an enum hash by the enum's OIDs, which the target numbers anew: only its root places them right.
-    let root = ancestors.iter().any(|a| a.hashes_an_enum).then(|| ancestors.last()).flatten();
-    let into = root.map_or(&relation.name, |root| &root.name);
+    let into = &landing(inputs, relation).name;
     task.target_sql = format!("COPY {}{} FROM STDIN", into.sql(), column_list(relation));
-    if root.is_some() {
+    if *into != relation.name {
         task.note = format!("through {into}: hash partitions of an enum hold other rows on another server");
+    }
+    if *into != relation.name || calls_functions(inputs, relation) {
         task.after = phases(&[Phase::PreData]);
     }
     task.format = format(relation, options).into();
     task.on_existing = on_existing(options).into();
-    if let Some(merge) = merge_sql(inputs, builder, (relation, options), into) {
-        task.merge_sql = merge;
-    }
+    task.merge_sql = merge_sql(inputs, (relation, options), into).unwrap_or_default();
     task
+}
+
+/// Whether what computes or checks the table's rows is a user's function, which may use objects that no catalog links it to.
+fn calls_functions(inputs: &Inputs<'_>, relation: &Relation) -> bool {
+    inputs.reaches_function.contains(&relation.oid)
 }
 
 fn on_existing(options: &TableOptions) -> &'static str {
@@ -125,13 +155,7 @@ fn format(relation: &Relation, options: &TableOptions) -> &'static str {
     match options.format {
         Format::Text => "text",
         Format::Binary => "binary",
-        Format::Auto => {
-            if is_safe {
-                "binary"
-            } else {
-                "text"
-            }
-        }
+        Format::Auto => if is_safe { "binary" } else { "text" },
     }
 }
 
@@ -156,35 +180,21 @@ fn source_sql(relation: &Relation, options: &TableOptions, chunk: &Chunk) -> Str
 }
 
 /// What moves staged rows into a table that existed before, under the table's `on_conflict`.
-fn merge_sql(
-    inputs: &Inputs<'_>,
-    builder: &mut Builder,
-    table: (&Relation, &TableOptions),
-    into: &QualifiedName,
-) -> Option<String> {
+fn merge_sql(inputs: &Inputs<'_>, table: (&Relation, &TableOptions), into: &QualifiedName) -> Option<String> {
     let (relation, options) = table;
     if options.on_conflict == OnConflict::Error {
         return None;
     }
-    let indexes = inputs.lookup.indexes_of.get(&relation.oid);
-    let is_blocked = indexes.into_iter().flatten().any(|index| index.blocks_arbiters);
-    let key = inputs.lookup.key(relation.oid);
-    if key.is_none() {
-        report_keyless(builder, relation, options, is_blocked);
-        return None;
-    }
-    if is_blocked {
-        let message =
-            "a deferrable unique or an exclusion constraint cannot decide ON CONFLICT; the primary key alone does";
-        builder.findings.push(Finding::new("on_conflict", Severity::Info, relation.name.to_string(), message, ""));
-    }
+    let key = inputs.lookup.key(relation.oid)?;
     let columns = ident_list(relation.copied_columns().map(|column| &column.name));
     let overriding = if relation.columns.iter().any(|c| c.identity_always) { " OVERRIDING SYSTEM VALUE" } else { "" };
-    let action = action(relation, options, key?, is_blocked);
-    Some(format!(
-        "INSERT INTO {} ({columns}){overriding} SELECT {columns} FROM {STAGE} ON CONFLICT{action}",
-        into.sql()
-    ))
+    let is_blocked = indexes(inputs, relation).any(|index| index.blocks_arbiters);
+    let action = action(relation, options, key, is_blocked);
+    Some(format!("INSERT INTO {} ({columns}){overriding} SELECT {columns} FROM {STAGE} ON CONFLICT{action}", into.sql()))
+}
+
+fn indexes<'a>(inputs: &'a Inputs<'_>, relation: &Relation) -> impl Iterator<Item = &'a Index> {
+    inputs.lookup.indexes_of.get(&relation.oid).into_iter().flatten().copied()
 }
 
 fn action(relation: &Relation, options: &TableOptions, key: &Index, is_blocked: bool) -> String {
@@ -201,25 +211,55 @@ fn action(relation: &Relation, options: &TableOptions, key: &Index, is_blocked: 
     }
 }
 
-fn report_keyless(builder: &mut Builder, relation: &Relation, options: &TableOptions, is_blocked: bool) {
-    let why = if is_blocked { "its unique constraints are deferrable" } else { "it has no unique key" };
-    let (severity, message) = match options.on_conflict {
-        OnConflict::Auto => (
-            Severity::Info,
-            format!(
-                "{why}: rows that the target has already cannot be told from new ones; a rerun relies on the ledger"
-            ),
-        ),
-        _ => (Severity::Warning, format!("on_conflict cannot be honoured: {why}")),
-    };
-    let remedy = "set on_existing to truncate or skip for it if the target's table may hold rows";
-    builder.findings.push(Finding::new("on_conflict", severity, relation.name.to_string(), message, remedy));
+/// Says which tables have no key that decides ON CONFLICT: of those for which it was asked for one by one, of the others together.
+fn report_keys(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation, &TableOptions)]) {
+    const REMEDY: &str = "set on_existing to truncate or skip where the target's table may hold rows";
+    let mut keyless = Vec::new();
+    for (relation, options) in tables.iter().filter(|(_, options)| options.on_conflict != OnConflict::Error) {
+        let name = relation.name.to_string();
+        let blocking = indexes(inputs, relation).find(|index| index.blocks_arbiters);
+        let found = match (inputs.lookup.key(relation.oid), blocking) {
+            (Some(_), None) => continue,
+            (Some(key), Some(_)) => {
+                let message = format!("a deferrable unique or an exclusion constraint cannot decide ON CONFLICT; {} alone does", key.name);
+                Finding::new("on_conflict", Severity::Info, name, message, "")
+            }
+            (None, Some(index)) if index.is_unique => {
+                let message = "its unique constraints are deferrable and cannot decide ON CONFLICT; a rerun relies on the ledger";
+                Finding::new("on_conflict", Severity::Info, name, message, REMEDY)
+            }
+            (None, _) if options.on_conflict == OnConflict::Auto => {
+                keyless.push(name);
+                continue;
+            }
+            (None, _) => {
+                let message = "on_conflict cannot be honoured: it has no unique key over NOT NULL columns";
+                Finding::new("on_conflict", Severity::Warning, name, message, REMEDY)
+            }
+        };
+        builder.findings.push(found);
+    }
+    if !keyless.is_empty() {
+        let message = format!(
+            "no unique key over NOT NULL columns tells rows that the target has already from new ones, and a rerun relies on the ledger: {}",
+            some_of(&keyless)
+        );
+        builder.findings.push(Finding::new("keyless", Severity::Info, "", message, REMEDY));
+    }
+}
+
+/// A list as people read it, its tail only counted.
+fn some_of(names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
 }
 
 /// A sequence's value is read when the task runs, after the rows that were numbered from it.
 fn push_sequences(inputs: &Inputs<'_>, builder: &mut Builder) {
     let entries = inputs.entries().filter(|entry| entry.desc == "SEQUENCE");
-    let made: std::collections::HashMap<Oid, i32> = entries.map(|entry| (entry.oid, entry.id)).collect();
+    let made: HashMap<Oid, i32> = entries.map(|entry| (entry.oid, entry.id)).collect();
+    let children = inputs.children();
     for sequence in &inputs.catalog.sequences {
         let Some(entry) = made.get(&sequence.oid) else { continue };
         let mut task = Task::new(Phase::Data, kind::SEQUENCE_VALUE, &sequence.name.schema, &sequence.name.name);
@@ -230,47 +270,8 @@ fn push_sequences(inputs: &Inputs<'_>, builder: &mut Builder) {
         );
         task.target_sql = format!("SELECT pg_catalog.setval({class}, $1, $2)");
         let requires = builder.by_entry.get(entry).copied().into_iter().collect();
-        let rows = sequence.owner_relation.and_then(|oid| builder.data_of.get(&oid)).cloned().unwrap_or_default();
+        let rows = sequence.owner_relation.map(|oid| builder.data_below(oid, &children)).unwrap_or_default();
         let at = builder.push(task, requires);
         builder.wait_for(at, rows);
     }
-}
-
-fn push_large_objects(inputs: &Inputs<'_>, builder: &mut Builder) {
-    let wanted = match inputs.config.options.large_objects {
-        LargeObjects::Auto => is_whole(inputs.config),
-        LargeObjects::Always => true,
-        LargeObjects::Never => false,
-    };
-    if !wanted {
-        return;
-    }
-    for batch in inputs.catalog.large_objects.chunks(LARGE_OBJECTS_A_TASK) {
-        let (Some(first), Some(last)) = (batch.first(), batch.last()) else { continue };
-        let mut task =
-            Task::new(Phase::Data, kind::LARGE_OBJECTS, "", format!("large objects {} to {}", first.oid, last.oid));
-        let oids: Vec<String> = batch.iter().map(|object| object.oid.to_string()).collect();
-        task.source_sql = format!("SELECT unnest('{{{}}}'::pg_catalog.oid[])", oids.join(","));
-        task.target_sql = batch.iter().filter_map(comment_sql).collect();
-        task.optional_sql = batch.iter().map(access_sql).collect();
-        task.rows = batch.len() as u64;
-        task.after = phases(&[Phase::Roles]);
-        builder.push(task, vec![]);
-    }
-}
-
-fn comment_sql(object: &LargeObject) -> Option<String> {
-    let comment = object.comment.as_ref()?;
-    Some(format!("COMMENT ON LARGE OBJECT {} IS {};\n", object.oid, literal(comment)))
-}
-
-/// The owner and the privileges of a large object.
-fn access_sql(object: &LargeObject) -> String {
-    let mut sql = format!("ALTER LARGE OBJECT {} OWNER TO {};\n", object.oid, ident(&object.owner));
-    for privilege in &object.privileges {
-        let Some((grantee, right)) = privilege.rsplit_once(':') else { continue };
-        let (right, option) = right.strip_suffix('*').map_or((right, ""), |right| (right, " WITH GRANT OPTION"));
-        sql += &format!("GRANT {right} ON LARGE OBJECT {} TO {grantee}{option};\n", object.oid);
-    }
-    sql
 }

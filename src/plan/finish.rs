@@ -5,7 +5,7 @@
 
 use super::build::{Builder, Inputs, phases};
 use super::role::{in_this_database, setting};
-use super::{Phase, Task, kind};
+use super::{Phase, Task, kind, large_object};
 use crate::catalog::archive::{Entry, Section};
 use crate::catalog::scope::is_whole;
 use crate::catalog::{Oid, RelationKind};
@@ -41,6 +41,7 @@ fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder) {
         let at = push_entry(inputs, builder, entry, (Phase::Privileges, &BEFORE_PRIVILEGES));
         builder.wait_for(at, first.iter().copied());
     }
+    large_object::push_privileges(inputs, builder, &BEFORE_PRIVILEGES);
 }
 
 fn push_entry(inputs: &Inputs<'_>, builder: &mut Builder, entry: &Entry, when: (Phase, &[Phase])) -> usize {
@@ -73,10 +74,26 @@ fn push_views(inputs: &Inputs<'_>, builder: &mut Builder) {
         requires.extend(views.iter().filter_map(|id| refreshes.get(id)));
         refreshes.insert(entry.id, builder.push(task, requires));
     }
-    push_view_indexes(inputs, builder, &refreshes);
+    let indexes = push_view_indexes(inputs, builder, &refreshes);
+    if inputs.config.options.analyze_after_load {
+        push_view_statistics(inputs, builder, (&refreshes, &indexes));
+    }
 }
 
-fn push_view_indexes(inputs: &Inputs<'_>, builder: &mut Builder, refreshes: &HashMap<i32, usize>) {
+/// Planner statistics of the views that were filled, once their indexes are there.
+fn push_view_statistics(inputs: &Inputs<'_>, builder: &mut Builder, (refreshes, indexes): (&HashMap<i32, usize>, &[(i32, usize)])) {
+    for entry in inputs.entries() {
+        let Some((&refresh, view)) = refreshes.get(&entry.id).zip(inputs.lookup.relations.get(&entry.oid)) else { continue };
+        let mut task = Task::new(Phase::Refresh, kind::ANALYZE, &view.name.schema, readable(&view.name.name));
+        task.target_sql = format!("ANALYZE {}", view.name.sql());
+        let at = builder.push(task, vec![refresh]);
+        builder.wait_for(at, indexes.iter().filter(|(view, _)| *view == entry.id).map(|(_, index)| *index));
+    }
+}
+
+/// The indexes and extended statistics of materialized views, each with the entry of its view.
+fn push_view_indexes(inputs: &Inputs<'_>, builder: &mut Builder, refreshes: &HashMap<i32, usize>) -> Vec<(i32, usize)> {
+    let mut pushed = Vec::new();
     let views: HashSet<i32> = inputs.entries().filter(|e| e.desc == "MATERIALIZED VIEW").map(|e| e.id).collect();
     for entry in inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "INDEX" | "STATISTICS")) {
         let Some(view) = entry.dependencies.iter().find(|id| views.contains(id)) else { continue };
@@ -87,7 +104,9 @@ fn push_view_indexes(inputs: &Inputs<'_>, builder: &mut Builder, refreshes: &Has
         task.optional_sql = entry.owner_statement().unwrap_or_default();
         let at = builder.push(task, requires);
         builder.by_entry.insert(entry.id, at);
+        pushed.push((*view, at));
     }
+    pushed
 }
 
 /// What stands below views: a view's rows come from the tables under it, through other views.
@@ -134,11 +153,14 @@ impl<'a> Below<'a> {
 }
 
 fn push_settings(inputs: &Inputs<'_>, builder: &mut Builder) {
-    for set in inputs.catalog.database_settings.iter().filter_map(|stored| setting(stored)) {
-        let mut task = Task::new(Phase::Finish, "database setting", "", set.split(' ').next().unwrap_or_default());
+    let tasks = inputs.catalog.database_settings.iter().filter_map(|stored| {
+        let set = setting(stored)?;
+        let name = stored.split_once('=').map_or(stored.as_str(), |(name, _)| name);
+        let mut task = Task::new(Phase::Finish, "database setting", "", name);
         task.target_sql = in_this_database(&format!("ALTER DATABASE %I SET {}", set.replace('%', "%%")));
-        builder.push(task, vec![]);
-    }
+        Some(task)
+    });
+    builder.push_in_turn(tasks, &[]);
 }
 
 /// Comments on privileges' neighbours: whatever was made in these phases, such as an event trigger or a view's index.

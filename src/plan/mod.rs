@@ -8,6 +8,7 @@ mod check;
 mod chunk;
 pub mod data;
 mod finish;
+mod large_object;
 mod role;
 mod schema;
 pub mod tsv;

@@ -26,9 +26,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     for role in &inputs.catalog.roles {
         let at = builder.push(role_task(role), vec![]);
         made.insert(&role.name, at);
-        for task in setting_tasks(role) {
-            builder.push(task, vec![at]);
-        }
+        builder.push_in_turn(setting_tasks(role), &[at]);
     }
     for membership in &inputs.catalog.memberships {
         let ends = [&membership.granted, &membership.member];
@@ -75,8 +73,7 @@ fn setting_tasks(role: &Role) -> Vec<Task> {
     let name = ident(&role.name);
     let own = role.settings.iter().filter_map(|s| setting(s)).map(|set| format!("ALTER ROLE {name} SET {set}"));
     let here = role.database_settings.iter().filter_map(|s| setting(s));
-    let here =
-        here.map(|set| in_this_database(&format!("ALTER ROLE {name} IN DATABASE %I SET {}", set.replace('%', "%%"))));
+    let here = here.map(|set| in_this_database(&format!("ALTER ROLE {name} IN DATABASE %I SET {}", set.replace('%', "%%"))));
     own.chain(here)
         .map(|sql| {
             let mut task = Task::new(Phase::Roles, "role setting", "", &role.name);
@@ -88,21 +85,14 @@ fn setting_tasks(role: &Role) -> Vec<Task> {
 
 /// A statement about the database that it runs in, whose name on the target a plan does not know.
 pub(super) fn in_this_database(format: &str) -> String {
-    let body = format!(
-        "BEGIN EXECUTE pg_catalog.format({}, pg_catalog.current_database()); END",
-        literal(format).trim_start()
-    );
+    let body = format!("BEGIN EXECUTE pg_catalog.format({}, pg_catalog.current_database()); END", literal(format).trim_start());
     format!("DO {}", literal(&body).trim_start())
 }
 
 /// `name=value` of the catalog as the words behind SET.
 pub(super) fn setting(stored: &str) -> Option<String> {
     let (name, value) = stored.split_once('=')?;
-    let quoted = if LISTS.contains(&name) && !value.is_empty() {
-        value.to_owned()
-    } else {
-        literal(value).trim_start().to_owned()
-    };
+    let quoted = if LISTS.contains(&name) && !value.is_empty() { value.to_owned() } else { literal(value).trim_start().to_owned() };
     // Names of extensions' settings have a dot, which is no part of an identifier here.
     let name = name.split('.').map(ident).collect::<Vec<_>>().join(".");
     Some(format!("{name} TO {quoted}"))

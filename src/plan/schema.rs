@@ -50,9 +50,7 @@ pub fn push_post_data(inputs: &Inputs<'_>, builder: &mut Builder) {
     for entry in others.iter().filter(|entry| entry.desc == "FK CONSTRAINT") {
         later.push_foreign_key(builder, entry);
     }
-    for entry in
-        others.iter().filter(|entry| !matches!(entry.desc.as_str(), "FK CONSTRAINT" | "DEFAULT ACL" | "EVENT TRIGGER"))
-    {
+    for entry in others.iter().filter(|entry| !matches!(entry.desc.as_str(), "FK CONSTRAINT" | "DEFAULT ACL" | "EVENT TRIGGER")) {
         later.push_other(builder, entry);
     }
     later.push_comments(builder);
@@ -64,8 +62,7 @@ fn makes_an_index(entry: &Entry) -> bool {
 
 /// The relation of each entry that is one.
 fn relations_of<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<i32, &'a Relation> {
-    let relations =
-        inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "TABLE" | "MATERIALIZED VIEW" | "FOREIGN TABLE"));
+    let relations = inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "TABLE" | "MATERIALIZED VIEW" | "FOREIGN TABLE"));
     relations.filter_map(|entry| Some((entry.id, *inputs.lookup.relations.get(&entry.oid)?))).collect()
 }
 
@@ -92,17 +89,18 @@ impl<'a> Later<'a> {
         }
         match self.inputs.lookup.constraints.get(&entry.oid).filter(|_| entry.desc == "CONSTRAINT") {
             Some(constraint) => self.push_key(builder, entry, constraint),
+            // Not a key, but a NOT NULL that the rows need not meet.
+            None if entry.desc == "CONSTRAINT" => self.push_other(builder, entry),
             None => self.push_index(builder, entry),
         }
     }
 
-    /// A task for an entry of post-data. One on a partitioned table waits for all of pre-data: a partition that is attached to a table
-    /// with a key gets a key of its own from that, and ours would be the second.
+    /// A task for an entry of post-data. Not all that it needs of pre-data stands in the archive: the operator class of a key, what a
+    /// function in an index calls. And a partition that is attached to a table with a key gets a key from that, and ours would be
+    /// the second.
     fn task(&self, entry: &Entry, phase: Phase) -> Task {
         let mut task = entry_task(self.inputs, entry, phase);
-        if self.relations(entry).iter().any(|relation| relation.kind == RelationKind::Partitioned) {
-            task.after = phases(&[Phase::PreData]);
-        }
+        task.after = phases(&[Phase::PreData]);
         task
     }
 
@@ -117,9 +115,24 @@ impl<'a> Later<'a> {
         }
         let at = builder.push(task, requires);
         builder.by_entry.insert(entry.id, at);
-        if let Some(index) = index {
-            builder.indexes_of.entry(index.relation).or_default().push(at);
+        // ANALYZE fills extended statistics, too, and meets the attaching of indexes in a deadlock.
+        let relations = self.relations(entry);
+        for relation in &relations {
+            builder.indexes_of.entry(relation.oid).or_default().push(at);
         }
+        if entry.desc == "INDEX ATTACH"
+            && let Some(relation) = relations.first()
+        {
+            self.attach_one_by_one(builder, relation, at);
+        }
+    }
+
+    /// Of two transactions that attach indexes in one partition tree at the same time neither may see that the root is complete now,
+    /// and leave its index invalid for good.
+    fn attach_one_by_one(&self, builder: &mut Builder, relation: &Relation, at: usize) {
+        let root = self.inputs.lookup.ancestors(relation).last().map_or(relation.oid, |root| root.oid);
+        let last = builder.attached_in.insert(root, at);
+        builder.wait_for(at, last);
     }
 
     fn push_key(&self, builder: &mut Builder, entry: &Entry, constraint: &Constraint) {
@@ -152,8 +165,8 @@ impl<'a> Later<'a> {
             return None;
         }
         let mut task = Task::new(Phase::Index, kind::INDEX, &index.name.schema, &index.name.name);
-        task.target_sql = Entry { statement: index.statement.clone(), ..entry.clone() }
-            .with_settings(self.inputs.config.options.tablespaces);
+        task.after = phases(&[Phase::PreData]);
+        task.target_sql = Entry { statement: index.statement.clone(), ..entry.clone() }.with_settings(self.inputs.config.options.tablespaces);
         task.bytes = index.bytes;
         let word = if constraint.kind == 'p' { "PRIMARY KEY" } else { "UNIQUE" };
         let mut sql = format!(
@@ -179,19 +192,8 @@ impl<'a> Later<'a> {
             if below.is_empty() {
                 continue;
             }
-            let indexes: Vec<usize> = self
-                .tree(relation.oid)
-                .iter()
-                .filter_map(|oid| builder.indexes_of.get(oid))
-                .flatten()
-                .copied()
-                .collect();
-            let mut task = Task::new(
-                Phase::Analyze,
-                kind::ANALYZE,
-                &relation.name.schema,
-                crate::name::readable(&relation.name.name),
-            );
+            let indexes: Vec<usize> = self.tree(relation.oid).iter().filter_map(|oid| builder.indexes_of.get(oid)).flatten().copied().collect();
+            let mut task = Task::new(Phase::Analyze, kind::ANALYZE, &relation.name.schema, crate::name::readable(&relation.name.name));
             task.target_sql = format!("ANALYZE {}", relation.name.sql());
             let at = builder.push(task, below);
             builder.wait_for(at, indexes);
@@ -221,8 +223,7 @@ impl<'a> Later<'a> {
         for oid in ends.into_iter().flatten() {
             requires.extend(self.data_below(builder, oid));
         }
-        let analyzed: Vec<usize> =
-            ends.iter().flatten().filter_map(|oid| builder.analyze_of.get(oid).copied()).collect();
+        let analyzed: Vec<usize> = ends.iter().flatten().filter_map(|oid| builder.analyze_of.get(oid).copied()).collect();
         let mut task = self.task(entry, Phase::Constraint);
         let validation = self.validation_apart(constraint);
         if let Some((not_valid, _)) = &validation {
@@ -258,10 +259,16 @@ impl<'a> Later<'a> {
     /// Triggers, rules, policies and the like: they must not see our rows come in.
     fn push_other(&self, builder: &mut Builder, entry: &Entry) {
         let mut requires = builder.completing(entry);
-        for relation in self.relations(entry) {
+        let relations = self.relations(entry);
+        for relation in &relations {
             requires.extend(self.data_below(builder, relation.oid));
         }
-        let at = builder.push(self.task(entry, Phase::PostData), requires);
+        let mut task = self.task(entry, Phase::PostData);
+        if relations.is_empty() {
+            // Such as a domain's constraint that the rows of any table need not meet.
+            task.after.extend(phases(&[Phase::Data]));
+        }
+        let at = builder.push(task, requires);
         builder.by_entry.insert(entry.id, at);
     }
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import psycopg
 import pytest
-from conftest import Pair
-from support import servers
 
+from conftest import Pair
 from pgmigrate import Migration, PreflightError, Report
+from support import servers
 
 SCRIPT = """
 CREATE SCHEMA s;
@@ -43,13 +43,13 @@ def _both(pair: Pair, script: str = SCRIPT) -> tuple[str, str]:
 
 def _query(conninfo: str, query: str) -> list[tuple[object, ...]]:
     with psycopg.connect(conninfo) as connection:
-        return connection.execute(query).fetchall()  # type: ignore[arg-type]
+        return connection.execute(query).fetchall()
 
 
 def _execute(conninfo: str, *statements: str) -> None:
     with psycopg.connect(conninfo, autocommit=True) as connection:
         for statement in statements:
-            connection.execute(statement)  # type: ignore[arg-type]
+            connection.execute(statement)
 
 
 def _written(conninfo: str) -> dict[str, list[tuple[object, ...]]]:
@@ -332,10 +332,32 @@ def test_b4_an_index_that_says_less_fails_by_name(pair: Pair) -> None:
 
 
 def test_b4_an_invalid_index_of_another_definition_is_not_dropped(pair: Pair) -> None:
-    source, target = _both(pair, "CREATE SCHEMA s; CREATE TABLE s.t (a int); CREATE INDEX i ON s.t (a)")
-    _execute(target, "CREATE SCHEMA s", "CREATE TABLE s.mine AS SELECT 1 AS a FROM generate_series(1, 2)")
+    source, target = _both(
+        pair, "CREATE SCHEMA s; CREATE TABLE s.t (a int); CREATE INDEX i ON s.t (a)"
+    )
+    _execute(
+        target, "CREATE SCHEMA s", "CREATE TABLE s.mine AS SELECT 1 AS a FROM generate_series(1, 2)"
+    )
     with pytest.raises(psycopg.errors.UniqueViolation):
         _execute(target, "CREATE UNIQUE INDEX CONCURRENTLY i ON s.mine (a)")
     report = _run(source, target)
     assert [task.object for task in report.failed] == ["s.i"]
     assert servers.invalid_objects(target) == ["index s.i"]
+
+
+def test_triggers_that_would_fire_for_our_rows_are_told(pair: Pair) -> None:
+    source, target = _both(pair)
+    _run(source, target).raise_for_failures()
+    servers.run_script(
+        target,
+        """
+        CREATE FUNCTION s.loud() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN NEW.v := 'loud'; RETURN NEW; END $$;
+        CREATE TRIGGER loud BEFORE INSERT ON s.z_parent FOR EACH ROW EXECUTE FUNCTION s.loud();
+        CREATE TRIGGER quiet BEFORE DELETE ON s.numbered FOR EACH ROW EXECUTE FUNCTION s.loud();
+        """,
+    )
+    report = _run(source, target)
+    report.raise_for_failures()
+    assert [f.object for f in report.findings if f.check == "triggers_fire"] == ["s.z_parent"]
+    assert servers.rows(target, "s", "z_parent") == servers.rows(source, "s", "z_parent")

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import Pair, Servers
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from support import servers
-from support.shell import Shell
 
+from conftest import Pair, Servers
 from pgmigrate import DriftError, Migration, Plan, PreflightError, StateError
 from pgmigrate.embedded import EmbeddedServer
+from support import servers
+from support.shell import Shell
 
 SCRIPT = """
 CREATE SCHEMA s;
@@ -78,7 +78,7 @@ def _begin(migration: Migration, plan: Plan) -> None:
 
 def _query(conninfo: str, query: str) -> list[tuple[object, ...]]:
     with psycopg.connect(conninfo) as connection:
-        return connection.execute(query).fetchall()  # type: ignore[arg-type]
+        return connection.execute(query).fetchall()
 
 
 def _written_by(target: str, table: str) -> dict[object, object]:
