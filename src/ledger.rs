@@ -214,9 +214,42 @@ impl Ledger {
         if session.execute(&sql, &params).await? == 1 {
             return Ok(());
         }
-        let message = format!("task {task} of run {run} was settled by somebody else, or its ledger is gone");
-        Err(Error::new(Kind::State, message)
-            .remedy("run only one pgmigrate a target, and keep its ledger until it has ended"))
+        Err(settled_elsewhere(&format!("task {task}"), run))
+    }
+
+    /// As [`Ledger::finish`], for tasks that one transaction has done; they were not started one by one.
+    pub async fn finish_many(&self, session: &Session, run: i64, done: &[(&str, &Effect)], seconds: f64) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} t SET status = 'done', attempts = attempts + 1, rows = d.rows, bytes = d.bytes, hash = d.hash, \
+                    snapshot = d.snapshot, note = '', sqlstate = '', started = clock_timestamp() - make_interval(secs => $2), \
+                    seconds = $2 / $3 \
+             FROM unnest($4::text[], $5::int8[], $6::int8[], $7::text[], $8::text[]) d(task, rows, bytes, hash, snapshot) \
+             WHERE t.run = $1 AND t.task = d.task AND t.status NOT IN ('done', 'kept', 'skipped')",
+            self.tasks()
+        );
+        let numbers =
+            |value: fn(&Effect) -> u64| done.iter().map(|(_, e)| value(e).cast_signed()).collect::<Vec<i64>>();
+        let words = |value: fn(&Effect) -> &str| done.iter().map(|(_, effect)| value(effect)).collect::<Vec<&str>>();
+        let tasks: Vec<&str> = done.iter().map(|(task, _)| *task).collect();
+        #[expect(clippy::cast_precision_loss, reason = "a handful of tasks")]
+        let count = done.len() as f64;
+        let (rows, bytes) = (numbers(|e| e.rows), numbers(|e| e.bytes));
+        let (hashes, snapshots) = (words(|e| &e.hash), words(|e| &e.snapshot));
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 8] =
+            [&run, &seconds, &count, &tasks, &rows, &bytes, &hashes, &snapshots];
+        if session.execute(&sql, &params).await? == done.len() as u64 {
+            return Ok(());
+        }
+        Err(settled_elsewhere(&format!("some of {} tasks", done.len()), run))
+    }
+
+    /// Makes all that was committed so far survive a crash of the server: a commit that waits for the disk takes all before it along.
+    pub async fn flush(&self, session: &Session, run: i64) -> Result<()> {
+        let sql = format!(
+            "BEGIN; SET LOCAL synchronous_commit = on; UPDATE {} SET finished = NULL WHERE run = {run}; COMMIT",
+            self.runs()
+        );
+        session.batch(&sql).await
     }
 
     /// Records a failure, or that the task cannot be tried because of another's.
@@ -265,6 +298,11 @@ impl Ledger {
         }
         Ok(dropped)
     }
+}
+
+fn settled_elsewhere(what: &str, run: i64) -> Error {
+    Error::new(Kind::State, format!("{what} of run {run} was settled by somebody else, or its ledger is gone"))
+        .remedy("run only one pgmigrate a target, and keep its ledger until it has ended")
 }
 
 fn record(row: &tokio_postgres::Row) -> Record {

@@ -66,7 +66,7 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
     logging::open(number, context.events.clone());
     let (slot, verb) = (Arc::clone(&job.result), verb.to_owned());
     let work = async move {
-        let result = perform(&verb, &config, settings, &context).await;
+        let result = Box::pin(perform(&verb, &config, settings, &context)).await;
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         logging::close(number);
     };
@@ -83,7 +83,7 @@ async fn perform(verb: &str, config: &Config, settings: Value, context: &Context
         "run" => {
             let settings = serde_json::from_value(settings)
                 .map_err(|e| Error::new(Kind::Internal, "the settings of a run cannot be read").caused_by(e))?;
-            convert::value(&engine::run(config, &settings, context).await?)
+            convert::value(&Box::pin(engine::run(config, &settings, context)).await?)
         }
         "verify" => {
             let jobs = settings.get("jobs").and_then(Value::as_u64).and_then(|jobs| usize::try_from(jobs).ok());
@@ -91,7 +91,10 @@ async fn perform(verb: &str, config: &Config, settings: Value, context: &Context
         }
         "status" => convert::value(&engine::status(config, context).await?),
         "backup" => convert::value(&engine::backup(config, path("directory").as_deref(), context).await?),
-        "restore" => convert::value(&engine::restore(config, &path("path").unwrap_or_default(), context).await?),
+        "restore" => {
+            let path = path("path").unwrap_or_default();
+            convert::value(&Box::pin(engine::restore(config, &path, context)).await?)
+        }
         "cleanup" => Ok(json!({"dropped": engine::cleanup(config, context).await?})),
         other => Err(Error::new(Kind::Internal, format!("there is no verb {other:?}"))),
     }

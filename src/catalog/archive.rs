@@ -129,10 +129,10 @@ impl Entry {
     pub fn with_settings(&self, tablespaces: bool) -> String {
         let mut text = String::new();
         if !self.access_method.is_empty() {
-            text.push_str(&format!("SET LOCAL default_table_access_method = {};\n", crate::name::ident(&self.access_method)));
+            text += &format!("SET LOCAL default_table_access_method = {};\n", crate::name::ident(&self.access_method));
         }
         if tablespaces && !self.tablespace.is_empty() {
-            text.push_str(&format!("SET LOCAL default_tablespace = {};\n", crate::name::ident(&self.tablespace)));
+            text += &format!("SET LOCAL default_tablespace = {};\n", crate::name::ident(&self.tablespace));
         }
         text + &without_attver(&self.statement)
     }

@@ -15,6 +15,7 @@ pub type Oid = u32;
 
 /// Who a server is and what the connecting role may do there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the catalog's independent flags")]
 pub struct Server {
     /// `server_version_num`, such as 160014.
     pub version: u32,
@@ -73,6 +74,7 @@ pub enum RelationKind {
 
 /// A relation.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the catalog's independent flags")]
 pub struct Relation {
     /// Its OID.
     pub oid: Oid,
@@ -124,6 +126,7 @@ impl Relation {
 
 /// A column.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the catalog's independent flags")]
 pub struct Column {
     /// Its name.
     pub name: String,

@@ -129,13 +129,27 @@ impl<'a> Selection<'a> {
         match entry.desc.as_str() {
             "TABLE" | "FOREIGN TABLE" | "VIEW" | "MATERIALIZED VIEW" | "SEQUENCE" => self.relation_choice(entry),
             _ if entry.is_part() && !self.stands_alone(entry) => Choice::WhenNeeded,
-            "ACL" | "COMMENT" | "SECURITY LABEL" if entry.namespace.is_empty() => match entry.tag.strip_prefix("SCHEMA ") {
-                Some(schema) => self.schema_choice(schema.trim_matches('"')),
-                None => if whole { Choice::Yes } else { Choice::WhenNeeded },
-            },
+            "ACL" | "COMMENT" | "SECURITY LABEL" if entry.namespace.is_empty() => {
+                match entry.tag.strip_prefix("SCHEMA ") {
+                    Some(schema) => self.schema_choice(schema.trim_matches('"')),
+                    None => {
+                        if whole {
+                            Choice::Yes
+                        } else {
+                            Choice::WhenNeeded
+                        }
+                    }
+                }
+            }
             "EVENT TRIGGER" if !whole => Choice::No("event triggers come only with a whole database"),
             "SCHEMA" => self.schema_choice(&entry.tag),
-            "DEFAULT ACL" if entry.namespace.is_empty() => if whole { Choice::Yes } else { Choice::No("") },
+            "DEFAULT ACL" if entry.namespace.is_empty() => {
+                if whole {
+                    Choice::Yes
+                } else {
+                    Choice::No("")
+                }
+            }
             "DEFAULT ACL" => self.schema_choice(&entry.namespace),
             _ if entry.namespace.is_empty() && whole => Choice::Yes,
             _ if entry.namespace.is_empty() => Choice::WhenNeeded,
@@ -216,7 +230,9 @@ impl<'a> Selection<'a> {
     /// Lets the parents of chosen partitions and inheriting tables come along without their rows.
     fn offer_parents(&mut self) {
         for at in (0..self.catalog.entries.len()).rev() {
-            if self.choices[at] == Choice::No("") || !matches!(self.catalog.entries[at].desc.as_str(), "TABLE" | "FOREIGN TABLE") {
+            if self.choices[at] == Choice::No("")
+                || !matches!(self.catalog.entries[at].desc.as_str(), "TABLE" | "FOREIGN TABLE")
+            {
                 continue;
             }
             let parents: Vec<usize> = self.dependencies(at).filter(|&parent| self.may_be_offered(parent)).collect();
@@ -246,12 +262,11 @@ impl<'a> Selection<'a> {
     fn possible(&self) -> Vec<Result<(), String>> {
         let mut possible: Vec<Result<(), String>> = Vec::with_capacity(self.catalog.entries.len());
         for at in 0..self.catalog.entries.len() {
-            let verdict = match &self.choices[at] {
-                Choice::No(reason) => Err((*reason).to_owned()),
-                _ => {
-                    let mut before = self.dependencies(at).filter(|&d| d < at);
-                    before.find_map(|d| Some(self.missing(d, possible[d].as_ref().err()?))).map_or(Ok(()), Err)
-                }
+            let verdict = if let Choice::No(reason) = &self.choices[at] {
+                Err((*reason).to_owned())
+            } else {
+                let mut before = self.dependencies(at).filter(|&d| d < at);
+                before.find_map(|d| Some(self.missing(d, possible[d].as_ref().err()?))).map_or(Ok(()), Err)
             };
             possible.push(verdict);
         }
@@ -309,8 +324,19 @@ impl<'a> Selection<'a> {
         let mut any = false;
         for dependency in self.dependencies(at) {
             let whole = &self.catalog.entries[dependency];
-            let may_be_pulled = !whole.is_part() && !matches!(whole.desc.as_str(), "TABLE" | "VIEW" | "MATERIALIZED VIEW" | "FOREIGN TABLE")
-                && matches!(entry.desc.as_str(), "TRIGGER" | "DEFAULT" | "CHECK CONSTRAINT" | "INDEX" | "CONSTRAINT" | "POLICY" | "RULE" | "STATISTICS");
+            let may_be_pulled = !whole.is_part()
+                && !matches!(whole.desc.as_str(), "TABLE" | "VIEW" | "MATERIALIZED VIEW" | "FOREIGN TABLE")
+                && matches!(
+                    entry.desc.as_str(),
+                    "TRIGGER"
+                        | "DEFAULT"
+                        | "CHECK CONSTRAINT"
+                        | "INDEX"
+                        | "CONSTRAINT"
+                        | "POLICY"
+                        | "RULE"
+                        | "STATISTICS"
+                );
             if !kept[dependency] && !may_be_pulled {
                 return false;
             }
@@ -325,7 +351,8 @@ impl<'a> Selection<'a> {
             return true;
         }
         let sequences = entry.dependencies.iter().filter_map(|id| self.position.get(id));
-        let mut owners = sequences.filter_map(|&at| self.lookup.sequences.get(&self.catalog.entries[at].oid)?.owner_relation);
+        let mut owners =
+            sequences.filter_map(|&at| self.lookup.sequences.get(&self.catalog.entries[at].oid)?.owner_relation);
         owners.all(|owner| self.relation_at.get(&owner).is_some_and(|&at| kept[at]))
     }
 
@@ -344,7 +371,11 @@ impl<'a> Selection<'a> {
                 && !reason.is_empty()
                 && self.is_missed(at, kept)
             {
-                scope.absent.push(Absent { kind: entry.desc.to_lowercase(), object: display(entry), reason: reason.clone() });
+                scope.absent.push(Absent {
+                    kind: entry.desc.to_lowercase(),
+                    object: display(entry),
+                    reason: reason.clone(),
+                });
             }
         }
         self.report_invalid_indexes(&mut scope);
@@ -364,7 +395,9 @@ impl<'a> Selection<'a> {
         let own = match entry.desc.as_str() {
             "COMMENT" | "ACL" | "SECURITY LABEL" | "TABLE ATTACH" | "INDEX ATTACH" => return false,
             "INDEX" => self.lookup.indexes.get(&entry.oid).map(|index| index.relation),
-            "CONSTRAINT" | "FK CONSTRAINT" => self.lookup.constraints.get(&entry.oid).map(|constraint| constraint.relation),
+            "CONSTRAINT" | "FK CONSTRAINT" => {
+                self.lookup.constraints.get(&entry.oid).map(|constraint| constraint.relation)
+            }
             _ => None,
         };
         match own {
@@ -393,7 +426,12 @@ impl<'a> Selection<'a> {
 /// Where each relation's entry stands; indexes are relations, too.
 fn relation_positions(entries: &[Entry]) -> HashMap<Oid, usize> {
     const PG_CLASS: Oid = 1259;
-    entries.iter().enumerate().filter(|(_, entry)| entry.catalog == PG_CLASS).map(|(at, entry)| (entry.oid, at)).collect()
+    entries
+        .iter()
+        .enumerate()
+        .filter(|(_, entry)| entry.catalog == PG_CLASS)
+        .map(|(at, entry)| (entry.oid, at))
+        .collect()
 }
 
 fn is_about_database(entry: &Entry) -> bool {
@@ -404,9 +442,5 @@ fn is_about_database(entry: &Entry) -> bool {
 /// An entry's name as people read it.
 #[must_use]
 pub fn display(entry: &Entry) -> String {
-    if entry.namespace.is_empty() {
-        entry.tag.clone()
-    } else {
-        format!("{}.{}", readable(&entry.namespace), entry.tag)
-    }
+    if entry.namespace.is_empty() { entry.tag.clone() } else { format!("{}.{}", readable(&entry.namespace), entry.tag) }
 }

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::error::{Error, Result, Side};
 use crate::pg::snapshot::{self, Snapshot};
 use crate::pg::tool::Tools;
-use crate::pg::{Conninfo, Session, archive, introspect};
+use crate::pg::{Conninfo, Session, apply, archive, introspect};
 use crate::plan::{self, KeyRange, Plan};
 use std::collections::HashMap;
 
@@ -51,9 +51,10 @@ pub struct Source {
 }
 
 impl Source {
-    /// Opens the leader and exports its snapshot.
-    pub async fn open(conninfo: &Conninfo) -> Result<Source> {
+    /// Opens the leader and exports its snapshot. No look at the catalog waits longer than `lock_timeout` seconds for a lock.
+    pub async fn open(conninfo: &Conninfo, lock_timeout: u64) -> Result<Source> {
         let leader = Session::open(conninfo, Side::Source, "leader").await?;
+        apply::limit_lock_wait(&leader, lock_timeout).await?;
         let snapshot = snapshot::export(&leader).await?;
         Ok(Source { leader, snapshot })
     }

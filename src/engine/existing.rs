@@ -72,7 +72,7 @@ fn pending(task: &Task) -> Record {
         phase: task.phase.word().into(),
         kind: task.kind.clone(),
         object: task.object(),
-        mode: if task.is_data() { "copy".into() } else { String::new() },
+        mode: if task.is_data() { "create".into() } else { String::new() },
         format: task.format.clone(),
         status: "pending".into(),
         attempts: 0,
@@ -106,6 +106,7 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         let remedy = format!("for as long as the run lasts: ALTER TABLE {} DISABLE TRIGGER USER", name.sql());
         tell(findings, Finding::new("triggers_fire", Severity::Warning, name.to_string(), message, remedy));
     }
+    record.mode = "copy".into();
     // A table that we did not make may have other types, and only text is read by whatever type the column has.
     record.format = "text".into();
     if task.on_existing != "append" || !found.present.with_rows.contains(&name) {

@@ -13,7 +13,9 @@ use crate::plan::Task;
 /// How rows come into a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Into a table that holds nothing but what this run brings.
+    /// Into a table that this run has made.
+    Create,
+    /// Into a table that was there before and held nothing.
     Copy,
     /// Behind rows that were there before.
     Append,
@@ -28,6 +30,7 @@ impl Mode {
     #[must_use]
     pub fn from_word(word: &str) -> Mode {
         match word {
+            "create" => Mode::Create,
             "append" => Mode::Append,
             "merge" => Mode::Merge,
             "forward" => Mode::Forward,
@@ -43,6 +46,8 @@ pub struct Form {
     pub mode: Mode,
     /// How they travel.
     pub format: RowFormat,
+    /// Whether the rows are frozen as they come in.
+    pub is_frozen: bool,
 }
 
 /// A run in progress.
@@ -54,6 +59,8 @@ pub struct Job {
     pub tasks: Vec<Task>,
     /// How each is to be done.
     pub forms: Vec<Form>,
+    /// The bytes that each moves or looks through.
+    pub weights: Vec<u64>,
     /// The ledger.
     pub ledger: Ledger,
     /// The source, narrowed to the leader's server.

@@ -1,6 +1,7 @@
 //! What a migration does, verb by verb: order, parallelism, retry, stopping. No SQL text stands here; adapters hold it.
 
 pub mod backup;
+mod begin;
 mod connect;
 mod existing;
 mod job;

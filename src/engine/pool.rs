@@ -6,14 +6,14 @@
 use super::job::Job;
 use super::schedule::{End, Schedule};
 use super::state_file::StateFile;
-use super::worker::{Outcome, Worker};
+use super::worker::{Outcome, Worker, batch};
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::pg::Session;
 use crate::plan::Task;
 use crate::record::{Effect, Record};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// How the tasks ended.
@@ -27,7 +27,7 @@ pub struct Ended {
     pub stopped: bool,
 }
 
-type Finished = (Worker, usize, Instant, Outcome);
+type Finished = (Worker, Instant, Vec<(usize, Outcome)>);
 
 /// The loop's state.
 pub struct Pool<'a> {
@@ -39,9 +39,15 @@ pub struct Pool<'a> {
     pub leader: &'a Session,
     /// The mirror of the ledger.
     pub state: Option<StateFile>,
+    /// Lines for it that are not written yet.
+    pub lines: Vec<Record>,
+    /// When it was last written.
+    pub written: Instant,
     /// What became of the tasks.
     pub ended: Ended,
 }
+
+const BETWEEN_WRITES: Duration = Duration::from_secs(1);
 
 impl Pool<'_> {
     /// Runs everything that can be run with `jobs` workers.
@@ -56,38 +62,66 @@ impl Pool<'_> {
                     idle.push(worker);
                     break;
                 };
-                self.begin(&mut busy, worker, at);
+                let batch = self.batch(at, jobs);
+                self.begin(&mut busy, worker, batch);
             }
             let Some(finished) = busy.join_next().await else { break };
-            let (worker, at, started, outcome) =
+            let (worker, started, outcomes) =
                 finished.map_err(|e| Error::new(Kind::Internal, "a worker ended without a word").caused_by(e))?;
             idle.push(worker);
-            self.end(at, started, outcome).await?;
+            let seconds =
+                started.elapsed().as_secs_f64() / f64::from(u32::try_from(outcomes.len()).unwrap_or(1).max(1));
+            for (at, outcome) in outcomes {
+                self.end(at, seconds, outcome).await?;
+            }
+            self.write_state(false).await?;
         }
+        self.write_state(true).await?;
         self.ended.stopped = self.job.context.stop.is_stopped() && !self.schedule.is_done();
         Ok(())
     }
 
-    fn begin(&self, busy: &mut JoinSet<Finished>, mut worker: Worker, at: usize) {
-        let task = &self.job.tasks[at];
-        self.job.context.events.send(Event::TaskStarted {
-            task: task.id.clone(),
-            phase: task.phase.word().into(),
-            kind: task.kind.clone(),
-            object: task.object(),
-            worker: worker.number(),
-        });
+    /// The tasks that are done together with `at`.
+    fn batch(&mut self, at: usize, jobs: usize) -> Vec<usize> {
+        let mut batch = vec![at];
+        if let Some(family) = batch::family(&self.job, at) {
+            let fits = |other: usize| batch::family(&self.job, other) == Some(family);
+            batch.extend(self.schedule.next_like(fits, batch::LARGEST, jobs));
+        }
+        batch
+    }
+
+    fn begin(&self, busy: &mut JoinSet<Finished>, mut worker: Worker, batch: Vec<usize>) {
+        for task in batch.iter().map(|at| &self.job.tasks[*at]) {
+            self.job.context.events.send(Event::TaskStarted {
+                task: task.id.clone(),
+                phase: task.phase.word().into(),
+                kind: task.kind.clone(),
+                object: task.object(),
+                worker: worker.number(),
+            });
+        }
         let span = tracing::Span::current();
         let work = async move {
             let started = Instant::now();
-            let outcome = worker.perform(at).await;
-            (worker, at, started, outcome)
+            let outcomes = worker.perform_many(&batch).await;
+            (worker, started, outcomes)
         };
         busy.spawn(tracing::Instrument::instrument(work, span));
     }
 
-    async fn end(&mut self, at: usize, started: Instant, outcome: Outcome) -> Result<()> {
-        let seconds = started.elapsed().as_secs_f64();
+    /// Writes lines that wait into the state file, about once a second: what they say is made to survive a crash of the target first, for
+    /// a file that knows more than the ledger stops a resumed run.
+    async fn write_state(&mut self, is_last: bool) -> Result<()> {
+        let is_due = is_last || self.written.elapsed() >= BETWEEN_WRITES;
+        let Some(state) = self.state.as_mut().filter(|_| is_due && !self.lines.is_empty()) else { return Ok(()) };
+        self.job.ledger.flush(self.leader, self.job.run).await?;
+        state.append(&std::mem::take(&mut self.lines))?;
+        self.written = Instant::now();
+        Ok(())
+    }
+
+    async fn end(&mut self, at: usize, seconds: f64, outcome: Outcome) -> Result<()> {
         let (status, effect, sqlstate, end) = match outcome {
             Outcome::Stopped => {
                 self.tell(&self.job.tasks[at], "pending", &Effect::default(), seconds);
@@ -106,32 +140,28 @@ impl Pool<'_> {
             }
         };
         self.tell(&self.job.tasks[at], status, &effect, seconds);
-        let mut lines = vec![line(&self.job.tasks[at], status, &effect, (seconds, &sqlstate))];
+        self.lines.push(line(&self.job.tasks[at], status, &effect, (seconds, &sqlstate)));
         match end {
             End::Settled => self.ended.settled += 1,
             End::Failed => self.ended.failed += 1,
         }
         let blocked = self.schedule.end(at, end);
-        lines.extend(self.block(&blocked, &self.job.tasks[at].id.clone()).await?);
-        if let Some(state) = &mut self.state {
-            state.append(&lines)?;
-        }
-        Ok(())
+        self.block(&blocked, at).await
     }
 
-    /// Records tasks that cannot be tried because `cause` failed, or was left out.
-    pub async fn block(&mut self, blocked: &[usize], cause: &str) -> Result<Vec<Record>> {
-        let mut lines = Vec::new();
+    /// Records tasks that cannot be tried because `cause` failed.
+    async fn block(&mut self, blocked: &[usize], cause: usize) -> Result<()> {
+        let cause = &self.job.tasks[cause].id;
         for &at in blocked {
             let task = &self.job.tasks[at];
-            let effect =
-                Effect { note: format!("not tried: it requires task {cause}, which is not done"), ..Effect::default() };
-            self.job.ledger.fail(self.leader, self.job.run, &task.id, ("blocked", "", &effect.note)).await?;
+            let note = format!("not tried: it requires task {cause}, which is not done");
+            self.job.ledger.fail(self.leader, self.job.run, &task.id, ("blocked", "", &note)).await?;
+            let effect = Effect { note, ..Effect::default() };
             self.ended.failed += 1;
             self.tell(task, "blocked", &effect, 0.0);
-            lines.push(line(task, "blocked", &effect, (0.0, "")));
+            self.lines.push(line(task, "blocked", &effect, (0.0, "")));
         }
-        Ok(lines)
+        Ok(())
     }
 
     fn tell(&self, task: &Task, status: &str, effect: &Effect, seconds: f64) {

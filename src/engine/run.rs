@@ -3,12 +3,12 @@
 //! The order is the design's: nothing on the target is touched before the snapshot is proved, the preflight has passed and the backup, if
 //! asked for, can be read back. Every step is a function; this file only puts them in order.
 
+use super::begin::{Start, begin};
 use super::connect::{Endpoints, Source};
-use super::existing::{self, Found};
 use super::job::{Form, Job, Mode};
 use super::pool::{Ended, Pool};
 use super::schedule::{End, Schedule};
-use super::state_file::{self, StateFile};
+use super::state_file::StateFile;
 use super::{Context, backup, preflight, resume, verify};
 use crate::catalog::Catalog;
 use crate::config::{self, Config};
@@ -16,12 +16,12 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::event::{Event, PhaseSize};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Ledger;
-use crate::name::QualifiedName;
+use crate::name::{QualifiedName, split_name};
 use crate::pg::copy::RowFormat;
 use crate::pg::tool::{self, Tools};
-use crate::pg::{Session, apply, archive, introspect, present, snapshot};
-use crate::plan::{Phase, Plan, tsv};
-use crate::record::{Record, Run, is_settled};
+use crate::pg::{Session, introspect, snapshot};
+use crate::plan::{Phase, Plan, Task, kind, tsv};
+use crate::record::{Record, is_settled};
 use crate::report::{self, Report, TaskResult};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
@@ -65,22 +65,13 @@ impl Settings {
 }
 
 /// Both ends, opened and looked at.
-struct Ends {
-    source: Source,
-    target: Session,
-    target_server: crate::catalog::Server,
-    tools: Tools,
-    catalog: Catalog,
-    ledger: Ledger,
-}
-
-/// What the run stands on once everything is decided.
-struct Start {
-    run: i64,
-    records: Vec<Record>,
-    waits: Vec<(usize, usize)>,
-    findings: Vec<Finding>,
-    started: String,
+pub(super) struct Ends {
+    pub(super) source: Source,
+    pub(super) target: Session,
+    pub(super) target_server: crate::catalog::Server,
+    pub(super) tools: Tools,
+    pub(super) catalog: Catalog,
+    pub(super) ledger: Ledger,
 }
 
 /// Runs a migration, or goes on with one.
@@ -128,7 +119,9 @@ async fn connect(config: &Config, endpoints: &Endpoints, settings: &Settings, co
     if !ledger.lock(&target, settings.tasks.is_some()).await? {
         return Err(already_running());
     }
-    let source = Source::open(&endpoints.source).await?;
+    let source = Source::open(&endpoints.source, config.options.lock_timeout).await?;
+    // What would keep the catalog from being read is told as what it is, and not as an error of pg_dump.
+    refuse(preflight::outset(config, &source.leader, &target, &tools).await?)?;
     let catalog = source.catalog(&tools, config.options.lock_timeout).await?;
     let target_server = introspect::server(&target).await?;
     Ok(Ends { source, target, target_server, tools, catalog, ledger })
@@ -172,7 +165,11 @@ async fn check(config: &Config, ends: &Ends, asked: Asked<'_>, context: &Context
         jobs,
         resuming: settings.resume || settings.tasks.is_some(),
     };
-    refuse(preflight::preflight(&subject, context).await?)
+    let findings = preflight::preflight(&subject, context).await?;
+    for finding in &findings {
+        context.events.send(Event::Found(finding.clone()));
+    }
+    refuse(findings)
 }
 
 /// Ends the run where a finding blocks it.
@@ -207,137 +204,6 @@ fn head(endpoints: &Endpoints, plan: &Plan, findings: Vec<Finding>) -> Report {
     }
 }
 
-/// Begins the run in the ledger, one at a time.
-async fn begin(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
-    ends.ledger.lock_begin(&ends.target).await?;
-    let start = enter(config, settings, ends, plan).await?;
-    ends.ledger.unlock_begin(&ends.target).await?;
-    Ok(start)
-}
-
-/// Writes the run into the ledger, or finds the one to go on with.
-async fn enter(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
-    let last = if ends.ledger.exists(&ends.target).await? { ends.ledger.last_run(&ends.target).await? } else { None };
-    let done = settings.state.as_deref().filter(|_| settings.resume).map_or(Ok(Vec::new()), state_file::done_tasks)?;
-    let target = ends.target_server.identity();
-    match last {
-        Some(run) if settings.resume => {
-            resume::check_run(&run, plan, &target)?;
-            go_on(config, ends, plan, (run, &done)).await
-        }
-        None if settings.resume => {
-            resume::check_state(&done, &[])?;
-            Err(Error::new(Kind::State, "there is nothing to resume: the target has no ledger")
-                .on(Side::Target)
-                .remedy("run without --resume, or check the target's conninfo and options.ledger_schema"))
-        }
-        Some(run) if settings.tasks.is_some() && run.plan == plan.fingerprint() => {
-            resume::check_run(&run, plan, &target)?;
-            join(config, settings, ends, (plan, run)).await
-        }
-        Some(run) if run.state != "done" => Err(Error::new(
-            Kind::State,
-            format!("run {} on this target is not finished: its ledger says {}", run.run, run.state),
-        )
-        .remedy("go on with it by --resume, or forget it with `pgmigrate cleanup`")),
-        _ => start_anew(config, settings, ends, plan).await,
-    }
-}
-
-async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
-    let found = look(config, ends, plan).await?;
-    let (records, findings) = existing::decide(plan, &found);
-    let waits = existing::order(plan, &found);
-    if let Some(chosen) = &settings.tasks {
-        resume::check_chosen(plan, &records, chosen)?;
-    }
-    ends.ledger.create(&ends.target).await?;
-    let run = Run {
-        run: 0,
-        plan: plan.fingerprint(),
-        source: plan.header.source.clone(),
-        target: ends.target_server.identity(),
-        config: plan.header.config.to_string(),
-        state: "running".into(),
-        snapshot: ends.source.snapshot.sees.clone(),
-        consistent: config.options.consistent,
-        started: String::new(),
-        seconds: 0.0,
-    };
-    let number = ends.ledger.begin_run(&ends.target, &run, &records).await?;
-    let started = ends.ledger.last_run(&ends.target).await?.map_or(String::new(), |run| run.started);
-    Ok(Start { run: number, records, waits, findings, started })
-}
-
-/// What the target holds; its archive is read only where it holds anything.
-async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
-    if present::is_empty(&ends.target, &config.options.ledger_schema).await? {
-        return Ok(Found::default());
-    }
-    let loaded = if ends.ledger.exists(&ends.target).await? {
-        ends.ledger.loaded_objects(&ends.target).await?.into_iter().collect()
-    } else {
-        HashSet::new()
-    };
-    let wait = config.options.lock_timeout;
-    Ok(Found {
-        present: present::look(&ends.target, &existing::tables(plan)).await?,
-        entries: archive::read_schema(&ends.tools, ends.target.conninfo(), None, wait).await?,
-        loaded,
-    })
-}
-
-/// A run of chosen tasks beside others of the same plan.
-async fn join(config: &Config, settings: &Settings, ends: &Ends, (plan, run): (&Plan, Run)) -> Result<Start> {
-    let records = ends.ledger.records(&ends.target, run.run).await?;
-    let chosen = settings.tasks.as_deref().unwrap_or_default();
-    resume::check_chosen(plan, &records, chosen)?;
-    if config.options.consistent {
-        resume::check_joining(&resume::restarts(plan, &records, &ends.source.snapshot.sees)?, chosen)?;
-    }
-    let waits = waits(ends, plan).await?;
-    Ok(Start { run: run.run, records, waits, findings: vec![], started: run.started })
-}
-
-/// The order that foreign keys on the target ask for, as it is now.
-async fn waits(ends: &Ends, plan: &Plan) -> Result<Vec<(usize, usize)>> {
-    let found = Found { present: present::look(&ends.target, &HashSet::new()).await?, ..Found::default() };
-    Ok(existing::order(plan, &found))
-}
-
-/// Takes up a run where it stopped.
-async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[String])) -> Result<Start> {
-    let records = ends.ledger.records(&ends.target, run.run).await?;
-    resume::check_state(done, &records)?;
-    if config.options.consistent {
-        for restart in resume::restarts(plan, &records, &ends.source.snapshot.sees)? {
-            restart_table(ends, run.run, &restart, config.options.lock_timeout).await?;
-        }
-    }
-    let mut open: Vec<String> = records
-        .iter()
-        .filter(|record| !record.is_settled() && record.status != "pending")
-        .map(|r| r.task.clone())
-        .collect();
-    open.extend(resume::stale_sequences(&run, &records, &ends.source.snapshot.sees));
-    ends.ledger.reset(&ends.target, run.run, &open).await?;
-    ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
-    let records = ends.ledger.records(&ends.target, run.run).await?;
-    let waits = waits(ends, plan).await?;
-    Ok(Start { run: run.run, records, waits, findings: vec![], started: run.started })
-}
-
-/// Empties a half-copied table and forgets its chunks, both or neither.
-async fn restart_table(ends: &Ends, run: i64, restart: &resume::Restart, lock_timeout: u64) -> Result<()> {
-    apply::begin(&ends.target, lock_timeout, "restart").await?;
-    if let Some(table) = &restart.empty {
-        tracing::info!("{table} was half copied under another state of the source and begins anew");
-        apply::empty(&ends.target, table).await?;
-    }
-    ends.ledger.reset(&ends.target, run, &restart.tasks).await?;
-    apply::commit(&ends.target).await
-}
-
 async fn execute(
     config: &Config,
     (ends, plan, start): (&Ends, &Plan, &Start),
@@ -364,7 +230,15 @@ async fn execute(
     tell_start(plan, start, (&by_id, jobs), context);
     let job = Arc::new(job(config, (ends, plan, start), &by_id, context));
     let state = settings.state.as_deref().map(|path: &Path| StateFile::create(path, &start.records)).transpose()?;
-    let mut pool = Pool { job, schedule, leader: &ends.target, state, ended: Ended::default() };
+    let mut pool = Pool {
+        job,
+        schedule,
+        leader: &ends.target,
+        state,
+        lines: Vec::new(),
+        written: Instant::now(),
+        ended: Ended::default(),
+    };
     pool.run(jobs).await?;
     Ok(pool.ended)
 }
@@ -387,18 +261,24 @@ fn job(
     by_id: &HashMap<&str, &Record>,
     context: &Context,
 ) -> Job {
-    let form = |id: &str, planned: &str| {
-        let record = by_id.get(id);
+    let is_alone = single_chunks(plan);
+    let form = |task: &Task| {
+        let record = by_id.get(task.id.as_str());
+        let mode = record.map_or(Mode::Create, |record| Mode::from_word(&record.mode));
         Form {
-            mode: record.map_or(Mode::Copy, |record| Mode::from_word(&record.mode)),
-            format: RowFormat::from_word(record.map_or(planned, |record| &record.format)),
+            mode,
+            format: RowFormat::from_word(record.map_or(&task.format, |record| &record.format)),
+            // Frozen rows save the first index build and ANALYZE a pass over the table, and small tables nothing; FREEZE wants the
+            // table empty in its own transaction, which two chunks cannot both have.
+            is_frozen: mode == Mode::Create && task.bytes >= FREEZE_FROM && is_alone.contains(task.id.as_str()),
         }
     };
     let encoding = &ends.catalog.server.encoding;
     let is_shared = *encoding == ends.target_server.encoding && encoding != "UTF8";
     Job {
         run: start.run,
-        forms: plan.tasks.iter().map(|task| form(&task.id, &task.format)).collect(),
+        forms: plan.tasks.iter().map(form).collect(),
+        weights: weights(plan),
         tasks: plan.tasks.clone(),
         ledger: ends.ledger.clone(),
         source: ends.source.leader.conninfo().clone(),
@@ -410,8 +290,43 @@ fn job(
     }
 }
 
+/// Tables smaller than this are not worth the TRUNCATE that FREEZE asks for.
+const FREEZE_FROM: u64 = 1024 * 1024;
+
+/// The data tasks that bring all rows of a table that they copy into directly.
+fn single_chunks(plan: &Plan) -> HashSet<&str> {
+    let mut chunks: HashMap<&str, Vec<&Task>> = HashMap::new();
+    for task in plan.tasks.iter().filter(|task| task.is_data()) {
+        if let Some((into, _)) = task.target_sql.strip_prefix("COPY ").and_then(split_name) {
+            chunks.entry(into).or_default().push(task);
+        }
+    }
+    let is_direct = |task: &Task| task.target_sql.contains(&QualifiedName::new(&task.schema, &task.name).sql());
+    let single = chunks.into_values().filter_map(|tasks| match tasks[..] {
+        [task] if is_direct(task) => Some(task.id.as_str()),
+        _ => None,
+    });
+    single.collect()
+}
+
+/// The bytes that each task moves or looks through: its own, and those of the rows that it stands on.
+fn weights(plan: &Plan) -> Vec<u64> {
+    let mut weights: HashMap<&str, u64> = HashMap::new();
+    let mut all = Vec::with_capacity(plan.tasks.len());
+    for task in &plan.tasks {
+        let rows = |id: &String| weights.get(id.as_str()).copied().unwrap_or_default();
+        let below: u64 = task.requires.iter().map(rows).sum();
+        let weight = if task.is_data() { task.bytes } else { task.bytes + below };
+        if task.is_data() || matches!(task.kind.as_str(), kind::FK_CONSTRAINT | kind::INDEX) {
+            weights.insert(&task.id, weight);
+        }
+        all.push(weight);
+    }
+    all
+}
+
 fn tell_start(plan: &Plan, start: &Start, (by_id, jobs): (&HashMap<&str, &Record>, usize), context: &Context) {
-    let open = |task: &&crate::plan::Task| !by_id.get(task.id.as_str()).is_some_and(|record| record.is_settled());
+    let open = |task: &&Task| !by_id.get(task.id.as_str()).is_some_and(|record| record.is_settled());
     let of_phase = |phase: Phase| {
         let tasks: Vec<_> = plan.tasks.iter().filter(open).filter(|task| task.phase == phase).collect();
         PhaseSize {

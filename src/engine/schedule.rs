@@ -122,6 +122,25 @@ impl Schedule {
         None
     }
 
+    /// Takes more tasks like the one that was taken last, as long as the next one `fits`: `limit` at most, and no more than a fair share
+    /// of what is ready for `workers`.
+    pub fn next_like(&mut self, fits: impl Fn(usize) -> bool, limit: usize, workers: usize) -> Vec<usize> {
+        let share = (self.ready.len() + 1).div_ceil(workers.max(1)).min(limit);
+        let mut taken = Vec::new();
+        while taken.len() + 1 < share
+            && let Some(std::cmp::Reverse((_, at))) = self.ready.peek()
+        {
+            match self.states[*at] {
+                State::Ready if !fits(*at) => break,
+                State::Ready => taken.extend(self.next()),
+                _ => {
+                    self.ready.pop();
+                }
+            }
+        }
+        taken
+    }
+
     /// Says how a task ended; the tasks that can now never run.
     pub fn end(&mut self, at: usize, end: End) -> Vec<usize> {
         let mut blocked = Vec::new();

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub async fn plan(config: &Config, context: &Context) -> Result<Plan> {
     let endpoints = Endpoints::new(config, context)?;
     let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
-    let source = context.step("connect", Source::open(&endpoints.source)).await?;
+    let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
     let catalog = context.step("inspect", source.catalog(&tools, config.options.lock_timeout)).await?;
     context.step("plan", source.plan(&catalog, config)).await
 }
@@ -30,7 +30,7 @@ pub async fn plan(config: &Config, context: &Context) -> Result<Plan> {
 pub async fn preflight(config: &Config, context: &Context) -> Result<Vec<Finding>> {
     let endpoints = Endpoints::new(config, context)?;
     let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
-    let source = context.step("connect", Source::open(&endpoints.source)).await?;
+    let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "preflight")).await?;
     let mut findings = context.stop.or(survey::outset(config, &source.leader, &target, &tools)).await?;
     if findings.iter().all(|finding| finding.severity != Severity::Blocking) {
@@ -62,14 +62,13 @@ pub async fn verify(
 ) -> Result<Verification> {
     let endpoints = Endpoints::new(config, context)?;
     let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
-    let source = context.step("connect", Source::open(&endpoints.source)).await?;
+    let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "verify")).await?;
-    let plan = match text {
-        Some(text) => tsv::read(text)?,
-        None => {
-            let catalog = context.step("inspect", source.catalog(&tools, config.options.lock_timeout)).await?;
-            context.step("plan", source.plan(&catalog, config)).await?
-        }
+    let plan = if let Some(text) = text {
+        tsv::read(text)?
+    } else {
+        let catalog = context.step("inspect", source.catalog(&tools, config.options.lock_timeout)).await?;
+        context.step("plan", source.plan(&catalog, config)).await?
     };
     let jobs = jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1);
     let subject = comparison::Subject { config, plan: &plan, source: &source, target: &target, tools: &tools, jobs };
@@ -88,7 +87,7 @@ pub async fn backup(config: &Config, directory: Option<&Path>, context: &Context
 pub async fn restore(config: &Config, path: &Path, context: &Context) -> Result<Restore> {
     let endpoints = Endpoints::new(config, context)?;
     let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
-    context.step("restore", archive::restore(&endpoints.target, &tools, path, context)).await
+    context.step("restore", Box::pin(archive::restore(&endpoints.target, &tools, path, context))).await
 }
 
 /// Forgets all runs: drops the ledger; what was dropped.

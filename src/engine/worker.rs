@@ -4,13 +4,16 @@
 //! the error's SQLSTATE decides. The attempt after a lost connection asks the ledger first, so work whose answer was lost is not
 //! done twice. Driven by `pool`.
 
+pub mod batch;
+
 use super::job::{Form, Job, Mode};
 use super::stop::interrupted;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
 use crate::name::{QualifiedName, split_name};
-use crate::pg::{Session, apply, copy, large_object, snapshot};
+use crate::pg::copy::Pump;
+use crate::pg::{Session, apply, large_object, snapshot};
 use crate::plan::data::STAGE;
 use crate::plan::{Task, kind};
 use crate::record::Effect;
@@ -148,6 +151,7 @@ impl Worker {
         if let Some(encoding) = &self.job.encoding {
             apply::speak_encoding(&session, encoding).await?;
         }
+        apply::limit_lock_wait(&session, self.job.options.lock_timeout).await?;
         snapshot::join(&session, &self.job.snapshot).await?;
         let sees = apply::sees(&session).await?;
         self.source = Some((session, sees));
@@ -209,11 +213,18 @@ impl Worker {
         let (sum, rows) = if form.mode == Mode::Merge {
             apply::create_stage(target, into).await?;
             let stage = form.format.apply(&format!("COPY {STAGE}{columns}"));
-            let sum = copy::pump((source, &from), (target, &stage), form.format, &mut progress).await?;
+            let (pump, sum) = Pump::open(source, target).await?.copy(&from, &stage, form.format, &mut progress).await?;
+            pump.close();
             (sum, target.execute(&task.merge_sql, &[]).await.map_err(as_copy)?)
         } else {
-            let into = form.format.apply(&task.target_sql);
-            let sum = copy::pump((source, &from), (target, &into), form.format, &mut progress).await?;
+            let copy = if form.is_frozen {
+                apply::empty(target, into).await?;
+                form.format.apply_frozen(&task.target_sql)
+            } else {
+                form.format.apply(&task.target_sql)
+            };
+            let (pump, sum) = Pump::open(source, target).await?.copy(&from, &copy, form.format, &mut progress).await?;
+            pump.close();
             (sum, sum.rows)
         };
         let snapshot = sees.to_owned();

@@ -14,6 +14,25 @@ pub async fn begin(session: &Session, lock_timeout: u64, purpose: &str) -> Resul
         .await
 }
 
+/// Lets the session's statements wait for a lock `seconds` at most, 0 for as long as it takes.
+pub async fn limit_lock_wait(session: &Session, seconds: u64) -> Result<()> {
+    session.batch(&format!("SET lock_timeout = '{seconds}s'")).await
+}
+
+/// Runs the statements of several tasks, each under its own settings, in one transaction that stays open.
+pub async fn begin_many(session: &Session, lock_timeout: u64, purpose: &str, statements: &[&str]) -> Result<()> {
+    begin(session, lock_timeout, purpose).await?;
+    let mut sql = String::new();
+    for statement in statements {
+        // A statement may set these for itself, and must not set them for the next.
+        sql.push_str("SET LOCAL default_tablespace TO DEFAULT; SET LOCAL default_table_access_method TO DEFAULT;\n");
+        sql.push_str(statement);
+        // On a line of its own, for a statement may end in a comment.
+        sql.push_str("\n;\n");
+    }
+    session.batch(&sql).await
+}
+
 /// Commits.
 pub async fn commit(session: &Session) -> Result<()> {
     session.batch("COMMIT").await

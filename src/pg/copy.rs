@@ -38,6 +38,15 @@ impl RowFormat {
             RowFormat::Binary => format!("{copy} (FORMAT binary)"),
         }
     }
+
+    /// A plan's COPY in this format, whose rows are frozen as they come in: for a table that the transaction has emptied or made.
+    #[must_use]
+    pub fn apply_frozen(self, copy: &str) -> String {
+        match self {
+            RowFormat::Text => format!("{copy} (FREEZE)"),
+            RowFormat::Binary => format!("{copy} (FORMAT binary, FREEZE)"),
+        }
+    }
 }
 
 /// An order-independent sum over rows.
@@ -122,37 +131,53 @@ impl Rows for Frames {
     }
 }
 
-/// Pumps the rows of `from` into `into`; both are complete COPY statements in `format`. `progress` is told the rows and bytes so far
-/// about once a message. A session whose COPY did not end in order is closed.
-pub async fn pump(
-    (source, from): (&Session, &str),
-    (target, into): (&Session, &str),
-    format: RowFormat,
-    mut progress: impl FnMut(u64, u64),
-) -> Result<RowSum> {
-    let mut reader = End::open(source).await?;
-    let mut writer = End::open(target).await?;
-    let mut frames = Frames::new(format);
-    if let Err(error) = reader.start(from).await {
-        writer.close();
-        return Err(reader.close_after(error));
+/// Pumps rows between two sessions, whose streams it holds meanwhile.
+pub struct Pump {
+    reader: End,
+    writer: End,
+}
+
+impl Pump {
+    /// Takes both sessions' streams.
+    pub async fn open(source: &Session, target: &Session) -> Result<Pump> {
+        Ok(Pump { reader: End::open(source).await?, writer: End::open(target).await? })
     }
-    if let Err(error) = writer.start(into).await {
-        return Err(writer.close_after(error));
+
+    /// Gives the streams back.
+    pub fn close(self) {
+        self.reader.close();
+        self.writer.close();
     }
-    let moved = relay(&mut reader, &mut writer, &mut frames, |rows| progress(rows.sum.rows, rows.sum.bytes)).await;
-    if let Err(error) = moved {
-        writer.give_up(&error).await;
-        return Err(error);
+
+    /// Pumps the rows of `from` into `into`; both are complete COPY statements in `format`. `progress` is told the rows and bytes so
+    /// far about once a message. After an error, streams whose COPY ended in order are given back, and the other sessions are closed.
+    pub async fn copy(
+        mut self,
+        from: &str,
+        into: &str,
+        format: RowFormat,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<(Pump, RowSum)> {
+        let mut frames = Frames::new(format);
+        if let Err(error) = self.reader.start(from).await {
+            self.writer.close();
+            return Err(self.reader.close_after(error));
+        }
+        if let Err(error) = self.writer.start(into).await {
+            return Err(self.writer.close_after(error));
+        }
+        let tell = |rows: &Frames| progress(rows.sum.rows, rows.sum.bytes);
+        if let Err(error) = relay(&mut self.reader, &mut self.writer, &mut frames, tell).await {
+            self.writer.give_up(&error).await;
+            return Err(error);
+        }
+        let written = match self.writer.finish().await {
+            Ok(written) => written,
+            Err(error) => return Err(self.writer.close_after(error)),
+        };
+        self.reader.end_rows().await?;
+        Ok((self, RowSum { rows: written, ..frames.sum }))
     }
-    let written = match writer.finish().await {
-        Ok(written) => written,
-        Err(error) => return Err(writer.close_after(error)),
-    };
-    writer.close();
-    reader.end_rows().await?;
-    reader.close();
-    Ok(RowSum { rows: written, ..frames.sum })
 }
 
 /// Reads the rows of a complete COPY statement and sums them up.

@@ -41,7 +41,9 @@ fn check_rule(catalog: &Catalog, config: &Config, (rule, path): (&TableRule, &st
         problems.push(format!("{path}: the source has no table {}", rule.table));
         return;
     };
-    if let Some(column) = rule.options.chunk_column.as_ref().filter(|_| rule.options.chunk_column != config.tables.default.chunk_column) {
+    if let Some(column) =
+        rule.options.chunk_column.as_ref().filter(|_| rule.options.chunk_column != config.tables.default.chunk_column)
+    {
         match relation.columns.iter().find(|c| c.name == *column) {
             None => problems.push(format!("{path}.chunk_column: {} has no column {column:?}", rule.table)),
             Some(c) if !c.is_integer => problems.push(format!(
@@ -53,6 +55,9 @@ fn check_rule(catalog: &Catalog, config: &Config, (rule, path): (&TableRule, &st
     }
     let has_key = || catalog.indexes.iter().any(|index| index.relation == relation.oid && index.is_arbiter);
     if rule.options.on_conflict == OnConflict::Update && relation.kind == RelationKind::Table && !has_key() {
-        problems.push(format!("{path}.on_conflict: update needs a unique key that is not deferrable, {} has none", rule.table));
+        problems.push(format!(
+            "{path}.on_conflict: update needs a unique key that is not deferrable, {} has none",
+            rule.table
+        ));
     }
 }

@@ -105,7 +105,7 @@ fn by_key(column: &str, range: KeyRange, size: u64, is_nullable: bool) -> Vec<Ch
     let width_of_all = i128::from(range.max) - i128::from(range.min) + 1;
     let count = i128::from(range.rows.div_ceil(size.max(1)).max(1)).min(width_of_all.max(1));
     let bound = |at: i128| i128::from(range.min) + width_of_all * at / count;
-    let mut chunks = open_ended(&name, (1..count).map(|at| bound(at).to_string()).collect());
+    let mut chunks = open_ended(&name, &(1..count).map(|at| bound(at).to_string()).collect::<Vec<_>>());
     if chunks.len() == 1 {
         return Chunk::whole();
     }
@@ -117,11 +117,11 @@ fn by_key(column: &str, range: KeyRange, size: u64, is_nullable: bool) -> Vec<Ch
 
 fn by_ctid(pages: u64, wanted: u64) -> Vec<Chunk> {
     let count = wanted.clamp(1, pages.max(1));
-    let bounds = (1..count).map(|at| format!("'({},0)'::pg_catalog.tid", pages * at / count)).collect();
-    open_ended("ctid", bounds)
+    let bounds: Vec<String> = (1..count).map(|at| format!("'({},0)'::pg_catalog.tid", pages * at / count)).collect();
+    open_ended("ctid", &bounds)
 }
 
-fn open_ended(name: &str, bounds: Vec<String>) -> Vec<Chunk> {
+fn open_ended(name: &str, bounds: &[String]) -> Vec<Chunk> {
     if bounds.is_empty() {
         return Chunk::whole();
     }
@@ -162,6 +162,59 @@ mod tests {
     fn sparse_keys_make_no_more_chunks_than_rows_ask_for() {
         let range = KeyRange { min: 0, max: 1 << 60, rows: 100 };
         assert_eq!(by_key("id", range, 50, false).len(), 2);
+    }
+
+    fn table(access_method: &str) -> Relation {
+        Relation {
+            oid: 16384,
+            name: QualifiedName::new("public", "t"),
+            kind: RelationKind::Table,
+            is_populated: true,
+            partition_of: None,
+            access_method: access_method.into(),
+            heap_bytes: 100 * PAGE,
+            total_bytes: 100 * PAGE,
+            tuples: -1.0,
+            hides_rows: false,
+            is_readable: true,
+            in_extension: false,
+            hashes_an_enum: false,
+            columns: vec![],
+        }
+    }
+
+    fn whole() -> TableOptions {
+        TableOptions {
+            chunk_column: None,
+            chunk_size: 10,
+            filter: None,
+            order_by: None,
+            limit: None,
+            on_existing: crate::config::OnExisting::Append,
+            on_conflict: crate::config::OnConflict::Auto,
+            format: crate::config::Format::Auto,
+        }
+    }
+
+    #[test]
+    fn g4_before_14_no_table_is_split_by_ctid() {
+        let count = |version| cut(&table("heap"), &whole(), None, (10 * PAGE, version)).len();
+        assert_eq!(count(130_023), 1);
+        assert_eq!(count(140_000), 10);
+    }
+
+    #[test]
+    fn g5_only_the_heap_is_split_by_ctid() {
+        let count = |access_method| cut(&table(access_method), &whole(), None, (10 * PAGE, 160_000)).len();
+        assert_eq!(count("columnar"), 1);
+        assert_eq!(count("heap"), 10);
+    }
+
+    #[test]
+    fn a_limit_leaves_a_table_whole() {
+        let limited = TableOptions { limit: Some(7), chunk_column: Some("id".into()), ..whole() };
+        let range = KeyRange { min: 1, max: 1000, rows: 1000 };
+        assert_eq!(cut(&table("heap"), &limited, Some(range), (PAGE, 160_000)), Chunk::whole());
     }
 
     #[test]

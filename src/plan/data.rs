@@ -19,7 +19,8 @@ pub const STAGE: &str = "pg_temp.\"pgmigrate_stage\"";
 /// Pushes all data tasks.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     let rules = Rules::new(inputs.config);
-    let mut tables: Vec<&Relation> = inputs.catalog.relations.iter().filter(|r| inputs.scope.tables.contains(&r.oid)).collect();
+    let mut tables: Vec<&Relation> =
+        inputs.catalog.relations.iter().filter(|r| inputs.scope.tables.contains(&r.oid)).collect();
     tables.sort_by_key(|relation| Reverse(relation.total_bytes));
     let tables: Vec<(&Relation, &TableOptions)> =
         tables.into_iter().map(|relation| (relation, rules.of(relation, &inputs.lookup.ancestors(relation)))).collect();
@@ -55,7 +56,12 @@ fn ready(inputs: &Inputs<'_>, builder: &Builder) -> Ready {
     ready
 }
 
-fn push_truncates(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation, &TableOptions)], ready: &mut Ready) {
+fn push_truncates(
+    inputs: &Inputs<'_>,
+    builder: &mut Builder,
+    tables: &[(&Relation, &TableOptions)],
+    ready: &mut Ready,
+) {
     let mut emptied = Ready::new();
     for (relation, _) in tables.iter().filter(|(_, options)| options.on_existing == OnExisting::Truncate) {
         let mut task = Task::new(Phase::Data, kind::TRUNCATE, &relation.name.schema, &relation.name.name);
@@ -81,7 +87,12 @@ fn landing<'a>(inputs: &'a Inputs<'_>, relation: &'a Relation) -> &'a Relation {
 /// Rows that go through a root land in any of its partitions, so each of these is complete only with the last of them.
 fn share_rows_through_roots(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation, &TableOptions)]) {
     let mut rows: HashMap<Oid, Vec<usize>> = HashMap::new();
-    let through = || tables.iter().map(|(relation, _)| (relation.oid, landing(inputs, relation).oid)).filter(|(table, root)| table != root);
+    let through = || {
+        tables
+            .iter()
+            .map(|(relation, _)| (relation.oid, landing(inputs, relation).oid))
+            .filter(|(table, root)| table != root)
+    };
     for (table, root) in through() {
         rows.entry(root).or_default().extend(builder.data_of.get(&table).into_iter().flatten());
     }
@@ -102,10 +113,15 @@ fn push_table(inputs: &Inputs<'_>, builder: &mut Builder, table: (&Relation, &Ta
         task.source_sql = source_sql(relation, options, &chunk);
         task.rows = estimated(relation, options) / share;
         task.bytes = relation.total_bytes / share;
-        task.note = [chunk.label, pattern.note.clone()].into_iter().filter(|n| !n.is_empty()).collect::<Vec<_>>().join("; ");
+        push_note(&mut task, &chunk.label);
         let at = builder.push(task, requires.to_vec());
         builder.data_of.entry(relation.oid).or_default().push(at);
     }
+}
+
+fn push_note(task: &mut Task, note: &str) {
+    let separator = if task.note.is_empty() || note.is_empty() { "" } else { "; " };
+    task.note = format!("{}{separator}{note}", task.note);
 }
 
 fn estimated(relation: &Relation, options: &TableOptions) -> u64 {
@@ -118,10 +134,13 @@ fn pattern(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> 
     let into = &landing(inputs, relation).name;
     task.target_sql = format!("COPY {}{} FROM STDIN", into.sql(), column_list(relation));
     if *into != relation.name {
-        task.note = format!("through {into}: hash partitions of an enum hold other rows on another server");
+        push_note(&mut task, &format!("through {into}: hash partitions of an enum hold other rows on another server"));
     }
     if *into != relation.name || calls_functions(inputs, relation) {
         task.after = phases(&[Phase::PreData]);
+    }
+    if options.limit.is_some() && relation.partition_of.is_some() {
+        push_note(&mut task, "the limit counts for each partition");
     }
     task.format = format(relation, options).into();
     task.on_existing = on_existing(options).into();
@@ -155,7 +174,13 @@ fn format(relation: &Relation, options: &TableOptions) -> &'static str {
     match options.format {
         Format::Text => "text",
         Format::Binary => "binary",
-        Format::Auto => if is_safe { "binary" } else { "text" },
+        Format::Auto => {
+            if is_safe {
+                "binary"
+            } else {
+                "text"
+            }
+        }
     }
 }
 
@@ -187,14 +212,29 @@ fn merge_sql(inputs: &Inputs<'_>, table: (&Relation, &TableOptions), into: &Qual
     }
     let key = inputs.lookup.key(relation.oid)?;
     let columns = ident_list(relation.copied_columns().map(|column| &column.name));
+    let missing = missing(relation, options, key, into);
     let overriding = if relation.columns.iter().any(|c| c.identity_always) { " OVERRIDING SYSTEM VALUE" } else { "" };
     let is_blocked = indexes(inputs, relation).any(|index| index.blocks_arbiters);
     let action = action(relation, options, key, is_blocked);
-    Some(format!("INSERT INTO {} ({columns}){overriding} SELECT {columns} FROM {STAGE} ON CONFLICT{action}", into.sql()))
+    Some(format!(
+        "INSERT INTO {} ({columns}){overriding} SELECT {columns} FROM {STAGE} s{missing} ON CONFLICT{action}",
+        into.sql()
+    ))
 }
 
 fn indexes<'a>(inputs: &'a Inputs<'_>, relation: &Relation) -> impl Iterator<Item = &'a Index> {
     inputs.lookup.indexes_of.get(&relation.oid).into_iter().flatten().copied()
+}
+
+/// Leaves out staged rows whose key the target has, before any check or trigger of the table meets them. Only for keys of built-in
+/// types, whose `=` is found without a search path; ON CONFLICT sees to the others.
+fn missing(relation: &Relation, options: &TableOptions, key: &Index, into: &QualifiedName) -> String {
+    let is_built_in = |name: &String| relation.columns.iter().any(|column| column.name == *name && column.binary_safe);
+    if options.on_conflict == OnConflict::Update || !key.columns.iter().all(is_built_in) {
+        return String::new();
+    }
+    let equal: Vec<String> = key.columns.iter().map(|name| format!("t.{0} = s.{0}", ident(name))).collect();
+    format!(" WHERE NOT EXISTS (SELECT FROM {} t WHERE {})", into.sql(), equal.join(" AND "))
 }
 
 fn action(relation: &Relation, options: &TableOptions, key: &Index, is_blocked: bool) -> String {
@@ -221,11 +261,15 @@ fn report_keys(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation,
         let found = match (inputs.lookup.key(relation.oid), blocking) {
             (Some(_), None) => continue,
             (Some(key), Some(_)) => {
-                let message = format!("a deferrable unique or an exclusion constraint cannot decide ON CONFLICT; {} alone does", key.name);
+                let message = format!(
+                    "a deferrable unique or an exclusion constraint cannot decide ON CONFLICT; {} alone does",
+                    key.name
+                );
                 Finding::new("on_conflict", Severity::Info, name, message, "")
             }
             (None, Some(index)) if index.is_unique => {
-                let message = "its unique constraints are deferrable and cannot decide ON CONFLICT; a rerun relies on the ledger";
+                let message =
+                    "its unique constraints are deferrable and cannot decide ON CONFLICT; a rerun relies on the ledger";
                 Finding::new("on_conflict", Severity::Info, name, message, REMEDY)
             }
             (None, _) if options.on_conflict == OnConflict::Auto => {

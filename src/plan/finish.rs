@@ -81,9 +81,15 @@ fn push_views(inputs: &Inputs<'_>, builder: &mut Builder) {
 }
 
 /// Planner statistics of the views that were filled, once their indexes are there.
-fn push_view_statistics(inputs: &Inputs<'_>, builder: &mut Builder, (refreshes, indexes): (&HashMap<i32, usize>, &[(i32, usize)])) {
+fn push_view_statistics(
+    inputs: &Inputs<'_>,
+    builder: &mut Builder,
+    (refreshes, indexes): (&HashMap<i32, usize>, &[(i32, usize)]),
+) {
     for entry in inputs.entries() {
-        let Some((&refresh, view)) = refreshes.get(&entry.id).zip(inputs.lookup.relations.get(&entry.oid)) else { continue };
+        let Some((&refresh, view)) = refreshes.get(&entry.id).zip(inputs.lookup.relations.get(&entry.oid)) else {
+            continue;
+        };
         let mut task = Task::new(Phase::Refresh, kind::ANALYZE, &view.name.schema, readable(&view.name.name));
         task.target_sql = format!("ANALYZE {}", view.name.sql());
         let at = builder.push(task, vec![refresh]);

@@ -36,7 +36,8 @@ pub fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phas
         for (privilege, oids) in by_privilege(&batch) {
             let Some((grantee, right)) = privilege.rsplit_once(':') else { continue };
             let (right, option) = right.strip_suffix('*').map_or((right, ""), |right| (right, " WITH GRANT OPTION"));
-            let mut task = Task::new(Phase::Privileges, "acl", "", format!("{right} for {grantee} on {}", name(&batch)));
+            let mut task =
+                Task::new(Phase::Privileges, "acl", "", format!("{right} for {grantee} on {}", name(&batch)));
             task.optional_sql = format!("GRANT {right} ON LARGE OBJECT {} TO {grantee}{option}", oids.join(", "));
             task.after = phases(after);
             builder.push(task, vec![contents]);
@@ -60,7 +61,9 @@ fn batches<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = Vec<&'a LargeObje
 fn name(batch: &[&LargeObject]) -> String {
     match batch {
         [one] => format!("large object {}", one.oid),
-        [first, .., last] => format!("large objects {} to {} of {}", first.oid, last.oid, crate::name::readable(&first.owner)),
+        [first, .., last] => {
+            format!("large objects {} to {} of {}", first.oid, last.oid, crate::name::readable(&first.owner))
+        }
         [] => String::new(),
     }
 }

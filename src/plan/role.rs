@@ -1,7 +1,7 @@
 //! Roles and memberships as tasks.
 //!
 //! Passwords are no part of a plan: the engine reads their hashes at run time where it may. Attributes that only a superuser
-//! gives stand in `optional_sql`, so that a target which refuses them still gets the role
+//! gives, and settings, stand in `optional_sql`, so that a target which refuses them still gets the role
 //! (<https://www.postgresql.org/docs/current/sql-createrole.html>).
 
 use super::build::{Builder, Inputs};
@@ -20,7 +20,7 @@ const LISTS: [&str; 6] = [
     "unix_socket_directories",
 ];
 
-/// Pushes a task a role, its settings, and a task a membership.
+/// Pushes a task a role, a task a setting of it in this database, and a task a membership.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     let mut made: HashMap<&str, usize> = HashMap::new();
     for role in &inputs.catalog.roles {
@@ -54,7 +54,11 @@ fn role_task(role: &Role) -> Task {
         sql += &format!(";\nCOMMENT ON ROLE {name} IS {}", literal(comment));
     }
     task.target_sql = sql;
-    task.optional_sql = superuser_attributes(role).map_or_else(String::new, |list| format!("ALTER ROLE {name}{list}"));
+    // Settings go with the role, so that a role which the target has already keeps its own.
+    let settings =
+        role.settings.iter().filter_map(|stored| setting(stored)).map(|set| format!("ALTER ROLE {name} SET {set}"));
+    let attributes = superuser_attributes(role).map(|list| format!("ALTER ROLE {name}{list}"));
+    task.optional_sql = attributes.into_iter().chain(settings).collect::<Vec<_>>().join(";\n");
     task.source_sql = format!("SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = {}", literal(&role.name));
     task
 }
@@ -69,30 +73,34 @@ fn superuser_attributes(role: &Role) -> Option<String> {
     (!list.is_empty()).then_some(list)
 }
 
-fn setting_tasks(role: &Role) -> Vec<Task> {
+fn setting_tasks(role: &Role) -> impl Iterator<Item = Task> {
     let name = ident(&role.name);
-    let own = role.settings.iter().filter_map(|s| setting(s)).map(|set| format!("ALTER ROLE {name} SET {set}"));
-    let here = role.database_settings.iter().filter_map(|s| setting(s));
-    let here = here.map(|set| in_this_database(&format!("ALTER ROLE {name} IN DATABASE %I SET {}", set.replace('%', "%%"))));
-    own.chain(here)
-        .map(|sql| {
-            let mut task = Task::new(Phase::Roles, "role setting", "", &role.name);
-            task.target_sql = sql;
-            task
-        })
-        .collect()
+    role.database_settings.iter().filter_map(|stored| setting(stored)).map(move |set| {
+        let mut task = Task::new(Phase::Roles, "role setting", "", &role.name);
+        let (name, set) = (name.replace('%', "%%"), set.replace('%', "%%"));
+        let sql = format!("ALTER ROLE {name} IN DATABASE %I SET {set}");
+        task.optional_sql = in_this_database(&sql);
+        task
+    })
 }
 
 /// A statement about the database that it runs in, whose name on the target a plan does not know.
 pub(super) fn in_this_database(format: &str) -> String {
-    let body = format!("BEGIN EXECUTE pg_catalog.format({}, pg_catalog.current_database()); END", literal(format).trim_start());
+    let body = format!(
+        "BEGIN EXECUTE pg_catalog.format({}, pg_catalog.current_database()); END",
+        literal(format).trim_start()
+    );
     format!("DO {}", literal(&body).trim_start())
 }
 
 /// `name=value` of the catalog as the words behind SET.
 pub(super) fn setting(stored: &str) -> Option<String> {
     let (name, value) = stored.split_once('=')?;
-    let quoted = if LISTS.contains(&name) && !value.is_empty() { value.to_owned() } else { literal(value).trim_start().to_owned() };
+    let quoted = if LISTS.contains(&name) && !value.is_empty() {
+        value.to_owned()
+    } else {
+        literal(value).trim_start().to_owned()
+    };
     // Names of extensions' settings have a dot, which is no part of an identifier here.
     let name = name.split('.').map(ident).collect::<Vec<_>>().join(".");
     Some(format!("{name} TO {quoted}"))

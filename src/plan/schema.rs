@@ -50,7 +50,9 @@ pub fn push_post_data(inputs: &Inputs<'_>, builder: &mut Builder) {
     for entry in others.iter().filter(|entry| entry.desc == "FK CONSTRAINT") {
         later.push_foreign_key(builder, entry);
     }
-    for entry in others.iter().filter(|entry| !matches!(entry.desc.as_str(), "FK CONSTRAINT" | "DEFAULT ACL" | "EVENT TRIGGER")) {
+    for entry in
+        others.iter().filter(|entry| !matches!(entry.desc.as_str(), "FK CONSTRAINT" | "DEFAULT ACL" | "EVENT TRIGGER"))
+    {
         later.push_other(builder, entry);
     }
     later.push_comments(builder);
@@ -62,7 +64,8 @@ fn makes_an_index(entry: &Entry) -> bool {
 
 /// The relation of each entry that is one.
 fn relations_of<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<i32, &'a Relation> {
-    let relations = inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "TABLE" | "MATERIALIZED VIEW" | "FOREIGN TABLE"));
+    let relations =
+        inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "TABLE" | "MATERIALIZED VIEW" | "FOREIGN TABLE"));
     relations.filter_map(|entry| Some((entry.id, *inputs.lookup.relations.get(&entry.oid)?))).collect()
 }
 
@@ -166,7 +169,8 @@ impl<'a> Later<'a> {
         }
         let mut task = Task::new(Phase::Index, kind::INDEX, &index.name.schema, &index.name.name);
         task.after = phases(&[Phase::PreData]);
-        task.target_sql = Entry { statement: index.statement.clone(), ..entry.clone() }.with_settings(self.inputs.config.options.tablespaces);
+        task.target_sql = Entry { statement: index.statement.clone(), ..entry.clone() }
+            .with_settings(self.inputs.config.options.tablespaces);
         task.bytes = index.bytes;
         let word = if constraint.kind == 'p' { "PRIMARY KEY" } else { "UNIQUE" };
         let mut sql = format!(
@@ -192,8 +196,19 @@ impl<'a> Later<'a> {
             if below.is_empty() {
                 continue;
             }
-            let indexes: Vec<usize> = self.tree(relation.oid).iter().filter_map(|oid| builder.indexes_of.get(oid)).flatten().copied().collect();
-            let mut task = Task::new(Phase::Analyze, kind::ANALYZE, &relation.name.schema, crate::name::readable(&relation.name.name));
+            let indexes: Vec<usize> = self
+                .tree(relation.oid)
+                .iter()
+                .filter_map(|oid| builder.indexes_of.get(oid))
+                .flatten()
+                .copied()
+                .collect();
+            let mut task = Task::new(
+                Phase::Analyze,
+                kind::ANALYZE,
+                &relation.name.schema,
+                crate::name::readable(&relation.name.name),
+            );
             task.target_sql = format!("ANALYZE {}", relation.name.sql());
             let at = builder.push(task, below);
             builder.wait_for(at, indexes);
@@ -223,7 +238,8 @@ impl<'a> Later<'a> {
         for oid in ends.into_iter().flatten() {
             requires.extend(self.data_below(builder, oid));
         }
-        let analyzed: Vec<usize> = ends.iter().flatten().filter_map(|oid| builder.analyze_of.get(oid).copied()).collect();
+        let analyzed: Vec<usize> =
+            ends.iter().flatten().filter_map(|oid| builder.analyze_of.get(oid).copied()).collect();
         let mut task = self.task(entry, Phase::Constraint);
         let validation = self.validation_apart(constraint);
         if let Some((not_valid, _)) = &validation {

@@ -88,6 +88,7 @@ pub fn escape(text: &mut String, field: &str) {
             '\n' => text.push_str("\\n"),
             '\r' => text.push_str("\\r"),
             // pandas and editors may take these for line ends; COPY reads the octal form back.
+            '\u{8}' => text.push_str("\\b"),
             '\u{b}' => text.push_str("\\v"),
             '\u{c}' => text.push_str("\\f"),
             other => text.push(other),
@@ -107,6 +108,7 @@ fn unescape(field: &str) -> String {
             Some('t') => text.push('\t'),
             Some('n') => text.push('\n'),
             Some('r') => text.push('\r'),
+            Some('b') => text.push('\u{8}'),
             Some('v') => text.push('\u{b}'),
             Some('f') => text.push('\u{c}'),
             Some(other) => text.push(other),

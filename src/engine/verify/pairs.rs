@@ -206,7 +206,10 @@ impl<'a> Pairing<'a> {
         for task in &group.tasks {
             let record = self.past.by_task.get(&task.id)?;
             let own = RowFormat::from_word(&record.format);
-            if record.status != "done" || record.mode != "copy" || *format.get_or_insert(own) != own {
+            if record.status != "done"
+                || !matches!(record.mode.as_str(), "create" | "copy")
+                || *format.get_or_insert(own) != own
+            {
                 return None;
             }
             let hash = u128::from_str_radix(&record.hash, 16).ok()?;

@@ -8,6 +8,6 @@ SELECT * FROM (
     FROM pg_catalog.pg_auth_members a
     JOIN pg_catalog.pg_roles g ON g.oid = a.roleid
     JOIN pg_catalog.pg_roles m ON m.oid = a.member
-    WHERE m.rolname !~ '^(pg_|rds|cloudsql|azure_|azuresu|alloydb)' AND m.rolname <> 'postgres'
-      AND g.rolname !~ '^(rds|cloudsql|azure_|azuresu|alloydb)') grants
+    WHERE m.rolname !~ '^(pg_|rds_|cloudsql|azure_|alloydb)|^(rdsadmin|rdsproxyadmin|rdsrepladmin|rdstopmgr|rdswriteforwarduser|azuresu)$' AND m.rolname <> 'postgres'
+      AND g.rolname !~ '^(rds_|cloudsql|azure_|alloydb)|^(rdsadmin|rdsproxyadmin|rdsrepladmin|rdstopmgr|rdswriteforwarduser|azuresu)$') grants
 ORDER BY granted COLLATE "C", member COLLATE "C", admin_option, inherit_option, set_option

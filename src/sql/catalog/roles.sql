@@ -10,5 +10,5 @@ SELECT r.rolname::text AS name,
                    AND s.setdatabase = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())), '{}') AS database_settings,
        pg_catalog.shobj_description(r.oid, 'pg_authid') AS comment
 FROM pg_catalog.pg_roles r
-WHERE r.rolname !~ '^(pg_|rds|cloudsql|azure_|azuresu|alloydb)' AND r.rolname <> 'postgres'
+WHERE r.rolname !~ '^(pg_|rds_|cloudsql|azure_|alloydb)|^(rdsadmin|rdsproxyadmin|rdsrepladmin|rdstopmgr|rdswriteforwarduser|azuresu)$' AND r.rolname <> 'postgres'
 ORDER BY r.rolname COLLATE "C"

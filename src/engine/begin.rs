@@ -1,0 +1,155 @@
+//! How a run begins in the ledger: anew, where it stopped, or beside other parts of the same plan.
+//!
+//! Everything that is decided by what source, target and ledger hold is decided here, and written down before the first task.
+//! Called by `run` between backup and tasks.
+
+use super::existing::{self, Found};
+use super::run::{Ends, Settings};
+use super::{resume, state_file};
+use crate::config::Config;
+use crate::error::{Error, Kind, Result, Side};
+use crate::finding::Finding;
+use crate::pg::{apply, archive, present};
+use crate::plan::Plan;
+use crate::record::{Record, Run};
+use std::collections::HashSet;
+
+/// What the run stands on once everything is decided.
+pub(super) struct Start {
+    pub(super) run: i64,
+    pub(super) records: Vec<Record>,
+    pub(super) waits: Vec<(usize, usize)>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) started: String,
+}
+
+/// Begins the run in the ledger, one at a time.
+pub(super) async fn begin(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
+    ends.ledger.lock_begin(&ends.target).await?;
+    let start = enter(config, settings, ends, plan).await?;
+    ends.ledger.unlock_begin(&ends.target).await?;
+    Ok(start)
+}
+
+/// Writes the run into the ledger, or finds the one to go on with.
+async fn enter(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
+    let last = if ends.ledger.exists(&ends.target).await? { ends.ledger.last_run(&ends.target).await? } else { None };
+    let done = settings.state.as_deref().filter(|_| settings.resume).map_or(Ok(Vec::new()), state_file::done_tasks)?;
+    let target = ends.target_server.identity();
+    match last {
+        Some(run) if settings.resume => {
+            resume::check_run(&run, plan, &target)?;
+            go_on(config, ends, plan, (run, &done)).await
+        }
+        None if settings.resume => {
+            resume::check_state(&done, &[])?;
+            Err(Error::new(Kind::State, "there is nothing to resume: the target has no ledger")
+                .on(Side::Target)
+                .remedy("run without --resume, or check the target's conninfo and options.ledger_schema"))
+        }
+        Some(run) if settings.tasks.is_some() && run.plan == plan.fingerprint() => {
+            resume::check_run(&run, plan, &target)?;
+            join(config, settings, ends, (plan, run)).await
+        }
+        Some(run) if run.state != "done" => Err(Error::new(
+            Kind::State,
+            format!("run {} on this target is not finished: its ledger says {}", run.run, run.state),
+        )
+        .remedy("go on with it by --resume, or forget it with `pgmigrate cleanup`")),
+        _ => start_anew(config, settings, ends, plan).await,
+    }
+}
+
+async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
+    let found = look(config, ends, plan).await?;
+    let (records, findings) = existing::decide(plan, &found);
+    let waits = existing::order(plan, &found);
+    if let Some(chosen) = &settings.tasks {
+        resume::check_chosen(plan, &records, chosen)?;
+    }
+    ends.ledger.create(&ends.target).await?;
+    let run = Run {
+        run: 0,
+        plan: plan.fingerprint(),
+        source: plan.header.source.clone(),
+        target: ends.target_server.identity(),
+        config: plan.header.config.to_string(),
+        state: "running".into(),
+        snapshot: ends.source.snapshot.sees.clone(),
+        consistent: config.options.consistent,
+        started: String::new(),
+        seconds: 0.0,
+    };
+    let number = ends.ledger.begin_run(&ends.target, &run, &records).await?;
+    let started = ends.ledger.last_run(&ends.target).await?.map_or(String::new(), |run| run.started);
+    Ok(Start { run: number, records, waits, findings, started })
+}
+
+/// What the target holds; its archive is read only where it holds anything.
+async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
+    if present::is_empty(&ends.target, &config.options.ledger_schema).await? {
+        return Ok(Found::default());
+    }
+    let loaded = if ends.ledger.exists(&ends.target).await? {
+        ends.ledger.loaded_objects(&ends.target).await?.into_iter().collect()
+    } else {
+        HashSet::new()
+    };
+    let wait = config.options.lock_timeout;
+    Ok(Found {
+        present: present::look(&ends.target, &existing::tables(plan)).await?,
+        entries: archive::read_schema(&ends.tools, ends.target.conninfo(), None, wait).await?,
+        loaded,
+    })
+}
+
+/// A run of chosen tasks beside others of the same plan.
+async fn join(config: &Config, settings: &Settings, ends: &Ends, (plan, run): (&Plan, Run)) -> Result<Start> {
+    let records = ends.ledger.records(&ends.target, run.run).await?;
+    let chosen = settings.tasks.as_deref().unwrap_or_default();
+    resume::check_chosen(plan, &records, chosen)?;
+    if config.options.consistent {
+        resume::check_joining(&resume::restarts(plan, &records, &ends.source.snapshot.sees)?, chosen)?;
+    }
+    let waits = waits(ends, plan).await?;
+    Ok(Start { run: run.run, records, waits, findings: vec![], started: run.started })
+}
+
+/// The order that foreign keys on the target ask for, as it is now.
+async fn waits(ends: &Ends, plan: &Plan) -> Result<Vec<(usize, usize)>> {
+    let found = Found { present: present::look(&ends.target, &HashSet::new()).await?, ..Found::default() };
+    Ok(existing::order(plan, &found))
+}
+
+/// Takes up a run where it stopped.
+async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[String])) -> Result<Start> {
+    let records = ends.ledger.records(&ends.target, run.run).await?;
+    resume::check_state(done, &records)?;
+    if config.options.consistent {
+        for restart in resume::restarts(plan, &records, &ends.source.snapshot.sees)? {
+            restart_table(ends, run.run, &restart, config.options.lock_timeout).await?;
+        }
+    }
+    let mut open: Vec<String> = records
+        .iter()
+        .filter(|record| !record.is_settled() && record.status != "pending")
+        .map(|r| r.task.clone())
+        .collect();
+    open.extend(resume::stale_sequences(&run, &records, &ends.source.snapshot.sees));
+    ends.ledger.reset(&ends.target, run.run, &open).await?;
+    ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
+    let records = ends.ledger.records(&ends.target, run.run).await?;
+    let waits = waits(ends, plan).await?;
+    Ok(Start { run: run.run, records, waits, findings: vec![], started: run.started })
+}
+
+/// Empties a half-copied table and forgets its chunks, both or neither.
+async fn restart_table(ends: &Ends, run: i64, restart: &resume::Restart, lock_timeout: u64) -> Result<()> {
+    apply::begin(&ends.target, lock_timeout, "restart").await?;
+    if let Some(table) = &restart.empty {
+        tracing::info!("{table} was half copied under another state of the source and begins anew");
+        apply::empty(&ends.target, table).await?;
+    }
+    ends.ledger.reset(&ends.target, run, &restart.tasks).await?;
+    apply::commit(&ends.target).await
+}
