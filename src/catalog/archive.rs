@@ -127,14 +127,12 @@ impl Entry {
     /// The settings under which the statement makes the object as it was, as `pg_restore` sets them an entry.
     #[must_use]
     pub fn with_settings(&self, tablespaces: bool) -> String {
-        let mut text = String::new();
-        if !self.access_method.is_empty() {
-            text += &format!("SET LOCAL default_table_access_method = {};\n", crate::name::ident(&self.access_method));
-        }
-        if tablespaces && !self.tablespace.is_empty() {
-            text += &format!("SET LOCAL default_tablespace = {};\n", crate::name::ident(&self.tablespace));
-        }
-        text + &without_attver(&self.statement)
+        let setting = |name: &str, value: &str| format!("SET LOCAL {name} = {};\n", crate::name::ident(value));
+        let has_method = !self.access_method.is_empty();
+        let has_tablespace = tablespaces && !self.tablespace.is_empty();
+        let method = has_method.then(|| setting("default_table_access_method", &self.access_method));
+        let tablespace = has_tablespace.then(|| setting("default_tablespace", &self.tablespace));
+        [method, tablespace, Some(without_attver(&self.statement))].into_iter().flatten().collect()
     }
 }
 

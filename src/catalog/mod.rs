@@ -372,7 +372,8 @@ impl<'a> Lookup<'a> {
         for constraint in constraints[first..].iter().take_while(|c| c.relation == relation.oid) {
             hash.update(format!("{} {}\n", constraint.name, constraint.definition));
         }
-        hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+        let short = hash.finalize().iter().take(6).fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+        format!("{short:012x}")
     }
 
     /// The unique index whose columns tell rows apart best: the primary key, else one over NOT NULL columns.

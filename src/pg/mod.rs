@@ -25,6 +25,7 @@ pub mod snapshot;
 pub mod survey;
 pub mod tls;
 pub mod tool;
+mod tunnel;
 
 pub use conninfo::Conninfo;
 pub use session::{Canceller, Session};

@@ -6,7 +6,8 @@
 //! would leave what the archive does not know, and a new database under the old name needs more rights, loses the database's own
 //! privileges and slots, and has a moment without a database. Called by `engine::backup`.
 
-use super::tool::Tools;
+use super::tool::{Tools, connect_by};
+use super::tunnel::Tunnel;
 use super::{Conninfo, Session};
 use crate::catalog::archive::Entry;
 use crate::error::{Error, Kind, Result, ServerError};
@@ -59,10 +60,11 @@ impl Replay<'_> {
         let before = self.statements_before(&state).await?;
         let name = format!("pgmigrate restore {}", self.session.backend_pid());
         let mut guard = Guard { session: Some(Arc::clone(self.session)), name: name.clone() };
-        let mut psql = self.start_psql(&name)?;
+        let (mut psql, tunnel) = self.start_psql(&name)?;
         let said = drain(psql.stderr.take());
         let fed = self.feed(&mut psql, &before, &self.list(&state)).await;
         let ended = psql.wait().await.map_err(|e| failed().caused_by(e))?;
+        drop(tunnel);
         guard.session = None;
         let said = said.await.unwrap_or_default();
         if ended.success() && fed.is_ok() {
@@ -129,8 +131,7 @@ impl Replay<'_> {
         self.contents.lines().filter(is_in).flat_map(|line| [line, "\n"]).collect()
     }
 
-    fn start_psql(&self, application: &str) -> Result<Child> {
-        let (conninfo, env) = self.target.for_libpq_tool();
+    fn start_psql(&self, application: &str) -> Result<(Child, Option<Tunnel>)> {
         let mut command = Command::new(self.tools.pg_dump.with_file_name("psql"));
         command.args([
             "-X",
@@ -143,14 +144,16 @@ impl Replay<'_> {
             "-v",
             "SHOW_CONTEXT=never",
         ]);
-        command.args(["-o", "/dev/null", "-f", "-", "-d", &conninfo]);
-        command.envs(env.iter().map(|(key, value)| (key, value.expose()))).env("PGAPPNAME", application);
+        command.args(["-o", "/dev/null", "-f", "-"]);
+        let tunnel = connect_by(&mut command, self.target)?;
+        command.env("PGAPPNAME", application);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-        command.spawn().map_err(|e| {
+        let child = command.spawn().map_err(|e| {
             failed()
                 .caused_by(format!("psql: {e}"))
                 .remedy("install psql beside pg_dump: pip install 'pgmigrate[pgtools]' brings both")
-        })
+        })?;
+        Ok((child, tunnel))
     }
 
     /// Gives psql the whole transaction. Without its COMMIT, the end of the input rolls it back.

@@ -31,9 +31,9 @@ pub async fn export(leader: &Session) -> Result<Snapshot> {
 
 /// Begins a reader's transaction in the snapshot, and proves that it reads the same server.
 pub async fn join(reader: &Session, snapshot: &Snapshot) -> Result<()> {
-    let mut begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned();
+    let mut begin = vec!["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned()];
     if !snapshot.id.is_empty() {
-        begin += &format!("; SET TRANSACTION SNAPSHOT {}", literal(&snapshot.id).trim_start());
+        begin.push(format!("SET TRANSACTION SNAPSHOT {}", literal(&snapshot.id).trim_start()));
     }
     let server = identity(reader).await?;
     if server != snapshot.server {
@@ -41,7 +41,7 @@ pub async fn join(reader: &Session, snapshot: &Snapshot) -> Result<()> {
             .on(crate::error::Side::Source)
             .remedy("name one server in the source's conninfo, not a load balancer or a pooler over several"));
     }
-    reader.batch(&begin).await.map_err(|error| {
+    reader.batch(&begin.join("; ")).await.map_err(|error| {
         if error.is("42704") || error.is("22023") {
             return Error::new(Kind::State, "the snapshot is gone: the session that held it has ended")
                 .caused_by(error);

@@ -4,6 +4,7 @@
 //! or what a failure means for the run.
 
 use super::Conninfo;
+use super::tunnel::Tunnel;
 use crate::error::{Error, Kind, Result};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -90,18 +91,29 @@ async fn run(program: &Path, conninfo: Option<&Conninfo>, arguments: &[&str]) ->
     let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    if let Some(conninfo) = conninfo {
-        let (text, env) = conninfo.for_libpq_tool();
-        command.arg("-d").arg(text);
-        command.envs(env.iter().map(|(key, value)| (key, value.expose())));
-    }
+    let tunnel = match conninfo {
+        Some(conninfo) => connect_by(&mut command, conninfo)?,
+        None => None,
+    };
     let output =
         command.output().await.map_err(|e| Error::new(Kind::Backup, format!("running {name}")).caused_by(e))?;
+    drop(tunnel);
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     Err(Error::new(Kind::Backup, format!("running {name}")).caused_by(first_error(&name, &said)))
+}
+
+/// Tells a program how to connect, with the password in its environment. Where the conninfo insists on TLS, the way is ours, and lasts
+/// as long as the tunnel that is given back.
+pub(super) fn connect_by(command: &mut Command, conninfo: &Conninfo) -> Result<Option<Tunnel>> {
+    let (text, env) = conninfo.for_libpq_tool();
+    let tunnel = Tunnel::open(conninfo)?;
+    let text = tunnel.as_ref().map_or(text, |tunnel| tunnel.conninfo(conninfo.user(), conninfo.dbname()));
+    command.arg("-d").arg(text);
+    command.envs(env.iter().map(|(key, value)| (key, value.expose())));
+    Ok(tunnel)
 }
 
 /// The line that tells why a program failed. The others may quote statements, and a row with them.

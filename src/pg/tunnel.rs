@@ -35,7 +35,9 @@ impl Tunnel {
         if !insists || conninfo.hosts.iter().any(super::conninfo::Host::is_socket) {
             return Ok(None);
         }
-        let failed = |error: io::Error| Error::new(Kind::Connect, "opening an encrypted way for a client program").caused_by(error);
+        let failed = |error: io::Error| {
+            Error::new(Kind::Connect, "opening an encrypted way for a client program").caused_by(error)
+        };
         let connector = TlsConnector::from(Arc::new(tls::client_config(&conninfo.ssl)?));
         let folder = private_folder().map_err(failed)?;
         let listener = UnixListener::bind(folder.join(format!(".s.PGSQL.{PORT}"))).map_err(failed)?;
@@ -47,7 +49,9 @@ impl Tunnel {
     pub(super) fn conninfo(&self, user: &str, dbname: &str) -> String {
         let quote = |value: &str| value.replace('\\', "\\\\").replace('\'', "\\'");
         let folder = self.folder.display().to_string();
-        format!("host='{}' port={PORT} user='{}' dbname='{}'", quote(&folder), quote(user), quote(dbname))
+        let (folder, user, dbname) = (quote(&folder), quote(user), quote(dbname));
+        // Said here, for the environment may say otherwise, and the program may not know what it says.
+        format!("host='{folder}' port={PORT} user='{user}' dbname='{dbname}' sslmode=disable channel_binding=disable")
     }
 }
 

@@ -41,6 +41,7 @@ pub struct Inputs<'a> {
 
 /// Builds the plan of `config` for `catalog`.
 #[must_use]
+#[expect(clippy::implicit_hasher, reason = "no caller has a hasher of its own")]
 pub fn build(catalog: &Catalog, config: &Config, ranges: HashMap<Oid, KeyRange>) -> Plan {
     let scope = scope::select(catalog, config);
     let reaches_function = standing_on_functions(&catalog.entries);

@@ -33,15 +33,16 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
 pub fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phase]) {
     let contents = std::mem::take(&mut builder.large_objects);
     for (batch, contents) in batches(inputs).zip(contents) {
-        for (privilege, oids) in by_privilege(&batch) {
-            let Some((grantee, right)) = privilege.rsplit_once(':') else { continue };
+        let tasks = by_privilege(&batch).into_iter().filter_map(|(privilege, oids)| {
+            let (grantee, right) = privilege.rsplit_once(':')?;
             let (right, option) = right.strip_suffix('*').map_or((right, ""), |right| (right, " WITH GRANT OPTION"));
-            let mut task =
-                Task::new(Phase::Privileges, "acl", "", format!("{right} for {grantee} on {}", name(&batch)));
+            let object = format!("{right} for {grantee} on {}", name(&batch));
+            let mut task = Task::new(Phase::Privileges, "acl", "", object);
             task.optional_sql = format!("GRANT {right} ON LARGE OBJECT {} TO {grantee}{option}", oids.join(", "));
             task.after = phases(after);
-            builder.push(task, vec![contents]);
-        }
+            Some(task)
+        });
+        builder.push_in_turn(tasks, &[contents]);
     }
 }
 

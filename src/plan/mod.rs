@@ -239,7 +239,8 @@ impl Plan {
     pub fn fingerprint(&self) -> String {
         use sha2::{Digest, Sha256};
         let digest = Sha256::digest(tsv::write(self).as_bytes());
-        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        let short = digest.iter().take(16).fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
+        format!("{short:032x}")
     }
 
     /// The task of that id.

@@ -1,7 +1,7 @@
 //! Roles and memberships as tasks.
 //!
-//! Passwords are no part of a plan: the engine reads their hashes at run time where it may. Attributes that only a superuser
-//! gives, and settings, stand in `optional_sql`, so that a target which refuses them still gets the role
+//! Passwords are no part of a plan: the engine reads their hashes at run time where it may. Attributes that the connecting
+//! role may be unable to give, and settings, stand in `optional_sql`, so that a target which refuses them still gets the role
 //! (<https://www.postgresql.org/docs/current/sql-createrole.html>).
 
 use super::build::{Builder, Inputs};
@@ -31,40 +31,38 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     for membership in &inputs.catalog.memberships {
         let ends = [&membership.granted, &membership.member];
         let requires = ends.iter().filter_map(|name| made.get(name.as_str()).copied()).collect();
-        builder.push(membership_task(membership), requires);
+        let member = inputs.catalog.roles.iter().find(|role| role.name == membership.member);
+        builder.push(membership_task(membership, member), requires);
     }
 }
 
 fn role_task(role: &Role) -> Task {
     let mut task = Task::new(Phase::Roles, kind::ROLE, "", &role.name);
-    let word = |on: bool, word: &str| format!(" {}{word}", if on { "" } else { "NO" });
+    let word = |on: bool, word: &str| format!("{}{word}", if on { "" } else { "NO" });
     let name = ident(&role.name);
-    let mut sql = format!("CREATE ROLE {name}");
-    sql += &word(role.inherits, "INHERIT");
-    sql += &word(role.can_create_roles, "CREATEROLE");
-    sql += &word(role.can_create_databases, "CREATEDB");
-    sql += &word(role.can_login, "LOGIN");
-    if role.connection_limit >= 0 {
-        sql += &format!(" CONNECTION LIMIT {}", role.connection_limit);
-    }
-    if let Some(until) = &role.valid_until {
-        sql += &format!(" VALID UNTIL {}", literal(until));
-    }
-    if let Some(comment) = &role.comment {
-        sql += &format!(";\nCOMMENT ON ROLE {name} IS {}", literal(comment));
-    }
-    task.target_sql = sql;
+    let mut create = vec![
+        format!("CREATE ROLE {name}"),
+        word(role.inherits, "INHERIT"),
+        word(role.can_create_roles, "CREATEROLE"),
+        word(role.can_login, "LOGIN"),
+    ];
+    create.extend((role.connection_limit >= 0).then(|| format!("CONNECTION LIMIT {}", role.connection_limit)));
+    create.extend(role.valid_until.as_ref().map(|until| format!("VALID UNTIL {}", literal(until).trim_start())));
+    let comment = role.comment.as_ref().map(|comment| format!("COMMENT ON ROLE {name} IS {}", literal(comment)));
+    task.target_sql = std::iter::once(create.join(" ")).chain(comment).collect::<Vec<_>>().join(";\n");
     // Settings go with the role, so that a role which the target has already keeps its own.
     let settings =
         role.settings.iter().filter_map(|stored| setting(stored)).map(|set| format!("ALTER ROLE {name} SET {set}"));
-    let attributes = superuser_attributes(role).map(|list| format!("ALTER ROLE {name}{list}"));
+    let attributes = refusable_attributes(role).map(|list| format!("ALTER ROLE {name}{list}"));
     task.optional_sql = attributes.into_iter().chain(settings).collect::<Vec<_>>().join(";\n");
     task.source_sql = format!("SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = {}", literal(&role.name));
     task
 }
 
-fn superuser_attributes(role: &Role) -> Option<String> {
+/// The attributes that only a superuser gives, or from 16 on only a role that has them itself.
+fn refusable_attributes(role: &Role) -> Option<String> {
     let attributes = [
+        (role.can_create_databases, " CREATEDB"),
         (role.is_superuser, " SUPERUSER"),
         (role.is_replication, " REPLICATION"),
         (role.bypasses_row_security, " BYPASSRLS"),
@@ -106,12 +104,15 @@ pub(super) fn setting(stored: &str) -> Option<String> {
     Some(format!("{name} TO {quoted}"))
 }
 
-fn membership_task(membership: &Membership) -> Task {
+/// A membership. Its options are written only where they are not what the server takes by itself, for servers before 16 know none.
+fn membership_task(membership: &Membership, of: Option<&Role>) -> Task {
     let Membership { granted, member, .. } = membership;
     let mut task = Task::new(Phase::Roles, "membership", "", format!("{granted} to {member}"));
     let grant = format!("GRANT {} TO {}", ident(granted), ident(member));
     task.target_sql = if membership.admin { format!("{grant} WITH ADMIN OPTION") } else { grant.clone() };
-    if let (Some(inherit), Some(set)) = (membership.inherit, membership.set) {
+    if let (Some(inherit), Some(set)) = (membership.inherit, membership.set)
+        && (!set || of.is_none_or(|member| member.inherits != inherit))
+    {
         let word = |on| if on { "TRUE" } else { "FALSE" };
         task.optional_sql = format!("{grant} WITH INHERIT {}, SET {}", word(inherit), word(set));
     }
