@@ -15,7 +15,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_rustls::TlsConnector;
 
@@ -97,5 +97,69 @@ async fn pass(mut program: UnixStream, connector: TlsConnector, conninfo: &Conni
     }
     let name = ServerName::try_from(host.name.clone()).map_err(io::Error::other)?;
     let mut encrypted = connector.connect(name, server).await?;
+    open_conversation(&mut program, &mut encrypted).await?;
     copy_bidirectional(&mut program, &mut encrypted).await.map(|_| ())
+}
+
+/// Passes on the program's first packet and the server's first message. A server offers to bind the login to the TLS channel, which
+/// a program that sees no TLS takes for an attack: the offer is left out. The login is SCRAM all the same, inside our TLS
+/// (<https://www.postgresql.org/docs/current/sasl-authentication.html>).
+async fn open_conversation(
+    program: &mut UnixStream,
+    server: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> io::Result<()> {
+    let startup = read_packet(program, &[]).await?;
+    server.write_all(&startup).await?;
+    server.flush().await?;
+    let kind = server.read_u8().await?;
+    let message = read_packet(server, &[kind]).await?;
+    program.write_all(&without_binding(&message)).await
+}
+
+/// A packet whose length stands behind `head`, and counts itself.
+async fn read_packet(from: &mut (impl AsyncRead + Unpin), head: &[u8]) -> io::Result<Vec<u8>> {
+    const LARGEST: u32 = 64 * 1024;
+    let length = from.read_u32().await?;
+    if !(4..=LARGEST).contains(&length) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut packet = head.to_vec();
+    packet.extend_from_slice(&length.to_be_bytes());
+    let begin = packet.len();
+    packet.resize(begin + length as usize - 4, 0);
+    from.read_exact(&mut packet[begin..]).await?;
+    Ok(packet)
+}
+
+/// AuthenticationSASL without the mechanisms that bind the channel; any other message as it is.
+fn without_binding(message: &[u8]) -> Vec<u8> {
+    const SASL: [u8; 4] = 10u32.to_be_bytes();
+    const HEADER: usize = 5;
+    if message.first() != Some(&b'R') || message.get(HEADER..HEADER + 4) != Some(&SASL) {
+        return message.to_vec();
+    }
+    let names = message[HEADER + 4..].split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let mut body = SASL.to_vec();
+    for name in names.filter(|name| !name.ends_with(b"-PLUS")) {
+        body.extend_from_slice(name);
+        body.push(0);
+    }
+    body.push(0);
+    let length = u32::try_from(body.len() + 4).unwrap_or_default();
+    [&b"R"[..], &length.to_be_bytes(), &body].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_offer_to_bind_is_left_out() {
+        let offer = b"R\0\0\0\x2a\0\0\0\x0aSCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0";
+        assert_eq!(without_binding(offer), b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0");
+        let others: [&[u8]; 2] = [b"R\0\0\0\x08\0\0\0\0", b"E\0\0\0\x05\0"];
+        for message in others {
+            assert_eq!(without_binding(message), message);
+        }
+    }
 }

@@ -191,17 +191,11 @@ fn source_sql(relation: &Relation, options: &TableOptions, chunk: &Chunk) -> Str
     if conditions.is_empty() && options.order_by.is_none() && options.limit.is_none() && !columns.is_empty() {
         return format!("COPY {} ({columns}) TO STDOUT", relation.name.sql());
     }
-    let mut select = format!("SELECT {columns} FROM ONLY {}", relation.name.sql());
-    if !conditions.is_empty() {
-        select += &format!(" WHERE {}", conditions.join(" AND "));
-    }
-    if let Some(order) = &options.order_by {
-        select += &format!(" ORDER BY {order}");
-    }
-    if let Some(limit) = options.limit {
-        select += &format!(" LIMIT {limit}");
-    }
-    format!("COPY ({select}) TO STDOUT")
+    let mut select = vec![format!("SELECT {columns} FROM ONLY {}", relation.name.sql())];
+    select.extend((!conditions.is_empty()).then(|| format!("WHERE {}", conditions.join(" AND "))));
+    select.extend(options.order_by.as_ref().map(|order| format!("ORDER BY {order}")));
+    select.extend(options.limit.map(|limit| format!("LIMIT {limit}")));
+    format!("COPY ({}) TO STDOUT", select.join(" "))
 }
 
 /// What moves staged rows into a table that existed before, under the table's `on_conflict`.
