@@ -138,7 +138,6 @@ pub fn snapshots(tasks: &[TaskResult]) -> Vec<String> {
 }
 
 /// The objects that did not arrive: of failed tasks, and of those that these blocked.
-#[must_use]
 pub fn not_arrived(tasks: &[TaskResult]) -> impl Iterator<Item = &TaskResult> {
     tasks.iter().filter(|task| matches!(task.status.as_str(), "failed" | "blocked"))
 }

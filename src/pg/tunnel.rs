@@ -1,4 +1,4 @@
-//! Encrypted connections for client programs that cannot make them: `pg_dump` builds without OpenSSL exist, those on PyPI among them.
+//! Encrypted connections for client programs that cannot make them: `pg_dump` builds without `OpenSSL` exist, those of Python packages among them.
 //!
 //! Where a conninfo insists on TLS, the program connects to a Unix socket in a folder that only we can enter, and its bytes
 //! go on over TLS as all our own connections do, with the same checks. `tool` and `replay` open one for each program that they run.
@@ -131,7 +131,7 @@ async fn read_packet(from: &mut (impl AsyncRead + Unpin), head: &[u8]) -> io::Re
     Ok(packet)
 }
 
-/// AuthenticationSASL without the mechanisms that bind the channel; any other message as it is.
+/// `AuthenticationSASL` without the mechanisms that bind the channel; any other message as it is.
 fn without_binding(message: &[u8]) -> Vec<u8> {
     const SASL: [u8; 4] = 10u32.to_be_bytes();
     const HEADER: usize = 5;

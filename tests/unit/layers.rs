@@ -94,7 +94,7 @@ fn only_adapters_talk_to_servers_and_only_they_and_plans_hold_sql() {
         let gives = |method: &&str| {
             ["\"", "&format!", "include_str!"].iter().any(|text| code.contains(&format!(".{method}({text}")))
         };
-        if matches!(module.as_str(), "engine" | "bindings") && methods.iter().any(|method| gives(&method)) {
+        if matches!(module.as_str(), "engine" | "bindings") && methods.iter().any(gives) {
             wrong.insert(path, "holds SQL");
         }
     }
