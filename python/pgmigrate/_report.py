@@ -160,6 +160,16 @@ class Difference(Record):
     columns: tuple[str, ...]
     message: str
 
+    def text(self, *, with_key: bool = True) -> str:
+        """The difference on one line.
+
+        Args:
+            with_key: name the row, too; its key is a value of the database.
+        """
+        about = "" if self.object in self.message else f"{self.object}: "
+        row = f", key {self.key}" if with_key and self.key is not None else ""
+        return f"{about}{self.message}{row}"
+
 
 @dataclass(frozen=True)
 class Unchecked(Record):
@@ -209,7 +219,8 @@ class VerifyResult(Record):
         """
         if self.ok:
             return
-        named = [difference.message for difference in self.differences]
+        # Rows of one table that differ in the same way are one thing to name.
+        named = list(dict.fromkeys(item.text(with_key=False) for item in self.differences))
         named += [f"{item.object} could not be compared: {item.reason}" for item in self.unchecked]
         raise VerifyError(
             f"source and target differ: {_first(named)}", differences=self.differences
@@ -220,7 +231,7 @@ class VerifyResult(Record):
         rows = sum(table.target_rows or 0 for table in self.tables)
         about = f"{plural(len(self.tables), 'table')}, {plural(rows, 'row')}"
         lines = [f"verification: {'equal' if self.ok else 'NOT EQUAL'} ({about})"]
-        lines += [f"  {item.kind}: {item.message}" for item in self.differences]
+        lines += [f"  {item.kind.replace('_', ' ')}: {item.text()}" for item in self.differences]
         lines += [f"  unchecked: {item.object}: {item.reason}" for item in self.unchecked]
         return "\n".join(lines)
 

@@ -67,6 +67,8 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
     let (slot, verb) = (Arc::clone(&job.result), verb.to_owned());
     let work = async move {
         let result = Box::pin(perform(&verb, &config, settings, &context)).await;
+        // Whoever has the result may end the process, and with it what still closes its sessions.
+        engine::at_rest().await;
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         logging::close(number);
     };

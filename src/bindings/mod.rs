@@ -31,6 +31,12 @@ fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
+/// Whether the core was built without optimization, which no measurement should be made with.
+#[pyfunction]
+fn is_debug_build() -> bool {
+    cfg!(debug_assertions)
+}
+
 /// Reads the text of a configuration file: one mapping a migration, as written.
 #[pyfunction]
 fn documents<'py>(py: Python<'py>, text: &str, format: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -70,6 +76,7 @@ fn parse_plan<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     logging::install();
     module.add_function(wrap_pyfunction!(version, module)?)?;
+    module.add_function(wrap_pyfunction!(is_debug_build, module)?)?;
     module.add_function(wrap_pyfunction!(documents, module)?)?;
     module.add_function(wrap_pyfunction!(config, module)?)?;
     module.add_function(wrap_pyfunction!(config_keys, module)?)?;

@@ -29,6 +29,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
+/// Waits until the verbs that have ended left no session and no statement behind on any server.
+pub use crate::pg::closed as at_rest;
+
 /// What a verb is given beside its configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Context {

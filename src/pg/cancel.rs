@@ -9,10 +9,11 @@ use super::gate::{Gate, GatedTls};
 use super::net::Net;
 use super::reply;
 use crate::error::{Error, Kind, Result};
-use std::convert::Infallible;
+use std::collections::BTreeSet;
 use std::pin::pin;
+use std::sync::LazyLock;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tokio_postgres::CancelToken;
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -20,7 +21,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 /// How long the server has to take a cancel request.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection that nobody holds any more has to end in order.
-const GRACE: Duration = Duration::from_millis(500);
+const GRACE: Duration = Duration::from_millis(100);
 
 /// How a session's server was reached, for another connection to it.
 #[derive(Clone)]
@@ -67,8 +68,48 @@ impl Canceller {
     }
 }
 
+/// The connections that nobody holds any more and that are not closed yet, by the order in which they were given up.
+#[derive(Default)]
+struct GivenUp {
+    next: u64,
+    open: BTreeSet<u64>,
+}
+
+static GIVEN_UP: LazyLock<watch::Sender<GivenUp>> = LazyLock::new(watch::Sender::default);
+
+/// Waits until every connection that has been given up is closed and what it ran is cancelled; not longer than a cancel request takes.
+pub async fn closed() {
+    let mut given_up = GIVEN_UP.subscribe();
+    let next = given_up.borrow().next;
+    // The sender is static, so waiting ends with the last of them or with the time.
+    let _ = timeout(CANCEL_TIMEOUT, given_up.wait_for(|now| now.open.first().is_none_or(|first| *first >= next))).await;
+}
+
+/// A connection on its way to be closed.
+struct Closing(u64);
+
+impl Closing {
+    fn begin() -> Self {
+        let mut number = 0;
+        GIVEN_UP.send_modify(|given_up| {
+            number = given_up.next;
+            given_up.next += 1;
+            given_up.open.insert(number);
+        });
+        Closing(number)
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        GIVEN_UP.send_modify(|given_up| {
+            given_up.open.remove(&self.0);
+        });
+    }
+}
+
 /// Keeps a connection open; it is closed once this is dropped.
-pub(super) struct Owner(#[allow(dead_code, reason = "held for its drop only")] oneshot::Sender<Infallible>);
+pub(super) struct Owner(Option<oneshot::Sender<Closing>>);
 
 impl Owner {
     /// Starts to move the bytes of `wire`. When the owner is gone and a statement still runs, it is cancelled: closing
@@ -78,15 +119,24 @@ impl Owner {
         tokio::spawn(async move {
             let mut wire = pin!(wire);
             // How a connection ends is told to whoever uses its client, not here.
-            tokio::select! {
+            let _closing = tokio::select! {
                 _ = &mut wire => return,
-                _ = gone => {}
-            }
+                closing = gone => closing,
+            };
             if timeout(GRACE, &mut wire).await.is_err() {
                 let _ = canceller.cancel().await;
                 let _ = timeout(GRACE, wire).await;
             }
         });
-        Owner(owner)
+        Owner(Some(owner))
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if let Some(owner) = self.0.take() {
+            // Where the connection has ended already, nobody takes it, and it counts no more.
+            let _ = owner.send(Closing::begin());
+        }
     }
 }

@@ -28,4 +28,4 @@ pub mod tool;
 mod tunnel;
 
 pub use conninfo::Conninfo;
-pub use session::{Canceller, Session};
+pub use session::{Canceller, Session, closed};

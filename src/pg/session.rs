@@ -3,8 +3,8 @@
 //! A session has its settings pinned from the start (see `connect`), so that values read the same on every server. It
 //! does not retry and does not know what its statements are for. Every adapter above works on one.
 
-pub use super::cancel::Canceller;
 use super::cancel::Owner;
+pub use super::cancel::{Canceller, closed};
 use super::conninfo::Conninfo;
 use super::gate::{Gate, Held};
 use super::{connect, reply};

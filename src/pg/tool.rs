@@ -7,8 +7,9 @@ use super::Conninfo;
 use super::tunnel::Tunnel;
 use crate::error::{Error, Kind, Result};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use tokio::process::Command;
+use std::process::{Output, Stdio};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
 
 /// A `pg_dump` and the `pg_restore` beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,19 +91,51 @@ impl Tools {
 async fn run(program: &Path, conninfo: Option<&Conninfo>, arguments: &[&str]) -> Result<String> {
     let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let tunnel = match conninfo {
         Some(conninfo) => connect_by(&mut command, conninfo)?,
         None => None,
     };
     let output =
-        command.output().await.map_err(|e| Error::new(Kind::Backup, format!("running {name}")).caused_by(e))?;
+        output(&mut command).await.map_err(|e| Error::new(Kind::Backup, format!("running {name}")).caused_by(e))?;
     drop(tunnel);
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     Err(Error::new(Kind::Backup, format!("running {name}")).caused_by(first_error(&name, &said)))
+}
+
+/// A running program, asked to end once nobody waits for it any more.
+struct Running(Child);
+
+impl Drop for Running {
+    /// Killed, a program would leave its server at work on what it has asked for; asked to end, it cancels that first.
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        if let Some(pid) = self.0.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
+            // It may have ended in this moment.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        #[cfg(not(unix))]
+        let _ = self.0.start_kill();
+    }
+}
+
+/// Runs a program to its end.
+async fn output(command: &mut Command) -> std::io::Result<Output> {
+    let mut running = Running(command.spawn()?);
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let (out, err) = (running.0.stdout.take(), running.0.stderr.take());
+    let (status, (), ()) = tokio::try_join!(running.0.wait(), read(out, &mut stdout), read(err, &mut stderr))?;
+    Ok(Output { status, stdout, stderr })
+}
+
+async fn read(stream: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> std::io::Result<()> {
+    match stream {
+        Some(mut stream) => stream.read_to_end(into).await.map(|_| ()),
+        None => Ok(()),
+    }
 }
 
 /// Tells a program how to connect, with the password in its environment. Where the conninfo insists on TLS, the way is ours, and lasts

@@ -1,0 +1,13 @@
+"""`python tests/bench`: see README.md beside this file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # Python puts a directory that it runs on the path, and the package's name is one level above.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    from bench.command import main
+
+    sys.exit(main())

@@ -1,0 +1,321 @@
+"""Cases G: a table in chunks holds the rows that it would hold whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from conftest import Pair
+from pgmigrate import ConfigError, Migration, Plan
+from support import servers
+
+
+def _migration(source: str, target: str, **options: Any) -> Migration:
+    return Migration(source=source, target=target, roles="none", **options)
+
+
+def _chunked(size: int, **options: Any) -> dict[str, object]:
+    return {"include": [{"name": "t", "chunk_column": "id", "chunk_size": size, **options}]}
+
+
+def _chunks(plan: Plan, table: str = "t") -> list[str]:
+    return [task.source_sql for task in plan if task.kind == "data" and task.name == table]
+
+
+def _assert_equal(source: str, target: str, count: int, table: str = "t") -> None:
+    expected = servers.rows(source, "public", table)
+    assert len(expected) == count
+    assert servers.rows(target, "public", table) == expected
+
+
+def _run(migration: Migration, plan: Plan) -> list[int]:
+    """The rows that each chunk brought."""
+    report = migration.run(plan, jobs=3)
+    report.raise_for_failures()
+    return [task.rows for task in report.tasks if task.kind == "data"]
+
+
+def test_g1_rows_whose_key_is_null_are_copied(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        "CREATE TABLE t (id int UNIQUE, a text);"
+        "INSERT INTO t SELECT NULLIF(i, i / 10 * 10), 'r' || i FROM generate_series(1, 200) i;"
+        "ANALYZE",
+    )
+    migration = _migration(source, target, tables=_chunked(50))
+    plan = migration.plan()
+    assert sum("IS NULL" in sql for sql in _chunks(plan)) == 1
+    rows = _run(migration, plan)
+    assert len(rows) == 5
+    assert rows[-1] == 20
+    _assert_equal(source, target, 200)
+
+
+@pytest.mark.parametrize("parameter", ["autovacuum_enabled = false"])
+def test_g2_pages_without_visible_rows_do_not_end_the_copy(pair: Pair, parameter: str) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        f"CREATE TABLE t (id int, a text) WITH ({parameter});"
+        "INSERT INTO t SELECT i, repeat('x', 400) FROM generate_series(1, 600) i;"
+        "DELETE FROM t WHERE id BETWEEN 100 AND 500; INSERT INTO t SELECT 1000, 'last'",
+    )
+    migration = _migration(source, target, split_larger_than="16kB")
+    plan = migration.plan()
+    assert len(_chunks(plan)) > 10
+    assert all("ctid" in sql for sql in _chunks(plan))
+    rows = _run(migration, plan)
+    assert 0 in rows
+    _assert_equal(source, target, 200)
+
+
+def test_g3_rows_that_come_after_planning_are_copied(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100);"
+        "CREATE TABLE pages (id int, a text);"
+        "INSERT INTO pages SELECT i, repeat('x', 500) FROM generate_series(1, 100) i; ANALYZE",
+    )
+    migration = _migration(source, target, tables=_chunked(30), split_larger_than="16kB")
+    plan = migration.plan()
+    assert len(_chunks(plan)) == 4
+    assert len(_chunks(plan, "pages")) > 2
+    # Below the lowest and above the highest key, and behind the last page.
+    servers.run_script(
+        source,
+        "INSERT INTO t SELECT i FROM generate_series(-50, -1) i;"
+        "INSERT INTO t SELECT i FROM generate_series(1000, 1049) i;"
+        "INSERT INTO pages SELECT i, repeat('y', 500) FROM generate_series(101, 400) i",
+    )
+    _run(migration, plan)
+    _assert_equal(source, target, 200)
+    _assert_equal(source, target, 400, "pages")
+
+
+@pytest.mark.parametrize(
+    "statistics",
+    [
+        "",
+        "ANALYZE t; DELETE FROM t WHERE id > 10",
+        "ANALYZE t; TRUNCATE t; INSERT INTO t SELECT i FROM generate_series(1, 500) i",
+    ],
+    ids=["never_analyzed", "far_too_many", "emptied_and_refilled"],
+)
+def test_g3_stale_statistics_lose_nothing(pair: Pair, statistics: str) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        "CREATE TABLE t (id int PRIMARY KEY) WITH (autovacuum_enabled = false);"
+        f"INSERT INTO t SELECT generate_series(1, 300); {statistics}",
+    )
+    with psycopg.connect(source) as connection:
+        count = connection.execute("SELECT count(*)::int FROM t").fetchone()
+    assert count is not None
+    migration = _migration(source, target, tables=_chunked(50))
+    _run(migration, migration.plan())
+    _assert_equal(source, target, count[0])
+
+
+def test_g3_statistics_of_zero_rows_do_not_make_one_chunk(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        "CREATE TABLE t (id int PRIMARY KEY) WITH (autovacuum_enabled = false); VACUUM ANALYZE t;"
+        "INSERT INTO t SELECT generate_series(1, 3000)",
+    )
+    with psycopg.connect(source) as connection:
+        tuples = connection.execute("SELECT reltuples FROM pg_class WHERE relname = 't'").fetchone()
+    assert tuples == (0,)
+    migration = _migration(source, target, tables=_chunked(100))
+    plan = migration.plan()
+    assert len(_chunks(plan)) > 10
+    _run(migration, plan)
+    _assert_equal(source, target, 3000)
+
+
+@pytest.mark.parametrize(
+    ("rows", "chunks"),
+    [
+        ("SELECT i - 150 FROM generate_series(1, 300) i", 3),
+        ("SELECT i / 10 FROM generate_series(0, 299) i", 3),
+        ("SELECT i * 30000000::bigint FROM generate_series(1, 300) i", 3),
+        ("VALUES (-9223372036854775808), (0), (9223372036854775807)", 1),
+        ("SELECT 7 FROM generate_series(1, 300)", 1),
+    ],
+    ids=["negative", "duplicate", "sparse", "the_ends_of_bigint", "all_the_same"],
+)
+def test_keys_of_every_kind(pair: Pair, rows: str, chunks: int) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source, f"CREATE TABLE t (id bigint NOT NULL); INSERT INTO t {rows}; ANALYZE"
+    )
+    migration = _migration(source, target, tables=_chunked(100))
+    plan = migration.plan()
+    assert len(_chunks(plan)) == chunks
+    _run(migration, plan)
+    _assert_equal(source, target, 3 if "VALUES" in rows else 300)
+
+
+def test_the_ends_of_bigint_in_several_chunks(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        "CREATE TABLE t (id bigint PRIMARY KEY); INSERT INTO t VALUES"
+        "(-9223372036854775808), (-1), (0), (9223372036854775807); ANALYZE",
+    )
+    migration = _migration(source, target, tables=_chunked(1))
+    plan = migration.plan()
+    assert len(_chunks(plan)) == 4
+    _run(migration, plan)
+    _assert_equal(source, target, 4)
+
+
+@pytest.mark.parametrize("rows", ["", "; INSERT INTO t SELECT NULL FROM generate_series(1, 5)"])
+def test_a_table_without_any_key_is_one_chunk(pair: Pair, rows: str) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(source, f"CREATE TABLE t (id int){rows}")
+    migration = _migration(source, target, tables=_chunked(2))
+    plan = migration.plan()
+    assert len(_chunks(plan)) == 1
+    _run(migration, plan)
+    _assert_equal(source, target, 5 if rows else 0)
+
+
+def test_a_limit_switches_chunking_off(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)"
+    )
+    tables = _chunked(10, limit=30, order_by="id DESC", where="id <> 95")
+    migration = _migration(source, target, tables=tables, split_larger_than="1kB")
+    plan = migration.plan()
+    assert _chunks(plan) == [
+        'COPY (SELECT "id" FROM ONLY "public"."t" WHERE (id <> 95) ORDER BY id DESC LIMIT 30)'
+        " TO STDOUT"
+    ]
+    _run(migration, plan)
+    with psycopg.connect(target) as connection:
+        found = connection.execute("SELECT min(id), max(id), count(*) FROM t").fetchone()
+    assert found == (70, 100, 30)
+
+
+def test_where_and_order_by_hold_in_every_chunk(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        "CREATE TABLE t (id int PRIMARY KEY, a text);"
+        "INSERT INTO t SELECT i, i % 3 FROM generate_series(1, 90) i",
+    )
+    # An OR, so that a missing parenthesis would show.
+    tables = _chunked(10, where="a = '1' OR a = '2' AND id > 0", order_by="a DESC")
+    migration = _migration(source, target, tables=tables)
+    plan = migration.plan()
+    assert len(_chunks(plan)) == 6
+    assert all("ORDER BY a DESC" in sql for sql in _chunks(plan))
+    _run(migration, plan)
+    with psycopg.connect(target) as connection:
+        found = connection.execute("SELECT a, count(*) FROM t GROUP BY a ORDER BY a").fetchall()
+    assert found == [("1", 30), ("2", 30)]
+
+
+def test_a_where_that_no_row_meets(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(source, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)")
+    migration = _migration(source, target, tables=_chunked(1, where="id > 100"))
+    _run(migration, migration.plan())
+    assert servers.rows(target, "public", "t") == []
+
+
+def test_a_limit_counts_for_each_partition_and_the_plan_says_so(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        """
+        CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id);
+        CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (50);
+        CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (50) TO (100);
+        INSERT INTO t SELECT generate_series(0, 99);
+        """,
+    )
+    tables = {"include": [{"name": "t", "limit": 10, "order_by": "id"}]}
+    migration = _migration(source, target, tables=tables)
+    plan = migration.plan()
+    notes = {task.note for task in plan if task.kind == "data"}
+    assert notes == {"the limit counts for each partition"}
+    assert _run(migration, plan) == [10, 10]
+
+
+def test_a_chunk_column_of_a_partitioned_table_cuts_each_partition(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        """
+        CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id);
+        CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (50);
+        CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (50) TO (100);
+        INSERT INTO t SELECT generate_series(0, 99); ANALYZE;
+        """,
+    )
+    migration = _migration(source, target, tables=_chunked(25))
+    plan = migration.plan()
+    assert (len(_chunks(plan, "t1")), len(_chunks(plan, "t2"))) == (2, 2)
+    _run(migration, plan)
+    assert len(servers.rows(target, "public", "t")) == 100
+
+
+def test_a_default_chunk_column_holds_where_a_table_has_it(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 40);"
+        "CREATE TABLE other (a text); INSERT INTO other VALUES ('x'); ANALYZE",
+    )
+    tables = {
+        "default": {"chunk_column": "id", "chunk_size": 10},
+        "include": [{"name": "other", "order_by": "a"}],
+    }
+    migration = _migration(source, target, tables=tables)
+    plan = migration.plan()
+    assert (len(_chunks(plan)), len(_chunks(plan, "other"))) == (4, 1)
+    _run(migration, plan)
+    _assert_equal(source, target, 40)
+
+
+def test_a_where_with_an_error_fails_with_its_tables_name(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);"
+        "CREATE TABLE other (id int); INSERT INTO other VALUES (1)",
+    )
+    tables = {"include": [{"name": "t", "where": "idd > 1"}]}
+    report = _migration(source, target, tables=tables).run()
+    failed = [task for task in report.tasks if task.status == "failed"]
+    assert [(task.object, task.sqlstate) for task in failed] == [("public.t", "42703")]
+    assert len(servers.rows(target, "public", "other")) == 1
+
+
+def test_a_where_cannot_write(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        "CREATE TABLE t (id int); INSERT INTO t VALUES (1);"
+        "CREATE FUNCTION sneaky() RETURNS bool LANGUAGE plpgsql AS "
+        "'BEGIN INSERT INTO public.t VALUES (2); RETURN true; END'",
+    )
+    tables = {"include": [{"name": "t", "where": "public.sneaky()"}]}
+    report = _migration(source, target, tables=tables).run()
+    failed = [task.sqlstate for task in report.tasks if task.status == "failed"]
+    assert failed == ["25006"]
+    assert len(servers.rows(source, "public", "t")) == 1
+
+
+def test_a_chunk_column_that_is_no_integer_is_a_mistake(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(source, "CREATE TABLE t (id text PRIMARY KEY)")
+    with pytest.raises(ConfigError, match="expected smallint, integer or bigint"):
+        _migration(source, target, tables=_chunked(10)).plan()
