@@ -12,10 +12,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from support import servers
 
 from pgmigrate import Migration, PgMigrateError
 from pgmigrate.embedded import EmbeddedServer
+from support import servers
 
 HAS_TLS = 15 in servers.available_majors() and shutil.which("openssl") is not None
 MODES = ["require", "verify-full"] if HAS_TLS else []
@@ -28,8 +28,11 @@ def tls_server() -> Iterator[EmbeddedServer]:
     assert folder is not None
     certificate, key = folder / "server.crt", folder / "server.key"
     subprocess.run(
-        ["openssl", "req", "-new", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)],
+        [
+            *("openssl", "req", "-new", "-x509", "-nodes", "-days", "2", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", str(key), "-out", str(certificate)),
+        ],
         check=True,
         capture_output=True,
     )
@@ -52,8 +55,8 @@ def test_everything_goes_over_tls(tls_server: EmbeddedServer, tmp_path: Path, mo
     secure = f" sslmode={mode} sslrootcert={certificate}"
     source, target = f"tls_source_{mode[:4]}", f"tls_target_{mode[:4]}"
     with psycopg.connect(tls_server.conninfo + secure, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{source}"')  # type: ignore[arg-type]
-        connection.execute(f'CREATE DATABASE "{target}"')  # type: ignore[arg-type]
+        connection.execute(f'CREATE DATABASE "{source}"')
+        connection.execute(f'CREATE DATABASE "{target}"')
     ends = [tls_server.conninfo_for(name) for name in (source, target)]
     with psycopg.connect(ends[0] + secure) as connection:
         connection.execute(
