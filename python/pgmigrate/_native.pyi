@@ -1,7 +1,16 @@
 from collections.abc import Awaitable, Mapping
 from typing import Any, Literal, final
 
-__all__ = ["Job", "config", "config_keys", "documents", "parse_plan", "start", "version"]
+__all__ = [
+    "Job",
+    "config",
+    "config_keys",
+    "documents",
+    "is_debug_build",
+    "parse_plan",
+    "start",
+    "version",
+]
 
 @final
 class Job:

@@ -53,3 +53,27 @@ def _everything(conninfo: str) -> list[tuple[object, ...]]:
             query = f"SELECT '{catalog}', ctid::text, xmin::text FROM pg_catalog.pg_{catalog}"
             found += connection.execute(query).fetchall()
         return sorted(found, key=str)
+
+
+def test_d1_odd_names_arrive_when_each_is_asked_for_by_itself(pair: Pair) -> None:
+    source, target = pair.source("odd_names"), pair.target()
+    named = [{"schema": schema, "name": table} for schema, table in _tables(source)]
+    assert any(set(table["name"]) & set('."\n\t-') for table in named)
+    migration = Migration(
+        source=source, target=target, tables={"mode": "include", "include": named}
+    )
+    migration.run(migration.plan()).raise_for_failures()
+    assert _tables(target) == _tables(source)
+    for schema, table in _tables(source):
+        assert servers.rows(target, schema, table) == servers.rows(source, schema, table)
+
+
+def _tables(conninfo: str) -> list[tuple[str, str]]:
+    with psycopg.connect(conninfo) as connection:
+        found = connection.execute(
+            "SELECT n.nspname, c.relname"
+            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind = 'r' AND n.nspname !~ '^(pg_|information_schema|pgmigrate$)'"
+            " ORDER BY 1, 2"
+        )
+        return [(schema, table) for schema, table in found]
