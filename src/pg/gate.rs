@@ -53,7 +53,7 @@ impl Gate {
     }
 
     /// Takes the stream; none where it is taken or lost already.
-    pub(super) fn take(&self) -> Option<Held> {
+    pub(super) fn hold(&self) -> Option<Held> {
         let stream = self.slot().stream.take()?;
         Some(Held { stream: Some(stream), gate: self.clone() })
     }

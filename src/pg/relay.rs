@@ -370,10 +370,16 @@ pub(super) async fn relay<R: Rows>(
     mut progress: impl FnMut(&R),
 ) -> Result<()> {
     let mut relay = Relay { source, target, outbox: Outbox::new(), rows, taken: Taken::default(), is_read: false };
-    while !std::future::poll_fn(|cx| relay.poll_message(cx)).await? {
-        progress(relay.rows);
+    loop {
+        match std::future::poll_fn(|cx| relay.poll_message(cx)).await {
+            Ok(false) => progress(relay.rows),
+            Ok(true) => return Ok(()),
+            Err(error) => {
+                relay.end_message().await;
+                return Err(error);
+            }
+        }
     }
-    Ok(())
 }
 
 impl<R: Rows> Relay<'_, R> {
@@ -401,6 +407,15 @@ impl<R: Rows> Relay<'_, R> {
             if !moved {
                 return Poll::Pending;
             }
+        }
+    }
+
+    /// After an error: sends the rest of a message that is on its way, for whatever is said to the target next would be taken for it.
+    async fn end_message(&mut self) {
+        let rest = std::mem::take(&mut self.outbox.closed);
+        if !rest.is_empty() {
+            // A target that cannot be written to any more is found out by whoever ends its COPY.
+            let _ = self.target.send(&rest).await;
         }
     }
 
@@ -481,5 +496,91 @@ fn poll_fill(end: &mut End, cx: &mut Context<'_>) -> Result<bool> {
             end.inbox.end += count;
             Ok(true)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gate::Gate;
+    use super::*;
+    use tokio::io::{DuplexStream, duplex};
+
+    impl Duplex for DuplexStream {}
+
+    #[derive(Default)]
+    struct Counted(usize, usize);
+
+    impl Rows for Counted {
+        fn row(&mut self, row: &[u8]) {
+            self.0 += 1;
+            self.1 += row.len();
+        }
+
+        fn part(&mut self, part: &[u8], is_last: bool) {
+            self.0 += usize::from(is_last);
+            self.1 += part.len();
+        }
+    }
+
+    fn end(stream: DuplexStream, side: Side) -> End {
+        let held = Gate::new(Box::new(stream)).hold().unwrap();
+        End { held, side, inbox: Inbox::new() }
+    }
+
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(body.len() + 4).unwrap();
+        [&[kind], &length.to_be_bytes()[..], body].concat()
+    }
+
+    /// Runs a relay over what a source says, into a target that takes little at a time; what the target was told.
+    async fn told(said: Vec<u8>, rows: &mut Counted) -> (Result<()>, Vec<u8>) {
+        let (mut source_server, source) = duplex(said.len() + 1);
+        let (target, mut target_server) = duplex(1000);
+        source_server.write_all(&said).await.unwrap();
+        let (mut source, mut target) = (end(source, Side::Source), end(target, Side::Target));
+        let work = async {
+            let result = relay(&mut source, &mut target, rows, |_| {}).await;
+            drop(target);
+            result
+        };
+        let mut heard = Vec::new();
+        let (result, read) = tokio::join!(work, target_server.read_to_end(&mut heard));
+        read.unwrap();
+        (result, heard)
+    }
+
+    /// The bodies of whole messages; nothing may stand behind them.
+    fn bodies(mut heard: &[u8]) -> Vec<u8> {
+        let mut all = Vec::new();
+        while !heard.is_empty() {
+            assert_eq!(heard[0], COPY_DATA);
+            let length = u32::from_be_bytes(heard[1..5].try_into().unwrap()) as usize;
+            all.extend_from_slice(&heard[5..=length]);
+            heard = &heard[length + 1..];
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn rows_of_every_size_go_through_and_keep_their_order() {
+        let sizes = [0, 1, 70_000, 3, 600_000, 0, 65_535, 65_536, 12];
+        let rows: Vec<Vec<u8>> = sizes.iter().zip(1u8..).map(|(size, byte)| vec![byte; *size]).collect();
+        let mut said: Vec<u8> = rows.iter().flat_map(|row| message(COPY_DATA, row)).collect();
+        said.extend(message(b'N', b"\0"));
+        said.extend(message(b'c', b""));
+        let mut counted = Counted::default();
+        let (result, heard) = told(said, &mut counted).await;
+        result.unwrap();
+        assert_eq!(bodies(&heard), rows.concat());
+        assert_eq!((counted.0, counted.1), (sizes.len(), sizes.iter().sum()));
+    }
+
+    #[tokio::test]
+    async fn no_message_is_left_half_said_when_the_source_fails() {
+        let mut said: Vec<u8> = (0..200).flat_map(|_| message(COPY_DATA, &[b'x'; 1000])).collect();
+        said.extend(message(b'E', b"SFATAL\0C57P01\0Mgone\0\0"));
+        let (result, heard) = told(said, &mut Counted::default()).await;
+        assert!(result.unwrap_err().is("57P01"));
+        assert!(bodies(&heard).len() >= MESSAGE);
     }
 }

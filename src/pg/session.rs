@@ -137,7 +137,7 @@ impl Session {
     pub(super) async fn hold(&self) -> Result<Held> {
         self.batch("").await?;
         let lost = || Error::new(Kind::Connect, "talking to a session whose stream is gone").on(self.side);
-        self.gate.take().ok_or_else(lost)
+        self.gate.hold().ok_or_else(lost)
     }
 
     /// Changes the purpose in `application_name`. In a transaction that rolls back, the change rolls back with it.
