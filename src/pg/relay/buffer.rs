@@ -1,0 +1,140 @@
+//! What has come from a server, and what goes to one: bytes with the messages in them marked off.
+//!
+//! No I/O; `relay` and its ends fill and empty these.
+
+use super::Rows;
+use bytes::BytesMut;
+use postgres_protocol::message::backend::Message;
+use std::io;
+
+/// A type byte and a length that counts itself.
+const HEADER: usize = 5;
+/// The type of a message that is a row.
+pub(super) const COPY_DATA: u8 = b'd';
+/// Rows are gathered to messages of about this size.
+pub(super) const MESSAGE: usize = 64 * 1024;
+const INBOX: usize = 256 * 1024;
+
+/// What has come from a server and was not yet looked at.
+pub(super) struct Inbox {
+    pub(super) bytes: Vec<u8>,
+    pub(super) begin: usize,
+    pub(super) end: usize,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        Inbox { bytes: vec![0; INBOX], begin: 0, end: 0 }
+    }
+
+    pub(super) fn held(&self) -> &[u8] {
+        &self.bytes[self.begin..self.end]
+    }
+
+    /// Room for more, where what is held is no whole message.
+    pub(super) fn space(&mut self) -> &mut [u8] {
+        if self.begin == self.end {
+            (self.begin, self.end) = (0, 0);
+        } else if self.end == self.bytes.len() {
+            self.bytes.copy_within(self.begin..self.end, 0);
+            (self.begin, self.end) = (0, self.end - self.begin);
+        }
+        if self.end == self.bytes.len() {
+            self.bytes.resize(self.bytes.len() * 2, 0);
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    /// Type and body length of the message that comes next.
+    pub(super) fn header(&self) -> Option<(u8, usize)> {
+        let [kind, a, b, c, d, ..] = *self.held() else { return None };
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        Some((kind, length.saturating_sub(4)))
+    }
+
+    /// Takes the next whole message.
+    pub(super) fn message(&mut self) -> io::Result<Option<Message>> {
+        let Some((_, length)) = self.header() else { return Ok(None) };
+        if self.held().len() < HEADER + length {
+            return Ok(None);
+        }
+        let mut bytes = BytesMut::from(&self.held()[..HEADER + length]);
+        self.begin += HEADER + length;
+        Message::parse(&mut bytes)
+    }
+}
+
+/// How far the current row has been taken out of an inbox.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub(super) left: usize,
+    pub(super) is_begun: bool,
+}
+
+/// A stretch of an inbox that holds a row or a piece of one.
+pub(super) struct Piece {
+    pub(super) begin: usize,
+    pub(super) end: usize,
+    pub(super) is_first: bool,
+    pub(super) is_last: bool,
+}
+
+impl Piece {
+    pub(super) fn show(&self, inbox: &Inbox, rows: &mut impl Rows) {
+        let bytes = &inbox.bytes[self.begin..self.end];
+        if self.is_first && self.is_last { rows.row(bytes) } else { rows.part(bytes, self.is_last) }
+    }
+}
+
+impl Taken {
+    /// Takes the next row, or what is there of it; none where more must be read first, or the next message is no row.
+    pub(super) fn piece(&mut self, inbox: &mut Inbox) -> Option<Piece> {
+        let mut is_empty = false;
+        if self.left == 0 {
+            let (COPY_DATA, length) = inbox.header()? else { return None };
+            inbox.begin += HEADER;
+            (self.left, self.is_begun) = (length, false);
+            is_empty = length == 0;
+        }
+        let begin = inbox.begin;
+        let end = inbox.end.min(begin + self.left);
+        if begin == end && !is_empty {
+            return None;
+        }
+        let piece = Piece { begin, end, is_first: !self.is_begun, is_last: end - begin == self.left };
+        self.is_begun = true;
+        self.left -= end - begin;
+        inbox.begin = end;
+        Some(piece)
+    }
+}
+
+/// Rows gathered into messages for the target.
+pub(super) struct Outbox {
+    pub(super) open: Vec<u8>,
+    pub(super) closed: BytesMut,
+}
+
+impl Outbox {
+    pub(super) fn new() -> Self {
+        let mut open = Vec::with_capacity(MESSAGE * 2);
+        open.extend_from_slice(&[COPY_DATA, 0, 0, 0, 0]);
+        Outbox { open, closed: BytesMut::with_capacity(MESSAGE * 2) }
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.open.len() >= MESSAGE
+    }
+
+    /// Makes the gathered rows the next message, where the last one is gone.
+    pub(super) fn close(&mut self) -> io::Result<()> {
+        if !self.closed.is_empty() || self.open.len() == HEADER {
+            return Ok(());
+        }
+        let length = u32::try_from(self.open.len() - 1).map_err(|_| io::ErrorKind::InvalidData)?;
+        self.open[1..HEADER].copy_from_slice(&length.to_be_bytes());
+        self.closed.extend_from_slice(&self.open);
+        self.open.truncate(HEADER);
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! One end of a relay: a session's stream, and the conversation of one COPY on it.
+//!
+//! It begins a COPY, ends it, and gives the stream back where what was said is over; `relay` moves the rows in between.
+
+use super::Rows;
+use super::buffer::{Inbox, Taken};
+use crate::error::{Error, Kind, Result, ServerError, Side};
+use crate::pg::Session;
+use crate::pg::gate::{Duplex, Held};
+use crate::pg::reply::Fields;
+use bytes::BytesMut;
+use postgres_protocol::message::backend::{ErrorFields, Message};
+use postgres_protocol::message::frontend;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
+
+/// One end of a relay.
+pub(in crate::pg) struct End {
+    pub(super) held: Held,
+    pub(super) side: Side,
+    pub(super) inbox: Inbox,
+}
+
+impl End {
+    /// Takes a session's stream.
+    pub(in crate::pg) async fn open(session: &Session) -> Result<Self> {
+        Ok(End { held: session.hold().await?, side: session.side(), inbox: Inbox::new() })
+    }
+
+    fn stream(&mut self) -> Result<&mut Box<dyn Duplex>> {
+        let side = self.side;
+        self.held.stream().map_err(|error| lost(side, error))
+    }
+
+    /// Sends a statement and waits until the server is ready for its rows, or has some.
+    pub(in crate::pg) async fn start(&mut self, copy: &str) -> Result<()> {
+        let mut message = BytesMut::new();
+        frontend::query(copy, &mut message).map_err(|error| lost(self.side, error))?;
+        self.send(&message).await?;
+        loop {
+            match self.next().await? {
+                Message::CopyOutResponse(_) | Message::CopyInResponse(_) => return Ok(()),
+                Message::ErrorResponse(body) => return Err(self.refused(body.fields(), "starting a COPY").await),
+                Message::ReadyForQuery(_) => {
+                    return Err(Error::new(Kind::State, "the statement is no COPY").on(self.side));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) async fn send(&mut self, message: &[u8]) -> Result<()> {
+        let side = self.side;
+        let stream = self.stream()?;
+        stream.write_all(message).await.map_err(|error| lost(side, error))?;
+        stream.flush().await.map_err(|error| lost(side, error))
+    }
+
+    /// The next message of the server that is no row.
+    async fn next(&mut self) -> Result<Message> {
+        loop {
+            if let Some(message) = self.inbox.message().map_err(|error| lost(self.side, error))? {
+                return Ok(message);
+            }
+            let side = self.side;
+            let space = self.inbox.space();
+            let stream = self.held.stream().map_err(|error| lost(side, error))?;
+            let read = stream.read(space).await.map_err(|error| lost(side, error))?;
+            if read == 0 {
+                return Err(lost(side, io::ErrorKind::UnexpectedEof.into()));
+            }
+            self.inbox.end += read;
+        }
+    }
+
+    /// The server's error, once the conversation is in order again.
+    async fn refused(&mut self, fields: ErrorFields<'_>, doing: &str) -> Error {
+        let error = Error::new(Kind::Copy, doing).on(self.side).caused_by_server(server_error(fields));
+        // What the server said tells more than that the connection may be gone by now as well.
+        let _ = self.settle().await;
+        error
+    }
+
+    /// Reads on until the server waits for the next statement; the rows that the COPY counted.
+    async fn settle(&mut self) -> Result<u64> {
+        let mut rows = 0;
+        let mut failure = None;
+        loop {
+            match self.next().await? {
+                Message::CommandComplete(body) => {
+                    let tag = body.tag().map_err(|error| lost(self.side, error))?;
+                    rows = tag.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or_default();
+                }
+                Message::ErrorResponse(body) => failure = Some(server_error(body.fields())),
+                Message::ReadyForQuery(_) => break,
+                _ => {}
+            }
+        }
+        match failure {
+            Some(reply) => Err(Error::new(Kind::Copy, copying(self.side)).on(self.side).caused_by_server(reply)),
+            None => Ok(rows),
+        }
+    }
+
+    /// Ends the rows in order and waits for the count.
+    pub(in crate::pg) async fn finish(&mut self) -> Result<u64> {
+        let mut message = BytesMut::new();
+        frontend::copy_done(&mut message);
+        self.send(&message).await?;
+        self.settle().await
+    }
+
+    /// Behind the last row: the end of the source's COPY.
+    pub(in crate::pg) async fn end_rows(&mut self) -> Result<()> {
+        self.settle().await.map(|_| ())
+    }
+
+    /// Reads all rows of a COPY and sends them nowhere.
+    pub(in crate::pg) async fn drain<R: Rows>(&mut self, rows: &mut R) -> Result<()> {
+        let mut taken = Taken::default();
+        loop {
+            while let Some(piece) = taken.piece(&mut self.inbox) {
+                piece.show(&self.inbox, rows);
+            }
+            if taken.left == 0 && self.inbox.header().is_some() {
+                match self.inbox.message().map_err(|error| lost(self.side, error))? {
+                    Some(Message::CopyDone) => return self.end_rows().await,
+                    Some(Message::ErrorResponse(body)) => {
+                        return Err(self.refused(body.fields(), "reading rows").await);
+                    }
+                    Some(_) => continue,
+                    None => {}
+                }
+            }
+            std::future::poll_fn(|cx| match poll_fill(self, cx) {
+                Ok(true) => Poll::Ready(Ok(())),
+                Ok(false) => Poll::Pending,
+                Err(error) => Poll::Ready(Err(error)),
+            })
+            .await?;
+        }
+    }
+
+    /// Ends a COPY into the target that failed, by its own error or by the source's, so that its session is in order again; where that
+    /// cannot be, the session is closed.
+    pub(in crate::pg) async fn give_up(mut self, error: &Error) {
+        let is_own = error.context.side == Some(self.side);
+        let settled = if is_own && error.sqlstate.is_some() {
+            self.settle().await
+        } else if is_own {
+            return;
+        } else {
+            self.fail().await
+        };
+        // The server's last word about rows that it did not get is ours and tells nothing.
+        if settled.err().is_none_or(|error| error.sqlstate.is_some()) {
+            self.close();
+        }
+    }
+
+    async fn fail(&mut self) -> Result<u64> {
+        let mut message = BytesMut::new();
+        frontend::copy_fail("the rows could not be read", &mut message).map_err(|error| lost(self.side, error))?;
+        self.send(&message).await?;
+        self.settle().await
+    }
+
+    /// Gives the stream back after an error that the server told, which leaves the session in order.
+    pub(in crate::pg) fn close_after(self, error: Error) -> Error {
+        if error.sqlstate.is_some() {
+            self.close();
+        }
+        error
+    }
+
+    /// Gives the stream back to its session.
+    pub(in crate::pg) fn close(self) {
+        self.held.give_back();
+    }
+}
+
+fn copying(side: Side) -> &'static str {
+    match side {
+        Side::Source => "reading rows",
+        Side::Target => "writing rows",
+    }
+}
+
+pub(super) fn lost(side: Side, error: io::Error) -> Error {
+    Error::new(Kind::Connect, copying(side)).on(side).caused_by(error)
+}
+
+pub(super) fn server_error(fields: ErrorFields<'_>) -> ServerError {
+    use fallible_iterator::FallibleIterator;
+    let mut all: Vec<(u8, String)> = Vec::new();
+    let mut fields = fields;
+    while let Ok(Some(field)) = fields.next() {
+        all.push((field.type_(), String::from_utf8_lossy(field.value_bytes()).into_owned()));
+    }
+    let of = |wanted: u8| all.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| value.as_str());
+    let fields = Fields {
+        sqlstate: of(b'C').unwrap_or("XX000"),
+        message: of(b'M').unwrap_or_default(),
+        schema: of(b's'),
+        table: of(b't').or(of(b'd')),
+        column: of(b'c'),
+        constraint: of(b'n'),
+        routine: of(b'R'),
+    };
+    fields.into()
+}
+
+/// Reads into an end's inbox what is there; false where nothing is.
+pub(super) fn poll_fill(end: &mut End, cx: &mut Context<'_>) -> Result<bool> {
+    let side = end.side;
+    let stream = end.held.stream().map_err(|error| lost(side, error))?;
+    let mut space = ReadBuf::new(end.inbox.space());
+    match Pin::new(stream).poll_read(cx, &mut space) {
+        Poll::Pending => Ok(false),
+        Poll::Ready(Err(error)) => Err(lost(side, error)),
+        Poll::Ready(Ok(())) if space.filled().is_empty() => Err(lost(side, io::ErrorKind::UnexpectedEof.into())),
+        Poll::Ready(Ok(())) => {
+            let count = space.filled().len();
+            end.inbox.end += count;
+            Ok(true)
+        }
+    }
+}
