@@ -170,7 +170,18 @@ impl Ledger {
         Ok(rows.iter().map(record).collect())
     }
 
-    /// Puts tasks back to `pending`: those that a dead run left running, or that have to be done again.
+    /// Puts tasks back to `pending` that a dead run left running, failed or blocked. A commit that the run has asked for and the server is
+    /// still at work on is waited for: what it settles stays settled.
+    pub async fn reopen(&self, session: &Session, run: i64) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} SET status = 'pending', rows = 0, bytes = 0, hash = '', snapshot = '', sqlstate = '', note = '' \
+             WHERE run = $1 AND status NOT IN ('done', 'kept', 'skipped', 'pending')",
+            self.tasks()
+        );
+        session.execute(&sql, &[&run]).await.map(|_| ())
+    }
+
+    /// Puts tasks back to `pending` that have to be done again, settled or not.
     pub async fn reset(&self, session: &Session, run: i64, tasks: &[String]) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET status = 'pending', rows = 0, bytes = 0, hash = '', snapshot = '', sqlstate = '', note = '' \

@@ -63,14 +63,14 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
     };
     let job =
         Job { events: Arc::new(tokio::sync::Mutex::new(receiver)), result: Arc::default(), stop: context.stop.clone() };
-    logging::open(number, context.events.clone());
+    let records = logging::open(number, context.events.clone());
     let (slot, verb) = (Arc::clone(&job.result), verb.to_owned());
     let work = async move {
         let result = Box::pin(perform(&verb, &config, settings, &context)).await;
         // Whoever has the result may end the process, and with it what still closes its sessions.
         engine::at_rest().await;
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        logging::close(number);
+        drop(records);
     };
     pyo3_async_runtimes::tokio::get_runtime().spawn(work.instrument(tracing::info_span!("job", job = number)));
     Ok(job)

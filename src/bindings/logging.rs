@@ -21,14 +21,19 @@ pub fn install() {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
+/// A job whose records go into its events, until this is dropped: whoever waits for the last event waits for that, too.
+pub struct Records(u64);
+
 /// Lets records of job `number` go into `events`.
-pub fn open(number: u64, events: Events) {
+pub fn open(number: u64, events: Events) -> Records {
     JOBS.lock().unwrap_or_else(PoisonError::into_inner).insert(number, events);
+    Records(number)
 }
 
-/// Forgets job `number`.
-pub fn close(number: u64) {
-    JOBS.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+impl Drop for Records {
+    fn drop(&mut self) {
+        JOBS.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
 }
 
 struct ToJob;

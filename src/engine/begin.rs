@@ -31,6 +31,15 @@ pub(super) async fn begin(config: &Config, settings: &Settings, ends: &Ends, pla
     Ok(start)
 }
 
+/// Whether a run of chosen tasks goes on beside others that the ledger has begun.
+pub(super) async fn joins(settings: &Settings, ends: &Ends, plan: &Plan) -> Result<bool> {
+    if settings.tasks.is_none() || !ends.ledger.exists(&ends.target).await? {
+        return Ok(false);
+    }
+    let last = ends.ledger.last_run(&ends.target).await?;
+    Ok(last.is_some_and(|run| run.plan == plan.fingerprint()))
+}
+
 /// Writes the run into the ledger, or finds the one to go on with.
 async fn enter(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
     let last = if ends.ledger.exists(&ends.target).await? { ends.ledger.last_run(&ends.target).await? } else { None };
@@ -123,6 +132,8 @@ async fn waits(ends: &Ends, plan: &Plan) -> Result<Vec<(usize, usize)>> {
 
 /// Takes up a run where it stopped.
 async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[String])) -> Result<Start> {
+    // First of all, for whatever is decided below stands on what is settled.
+    ends.ledger.reopen(&ends.target, run.run).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
     resume::check_state(done, &records)?;
     if config.options.consistent {
@@ -130,13 +141,8 @@ async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[S
             restart_table(ends, run.run, &restart, config.options.lock_timeout).await?;
         }
     }
-    let mut open: Vec<String> = records
-        .iter()
-        .filter(|record| !record.is_settled() && record.status != "pending")
-        .map(|r| r.task.clone())
-        .collect();
-    open.extend(resume::stale_sequences(&run, &records, &ends.source.snapshot.sees));
-    ends.ledger.reset(&ends.target, run.run, &open).await?;
+    let stale = resume::stale_sequences(&run, &records, &ends.source.snapshot.sees);
+    ends.ledger.reset(&ends.target, run.run, &stale).await?;
     ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
     let waits = waits(ends, plan).await?;

@@ -3,7 +3,7 @@
 //! The order is the design's: nothing on the target is touched before the snapshot is proved, the preflight has passed and the backup, if
 //! asked for, can be read back. Every step is a function; this file only puts them in order.
 
-use super::begin::{Start, begin};
+use super::begin::{Start, begin, joins};
 use super::connect::{Endpoints, Source};
 use super::job::{Form, Job, Mode};
 use super::pool::{Ended, Pool};
@@ -94,9 +94,11 @@ pub async fn run(config: &Config, settings: &Settings, context: &Context) -> Res
         report.phases = report::phases(&report.tasks);
         return Ok(report);
     }
-    if config.options.backup && !settings.resume {
+    settings.state.as_deref().map_or(Ok(()), StateFile::check)?;
+    if config.options.backup && !settings.resume && !joins(settings, &ends, &plan).await? {
         let directory = PathBuf::from(&config.options.backup_dir);
-        let made = context.step("backup", backup::backup(&endpoints.target, &ends.tools, &directory, context)).await?;
+        let made =
+            context.step("backup", backup::backup(ends.target.conninfo(), &ends.tools, &directory, context)).await?;
         report.backup = Some(made.path.display().to_string());
     }
     let start = context.step("ledger", begin(&config, settings, &ends, &plan)).await?;
@@ -348,6 +350,8 @@ fn tell_start(plan: &Plan, start: &Start, (by_id, jobs): (&HashMap<&str, &Record
 
 /// Says in the ledger how the run ended, and makes the report from it; whether the whole plan is done.
 async fn close(report: &mut Report, ends: &Ends, start: Start, (ended, settings): (&Ended, &Settings)) -> Result<bool> {
+    // One at a time, or the first of two that end together would overwrite what the last one says of the whole.
+    ends.ledger.lock_begin(&ends.target).await?;
     let records = ends.ledger.records(&ends.target, start.run).await?;
     let mut tasks: Vec<TaskResult> = records.iter().map(TaskResult::from).collect();
     report.snapshots = report::snapshots(&tasks);
@@ -360,6 +364,7 @@ async fn close(report: &mut Report, ends: &Ends, start: Start, (ended, settings)
         (None, false) => "interrupted",
     };
     ends.ledger.set_state(&ends.target, start.run, state, report.consistent).await?;
+    ends.ledger.unlock_begin(&ends.target).await?;
     if let Some(chosen) = &settings.tasks {
         let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
         tasks.retain(|task| chosen.contains(task.id.as_str()));

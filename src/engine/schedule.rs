@@ -49,9 +49,10 @@ impl Schedule {
                 schedule.make_ready(at);
             }
         }
-        for at in 0..tasks.len() {
-            if let Some(end) = ended(at) {
-                schedule.end(at, end);
+        // What is settled stays so, whatever it stands on.
+        for wanted in [End::Settled, End::Failed] {
+            for at in (0..tasks.len()).filter(|at| ended(*at) == Some(wanted)) {
+                schedule.end(at, wanted);
             }
         }
         schedule

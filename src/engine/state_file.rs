@@ -40,15 +40,24 @@ pub fn done_tasks(path: &Path) -> Result<Vec<String>> {
     Ok(latest.into_iter().filter(|(_, done)| *done).map(|(task, _)| task).collect())
 }
 
+fn partial(path: &Path) -> PathBuf {
+    path.with_file_name(format!("{}.partial", path.file_name().unwrap_or_default().to_string_lossy()))
+}
+
 impl StateFile {
+    /// Whether the file can be written, before anything is begun that it is to tell of.
+    pub fn check(path: &Path) -> Result<()> {
+        let partial = partial(path);
+        File::create(&partial).and_then(|_| std::fs::remove_file(&partial)).map_err(|e| failed(path, "writing", e))
+    }
+
     /// Writes the file anew from the ledger's records and keeps it open for more lines.
     pub fn create(path: &Path, records: &[Record]) -> Result<Self> {
         let mut text = String::new();
         for record in records {
             push_line(&mut text, record);
         }
-        let partial =
-            path.with_file_name(format!("{}.partial", path.file_name().unwrap_or_default().to_string_lossy()));
+        let partial = partial(path);
         let write = || -> std::io::Result<File> {
             let mut file = File::create(&partial)?;
             file.write_all(text.as_bytes())?;

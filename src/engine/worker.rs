@@ -133,10 +133,8 @@ impl Worker {
             self.target = None;
         }
         if self.target.is_none() {
-            let session = Session::open(&self.job.target, Side::Target, "worker").await?;
-            if let Some(encoding) = &self.job.encoding {
-                apply::speak_encoding(&session, encoding).await?;
-            }
+            let mut session = Session::open(&self.job.target, Side::Target, "worker").await?;
+            session.set_copy_encoding(self.job.encoding.clone());
             self.target = Some(session);
         }
         self.target.as_ref().ok_or_else(|| Error::new(Kind::Internal, "a worker has no session on the target"))
@@ -147,10 +145,8 @@ impl Worker {
         if self.source.as_ref().is_some_and(|(session, _)| !session.is_closed()) {
             return Ok(());
         }
-        let session = Session::open(&self.job.source, Side::Source, "reader").await?;
-        if let Some(encoding) = &self.job.encoding {
-            apply::speak_encoding(&session, encoding).await?;
-        }
+        let mut session = Session::open(&self.job.source, Side::Source, "reader").await?;
+        session.set_copy_encoding(self.job.encoding.clone());
         apply::limit_lock_wait(&session, self.job.options.lock_timeout).await?;
         snapshot::join(&session, &self.job.snapshot).await?;
         let sees = apply::sees(&session).await?;

@@ -170,11 +170,6 @@ pub async fn sees(session: &Session) -> Result<String> {
     Ok(session.query_one("SELECT pg_catalog.pg_current_snapshot()::text", &[]).await?.get(0))
 }
 
-/// Lets both sessions speak the databases' own encoding where it is the same, so that no byte is converted or checked twice.
-pub async fn speak_encoding(session: &Session, encoding: &str) -> Result<()> {
-    session.batch(&format!("SET client_encoding = {}", literal(encoding).trim_start())).await
-}
-
 /// How many rows of a table have no match for a foreign key, by the catalog's own columns; none where the key is gone.
 pub async fn orphans(session: &Session, validation: &str) -> Result<Option<(i64, String)>> {
     let Some((table, rest)) = validation.strip_prefix("ALTER TABLE ONLY ").and_then(crate::name::split_name) else {

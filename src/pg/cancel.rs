@@ -114,17 +114,20 @@ pub(super) struct Owner(Option<oneshot::Sender<Closing>>);
 impl Owner {
     /// Starts to move the bytes of `wire`. When the owner is gone and a statement still runs, it is cancelled: closing
     /// the socket alone would let the server go on with it.
-    pub(super) fn of(wire: Wire, canceller: Canceller) -> Owner {
+    pub(super) fn of(wire: Wire, gate: Gate, canceller: Canceller) -> Owner {
         let (owner, gone) = oneshot::channel();
         tokio::spawn(async move {
             let mut wire = pin!(wire);
             // How a connection ends is told to whoever uses its client, not here.
-            let _closing = tokio::select! {
-                _ = &mut wire => return,
-                closing = gone => closing,
+            let (is_over, _closing) = tokio::select! {
+                _ = &mut wire => (true, Ok(Closing::begin())),
+                closing = gone => (timeout(GRACE, &mut wire).await.is_ok(), closing),
             };
-            if timeout(GRACE, &mut wire).await.is_err() {
+            // A stream that was dropped in the middle of a COPY leaves a server that has no row to send at work on it.
+            if !is_over || gate.is_lost() {
                 let _ = canceller.cancel().await;
+            }
+            if !is_over {
                 let _ = timeout(GRACE, wire).await;
             }
         });

@@ -9,7 +9,6 @@ pub mod merge;
 pub mod objects;
 pub mod rows;
 
-use super::apply::speak_encoding;
 use super::snapshot::{self, Snapshot};
 use super::{Conninfo, Session};
 use crate::error::{Result, Side};
@@ -38,13 +37,12 @@ pub struct Readers {
 impl Readers {
     /// Opens both sessions and joins the snapshot.
     pub async fn open(ends: &Ends) -> Result<Readers> {
-        let (source, target) = tokio::try_join!(
+        let (mut source, mut target) = tokio::try_join!(
             Session::open(&ends.source, Side::Source, "verify"),
             Session::open(&ends.target, Side::Target, "verify")
         )?;
-        if let Some(encoding) = &ends.encoding {
-            tokio::try_join!(speak_encoding(&source, encoding), speak_encoding(&target, encoding))?;
-        }
+        source.set_copy_encoding(ends.encoding.clone());
+        target.set_copy_encoding(ends.encoding.clone());
         snapshot::join(&source, &ends.snapshot).await?;
         source.batch("SAVEPOINT pgmigrate_verify").await?;
         Ok(Readers { source, target })

@@ -183,7 +183,7 @@ impl Attempt<'_> {
     async fn settle(&self, client: Client, wire: Wire, gate: Gate) -> Result<Connected> {
         let major = wire.parameter("server_version").map_or(0, leading_number);
         let canceller = Canceller::new(client.cancel_token(), Way::new(self.host, &self.conninfo.keepalive, &self.tls));
-        let owner = Owner::of(wire, canceller.clone());
+        let owner = Owner::of(wire, gate.clone(), canceller.clone());
         let messages = client.simple_query(&self.first_statement(major)).await.map_err(|error| self.explain(&error))?;
         let facts = messages.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => Facts::of(row),

@@ -58,6 +58,11 @@ impl Gate {
         Some(Held { stream: Some(stream), gate: self.clone() })
     }
 
+    /// Whether the stream was dropped in the middle of a conversation.
+    pub(super) fn is_lost(&self) -> bool {
+        self.slot().is_lost
+    }
+
     fn with_stream<T>(
         &self,
         cx: &mut Context<'_>,

@@ -184,7 +184,7 @@ mod tests {
 
     fn end(stream: DuplexStream, side: Side) -> End {
         let held = Gate::new(Box::new(stream)).hold().unwrap();
-        End { held, side, inbox: Inbox::new() }
+        End { held, side, inbox: Inbox::new(), encoding: None }
     }
 
     fn message(kind: u8, body: &[u8]) -> Vec<u8> {

@@ -20,6 +20,7 @@ pub struct Session {
     canceller: Canceller,
     _owner: Owner,
     gate: Gate,
+    copy_encoding: Option<String>,
     conninfo: Conninfo,
     side: Side,
     version: u32,
@@ -38,6 +39,7 @@ impl Session {
             canceller: connected.canceller,
             _owner: connected.owner,
             gate: connected.gate,
+            copy_encoding: None,
             conninfo: connected.conninfo,
             side,
             version: connected.version,
@@ -138,6 +140,15 @@ impl Session {
         self.batch("").await?;
         let lost = || Error::new(Kind::Connect, "talking to a session whose stream is gone").on(self.side);
         self.gate.hold().ok_or_else(lost)
+    }
+
+    /// Lets the rows of the pump's COPY travel in `encoding`. Statements stay in UTF8, as the whole crate writes them.
+    pub fn set_copy_encoding(&mut self, encoding: Option<String>) {
+        self.copy_encoding = encoding;
+    }
+
+    pub(super) fn copy_encoding(&self) -> Option<&str> {
+        self.copy_encoding.as_deref()
     }
 
     /// Changes the purpose in `application_name`. In a transaction that rolls back, the change rolls back with it.

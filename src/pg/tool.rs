@@ -145,6 +145,10 @@ pub(super) fn connect_by(command: &mut Command, conninfo: &Conninfo) -> Result<O
     let tunnel = Tunnel::open(conninfo)?;
     let text = tunnel.as_ref().map_or(text, |tunnel| tunnel.conninfo(conninfo.user(), conninfo.dbname()));
     command.arg("-d").arg(text);
+    if tunnel.is_some() {
+        // A program that cannot speak TLS refuses the mere wish.
+        command.env_remove("PGSSLNEGOTIATION");
+    }
     command.envs(env.iter().map(|(key, value)| (key, value.expose())));
     Ok(tunnel)
 }

@@ -5,6 +5,7 @@
 use super::Rows;
 use super::buffer::{Inbox, Taken};
 use crate::error::{Error, Kind, Result, ServerError, Side};
+use crate::name::literal;
 use crate::pg::Session;
 use crate::pg::gate::{Duplex, Held};
 use crate::pg::reply::Fields;
@@ -21,12 +22,15 @@ pub(in crate::pg) struct End {
     pub(super) held: Held,
     pub(super) side: Side,
     pub(super) inbox: Inbox,
+    /// The encoding of the rows, where it is not the session's.
+    pub(super) encoding: Option<String>,
 }
 
 impl End {
     /// Takes a session's stream.
     pub(in crate::pg) async fn open(session: &Session) -> Result<Self> {
-        Ok(End { held: session.hold().await?, side: session.side(), inbox: Inbox::new() })
+        let encoding = session.copy_encoding().map(str::to_owned);
+        Ok(End { held: session.hold().await?, side: session.side(), inbox: Inbox::new(), encoding })
     }
 
     fn stream(&mut self) -> Result<&mut Box<dyn Duplex>> {
@@ -37,7 +41,7 @@ impl End {
     /// Sends a statement and waits until the server is ready for its rows, or has some.
     pub(in crate::pg) async fn start(&mut self, copy: &str) -> Result<()> {
         let mut message = BytesMut::new();
-        frontend::query(copy, &mut message).map_err(|error| lost(self.side, error))?;
+        frontend::query(&self.in_encoding(copy), &mut message).map_err(|error| lost(self.side, error))?;
         self.send(&message).await?;
         loop {
             match self.next().await? {
@@ -49,6 +53,14 @@ impl End {
                 _ => {}
             }
         }
+    }
+
+    /// A server reads all of a string in the encoding that was set before it came: the statement's own words stay in UTF8, and only
+    /// the rows are in the other encoding.
+    fn in_encoding(&self, copy: &str) -> String {
+        let Some(encoding) = &self.encoding else { return copy.to_owned() };
+        let encoding = literal(encoding);
+        format!("SET client_encoding = {}; {copy}; SET client_encoding = 'UTF8'", encoding.trim_start())
     }
 
     pub(super) async fn send(&mut self, message: &[u8]) -> Result<()> {
@@ -91,7 +103,8 @@ impl End {
             match self.next().await? {
                 Message::CommandComplete(body) => {
                     let tag = body.tag().map_err(|error| lost(self.side, error))?;
-                    rows = tag.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or_default();
+                    // The tags of what stands around the COPY hold no number.
+                    rows = tag.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(rows);
                 }
                 Message::ErrorResponse(body) => failure = Some(server_error(body.fields())),
                 Message::ReadyForQuery(_) => break,
