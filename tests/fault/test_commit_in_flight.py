@@ -1,0 +1,53 @@
+"""Case B1, its hardest moment: the process dies while the server is still at work on a COMMIT."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from conftest import Pair
+from support import servers
+from support.shell import Shell
+
+ROWS = 1000
+OURS = "application_name LIKE 'pgmigrate%'"
+
+
+@pytest.mark.timeout(120)
+def test_b1_a_commit_that_is_still_at_work_is_waited_for(pair: Pair, tmp_path: Path) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(source, f"CREATE TABLE t AS SELECT generate_series(1, {ROWS}) AS id")
+    servers.run_script(
+        target,
+        "CREATE TABLE t (id int);"
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NULL; END';"
+        "CREATE CONSTRAINT TRIGGER wait AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW WHEN (NEW.id = 1) EXECUTE FUNCTION wait()",
+    )
+    shell = Shell(tmp_path)
+    command = ["migrate", "--source", source, "--target", target, "--jobs", "1"]
+    with psycopg.connect(target, autocommit=True) as gate:
+        gate.execute("SELECT pg_advisory_lock(7)")
+        first = shell.start(*command)
+        _wait_for(gate, f"{OURS} AND query = 'COMMIT' AND wait_event = 'advisory'")
+        first.send_signal(signal.SIGKILL)
+        first.communicate()
+        second = shell.start(*command, "--resume")
+        _wait_for(gate, f"{OURS} AND wait_event = 'transactionid'")
+        gate.execute("SELECT pg_advisory_unlock(7)")
+        said = second.communicate(timeout=60)
+        assert second.returncode == 0, said
+        found = gate.execute("SELECT count(*), count(DISTINCT id) FROM t").fetchone()
+    assert found == (ROWS, ROWS)
+
+
+def _wait_for(connection: psycopg.Connection[tuple[object, ...]], condition: str) -> None:
+    """Until a session of ours is as the condition says; the test's own time limit ends the wait."""
+    query = f"SELECT count(*) FROM pg_stat_activity WHERE {condition}"
+    while connection.execute(query).fetchone() == (0,):
+        time.sleep(0.02)
