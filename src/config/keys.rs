@@ -50,7 +50,12 @@ pub const KEYS: &[KeyDoc] = &[
     key("tables.default.chunk_size", "positive integer", "500000", "key values per chunk"),
     key("tables.default.where", "string", "\"\"", "a condition that copied rows meet, evaluated on the source"),
     key("tables.default.order_by", "string", "\"\"", "the order in which rows are read"),
-    key("tables.default.limit", "integer", "0", "the most rows to copy, 0 for all; switches chunking off"),
+    key(
+        "tables.default.limit",
+        "integer",
+        "0",
+        "the most rows to copy, 0 for all; of a partitioned table for each partition; switches chunking off",
+    ),
     key(
         "tables.default.on_existing",
         "append, truncate, error, skip",
