@@ -168,9 +168,7 @@ async fn check(config: &Config, ends: &Ends, asked: Asked<'_>, context: &Context
         resuming: settings.resume || settings.tasks.is_some(),
     };
     let findings = preflight::preflight(&subject, context).await?;
-    for finding in &findings {
-        context.events.send(Event::Found(finding.clone()));
-    }
+    context.tell(&findings);
     refuse(findings)
 }
 

@@ -9,7 +9,6 @@ use super::conninfo::Conninfo;
 use super::gate::{Gate, Held};
 use super::{connect, reply};
 use crate::error::{Error, Kind, Result, Side};
-use crate::name::literal;
 use bytes::Bytes;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row, SimpleQueryMessage};
@@ -149,11 +148,6 @@ impl Session {
 
     pub(super) fn copy_encoding(&self) -> Option<&str> {
         self.copy_encoding.as_deref()
-    }
-
-    /// Changes the purpose in `application_name`. In a transaction that rolls back, the change rolls back with it.
-    pub async fn set_purpose(&self, purpose: &str) -> Result<()> {
-        self.batch(&format!("SET application_name = {}", literal(&application_name(purpose)))).await
     }
 
     /// The crate's error for what tokio-postgres reports of this session; `doing` says what failed.

@@ -10,7 +10,7 @@ use crate::name::{QualifiedName, literal};
 /// An exported snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
-    /// The name to join it by; empty where sessions read as they come.
+    /// The name to join it by.
     pub id: String,
     /// Which transactions it sees, as `pg_current_snapshot()` writes it.
     pub sees: String,
@@ -31,10 +31,8 @@ pub async fn export(leader: &Session) -> Result<Snapshot> {
 
 /// Begins a reader's transaction in the snapshot, and proves that it reads the same server.
 pub async fn join(reader: &Session, snapshot: &Snapshot) -> Result<()> {
-    let mut begin = vec!["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned()];
-    if !snapshot.id.is_empty() {
-        begin.push(format!("SET TRANSACTION SNAPSHOT {}", literal(&snapshot.id).trim_start()));
-    }
+    let set = format!("SET TRANSACTION SNAPSHOT {}", literal(&snapshot.id).trim_start());
+    let begin = ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &set];
     let server = identity(reader).await?;
     if server != snapshot.server {
         return Err(Error::new(Kind::Connect, "a reader was connected to another server than the snapshot's")

@@ -111,7 +111,7 @@ fn majors(subject: &Subject<'_>) -> (u32, u32) {
 
 async fn archives(subject: &Subject<'_>) -> Result<(Archive, Archive)> {
     let (tools, lock_timeout) = (subject.tools, subject.config.options.lock_timeout);
-    let snapshot = Some(subject.source.snapshot.id.as_str()).filter(|id| !id.is_empty());
+    let snapshot = Some(subject.source.snapshot.id.as_str());
     let source = archive::read_schema(tools, subject.source.leader.conninfo(), snapshot, lock_timeout);
     let target = archive::read_schema(tools, subject.target.conninfo(), None, lock_timeout);
     let (source, target) = tokio::try_join!(source, target)?;
