@@ -62,6 +62,12 @@ pub fn split_name(sql: &str) -> Option<(&str, &str)> {
     Some(sql.split_at(schema + 1 + name))
 }
 
+/// Splits a quoted identifier off the front of SQL text that this program wrote.
+#[must_use]
+pub fn split_ident(sql: &str) -> Option<(&str, &str)> {
+    Some(sql.split_at(quoted_length(sql)?))
+}
+
 fn quoted_length(sql: &str) -> Option<usize> {
     let inner = sql.strip_prefix('"')?;
     let mut end = 0;

@@ -183,6 +183,7 @@ class Migration:
         resume: bool = False,
         jobs: int | None = None,
         state: str | os.PathLike[str] | None = None,
+        plan_file: str | os.PathLike[str] | None = None,
         dry_run: bool = False,
         backup: bool | None = None,
         verify: bool | None = None,
@@ -200,6 +201,8 @@ class Migration:
             resume: go on with the run that the target's ledger holds.
             jobs: how many tasks run at once.
             state: a file that mirrors the ledger, for people to read.
+            plan_file: where a new plan is written before anything is touched, for a resumed run to
+                follow. Another plan that is there is kept where an unfinished run needs it.
             dry_run: plan and check, but touch nothing.
             backup: back up the target first; as the configuration says when None.
             verify: compare source and target afterwards; as the configuration says when None.
@@ -218,7 +221,7 @@ class Migration:
             plan,
             resume,
             jobs,
-            state,
+            (state, plan_file),
             dry_run=dry_run,
             backup=backup,
             verify=verify,
@@ -233,6 +236,7 @@ class Migration:
         resume: bool = False,
         jobs: int | None = None,
         state: str | os.PathLike[str] | None = None,
+        plan_file: str | os.PathLike[str] | None = None,
         dry_run: bool = False,
         backup: bool | None = None,
         verify: bool | None = None,
@@ -244,7 +248,7 @@ class Migration:
             plan,
             resume,
             jobs,
-            state,
+            (state, plan_file),
             dry_run=dry_run,
             backup=backup,
             verify=verify,
@@ -400,11 +404,13 @@ class Migration:
         plan: Plan | None,
         resume: bool,
         jobs: int | None,
-        state: str | os.PathLike[str] | None,
+        files: tuple[str | os.PathLike[str] | None, str | os.PathLike[str] | None],
         **others: bool | None,
     ) -> dict[str, Any]:
+        state, plan_file = files
         return {
             "plan": _text(plan),
+            "plan_file": _path(plan_file),
             "resume": resume,
             "jobs": self._jobs_or(jobs),
             "state": _path(state),
@@ -477,9 +483,10 @@ def run_all(
         plan_path = None if plan is None else named_path(Path(plan), migration, migrations)
         try:
             report = migration.run(
-                _plan_in_file(migration, plan_path, resume, listener),
+                Plan.load(plan_path) if resume and plan_path is not None else None,
                 resume=resume,
                 jobs=jobs,
+                plan_file=plan_path,
                 state=None if state is None else named_path(Path(state), migration, migrations),
                 dry_run=dry_run,
                 backup=backup,
@@ -494,18 +501,6 @@ def run_all(
         else:
             outcomes.append((migration, report))
     return outcomes
-
-
-def _plan_in_file(
-    migration: Migration, path: Path | None, resume: bool, on_event: OnEvent | None
-) -> Plan | None:
-    if path is None:
-        return None
-    if resume:
-        return Plan.load(path)
-    plan = migration.plan(on_event=on_event)
-    plan.save(path)
-    return plan
 
 
 def _with_migration(

@@ -382,11 +382,11 @@ def migrate(
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
         path = named_path(plan_path, migration, migrations)
-        plan = Plan.load(path) if resume else _new_plan(call, migration, path, on_event)
         report = migration.run(
-            plan,
+            Plan.load(path) if resume else None,
             resume=resume,
             jobs=jobs,
+            plan_file=path,
             state=named_path(state_path, migration, migrations),
             dry_run=dry_run,
             # A flag that is not given leaves the decision to the configuration.
@@ -395,7 +395,7 @@ def migrate(
             consistent=False if not_consistent else None,
             on_event=on_event,
         )
-        text = f"{plan.summary()}\nwritten to {path}" if dry_run else report.text()
+        text = f"{Plan.load(path).summary()}\nwritten to {path}" if dry_run else report.text()
         return Answer(text, report.to_dict(), report_code(report))
 
     try:

@@ -61,10 +61,10 @@ impl Source {
 
     /// Everything that the source contains, in the snapshot.
     pub async fn catalog(&self, tools: &Tools, lock_timeout: u64) -> Result<Catalog> {
-        let mut catalog = introspect::catalog(&self.leader).await?;
         let snapshot = Some(self.snapshot.id.as_str());
-        catalog.entries = archive::read_schema(tools, self.leader.conninfo(), snapshot, lock_timeout).await?;
-        Ok(catalog)
+        let entries = archive::read_schema(tools, self.leader.conninfo(), snapshot, lock_timeout);
+        let (catalog, entries) = tokio::try_join!(introspect::catalog(&self.leader), Box::pin(entries))?;
+        Ok(Catalog { entries, ..catalog })
     }
 
     /// Builds the plan; what in the configuration matches nothing is a mistake.

@@ -8,7 +8,7 @@ use crate::catalog::{Constraint, Oid};
 use crate::finding::{Finding, Severity};
 use crate::name::{QualifiedName, ident};
 use crate::pg::present::Present;
-use crate::plan::{Plan, Task, kind};
+use crate::plan::{Plan, Task, foreign_key, kind};
 use crate::record::Record;
 use std::collections::{HashMap, HashSet};
 
@@ -145,6 +145,11 @@ fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut
 /// A constraint is kept where it is the one that it should be; another one of its name lets the task fail by name.
 fn decide_constraint(task: &Task, found: &Found, entries: &HashMap<(String, &str, &str), &Entry>, record: &mut Record) {
     let Some(constraint) = existing_constraint(task, found) else { return };
+    let is_checked_by_task =
+        !task.target_sql.ends_with(" NOT VALID") && foreign_key::validation(&task.target_sql).is_some();
+    if is_checked_by_task && !constraint.is_validated {
+        return;
+    }
     let key = (task.kind.clone(), task.schema.as_str(), task.name.as_str());
     let is_equal_entry = entries.get(&key).is_some_and(|entry| task.target_sql.ends_with(&entry.with_settings(false)));
     if is_equal_entry || is_made_by(constraint, &task.target_sql) {

@@ -59,8 +59,6 @@ pub struct Job {
     pub tasks: Vec<Task>,
     /// How each is to be done.
     pub forms: Vec<Form>,
-    /// The bytes that each moves or looks through.
-    pub weights: Vec<u64>,
     /// The ledger.
     pub ledger: Ledger,
     /// The source, narrowed to the leader's server.

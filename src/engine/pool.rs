@@ -84,10 +84,7 @@ impl Pool<'_> {
     /// The tasks that are done together with `at`.
     fn batch(&mut self, at: usize, jobs: usize) -> Vec<usize> {
         let mut batch = vec![at];
-        if let Some(family) = batch::family(&self.job, at) {
-            let fits = |other: usize| batch::family(&self.job, other) == Some(family);
-            batch.extend(self.schedule.next_like(fits, batch::LARGEST, jobs));
-        }
+        batch.extend(self.schedule.next_like(at, batch::LARGEST, jobs));
         batch
     }
 

@@ -9,6 +9,7 @@ use super::job::{Form, Job, Mode};
 use super::pool::{Ended, Pool};
 use super::schedule::{End, Schedule};
 use super::state_file::StateFile;
+use super::worker::batch::families;
 use super::{Context, backup, preflight, resume, verify};
 use crate::catalog::Catalog;
 use crate::config::{self, Config};
@@ -20,7 +21,7 @@ use crate::name::{QualifiedName, split_name};
 use crate::pg::copy::RowFormat;
 use crate::pg::tool::{self, Tools};
 use crate::pg::{Session, introspect, snapshot};
-use crate::plan::{Phase, Plan, Task, kind, tsv};
+use crate::plan::{Phase, Plan, Task, tsv};
 use crate::record::{Record, is_settled};
 use crate::report::{self, Report, TaskResult};
 use serde::Deserialize;
@@ -35,6 +36,8 @@ use std::time::Instant;
 pub struct Settings {
     /// The text of a plan; without one a plan is made.
     pub plan: Option<String>,
+    /// Where a plan that the run makes is written, before anything is touched.
+    pub plan_file: Option<PathBuf>,
     /// Whether to go on with the run that the ledger has.
     pub resume: bool,
     /// How many tasks run at once, whatever the configuration says.
@@ -81,6 +84,9 @@ pub async fn run(config: &Config, settings: &Settings, context: &Context) -> Res
     let endpoints = Endpoints::new(&config, context)?;
     let ends = context.step("connect", connect(&config, &endpoints, settings, context)).await?;
     let plan = context.step("plan", plan_of(&config, settings, &ends)).await?;
+    if let Some(path) = settings.plan_file.as_deref().filter(|_| settings.plan.is_none()) {
+        write_plan(path, &plan, &ends).await?;
+    }
     let jobs = settings.jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1);
     let drift = resume::drift(&plan, &ends.catalog, &config);
     drift.refuse(settings.resume)?;
@@ -151,6 +157,26 @@ async fn plan_of(config: &Config, settings: &Settings, ends: &Ends) -> Result<Pl
         }
         None => ends.source.plan(&ends.catalog, config).await,
     }
+}
+
+/// Writes the plan, unless another one is there that an unfinished run needs.
+async fn write_plan(path: &Path, plan: &Plan, ends: &Ends) -> Result<()> {
+    let text = tsv::write(plan);
+    let is_other = std::fs::read(path).is_ok_and(|found| found != text.as_bytes());
+    if is_other
+        && ends.ledger.exists(&ends.target).await?
+        && let Some(run) = ends.ledger.last_run(&ends.target).await?.filter(|run| run.state != "done")
+    {
+        let state = if run.state == "running" { "interrupted" } else { run.state.as_str() };
+        let doing =
+            format!("the last run is {state}, and {} is its plan: not overwritten by another one", path.display());
+        return Err(
+            Error::new(Kind::State, doing).remedy("go on with it by --resume, or start over after `pgmigrate cleanup`")
+        );
+    }
+    std::fs::write(path, text).map_err(|error| {
+        Error::new(Kind::State, "writing the plan file").object(path.display().to_string()).caused_by(error)
+    })
 }
 
 type Asked<'a> = (&'a Plan, usize, &'a Settings);
@@ -229,6 +255,7 @@ async fn execute(
     }
     tell_start(plan, start, (&by_id, jobs), context);
     let job = Arc::new(job(config, (ends, plan, start), &by_id, context));
+    let schedule = schedule.with_families(families(&job));
     let state = settings.state.as_deref().map(|path: &Path| StateFile::create(path, &start.records)).transpose()?;
     let mut pool = Pool {
         job,
@@ -278,7 +305,6 @@ fn job(
     Job {
         run: start.run,
         forms: plan.tasks.iter().map(form).collect(),
-        weights: weights(plan),
         tasks: plan.tasks.clone(),
         ledger: ends.ledger.clone(),
         source: ends.source.leader.conninfo().clone(),
@@ -307,22 +333,6 @@ fn single_chunks(plan: &Plan) -> HashSet<&str> {
         _ => None,
     });
     single.collect()
-}
-
-/// The bytes that each task moves or looks through: its own, and those of the rows that it stands on.
-fn weights(plan: &Plan) -> Vec<u64> {
-    let mut weights: HashMap<&str, u64> = HashMap::new();
-    let mut all = Vec::with_capacity(plan.tasks.len());
-    for task in &plan.tasks {
-        let rows = |id: &String| weights.get(id.as_str()).copied().unwrap_or_default();
-        let below: u64 = task.requires.iter().map(rows).sum();
-        let weight = if task.is_data() { task.bytes } else { task.bytes + below };
-        if task.is_data() || matches!(task.kind.as_str(), kind::FK_CONSTRAINT | kind::INDEX) {
-            weights.insert(&task.id, weight);
-        }
-        all.push(weight);
-    }
-    all
 }
 
 fn tell_start(plan: &Plan, start: &Start, (by_id, jobs): (&HashMap<&str, &Record>, usize), context: &Context) {

@@ -1,11 +1,16 @@
 //! Which task is next: the plan's dependencies as counters, without I/O or time.
 //!
 //! A task is ready when all that it requires has succeeded and all that it comes after has ended. A failed task blocks what requires
-//! it, and counts as ended for the rest. Among ready tasks, what other tasks wait for goes first: the schema, then the
-//! indexes of tables that are complete, so that they are built while other tables still copy.
+//! it, and counts as ended for the rest. Among ready tasks the schema's go first, for everything waits for them, and then the one with
+//! the longest chain of work behind it (Graham, Bounds on multiprocessing timing anomalies, SIAM J. Appl. Math. 17, 1969), unless it
+//! would wait for a lock of one that runs. Called by `pool`, and by whoever simulates a run.
 
-use crate::plan::{Phase, Task};
-use std::collections::{BinaryHeap, HashMap};
+mod lock;
+
+use crate::plan::{Phase, Task, cost};
+use lock::Locks;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 
 /// How a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,18 +29,26 @@ enum State {
     Ended,
 }
 
+/// Where a ready task stands among the others: the first is the next.
+type Place = (u8, Reverse<u64>, usize);
+
 /// The state of a run's tasks, by their position in the plan.
 #[derive(Debug)]
 pub struct Schedule {
     states: Vec<State>,
     waits: Vec<usize>,
-    ranks: Vec<u8>,
+    places: Vec<Place>,
+    /// Which small tasks may share a batch.
+    families: Vec<Option<u16>>,
     required_by: Vec<Vec<usize>>,
     awaited_by: Vec<Vec<usize>>,
     phase_of: Vec<Phase>,
     phase_open: HashMap<Phase, usize>,
     phase_awaited_by: HashMap<Phase, Vec<usize>>,
-    ready: BinaryHeap<std::cmp::Reverse<(u8, usize)>>,
+    ready: BTreeSet<Place>,
+    ready_of: HashMap<u16, BTreeSet<Place>>,
+    locks: Locks,
+    batch: usize,
     open: usize,
 }
 
@@ -68,19 +81,49 @@ impl Schedule {
         let mut schedule = Schedule {
             states: vec![State::Waiting; tasks.len()],
             waits: vec![0; tasks.len()],
-            ranks: tasks.iter().map(rank).collect(),
+            places: Vec::new(),
+            families: vec![None; tasks.len()],
             required_by: vec![Vec::new(); tasks.len()],
             awaited_by: vec![Vec::new(); tasks.len()],
             phase_of: tasks.iter().map(|task| task.phase).collect(),
             phase_open,
             phase_awaited_by: HashMap::new(),
-            ready: BinaryHeap::new(),
+            ready: BTreeSet::new(),
+            ready_of: HashMap::new(),
+            locks: Locks::new(tasks),
+            batch: 0,
             open: tasks.len(),
         };
         for (at, task) in tasks.iter().enumerate() {
             schedule.add_waits(at, task, &position);
         }
+        schedule.places = schedule.places(tasks);
         schedule
+    }
+
+    /// The place of each task, by the time that it and the longest chain behind it take. A task stands in the plan behind all that it
+    /// waits for.
+    fn places(&self, tasks: &[Task]) -> Vec<Place> {
+        let weights = cost::weights(tasks);
+        let mut chains = vec![0_u64; tasks.len()];
+        for at in (0..tasks.len()).rev() {
+            let behind = self.required_by[at].iter().chain(&self.awaited_by[at]).map(|other| chains[*other]).max();
+            chains[at] = cost::microseconds(&tasks[at], weights[at]) + behind.unwrap_or(0);
+        }
+        let is_later = |task: &Task| u8::from(!matches!(task.phase, Phase::Roles | Phase::PreData));
+        tasks.iter().zip(chains).enumerate().map(|(at, (task, chain))| (is_later(task), Reverse(chain), at)).collect()
+    }
+
+    /// Says which tasks may be taken together, by a number for each kind of batch.
+    #[must_use]
+    pub fn with_families(mut self, families: Vec<Option<u16>>) -> Self {
+        self.families = families;
+        for place in &self.ready {
+            if let Some(family) = self.families[place.2] {
+                self.ready_of.entry(family).or_default().insert(*place);
+            }
+        }
+        self
     }
 
     fn add_waits(&mut self, at: usize, task: &Task, position: &HashMap<&str, usize>) {
@@ -108,38 +151,44 @@ impl Schedule {
             self.waits[at] += 1;
             if self.states[at] == State::Ready {
                 self.states[at] = State::Waiting;
+                self.remove(at);
             }
         }
     }
 
-    /// Takes the next task that can run.
+    /// Takes the next task that can run; none where all that are ready would wait for a lock.
     pub fn next(&mut self) -> Option<usize> {
-        while let Some(std::cmp::Reverse((_, at))) = self.ready.pop() {
-            if self.states[at] == State::Ready {
-                self.states[at] = State::Running;
-                return Some(at);
-            }
-        }
-        None
+        self.batch += 1;
+        let &(_, _, at) = self.ready.iter().find(|(_, _, at)| self.locks.is_free(*at, self.batch))?;
+        self.take(at);
+        Some(at)
     }
 
-    /// Takes more tasks like the one that was taken last, as long as the next one `fits`: `limit` at most, and no more than a fair share
-    /// of what is ready for `workers`.
-    pub fn next_like(&mut self, fits: impl Fn(usize) -> bool, limit: usize, workers: usize) -> Vec<usize> {
-        let share = (self.ready.len() + 1).div_ceil(workers.max(1)).min(limit);
-        let mut taken = Vec::new();
-        while taken.len() + 1 < share
-            && let Some(std::cmp::Reverse((_, at))) = self.ready.peek()
-        {
-            match self.states[*at] {
-                State::Ready if !fits(*at) => break,
-                State::Ready => taken.extend(self.next()),
-                _ => {
-                    self.ready.pop();
-                }
-            }
+    /// Takes more tasks of the family of the one that was taken last: no more than `limit` of them all together, and no more than a fair
+    /// share of what is ready for `workers`.
+    pub fn next_like(&mut self, first: usize, limit: usize, workers: usize) -> Vec<usize> {
+        let Some(ready) = self.families[first].and_then(|family| self.ready_of.get(&family)) else { return Vec::new() };
+        let share = (ready.len() + 1).div_ceil(workers.max(1)).min(limit);
+        let free = ready.iter().map(|(_, _, at)| *at).filter(|at| self.locks.is_free(*at, self.batch));
+        let taken: Vec<usize> = free.take(share - 1).collect();
+        for at in &taken {
+            self.take(*at);
         }
         taken
+    }
+
+    fn take(&mut self, at: usize) {
+        self.states[at] = State::Running;
+        self.remove(at);
+        self.locks.take(at, self.batch);
+    }
+
+    fn remove(&mut self, at: usize) {
+        let place = self.places[at];
+        self.ready.remove(&place);
+        if let Some(ready) = self.families[at].and_then(|family| self.ready_of.get_mut(&family)) {
+            ready.remove(&place);
+        }
     }
 
     /// Says how a task ended; the tasks that can now never run.
@@ -147,8 +196,11 @@ impl Schedule {
         let mut blocked = Vec::new();
         let mut ended = vec![(at, end)];
         while let Some((at, end)) = ended.pop() {
-            if self.states[at] == State::Ended {
-                continue;
+            match self.states[at] {
+                State::Ended => continue,
+                State::Running => self.locks.release(at),
+                State::Ready => self.remove(at),
+                State::Waiting => {}
             }
             self.states[at] = State::Ended;
             self.open -= 1;
@@ -189,7 +241,10 @@ impl Schedule {
 
     fn make_ready(&mut self, at: usize) {
         self.states[at] = State::Ready;
-        self.ready.push(std::cmp::Reverse((self.ranks[at], at)));
+        self.ready.insert(self.places[at]);
+        if let Some(family) = self.families[at] {
+            self.ready_of.entry(family).or_default().insert(self.places[at]);
+        }
     }
 
     /// Whether every task has ended.
@@ -199,21 +254,19 @@ impl Schedule {
     }
 }
 
-fn rank(task: &Task) -> u8 {
-    match task.phase {
-        Phase::Roles | Phase::PreData => 0,
-        Phase::Index | Phase::Analyze | Phase::Constraint => 1,
-        Phase::Data => 2,
-        _ => 3,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::kind;
 
     fn task(id: &str, phase: Phase, requires: &[&str], after: &[&str]) -> Task {
-        let mut task = Task::new(phase, "x", "", id);
+        let kind = match phase {
+            Phase::Data => kind::DATA,
+            Phase::Index => kind::INDEX,
+            Phase::Constraint => kind::FK_CONSTRAINT,
+            _ => "table",
+        };
+        let mut task = Task::new(phase, kind, "", id);
         task.id = id.into();
         task.requires = requires.iter().map(|id| (*id).to_owned()).collect();
         task.after = after.iter().map(|id| (*id).to_owned()).collect();
@@ -256,6 +309,61 @@ mod tests {
         schedule.end(2, End::Settled);
         assert_eq!(schedule.next(), Some(4));
         schedule.end(4, End::Settled);
+        assert!(schedule.is_done());
+    }
+
+    #[test]
+    fn the_longest_chain_goes_first() {
+        let mut tasks = plan();
+        tasks[2].bytes = 1 << 30;
+        let mut schedule = Schedule::new(&tasks, &|at| (at == 0).then_some(End::Settled));
+        assert_eq!(schedule.next(), Some(2));
+        let mut tasks = plan();
+        tasks[3].bytes = 1 << 30;
+        tasks[2].bytes = 1 << 20;
+        let mut schedule = Schedule::new(&tasks, &|at| (at == 0).then_some(End::Settled));
+        assert_eq!(schedule.next(), Some(1), "its index takes longer than the other table");
+    }
+
+    #[test]
+    fn small_tasks_share_a_batch_fairly() {
+        let tasks: Vec<Task> = (0..10).map(|at| task(&format!("d{at}"), Phase::Data, &[], &[])).collect();
+        let families = (0..10).map(|at| (at != 3).then_some(0)).collect();
+        let mut schedule = Schedule::new(&tasks, &|_| None).with_families(families);
+        let first = schedule.next().unwrap();
+        assert_eq!(schedule.next_like(first, 48, 2), [1, 2, 4, 5], "half of nine");
+        let second = schedule.next().unwrap();
+        assert_eq!((second, schedule.next_like(second, 48, 2)), (3, vec![]), "a task without a family is alone");
+        let third = schedule.next().unwrap();
+        assert_eq!((third, schedule.next_like(third, 3, 1)), (6, vec![7, 8]), "no more than the limit");
+    }
+
+    /// Tables a, b and c with foreign keys from b to a and from c to b.
+    fn chain() -> Vec<Task> {
+        let tables = ["a", "b", "c"].map(|name| task(name, Phase::Data, &[], &[]));
+        let keys = [("ba", ["a", "b"]), ("cb", ["b", "c"])].map(|(id, ends)| task(id, Phase::Constraint, &ends, &[]));
+        tables.into_iter().chain(keys).collect()
+    }
+
+    #[test]
+    fn no_worker_waits_for_the_lock_of_another() {
+        let tasks = chain();
+        let mut schedule = Schedule::new(&tasks, &|at| (at < 3).then_some(End::Settled));
+        assert_eq!(schedule.next(), Some(3));
+        assert_eq!(schedule.next(), None, "both keys lock table b");
+        schedule.end(3, End::Settled);
+        assert_eq!(schedule.next(), Some(4));
+    }
+
+    #[test]
+    fn one_batch_may_lock_a_table_twice() {
+        let tasks = chain();
+        let mut schedule =
+            Schedule::new(&tasks, &|at| (at < 3).then_some(End::Settled)).with_families(vec![Some(0); tasks.len()]);
+        assert_eq!(schedule.next(), Some(3));
+        assert_eq!(schedule.next_like(3, 48, 1), [4]);
+        schedule.end(3, End::Settled);
+        schedule.end(4, End::Failed);
         assert!(schedule.is_done());
     }
 

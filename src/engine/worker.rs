@@ -12,10 +12,10 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
 use crate::name::{QualifiedName, split_name};
-use crate::pg::copy::Pump;
+use crate::pg::copy::{self, Copy};
 use crate::pg::{Session, apply, large_object, snapshot};
 use crate::plan::data::STAGE;
-use crate::plan::{Task, kind};
+use crate::plan::{Task, foreign_key, kind};
 use crate::record::Effect;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -173,7 +173,9 @@ impl Worker {
             kind::LARGE_OBJECTS => self.copy_large_objects(task).await,
             kind::ROLE => self.make_role(task).await,
             kind::INDEX => self.build_index(task).await,
-            kind::FK_VALIDATION => self.validate(task).await,
+            kind::CONSTRAINT => self.add_key(task).await,
+            kind::FK_CONSTRAINT => self.add_foreign_key(task).await,
+            kind::FK_VALIDATION => self.validate(task, &task.target_sql).await,
             kind::TRUNCATE => self.empty(task).await,
             _ => self.run_statement(task).await,
         }
@@ -208,19 +210,18 @@ impl Worker {
         };
         let (sum, rows) = if form.mode == Mode::Merge {
             apply::create_stage(target, into).await?;
-            let stage = form.format.apply(&format!("COPY {STAGE}{columns}"));
-            let (pump, sum) = Pump::open(source, target).await?.copy(&from, &stage, form.format, &mut progress).await?;
-            pump.close();
+            let copy = Copy { from, into: form.format.apply(&format!("COPY {STAGE}{columns}")), format: form.format };
+            let sum = copy::copy_one(source, target, copy, &mut progress).await?;
             (sum, target.execute(&task.merge_sql, &[]).await.map_err(as_copy)?)
         } else {
-            let copy = if form.is_frozen {
+            let into = if form.is_frozen {
                 apply::empty(target, into).await?;
                 form.format.apply_frozen(&task.target_sql)
             } else {
                 form.format.apply(&task.target_sql)
             };
-            let (pump, sum) = Pump::open(source, target).await?.copy(&from, &copy, form.format, &mut progress).await?;
-            pump.close();
+            let copy = Copy { from, into, format: form.format };
+            let sum = copy::copy_one(source, target, copy, &mut progress).await?;
             (sum, sum.rows)
         };
         let snapshot = sees.to_owned();
@@ -305,12 +306,7 @@ impl Worker {
                 let effect = Effect { note: "it existed on the target and was kept".into(), ..Effect::default() };
                 return self.settle(task, "kept", effect).await;
             }
-            Some(found) if !found.is_made_by(&task.target_sql) => {
-                return Err(Error::new(Kind::Schema, "another index of this name is on the target")
-                    .object(name.to_string())
-                    .on(Side::Target)
-                    .remedy("compare both definitions, and drop or rename the target's index"));
-            }
+            Some(found) if !found.is_made_by(&task.target_sql) => return Err(other_index(name.to_string())),
             Some(_) => apply::drop_index(target, &name.sql()).await?,
             None => {}
         }
@@ -337,21 +333,83 @@ impl Worker {
         self.settle(task, "done", Effect { note, ..Effect::default() }).await
     }
 
-    /// Orphan rows leave the constraint NOT VALID; how many there are and how to list them stands in the failure.
-    async fn validate(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    /// A key that makes its own index. One of the name that no constraint has, left by an interrupted run or made by hand, is replaced
+    /// where it is the same.
+    async fn add_key(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
         let error = match self.run_statement(task).await {
-            Err(error) if error.is("23503") => error,
+            Err(error) if error.is("42P07") => error,
             result => return result,
         };
+        apply::rollback(self.target().await?).await?;
+        self.begin(task).await?;
+        let target = self.target().await?;
+        let Some(index) = apply::index_in_the_way(target, &task.schema, &task.name).await? else { return Err(error) };
+        let found = apply::find_index(target, &index).await?;
+        apply::drop_index(target, &index).await?;
+        target.batch(&task.target_sql).await?;
+        let made = apply::find_index(target, &index).await?;
+        if found.map(|found| found.statement) != made.map(|made| made.statement) {
+            return Err(other_index(index));
+        }
+        self.settle(task, "done", Effect::default()).await
+    }
+
+    /// A foreign key that is added and checked at once, unless the plan has its check as a task of its own.
+    async fn add_foreign_key(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+        let Some(validation) = foreign_key::validation(&task.target_sql) else { return self.run_statement(task).await };
+        match self.run_statement(task).await {
+            Err(error) if error.is("23503") => {
+                apply::rollback(self.target().await?).await?;
+                self.run_apart(&foreign_key::unchecked(&task.target_sql)).await?;
+                Err(self.orphans(&validation, error).await?)
+            }
+            // An attempt before this one has left it NOT VALID, for rows that may be mended by now.
+            Err(error) if error.is("42710") && self.is_left_unchecked(task, &validation).await? => {
+                tracing::debug!("{}", error.chain());
+                self.validate(task, &validation).await
+            }
+            result => result,
+        }
+    }
+
+    async fn run_apart(&mut self, sql: &str) -> Result<()> {
+        let timeout = self.job.options.lock_timeout;
+        let target = self.target().await?;
+        apply::begin(target, timeout, "foreign key").await?;
+        target.batch(sql).await?;
+        apply::commit(target).await
+    }
+
+    async fn is_left_unchecked(&mut self, task: &Task, validation: &str) -> Result<bool> {
+        let Some((table, name)) = foreign_key::validated(validation) else { return Ok(false) };
         let target = self.target().await?;
         apply::rollback(target).await?;
-        let Some((count, query)) = apply::orphans(target, &task.target_sql).await? else { return Err(error) };
+        let found = apply::constraint(target, table, name).await?.unwrap_or_default();
+        Ok(found.ends_with(" NOT VALID") && foreign_key::unchecked(&task.target_sql).ends_with(&found))
+    }
+
+    async fn validate(&mut self, task: &Task, validation: &str) -> Result<(&'static str, Effect)> {
+        self.begin(task).await?;
+        match self.target().await?.batch(validation).await {
+            Ok(()) => self.settle(task, "done", Effect::default()).await,
+            Err(error) if error.is("23503") => Err(self.orphans(validation, error).await?),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Orphan rows leave the constraint NOT VALID; how many there are and how to list them stands in the failure.
+    async fn orphans(&mut self, validation: &str, error: Error) -> Result<Error> {
+        let Some((table, name)) = foreign_key::validated(validation) else { return Ok(error) };
+        let target = self.target().await?;
+        apply::rollback(target).await?;
+        let Some((count, query)) = apply::orphans(target, table, name).await? else { return Ok(error) };
         let doing =
             format!("validating a foreign key: {count} rows reference nothing, and the constraint stays NOT VALID");
-        Err(Error::new(Kind::Schema, doing)
-            .on(Side::Target)
-            .remedy(format!("list them with: {query}"))
-            .caused_by_server(error.server().cloned().ok_or(error)?))
+        let told = Error::new(Kind::Schema, doing).on(Side::Target).remedy(format!("list them with: {query}"));
+        Ok(match error.server().cloned() {
+            Some(reply) => told.caused_by_server(reply),
+            None => error,
+        })
     }
 
     /// What the target refuses of a task's optional statements, in words; also told as a finding.
@@ -365,4 +423,11 @@ impl Worker {
         tracing::warn!("{}: {note}", task.object());
         Ok(note)
     }
+}
+
+fn other_index(name: String) -> Error {
+    Error::new(Kind::Schema, "another index of this name is on the target")
+        .object(name)
+        .on(Side::Target)
+        .remedy("compare both definitions, and drop or rename the target's index")
 }

@@ -93,6 +93,16 @@ pub async fn drop_index(session: &Session, name: &str) -> Result<()> {
     session.batch(&format!("DROP INDEX {name}")).await
 }
 
+/// The index that has the name which a key's own would have, quoted, where no constraint has it; `key` is table and key, a space between.
+pub async fn index_in_the_way(session: &Session, schema: &str, key: &str) -> Result<Option<String>> {
+    let sql = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i \
+               JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+               WHERE n.nspname = $1 AND t.relname || ' ' || c.relname = $2 \
+               AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x'))";
+    Ok(session.query_opt(sql, &[&schema, &key]).await?.map(|row| row.get(0)))
+}
+
 /// Empties a table, a partitioned one with all below it. Where a foreign key forbids TRUNCATE its rows are deleted, unless a table that
 /// references it holds rows: these would go too, or lose their references, by the key's own rules.
 pub async fn empty(session: &Session, table: &str) -> Result<()> {
@@ -171,15 +181,16 @@ pub async fn sees(session: &Session) -> Result<String> {
 }
 
 /// How many rows of a table have no match for a foreign key, by the catalog's own columns; none where the key is gone.
-pub async fn orphans(session: &Session, validation: &str) -> Result<Option<(i64, String)>> {
-    let Some((table, rest)) = validation.strip_prefix("ALTER TABLE ONLY ").and_then(crate::name::split_name) else {
-        return Ok(None);
-    };
-    let Some(constraint) = rest.strip_prefix(" VALIDATE CONSTRAINT ") else { return Ok(None) };
-    let quoted = constraint.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    let Some(name) = quoted.map(|inner| inner.replace("\"\"", "\"")) else { return Ok(None) };
-    let row = session.query_opt(include_str!("../sql/orphans.sql"), &[&table, &name]).await?;
+pub async fn orphans(session: &Session, table: &str, constraint: &str) -> Result<Option<(i64, String)>> {
+    let row = session.query_opt(include_str!("../sql/orphans.sql"), &[&table, &constraint]).await?;
     let Some(query) = row.map(|row| row.get::<_, String>(0)) else { return Ok(None) };
     let count: i64 = session.query_one(&format!("SELECT count(*) FROM ({query}) orphans"), &[]).await?.get(0);
     Ok(Some((count, query)))
+}
+
+/// What `pg_get_constraintdef` says of a table's constraint, if it is there; both names are quoted.
+pub async fn constraint(session: &Session, table: &str, constraint: &str) -> Result<Option<String>> {
+    let sql = "SELECT pg_catalog.pg_get_constraintdef(oid) FROM pg_catalog.pg_constraint \
+               WHERE conrelid = pg_catalog.to_regclass($1) AND '\"' || replace(conname::text, '\"', '\"\"') || '\"' = $2";
+    Ok(session.query_opt(sql, &[&table, &constraint]).await?.map(|row| row.get(0)))
 }

@@ -6,7 +6,7 @@
 
 use super::Session;
 use super::relay::{End, Rows, relay};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result, Side};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
@@ -78,9 +78,24 @@ impl RowSum {
     }
 }
 
+/// One COPY on each side, both complete statements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// What is run on the source.
+    pub from: String,
+    /// What is run on the target.
+    pub into: String,
+    /// How the rows travel; both statements say so.
+    pub format: RowFormat,
+}
+
 /// Sums rows up as they come.
 struct Frames {
     format: RowFormat,
+    /// The formats of the COPY that follow, the next one last.
+    following: Vec<RowFormat>,
+    /// The sums of those that are over.
+    over: Vec<RowSum>,
     /// Bytes of the binary header that are still to come; they stand before the first row, in its message.
     header: usize,
     /// The hash of a row that comes in pieces.
@@ -90,8 +105,20 @@ struct Frames {
 
 impl Frames {
     fn new(format: RowFormat) -> Self {
-        let header = if format == RowFormat::Binary { BINARY_HEADER } else { 0 };
-        Frames { format, header, open: None, sum: RowSum::default() }
+        Frames {
+            format,
+            following: Vec::new(),
+            over: Vec::new(),
+            header: header(format),
+            open: None,
+            sum: RowSum::default(),
+        }
+    }
+
+    fn of(copies: &[Copy]) -> Self {
+        let mut following: Vec<RowFormat> = copies.iter().rev().map(|copy| copy.format).collect();
+        let first = following.pop().unwrap_or(RowFormat::Text);
+        Frames { following, ..Frames::new(first) }
     }
 
     /// What of `bytes` is no header.
@@ -129,6 +156,16 @@ impl Rows for Frames {
             self.open = Some(open);
         }
     }
+
+    fn end_copy(&mut self) {
+        self.over.push(std::mem::take(&mut self.sum));
+        self.format = self.following.pop().unwrap_or(self.format);
+        self.header = header(self.format);
+    }
+}
+
+fn header(format: RowFormat) -> usize {
+    if format == RowFormat::Binary { BINARY_HEADER } else { 0 }
 }
 
 /// Pumps rows between two sessions, whose streams it holds meanwhile.
@@ -149,25 +186,24 @@ impl Pump {
         self.writer.close();
     }
 
-    /// Pumps the rows of `from` into `into`; both are complete COPY statements in `format`. `progress` is told the rows and bytes so
-    /// far about once a message. After an error, streams whose COPY ended in order are given back, and the other sessions are closed.
-    pub async fn copy(
-        mut self,
-        from: &str,
-        into: &str,
-        format: RowFormat,
-        mut progress: impl FnMut(u64, u64),
-    ) -> Result<(Pump, RowSum)> {
-        let mut frames = Frames::new(format);
-        if let Err(error) = self.reader.start(from).await {
-            self.writer.close();
+    /// Pumps the rows of each of `copies`, one behind the other without waiting between them; their sums. `progress` is told the rows
+    /// and bytes so far of the COPY that is under way, about once a message. After an error, streams whose COPY ended in order are given
+    /// back, and the other sessions are closed.
+    pub async fn copy(mut self, copies: &[Copy], mut progress: impl FnMut(u64, u64)) -> Result<(Pump, Vec<RowSum>)> {
+        let mut frames = Frames::of(copies);
+        let all = |statement: fn(&Copy) -> &str| copies.iter().map(statement).collect::<Vec<_>>().join("; ");
+        self.reader.ask(&all(|copy| &copy.from)).await?;
+        self.writer.ask(&all(|copy| &copy.into)).await?;
+        if let Err(error) = self.reader.begun().await {
+            self.writer.give_up(&error).await;
             return Err(self.reader.close_after(error));
         }
-        if let Err(error) = self.writer.start(into).await {
+        if let Err(error) = self.writer.begun().await {
             return Err(self.writer.close_after(error));
         }
         let tell = |rows: &Frames| progress(rows.sum.rows, rows.sum.bytes);
-        if let Err(error) = relay(&mut self.reader, &mut self.writer, &mut frames, tell).await {
+        let ends = (&mut self.reader, &mut self.writer);
+        if let Err(error) = relay(ends, copies.len(), &mut frames, tell).await {
             self.writer.give_up(&error).await;
             return Err(error);
         }
@@ -175,16 +211,33 @@ impl Pump {
             Ok(written) => written,
             Err(error) => return Err(self.writer.close_after(error)),
         };
-        self.reader.end_rows().await?;
-        Ok((self, RowSum { rows: written, ..frames.sum }))
+        self.reader.finish().await?;
+        if written.len() != frames.over.len() {
+            return Err(Error::new(Kind::State, "the target counted other COPY than were asked for").on(Side::Target));
+        }
+        let sums = written.into_iter().zip(frames.over).map(|(rows, sum)| RowSum { rows, ..sum });
+        Ok((self, sums.collect()))
     }
+}
+
+/// Pumps the rows of one COPY and gives the streams back; its sum.
+pub async fn copy_one(
+    source: &Session,
+    target: &Session,
+    copy: Copy,
+    progress: impl FnMut(u64, u64),
+) -> Result<RowSum> {
+    let (pump, sums) = Pump::open(source, target).await?.copy(&[copy], progress).await?;
+    pump.close();
+    Ok(sums.into_iter().fold(RowSum::default(), RowSum::plus))
 }
 
 /// Reads the rows of a complete COPY statement and sums them up.
 pub async fn sum(session: &Session, from: &str, format: RowFormat) -> Result<RowSum> {
     let mut reader = End::open(session).await?;
     let mut frames = Frames::new(format);
-    let read = match reader.start(from).await {
+    reader.ask(from).await?;
+    let read = match reader.begun().await {
         Ok(()) => reader.drain(&mut frames).await,
         Err(error) => Err(error),
     };

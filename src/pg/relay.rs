@@ -12,7 +12,6 @@ pub(super) use end::End;
 
 use crate::error::{Error, Kind, Result, Side};
 use buffer::{Outbox, Taken};
-use bytes::Buf;
 use end::{lost, poll_fill, server_error};
 use postgres_protocol::message::backend::Message;
 use std::io;
@@ -26,6 +25,8 @@ pub(super) trait Rows {
     fn row(&mut self, row: &[u8]);
     /// A piece of a row that does not lie in the buffer as a whole.
     fn part(&mut self, part: &[u8], is_last: bool);
+    /// The rows of one COPY are all there; those of the next follow.
+    fn end_copy(&mut self);
 }
 
 /// Rows on their way.
@@ -35,17 +36,19 @@ struct Relay<'a, R> {
     outbox: Outbox,
     rows: &'a mut R,
     taken: Taken,
-    is_read: bool,
+    /// How many COPY are still to be read.
+    copies: usize,
 }
 
-/// Moves all rows; both ends are in the middle of a COPY, and the source's is over afterwards, the target's not.
+/// Moves the rows of as many COPY as both ends were asked for, one behind the other. The target is told the end of each, and waits for
+/// nothing of us afterwards.
 pub(super) async fn relay<R: Rows>(
-    source: &mut End,
-    target: &mut End,
+    (source, target): (&mut End, &mut End),
+    copies: usize,
     rows: &mut R,
     mut progress: impl FnMut(&R),
 ) -> Result<()> {
-    let mut relay = Relay { source, target, outbox: Outbox::new(), rows, taken: Taken::default(), is_read: false };
+    let mut relay = Relay { source, target, outbox: Outbox::new(), rows, taken: Taken::default(), copies };
     loop {
         match std::future::poll_fn(|cx| relay.poll_message(cx)).await {
             Ok(false) => progress(relay.rows),
@@ -63,21 +66,21 @@ impl<R: Rows> Relay<'_, R> {
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
         loop {
             self.listen(cx)?;
-            let was_empty = self.outbox.closed.is_empty();
+            let was_sent = self.outbox.is_sent();
             let mut moved = self.write(cx)?;
-            if !was_empty && self.outbox.closed.is_empty() {
+            if !was_sent && self.outbox.is_sent() {
                 return Poll::Ready(Ok(false));
             }
             moved |= self.parse()?;
-            if self.outbox.is_full() || self.is_read {
-                let waits = !self.outbox.closed.is_empty();
+            if self.outbox.is_full() || self.is_read() {
+                let waits = !self.outbox.is_sent();
                 self.outbox.close().map_err(|error| lost(Side::Target, error))?;
-                moved |= !waits && !self.outbox.closed.is_empty();
+                moved |= !waits && !self.outbox.is_sent();
             }
-            if self.is_read && self.outbox.closed.is_empty() {
+            if self.is_read() && self.outbox.is_sent() {
                 return Poll::Ready(Ok(true));
             }
-            if !self.is_read && !self.outbox.is_full() {
+            if !self.is_read() && !self.outbox.is_full() {
                 moved |= self.read(cx)?;
             }
             if !moved {
@@ -88,11 +91,15 @@ impl<R: Rows> Relay<'_, R> {
 
     /// After an error: sends the rest of a message that is on its way, for whatever is said to the target next would be taken for it.
     async fn end_message(&mut self) {
-        let rest = std::mem::take(&mut self.outbox.closed);
-        if !rest.is_empty() {
+        if !self.outbox.is_sent() {
             // A target that cannot be written to any more is found out by whoever ends its COPY.
-            let _ = self.target.send(&rest).await;
+            let _ = self.target.send(self.outbox.unsent()).await;
         }
+    }
+
+    /// Whether all rows have come.
+    fn is_read(&self) -> bool {
+        self.copies == 0
     }
 
     /// Hears whether the target has objected.
@@ -104,17 +111,18 @@ impl<R: Rows> Relay<'_, R> {
                 let reply = server_error(body.fields());
                 return Err(Error::new(Kind::Copy, "writing rows").on(Side::Target).caused_by_server(reply));
             }
+            target.hear(&message)?;
         }
         Ok(())
     }
 
     fn write(&mut self, cx: &mut Context<'_>) -> Result<bool> {
         let mut moved = false;
-        while !self.outbox.closed.is_empty() {
+        while !self.outbox.is_sent() {
             let stream = self.target.held.stream().map_err(|error| lost(Side::Target, error))?;
-            match Pin::new(stream).poll_write(cx, &self.outbox.closed) {
+            match Pin::new(stream).poll_write(cx, self.outbox.unsent()) {
                 Poll::Ready(Ok(0)) => return Err(lost(Side::Target, io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(count)) => self.outbox.closed.advance(count),
+                Poll::Ready(Ok(count)) => self.outbox.advance(count),
                 Poll::Ready(Err(error)) => return Err(lost(Side::Target, error)),
                 Poll::Pending => break,
             }
@@ -130,9 +138,9 @@ impl<R: Rows> Relay<'_, R> {
     /// Takes rows out of the inbox, as many as fit; true where any moved.
     fn parse(&mut self) -> Result<bool> {
         let mut moved = false;
-        while !self.is_read && !self.outbox.is_full() {
+        while !self.is_read() && !self.outbox.is_full() {
             if let Some(piece) = self.taken.piece(&mut self.source.inbox) {
-                self.outbox.open.extend_from_slice(&self.source.inbox.bytes[piece.begin..piece.end]);
+                self.outbox.add(&self.source.inbox.bytes[piece.begin..piece.end]);
                 piece.show(&self.source.inbox, self.rows);
             } else if self.taken.left > 0 || self.source.inbox.header().is_none() || !self.hear()? {
                 break;
@@ -147,7 +155,11 @@ impl<R: Rows> Relay<'_, R> {
         let message = self.source.inbox.message().map_err(|error| lost(Side::Source, error))?;
         match message {
             None => return Ok(false),
-            Some(Message::CopyDone) => self.is_read = true,
+            Some(Message::CopyDone) => {
+                self.copies -= 1;
+                self.rows.end_copy();
+                self.outbox.end_copy().map_err(|error| lost(Side::Target, error))?;
+            }
             Some(Message::ErrorResponse(body)) => {
                 let reply = server_error(body.fields());
                 return Err(Error::new(Kind::Copy, "reading rows").on(Side::Source).caused_by_server(reply));
@@ -168,7 +180,7 @@ mod tests {
     impl Duplex for DuplexStream {}
 
     #[derive(Default)]
-    struct Counted(usize, usize);
+    struct Counted(usize, usize, usize);
 
     impl Rows for Counted {
         fn row(&mut self, row: &[u8]) {
@@ -180,11 +192,15 @@ mod tests {
             self.0 += usize::from(is_last);
             self.1 += part.len();
         }
+
+        fn end_copy(&mut self) {
+            self.2 += 1;
+        }
     }
 
     fn end(stream: DuplexStream, side: Side) -> End {
         let held = Gate::new(Box::new(stream)).hold().unwrap();
-        End { held, side, inbox: Inbox::new(), encoding: None }
+        End { held, side, inbox: Inbox::new(), encoding: None, counts: Vec::new(), is_ready: false }
     }
 
     fn message(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -192,14 +208,14 @@ mod tests {
         [&[kind], &length.to_be_bytes()[..], body].concat()
     }
 
-    /// Runs a relay over what a source says, into a target that takes little at a time; what the target was told.
-    async fn told(said: Vec<u8>, rows: &mut Counted) -> (Result<()>, Vec<u8>) {
+    /// Runs a relay of so many COPY over what a source says, into a target that takes little at a time; what the target was told.
+    async fn told(said: Vec<u8>, copies: usize, rows: &mut Counted) -> (Result<()>, Vec<u8>) {
         let (mut source_server, source) = duplex(said.len() + 1);
         let (target, mut target_server) = duplex(1000);
         source_server.write_all(&said).await.unwrap();
         let (mut source, mut target) = (end(source, Side::Source), end(target, Side::Target));
         let work = async {
-            let result = relay(&mut source, &mut target, rows, |_| {}).await;
+            let result = relay((&mut source, &mut target), copies, rows, |_| {}).await;
             drop(target);
             result
         };
@@ -209,15 +225,19 @@ mod tests {
         (result, heard)
     }
 
-    /// The bodies of whole messages; nothing may stand behind them.
-    fn bodies(mut heard: &[u8]) -> Vec<u8> {
-        let mut all = Vec::new();
-        while !heard.is_empty() {
-            assert_eq!(heard[0], COPY_DATA);
-            let length = u32::from_be_bytes(heard[1..5].try_into().unwrap()) as usize;
-            all.extend_from_slice(&heard[5..=length]);
+    /// The rows of each COPY that was ended, and of the one that was not; nothing may stand behind whole messages.
+    fn bodies(mut heard: &[u8]) -> Vec<Vec<u8>> {
+        let mut all = vec![Vec::new()];
+        while let [kind, a, b, c, d, ..] = *heard {
+            let length = u32::from_be_bytes([a, b, c, d]) as usize;
+            match kind {
+                COPY_DATA => all.last_mut().unwrap().extend_from_slice(&heard[5..=length]),
+                b'c' => all.push(Vec::new()),
+                other => panic!("a message of type {other}"),
+            }
             heard = &heard[length + 1..];
         }
+        assert!(heard.is_empty());
         all
     }
 
@@ -229,18 +249,35 @@ mod tests {
         said.extend(message(b'N', b"\0"));
         said.extend(message(b'c', b""));
         let mut counted = Counted::default();
-        let (result, heard) = told(said, &mut counted).await;
+        let (result, heard) = told(said, 1, &mut counted).await;
         result.unwrap();
-        assert_eq!(bodies(&heard), rows.concat());
+        assert_eq!(bodies(&heard), [rows.concat(), vec![]]);
         assert_eq!((counted.0, counted.1), (sizes.len(), sizes.iter().sum()));
+    }
+
+    #[tokio::test]
+    async fn several_copies_go_through_one_behind_the_other() {
+        let mut said = Vec::new();
+        for rows in [1, 0, 40_000, 2] {
+            said.extend(message(b'H', b"\0\0\0"));
+            said.extend((0..rows).flat_map(|_| message(COPY_DATA, b"a row")));
+            said.extend([message(b'c', b""), message(b'C', b"COPY 7\0")].concat());
+        }
+        let mut counted = Counted::default();
+        let (result, heard) = told(said, 4, &mut counted).await;
+        result.unwrap();
+        let sizes: Vec<usize> = bodies(&heard).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [5, 0, 200_000, 10, 0]);
+        assert_eq!((counted.0, counted.2), (40_003, 4));
     }
 
     #[tokio::test]
     async fn no_message_is_left_half_said_when_the_source_fails() {
         let mut said: Vec<u8> = (0..200).flat_map(|_| message(COPY_DATA, &[b'x'; 1000])).collect();
         said.extend(message(b'E', b"SFATAL\0C57P01\0Mgone\0\0"));
-        let (result, heard) = told(said, &mut Counted::default()).await;
+        let (result, heard) = told(said, 1, &mut Counted::default()).await;
         assert!(result.unwrap_err().is("57P01"));
-        assert!(bodies(&heard).len() >= MESSAGE);
+        let [unfinished] = &bodies(&heard)[..] else { panic!("the target was told that the rows are complete") };
+        assert!(unfinished.len() >= MESSAGE);
     }
 }

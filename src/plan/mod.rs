@@ -6,8 +6,10 @@
 pub mod build;
 mod check;
 mod chunk;
+pub mod cost;
 pub mod data;
 mod finish;
+pub mod foreign_key;
 mod large_object;
 mod role;
 mod schema;

@@ -3,10 +3,11 @@
 //! An index or a constraint requires the rows of its table and nothing else of the data, so it is built while other tables still copy.
 //! A key is built as a unique index first, which lets other indexes of the table be built beside it; ADD CONSTRAINT ... USING
 //! INDEX then takes a moment (<https://www.postgresql.org/docs/current/sql-altertable.html>). Foreign keys are added NOT VALID and
-//! validated apart, for validation holds no lock that another one needs.
+//! validated apart, for validation holds no lock that another one needs. Small tables have both in one step.
 
 use super::build::{Builder, Inputs, phases};
-use super::{Phase, Task, kind};
+use super::cost::SMALL;
+use super::{Phase, Task, foreign_key, kind};
 use crate::catalog::archive::{Entry, Section};
 use crate::catalog::{Constraint, Oid, Relation, RelationKind};
 use crate::name::ident;
@@ -154,13 +155,15 @@ impl<'a> Later<'a> {
     }
 
     /// A key in two steps, where that makes the same key: the index's own task, and the constraint's statement. Not for what an index
-    /// cannot become (exclusion, WITHOUT OVERLAPS, a partitioned parent), nor where the entry says more than the key.
+    /// cannot become (exclusion, WITHOUT OVERLAPS, a partitioned parent), nor where the entry says more than the key, nor for tables of
+    /// which nothing else waits that long.
     fn key_over_index(&self, entry: &Entry, constraint: &Constraint) -> Option<(Task, String)> {
         let index = self.inputs.lookup.indexes.get(&constraint.index?)?;
         let table = self.inputs.lookup.relations.get(&constraint.relation)?;
         let fits = matches!(constraint.kind, 'p' | 'u')
             && !constraint.is_temporal
             && table.kind == RelationKind::Table
+            && table.total_bytes > SMALL
             && index.is_valid
             && !index.is_clustered
             && !index.is_replica_identity;
@@ -241,14 +244,15 @@ impl<'a> Later<'a> {
         let analyzed: Vec<usize> =
             ends.iter().flatten().filter_map(|oid| builder.analyze_of.get(oid).copied()).collect();
         let mut task = self.task(entry, Phase::Constraint);
-        let validation = self.validation_apart(constraint);
-        if let Some((not_valid, _)) = &validation {
-            task.target_sql.clone_from(not_valid);
+        let checked = self.checked_key(constraint);
+        let is_apart = checked.as_ref().is_some_and(|(_, is_small)| !is_small);
+        if let Some((sql, _)) = checked {
+            task.target_sql = if is_apart { foreign_key::unchecked(&sql) } else { sql };
         }
-        let name = task.name.clone();
+        let (name, validation) = (task.name.clone(), foreign_key::validation(&task.target_sql));
         let at = builder.push(task, requires);
         builder.by_entry.insert(entry.id, at);
-        let last = validation.map_or(at, |(_, validate)| {
+        let last = validation.filter(|_| is_apart).map_or(at, |validate| {
             let mut task = Task::new(Phase::Constraint, kind::FK_VALIDATION, &entry.namespace, name);
             task.target_sql = validate;
             builder.push(task, vec![at])
@@ -256,20 +260,17 @@ impl<'a> Later<'a> {
         builder.wait_for(last, analyzed);
     }
 
-    /// The statements that add a foreign key unchecked and check it. Partitioned tables take no NOT VALID before 18, and what was NOT
-    /// VALID or NOT ENFORCED on the source stays so.
-    fn validation_apart(&self, constraint: &Constraint) -> Option<(String, String)> {
+    /// The statement of a foreign key whose check may be put off, and whether its rows are so few that this would not pay. Partitioned
+    /// tables take no NOT VALID before 18, and what was NOT VALID or NOT ENFORCED on the source stays so.
+    fn checked_key(&self, constraint: &Constraint) -> Option<(String, bool)> {
         let table = self.inputs.lookup.relations.get(&constraint.relation)?;
         let referenced = self.inputs.lookup.relations.get(&constraint.referenced?)?;
         let plain = table.kind == RelationKind::Table && referenced.kind == RelationKind::Table;
         if !plain || !constraint.is_validated || !constraint.is_enforced {
             return None;
         }
-        let (table, name) = (table.name.sql(), ident(&constraint.name));
-        Some((
-            format!("ALTER TABLE ONLY {table}\n    ADD CONSTRAINT {name} {} NOT VALID", constraint.definition),
-            format!("ALTER TABLE ONLY {table} VALIDATE CONSTRAINT {name}"),
-        ))
+        let is_small = table.total_bytes + referenced.total_bytes <= SMALL;
+        Some((foreign_key::add(&table.name, &constraint.name, &constraint.definition), is_small))
     }
 
     /// Triggers, rules, policies and the like: they must not see our rows come in.

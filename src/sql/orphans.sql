@@ -1,4 +1,4 @@
--- The query that lists the rows of a foreign key which reference nothing: $1 the table as quoted SQL, $2 the constraint's name.
+-- The query that lists the rows of a foreign key which reference nothing: $1 the table, $2 the constraint, both as quoted SQL.
 -- MATCH SIMPLE: a row with any NULL among the columns references nothing and breaks nothing.
 SELECT pg_catalog.format(
            'SELECT %s FROM ONLY %s c WHERE %s AND NOT EXISTS (SELECT FROM %s p WHERE %s)',
@@ -11,5 +11,5 @@ FROM pg_catalog.pg_constraint c
 CROSS JOIN unnest(c.conkey, c.confkey) WITH ORDINALITY k(attnum, refnum, position)
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum
 JOIN pg_catalog.pg_attribute r ON r.attrelid = c.confrelid AND r.attnum = k.refnum
-WHERE c.conrelid = pg_catalog.to_regclass($1) AND c.conname = $2 AND c.contype = 'f'
+WHERE c.conrelid = pg_catalog.to_regclass($1) AND '"' || replace(c.conname::text, '"', '""') || '"' = $2 AND c.contype = 'f'
 GROUP BY c.oid, c.conrelid, c.confrelid

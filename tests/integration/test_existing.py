@@ -252,8 +252,22 @@ def test_b4_an_index_without_its_constraint_becomes_it(pair: Pair) -> None:
     )
     report = _run(source, target)
     report.raise_for_failures()
-    assert _status(report, "index", "a_child_pkey") == "kept"
+    assert _status(report, "constraint", "a_child_pkey") == "done"
     servers.assert_equal(source, target)
+
+
+def test_b4_another_index_of_a_key_is_left_alone(pair: Pair) -> None:
+    source, target = _both(pair)
+    servers.run_script(target, SCRIPT.split("INSERT")[0])
+    other = "CREATE UNIQUE INDEX a_child_pkey ON s.a_child USING btree (id DESC)"
+    _execute(target, "ALTER TABLE s.a_child DROP CONSTRAINT a_child_pkey", other)
+    report = _run(source, target)
+    failed = next(task for task in report.failed if task.status == "failed")
+    assert failed.object == "s.a_child a_child_pkey"
+    assert "another index of this name" in failed.note
+    with psycopg.connect(target) as connection:
+        found = connection.execute("SELECT pg_get_indexdef('s.a_child_pkey'::regclass)").fetchone()
+    assert found == (other,)
 
 
 def test_b4_a_foreign_key_that_was_not_valid_ends_valid(pair: Pair) -> None:

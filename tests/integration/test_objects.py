@@ -116,7 +116,7 @@ def test_e4_orphan_rows_leave_the_constraint_not_valid_and_are_reported(pair: Pa
     _, report = _run(source, target)
     failed = [task for task in report.tasks if task.status == "failed"]
     assert [(task.kind, task.object, task.sqlstate) for task in failed] == [
-        ("fk validation", "public.child child_parent", "23503")
+        ("fk constraint", "public.child child_parent", "23503")
     ]
     assert "2 rows reference nothing" in failed[0].note
     assert report.status == "failed"

@@ -230,7 +230,7 @@ def test_b5_a_state_file_cut_in_mid_line_is_repaired_from_the_ledger(
 def test_d2_done_in_the_file_and_not_in_the_ledger_is_refused(pair: Pair, tmp_path: Path) -> None:
     source, target = _script(pair), pair.target()
     migration, plan, state = _failed_once(source, target, tmp_path)
-    undone = next(t.id for t in plan if t.phase == "index" and t.name == "big_pkey")
+    undone = next(t.id for t in plan if t.kind == "constraint" and t.name == "big big_pkey")
     with state.open("a") as file:
         file.write(f"{undone}\tDONE\tindex\n")
     with pytest.raises(StateError, match=undone) as caught:

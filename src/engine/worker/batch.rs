@@ -7,29 +7,32 @@ use super::{Outcome, Worker};
 use crate::engine::job::{Job, Mode};
 use crate::error::Result;
 use crate::pg::apply;
-use crate::pg::copy::Pump;
-use crate::plan::kind;
+use crate::pg::copy::{Copy, Pump, RowSum};
+use crate::plan::{cost, kind};
 use crate::record::Effect;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 /// Tasks in a batch at most: their locks are held to its end, and a failure costs the time of all.
 pub const LARGEST: usize = 48;
-/// Bytes that a task of a batch may move or look through at most.
-const SMALL: u64 = 512 * 1024;
 
-/// What tasks must have in common to share a batch; none for a task that has a way of its own.
+/// Which tasks may share a batch, by a number for each kind of batch; none for a task that has a way of its own.
 #[must_use]
-pub fn family(job: &Job, at: usize) -> Option<&str> {
-    let task = &job.tasks[at];
-    if job.weights[at] > SMALL {
-        return None;
-    }
-    match task.kind.as_str() {
-        kind::DATA if matches!(job.forms[at].mode, Mode::Create | Mode::Copy) => Some(kind::DATA),
-        kind::DATA | kind::SEQUENCE_VALUE | kind::LARGE_OBJECTS | kind::ROLE | kind::TRUNCATE | kind::REFRESH => None,
-        other => Some(other),
-    }
+pub fn families(job: &Job) -> Vec<Option<u16>> {
+    let weights = cost::weights(&job.tasks);
+    let mut numbers: HashMap<&str, u16> = HashMap::new();
+    let all = job.tasks.iter().zip(&job.forms).zip(weights);
+    all.map(|((task, form), weight)| {
+        let next = u16::try_from(numbers.len()).ok()?;
+        let is_batched = match task.kind.as_str() {
+            kind::DATA => matches!(form.mode, Mode::Create | Mode::Copy),
+            kind::SEQUENCE_VALUE | kind::LARGE_OBJECTS | kind::ROLE | kind::TRUNCATE | kind::REFRESH => false,
+            _ => true,
+        };
+        (is_batched && weight <= cost::SMALL).then(|| *numbers.entry(&task.kind).or_insert(next))
+    })
+    .collect()
 }
 
 impl Worker {
@@ -93,23 +96,26 @@ impl Worker {
         apply::begin_many(self.target().await?, job.options.lock_timeout, purpose, &statements).await
     }
 
-    /// Copies several small tables over streams that are taken once.
+    /// Copies several small tables, one behind the other without waiting between them.
     async fn copy_many(&mut self, batch: &[usize]) -> Result<Vec<Effect>> {
         let job = Arc::clone(&self.job);
         self.open_source().await?;
         self.begin(&job.tasks[batch[0]]).await?;
         let (source, sees, target) = self.sessions()?;
-        let mut pump = Pump::open(source, target).await?;
-        let mut effects = Vec::with_capacity(batch.len());
-        for at in batch {
+        let copy = |at: &usize| {
             let (task, format) = (&job.tasks[*at], job.forms[*at].format);
-            let (from, into) = (format.apply(&task.source_sql), format.apply(&task.target_sql));
-            let (open, sum) = pump.copy(&from, &into, format, |_, _| {}).await?;
-            pump = open;
-            let (rows, bytes, snapshot) = (sum.rows, sum.bytes, sees.to_owned());
-            effects.push(Effect { rows, bytes, hash: sum.hash_text(), snapshot, note: String::new() });
-        }
+            Copy { from: format.apply(&task.source_sql), into: format.apply(&task.target_sql), format }
+        };
+        let copies: Vec<Copy> = batch.iter().map(copy).collect();
+        let (pump, sums) = Pump::open(source, target).await?.copy(&copies, |_, _| {}).await?;
         pump.close();
-        Ok(effects)
+        let effect = |sum: RowSum| Effect {
+            rows: sum.rows,
+            bytes: sum.bytes,
+            hash: sum.hash_text(),
+            snapshot: sees.to_owned(),
+            note: String::new(),
+        };
+        Ok(sums.into_iter().map(effect).collect())
     }
 }

@@ -14,6 +14,9 @@ pub(super) const COPY_DATA: u8 = b'd';
 /// Rows are gathered to messages of about this size.
 pub(super) const MESSAGE: usize = 64 * 1024;
 const INBOX: usize = 256 * 1024;
+/// A message of rows whose length is not known yet.
+const UNSEALED: [u8; HEADER] = [COPY_DATA, 0, 0, 0, 0];
+const COPY_DONE: [u8; HEADER] = [b'c', 0, 0, 0, 4];
 
 /// What has come from a server and was not yet looked at.
 pub(super) struct Inbox {
@@ -112,30 +115,74 @@ impl Taken {
 
 /// Rows gathered into messages for the target.
 pub(super) struct Outbox {
-    pub(super) open: Vec<u8>,
-    pub(super) closed: BytesMut,
+    open: Vec<u8>,
+    /// Where the message begins that the next row joins.
+    message: usize,
+    closed: Vec<u8>,
+    sent: usize,
 }
 
 impl Outbox {
     pub(super) fn new() -> Self {
         let mut open = Vec::with_capacity(MESSAGE * 2);
-        open.extend_from_slice(&[COPY_DATA, 0, 0, 0, 0]);
-        Outbox { open, closed: BytesMut::with_capacity(MESSAGE * 2) }
+        open.extend_from_slice(&UNSEALED);
+        Outbox { open, message: 0, closed: Vec::with_capacity(MESSAGE * 2), sent: 0 }
     }
 
     pub(super) fn is_full(&self) -> bool {
         self.open.len() >= MESSAGE
     }
 
-    /// Makes the gathered rows the next message, where the last one is gone.
-    pub(super) fn close(&mut self) -> io::Result<()> {
-        if !self.closed.is_empty() || self.open.len() == HEADER {
-            return Ok(());
-        }
-        let length = u32::try_from(self.open.len() - 1).map_err(|_| io::ErrorKind::InvalidData)?;
-        self.open[1..HEADER].copy_from_slice(&length.to_be_bytes());
-        self.closed.extend_from_slice(&self.open);
-        self.open.truncate(HEADER);
+    pub(super) fn add(&mut self, rows: &[u8]) {
+        self.open.extend_from_slice(rows);
+    }
+
+    /// Says behind the last row that there are no more, and begins the rows of the next COPY.
+    pub(super) fn end_copy(&mut self) -> io::Result<()> {
+        self.seal()?;
+        self.open.truncate(self.message);
+        self.open.extend_from_slice(&COPY_DONE);
+        self.message = self.open.len();
+        self.open.extend_from_slice(&UNSEALED);
         Ok(())
+    }
+
+    /// Completes the message that is open; an empty one stays as it is.
+    fn seal(&mut self) -> io::Result<()> {
+        let length = self.open.len() - self.message;
+        if length > HEADER {
+            let length = u32::try_from(length - 1).map_err(|_| io::ErrorKind::InvalidData)?;
+            self.open[self.message + 1..self.message + HEADER].copy_from_slice(&length.to_be_bytes());
+            self.message = self.open.len();
+            self.open.extend_from_slice(&UNSEALED);
+        }
+        Ok(())
+    }
+
+    /// Makes what was gathered the next to go, where the last is gone.
+    pub(super) fn close(&mut self) -> io::Result<()> {
+        if self.is_sent() {
+            self.seal()?;
+            self.open.truncate(self.message);
+            std::mem::swap(&mut self.open, &mut self.closed);
+            (self.sent, self.message) = (0, 0);
+            self.open.clear();
+            self.open.extend_from_slice(&UNSEALED);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing waits to be sent.
+    pub(super) fn is_sent(&self) -> bool {
+        self.sent == self.closed.len()
+    }
+
+    /// What waits to be sent.
+    pub(super) fn unsent(&self) -> &[u8] {
+        &self.closed[self.sent..]
+    }
+
+    pub(super) fn advance(&mut self, count: usize) {
+        self.sent += count;
     }
 }

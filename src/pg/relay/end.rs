@@ -24,13 +24,18 @@ pub(in crate::pg) struct End {
     pub(super) inbox: Inbox,
     /// The encoding of the rows, where it is not the session's.
     pub(super) encoding: Option<String>,
+    /// The rows that the server counted, COPY by COPY.
+    pub(super) counts: Vec<u64>,
+    /// Whether the server waits for the next statement.
+    pub(super) is_ready: bool,
 }
 
 impl End {
     /// Takes a session's stream.
     pub(in crate::pg) async fn open(session: &Session) -> Result<Self> {
         let encoding = session.copy_encoding().map(str::to_owned);
-        Ok(End { held: session.hold().await?, side: session.side(), inbox: Inbox::new(), encoding })
+        let (held, side) = (session.hold().await?, session.side());
+        Ok(End { held, side, inbox: Inbox::new(), encoding, counts: Vec::new(), is_ready: true })
     }
 
     fn stream(&mut self) -> Result<&mut Box<dyn Duplex>> {
@@ -38,11 +43,17 @@ impl End {
         self.held.stream().map_err(|error| lost(side, error))
     }
 
-    /// Sends a statement and waits until the server is ready for its rows, or has some.
-    pub(in crate::pg) async fn start(&mut self, copy: &str) -> Result<()> {
+    /// Sends statements, each a COPY, and waits for nothing.
+    pub(in crate::pg) async fn ask(&mut self, copies: &str) -> Result<()> {
         let mut message = BytesMut::new();
-        frontend::query(&self.in_encoding(copy), &mut message).map_err(|error| lost(self.side, error))?;
-        self.send(&message).await?;
+        frontend::query(&self.in_encoding(copies), &mut message).map_err(|error| lost(self.side, error))?;
+        self.counts.clear();
+        self.is_ready = false;
+        self.send(&message).await
+    }
+
+    /// Waits until the server is ready for the rows of its first COPY, or has some.
+    pub(in crate::pg) async fn begun(&mut self) -> Result<()> {
         loop {
             match self.next().await? {
                 Message::CopyOutResponse(_) | Message::CopyInResponse(_) => return Ok(()),
@@ -53,6 +64,20 @@ impl End {
                 _ => {}
             }
         }
+    }
+
+    /// Notes what a message says of the COPY that is over, or of all.
+    pub(super) fn hear(&mut self, message: &Message) -> Result<()> {
+        match message {
+            Message::CommandComplete(body) => {
+                let tag = body.tag().map_err(|error| lost(self.side, error))?;
+                // The tags of what stands around the COPY hold no number.
+                self.counts.extend(tag.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok()));
+            }
+            Message::ReadyForQuery(_) => self.is_ready = true,
+            _ => {}
+        }
+        Ok(())
     }
 
     /// A server reads all of a string in the encoding that was set before it came: the statement's own words stay in UTF8, and only
@@ -95,39 +120,26 @@ impl End {
         error
     }
 
-    /// Reads on until the server waits for the next statement; the rows that the COPY counted.
-    async fn settle(&mut self) -> Result<u64> {
-        let mut rows = 0;
+    /// Reads on until the server waits for the next statement.
+    async fn settle(&mut self) -> Result<()> {
         let mut failure = None;
-        loop {
-            match self.next().await? {
-                Message::CommandComplete(body) => {
-                    let tag = body.tag().map_err(|error| lost(self.side, error))?;
-                    // The tags of what stands around the COPY hold no number.
-                    rows = tag.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or(rows);
-                }
-                Message::ErrorResponse(body) => failure = Some(server_error(body.fields())),
-                Message::ReadyForQuery(_) => break,
-                _ => {}
+        while !self.is_ready {
+            let message = self.next().await?;
+            if let Message::ErrorResponse(body) = &message {
+                failure = Some(server_error(body.fields()));
             }
+            self.hear(&message)?;
         }
         match failure {
             Some(reply) => Err(Error::new(Kind::Copy, copying(self.side)).on(self.side).caused_by_server(reply)),
-            None => Ok(rows),
+            None => Ok(()),
         }
     }
 
-    /// Ends the rows in order and waits for the count.
-    pub(in crate::pg) async fn finish(&mut self) -> Result<u64> {
-        let mut message = BytesMut::new();
-        frontend::copy_done(&mut message);
-        self.send(&message).await?;
-        self.settle().await
-    }
-
-    /// Behind the last row: the end of the source's COPY.
-    pub(in crate::pg) async fn end_rows(&mut self) -> Result<()> {
-        self.settle().await.map(|_| ())
+    /// Behind the last row: waits for the end of all COPY; the rows that each of them counted.
+    pub(in crate::pg) async fn finish(&mut self) -> Result<Vec<u64>> {
+        self.settle().await?;
+        Ok(std::mem::take(&mut self.counts))
     }
 
     /// Reads all rows of a COPY and sends them nowhere.
@@ -139,7 +151,7 @@ impl End {
             }
             if taken.left == 0 && self.inbox.header().is_some() {
                 match self.inbox.message().map_err(|error| lost(self.side, error))? {
-                    Some(Message::CopyDone) => return self.end_rows().await,
+                    Some(Message::CopyDone) => return self.settle().await,
                     Some(Message::ErrorResponse(body)) => {
                         return Err(self.refused(body.fields(), "reading rows").await);
                     }
@@ -173,7 +185,7 @@ impl End {
         }
     }
 
-    async fn fail(&mut self) -> Result<u64> {
+    async fn fail(&mut self) -> Result<()> {
         let mut message = BytesMut::new();
         frontend::copy_fail("the rows could not be read", &mut message).map_err(|error| lost(self.side, error))?;
         self.send(&message).await?;

@@ -1,0 +1,100 @@
+//! Which tasks would wait for each other's locks on the target, so that no worker is taken by a task that can only wait.
+//!
+//! What conflicts the server decides (<https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES>): the build of an
+//! index holds SHARE, which others of the table share; everything else that comes after the rows holds a lock that shuts out its own kind
+//! and the builds. Rows have no part in it: the plan's dependencies keep all of these behind them. Called by `schedule`.
+
+use crate::plan::{Task, foreign_key, kind};
+use std::collections::HashMap;
+
+/// How a task holds a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Shared,
+    Exclusive,
+}
+
+/// A table as it is held now: by how many tasks, and of which batch where others are shut out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Held {
+    tasks: usize,
+    only: Option<usize>,
+}
+
+/// The tables that tasks need, and those that are held.
+#[derive(Debug)]
+pub struct Locks {
+    needs: Vec<Vec<(usize, Hold)>>,
+    tables: Vec<Held>,
+}
+
+impl Locks {
+    /// What each of `tasks` will hold.
+    #[must_use]
+    pub fn new(tasks: &[Task]) -> Self {
+        let mut numbers: HashMap<String, usize> = HashMap::new();
+        let mut table_of: HashMap<&str, usize> = HashMap::new();
+        let mut needs = Vec::with_capacity(tasks.len());
+        for task in tasks {
+            if task.is_data() {
+                let next = numbers.len();
+                let name = crate::name::QualifiedName::new(&task.schema, &task.name).sql();
+                table_of.insert(&task.id, *numbers.entry(name).or_insert(next));
+            }
+            needs.push(needed(task, &table_of, &numbers));
+        }
+        Locks { needs, tables: vec![Held::default(); numbers.len()] }
+    }
+
+    /// Whether the task would wait for none but its own batch.
+    #[must_use]
+    pub fn is_free(&self, at: usize, batch: usize) -> bool {
+        self.needs[at].iter().all(|(table, hold)| {
+            let held = self.tables[*table];
+            held.tasks == 0
+                || match held.only {
+                    Some(other) => other == batch,
+                    None => *hold == Hold::Shared,
+                }
+        })
+    }
+
+    /// Notes what the task holds from now on.
+    pub fn take(&mut self, at: usize, batch: usize) {
+        for (table, hold) in &self.needs[at] {
+            let held = &mut self.tables[*table];
+            held.tasks += 1;
+            if *hold == Hold::Exclusive {
+                held.only = Some(batch);
+            }
+        }
+    }
+
+    /// Notes that the task holds nothing any more.
+    pub fn release(&mut self, at: usize) {
+        for (table, _) in &self.needs[at] {
+            let held = &mut self.tables[*table];
+            held.tasks -= 1;
+            if held.tasks == 0 {
+                held.only = None;
+            }
+        }
+    }
+}
+
+fn needed(task: &Task, table_of: &HashMap<&str, usize>, numbers: &HashMap<String, usize>) -> Vec<(usize, Hold)> {
+    let hold = match task.kind.as_str() {
+        kind::INDEX => Hold::Shared,
+        kind::CONSTRAINT | kind::FK_CONSTRAINT | kind::ANALYZE => Hold::Exclusive,
+        kind::FK_VALIDATION => {
+            // The table that is referenced is only read.
+            let own = foreign_key::validated(&task.target_sql).and_then(|(table, _)| numbers.get(table));
+            return own.map(|table| (*table, Hold::Exclusive)).into_iter().collect();
+        }
+        _ => return Vec::new(),
+    };
+    let mut tables: Vec<usize> = task.requires.iter().filter_map(|id| table_of.get(id.as_str()).copied()).collect();
+    tables.sort_unstable();
+    tables.dedup();
+    tables.into_iter().map(|table| (table, hold)).collect()
+}

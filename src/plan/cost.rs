@@ -1,0 +1,51 @@
+//! What tasks cost, roughly: only so well that the longest chain of them can go first.
+//!
+//! Sizes are the source's, rates those of a middling server. The simulation of a whole run, which people read, has rates of its own;
+//! here only the order of the figures matters. Pure; the engine's schedule and its batches call it.
+
+use super::{Task, kind};
+use std::collections::HashMap;
+
+/// Bytes up to which a task costs its statements and not its rows.
+pub const SMALL: u64 = 512 * 1024;
+
+/// Microseconds of a task that moves nothing: its statements and its row in the ledger.
+const STATEMENT: u64 = 300;
+/// ANALYZE looks at 30,000 pages at most with the default statistics target
+/// (<https://www.postgresql.org/docs/current/sql-analyze.html>).
+const ANALYZED: u64 = 30_000 * 8192;
+
+/// The bytes that each task moves or looks through: its own, and those of the rows that it stands on.
+#[must_use]
+pub fn weights(tasks: &[Task]) -> Vec<u64> {
+    let mut weights: HashMap<&str, u64> = HashMap::new();
+    let mut all = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let rows = |id: &String| weights.get(id.as_str()).copied().unwrap_or_default();
+        let below: u64 = task.requires.iter().map(rows).sum();
+        let weight = if task.is_data() { task.bytes } else { task.bytes + below };
+        if task.is_data() || matches!(task.kind.as_str(), kind::FK_CONSTRAINT | kind::INDEX) {
+            weights.insert(&task.id, weight);
+        }
+        all.push(weight);
+    }
+    all
+}
+
+/// About how many microseconds a task takes that moves or looks through `weight` bytes.
+#[must_use]
+pub fn microseconds(task: &Task, weight: u64) -> u64 {
+    // Megabytes a second are bytes a microsecond.
+    let rows = match task.kind.as_str() {
+        kind::DATA => weight / 150,
+        kind::LARGE_OBJECTS => weight / 30,
+        kind::INDEX => weight / 200,
+        kind::CONSTRAINT if !task.target_sql.contains(" USING INDEX ") => weight / 200,
+        kind::FK_VALIDATION => weight / 300,
+        kind::FK_CONSTRAINT if !task.target_sql.ends_with(" NOT VALID") => weight / 300,
+        kind::ANALYZE => weight.min(ANALYZED) / 500,
+        kind::REFRESH => weight / 100,
+        _ => 0,
+    };
+    STATEMENT + rows
+}
