@@ -142,17 +142,35 @@ fn without_attver(statement: &str) -> String {
     if !statement.contains("pg_attver=") {
         return statement.to_owned();
     }
-    statement.split_inclusive('\n').filter_map(line_without_attver).collect()
+    split(statement).into_iter().filter_map(one_without_attver).collect()
 }
 
-fn line_without_attver(line: &str) -> Option<String> {
-    let is_option = line.starts_with("ALTER ") && line.contains(" ALTER COLUMN ") && line.trim_end().ends_with(");");
-    let Some((head, options)) = line.trim_end().strip_suffix(");").and_then(|l| l.rsplit_once(" SET (")) else {
-        return Some(line.to_owned());
-    };
-    if !is_option {
-        return Some(line.to_owned());
+/// Cuts what `pg_dump` writes behind the semicolon of each statement and the line's end after it. Names and strings may hold anything.
+fn split(text: &str) -> Vec<&str> {
+    let mut quote = None;
+    let mut begin = 0;
+    let mut all = Vec::new();
+    for (at, byte) in text.bytes().enumerate() {
+        match (byte, quote) {
+            (b'"' | b'\'', None) => quote = Some(byte),
+            (_, Some(open)) if open == byte => quote = None,
+            (b';', None) => {
+                let end = at + 1 + usize::from(text.as_bytes().get(at + 1) == Some(&b'\n'));
+                all.push(&text[begin..end]);
+                begin = end;
+            }
+            _ => {}
+        }
     }
+    all.push(&text[begin..]);
+    all
+}
+
+fn one_without_attver(statement: &str) -> Option<String> {
+    let start = statement.trim_start();
+    let is_option = start.starts_with("ALTER ") && start.contains(" ALTER COLUMN ");
+    let parts = statement.trim_end().strip_suffix(");").and_then(|rest| rest.rsplit_once(" SET ("));
+    let Some((head, options)) = parts.filter(|_| is_option) else { return Some(statement.to_owned()) };
     let kept: Vec<&str> = options.split(", ").filter(|option| !option.starts_with("pg_attver=")).collect();
     if kept.is_empty() { None } else { Some(format!("{head} SET ({});\n", kept.join(", "))) }
 }
@@ -192,7 +210,8 @@ mod tests {
     fn attver_goes_and_other_options_stay() {
         let text = "CREATE TABLE s.t (\n    a text DEFAULT 'SET (pg_attver=1);'\n);\n\
                     ALTER TABLE ONLY s.t ALTER COLUMN a SET (pg_attver=3);\n\
-                    ALTER TABLE ONLY s.t ALTER COLUMN b SET (n_distinct=5, pg_attver=3);\n";
+                    ALTER TABLE ONLY s.t ALTER COLUMN b SET (n_distinct=5, pg_attver=3);\n\
+                    ALTER TABLE ONLY s.\"a;\nb\" ALTER COLUMN \"it's\nc\" SET (pg_attver=3);\n";
         let wanted = "CREATE TABLE s.t (\n    a text DEFAULT 'SET (pg_attver=1);'\n);\n\
                       ALTER TABLE ONLY s.t ALTER COLUMN b SET (n_distinct=5);\n";
         assert_eq!(without_attver(text), wanted);
