@@ -121,13 +121,14 @@ pub async fn run(config: &Config, settings: &Settings, context: &Context) -> Res
 }
 
 async fn connect(config: &Config, endpoints: &Endpoints, settings: &Settings, context: &Context) -> Result<Ends> {
-    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
-    let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
     let ledger = Ledger::new(&config.options.ledger_schema);
-    if !ledger.lock(&target, settings.tasks.is_some()).await? {
-        return Err(already_running());
-    }
-    let source = Source::open(&endpoints.source, config.options.lock_timeout).await?;
+    let locked = async {
+        let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
+        if ledger.lock(&target, settings.tasks.is_some()).await? { Ok(target) } else { Err(already_running()) }
+    };
+    let source = Source::open(&endpoints.source, config.options.lock_timeout);
+    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools);
+    let (tools, target, source) = tokio::try_join!(Box::pin(tools), Box::pin(locked), Box::pin(source))?;
     // What would keep the catalog from being read is told as what it is, and not as an error of pg_dump.
     refuse(preflight::outset(config, &source.leader, &target, &tools).await?)?;
     let catalog = source.catalog(&tools, config.options.lock_timeout).await?;

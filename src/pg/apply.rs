@@ -23,9 +23,15 @@ pub async fn limit_lock_wait(session: &Session, seconds: u64) -> Result<()> {
 pub async fn begin_many(session: &Session, lock_timeout: u64, purpose: &str, statements: &[&str]) -> Result<()> {
     begin(session, lock_timeout, purpose).await?;
     let mut sql = String::new();
-    for statement in statements {
-        // A statement may set these for itself, and must not set them for the next.
-        sql.push_str("SET LOCAL default_tablespace TO DEFAULT; SET LOCAL default_table_access_method TO DEFAULT;\n");
+    let mut is_set = false;
+    for statement in statements.iter().filter(|statement| !statement.is_empty()) {
+        if is_set {
+            // What a statement has set for itself it must not have set for the next.
+            sql.push_str(
+                "SET LOCAL default_tablespace TO DEFAULT; SET LOCAL default_table_access_method TO DEFAULT;\n",
+            );
+        }
+        is_set = statement.starts_with("SET LOCAL ");
         sql.push_str(statement);
         // On a line of its own, for a statement may end in a comment.
         sql.push_str("\n;\n");

