@@ -38,8 +38,8 @@ def test_an_error_in_the_first_row_ends_the_copy_at_once(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
-        "CREATE TABLE t (id int PRIMARY KEY, v text);"
-        "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 60000) i;",
+        "CREATE UNLOGGED TABLE t (id int PRIMARY KEY, v text);"
+        "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 500000) i;",
     )
     servers.run_script(
         target,
@@ -58,7 +58,7 @@ def test_an_error_in_the_first_row_ends_the_copy_at_once(pair: Pair) -> None:
     assert [(task.kind, task.object, task.sqlstate) for task in failed] == [
         ("data", "public.t", "23514")
     ]
-    # What the sockets and both servers hold between them, and not the 60 MB of the table.
+    # What the sockets and both servers hold between them, and not the 500 MB of the table.
     assert max(sent, default=0) < 16_000_000
     assert _own_sessions(source) == _own_sessions(target) == []
     with psycopg.connect(target) as connection:
@@ -71,7 +71,7 @@ def test_a_value_larger_than_the_memory_that_is_used(pair: Pair) -> None:
         source,
         "CREATE TABLE large (id int, v text);"
         "INSERT INTO large SELECT 1, string_agg(md5(i::text), '')"
-        " FROM generate_series(1, 3750000) i",
+        " FROM generate_series(1, 6250000) i",
     )
     done = subprocess.run(
         [sys.executable, "-c", _COPY_ONE_VALUE, source, target],
@@ -81,7 +81,7 @@ def test_a_value_larger_than_the_memory_that_is_used(pair: Pair) -> None:
     )
     said = json.loads(done.stdout)
     assert said["status"] == "done"
-    # The value has 120 MB; it goes through in pieces.
+    # The value has 200 MB; it goes through in pieces.
     assert said["peak"] < 100_000_000
     query = "SELECT length(v), hashtextextended(v, 0) FROM large"
     with psycopg.connect(source) as left, psycopg.connect(target) as right:
