@@ -26,7 +26,8 @@ const PINNED: &str = "\
     SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; \
     SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
     SET row_security = off; ";
-const PINNED_ON_SOURCE: &str = "SET default_transaction_read_only = on; ";
+/// A scan that starts where another one is would read the parts of a table in an order of its own in every session.
+const PINNED_ON_SOURCE: &str = "SET default_transaction_read_only = on; SET synchronize_seqscans = off; ";
 const PINNED_ON_TARGET: &str = "\
     SET synchronous_commit = off; SET check_function_bodies = false; SET client_min_messages = 'warning'; ";
 const FACTS: &str = "\
