@@ -141,6 +141,15 @@ fn none_as_zero<S: Serializer>(number: &Option<u64>, serializer: S) -> Result<S:
     serializer.serialize_u64(number.unwrap_or_default())
 }
 
+// As above.
+#[allow(clippy::ref_option)]
+fn none_as_auto<S: Serializer>(number: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match number {
+        Some(number) => serializer.serialize_u64(*number),
+        None => serializer.serialize_str("auto"),
+    }
+}
+
 /// Everything under `options`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 // Each is a switch of its own that the user writes as true or false; no two of them make a state together.
@@ -152,6 +161,12 @@ pub struct Options {
     pub create_constraints_after_data: bool,
     /// Whether each table is analyzed once it is loaded.
     pub analyze_after_load: bool,
+    /// Bytes of `maintenance_work_mem` for each index build and foreign key; none: by the target's settings.
+    #[serde(serialize_with = "none_as_auto")]
+    pub maintenance_work_mem: Option<u64>,
+    /// Parallel workers of each index build; none: by the target's settings and what else is to be done.
+    #[serde(serialize_with = "none_as_auto")]
+    pub parallel_maintenance_workers: Option<u64>,
     /// The default of the tables' `on_existing`.
     pub on_existing: OnExisting,
     /// The default of the tables' `on_conflict`.
@@ -194,6 +209,8 @@ impl Default for Options {
             create_indexes_after_data: true,
             create_constraints_after_data: true,
             analyze_after_load: true,
+            maintenance_work_mem: None,
+            parallel_maintenance_workers: None,
             on_existing: OnExisting::Append,
             on_conflict: OnConflict::Auto,
             format: Format::Auto,

@@ -9,8 +9,18 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// The options that change neither what arrives on the target nor how the work is cut into tasks.
-const WITHOUT_EFFECT: [&str; 8] =
-    ["consistent", "keep_ledger", "backup", "backup_dir", "verify", "pg_dump", "lock_timeout", "retries"];
+const WITHOUT_EFFECT: [&str; 10] = [
+    "maintenance_work_mem",
+    "parallel_maintenance_workers",
+    "consistent",
+    "keep_ledger",
+    "backup",
+    "backup_dir",
+    "verify",
+    "pg_dump",
+    "lock_timeout",
+    "retries",
+];
 
 impl Config {
     /// What decides the result as JSON on one line, the same for all ways to write it.

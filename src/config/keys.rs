@@ -92,6 +92,18 @@ pub const KEYS: &[KeyDoc] = &[
         "the same for PRIMARY KEY, UNIQUE, EXCLUDE and FOREIGN KEY constraints",
     ),
     key("options.analyze_after_load", "boolean", "true", "whether each table is analyzed once it is loaded"),
+    key(
+        "options.maintenance_work_mem",
+        "auto, bytes or size",
+        "auto",
+        "memory of each index build and foreign key; auto: a job's share of half of the target's shared_buffers",
+    ),
+    key(
+        "options.parallel_maintenance_workers",
+        "auto or integer",
+        "auto",
+        "parallel workers of each index build; auto: as many as there are jobs without a task",
+    ),
     key("options.on_existing", "append, truncate, error, skip", "append", "the default of the tables' `on_existing`"),
     key(
         "options.on_conflict",

@@ -83,6 +83,28 @@ pub(super) fn size(value: &Value) -> Parsed<u64> {
         .ok_or_else(|| "a positive number of bytes or a size such as \"512MB\" or \"1GB\"".to_owned())
 }
 
+/// `auto`, or an amount of memory within the bounds of `maintenance_work_mem`
+/// (<https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-MAINTENANCE-WORK-MEM>).
+pub(super) fn memory(value: &Value) -> Parsed<Option<u64>> {
+    const LEAST: u64 = 1 << 20;
+    const MOST: u64 = 2_147_483_647 << 10;
+    if value.as_str() == Some("auto") {
+        return Ok(None);
+    }
+    let bytes = size(value).ok().filter(|bytes| (LEAST..=MOST).contains(bytes));
+    bytes.map(Some).ok_or_else(|| "auto or a size from 1MB on, such as \"512MB\" or \"1GB\"".to_owned())
+}
+
+/// `auto`, or a number of workers that `max_parallel_maintenance_workers` can hold
+/// (<https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-MAX-PARALLEL-MAINTENANCE-WORKERS>).
+pub(super) fn workers(value: &Value) -> Parsed<Option<u64>> {
+    if value.as_str() == Some("auto") {
+        return Ok(None);
+    }
+    let number = natural(value).ok().filter(|number| *number <= 1024);
+    number.map(Some).ok_or_else(|| "auto or an integer from 0 to 1024".to_owned())
+}
+
 fn text_size(text: &str) -> Option<u64> {
     let text = text.trim();
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
@@ -186,6 +208,18 @@ mod tests {
             [json!(0), json!("0kB"), json!("1.5GB"), json!("9999999999TB"), json!("GB"), json!(-1), json!(true)]
         {
             assert!(size(&wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn memory_and_workers_stay_within_the_servers_bounds() {
+        assert_eq!((memory(&json!("auto")), workers(&json!("auto"))), (Ok(None), Ok(None)));
+        assert_eq!((memory(&json!("1MB")), workers(&json!(0))), (Ok(Some(1 << 20)), Ok(Some(0))));
+        for wrong in [json!(1023), json!("3TB"), json!("own")] {
+            assert!(memory(&wrong).is_err(), "{wrong}");
+        }
+        for wrong in [json!(1025), json!(-1), json!("two")] {
+            assert!(workers(&wrong).is_err(), "{wrong}");
         }
     }
 

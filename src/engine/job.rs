@@ -3,6 +3,7 @@
 //! Made by `run` once everything is decided; workers only read it.
 
 use super::Context;
+use super::tuning::Tuning;
 use crate::config::Options;
 use crate::ledger::Ledger;
 use crate::pg::Conninfo;
@@ -71,6 +72,8 @@ pub struct Job {
     pub encoding: Option<String>,
     /// The options.
     pub options: Options,
+    /// What the target gives to index builds.
+    pub tuning: Tuning,
     /// Events and the wish to stop.
     pub context: Context,
 }

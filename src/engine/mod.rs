@@ -13,6 +13,7 @@ mod schedule;
 mod state_file;
 mod status;
 mod stop;
+mod tuning;
 mod verbs;
 pub mod verify;
 mod worker;

@@ -63,6 +63,7 @@ impl Pool<'_> {
                     break;
                 };
                 let batch = self.batch(at, jobs);
+                self.job.tuning.tell_open(busy.len() + 1 + self.schedule.ready());
                 self.begin(&mut busy, worker, batch);
             }
             let Some(finished) = busy.join_next().await else { break };

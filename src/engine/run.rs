@@ -9,6 +9,7 @@ use super::job::{Form, Job, Mode};
 use super::pool::{Ended, Pool};
 use super::schedule::{End, Schedule};
 use super::state_file::StateFile;
+use super::tuning::Tuning;
 use super::worker::batch::families;
 use super::{Context, backup, preflight, resume, verify};
 use crate::catalog::Catalog;
@@ -20,7 +21,7 @@ use crate::ledger::Ledger;
 use crate::name::{QualifiedName, split_name};
 use crate::pg::copy::RowFormat;
 use crate::pg::tool::{self, Tools};
-use crate::pg::{Session, introspect, snapshot};
+use crate::pg::{Session, introspect, maintenance, snapshot};
 use crate::plan::{Phase, Plan, Task, tsv};
 use crate::record::{Record, is_settled};
 use crate::report::{self, Report, TaskResult};
@@ -255,7 +256,8 @@ async fn execute(
         schedule.wait_for(*child, *parent);
     }
     tell_start(plan, start, (&by_id, jobs), context);
-    let job = Arc::new(job(config, (ends, plan, start), &by_id, context));
+    let tuning = Tuning::new(&config.options, maintenance::settings(&ends.target).await?, jobs);
+    let job = Arc::new(job(config, (ends, plan, start), (&by_id, tuning), context));
     let schedule = schedule.with_families(families(&job));
     let state = settings.state.as_deref().map(|path: &Path| StateFile::create(path, &start.records)).transpose()?;
     let mut pool = Pool {
@@ -286,7 +288,7 @@ async fn lock_tables(config: &Config, ends: &Ends, plan: &Plan, by_id: &HashMap<
 fn job(
     config: &Config,
     (ends, plan, start): (&Ends, &Plan, &Start),
-    by_id: &HashMap<&str, &Record>,
+    (by_id, tuning): (&HashMap<&str, &Record>, Tuning),
     context: &Context,
 ) -> Job {
     let is_alone = single_chunks(plan);
@@ -313,6 +315,7 @@ fn job(
         snapshot: ends.source.snapshot.clone(),
         encoding: is_shared.then(|| encoding.clone()),
         options: config.options.clone(),
+        tuning,
         context: context.clone(),
     }
 }

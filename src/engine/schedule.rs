@@ -177,6 +177,12 @@ impl Schedule {
         taken
     }
 
+    /// How many tasks could run now, beside those that do.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     fn take(&mut self, at: usize) {
         self.states[at] = State::Running;
         self.remove(at);

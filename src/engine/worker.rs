@@ -299,6 +299,7 @@ impl Worker {
     /// An index that an interrupted build left unusable is built anew; one of the name must be the one that the plan makes.
     async fn build_index(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
         self.begin(task).await?;
+        self.tune(task).await?;
         let name = QualifiedName::new(&task.schema, &task.name);
         let target = self.target().await?;
         match apply::find_index(target, &name.sql()).await? {
@@ -319,8 +320,14 @@ impl Worker {
         self.settle(task, "done", Effect::default()).await
     }
 
+    async fn tune(&mut self, task: &Task) -> Result<()> {
+        let job = Arc::clone(&self.job);
+        job.tuning.apply(self.target().await?, task).await
+    }
+
     async fn run_statement(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
         self.begin(task).await?;
+        self.tune(task).await?;
         self.finish_statement(task).await
     }
 
@@ -390,6 +397,7 @@ impl Worker {
 
     async fn validate(&mut self, task: &Task, validation: &str) -> Result<(&'static str, Effect)> {
         self.begin(task).await?;
+        self.tune(task).await?;
         match self.target().await?.batch(validation).await {
             Ok(()) => self.settle(task, "done", Effect::default()).await,
             Err(error) if error.is("23503") => Err(self.orphans(validation, error).await?),

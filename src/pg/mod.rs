@@ -14,6 +14,7 @@ pub mod copy;
 mod gate;
 pub mod introspect;
 pub mod large_object;
+pub mod maintenance;
 mod net;
 pub mod present;
 mod refusal;

@@ -106,6 +106,7 @@ fn push_view_indexes(inputs: &Inputs<'_>, builder: &mut Builder, refreshes: &Has
         let mut requires = builder.completing(entry);
         requires.extend(refreshes.get(view));
         let mut task = Task::new(Phase::Refresh, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
+        task.bytes = inputs.lookup.indexes.get(&entry.oid).map_or(0, |index| index.bytes);
         task.target_sql = entry.with_settings(inputs.config.options.tablespaces);
         task.optional_sql = entry.owner_statement().unwrap_or_default();
         let at = builder.push(task, requires);

@@ -403,6 +403,88 @@ def test_analyze(ends: tuple[str, str], given: bool) -> None:
     assert sorted(found) == (["child", "t"] if given else [])
 
 
+# An index's expression runs in the session that builds it, and what it calls may write down how.
+WITNESS = """
+CREATE TABLE app.seen (object text, memory text, workers text);
+CREATE FUNCTION app.note(object text) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO app.seen VALUES (
+        object,
+        current_setting('maintenance_work_mem'), current_setting('max_parallel_maintenance_workers')
+    )
+$$;
+CREATE FUNCTION app.witness(id int, object text) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$
+    BEGIN
+        IF id = 1 THEN
+            PERFORM app.note(object);
+        END IF;
+        RETURN id;
+    END
+$$;
+CREATE TABLE app.wide (id int, v text);
+INSERT INTO app.wide
+SELECT i, (SELECT string_agg(md5(concat(i, ' ', j)), '') FROM generate_series(1, 70) AS j)
+FROM generate_series(1, 2000) AS i;
+CREATE INDEX wide_large ON app.wide (app.witness(id, 'large index'), v);
+CREATE INDEX wide_small ON app.wide (app.witness(id, 'small index'));
+ALTER TABLE app.wide ADD EXCLUDE USING hash (app.witness(id, 'constraint') WITH =);
+CREATE MATERIALIZED VIEW app.copies AS SELECT * FROM app.wide;
+CREATE INDEX copies_id ON app.copies (app.witness(id, 'view'), v);
+TRUNCATE app.seen;
+"""
+
+
+def _seen(ends: tuple[str, str]) -> dict[str, tuple[str, str]]:
+    found = _rows(ends[1], "SELECT * FROM app.seen")
+    return {name: (memory, workers) for name, memory, workers in found}
+
+
+@shows("options.maintenance_work_mem")
+@pytest.mark.parametrize(
+    ("given", "expected"), [("auto", "32MB"), ("24MB", "24MB"), (3 << 20, "3MB")]
+)
+def test_maintenance_work_mem(ends: tuple[str, str], given: str | int, expected: str) -> None:
+    servers.run_script(ends[0], WITNESS)
+    name = conninfo_to_dict(ends[1])["dbname"]
+    servers.run_script(ends[1], f"ALTER DATABASE {name} SET maintenance_work_mem = '1MB'")
+    assert values(ends[1], "SELECT current_setting('shared_buffers')") == ["128MB"]
+    # ANALYZE computes expressions, too, with the server's settings.
+    chosen = migration(ends, maintenance_work_mem=given, analyze_after_load=False)
+    chosen.run(jobs=2).raise_for_failures()
+    # Sorting a small index has no use for more than the server gives anyway.
+    small = "1MB" if given == "auto" else expected
+    assert {name: memory for name, (memory, _) in _seen(ends).items()} == {
+        "large index": expected,
+        "small index": small,
+        "constraint": expected,
+        "view": expected,
+    }
+
+
+@shows("options.parallel_maintenance_workers")
+@pytest.mark.parametrize(
+    ("given", "jobs", "expected"), [("auto", 1, {"2"}), (0, 1, {"0"}), (7, 2, {"7"})]
+)
+def test_parallel_maintenance_workers(
+    ends: tuple[str, str], given: str | int, jobs: int, expected: set[str]
+) -> None:
+    servers.run_script(ends[0], WITNESS)
+    chosen = migration(ends, parallel_maintenance_workers=given, analyze_after_load=False)
+    chosen.run(jobs=jobs).raise_for_failures()
+    seen = _seen(ends)
+    assert len(seen) == 4
+    assert {workers for _, workers in seen.values()} == expected
+
+
+def test_indexes_that_are_ready_together_are_built_without_parallel_workers(
+    ends: tuple[str, str],
+) -> None:
+    servers.run_script(ends[0], WITNESS)
+    migration(ends, analyze_after_load=False).run(jobs=2).raise_for_failures()
+    seen = _seen(ends)
+    assert "0" in {workers for _, workers in seen.values()}
+    assert seen["view"][1] == "2", "the only one of its kind, and the last"
+
+
 @shows("options.split_larger_than")
 def test_large_tables_are_split(pair: Pair, ends: tuple[str, str]) -> None:
     servers.run_script(ends[0], "INSERT INTO other.o SELECT generate_series(2, 5000)")

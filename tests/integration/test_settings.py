@@ -1,6 +1,11 @@
-"""Settings of the sessions that read the source, seen by what runs in them."""
+"""Settings of the sessions on both servers: seen by what runs in them, or told in the log."""
 
 from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
 
 from conftest import Pair
 from pgmigrate import Migration
@@ -25,3 +30,25 @@ def test_readers_scan_a_table_from_its_first_page(pair: Pair) -> None:
     assert len([task for task in report.tasks if task.kind == "data"]) > 2
     assert len(servers.rows(target, "public", "t")) == 30
     assert servers.rows(target, "public", "u") == []
+
+
+def test_the_log_says_what_indexes_and_foreign_keys_are_given(
+    pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        "CREATE TABLE parent (id int PRIMARY KEY, v text);"
+        "CREATE TABLE child (id int, parent int CONSTRAINT child_parent REFERENCES parent);"
+        "INSERT INTO parent SELECT i, repeat('v', 1000) FROM generate_series(1, 1000) AS i;"
+        "INSERT INTO child SELECT i, i FROM generate_series(1, 1000) AS i",
+    )
+    keys: dict[str, Any] = {"maintenance_work_mem": "24MB", "parallel_maintenance_workers": 1}
+    migration = Migration(source=source, target=target, roles="none", **keys)
+    plan = migration.plan()
+    caplog.set_level("DEBUG")
+    migration.run(plan, jobs=1).raise_for_failures()
+    told = r"task (\S+) \(\S+( child_parent)?\): maintenance_work_mem 24576 kB, .*_workers 1$"
+    found = {match[1] for text in caplog.messages if (match := re.search(told, text))}
+    kinds = {task.id: task.kind for task in plan}
+    assert sorted(kinds[task] for task in found) == ["fk validation", "index"]

@@ -1,0 +1,160 @@
+//! How much memory and how many parallel workers the target gives to one index build or foreign key.
+//!
+//! Two builds side by side, each in one process with much memory, end sooner than the same two one after the other with parallel
+//! workers. So a build takes workers only for jobs that have nothing to do, and where nothing else can run at all the server's own
+//! number. Memory is each job's share of half of `shared_buffers`, for no statement tells how much the machine has: never less than
+//! the server's own setting, and no more than the build can use. A check of a foreign key takes the same memory
+//! (<https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-MAINTENANCE-WORK-MEM>). The pool tells what is open,
+//! workers ask; small tasks that share a transaction keep the server's settings.
+
+use crate::config::Options;
+use crate::error::Result;
+use crate::pg::Session;
+use crate::pg::maintenance::{self, Maintenance};
+use crate::plan::{Task, kind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Sorting takes this many times the finished index at most: its pages hold equal keys once, and no row's place in the sort.
+const SORT_OVER_INDEX: u64 = 8;
+
+/// The rules of one run.
+#[derive(Debug)]
+pub struct Tuning {
+    own: Maintenance,
+    share: u64,
+    memory: Option<u64>,
+    workers: Option<u64>,
+    jobs: usize,
+    open: AtomicUsize,
+}
+
+impl Tuning {
+    /// The rules for `jobs` at once on a target with these settings and this much `shared_buffers`.
+    #[must_use]
+    pub fn new(options: &Options, (own, shared): (Maintenance, u64), jobs: usize) -> Self {
+        Tuning {
+            own,
+            share: shared / 2 / jobs.max(1) as u64,
+            memory: options.maintenance_work_mem,
+            workers: options.parallel_maintenance_workers,
+            jobs,
+            open: AtomicUsize::new(jobs),
+        }
+    }
+
+    /// Says how many tasks run or could run now.
+    pub fn tell_open(&self, tasks: usize) {
+        self.open.store(tasks, Ordering::Relaxed);
+    }
+
+    /// Sets what the task's transaction is to build with, where that is not what the server has set anyway.
+    pub async fn apply(&self, target: &Session, task: &Task) -> Result<()> {
+        if !takes_memory(task) {
+            return Ok(());
+        }
+        let wanted = self.wanted(task);
+        if wanted == self.own {
+            return Ok(());
+        }
+        tracing::debug!(
+            "task {} ({}): maintenance_work_mem {} kB, max_parallel_maintenance_workers {}",
+            task.id,
+            task.object(),
+            wanted.memory / 1024,
+            wanted.workers
+        );
+        maintenance::set(target, wanted).await
+    }
+
+    fn wanted(&self, task: &Task) -> Maintenance {
+        // What a plan does not know the size of may need it all.
+        let need = if task.bytes == 0 { u64::MAX } else { task.bytes.saturating_mul(SORT_OVER_INDEX) };
+        Maintenance {
+            memory: self.memory.unwrap_or_else(|| self.share.min(need).max(self.own.memory)),
+            workers: self.workers.unwrap_or_else(|| self.spare_workers()),
+        }
+    }
+
+    fn spare_workers(&self) -> u64 {
+        match self.open.load(Ordering::Relaxed) {
+            0 | 1 => self.own.workers,
+            _ if self.jobs == 1 => self.own.workers,
+            open => (self.jobs.saturating_sub(open) as u64).min(self.own.workers),
+        }
+    }
+}
+
+/// Whether the task builds an index or looks all of a foreign key's rows up.
+fn takes_memory(task: &Task) -> bool {
+    match task.kind.as_str() {
+        kind::INDEX | kind::FK_VALIDATION => true,
+        kind::CONSTRAINT => !task.target_sql.contains(" USING INDEX "),
+        kind::FK_CONSTRAINT => !task.target_sql.ends_with(" NOT VALID"),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Phase;
+
+    const MB: u64 = 1 << 20;
+
+    fn tuning(options: &Options, jobs: usize) -> Tuning {
+        Tuning::new(options, (Maintenance { memory: 64 * MB, workers: 2 }, 1024 * MB), jobs)
+    }
+
+    fn index(bytes: u64) -> Task {
+        let mut task = Task::new(Phase::Index, kind::INDEX, "s", "i");
+        task.bytes = bytes;
+        task
+    }
+
+    #[test]
+    fn memory_lies_between_the_servers_own_and_a_jobs_share() {
+        let memory = |jobs, bytes| tuning(&Options::default(), jobs).wanted(&index(bytes)).memory / MB;
+        assert_eq!(memory(2, 100 * MB), 256, "half of shared_buffers by the jobs");
+        assert_eq!(memory(2, 10 * MB), 80, "no more than it can use");
+        assert_eq!(memory(2, MB), 64, "never less than the server's own");
+        assert_eq!(memory(16, 100 * MB), 64, "never less than the server's own");
+        assert_eq!(memory(2, 0), 256, "of unknown size");
+    }
+
+    #[test]
+    fn parallel_workers_stand_in_for_jobs_without_a_task() {
+        let workers = |jobs, open| {
+            let tuning = tuning(&Options::default(), jobs);
+            tuning.tell_open(open);
+            tuning.wanted(&index(MB)).workers
+        };
+        assert_eq!((workers(2, 3), workers(2, 2), workers(8, 8)), (0, 0, 0), "others build, too");
+        assert_eq!((workers(8, 7), workers(8, 3)), (1, 2), "some jobs have nothing to do");
+        assert_eq!((workers(1, 9), workers(2, 1), workers(8, 1)), (2, 2, 2), "nothing else runs");
+    }
+
+    #[test]
+    fn what_is_configured_is_what_is_set() {
+        let options =
+            Options { maintenance_work_mem: Some(2 * MB), parallel_maintenance_workers: Some(5), ..Options::default() };
+        assert_eq!(tuning(&options, 4).wanted(&index(0)), Maintenance { memory: 2 * MB, workers: 5 });
+    }
+
+    #[test]
+    fn only_what_sorts_or_hashes_rows_takes_memory() {
+        let takes = |kind, sql: &str| {
+            let mut task = Task::new(Phase::Constraint, kind, "s", "t c");
+            task.target_sql = sql.into();
+            takes_memory(&task)
+        };
+        assert!(takes(kind::CONSTRAINT, "ALTER TABLE s.t ADD CONSTRAINT c PRIMARY KEY (a)"));
+        assert!(!takes(kind::CONSTRAINT, "ALTER TABLE s.t ADD CONSTRAINT c PRIMARY KEY USING INDEX c"));
+        assert!(takes(kind::FK_CONSTRAINT, "ALTER TABLE s.t ADD CONSTRAINT c FOREIGN KEY (a) REFERENCES s.u(a)"));
+        assert!(!takes(
+            kind::FK_CONSTRAINT,
+            "ALTER TABLE s.t ADD CONSTRAINT c FOREIGN KEY (a) REFERENCES s.u(a) NOT VALID"
+        ));
+        assert!(takes(kind::FK_VALIDATION, "ALTER TABLE s.t VALIDATE CONSTRAINT c"));
+        assert!(!takes(kind::ANALYZE, "ANALYZE s.t"));
+    }
+}

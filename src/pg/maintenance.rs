@@ -1,0 +1,32 @@
+//! What a server gives to the building of an index or a key: as it is set there, and as one transaction sets it for itself.
+//!
+//! Every role may set both for itself. How much is right, `engine::tuning` decides.
+
+use super::Session;
+use crate::error::Result;
+
+/// The settings by which indexes and keys are built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maintenance {
+    /// `maintenance_work_mem`, in bytes.
+    pub memory: u64,
+    /// `max_parallel_maintenance_workers`.
+    pub workers: u64,
+}
+
+/// The session's settings, and the bytes of `shared_buffers`.
+pub async fn settings(session: &Session) -> Result<(Maintenance, u64)> {
+    let row = session.query_one(include_str!("../sql/maintenance.sql"), &[]).await?;
+    let number = |column: &str| row.get::<_, i64>(column).unsigned_abs();
+    Ok((Maintenance { memory: number("memory"), workers: number("workers") }, number("shared")))
+}
+
+/// Sets them for the rest of the transaction.
+pub async fn set(session: &Session, wanted: Maintenance) -> Result<()> {
+    let (kilobytes, workers) = (wanted.memory / 1024, wanted.workers);
+    session
+        .batch(&format!(
+            "SET LOCAL maintenance_work_mem = '{kilobytes}kB'; SET LOCAL max_parallel_maintenance_workers = {workers}"
+        ))
+        .await
+}
