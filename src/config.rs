@@ -13,7 +13,7 @@ mod keys;
 mod read;
 mod value;
 
-pub use choice::{Format, LargeObjects, Mode, OnConflict, OnExisting, RolesMode};
+pub use choice::{Format, LargeObjects, Mode, OnConflict, OnExisting, RolesMode, Statistics};
 pub use documents::{TextFormat, documents, migrations};
 pub use keys::{KEYS, KeyDoc};
 
@@ -159,8 +159,10 @@ pub struct Options {
     pub create_indexes_after_data: bool,
     /// The same for primary key, unique, exclusion and foreign key constraints.
     pub create_constraints_after_data: bool,
-    /// Whether each table is analyzed once it is loaded.
+    /// Whether each table gets planner statistics once it is loaded.
     pub analyze_after_load: bool,
+    /// Where those come from.
+    pub statistics: Statistics,
     /// Bytes of `maintenance_work_mem` for each index build and foreign key; none: by the target's settings.
     #[serde(serialize_with = "none_as_auto")]
     pub maintenance_work_mem: Option<u64>,
@@ -209,6 +211,7 @@ impl Default for Options {
             create_indexes_after_data: true,
             create_constraints_after_data: true,
             analyze_after_load: true,
+            statistics: Statistics::Auto,
             maintenance_work_mem: None,
             parallel_maintenance_workers: None,
             on_existing: OnExisting::Append,

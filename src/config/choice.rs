@@ -73,6 +73,18 @@ pub enum Format {
     Binary,
 }
 
+/// Where the planner statistics of a loaded table come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Statistics {
+    /// As [`Statistics::Copy`] for tables that are not small, else as [`Statistics::Analyze`].
+    Auto,
+    /// From ANALYZE.
+    Analyze,
+    /// From the source, where both servers are 18 or newer and all rows of the table come.
+    Copy,
+}
+
 /// Whether large objects are copied; written `auto`, `true`, `false`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LargeObjects {
@@ -124,4 +136,9 @@ impl Choice for OnConflict {
 impl Choice for Format {
     const WORDS: &'static [(&'static str, Self)] =
         &[("auto", Format::Auto), ("text", Format::Text), ("binary", Format::Binary)];
+}
+
+impl Choice for Statistics {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("auto", Statistics::Auto), ("analyze", Statistics::Analyze), ("copy", Statistics::Copy)];
 }

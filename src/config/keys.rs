@@ -93,6 +93,12 @@ pub const KEYS: &[KeyDoc] = &[
     ),
     key("options.analyze_after_load", "boolean", "true", "whether each table is analyzed once it is loaded"),
     key(
+        "options.statistics",
+        "auto, analyze, copy",
+        "auto",
+        "where planner statistics come from; copy: from the source, between servers from 18 on; auto: copy but for small tables",
+    ),
+    key(
         "options.maintenance_work_mem",
         "auto, bytes or size",
         "auto",

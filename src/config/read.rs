@@ -226,6 +226,7 @@ impl Reader<'_> {
         self.set(&mut options.create_indexes_after_data, &section, "create_indexes_after_data", value::boolean);
         self.set(&mut options.create_constraints_after_data, &section, "create_constraints_after_data", value::boolean);
         self.set(&mut options.analyze_after_load, &section, "analyze_after_load", value::boolean);
+        self.set(&mut options.statistics, &section, "statistics", choice);
         self.set(&mut options.maintenance_work_mem, &section, "maintenance_work_mem", value::memory);
         self.set(&mut options.parallel_maintenance_workers, &section, "parallel_maintenance_workers", value::workers);
         self.set(&mut options.on_existing, &section, "on_existing", choice);

@@ -11,6 +11,7 @@ use super::schedule::{End, Schedule};
 use super::state_file::StateFile;
 use super::tuning::Tuning;
 use super::worker::batch::families;
+use super::worker::statistics;
 use super::{Context, backup, preflight, resume, verify};
 use crate::catalog::Catalog;
 use crate::config::{self, Config};
@@ -22,7 +23,7 @@ use crate::name::{QualifiedName, split_name};
 use crate::pg::copy::RowFormat;
 use crate::pg::tool::{self, Tools};
 use crate::pg::{Session, introspect, maintenance, snapshot};
-use crate::plan::{Phase, Plan, Task, tsv};
+use crate::plan::{Phase, Plan, Task, kind, tsv};
 use crate::record::{Record, is_settled};
 use crate::report::{self, Report, TaskResult};
 use serde::Deserialize;
@@ -294,7 +295,10 @@ fn job(
     let is_alone = single_chunks(plan);
     let form = |task: &Task| {
         let record = by_id.get(task.id.as_str());
-        let mode = record.map_or(Mode::Create, |record| Mode::from_word(&record.mode));
+        let mode = match task.kind.as_str() {
+            kind::STATISTICS => statistics::mode_of_rows(task, by_id),
+            _ => record.map_or(Mode::Create, |record| Mode::from_word(&record.mode)),
+        };
         Form {
             mode,
             format: RowFormat::from_word(record.map_or(&task.format, |record| &record.format)),

@@ -5,6 +5,7 @@
 //! done twice. Driven by `pool`.
 
 pub mod batch;
+pub mod statistics;
 
 use super::job::{Form, Job, Mode};
 use super::stop::interrupted;
@@ -177,6 +178,7 @@ impl Worker {
             kind::FK_CONSTRAINT => self.add_foreign_key(task).await,
             kind::FK_VALIDATION => self.validate(task, &task.target_sql).await,
             kind::TRUNCATE => self.empty(task).await,
+            kind::STATISTICS => self.bring_statistics(task, form).await,
             _ => self.run_statement(task).await,
         }
     }

@@ -23,6 +23,7 @@ pub mod replay;
 pub mod reply;
 pub mod session;
 pub mod snapshot;
+pub mod statistics;
 pub mod survey;
 pub mod tls;
 pub mod tool;

@@ -13,6 +13,7 @@ pub mod foreign_key;
 mod large_object;
 mod role;
 mod schema;
+mod statistics;
 pub mod tsv;
 
 use crate::catalog::scope::Absent;
@@ -154,8 +155,10 @@ pub mod kind {
     pub const FK_CONSTRAINT: &str = "fk constraint";
     /// The check of a foreign key's existing rows.
     pub const FK_VALIDATION: &str = "fk validation";
-    /// Planner statistics of a table.
+    /// Planner statistics of a table, gathered on the target.
     pub const ANALYZE: &str = "analyze";
+    /// Planner statistics of a table, carried over from the source where that can be done.
+    pub const STATISTICS: &str = "statistics data";
     /// A materialized view's contents.
     pub const REFRESH: &str = "refresh";
 }

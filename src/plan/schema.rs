@@ -7,6 +7,7 @@
 
 use super::build::{Builder, Inputs, phases};
 use super::cost::SMALL;
+use super::statistics::Travel;
 use super::{Phase, Task, foreign_key, kind};
 use crate::catalog::archive::{Entry, Section};
 use crate::catalog::{Constraint, Oid, Relation, RelationKind};
@@ -194,6 +195,11 @@ impl<'a> Later<'a> {
         if !self.inputs.config.options.analyze_after_load {
             return;
         }
+        let extended = self.inputs.entries().filter(|entry| entry.desc == "STATISTICS");
+        let travel = Travel::new(
+            self.inputs,
+            extended.flat_map(|entry| self.relations(entry)).map(|relation| relation.oid).collect(),
+        );
         for relation in self.relation_of.values().filter(|relation| is_analyzed(relation)) {
             let below = self.data_below(builder, relation.oid);
             if below.is_empty() {
@@ -213,6 +219,10 @@ impl<'a> Later<'a> {
                 crate::name::readable(&relation.name.name),
             );
             task.target_sql = format!("ANALYZE {}", relation.name.sql());
+            if let Some(sql) = travel.source_sql(relation, &self.tree(relation.oid)) {
+                task.kind = kind::STATISTICS.into();
+                task.source_sql = sql;
+            }
             let at = builder.push(task, below);
             builder.wait_for(at, indexes);
             for oid in self.tree(relation.oid) {

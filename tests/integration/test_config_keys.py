@@ -403,6 +403,31 @@ def test_analyze(ends: tuple[str, str], given: bool) -> None:
     assert sorted(found) == (["child", "t"] if given else [])
 
 
+@shows("options.statistics")
+@pytest.mark.parametrize(
+    ("given", "copied"), [("analyze", []), ("copy", ["child", "t"]), ("auto", ["t"])]
+)
+def test_statistics(make_pair: Callable[[int, int], Pair], given: str, copied: list[str]) -> None:
+    pair = make_pair(18, 18)
+    ends = pair.source(), pair.target()
+    servers.run_script(ends[0], SCRIPT)
+    # Large enough that ANALYZE takes its time.
+    servers.run_script(
+        ends[0],
+        "ALTER TABLE app.t ALTER v SET STORAGE EXTERNAL;"
+        "UPDATE app.t SET v = repeat(id::text, 30000);"
+        "SELECT pg_stat_force_next_flush(); SELECT 1; ANALYZE app.t, app.child",
+    )
+    report = run(ends, statistics=given)
+    carried = [task for task in report.tasks if task.note == "copied from the source"]
+    assert sorted(task.object for task in carried if "app" in task.object) == [
+        f"app.{name}" for name in copied
+    ]
+    query = "SELECT relname::text FROM pg_stat_user_tables WHERE last_analyze IS NULL"
+    analyzed = values(ends[1], query + " AND schemaname = 'app' ORDER BY 1")
+    assert analyzed == copied
+
+
 # An index's expression runs in the session that builds it, and what it calls may write down how.
 WITNESS = """
 CREATE TABLE app.seen (object text, memory text, workers text);

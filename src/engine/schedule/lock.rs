@@ -85,7 +85,7 @@ impl Locks {
 fn needed(task: &Task, table_of: &HashMap<&str, usize>, numbers: &HashMap<String, usize>) -> Vec<(usize, Hold)> {
     let hold = match task.kind.as_str() {
         kind::INDEX => Hold::Shared,
-        kind::CONSTRAINT | kind::FK_CONSTRAINT | kind::ANALYZE => Hold::Exclusive,
+        kind::CONSTRAINT | kind::FK_CONSTRAINT | kind::ANALYZE | kind::STATISTICS => Hold::Exclusive,
         kind::FK_VALIDATION => {
             // The table that is referenced is only read.
             let own = foreign_key::validated(&task.target_sql).and_then(|(table, _)| numbers.get(table));

@@ -27,7 +27,12 @@ pub fn families(job: &Job) -> Vec<Option<u16>> {
         let next = u16::try_from(numbers.len()).ok()?;
         let is_batched = match task.kind.as_str() {
             kind::DATA => matches!(form.mode, Mode::Create | Mode::Copy),
-            kind::SEQUENCE_VALUE | kind::LARGE_OBJECTS | kind::ROLE | kind::TRUNCATE | kind::REFRESH => false,
+            kind::SEQUENCE_VALUE
+            | kind::LARGE_OBJECTS
+            | kind::ROLE
+            | kind::TRUNCATE
+            | kind::REFRESH
+            | kind::STATISTICS => false,
             _ => true,
         };
         (is_batched && weight <= cost::SMALL).then(|| *numbers.entry(&task.kind).or_insert(next))

@@ -1,0 +1,48 @@
+//! Carries planner statistics from one server to another, both 18 or newer, as values that only the two servers see.
+//!
+//! They hold rows' values, so no statement, message or log quotes them. The caller owns the transactions and gathers the statistics
+//! anew where these cannot travel.
+
+use super::Session;
+use crate::error::Result;
+
+/// The first server version that takes statistics from elsewhere.
+pub const SINCE: u32 = 180_000;
+
+/// Carries the statistics of the relations with these OIDs on the source; all of them, or none where any is not what ANALYZE would
+/// say, and then why.
+pub async fn copy(source: &Session, target: &Session, relations: &[u32]) -> Result<Option<String>> {
+    target.batch("SAVEPOINT pgmigrate_statistics").await?;
+    let refused = copy_all(source, target, relations).await?;
+    let end = if refused.is_some() { "ROLLBACK TO pgmigrate_statistics" } else { "RELEASE pgmigrate_statistics" };
+    target.batch(end).await?;
+    Ok(refused)
+}
+
+async fn copy_all(source: &Session, target: &Session, relations: &[u32]) -> Result<Option<String>> {
+    // A warning would quote the value that it is about.
+    target.batch("SET LOCAL client_min_messages = 'error'").await?;
+    for relation in relations {
+        let row = source.query_one(include_str!("../sql/statistics/read.sql"), &[relation]).await?;
+        if !row.get::<_, bool>("is_current") {
+            return Ok(Some("the source's are incomplete or out of date".into()));
+        }
+        // Text of a database without an encoding may be none in ours.
+        let Ok(list) = row.try_get::<_, Option<String>>("statistics") else {
+            return Ok(Some("the source's hold text of no encoding".into()));
+        };
+        let (schema, name): (String, String) = (row.get("schema"), row.get("name"));
+        let (version, tuples) = (source.version().cast_signed(), row.get::<_, f64>("tuples"));
+        let write = include_str!("../sql/statistics/write.sql");
+        match target.query_one(write, &[&schema, &name, &list, &version, &tuples]).await {
+            Ok(row) if row.get(0) => {}
+            Ok(_) => return Ok(Some("the target did not take the source's".into())),
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(error) => match &error.sqlstate {
+                Some(code) => return Ok(Some(format!("the target refused the source's with SQLSTATE {code}"))),
+                None => return Err(error),
+            },
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,67 @@
+//! Which tables' planner statistics travel from the source, and which are gathered by ANALYZE.
+//!
+//! They travel from a source of 18 or newer, for a table or partition tree that comes with all of its rows. Extended statistics cannot
+//! travel (<https://www.postgresql.org/docs/18/app-pgdump.html>), and only ANALYZE makes them, along with all others of the table. A
+//! small table is analyzed faster than its statistics are carried. The plan only says whose: they hold rows' values. Called by `schema`.
+
+use super::build::Inputs;
+use super::chunk::Rules;
+use crate::catalog::{Oid, Relation, RelationKind};
+use crate::config::Statistics;
+use crate::name::literal;
+use std::collections::HashSet;
+
+/// The first server version whose statistics can travel.
+const SINCE: u32 = 180_000;
+/// Bytes below which ANALYZE is the faster way.
+const SMALL: u64 = 1 << 20;
+
+/// What decides for every table.
+pub(super) struct Travel<'a> {
+    inputs: &'a Inputs<'a>,
+    rules: Rules<'a>,
+    extended: HashSet<Oid>,
+}
+
+impl<'a> Travel<'a> {
+    /// For a plan in which the relations of `extended` have extended statistics.
+    pub(super) fn new(inputs: &'a Inputs<'a>, extended: HashSet<Oid>) -> Self {
+        Travel { inputs, rules: Rules::new(inputs.config), extended }
+    }
+
+    /// What lists, on the source, the relations whose statistics travel together: a table with all below it, `tree`. None where ANALYZE
+    /// gathers them.
+    pub(super) fn source_sql(&self, relation: &Relation, tree: &[Oid]) -> Option<String> {
+        let all: Vec<&Relation> =
+            tree.iter().filter_map(|oid| self.inputs.lookup.relations.get(oid).copied()).collect();
+        let bytes: u64 = all.iter().map(|relation| relation.total_bytes).sum();
+        let is_wanted = match self.inputs.config.options.statistics {
+            Statistics::Analyze => false,
+            Statistics::Copy => true,
+            Statistics::Auto => bytes >= SMALL,
+        };
+        if !is_wanted
+            || self.inputs.catalog.server.version < SINCE
+            || !all.iter().all(|relation| self.comes_whole(relation))
+        {
+            return None;
+        }
+        let class = format!("{}::pg_catalog.regclass", literal(&relation.name.sql()).trim_start());
+        Some(match relation.kind {
+            RelationKind::Partitioned => {
+                format!("SELECT relid::pg_catalog.oid FROM pg_catalog.pg_partition_tree({class})")
+            }
+            _ => format!("SELECT {class}::pg_catalog.oid"),
+        })
+    }
+
+    fn comes_whole(&self, relation: &Relation) -> bool {
+        let options = self.rules.of(relation, &self.inputs.lookup.ancestors(relation));
+        let is_in_scope = match relation.kind {
+            RelationKind::Partitioned => true,
+            RelationKind::Table => self.inputs.scope.tables.contains(&relation.oid),
+            _ => false,
+        };
+        is_in_scope && options.filter.is_none() && options.limit.is_none() && !self.extended.contains(&relation.oid)
+    }
+}
