@@ -91,7 +91,7 @@ pub struct TableRule {
 /// How one table is copied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableOptions {
-    /// The integer column whose ranges make the chunks; none: whole, or by ctid where the table is large.
+    /// The integer column whose ranges make the chunks; none: whole, or as `split_larger_than` says.
     #[serde(serialize_with = "none_as_empty")]
     pub chunk_column: Option<String>,
     /// Key values per chunk.
@@ -175,8 +175,9 @@ pub struct Options {
     pub on_conflict: OnConflict,
     /// The default of the tables' `format`.
     pub format: Format,
-    /// Bytes above which a table without a chunk column is split by ctid ranges.
-    pub split_larger_than: u64,
+    /// Bytes above which a table without a chunk column is cut; none: where that shortens the run.
+    #[serde(serialize_with = "none_as_auto")]
+    pub split_larger_than: Option<u64>,
     /// Whether a run whose snapshot was lost while the source was written keeps to whole tables of one snapshot.
     pub consistent: bool,
     /// The schema on the target that holds the ledger.
@@ -217,7 +218,7 @@ impl Default for Options {
             on_existing: OnExisting::Append,
             on_conflict: OnConflict::Auto,
             format: Format::Auto,
-            split_larger_than: 1 << 30,
+            split_larger_than: None,
             consistent: true,
             ledger_schema: "pgmigrate".to_owned(),
             keep_ledger: true,

@@ -125,9 +125,9 @@ pub const KEYS: &[KeyDoc] = &[
     ),
     key(
         "options.split_larger_than",
-        "bytes or size",
-        "1GB",
-        "a larger table without `chunk_column` is split by ctid ranges; kB, MB, GB, TB are powers of 1024",
+        "auto, bytes or size",
+        "auto",
+        "a larger table without `chunk_column` is cut into ranges; auto: one is cut where that shortens the run; kB, MB, GB, TB are powers of 1024",
     ),
     key(
         "options.consistent",

@@ -232,7 +232,7 @@ impl Reader<'_> {
         self.set(&mut options.on_existing, &section, "on_existing", choice);
         self.set(&mut options.on_conflict, &section, "on_conflict", choice);
         self.set(&mut options.format, &section, "format", choice);
-        self.set(&mut options.split_larger_than, &section, "split_larger_than", value::size);
+        self.set(&mut options.split_larger_than, &section, "split_larger_than", value::auto_or_size);
         self.set(&mut options.consistent, &section, "consistent", value::boolean);
         self.set(&mut options.ledger_schema, &section, "ledger_schema", value::ledger_schema);
         self.set(&mut options.keep_ledger, &section, "keep_ledger", value::boolean);

@@ -194,7 +194,7 @@ fn every_mistake_is_told_at_once_with_its_path() {
             "source.conninf: expected a string or an integer, got a list",
             "target: missing; write a conninfo, or a mapping such as host, port, database, username",
             "options.verfy: unknown key; did you mean \"verify\"?",
-            "options.split_larger_than: expected a positive number of bytes or a size such as \"512MB\" or \"1GB\", got \"big\"",
+            "options.split_larger_than: expected auto, a positive number of bytes or a size such as \"512MB\" or \"1GB\", got \"big\"",
             "options.ledger_schema: expected the name of a schema that the server does not keep for itself (pg_...), \
          at most 63 bytes long, got \"pg_x\"",
             "options.backup: expected true or false, got \"yes\"",

@@ -105,6 +105,14 @@ pub(super) fn workers(value: &Value) -> Parsed<Option<u64>> {
     number.map(Some).ok_or_else(|| "auto or an integer from 0 to 1024".to_owned())
 }
 
+/// `auto`, or bytes.
+pub(super) fn auto_or_size(value: &Value) -> Parsed<Option<u64>> {
+    match value {
+        Value::String(word) if word == "auto" => Ok(None),
+        _ => size(value).map(Some).map_err(|expected| format!("auto, {expected}")),
+    }
+}
+
 fn text_size(text: &str) -> Option<u64> {
     let text = text.trim();
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));

@@ -8,9 +8,8 @@ use crate::config::Config;
 use crate::error::{Error, Result, Side};
 use crate::pg::snapshot::{self, Snapshot};
 use crate::pg::tool::Tools;
-use crate::pg::{Conninfo, Session, apply, archive, introspect};
-use crate::plan::{self, KeyRange, Plan};
-use std::collections::HashMap;
+use crate::pg::{Conninfo, Session, apply, archive, introspect, keys};
+use crate::plan::{self, Answers, Plan};
 
 /// Where source and target are.
 #[derive(Debug, Clone)]
@@ -74,16 +73,16 @@ impl Source {
         if !problems.is_empty() {
             return Err(Error::config(problems));
         }
-        Ok(plan::build(catalog, config, self.key_ranges(catalog, config).await?))
+        Ok(plan::build(catalog, config, self.ask(catalog, config).await?))
     }
 
-    async fn key_ranges(&self, catalog: &Catalog, config: &Config) -> Result<HashMap<u32, KeyRange>> {
-        let mut ranges = HashMap::new();
-        for (table, column, filter) in plan::chunked_tables(&catalog.relations, config) {
-            if let Some(range) = introspect::key_range(&self.leader, table, column, filter).await? {
-                ranges.insert(table.oid, range);
+    async fn ask(&self, catalog: &Catalog, config: &Config) -> Result<Answers> {
+        let mut answers = Answers::new();
+        for (table, question) in plan::questions(catalog, config) {
+            if let Some(answer) = keys::answer(&self.leader, table, question).await? {
+                answers.insert(table.oid, answer);
             }
         }
-        Ok(ranges)
+        Ok(answers)
     }
 }

@@ -7,8 +7,7 @@ use crate::catalog::{
     Catalog, Column, Constraint, Index, LargeObject, Membership, Oid, Relation, RelationKind, Role, Sequence, Server,
 };
 use crate::error::{Error, Kind, Result};
-use crate::name::{QualifiedName, ident};
-use crate::plan::KeyRange;
+use crate::name::QualifiedName;
 use std::collections::HashMap;
 use tokio_postgres::Row;
 
@@ -231,25 +230,4 @@ fn membership(row: &Row) -> Membership {
         inherit: row.get("inherit_option"),
         set: row.get("set_option"),
     }
-}
-
-/// The range of a chunk column under a filter; none where no row has a value. Rows are counted only where the statistics do not tell.
-pub async fn key_range(
-    session: &Session,
-    table: &Relation,
-    column: &str,
-    filter: Option<&str>,
-) -> Result<Option<KeyRange>> {
-    let column = ident(column);
-    let (count, condition) = match filter {
-        Some(filter) => ("count(*)", format!(" WHERE ({filter})")),
-        None if table.tuples < 0.0 => ("count(*)", String::new()),
-        None => ("NULL::int8", String::new()),
-    };
-    let sql =
-        format!("SELECT min({column})::int8, max({column})::int8, {count} FROM ONLY {}{condition}", table.name.sql());
-    let row = session.query_one(&sql, &[]).await.map_err(|e| e.object(table.name.to_string()))?;
-    let (Some(min), Some(max)) = (row.get::<_, Option<i64>>(0), row.get::<_, Option<i64>>(1)) else { return Ok(None) };
-    let rows = row.get::<_, Option<i64>>(2).map_or(table.estimated_rows(), i64::unsigned_abs);
-    Ok(Some(KeyRange { min, max, rows }))
 }

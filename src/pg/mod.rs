@@ -13,6 +13,7 @@ pub mod conninfo;
 pub mod copy;
 mod gate;
 pub mod introspect;
+pub mod keys;
 pub mod large_object;
 pub mod maintenance;
 mod net;

@@ -1,9 +1,9 @@
 //! Builds a plan: the selected entries and tables as tasks, each behind what it requires.
 //!
 //! One [`Builder`] collects the tasks; roles, schema, data and finish each push theirs in that order. Pure: what must be
-//! asked of the source first (key ranges) comes in as a value. Called by the engine; refused configurations come from `check`.
+//! asked of the source first (what its keys hold) comes in as a value. Called by the engine; refused configurations come from `check`.
 
-use super::{Header, Phase, Plan, Task, data, finish, role, schema, tsv};
+use super::{Answers, Header, Phase, Plan, Task, data, finish, role, schema, tsv};
 use crate::catalog::archive::Entry;
 use crate::catalog::scope::{self, Scope};
 use crate::catalog::{Catalog, Lookup, Oid};
@@ -11,18 +11,7 @@ use crate::config::{Config, RolesMode};
 use crate::finding::{Finding, Severity};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// The values of a chunk column on the source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeyRange {
-    /// The smallest.
-    pub min: i64,
-    /// The largest.
-    pub max: i64,
-    /// Rows with a value.
-    pub rows: u64,
-}
-
-/// What planning reads: the catalog, the user's wishes, and the ranges of the chunk columns.
+/// What planning reads: the catalog, the user's wishes, and what the source says of its keys.
 #[derive(Debug)]
 pub struct Inputs<'a> {
     /// The source's catalog.
@@ -33,19 +22,18 @@ pub struct Inputs<'a> {
     pub config: &'a Config,
     /// What is moved.
     pub scope: Scope,
-    /// Ranges of chunk columns by table.
-    pub ranges: HashMap<Oid, KeyRange>,
+    /// What the source says of its keys.
+    pub answers: Answers,
     /// The tables whose definitions stand on functions.
     pub reaches_function: HashSet<Oid>,
 }
 
 /// Builds the plan of `config` for `catalog`.
 #[must_use]
-#[expect(clippy::implicit_hasher, reason = "no caller has a hasher of its own")]
-pub fn build(catalog: &Catalog, config: &Config, ranges: HashMap<Oid, KeyRange>) -> Plan {
+pub fn build(catalog: &Catalog, config: &Config, answers: Answers) -> Plan {
     let scope = scope::select(catalog, config);
     let reaches_function = standing_on_functions(&catalog.entries);
-    let inputs = Inputs { catalog, lookup: catalog.lookup(), config, scope, ranges, reaches_function };
+    let inputs = Inputs { catalog, lookup: catalog.lookup(), config, scope, answers, reaches_function };
     let mut builder = Builder::default();
     if config.roles == RolesMode::All {
         role::push(&inputs, &mut builder);

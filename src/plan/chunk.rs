@@ -1,18 +1,27 @@
-//! How a table's rows are cut into chunks: by an integer column, by ctid, or not at all.
+//! How a table's rows are cut into chunks: by an integer column that the configuration names, else, where that pays, by pages or by a key.
 //!
-//! The first and the last range are open, so rows that arrive outside the planned bounds, or stale statistics, lose nothing; NULLs
-//! of a chunk column have a chunk of their own. ctid ranges are read without scanning the whole table only from 14 on, and
-//! mean row positions only in the heap access method.
+//! Of pages only a server from 14 on reads a range without reading the whole table, and only in the heap access method; elsewhere ranges of a unique
+//! key cut the table. The first and the last range are open, so rows that arrive outside the planned bounds, or stale statistics, lose nothing; NULLs
+//! have a chunk of their own. `weigh` says which tables are worth it, `key` makes ranges of keys, `ask` tells what the source has to be
+//! asked first. Called by `data`.
 
-use super::build::KeyRange;
-use crate::catalog::{Oid, Relation, RelationKind};
+mod ask;
+mod key;
+mod weigh;
+
+use crate::catalog::{Column, Index, Lookup, Oid, Relation, Server};
 use crate::config::{Config, TableOptions};
-use crate::name::{QualifiedName, ident};
+use crate::name::QualifiedName;
 use std::collections::HashMap;
+
+pub use ask::{Answer, Answers, Question, questions};
+pub use key::{KeyBounds, KeyRange, Spread};
 
 /// The first server version that reads a ctid range without reading the whole table.
 const CTID_RANGES: u32 = 140_000;
 const PAGE: u64 = 8192;
+/// Rows lie in the order of a key from this correlation on: a range of it is a range of pages, or nearly.
+const IN_ORDER: f64 = 0.9;
 
 /// A part of a table's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,27 +61,147 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// The chunk column of each table that has one, for the engine to ask the source for its range.
-#[must_use]
-pub fn chunked_tables<'a>(
-    relations: &'a [Relation],
-    config: &'a Config,
-) -> Vec<(&'a Relation, &'a str, Option<&'a str>)> {
-    let rules = Rules::new(config);
-    let by_oid: HashMap<Oid, &Relation> = relations.iter().map(|relation| (relation.oid, relation)).collect();
-    let mut found = Vec::new();
-    for relation in relations.iter().filter(|relation| relation.kind == RelationKind::Table) {
-        let ancestors: Vec<&Relation> =
-            std::iter::successors(relation.partition_of.and_then(|oid| by_oid.get(&oid).copied()), |parent| {
-                parent.partition_of.and_then(|oid| by_oid.get(&oid).copied())
-            })
-            .collect();
-        let options = rules.of(relation, &ancestors);
-        if let Some(column) = chunk_column(relation, options) {
-            found.push((relation, column, options.filter.as_deref()));
+/// How a table can be cut.
+#[derive(Debug, Clone, PartialEq)]
+enum Route<'a> {
+    /// By the integer column that the configuration names.
+    Column(&'a str),
+    /// By ranges of pages.
+    Pages,
+    /// By ranges of a key, of the type that [`key_type`] names.
+    Key(&'a Column, &'static str),
+    /// Not at all; the reason is empty where the configuration is it.
+    Not(String),
+}
+
+/// How the tables of a plan are cut.
+#[derive(Debug)]
+pub struct Cutting<'a> {
+    jobs: u64,
+    ways: HashMap<Oid, (Route<'a>, u64)>,
+}
+
+/// A table's chunks.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The chunks, one of them for a table that stays whole.
+    pub chunks: Vec<Chunk>,
+    /// Why a table that should be cut is not.
+    pub note: String,
+}
+
+impl<'a> Cutting<'a> {
+    /// Decides which of `tables` are cut, and into how many pieces.
+    #[must_use]
+    pub fn new(
+        server: &Server,
+        lookup: &Lookup<'a>,
+        config: &Config,
+        tables: &[(&'a Relation, &'a TableOptions)],
+    ) -> Self {
+        let routes: Vec<Route<'a>> = tables.iter().map(|table| route(server.version, lookup, *table)).collect();
+        let jobs = weigh::jobs(config);
+        let counts = match config.options.split_larger_than {
+            None => weigh::decide(tables, &routes, lookup, config),
+            Some(most) => tables.iter().map(|(relation, _)| obey(relation.total_bytes, most, jobs)).collect(),
+        };
+        let ways = tables.iter().zip(routes.into_iter().zip(counts));
+        let is_whole = |(route, count): &(Route<'_>, u64)| *count < 2 && !matches!(route, Route::Column(_));
+        let ways = ways.filter(|(_, way)| !is_whole(way)).map(|((relation, _), way)| (relation.oid, way)).collect();
+        Cutting { jobs, ways }
+    }
+
+    /// Cuts a table, with what the source has answered about it.
+    #[must_use]
+    pub fn cut(&self, relation: &Relation, options: &TableOptions, answer: Option<&Answer>) -> Cut {
+        let Some((route, count)) = self.ways.get(&relation.oid) else { return Cut::whole("") };
+        match (route, answer) {
+            (Route::Pages, _) => {
+                Cut { chunks: by_ctid(relation.heap_bytes.div_ceil(PAGE), *count), note: String::new() }
+            }
+            (Route::Column(column), Some(Answer::Range(range))) => {
+                let count = range.rows.div_ceil(options.chunk_size.max(1));
+                Cut { chunks: range.chunks(column, count, is_nullable(relation, column)), note: String::new() }
+            }
+            (Route::Key(column, _), Some(answer)) => {
+                let nullable = !column.not_null;
+                let chunks = match answer {
+                    Answer::Range(range) => {
+                        let order = range.spread.as_ref().map_or(0.0, |spread| spread.correlation);
+                        range.chunks(&column.name, self.by_order(*count, order), nullable)
+                    }
+                    Answer::Bounds(bounds) => bounds.chunks(self.by_order(*count, bounds.correlation), nullable),
+                };
+                Cut { chunks, note: String::new() }
+            }
+            (Route::Column(_), _) => Cut::whole(""),
+            (Route::Key(column, _), None) => Cut::whole(&format!(
+                "whole: the source has no statistics of its key {:?}, ANALYZE makes them",
+                column.name
+            )),
+            (Route::Not(reason), _) => Cut::whole(reason),
         }
     }
-    found
+
+    /// A range of a key that the rows are not in the order of is read by looking at all pages: no more ranges then than there are readers.
+    fn by_order(&self, count: u64, correlation: f64) -> u64 {
+        if correlation.abs() >= IN_ORDER { count } else { count.min(self.jobs) }
+    }
+}
+
+impl Cut {
+    fn whole(note: &str) -> Cut {
+        Cut { chunks: Chunk::whole(), note: note.into() }
+    }
+}
+
+/// Into how many pieces a table is cut whose chunks shall not be larger than `most`. What is cut has lost FREEZE, so it is cut for all jobs.
+fn obey(bytes: u64, most: u64, jobs: u64) -> u64 {
+    if bytes > most { bytes.div_ceil(most).max(weigh::pieces(bytes, jobs)) } else { 1 }
+}
+
+fn route<'a>(version: u32, lookup: &Lookup<'a>, (relation, options): (&'a Relation, &'a TableOptions)) -> Route<'a> {
+    if let Some(column) = chunk_column(relation, options) {
+        return Route::Column(column);
+    }
+    if options.limit.is_some() {
+        return Route::Not(String::new());
+    }
+    if version >= CTID_RANGES && relation.access_method == "heap" {
+        return Route::Pages;
+    }
+    let indexes = || lookup.indexes_of.get(&relation.oid).into_iter().flatten().filter(|i| i.is_arbiter && i.is_valid);
+    let lead = |index: &&'a Index| {
+        let column = relation.columns.iter().find(|column| Some(&column.name) == index.columns.first())?;
+        key_type(column).map(|type_name| (column, type_name))
+    };
+    match indexes().filter_map(lead).min_by_key(|(column, _)| !column.is_integer) {
+        Some((column, type_name)) => Route::Key(column, type_name),
+        None => Route::Not(not_cut(version, relation)),
+    }
+}
+
+fn not_cut(version: u32, relation: &Relation) -> String {
+    let pages = if version < CTID_RANGES {
+        format!("PostgreSQL {} reads no range of pages by itself", version / 10_000)
+    } else {
+        format!("access method {:?} has no ranges of pages", relation.access_method)
+    };
+    // Bounds of any other key would be values of rows, which no plan holds.
+    format!("whole: {pages}, and no unique key begins with an integer, uuid, date or timestamp")
+}
+
+/// The type within `pg_catalog` of a column whose ranges can cut a table; none where its bounds would tell something of the rows.
+fn key_type(column: &Column) -> Option<&'static str> {
+    let name = column.type_name.as_str();
+    match name {
+        _ if column.is_integer => Some("int8"),
+        "uuid" => Some("uuid"),
+        "date" => Some("date"),
+        _ if name.starts_with("timestamp") && name.ends_with("with time zone") => Some("timestamptz"),
+        _ if name.starts_with("timestamp") && name.ends_with("without time zone") => Some("timestamp"),
+        _ => None,
+    }
 }
 
 fn chunk_column<'a>(relation: &Relation, options: &'a TableOptions) -> Option<&'a str> {
@@ -80,39 +209,8 @@ fn chunk_column<'a>(relation: &Relation, options: &'a TableOptions) -> Option<&'
     relation.columns.iter().any(|c| c.name == column && c.is_integer).then_some(column)
 }
 
-/// Cuts a table.
-#[must_use]
-pub fn cut(relation: &Relation, options: &TableOptions, range: Option<KeyRange>, split: (u64, u32)) -> Vec<Chunk> {
-    let (split_larger_than, version) = split;
-    if options.limit.is_some() {
-        return Chunk::whole();
-    }
-    if let (Some(column), Some(range)) = (chunk_column(relation, options), range) {
-        let is_nullable = relation.columns.iter().any(|c| c.name == column && !c.not_null);
-        return by_key(column, range, options.chunk_size, is_nullable);
-    }
-    let has_ctid = version >= CTID_RANGES && relation.access_method == "heap";
-    if has_ctid && split_larger_than > 0 && relation.total_bytes > split_larger_than {
-        by_ctid(relation.heap_bytes.div_ceil(PAGE), relation.total_bytes.div_ceil(split_larger_than))
-    } else {
-        Chunk::whole()
-    }
-}
-
-/// Ranges of equal width, as many as `size` rows a chunk make on average: a sparse key does not make empty chunks by the million.
-fn by_key(column: &str, range: KeyRange, size: u64, is_nullable: bool) -> Vec<Chunk> {
-    let name = ident(column);
-    let width_of_all = i128::from(range.max) - i128::from(range.min) + 1;
-    let count = i128::from(range.rows.div_ceil(size.max(1)).max(1)).min(width_of_all.max(1));
-    let bound = |at: i128| i128::from(range.min) + width_of_all * at / count;
-    let mut chunks = open_ended(&name, &(1..count).map(|at| bound(at).to_string()).collect::<Vec<_>>());
-    if chunks.len() == 1 {
-        return Chunk::whole();
-    }
-    if is_nullable {
-        chunks.push(Chunk { predicate: format!("{name} IS NULL"), label: format!("{column} is null") });
-    }
-    chunks
+fn is_nullable(relation: &Relation, column: &str) -> bool {
+    relation.columns.iter().any(|c| c.name == column && !c.not_null)
 }
 
 fn by_ctid(pages: u64, wanted: u64) -> Vec<Chunk> {
@@ -137,91 +235,4 @@ fn open_ended(name: &str, bounds: &[String]) -> Vec<Chunk> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn predicates(chunks: &[Chunk]) -> Vec<&str> {
-        chunks.iter().map(|chunk| chunk.predicate.as_str()).collect()
-    }
-
-    #[test]
-    fn the_outer_ranges_are_open_and_nulls_have_their_own() {
-        let range = KeyRange { min: 1, max: 30, rows: 30 };
-        let chunks = by_key("id", range, 10, true);
-        let wanted = ["\"id\" < 11", "\"id\" >= 11 AND \"id\" < 21", "\"id\" >= 21", "\"id\" IS NULL"];
-        assert_eq!(predicates(&chunks), wanted);
-    }
-
-    #[test]
-    fn the_whole_range_of_bigint_does_not_overflow() {
-        let range = KeyRange { min: i64::MIN, max: i64::MAX, rows: 4 };
-        assert_eq!(by_key("id", range, 1, false).len(), 4);
-    }
-
-    #[test]
-    fn sparse_keys_make_no_more_chunks_than_rows_ask_for() {
-        let range = KeyRange { min: 0, max: 1 << 60, rows: 100 };
-        assert_eq!(by_key("id", range, 50, false).len(), 2);
-    }
-
-    fn table(access_method: &str) -> Relation {
-        Relation {
-            oid: 16384,
-            name: QualifiedName::new("public", "t"),
-            kind: RelationKind::Table,
-            is_populated: true,
-            partition_of: None,
-            access_method: access_method.into(),
-            heap_bytes: 100 * PAGE,
-            total_bytes: 100 * PAGE,
-            tuples: -1.0,
-            hides_rows: false,
-            is_readable: true,
-            in_extension: false,
-            hashes_an_enum: false,
-            columns: vec![],
-        }
-    }
-
-    fn whole() -> TableOptions {
-        TableOptions {
-            chunk_column: None,
-            chunk_size: 10,
-            filter: None,
-            order_by: None,
-            limit: None,
-            on_existing: crate::config::OnExisting::Append,
-            on_conflict: crate::config::OnConflict::Auto,
-            format: crate::config::Format::Auto,
-        }
-    }
-
-    #[test]
-    fn g4_before_14_no_table_is_split_by_ctid() {
-        let count = |version| cut(&table("heap"), &whole(), None, (10 * PAGE, version)).len();
-        assert_eq!(count(130_023), 1);
-        assert_eq!(count(140_000), 10);
-    }
-
-    #[test]
-    fn g5_only_the_heap_is_split_by_ctid() {
-        let count = |access_method| cut(&table(access_method), &whole(), None, (10 * PAGE, 160_000)).len();
-        assert_eq!(count("columnar"), 1);
-        assert_eq!(count("heap"), 10);
-    }
-
-    #[test]
-    fn a_limit_leaves_a_table_whole() {
-        let limited = TableOptions { limit: Some(7), chunk_column: Some("id".into()), ..whole() };
-        let range = KeyRange { min: 1, max: 1000, rows: 1000 };
-        assert_eq!(cut(&table("heap"), &limited, Some(range), (PAGE, 160_000)), Chunk::whole());
-    }
-
-    #[test]
-    fn pages_are_cut_into_open_ranges() {
-        let chunks = by_ctid(100, 2);
-        let wanted = ["ctid < '(50,0)'::pg_catalog.tid", "ctid >= '(50,0)'::pg_catalog.tid"];
-        assert_eq!(predicates(&chunks), wanted);
-        assert_eq!(by_ctid(1, 50), Chunk::whole(), "all of it is TOAST: one page cannot be cut");
-    }
-}
+mod tests;

@@ -4,10 +4,10 @@
 //! existed before has other types. Large tables come first, so that none of them is the last one running.
 
 use super::build::{Builder, Inputs, phases};
-use super::chunk::{Chunk, Rules, cut};
-use super::{Phase, Task, kind, large_object};
+use super::chunk::{Chunk, Cutting, Rules};
+use super::{Phase, Task, format, kind, large_object};
 use crate::catalog::{Index, Oid, Relation};
-use crate::config::{Format, OnConflict, OnExisting, TableOptions};
+use crate::config::{OnConflict, OnExisting, TableOptions};
 use crate::finding::{Finding, Severity};
 use crate::name::{QualifiedName, ident, ident_list, literal};
 use std::cmp::Reverse;
@@ -26,9 +26,10 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
         tables.into_iter().map(|relation| (relation, rules.of(relation, &inputs.lookup.ancestors(relation)))).collect();
     let mut ready = ready(inputs, builder);
     push_truncates(inputs, builder, &tables, &mut ready);
+    let cutting = Cutting::new(&inputs.catalog.server, &inputs.lookup, inputs.config, &tables);
     for &(relation, options) in &tables {
         let requires = ready.get(&relation.oid).cloned().unwrap_or_default();
-        push_table(inputs, builder, (relation, options), &requires);
+        push_table(inputs, builder, (relation, options, &cutting), &requires);
     }
     share_rows_through_roots(inputs, builder, &tables);
     report_keys(inputs, builder, &tables);
@@ -101,14 +102,17 @@ fn share_rows_through_roots(inputs: &Inputs<'_>, builder: &mut Builder, tables: 
     }
 }
 
-fn push_table(inputs: &Inputs<'_>, builder: &mut Builder, table: (&Relation, &TableOptions), requires: &[usize]) {
-    let (relation, options) = table;
-    let range = inputs.ranges.get(&relation.oid).copied();
-    let version = inputs.catalog.server.version;
-    let chunks = cut(relation, options, range, (inputs.config.options.split_larger_than, version));
-    let share = chunks.len() as u64;
-    let pattern = pattern(inputs, relation, options);
-    for chunk in chunks {
+fn push_table(
+    inputs: &Inputs<'_>,
+    builder: &mut Builder,
+    (relation, options, cutting): (&Relation, &TableOptions, &Cutting<'_>),
+    requires: &[usize],
+) {
+    let cut = cutting.cut(relation, options, inputs.answers.get(&relation.oid));
+    let share = cut.chunks.len() as u64;
+    let mut pattern = pattern(inputs, relation, options);
+    push_note(&mut pattern, &cut.note);
+    for chunk in cut.chunks {
         let mut task = pattern.clone();
         task.source_sql = source_sql(relation, options, &chunk);
         task.rows = estimated(relation, options) / share;
@@ -142,7 +146,9 @@ fn pattern(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> 
     if options.limit.is_some() && relation.partition_of.is_some() {
         push_note(&mut task, "the limit counts for each partition");
     }
-    task.format = format(relation, options).into();
+    let choice = format::choose(relation, options);
+    task.format = choice.format.into();
+    push_note(&mut task, &choice.note);
     task.on_existing = on_existing(options).into();
     task.merge_sql = merge_sql(inputs, (relation, options), into).unwrap_or_default();
     task
@@ -165,23 +171,6 @@ fn on_existing(options: &TableOptions) -> &'static str {
 fn column_list(relation: &Relation) -> String {
     let list = ident_list(relation.copied_columns().map(|column| &column.name));
     if list.is_empty() { String::new() } else { format!(" ({list})") }
-}
-
-/// Binary halves the servers' work, where the bytes mean the same on both.
-fn format(relation: &Relation, options: &TableOptions) -> &'static str {
-    let mut columns = relation.copied_columns().peekable();
-    let is_safe = columns.peek().is_some() && columns.all(|column| column.binary_safe);
-    match options.format {
-        Format::Text => "text",
-        Format::Binary => "binary",
-        Format::Auto => {
-            if is_safe {
-                "binary"
-            } else {
-                "text"
-            }
-        }
-    }
 }
 
 fn source_sql(relation: &Relation, options: &TableOptions, chunk: &Chunk) -> String {

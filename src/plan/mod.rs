@@ -10,6 +10,7 @@ pub mod cost;
 pub mod data;
 mod finish;
 pub mod foreign_key;
+mod format;
 mod large_object;
 mod role;
 mod schema;
@@ -23,9 +24,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub use build::{KeyRange, build};
+pub use build::build;
 pub use check::check;
-pub use chunk::{Rules, chunked_tables};
+pub use chunk::{Answer, Answers, KeyBounds, KeyRange, Question, Rules, Spread, questions};
 
 /// The part of a run that a task belongs to, in the order in which they mostly happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -274,6 +275,10 @@ def test_c8_each_type_arrives_and_auto_takes_text_where_binary_is_unsafe(pair: P
     formats = {task.name: task.format for task in plan if task.kind == "data"}
     text = ["without_binary", "enums", "domains", "composites", "ranges", "others"]
     assert formats == dict.fromkeys(text, "text")
+    notes = {task.name: task.note for task in plan if task.kind == "data"}
+    assert notes["others"] == (
+        'text: "h" is regclass, whose binary form another server may read as something else'
+    )
     migration.run(plan).raise_for_failures()
     for table in text:
         _assert_rows(source, target, table, 1 if table in ("ranges", "others") else 2)
@@ -292,6 +297,32 @@ def test_c8_an_enum_or_a_domain_alone_stays_binary(pair: Pair) -> None:
     assert [task.format for task in plan if task.kind == "data"] == ["binary"]
     migration.run(plan).raise_for_failures()
     _assert_rows(source, target, "t", 2)
+
+
+def test_auto_takes_text_where_values_are_too_short_for_binary(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        "CREATE TABLE flags (a bool, b bool, c bool, d bool, e smallint, f smallint, g smallint,"
+        " h smallint, i bool, j bool, k bool, l bool);"
+        "INSERT INTO flags SELECT x, x, x, NULL, i, i, i, i, x, x, x, NOT x"
+        " FROM (SELECT i % 99 AS i, i % 2 = 0 AS x FROM generate_series(1, 200000) i) s;"
+        "CREATE TABLE typed AS SELECT md5(i::text)::uuid AS id, now() AS t"
+        " FROM generate_series(1, 200000) i; ANALYZE",
+    )
+    migration = Migration(source=source, target=target, roles="none")
+    plan = migration.plan()
+    found = {task.name: (task.format, task.note) for task in plan if task.kind == "data"}
+    assert found == {
+        "flags": ("text", "text: most of its values are so short that binary is more work"),
+        "typed": ("binary", ""),
+    }
+    forced = Migration(source=source, target=target, roles="none", format="binary").plan()
+    assert {(task.format, task.note) for task in forced if task.kind == "data"} == {("binary", "")}
+    migration.run(plan).raise_for_failures()
+    assert Counter(servers.rows(target, "public", "flags")) == Counter(
+        servers.rows(source, "public", "flags")
+    )
 
 
 def test_c8_types_of_an_extension(make_pair: MakePair) -> None:

@@ -1,0 +1,73 @@
+//! What has to be asked of the source before tables can be cut by a key, and the answers.
+//!
+//! Only of tables that are moved, and only where a key is what cuts them: the configuration names a chunk column, or a table is worth
+//! cutting and its pages cannot be read in ranges. Questions go to `pg::keys` by way of the engine; the answers come back to `cut`.
+
+use super::key::{KeyBounds, KeyRange};
+use super::{CTID_RANGES, Cutting, Route, Rules};
+use crate::catalog::{Catalog, Oid, Relation, RelationKind, scope};
+use crate::config::{Config, TableOptions};
+use std::collections::HashMap;
+
+/// A question about a table.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Question<'a> {
+    /// What range an integer column has.
+    Range(&'a str),
+    /// The same among the rows that meet the filter, and how many these are.
+    Counted(&'a str, Option<&'a str>),
+    /// Which bounds cut a column of the named type into as many equal shares.
+    Bounds(&'a str, &'static str, u64),
+}
+
+/// What the source has answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// To [`Question::Range`] and [`Question::Counted`].
+    Range(KeyRange),
+    /// To [`Question::Bounds`].
+    Bounds(KeyBounds),
+}
+
+/// The answers by table; none for a table whose rows have no value, or of which the source knows nothing.
+pub type Answers = HashMap<Oid, Answer>;
+
+/// What to ask of which table.
+#[must_use]
+pub fn questions<'a>(catalog: &'a Catalog, config: &'a Config) -> Vec<(&'a Relation, Question<'a>)> {
+    if !may_need_keys(catalog, config) {
+        return Vec::new();
+    }
+    let scope = scope::select(catalog, config);
+    let lookup = catalog.lookup();
+    let rules = Rules::new(config);
+    let tables: Vec<(&Relation, &TableOptions)> = catalog
+        .relations
+        .iter()
+        .filter(|relation| scope.tables.contains(&relation.oid))
+        .map(|relation| (relation, rules.of(relation, &lookup.ancestors(relation))))
+        .collect();
+    let cutting = Cutting::new(&catalog.server, &lookup, config, &tables);
+    tables
+        .iter()
+        .filter_map(|(relation, options)| Some((*relation, question(cutting.ways.get(&relation.oid)?, options)?)))
+        .collect()
+}
+
+fn question<'a>((route, count): &(Route<'a>, u64), options: &'a TableOptions) -> Option<Question<'a>> {
+    match route {
+        Route::Column(column) => Some(Question::Counted(column, options.filter.as_deref())),
+        Route::Key(column, _) if column.is_integer => Some(Question::Range(&column.name)),
+        Route::Key(column, type_name) => Some(Question::Bounds(&column.name, type_name, *count)),
+        Route::Pages | Route::Not(_) => None,
+    }
+}
+
+/// Most sources cut by pages alone, and the scope of a large one need not be found twice.
+fn may_need_keys(catalog: &Catalog, config: &Config) -> bool {
+    let mut options = config.tables.include.iter().map(|rule| &rule.options).chain([&config.tables.default]);
+    let has_pages = |relation: &Relation| relation.kind != RelationKind::Table || relation.access_method == "heap";
+    catalog.server.version < CTID_RANGES
+        || options.any(|options| options.chunk_column.is_some())
+        || !catalog.relations.iter().all(has_pages)
+}
