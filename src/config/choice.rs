@@ -65,7 +65,7 @@ pub enum OnConflict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Binary where the table's types are safe on both servers, else text.
+    /// Binary where the table's types are safe on both servers and no more work than text, else text.
     Auto,
     /// Text.
     Text,

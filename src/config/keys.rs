@@ -121,7 +121,7 @@ pub const KEYS: &[KeyDoc] = &[
         "options.format",
         "auto, text, binary",
         "auto",
-        "the default of the tables' `format`; auto: binary where that is safe on both servers",
+        "the default of the tables' `format`; auto: binary where that is safe on both servers and no more work than text",
     ),
     key(
         "options.split_larger_than",
