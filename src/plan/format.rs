@@ -13,8 +13,8 @@ const LARGE: u64 = 8 << 20;
 const ROW_HEADER: u64 = 28;
 /// Nanoseconds that a row costs as text and as binary, whatever it holds.
 const ROW: (u64, u64) = (120, 130);
-/// Text must be cheaper by a tenth.
-const CHEAPER: (u64, u64) = (11, 10);
+/// Text must be cheaper by 15 %: values come in other lengths than those measured, and on tables of mixed types it gained 3 to 8 %.
+const CHEAPER: (u64, u64) = (23, 20);
 
 /// A format, and why it is not binary.
 #[derive(Debug, PartialEq, Eq)]
