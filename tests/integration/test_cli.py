@@ -70,6 +70,23 @@ def test_exit_1_a_task_failed(ends: tuple[str, str], shell: Shell) -> None:
     assert len(servers.rows(ends[1], "public", "u")) == 1
 
 
+def test_migrate_keeps_the_plan_of_an_unfinished_run(ends: tuple[str, str], shell: Shell) -> None:
+    servers.run_script(
+        ends[1], "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (7)"
+    )
+    write(shell, *ends, options={"on_conflict": "error"})
+    assert run(shell, "migrate").code == 1
+    plan = (shell.folder / "plan.tsv").read_bytes()
+    servers.run_script(ends[0], "CREATE TABLE planned_otherwise ()")
+    again = run(shell, "migrate")
+    assert again.code == 1
+    assert "plan.tsv is its plan: not overwritten" in again.stderr
+    assert (shell.folder / "plan.tsv").read_bytes() == plan
+    servers.run_script(ends[0], "DROP TABLE planned_otherwise")
+    servers.run_script(ends[1], "DELETE FROM t")
+    assert run(shell, "migrate", "--resume").code == 0
+
+
 def test_exit_1_a_server_cannot_be_reached(ends: tuple[str, str], shell: Shell) -> None:
     write(shell, re.sub(r"port=\d+", "port=1", ends[0]), ends[1])
     done = run(shell, "migrate")
