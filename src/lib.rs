@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod name;
 pub mod pg;
 pub mod plan;
+pub mod rates;
 pub mod record;
 pub mod report;
 pub mod verification;

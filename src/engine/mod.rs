@@ -2,7 +2,9 @@
 
 pub mod backup;
 mod begin;
+mod calibrate;
 mod connect;
+pub mod estimate;
 mod existing;
 mod job;
 mod pool;
@@ -18,7 +20,9 @@ mod verbs;
 pub mod verify;
 mod worker;
 
+pub use calibrate::calibrate;
 pub use connect::{Endpoints, Source};
+pub use estimate::estimate;
 pub use run::{Settings, run};
 pub use status::{Counts, Status, status};
 pub use stop::{Stop, interrupted};

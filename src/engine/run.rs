@@ -13,7 +13,7 @@ use super::tuning::Tuning;
 use super::worker::batch::families;
 use super::worker::statistics;
 use super::{Context, backup, preflight, resume, verify};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Server};
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::{Event, PhaseSize};
@@ -73,7 +73,7 @@ impl Settings {
 pub(super) struct Ends {
     pub(super) source: Source,
     pub(super) target: Session,
-    pub(super) target_server: crate::catalog::Server,
+    pub(super) target_server: Server,
     pub(super) tools: Tools,
     pub(super) catalog: Catalog,
     pub(super) ledger: Ledger,
@@ -307,8 +307,6 @@ fn job(
             is_frozen: mode == Mode::Create && task.bytes >= FREEZE_FROM && is_alone.contains(task.id.as_str()),
         }
     };
-    let encoding = &ends.catalog.server.encoding;
-    let is_shared = *encoding == ends.target_server.encoding && encoding != "UTF8";
     Job {
         run: start.run,
         forms: plan.tasks.iter().map(form).collect(),
@@ -317,11 +315,17 @@ fn job(
         source: ends.source.leader.conninfo().clone(),
         target: ends.target.conninfo().clone(),
         snapshot: ends.source.snapshot.clone(),
-        encoding: is_shared.then(|| encoding.clone()),
+        encoding: shared_encoding(&ends.catalog.server, &ends.target_server),
         options: config.options.clone(),
         tuning,
         context: context.clone(),
     }
+}
+
+/// The encoding of both databases, where it is the same and not UTF8: rows then travel in it.
+pub(super) fn shared_encoding(source: &Server, target: &Server) -> Option<String> {
+    let is_shared = source.encoding == target.encoding && source.encoding != "UTF8";
+    is_shared.then(|| source.encoding.clone())
 }
 
 /// Tables smaller than this are not worth the TRUNCATE that FREEZE asks for.

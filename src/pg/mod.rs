@@ -22,6 +22,7 @@ mod refusal;
 mod relay;
 pub mod replay;
 pub mod reply;
+pub mod sample;
 pub mod session;
 pub mod snapshot;
 pub mod statistics;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 /// Modules by layer, the lowest first.
 const LAYERS: [&[&str]; 5] = [
     &["error", "finding", "name", "config", "event"],
-    &["catalog", "plan", "record", "report", "verification"],
+    &["catalog", "plan", "rates", "record", "report", "verification"],
     &["pg", "ledger"],
     &["engine"],
     &["bindings"],

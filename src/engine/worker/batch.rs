@@ -8,7 +8,7 @@ use crate::engine::job::{Job, Mode};
 use crate::error::Result;
 use crate::pg::apply;
 use crate::pg::copy::{Copy, Pump, RowSum};
-use crate::plan::{cost, kind};
+use crate::plan::{Task, cost, kind};
 use crate::record::Effect;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,13 +20,19 @@ pub const LARGEST: usize = 48;
 /// Which tasks may share a batch, by a number for each kind of batch; none for a task that has a way of its own.
 #[must_use]
 pub fn families(job: &Job) -> Vec<Option<u16>> {
-    let weights = cost::weights(&job.tasks);
+    families_of(&job.tasks, |at| matches!(job.forms[at].mode, Mode::Create | Mode::Copy))
+}
+
+/// The same where `is_direct` says of which data tasks the rows come straight into their tables.
+#[must_use]
+pub fn families_of(tasks: &[Task], is_direct: impl Fn(usize) -> bool) -> Vec<Option<u16>> {
+    let weights = cost::weights(tasks);
     let mut numbers: HashMap<&str, u16> = HashMap::new();
-    let all = job.tasks.iter().zip(&job.forms).zip(weights);
-    all.map(|((task, form), weight)| {
+    let all = tasks.iter().zip(weights).enumerate();
+    all.map(|(at, (task, weight))| {
         let next = u16::try_from(numbers.len()).ok()?;
         let is_batched = match task.kind.as_str() {
-            kind::DATA => matches!(form.mode, Mode::Create | Mode::Copy),
+            kind::DATA => is_direct(at),
             kind::SEQUENCE_VALUE
             | kind::LARGE_OBJECTS
             | kind::ROLE

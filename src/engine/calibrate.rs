@@ -1,0 +1,74 @@
+//! Measures rates by a short sample of a run's work on the real servers.
+//!
+//! What a run does before its first task is done once and timed. Then rows of the largest tables are copied, indexed and analyzed on the
+//! target and taken back, by one session and by several at once. Which tables `choice` says, `sampling` measures within its
+//! time, and `figures` makes rates of it. Nothing stays on either server. Called by the bindings.
+
+mod choice;
+mod figures;
+mod sampling;
+
+use super::Context;
+use super::connect::{Endpoints, Source};
+use super::preflight::{self, Subject};
+use super::run::shared_encoding;
+use crate::config::{self, Config};
+use crate::error::{Error, Kind, Result, Side};
+use crate::pg::{Session, introspect, tool};
+use crate::plan::tsv;
+use crate::rates::Rates;
+use figures::Figures;
+use sampling::{Ends, Sampling};
+use std::time::{Duration, Instant};
+
+/// Measures the rates for a plan, or for that of the configuration; the sample ends after `seconds`, whatever is missing then.
+pub async fn calibrate(config: &Config, text: Option<&str>, seconds: f64, context: &Context) -> Result<Rates> {
+    let limit = Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|limit| !limit.is_zero())
+        .ok_or_else(|| Error::new(Kind::Config, "the time for a calibration is no number of seconds above 0"))?;
+    let began = Instant::now();
+    let endpoints = Endpoints::new(config, context)?;
+    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let lock_timeout = config.options.lock_timeout;
+    let source = context.step("connect", Source::open(&endpoints.source, lock_timeout)).await?;
+    let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "calibrate")).await?;
+    let catalog = context.step("inspect", source.catalog(&tools, lock_timeout)).await?;
+    let plan = match text {
+        Some(text) => tsv::read(text)?,
+        None => context.step("plan", source.plan(&catalog, config)).await?,
+    };
+    let jobs = config::jobs(config.max_jobs, context.cpus);
+    let subject = Subject {
+        config,
+        source: &source,
+        target: &target,
+        tools: &tools,
+        catalog: &catalog,
+        plan: &plan,
+        jobs,
+        resuming: false,
+    };
+    // Only its time is of interest here: what it finds, or what hinders it, is told by the verbs that are about that.
+    let _ = preflight::preflight(&subject, context).await;
+    let preparation = began.elapsed().as_secs_f64();
+    let ends = Ends {
+        source: &source,
+        target: target.conninfo(),
+        encoding: shared_encoding(&catalog.server, &introspect::server(&target).await?),
+        ledger_schema: &config.options.ledger_schema,
+        lock_timeout,
+    };
+    let tables = choice::tables(&plan, &catalog, config);
+    let mut sampling = Sampling::new(ends, &tables, seconds / PARTS);
+    let sample = async {
+        // What is measured when the time is up is lost, what was measured before is not.
+        tokio::time::timeout(limit, sampling.run(limit)).await.unwrap_or(Ok(()))
+    };
+    context.step("calibrate", sample).await?;
+    let (passes, notes) = sampling.end();
+    Ok(Figures { preparation, passes, notes }.rates())
+}
+
+/// The part of the time that one measurement of copying may take.
+const PARTS: f64 = 40.0;

@@ -1,0 +1,105 @@
+//! Which tables a sample is taken of, and of what in them: pure.
+//!
+//! The largest ones, for they decide how long a run takes; and one of each format.
+
+use crate::catalog::{Catalog, Column, Relation};
+use crate::config::Config;
+use crate::pg::copy::RowFormat;
+use crate::pg::sample::{Part, Slice};
+use crate::plan::{Plan, Rules};
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+/// Tables that are sampled at most.
+const MOST: usize = 5;
+/// Tables whose rows are fewer bytes than this tell more of round trips than of rows.
+const SMALLEST: u64 = 256 * 1024;
+/// Indexes of a table that are built at most.
+const INDEXES: usize = 3;
+const PAGE: u64 = 8192;
+/// The first server version that reads a range of pages without reading the whole table.
+const CTID_RANGES: u32 = 140_000;
+
+/// A table to be sampled.
+#[derive(Debug)]
+pub struct Choice<'a> {
+    /// The table.
+    pub relation: &'a Relation,
+    /// The columns that are copied.
+    pub columns: Vec<&'a Column>,
+    /// Which rows are; empty for all.
+    pub filter: &'a str,
+    /// How rows travel.
+    pub format: RowFormat,
+    /// Bytes of the table.
+    pub bytes: u64,
+    /// Columns of its indexes.
+    pub keys: Vec<&'a [String]>,
+    has_pages: bool,
+}
+
+/// The tables to sample of a plan, the largest first.
+pub fn tables<'a>(plan: &Plan, catalog: &'a Catalog, config: &'a Config) -> Vec<Choice<'a>> {
+    let lookup = catalog.lookup();
+    let by_name: HashMap<(&str, &str), &Relation> =
+        catalog.relations.iter().map(|r| ((r.name.schema.as_str(), r.name.name.as_str()), r)).collect();
+    let mut found: Vec<(&str, &Relation)> = Vec::new();
+    for task in plan.tasks.iter().filter(|task| task.is_data()) {
+        // The chunks of a table stand behind each other.
+        if let Some(&relation) = by_name.get(&(task.schema.as_str(), task.name.as_str()))
+            && found.last().is_none_or(|(_, last)| last.oid != relation.oid)
+            && relation.total_bytes >= SMALLEST
+            && relation.heap_bytes > 0
+        {
+            found.push((&task.format, relation));
+        }
+    }
+    found.sort_by_key(|(_, relation)| Reverse(relation.total_bytes));
+    let other =
+        found.iter().skip(MOST).find(|(format, _)| found[..MOST].iter().all(|(taken, _)| taken != format)).copied();
+    found.truncate(MOST - usize::from(other.is_some()));
+    found.extend(other);
+    let rules = Rules::new(config);
+    let choice = |(format, relation): (&str, &'a Relation)| Choice {
+        relation,
+        columns: relation.copied_columns().collect(),
+        filter: rules.of(relation, &lookup.ancestors(relation)).filter.as_deref().unwrap_or_default(),
+        format: RowFormat::from_word(format),
+        bytes: relation.total_bytes,
+        keys: keys(catalog, relation),
+        has_pages: catalog.server.version >= CTID_RANGES && relation.access_method == "heap",
+    };
+    found.into_iter().map(choice).filter(|choice| !choice.columns.is_empty()).collect()
+}
+
+/// The columns of a table's indexes; generated columns are not copied, and so cannot be indexed in a sample.
+fn keys<'a>(catalog: &'a Catalog, relation: &Relation) -> Vec<&'a [String]> {
+    let is_copied = |name: &String| relation.copied_columns().any(|column| column.name == *name);
+    let of_table = catalog.indexes.iter().filter(|index| index.relation == relation.oid);
+    let keys = of_table.map(|index| index.columns.as_slice());
+    keys.filter(|columns| !columns.is_empty() && columns.iter().all(is_copied)).take(INDEXES).collect()
+}
+
+impl Choice<'_> {
+    /// A slice of about `bytes`, as far behind the table's first page as `place` says, from 0 to 1; and how many bytes it is.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a slice is about as large as it should be, and never below 0"
+    )]
+    pub fn slice(&self, place: f64, bytes: f64) -> (Slice<'_>, f64) {
+        let share = (bytes / self.bytes as f64).clamp(0.0, 1.0);
+        let (part, bytes) = if self.has_pages {
+            let all = self.relation.heap_bytes.div_ceil(PAGE);
+            let pages = ((all as f64 * share).ceil() as u64).clamp(1, all);
+            let first = ((all - pages) as f64 * place) as u64;
+            (Part::Pages(first, first + pages), self.bytes as f64 * pages as f64 / all as f64)
+        } else {
+            let all = self.relation.estimated_rows().max(1);
+            let rows = ((all as f64 * share).ceil() as u64).max(1);
+            (Part::First(rows), self.bytes as f64 * rows as f64 / all as f64)
+        };
+        (Slice { table: &self.relation.name, columns: &self.columns, filter: self.filter, part }, bytes)
+    }
+}

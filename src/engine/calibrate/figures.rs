@@ -1,0 +1,246 @@
+//! What was measured, and the rates that it gives: pure.
+//!
+//! What could not be measured keeps its typical figure.
+
+use crate::engine::estimate::{analyze_share, depth};
+use crate::pg::copy::RowFormat;
+use crate::rates::{Rates, Speedup, TableRates};
+
+/// Seconds for small tables, for each of them by each session.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Small {
+    /// To make one.
+    pub table: f64,
+    /// To copy a row into one.
+    pub copy: f64,
+    /// For another statement about one.
+    pub statement: f64,
+}
+
+/// What was measured of a slice of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// How its rows travelled.
+    pub format: RowFormat,
+    /// Its size on the source.
+    pub bytes: f64,
+    /// Its rows.
+    pub rows: u64,
+    /// Seconds to copy it.
+    pub copy: f64,
+    /// Seconds to read it.
+    pub scan: f64,
+    /// Seconds to build an index on it, and the index's bytes.
+    pub indexes: Vec<(f64, u64)>,
+    /// Seconds of ANALYZE.
+    pub analyze: f64,
+    /// Seconds to look all of its rows up in it.
+    pub look_up: f64,
+}
+
+/// What was measured in one pass over all there is to measure.
+#[derive(Debug, Default)]
+pub struct Pass {
+    /// Seconds for a question to source and target.
+    pub round_trips: Option<(f64, f64)>,
+    /// Small tables, by the number of sessions.
+    pub small: Vec<(u32, Small)>,
+    /// Seconds to copy a slice and to build an index on it, by the number of sessions.
+    pub at_once: Vec<(u32, (f64, Option<f64>))>,
+    /// The tables.
+    pub tables: Vec<(String, Sample)>,
+}
+
+/// All that was measured.
+#[derive(Debug)]
+pub struct Figures {
+    /// Seconds before the first task.
+    pub preparation: f64,
+    /// Every pass that came to its end; else as much as there is of the first one.
+    pub passes: Vec<Pass>,
+    /// What a reader should know.
+    pub notes: Vec<String>,
+}
+
+const MB: f64 = 1e6;
+/// Even what was measured to be steady changes until the night of the run.
+const LEAST_UNCERTAINTY: f64 = 1.25;
+/// Rows that tell something of ANALYZE.
+const ANALYZED_FROM: u64 = 1000;
+
+impl Figures {
+    /// The rates: of each figure the median over all passes.
+    pub fn rates(self) -> Rates {
+        let all: Vec<Rates> = self.passes.iter().map(Pass::rates).collect();
+        let of =
+            |figure: fn(&Rates) -> f64| median(all.iter().map(figure)).unwrap_or_else(|| figure(&Rates::typical()));
+        Rates {
+            calibrated: true,
+            copy_binary: of(|rates| rates.copy_binary),
+            copy_text: of(|rates| rates.copy_text),
+            index: of(|rates| rates.index),
+            validation: of(|rates| rates.validation),
+            scan: of(|rates| rates.scan),
+            analyze: of(|rates| rates.analyze),
+            create_table: of(|rates| rates.create_table),
+            statement: of(|rates| rates.statement),
+            small_copy: of(|rates| rates.small_copy),
+            source_round_trip: of(|rates| rates.source_round_trip),
+            target_round_trip: of(|rates| rates.target_round_trip),
+            preparation: self.preparation,
+            uncertainty: uncertainty(&all),
+            copy_speedup: speedups_of(&all, |rates| &rates.copy_speedup),
+            build_speedup: speedups_of(&all, |rates| &rates.build_speedup),
+            tables: tables_of(&all),
+            notes: self.notes,
+            ..Rates::typical()
+        }
+    }
+}
+
+/// The value in the middle.
+pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
+    Some(f64::midpoint(*low, *high))
+}
+
+fn speedups_of(all: &[Rates], points: fn(&Rates) -> &Vec<Speedup>) -> Vec<Speedup> {
+    let Some(first) = all.first() else { return points(&Rates::typical()).clone() };
+    let at = |sessions| all.iter().flat_map(points).filter(move |point| point.sessions == sessions);
+    let of =
+        |point: &Speedup| Some(Speedup { speedup: median(at(point.sessions).map(|point| point.speedup))?, ..*point });
+    points(first).iter().filter_map(of).collect()
+}
+
+fn tables_of(all: &[Rates]) -> Vec<TableRates> {
+    let Some(first) = all.first() else { return Vec::new() };
+    let of = |table: &TableRates| {
+        let same = || all.iter().flat_map(|rates| &rates.tables).filter(|other| other.table == table.table);
+        TableRates {
+            table: table.table.clone(),
+            copy: median(same().filter_map(|table| table.copy)),
+            index: median(same().filter_map(|table| table.index)),
+            validation: median(same().filter_map(|table| table.validation)),
+            analyze: median(same().filter_map(|table| table.analyze)),
+        }
+    };
+    first.tables.iter().map(of).collect()
+}
+
+/// How far the passes are apart in what matters most: copying rows, and building indexes on them.
+fn uncertainty(all: &[Rates]) -> f64 {
+    let apart = |figure: fn(&Rates) -> f64| {
+        let middle = median(all.iter().map(figure))?;
+        all.iter().map(figure).map(|value| (value / middle).max(middle / value)).reduce(f64::max)
+    };
+    let figures: [fn(&Rates) -> f64; 3] = [|rates| rates.copy_binary, |rates| rates.index, |rates| rates.statement];
+    figures.into_iter().filter_map(apart).fold(LEAST_UNCERTAINTY, f64::max)
+}
+
+impl Pass {
+    /// The rates that this pass alone would give.
+    fn rates(&self) -> Rates {
+        let mut rates = Rates::typical();
+        if let Some((source, target)) = self.round_trips {
+            (rates.source_round_trip, rates.target_round_trip) = (source, target);
+        }
+        if let Some((_, small)) = self.small.first() {
+            (rates.create_table, rates.small_copy, rates.statement) = (small.table, small.copy, small.statement);
+        }
+        self.set_speedups(&mut rates);
+        self.set_speeds(&mut rates);
+        rates.tables = self.tables.iter().map(|(name, sample)| sample.rates(name, rates.scan)).collect();
+        rates
+    }
+
+    /// Where no table is large enough to compare sessions by it, small ones stand in.
+    fn set_speedups(&self, rates: &mut Rates) {
+        let small = |seconds: fn(&Small) -> f64| self.small.iter().map(|(n, small)| (*n, seconds(small))).collect();
+        let of =
+            |times: Vec<(u32, f64)>, others: Vec<(u32, f64)>| speedups(if times.len() > 1 { &times } else { &others });
+        let copies = self.at_once.iter().map(|(n, (copy, _))| (*n, *copy)).collect();
+        let builds = self.at_once.iter().filter_map(|(n, (_, build))| Some((*n, (*build)?))).collect();
+        if self.small.len() > 1 {
+            rates.copy_speedup = of(copies, small(|small| small.copy));
+            rates.build_speedup = of(builds, small(|small| small.table + 4.0 * small.statement));
+        }
+    }
+
+    fn set_speeds(&self, rates: &mut Rates) {
+        let samples = || self.tables.iter().map(|(_, sample)| sample);
+        let of_format = |format| mean(samples().filter(|sample| sample.format == format).map(Sample::copied));
+        let (binary, text) = (of_format(RowFormat::Binary), of_format(RowFormat::Text));
+        let usual = rates.copy_binary / rates.copy_text;
+        rates.copy_binary = binary.or(text.map(|text| text * usual)).unwrap_or(rates.copy_binary);
+        rates.copy_text = text.or(binary.map(|binary| binary / usual)).unwrap_or(rates.copy_text);
+        rates.scan = mean(samples().map(|sample| (sample.bytes, sample.scan))).unwrap_or(rates.scan);
+        rates.index = mean(samples().map(Sample::indexed)).unwrap_or(rates.index);
+        rates.validation = mean(samples().map(Sample::validated)).unwrap_or(rates.validation);
+        let analyzed: Vec<f64> = samples().filter_map(|sample| sample.analyzed(rates.scan)).collect();
+        if let Some(longest) = analyzed.into_iter().reduce(f64::max) {
+            rates.analyze = longest;
+        }
+    }
+}
+
+/// Bytes over seconds of all, in MB/s.
+fn mean(all: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
+    let (bytes, seconds) = all.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    (bytes > 0.0 && seconds > 0.0).then(|| bytes / seconds / MB)
+}
+
+/// The speedups that seconds for the same work of each session give: more sessions never do less than fewer, nor more each.
+fn speedups(times: &[(u32, f64)]) -> Vec<Speedup> {
+    let Some(&(_, alone)) = times.first() else { return Vec::new() };
+    let mut before = Speedup { sessions: 1, speedup: 1.0 };
+    let mut found = Vec::new();
+    for &(sessions, seconds) in times.iter().filter(|(sessions, _)| *sessions > 1) {
+        let most = before.speedup * f64::from(sessions) / f64::from(before.sessions);
+        let speedup = (f64::from(sessions) * alone / seconds).clamp(before.speedup, most);
+        before = Speedup { sessions, speedup };
+        found.push(before);
+    }
+    found
+}
+
+impl Sample {
+    fn copied(&self) -> (f64, f64) {
+        (self.bytes, self.copy)
+    }
+
+    /// What was read and written for indexes, as of a table of the rows that the rate is about.
+    fn indexed(&self) -> (f64, f64) {
+        self.indexes.iter().fold((0.0, 0.0), |sum, (seconds, size)| {
+            (sum.0 + (self.bytes + to_f64(*size)) * depth(self.rows), sum.1 + seconds)
+        })
+    }
+
+    fn validated(&self) -> (f64, f64) {
+        (2.0 * self.bytes, self.look_up)
+    }
+
+    /// Seconds for a full sample of ANALYZE, without what reading the pages takes.
+    fn analyzed(&self, scan: f64) -> Option<f64> {
+        let reading = self.bytes / (scan * MB);
+        (self.rows >= ANALYZED_FROM)
+            .then(|| (self.analyze - reading).max(self.analyze / 2.0) / analyze_share(self.rows))
+    }
+
+    fn rates(&self, table: &str, scan: f64) -> TableRates {
+        let one = |sums: (f64, f64)| mean(std::iter::once(sums));
+        TableRates {
+            table: table.to_owned(),
+            copy: one(self.copied()),
+            index: one(self.indexed()),
+            validation: one(self.validated()),
+            analyze: self.analyzed(scan),
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate needs no more than a double's precision")]
+fn to_f64(count: u64) -> f64 {
+    count as f64
+}

@@ -1,0 +1,232 @@
+//! What each task of a plan costs by itself: seconds of one session that has the servers alone.
+//!
+//! The rules are few and rough on purpose: rows by the bytes of their table, indexes and foreign keys by what they read and write, all
+//! else by the piece. Called by `estimate`.
+
+use crate::plan::{Phase, Plan, Task, kind};
+use crate::rates::{Rates, TableRates};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// What a task asks of the servers, which do several of one kind at once as well as its speedup says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Rows from one server to the other.
+    Copy,
+    /// Work of the target.
+    Build,
+}
+
+/// What a task costs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Work {
+    /// Seconds.
+    pub seconds: f64,
+    /// Of what.
+    pub class: Class,
+}
+
+/// A table of the plan.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// Its name as people read it.
+    pub name: String,
+    /// Its size on the source.
+    pub bytes: u64,
+    /// Its rows by the statistics.
+    pub rows: u64,
+    /// How many tasks bring its rows.
+    pub chunks: usize,
+}
+
+/// What a plan's tasks cost, by their position.
+#[derive(Debug)]
+pub struct Costs {
+    /// Each task's work.
+    pub works: Vec<Work>,
+    /// The tables.
+    pub tables: Vec<Table>,
+    /// The tables that each task copies or reads, its own one first.
+    pub tables_of: Vec<Vec<usize>>,
+}
+
+const MB: f64 = 1e6;
+/// Pages that ANALYZE reads at most, with the default statistics target (<https://www.postgresql.org/docs/current/sql-analyze.html>).
+const ANALYZED_BYTES: u64 = 30_000 * 8192;
+/// Rows that it looks at.
+const ANALYZED_ROWS: u64 = 30_000;
+/// Reading rows that are not frozen for the first time also decides on each whether it is there, and writes its page.
+const SETTLING: f64 = 4.0;
+/// What `run` freezes only from this size on makes no difference below it.
+const SETTLED_FROM: u64 = 1024 * 1024;
+/// Rows of the table that `Rates::index` is about.
+const INDEX_ROWS: u64 = 1_000_000;
+
+/// What the tasks of `plan` cost.
+pub fn costs(plan: &Plan, rates: &Rates) -> Costs {
+    let (tables, tables_of) = tables(plan);
+    let pricing = Pricing {
+        plan,
+        rates,
+        tables: &tables,
+        by_table: rates.tables.iter().map(|table| (table.table.as_str(), table)).collect(),
+        apart: validated_apart(plan),
+        first: first_readers(plan, &tables_of),
+    };
+    let works = (0..plan.tasks.len()).map(|at| pricing.work(at, &tables_of[at])).collect();
+    Costs { works, tables, tables_of }
+}
+
+/// The plan's tables, and which of them each task is about: those that it copies into, or whose rows it requires.
+fn tables(plan: &Plan) -> (Vec<Table>, Vec<Vec<usize>>) {
+    let mut tables: Vec<Table> = Vec::new();
+    let mut known: HashMap<(&str, &str), usize> = HashMap::new();
+    let mut position: HashMap<&str, usize> = HashMap::new();
+    let mut tables_of: Vec<Vec<usize>> = Vec::with_capacity(plan.tasks.len());
+    for (at, task) in plan.tasks.iter().enumerate() {
+        let of = if task.is_data() {
+            let number = *known.entry((&task.schema, &task.name)).or_insert(tables.len());
+            if number == tables.len() {
+                tables.push(Table { name: task.object(), bytes: 0, rows: 0, chunks: 0 });
+            }
+            let table = &mut tables[number];
+            (table.bytes, table.rows, table.chunks) =
+                (table.bytes + task.bytes, table.rows + task.rows, table.chunks + 1);
+            vec![number]
+        } else if matches!(task.phase, Phase::Index | Phase::Analyze | Phase::Constraint) || task.kind == kind::REFRESH
+        {
+            let below = task.requires.iter().filter_map(|id| position.get(id.as_str()));
+            let all: BTreeSet<usize> = below.flat_map(|at| tables_of[*at].iter().copied()).collect();
+            let mut all: Vec<usize> = all.into_iter().collect();
+            // The archive names a constraint `table constraint`, and a foreign key requires the rows of two tables.
+            all.sort_by_key(|table| !task.object().starts_with(&format!("{} ", tables[*table].name)));
+            all
+        } else {
+            Vec::new()
+        };
+        tables_of.push(of);
+        position.insert(&task.id, at);
+    }
+    (tables, tables_of)
+}
+
+/// The foreign keys that another task validates.
+fn validated_apart(plan: &Plan) -> HashSet<&str> {
+    let validations = plan.tasks.iter().filter(|task| task.kind == kind::FK_VALIDATION);
+    validations.flat_map(|task| task.requires.iter().map(String::as_str)).collect()
+}
+
+/// The tasks that are the first to read all rows of a table.
+fn first_readers(plan: &Plan, tables_of: &[Vec<usize>]) -> HashSet<usize> {
+    let mut read: HashSet<usize> = HashSet::new();
+    let reads = |at: &usize| matches!(plan.tasks[*at].kind.as_str(), kind::INDEX | kind::ANALYZE);
+    (0..plan.tasks.len()).filter(reads).filter(|at| tables_of[*at].iter().any(|table| read.insert(*table))).collect()
+}
+
+struct Pricing<'a> {
+    plan: &'a Plan,
+    rates: &'a Rates,
+    tables: &'a [Table],
+    by_table: HashMap<&'a str, &'a TableRates>,
+    apart: HashSet<&'a str>,
+    first: HashSet<usize>,
+}
+
+impl Pricing<'_> {
+    fn work(&self, at: usize, tables: &[usize]) -> Work {
+        let task = &self.plan.tasks[at];
+        let class = if task.is_data() { Class::Copy } else { Class::Build };
+        Work { seconds: self.seconds(at, task, tables), class }
+    }
+
+    fn seconds(&self, at: usize, task: &Task, tables: &[usize]) -> f64 {
+        let rates = self.rates;
+        let settling = if self.first.contains(&at) { self.settling(tables) } else { 0.0 };
+        match task.kind.as_str() {
+            kind::DATA => rates.small_copy + per_second(task.bytes, self.copy(task, tables)),
+            kind::INDEX => rates.statement + settling + self.index(task, tables),
+            kind::CONSTRAINT if !self.stands_on_an_index(task) => rates.statement + self.index(task, tables),
+            kind::FK_VALIDATION => rates.statement + self.validation(tables),
+            kind::FK_CONSTRAINT if !self.is_unchecked(task) => rates.statement + self.validation(tables),
+            kind::ANALYZE => rates.statement + settling + self.analyze(tables),
+            // Its query is unknown, and reads what it stands on about as the check of a foreign key does.
+            kind::REFRESH => rates.statement + self.validation(tables),
+            kind::LARGE_OBJECTS => self.asking() * (1.0 + to_f64(task.rows) / 16.0),
+            kind::SEQUENCE_VALUE | kind::ROLE => rates.statement + self.asking(),
+            "table" => rates.create_table,
+            _ => rates.statement,
+        }
+    }
+
+    /// Both servers asked once.
+    fn asking(&self) -> f64 {
+        self.rates.source_round_trip + self.rates.target_round_trip
+    }
+
+    fn known(&self, tables: &[usize], figure: impl Fn(&TableRates) -> Option<f64>) -> Option<f64> {
+        let name = self.tables[*tables.first()?].name.as_str();
+        self.by_table.get(name).copied().and_then(figure)
+    }
+
+    fn bytes(&self, tables: &[usize]) -> u64 {
+        tables.iter().map(|table| self.tables[*table].bytes).sum()
+    }
+
+    fn rows(&self, tables: &[usize]) -> u64 {
+        tables.iter().map(|table| self.tables[*table].rows).sum()
+    }
+
+    fn copy(&self, task: &Task, tables: &[usize]) -> f64 {
+        let of_format = if task.format == "binary" { self.rates.copy_binary } else { self.rates.copy_text };
+        self.known(tables, |table| table.copy).unwrap_or(of_format)
+    }
+
+    /// Whether a foreign key is checked by another task, or never.
+    fn is_unchecked(&self, task: &Task) -> bool {
+        self.apart.contains(task.id.as_str()) || task.target_sql.trim_end_matches([';', '\n']).ends_with(" NOT VALID")
+    }
+
+    fn stands_on_an_index(&self, task: &Task) -> bool {
+        task.target_sql.contains(" USING INDEX ")
+    }
+
+    fn index(&self, task: &Task, tables: &[usize]) -> f64 {
+        let rate = self.known(tables, |table| table.index).unwrap_or(self.rates.index);
+        per_second(self.bytes(tables) + task.bytes, rate) * depth(self.rows(tables))
+    }
+
+    fn validation(&self, tables: &[usize]) -> f64 {
+        let rate = self.known(tables, |table| table.validation).unwrap_or(self.rates.validation);
+        per_second(self.bytes(tables), rate)
+    }
+
+    fn analyze(&self, tables: &[usize]) -> f64 {
+        let full = self.known(tables, |table| table.analyze).unwrap_or(self.rates.analyze);
+        analyze_share(self.rows(tables)) * full + per_second(self.bytes(tables).min(ANALYZED_BYTES), self.rates.scan)
+    }
+
+    /// What reading costs more the first time, of tables that come in several chunks and so are not frozen.
+    fn settling(&self, tables: &[usize]) -> f64 {
+        let is_unsettled = |table: &&Table| table.chunks > 1 && table.bytes >= SETTLED_FROM;
+        let bytes = tables.iter().map(|at| &self.tables[*at]).filter(is_unsettled).map(|table| table.bytes).sum();
+        SETTLING * per_second(bytes, self.rates.scan)
+    }
+}
+
+/// Sorting takes a comparison more for each row with every doubling of their number.
+pub fn depth(rows: u64) -> f64 {
+    to_f64(rows.max(1024)).log2() / to_f64(INDEX_ROWS).log2()
+}
+
+/// How much of the rows that ANALYZE looks at a table has.
+pub fn analyze_share(rows: u64) -> f64 {
+    to_f64(rows.min(ANALYZED_ROWS)) / to_f64(ANALYZED_ROWS)
+}
+
+fn per_second(bytes: u64, rate: f64) -> f64 {
+    to_f64(bytes) / (rate * MB)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate needs no more than a double's precision")]
+fn to_f64(count: u64) -> f64 {
+    count as f64
+}

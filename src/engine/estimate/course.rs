@@ -1,0 +1,141 @@
+//! A run as it would go: the engine's schedule as a play of discrete events, in batches as the pool makes them.
+//!
+//! Sessions that work at the same time share the servers: with k of them each goes on at the k-th part of their common speedup.
+//! Without I/O and without a clock. Called by `estimate`.
+
+use super::cost::{Class, Costs};
+use crate::engine::schedule::{End, Schedule};
+use crate::engine::worker::batch;
+use crate::plan::Plan;
+use crate::rates::{Rates, speedup};
+
+/// Round trips to the target around the tasks of a transaction: beginning, ledger, commit.
+const ROUND_TRIPS: f64 = 5.0;
+
+/// Tasks that a worker does in one go.
+#[derive(Debug)]
+pub struct Batch {
+    /// Their positions in the plan.
+    pub tasks: Vec<usize>,
+    /// When it starts, in seconds from the first task on.
+    pub starts: f64,
+    /// When it ends.
+    pub ends: f64,
+    /// What it could not start before the end of.
+    pub before: Option<Before>,
+}
+
+/// What keeps tasks that are ready from being started.
+#[derive(Debug, Clone, Copy)]
+pub enum Before {
+    /// All workers are busy; the batch of the one that was free first.
+    Worker(usize),
+    /// A batch holds a lock that they would wait for.
+    Lock(usize),
+}
+
+/// How a run goes.
+#[derive(Debug)]
+pub struct Course {
+    /// What was done, in the order of the starts.
+    pub batches: Vec<Batch>,
+    /// The batch of each task; none for one that never became ready.
+    pub batch_of: Vec<Option<usize>>,
+    /// When the last one ends.
+    pub seconds: f64,
+}
+
+/// A batch at work.
+struct Running {
+    batch: usize,
+    left: f64,
+    class: Class,
+}
+
+struct Play<'a> {
+    rates: &'a Rates,
+    costs: &'a Costs,
+    jobs: usize,
+    schedule: Schedule,
+    course: Course,
+    running: Vec<Running>,
+    /// For each worker that is free, the batch that it did last.
+    idle: Vec<Option<usize>>,
+    /// The batch that ended last.
+    ended: Option<usize>,
+}
+
+impl Course {
+    /// Plays the plan with `jobs` workers.
+    pub fn of(plan: &Plan, rates: &Rates, costs: &Costs, jobs: usize) -> Course {
+        let course = Course { batches: Vec::new(), batch_of: vec![None; plan.tasks.len()], seconds: 0.0 };
+        let schedule = Schedule::new(&plan.tasks, &|_| None).with_families(batch::families_of(&plan.tasks, |_| true));
+        let (running, idle) = (Vec::new(), vec![None; jobs]);
+        let mut play = Play { rates, costs, jobs, schedule, course, running, idle, ended: None };
+        loop {
+            play.start();
+            if !play.step() {
+                return play.course;
+            }
+        }
+    }
+
+    /// When a task starts.
+    pub fn starts(&self, task: usize) -> f64 {
+        self.batch_of[task].map_or(0.0, |batch| self.batches[batch].starts)
+    }
+
+    /// When a task ends.
+    pub fn ends(&self, task: usize) -> f64 {
+        self.batch_of[task].map_or(0.0, |batch| self.batches[batch].ends)
+    }
+}
+
+impl Play<'_> {
+    /// Gives free workers what is ready.
+    fn start(&mut self) {
+        while let Some(last) = self.idle.pop() {
+            let Some(at) = self.schedule.next() else {
+                self.idle.push(last);
+                return;
+            };
+            let mut tasks = vec![at];
+            tasks.extend(self.schedule.next_like(at, batch::LARGEST, self.jobs));
+            let before = if last == self.ended { last.map(Before::Worker) } else { self.ended.map(Before::Lock) };
+            let batch = self.course.batches.len();
+            let alone: f64 = tasks.iter().map(|at| self.costs.works[*at].seconds).sum();
+            let left = alone + ROUND_TRIPS * self.rates.target_round_trip;
+            self.running.push(Running { batch, left, class: self.costs.works[at].class });
+            tasks.iter().for_each(|at| self.course.batch_of[*at] = Some(batch));
+            let starts = self.course.seconds;
+            self.course.batches.push(Batch { tasks, starts, ends: starts, before });
+        }
+    }
+
+    /// Goes on to the next end; false where nothing runs.
+    fn step(&mut self) -> bool {
+        let speeds = [Class::Copy, Class::Build].map(|class| self.speed(class));
+        let speed = |running: &Running| speeds[usize::from(running.class == Class::Build)];
+        let times = self.running.iter().map(|running| running.left / speed(running));
+        let Some((first, time)) = times.enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b)) else { return false };
+        for running in &mut self.running {
+            running.left -= time * speed(running);
+        }
+        self.course.seconds += time;
+        let batch = self.running.remove(first).batch;
+        self.course.batches[batch].ends = self.course.seconds;
+        for at in &self.course.batches[batch].tasks {
+            self.schedule.end(*at, End::Settled);
+        }
+        self.ended = Some(batch);
+        self.idle.push(self.ended);
+        true
+    }
+
+    /// How fast each of those that run goes on, if all were of this class.
+    fn speed(&self, class: Class) -> f64 {
+        let sessions = u32::try_from(self.running.len()).unwrap_or(u32::MAX).max(1);
+        let points = if class == Class::Copy { &self.rates.copy_speedup } else { &self.rates.build_speedup };
+        speedup(points, sessions) / f64::from(sessions)
+    }
+}
