@@ -314,6 +314,9 @@ impl Config {
     }
 }
 
+/// The most tasks at once where the configuration says nothing.
+pub const MAX_JOBS: usize = 8;
+
 /// How many tasks run at once: `max_jobs`, but no more than 80 % of the CPUs (rounded to the nearest), and at least 1.
 #[must_use]
 pub fn jobs(max_jobs: usize, cpus: usize) -> usize {

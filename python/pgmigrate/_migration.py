@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pgmigrate import _native
 from pgmigrate._config import from_keywords, read_documents
+from pgmigrate._estimate import Rates
 from pgmigrate._plan import Plan
 from pgmigrate._report import (
     BackupResult,
@@ -36,6 +37,8 @@ Event: TypeAlias = dict[str, Any]
 
 OnEvent: TypeAlias = Callable[[Event], object]
 """What is called with every event, in the thread that called the verb."""
+
+CALIBRATION_SECONDS: Final = 10.0
 
 logger: Final = logging.getLogger("pgmigrate")
 _LEVELS: Final = {
@@ -175,6 +178,44 @@ class Migration:
     async def plan_async(self, *, on_event: OnEvent | None = None) -> Plan:
         """`plan` as an awaitable."""
         return Plan.from_mapping(await self._do_async("plan", {}, on_event))
+
+    def calibrate(
+        self,
+        plan: Plan | None = None,
+        *,
+        seconds: float = CALIBRATION_SECONDS,
+        on_event: OnEvent | None = None,
+    ) -> Rates:
+        """Measures how fast the two servers are, for `Plan.estimate`; leaves nothing on either.
+
+        Rows of the largest tables are copied into tables of its own on the target, indexed and
+        analyzed, by one session and by several, in transactions that are rolled back. That costs
+        the target some WAL and, of its rights, what a run needs to make its ledger.
+
+        Args:
+            plan: whose tables to sample; those that the configuration selects when None.
+            seconds: how long the sample may take; what is not measured by then keeps a typical
+                figure. Connecting and reading the catalog come before.
+            on_event: called with every event.
+
+        Raises:
+            ConnectError: a database cannot be reached.
+            SchemaError: the target's role may make no table.
+            ConfigError: ``seconds`` is not above 0.
+        """
+        settings = {"plan": _text(plan), "seconds": seconds}
+        return Rates.from_mapping(self._do("calibrate", settings, on_event))
+
+    async def calibrate_async(
+        self,
+        plan: Plan | None = None,
+        *,
+        seconds: float = CALIBRATION_SECONDS,
+        on_event: OnEvent | None = None,
+    ) -> Rates:
+        """`calibrate` as an awaitable."""
+        settings = {"plan": _text(plan), "seconds": seconds}
+        return Rates.from_mapping(await self._do_async("calibrate", settings, on_event))
 
     def run(
         self,

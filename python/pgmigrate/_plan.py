@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, overload
 
 from pgmigrate import _native
+from pgmigrate._estimate import Estimate, Rates, estimate
+from pgmigrate._files import read_text, write_atomically
 from pgmigrate._model import Absent, Finding, Record, absent_lines, finding_lines
 from pgmigrate._text import columns, count, plural, size
-from pgmigrate.errors import StateError
 
 
 @dataclass(frozen=True)
@@ -94,17 +94,8 @@ class Plan(Record, Sequence[Task]):
         Raises:
             StateError: it cannot be read, or is no plan.
         """
-        try:
-            with Path(path).open(encoding="utf-8", newline="") as file:
-                text = file.read()
-        except OSError as error:
-            raise StateError(
-                f"plan file {os.fspath(path)}: {error.strerror}",
-                remedy="name the file with --plan, or make it with `pgmigrate plan`",
-            ) from error
-        except UnicodeDecodeError as error:
-            raise StateError(f"plan file {os.fspath(path)}: it is not valid UTF-8") from error
-        return cls.parse(text)
+        remedy = "name the file with --plan, or make it with `pgmigrate plan`"
+        return cls.parse(read_text(path, "plan file", remedy))
 
     @classmethod
     def parse(cls, text: str) -> Plan:
@@ -124,7 +115,22 @@ class Plan(Record, Sequence[Task]):
         Raises:
             OSError: the file cannot be written.
         """
-        _write_atomically(Path(path), self.text)
+        write_atomically(Path(path), self.text)
+
+    def estimate(self, jobs: int | None = None, *, rates: Rates | None = None) -> Estimate:
+        """How long a run of the plan will take, by playing its schedule; asks no server.
+
+        Args:
+            jobs: how many tasks run at once; as many as a run from this machine has by default,
+                eight at most, when None.
+            rates: how fast the servers are, in MB/s and seconds, as `Migration.calibrate` measures
+                them; typical figures when None, and the estimate then says so.
+
+        Raises:
+            StateError: a figure of the rates cannot be one.
+            ValueError: jobs is below 1.
+        """
+        return estimate(self.text, jobs, rates)
 
     def by_phase(self) -> dict[str, list[Task]]:
         """The tasks of each phase, phases and tasks in the plan's order."""
@@ -172,16 +178,3 @@ class Plan(Record, Sequence[Task]):
     def __repr__(self) -> str:
         phases = ", ".join(f"{phase} {len(tasks)}" for phase, tasks in self.by_phase().items())
         return f"Plan({plural(len(self.tasks), 'task')}{': ' if phases else ''}{phases})"
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    """Replaces a file by one with other text; no reader and no crash ever meets half of it."""
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with beside.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ import click
 import pgmigrate
 from pgmigrate import Migration, Plan, Report
 from pgmigrate._console import log_event, logging_to, show_error
+from pgmigrate._estimate import asked
 from pgmigrate._migration import Event, OnEvent, logger, named_path
 from pgmigrate.errors import (
     ConfigError,
@@ -332,14 +333,54 @@ def commands() -> None:
 @commands.command("plan")
 @_connected
 @_plan_option
-def plan_command(call: Call, plan_path: Path) -> int:
-    """Decide what to do. Writes the plan file, touches no database."""
+@click.option("--estimate", is_flag=True, help="Tell how long a run of the plan will take.")
+@_jobs_option
+@click.option(
+    "--calibrate",
+    "calibrate_path",
+    is_flag=False,
+    flag_value=Path("rates.json"),
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="[FILE]",
+    help="As --estimate, with rates that are measured on both servers in about ten seconds, "
+    "and written to FILE (rates.json). Leaves nothing on the servers.",
+)
+@click.option(
+    "--rates",
+    "rates_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="As --estimate, with the rates of an earlier --calibrate.",
+)
+def plan_command(
+    call: Call,
+    plan_path: Path,
+    estimate: bool,
+    jobs: int | None,
+    calibrate_path: Path | None,
+    rates_path: Path | None,
+) -> int:
+    """Decide what to do. Writes the plan file, changes no database."""
+    if rates_path is not None and calibrate_path is not None:
+        raise click.UsageError("--calibrate measures rates, and --rates has some: give one of them")
+    is_asked = estimate or rates_path is not None or calibrate_path is not None
+    if jobs is not None and not is_asked:
+        raise click.UsageError("--jobs is about --estimate: a plan is the same for all")
     migrations = call.migrations()
+
+    def own(path: Path | None, migration: Migration) -> Path | None:
+        return None if path is None else named_path(path, migration, migrations)
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
         path = named_path(plan_path, migration, migrations)
         plan = _new_plan(call, migration, path, on_event)
-        return Answer(f"{plan.summary()}\nwritten to {path}", _plan_data(plan, path))
+        answer = Answer(f"{plan.summary()}\nwritten to {path}", _plan_data(plan, path))
+        if is_asked:
+            rates = own(rates_path, migration), own(calibrate_path, migration)
+            told = asked(migration, plan, jobs, *rates, on_event)
+            answer.text += f"\n\n{told}"
+            answer.data["estimate"] = told.to_dict()
+        return answer
 
     return for_each(call, migrations, work)
 

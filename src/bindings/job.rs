@@ -54,13 +54,8 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
     let tools: Vec<PathBuf> = py.import("pgmigrate._tools")?.call_method0("pg_dump_candidates")?.extract()?;
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let (sender, receiver) = unbounded_channel();
-    let context = Context {
-        events: Events::new(sender),
-        stop: Stop::default(),
-        env: environment(),
-        tools,
-        cpus: std::thread::available_parallelism().map_or(1, Into::into),
-    };
+    let context =
+        Context { events: Events::new(sender), stop: Stop::default(), env: environment(), tools, cpus: super::cpus() };
     let job =
         Job { events: Arc::new(tokio::sync::Mutex::new(receiver)), result: Arc::default(), stop: context.stop.clone() };
     let records = logging::open(number, context.events.clone());
@@ -90,6 +85,10 @@ async fn perform(verb: &str, config: &Config, settings: Value, context: &Context
         "verify" => {
             let jobs = settings.get("jobs").and_then(Value::as_u64).and_then(|jobs| usize::try_from(jobs).ok());
             convert::value(&engine::verify(config, text, jobs, context).await?)
+        }
+        "calibrate" => {
+            let seconds = settings.get("seconds").and_then(Value::as_f64).unwrap_or_default();
+            convert::value(&Box::pin(engine::calibrate(config, text, seconds, context)).await?)
         }
         "status" => convert::value(&engine::status(config, context).await?),
         "backup" => convert::value(&engine::backup(config, path("directory").as_deref(), context).await?),

@@ -11,9 +11,11 @@ mod error;
 mod job;
 mod logging;
 
-use crate::config::{Config, KEYS, TextFormat};
+use crate::config::{Config, KEYS, MAX_JOBS, TextFormat};
+use crate::engine;
 use crate::error::Result;
 use crate::plan::tsv;
+use crate::rates::Rates;
 use convert::{from_python, to_python};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
@@ -23,6 +25,11 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
+}
+
+/// How many CPUs this machine has.
+pub(crate) fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, Into::into)
 }
 
 /// The version of the core.
@@ -72,6 +79,34 @@ fn parse_plan<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     to_python(py, &plan.map_err(|e| error::raise(py, &e))?)
 }
 
+/// How many tasks run at once here where nobody says how many.
+#[pyfunction]
+#[pyo3(signature = (max_jobs = MAX_JOBS))]
+fn default_jobs(max_jobs: usize) -> usize {
+    crate::config::jobs(max_jobs, cpus())
+}
+
+/// The rates of servers that nobody has measured.
+#[pyfunction]
+fn typical_rates(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    to_python(py, &Rates::typical())
+}
+
+/// Reads the text of rates.
+#[pyfunction]
+fn parse_rates<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    to_python(py, &Rates::read(text).map_err(|e| error::raise(py, &e))?)
+}
+
+/// Estimates a run of the plan with this text, at these rates.
+#[pyfunction]
+fn estimate<'py>(py: Python<'py>, plan: &str, rates: &Bound<'py, PyAny>, jobs: usize) -> PyResult<Bound<'py, PyAny>> {
+    let rates: Value = from_python(rates)?;
+    let estimate = || Ok(engine::estimate(&tsv::read(plan)?, &Rates::read(&rates.to_string())?, jobs));
+    let estimate = py.detach(estimate).map_err(|e| error::raise(py, &e))?;
+    to_python(py, &estimate)
+}
+
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     logging::install();
@@ -81,6 +116,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(config, module)?)?;
     module.add_function(wrap_pyfunction!(config_keys, module)?)?;
     module.add_function(wrap_pyfunction!(parse_plan, module)?)?;
+    module.add_function(wrap_pyfunction!(default_jobs, module)?)?;
+    module.add_function(wrap_pyfunction!(typical_rates, module)?)?;
+    module.add_function(wrap_pyfunction!(parse_rates, module)?)?;
+    module.add_function(wrap_pyfunction!(estimate, module)?)?;
     module.add_function(wrap_pyfunction!(job::start, module)?)?;
     module.add_class::<job::Job>()
 }

@@ -141,7 +141,7 @@ impl Reader<'_> {
         let options = self.options(&root);
         let tables = self.tables(&root, &TableOptions::built_in(&options), &schemas);
         let parallel = self.section("parallel".into(), root.get("parallel"));
-        let max_jobs = self.get(&parallel, "max_jobs", value::count).unwrap_or(8);
+        let max_jobs = self.get(&parallel, "max_jobs", value::count).unwrap_or(super::MAX_JOBS);
         Config { name, source, target, schemas, roles, tables, max_jobs, options }
     }
 
