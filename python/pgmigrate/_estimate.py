@@ -192,7 +192,8 @@ class ChainStep(Record):
         starts: when it starts, in seconds of the run.
         seconds: how long it takes.
         waits_for: ``task`` where it needs the link before it, ``worker`` where all workers were
-            busy and that link's was free first, else ``nothing``.
+            busy and that link's was free first, ``lock`` where it would have waited for a lock
+            that the link before held, else ``nothing``.
     """
 
     task: str

@@ -101,7 +101,9 @@ impl Play<'_> {
             };
             let mut tasks = vec![at];
             tasks.extend(self.schedule.next_like(at, batch::LARGEST, self.jobs));
-            let before = if last == self.ended { last.map(Before::Worker) } else { self.ended.map(Before::Lock) };
+            // Where another worker was free all along, it was not a worker that was missing.
+            let is_alone = self.idle.is_empty() && last == self.ended;
+            let before = self.ended.map(if is_alone { Before::Worker } else { Before::Lock });
             let batch = self.course.batches.len();
             let alone: f64 = tasks.iter().map(|at| self.costs.works[*at].seconds).sum();
             let left = alone + ROUND_TRIPS * self.rates.target_round_trip;

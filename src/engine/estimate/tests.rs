@@ -145,6 +145,22 @@ fn a_foreign_key_is_checked_once_with_its_constraint_or_apart() {
 }
 
 #[test]
+fn what_waits_for_a_lock_says_so() {
+    let tasks = [
+        data("d", "t", 1),
+        index("i1", "long", 9, &["d"]),
+        index("i2", "short", 4, &["d"]),
+        Task {
+            target_sql: "ALTER TABLE ONLY s.t ADD CONSTRAINT g UNIQUE USING INDEX short".into(),
+            ..task("k", Phase::Constraint, kind::CONSTRAINT, "t g", &["d", "i2"])
+        },
+    ];
+    // 1 MB of rows, 1 + 9 MB of the long index and its statement, the key's statement.
+    let found = assert_seconds(&tasks, &Rates { statement: 1.0, ..rates() }, 4, 1.0 + 11.0 + 1.0);
+    assert_eq!(chain(&found), [("s.t", "nothing"), ("s.long", "task"), ("s.t g", "lock")]);
+}
+
+#[test]
 fn a_key_over_an_index_costs_no_second_one() {
     let mut key = task("k", Phase::Constraint, kind::CONSTRAINT, "t t_pkey", &["d", "i"]);
     let tasks = |key: &Task| vec![data("d", "t", 2), index("i", "t_pkey", 1, &["d"]), key.clone()];
@@ -249,12 +265,13 @@ fn like_a_real_one(seed: u64) -> Vec<Task> {
 }
 
 #[test]
-fn more_jobs_are_never_slower_and_the_chain_fills_the_whole_time() {
+fn more_jobs_are_no_slower_and_the_chain_fills_the_whole_time() {
     for seed in 1..20 {
         for rates in [rates(), shared(), Rates::typical()] {
             let found = estimate(&plan(like_a_real_one(seed)), &rates, 3);
             for pair in found.by_jobs.windows(2) {
-                assert!(pair[1].seconds <= pair[0].seconds * 1.001, "seed {seed}: {pair:?}");
+                // Batches are cut by the number of workers, which may cost a moment.
+                assert!(pair[1].seconds <= pair[0].seconds * 1.005, "seed {seed}: {pair:?}");
             }
             let jobs: Vec<usize> = found.by_jobs.iter().map(|one| one.jobs).collect();
             assert_eq!(jobs, [1, 2, 3, 4, 8, 16]);
