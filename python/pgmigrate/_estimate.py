@@ -68,7 +68,8 @@ class Rates(Record):
         calibrated: whether they were measured on the two servers.
         copy_binary: MB of a table copied in a second, in COPY's binary format.
         copy_text: the same in its text format.
-        index: MB, of a table of a million rows and of the index built on it, in a second.
+        index: MB of an index on a table of a million rows that are sorted and written in a
+            second; the table is read besides.
         validation: MB of a table and of the one it references, checked in a second.
         scan: MB of a table read in a second.
         analyze: seconds for the statistics of a table that fills the sample of ANALYZE

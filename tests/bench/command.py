@@ -25,8 +25,9 @@ from bench.datasets import DATASETS, Dataset
 from bench.measure import CommandError, LimitError, measured
 from bench.pair import SETTINGS, Pair, connected, running
 from bench.plot import svg
-from bench.results import Result, Run
+from bench.results import Prediction, Result, Run
 from bench.tools import LOWER_BOUND, PGMIGRATE, TOOLS, Job, Tool
+from pgmigrate import Migration
 
 _QUICK: Final = 0.05
 _WAL: Final = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
@@ -103,6 +104,9 @@ def _measure(pair: Pair, dataset: Dataset, options: Options) -> Result:
     for tool in options.tools:
         if reason := tool.missing():
             result.problems[tool.name] = f"not run: {reason}"
+    if PGMIGRATE in options.tools and PGMIGRATE.name not in result.problems:
+        _tell(f"{dataset.name}: predicting")
+        result.prediction = _prediction(pair, dataset, options)
     for number in range(options.rounds):
         at = number % len(options.tools)
         for tool in (*options.tools[at:], *options.tools[:at]):
@@ -112,6 +116,16 @@ def _measure(pair: Pair, dataset: Dataset, options: Options) -> Result:
     pair.drop_used()
     pair.drop_source(dataset.name)
     return result
+
+
+def _prediction(pair: Pair, dataset: Dataset, options: Options) -> Prediction:
+    source = pair.source_server.conninfo_for(dataset.name)
+    with pair.new_target(0) as target:
+        migration = Migration(source=source, target=target)
+        plan = migration.plan()
+        told = plan.estimate(options.jobs, rates=migration.calibrate(plan))
+    uncalibrated = plan.estimate(options.jobs).seconds
+    return Prediction(told.seconds, told.low, told.high, uncalibrated)
 
 
 def _source(pair: Pair, dataset: Dataset, options: Options) -> Source:

@@ -60,6 +60,23 @@ class Summary:
     runs: int
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """What `pgmigrate plan --calibrate` said before the first round.
+
+    Attributes:
+        seconds: how long a run would take.
+        low: if all went well.
+        high: if all went badly.
+        uncalibrated: how long by typical rates.
+    """
+
+    seconds: float
+    low: float
+    high: float
+    uncalibrated: float
+
+
 @dataclass
 class Result:
     """All of a dataset.
@@ -72,6 +89,7 @@ class Result:
         bytes: their size on the source, without indexes.
         runs: the runs that ended well.
         problems: tool -> why it did not run, or what went wrong.
+        prediction: pgmigrate's own estimate; None where it was not asked.
     """
 
     dataset: str
@@ -81,6 +99,7 @@ class Result:
     bytes: int
     runs: list[Run] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
+    prediction: Prediction | None = None
 
     def summaries(self) -> dict[str, Summary]:
         """Tool -> its figures, in the order in which tools first ran."""
@@ -106,7 +125,23 @@ class Result:
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
         summaries = {tool: asdict(summary) for tool, summary in self.summaries().items()}
-        return {**asdict(self), "tools": summaries}
+        return {**asdict(self), "tools": summaries, "predicted_to_outcome": self._predicted()}
+
+    def _predicted(self) -> float | None:
+        """The prediction over the median of the runs."""
+        outcome = self.summaries().get(PGMIGRATE.name)
+        return self.prediction.seconds / outcome.wall if self.prediction and outcome else None
+
+    def _told(self) -> list[str]:
+        ratio = self._predicted()
+        if self.prediction is None or ratio is None:
+            return []
+        told, wall = self.prediction, self.summaries()[PGMIGRATE.name].wall
+        return [
+            f"{PGMIGRATE.title}: predicted {told.seconds:.2f} s ({told.low:.2f}-{told.high:.2f}), "
+            f"outcome {wall:.2f} s, ratio {ratio:.2f}",
+            "",
+        ]
 
     def text(self, titles: Mapping[str, str]) -> str:
         """A table in Markdown.
@@ -121,7 +156,7 @@ class Result:
         notes = [
             f"{titles[tool]}: {problem.splitlines()[0]}" for tool, problem in self.problems.items()
         ]
-        return "\n".join([head, "", *_table(_HEAD, rows), "", *notes])
+        return "\n".join([head, "", *_table(_HEAD, rows), "", *self._told(), *notes])
 
 
 _HEAD: Final = (

@@ -40,8 +40,11 @@ def test_every_tool_has_every_figure(tmp_path: Path) -> None:
     assert list(told["datasets"]) == ["small_tables", "typed"]
     for dataset in told["datasets"].values():
         assert not dataset["problems"]
+        assert dataset["prediction"]["low"] < dataset["prediction"]["seconds"]
+        assert dataset["predicted_to_outcome"] > 0
         assert set(dataset["tools"]) == {*TOOLS, "insert_batches"}
         for tool, summary in dataset["tools"].items():
             for figure in FIGURES:
                 assert summary[figure] > 0, (tool, figure)
+    assert done.stdout.count("predicted ") == 2
     ElementTree.parse(tmp_path / "results.svg")

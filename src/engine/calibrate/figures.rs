@@ -176,7 +176,7 @@ impl Pass {
         rates.copy_binary = binary.or(text.map(|text| text * usual)).unwrap_or(rates.copy_binary);
         rates.copy_text = text.or(binary.map(|binary| binary / usual)).unwrap_or(rates.copy_text);
         rates.scan = mean(samples().map(|sample| (sample.bytes, sample.scan))).unwrap_or(rates.scan);
-        rates.index = mean(samples().map(Sample::indexed)).unwrap_or(rates.index);
+        rates.index = mean(samples().map(|sample| sample.indexed(rates.scan))).unwrap_or(rates.index);
         rates.validation = mean(samples().map(Sample::validated)).unwrap_or(rates.validation);
         let analyzed: Vec<f64> = samples().filter_map(|sample| sample.analyzed(rates.scan)).collect();
         if let Some(longest) = analyzed.into_iter().reduce(f64::max) {
@@ -210,10 +210,11 @@ impl Sample {
         (self.bytes, self.copy)
     }
 
-    /// What was read and written for indexes, as of a table of the rows that the rate is about.
-    fn indexed(&self) -> (f64, f64) {
+    /// What was written of indexes, as of a table of the rows that the rate is about, and the seconds for it without reading the table.
+    fn indexed(&self, scan: f64) -> (f64, f64) {
+        let reading = self.bytes / (scan * MB);
         self.indexes.iter().fold((0.0, 0.0), |sum, (seconds, size)| {
-            (sum.0 + (self.bytes + to_f64(*size)) * depth(self.rows), sum.1 + seconds)
+            (sum.0 + to_f64(*size) * depth(self.rows), sum.1 + (seconds - reading).max(seconds / 2.0))
         })
     }
 
@@ -233,7 +234,7 @@ impl Sample {
         TableRates {
             table: table.to_owned(),
             copy: one(self.copied()),
-            index: one(self.indexed()),
+            index: one(self.indexed(scan)),
             validation: one(self.validated()),
             analyze: self.analyzed(scan),
         }

@@ -58,6 +58,8 @@ const ANALYZED_ROWS: u64 = 30_000;
 const SETTLING: f64 = 4.0;
 /// What `run` freezes only from this size on makes no difference below it.
 const SETTLED_FROM: u64 = 1024 * 1024;
+/// Bytes of an index for each row, where the plan does not know its size.
+const KEY: u64 = 20;
 /// Rows of the table that `Rates::index` is about.
 const INDEX_ROWS: u64 = 1_000_000;
 
@@ -189,9 +191,12 @@ impl Pricing<'_> {
         task.target_sql.contains(" USING INDEX ")
     }
 
+    /// Reading the table, sorting its keys and writing them.
     fn index(&self, task: &Task, tables: &[usize]) -> f64 {
         let rate = self.known(tables, |table| table.index).unwrap_or(self.rates.index);
-        per_second(self.bytes(tables) + task.bytes, rate) * depth(self.rows(tables))
+        let rows = self.rows(tables);
+        let size = if task.bytes > 0 { task.bytes } else { rows * KEY };
+        per_second(self.bytes(tables), self.rates.scan) + per_second(size, rate) * depth(rows)
     }
 
     fn validation(&self, tables: &[usize]) -> f64 {
