@@ -29,10 +29,14 @@ pub async fn calibrate(config: &Config, text: Option<&str>, seconds: f64, contex
         .ok_or_else(|| Error::new(Kind::Config, "the time for a calibration is no number of seconds above 0"))?;
     let began = Instant::now();
     let endpoints = Endpoints::new(config, context)?;
-    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
     let lock_timeout = config.options.lock_timeout;
-    let source = context.step("connect", Source::open(&endpoints.source, lock_timeout)).await?;
-    let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "calibrate")).await?;
+    let open = async {
+        let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools);
+        let source = Source::open(&endpoints.source, lock_timeout);
+        let target = Session::open(&endpoints.target, Side::Target, "calibrate");
+        tokio::try_join!(Box::pin(tools), Box::pin(source), Box::pin(target))
+    };
+    let (tools, source, target) = context.step("connect", open).await?;
     let catalog = context.step("inspect", source.catalog(&tools, lock_timeout)).await?;
     let plan = match text {
         Some(text) => tsv::read(text)?,
@@ -65,7 +69,7 @@ pub async fn calibrate(config: &Config, text: Option<&str>, seconds: f64, contex
         // What is measured when the time is up is lost, what was measured before is not.
         tokio::time::timeout(limit, sampling.run(limit)).await.unwrap_or(Ok(()))
     };
-    context.step("calibrate", sample).await?;
+    context.step("calibrate", Box::pin(sample)).await?;
     let (passes, notes) = sampling.end();
     Ok(Figures { preparation, passes, notes }.rates())
 }

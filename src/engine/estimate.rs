@@ -94,13 +94,13 @@ pub struct Estimate {
 pub fn estimate(plan: &Plan, rates: &Rates, jobs: usize) -> Estimate {
     let jobs = jobs.max(1);
     let costs = costs(plan, rates);
-    let play = |jobs| Course::of(plan, rates, &costs, jobs);
-    let course = play(jobs);
+    let course_of = |jobs| Course::of(plan, rates, &costs, jobs);
+    let course = course_of(jobs);
     let mut numbers = JOBS.to_vec();
     numbers.push(jobs);
     numbers.sort_unstable();
     numbers.dedup();
-    let at_jobs = |other| if other == jobs { course.seconds } else { play(other).seconds };
+    let at_jobs = |other| if other == jobs { course.seconds } else { course_of(other).seconds };
     let by_jobs: Vec<Duration> =
         numbers.into_iter().map(|other| duration(other, rates.preparation + at_jobs(other), rates)).collect();
     let Duration { seconds, low, high, .. } = duration(jobs, rates.preparation + course.seconds, rates);

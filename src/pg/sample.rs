@@ -137,8 +137,8 @@ impl<'a> Stage<'a> {
     }
 
     /// Makes `count` empty tables at once, of a shape that is nobody's.
-    pub async fn create_small(&self, count: usize) -> Result<()> {
-        let create = |number: usize| {
+    pub async fn create_small(&self, count: u8) -> Result<()> {
+        let create = |number: u8| {
             let table = self.table(&number.to_string());
             format!("CREATE TABLE {table} (id int4 NOT NULL, label text, amount numeric, changed timestamptz);\n")
         };
@@ -146,8 +146,8 @@ impl<'a> Stage<'a> {
     }
 
     /// Four small statements about each of those tables, all at once.
-    pub async fn change_small(&self, count: usize) -> Result<()> {
-        let change = |number: usize| {
+    pub async fn change_small(&self, count: u8) -> Result<()> {
+        let change = |number: u8| {
             let table = self.table(&number.to_string());
             let key = ident(&format!("pgmigrate_sample_{}_{number}_key", self.target.backend_pid()));
             format!(
@@ -161,8 +161,8 @@ impl<'a> Stage<'a> {
     }
 
     /// Copies one row into each of those tables, one behind the other, as a run does.
-    pub async fn copy_small(&self, source: &Session, count: usize) -> Result<()> {
-        let copy = |number: usize| Copy {
+    pub async fn copy_small(&self, source: &Session, count: u8) -> Result<()> {
+        let copy = |number: u8| Copy {
             from: "COPY (SELECT 1) TO STDOUT".into(),
             into: format!("COPY {} (id) FROM STDIN", self.table(&number.to_string())),
             format: RowFormat::Text,

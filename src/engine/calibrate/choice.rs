@@ -103,3 +103,59 @@ impl Choice<'_> {
         (Slice { table: &self.relation.name, columns: &self.columns, filter: self.filter, part }, bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::RelationKind;
+    use crate::name::QualifiedName;
+
+    fn relation() -> Relation {
+        Relation {
+            oid: 16384,
+            name: QualifiedName::new("s", "t"),
+            kind: RelationKind::Table,
+            is_populated: true,
+            partition_of: None,
+            access_method: "heap".into(),
+            heap_bytes: 100 * PAGE,
+            total_bytes: 200 * PAGE,
+            tuples: 1000.0,
+            hides_rows: false,
+            is_readable: true,
+            in_extension: false,
+            hashes_an_enum: false,
+            columns: vec![],
+        }
+    }
+
+    fn parts(has_pages: bool) -> [(Part, f64); 3] {
+        let relation = relation();
+        let choice = Choice {
+            relation: &relation,
+            columns: vec![],
+            filter: "",
+            format: RowFormat::Text,
+            bytes: relation.total_bytes,
+            keys: vec![],
+            has_pages,
+        };
+        let slice = |place, bytes| {
+            let (slice, bytes) = choice.slice(place, bytes);
+            (slice.part, bytes)
+        };
+        [slice(0.0, 0.0), slice(0.5, 81_920.0), slice(1.0, 1e12)]
+    }
+
+    #[test]
+    fn a_slice_is_a_run_of_pages_with_their_share_of_toast() {
+        let wanted = [(Part::Pages(0, 1), 16384.0), (Part::Pages(47, 52), 81920.0), (Part::Pages(0, 100), 1_638_400.0)];
+        assert_eq!(parts(true), wanted);
+    }
+
+    #[test]
+    fn where_pages_cannot_be_chosen_the_first_rows_stand_for_all() {
+        let parts = parts(false).map(|(part, _)| part);
+        assert_eq!(parts, [Part::First(1), Part::First(50), Part::First(1000)]);
+    }
+}

@@ -245,3 +245,83 @@ impl Sample {
 fn to_f64(count: u64) -> f64 {
     count as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(copy: f64) -> Sample {
+        Sample {
+            format: RowFormat::Binary,
+            bytes: 20e6,
+            rows: 1_000_000,
+            copy,
+            scan: 0.01,
+            indexes: vec![(0.11, 10_000_000), (0.21, 10_000_000)],
+            analyze: 0.3,
+            look_up: 0.1,
+        }
+    }
+
+    fn pass(copy: f64, at_once: [f64; 3]) -> Pass {
+        let times = [1, 2, 4].into_iter().zip(at_once.map(|seconds| (seconds, Some(seconds))));
+        Pass {
+            round_trips: Some((0.01, 0.02)),
+            small: vec![(1, Small { table: 0.3, copy: 0.1, statement: 0.2 })],
+            at_once: times.collect(),
+            tables: vec![("s.t".into(), sample(copy))],
+        }
+    }
+
+    fn figures(passes: Vec<Pass>) -> Rates {
+        Figures { preparation: 1.5, passes, notes: vec!["odd".into()] }.rates()
+    }
+
+    fn assert_near(found: f64, wanted: f64) {
+        assert!((found - wanted).abs() < 1e-6 * wanted, "{found} is not {wanted}");
+    }
+
+    #[test]
+    fn one_pass_gives_what_it_measured() {
+        let rates = figures(vec![pass(0.2, [1.0, 1.25, 2.0])]);
+        assert!(rates.calibrated);
+        assert_near(rates.copy_binary, 100.0);
+        assert_near(rates.copy_text, 100.0 * 70.0 / 120.0);
+        assert_near(rates.scan, 2000.0);
+        // 20 MB of indexes in 0.1 and 0.2 s beside reading the table twice.
+        assert_near(rates.index, 20.0 / 0.3);
+        assert_near(rates.validation, 400.0);
+        assert_near(rates.tables[0].analyze.unwrap(), 0.29);
+        assert_eq!((rates.preparation, rates.target_round_trip, rates.create_table), (1.5, 0.02, 0.3));
+        assert_eq!(rates.notes, ["odd"]);
+        assert_near(rates.uncertainty, 1.25);
+        assert_eq!(Rates::read(&serde_json::to_string(&rates).unwrap()).unwrap(), rates);
+    }
+
+    #[test]
+    fn of_several_passes_the_middle_counts_and_their_spread_is_told() {
+        let passes = [0.1, 0.2, 2.0].map(|copy| pass(copy, [1.0, 1.25, 2.0]));
+        let rates = figures(passes.into());
+        assert_near(rates.copy_binary, 100.0);
+        assert_near(rates.tables[0].copy.unwrap(), 100.0);
+        assert_near(rates.uncertainty, 10.0);
+    }
+
+    #[test]
+    fn more_sessions_do_neither_less_than_fewer_nor_more_than_each_can() {
+        let points = |times| -> Vec<(u32, f64)> {
+            speedups(times).iter().map(|point| (point.sessions, point.speedup)).collect()
+        };
+        assert_eq!(points(&[(1, 1.0), (2, 1.25), (4, 2.0)]), [(2, 1.6), (4, 2.0)]);
+        assert_eq!(points(&[(1, 1.0), (2, 3.0), (4, 9.0)]), [(2, 1.0), (4, 1.0)]);
+        assert_eq!(points(&[(1, 1.0), (2, 0.5), (4, 0.1)]), [(2, 2.0), (4, 4.0)]);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_typical() {
+        let rates = figures(vec![Pass::default()]);
+        let typical = Rates::typical();
+        assert_eq!((rates.copy_binary, rates.index, &rates.copy_speedup), (120.0, 100.0, &typical.copy_speedup));
+        assert!(rates.tables.is_empty());
+    }
+}

@@ -25,7 +25,7 @@ const MOST: f64 = 32e6;
 /// Tables below this are copied too fast for sessions to be compared by them.
 const COMPARED_FROM: u64 = 4_000_000;
 /// Small tables that are made at once.
-const SMALL: usize = 24;
+const SMALL: u8 = 24;
 /// Questions that are asked to learn how long one takes.
 const QUESTIONS: usize = 20;
 
@@ -166,7 +166,7 @@ impl<'a> Sampling<'a> {
         let (copies, _) = timed(try_join_all(copies)).await?;
         let (statements, _) = timed(try_join_all(stages.iter().map(|stage| stage.change_small(SMALL)))).await?;
         try_join_all(stages.into_iter().map(Stage::end)).await?;
-        let each = SMALL as f64;
+        let each = f64::from(SMALL);
         Ok(Small { table: tables / each, copy: copies / each, statement: statements / (4.0 * each) })
     }
 

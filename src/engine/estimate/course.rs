@@ -71,11 +71,11 @@ impl Course {
         let course = Course { batches: Vec::new(), batch_of: vec![None; plan.tasks.len()], seconds: 0.0 };
         let schedule = Schedule::new(&plan.tasks, &|_| None).with_families(batch::families_of(&plan.tasks, |_| true));
         let (running, idle) = (Vec::new(), vec![None; jobs]);
-        let mut play = Play { rates, costs, jobs, schedule, course, running, idle, ended: None };
+        let mut run = Play { rates, costs, jobs, schedule, course, running, idle, ended: None };
         loop {
-            play.start();
-            if !play.step() {
-                return play.course;
+            run.start();
+            if !run.step() {
+                return run.course;
             }
         }
     }
@@ -108,7 +108,9 @@ impl Play<'_> {
             let alone: f64 = tasks.iter().map(|at| self.costs.works[*at].seconds).sum();
             let left = alone + ROUND_TRIPS * self.rates.target_round_trip;
             self.running.push(Running { batch, left, class: self.costs.works[at].class });
-            tasks.iter().for_each(|at| self.course.batch_of[*at] = Some(batch));
+            for at in &tasks {
+                self.course.batch_of[*at] = Some(batch);
+            }
             let starts = self.course.seconds;
             self.course.batches.push(Batch { tasks, starts, ends: starts, before });
         }

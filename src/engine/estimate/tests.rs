@@ -186,7 +186,9 @@ fn only_chunks_leave_rows_to_settle_and_only_the_first_reader_pays() {
     let whole = [vec![data("d1", "t", 4)], readers.to_vec()].concat();
     assert_seconds(&whole, &rates, 1, 4.0 + 2.0 + 2.0);
     let mut chunks = vec![data("d1", "t", 2), data("d2", "t", 2)];
-    chunks.iter_mut().for_each(|task| task.rows /= 2);
+    for chunk in &mut chunks {
+        chunk.rows /= 2;
+    }
     chunks.extend(readers.map(|reader| Task { requires: vec!["d1".into(), "d2".into()], ..reader }));
     // Four times what reading 4 MB at 4 MB a second takes.
     assert_seconds(&chunks, &rates, 1, 4.0 + 2.0 + 4.0 + 2.0);
