@@ -115,7 +115,7 @@ pub fn estimate(plan: &Plan, rates: &Rates, jobs: usize) -> Estimate {
         phases: phases(plan, &costs, &course, rates.preparation),
         chain: chain(plan, &costs, &course, rates.preparation),
         tables: busiest(plan, &costs),
-        notes: notes(plan, rates),
+        notes: notes(rates),
     }
 }
 
@@ -156,16 +156,10 @@ fn busiest(plan: &Plan, costs: &Costs) -> Vec<TableWork> {
     all
 }
 
-fn notes(plan: &Plan, rates: &Rates) -> Vec<String> {
+fn notes(rates: &Rates) -> Vec<String> {
     let mut notes = rates.notes.clone();
     if !rates.calibrated {
         notes.insert(0, "uncalibrated: counted with typical rates, not with those of these servers".into());
-    }
-    if plan.tasks.iter().any(|task| task.is_data() && task.source_sql.contains(" WHERE ")) {
-        notes.push(
-            "rows that a filter leaves out are counted as if they were copied, where the rates do not know better"
-                .into(),
-        );
     }
     notes
 }
