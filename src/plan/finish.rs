@@ -29,19 +29,26 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     push_open_comments(inputs, builder, &before);
 }
 
-/// Privileges on schemas come before all others: a role that grants on in its own name must reach the object first.
+/// Privileges on a schema come before those in it: a role that grants on in its own name must reach the object first.
 fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder) {
     let all = inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "ACL" | "DEFAULT ACL"));
     let (schemas, others): (Vec<&Entry>, Vec<&Entry>) = all.partition(|entry| entry.tag.starts_with("SCHEMA "));
-    let mut first = Vec::new();
+    let mut first: HashMap<String, usize> = HashMap::new();
     for entry in schemas {
-        first.push(push_entry(inputs, builder, entry, (Phase::Privileges, &BEFORE_PRIVILEGES)));
+        let at = push_entry(inputs, builder, entry, (Phase::Privileges, &BEFORE_PRIVILEGES));
+        first.insert(unquoted(entry.tag.trim_start_matches("SCHEMA ")), at);
     }
     for entry in others {
         let at = push_entry(inputs, builder, entry, (Phase::Privileges, &BEFORE_PRIVILEGES));
-        builder.wait_for(at, first.iter().copied());
+        builder.wait_for(at, first.get(entry.namespace.as_str()).copied());
     }
     large_object::push_privileges(inputs, builder, &BEFORE_PRIVILEGES);
+}
+
+/// A name as the catalog has it; the archive quotes the schema in the tag of its privileges where SQL would.
+fn unquoted(name: &str) -> String {
+    let inner = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.map_or_else(|| name.to_owned(), |inner| inner.replace("\"\"", "\""))
 }
 
 fn push_entry(inputs: &Inputs<'_>, builder: &mut Builder, entry: &Entry, when: (Phase, &[Phase])) -> usize {
@@ -84,7 +91,7 @@ fn push_views(inputs: &Inputs<'_>, builder: &mut Builder) {
 fn push_view_statistics(
     inputs: &Inputs<'_>,
     builder: &mut Builder,
-    (refreshes, indexes): (&HashMap<i32, usize>, &[(i32, usize)]),
+    (refreshes, indexes): (&HashMap<i32, usize>, &HashMap<i32, Vec<usize>>),
 ) {
     for entry in inputs.entries() {
         let Some((&refresh, view)) = refreshes.get(&entry.id).zip(inputs.lookup.relations.get(&entry.oid)) else {
@@ -93,13 +100,17 @@ fn push_view_statistics(
         let mut task = Task::new(Phase::Refresh, kind::ANALYZE, &view.name.schema, readable(&view.name.name));
         task.target_sql = format!("ANALYZE {}", view.name.sql());
         let at = builder.push(task, vec![refresh]);
-        builder.wait_for(at, indexes.iter().filter(|(view, _)| *view == entry.id).map(|(_, index)| *index));
+        builder.wait_for(at, indexes.get(&entry.id).into_iter().flatten().copied());
     }
 }
 
-/// The indexes and extended statistics of materialized views, each with the entry of its view.
-fn push_view_indexes(inputs: &Inputs<'_>, builder: &mut Builder, refreshes: &HashMap<i32, usize>) -> Vec<(i32, usize)> {
-    let mut pushed = Vec::new();
+/// The indexes and extended statistics of materialized views, by the entries of their views.
+fn push_view_indexes(
+    inputs: &Inputs<'_>,
+    builder: &mut Builder,
+    refreshes: &HashMap<i32, usize>,
+) -> HashMap<i32, Vec<usize>> {
+    let mut pushed: HashMap<i32, Vec<usize>> = HashMap::new();
     let views: HashSet<i32> = inputs.entries().filter(|e| e.desc == "MATERIALIZED VIEW").map(|e| e.id).collect();
     for entry in inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "INDEX" | "STATISTICS")) {
         let Some(view) = entry.dependencies.iter().find(|id| views.contains(id)) else { continue };
@@ -111,7 +122,7 @@ fn push_view_indexes(inputs: &Inputs<'_>, builder: &mut Builder, refreshes: &Has
         task.optional_sql = entry.owner_statement().unwrap_or_default();
         let at = builder.push(task, requires);
         builder.by_entry.insert(entry.id, at);
-        pushed.push((*view, at));
+        pushed.entry(*view).or_default().push(at);
     }
     pushed
 }
@@ -176,5 +187,17 @@ fn push_open_comments(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phase
     let open: Vec<&Entry> = open.filter(|entry| !builder.by_entry.contains_key(&entry.id)).collect();
     for entry in open {
         push_entry(inputs, builder, entry, (Phase::Finish, after));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_in_a_tag_is_found_by_its_own_name() {
+        assert_eq!(unquoted("plain"), "plain");
+        assert_eq!(unquoted("\"Odd \"\"name\""), "Odd \"name");
+        assert_eq!(unquoted("\""), "\"");
     }
 }
