@@ -7,7 +7,8 @@
 //!
 //! Layers, each using only those below it: `bindings` (Python), `engine` (order, parallelism, retry), `pg` and
 //! `ledger` (the only code that talks to servers), `catalog`, `plan` and `report` (pure data), and the words that all
-//! of them share: `error`, `finding`, `name`, `config`, `event`.
+//! of them share: `error`, `finding`, `name`, `word`, `config`,
+//! `event`.
 
 #[cfg(feature = "python")]
 mod bindings;
@@ -25,5 +26,6 @@ pub mod rates;
 pub mod record;
 pub mod report;
 pub mod verification;
+pub mod word;
 
 pub use error::{Error, Kind, Result};

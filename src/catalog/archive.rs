@@ -4,6 +4,7 @@
 //! who owns it, what it depends on. `pg::archive` makes entries from a real archive.
 
 use super::Oid;
+use crate::word::Word;
 
 /// The part of an archive that an entry belongs to
 /// (<https://www.postgresql.org/docs/current/app-pgdump.html>, `--section`).
@@ -25,7 +26,7 @@ pub struct Entry {
     /// The archive's own number of the entry.
     pub id: i32,
     /// The archive's word for the kind of object, such as `FK CONSTRAINT`.
-    pub desc: String,
+    pub desc: Word,
     /// Its section.
     pub section: Section,
     /// The system catalog that lists the object, 0 where none does.
@@ -33,19 +34,19 @@ pub struct Entry {
     /// The object's OID in it.
     pub oid: Oid,
     /// The schema, empty where there is none.
-    pub namespace: String,
+    pub namespace: Word,
     /// The object's name, with its table's name before it where it has one.
     pub tag: String,
     /// The owner.
-    pub owner: String,
+    pub owner: Word,
     /// The statement or statements that make the object.
     pub statement: String,
     /// The statement that drops it, empty where the object goes with another.
     pub drop_statement: String,
     /// The table access method, empty for the default.
-    pub access_method: String,
+    pub access_method: Word,
     /// The tablespace, empty for the database's own.
-    pub tablespace: String,
+    pub tablespace: Word,
     /// The entries that must be there first.
     pub dependencies: Vec<i32>,
 }
@@ -191,8 +192,8 @@ mod tests {
             owner: "me".into(),
             statement: String::new(),
             drop_statement: drop_statement.into(),
-            access_method: String::new(),
-            tablespace: String::new(),
+            access_method: Word::default(),
+            tablespace: Word::default(),
             dependencies: vec![],
         }
     }

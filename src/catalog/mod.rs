@@ -7,6 +7,7 @@ pub mod archive;
 pub mod scope;
 
 use crate::name::QualifiedName;
+use crate::word::Word;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
@@ -87,7 +88,7 @@ pub struct Relation {
     /// The partitioned table that it is a partition of.
     pub partition_of: Option<Oid>,
     /// Its table access method, empty for relations without one.
-    pub access_method: String,
+    pub access_method: Word,
     /// Bytes of its heap.
     pub heap_bytes: u64,
     /// Bytes of heap and TOAST.
@@ -131,7 +132,7 @@ pub struct Column {
     /// Its name.
     pub name: String,
     /// Its type as `format_type` writes it.
-    pub type_name: String,
+    pub type_name: Word,
     /// Whether it is smallint, integer or bigint.
     pub is_integer: bool,
     /// Whether it is NOT NULL.

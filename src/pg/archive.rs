@@ -7,8 +7,12 @@ use super::Conninfo;
 use super::tool::Tools;
 use crate::catalog::archive::{Entry, Section};
 use crate::error::{Error, Kind, Result};
+use crate::word::Words;
+use libpgdump::format::custom::{CustomReader, read_archive};
+use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 /// Dumps the schema of a database and reads it. `snapshot` is one that another session exported; `lock_timeout` is how many seconds
 /// `pg_dump` waits for a table that somebody holds.
@@ -24,44 +28,59 @@ pub async fn read_schema(
     let wait = format!("--lock-wait-timeout={}", lock_timeout.saturating_mul(1000));
     let mut arguments = vec!["-Fc", "--schema-only", "--no-password", &wait, "-f", &path];
     arguments.extend(join.as_deref());
+    let began = Instant::now();
     tools.dump(conninfo, &arguments).await.map_err(|e| {
         let mut error = Error::new(Kind::Schema, "reading the schema with pg_dump");
         error.remedy.clone_from(&e.remedy);
         error.caused_by(e)
     })?;
-    read(&file.0)
+    tracing::info!("pg_dump done in {:.1} s", began.elapsed().as_secs_f64());
+    let archive = read_archive(&mut open(&file.0)?).map_err(|e| unreadable().caused_by(e))?;
+    let mut all: Vec<Entry> = archive.entries.into_iter().map(entries()).collect();
+    // They may stand in the memory of the archive's own entries, which are larger.
+    all.shrink_to_fit();
+    Ok(all)
 }
 
-/// The entries of an archive in the custom format.
+/// The entries of an archive in the custom format; its rows are not read.
 pub fn read(path: &Path) -> Result<Vec<Entry>> {
-    let failed = || Error::new(Kind::Schema, "reading the archive that pg_dump wrote");
-    let file = std::fs::File::open(path).map_err(|e| failed().caused_by(e))?;
-    let reader =
-        libpgdump::format::custom::CustomReader::open(BufReader::new(file)).map_err(|e| failed().caused_by(e))?;
-    Ok(reader.entries().iter().map(entry).collect())
+    let reader = CustomReader::open(open(path)?).map_err(|e| unreadable().caused_by(e))?;
+    Ok(reader.entries().iter().cloned().map(entries()).collect())
 }
 
-fn entry(from: &libpgdump::entry::Entry) -> Entry {
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    Entry {
-        id: from.dump_id,
-        desc: from.desc.as_str().to_owned(),
-        section: match from.section {
-            libpgdump::Section::None => Section::None,
-            libpgdump::Section::PreData => Section::PreData,
-            libpgdump::Section::Data => Section::Data,
-            libpgdump::Section::PostData => Section::PostData,
-        },
-        catalog: from.table_oid.parse().unwrap_or_default(),
-        oid: from.oid.parse().unwrap_or_default(),
-        namespace: text(&from.namespace),
-        tag: text(&from.tag),
-        owner: text(&from.owner),
-        statement: text(&from.defn),
-        drop_statement: text(&from.drop_stmt),
-        access_method: text(&from.tableam),
-        tablespace: text(&from.tablespace),
-        dependencies: from.dependencies.clone(),
+fn open(path: &Path) -> Result<BufReader<File>> {
+    File::open(path).map(BufReader::new).map_err(|e| unreadable().caused_by(e))
+}
+
+fn unreadable() -> Error {
+    Error::new(Kind::Schema, "reading the archive that pg_dump wrote")
+}
+
+/// Translates entries of one archive, whose words are shared.
+fn entries() -> impl FnMut(libpgdump::entry::Entry) -> Entry {
+    let mut words = Words::default();
+    move |from| {
+        let mut word = |text: Option<String>| words.of(&text.unwrap_or_default());
+        Entry {
+            id: from.dump_id,
+            section: match from.section {
+                libpgdump::Section::None => Section::None,
+                libpgdump::Section::PreData => Section::PreData,
+                libpgdump::Section::Data => Section::Data,
+                libpgdump::Section::PostData => Section::PostData,
+            },
+            catalog: from.table_oid.parse().unwrap_or_default(),
+            oid: from.oid.parse().unwrap_or_default(),
+            namespace: word(from.namespace),
+            tag: from.tag.unwrap_or_default(),
+            owner: word(from.owner),
+            statement: from.defn.unwrap_or_default(),
+            drop_statement: from.drop_stmt.unwrap_or_default(),
+            access_method: word(from.tableam),
+            tablespace: word(from.tablespace),
+            dependencies: from.dependencies,
+            desc: words.of(from.desc.as_str()),
+        }
     }
 }
 

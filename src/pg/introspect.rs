@@ -8,6 +8,7 @@ use crate::catalog::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::name::QualifiedName;
+use crate::word::Words;
 use std::collections::HashMap;
 use tokio_postgres::Row;
 
@@ -75,15 +76,17 @@ pub async fn constraints(session: &Session) -> Result<Vec<Constraint>> {
 /// The relations with their columns.
 pub async fn relations(session: &Session) -> Result<Vec<Relation>> {
     let mut columns: HashMap<Oid, Vec<Column>> = HashMap::new();
-    for row in session.query(include_str!("../sql/catalog/columns.sql"), &[]).await? {
-        columns.entry(row.get("relation")).or_default().push(column(&row));
-    }
-    let rows = session.query(include_str!("../sql/catalog/relations.sql"), &[]).await?;
-    rows.iter().map(|row| relation(row, &mut columns)).collect()
+    let mut words = Words::default();
+    let take = |row: &Row| columns.entry(row.get("relation")).or_default().push(column(row, &mut words));
+    session.each(include_str!("../sql/catalog/columns.sql"), take).await?;
+    let sql = include_str!("../sql/catalog/relations.sql");
+    read(session, sql, |row| relation(row, &mut columns, &mut words)).await?.into_iter().collect()
 }
 
-async fn read<T>(session: &Session, sql: &str, translate: impl Fn(&Row) -> T) -> Result<Vec<T>> {
-    Ok(session.query(sql, &[]).await?.iter().map(translate).collect())
+async fn read<T>(session: &Session, sql: &str, mut translate: impl FnMut(&Row) -> T) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    session.each(sql, |row| all.push(translate(row))).await?;
+    Ok(all)
 }
 
 fn name(row: &Row) -> QualifiedName {
@@ -98,7 +101,7 @@ fn letter(row: &Row, column: &str) -> char {
     row.get::<_, String>(column).chars().next().unwrap_or(' ')
 }
 
-fn relation(row: &Row, columns: &mut HashMap<Oid, Vec<Column>>) -> Result<Relation> {
+fn relation(row: &Row, columns: &mut HashMap<Oid, Vec<Column>>, words: &mut Words) -> Result<Relation> {
     let oid: Oid = row.get("oid");
     let row_security: bool = row.get("row_security");
     let owner_is_free = row.get::<_, bool>("is_owner") && !row.get::<_, bool>("force_row_security");
@@ -108,7 +111,7 @@ fn relation(row: &Row, columns: &mut HashMap<Oid, Vec<Column>>) -> Result<Relati
         kind: relation_kind(letter(row, "kind"))?,
         is_populated: row.get("is_populated"),
         partition_of: row.get("partition_of"),
-        access_method: row.get("access_method"),
+        access_method: words.of(row.get("access_method")),
         heap_bytes: bytes(row, "heap_bytes"),
         total_bytes: bytes(row, "total_bytes"),
         tuples: row.get("tuples"),
@@ -132,10 +135,10 @@ fn relation_kind(letter: char) -> Result<RelationKind> {
     })
 }
 
-fn column(row: &Row) -> Column {
+fn column(row: &Row, words: &mut Words) -> Column {
     Column {
         name: row.get("name"),
-        type_name: row.get("type"),
+        type_name: words.of(row.get("type")),
         is_integer: row.get("is_integer"),
         not_null: row.get("not_null"),
         is_generated: row.get("is_generated"),

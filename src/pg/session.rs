@@ -10,6 +10,7 @@ use super::gate::{Gate, Held};
 use super::{connect, reply};
 use crate::error::{Error, Kind, Result, Side};
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, CopyInSink, CopyOutStream, Row, SimpleQueryMessage};
 
@@ -96,6 +97,17 @@ impl Session {
     /// Runs one query; all of its rows.
     pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
         self.client.query(sql, params).await.map_err(|error| self.failed(&error, sql))
+    }
+
+    /// Runs one query without parameters and hands its rows over one by one, so that no more than one of them is held.
+    pub async fn each(&self, sql: &str, mut take: impl FnMut(&Row)) -> Result<()> {
+        let none: [&str; 0] = [];
+        let rows = self.client.query_raw(sql, none).await.map_err(|error| self.failed(&error, sql))?;
+        let mut rows = std::pin::pin!(rows);
+        while let Some(row) = rows.try_next().await.map_err(|error| self.failed(&error, sql))? {
+            take(&row);
+        }
+        Ok(())
     }
 
     /// Runs a query that gives exactly one row.

@@ -99,11 +99,15 @@ async fn storage(look: &Look<'_>) -> Result<Vec<Finding>> {
     let mut spaces: BTreeMap<&str, usize> = BTreeMap::new();
     let mut methods: BTreeMap<&str, usize> = BTreeMap::new();
     for entry in look.entries() {
-        if with_tablespaces && !entry.tablespace.is_empty() && storage.tablespaces.get(&entry.tablespace) != Some(&true)
+        if with_tablespaces
+            && !entry.tablespace.is_empty()
+            && storage.tablespaces.get(entry.tablespace.as_str()) != Some(&true)
         {
             *spaces.entry(&entry.tablespace).or_default() += 1;
         }
-        if !entry.access_method.is_empty() && !storage.access_methods.contains(&entry.access_method) {
+        if !entry.access_method.is_empty()
+            && !storage.access_methods.iter().any(|method| entry.access_method == *method)
+        {
             *methods.entry(&entry.access_method).or_default() += 1;
         }
     }

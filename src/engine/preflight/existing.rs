@@ -100,7 +100,7 @@ pub(super) fn differences(source: &Relation, target: &ExistingTable) -> Vec<Find
             continue;
         };
         findings.extend(computed(&object, column, twin));
-        if twin.type_name != column.type_name {
+        if column.type_name != twin.type_name {
             let message =
                 format!("column {name}: {} on the source, {} on the target", column.type_name, twin.type_name);
             let remedy = "make both the same type, or see that every value fits; the rows travel as text";

@@ -60,7 +60,7 @@ impl Archive {
 }
 
 fn key(entry: &Entry) -> Key {
-    (entry.desc.to_lowercase(), entry.namespace.clone(), entry.tag.clone())
+    (entry.desc.to_lowercase(), entry.namespace.to_string(), entry.tag.clone())
 }
 
 /// Compares the definitions that the plan makes. What `before` tells as missing or invalid is not told again.

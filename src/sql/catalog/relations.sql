@@ -19,9 +19,9 @@ SELECT c.oid AS oid,
        pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_owner,
        EXISTS (SELECT FROM pg_catalog.pg_depend e
                WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e') AS in_extension,
-       coalesce(p.partstrat = 'h' AND EXISTS (
-                    SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-                    WHERE a.attrelid = c.oid AND a.attnum = ANY (p.partattrs) AND t.typtype = 'e'), false) AS hashes_an_enum
+       CASE WHEN p.partstrat = 'h' THEN EXISTS (
+                SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+                WHERE a.attrelid = c.oid AND a.attnum = ANY (p.partattrs) AND t.typtype = 'e') ELSE false END AS hashes_an_enum
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam

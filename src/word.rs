@@ -1,0 +1,100 @@
+//! A short text that many values have, such as a type or a schema: kept once, however many values have it.
+//!
+//! A catalog of a hundred thousand tables repeats a few hundred of them half a million times. Whoever reads the values makes the words
+//! by [`Words`]; everybody else reads them as `&str`.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// A text, shared with all values that got it from the same [`Words`].
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Word(Arc<str>);
+
+impl Word {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Word {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Word {
+    fn from(text: &str) -> Self {
+        Word(text.into())
+    }
+}
+
+impl From<&Word> for String {
+    fn from(word: &Word) -> Self {
+        word.as_str().to_owned()
+    }
+}
+
+impl PartialEq<str> for Word {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Word {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl PartialEq<String> for Word {
+    fn eq(&self, other: &String) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl fmt::Debug for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// The words that were given out so far.
+#[derive(Debug, Default)]
+pub struct Words(HashSet<Arc<str>>);
+
+impl Words {
+    /// The word of that text.
+    pub fn of(&mut self, text: &str) -> Word {
+        if let Some(known) = self.0.get(text) {
+            return Word(Arc::clone(known));
+        }
+        let new: Arc<str> = text.into();
+        self.0.insert(Arc::clone(&new));
+        Word(new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_texts_are_kept_once() {
+        let mut words = Words::default();
+        let (first, second) = (words.of("bigint"), words.of("bigint"));
+        assert!(Arc::ptr_eq(&first.0, &second.0));
+        assert_eq!(first, "bigint");
+    }
+}
