@@ -163,11 +163,12 @@ impl Ledger {
             "SELECT task, phase, kind, object, mode, format, status, attempts, rows, bytes, hash, snapshot, \
                     CASE WHEN status = 'running' THEN extract(epoch FROM now() - started)::float8 ELSE seconds END, \
                     sqlstate, note, planned_rows, planned_bytes \
-             FROM {} WHERE run = $1 ORDER BY length(task), task COLLATE \"C\"",
+             FROM {} WHERE run = {run} ORDER BY length(task), task COLLATE \"C\"",
             self.tasks()
         );
-        let rows = session.query(&sql, &[&run]).await?;
-        Ok(rows.iter().map(record).collect())
+        let mut records = Vec::new();
+        session.each(&sql, |row| records.push(record(row))).await?;
+        Ok(records)
     }
 
     /// Puts tasks back to `pending` that a dead run left running, failed or blocked. A commit that the run has asked for and the server is

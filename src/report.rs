@@ -91,9 +91,8 @@ pub struct TaskResult {
     pub sqlstate: String,
 }
 
-impl From<&Record> for TaskResult {
-    fn from(record: &Record) -> Self {
-        let record = record.clone();
+impl From<Record> for TaskResult {
+    fn from(record: Record) -> Self {
         TaskResult {
             id: record.task,
             phase: record.phase,

@@ -15,6 +15,7 @@ from pgmigrate._text import columns, count, duration, plural, size
 
 if TYPE_CHECKING:
     from pgmigrate._migration import Migration, OnEvent
+    from pgmigrate._native import PlanText
     from pgmigrate._plan import Plan
 
 _LINKS: Final = 12
@@ -141,7 +142,7 @@ class Rates(Record):
         Raises:
             OSError: the file cannot be written.
         """
-        write_atomically(Path(path), self.to_json(indent=2) + "\n")
+        write_atomically(Path(path), [self.to_json(indent=2).encode() + b"\n"])
 
 
 @dataclass(frozen=True)
@@ -281,13 +282,13 @@ class Estimate(Record):
         return self.text()
 
 
-def estimate(text: str, jobs: int | None, rates: Rates | None) -> Estimate:
-    """The estimate for a plan's text; see `Plan.estimate`."""
+def estimate(plan: str | PlanText, jobs: int | None, rates: Rates | None) -> Estimate:
+    """The estimate for a plan, as a text or as the core holds it; see `Plan.estimate`."""
     jobs = _native.default_jobs() if jobs is None else jobs
     if jobs < 1:
         raise ValueError(f"jobs is {jobs}: at least one task runs at a time")
     rates = Rates.typical() if rates is None else rates
-    return Estimate.from_mapping(_native.estimate(text, rates.to_dict(), jobs))
+    return Estimate.from_mapping(_native.estimate(plan, rates.to_dict(), jobs))
 
 
 def asked(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
 from pgmigrate.errors import StateError
@@ -29,16 +30,16 @@ def read_text(path: str | os.PathLike[str], what: str, remedy: str) -> str:
         raise StateError(f"{what} {os.fspath(path)}: it is not valid UTF-8") from error
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces a file by one with other text; no reader and no crash ever meets half of it.
+def write_atomically(path: Path, parts: Iterable[bytes]) -> None:
+    """Replaces a file by one with other bytes; no reader and no crash ever meets half of it.
 
     Raises:
         OSError: the file cannot be written.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with beside.open("x", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with beside.open("xb") as file:
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)

@@ -28,7 +28,7 @@ from pgmigrate._report import (
 from pgmigrate.errors import ConfigError, InterruptedRunError, PgMigrateError
 
 if TYPE_CHECKING:
-    from pgmigrate._native import Job
+    from pgmigrate._native import Job, PlanText
 
 __all__ = ["Event", "Migration", "OnEvent", "Outcome", "run_all"]
 
@@ -464,7 +464,7 @@ class Migration:
         if isinstance(ids, str):
             raise TypeError("ids is one text, not several ids: put it into a list")
         return {
-            "plan": plan.text,
+            "plan": plan.source,
             "tasks": list(ids),
             "jobs": self._jobs_or(jobs),
             "consistent": consistent,
@@ -599,8 +599,8 @@ def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if value is not None}
 
 
-def _text(plan: Plan | None) -> str | None:
-    return None if plan is None else plan.text
+def _text(plan: Plan | None) -> str | PlanText | None:
+    return None if plan is None else plan.source
 
 
 def _path(path: str | os.PathLike[str] | None) -> str | None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from pgmigrate import _native
 from pgmigrate._estimate import Estimate, Rates, estimate
 from pgmigrate._files import read_text, write_atomically
 from pgmigrate._model import Absent, Finding, Record, absent_lines, finding_lines
 from pgmigrate._text import columns, count, plural, size
+
+if TYPE_CHECKING:
+    from pgmigrate._native import PlanText
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,10 @@ class Plan(Record, Sequence[Task]):
 
     Attributes:
         header: version, fingerprints and the like.
-        tasks: the tasks.
+        tasks: the tasks; each is made when it is looked at.
         absent: what will not exist on the target.
         findings: what planning found out.
-        text: the plan as a file holds it (tab-separated).
+        source: what `text` is made from.
     """
 
     _parts: ClassVar[Mapping[str, type[Record]]] = {
@@ -79,10 +82,16 @@ class Plan(Record, Sequence[Task]):
     }
 
     header: dict[str, Any]
-    tasks: tuple[Task, ...]
+    tasks: Sequence[Task]
     absent: tuple[Absent, ...]
     findings: tuple[Finding, ...]
-    text: str
+    # As a text, or where the core has made the plan as that which the core holds.
+    source: str | PlanText = field(metadata={"key": "text"})
+
+    @property
+    def text(self) -> str:
+        """The plan as a file holds it (tab-separated)."""
+        return str(self.source)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Plan:
@@ -115,7 +124,7 @@ class Plan(Record, Sequence[Task]):
         Raises:
             OSError: the file cannot be written.
         """
-        write_atomically(Path(path), self.text)
+        write_atomically(Path(path), self._parts_of_text())
 
     def estimate(self, jobs: int | None = None, *, rates: Rates | None = None) -> Estimate:
         """How long a run of the plan will take, by playing its schedule; asks no server.
@@ -130,7 +139,27 @@ class Plan(Record, Sequence[Task]):
             StateError: a figure of the rates cannot be one.
             ValueError: jobs is below 1.
         """
-        return estimate(self.text, jobs, rates)
+        return estimate(self.source, jobs, rates)
+
+    def is_in(self, path: str | os.PathLike[str]) -> bool:
+        """Whether a file holds this plan and nothing else.
+
+        Args:
+            path: the file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        with Path(path).open("rb") as file:
+            same = all(file.read(len(part)) == part for part in self._parts_of_text())
+            return same and not file.read(1)
+
+    def _parts_of_text(self) -> Iterator[bytes]:
+        if isinstance(self.source, str):
+            yield self.source.encode()
+            return
+        for at in range(len(self.source)):
+            yield self.source[at]
 
     def by_phase(self) -> dict[str, list[Task]]:
         """The tasks of each phase, phases and tasks in the plan's order."""
@@ -141,30 +170,32 @@ class Plan(Record, Sequence[Task]):
 
     def summary(self) -> str:
         """A text for people: phases and their work, what the target will not have, findings."""
-        rows = [
-            (
-                phase,
-                count(len(tasks)),
-                count(sum(task.rows for task in tasks)),
-                size(sum(task.bytes for task in tasks)),
-            )
+        sums = self._sums()
+        tasks = sum(tasks for _, tasks, _, _ in sums)
+        rows = sum(rows for _, _, rows, _ in sums)
+        bytes_ = sum(bytes_ for _, _, _, bytes_ in sums)
+        shown = [
+            (phase, count(tasks), count(rows), size(bytes_))
+            for phase, tasks, rows, bytes_ in [*sums, ("total", tasks, rows, bytes_)]
+        ]
+        lines = columns(("phase", "tasks", "rows (about)", "bytes (about)"), shown)
+        return "\n".join([*lines, *absent_lines(self.absent), *finding_lines(self.findings)])
+
+    def _sums(self) -> list[tuple[str, int, int, int]]:
+        """Each phase with its tasks, their rows and their bytes."""
+        if not isinstance(self.source, str):
+            return self.source.sums()
+        return [
+            (phase, len(tasks), sum(task.rows for task in tasks), sum(task.bytes for task in tasks))
             for phase, tasks in self.by_phase().items()
         ]
-        total = (
-            "total",
-            count(len(self.tasks)),
-            count(sum(task.rows for task in self.tasks)),
-            size(sum(task.bytes for task in self.tasks)),
-        )
-        lines = columns(("phase", "tasks", "rows (about)", "bytes (about)"), [*rows, total])
-        return "\n".join([*lines, *absent_lines(self.absent), *finding_lines(self.findings)])
 
     @overload
     def __getitem__(self, index: int) -> Task: ...
     @overload
     def __getitem__(self, index: slice) -> tuple[Task, ...]: ...
     def __getitem__(self, index: int | slice) -> Task | tuple[Task, ...]:
-        return self.tasks[index]
+        return tuple(self.tasks[index]) if isinstance(index, slice) else self.tasks[index]
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -176,5 +207,5 @@ class Plan(Record, Sequence[Task]):
         return hash(self.text)
 
     def __repr__(self) -> str:
-        phases = ", ".join(f"{phase} {len(tasks)}" for phase, tasks in self.by_phase().items())
+        phases = ", ".join(f"{phase} {tasks}" for phase, tasks, _, _ in self._sums())
         return f"Plan({plural(len(self.tasks), 'task')}{': ' if phases else ''}{phases})"

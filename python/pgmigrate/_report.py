@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from pgmigrate._model import Absent, Finding, Record, absent_lines, finding_lines
+from pgmigrate._model import (
+    Absent,
+    Finding,
+    Record,
+    Records,
+    absent_lines,
+    finding_lines,
+)
+from pgmigrate._native import ResultRows
 from pgmigrate._text import columns, count, duration, plural, size
 from pgmigrate.errors import (
     CopyError,
@@ -250,7 +258,7 @@ class Report(Record):
         seconds: how long it took.
         snapshots: the states of the source that the tasks saw.
         phases: the phases in order.
-        tasks: the tasks in the plan's order.
+        tasks: the tasks in the plan's order; each is made when it is looked at.
         absent: what does not exist on the target, and why.
         findings: what a person should know.
         verification: the verification, where one was asked for.
@@ -274,7 +282,7 @@ class Report(Record):
     seconds: float
     snapshots: tuple[str, ...]
     phases: tuple[PhaseResult, ...]
-    tasks: tuple[TaskResult, ...]
+    tasks: Sequence[TaskResult]
     absent: tuple[Absent, ...]
     findings: tuple[Finding, ...]
     verification: VerifyResult | None
@@ -283,9 +291,7 @@ class Report(Record):
     @property
     def failed(self) -> tuple[TaskResult, ...]:
         """The tasks that failed, and then those that they blocked."""
-        return tuple(
-            task for status in ("failed", "blocked") for task in self.tasks if task.status == status
-        )
+        return (*_having(self.tasks, "failed"), *_having(self.tasks, "blocked"))
 
     @property
     def ok(self) -> bool:
@@ -467,6 +473,12 @@ class CleanupResult(Record):
     def text(self) -> str:
         """A text for people."""
         return f"cleanup: dropped {', '.join(self.dropped) if self.dropped else 'nothing'}"
+
+
+def _having(tasks: Sequence[TaskResult], status: str) -> list[TaskResult]:
+    if isinstance(tasks, Records) and isinstance(tasks.rows, ResultRows):
+        return [tasks[at] for at in tasks.rows.having(status)]
+    return [task for task in tasks if task.status == status]
 
 
 def _first(words: Sequence[str]) -> str:

@@ -53,12 +53,12 @@ class Answer:
 
     Attributes:
         text: for people.
-        data: for machines.
+        data: makes what is for machines.
         code: the exit code.
     """
 
     text: str
-    data: dict[str, Any]
+    data: Callable[[], dict[str, Any]]
     code: int = DONE
 
 
@@ -161,6 +161,9 @@ def for_each(call: Call, migrations: Sequence[Migration], work: Work) -> int:
                 console.print(f"migration {migration.name}", markup=False, soft_wrap=True)
                 logger.info("migration %s", migration.name)
             answer = _attempt(call, console, migration, work)
+            if not call.json:
+                # A plan or a report is not kept for nothing while the next migration runs.
+                answer.data = dict
             answers.append((migration, answer))
             if not call.json and answer.text:
                 click.echo(answer.text)
@@ -189,13 +192,14 @@ def _attempt(call: Call, console: Console, migration: Migration, work: Work) -> 
             return work(migration, on_event)
     except PgMigrateError as error:
         show_error(error, call.debug)
-        return Answer("", {"error": error.to_dict()}, exit_code(error))
+        told = {"error": error.to_dict()}
+        return Answer("", lambda: told, exit_code(error))
 
 
 def _as_json(answers: Sequence[tuple[Migration, Answer]], *, many: bool) -> str:
     if not many:
-        return json.dumps(answers[0][1].data, ensure_ascii=False, indent=2)
-    named = [{"name": migration.name, **answer.data} for migration, answer in answers]
+        return json.dumps(answers[0][1].data(), ensure_ascii=False, indent=2)
+    named = [{"name": migration.name, **answer.data()} for migration, answer in answers]
     return json.dumps(named, ensure_ascii=False, indent=2)
 
 
@@ -374,12 +378,12 @@ def plan_command(
     def work(migration: Migration, on_event: OnEvent) -> Answer:
         path = named_path(plan_path, migration, migrations)
         plan = _new_plan(call, migration, path, on_event)
-        answer = Answer(f"{plan.summary()}\nwritten to {path}", _plan_data(plan, path))
+        answer = Answer(f"{plan.summary()}\nwritten to {path}", lambda: _plan_data(plan, path))
         if is_asked:
             rates = own(rates_path, migration), own(calibrate_path, migration)
             told = asked(migration, plan, jobs, *rates, on_event)
             answer.text += f"\n\n{told}"
-            answer.data["estimate"] = told.to_dict()
+            answer.data = lambda: {**_plan_data(plan, path), "estimate": told.to_dict()}
         return answer
 
     return for_each(call, migrations, work)
@@ -437,7 +441,7 @@ def migrate(
             on_event=on_event,
         )
         text = f"{Plan.load(path).summary()}\nwritten to {path}" if dry_run else report.text()
-        return Answer(text, report.to_dict(), report_code(report))
+        return Answer(text, report.to_dict, report_code(report))
 
     try:
         code = for_each(call, migrations, work)
@@ -468,7 +472,7 @@ def verify(call: Call, plan_path: Path | None, jobs: int | None) -> int:
         if plan_path is not None:
             plan = Plan.load(named_path(plan_path, migration, migrations))
         result = migration.verify(plan, jobs=jobs, on_event=on_event)
-        return Answer(result.text(), result.to_dict(), DONE if result.ok else DIFFERENT)
+        return Answer(result.text(), result.to_dict, DONE if result.ok else DIFFERENT)
 
     return for_each(call, migrations, work)
 
@@ -480,7 +484,7 @@ def status(call: Call) -> int:
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
         result = migration.status()
-        return Answer(result.text(), result.to_dict())
+        return Answer(result.text(), result.to_dict)
 
     return for_each(call, call.migrations(), work)
 
@@ -492,7 +496,7 @@ def preflight(call: Call) -> int:
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
         result = migration.preflight(on_event=on_event)
-        return Answer(result.text(), result.to_dict(), DONE if result.ok else PREFLIGHT)
+        return Answer(result.text(), result.to_dict, DONE if result.ok else PREFLIGHT)
 
     return for_each(call, call.migrations(), work)
 
@@ -510,7 +514,7 @@ def backup(call: Call, directory: Path | None) -> int:
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
         result = migration.backup(directory, on_event=on_event)
-        return Answer(result.text(), result.to_dict())
+        return Answer(result.text(), result.to_dict)
 
     return for_each(call, call.migrations(), work)
 
@@ -529,7 +533,7 @@ def restore(call: Call, path: Path, yes: bool) -> int:
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
         result = migration.restore(path, on_event=on_event)
-        return Answer(result.text(), result.to_dict())
+        return Answer(result.text(), result.to_dict)
 
     return for_each(call, [migration], work)
 
@@ -541,7 +545,7 @@ def cleanup(call: Call) -> int:
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
         result = migration.cleanup()
-        return Answer(result.text(), result.to_dict())
+        return Answer(result.text(), result.to_dict)
 
     return for_each(call, call.migrations(), work)
 
@@ -589,7 +593,7 @@ def example_config() -> int:
 
 def _new_plan(call: Call, migration: Migration, path: Path, on_event: OnEvent) -> Plan:
     plan = migration.plan(on_event=on_event)
-    if path.exists() and path.read_bytes() != plan.text.encode():
+    if path.exists() and not plan.is_in(path):
         _keep_plan_of_unfinished_run(call, migration, path)
     plan.save(path)
     return plan

@@ -2,13 +2,17 @@
 //!
 //! Waiting releases the GIL and looks for signals; a worker thread never takes it.
 
-use super::convert::{self, from_python, to_python};
+use super::convert::{self, Answer, from_python, to_python};
+use super::rows::PlanText;
 use super::{environment, error, logging};
 use crate::config::Config;
 use crate::engine::{self, Context, Stop};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Events};
+use crate::plan::document::Document;
+use crate::plan::{Plan, tsv};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -26,7 +30,7 @@ const BATCH: usize = 512;
 #[pyclass(frozen)]
 pub struct Job {
     events: Arc<tokio::sync::Mutex<UnboundedReceiver<Event>>>,
-    result: Arc<Mutex<Option<Result<Value>>>>,
+    result: Arc<Mutex<Option<Result<Answer>>>>,
     stop: Stop,
 }
 
@@ -50,7 +54,7 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
     static NUMBER: AtomicU64 = AtomicU64::new(1);
     check_process(py)?;
     let config = Config::from_value(&from_python(options)?, &environment()).map_err(|e| error::raise(py, &e))?;
-    let settings = from_python(settings)?;
+    let (plan, settings) = split_off_plan(settings)?;
     let tools: Vec<PathBuf> = py.import("pgmigrate._tools")?.call_method0("pg_dump_candidates")?.extract()?;
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let (sender, receiver) = unbounded_channel();
@@ -61,7 +65,7 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
     let records = logging::open(number, context.events.clone());
     let (slot, verb) = (Arc::clone(&job.result), verb.to_owned());
     let work = async move {
-        let result = Box::pin(perform(&verb, &config, settings, &context)).await;
+        let result = Box::pin(perform(&verb, &config, (plan, settings), &context)).await;
         // Whoever has the result may end the process, and with it what still closes its sessions.
         engine::at_rest().await;
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
@@ -71,34 +75,74 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
     Ok(job)
 }
 
-async fn perform(verb: &str, config: &Config, settings: Value, context: &Context) -> Result<Value> {
+/// The plan among a verb's settings, as its text or as the core's own, which no value of ours holds.
+pub enum Given {
+    /// Its text.
+    Text(String),
+    /// As the core holds it.
+    Document(Arc<Document>),
+}
+
+impl Given {
+    /// What Python gives.
+    pub fn from_python(plan: &Bound<'_, PyAny>) -> PyResult<Self> {
+        match plan.cast::<PlanText>() {
+            Ok(text) => Ok(Given::Document(Arc::clone(&text.get().0))),
+            Err(_) => Ok(Given::Text(plan.extract()?)),
+        }
+    }
+
+    /// The plan itself.
+    pub fn read(self) -> Result<Plan> {
+        match self {
+            Given::Text(text) => tsv::read(&text),
+            Given::Document(document) => Ok(document.plan()),
+        }
+    }
+}
+
+fn split_off_plan(settings: &Bound<'_, PyAny>) -> PyResult<(Option<Given>, Value)> {
+    const KEY: &str = "plan";
+    let others = settings.cast::<PyDict>()?.copy()?;
+    let Some(plan) = others.get_item(KEY)? else { return Ok((None, from_python(&others)?)) };
+    others.del_item(KEY)?;
+    Ok((Some(Given::from_python(&plan)?), from_python(&others)?))
+}
+
+async fn perform(
+    verb: &str,
+    config: &Config,
+    (plan, settings): (Option<Given>, Value),
+    context: &Context,
+) -> Result<Answer> {
     let path = |key: &str| settings.get(key).and_then(Value::as_str).map(PathBuf::from);
-    let text = settings.get("plan").and_then(Value::as_str);
-    match verb {
-        "preflight" => Ok(json!({"findings": engine::preflight(config, context).await?})),
-        "plan" => convert::plan(&engine::plan(config, context).await?),
+    let plan = plan.map(Given::read).transpose()?;
+    let value = match verb {
+        "preflight" => json!({"findings": engine::preflight(config, context).await?}),
+        "plan" => return Ok(Answer::plan(engine::plan(config, context).await?)),
         "run" => {
             let settings = serde_json::from_value(settings)
                 .map_err(|e| Error::new(Kind::Internal, "the settings of a run cannot be read").caused_by(e))?;
-            convert::value(&Box::pin(engine::run(config, &settings, context)).await?)
+            return Answer::report(Box::pin(engine::run(config, plan, &settings, context)).await?);
         }
         "verify" => {
             let jobs = settings.get("jobs").and_then(Value::as_u64).and_then(|jobs| usize::try_from(jobs).ok());
-            convert::value(&engine::verify(config, text, jobs, context).await?)
+            convert::value(&engine::verify(config, plan, jobs, context).await?)?
         }
         "calibrate" => {
             let seconds = settings.get("seconds").and_then(Value::as_f64).unwrap_or_default();
-            convert::value(&Box::pin(engine::calibrate(config, text, seconds, context)).await?)
+            convert::value(&Box::pin(engine::calibrate(config, plan, seconds, context)).await?)?
         }
-        "status" => convert::value(&engine::status(config, context).await?),
-        "backup" => convert::value(&engine::backup(config, path("directory").as_deref(), context).await?),
+        "status" => convert::value(&engine::status(config, context).await?)?,
+        "backup" => convert::value(&engine::backup(config, path("directory").as_deref(), context).await?)?,
         "restore" => {
             let path = path("path").unwrap_or_default();
-            convert::value(&Box::pin(engine::restore(config, &path, context)).await?)
+            convert::value(&Box::pin(engine::restore(config, &path, context)).await?)?
         }
-        "cleanup" => Ok(json!({"dropped": engine::cleanup(config, context).await?})),
-        other => Err(Error::new(Kind::Internal, format!("there is no verb {other:?}"))),
-    }
+        "cleanup" => json!({"dropped": engine::cleanup(config, context).await?}),
+        other => return Err(Error::new(Kind::Internal, format!("there is no verb {other:?}"))),
+    };
+    Ok(Answer::Value(value))
 }
 
 type Receiver = Arc<tokio::sync::Mutex<UnboundedReceiver<Event>>>;
@@ -160,7 +204,7 @@ impl Job {
     fn result<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let result = self.result.lock().unwrap_or_else(PoisonError::into_inner).take();
         match result {
-            Some(Ok(value)) => to_python(py, &value),
+            Some(Ok(answer)) => answer.into_python(py),
             Some(Err(error)) => Err(error::raise(py, &error)),
             None => {
                 let doing = "the job has no result: it is still at work, its result was taken, or its thread panicked";

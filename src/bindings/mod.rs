@@ -10,13 +10,15 @@ mod convert;
 mod error;
 mod job;
 mod logging;
+mod rows;
 
 use crate::config::{Config, KEYS, MAX_JOBS, TextFormat};
 use crate::engine;
-use crate::error::Result;
+use crate::plan::document::Document;
 use crate::plan::tsv;
 use crate::rates::Rates;
-use convert::{from_python, to_python};
+use convert::{Answer, from_python, to_python};
+use job::Given;
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -75,8 +77,8 @@ fn config_keys(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 /// Reads the text of a plan.
 #[pyfunction]
 fn parse_plan<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    let plan: Result<Value> = tsv::read(text).and_then(|plan| convert::plan(&plan));
-    to_python(py, &plan.map_err(|e| error::raise(py, &e))?)
+    let plan = tsv::read(text).map_err(|e| error::raise(py, &e))?;
+    Answer::plan(Document::new(plan)).into_python(py)
 }
 
 /// How many tasks run at once here where nobody says how many.
@@ -98,11 +100,16 @@ fn parse_rates<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> 
     to_python(py, &Rates::read(text).map_err(|e| error::raise(py, &e))?)
 }
 
-/// Estimates a run of the plan with this text, at these rates.
+/// Estimates a run of the plan, at these rates.
 #[pyfunction]
-fn estimate<'py>(py: Python<'py>, plan: &str, rates: &Bound<'py, PyAny>, jobs: usize) -> PyResult<Bound<'py, PyAny>> {
-    let rates: Value = from_python(rates)?;
-    let estimate = || Ok(engine::estimate(&tsv::read(plan)?, &Rates::read(&rates.to_string())?, jobs));
+fn estimate<'py>(
+    py: Python<'py>,
+    plan: &Bound<'py, PyAny>,
+    rates: &Bound<'py, PyAny>,
+    jobs: usize,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (plan, rates): (Given, Value) = (Given::from_python(plan)?, from_python(rates)?);
+    let estimate = || Ok(engine::estimate(&plan.read()?, &Rates::read(&rates.to_string())?, jobs));
     let estimate = py.detach(estimate).map_err(|e| error::raise(py, &e))?;
     to_python(py, &estimate)
 }
@@ -121,5 +128,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(parse_rates, module)?)?;
     module.add_function(wrap_pyfunction!(estimate, module)?)?;
     module.add_function(wrap_pyfunction!(job::start, module)?)?;
+    module.add_class::<rows::PlanText>()?;
+    module.add_class::<rows::TaskRows>()?;
+    module.add_class::<rows::ResultRows>()?;
     module.add_class::<job::Job>()
 }

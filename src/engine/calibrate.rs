@@ -15,14 +15,14 @@ use super::run::shared_encoding;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result, Side};
 use crate::pg::{Session, introspect, tool};
-use crate::plan::tsv;
+use crate::plan::Plan;
 use crate::rates::Rates;
 use figures::Figures;
 use sampling::{Ends, Sampling};
 use std::time::{Duration, Instant};
 
 /// Measures the rates for a plan, or for that of the configuration; the sample ends after `seconds`, whatever is missing then.
-pub async fn calibrate(config: &Config, text: Option<&str>, seconds: f64, context: &Context) -> Result<Rates> {
+pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, context: &Context) -> Result<Rates> {
     let limit = Duration::try_from_secs_f64(seconds)
         .ok()
         .filter(|limit| !limit.is_zero())
@@ -38,9 +38,9 @@ pub async fn calibrate(config: &Config, text: Option<&str>, seconds: f64, contex
     };
     let (tools, source, target) = context.step("connect", open).await?;
     let catalog = context.step("inspect", source.catalog(&tools, lock_timeout)).await?;
-    let plan = match text {
-        Some(text) => tsv::read(text)?,
-        None => context.step("plan", source.plan(&catalog, config)).await?,
+    let plan = match plan {
+        Some(plan) => plan,
+        None => context.step("plan", source.plan(&catalog, config)).await?.finish().plan(),
     };
     let jobs = config::jobs(config.max_jobs, context.cpus);
     let subject = Subject {

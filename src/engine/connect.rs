@@ -9,7 +9,8 @@ use crate::error::{Error, Result, Side};
 use crate::pg::snapshot::{self, Snapshot};
 use crate::pg::tool::Tools;
 use crate::pg::{Conninfo, Session, apply, archive, introspect, keys};
-use crate::plan::{self, Answers, Plan};
+use crate::plan::{self, Answers, Unfinished};
+use std::time::Instant;
 
 /// Where source and target are.
 #[derive(Debug, Clone)]
@@ -58,16 +59,22 @@ impl Source {
         Ok(Source { leader, snapshot })
     }
 
-    /// Everything that the source contains, in the snapshot.
+    /// Everything that the source contains, in the snapshot: `pg_dump` and our own queries at the same time.
     pub async fn catalog(&self, tools: &Tools, lock_timeout: u64) -> Result<Catalog> {
         let snapshot = Some(self.snapshot.id.as_str());
         let entries = archive::read_schema(tools, self.leader.conninfo(), snapshot, lock_timeout);
-        let (catalog, entries) = tokio::try_join!(introspect::catalog(&self.leader), Box::pin(entries))?;
+        let began = Instant::now();
+        let queries = async {
+            let catalog = introspect::catalog(&self.leader).await?;
+            tracing::info!("catalog done in {:.1} s", began.elapsed().as_secs_f64());
+            Ok(catalog)
+        };
+        let (catalog, entries) = tokio::try_join!(Box::pin(queries), Box::pin(entries))?;
         Ok(Catalog { entries, ..catalog })
     }
 
     /// Builds the plan; what in the configuration matches nothing is a mistake.
-    pub async fn plan(&self, catalog: &Catalog, config: &Config) -> Result<Plan> {
+    pub async fn plan(&self, catalog: &Catalog, config: &Config) -> Result<Unfinished> {
         let schemas = introspect::schemas(&self.leader).await?;
         let problems = plan::check(catalog, &schemas, config);
         if !problems.is_empty() {

@@ -23,11 +23,14 @@ use crate::name::{QualifiedName, split_name};
 use crate::pg::copy::RowFormat;
 use crate::pg::tool::{self, Tools};
 use crate::pg::{Session, introspect, maintenance, snapshot};
-use crate::plan::{Phase, Plan, Task, kind, tsv};
-use crate::record::{Record, is_settled};
+use crate::plan::document::Document;
+use crate::plan::{Phase, Plan, Task, kind};
+use crate::record::Record;
 use crate::report::{self, Report, TaskResult};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -36,8 +39,6 @@ use std::time::Instant;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// The text of a plan; without one a plan is made.
-    pub plan: Option<String>,
     /// Where a plan that the run makes is written, before anything is touched.
     pub plan_file: Option<PathBuf>,
     /// Whether to go on with the run that the ledger has.
@@ -79,16 +80,13 @@ pub(super) struct Ends {
     pub(super) ledger: Ledger,
 }
 
-/// Runs a migration, or goes on with one.
-pub async fn run(config: &Config, settings: &Settings, context: &Context) -> Result<Report> {
+/// Runs a migration, or goes on with one. Without a plan, one is made.
+pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, context: &Context) -> Result<Report> {
     let began = Instant::now();
     let config = settings.over(config);
     let endpoints = Endpoints::new(&config, context)?;
     let ends = context.step("connect", connect(&config, &endpoints, settings, context)).await?;
-    let plan = context.step("plan", plan_of(&config, settings, &ends)).await?;
-    if let Some(path) = settings.plan_file.as_deref().filter(|_| settings.plan.is_none()) {
-        write_plan(path, &plan, &ends).await?;
-    }
+    let plan = context.step("plan", plan_of(&config, (plan, settings), &ends)).await?;
     let jobs = settings.jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1);
     let drift = resume::drift(&plan, &ends.catalog, &config);
     drift.refuse(settings.resume)?;
@@ -109,8 +107,8 @@ pub async fn run(config: &Config, settings: &Settings, context: &Context) -> Res
             context.step("backup", backup::backup(ends.target.conninfo(), &ends.tools, &directory, context)).await?;
         report.backup = Some(made.path.display().to_string());
     }
-    let start = context.step("ledger", begin(&config, settings, &ends, &plan)).await?;
-    let ended = execute(&config, (&ends, &plan, &start), (settings, jobs), context).await?;
+    let mut start = context.step("ledger", begin(&config, settings, &ends, &plan)).await?;
+    let ended = execute(&config, (&ends, &plan, &mut start), (settings, jobs), context).await?;
     let is_whole = close(&mut report, &ends, start, (&ended, settings)).await?;
     if is_whole && config.options.verify {
         report.verification = Some(verified(&config, &ends, (&plan, jobs), context).await?);
@@ -151,21 +149,26 @@ fn already_running() -> Error {
     error
 }
 
-async fn plan_of(config: &Config, settings: &Settings, ends: &Ends) -> Result<Plan> {
-    match &settings.plan {
-        Some(text) => tsv::read(text),
+async fn plan_of(config: &Config, (plan, settings): (Option<Plan>, &Settings), ends: &Ends) -> Result<Plan> {
+    match plan {
+        Some(plan) => Ok(plan),
         None if settings.resume => {
             Err(Error::new(Kind::State, "a run is resumed with its own plan, and none was given")
                 .remedy("give the plan file that the run was started with"))
         }
-        None => ends.source.plan(&ends.catalog, config).await,
+        None => {
+            let made = ends.source.plan(&ends.catalog, config).await?.finish();
+            if let Some(path) = &settings.plan_file {
+                write_plan(path, &made, ends).await?;
+            }
+            Ok(made.plan())
+        }
     }
 }
 
 /// Writes the plan, unless another one is there that an unfinished run needs.
-async fn write_plan(path: &Path, plan: &Plan, ends: &Ends) -> Result<()> {
-    let text = tsv::write(plan);
-    let is_other = std::fs::read(path).is_ok_and(|found| found != text.as_bytes());
+async fn write_plan(path: &Path, plan: &Document, ends: &Ends) -> Result<()> {
+    let is_other = std::fs::read(path).is_ok_and(|found| !plan.is_in(&found));
     if is_other
         && ends.ledger.exists(&ends.target).await?
         && let Some(run) = ends.ledger.last_run(&ends.target).await?.filter(|run| run.state != "done")
@@ -177,7 +180,11 @@ async fn write_plan(path: &Path, plan: &Plan, ends: &Ends) -> Result<()> {
             Error::new(Kind::State, doing).remedy("go on with it by --resume, or start over after `pgmigrate cleanup`")
         );
     }
-    std::fs::write(path, text).map_err(|error| {
+    let write = || {
+        let mut file = File::create(path)?;
+        plan.pieces().iter().try_for_each(|piece| file.write_all(piece.as_bytes()))
+    };
+    write().map_err(|error| {
         Error::new(Kind::State, "writing the plan file").object(path.display().to_string()).caused_by(error)
     })
 }
@@ -235,11 +242,13 @@ fn head(endpoints: &Endpoints, plan: &Plan, findings: Vec<Finding>) -> Report {
 
 async fn execute(
     config: &Config,
-    (ends, plan, start): (&Ends, &Plan, &Start),
+    (ends, plan, start): (&Ends, &Plan, &mut Start),
     (settings, jobs): (&Settings, usize),
     context: &Context,
 ) -> Result<Ended> {
-    let by_id: HashMap<&str, &Record> = start.records.iter().map(|record| (record.task.as_str(), record)).collect();
+    // They say how the run begins, and are let go before it does.
+    let records = std::mem::take(&mut start.records);
+    let by_id: HashMap<&str, &Record> = records.iter().map(|record| (record.task.as_str(), record)).collect();
     let chosen: Option<HashSet<&str>> = settings.tasks.as_ref().map(|ids| ids.iter().map(String::as_str).collect());
     lock_tables(config, ends, plan, &by_id).await?;
     let is_settled_already = |at: usize| by_id.get(plan.tasks[at].id.as_str()).is_some_and(|r| r.is_settled());
@@ -256,11 +265,13 @@ async fn execute(
     for (child, parent) in &start.waits {
         schedule.wait_for(*child, *parent);
     }
-    tell_start(plan, start, (&by_id, jobs), context);
+    tell_start(plan, start.run, (&by_id, jobs), context);
     let tuning = Tuning::new(&config.options, maintenance::settings(&ends.target).await?, jobs);
     let job = Arc::new(job(config, (ends, plan, start), (&by_id, tuning), context));
     let schedule = schedule.with_families(families(&job));
-    let state = settings.state.as_deref().map(|path: &Path| StateFile::create(path, &start.records)).transpose()?;
+    let state = settings.state.as_deref().map(|path: &Path| StateFile::create(path, &records)).transpose()?;
+    drop(by_id);
+    drop(records);
     let mut pool = Pool {
         job,
         schedule,
@@ -347,7 +358,7 @@ fn single_chunks(plan: &Plan) -> HashSet<&str> {
     single.collect()
 }
 
-fn tell_start(plan: &Plan, start: &Start, (by_id, jobs): (&HashMap<&str, &Record>, usize), context: &Context) {
+fn tell_start(plan: &Plan, run: i64, (by_id, jobs): (&HashMap<&str, &Record>, usize), context: &Context) {
     let open = |task: &&Task| !by_id.get(task.id.as_str()).is_some_and(|record| record.is_settled());
     let of_phase = |phase: Phase| {
         let tasks: Vec<_> = plan.tasks.iter().filter(open).filter(|task| task.phase == phase).collect();
@@ -358,9 +369,9 @@ fn tell_start(plan: &Plan, start: &Start, (by_id, jobs): (&HashMap<&str, &Record
             bytes: tasks.iter().map(|task| task.bytes).sum(),
         }
     };
-    let done = start.records.iter().filter(|record| is_settled(&record.status)).count() as u64;
+    let done = by_id.values().filter(|record| record.is_settled()).count() as u64;
     context.events.send(Event::RunStarted {
-        run: start.run,
+        run,
         tasks: plan.tasks.len() as u64 - done,
         done,
         jobs,
@@ -373,10 +384,11 @@ async fn close(report: &mut Report, ends: &Ends, start: Start, (ended, settings)
     // One at a time, or the first of two that end together would overwrite what the last one says of the whole.
     ends.ledger.lock_begin(&ends.target).await?;
     let records = ends.ledger.records(&ends.target, start.run).await?;
-    let mut tasks: Vec<TaskResult> = records.iter().map(TaskResult::from).collect();
+    let is_complete = records.iter().all(Record::is_settled);
+    let mut tasks: Vec<TaskResult> = records.into_iter().map(TaskResult::from).collect();
+    tasks.shrink_to_fit();
     report.snapshots = report::snapshots(&tasks);
     report.consistent = report.snapshots.len() <= 1;
-    let is_complete = records.iter().all(Record::is_settled);
     let state = match (report::not_arrived(&tasks).next(), is_complete) {
         (Some(_), _) => "failed",
         (None, true) => "done",

@@ -86,7 +86,8 @@ fn sum(mut status: Status, records: &[Record]) -> Status {
             status.bytes_total += record.planned_bytes;
         }
     }
-    let of = |wanted: &str| records.iter().filter(|r| r.status == wanted).map(TaskResult::from).collect::<Vec<_>>();
+    let of =
+        |wanted: &str| records.iter().filter(|r| r.status == wanted).cloned().map(TaskResult::from).collect::<Vec<_>>();
     if status.state == "running" {
         status.running =
             of("running").into_iter().map(|task| TaskResult { status: "running".into(), ..task }).collect();

@@ -13,17 +13,20 @@ use crate::finding::{Finding, Severity};
 use crate::ledger::Ledger;
 use crate::pg::Session;
 use crate::pg::tool;
-use crate::plan::{Plan, tsv};
+use crate::plan::Plan;
+use crate::plan::document::Document;
 use crate::verification::Verification;
 use std::path::{Path, PathBuf};
 
 /// Makes the plan.
-pub async fn plan(config: &Config, context: &Context) -> Result<Plan> {
+pub async fn plan(config: &Config, context: &Context) -> Result<Document> {
     let endpoints = Endpoints::new(config, context)?;
     let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
     let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
     let catalog = context.step("inspect", source.catalog(&tools, config.options.lock_timeout)).await?;
-    context.step("plan", source.plan(&catalog, config)).await
+    let plan = context.step("plan", source.plan(&catalog, config)).await?;
+    drop(catalog);
+    Ok(plan.finish())
 }
 
 /// Looks both databases over, and changes nothing.
@@ -35,7 +38,7 @@ pub async fn preflight(config: &Config, context: &Context) -> Result<Vec<Finding
     let mut findings = context.stop.or(survey::outset(config, &source.leader, &target, &tools)).await?;
     if findings.iter().all(|finding| finding.severity != Severity::Blocking) {
         let catalog = context.step("inspect", source.catalog(&tools, config.options.lock_timeout)).await?;
-        let plan = context.step("plan", source.plan(&catalog, config)).await?;
+        let plan = context.step("plan", source.plan(&catalog, config)).await?.finish().plan();
         let jobs = config::jobs(config.max_jobs, context.cpus);
         let subject = Subject {
             config,
@@ -56,7 +59,7 @@ pub async fn preflight(config: &Config, context: &Context) -> Result<Vec<Finding
 /// Compares both databases; without a plan, all that the configuration chooses.
 pub async fn verify(
     config: &Config,
-    text: Option<&str>,
+    plan: Option<Plan>,
     jobs: Option<usize>,
     context: &Context,
 ) -> Result<Verification> {
@@ -64,11 +67,11 @@ pub async fn verify(
     let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
     let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "verify")).await?;
-    let plan = if let Some(text) = text {
-        tsv::read(text)?
+    let plan = if let Some(plan) = plan {
+        plan
     } else {
         let catalog = context.step("inspect", source.catalog(&tools, config.options.lock_timeout)).await?;
-        context.step("plan", source.plan(&catalog, config)).await?
+        context.step("plan", source.plan(&catalog, config)).await?.finish().plan()
     };
     let jobs = jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1);
     let subject = comparison::Subject { config, plan: &plan, source: &source, target: &target, tools: &tools, jobs };

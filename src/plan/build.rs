@@ -3,7 +3,9 @@
 //! One [`Builder`] collects the tasks; roles, schema, data and finish each push theirs in that order. Pure: what must be
 //! asked of the source first (what its keys hold) comes in as a value. Called by the engine; refused configurations come from `check`.
 
-use super::{Answers, Header, Phase, Plan, Task, data, finish, role, schema, tsv};
+use super::document::Document;
+use super::draft::Draft;
+use super::{Answers, Header, Phase, Task, data, finish, role, schema, tsv};
 use crate::catalog::archive::Entry;
 use crate::catalog::scope::{self, Scope};
 use crate::catalog::{Catalog, Lookup, Oid};
@@ -28,9 +30,24 @@ pub struct Inputs<'a> {
     pub reaches_function: HashSet<Oid>,
 }
 
+/// A plan that only has to be written; it needs the catalog no more.
+#[derive(Debug)]
+pub struct Unfinished {
+    header: Header,
+    draft: Draft,
+}
+
+impl Unfinished {
+    /// Writes the plan.
+    #[must_use]
+    pub fn finish(self) -> Document {
+        self.draft.finish(self.header)
+    }
+}
+
 /// Builds the plan of `config` for `catalog`.
 #[must_use]
-pub fn build(catalog: &Catalog, config: &Config, answers: Answers) -> Plan {
+pub fn build(catalog: &Catalog, config: &Config, answers: Answers) -> Unfinished {
     let scope = scope::select(catalog, config);
     let reaches_function = standing_on_functions(&catalog.entries);
     let inputs = Inputs { catalog, lookup: catalog.lookup(), config, scope, answers, reaches_function };
@@ -42,8 +59,9 @@ pub fn build(catalog: &Catalog, config: &Config, answers: Answers) -> Plan {
     data::push(&inputs, &mut builder);
     schema::push_post_data(&inputs, &mut builder);
     finish::push(&inputs, &mut builder);
-    let header = header(&inputs, std::mem::take(&mut builder.findings));
-    Plan { header, tasks: builder.finish() }
+    let Builder { draft, findings, .. } = builder;
+    let header = header(&inputs, findings);
+    Unfinished { header, draft }
 }
 
 /// The tables whose entries, or those of their defaults, depend on a function at first or second hand. The archive lists each entry
@@ -81,9 +99,7 @@ fn header(inputs: &Inputs<'_>, mut findings: Vec<Finding>) -> Header {
 /// Collects tasks; a task's number here becomes its id once all are known.
 #[derive(Debug, Default)]
 pub struct Builder {
-    tasks: Vec<Task>,
-    requires: Vec<Vec<usize>>,
-    after_tasks: Vec<Vec<usize>>,
+    draft: Draft,
     /// The task that completes an entry.
     pub by_entry: HashMap<i32, usize>,
     /// The data tasks of a table.
@@ -102,13 +118,10 @@ pub struct Builder {
 
 impl Builder {
     /// Adds a task that requires the tasks numbered `requires`, and gives its number.
-    pub fn push(&mut self, task: Task, mut requires: Vec<usize>) -> usize {
-        requires.sort_unstable();
-        requires.dedup();
-        self.tasks.push(task);
-        self.requires.push(requires);
-        self.after_tasks.push(Vec::new());
-        self.tasks.len() - 1
+    #[expect(clippy::needless_pass_by_value, reason = "whoever made a task has no use for it behind this")]
+    pub fn push(&mut self, task: Task, requires: Vec<usize>) -> usize {
+        self.draft.push(&task, requires);
+        self.draft.len() - 1
     }
 
     /// Adds tasks that change the same row of a system catalog, and so go one after another.
@@ -123,7 +136,9 @@ impl Builder {
 
     /// Lets task `at` wait for the end of `others`, however they end.
     pub fn wait_for(&mut self, at: usize, others: impl IntoIterator<Item = usize>) {
-        self.after_tasks[at].extend(others.into_iter().filter(|&other| other < at));
+        for other in others.into_iter().filter(|&other| other < at) {
+            self.draft.wait_for(at, other);
+        }
     }
 
     /// The tasks that complete the entries which `entry` depends on.
@@ -142,21 +157,6 @@ impl Builder {
             open.extend(children.get(&next).into_iter().flatten());
         }
         found
-    }
-
-    fn finish(self) -> Vec<Task> {
-        let width = self.tasks.len().to_string().len().max(4);
-        let id = |at: usize| format!("t{:0width$}", at + 1);
-        let all = self.tasks.into_iter().zip(self.requires).zip(self.after_tasks).enumerate();
-        all.map(|(at, ((mut task, requires), mut after))| {
-            after.sort_unstable();
-            after.dedup();
-            task.id = id(at);
-            task.requires = requires.into_iter().map(id).collect();
-            task.after.extend(after.into_iter().map(id));
-            task
-        })
-        .collect()
     }
 }
 

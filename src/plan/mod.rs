@@ -8,6 +8,8 @@ mod check;
 mod chunk;
 pub mod cost;
 pub mod data;
+pub mod document;
+mod draft;
 mod finish;
 pub mod foreign_key;
 mod format;
@@ -24,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub use build::build;
+pub use build::{Unfinished, build};
 pub use check::check;
 pub use chunk::{Answer, Answers, KeyBounds, KeyRange, Question, Rules, Spread, questions};
 
@@ -243,10 +245,8 @@ impl Plan {
     /// A digest of the whole plan: equal plans are equal byte for byte.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        use sha2::{Digest, Sha256};
-        let digest = Sha256::digest(tsv::write(self).as_bytes());
-        let short = digest.iter().take(16).fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
-        format!("{short:032x}")
+        let head = std::iter::once(tsv::head(&self.header));
+        tsv::fingerprint(head.chain(self.tasks.iter().map(tsv::row)))
     }
 
     /// The task of that id.

@@ -35,42 +35,88 @@ const HEADER_ID: &str = "plan";
 /// Writes a plan.
 #[must_use]
 pub fn write(plan: &Plan) -> String {
-    let mut text = COLUMNS.join("\t");
-    text.push('\n');
-    let header = serde_json::to_string(&plan.header).unwrap_or_default();
-    let mut fields = vec![String::new(); COLUMNS.len()];
-    fields[0] = HEADER_ID.into();
-    fields[COLUMNS.len() - 1] = header;
-    push_line(&mut text, &fields);
+    let mut text = head(&plan.header);
     for task in &plan.tasks {
-        push_line(&mut text, &fields_of(task));
+        push_task(&mut text, task);
     }
     text
 }
 
-fn fields_of(task: &Task) -> Vec<String> {
-    vec![
-        task.id.clone(),
-        task.phase.word().into(),
-        task.kind.clone(),
-        task.schema.clone(),
-        task.name.clone(),
-        task.requires.join(" "),
-        task.after.join(" "),
-        task.rows.to_string(),
-        task.bytes.to_string(),
-        task.format.clone(),
-        task.on_existing.clone(),
-        task.source_sql.clone(),
-        task.target_sql.clone(),
-        task.optional_sql.clone(),
-        task.merge_sql.clone(),
-        task.note.clone(),
-    ]
+/// The text's first two rows: the columns' names, and what the plan stands on.
+#[must_use]
+pub fn head(header: &Header) -> String {
+    let mut text = COLUMNS.join("\t");
+    text.push('\n');
+    text.push_str(HEADER_ID);
+    text.extend(std::iter::repeat_n('\t', COLUMNS.len() - 1));
+    escape(&mut text, &serde_json::to_string(header).unwrap_or_default());
+    text.push('\n');
+    text
 }
 
-fn push_line(text: &mut String, fields: &[String]) {
-    for (at, field) in fields.iter().enumerate() {
+/// A digest of a plan's text, which may come in parts.
+pub fn fingerprint<S: AsRef<str>>(parts: impl IntoIterator<Item = S>) -> String {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part.as_ref());
+    }
+    let short = hash.finalize().iter().take(16).fold(0_u128, |sum, byte| sum << 8 | u128::from(*byte));
+    format!("{short:032x}")
+}
+
+/// Appends a task's row that was written without what only the whole plan knows: its id, what it requires, and the tasks it comes
+/// after.
+pub fn push_completed(text: &mut String, row: &str, id: &str, [requires, after]: [&str; 2]) {
+    const REQUIRES: usize = 5;
+    text.push_str(id);
+    for (at, field) in row.splitn(REQUIRES + 3, '\t').enumerate() {
+        if at > 0 {
+            text.push('\t');
+        }
+        text.push_str(field);
+        match at {
+            REQUIRES => text.push_str(requires),
+            at if at == REQUIRES + 1 => {
+                text.push_str(if field.is_empty() || after.is_empty() { "" } else { " " });
+                text.push_str(after);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A task's row.
+#[must_use]
+pub fn row(task: &Task) -> String {
+    let mut text = String::new();
+    push_task(&mut text, task);
+    text
+}
+
+/// Appends a task's row.
+pub fn push_task(text: &mut String, task: &Task) {
+    let [requires, after] = [&task.requires, &task.after].map(|list| list.join(" "));
+    let [rows, bytes] = [task.rows, task.bytes].map(|number| number.to_string());
+    let fields: [&str; COLUMNS.len()] = [
+        &task.id,
+        task.phase.word(),
+        &task.kind,
+        &task.schema,
+        &task.name,
+        &requires,
+        &after,
+        &rows,
+        &bytes,
+        &task.format,
+        &task.on_existing,
+        &task.source_sql,
+        &task.target_sql,
+        &task.optional_sql,
+        &task.merge_sql,
+        &task.note,
+    ];
+    for (at, field) in fields.into_iter().enumerate() {
         if at > 0 {
             text.push('\t');
         }
@@ -81,22 +127,28 @@ fn push_line(text: &mut String, fields: &[String]) {
 
 /// Appends `field` with COPY's escapes.
 pub fn escape(text: &mut String, field: &str) {
-    for c in field.chars() {
-        match c {
-            '\\' => text.push_str("\\\\"),
-            '\t' => text.push_str("\\t"),
-            '\n' => text.push_str("\\n"),
-            '\r' => text.push_str("\\r"),
+    let mut rest = field;
+    while let Some(at) = rest.find(['\\', '\t', '\n', '\r', '\u{8}', '\u{b}', '\u{c}']) {
+        text.push_str(&rest[..at]);
+        text.push_str(match rest.as_bytes()[at] {
+            b'\t' => "\\t",
+            b'\n' => "\\n",
+            b'\r' => "\\r",
             // pandas and editors may take these for line ends; COPY reads the octal form back.
-            '\u{8}' => text.push_str("\\b"),
-            '\u{b}' => text.push_str("\\v"),
-            '\u{c}' => text.push_str("\\f"),
-            other => text.push(other),
-        }
+            8 => "\\b",
+            11 => "\\v",
+            12 => "\\f",
+            _ => "\\\\",
+        });
+        rest = &rest[at + 1..];
     }
+    text.push_str(rest);
 }
 
 fn unescape(field: &str) -> String {
+    if !field.contains('\\') {
+        return field.to_owned();
+    }
     let mut text = String::with_capacity(field.len());
     let mut rest = field.chars();
     while let Some(c) = rest.next() {
@@ -147,6 +199,12 @@ pub fn read(text: &str) -> Result<Plan> {
     let header = header.ok_or_else(|| broken("the row `plan` is missing"))?;
     check_references(&tasks)?;
     Ok(Plan { header, tasks })
+}
+
+/// Reads one task's row of a text that [`write`] wrote.
+#[must_use]
+pub fn read_task(line: &str) -> Option<Task> {
+    task_of(line.split('\t').map(unescape).collect()).ok()
 }
 
 fn header_of(json: &str) -> Result<Header> {

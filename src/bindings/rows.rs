@@ -1,0 +1,94 @@
+//! Long results that Python looks at row by row: a plan's tasks, what became of them, and the plan's text.
+//!
+//! Each stays in the core as one value; a mapping is made when one is asked for, so that a result costs Python nothing until
+//! it is looked at. The Python package wraps these in its own types.
+
+use super::convert::to_python;
+use crate::plan::document::Document;
+use crate::report::TaskResult;
+use pyo3::exceptions::PyIndexError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString, PyTuple};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// The tasks of a plan.
+#[pyclass(frozen)]
+pub struct TaskRows(pub Arc<Document>);
+
+/// What became of a run's tasks.
+#[pyclass(frozen)]
+pub struct ResultRows(pub Vec<TaskResult>);
+
+/// The text of a plan.
+#[pyclass(frozen)]
+pub struct PlanText(pub Arc<Document>);
+
+/// A task with its object as people read it.
+#[derive(Serialize)]
+struct Shown {
+    object: String,
+    #[serde(flatten)]
+    task: crate::plan::Task,
+}
+
+fn outside(at: usize) -> PyErr {
+    PyIndexError::new_err(format!("there is no row {at}"))
+}
+
+#[pymethods]
+impl TaskRows {
+    fn __len__(&self) -> usize {
+        self.0.tasks()
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, at: usize) -> PyResult<Bound<'py, PyAny>> {
+        let task = self.0.task(at).ok_or_else(|| outside(at))?;
+        to_python(py, &Shown { object: task.object(), task })
+    }
+}
+
+#[pymethods]
+impl ResultRows {
+    fn __len__(&self) -> usize {
+        self.0.len()
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, at: usize) -> PyResult<Bound<'py, PyAny>> {
+        to_python(py, self.0.get(at).ok_or_else(|| outside(at))?)
+    }
+
+    /// Where the tasks of a status stand.
+    fn having(&self, status: &str) -> Vec<usize> {
+        let wanted = self.0.iter().enumerate().filter(|(_, task)| task.status == status);
+        wanted.map(|(at, _)| at).collect()
+    }
+}
+
+#[pymethods]
+impl PlanText {
+    /// In how many pieces it is.
+    fn __len__(&self) -> usize {
+        self.0.pieces().len()
+    }
+
+    /// A piece in UTF-8.
+    fn __getitem__<'py>(&self, py: Python<'py>, at: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let piece = self.0.pieces().get(at).ok_or_else(|| outside(at))?;
+        Ok(PyBytes::new(py, piece.as_bytes()))
+    }
+
+    fn __str__<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        PyString::new(py, &self.0.text())
+    }
+
+    /// Unpickled it is a plain text.
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        Ok((py.get_type::<PyString>().into_any(), PyTuple::new(py, [self.__str__(py)])?))
+    }
+
+    /// For each phase its tasks, their rows and their bytes.
+    fn sums(&self) -> Vec<(&'static str, u64, u64, u64)> {
+        self.0.sums().iter().map(|sum| (sum.phase.word(), sum.tasks, sum.rows, sum.bytes)).collect()
+    }
+}
