@@ -8,6 +8,10 @@ from pathlib import Path
 if __name__ == "__main__":
     # Python puts a directory that it runs on the path, and the package's name is one level above.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
+    if sys.argv[1:2] == ["planning"]:
+        from bench import planning
+
+        sys.exit(planning.main(sys.argv[2:]))
     from bench.command import main
 
     sys.exit(main())

@@ -17,7 +17,7 @@ _GAP: Final = 34
 # Longer bars are cut, for the difference that matters is between the short ones.
 _LONGEST: Final = 4.0
 
-_STYLE: Final = """
+STYLE: Final = """
 text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 .head { font-weight: 600; }
 .bar { fill: #9aa4af; }
@@ -55,7 +55,7 @@ def svg(results: Sequence[Result], titles: Mapping[str, str]) -> str:
         top = bottom + _GAP
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {top - 12}" '
-        f'width="{_WIDTH}">\n<style>{_STYLE}</style>\n' + "\n".join(parts) + "\n</svg>\n"
+        f'width="{_WIDTH}">\n<style>{STYLE}</style>\n' + "\n".join(parts) + "\n</svg>\n"
     )
 
 

@@ -156,7 +156,8 @@ class Result:
         notes = [
             f"{titles[tool]}: {problem.splitlines()[0]}" for tool, problem in self.problems.items()
         ]
-        return "\n".join([head, "", *_table(_HEAD, rows), "", *self._told(), *notes])
+        return "
+".join([head, "", *table(_HEAD, rows), "", *self._told(), *notes])
 
 
 _HEAD: Final = (
@@ -188,7 +189,8 @@ def _row(title: str, summary: Summary) -> tuple[str, ...]:
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table in Markdown, its first column left-aligned and the others right-aligned."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
 

@@ -48,3 +48,24 @@ def test_every_tool_has_every_figure(tmp_path: Path) -> None:
                 assert summary[figure] > 0, (tool, figure)
     assert done.stdout.count("predicted ") == 2
     ElementTree.parse(tmp_path / "results.svg")
+
+
+@pytest.mark.timeout(600)
+def test_planning_has_every_figure_of_every_size(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, BENCH, "planning", "50", "100", f"--output={tmp_path}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        assert "debug build" in done.stderr
+        return
+    told = json.loads((tmp_path / "planning.json").read_text())
+    assert [result["objects"] for result in told] == [50, 100]
+    for result in told:
+        assert all(figure > 0 for figure in result.values())
+        assert result["wall"] > result["pg_dump"]
+        assert result["peak_memory"] > result["plan_bytes"]
+    assert told[0]["tasks"] < told[1]["tasks"]
+    ElementTree.parse(tmp_path / "planning.svg")
