@@ -28,6 +28,12 @@ impl Deref for Word {
     }
 }
 
+impl AsRef<str> for Word {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<&str> for Word {
     fn from(text: &str) -> Self {
         Word(text.into())

@@ -130,7 +130,7 @@ impl Relation {
 #[expect(clippy::struct_excessive_bools, reason = "these are the catalog's independent flags")]
 pub struct Column {
     /// Its name.
-    pub name: String,
+    pub name: Word,
     /// Its type as `format_type` writes it.
     pub type_name: Word,
     /// Whether it is smallint, integer or bigint.
@@ -174,7 +174,7 @@ pub struct Index {
     /// Its size.
     pub bytes: u64,
     /// Its plain key columns.
-    pub columns: Vec<String>,
+    pub columns: Vec<Word>,
     /// Whether none of its key columns can be NULL.
     pub is_not_null: bool,
     /// `pg_get_indexdef`.

@@ -49,7 +49,7 @@ pub async fn catalog(session: &Session) -> Result<Catalog> {
     Ok(Catalog {
         server: server(session).await?,
         relations: relations(session).await?,
-        indexes: read(session, include_str!("../sql/catalog/indexes.sql"), index).await?,
+        indexes: indexes(session).await?,
         constraints: constraints(session).await?,
         sequences: read(session, include_str!("../sql/catalog/sequences.sql"), sequence).await?,
         large_objects: read(session, include_str!("../sql/catalog/large_objects.sql"), large_object).await?,
@@ -81,6 +81,11 @@ pub async fn relations(session: &Session) -> Result<Vec<Relation>> {
     session.each(include_str!("../sql/catalog/columns.sql"), take).await?;
     let sql = include_str!("../sql/catalog/relations.sql");
     read(session, sql, |row| relation(row, &mut columns, &mut words)).await?.into_iter().collect()
+}
+
+async fn indexes(session: &Session) -> Result<Vec<Index>> {
+    let mut words = Words::default();
+    read(session, include_str!("../sql/catalog/indexes.sql"), |row| index(row, &mut words)).await
 }
 
 async fn read<T>(session: &Session, sql: &str, mut translate: impl FnMut(&Row) -> T) -> Result<Vec<T>> {
@@ -137,7 +142,7 @@ fn relation_kind(letter: char) -> Result<RelationKind> {
 
 fn column(row: &Row, words: &mut Words) -> Column {
     Column {
-        name: row.get("name"),
+        name: words.of(row.get("name")),
         type_name: words.of(row.get("type")),
         is_integer: row.get("is_integer"),
         not_null: row.get("not_null"),
@@ -147,7 +152,7 @@ fn column(row: &Row, words: &mut Words) -> Column {
     }
 }
 
-fn index(row: &Row) -> Index {
+fn index(row: &Row, words: &mut Words) -> Index {
     Index {
         oid: row.get("oid"),
         name: name(row),
@@ -161,7 +166,7 @@ fn index(row: &Row) -> Index {
         blocks_arbiters: row.get("blocks_arbiters"),
         is_attached: row.get("is_attached"),
         bytes: bytes(row, "bytes"),
-        columns: row.get("columns"),
+        columns: row.get::<_, Vec<&str>>("columns").into_iter().map(|name| words.of(name)).collect(),
         is_not_null: row.get("is_not_null"),
         statement: row.get("statement"),
     }

@@ -10,6 +10,7 @@ use crate::catalog::{Index, Oid, Relation};
 use crate::config::{OnConflict, OnExisting, TableOptions};
 use crate::finding::{Finding, Severity};
 use crate::name::{QualifiedName, ident, ident_list, literal};
+use crate::word::Word;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -212,7 +213,7 @@ fn indexes<'a>(inputs: &'a Inputs<'_>, relation: &Relation) -> impl Iterator<Ite
 /// Leaves out staged rows whose key the target has, before any check or trigger of the table meets them. Only for keys of built-in
 /// types, whose `=` is found without a search path; ON CONFLICT sees to the others.
 fn missing(relation: &Relation, options: &TableOptions, key: &Index, into: &QualifiedName) -> String {
-    let is_built_in = |name: &String| relation.columns.iter().any(|column| column.name == *name && column.binary_safe);
+    let is_built_in = |name: &Word| relation.columns.iter().any(|column| column.name == *name && column.binary_safe);
     if options.on_conflict == OnConflict::Update || !key.columns.iter().all(is_built_in) {
         return String::new();
     }

@@ -147,7 +147,7 @@ mod tests {
 
     fn table(types: &[&str], rows: u32, row_bytes: u64) -> Relation {
         let column = |(at, name): (usize, &&str)| Column {
-            name: format!("c{at}"),
+            name: format!("c{at}").as_str().into(),
             type_name: (*name).into(),
             is_integer: false,
             not_null: false,

@@ -150,7 +150,11 @@ impl<'a> Pairing<'a> {
         let mut modes = group.tasks.iter().map(|task| self.past.mode(&task.object()));
         let options = self.options(ground.like);
         Pair {
-            keys: self.lookup.key(ground.like.oid).map(|index| index.columns.clone()).unwrap_or_default(),
+            keys: self
+                .lookup
+                .key(ground.like.oid)
+                .map(|index| index.columns.iter().map(String::from).collect())
+                .unwrap_or_default(),
             source: source.collect(),
             target: rows::copy(&on_target, &columns),
             queries: (self.query(group, ground, &columns), on_target),
@@ -220,12 +224,12 @@ impl<'a> Pairing<'a> {
 }
 
 fn names(relation: &Relation) -> Vec<String> {
-    relation.copied_columns().map(|column| column.name.clone()).collect()
+    relation.copied_columns().map(|column| column.name.to_string()).collect()
 }
 
 fn missing_columns(ground: &Ground<'_>) -> Vec<String> {
     let is_there = |column: &&Column| ground.target.columns.iter().any(|other| other.name == column.name);
-    ground.like.copied_columns().filter(|column| !is_there(column)).map(|column| column.name.clone()).collect()
+    ground.like.copied_columns().filter(|column| !is_there(column)).map(|column| column.name.to_string()).collect()
 }
 
 fn has_same_types(ground: &Ground<'_>) -> bool {
