@@ -127,12 +127,17 @@ impl<'a> Stage<'a> {
         self.target.simple(&format!("SELECT count(*) FROM {}", self.table("rows"))).await.map(|_| ())
     }
 
-    /// Looks each row of that table up in the table, as the check of a foreign key does for all of its rows at once
-    /// (`RI_Initial_Check` joins the two tables).
-    pub async fn look_up(&self) -> Result<()> {
-        let table = self.table("rows");
-        let sql =
-            format!("SELECT count(*) FROM {table} fk LEFT JOIN {table} pk ON pk.ctid = fk.ctid WHERE pk.ctid IS NULL");
+    /// Looks each row of that table up in the table by a key, as the check of a foreign key does for all of its rows at once
+    /// (`RI_Initial_Check` joins the two tables); by its place where the table has no key.
+    pub async fn look_up(&self, key: &[String]) -> Result<()> {
+        let columns: Vec<String> =
+            if key.is_empty() { vec!["ctid".into()] } else { key.iter().map(|c| ident(c)).collect() };
+        let equal: Vec<String> = columns.iter().map(|column| format!("pk.{column} = fk.{column}")).collect();
+        let (table, first) = (self.table("rows"), &columns[0]);
+        let sql = format!(
+            "SELECT count(*) FROM {table} fk LEFT JOIN {table} pk ON {} WHERE pk.{first} IS NULL",
+            equal.join(" AND ")
+        );
         self.target.simple(&sql).await.map(|_| ())
     }
 

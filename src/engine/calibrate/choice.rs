@@ -2,7 +2,7 @@
 //!
 //! The largest ones, for they decide how long a run takes; and one of each format.
 
-use crate::catalog::{Catalog, Column, Relation};
+use crate::catalog::{Catalog, Column, Index, Relation};
 use crate::config::Config;
 use crate::pg::copy::RowFormat;
 use crate::pg::sample::{Part, Slice};
@@ -35,6 +35,8 @@ pub struct Choice<'a> {
     pub bytes: u64,
     /// Columns of its indexes.
     pub keys: Vec<&'a [String]>,
+    /// Columns of one that is unique; none where there is none.
+    pub unique: &'a [String],
     has_pages: bool,
 }
 
@@ -66,18 +68,23 @@ pub fn tables<'a>(plan: &Plan, catalog: &'a Catalog, config: &'a Config) -> Vec<
         filter: rules.of(relation, &lookup.ancestors(relation)).filter.as_deref().unwrap_or_default(),
         format: RowFormat::from_word(format),
         bytes: relation.total_bytes,
-        keys: keys(catalog, relation),
+        keys: keys(catalog, relation, |_| true).take(INDEXES).collect(),
+        unique: keys(catalog, relation, |index| index.is_unique).next().unwrap_or_default(),
         has_pages: catalog.server.version >= CTID_RANGES && relation.access_method == "heap",
     };
     found.into_iter().map(choice).filter(|choice| !choice.columns.is_empty()).collect()
 }
 
 /// The columns of a table's indexes; generated columns are not copied, and so cannot be indexed in a sample.
-fn keys<'a>(catalog: &'a Catalog, relation: &Relation) -> Vec<&'a [String]> {
+fn keys<'a>(
+    catalog: &'a Catalog,
+    relation: &'a Relation,
+    is_wanted: impl Fn(&Index) -> bool,
+) -> impl Iterator<Item = &'a [String]> {
     let is_copied = |name: &String| relation.copied_columns().any(|column| column.name == *name);
-    let of_table = catalog.indexes.iter().filter(|index| index.relation == relation.oid);
-    let keys = of_table.map(|index| index.columns.as_slice());
-    keys.filter(|columns| !columns.is_empty() && columns.iter().all(is_copied)).take(INDEXES).collect()
+    let wanted = catalog.indexes.iter().filter(move |index| index.relation == relation.oid && is_wanted(index));
+    let keys = wanted.map(|index| index.columns.as_slice());
+    keys.filter(move |columns| !columns.is_empty() && columns.iter().all(is_copied))
 }
 
 impl Choice<'_> {
@@ -138,6 +145,7 @@ mod tests {
             format: RowFormat::Text,
             bytes: relation.total_bytes,
             keys: vec![],
+            unique: &[],
             has_pages,
         };
         let slice = |place, bytes| {

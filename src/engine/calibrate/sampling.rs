@@ -232,7 +232,7 @@ impl<'a> Sampling<'a> {
             }
         }
         let (analyze, ()) = timed(stage.analyze()).await?;
-        let (look_up, ()) = timed(stage.look_up()).await?;
+        let (look_up, ()) = timed(stage.look_up(table.unique)).await?;
         stage.end().await?;
         Ok(Sample { format: table.format, bytes, rows, copy, scan, indexes, analyze, look_up })
     }

@@ -201,9 +201,15 @@ impl Pricing<'_> {
         per_second(self.bytes(tables), rate)
     }
 
+    /// Of a partition tree the root has statistics, and each partition has its own.
     fn analyze(&self, tables: &[usize]) -> f64 {
-        let full = self.known(tables, |table| table.analyze).unwrap_or(self.rates.analyze);
-        analyze_share(self.rows(tables)) * full + per_second(self.bytes(tables).min(ANALYZED_BYTES), self.rates.scan)
+        let one = |table: &[usize]| {
+            let full = self.known(table, |table| table.analyze).unwrap_or(self.rates.analyze);
+            let pages = per_second(self.bytes(table).min(ANALYZED_BYTES), self.rates.scan);
+            analyze_share(self.rows(table)) * full + pages
+        };
+        let parts = if tables.len() > 1 { tables } else { &[] };
+        one(tables) + parts.iter().map(|table| one(&[*table])).sum::<f64>()
     }
 
     /// What reading costs more the first time, of tables that come in several chunks and so are not frozen.

@@ -215,6 +215,15 @@ fn statistics_are_of_a_sample() {
 }
 
 #[test]
+fn a_root_and_each_of_its_partitions_have_statistics() {
+    let rates = Rates { analyze: 6.0, ..rates() };
+    let parts = [data("d1", "p1", 0), data("d2", "p2", 0)];
+    let mut tasks = parts.map(|part| Task { rows: 15_000, ..part }).to_vec();
+    tasks.push(task("a", Phase::Analyze, kind::ANALYZE, "root", &["d1", "d2"]));
+    assert_seconds(&tasks, &rates, 1, 6.0 + 3.0 + 3.0);
+}
+
+#[test]
 fn small_tasks_share_the_way_to_the_server() {
     let rates = Rates { target_round_trip: 1.0, ..rates() };
     let tasks: Vec<Task> = (0..100).map(|at| data(&format!("d{at:03}"), &format!("t{at:03}"), 0)).collect();
