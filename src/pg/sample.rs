@@ -9,6 +9,7 @@ use super::{Session, apply};
 use crate::catalog::Column;
 use crate::error::{Error, Kind, Result, Side};
 use crate::name::{QualifiedName, ident, ident_list};
+use crate::word::Word;
 
 /// Rows that are read.
 #[derive(Debug, Clone)]
@@ -106,7 +107,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Builds an index over columns of that table; its size, or none where their types have no order.
-    pub async fn index(&self, number: usize, columns: &[String]) -> Result<Option<u64>> {
+    pub async fn index(&self, number: usize, columns: &[Word]) -> Result<Option<u64>> {
         let name = format!("pgmigrate_sample_{}_rows_{number}", self.target.backend_pid());
         let create = format!("CREATE INDEX {} ON {} ({})", ident(&name), self.table("rows"), ident_list(columns));
         if apply::optional(self.target, &create).await?.is_some() {
@@ -129,7 +130,7 @@ impl<'a> Stage<'a> {
 
     /// Looks each row of that table up in the table by a key, as the check of a foreign key does for all of its rows at once
     /// (`RI_Initial_Check` joins the two tables); by its place where the table has no key.
-    pub async fn look_up(&self, key: &[String]) -> Result<()> {
+    pub async fn look_up(&self, key: &[Word]) -> Result<()> {
         let columns: Vec<String> =
             if key.is_empty() { vec!["ctid".into()] } else { key.iter().map(|c| ident(c)).collect() };
         let equal: Vec<String> = columns.iter().map(|column| format!("pk.{column} = fk.{column}")).collect();

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::pg::copy::RowFormat;
 use crate::pg::sample::{Part, Slice};
 use crate::plan::{Plan, Rules};
+use crate::word::Word;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -34,9 +35,9 @@ pub struct Choice<'a> {
     /// Bytes of the table.
     pub bytes: u64,
     /// Columns of its indexes.
-    pub keys: Vec<&'a [String]>,
+    pub keys: Vec<&'a [Word]>,
     /// Columns of one that is unique; none where there is none.
-    pub unique: &'a [String],
+    pub unique: &'a [Word],
     has_pages: bool,
 }
 
@@ -80,8 +81,8 @@ fn keys<'a>(
     catalog: &'a Catalog,
     relation: &'a Relation,
     is_wanted: impl Fn(&Index) -> bool,
-) -> impl Iterator<Item = &'a [String]> {
-    let is_copied = |name: &String| relation.copied_columns().any(|column| column.name == *name);
+) -> impl Iterator<Item = &'a [Word]> {
+    let is_copied = |name: &Word| relation.copied_columns().any(|column| column.name == *name);
     let wanted = catalog.indexes.iter().filter(move |index| index.relation == relation.oid && is_wanted(index));
     let keys = wanted.map(|index| index.columns.as_slice());
     keys.filter(move |columns| !columns.is_empty() && columns.iter().all(is_copied))
