@@ -156,8 +156,7 @@ class Result:
         notes = [
             f"{titles[tool]}: {problem.splitlines()[0]}" for tool, problem in self.problems.items()
         ]
-        return "
-".join([head, "", *table(_HEAD, rows), "", *self._told(), *notes])
+        return "\n".join([head, "", *table(_HEAD, rows), "", *self._told(), *notes])
 
 
 _HEAD: Final = (
