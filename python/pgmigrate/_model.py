@@ -1,7 +1,8 @@
 """What the core gives back: frozen values with names and types, and the two that all others share.
 
 A `Record` mirrors one mapping of the core, key by key; a key too many or too few is an
-`InternalError`. None of them holds a password or the value of a row. Plans and results are made of
+`InternalError`. None of them holds a password or a row; a plan's bounds of chunks may be values of a
+key: integers and dates as they are, uuids and times made coarse. Plans and results are made of
 records in `_plan` and `_report`.
 """
 
@@ -74,7 +75,8 @@ def _fields(of: type[Record]) -> dict[str, str]:
 class Records(Sequence[RecordT_co]):
     """Records that the core holds, each made when it is looked at: a long result costs little.
 
-    It is equal to a tuple of the same records, and is one once it was pickled.
+    It is equal to a tuple of the same records, and is one once it was pickled. For mappings use the
+    plan's or result's `to_dict`, not `dataclasses.asdict`, which does not look into it.
 
     Args:
         kind: their class.

@@ -8,7 +8,7 @@ use crate::catalog::{Constraint, Oid};
 use crate::finding::{Finding, Severity};
 use crate::name::{QualifiedName, ident};
 use crate::pg::present::Present;
-use crate::plan::{Plan, Task, foreign_key, kind};
+use crate::plan::{Plan, Task, kind};
 use crate::record::Record;
 use std::collections::{HashMap, HashSet};
 
@@ -145,8 +145,9 @@ fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut
 /// A constraint is kept where it is the one that it should be; another one of its name lets the task fail by name.
 fn decide_constraint(task: &Task, found: &Found, entries: &HashMap<(String, &str, &str), &Entry>, record: &mut Record) {
     let Some(constraint) = existing_constraint(task, found) else { return };
+    // Only where a task of its own checks the rows may an unchecked one stand in.
     let is_checked_by_task =
-        !task.target_sql.ends_with(" NOT VALID") && foreign_key::validation(&task.target_sql).is_some();
+        task.kind == kind::FK_CONSTRAINT && !task.target_sql.trim_end().trim_end_matches(';').ends_with(" NOT VALID");
     if is_checked_by_task && !constraint.is_validated {
         return;
     }

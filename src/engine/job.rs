@@ -70,6 +70,8 @@ pub struct Job {
     pub snapshot: Snapshot,
     /// The encoding that both databases have, where it is the same and not UTF8.
     pub encoding: Option<String>,
+    /// Whether both databases sort text in the same way.
+    pub same_collation: bool,
     /// The options.
     pub options: Options,
     /// What the target gives to index builds.

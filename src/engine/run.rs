@@ -180,11 +180,18 @@ async fn write_plan(path: &Path, plan: &Document, ends: &Ends) -> Result<()> {
             Error::new(Kind::State, doing).remedy("go on with it by --resume, or start over after `pgmigrate cleanup`")
         );
     }
+    // Replaced whole, and on the disk before the first task: without its plan a run cannot be resumed.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
     let write = || {
-        let mut file = File::create(path)?;
-        plan.pieces().iter().try_for_each(|piece| file.write_all(piece.as_bytes()))
+        let mut file = File::create(&beside)?;
+        plan.pieces().iter().try_for_each(|piece| file.write_all(piece.as_bytes()))?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
     };
     write().map_err(|error| {
+        // It may never have been made.
+        let _ = std::fs::remove_file(&beside);
         Error::new(Kind::State, "writing the plan file").object(path.display().to_string()).caused_by(error)
     })
 }
@@ -327,6 +334,7 @@ fn job(
         target: ends.target.conninfo().clone(),
         snapshot: ends.source.snapshot.clone(),
         encoding: shared_encoding(&ends.catalog.server, &ends.target_server),
+        same_collation: sorting(&ends.catalog.server) == sorting(&ends.target_server),
         options: config.options.clone(),
         tuning,
         context: context.clone(),
@@ -334,6 +342,10 @@ fn job(
 }
 
 /// The encoding of both databases, where it is the same and not UTF8: rows then travel in it.
+fn sorting(server: &Server) -> (&str, &str) {
+    (&server.collation, &server.ctype)
+}
+
 pub(super) fn shared_encoding(source: &Server, target: &Server) -> Option<String> {
     let is_shared = source.encoding == target.encoding && source.encoding != "UTF8";
     is_shared.then(|| source.encoding.clone())

@@ -362,6 +362,45 @@ mod tests {
     }
 
     #[test]
+    fn a_trigger_waits_for_no_index_build_and_an_index_build_for_no_trigger() {
+        let mut tasks = vec![
+            task("a", Phase::Data, &[], &[]),
+            task("i", Phase::Index, &["a"], &[]),
+            task("j", Phase::Index, &["a"], &[]),
+            task("t", Phase::PostData, &["a"], &[]),
+        ];
+        tasks[1].bytes = 2 << 20;
+        tasks[2].bytes = 1 << 20;
+        let mut schedule = Schedule::new(&tasks, &|at| (at == 0).then_some(End::Settled));
+        assert_eq!((schedule.next(), schedule.next(), schedule.next()), (Some(1), Some(2), None));
+        schedule.end(1, End::Settled);
+        assert_eq!(schedule.next(), None, "the other index is not done");
+        schedule.end(2, End::Settled);
+        assert_eq!(schedule.next(), Some(3));
+    }
+
+    #[test]
+    fn a_key_is_not_added_to_a_table_that_a_check_reads() {
+        let mut tasks = chain();
+        tasks.truncate(4);
+        tasks[3].target_sql = "ALTER TABLE ONLY \"\".\"b\"\n    ADD CONSTRAINT \"k\" FOREIGN KEY NOT VALID".into();
+        let mut check = task("check", Phase::Constraint, &["ba"], &[]);
+        check.kind = kind::FK_VALIDATION.into();
+        check.target_sql = "ALTER TABLE ONLY \"\".\"b\" VALIDATE CONSTRAINT \"k\"".into();
+        let mut key = task("key", Phase::Constraint, &["a"], &[]);
+        key.kind = kind::CONSTRAINT.into();
+        tasks.extend([check, key, task("i", Phase::Index, &["a"], &[])]);
+        let mut schedule = Schedule::new(&tasks, &|at| (at < 4).then_some(End::Settled));
+        let mut next = [schedule.next(), schedule.next()];
+        next.sort_unstable();
+        assert_eq!(next, [Some(4), Some(6)], "an index of the referenced table may be built");
+        assert_eq!(schedule.next(), None);
+        schedule.end(4, End::Settled);
+        schedule.end(6, End::Settled);
+        assert_eq!(schedule.next(), Some(5));
+    }
+
+    #[test]
     fn one_batch_may_lock_a_table_twice() {
         let tasks = chain();
         let mut schedule =

@@ -62,7 +62,8 @@ async fn spread(session: &Session, table: &Relation, column: &str) -> Result<Opt
     }))
 }
 
-/// Bounds out of the column's histogram, else out of a sample. They are made coarse on the server: no plan holds a whole value of a row.
+/// Bounds out of the column's histogram, else out of a sample. Uuids and times are made coarse on the server, so that a plan does not
+/// hold them whole; a date or an integer that is a bound stands in it as it is.
 async fn bounds(
     session: &Session,
     table: &Relation,
@@ -105,6 +106,7 @@ fn histogram(table: &Relation, column: &str, type_name: &str) -> String {
 fn sample(table: &Relation, column: &str) -> String {
     let pages = (table.heap_bytes / PAGE).max(1);
     let (whole, part) = ((SAMPLED_PAGES * 100 / pages).min(100), SAMPLED_PAGES * 100 % pages * 1_000 / pages);
+    let part = if whole == 0 { part.max(1) } else { part };
     let percent = if whole >= 100 { "100".to_owned() } else { format!("{whole}.{part:03}") };
     format!(
         "(SELECT t.{} AS value FROM ONLY {} t TABLESAMPLE SYSTEM ({percent}) REPEATABLE (0)) v",

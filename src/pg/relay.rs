@@ -19,6 +19,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 
+/// Messages to the target after which others of the runtime have their turn: about a megabyte.
+const BETWEEN_YIELDS: usize = 16;
+
 /// Who sees the rows on their way.
 pub(super) trait Rows {
     /// A row.
@@ -49,9 +52,17 @@ pub(super) async fn relay<R: Rows>(
     mut progress: impl FnMut(&R),
 ) -> Result<()> {
     let mut relay = Relay { source, target, outbox: Outbox::new(), rows, taken: Taken::default(), copies };
+    let mut messages = 0_usize;
     loop {
         match std::future::poll_fn(|cx| relay.poll_message(cx)).await {
-            Ok(false) => progress(relay.rows),
+            Ok(false) => {
+                progress(relay.rows);
+                messages += 1;
+                // Where neither stream ever makes it wait, the runtime learns only now that the target has said something.
+                if messages.is_multiple_of(BETWEEN_YIELDS) {
+                    tokio::task::yield_now().await;
+                }
+            }
             Ok(true) => return Ok(()),
             Err(error) => {
                 relay.end_message().await;
@@ -198,7 +209,7 @@ mod tests {
         }
     }
 
-    fn end(stream: DuplexStream, side: Side) -> End {
+    fn end(stream: impl Duplex + 'static, side: Side) -> End {
         let held = Gate::new(Box::new(stream)).hold().unwrap();
         End { held, side, inbox: Inbox::new(), encoding: None, counts: Vec::new(), is_ready: false }
     }
@@ -269,6 +280,60 @@ mod tests {
         let sizes: Vec<usize> = bodies(&heard).iter().map(Vec::len).collect();
         assert_eq!(sizes, [5, 0, 200_000, 10, 0]);
         assert_eq!((counted.0, counted.2), (40_003, 4));
+    }
+
+    /// A stream that sends nothing before it is flushed, as an encrypted one may.
+    struct Lazy(DuplexStream, Vec<u8>);
+
+    impl Duplex for Lazy {}
+
+    impl tokio::io::AsyncRead for Lazy {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut tokio::io::ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Lazy {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            self.1.extend_from_slice(buf);
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            let held = std::mem::take(&mut self.1);
+            // The other end has room for all of it.
+            match Pin::new(&mut self.0).poll_write(cx, &held) {
+                Poll::Ready(Ok(count)) if count == held.len() => Poll::Ready(Ok(())),
+                other => panic!("{other:?}"),
+            }
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.0).poll_shutdown(cx)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_holds_back_is_flushed_before_the_answer_is_waited_for() {
+        let (mut source_server, source) = duplex(1000);
+        let (target, mut target_server) = duplex(1000);
+        source_server.write_all(&message(b'c', b"")).await.unwrap();
+        let (mut source, mut target) = (end(source, Side::Source), end(Lazy(target, Vec::new()), Side::Target));
+        relay((&mut source, &mut target), 1, &mut Counted::default(), |_| {}).await.unwrap();
+        let answer = async {
+            let mut heard = [0; 5];
+            target_server.read_exact(&mut heard).await.unwrap();
+            assert_eq!(heard, *b"c\0\0\0\x04");
+            let said = [message(b'C', b"COPY 3\0"), message(b'Z', b"T")].concat();
+            target_server.write_all(&said).await.unwrap();
+        };
+        let both = async { tokio::join!(target.finish(), answer) };
+        let (counts, ()) = tokio::time::timeout(std::time::Duration::from_secs(5), both).await.unwrap();
+        assert_eq!(counts.unwrap(), [3]);
     }
 
     #[tokio::test]

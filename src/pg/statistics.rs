@@ -23,7 +23,13 @@ async fn copy_all(source: &Session, target: &Session, relations: &[u32]) -> Resu
     // A warning would quote the value that it is about.
     target.batch("SET LOCAL client_min_messages = 'error'").await?;
     for relation in relations {
-        let row = source.query_one(include_str!("../sql/statistics/read.sql"), &[relation]).await?;
+        let row = match source.query_one(include_str!("../sql/statistics/read.sql"), &[relation]).await {
+            Err(error) if !error.is_retryable() && error.sqlstate.is_some() => {
+                let code = error.sqlstate.unwrap_or_default();
+                return Ok(Some(format!("the source refused its own with SQLSTATE {code}")));
+            }
+            row => row?,
+        };
         if !row.get::<_, bool>("is_current") {
             return Ok(Some("the source's are incomplete or out of date".into()));
         }

@@ -187,7 +187,7 @@ fn not_cut(version: u32, relation: &Relation) -> String {
     } else {
         format!("access method {:?} has no ranges of pages", relation.access_method)
     };
-    // Bounds of any other key would be values of rows, which no plan holds.
+    // Bounds of any other key would tell what stands in rows.
     format!("whole: {pages}, and no unique key begins with an integer, uuid, date or timestamp")
 }
 

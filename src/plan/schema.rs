@@ -118,6 +118,10 @@ impl<'a> Later<'a> {
             task.bytes = index.bytes;
             task.name.clone_from(&index.name.name);
         }
+        if entry.desc == "STATISTICS" {
+            // A frozen COPY locks its table to the end.
+            requires.extend(self.relations(entry).iter().flat_map(|relation| self.data_below(builder, relation.oid)));
+        }
         let at = builder.push(task, requires);
         builder.by_entry.insert(entry.id, at);
         // ANALYZE fills extended statistics, too, and meets the attaching of indexes in a deadlock.

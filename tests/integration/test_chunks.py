@@ -57,6 +57,22 @@ def test_g1_rows_whose_key_is_null_are_copied(pair: Pair) -> None:
     _assert_equal(source, target, 200)
 
 
+def test_g1_a_not_null_that_was_never_checked_hides_no_nulls(
+    make_pair: Callable[[int, int], Pair],
+) -> None:
+    pair = make_pair(18, 18)
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        "CREATE TABLE t (id int UNIQUE, a text);"
+        "INSERT INTO t SELECT NULLIF(i, i / 10 * 10), 'r' || i FROM generate_series(1, 200) i;"
+        "ALTER TABLE t ADD CONSTRAINT id_there NOT NULL id NOT VALID; ANALYZE",
+    )
+    migration = _migration(source, target, tables=_chunked(50))
+    _run(migration, migration.plan())
+    _assert_equal(source, target, 200)
+
+
 @pytest.mark.parametrize("parameter", ["autovacuum_enabled = false"])
 def test_g2_pages_without_visible_rows_do_not_end_the_copy(pair: Pair, parameter: str) -> None:
     source, target = pair.source(), pair.target()

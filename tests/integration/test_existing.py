@@ -282,6 +282,21 @@ def test_b4_a_foreign_key_that_was_not_valid_ends_valid(pair: Pair) -> None:
     servers.assert_equal(source, target)
 
 
+def test_b4_a_foreign_key_to_partitions_that_stays_not_valid_is_told(pair: Pair) -> None:
+    script = """
+        CREATE TABLE whole (id int PRIMARY KEY) PARTITION BY RANGE (id);
+        CREATE TABLE half PARTITION OF whole FOR VALUES FROM (0) TO (100);
+        CREATE TABLE refers (id int);
+    """
+    source, target = pair.source(), pair.target()
+    servers.run_script(source, script + "ALTER TABLE refers ADD FOREIGN KEY (id) REFERENCES whole")
+    servers.run_script(
+        target, script + "ALTER TABLE refers ADD FOREIGN KEY (id) REFERENCES whole NOT VALID"
+    )
+    report = _run(source, target)
+    assert [task.object for task in report.failed] == ["public.refers refers_id_fkey"]
+
+
 @pytest.mark.parametrize(
     ("statements", "named"),
     [

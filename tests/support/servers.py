@@ -411,10 +411,13 @@ _ATTVER_ALONE = re.compile(
 _ATTVER_AMONG_OTHERS = re.compile(r"(?<=\()pg_attver='?\d+'?, |, pg_attver='?\d+'?(?=[,)])")
 
 
+def without_attver(dump: str) -> str:
+    """A dump without the option that some servers keep for columns and others refuse."""
+    return _ATTVER_AMONG_OTHERS.sub("", _ATTVER_ALONE.sub("", dump))
+
+
 def _portable(dump: str) -> str:
-    for pattern in (_VERSION_LINES, _ATTVER_ALONE, _ATTVER_AMONG_OTHERS):
-        dump = pattern.sub("", dump)
-    return dump
+    return without_attver(_VERSION_LINES.sub("", dump))
 
 
 def _sorted_entries(dump: str) -> list[str]:

@@ -70,7 +70,7 @@ pub fn tables<'a>(plan: &Plan, catalog: &'a Catalog, config: &'a Config) -> Vec<
         format: RowFormat::from_word(format),
         bytes: relation.total_bytes,
         keys: keys(catalog, relation, |_| true).take(INDEXES).collect(),
-        unique: keys(catalog, relation, |index| index.is_unique).next().unwrap_or_default(),
+        unique: keys(catalog, relation, |index| index.is_arbiter).next().unwrap_or_default(),
         has_pages: catalog.server.version >= CTID_RANGES && relation.access_method == "heap",
     };
     found.into_iter().map(choice).filter(|choice| !choice.columns.is_empty()).collect()

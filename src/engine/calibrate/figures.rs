@@ -65,6 +65,8 @@ pub struct Figures {
 const MB: f64 = 1e6;
 /// Even what was measured to be steady changes until the night of the run.
 const LEAST_UNCERTAINTY: f64 = 1.25;
+/// One pass has nothing to differ from, and may have met a good or a bad moment.
+const SINGLE_PASS: f64 = 1.6;
 /// Rows that tell something of ANALYZE.
 const ANALYZED_FROM: u64 = 1000;
 
@@ -75,7 +77,7 @@ impl Figures {
         let of =
             |figure: fn(&Rates) -> f64| median(all.iter().map(figure)).unwrap_or_else(|| figure(&Rates::typical()));
         Rates {
-            calibrated: true,
+            calibrated: self.passes.iter().any(|pass| !pass.small.is_empty()),
             copy_binary: of(|rates| rates.copy_binary),
             copy_text: of(|rates| rates.copy_text),
             index: of(|rates| rates.index),
@@ -88,7 +90,12 @@ impl Figures {
             source_round_trip: of(|rates| rates.source_round_trip),
             target_round_trip: of(|rates| rates.target_round_trip),
             preparation: self.preparation,
-            uncertainty: uncertainty(&all),
+            uncertainty: match &self.passes[..] {
+                [] => Rates::typical().uncertainty,
+                [one] if one.tables.is_empty() => Rates::typical().uncertainty,
+                [_] => SINGLE_PASS,
+                _ => uncertainty(&all),
+            },
             copy_speedup: speedups_of(&all, |rates| &rates.copy_speedup),
             build_speedup: speedups_of(&all, |rates| &rates.build_speedup),
             tables: tables_of(&all),
@@ -111,7 +118,14 @@ fn speedups_of(all: &[Rates], points: fn(&Rates) -> &Vec<Speedup>) -> Vec<Speedu
     let at = |sessions| all.iter().flat_map(points).filter(move |point| point.sessions == sessions);
     let of =
         |point: &Speedup| Some(Speedup { speedup: median(at(point.sessions).map(|point| point.speedup))?, ..*point });
-    points(first).iter().filter_map(of).collect()
+    let mut before = Speedup { sessions: 1, speedup: 1.0 };
+    let medians = points(first).iter().filter_map(of).map(|point| {
+        // The medians are of different passes where some passes lack a point; more sessions are never slower, nor faster than their number.
+        let most = before.speedup * f64::from(point.sessions) / f64::from(before.sessions);
+        before = Speedup { speedup: point.speedup.clamp(before.speedup, most), ..point };
+        before
+    });
+    medians.collect()
 }
 
 fn tables_of(all: &[Rates]) -> Vec<TableRates> {
@@ -294,7 +308,7 @@ mod tests {
         assert_near(rates.tables[0].analyze.unwrap(), 0.29);
         assert_eq!((rates.preparation, rates.target_round_trip, rates.create_table), (1.5, 0.02, 0.3));
         assert_eq!(rates.notes, ["odd"]);
-        assert_near(rates.uncertainty, 1.25);
+        assert_near(rates.uncertainty, SINGLE_PASS);
         assert_eq!(Rates::read(&serde_json::to_string(&rates).unwrap()).unwrap(), rates);
     }
 
@@ -323,5 +337,15 @@ mod tests {
         let typical = Rates::typical();
         assert_eq!((rates.copy_binary, rates.index, &rates.copy_speedup), (120.0, 100.0, &typical.copy_speedup));
         assert!(rates.tables.is_empty());
+        assert!(!rates.calibrated);
+        assert_near(rates.uncertainty, typical.uncertainty);
+    }
+
+    #[test]
+    fn what_passes_without_a_point_give_can_be_read_back() {
+        let mut short = pass(0.2, [1.0, 1.05, 3.0]);
+        short.at_once.truncate(2);
+        let rates = figures(vec![pass(0.2, [1.0, 1.67, 3.08]), short]);
+        assert_eq!(Rates::read(&serde_json::to_string(&rates).unwrap()).unwrap(), rates);
     }
 }

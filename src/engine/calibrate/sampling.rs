@@ -119,7 +119,13 @@ impl<'a> Sampling<'a> {
         let mut longest = Duration::ZERO;
         while self.passes.len() < PASSES && began.elapsed() + longest < limit {
             let start = Instant::now();
-            self.measure().await?;
+            match self.measure().await {
+                Err(error) if !self.passes.is_empty() => {
+                    self.notes.insert(format!("a later pass was given up: {}", error.chain()));
+                    break;
+                }
+                measured => measured?,
+            }
             self.passes.push(std::mem::take(&mut self.pass));
             longest = longest.max(start.elapsed());
         }
@@ -129,8 +135,15 @@ impl<'a> Sampling<'a> {
     async fn measure(&mut self) -> Result<()> {
         self.pass.round_trips = Some(self.round_trips().await?);
         for sessions in SESSIONS {
-            let small = self.small(sessions).await?;
-            self.pass.small.push((sessions, small));
+            match self.small(sessions).await {
+                Ok(small) => self.pass.small.push((sessions, small)),
+                // There may be no more free sessions than a run with one job needs.
+                Err(error) if sessions > 1 => {
+                    self.notes.insert(format!("{sessions} sessions at once could not be sampled: {}", error.chain()));
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
         }
         let tables = self.tables;
         if let Some(largest) = tables.first().filter(|table| table.bytes >= COMPARED_FROM)

@@ -70,7 +70,7 @@ impl Course {
     pub fn of(plan: &Plan, rates: &Rates, costs: &Costs, jobs: usize) -> Course {
         let course = Course { batches: Vec::new(), batch_of: vec![None; plan.tasks.len()], seconds: 0.0 };
         let schedule = Schedule::new(&plan.tasks, &|_| None).with_families(batch::families_of(&plan.tasks, |_| true));
-        let (running, idle) = (Vec::new(), vec![None; jobs]);
+        let (running, idle) = (Vec::new(), vec![None; jobs.min(plan.tasks.len() + 1)]);
         let mut run = Play { rates, costs, jobs, schedule, course, running, idle, ended: None };
         loop {
             run.start();

@@ -4,7 +4,7 @@
 //! index holds SHARE, which others of the table share; everything else that comes after the rows holds a lock that shuts out its own kind
 //! and the builds. Rows have no part in it: the plan's dependencies keep all of these behind them. Called by `schedule`.
 
-use crate::plan::{Task, foreign_key, kind};
+use crate::plan::{Phase, Task, foreign_key, kind};
 use std::collections::HashMap;
 
 /// How a task holds a table.
@@ -34,6 +34,7 @@ impl Locks {
     pub fn new(tasks: &[Task]) -> Self {
         let mut numbers: HashMap<String, usize> = HashMap::new();
         let mut table_of: HashMap<&str, usize> = HashMap::new();
+        let mut tables_of_key: HashMap<&str, Vec<usize>> = HashMap::new();
         let mut needs = Vec::with_capacity(tasks.len());
         for task in tasks {
             if task.is_data() {
@@ -41,7 +42,16 @@ impl Locks {
                 let name = crate::name::QualifiedName::new(&task.schema, &task.name).sql();
                 table_of.insert(&task.id, *numbers.entry(name).or_insert(next));
             }
-            needs.push(needed(task, &table_of, &numbers));
+            let tables = tables(task, &table_of);
+            if task.kind == kind::FK_CONSTRAINT {
+                tables_of_key.insert(&task.id, tables.clone());
+            }
+            needs.push(match task.kind.as_str() {
+                kind::FK_VALIDATION => {
+                    validated(task, &numbers, task.requires.iter().find_map(|id| tables_of_key.get(id.as_str())))
+                }
+                _ => hold(task).map_or(Vec::new(), |hold| tables.into_iter().map(|table| (table, hold)).collect()),
+            });
         }
         Locks { needs, tables: vec![Held::default(); numbers.len()] }
     }
@@ -82,19 +92,26 @@ impl Locks {
     }
 }
 
-fn needed(task: &Task, table_of: &HashMap<&str, usize>, numbers: &HashMap<String, usize>) -> Vec<(usize, Hold)> {
-    let hold = match task.kind.as_str() {
-        kind::INDEX => Hold::Shared,
-        kind::CONSTRAINT | kind::FK_CONSTRAINT | kind::ANALYZE | kind::STATISTICS => Hold::Exclusive,
-        kind::FK_VALIDATION => {
-            // The table that is referenced is only read.
-            let own = foreign_key::validated(&task.target_sql).and_then(|(table, _)| numbers.get(table));
-            return own.map(|table| (*table, Hold::Exclusive)).into_iter().collect();
-        }
-        _ => return Vec::new(),
-    };
+/// The tables whose rows the task stands on.
+fn tables(task: &Task, table_of: &HashMap<&str, usize>) -> Vec<usize> {
     let mut tables: Vec<usize> = task.requires.iter().filter_map(|id| table_of.get(id.as_str()).copied()).collect();
     tables.sort_unstable();
     tables.dedup();
-    tables.into_iter().map(|table| (table, hold)).collect()
+    tables
+}
+
+fn hold(task: &Task) -> Option<Hold> {
+    match task.kind.as_str() {
+        kind::INDEX => Some(Hold::Shared),
+        kind::CONSTRAINT | kind::FK_CONSTRAINT | kind::ANALYZE | kind::STATISTICS => Some(Hold::Exclusive),
+        // Triggers, rules, policies, extended statistics.
+        _ => matches!(task.phase, Phase::Index | Phase::PostData).then_some(Hold::Exclusive),
+    }
+}
+
+/// The check of a foreign key shuts others out of its own table, and keys of the referenced one from being added.
+fn validated(task: &Task, numbers: &HashMap<String, usize>, key: Option<&Vec<usize>>) -> Vec<(usize, Hold)> {
+    let own = foreign_key::validated(&task.target_sql).and_then(|(table, _)| numbers.get(table).copied());
+    let others = key.into_iter().flatten().copied().filter(|table| Some(*table) != own);
+    own.map(|table| (table, Hold::Exclusive)).into_iter().chain(others.map(|table| (table, Hold::Shared))).collect()
 }

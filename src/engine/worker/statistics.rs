@@ -40,12 +40,20 @@ impl Worker {
         if self.target().await?.version() < statistics::SINCE {
             return Ok(Some("the target is older than 18".into()));
         }
+        if !self.job.same_collation {
+            return Ok(Some("the databases sort text in different ways".into()));
+        }
         if form.mode != Mode::Copy {
             return Ok(Some("the table holds other rows than the source's".into()));
         }
         self.open_source().await?;
         let (source, _, target) = self.sessions()?;
         let relations = large_object::oids(source, &task.source_sql).await?;
-        statistics::copy(source, target, &relations).await
+        let obstacle = statistics::copy(source, target, &relations).await?;
+        if obstacle.is_some() {
+            // A refusal of the source spoils the reader's transaction.
+            self.source = None;
+        }
+        Ok(obstacle)
     }
 }

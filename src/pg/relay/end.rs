@@ -138,6 +138,8 @@ impl End {
 
     /// Behind the last row: waits for the end of all COPY; the rows that each of them counted.
     pub(in crate::pg) async fn finish(&mut self) -> Result<Vec<u64>> {
+        // An encrypted stream may still hold what it has taken.
+        self.send(&[]).await?;
         self.settle().await?;
         Ok(std::mem::take(&mut self.counts))
     }

@@ -7,6 +7,7 @@ use super::key::{KeyBounds, KeyRange};
 use super::{CTID_RANGES, Cutting, Route, Rules};
 use crate::catalog::{Catalog, Oid, Relation, RelationKind, scope};
 use crate::config::{Config, TableOptions};
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 /// A question about a table.
@@ -41,12 +42,14 @@ pub fn questions<'a>(catalog: &'a Catalog, config: &'a Config) -> Vec<(&'a Relat
     let scope = scope::select(catalog, config);
     let lookup = catalog.lookup();
     let rules = Rules::new(config);
-    let tables: Vec<(&Relation, &TableOptions)> = catalog
+    let mut tables: Vec<(&Relation, &TableOptions)> = catalog
         .relations
         .iter()
         .filter(|relation| scope.tables.contains(&relation.oid))
         .map(|relation| (relation, rules.of(relation, &lookup.ancestors(relation))))
         .collect();
+    // As the rows' tasks are made: of equal tables, the first is cut.
+    tables.sort_by_key(|(relation, _)| Reverse(relation.total_bytes));
     let cutting = Cutting::new(&catalog.server, &lookup, config, &tables);
     tables
         .iter()

@@ -20,7 +20,10 @@ SELECT a.attrelid AS relation,
        a.attname::text AS name,
        pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
        a.atttypid IN (20, 21, 23) AS is_integer,
-       a.attnotnull AS not_null,
+       -- Since 18 a NOT NULL that is NOT VALID counts as one, too.
+       a.attnotnull AND NOT EXISTS (
+           SELECT FROM pg_catalog.pg_constraint k
+           WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated AND k.conkey[1] = a.attnum) AS not_null,
        a.attgenerated <> '' AS is_generated,
        a.attidentity = 'a' AS identity_always,
        coalesce(s.is_safe, false) AS binary_safe

@@ -17,7 +17,10 @@ SELECT i.indexrelid AS oid,
              JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.position) AS columns,
        NOT EXISTS (SELECT FROM unnest(i.indkey[0:i.indnkeyatts - 1]) k(attnum)
                    JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-                   WHERE NOT a.attnotnull) AS is_not_null,
+                   WHERE NOT a.attnotnull OR EXISTS (
+                       SELECT FROM pg_catalog.pg_constraint v
+                       WHERE v.conrelid = a.attrelid AND v.contype = 'n' AND NOT v.convalidated AND v.conkey[1] = a.attnum)
+                  ) AS is_not_null,
        pg_catalog.pg_get_indexdef(i.indexrelid) AS statement
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid

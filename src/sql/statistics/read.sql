@@ -48,7 +48,10 @@ SELECT r.nspname::text AS schema, r.relname::text AS name, s.list::text AS stati
        CASE WHEN r.bytes = 0 THEN 0 ELSE r.tuples END AS tuples,
        CASE r.relkind
            WHEN 'r' THEN NOT r.relhassubclass AND (r.bytes = 0 OR (
-               r.tuples > 0 AND s.is_complete AND pg_catalog.pg_stat_get_mod_since_analyze(r.oid) <= r.slack))
+               r.tuples > 0 AND s.is_complete AND pg_catalog.pg_stat_get_mod_since_analyze(r.oid) <= r.slack
+               -- Without either the count did not begin at the last ANALYZE: on a standby, after a crash or a reset.
+               AND coalesce(pg_catalog.pg_stat_get_last_analyze_time(r.oid),
+                            pg_catalog.pg_stat_get_last_autoanalyze_time(r.oid)) IS NOT NULL))
            WHEN 'p' THEN below.tuples = 0 OR (
                r.tuples > 0 AND s.is_complete AND abs(below.tuples - r.tuples) <= r.slack)
            ELSE false
