@@ -1,8 +1,8 @@
 """What the core gives back: frozen values with names and types, and the two that all others share.
 
 A `Record` mirrors one mapping of the core, key by key; a key too many or too few is an
-`InternalError`. None of them holds a password or a row; a plan's bounds of chunks may be values of a
-key: integers and dates as they are, uuids and times made coarse. Plans and results are made of
+`InternalError`. None of them holds a password or a row. The bounds of a plan's chunks may be values
+of a key: integers and dates as they are, uuids and times made coarse. Plans and results are made of
 records in `_plan` and `_report`.
 """
 
