@@ -184,7 +184,8 @@ def test_when_the_time_is_up_what_is_missing_keeps_a_typical_figure(pair: Pair) 
     rates = migration.calibrate(seconds=0.001)
     assert rates.tables == ()
     assert rates.copy_binary == Rates.typical().copy_binary
-    assert rates.calibrated and "the time was up" in rates.notes[0]
+    assert not rates.calibrated and "the time was up" in rates.notes[0]
+    assert rates.uncertainty == Rates.typical().uncertainty
     assert (_everything(source), _everything(target)) == before
     assert _sessions(target) == []
 

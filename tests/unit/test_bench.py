@@ -64,7 +64,9 @@ def test_planning_has_every_figure_of_every_size(tmp_path: Path) -> None:
     told = json.loads((tmp_path / "planning.json").read_text())
     assert [result["objects"] for result in told] == [50, 100]
     for result in told:
-        assert all(figure > 0 for figure in result.values())
+        # Steps of so small a source may be over before the log's clock has moved.
+        assert all(figure >= 0 for figure in result.values())
+        assert min(result["tasks"], result["wall"], result["plan_bytes"]) > 0
         assert result["wall"] > result["pg_dump"]
         assert result["peak_memory"] > result["plan_bytes"]
     assert told[0]["tasks"] < told[1]["tasks"]
