@@ -381,7 +381,12 @@ def _keys(kind: str, seed: int) -> list[int | None]:
 @pytest.mark.parametrize("kind", ["dense", "sparse", "skewed", "common", "ends", "nulls"])
 def test_chunks_of_any_key_hold_each_row_once(pair: Pair, kind: str) -> None:
     source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (id bigint, n int GENERATED ALWAYS AS IDENTITY)")
+    # Autovacuum would change the statistics between two plans, and the plans with them.
+    servers.run_script(
+        source,
+        "CREATE TABLE t (id bigint, n int GENERATED ALWAYS AS IDENTITY)"
+        " WITH (autovacuum_enabled = false)",
+    )
     for seed in range(6):
         with psycopg.connect(source, autocommit=True) as connection:
             connection.execute("TRUNCATE t")
