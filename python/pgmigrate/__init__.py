@@ -22,24 +22,21 @@ from pgmigrate._estimate import (
     TableEstimate,
     TableRates,
 )
-from pgmigrate._migration import Event, Migration, OnEvent, Outcome, run_all
+from pgmigrate._job import Event, OnEvent
+from pgmigrate._migration import Migration
 from pgmigrate._model import Absent, Finding
 from pgmigrate._plan import Plan, Task
-from pgmigrate._report import (
+from pgmigrate._report import PhaseResult, Report, TaskResult
+from pgmigrate._results import (
     BackupResult,
     CleanupResult,
-    Difference,
-    PhaseResult,
     PreflightResult,
-    Report,
     RestoreResult,
     Status,
-    TableResult,
     TaskCounts,
-    TaskResult,
-    Unchecked,
-    VerifyResult,
 )
+from pgmigrate._run_all import Outcome, run_all
+from pgmigrate._verification import Difference, TableResult, Unchecked, VerifyResult
 from pgmigrate.errors import (
     BackupError,
     ConfigError,

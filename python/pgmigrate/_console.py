@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pgmigrate._migration import Event, logger
+from pgmigrate._job import Event, logger
 from pgmigrate.errors import PgMigrateError
 
 if TYPE_CHECKING:

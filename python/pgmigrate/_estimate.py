@@ -14,7 +14,8 @@ from pgmigrate._model import Record
 from pgmigrate._text import columns, count, duration, plural, size
 
 if TYPE_CHECKING:
-    from pgmigrate._migration import Migration, OnEvent
+    from pgmigrate._job import OnEvent
+    from pgmigrate._migration import Migration
     from pgmigrate._native import PlanText
     from pgmigrate._plan import Plan
 

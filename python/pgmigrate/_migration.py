@@ -6,50 +6,31 @@ callbacks and logging; the core's threads never touch Python.
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
 
-from pgmigrate import _native
-from pgmigrate._config import from_keywords, read_documents
+from pgmigrate._configured import Configured
 from pgmigrate._estimate import Rates
+from pgmigrate._job import OnEvent, path_text
 from pgmigrate._plan import Plan
-from pgmigrate._report import (
+from pgmigrate._report import Report
+from pgmigrate._results import (
     BackupResult,
     CleanupResult,
     PreflightResult,
-    Report,
     RestoreResult,
     Status,
-    VerifyResult,
 )
-from pgmigrate.errors import ConfigError, InterruptedRunError, PgMigrateError
+from pgmigrate._verification import VerifyResult
 
 if TYPE_CHECKING:
-    from pgmigrate._native import Job, PlanText
-
-__all__ = ["Event", "Migration", "OnEvent", "Outcome", "run_all"]
-
-Event: TypeAlias = dict[str, Any]
-"""Something that happened in a run; its key ``event`` says what."""
-
-OnEvent: TypeAlias = Callable[[Event], object]
-"""What is called with every event, in the thread that called the verb."""
+    from pgmigrate._native import PlanText
 
 CALIBRATION_SECONDS: Final = 10.0
 
-logger: Final = logging.getLogger("pgmigrate")
-_LEVELS: Final = {
-    "ERROR": logging.ERROR,
-    "WARN": logging.WARNING,
-    "INFO": logging.INFO,
-    "DEBUG": logging.DEBUG,
-}
 
-
-class Migration:
+class Migration(Configured):
     """One migration: it knows its two databases and what to move, and holds no connection.
 
     The arguments are the keys of a config file; the README lists them with their defaults. Whatever
@@ -76,76 +57,6 @@ class Migration:
     Raises:
         ConfigError: a wrong key, type or value; ``problems`` lists every one.
     """
-
-    def __init__(
-        self,
-        *,
-        source: str | Mapping[str, object] | None = None,
-        target: str | Mapping[str, object] | None = None,
-        schemas: Sequence[str] | Mapping[str, object] | None = None,
-        tables: Sequence[str | Mapping[str, object]] | Mapping[str, object] | None = None,
-        roles: str | Mapping[str, object] | None = None,
-        options: Mapping[str, object] | None = None,
-        parallel: Mapping[str, object] | None = None,
-        name: str | None = None,
-        jobs: int | None = None,
-        **flat: object,
-    ) -> None:
-        sections = {
-            "name": name,
-            "source": source,
-            "target": target,
-            "schemas": schemas,
-            "tables": tables,
-            "roles": roles,
-            "parallel": parallel,
-            "options": options,
-        }
-        self._check(from_keywords(sections, flat), jobs=jobs)
-
-    def _check(self, options: dict[str, Any], *, jobs: int | None = None) -> None:
-        self.config: dict[str, Any] = _native.config(options)
-        self.name: str = self.config["name"]
-        self._options = options
-        self._jobs = jobs
-
-    @classmethod
-    def _from_options(cls, options: dict[str, Any]) -> Migration:
-        migration = cls.__new__(cls)
-        migration._check(options)
-        return migration
-
-    @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> Migration:
-        """The migration that a config file describes.
-
-        Args:
-            path: a ``.yaml``, ``.yml`` or ``.json`` file.
-
-        Raises:
-            ConfigError: the file cannot be read, something in it is wrong, or it describes several
-                migrations.
-        """
-        migrations = cls.load_all(path)
-        if len(migrations) != 1:
-            raise ConfigError(
-                f"{os.fspath(path)} describes {len(migrations)} migrations, not one",
-                remedy="use Migration.load_all",
-            )
-        return migrations[0]
-
-    @classmethod
-    def load_all(cls, path: str | os.PathLike[str]) -> list[Migration]:
-        """All migrations that a config file describes, in its order.
-
-        Args:
-            path: a ``.yaml``, ``.yml`` or ``.json`` file.
-
-        Raises:
-            ConfigError: the file cannot be read, or something in it is wrong; ``problems`` lists
-                the mistakes of all its migrations.
-        """
-        return [cls._from_options(options) for options in read_documents(path)]
 
     def preflight(self, *, on_event: OnEvent | None = None) -> PreflightResult:
         """Looks for everything that would hinder the migration; changes nothing.
@@ -389,7 +300,7 @@ class Migration:
         Raises:
             BackupError: it failed.
         """
-        settings = {"directory": _path(directory)}
+        settings = {"directory": path_text(directory)}
         return BackupResult.from_mapping(self._do("backup", settings, on_event))
 
     async def backup_async(
@@ -399,7 +310,7 @@ class Migration:
         on_event: OnEvent | None = None,
     ) -> BackupResult:
         """`backup` as an awaitable."""
-        settings = {"directory": _path(directory)}
+        settings = {"directory": path_text(directory)}
         return BackupResult.from_mapping(await self._do_async("backup", settings, on_event))
 
     def restore(
@@ -414,14 +325,14 @@ class Migration:
         Raises:
             BackupError: it failed.
         """
-        settings = {"path": _path(path)}
+        settings = {"path": path_text(path)}
         return RestoreResult.from_mapping(self._do("restore", settings, on_event))
 
     async def restore_async(
         self, path: str | os.PathLike[str], *, on_event: OnEvent | None = None
     ) -> RestoreResult:
         """`restore` as an awaitable."""
-        settings = {"path": _path(path)}
+        settings = {"path": path_text(path)}
         return RestoreResult.from_mapping(await self._do_async("restore", settings, on_event))
 
     def cleanup(self) -> CleanupResult:
@@ -432,13 +343,6 @@ class Migration:
             StateError: a run is active.
         """
         return CleanupResult.from_mapping(self._do("cleanup", {}, None))
-
-    def __repr__(self) -> str:
-        named = f"name={self.name!r}, " if self.name else ""
-        return f"Migration({named}source='***', target='***')"
-
-    def _jobs_or(self, jobs: int | None) -> int | None:
-        return self._jobs if jobs is None else jobs
 
     def _run_settings(
         self,
@@ -451,10 +355,10 @@ class Migration:
         state, plan_file = files
         return {
             "plan": _text(plan),
-            "plan_file": _path(plan_file),
+            "plan_file": path_text(plan_file),
             "resume": resume,
             "jobs": self._jobs_or(jobs),
-            "state": _path(state),
+            "state": path_text(state),
             **others,
         }
 
@@ -470,138 +374,6 @@ class Migration:
             "consistent": consistent,
         }
 
-    def _do(self, verb: str, settings: Mapping[str, Any], on_event: OnEvent | None) -> Any:
-        return _drive(_native.start(verb, self._options, _given(settings)), on_event)
-
-    async def _do_async(
-        self, verb: str, settings: Mapping[str, Any], on_event: OnEvent | None
-    ) -> Any:
-        job = _native.start(verb, self._options, _given(settings))
-        return await _drive_async(job, on_event)
-
-
-Outcome: TypeAlias = tuple[Migration, Report | PgMigrateError]
-"""A migration with its report, or with what ended it before it had one."""
-
-
-def run_all(
-    migrations: Sequence[Migration],
-    *,
-    plan: str | os.PathLike[str] | None = None,
-    state: str | os.PathLike[str] | None = None,
-    resume: bool = False,
-    jobs: int | None = None,
-    dry_run: bool = False,
-    backup: bool | None = None,
-    verify: bool | None = None,
-    consistent: bool | None = None,
-    on_event: Callable[[Migration, Event], object] | None = None,
-) -> list[Outcome]:
-    """Runs migrations one after another, and goes on after one that fails.
-
-    Args:
-        migrations: what to run, in this order.
-        plan: where plans are kept; among several migrations ``plan.tsv`` stands for
-            ``plan-<name>.tsv`` and so on. A run without a file cannot be resumed.
-        state: the state files, named in the same way.
-        resume: go on with the runs that the targets' ledgers hold, by the plans in the files.
-        jobs: as in `Migration.run`, like all others.
-        dry_run: plan and check, but touch nothing.
-        backup: back up each target first.
-        verify: compare source and target afterwards.
-        consistent: whether rows of several states of a source may meet in one table.
-        on_event: called with the migration and each of its events.
-
-    Returns:
-        Each migration with its report, or with the error that ended it.
-
-    Raises:
-        InterruptedRunError: a run was stopped; those after it were not started.
-    """
-    outcomes: list[Outcome] = []
-    for migration in migrations:
-        listener = _with_migration(migration, on_event)
-        plan_path = None if plan is None else named_path(Path(plan), migration, migrations)
-        try:
-            report = migration.run(
-                Plan.load(plan_path) if resume and plan_path is not None else None,
-                resume=resume,
-                jobs=jobs,
-                plan_file=plan_path,
-                state=None if state is None else named_path(Path(state), migration, migrations),
-                dry_run=dry_run,
-                backup=backup,
-                verify=verify,
-                consistent=consistent,
-                on_event=listener,
-            )
-        except InterruptedRunError:
-            raise
-        except PgMigrateError as error:
-            outcomes.append((migration, error))
-        else:
-            outcomes.append((migration, report))
-    return outcomes
-
-
-def _with_migration(
-    migration: Migration, on_event: Callable[[Migration, Event], object] | None
-) -> OnEvent | None:
-    return None if on_event is None else lambda event: on_event(migration, event)
-
-
-def named_path(path: Path, migration: Migration, migrations: Sequence[Migration]) -> Path:
-    """The path of a migration's own file: ``plan.tsv``, or ``plan-<name>.tsv`` among several."""
-    if len(migrations) == 1:
-        return path
-    name = migration.name or str(migrations.index(migration))
-    safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in name)
-    return path.with_name(f"{path.stem}-{safe}{path.suffix}")
-
-
-def _drive(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
-    try:
-        while (events := job.next()) is not None:
-            _deliver(events, on_event)
-    except BaseException:
-        job.stop()
-        while (events := job.next()) is not None:
-            _deliver(events, None)
-        raise
-    return job.result()
-
-
-async def _drive_async(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
-    try:
-        while (events := await job.next_async()) is not None:
-            _deliver(events, on_event)
-    except GeneratorExit:
-        # The coroutine is thrown away and may not await any more.
-        job.stop()
-        raise
-    except BaseException:
-        job.stop()
-        while (events := await job.next_async()) is not None:
-            _deliver(events, None)
-        raise
-    return job.result()
-
-
-def _deliver(events: Iterable[Event], on_event: OnEvent | None) -> None:
-    for event in events:
-        if event["event"] == "log":
-            logger.log(_LEVELS.get(event["level"], logging.INFO), "%s", event["message"])
-        elif on_event is not None:
-            on_event(event)
-
-
-def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if value is not None}
-
 
 def _text(plan: Plan | None) -> str | PlanText | None:
     return None if plan is None else plan.source
-
-
-def _path(path: str | os.PathLike[str] | None) -> str | None:
-    return None if path is None else os.fspath(path)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from pgmigrate._model import Finding
-    from pgmigrate._report import Difference
+    from pgmigrate._verification import Difference
 
 __all__ = [
     "BackupError",

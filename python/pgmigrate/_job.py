@@ -1,0 +1,105 @@
+"""Driving a job of the core: from its settings to its result.
+
+The calling thread alone runs callbacks and logging; the core's threads never touch Python.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pgmigrate import _native
+
+if TYPE_CHECKING:
+    from pgmigrate._native import Job
+
+Event: TypeAlias = dict[str, Any]
+"""Something that happened in a run; its key ``event`` says what."""
+
+OnEvent: TypeAlias = Callable[[Event], object]
+"""What is called with every event, in the thread that called the verb."""
+
+logger: Final = logging.getLogger("pgmigrate")
+_LEVELS: Final = {
+    "ERROR": logging.ERROR,
+    "WARN": logging.WARNING,
+    "INFO": logging.INFO,
+    "DEBUG": logging.DEBUG,
+}
+
+
+def do(
+    verb: str,
+    options: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    on_event: OnEvent | None,
+) -> Any:
+    """Does what a verb of the core does.
+
+    Args:
+        verb: its name.
+        options: the migration's configuration.
+        settings: what the call sets; None leaves it to the configuration.
+        on_event: called with every event.
+
+    Raises:
+        PgMigrateError: the verb failed.
+    """
+    return _drive(_native.start(verb, options, _given(settings)), on_event)
+
+
+async def do_async(
+    verb: str,
+    options: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    on_event: OnEvent | None,
+) -> Any:
+    """`do` as an awaitable; cancelling it stops the job in order."""
+    return await _drive_async(_native.start(verb, options, _given(settings)), on_event)
+
+
+def path_text(path: str | os.PathLike[str] | None) -> str | None:
+    """A path as the core takes it."""
+    return None if path is None else os.fspath(path)
+
+
+def _drive(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
+    try:
+        while (events := job.next()) is not None:
+            _deliver(events, on_event)
+    except BaseException:
+        job.stop()
+        while (events := job.next()) is not None:
+            _deliver(events, None)
+        raise
+    return job.result()
+
+
+async def _drive_async(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
+    try:
+        while (events := await job.next_async()) is not None:
+            _deliver(events, on_event)
+    except GeneratorExit:
+        # The coroutine is thrown away and may not await any more.
+        job.stop()
+        raise
+    except BaseException:
+        job.stop()
+        while (events := await job.next_async()) is not None:
+            _deliver(events, None)
+        raise
+    return job.result()
+
+
+def _deliver(events: Iterable[Event], on_event: OnEvent | None) -> None:
+    for event in events:
+        if event["event"] == "log":
+            logger.log(_LEVELS.get(event["level"], logging.INFO), "%s", event["message"])
+        elif on_event is not None:
+            on_event(event)
+
+
+def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if value is not None}

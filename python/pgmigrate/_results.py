@@ -1,0 +1,185 @@
+"""What the smaller verbs give: preflight, status, backup, restore, cleanup."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pgmigrate._model import Finding, Record, finding_lines
+from pgmigrate._report import TaskResult, task_words
+from pgmigrate._text import count, duration, plural, size
+from pgmigrate.errors import PreflightError
+
+
+@dataclass(frozen=True)
+class PreflightResult(Record):
+    """What preflight found.
+
+    Attributes:
+        findings: all of it, whatever its severity.
+    """
+
+    _parts: ClassVar[Mapping[str, type[Record]]] = {"findings": Finding}
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def blocking(self) -> tuple[Finding, ...]:
+        """The findings that forbid a run."""
+        return tuple(finding for finding in self.findings if finding.severity == "blocking")
+
+    @property
+    def ok(self) -> bool:
+        """Whether a run may start."""
+        return not self.blocking
+
+    def raise_for_blocking(self) -> None:
+        """Does nothing where a run may start.
+
+        Raises:
+            PreflightError: something forbids it.
+        """
+        if not self.ok:
+            named = "; ".join(finding.message for finding in self.blocking)
+            raise PreflightError(f"preflight: {named}", findings=self.findings)
+
+    def text(self) -> str:
+        """A text for people."""
+        if not self.findings:
+            return "preflight: nothing found"
+        order = {"blocking": 0, "warning": 1, "info": 2}
+        found = sorted(self.findings, key=lambda finding: order.get(finding.severity, 3))
+        weights = Counter(finding.severity for finding in found)
+        head = ", ".join(f"{number} {severity}" for severity, number in weights.items())
+        return "\n".join([f"preflight: {head}", *finding_lines(found, "")])
+
+
+@dataclass(frozen=True)
+class TaskCounts(Record):
+    """How many tasks of a run are in which state."""
+
+    done: int
+    running: int
+    failed: int
+    blocked: int
+    pending: int
+
+
+@dataclass(frozen=True)
+class Status(Record):
+    """How far the last run in the target's ledger is.
+
+    Attributes:
+        run: its number; None where the target has no ledger.
+        state: ``none``, ``running``, ``interrupted``, ``failed`` or ``done``.
+        tasks: how many tasks are in which state.
+        rows_done: rows written so far.
+        rows_total: rows by the source's statistics.
+        bytes_done: bytes written so far.
+        bytes_total: bytes by the source's statistics.
+        seconds: how long the run has taken so far.
+        seconds_left: an estimate of what it still takes; None where there is none.
+        running: the tasks that run now.
+        failed: the tasks that failed.
+    """
+
+    _parts: ClassVar[Mapping[str, type[Record]]] = {
+        "tasks": TaskCounts,
+        "running": TaskResult,
+        "failed": TaskResult,
+    }
+
+    run: int | None
+    state: str
+    tasks: TaskCounts
+    rows_done: int
+    rows_total: int
+    bytes_done: int
+    bytes_total: int
+    seconds: float
+    seconds_left: float | None
+    running: tuple[TaskResult, ...]
+    failed: tuple[TaskResult, ...]
+
+    def text(self) -> str:
+        """A text for people."""
+        if self.state == "none":
+            return "no run in the target's ledger"
+        counts = ", ".join(
+            f"{number:,} {state}" for state, number in self.tasks.to_dict().items() if number
+        )
+        left = "" if self.seconds_left is None else f", about {duration(self.seconds_left)} left"
+        return "\n".join(
+            [
+                f"run {self.run}: {self.state} after {duration(self.seconds)}{left}",
+                f"tasks: {counts or 'none'}",
+                f"rows: {count(self.rows_done)} of about {count(self.rows_total)}, "
+                f"bytes: {size(self.bytes_done)} of about {size(self.bytes_total)}",
+                *(task_words(task) for task in (*self.running, *self.failed)),
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class BackupResult(Record):
+    """A backup of the target.
+
+    Attributes:
+        path: the file, an archive of pg_dump's custom format.
+        bytes: its size.
+        seconds: how long it took.
+        entries: entries of its table of contents, as read back.
+    """
+
+    path: str
+    bytes: int
+    seconds: float
+    entries: int
+
+    def text(self) -> str:
+        """A text for people."""
+        return (
+            f"backup: {self.path} ({size(self.bytes)}, {plural(self.entries, 'object')}, "
+            f"{duration(self.seconds)})"
+        )
+
+
+@dataclass(frozen=True)
+class RestoreResult(Record):
+    """What a restore did.
+
+    Attributes:
+        path: the backup.
+        entries: entries of its table of contents.
+        seconds: how long it took.
+        message: what was done, in words.
+    """
+
+    path: str
+    entries: int
+    seconds: float
+    message: str
+
+    def text(self) -> str:
+        """A text for people."""
+        return (
+            f"restore: {self.path} ({plural(self.entries, 'object')}, {duration(self.seconds)}): "
+            f"{self.message}"
+        )
+
+
+@dataclass(frozen=True)
+class CleanupResult(Record):
+    """What a cleanup dropped on the target.
+
+    Attributes:
+        dropped: the objects, quoted as SQL quotes them.
+    """
+
+    dropped: tuple[str, ...]
+
+    def text(self) -> str:
+        """A text for people."""
+        return f"cleanup: dropped {', '.join(self.dropped) if self.dropped else 'nothing'}"

@@ -1,0 +1,92 @@
+"""`run_all`: several migrations one after another, each with files of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from pgmigrate._job import Event, OnEvent
+from pgmigrate._migration import Migration
+from pgmigrate._plan import Plan
+from pgmigrate._report import Report
+from pgmigrate.errors import InterruptedRunError, PgMigrateError
+
+Outcome: TypeAlias = tuple[Migration, Report | PgMigrateError]
+"""A migration with its report, or with what ended it before it had one."""
+
+
+def run_all(
+    migrations: Sequence[Migration],
+    *,
+    plan: str | os.PathLike[str] | None = None,
+    state: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    jobs: int | None = None,
+    dry_run: bool = False,
+    backup: bool | None = None,
+    verify: bool | None = None,
+    consistent: bool | None = None,
+    on_event: Callable[[Migration, Event], object] | None = None,
+) -> list[Outcome]:
+    """Runs migrations one after another, and goes on after one that fails.
+
+    Args:
+        migrations: what to run, in this order.
+        plan: where plans are kept; among several migrations ``plan.tsv`` stands for
+            ``plan-<name>.tsv`` and so on. A run without a file cannot be resumed.
+        state: the state files, named in the same way.
+        resume: go on with the runs that the targets' ledgers hold, by the plans in the files.
+        jobs: as in `Migration.run`, like all others.
+        dry_run: plan and check, but touch nothing.
+        backup: back up each target first.
+        verify: compare source and target afterwards.
+        consistent: whether rows of several states of a source may meet in one table.
+        on_event: called with the migration and each of its events.
+
+    Returns:
+        Each migration with its report, or with the error that ended it.
+
+    Raises:
+        InterruptedRunError: a run was stopped; those after it were not started.
+    """
+    outcomes: list[Outcome] = []
+    for migration in migrations:
+        listener = _with_migration(migration, on_event)
+        plan_path = None if plan is None else named_path(Path(plan), migration, migrations)
+        try:
+            report = migration.run(
+                Plan.load(plan_path) if resume and plan_path is not None else None,
+                resume=resume,
+                jobs=jobs,
+                plan_file=plan_path,
+                state=None if state is None else named_path(Path(state), migration, migrations),
+                dry_run=dry_run,
+                backup=backup,
+                verify=verify,
+                consistent=consistent,
+                on_event=listener,
+            )
+        except InterruptedRunError:
+            raise
+        except PgMigrateError as error:
+            outcomes.append((migration, error))
+        else:
+            outcomes.append((migration, report))
+    return outcomes
+
+
+def _with_migration(
+    migration: Migration, on_event: Callable[[Migration, Event], object] | None
+) -> OnEvent | None:
+    return None if on_event is None else lambda event: on_event(migration, event)
+
+
+def named_path(path: Path, migration: Migration, migrations: Sequence[Migration]) -> Path:
+    """The path of a migration's own file: ``plan.tsv``, or ``plan-<name>.tsv`` among several."""
+    if len(migrations) == 1:
+        return path
+    name = migration.name or str(migrations.index(migration))
+    safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in name)
+    return path.with_name(f"{path.stem}-{safe}{path.suffix}")

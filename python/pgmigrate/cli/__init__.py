@@ -1,0 +1,68 @@
+"""The command line: `pgmigrate plan`, `pgmigrate migrate` and their kin.
+
+Results go to standard output, progress and errors to standard error, and all that is logged into
+pgmigrate.log. Exit codes: 0 all done, 1 something failed, 2 usage or configuration, 3 preflight,
+4 verification found differences, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+import pgmigrate
+from pgmigrate.cli.call import DONE, FAILED, INTERRUPTED
+from pgmigrate.cli.checks import preflight, status, verify
+from pgmigrate.cli.first_steps import demo, example_config
+from pgmigrate.cli.planning import plan_command
+from pgmigrate.cli.recovery import backup, cleanup, restore
+from pgmigrate.cli.running import migrate
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(pgmigrate.__version__, prog_name="pgmigrate", message="%(prog)s %(version)s")
+def commands() -> None:
+    """Move a PostgreSQL database into another one: planned, parallel, resumable, verified."""
+
+
+for _command in (
+    plan_command,
+    migrate,
+    preflight,
+    status,
+    verify,
+    backup,
+    restore,
+    cleanup,
+    demo,
+    example_config,
+):
+    commands.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the program.
+
+    Args:
+        arguments: what stands after the program's name; the process's own when None.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        return commands.main(args=arguments, prog_name="pgmigrate", standalone_mode=False) or DONE
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read standard output has gone; the interpreter must not fail again on flushing it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED

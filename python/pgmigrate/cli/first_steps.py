@@ -1,0 +1,53 @@
+"""Commands for whoever begins: `pgmigrate demo` and `example-config`."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import click
+
+from pgmigrate._console import logging_to
+from pgmigrate.cli.call import DONE, FAILED, Call, guarded
+from pgmigrate.cli.options import jobs_option
+from pgmigrate.errors import PgMigrateError
+
+
+@click.command()
+@click.option("--keep", is_flag=True, help="Keep the servers running until Ctrl-C.")
+@click.option(
+    "--scale",
+    type=click.FloatRange(min=0, max=1000, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Size of the database; 1 is about a million rows.",
+)
+@jobs_option
+@click.option("--verbose", is_flag=True, help="Show INFO and WARN on the console, too.")
+@click.option("--debug", is_flag=True, help="Log more, and show tracebacks of errors.")
+def demo(keep: bool, scale: float, jobs: int | None, verbose: bool, debug: bool) -> int:
+    """Show a whole migration. Starts two throw-away servers of different majors."""
+    from rich.console import Console
+
+    from pgmigrate.demo import run_demo
+    from pgmigrate.embedded import EmbeddedServerError
+
+    call = Call(verbose=verbose, debug=debug)
+
+    def run() -> int:
+        console = Console(stderr=True, highlight=False)
+        with logging_to(console, verbose=call.verbose, debug=call.debug):
+            try:
+                ok = run_demo(keep=keep, scale=scale, jobs=jobs, console=console)
+            except EmbeddedServerError as error:
+                raise PgMigrateError(str(error)) from error
+        return DONE if ok else FAILED
+
+    return guarded(call, run)
+
+
+@click.command("example-config")
+def example_config() -> int:
+    """Print a commented config with every key."""
+    text = resources.files("pgmigrate").joinpath("config.example.yaml").read_text(encoding="utf-8")
+    click.echo(text, nl=False)
+    return DONE

@@ -1,0 +1,96 @@
+"""`pgmigrate plan`: what a run would do, and how long it would take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pgmigrate import Migration, Plan
+from pgmigrate._estimate import asked
+from pgmigrate._job import OnEvent
+from pgmigrate._run_all import named_path
+from pgmigrate.cli.call import Answer, Call, for_each
+from pgmigrate.cli.options import connected, jobs_option, plan_option
+from pgmigrate.errors import StateError
+
+
+@click.command("plan")
+@connected
+@plan_option
+@click.option("--estimate", is_flag=True, help="Tell how long a run of the plan will take.")
+@jobs_option
+@click.option(
+    "--calibrate",
+    "calibrate_path",
+    is_flag=False,
+    flag_value=Path("rates.json"),
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="[FILE]",
+    help="As --estimate, with rates that are measured on both servers in about ten seconds, "
+    "and written to FILE (rates.json). Leaves nothing on the servers.",
+)
+@click.option(
+    "--rates",
+    "rates_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="As --estimate, with the rates of an earlier --calibrate.",
+)
+def plan_command(
+    call: Call,
+    plan_path: Path,
+    estimate: bool,
+    jobs: int | None,
+    calibrate_path: Path | None,
+    rates_path: Path | None,
+) -> int:
+    """Decide what to do. Writes the plan file, changes no database."""
+    if rates_path is not None and calibrate_path is not None:
+        raise click.UsageError("--calibrate measures rates, and --rates has some: give one of them")
+    is_asked = estimate or rates_path is not None or calibrate_path is not None
+    if jobs is not None and not is_asked:
+        raise click.UsageError("--jobs is about --estimate: a plan is the same for all")
+    migrations = call.migrations()
+
+    def own(path: Path | None, migration: Migration) -> Path | None:
+        return None if path is None else named_path(path, migration, migrations)
+
+    def work(migration: Migration, on_event: OnEvent) -> Answer:
+        path = named_path(plan_path, migration, migrations)
+        plan = _new_plan(call, migration, path, on_event)
+        answer = Answer(f"{plan.summary()}\nwritten to {path}", lambda: _plan_data(plan, path))
+        if is_asked:
+            rates = own(rates_path, migration), own(calibrate_path, migration)
+            told = asked(migration, plan, jobs, *rates, on_event)
+            answer.text += f"\n\n{told}"
+            answer.data = lambda: {**_plan_data(plan, path), "estimate": told.to_dict()}
+        return answer
+
+    return for_each(call, migrations, work)
+
+
+def _new_plan(call: Call, migration: Migration, path: Path, on_event: OnEvent) -> Plan:
+    plan = migration.plan(on_event=on_event)
+    if path.exists() and not plan.is_in(path):
+        _keep_plan_of_unfinished_run(call, migration, path)
+    plan.save(path)
+    return plan
+
+
+def _keep_plan_of_unfinished_run(call: Call, migration: Migration, path: Path) -> None:
+    state = migration.status().state
+    if state in ("running", "interrupted", "failed"):
+        raise StateError(
+            f"the last run is {state}, and {path} is its plan: not overwritten by another one",
+            remedy=f"go on with `pgmigrate migrate {call.words()} --resume`, "
+            f"or start over after `pgmigrate cleanup {call.words()}`",
+        )
+
+
+def _plan_data(plan: Plan, path: Path) -> dict[str, Any]:
+    data = plan.to_dict()
+    # The file has it.
+    del data["text"]
+    return {"path": str(path), **data}

@@ -1,0 +1,61 @@
+"""Commands for the way back: `pgmigrate backup`, `restore` and `cleanup`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pgmigrate import Migration
+from pgmigrate._job import OnEvent
+from pgmigrate.cli.call import FAILED, Answer, Call, for_each
+from pgmigrate.cli.options import connected
+
+
+@click.command()
+@connected
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where to, instead of the configuration's backup_dir.",
+)
+def backup(call: Call, directory: Path | None) -> int:
+    """Back up the target database. Uses pg_dump, and reads the contents back."""
+
+    def work(migration: Migration, on_event: OnEvent) -> Answer:
+        result = migration.backup(directory, on_event=on_event)
+        return Answer(result.text(), result.to_dict)
+
+    return for_each(call, call.migrations(), work)
+
+
+@click.command()
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path), metavar="BACKUP")
+@connected
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def restore(call: Call, path: Path, yes: bool) -> int:
+    """Restore a BACKUP into the target. It replaces what is there."""
+    migration = call.one_migration()
+    question = f"Restore {path} into the target, in place of what is there?"
+    if not (yes or click.confirm(question, err=True)):
+        click.echo("nothing was restored", err=True)
+        return FAILED
+
+    def work(migration: Migration, on_event: OnEvent) -> Answer:
+        result = migration.restore(path, on_event=on_event)
+        return Answer(result.text(), result.to_dict)
+
+    return for_each(call, [migration], work)
+
+
+@click.command()
+@connected
+def cleanup(call: Call) -> int:
+    """Drop the ledger in the target. Its runs can then not be resumed."""
+
+    def work(migration: Migration, on_event: OnEvent) -> Answer:
+        result = migration.cleanup()
+        return Answer(result.text(), result.to_dict)
+
+    return for_each(call, call.migrations(), work)

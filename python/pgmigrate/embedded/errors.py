@@ -1,0 +1,7 @@
+"""What goes wrong with throw-away servers."""
+
+from __future__ import annotations
+
+
+class EmbeddedServerError(RuntimeError):
+    """No PostgreSQL installation fits, or a server failed to start or stop."""
