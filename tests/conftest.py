@@ -11,6 +11,7 @@ import pytest
 
 from pgmigrate.embedded import EmbeddedServer
 from support import servers
+from support.config_keys import SCRIPT
 
 _numbers = itertools.count(1)
 
@@ -91,6 +92,14 @@ def make_pair(
 def pair(make_pair: Callable[[int, int], Pair]) -> Pair:
     """A source of 16 and a target of 18, which every machine has from PyPI."""
     return make_pair(16, 18)
+
+
+@pytest.fixture
+def ends(pair: Pair) -> tuple[str, str]:
+    """A source with what tests of configurations migrate, and an empty target."""
+    source = pair.source()
+    servers.run_script(source, SCRIPT)
+    return source, pair.target()
 
 
 def majors() -> list[tuple[int, int]]:

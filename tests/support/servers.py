@@ -118,6 +118,14 @@ def rows(
         return _rows(connection, schema, table, columns, only=only)
 
 
+def fetch(conninfo: str, *queries: str) -> list[tuple[Any, ...]]:
+    """The rows of the last of some queries of one transaction."""
+    with psycopg.connect(conninfo) as connection:
+        for query in queries:
+            cursor = connection.execute(query)
+        return cursor.fetchall()
+
+
 def tables(conninfo: str, ignore_schemas: Iterable[str] = ()) -> list[tuple[str, str]]:
     """Every table that holds rows of its own and every populated materialized view."""
     with _connect(conninfo) as connection:

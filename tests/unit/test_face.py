@@ -19,19 +19,10 @@ import pytest
 import pgmigrate
 from pgmigrate import (
     ConfigError,
-    CopyError,
-    InternalError,
     InterruptedRunError,
     Migration,
-    Plan,
-    PreflightError,
-    PreflightResult,
     Report,
-    SchemaError,
     StateError,
-    Status,
-    VerifyError,
-    VerifyResult,
     _native,
     run_all,
 )
@@ -42,7 +33,6 @@ from support.scripted_core import (
     Core,
     report,
     some_plan,
-    task_result,
     verification,
 )
 
@@ -343,169 +333,6 @@ def test_run_all_ends_with_an_interrupted_run(core: Core) -> None:
     with pytest.raises(InterruptedRunError):
         run_all(migrations)
     assert len(core.calls) == 1
-
-
-# Values.
-
-
-def test_a_plan_is_a_sequence_of_tasks() -> None:
-    plan = some_plan()
-    assert len(plan) == 2
-    assert [task.id for task in plan] == ["t1", "d1"]
-    assert plan[-1].requires == ("t1",)
-    assert plan[:1] == (plan[0],)
-    assert plan == some_plan()
-    assert len({plan, some_plan()}) == 1
-    assert list(plan.by_phase()) == ["pre-data", "data"]
-    assert repr(plan) == "Plan(2 tasks: pre-data 1, data 1)"
-
-
-def test_the_summary_says_what_will_not_exist() -> None:
-    assert some_plan().summary().splitlines() == [
-        "phase     tasks  rows (about)  bytes (about)",
-        "pre-data      1             0            0 B",
-        "data          1         1,500         2.0 kB",
-        "total         2         1,500         2.0 kB",
-        "not on the target:",
-        "  INDEX public.i: invalid on the source",
-    ]
-
-
-def test_saving_a_plan_replaces_the_file_whole(tmp_path: Path) -> None:
-    path = tmp_path / "plan.tsv"
-    path.write_text("an older and longer text", encoding="utf-8")
-    some_plan().save(path)
-    assert path.read_bytes() == b"the text\n"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_plan_file_that_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="No such file"):
-        Plan.load(tmp_path / "plan.tsv")
-
-
-@pytest.mark.parametrize("odd", [{"surprise": 1}, {"run": None}])
-def test_a_key_too_many_or_too_few_is_a_defect(odd: dict[str, Any]) -> None:
-    mapping = report()
-    if "run" in odd:
-        del mapping["run"]
-    else:
-        mapping.update(odd)
-    with pytest.raises(InternalError, match=next(iter(odd))):
-        Report.from_mapping(mapping)
-
-
-def test_a_value_gives_back_the_mapping_it_came_from() -> None:
-    mapping = report(
-        task_result(1),
-        verification=verification(
-            differences=[
-                {
-                    "kind": "row",
-                    "object": "public.t",
-                    "key": "id",
-                    "columns": ["a"],
-                    "message": "public.t differs",
-                }
-            ],
-            equal=False,
-        ),
-    )
-    value = Report.from_mapping(mapping)
-    assert value.to_dict() == mapping
-    assert json.loads(value.to_json()) == mapping
-    assert pickle.loads(pickle.dumps(value)) == value
-
-
-def test_a_report_without_failures() -> None:
-    value = Report.from_mapping(report(task_result(1)))
-    value.raise_for_failures()
-    assert value.ok
-    assert value.text().splitlines() == [
-        "run 1 done in 1 min 15 s, one snapshot: old.example:5432/shop -> new.example:5432/shop",
-        "phase  tasks  done  failed       rows   bytes        work",
-        "data       1     1       0  1,234,567  3.0 MB  1 min 10 s",
-    ]
-
-
-def test_failures_name_every_object() -> None:
-    value = Report.from_mapping(
-        report(
-            task_result(1),
-            task_result(2, status="blocked", phase="index", kind="index"),
-            task_result(3, status="failed", note="unique_violation", sqlstate="23505"),
-            status="failed",
-        )
-    )
-    with pytest.raises(CopyError) as caught:
-        value.raise_for_failures()
-    assert caught.value.object == "public.t3"
-    assert caught.value.sqlstate == "23505"
-    assert "public.t2" in str(caught.value)
-    assert not value.ok
-    assert "failed: data public.t3 (d3): unique_violation" in value.text()
-
-
-def test_a_failed_statement_is_a_schema_error() -> None:
-    value = Report.from_mapping(
-        report(task_result(1, status="failed", phase="constraint"), status="failed")
-    )
-    with pytest.raises(SchemaError):
-        value.raise_for_failures()
-
-
-def test_an_interrupted_report_says_so() -> None:
-    with pytest.raises(InterruptedRunError):
-        Report.from_mapping(report(status="interrupted")).raise_for_failures()
-
-
-def test_what_could_not_be_compared_is_never_equal() -> None:
-    value = VerifyResult.from_mapping(
-        verification(unchecked=[{"object": "public.t", "reason": "no right"}])
-    )
-    assert value.equal
-    assert not value.ok
-    with pytest.raises(VerifyError, match=r"public\.t could not be compared: no right"):
-        value.raise_for_differences()
-    assert not Report.from_mapping(report(verification=value.to_dict())).ok
-
-
-def test_blocking_findings_come_first() -> None:
-    finding = {"check": "c", "severity": "info", "object": "", "message": "fine", "remedy": ""}
-    blocking = {**finding, "severity": "blocking", "message": "full", "remedy": "make room"}
-    value = PreflightResult.from_mapping({"findings": [finding, blocking]})
-    assert value.text().splitlines() == [
-        "preflight: 1 blocking, 1 info",
-        "  blocking: full",
-        "    remedy: make room",
-        "  info: fine",
-    ]
-    with pytest.raises(PreflightError, match="full"):
-        value.raise_for_blocking()
-
-
-def test_status_in_words() -> None:
-    value = Status.from_mapping(
-        {
-            "run": 2,
-            "state": "running",
-            "tasks": {"done": 5, "running": 1, "failed": 0, "blocked": 0, "pending": 4},
-            "rows_done": 500,
-            "rows_total": 1000,
-            "bytes_done": 1024,
-            "bytes_total": 2048,
-            "seconds": 60.0,
-            "seconds_left": 59.6,
-            "running": [task_result(7, status="running")],
-            "failed": [],
-        }
-    )
-    assert value.text().splitlines() == [
-        "run 2: running after 1 min 00 s, about 1 min 00 s left",
-        "tasks: 5 done, 1 running, 4 pending",
-        "rows: 500 of about 1,000, bytes: 1.0 kB of about 2.0 kB",
-        "running: data public.t7 (d7)",
-    ]
 
 
 # The package.
