@@ -168,6 +168,31 @@ class Plan(Record, Sequence[Task]):
             phases.setdefault(task.phase, []).append(task)
         return phases
 
+    def ids(self, *phases: str) -> list[str]:
+        """The ids of the tasks of these phases, in the plan's order, for `Migration.run_tasks`.
+
+        Args:
+            phases: words such as ``pre-data``; all phases when none is given.
+
+        Raises:
+            ConfigError: there is no such phase.
+        """
+        return _native.plan_ids(self.source, list(phases))
+
+    def groups(self, count: int) -> list[list[str]]:
+        """The tasks of the phase ``data`` in groups that take about as long, one for each worker.
+
+        A table that fits into a group stays whole, a larger one is spread by its chunks, and a
+        table that is emptied first stays with its emptying. The same plan gives the same groups.
+
+        Args:
+            count: how many groups at most; fewer where there are fewer tasks, and none is empty.
+
+        Raises:
+            ConfigError: count is below 1.
+        """
+        return _native.plan_groups(self.source, max(count, 0))
+
     def summary(self) -> str:
         """A text for people: phases and their work, what the target will not have, findings."""
         sums = self._sums()

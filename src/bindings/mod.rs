@@ -15,7 +15,7 @@ mod rows;
 use crate::config::{Config, KEYS, MAX_JOBS, TextFormat};
 use crate::engine;
 use crate::plan::document::Document;
-use crate::plan::tsv;
+use crate::plan::{group, tsv};
 use crate::rates::Rates;
 use convert::{Answer, from_python, to_python};
 use job::Given;
@@ -81,6 +81,20 @@ fn parse_plan<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
     Answer::plan(Document::new(plan)).into_python(py)
 }
 
+/// The ids of a plan's tasks of these phases; of all where none is named.
+#[pyfunction]
+fn plan_ids(py: Python<'_>, plan: &Bound<'_, PyAny>, phases: Vec<String>) -> PyResult<Vec<String>> {
+    let plan = Given::from_python(plan)?;
+    py.detach(|| group::ids(&plan.read()?, &phases)).map_err(|e| error::raise(py, &e))
+}
+
+/// The tasks of a plan's data phase in balanced groups.
+#[pyfunction]
+fn plan_groups(py: Python<'_>, plan: &Bound<'_, PyAny>, count: usize) -> PyResult<Vec<Vec<String>>> {
+    let plan = Given::from_python(plan)?;
+    py.detach(|| group::groups(&plan.read()?, count)).map_err(|e| error::raise(py, &e))
+}
+
 /// How many tasks run at once here where nobody says how many.
 #[pyfunction]
 #[pyo3(signature = (max_jobs = MAX_JOBS))]
@@ -123,6 +137,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(config, module)?)?;
     module.add_function(wrap_pyfunction!(config_keys, module)?)?;
     module.add_function(wrap_pyfunction!(parse_plan, module)?)?;
+    module.add_function(wrap_pyfunction!(plan_ids, module)?)?;
+    module.add_function(wrap_pyfunction!(plan_groups, module)?)?;
     module.add_function(wrap_pyfunction!(default_jobs, module)?)?;
     module.add_function(wrap_pyfunction!(typical_rates, module)?)?;
     module.add_function(wrap_pyfunction!(parse_rates, module)?)?;

@@ -13,6 +13,7 @@ mod draft;
 mod finish;
 pub mod foreign_key;
 mod format;
+pub mod group;
 mod large_object;
 mod role;
 mod schema;
