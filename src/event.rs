@@ -92,6 +92,26 @@ pub enum Event {
     },
     /// Something that a person should know.
     Found(Finding),
+    /// A holder has announced its snapshot.
+    SnapshotHeld {
+        /// The run's number in the ledger.
+        run: i64,
+        /// The snapshot's name, by which sessions on the source join it.
+        id: String,
+        /// Which transactions it sees, as `pg_current_snapshot()` writes it.
+        sees: String,
+    },
+    /// How far the rows are that a snapshot is held for.
+    HoldProgress {
+        /// Tasks of the data phase that are settled.
+        settled: u64,
+        /// Those that a part has taken.
+        running: u64,
+        /// Those that failed.
+        failed: u64,
+        /// Those that nobody has begun.
+        pending: u64,
+    },
     /// A table was compared.
     TableVerified {
         /// The table.

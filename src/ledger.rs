@@ -3,10 +3,13 @@
 //! A task's effect and its row are committed together, so that what the ledger calls done is done and nothing else is
 //! (a lost answer to a COMMIT is settled by asking it). It writes and reads rows; what they mean for the next step the engine decides.
 
+mod announcement;
+
 use crate::error::{Error, Kind, Result};
 use crate::name::{LEDGER_TABLES, ident, literal};
 use crate::pg::Session;
 pub use crate::record::{Effect, Record, Run, is_settled};
+pub use announcement::{Announcement, Progress, Role};
 
 /// The first key of our advisory locks, "pgmi" as a number; the second says what is locked.
 const LOCK_CLASS: i32 = 0x7067_6d69;
@@ -53,6 +56,15 @@ impl Ledger {
     /// Gives the turn to the next.
     pub async fn unlock_begin(&self, session: &Session) -> Result<()> {
         session.query_one("SELECT pg_catalog.pg_advisory_unlock($1, $2)", &[&LOCK_CLASS, &LOCK_BEGIN]).await.map(|_| ())
+    }
+
+    /// Gives the lock up before the session ends, whichever way it was taken.
+    pub async fn unlock(&self, session: &Session) -> Result<()> {
+        let sql = "SELECT CASE WHEN mode = 'ShareLock' THEN pg_catalog.pg_advisory_unlock_shared($1, $2) \
+                   ELSE pg_catalog.pg_advisory_unlock($1, $2) END FROM pg_catalog.pg_locks \
+                   WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid() \
+                   AND classid::int8 = $1::int4 AND objid::int8 = $2::int4";
+        session.query(sql, &[&LOCK_CLASS, &LOCK_RUN]).await.map(|_| ())
     }
 
     /// Whether some other session holds the lock.
@@ -299,8 +311,8 @@ impl Ledger {
         if !self.exists(session).await? {
             return Ok(Vec::new());
         }
-        session.batch(&format!("DROP TABLE {}, {}", self.tasks(), self.runs())).await?;
-        let mut dropped = vec![self.tasks(), self.runs()];
+        let mut dropped = vec![self.snapshots(), self.tasks(), self.runs()];
+        session.batch(&format!("DROP TABLE IF EXISTS {}", dropped.join(", "))).await?;
         let sql = "SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') IS NOT DISTINCT FROM $2 \
                    AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid) \
                    FROM pg_catalog.pg_namespace n WHERE n.nspname = $1";

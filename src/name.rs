@@ -81,7 +81,7 @@ fn quoted_length(sql: &str) -> Option<usize> {
 }
 
 /// The tables of a ledger; a source that was once a target holds them, and they are no user's data.
-pub const LEDGER_TABLES: [&str; 2] = ["migration_run", "migration_task"];
+pub const LEDGER_TABLES: [&str; 3] = ["migration_run", "migration_task", "migration_snapshot"];
 
 /// Whether `name` is a table of a ledger.
 #[must_use]

@@ -36,6 +36,7 @@ from pgmigrate._results import (
     TaskCounts,
 )
 from pgmigrate._run_all import Outcome, run_all
+from pgmigrate._snapshot import HeldSnapshot, HoldResult
 from pgmigrate._verification import Difference, TableResult, Unchecked, VerifyResult
 from pgmigrate.errors import (
     BackupError,
@@ -68,6 +69,8 @@ __all__ = [
     "Estimate",
     "Event",
     "Finding",
+    "HeldSnapshot",
+    "HoldResult",
     "InternalError",
     "InterruptedRunError",
     "JobsEstimate",

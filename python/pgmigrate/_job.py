@@ -47,7 +47,7 @@ def do(
     Raises:
         PgMigrateError: the verb failed.
     """
-    return _drive(_native.start(verb, options, _given(settings)), on_event)
+    return drive(start(verb, options, settings), on_event)
 
 
 async def do_async(
@@ -57,7 +57,13 @@ async def do_async(
     on_event: OnEvent | None,
 ) -> Any:
     """`do` as an awaitable; cancelling it stops the job in order."""
-    return await _drive_async(_native.start(verb, options, _given(settings)), on_event)
+    return await drive_async(start(verb, options, settings), on_event)
+
+
+def start(verb: str, options: Mapping[str, Any], settings: Mapping[str, Any]) -> Job:
+    """Begins a verb of the core; None among the settings leaves a thing to the configuration."""
+    given = {key: value for key, value in settings.items() if value is not None}
+    return _native.start(verb, options, given)
 
 
 def path_text(path: str | os.PathLike[str] | None) -> str | None:
@@ -65,22 +71,24 @@ def path_text(path: str | os.PathLike[str] | None) -> str | None:
     return None if path is None else os.fspath(path)
 
 
-def _drive(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
+def drive(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
+    """The result of a job, whose events and log records are delivered meanwhile."""
     try:
         while (events := job.next()) is not None:
-            _deliver(events, on_event)
+            deliver(events, on_event)
     except BaseException:
         job.stop()
         while (events := job.next()) is not None:
-            _deliver(events, None)
+            deliver(events, None)
         raise
     return job.result()
 
 
-async def _drive_async(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
+async def drive_async(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
+    """`drive` as an awaitable."""
     try:
         while (events := await job.next_async()) is not None:
-            _deliver(events, on_event)
+            deliver(events, on_event)
     except GeneratorExit:
         # The coroutine is thrown away and may not await any more.
         job.stop()
@@ -88,18 +96,15 @@ async def _drive_async(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
     except BaseException:
         job.stop()
         while (events := await job.next_async()) is not None:
-            _deliver(events, None)
+            deliver(events, None)
         raise
     return job.result()
 
 
-def _deliver(events: Iterable[Event], on_event: OnEvent | None) -> None:
+def deliver(events: Iterable[Event], on_event: OnEvent | None) -> None:
+    """Hands events to the callback, and log records to ``logging``."""
     for event in events:
         if event["event"] == "log":
             logger.log(_LEVELS.get(event["level"], logging.INFO), "%s", event["message"])
         elif on_event is not None:
             on_event(event)
-
-
-def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if value is not None}

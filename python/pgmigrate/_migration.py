@@ -7,12 +7,11 @@ callbacks and logging; the core's threads never touch Python.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from pgmigrate._configured import Configured
 from pgmigrate._estimate import Rates
 from pgmigrate._job import OnEvent, path_text
+from pgmigrate._parts import InParts
 from pgmigrate._plan import Plan
 from pgmigrate._report import Report
 from pgmigrate._results import (
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 CALIBRATION_SECONDS: Final = 10.0
 
 
-class Migration(Configured):
+class Migration(InParts):
     """One migration: it knows its two databases and what to move, and holds no connection.
 
     The arguments are the keys of a config file; the README lists them with their defaults. Whatever
@@ -208,44 +207,6 @@ class Migration(Configured):
         )
         return Report.from_mapping(await self._do_async("run", settings, on_event))
 
-    def run_tasks(
-        self,
-        plan: Plan,
-        ids: Iterable[str],
-        *,
-        jobs: int | None = None,
-        consistent: bool | None = None,
-        on_event: OnEvent | None = None,
-    ) -> Report:
-        """Does the named tasks of a plan and no others, against the same ledger as a whole run.
-
-        Args:
-            plan: the plan.
-            ids: ids of tasks in it.
-            jobs: how many tasks run at once.
-            consistent: as in `run`.
-            on_event: called with every event.
-
-        Raises:
-            StateError: the plan has no task of that id, or a task that one of them needs is not
-                done; else as `run`.
-        """
-        settings = self._task_settings(plan, ids, jobs, consistent)
-        return Report.from_mapping(self._do("run", settings, on_event))
-
-    async def run_tasks_async(
-        self,
-        plan: Plan,
-        ids: Iterable[str],
-        *,
-        jobs: int | None = None,
-        consistent: bool | None = None,
-        on_event: OnEvent | None = None,
-    ) -> Report:
-        """`run_tasks` as an awaitable; cancelling it stops the run in order."""
-        settings = self._task_settings(plan, ids, jobs, consistent)
-        return Report.from_mapping(await self._do_async("run", settings, on_event))
-
     def verify(
         self,
         plan: Plan | None = None,
@@ -360,18 +321,6 @@ class Migration(Configured):
             "jobs": self._jobs_or(jobs),
             "state": path_text(state),
             **others,
-        }
-
-    def _task_settings(
-        self, plan: Plan, ids: Iterable[str], jobs: int | None, consistent: bool | None
-    ) -> dict[str, Any]:
-        if isinstance(ids, str):
-            raise TypeError("ids is one text, not several ids: put it into a list")
-        return {
-            "plan": plan.source,
-            "tasks": list(ids),
-            "jobs": self._jobs_or(jobs),
-            "consistent": consistent,
         }
 
 

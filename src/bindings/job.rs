@@ -125,6 +125,13 @@ async fn perform(
                 .map_err(|e| Error::new(Kind::Internal, "the settings of a run cannot be read").caused_by(e))?;
             return Answer::report(Box::pin(engine::run(config, plan, &settings, context)).await?);
         }
+        "hold" => {
+            let settings = serde_json::from_value(settings)
+                .map_err(|e| Error::new(Kind::Internal, "the settings of a hold cannot be read").caused_by(e))?;
+            let plan = plan.ok_or_else(|| Error::new(Kind::Internal, "a snapshot is held for a plan"))?;
+            convert::value(&Box::pin(engine::hold(config, &plan, &settings, context)).await?)?
+        }
+        "release" => json!({"released": engine::release(config, context).await?}),
         "verify" => {
             let jobs = settings.get("jobs").and_then(Value::as_u64).and_then(|jobs| usize::try_from(jobs).ok());
             convert::value(&engine::verify(config, plan, jobs, context).await?)?

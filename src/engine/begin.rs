@@ -3,9 +3,10 @@
 //! Everything that is decided by what source, target and ledger hold is decided here, and written down before the first task.
 //! Called by `run` between backup and tasks.
 
+use super::ends::Ends;
 use super::existing::{self, Found};
-use super::run::{Ends, Settings};
-use super::{resume, state_file};
+use super::run::Settings;
+use super::{part, resume, state_file};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::Finding;
@@ -23,25 +24,8 @@ pub(super) struct Start {
     pub(super) started: String,
 }
 
-/// Begins the run in the ledger, one at a time.
+/// Writes the run into the ledger, or finds the one to go on with. It is this process's turn to begin.
 pub(super) async fn begin(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
-    ends.ledger.lock_begin(&ends.target).await?;
-    let start = enter(config, settings, ends, plan).await?;
-    ends.ledger.unlock_begin(&ends.target).await?;
-    Ok(start)
-}
-
-/// Whether a run of chosen tasks goes on beside others that the ledger has begun.
-pub(super) async fn joins(settings: &Settings, ends: &Ends, plan: &Plan) -> Result<bool> {
-    if settings.tasks.is_none() || !ends.ledger.exists(&ends.target).await? {
-        return Ok(false);
-    }
-    let last = ends.ledger.last_run(&ends.target).await?;
-    Ok(last.is_some_and(|run| run.plan == plan.fingerprint()))
-}
-
-/// Writes the run into the ledger, or finds the one to go on with.
-async fn enter(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
     let last = if ends.ledger.exists(&ends.target).await? { ends.ledger.last_run(&ends.target).await? } else { None };
     let done = settings.state.as_deref().filter(|_| settings.resume).map_or(Ok(Vec::new()), state_file::done_tasks)?;
     let target = ends.target_server.identity();
@@ -107,9 +91,37 @@ async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
     let wait = config.options.lock_timeout;
     Ok(Found {
         present: present::look(&ends.target, &existing::tables(plan)).await?,
-        entries: archive::read_schema(&ends.tools, ends.target.conninfo(), None, wait).await?,
+        entries: archive::read_schema(&ends.looked()?.tools, ends.target.conninfo(), None, wait).await?,
         loaded,
     })
+}
+
+/// The holder of a snapshot goes on with a run that parts have begun: what they left half copied in another snapshot begins anew.
+pub(super) async fn take_up(config: &Config, ends: &Ends, plan: &Plan) -> Result<Start> {
+    ends.ledger.lock_begin(&ends.target).await?;
+    let run = part::run_of(&ends.ledger, &ends.target, plan).await?.ok_or_else(|| {
+        Error::new(Kind::State, "the run that a snapshot is to be held for is gone from the ledger").on(Side::Target)
+    })?;
+    resume::check_run(&run, plan, &ends.target_server.identity())?;
+    let records = ends.ledger.records(&ends.target, run.run).await?;
+    let restarts = if config.options.consistent {
+        resume::restarts(plan, &records, &ends.source.snapshot.sees)?
+    } else {
+        Vec::new()
+    };
+    if !restarts.is_empty() && ends.ledger.is_locked(&ends.target).await? {
+        let doing = "parts of the run are at work that read another state of the source than the holder would";
+        return Err(Error::new(Kind::State, doing).remedy("start the holder again when they have ended"));
+    }
+    for restart in restarts {
+        restart_table(ends, run.run, &restart, config.options.lock_timeout).await?;
+    }
+    let stale = resume::stale_sequences(&run, &records, &ends.source.snapshot.sees);
+    ends.ledger.reset(&ends.target, run.run, &stale).await?;
+    ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
+    let records = ends.ledger.records(&ends.target, run.run).await?;
+    ends.ledger.unlock_begin(&ends.target).await?;
+    Ok(Start { run: run.run, records, waits: vec![], findings: vec![], started: run.started })
 }
 
 /// A run of chosen tasks beside others of the same plan.

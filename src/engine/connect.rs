@@ -59,6 +59,14 @@ impl Source {
         Ok(Source { leader, snapshot })
     }
 
+    /// Opens the leader in a snapshot that another process holds.
+    pub async fn adopt(conninfo: &Conninfo, lock_timeout: u64, held: &Snapshot) -> Result<Source> {
+        let leader = Session::open(conninfo, Side::Source, "leader").await?;
+        apply::limit_lock_wait(&leader, lock_timeout).await?;
+        let snapshot = snapshot::adopt(&leader, held).await?;
+        Ok(Source { leader, snapshot })
+    }
+
     /// Everything that the source contains, in the snapshot: `pg_dump` and our own queries at the same time.
     pub async fn catalog(&self, tools: &Tools, lock_timeout: u64) -> Result<Catalog> {
         let snapshot = Some(self.snapshot.id.as_str());

@@ -3,7 +3,7 @@
 //! A plan is refused where source, configuration or catalog are not those it was made for, with both sides named. Chunks of two
 //! snapshots are never mixed in one table: a table that was half copied under another state of the source begins anew.
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Server};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
@@ -21,15 +21,22 @@ pub struct Drift {
     pub tables: Vec<String>,
 }
 
-/// Compares the plan with the source and the configuration as they are now.
+/// Compares the plan with the source's identity and with the configuration.
 #[must_use]
-pub fn drift(plan: &Plan, catalog: &Catalog, config: &Config) -> Drift {
+pub fn drift_of_server(plan: &Plan, server: &Server, config: &Config) -> Drift {
     let mut drift = Drift::default();
-    let now = catalog.server.identity();
+    let now = server.identity();
     if plan.header.source != now {
         drift.other.push(format!("the plan was made for the source {}, this one is {now}", plan.header.source));
     }
     drift.other.extend(Config::differences(&plan.header.config.to_string(), &config.fingerprint_text()));
+    drift
+}
+
+/// Compares the plan with the source and the configuration as they are now.
+#[must_use]
+pub fn drift(plan: &Plan, catalog: &Catalog, config: &Config) -> Drift {
+    let mut drift = drift_of_server(plan, &catalog.server, config);
     let names: HashSet<&str> = plan.header.tables.keys().map(String::as_str).collect();
     let by_oid: std::collections::HashMap<u32, String> =
         catalog.relations.iter().map(|relation| (relation.oid, relation.name.to_string())).collect();

@@ -3,9 +3,11 @@
 //! The order is the design's: nothing on the target is touched before the snapshot is proved, the preflight has passed and the backup, if
 //! asked for, can be read back. Every step is a function; this file only puts them in order.
 
-use super::begin::{Start, begin, joins};
-use super::connect::{Endpoints, Source};
+use super::begin::{Start, begin};
+use super::connect::Endpoints;
+use super::ends::{Ends, Looked, connect};
 use super::job::{Form, Job, Mode};
+use super::part::{self, Reading};
 use super::pool::{Ended, Pool};
 use super::schedule::{End, Schedule};
 use super::state_file::StateFile;
@@ -13,19 +15,18 @@ use super::tuning::Tuning;
 use super::worker::batch::families;
 use super::worker::statistics;
 use super::{Context, backup, preflight, resume, verify};
-use crate::catalog::{Catalog, Server};
+use crate::catalog::Server;
 use crate::config::{self, Config};
-use crate::error::{Error, Kind, Result, Side};
+use crate::error::{Error, Kind, Result};
 use crate::event::{Event, PhaseSize};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Ledger;
 use crate::name::{QualifiedName, split_name};
 use crate::pg::copy::RowFormat;
-use crate::pg::tool::{self, Tools};
-use crate::pg::{Session, introspect, maintenance, snapshot};
+use crate::pg::{Session, maintenance, snapshot, tool};
 use crate::plan::document::Document;
 use crate::plan::{Phase, Plan, Task, kind};
-use crate::record::Record;
+use crate::record::{Record, is_settled};
 use crate::report::{self, Report, TaskResult};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
@@ -33,7 +34,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What a run is told beside its configuration.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -57,10 +58,24 @@ pub struct Settings {
     pub verify: Option<bool>,
     /// Overrides `options.consistent`.
     pub consistent: Option<bool>,
+    /// For chosen tasks: `own` or `held`, the snapshot that they read the source in; their own where nothing is said.
+    pub snapshot: Option<String>,
+    /// For how many seconds to wait for a held snapshot to be announced.
+    pub wait: Option<f64>,
 }
 
 impl Settings {
-    fn over(&self, config: &Config) -> Config {
+    pub(super) fn reading(&self) -> Result<Reading> {
+        self.snapshot.as_deref().map_or(Ok(Reading::Own), Reading::from_word)
+    }
+
+    pub(super) fn wait(&self) -> Result<Duration> {
+        let Some(seconds) = self.wait else { return Ok(part::WAIT) };
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| Error::config(vec![format!("wait is {seconds}: use seconds, 0 or more")]))
+    }
+
+    pub(super) fn over(&self, config: &Config) -> Config {
         let mut config = config.clone();
         let options = &mut config.options;
         options.backup = self.backup.unwrap_or(options.backup);
@@ -70,30 +85,17 @@ impl Settings {
     }
 }
 
-/// Both ends, opened and looked at.
-pub(super) struct Ends {
-    pub(super) source: Source,
-    pub(super) target: Session,
-    pub(super) target_server: Server,
-    pub(super) tools: Tools,
-    pub(super) catalog: Catalog,
-    pub(super) ledger: Ledger,
-}
-
 /// Runs a migration, or goes on with one. Without a plan, one is made.
 pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, context: &Context) -> Result<Report> {
     let began = Instant::now();
     let config = settings.over(config);
     let endpoints = Endpoints::new(&config, context)?;
-    let ends = context.step("connect", connect(&config, &endpoints, settings, context)).await?;
+    let connecting = connect(&config, &endpoints, (settings, plan.as_ref()), context);
+    let ends = context.step("connect", Box::pin(connecting)).await?;
     let plan = context.step("plan", plan_of(&config, (plan, settings), &ends)).await?;
     let jobs = settings.jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1);
-    let drift = resume::drift(&plan, &ends.catalog, &config);
-    drift.refuse(settings.resume)?;
     let mut findings = plan.header.findings.clone();
-    findings.extend(drift.findings());
-    let checked = check(&config, &ends, (&plan, jobs, settings), context).await?;
-    findings.extend(checked);
+    findings.extend(check(&config, &ends, (&plan, jobs, settings), context).await?);
     let mut report = head(&endpoints, &plan, findings);
     if settings.dry_run {
         report.tasks = report::dry_run(&plan);
@@ -101,13 +103,8 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
         return Ok(report);
     }
     settings.state.as_deref().map_or(Ok(()), StateFile::check)?;
-    if config.options.backup && !settings.resume && !joins(settings, &ends, &plan).await? {
-        let directory = PathBuf::from(&config.options.backup_dir);
-        let made =
-            context.step("backup", backup::backup(ends.target.conninfo(), &ends.tools, &directory, context)).await?;
-        report.backup = Some(made.path.display().to_string());
-    }
-    let mut start = context.step("ledger", begin(&config, settings, &ends, &plan)).await?;
+    let (mut start, made) = enter(&config, (settings, &ends, &plan), context).await?;
+    report.backup = made;
     let ended = execute(&config, (&ends, &plan, &mut start), (settings, jobs), context).await?;
     let is_whole = close(&mut report, &ends, start, (&ended, settings)).await?;
     if is_whole && config.options.verify {
@@ -120,33 +117,25 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
     Ok(report)
 }
 
-async fn connect(config: &Config, endpoints: &Endpoints, settings: &Settings, context: &Context) -> Result<Ends> {
-    let ledger = Ledger::new(&config.options.ledger_schema);
-    let locked = async {
-        let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
-        if ledger.lock(&target, settings.tasks.is_some()).await? { Ok(target) } else { Err(already_running()) }
-    };
-    let source = Source::open(&endpoints.source, config.options.lock_timeout);
-    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools);
-    let (tools, target, source) = tokio::try_join!(Box::pin(tools), Box::pin(locked), Box::pin(source))?;
-    // What would keep the catalog from being read is told as what it is, and not as an error of pg_dump.
-    refuse(preflight::outset(config, &source.leader, &target, &tools).await?)?;
-    let catalog = source.catalog(&tools, config.options.lock_timeout).await?;
-    let target_server = introspect::server(&target).await?;
-    Ok(Ends { source, target, target_server, tools, catalog, ledger })
-}
-
-fn already_running() -> Error {
-    let finding = Finding::new(
-        "already_running",
-        Severity::Blocking,
-        "",
-        "another run of pgmigrate is active on this target",
-        "wait for it, or stop it; its sessions have an application_name that begins with pgmigrate",
-    );
-    let mut error = Error::new(Kind::Preflight, &*finding.message).on(Side::Target).remedy(&*finding.remedy);
-    error.details.findings.push(finding);
-    error
+/// Begins the run in the ledger, with a backup before it where one is asked for; one process at a time, for of several only the first
+/// finds the target as it was.
+pub(super) async fn enter(
+    config: &Config,
+    (settings, ends, plan): (&Settings, &Ends, &Plan),
+    context: &Context,
+) -> Result<(Start, Option<String>)> {
+    let mut backed_up = None;
+    context.stop.or(ends.ledger.lock_begin(&ends.target)).await?;
+    let is_first = settings.tasks.is_none() || part::run_of(&ends.ledger, &ends.target, plan).await?.is_none();
+    if config.options.backup && !settings.resume && is_first {
+        let directory = PathBuf::from(&config.options.backup_dir);
+        let tools = &ends.looked()?.tools;
+        let made = context.step("backup", backup::backup(ends.target.conninfo(), tools, &directory, context)).await?;
+        backed_up = Some(made.path.display().to_string());
+    }
+    let start = context.step("ledger", begin(config, settings, ends, plan)).await?;
+    ends.ledger.unlock_begin(&ends.target).await?;
+    Ok((start, backed_up))
 }
 
 async fn plan_of(config: &Config, (plan, settings): (Option<Plan>, &Settings), ends: &Ends) -> Result<Plan> {
@@ -157,7 +146,7 @@ async fn plan_of(config: &Config, (plan, settings): (Option<Plan>, &Settings), e
                 .remedy("give the plan file that the run was started with"))
         }
         None => {
-            let made = ends.source.plan(&ends.catalog, config).await?.finish();
+            let made = ends.source.plan(&ends.looked()?.catalog, config).await?.finish();
             if let Some(path) = &settings.plan_file {
                 write_plan(path, &made, ends).await?;
             }
@@ -198,25 +187,33 @@ async fn write_plan(path: &Path, plan: &Document, ends: &Ends) -> Result<()> {
 
 type Asked<'a> = (&'a Plan, usize, &'a Settings);
 
-async fn check(config: &Config, ends: &Ends, asked: Asked<'_>, context: &Context) -> Result<Vec<Finding>> {
+pub(super) async fn check(config: &Config, ends: &Ends, asked: Asked<'_>, context: &Context) -> Result<Vec<Finding>> {
     let (plan, jobs, settings) = asked;
+    let mut findings: Vec<Finding> = part::finding(plan, settings).into_iter().collect();
+    context.tell(&findings);
+    let Some(Looked { tools, catalog }) = &ends.looked else { return Ok(findings) };
+    let drift = resume::drift(plan, catalog, config);
+    // Parts would refuse the tables that have changed as soon as the run has begun.
+    drift.refuse(settings.resume || settings.tasks.is_some())?;
+    findings.extend(drift.findings());
     let subject = preflight::Subject {
         config,
         source: &ends.source,
         target: &ends.target,
-        tools: &ends.tools,
-        catalog: &ends.catalog,
+        tools,
+        catalog,
         plan,
         jobs,
         resuming: settings.resume || settings.tasks.is_some(),
     };
-    let findings = preflight::preflight(&subject, context).await?;
-    context.tell(&findings);
-    refuse(findings)
+    let checked = preflight::preflight(&subject, context).await?;
+    context.tell(&checked);
+    findings.extend(refuse(checked)?);
+    Ok(findings)
 }
 
 /// Ends the run where a finding blocks it.
-fn refuse(findings: Vec<Finding>) -> Result<Vec<Finding>> {
+pub(super) fn refuse(findings: Vec<Finding>) -> Result<Vec<Finding>> {
     let blocking: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Blocking).collect();
     let Some(first) = blocking.first() else { return Ok(findings) };
     let doing = match blocking.len() {
@@ -257,7 +254,7 @@ async fn execute(
     let records = std::mem::take(&mut start.records);
     let by_id: HashMap<&str, &Record> = records.iter().map(|record| (record.task.as_str(), record)).collect();
     let chosen: Option<HashSet<&str>> = settings.tasks.as_ref().map(|ids| ids.iter().map(String::as_str).collect());
-    lock_tables(config, ends, plan, &by_id).await?;
+    lock_tables(config, ends, plan, &records).await?;
     let is_settled_already = |at: usize| by_id.get(plan.tasks[at].id.as_str()).is_some_and(|r| r.is_settled());
     let mut schedule = Schedule::new(&plan.tasks, &|at| {
         let is_chosen = chosen.as_ref().is_none_or(|ids| ids.contains(plan.tasks[at].id.as_str()));
@@ -293,9 +290,10 @@ async fn execute(
 }
 
 /// Locks what is still to be read. A table that is gone or locked by somebody fails as a task of its own.
-async fn lock_tables(config: &Config, ends: &Ends, plan: &Plan, by_id: &HashMap<&str, &Record>) -> Result<()> {
-    let open =
-        plan.tasks.iter().filter(|task| task.is_data() && !by_id.get(task.id.as_str()).is_some_and(|r| r.is_settled()));
+pub(super) async fn lock_tables(config: &Config, ends: &Ends, plan: &Plan, records: &[Record]) -> Result<()> {
+    let settled: HashSet<&str> =
+        records.iter().filter(|record| record.is_settled()).map(|record| record.task.as_str()).collect();
+    let open = plan.tasks.iter().filter(|task| task.is_data() && !settled.contains(task.id.as_str()));
     let mut tables: Vec<QualifiedName> = open.map(|task| QualifiedName::new(&task.schema, &task.name)).collect();
     tables.dedup();
     for (table, error) in snapshot::lock(&ends.source.leader, &tables, config.options.lock_timeout).await? {
@@ -333,8 +331,8 @@ fn job(
         source: ends.source.leader.conninfo().clone(),
         target: ends.target.conninfo().clone(),
         snapshot: ends.source.snapshot.clone(),
-        encoding: shared_encoding(&ends.catalog.server, &ends.target_server),
-        same_collation: sorting(&ends.catalog.server) == sorting(&ends.target_server),
+        encoding: shared_encoding(&ends.source_server, &ends.target_server),
+        same_collation: sorting(&ends.source_server) == sorting(&ends.target_server),
         options: config.options.clone(),
         tuning,
         context: context.clone(),
@@ -393,22 +391,10 @@ fn tell_start(plan: &Plan, run: i64, (by_id, jobs): (&HashMap<&str, &Record>, us
 
 /// Says in the ledger how the run ended, and makes the report from it; whether the whole plan is done.
 async fn close(report: &mut Report, ends: &Ends, start: Start, (ended, settings): (&Ended, &Settings)) -> Result<bool> {
-    // One at a time, or the first of two that end together would overwrite what the last one says of the whole.
-    ends.ledger.lock_begin(&ends.target).await?;
-    let records = ends.ledger.records(&ends.target, start.run).await?;
-    let is_complete = records.iter().all(Record::is_settled);
-    let mut tasks: Vec<TaskResult> = records.into_iter().map(TaskResult::from).collect();
-    tasks.shrink_to_fit();
+    let mut tasks = conclude(&ends.ledger, &ends.target, start.run).await?;
+    let is_complete = tasks.iter().all(|task| is_settled(&task.status));
     report.snapshots = report::snapshots(&tasks);
     report.consistent = report.snapshots.len() <= 1;
-    let state = match (report::not_arrived(&tasks).next(), is_complete) {
-        (Some(_), _) => "failed",
-        (None, true) => "done",
-        (None, false) if ends.ledger.is_locked(&ends.target).await? => "running",
-        (None, false) => "interrupted",
-    };
-    ends.ledger.set_state(&ends.target, start.run, state, report.consistent).await?;
-    ends.ledger.unlock_begin(&ends.target).await?;
     if let Some(chosen) = &settings.tasks {
         let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
         tasks.retain(|task| chosen.contains(task.id.as_str()));
@@ -426,13 +412,39 @@ async fn close(report: &mut Report, ends: &Ends, start: Start, (ended, settings)
     Ok(is_complete)
 }
 
+/// Says in the ledger how the run stands, now that one of its processes ends; all of its tasks.
+pub(super) async fn conclude(ledger: &Ledger, target: &Session, run: i64) -> Result<Vec<TaskResult>> {
+    // One at a time, or the first of two that end together would overwrite what the last one says of the whole.
+    ledger.lock_begin(target).await?;
+    let records = ledger.records(target, run).await?;
+    let is_complete = records.iter().all(Record::is_settled);
+    let mut tasks: Vec<TaskResult> = records.into_iter().map(TaskResult::from).collect();
+    tasks.shrink_to_fit();
+    let state = match (report::not_arrived(&tasks).next(), is_complete) {
+        (_, true) => "done",
+        _ if ledger.is_locked(target).await? => "running",
+        (Some(_), false) => "failed",
+        (None, false) => "interrupted",
+    };
+    ledger.set_state(target, run, state, report::snapshots(&tasks).len() <= 1).await?;
+    if !is_complete {
+        // Whoever ends next asks whether others are at work, and this process is not any more.
+        ledger.unlock(target).await?;
+    }
+    ledger.unlock_begin(target).await?;
+    Ok(tasks)
+}
+
 async fn verified(
     config: &Config,
     ends: &Ends,
     (plan, jobs): (&Plan, usize),
     context: &Context,
 ) -> Result<crate::verification::Verification> {
-    let subject =
-        verify::Subject { config, plan, source: &ends.source, target: &ends.target, tools: &ends.tools, jobs };
+    let tools = match &ends.looked {
+        Some(looked) => looked.tools.clone(),
+        None => tool::find(config.options.pg_dump.as_deref(), &context.tools).await?,
+    };
+    let subject = verify::Subject { config, plan, source: &ends.source, target: &ends.target, tools: &tools, jobs };
     verify::verify(&subject, context).await
 }

@@ -102,5 +102,24 @@ pub async fn cleanup(config: &Config, context: &Context) -> Result<Vec<String>> 
         let doing = "a run is active on this target, and its ledger cannot be dropped";
         return Err(Error::new(Kind::State, doing).remedy("wait for it, or stop it"));
     }
+    if let Some(pid) = ledger.holder(&target).await? {
+        let doing = "a snapshot is held for a run on this target, and the ledger cannot be dropped";
+        let remedy = format!("stop its holder, or SELECT pg_terminate_backend({pid}) on the target if it is dead");
+        return Err(Error::new(Kind::State, doing).remedy(remedy));
+    }
     ledger.drop(&target).await
+}
+
+/// Asks the holder of the last run's snapshot to let it go; whether there is one.
+pub async fn release(config: &Config, context: &Context) -> Result<bool> {
+    let endpoints = Endpoints::new(config, context)?;
+    let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "release")).await?;
+    let ledger = Ledger::new(&config.options.ledger_schema);
+    if !ledger.exists(&target).await? {
+        return Ok(false);
+    }
+    match ledger.last_run(&target).await? {
+        Some(run) => ledger.release(&target, run.run).await,
+        None => Ok(false),
+    }
 }

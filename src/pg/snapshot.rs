@@ -24,9 +24,25 @@ const IDENTITY: &str = "SELECT pg_catalog.pg_postmaster_start_time()::text || '/
 /// Begins the leader's transaction and exports its snapshot.
 pub async fn export(leader: &Session) -> Result<Snapshot> {
     leader.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+    name(leader).await
+}
+
+/// Begins the leader's transaction in a snapshot that another process holds, and exports it anew: from here on it lives as long as
+/// this session, too.
+pub async fn adopt(leader: &Session, held: &Snapshot) -> Result<Snapshot> {
+    join(leader, held).await?;
+    name(leader).await
+}
+
+async fn name(leader: &Session) -> Result<Snapshot> {
     let row =
         leader.query_one("SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text", &[]).await?;
     Ok(Snapshot { id: row.get(0), sees: row.get(1), server: identity(leader).await? })
+}
+
+/// Whether the session that holds a snapshot still answers.
+pub async fn is_held(leader: &Session) -> Result<()> {
+    leader.batch("SELECT 1").await
 }
 
 /// Begins a reader's transaction in the snapshot, and proves that it reads the same server.

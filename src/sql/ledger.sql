@@ -34,3 +34,16 @@ CREATE TABLE IF NOT EXISTS :"ledger".migration_task (
     note        text             NOT NULL DEFAULT '',
     PRIMARY KEY (run, task)
 );
+-- Snapshots of the source that processes of a run have exported. One is alive for as long as its backend holds the ledger's advisory lock
+-- on this target; what a dead process left here means nothing.
+CREATE TABLE IF NOT EXISTS :"ledger".migration_snapshot (
+    run         bigint      NOT NULL REFERENCES :"ledger".migration_run,
+    backend     integer     NOT NULL,
+    role        text        NOT NULL CHECK (role IN ('holder', 'part')),
+    snapshot    text        NOT NULL,
+    sees        text        NOT NULL,
+    server      text        NOT NULL,
+    announced   timestamptz NOT NULL DEFAULT now(),
+    released    boolean     NOT NULL DEFAULT false,
+    PRIMARY KEY (run, backend)
+);

@@ -1,0 +1,91 @@
+//! Both ends of a run, opened, proved and looked at, as every step of it needs them.
+//!
+//! Whoever begins a run reads the whole catalog and looks for what would keep it from being read; a part that joins one is opened in
+//! `part`. Called by `run` and `hold`.
+
+use super::connect::{Endpoints, Source};
+use super::run::{Settings, refuse};
+use super::{Context, part, preflight};
+use crate::catalog::{Catalog, Server};
+use crate::config::Config;
+use crate::error::{Error, Kind, Result, Side};
+use crate::finding::{Finding, Severity};
+use crate::ledger::Ledger;
+use crate::pg::tool::{self, Tools};
+use crate::pg::{Session, introspect};
+use crate::plan::Plan;
+
+/// Both ends, opened and looked at.
+pub(super) struct Ends {
+    pub(super) source: Source,
+    pub(super) target: Session,
+    pub(super) source_server: Server,
+    pub(super) target_server: Server,
+    pub(super) ledger: Ledger,
+    /// Whoever begins a run looks; who joins one that has begun need not.
+    pub(super) looked: Option<Looked>,
+}
+
+/// The whole source, and what reads it.
+pub(super) struct Looked {
+    pub(super) tools: Tools,
+    pub(super) catalog: Catalog,
+}
+
+impl Ends {
+    pub(super) fn looked(&self) -> Result<&Looked> {
+        self.looked.as_ref().ok_or_else(|| {
+            Error::new(Kind::State, "the run that this part joined is gone from the ledger").on(Side::Target)
+        })
+    }
+}
+
+/// Connects to both, as a part where tasks are chosen of a plan whose run has begun.
+pub(super) async fn connect(
+    config: &Config,
+    endpoints: &Endpoints,
+    (settings, plan): (&Settings, Option<&Plan>),
+    context: &Context,
+) -> Result<Ends> {
+    if let (Some(plan), Some(_)) = (plan, &settings.tasks)
+        && let Some(ends) = part::connect(config, endpoints, (settings, plan), context).await?
+    {
+        return Ok(ends);
+    }
+    look_over(config, endpoints, settings.tasks.is_some(), context).await
+}
+
+/// Connects whoever begins a run, or goes on with the whole of one.
+pub(super) async fn look_over(
+    config: &Config,
+    endpoints: &Endpoints,
+    is_shared: bool,
+    context: &Context,
+) -> Result<Ends> {
+    let ledger = Ledger::new(&config.options.ledger_schema);
+    let locked = async {
+        let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
+        if ledger.lock(&target, is_shared).await? { Ok(target) } else { Err(already_running()) }
+    };
+    let source = Source::open(&endpoints.source, config.options.lock_timeout);
+    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools);
+    let (tools, target, source) = tokio::try_join!(Box::pin(tools), Box::pin(locked), Box::pin(source))?;
+    // What would keep the catalog from being read is told as what it is, and not as an error of pg_dump.
+    refuse(preflight::outset(config, &source.leader, &target, &tools).await?)?;
+    let catalog = source.catalog(&tools, config.options.lock_timeout).await?;
+    let (source_server, target_server) = (catalog.server.clone(), introspect::server(&target).await?);
+    Ok(Ends { source, target, source_server, target_server, ledger, looked: Some(Looked { tools, catalog }) })
+}
+
+pub(super) fn already_running() -> Error {
+    let finding = Finding::new(
+        "already_running",
+        Severity::Blocking,
+        "",
+        "another run of pgmigrate is active on this target",
+        "wait for it, or stop it; its sessions have an application_name that begins with pgmigrate",
+    );
+    let mut error = Error::new(Kind::Preflight, &*finding.message).on(Side::Target).remedy(&*finding.remedy);
+    error.details.findings.push(finding);
+    error
+}

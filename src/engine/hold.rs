@@ -1,0 +1,265 @@
+//! The holder: one process that keeps one snapshot of the source for all parts of a run, on however many machines they are.
+//!
+//! It does what every run does before its first task, down to the run's rows in the ledger; then it announces its snapshot there and
+//! does nothing but stay. It ends when all rows are on the target, when it is asked to, when nobody has worked for long, or when it has
+//! lost what it holds. What failed or was killed it waits for: whether a part is tried again, only who started it knows.
+
+use super::begin::take_up;
+use super::connect::{Endpoints, Source};
+use super::ends::look_over;
+use super::run::{Settings, check, conclude, enter, lock_tables};
+use super::{Context, part};
+use crate::config::Config;
+use crate::error::{Error, Kind, Result, Side};
+use crate::event::Event;
+use crate::ledger::{Ledger, Progress, Role};
+use crate::pg::{Session, snapshot};
+use crate::plan::Plan;
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+
+/// What a holder is told beside its configuration.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HoldSettings {
+    /// Seconds after which it gives up while no part is at work and rows are missing; 0: never.
+    pub idle_timeout: Option<f64>,
+    /// Overrides `options.consistent`.
+    pub consistent: Option<bool>,
+}
+
+/// How a hold ended.
+#[derive(Debug, Clone, Serialize)]
+pub struct Held {
+    /// The run's number in the ledger.
+    pub run: i64,
+    /// `settled`, `released` or `stopped`.
+    pub status: &'static str,
+    /// What the snapshot saw, as `pg_current_snapshot()` writes it.
+    pub snapshot: String,
+    /// Tasks of the data phase that are settled.
+    pub settled: u64,
+    /// Those that are not.
+    pub open: u64,
+    /// How long it was held.
+    pub seconds: f64,
+}
+
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// For how long the session of a holder that was just killed may linger on the target.
+const LINGER: Duration = Duration::from_secs(10);
+/// For how long a target that is gone may stay away.
+const AWAY: Duration = Duration::from_secs(300);
+
+impl HoldSettings {
+    fn idle_timeout(&self) -> Result<Option<Duration>> {
+        let wrong = |seconds| Error::config(vec![format!("idle_timeout is {seconds}: use seconds, or 0 for no limit")]);
+        match self.idle_timeout {
+            None => Ok(Some(IDLE_TIMEOUT)),
+            Some(0.0) => Ok(None),
+            Some(seconds) => Duration::try_from_secs_f64(seconds).map(Some).map_err(|_| wrong(seconds)),
+        }
+    }
+}
+
+/// Holds a snapshot for the parts of a run.
+pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context: &Context) -> Result<Held> {
+    let idle_timeout = settings.idle_timeout()?;
+    // A part without tasks.
+    let part = Settings { tasks: Some(Vec::new()), consistent: settings.consistent, ..Settings::default() };
+    let config = part.over(config);
+    let endpoints = Endpoints::new(&config, context)?;
+    let ledger = Ledger::new(&config.options.ledger_schema);
+    let target = context.stop.or(take_place(&ledger, &endpoints)).await?;
+    let ends = context.step("connect", Box::pin(look_over(&config, &endpoints, true, context))).await?;
+    check(&config, &ends, (plan, 1, &part), context).await?;
+    let start = if part::run_of(&ledger, &target, plan).await?.is_some() {
+        context.step("ledger", take_up(&config, &ends, plan)).await?
+    } else {
+        enter(&config, (&part, &ends, plan), context).await?.0
+    };
+    lock_tables(&config, &ends, plan, &start.records).await?;
+    let mut watch = Watch { endpoints, ledger, source: ends.source, target, run: start.run, context };
+    watch.announce().await?;
+    // From here on it is no part, and the whole run may go on as soon as the last part has ended.
+    drop(ends.target);
+    context.events.send(Event::SnapshotHeld {
+        run: watch.run,
+        id: watch.source.snapshot.id.clone(),
+        sees: watch.source.snapshot.sees.clone(),
+    });
+    watch.stay(idle_timeout).await
+}
+
+/// Becomes the one holder on the target.
+async fn take_place(ledger: &Ledger, endpoints: &Endpoints) -> Result<Session> {
+    let target = Session::open(&endpoints.target, Side::Target, "holder").await?;
+    let began = Instant::now();
+    while !ledger.lock_hold(&target).await? {
+        if began.elapsed() >= LINGER {
+            let pid =
+                ledger.holder(&target).await?.map_or("it".into(), |pid| format!("SELECT pg_terminate_backend({pid})"));
+            return Err(Error::new(Kind::State, "a snapshot is held for this target by another process already")
+                .on(Side::Target)
+                .remedy(format!(
+                    "join that one, or stop its holder; on the target, a dead one's session ends by {pid}"
+                )));
+        }
+        tokio::time::sleep(BETWEEN_LOOKS / 4).await;
+    }
+    Ok(target)
+}
+
+struct Watch<'a> {
+    endpoints: Endpoints,
+    ledger: Ledger,
+    source: Source,
+    /// The session whose lock says that the holder lives.
+    target: Session,
+    run: i64,
+    context: &'a Context,
+}
+
+/// What ends a hold.
+enum End {
+    Settled,
+    Released,
+    Stopped,
+}
+
+impl Watch<'_> {
+    async fn announce(&self) -> Result<()> {
+        self.ledger.announce(&self.target, self.run, (&self.source.snapshot, Role::Holder)).await
+    }
+
+    async fn stay(&mut self, idle_timeout: Option<Duration>) -> Result<Held> {
+        let began = Instant::now();
+        let mut progress = Progress::default();
+        let ended = self.watch(idle_timeout, &mut progress).await;
+        if let Err(error) = self.leave().await {
+            tracing::warn!("the held snapshot's announcement could not be taken back: {}", error.chain());
+        }
+        Ok(Held {
+            run: self.run,
+            status: match ended? {
+                End::Settled => "settled",
+                End::Released => "released",
+                End::Stopped => "stopped",
+            },
+            snapshot: self.source.snapshot.sees.clone(),
+            settled: progress.settled,
+            open: progress.open(),
+            seconds: began.elapsed().as_secs_f64(),
+        })
+    }
+
+    async fn watch(&mut self, idle_timeout: Option<Duration>, progress: &mut Progress) -> Result<End> {
+        let stop = self.context.stop.clone();
+        let mut at_work = Instant::now();
+        loop {
+            let looked = tokio::select! {
+                biased;
+                () = stop.stopped() => return Ok(End::Stopped),
+                looked = self.look() => looked?,
+            };
+            let Some(look) = looked else { return Ok(End::Settled) };
+            if look.progress != *progress || look.is_worked_on {
+                at_work = Instant::now();
+            }
+            if look.progress != *progress {
+                *progress = look.progress;
+                self.tell(look.progress);
+            }
+            match look {
+                Look { progress, .. } if progress.open() == 0 => return Ok(End::Settled),
+                Look { is_released: true, .. } => return Ok(End::Released),
+                _ if idle_timeout.is_some_and(|limit| at_work.elapsed() >= limit) => {
+                    return Err(idle(at_work.elapsed(), progress));
+                }
+                _ => {}
+            }
+            tokio::select! {
+                biased;
+                () = stop.stopped() => return Ok(End::Stopped),
+                () = tokio::time::sleep(BETWEEN_LOOKS) => {}
+            }
+        }
+    }
+
+    /// How the run is; none where its ledger is gone, which only a run that is whole drops.
+    async fn look(&mut self) -> Result<Option<Look>> {
+        snapshot::is_held(&self.source.leader).await.map_err(lost)?;
+        let began = Instant::now();
+        loop {
+            match self.ask().await {
+                Err(error) if self.target.is_closed() || error.is_retryable() => {
+                    tracing::warn!("the holder's session on the target is lost: {}", error.chain());
+                    if began.elapsed() >= AWAY {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(BETWEEN_LOOKS).await;
+                    if let Err(error) = self.come_back().await {
+                        tracing::warn!("the holder cannot come back to the target: {}", error.chain());
+                    }
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn ask(&self) -> Result<Option<Look>> {
+        if !self.ledger.exists(&self.target).await? {
+            return Ok(None);
+        }
+        Ok(Some(Look {
+            progress: self.ledger.progress(&self.target, self.run).await?,
+            is_worked_on: self.ledger.is_locked(&self.target).await?,
+            is_released: self.ledger.is_released(&self.target, self.run).await?,
+        }))
+    }
+
+    async fn come_back(&mut self) -> Result<()> {
+        self.target = take_place(&self.ledger, &self.endpoints).await?;
+        self.announce().await
+    }
+
+    fn tell(&self, progress: Progress) {
+        let Progress { settled, running, failed, pending } = progress;
+        tracing::info!("snapshot held: {settled} data tasks settled, {running} taken, {failed} failed, {pending} left");
+        self.context.events.send(Event::HoldProgress { settled, running, failed, pending });
+    }
+
+    /// Takes the announcement back, and says in the ledger how the run stands.
+    async fn leave(&self) -> Result<()> {
+        if !self.ledger.exists(&self.target).await? {
+            return Ok(());
+        }
+        self.ledger.withdraw(&self.target, self.run).await?;
+        conclude(&self.ledger, &self.target, self.run).await.map(|_| ())
+    }
+}
+
+struct Look {
+    progress: Progress,
+    is_worked_on: bool,
+    is_released: bool,
+}
+
+fn lost(error: Error) -> Error {
+    Error::new(Kind::Connect, "the session on the source that held the snapshot is lost")
+        .on(Side::Source)
+        .remedy("start the holder again: parts that are at work go on, and new ones wait for it")
+        .caused_by(error)
+}
+
+fn idle(elapsed: Duration, progress: &Progress) -> Error {
+    let doing = format!(
+        "no part of the run was at work for {:.0} s, and {} of its data tasks are not settled ({} failed)",
+        elapsed.as_secs_f64(),
+        progress.open(),
+        progress.failed
+    );
+    Error::new(Kind::State, doing)
+        .remedy("start the holder and the missing parts again, or let the holder wait longer by idle_timeout")
+}

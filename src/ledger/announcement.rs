@@ -1,0 +1,157 @@
+//! Snapshots of the source that processes of a run have exported, told through the ledger so that others can join them.
+//!
+//! An announcement is worth as much as its process: it names the backend on the target whose advisory lock ends with it
+//! (<https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS>), so nobody joins what a dead process left. The holder
+//! announces the run's snapshot; each part announces what it reads itself. Called by `hold` and `part`.
+
+use super::{LOCK_CLASS, LOCK_RUN, Ledger};
+use crate::error::Result;
+use crate::pg::Session;
+use crate::pg::snapshot::Snapshot;
+
+const LOCK_HOLD: i32 = 3;
+
+/// Who announced a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The holder of the run's one snapshot.
+    Holder,
+    /// A part of the run that reads in it.
+    Part,
+}
+
+/// A snapshot whose process lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// What can be joined.
+    pub snapshot: Snapshot,
+    /// Who announced it.
+    pub role: Role,
+    /// Whether the holder was asked to let it go.
+    pub is_released: bool,
+}
+
+/// How far the rows of a run are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Tasks of the data phase that are settled.
+    pub settled: u64,
+    /// Those that a part has taken, or had taken when it died.
+    pub running: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Those that nobody has begun.
+    pub pending: u64,
+}
+
+impl Progress {
+    /// How many are not settled.
+    #[must_use]
+    pub fn open(&self) -> u64 {
+        self.running + self.failed + self.pending
+    }
+}
+
+impl Ledger {
+    pub(super) fn snapshots(&self) -> String {
+        self.table(2)
+    }
+
+    /// Takes the lock of the one holder on this target, for as long as the session lives.
+    pub async fn lock_hold(&self, session: &Session) -> Result<bool> {
+        let sql = "SELECT pg_catalog.pg_try_advisory_lock($1, $2)";
+        Ok(session.query_one(sql, &[&LOCK_CLASS, &LOCK_HOLD]).await?.get(0))
+    }
+
+    /// The backend of the living holder, if there is one.
+    pub async fn holder(&self, session: &Session) -> Result<Option<i32>> {
+        let sql = "SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
+                   WHERE l.locktype = 'advisory' AND d.datname = pg_catalog.current_database() \
+                   AND l.classid::int8 = $1::int4 AND l.objid::int8 = $2::int4 AND l.granted";
+        Ok(session.query_opt(sql, &[&LOCK_CLASS, &LOCK_HOLD]).await?.map(|row| row.get(0)))
+    }
+
+    /// Announces a snapshot for as long as this session lives, and forgets those of dead processes.
+    pub async fn announce(&self, session: &Session, run: i64, (snapshot, role): (&Snapshot, Role)) -> Result<()> {
+        let forget = format!("DELETE FROM {} s WHERE NOT {}", self.snapshots(), alive());
+        session.execute(&forget, &[&LOCK_CLASS, &LOCK_RUN, &LOCK_HOLD]).await?;
+        let sql = format!(
+            "INSERT INTO {} (run, backend, role, snapshot, sees, server) \
+             VALUES ($1, pg_catalog.pg_backend_pid(), $2, $3, $4, $5) \
+             ON CONFLICT (run, backend) DO UPDATE SET role = EXCLUDED.role, snapshot = EXCLUDED.snapshot, sees = EXCLUDED.sees, \
+                    server = EXCLUDED.server, announced = now(), released = false",
+            self.snapshots()
+        );
+        session.execute(&sql, &[&run, &word(role), &snapshot.id, &snapshot.sees, &snapshot.server]).await.map(|_| ())
+    }
+
+    /// Takes this session's announcement back.
+    pub async fn withdraw(&self, session: &Session, run: i64) -> Result<()> {
+        let sql = format!("DELETE FROM {} WHERE run = $1 AND backend = pg_catalog.pg_backend_pid()", self.snapshots());
+        session.execute(&sql, &[&run]).await.map(|_| ())
+    }
+
+    /// The snapshots of a run that other, living processes have announced, the holder's first.
+    pub async fn announced(&self, session: &Session, run: i64) -> Result<Vec<Announcement>> {
+        let sql = format!(
+            "SELECT s.role, s.snapshot, s.sees, s.server, s.released FROM {} s \
+             WHERE s.run = $4 AND s.backend <> pg_catalog.pg_backend_pid() AND {} ORDER BY s.role <> 'holder', s.announced",
+            self.snapshots(),
+            alive()
+        );
+        let rows = session.query(&sql, &[&LOCK_CLASS, &LOCK_RUN, &LOCK_HOLD, &run]).await?;
+        let announcement = |row: &tokio_postgres::Row| Announcement {
+            role: if row.get::<_, &str>(0) == word(Role::Holder) { Role::Holder } else { Role::Part },
+            snapshot: Snapshot { id: row.get(1), sees: row.get(2), server: row.get(3) },
+            is_released: row.get(4),
+        };
+        Ok(rows.iter().map(announcement).collect())
+    }
+
+    /// Asks the holder of a run to let its snapshot go; whether there is one.
+    pub async fn release(&self, session: &Session, run: i64) -> Result<bool> {
+        let sql = format!(
+            "UPDATE {} s SET released = true WHERE s.run = $4 AND s.role = 'holder' AND {}",
+            self.snapshots(),
+            alive()
+        );
+        Ok(session.execute(&sql, &[&LOCK_CLASS, &LOCK_RUN, &LOCK_HOLD, &run]).await? > 0)
+    }
+
+    /// Whether somebody has asked this session, the holder, to let its snapshot go.
+    pub async fn is_released(&self, session: &Session, run: i64) -> Result<bool> {
+        let sql = format!(
+            "SELECT released FROM {} WHERE run = $1 AND backend = pg_catalog.pg_backend_pid()",
+            self.snapshots()
+        );
+        Ok(session.query_opt(&sql, &[&run]).await?.is_some_and(|row| row.get(0)))
+    }
+
+    /// How far the data phase of a run is.
+    pub async fn progress(&self, session: &Session, run: i64) -> Result<Progress> {
+        let sql = format!(
+            "SELECT count(*) FILTER (WHERE status IN ('done', 'kept', 'skipped')), count(*) FILTER (WHERE status = 'running'), \
+                    count(*) FILTER (WHERE status IN ('failed', 'blocked')), count(*) FILTER (WHERE status = 'pending') \
+             FROM {} WHERE run = $1 AND phase = 'data'",
+            self.tasks()
+        );
+        let row = session.query_one(&sql, &[&run]).await?;
+        let count = |at: usize| row.get::<_, i64>(at).cast_unsigned();
+        Ok(Progress { settled: count(0), running: count(1), failed: count(2), pending: count(3) })
+    }
+}
+
+fn word(role: Role) -> &'static str {
+    match role {
+        Role::Holder => "holder",
+        Role::Part => "part",
+    }
+}
+
+/// Whether the process of the announcement `s` lives: parts share the run's lock, and the holder has its own.
+fn alive() -> String {
+    "EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
+     WHERE l.locktype = 'advisory' AND d.datname = pg_catalog.current_database() AND l.pid = s.backend AND l.granted \
+     AND l.classid::int8 = $1::int4 AND l.objid::int8 = CASE s.role WHEN 'part' THEN $2::int4 ELSE $3::int4 END)"
+        .into()
+}
