@@ -171,11 +171,15 @@ impl Ledger {
 
     /// All tasks of a run, in the plan's order.
     pub async fn records(&self, session: &Session, run: i64) -> Result<Vec<Record>> {
+        // Where the ledger is of a version without the column, the inner query finds the outer one's NULL by that name.
         let sql = format!(
-            "SELECT task, phase, kind, object, mode, format, status, attempts, rows, bytes, hash, snapshot, \
+            "SELECT t.* FROM (SELECT NULL::int4 AS worker) missing, LATERAL ( \
+                SELECT task, phase, kind, object, mode, format, status, attempts, rows, bytes, hash, snapshot, \
                     CASE WHEN status = 'running' THEN extract(epoch FROM now() - started)::float8 ELSE seconds END, \
-                    sqlstate, note, planned_rows, planned_bytes \
-             FROM {} WHERE run = {run} ORDER BY length(task), task COLLATE \"C\"",
+                    sqlstate, note, planned_rows, planned_bytes, worker, \
+                    extract(epoch FROM started - (SELECT r.started FROM {} r WHERE r.run = {run}))::float8 \
+                FROM {} WHERE run = {run}) t ORDER BY length(task), task COLLATE \"C\"",
+            self.runs(),
             self.tasks()
         );
         let mut records = Vec::new();
@@ -187,7 +191,8 @@ impl Ledger {
     /// still at work on is waited for: what it settles stays settled.
     pub async fn reopen(&self, session: &Session, run: i64) -> Result<()> {
         let sql = format!(
-            "UPDATE {} SET status = 'pending', rows = 0, bytes = 0, hash = '', snapshot = '', sqlstate = '', note = '' \
+            "UPDATE {} SET status = 'pending', rows = 0, bytes = 0, hash = '', snapshot = '', sqlstate = '', note = '', \
+                    started = NULL, seconds = 0, worker = NULL \
              WHERE run = $1 AND status NOT IN ('done', 'kept', 'skipped', 'pending')",
             self.tasks()
         );
@@ -197,7 +202,8 @@ impl Ledger {
     /// Puts tasks back to `pending` that have to be done again, settled or not.
     pub async fn reset(&self, session: &Session, run: i64, tasks: &[String]) -> Result<()> {
         let sql = format!(
-            "UPDATE {} SET status = 'pending', rows = 0, bytes = 0, hash = '', snapshot = '', sqlstate = '', note = '' \
+            "UPDATE {} SET status = 'pending', rows = 0, bytes = 0, hash = '', snapshot = '', sqlstate = '', note = '', \
+                    started = NULL, seconds = 0, worker = NULL \
              WHERE run = $1 AND task = ANY ($2)",
             self.tasks()
         );
@@ -214,14 +220,39 @@ impl Ledger {
         session.batch("SET synchronous_commit = off").await
     }
 
-    /// Says that a worker has taken the task; false where it is settled already.
-    pub async fn start(&self, session: &Session, run: i64, task: &str) -> Result<bool> {
+    /// Numbers for the `count` workers of a process that joins the run: the first of them. They begin at 0 where no other process can be
+    /// at work in the run, and behind all numbers given so far where one can.
+    pub async fn take_workers(&self, session: &Session, run: i64, count: usize, is_alone: bool) -> Result<i32> {
+        self.add_columns(session).await?;
         let sql = format!(
-            "UPDATE {} SET status = 'running', attempts = attempts + 1, started = clock_timestamp(), note = '', sqlstate = '' \
+            "UPDATE {} SET workers = CASE WHEN $2 THEN 0 ELSE workers END + $3 WHERE run = $1 RETURNING workers - $3",
+            self.runs()
+        );
+        let count = i32::try_from(count).unwrap_or(i32::MAX);
+        Ok(session.query_one(&sql, &[&run, &is_alone, &count]).await?.get(0))
+    }
+
+    async fn add_columns(&self, session: &Session) -> Result<()> {
+        let found = "SELECT count(*) = 2 FROM pg_catalog.pg_attribute \
+                     WHERE (attrelid, attname) IN (($1::text::regclass, 'workers'), ($2::text::regclass, 'worker'))";
+        if session.query_one(found, &[&self.runs(), &self.tasks()]).await?.get(0) {
+            return Ok(());
+        }
+        let sql = include_str!("sql/ledger_columns.sql").replace(":\"ledger\"", &ident(&self.schema));
+        session.batch(&sql).await.map_err(|e| {
+            e.object(self.tasks())
+                .remedy("let the role that owns the ledger go on with the run, or forget it with `pgmigrate cleanup`")
+        })
+    }
+
+    /// Says that a worker has taken the task; false where it is settled already.
+    pub async fn start(&self, session: &Session, run: i64, task: &str, worker: i32) -> Result<bool> {
+        let sql = format!(
+            "UPDATE {} SET status = 'running', attempts = attempts + 1, started = clock_timestamp(), note = '', sqlstate = '', worker = $3 \
              WHERE run = $1 AND task = $2 AND status NOT IN ('done', 'kept', 'skipped')",
             self.tasks()
         );
-        Ok(session.execute(&sql, &[&run, &task]).await? == 1)
+        Ok(session.execute(&sql, &[&run, &task, &worker]).await? == 1)
     }
 
     /// Records the task as `status` in the transaction that is open, so that both are there or neither is.
@@ -241,13 +272,21 @@ impl Ledger {
         Err(settled_elsewhere(&format!("task {task}"), run))
     }
 
-    /// As [`Ledger::finish`], for tasks that one transaction has done; they were not started one by one.
-    pub async fn finish_many(&self, session: &Session, run: i64, done: &[(&str, &Effect)], seconds: f64) -> Result<()> {
+    /// As [`Ledger::finish`], for tasks that one transaction of a worker has done in so many seconds. They were not started one by one,
+    /// and share the time as if each had followed the one before it.
+    pub async fn finish_many(
+        &self,
+        session: &Session,
+        run: i64,
+        done: &[(&str, &Effect)],
+        (seconds, worker): (f64, i32),
+    ) -> Result<()> {
         let sql = format!(
             "UPDATE {} t SET status = 'done', attempts = attempts + 1, rows = d.rows, bytes = d.bytes, hash = d.hash, \
-                    snapshot = d.snapshot, note = '', sqlstate = '', started = clock_timestamp() - make_interval(secs => $2), \
-                    seconds = $2 / $3 \
-             FROM unnest($4::text[], $5::int8[], $6::int8[], $7::text[], $8::text[]) d(task, rows, bytes, hash, snapshot) \
+                    snapshot = d.snapshot, note = '', sqlstate = '', seconds = $2 / $3, worker = $9, \
+                    started = statement_timestamp() - make_interval(secs => $2 * ($3 + 1 - d.place) / $3) \
+             FROM unnest($4::text[], $5::int8[], $6::int8[], $7::text[], $8::text[]) \
+                  WITH ORDINALITY d(task, rows, bytes, hash, snapshot, place) \
              WHERE t.run = $1 AND t.task = d.task AND t.status NOT IN ('done', 'kept', 'skipped')",
             self.tasks()
         );
@@ -259,8 +298,8 @@ impl Ledger {
         let count = done.len() as f64;
         let (rows, bytes) = (numbers(|e| e.rows), numbers(|e| e.bytes));
         let (hashes, snapshots) = (words(|e| &e.hash), words(|e| &e.snapshot));
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 8] =
-            [&run, &seconds, &count, &tasks, &rows, &bytes, &hashes, &snapshots];
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
+            [&run, &seconds, &count, &tasks, &rows, &bytes, &hashes, &snapshots, &worker];
         if session.execute(&sql, &params).await? == done.len() as u64 {
             return Ok(());
         }
@@ -348,5 +387,7 @@ fn record(row: &tokio_postgres::Row) -> Record {
         note: row.get(14),
         planned_rows: row.get(15),
         planned_bytes: row.get(16),
+        worker: row.get(17),
+        begun: row.get(18),
     }
 }

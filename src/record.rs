@@ -60,8 +60,12 @@ pub struct Record {
     pub hash: String,
     /// What its snapshot saw.
     pub snapshot: String,
+    /// When it was last started, in seconds after the run's start; none where it never was.
+    pub begun: Option<f64>,
     /// How long it took.
     pub seconds: f64,
+    /// The number of the worker that took it, from 0 and unlike those of other processes at work in the run.
+    pub worker: Option<i32>,
     /// Why it failed, as a code.
     pub sqlstate: String,
     /// Why it failed, or what else there is to say.

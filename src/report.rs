@@ -79,8 +79,12 @@ pub struct TaskResult {
     pub rows: i64,
     /// Bytes written.
     pub bytes: i64,
+    /// When it was last started, in seconds after the run's start; none where it never was.
+    pub begun: Option<f64>,
     /// How long it took.
     pub seconds: f64,
+    /// The worker that took it, as a number of the run; none where it was never started.
+    pub worker: Option<i32>,
     /// How often it was tried.
     pub attempts: i32,
     /// The state of the source that it saw.
@@ -101,7 +105,9 @@ impl From<Record> for TaskResult {
             status: if record.status == "running" { "pending".into() } else { record.status },
             rows: record.rows,
             bytes: record.bytes,
+            begun: record.begun,
             seconds: record.seconds,
+            worker: record.worker,
             attempts: record.attempts,
             snapshot: record.snapshot,
             note: record.note,
@@ -152,7 +158,9 @@ pub fn dry_run(plan: &Plan) -> Vec<TaskResult> {
         status: "pending".into(),
         rows: 0,
         bytes: 0,
+        begun: None,
         seconds: 0.0,
+        worker: None,
         attempts: 0,
         snapshot: String::new(),
         note: task.note.clone(),

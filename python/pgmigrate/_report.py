@@ -33,7 +33,10 @@ class TaskResult(Record):
             task that failed), ``pending`` (not run) or ``skipped`` (not asked for).
         rows: rows written.
         bytes: bytes written.
+        begun: when it was last started, in seconds after the run's start; None where it never was.
         seconds: how long it took.
+        worker: the number of the worker that took it; each process that is at work in the run has
+            numbers of its own. None where it was never started.
         attempts: how often it was tried.
         snapshot: the state of the source that it saw; empty where it read no rows.
         note: why it failed, or what else there is to say.
@@ -47,7 +50,9 @@ class TaskResult(Record):
     status: str
     rows: int
     bytes: int
+    begun: float | None
     seconds: float
+    worker: int | None
     attempts: int
     snapshot: str
     note: str

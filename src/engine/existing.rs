@@ -82,7 +82,9 @@ fn pending(task: &Task) -> Record {
         bytes: 0,
         hash: String::new(),
         snapshot: String::new(),
+        begun: None,
         seconds: 0.0,
+        worker: None,
         sqlstate: String::new(),
         note: String::new(),
     }

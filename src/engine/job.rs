@@ -56,6 +56,8 @@ pub struct Form {
 pub struct Job {
     /// Its number in the ledger.
     pub run: i64,
+    /// What its first worker is called in the ledger, where other processes may have workers, too.
+    pub first_worker: i32,
     /// The plan's tasks.
     pub tasks: Vec<Task>,
     /// How each is to be done.

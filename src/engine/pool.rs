@@ -195,7 +195,9 @@ fn line(task: &Task, status: &str, effect: &Effect, end: (f64, &str)) -> Record 
         bytes: effect.bytes.cast_signed(),
         hash: effect.hash.clone(),
         snapshot: effect.snapshot.clone(),
+        begun: None,
         seconds: end.0,
+        worker: None,
         sqlstate: end.1.into(),
         note: effect.note.clone(),
     }

@@ -271,7 +271,9 @@ async fn execute(
     }
     tell_start(plan, start.run, (&by_id, jobs), context);
     let tuning = Tuning::new(&config.options, maintenance::settings(&ends.target).await?, jobs);
-    let job = Arc::new(job(config, (ends, plan, start), (&by_id, tuning), context));
+    let mut job = job(config, (ends, plan, start), (&by_id, tuning), context);
+    job.first_worker = ends.ledger.take_workers(&ends.target, start.run, jobs, chosen.is_none()).await?;
+    let job = Arc::new(job);
     let schedule = schedule.with_families(families(&job));
     let state = settings.state.as_deref().map(|path: &Path| StateFile::create(path, &records)).transpose()?;
     drop(by_id);
@@ -325,6 +327,7 @@ fn job(
     };
     Job {
         run: start.run,
+        first_worker: 0,
         forms: plan.tasks.iter().map(form).collect(),
         tasks: plan.tasks.clone(),
         ledger: ends.ledger.clone(),

@@ -134,7 +134,9 @@ mod tests {
             bytes: 2,
             hash: String::new(),
             snapshot: String::new(),
+            begun: None,
             seconds: 0.5,
+            worker: None,
             sqlstate: String::new(),
             note: String::new(),
         }

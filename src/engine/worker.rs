@@ -58,6 +58,11 @@ impl Worker {
         self.number
     }
 
+    /// Its number in the ledger, which no worker of another process has.
+    fn number_in_run(&self) -> i32 {
+        self.job.first_worker.saturating_add(i32::try_from(self.number).unwrap_or(i32::MAX))
+    }
+
     /// Does a task, with as many attempts as the options allow.
     pub async fn perform(&mut self, at: usize) -> Outcome {
         let job = Arc::clone(&self.job);
@@ -164,8 +169,9 @@ impl Worker {
 
     async fn attempt(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
         let job = Arc::clone(&self.job);
+        let number = self.number_in_run();
         let target = self.target().await?;
-        if !job.ledger.start(target, job.run, &task.id).await? {
+        if !job.ledger.start(target, job.run, &task.id, number).await? {
             return Ok(("done", Effect::default()));
         }
         match task.kind.as_str() {

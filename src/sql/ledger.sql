@@ -10,7 +10,8 @@ CREATE TABLE IF NOT EXISTS :"ledger".migration_run (
     snapshot    text        NOT NULL,
     consistent  boolean     NOT NULL,
     started     timestamptz NOT NULL DEFAULT now(),
-    finished    timestamptz
+    finished    timestamptz,
+    workers     integer     NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS :"ledger".migration_task (
     run         bigint           NOT NULL REFERENCES :"ledger".migration_run,
@@ -32,6 +33,7 @@ CREATE TABLE IF NOT EXISTS :"ledger".migration_task (
     seconds     double precision NOT NULL DEFAULT 0,
     sqlstate    text             NOT NULL DEFAULT '',
     note        text             NOT NULL DEFAULT '',
+    worker      integer,
     PRIMARY KEY (run, task)
 );
 -- Snapshots of the source that processes of a run have exported. One is alive for as long as its backend holds the ledger's advisory lock
