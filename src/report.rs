@@ -97,6 +97,8 @@ pub struct TaskResult {
 
 impl From<Record> for TaskResult {
     fn from(record: Record) -> Self {
+        // A part claims what it is going to read; seen is what it has read.
+        let snapshot = if record.is_settled() { record.snapshot } else { String::new() };
         TaskResult {
             id: record.task,
             phase: record.phase,
@@ -109,7 +111,7 @@ impl From<Record> for TaskResult {
             seconds: record.seconds,
             worker: record.worker,
             attempts: record.attempts,
-            snapshot: record.snapshot,
+            snapshot,
             note: record.note,
             sqlstate: record.sqlstate,
         }

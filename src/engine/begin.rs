@@ -5,8 +5,9 @@
 
 use super::ends::Ends;
 use super::existing::{self, Found};
+use super::join::{self, join};
 use super::run::Settings;
-use super::{part, resume, state_file};
+use super::{resume, state_file};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::Finding;
@@ -59,6 +60,7 @@ async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Pl
     let waits = existing::order(plan, &found);
     if let Some(chosen) = &settings.tasks {
         resume::check_chosen(plan, &records, chosen)?;
+        resume::check_order(plan, &records, (chosen, &waits))?;
     }
     ends.ledger.create(&ends.target).await?;
     let run = Run {
@@ -75,6 +77,9 @@ async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Pl
     };
     let number = ends.ledger.begin_run(&ends.target, &run, &records).await?;
     let started = ends.ledger.last_run(&ends.target).await?.map_or(String::new(), |run| run.started);
+    if let Some(chosen) = &settings.tasks {
+        join::claim(ends, number, (&records, chosen)).await?;
+    }
     Ok(Start { run: number, records, waits, findings, started })
 }
 
@@ -96,48 +101,8 @@ async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
     })
 }
 
-/// The holder of a snapshot goes on with a run that parts have begun: what they left half copied in another snapshot begins anew.
-pub(super) async fn take_up(config: &Config, ends: &Ends, plan: &Plan) -> Result<Start> {
-    ends.ledger.lock_begin(&ends.target).await?;
-    let run = part::run_of(&ends.ledger, &ends.target, plan).await?.ok_or_else(|| {
-        Error::new(Kind::State, "the run that a snapshot is to be held for is gone from the ledger").on(Side::Target)
-    })?;
-    resume::check_run(&run, plan, &ends.target_server.identity())?;
-    let records = ends.ledger.records(&ends.target, run.run).await?;
-    let restarts = if config.options.consistent {
-        resume::restarts(plan, &records, &ends.source.snapshot.sees)?
-    } else {
-        Vec::new()
-    };
-    if !restarts.is_empty() && ends.ledger.is_locked(&ends.target).await? {
-        let doing = "parts of the run are at work that read another state of the source than the holder would";
-        return Err(Error::new(Kind::State, doing).remedy("start the holder again when they have ended"));
-    }
-    for restart in restarts {
-        restart_table(ends, run.run, &restart, config.options.lock_timeout).await?;
-    }
-    let stale = resume::stale_sequences(&run, &records, &ends.source.snapshot.sees);
-    ends.ledger.reset(&ends.target, run.run, &stale).await?;
-    ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
-    let records = ends.ledger.records(&ends.target, run.run).await?;
-    ends.ledger.unlock_begin(&ends.target).await?;
-    Ok(Start { run: run.run, records, waits: vec![], findings: vec![], started: run.started })
-}
-
-/// A run of chosen tasks beside others of the same plan.
-async fn join(config: &Config, settings: &Settings, ends: &Ends, (plan, run): (&Plan, Run)) -> Result<Start> {
-    let records = ends.ledger.records(&ends.target, run.run).await?;
-    let chosen = settings.tasks.as_deref().unwrap_or_default();
-    resume::check_chosen(plan, &records, chosen)?;
-    if config.options.consistent {
-        resume::check_joining(&resume::restarts(plan, &records, &ends.source.snapshot.sees)?, chosen)?;
-    }
-    let waits = waits(ends, plan).await?;
-    Ok(Start { run: run.run, records, waits, findings: vec![], started: run.started })
-}
-
 /// The order that foreign keys on the target ask for, as it is now.
-async fn waits(ends: &Ends, plan: &Plan) -> Result<Vec<(usize, usize)>> {
+pub(super) async fn waits(ends: &Ends, plan: &Plan) -> Result<Vec<(usize, usize)>> {
     let found = Found { present: present::look(&ends.target, &HashSet::new()).await?, ..Found::default() };
     Ok(existing::order(plan, &found))
 }
@@ -149,7 +114,7 @@ async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[S
     let records = ends.ledger.records(&ends.target, run.run).await?;
     resume::check_state(done, &records)?;
     if config.options.consistent {
-        for restart in resume::restarts(plan, &records, &ends.source.snapshot.sees)? {
+        for restart in resume::restarts(plan, &records, &ends.source.snapshot.sees, &|_| true)? {
             restart_table(ends, run.run, &restart, config.options.lock_timeout).await?;
         }
     }
@@ -162,7 +127,7 @@ async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[S
 }
 
 /// Empties a half-copied table and forgets its chunks, both or neither.
-async fn restart_table(ends: &Ends, run: i64, restart: &resume::Restart, lock_timeout: u64) -> Result<()> {
+pub(super) async fn restart_table(ends: &Ends, run: i64, restart: &resume::Restart, lock_timeout: u64) -> Result<()> {
     apply::begin(&ends.target, lock_timeout, "restart").await?;
     if let Some(table) = &restart.empty {
         tracing::info!("{table} was half copied under another state of the source and begins anew");

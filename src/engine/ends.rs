@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Ledger;
+use crate::pg::snapshot::Snapshot;
 use crate::pg::tool::{self, Tools};
 use crate::pg::{Session, introspect};
 use crate::plan::Plan;
@@ -52,22 +53,29 @@ pub(super) async fn connect(
     {
         return Ok(ends);
     }
-    look_over(config, endpoints, settings.tasks.is_some(), context).await
+    let way = if settings.tasks.is_some() { Way::Part } else { Way::Whole };
+    look_over(config, endpoints, way, context).await
+}
+
+/// What a process is to its run.
+#[derive(Clone, Copy)]
+pub(super) enum Way<'a> {
+    /// It does the whole of it.
+    Whole,
+    /// It does chosen tasks.
+    Part,
+    /// It holds a snapshot for parts, one of these where one still lives.
+    Holder(&'a [Snapshot]),
 }
 
 /// Connects whoever begins a run, or goes on with the whole of one.
-pub(super) async fn look_over(
-    config: &Config,
-    endpoints: &Endpoints,
-    is_shared: bool,
-    context: &Context,
-) -> Result<Ends> {
+pub(super) async fn look_over(config: &Config, endpoints: &Endpoints, way: Way<'_>, context: &Context) -> Result<Ends> {
     let ledger = Ledger::new(&config.options.ledger_schema);
     let locked = async {
         let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
-        if ledger.lock(&target, is_shared).await? { Ok(target) } else { Err(already_running()) }
+        if ledger.lock(&target, !matches!(way, Way::Whole)).await? { Ok(target) } else { Err(already_running()) }
     };
-    let source = Source::open(&endpoints.source, config.options.lock_timeout);
+    let source = open_source(config, endpoints, way);
     let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools);
     let (tools, target, source) = tokio::try_join!(Box::pin(tools), Box::pin(locked), Box::pin(source))?;
     // What would keep the catalog from being read is told as what it is, and not as an error of pg_dump.
@@ -88,4 +96,16 @@ pub(super) fn already_running() -> Error {
     let mut error = Error::new(Kind::Preflight, &*finding.message).on(Side::Target).remedy(&*finding.remedy);
     error.details.findings.push(finding);
     error
+}
+
+async fn open_source(config: &Config, endpoints: &Endpoints, way: Way<'_>) -> Result<Source> {
+    if let Way::Holder(known) = way {
+        for snapshot in known {
+            // Its process may have ended meanwhile, or lost its server.
+            if let Ok(source) = Source::adopt(&endpoints.source, config.options.lock_timeout, snapshot).await {
+                return Ok(source);
+            }
+        }
+    }
+    Source::open(&endpoints.source, config.options.lock_timeout).await
 }

@@ -4,18 +4,20 @@
 //! does nothing but stay. It ends when all rows are on the target, when it is asked to, when nobody has worked for long, or when it has
 //! lost what it holds. What failed or was killed it waits for: whether a part is tried again, only who started it knows.
 
-use super::begin::take_up;
 use super::connect::{Endpoints, Source};
-use super::ends::look_over;
+use super::ends::{Way, look_over};
+use super::join::take_up;
 use super::run::{Settings, check, conclude, enter, lock_tables};
 use super::{Context, part};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::ledger::{Ledger, Progress, Role};
-use crate::pg::{Session, snapshot};
+use crate::pg::Session;
+use crate::pg::snapshot::{self, Snapshot};
 use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// What a holder is told beside its configuration.
@@ -72,14 +74,18 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     let endpoints = Endpoints::new(&config, context)?;
     let ledger = Ledger::new(&config.options.ledger_schema);
     let target = context.stop.or(take_place(&ledger, &endpoints)).await?;
-    let ends = context.step("connect", Box::pin(look_over(&config, &endpoints, true, context))).await?;
+    let known = known(&ledger, &target, plan).await?;
+    let looking = look_over(&config, &endpoints, Way::Holder(&known), context);
+    let ends = context.step("connect", Box::pin(looking)).await?;
     check(&config, &ends, (plan, 1, &part), context).await?;
     let start = if part::run_of(&ledger, &target, plan).await?.is_some() {
         context.step("ledger", take_up(&config, &ends, plan)).await?
     } else {
         enter(&config, (&part, &ends, plan), context).await?.0
     };
-    lock_tables(&config, &ends, plan, &start.records).await?;
+    let settled: HashSet<&str> =
+        start.records.iter().filter(|record| record.is_settled()).map(|record| record.task.as_str()).collect();
+    lock_tables(&config, &ends, plan, &|task| !settled.contains(task.id.as_str())).await?;
     let mut watch = Watch { endpoints, ledger, source: ends.source, target, run: start.run, context };
     watch.announce().await?;
     // From here on it is no part, and the whole run may go on as soon as the last part has ended.
@@ -90,6 +96,12 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
         sees: watch.source.snapshot.sees.clone(),
     });
     watch.stay(idle_timeout).await
+}
+
+/// The snapshots that living parts of the run still read: a holder that was lost is replaced by one of the same.
+async fn known(ledger: &Ledger, target: &Session, plan: &Plan) -> Result<Vec<Snapshot>> {
+    let Some(run) = part::run_of(ledger, target, plan).await? else { return Ok(Vec::new()) };
+    Ok(ledger.announced(target, run.run).await?.into_iter().map(|one| one.snapshot).collect())
 }
 
 /// Becomes the one holder on the target.

@@ -9,6 +9,7 @@ pub mod estimate;
 mod existing;
 mod hold;
 mod job;
+mod join;
 mod part;
 mod pool;
 pub mod preflight;

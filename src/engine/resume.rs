@@ -10,7 +10,7 @@ use crate::finding::{Finding, Severity};
 use crate::name::split_name;
 use crate::plan::{Plan, Task, kind};
 use crate::record::{Record, Run};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What differs between the plan and what is found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,19 +116,30 @@ pub struct Restart {
     pub tasks: Vec<String>,
 }
 
-/// Which tables have to begin anew, for what they hold was seen in another state of the source than `sees`.
-pub fn restarts(plan: &Plan, records: &[Record], sees: &str) -> Result<Vec<Restart>> {
-    let tasks: BTreeMap<&str, &Task> = plan.tasks.iter().map(|task| (task.id.as_str(), task)).collect();
-    let mut by_table: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
+/// The data tasks by the table that their rows go into, as quoted SQL.
+fn by_table<'a>(plan: &'a Plan, records: &'a [Record]) -> BTreeMap<&'a str, Vec<&'a Record>> {
+    let tasks: HashMap<&str, &Task> = plan.tasks.iter().map(|task| (task.id.as_str(), task)).collect();
+    let mut tables: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
     for record in records.iter().filter(|record| record.kind == kind::DATA) {
         let into = tasks.get(record.task.as_str()).and_then(|task| split_name(task.target_sql.strip_prefix("COPY ")?));
         if let Some((into, _)) = into {
-            by_table.entry(into).or_default().push(record);
+            tables.entry(into).or_default().push(record);
         }
     }
+    tables
+}
+
+/// Which tables have to begin anew, for what they hold was seen in another state of the source than `sees`; of those of which a task
+/// that `is_wanted` is still open.
+pub fn restarts(
+    plan: &Plan,
+    records: &[Record],
+    sees: &str,
+    is_wanted: &dyn Fn(&Record) -> bool,
+) -> Result<Vec<Restart>> {
     let mut restarts = Vec::new();
-    for (table, records) in by_table {
-        let is_half = records.iter().any(|r| r.is_settled()) && records.iter().any(|r| !r.is_settled());
+    for (table, records) in by_table(plan, records) {
+        let is_half = records.iter().any(|r| r.is_settled()) && records.iter().any(|r| !r.is_settled() && is_wanted(r));
         let is_mixed = records.iter().any(|r| r.status == "done" && r.snapshot != sees);
         if is_half && is_mixed {
             restarts.push(restart(table, &records)?);
@@ -148,15 +159,66 @@ pub fn stale_sequences(run: &Run, records: &[Record], sees: &str) -> Vec<String>
     sequences.filter(|record| record.is_settled()).map(|record| record.task.clone()).collect()
 }
 
-/// Refuses a run of chosen tasks that would bring rows of another state of the source into a half-copied table: it cannot begin anew
-/// while others may be at work in it.
-pub fn check_joining(restarts: &[Restart], chosen: &[String]) -> Result<()> {
-    let Some(task) = chosen.iter().find(|id| restarts.iter().any(|restart| restart.tasks.contains(id))) else {
-        return Ok(());
-    };
-    let doing = format!("task {task} would bring rows of another state of the source into a half-copied table");
-    Err(Error::new(Kind::State, doing)
-        .remedy("go on with the whole run by resume=True, or allow it with consistent=False"))
+/// Refuses a part of a run that would bring rows of another state of the source into a half-copied table, unless all of the table is
+/// its own: only then it may begin anew, for nobody else will be at work in it.
+pub fn check_joining(restarts: &[Restart], chosen: &HashSet<&str>) -> Result<()> {
+    for restart in restarts {
+        let (own, others): (Vec<&str>, Vec<&str>) =
+            restart.tasks.iter().map(String::as_str).partition(|id| chosen.contains(id));
+        if let (Some(task), false) = (own.first(), others.is_empty()) {
+            let doing = format!("task {task} would bring rows of another state of the source into a half-copied table");
+            return Err(Error::new(Kind::State, doing).remedy(
+                "go on with the whole run by resume=True, hold one snapshot for all parts, or allow it with consistent=False",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a part of a run that would bring rows into a table that another living part fills from another state of the source, one of
+/// `living`.
+pub fn check_claims(
+    plan: &Plan,
+    records: &[Record],
+    (chosen, living): (&HashSet<&str>, &HashSet<String>),
+) -> Result<()> {
+    for records in by_table(plan, records).values().filter(|_| !living.is_empty()) {
+        let mut open = records.iter().filter(|record| !record.is_settled());
+        if !open.clone().any(|record| chosen.contains(record.task.as_str())) {
+            continue;
+        }
+        if let Some(other) = open.find(|record| living.contains(&record.snapshot)) {
+            let doing = "another part of the run copies this table from another state of the source";
+            return Err(Error::new(Kind::State, doing)
+                .object(other.object.clone())
+                .task(&other.task, &other.phase)
+                .remedy(
+                    "hold one snapshot for all parts (Migration.hold_snapshot), or wait for the end of the other one",
+                ));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses chosen tasks whose rows foreign keys of the target accept only behind those of others, which are neither done nor chosen.
+pub fn check_order(plan: &Plan, records: &[Record], (chosen, waits): (&[String], &[(usize, usize)])) -> Result<()> {
+    let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
+    let settled: HashSet<&str> = records.iter().filter(|record| record.is_settled()).map(|r| r.task.as_str()).collect();
+    for (at, other) in waits {
+        let (task, other) = (&plan.tasks[*at], &plan.tasks[*other]);
+        let is_open = |task: &Task| !settled.contains(task.id.as_str());
+        let is_chosen = |task: &Task| chosen.contains(task.id.as_str());
+        if is_chosen(task) && is_open(task) && !is_chosen(other) && is_open(other) {
+            let doing = format!(
+                "a foreign key of the target lets task {} only behind task {} ({}), neither done nor among the chosen ones",
+                task.id,
+                other.id,
+                other.object()
+            );
+            return Err(Error::new(Kind::State, doing).object(task.object()).remedy("run that one first, or with it"));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses chosen tasks that the plan has not, or that require what is neither chosen nor done.

@@ -254,22 +254,19 @@ async fn execute(
     let records = std::mem::take(&mut start.records);
     let by_id: HashMap<&str, &Record> = records.iter().map(|record| (record.task.as_str(), record)).collect();
     let chosen: Option<HashSet<&str>> = settings.tasks.as_ref().map(|ids| ids.iter().map(String::as_str).collect());
-    lock_tables(config, ends, plan, &records).await?;
-    let is_settled_already = |at: usize| by_id.get(plan.tasks[at].id.as_str()).is_some_and(|r| r.is_settled());
-    let mut schedule = Schedule::new(&plan.tasks, &|at| {
-        let is_chosen = chosen.as_ref().is_none_or(|ids| ids.contains(plan.tasks[at].id.as_str()));
-        if is_settled_already(at) {
-            Some(End::Settled)
-        } else if is_chosen {
-            None
-        } else {
-            Some(End::Failed)
-        }
+    let is_settled_already = |task: &Task| by_id.get(task.id.as_str()).is_some_and(|record| record.is_settled());
+    let is_open =
+        |task: &Task| !is_settled_already(task) && chosen.as_ref().is_none_or(|ids| ids.contains(task.id.as_str()));
+    lock_tables(config, ends, plan, &is_open).await?;
+    let mut schedule = Schedule::new(&plan.tasks, &|at| match &plan.tasks[at] {
+        task if is_settled_already(task) => Some(End::Settled),
+        task if is_open(task) => None,
+        _ => Some(End::Failed),
     });
     for (child, parent) in &start.waits {
         schedule.wait_for(*child, *parent);
     }
-    tell_start(plan, start.run, (&by_id, jobs), context);
+    tell_start(plan, start.run, (&is_open, by_id.values().filter(|record| record.is_settled()).count(), jobs), context);
     let tuning = Tuning::new(&config.options, maintenance::settings(&ends.target).await?, jobs);
     let mut job = job(config, (ends, plan, start), (&by_id, tuning), context);
     job.first_worker = ends.ledger.take_workers(&ends.target, start.run, jobs, chosen.is_none()).await?;
@@ -292,10 +289,13 @@ async fn execute(
 }
 
 /// Locks what is still to be read. A table that is gone or locked by somebody fails as a task of its own.
-pub(super) async fn lock_tables(config: &Config, ends: &Ends, plan: &Plan, records: &[Record]) -> Result<()> {
-    let settled: HashSet<&str> =
-        records.iter().filter(|record| record.is_settled()).map(|record| record.task.as_str()).collect();
-    let open = plan.tasks.iter().filter(|task| task.is_data() && !settled.contains(task.id.as_str()));
+pub(super) async fn lock_tables(
+    config: &Config,
+    ends: &Ends,
+    plan: &Plan,
+    is_open: &impl Fn(&Task) -> bool,
+) -> Result<()> {
+    let open = plan.tasks.iter().filter(|task| task.is_data() && is_open(task));
     let mut tables: Vec<QualifiedName> = open.map(|task| QualifiedName::new(&task.schema, &task.name)).collect();
     tables.dedup();
     for (table, error) in snapshot::lock(&ends.source.leader, &tables, config.options.lock_timeout).await? {
@@ -371,22 +371,26 @@ fn single_chunks(plan: &Plan) -> HashSet<&str> {
     single.collect()
 }
 
-fn tell_start(plan: &Plan, run: i64, (by_id, jobs): (&HashMap<&str, &Record>, usize), context: &Context) {
-    let open = |task: &&Task| !by_id.get(task.id.as_str()).is_some_and(|record| record.is_settled());
+fn tell_start(
+    plan: &Plan,
+    run: i64,
+    (is_open, done, jobs): (&impl Fn(&Task) -> bool, usize, usize),
+    context: &Context,
+) {
+    let open: Vec<&Task> = plan.tasks.iter().filter(|task| is_open(task)).collect();
     let of_phase = |phase: Phase| {
-        let tasks: Vec<_> = plan.tasks.iter().filter(open).filter(|task| task.phase == phase).collect();
+        let tasks = || open.iter().filter(|task| task.phase == phase);
         PhaseSize {
             phase: phase.word().into(),
-            tasks: tasks.len() as u64,
-            rows: tasks.iter().map(|task| task.rows).sum(),
-            bytes: tasks.iter().map(|task| task.bytes).sum(),
+            tasks: tasks().count() as u64,
+            rows: tasks().map(|task| task.rows).sum(),
+            bytes: tasks().map(|task| task.bytes).sum(),
         }
     };
-    let done = by_id.values().filter(|record| record.is_settled()).count() as u64;
     context.events.send(Event::RunStarted {
         run,
-        tasks: plan.tasks.len() as u64 - done,
-        done,
+        tasks: open.len() as u64,
+        done: done as u64,
         jobs,
         phases: Phase::ALL.into_iter().map(of_phase).filter(|size| size.tasks > 0).collect(),
     });
@@ -427,6 +431,7 @@ pub(super) async fn conclude(ledger: &Ledger, target: &Session, run: i64) -> Res
         (_, true) => "done",
         _ if ledger.is_locked(target).await? => "running",
         (Some(_), false) => "failed",
+        (None, false) if ledger.holder(target).await?.is_some() => "running",
         (None, false) => "interrupted",
     };
     ledger.set_state(target, run, state, report::snapshots(&tasks).len() <= 1).await?;

@@ -63,7 +63,7 @@ pub async fn status(config: &Config, context: &Context) -> Result<Status> {
     }
     let Some(run) = ledger.last_run(&target).await? else { return Ok(none) };
     let records = ledger.records(&target, run.run).await?;
-    let is_active = ledger.is_locked(&target).await?;
+    let is_active = ledger.is_locked(&target).await? || ledger.holder(&target).await?.is_some();
     // A run that was killed could not say so; the lock of a living one is held by its session.
     let state = if run.state == "running" && !is_active { "interrupted".into() } else { run.state };
     Ok(sum(Status { run: Some(run.run), state, seconds: run.seconds, ..Status::default() }, &records))

@@ -83,7 +83,12 @@ impl Worker {
             };
             self.clear(&error).await;
             if !error.is_retryable() || attempt > job.options.retries {
-                return self.give_up(task, error).await;
+                let is_settled = self.is_settled(task).await;
+                return if is_settled {
+                    Outcome::Settled("done", Effect::default())
+                } else {
+                    self.give_up(task, error).await
+                };
             }
             tracing::warn!("task {} ({}): attempt {attempt} failed: {}", task.id, task.object(), error.chain());
             job.context.events.send(Event::TaskRetried { task: task.id.clone(), attempt, reason: error.chain() });
@@ -116,6 +121,15 @@ impl Worker {
         match &self.target {
             Some(target) if !is_lost && !target.is_closed() && apply::rollback(target).await.is_ok() => {}
             _ => self.target = None,
+        }
+    }
+
+    /// Whether another part of the run has done the task meanwhile, and was only in our way.
+    async fn is_settled(&mut self, task: &Task) -> bool {
+        let job = Arc::clone(&self.job);
+        match self.target().await {
+            Ok(target) => job.ledger.is_settled(target, job.run, &task.id).await.unwrap_or(false),
+            Err(_) => false,
         }
     }
 

@@ -57,22 +57,31 @@ impl Ledger {
         self.table(2)
     }
 
+    /// Whether the ledger has a place for announcements: one of an older version has not.
+    async fn has_snapshots(&self, session: &Session) -> Result<bool> {
+        let sql = "SELECT pg_catalog.to_regclass($1) IS NOT NULL";
+        Ok(session.query_one(sql, &[&self.snapshots()]).await?.get(0))
+    }
+
     /// Takes the lock of the one holder on this target, for as long as the session lives.
     pub async fn lock_hold(&self, session: &Session) -> Result<bool> {
         let sql = "SELECT pg_catalog.pg_try_advisory_lock($1, $2)";
         Ok(session.query_one(sql, &[&LOCK_CLASS, &LOCK_HOLD]).await?.get(0))
     }
 
-    /// The backend of the living holder, if there is one.
+    /// The backend of the living holder, if there is one other than this session.
     pub async fn holder(&self, session: &Session) -> Result<Option<i32>> {
         let sql = "SELECT l.pid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
                    WHERE l.locktype = 'advisory' AND d.datname = pg_catalog.current_database() \
-                   AND l.classid::int8 = $1::int4 AND l.objid::int8 = $2::int4 AND l.granted";
+                   AND l.classid::int8 = $1::int4 AND l.objid::int8 = $2::int4 AND l.granted AND l.pid <> pg_catalog.pg_backend_pid()";
         Ok(session.query_opt(sql, &[&LOCK_CLASS, &LOCK_HOLD]).await?.map(|row| row.get(0)))
     }
 
     /// Announces a snapshot for as long as this session lives, and forgets those of dead processes.
     pub async fn announce(&self, session: &Session, run: i64, (snapshot, role): (&Snapshot, Role)) -> Result<()> {
+        if !self.has_snapshots(session).await? {
+            self.create(session).await?;
+        }
         let forget = format!("DELETE FROM {} s WHERE NOT {}", self.snapshots(), alive());
         session.execute(&forget, &[&LOCK_CLASS, &LOCK_RUN, &LOCK_HOLD]).await?;
         let sql = format!(
@@ -91,8 +100,20 @@ impl Ledger {
         session.execute(&sql, &[&run]).await.map(|_| ())
     }
 
+    /// Says of tasks that are not settled which state of the source a part reads them in.
+    pub async fn claim(&self, session: &Session, run: i64, (tasks, sees): (&[&str], &str)) -> Result<()> {
+        let sql = format!(
+            "UPDATE {} SET snapshot = $3 WHERE run = $1 AND task = ANY ($2) AND status NOT IN ('done', 'kept', 'skipped')",
+            self.tasks()
+        );
+        session.execute(&sql, &[&run, &tasks, &sees]).await.map(|_| ())
+    }
+
     /// The snapshots of a run that other, living processes have announced, the holder's first.
     pub async fn announced(&self, session: &Session, run: i64) -> Result<Vec<Announcement>> {
+        if !self.has_snapshots(session).await? {
+            return Ok(Vec::new());
+        }
         let sql = format!(
             "SELECT s.role, s.snapshot, s.sees, s.server, s.released FROM {} s \
              WHERE s.run = $4 AND s.backend <> pg_catalog.pg_backend_pid() AND {} ORDER BY s.role <> 'holder', s.announced",
@@ -110,6 +131,9 @@ impl Ledger {
 
     /// Asks the holder of a run to let its snapshot go; whether there is one.
     pub async fn release(&self, session: &Session, run: i64) -> Result<bool> {
+        if !self.has_snapshots(session).await? {
+            return Ok(false);
+        }
         let sql = format!(
             "UPDATE {} s SET released = true WHERE s.run = $4 AND s.role = 'holder' AND {}",
             self.snapshots(),

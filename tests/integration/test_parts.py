@@ -1,161 +1,316 @@
-"""Runs in parts: processes that share a plan, a ledger and, where it is held, one snapshot."""
+"""Runs in parts: processes that share a plan and a ledger, and fail, end and begin as they like."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-import threading
+import re
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psycopg
+import pytest
 
-from conftest import Pair
-from pgmigrate import Migration
-from support import servers
-
-ACCOUNTS, START = 4000, 1000
-SCRIPT = f"""
-CREATE SCHEMA bank;
-CREATE TABLE bank.account (id int PRIMARY KEY, balance int NOT NULL, filler text);
-INSERT INTO bank.account
-    SELECT i, {START}, repeat('x', 200) FROM generate_series(1, {ACCOUNTS}) i;
-CREATE TABLE bank.transfer (debit int, credit int, amount int);
-CREATE TABLE bank.audit (id serial PRIMARY KEY, account int, note text);
-CREATE INDEX ON bank.audit (account);
-SELECT lo_from_bytea(0, convert_to(repeat('large', i), 'UTF8')) FROM generate_series(1, 10) i;
-ANALYZE;
-"""
-TABLES = {
-    "mode": "all",
-    "include": [
-        {"schema": "bank", "name": "account", "chunk_column": "id", "chunk_size": 500},
-    ],
-}
-# What a worker does: it knows a configuration, a plan file and the ids of its tasks, and no more.
-WORKER = """
-import json, sys
-from pgmigrate import Migration, Plan
-options, plan, ids, how = json.loads(sys.argv[1])
-migration = Migration(**options)
-report = migration.run_tasks(Plan.load(plan), ids, **how)
-print(report.to_json())
-sys.exit(0 if report.ok else 1)
-"""
-DATA, LATER = (
-    ("data",),
-    ("index", "analyze", "constraint", "post-data", "privileges", "refresh", "finish"),
-)
+from conftest import Pair, Servers
+from pgmigrate import ConfigError, DriftError, StateError
+from pgmigrate._tools import pg_dump_candidates
+from pgmigrate.embedded import EmbeddedServer
+from support import parts, servers
+from support.parts import Parts
 
 
-class Parts:
-    """A migration whose parts run in processes of their own."""
-
-    def __init__(self, folder: Path, source: str, target: str, **changes: Any) -> None:
-        self.options: dict[str, Any] = {
-            "source": source,
-            "target": target,
-            "tables": TABLES,
-            "roles": "none",
-        }
-        self.options |= changes
-        self.migration = Migration(**self.options)
-        self.plan = self.migration.plan()
-        self.plan_file = folder / "plan.tsv"
-        self.plan.save(self.plan_file)
-
-    def start(self, ids: list[str], **how: Any) -> subprocess.Popen[str]:
-        given = json.dumps([self.options, str(self.plan_file), ids, how])
-        return subprocess.Popen(
-            [sys.executable, "-c", WORKER, given],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def prepare(self) -> None:
-        self.migration.run_tasks(self.plan, self.plan.ids("roles", "pre-data")).raise_for_failures()
+@pytest.fixture(scope="module")
+def quiet_server() -> Iterator[EmbeddedServer]:
+    """A source whose transactions are ours alone: autovacuum writes, too."""
+    server = servers.start(16, autovacuum="off")
+    yield server
+    server.stop()
 
 
-def _report(process: subprocess.Popen[str]) -> dict[str, Any]:
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err + out
-    report: dict[str, Any] = json.loads(out)
-    return report
+@pytest.fixture
+def quiet(
+    quiet_server: EmbeddedServer, all_servers: Servers, request: pytest.FixtureRequest
+) -> Iterator[Pair]:
+    """A quiet source and a target of 18."""
+    name = re.sub(r"\W", "_", request.node.name.lower())[:45]
+    pair = Pair(quiet_server, all_servers.of(18), name)
+    yield pair
+    for server, database in pair.made:
+        servers.drop_database(server, database)
 
 
-@contextmanager
-def _transfers(source: str) -> Iterator[None]:
-    """Money goes from account to account all the while, each time with rows in other tables."""
-    ended = threading.Event()
-
-    def work() -> None:
-        with psycopg.connect(source) as connection:
-            number = 0
-            while not ended.is_set():
-                number += 1
-                debit, credit = number * 7919 % ACCOUNTS + 1, number * 104729 % ACCOUNTS + 1
-                change = "UPDATE bank.account SET balance = balance + %s WHERE id = %s"
-                connection.execute(change, (-number, debit))
-                connection.execute(change, (number, credit))
-                connection.execute(
-                    "INSERT INTO bank.transfer VALUES (%s, %s, %s)", (debit, credit, number)
-                )
-                connection.execute(
-                    "INSERT INTO bank.audit (account) VALUES (%s), (%s)", (debit, credit)
-                )
-                connection.commit()
-
-    writer = threading.Thread(target=work)
-    writer.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        writer.join()
+def _bank(pair: Pair, tmp_path: Path, more: str = "", **changes: object) -> Parts:
+    source = pair.source()
+    servers.run_script(source, parts.SCRIPT + more)
+    return Parts(tmp_path, source, pair.target(), **changes)
 
 
 def test_parts_in_several_processes_see_one_moment_of_a_busy_source(
     pair: Pair, tmp_path: Path
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
-    parts = Parts(tmp_path, source, target)
-    groups = parts.plan.groups(3)
+    bank = _bank(pair, tmp_path)
+    source, target = bank.options["source"], bank.target
+    groups = bank.plan.groups(3)
     assert len(groups) == 3
-    with _transfers(source):
-        parts.prepare()
-        with parts.migration.hold_snapshot(parts.plan) as held:
-            with _importing(source, held.id) as expected:
-                workers = [parts.start(group, snapshot="held") for group in groups]
-                reports = [_report(worker) for worker in workers]
+    with parts.transfers(source):
+        bank.prepare()
+        with bank.migration.hold_snapshot(bank.plan) as held:
+            workers = [bank.start(group, snapshot="held") for group in groups]
+            expected = parts.in_snapshot(source, held.id)
+            reports = [parts.report(worker) for worker in workers]
             result = held.wait()
-        later = parts.migration.run_tasks(parts.plan, parts.plan.ids(*LATER))
-    later.raise_for_failures()
-    assert result.ok and result.open == 0
-    assert all(report["consistent"] for report in reports) and later.consistent
-    assert later.snapshots == (held.snapshot,)
-    assert parts.migration.status().state == "done"
-    for table, rows in expected.items():
-        assert rows == _rows(target, table), table
-    assert len(expected["transfer"]) > 0
+        bank.finish()
+        found = parts.on_target(target)
+    assert result.ok and (result.status, result.open) == ("settled", 0)
+    assert expected == found
+    assert sum(balance for _, balance, _ in found["account"]) == parts.ACCOUNTS * 1000
+    assert all(report["consistent"] for report in reports)
+    assert {snapshot for report in reports for snapshot in report["snapshots"]} == {held.snapshot}
+    assert not any(parts.findings(report) for report in reports)
+    assert bank.migration.status().state == "done"
+    verified = bank.migration.verify(bank.plan)
+    assert [item for item in verified.tables if item.status != "equal"] == []
 
 
-@contextmanager
-def _importing(source: str, snapshot: str) -> Iterator[dict[str, list[Any]]]:
-    """What another program reads in the announced snapshot."""
-    with psycopg.connect(source) as connection:
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
-        yield {
-            table: connection.execute(f"SELECT * FROM bank.{table} ORDER BY 1, 2, 3").fetchall()
-            for table in ("account", "transfer", "audit")
-        }
+@pytest.mark.parametrize("resumed", [True, False])
+def test_a_killed_part_is_taken_up_again_while_others_are_at_work(
+    pair: Pair, tmp_path: Path, resumed: bool
+) -> None:
+    bank = _bank(pair, tmp_path)
+    bank.prepare()
+    source, target = bank.options["source"], bank.target
+    keyless = bank.tasks("transfer")
+    others = [task for task in bank.plan.ids("data") if task not in keyless]
+    with (
+        bank.migration.hold_snapshot(bank.plan) as held,
+        parts.in_the_way(target, "transfer") as transfer,
+        parts.in_the_way(target, "account") as account,
+    ):
+        expected = parts.in_snapshot(source, held.id)
+        worker = bank.start(others, snapshot="held", jobs=2)
+        victim = bank.start(keyless, snapshot="held")
+        parts.wait_for(lambda: bank.statuses()[keyless[0]] == "running", "no row task began")
+        victim.kill()
+        victim.wait()
+        servers.run_script(source, "INSERT INTO bank.transfer VALUES (0, 0, 0)")
+        assert bank.statuses()[keyless[0]] == "running", "nobody was left to say otherwise"
+        transfer.rollback()
+        again = parts.report(bank.start(keyless, snapshot="held"))
+        assert worker.poll() is None, "the other part was not at work"
+        assert [task["status"] for task in again["tasks"]] == ["done"] * len(keyless)
+        assert bank.migration.status().state == "running"
+        account.rollback()
+        parts.report(worker)
+        held.wait()
+    if resumed:
+        bank.migration.run(bank.plan, resume=True).raise_for_failures()
+    else:
+        bank.finish()
+    assert parts.on_target(target) == expected
+    assert bank.migration.status().state == "done"
 
 
-def _rows(conninfo: str, table: str) -> list[Any]:
-    with psycopg.connect(conninfo) as connection:
-        return connection.execute(f"SELECT * FROM bank.{table} ORDER BY 1, 2, 3").fetchall()
+def test_two_groups_at_once_share_a_keyless_table_of_a_quiet_source(
+    quiet: Pair, tmp_path: Path
+) -> None:
+    more = "INSERT INTO bank.transfer SELECT 1, 2, 0 FROM generate_series(1, 90000); ANALYZE;"
+    bank = _bank(quiet, tmp_path, more, split_larger_than="32KB")
+    bank.prepare()
+    groups = bank.plan.groups(2)
+    assert all(set(group) & set(bank.tasks("transfer")) for group in groups)
+    workers = [bank.start(group) for group in groups]
+    reports = [parts.report(worker) for worker in workers]
+    for report in reports:
+        assert report["consistent"]
+        assert parts.findings(report) == {"own_snapshot"}
+    bank.finish()
+    servers.assert_equal(bank.options["source"], bank.target)
+    assert bank.migration.status().state == "done"
+
+
+def test_the_first_of_several_parts_begins_the_run(quiet: Pair, tmp_path: Path) -> None:
+    bank = _bank(quiet, tmp_path)
+    # Each of them could begin it: each makes its tables itself.
+    made = bank.plan.ids("pre-data")
+    workers = [bank.start([*made, *bank.tasks("audit")]) for _ in range(2)]
+    for worker in workers:
+        parts.report(worker)
+    assert bank.migration.status().run == 1
+    report = bank.migration.run(bank.plan, resume=True)
+    report.raise_for_failures()
+    servers.assert_equal(bank.options["source"], bank.target)
+
+
+def test_without_a_holder_a_busy_source_is_told_and_no_table_is_mixed(
+    pair: Pair, tmp_path: Path
+) -> None:
+    bank = _bank(pair, tmp_path)
+    bank.prepare()
+    accounts = bank.tasks("account")
+    bank.migration.run_tasks(bank.plan, accounts[:2]).raise_for_failures()
+    servers.run_script(bank.options["source"], "UPDATE bank.account SET balance = 0")
+    with pytest.raises(StateError, match="half-copied table") as caught:
+        bank.migration.run_tasks(bank.plan, accounts[2:4])
+    assert "hold one snapshot" in str(caught.value)
+    whole = bank.migration.run_tasks(bank.plan, bank.tasks("transfer"))
+    assert not whole.consistent and len(whole.snapshots) == 2
+    (told,) = [finding for finding in whole.findings if finding.check == "own_snapshot"]
+    assert "quiet" in told.remedy
+    allowed = bank.migration.run_tasks(bank.plan, accounts[2:4], consistent=False)
+    assert allowed.ok and not allowed.consistent
+
+
+def test_a_part_that_has_a_table_to_itself_begins_it_anew(pair: Pair, tmp_path: Path) -> None:
+    bank = _bank(pair, tmp_path)
+    bank.prepare()
+    accounts = bank.tasks("account")
+    bank.migration.run_tasks(bank.plan, accounts[:3]).raise_for_failures()
+    servers.run_script(bank.options["source"], "UPDATE bank.account SET balance = id")
+    bank.migration.run_tasks(bank.plan, accounts).raise_for_failures()
+    found = parts.on_target(bank.target)["account"]
+    assert len(found) == parts.ACCOUNTS and all(row[0] == row[1] for row in found)
+
+
+def test_a_table_that_a_living_part_copies_from_another_moment_is_left_alone(
+    pair: Pair, tmp_path: Path
+) -> None:
+    bank = _bank(pair, tmp_path)
+    bank.prepare()
+    accounts = bank.tasks("account")
+    with parts.in_the_way(bank.target, "account"):
+        worker = bank.start(accounts[:2], jobs=1)
+        parts.wait_for(lambda: parts.blocked(bank.target), "no row task began")
+        servers.run_script(bank.options["source"], "UPDATE bank.account SET balance = 0")
+        for ids in (accounts, accounts[4:]):
+            with pytest.raises(StateError, match="from another state of the source") as caught:
+                bank.migration.run_tasks(bank.plan, ids)
+            assert caught.value.object == "bank.account"
+    parts.report(worker)
+
+
+def test_a_part_that_joins_reads_no_catalog_that_others_have_read(
+    pair: Pair, tmp_path: Path
+) -> None:
+    pg_dump = max(pg_dump_candidates())
+    calls, script = tmp_path / "calls", tmp_path / "pg_dump"
+    script.write_text(f'#!/bin/sh\necho "$@" >> {calls}\nexec {pg_dump} "$@"\n')
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    bank = _bank(pair, tmp_path, pg_dump=str(script))
+    bank.prepare()
+    calls.write_text("")
+    steps = []
+    parts_of = {"own": bank.tasks("transfer"), "held": bank.tasks("audit")}
+    with bank.migration.hold_snapshot(bank.plan):
+        assert "schema-only" in calls.read_text(), "the script was not asked"
+        calls.write_text("")
+        for snapshot, ids in parts_of.items():
+            bank.migration.run_tasks(
+                bank.plan,
+                ids,
+                snapshot=snapshot,  # type: ignore[arg-type]
+                on_event=lambda event: steps.append(event.get("step")),
+            ).raise_for_failures()
+    assert calls.read_text() == ""
+    assert {step for step in steps if step} == {"connect", "plan", "ledger"}
+
+
+def test_drift_is_found_by_every_part(pair: Pair, tmp_path: Path) -> None:
+    bank = _bank(pair, tmp_path)
+    bank.prepare()
+    servers.run_script(bank.options["source"], "ALTER TABLE bank.audit ADD extra int")
+    with pytest.raises(DriftError, match=r"bank\.audit has other columns"):
+        bank.migration.run_tasks(bank.plan, bank.tasks("audit"))
+    with pytest.raises(DriftError, match=r"bank\.audit has other columns"):
+        bank.migration.hold_snapshot(bank.plan)
+    other = Parts(tmp_path, bank.options["source"], bank.target, format="text")
+    with pytest.raises(DriftError, match="format"):
+        other.migration.run_tasks(bank.plan, bank.tasks("account"))
+
+
+def test_rows_that_a_foreign_key_of_the_target_keeps_back_wait_for_the_others(
+    pair: Pair, tmp_path: Path
+) -> None:
+    source, target = pair.source(), pair.target()
+    tables = """
+        CREATE SCHEMA bank;
+        CREATE TABLE bank.parent (id int PRIMARY KEY);
+        CREATE TABLE bank.child (id int PRIMARY KEY, parent int REFERENCES bank.parent);
+    """
+    for conninfo in (source, target):
+        servers.run_script(conninfo, tables)
+    servers.run_script(
+        source, "INSERT INTO bank.parent VALUES (1); INSERT INTO bank.child VALUES (1, 1)"
+    )
+    bank = Parts(tmp_path, source, target, tables={"mode": "all"})
+    bank.prepare()
+    with pytest.raises(StateError, match="foreign key of the target") as caught:
+        bank.migration.run_tasks(bank.plan, bank.tasks("child"))
+    assert caught.value.object == "bank.child" and "bank.parent" in str(caught.value)
+    bank.migration.run_tasks(bank.plan, bank.tasks("parent")).raise_for_failures()
+    bank.migration.run_tasks(bank.plan, bank.tasks("child")).raise_for_failures()
+    bank.finish()
+    servers.assert_equal(source, target)
+
+
+def test_tables_that_are_emptied_first_are_whole_in_a_group(quiet: Pair, tmp_path: Path) -> None:
+    bank = _bank(quiet, tmp_path)
+    servers.run_script(bank.target, parts.SCRIPT)
+    servers.run_script(bank.target, "UPDATE bank.account SET balance = 7")
+    bank = Parts(tmp_path, bank.options["source"], bank.target, on_existing="truncate")
+    bank.prepare()
+    groups = bank.plan.groups(3)
+    for table in ("account", "transfer", "audit"):
+        tasks = {task.id for task in bank.plan if task.name == table and task.phase == "data"}
+        assert len(tasks) > 1 and any(tasks <= set(group) for group in groups)
+    for worker in [bank.start(group) for group in groups]:
+        parts.report(worker)
+    bank.finish()
+    expected = parts.on_target(bank.options["source"])
+    assert parts.on_target(bank.target) == expected
+
+
+def test_a_failed_part_says_so_in_the_ledger_and_its_retry_takes_it_back(
+    pair: Pair, tmp_path: Path
+) -> None:
+    bank = _bank(pair, tmp_path)
+    bank.prepare()
+    servers.run_script(bank.target, "ALTER TABLE bank.audit ADD CHECK (account > 1)")
+    failed = bank.migration.run_tasks(bank.plan, bank.tasks("audit"))
+    assert failed.status == "failed" and bank.migration.status().state == "failed"
+    bank.migration.run_tasks(bank.plan, bank.tasks("transfer")).raise_for_failures()
+    assert bank.migration.status().state == "failed", "another's success hides no failure"
+    servers.run_script(bank.target, "ALTER TABLE bank.audit DROP CONSTRAINT audit_account_check")
+    bank.migration.run_tasks(bank.plan, bank.tasks("audit")).raise_for_failures()
+    assert bank.migration.status().state == "interrupted"
+    bank.migration.run(bank.plan, resume=True).raise_for_failures()
+    assert bank.migration.status().state == "done"
+    servers.assert_equal(bank.options["source"], bank.target)
+
+
+def test_a_ledger_of_an_older_version_is_joined(quiet: Pair, tmp_path: Path) -> None:
+    bank = _bank(quiet, tmp_path)
+    bank.prepare()
+    servers.run_script(bank.target, "DROP TABLE pgmigrate.migration_snapshot")
+    assert not bank.migration.release_snapshot()
+    with pytest.raises(StateError, match="no snapshot"):
+        bank.migration.run_tasks(bank.plan, [], snapshot="held", wait=0)
+    bank.migration.run_tasks(bank.plan, bank.plan.ids("data")).raise_for_failures()
+    bank.finish()
+    servers.assert_equal(bank.options["source"], bank.target)
+
+
+def test_what_is_asked_of_a_part_is_checked(pair: Pair, tmp_path: Path) -> None:
+    bank = _bank(pair, tmp_path)
+    run = bank.migration.run_tasks
+    with pytest.raises(ConfigError, match="own or held"):
+        run(bank.plan, [], snapshot="mine")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="wait is -1"):
+        run(bank.plan, [], snapshot="held", wait=-1)
+    with pytest.raises(ConfigError, match="idle_timeout is -5"):
+        bank.migration.hold_snapshot(bank.plan, idle_timeout=-5)
+    with pytest.raises(ConfigError, match="no phase"):
+        bank.plan.ids("indexes")
+    with pytest.raises(ConfigError, match="count"):
+        bank.plan.groups(0)
+    with psycopg.connect(bank.target) as connection:
+        schemas = connection.execute("SELECT to_regnamespace('pgmigrate')").fetchone()
+    assert schemas == (None,), "and nothing was begun"

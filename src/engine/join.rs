@@ -1,0 +1,102 @@
+//! How a process joins a run that others have begun: a part with its tasks, or the holder of their snapshot.
+//!
+//! A part claims its rows in the ledger for the state of the source that it reads, so that chunks of two states never meet in one table:
+//! whoever comes with another one is refused for as long as the part lives. Called by `begin` and `hold`, in their turn to begin.
+
+use super::begin::{Start, restart_table, waits};
+use super::ends::Ends;
+use super::run::Settings;
+use super::{part, resume};
+use crate::config::Config;
+use crate::error::{Error, Kind, Result, Side};
+use crate::ledger::Role;
+use crate::plan::{Plan, kind};
+use crate::record::{Record, Run};
+use std::collections::HashSet;
+
+/// A run of chosen tasks beside others of the same plan.
+pub(super) async fn join(
+    config: &Config,
+    settings: &Settings,
+    ends: &Ends,
+    (plan, run): (&Plan, Run),
+) -> Result<Start> {
+    let mut records = ends.ledger.records(&ends.target, run.run).await?;
+    let chosen = settings.tasks.as_deref().unwrap_or_default();
+    resume::check_chosen(plan, &records, chosen)?;
+    let waits = waits(ends, plan).await?;
+    resume::check_order(plan, &records, (chosen, &waits))?;
+    if config.options.consistent {
+        let ids: HashSet<&str> = chosen.iter().map(String::as_str).collect();
+        let living = living(ends, run.run).await?;
+        resume::check_claims(plan, &records, (&ids, &living))?;
+        let is_chosen = |record: &Record| ids.contains(record.task.as_str());
+        let restarts = resume::restarts(plan, &records, &ends.source.snapshot.sees, &is_chosen)?;
+        resume::check_joining(&restarts, &ids)?;
+        for restart in &restarts {
+            restart_table(ends, run.run, restart, config.options.lock_timeout).await?;
+        }
+        if !restarts.is_empty() {
+            records = ends.ledger.records(&ends.target, run.run).await?;
+        }
+    }
+    claim(ends, run.run, (&records, chosen)).await?;
+    if run.state != "running" && !records.iter().all(Record::is_settled) {
+        ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
+    }
+    Ok(Start { run: run.run, records, waits, findings: vec![], started: run.started })
+}
+
+/// The states of the source, other than ours, that living processes of the run read.
+async fn living(ends: &Ends, run: i64) -> Result<HashSet<String>> {
+    let announced = ends.ledger.announced(&ends.target, run).await?;
+    let states = announced.into_iter().map(|one| one.snapshot.sees);
+    Ok(states.filter(|sees| *sees != ends.source.snapshot.sees).collect())
+}
+
+/// Says in the ledger which rows this part is going to read, and in which state of the source.
+pub(super) async fn claim(ends: &Ends, run: i64, (records, chosen): (&[Record], &[String])) -> Result<()> {
+    let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
+    let reads = |record: &&Record| matches!(record.kind.as_str(), kind::DATA | kind::LARGE_OBJECTS);
+    let open = records.iter().filter(|record| !record.is_settled() && chosen.contains(record.task.as_str()));
+    let rows: Vec<&str> = open.filter(reads).map(|record| record.task.as_str()).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    ends.ledger.announce(&ends.target, run, (&ends.source.snapshot, Role::Part)).await?;
+    ends.ledger.claim(&ends.target, run, (&rows, &ends.source.snapshot.sees)).await
+}
+
+/// The holder of a snapshot goes on with a run that parts have begun: what they left half copied in another snapshot begins anew.
+pub(super) async fn take_up(config: &Config, ends: &Ends, plan: &Plan) -> Result<Start> {
+    ends.ledger.lock_begin(&ends.target).await?;
+    let run = part::run_of(&ends.ledger, &ends.target, plan).await?.ok_or_else(|| {
+        Error::new(Kind::State, "the run that a snapshot is to be held for is gone from the ledger").on(Side::Target)
+    })?;
+    resume::check_run(&run, plan, &ends.target_server.identity())?;
+    let mut records = ends.ledger.records(&ends.target, run.run).await?;
+    let sees = &ends.source.snapshot.sees;
+    let announced = ends.ledger.announced(&ends.target, run.run).await?;
+    let is_known = announced.iter().any(|one| one.snapshot.sees == *sees)
+        || records.iter().any(|record| record.is_settled() && record.snapshot == *sees);
+    if config.options.consistent {
+        let restarts = resume::restarts(plan, &records, sees, &|_| true)?;
+        if !restarts.is_empty() && ends.ledger.is_locked(&ends.target).await? {
+            let doing = "parts of the run are at work that read another state of the source than the holder would";
+            return Err(Error::new(Kind::State, doing).remedy("start the holder again when they have ended"));
+        }
+        for restart in &restarts {
+            restart_table(ends, run.run, restart, config.options.lock_timeout).await?;
+        }
+    }
+    if !is_known {
+        let stale = resume::stale_sequences(&run, &records, sees);
+        ends.ledger.reset(&ends.target, run.run, &stale).await?;
+        records = ends.ledger.records(&ends.target, run.run).await?;
+    }
+    if run.state != "running" && !records.iter().all(Record::is_settled) {
+        ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
+    }
+    ends.ledger.unlock_begin(&ends.target).await?;
+    Ok(Start { run: run.run, records, waits: vec![], findings: vec![], started: run.started })
+}
