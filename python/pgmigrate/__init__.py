@@ -54,6 +54,7 @@ from pgmigrate.errors import (
 )
 
 __version__: str = _native.version()
+"""The version of the package and of its core."""
 
 __all__ = [
     "Absent",

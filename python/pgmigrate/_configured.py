@@ -17,6 +17,9 @@ Self = TypeVar("Self", bound="Configured")
 class Configured:
     """A checked configuration of one migration; `Migration` documents the arguments."""
 
+    name: str
+    config: dict[str, Any]
+
     def __init__(
         self,
         *,
@@ -44,8 +47,8 @@ class Configured:
         self._check(from_keywords(sections, flat), jobs=jobs)
 
     def _check(self, options: dict[str, Any], *, jobs: int | None = None) -> None:
-        self.config: dict[str, Any] = _native.config(options)
-        self.name: str = self.config["name"]
+        self.config = _native.config(options)
+        self.name = self.config["name"]
         self._options = options
         self._jobs = jobs
 

@@ -32,8 +32,9 @@ CALIBRATION_SECONDS: Final = 10.0
 class Migration(InParts):
     """One migration: it knows its two databases and what to move, and holds no connection.
 
-    The arguments are the keys of a config file; the README lists them with their defaults. Whatever
-    is wrong in them is found here, all of it at once, before any connection is made.
+    The arguments are the keys of a config file; ``pgmigrate reference`` lists them with their
+    defaults. Whatever is wrong in them is found here, all of it at once, before any connection is
+    made.
 
     Args:
         source: the database to read: a libpq connection string, or a mapping of its parts.

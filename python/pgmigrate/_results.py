@@ -58,7 +58,15 @@ class PreflightResult(Record):
 
 @dataclass(frozen=True)
 class TaskCounts(Record):
-    """How many tasks of a run are in which state."""
+    """How many tasks of a run are in which state.
+
+    Attributes:
+        done: need no more work.
+        running: are being done.
+        failed: ended with an error.
+        blocked: need a task that failed.
+        pending: wait for their turn.
+    """
 
     done: int
     running: int

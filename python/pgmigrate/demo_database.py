@@ -18,6 +18,7 @@ from pgmigrate.embedded import EmbeddedServerError, find_tool
 __all__ = ["SCRIPT", "fill"]
 
 SCRIPT: Final = Path(__file__).with_name("demo.sql")
+"""What `fill` runs."""
 
 # keyword = value, where the value is quoted or free of blanks; a backslash escapes.
 _SETTING: Final = re.compile(r"\s*(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s\\']|\\.)*)\s*", re.DOTALL)

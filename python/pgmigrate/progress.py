@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-__all__ = ["BarProgress", "LineProgress", "RunTally", "progress"]
+__all__ = ["BarProgress", "LineProgress", "PhaseTally", "RunTally", "progress"]
 
 _SECONDS_BETWEEN_LINES: Final = 5.0
 _SECONDS_WITHOUT_LINE: Final = 60.0

@@ -1,6 +1,6 @@
 //! The one table of all keys that a configuration may hold, with type, default and meaning.
 //!
-//! The reader takes the known keys and its suggestions from here, and the README's table is checked against it.
+//! The reader takes the known keys and its suggestions from here, and the reference's table is made from it.
 //! `[]` stands for any element of a list; `<...>` for keys that another line lists.
 
 /// One key.

@@ -1,4 +1,4 @@
-"""Commands for whoever begins: `pgmigrate demo` and `example-config`."""
+"""Commands for whoever begins: `pgmigrate demo`, `example-config` and `reference`."""
 
 from __future__ import annotations
 
@@ -48,6 +48,16 @@ def demo(keep: bool, scale: float, jobs: int | None, verbose: bool, debug: bool)
 @click.command("example-config")
 def example_config() -> int:
     """Print a commented config with every key."""
-    text = resources.files("pgmigrate").joinpath("config.example.yaml").read_text(encoding="utf-8")
+    return _print("config.example.yaml")
+
+
+@click.command()
+def reference() -> int:
+    """Print the reference: every public name, command and key of a config, as Markdown."""
+    return _print("reference.md")
+
+
+def _print(file: str) -> int:
+    text = resources.files("pgmigrate").joinpath(file).read_text(encoding="utf-8")
     click.echo(text, nl=False)
     return DONE

@@ -1,0 +1,166 @@
+"""The README's code does what it says: each Python block runs as it stands, between real servers.
+
+A block is named by its heading and its number below it. `RUNS` has what must be there before it
+runs; no block is changed, and a configuration only in its two servers.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import pytest
+import yaml
+from markdown_it import MarkdownIt
+
+from conftest import Pair
+from pgmigrate import Migration
+from pgmigrate.cli import commands
+from support import servers
+
+README: Final = Path(__file__).parents[2] / "README.md"
+LINES_OF_A_BLOCK: Final = 10
+
+SHOP: Final = """
+CREATE SCHEMA shop;
+CREATE TABLE shop.events (event_id int PRIMARY KEY, v text);
+CREATE TABLE shop.audit (id int PRIMARY KEY, created date);
+CREATE TABLE shop.scratch (id int);
+INSERT INTO shop.events SELECT i, 'v' || i FROM generate_series(1, 1000) AS i;
+INSERT INTO shop.audit SELECT i, date '2025-12-30' + i FROM generate_series(1, 5) AS i;
+"""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of code.
+
+    Attributes:
+        language: what stands behind its fence.
+        heading: the heading that it stands below.
+        number: its number among the blocks of that language there, from 1.
+        text: the code.
+    """
+
+    language: str
+    heading: str
+    number: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.heading} {self.number}"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a block runs.
+
+    Attributes:
+        pair: the servers.
+        directory: an empty directory.
+        source: a database with a schema ``shop``.
+        target: an empty database.
+    """
+
+    pair: Pair
+    directory: Path
+    source: str
+    target: str
+
+    def python(self, code: str) -> str:
+        """Runs code in an interpreter of its own; what it printed."""
+        (self.directory / "block.py").write_text(code, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "block.py"],
+            cwd=self.directory,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def blocks(language: str) -> Iterator[Block]:
+    heading, number = "", 0
+    tokens = MarkdownIt().parse(README.read_text(encoding="utf-8"))
+    for at, token in enumerate(tokens):
+        if token.type == "heading_open":
+            heading, number = tokens[at + 1].content, 0
+        elif token.type == "fence" and token.info == language:
+            number += 1
+            yield Block(language, heading, number, token.content)
+
+
+def config(place: Place) -> None:
+    """The README's configuration, between these servers."""
+    whole = yaml.safe_load(next(blocks("yaml")).text)
+    whole["source"]["conninfo"], whole["target"]["conninfo"] = place.source, place.target
+    (place.directory / "shop.yaml").write_text(yaml.safe_dump(whole), encoding="utf-8")
+
+
+def from_python(place: Place, code: str) -> None:
+    config(place)
+    printed = place.python(code)
+    assert "phase" in printed and "task_finished" in printed
+    events = servers.rows(place.source, "shop", "events")
+    assert servers.rows(place.target, "shop", "events") == events
+    assert len(servers.rows(place.target, "shop", "audit")) == 3
+    assert ("shop", "scratch") not in servers.tables(place.target)
+    assert (place.directory / "plan.tsv").exists()
+
+
+# What is there before a block runs, how it runs, and what is true afterwards.
+RUNS: Final[dict[str, Callable[[Place, str], None]]] = {"Ten minutes 1": from_python}
+
+
+def test_every_block_is_run() -> None:
+    assert {str(block) for block in blocks("python")} == RUNS.keys()
+
+
+def test_a_block_has_ten_lines_at_most() -> None:
+    long = [str(block) for block in blocks("python") if block.text.count("\n") > LINES_OF_A_BLOCK]
+    assert long == []
+
+
+@pytest.mark.parametrize("block", list(blocks("python")), ids=str)
+def test_a_block_runs(block: Block, pair: Pair, tmp_path: Path) -> None:
+    place = Place(pair, tmp_path, pair.source(), pair.target())
+    servers.run_script(place.source, SHOP)
+    RUNS[str(block)](place, block.text)
+
+
+@pytest.mark.parametrize("block", list(blocks("yaml")), ids=str)
+def test_a_configuration_can_be_read(
+    block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of one stands beside the first one, which is whole."""
+    whole = next(blocks("yaml"))
+    for name in re.findall(r"\$\{(\w+)\}", whole.text + block.text):
+        monkeypatch.setenv(name, "secret")
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(whole.text), **yaml.safe_load(block.text)}))
+    Migration.from_file(path)
+
+
+def command_lines() -> list[str]:
+    """The calls of the program in console blocks."""
+    lines = "\n".join(block.text for block in blocks("console"))
+    return re.findall(r"^(?:.*&& )?(pgmigrate .*)$", lines, re.M)
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_a_command_line_can_be_read(line: str) -> None:
+    context: Any = click.Context(commands, info_name="pgmigrate")
+    words = shlex.split(line, comments=True)[1:]
+    name, command, rest = commands.resolve_command(context, words)
+    assert name is not None and command is not None
+    command.make_context(name, rest, parent=context)

@@ -1,0 +1,94 @@
+"""Which names are public, read from the sources without importing them.
+
+A module is public where no part of its path begins with an underscore and it has an ``__all__``;
+a class's members are public where their names do not begin with one, those of its private bases
+with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import griffe
+
+PACKAGE: Final = Path(__file__).parents[2] / "python" / "pgmigrate"
+# The base of all values that come from the core: private, and worth an entry of its own.
+RECORD: Final = "pgmigrate._model.Record"
+
+Member: TypeAlias = griffe.Function | griffe.Attribute
+
+
+@cache
+def package() -> griffe.Module:
+    """The package as griffe reads it."""
+    found = griffe.load(
+        PACKAGE.name,
+        search_paths=[PACKAGE.parent],
+        docstring_parser="google",
+        # What a docstring leaves out about types stands in the signature.
+        docstring_options={"warn_missing_types": False, "returns_multiple_items": False},
+        allow_inspection=False,
+        resolve_aliases=True,
+        resolve_external=False,
+    )
+    assert isinstance(found, griffe.Module)
+    return found
+
+
+def public_modules() -> list[griffe.Module]:
+    """The modules with public names, the package first, the others by their paths."""
+    root = package()
+    below = sorted(_below(root), key=lambda module: module.path)
+    return [module for module in (root, *below) if module.exports]
+
+
+def _below(module: griffe.Module) -> Iterator[griffe.Module]:
+    for name, member in module.members.items():
+        if isinstance(member, griffe.Module) and not name.startswith("_"):
+            yield member
+            yield from _below(member)
+
+
+def public_names() -> dict[str, griffe.Object]:
+    """Every public name with its module, such as ``pgmigrate.Plan``, and what it stands for."""
+    found = {}
+    for module in public_modules():
+        for name in sorted(str(name) for name in module.exports or ()):
+            member = module.members[name]
+            found[f"{module.path}.{name}"] = (
+                member.final_target if isinstance(member, griffe.Alias) else member
+            )
+    return found
+
+
+def bases(of: griffe.Class) -> list[griffe.Class]:
+    """The bases of a class that are the package's own."""
+    return [base for base in of.resolved_bases if isinstance(base, griffe.Class)]
+
+
+def members(of: griffe.Class) -> dict[str, Member]:
+    """The public methods and attributes of a class, with those of private bases but `RECORD`.
+
+    What a base's entry tells is not among them, unless the class has something to add.
+    """
+    found: dict[str, Member] = {}
+    told: set[str] = set()
+    for base in bases(of):
+        if is_private(base.path) and base.path != RECORD:
+            found.update(members(base))
+        else:
+            told |= base.all_members.keys()
+    for name, member in of.members.items():
+        if name.startswith("_") or (name in told and not member.has_docstring):
+            continue
+        if isinstance(member, griffe.Function | griffe.Attribute):
+            found[name] = member
+    return found
+
+
+def is_private(path: str) -> bool:
+    """Whether a class is public under no name."""
+    return all(target.path != path for target in public_names().values())
