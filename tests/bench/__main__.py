@@ -12,6 +12,10 @@ if __name__ == "__main__":
         from bench import planning
 
         sys.exit(planning.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["import"]:
+        from bench import import_time
+
+        sys.exit(import_time.main(sys.argv[2:]))
     from bench.command import main
 
     sys.exit(main())

@@ -267,13 +267,3 @@ def test_a_child_may_use_it_first(pair: Pair, source: str) -> None:
     done = subprocess.run([sys.executable, "-c", script, source, target], check=False, timeout=60)
     assert done.returncode == 0
     servers.assert_equal(source, target)
-
-
-def test_importing_brings_no_console_and_no_loop() -> None:
-    script = (
-        "import sys, pgmigrate\n"
-        "heavy = {'click', 'rich', 'asyncio', 'psycopg', 'pandas', 'subprocess'}\n"
-        "sys.exit(', '.join(sorted(heavy & sys.modules.keys())) or 0)"
-    )
-    done = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")

@@ -9,8 +9,6 @@ import asyncio
 import json
 import logging
 import pickle
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -336,17 +334,6 @@ def test_run_all_ends_with_an_interrupted_run(core: Core) -> None:
 
 
 # The package.
-
-
-def test_importing_the_package_loads_neither_the_command_line_nor_asyncio() -> None:
-    script = (
-        "import sys; before = set(sys.modules); import pgmigrate; "
-        "print(*sorted({'asyncio', 'click', 'rich', 'yaml'} & (set(sys.modules) - before)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == ""
 
 
 def test_all_public_names_are_documented() -> None:
