@@ -1,0 +1,120 @@
+"""Migrations, from the blocking verbs to the awaited ones, and everything in between."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from rich.console import Console
+
+from pgmigrate import Event, Migration, OnEvent, Outcome, Plan, Rates, Report, __version__, run_all
+from pgmigrate.progress import BarProgress, LineProgress, PhaseTally, RunTally, progress
+from user import values
+
+OPTIONS: Final[dict[str, Any]] = {"roles": "none", "options": {"on_existing": "truncate"}}
+
+
+def main(source: str, target: str, folder: Path) -> None:
+    """Migrates a database several times; the target's ledger is gone at the end."""
+    config = folder / "config.yaml"
+    ends = {"source": {"conninfo": source}, "target": {"conninfo": target}}
+    config.write_text(yaml.safe_dump({**ends, **OPTIONS, "name": "of a user"}))
+    blocking(Migration.from_file(config), folder)
+    several(Migration.load_all(config), folder)
+    asyncio.run(awaited(Migration(source=source, target=target, **OPTIONS), folder))
+
+
+def blocking(migration: Migration, folder: Path) -> None:
+    console = Console(stderr=True)
+    tally = RunTally()
+    print(__version__, migration.name, sorted(migration.config))
+    print(values.of_preflight(migration.preflight()))
+    plan = kept(migration.plan(), folder / "plan.tsv")
+    rates = known(migration.calibrate(plan, seconds=0.5), folder / "rates.json")
+    print(estimated(plan, rates))
+    ids = [task.id for task in plan if task.phase == "pre-data"]
+    print(values.of_report(migration.run_tasks(plan, ids)))
+    with progress(console) as show:
+        report = migration.run(plan, resume=True, on_event=both(show, tally))
+    print(values.of_report(report), json(report), brief(tally))
+    print(values.of_verification(migration.verify(plan)))
+    print(values.of_status(migration.status()))
+    backup = migration.backup(folder)
+    print(values.of_backup(backup))
+    print(values.of_restore(migration.restore(backup.path)))
+    print(values.of_cleanup(migration.cleanup()))
+
+
+def several(migrations: list[Migration], folder: Path) -> None:
+    outcomes: list[Outcome] = run_all(migrations, plan=folder / "all.tsv", jobs=2)
+    for migration, outcome in outcomes:
+        print(migration.name, outcome.ok if isinstance(outcome, Report) else outcome)
+        values.of_cleanup(migration.cleanup())
+
+
+async def awaited(migration: Migration, folder: Path) -> None:
+    await migration.preflight_async()
+    plan = await migration.plan_async()
+    await migration.calibrate_async(plan, seconds=0.5)
+    await migration.run_tasks_async(plan, [task.id for task in plan[:1]])
+    await migration.run_async(plan, resume=True)
+    await migration.verify_async(plan)
+    backup = await migration.backup_async(folder)
+    await migration.restore_async(backup.path)
+    migration.cleanup()
+
+
+def kept(plan: Plan, path: Path) -> Plan:
+    values.of_plan(plan)
+    plan.save(path)
+    assert plan.is_in(path)
+    assert Plan.load(path) == Plan.parse(path.read_text(encoding="utf-8")) == plan
+    return plan
+
+
+def known(rates: Rates, path: Path) -> Rates:
+    for some in (rates, Rates.typical()):
+        values.of_rates(some)
+    rates.save(path)
+    return Rates.load(path)
+
+
+def estimated(plan: Plan, rates: Rates) -> str:
+    jobs, _, calibrated, told = values.of_estimate(plan.estimate(jobs=2, rates=rates))
+    return told if jobs == 2 and calibrated else "not as asked"
+
+
+def json(report: Report) -> int:
+    same = Report.from_mapping(report.to_dict())
+    return len(same.to_json(indent=2))
+
+
+def both(show: BarProgress | LineProgress, tally: RunTally) -> OnEvent:
+    def on_event(event: Event) -> None:
+        show(event)
+        phase = tally.take(event)
+        if phase is not None:
+            of_phase(phase, tally.clock())
+
+    return on_event
+
+
+def brief(tally: RunTally) -> str:
+    return f"{list(tally.phases)} {tally.share:.0%} {tally.brief()}"
+
+
+def of_phase(phase: PhaseTally, now: float) -> tuple[str, str, list[int]]:
+    began: float | None = phase.began
+    totals = [phase.tasks, phase.rows, phase.bytes]
+    so_far = [phase.over, phase.failed, phase.rows_now, phase.bytes_now]
+    told = f"{began}: {phase.share:.0%} {phase.brief(now)} {phase.numbers(now)}"
+    return phase.name, told, totals + so_far
+
+
+def counted(phase: PhaseTally) -> None:
+    """What `RunTally.take` does for each event."""
+    phase.start("t0001", 0.0)
+    phase.advance("t0001", 10, 1000)
+    phase.finish("t0001", 20, 2000, failed=False)
