@@ -8,6 +8,7 @@ counts.
 from __future__ import annotations
 
 import ast
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -18,9 +19,10 @@ from typing import Final
 import griffe
 import pytest
 
+from pgmigrate import Migration
 from reference.public import RECORD, members, package, public_names
 from support import servers
-from user import moves, throw_away
+from user import moves, parts, throw_away
 
 SCRIPTS: Final = Path(__file__).parents[1] / "user"
 
@@ -121,6 +123,14 @@ def test_migrations_of_a_user_run(
     moves.main(*ends, tmp_path)
     servers.assert_equal(*ends)
     assert "of a user" in capsys.readouterr().out
+
+
+def test_parts_of_a_user_run(ends: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    migration = Migration(source=ends[0], target=ends[1], roles="none")
+    parts.main(migration)
+    servers.assert_equal(*ends)
+    asyncio.run(parts.awaited(migration))
+    assert "settled" in capsys.readouterr().out
 
 
 def test_throw_away_servers_of_a_user_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,10 +9,9 @@ from typing import Final
 
 import griffe
 
-from reference.public import RECORD, Member, bases, is_private, members
+from reference.public import RECORD, Member, awaited_twin, bases, is_private, members
 
 _WIDTH: Final = 92
-_AWAITED: Final = "_async"
 _VARIADIC: Final = {
     griffe.ParameterKind.var_positional: "*",
     griffe.ParameterKind.var_keyword: "**",
@@ -68,17 +67,15 @@ class Entries:
         lines = []
         found = members(of)
         for name, method in found.items():
-            if not isinstance(method, griffe.Function) or name.removesuffix(_AWAITED) in (
-                found.keys() - {name}
-            ):
+            if not isinstance(method, griffe.Function) or awaited_twin(name, found):
                 continue
             title = f"{of.name}.{name}"
             lines += [f"#### {title}", "", *_code(_declaration(title, method)), ""]
             lines += self.text(method.docstring, of.name)
-            twin = found.get(f"{name}{_AWAITED}")
+            twin = found.get(f"{name}_async")
             if twin is not None and twin.docstring is not None:
                 told = self._words(" ".join(twin.docstring.value.split()), of.name)
-                lines += [f"`{title}{_AWAITED}`: {told}", ""]
+                lines += [f"`{title}_async`: {told}", ""]
         return lines
 
     def _section(self, section: griffe.DocstringSection, within: str) -> list[str]:

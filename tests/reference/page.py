@@ -12,7 +12,15 @@ import griffe
 from pgmigrate import _native
 from reference.commands import command_lines
 from reference.entries import Entries
-from reference.public import PACKAGE, RECORD, members, package, public_modules, public_names
+from reference.public import (
+    PACKAGE,
+    RECORD,
+    awaited_twin,
+    members,
+    package,
+    public_modules,
+    public_names,
+)
 
 PAGE: Final = PACKAGE / "reference.md"
 
@@ -20,6 +28,7 @@ PAGE: Final = PACKAGE / "reference.md"
 TOPICS: Final = {
     "Migrations": ("_migration", "_run_all", "_job"),
     "Plans": ("_plan.Plan", "_plan"),
+    "Runs in parts": ("_snapshot",),
     "Estimates": ("_estimate.Estimate", "_estimate.Rates", "_estimate"),
     "Runs": ("_report.Report", "_report"),
     "Verification": ("_verification.VerifyResult", "_verification"),
@@ -124,9 +133,11 @@ def _anchors(topics: Mapping[str, Mapping[str, griffe.Object]]) -> dict[str, str
             short = title.rpartition(".")[2]
             found[title] = found[short] = anchor(title)
             if isinstance(target, griffe.Class):
-                for name, member in members(target).items():
-                    is_method = isinstance(member, griffe.Function)
-                    place = f"{short}.{name}" if is_method else title
+                own = members(target)
+                for name, member in own.items():
+                    place = title
+                    if isinstance(member, griffe.Function):
+                        place = f"{short}.{awaited_twin(name, own) or name}"
                     found[f"{short}.{name}"] = anchor(place)
     return found
 

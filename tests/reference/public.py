@@ -7,7 +7,7 @@ with them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -72,21 +72,31 @@ def bases(of: griffe.Class) -> list[griffe.Class]:
 def members(of: griffe.Class) -> dict[str, Member]:
     """The public methods and attributes of a class, with those of private bases but `RECORD`.
 
-    What a base's entry tells is not among them, unless the class has something to add.
+    What a base's entry tells is not among them, unless the class has something to add. Class
+    methods, which make the value, come first.
     """
-    found: dict[str, Member] = {}
     told: set[str] = set()
+    inherited: dict[str, Member] = {}
     for base in bases(of):
         if is_private(base.path) and base.path != RECORD:
-            found.update(members(base))
+            inherited.update(members(base))
         else:
             told |= base.all_members.keys()
-    for name, member in of.members.items():
-        if name.startswith("_") or (name in told and not member.has_docstring):
-            continue
-        if isinstance(member, griffe.Function | griffe.Attribute):
-            found[name] = member
-    return found
+    found = {
+        name: member
+        for name, member in of.members.items()
+        if isinstance(member, griffe.Function | griffe.Attribute)
+        and not name.startswith("_")
+        and (name not in told or member.has_docstring)
+    }
+    every = found | {name: member for name, member in inherited.items() if name not in found}
+    return dict(sorted(every.items(), key=lambda item: "classmethod" not in item[1].labels))
+
+
+def awaited_twin(name: str, names: Container[str]) -> str | None:
+    """The method that another one does as an awaitable."""
+    twin = name.removesuffix("_async")
+    return twin if twin != name and twin in names else None
 
 
 def is_private(path: str) -> bool:

@@ -34,10 +34,8 @@ def blocking(migration: Migration, folder: Path) -> None:
     plan = kept(migration.plan(), folder / "plan.tsv")
     rates = known(migration.calibrate(plan, seconds=0.5), folder / "rates.json")
     print(estimated(plan, rates))
-    ids = [task.id for task in plan if task.phase == "pre-data"]
-    print(values.of_report(migration.run_tasks(plan, ids)))
     with progress(console) as show:
-        report = migration.run(plan, resume=True, on_event=both(show, tally))
+        report = migration.run(plan, on_event=both(show, tally))
     print(values.of_report(report), json(report), brief(tally))
     print(values.of_verification(migration.verify(plan)))
     print(values.of_status(migration.status()))
@@ -58,8 +56,7 @@ async def awaited(migration: Migration, folder: Path) -> None:
     await migration.preflight_async()
     plan = await migration.plan_async()
     await migration.calibrate_async(plan, seconds=0.5)
-    await migration.run_tasks_async(plan, [task.id for task in plan[:1]])
-    await migration.run_async(plan, resume=True)
+    await migration.run_async(plan)
     await migration.verify_async(plan)
     backup = await migration.backup_async(folder)
     await migration.restore_async(backup.path)

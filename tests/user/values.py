@@ -146,10 +146,11 @@ def of_report(report: Report) -> tuple[bool, Words]:
     return report.ok and report.consistent, (*words, f"run {number} took {took:.1f} s")
 
 
-def of_task_result(task: TaskResult) -> tuple[Words, list[int], float]:
+def of_task_result(task: TaskResult) -> tuple[Words, list[int], list[float | None]]:
     words = (task.id, task.phase, task.kind, task.object, task.status)
     why = (task.snapshot, task.note, task.sqlstate)
-    return (*words, *why), [task.rows, task.bytes, task.attempts], task.seconds
+    times: list[float | None] = [task.seconds, task.begun]
+    return (*words, *why), [task.rows, task.bytes, task.attempts, task.worker or 0], times
 
 
 def of_phase(phase: PhaseResult) -> tuple[str, list[int], float]:
