@@ -20,7 +20,7 @@ import griffe
 import pytest
 
 from pgmigrate import Migration
-from reference.public import RECORD, members, package, public_names
+from reference.public import every_base, members, public_names, shared_bases
 from support import servers
 from user import moves, parts, throw_away
 
@@ -99,9 +99,18 @@ def test_every_member_of_a_public_class_is_used() -> None:
         if f"{target.name}.{name}" not in used
     ]
     assert unused == []
-    record = package()[RECORD.partition(".")[2]]
-    assert isinstance(record, griffe.Class)
-    assert members(record).keys() <= {name.partition(".")[2] for name in used}
+
+
+def test_every_member_of_a_shared_base_is_used() -> None:
+    used = set().union(*(read_members(tree) for tree in trees()))
+    for path, base in shared_bases().items():
+        users = [
+            target.name
+            for target in public_names().values()
+            if any(one.path == path for one in every_base(target))
+        ]
+        for name in members(base):
+            assert any(f"{user}.{name}" in used for user in users), f"{base.name}.{name}"
 
 
 def test_a_type_checker_finds_nothing_in_them(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 import griffe
 
-from reference.public import RECORD, Member, awaited_twin, bases, is_private, members
+from reference.public import Member, awaited_twin, bases, is_inlined, members
 
 _WIDTH: Final = 92
 _VARIADIC: Final = {
@@ -189,7 +189,7 @@ def _declaration(title: str, of: griffe.Object) -> str:
 def _is_told(of: griffe.Class, base: str | griffe.Expr) -> bool:
     """Whether a base is worth naming: its members are not listed with the class."""
     path = base if isinstance(base, str) else base.canonical_path
-    inlined = {own.path for own in bases(of) if is_private(own.path)} - {RECORD}
+    inlined = {own.path for own in bases(of) if is_inlined(own)}
     return path not in inlined
 
 

@@ -14,12 +14,12 @@ from reference.commands import command_lines
 from reference.entries import Entries
 from reference.public import (
     PACKAGE,
-    RECORD,
     awaited_twin,
     members,
     package,
     public_modules,
     public_names,
+    shared_bases,
 )
 
 PAGE: Final = PACKAGE / "reference.md"
@@ -87,9 +87,7 @@ def _topics() -> dict[str, dict[str, griffe.Object]]:
         # The package's own names come first: one that is public twice goes by the shorter path.
         if titles.setdefault(target.path, title) == title:
             targets[title] = target
-    record = package()[RECORD.partition(".")[2]]
-    assert isinstance(record, griffe.Object)
-    targets[record.name] = record
+    targets |= {base.name: base for base in shared_bases().values()}
     places = {title: _place(target) for title, target in targets.items()}
     topics: dict[str, dict[str, griffe.Object]] = {topic: {} for topic in TOPICS}
     for title in sorted(targets, key=places.__getitem__):

@@ -15,8 +15,6 @@ from typing import Final, TypeAlias
 import griffe
 
 PACKAGE: Final = Path(__file__).parents[2] / "python" / "pgmigrate"
-# The base of all values that come from the core: private, and worth an entry of its own.
-RECORD: Final = "pgmigrate._model.Record"
 
 Member: TypeAlias = griffe.Function | griffe.Attribute
 
@@ -70,7 +68,7 @@ def bases(of: griffe.Class) -> list[griffe.Class]:
 
 
 def members(of: griffe.Class) -> dict[str, Member]:
-    """The public methods and attributes of a class, with those of private bases but `RECORD`.
+    """The public methods and attributes of a class, with those of bases that have no entry.
 
     What a base's entry tells is not among them, unless the class has something to add. Class
     methods, which make the value, come first.
@@ -78,7 +76,7 @@ def members(of: griffe.Class) -> dict[str, Member]:
     told: set[str] = set()
     inherited: dict[str, Member] = {}
     for base in bases(of):
-        if is_private(base.path) and base.path != RECORD:
+        if is_inlined(base):
             inherited.update(members(base))
         else:
             told |= base.all_members.keys()
@@ -99,6 +97,29 @@ def awaited_twin(name: str, names: Container[str]) -> str | None:
     return twin if twin != name and twin in names else None
 
 
-def is_private(path: str) -> bool:
-    """Whether a class is public under no name."""
-    return all(target.path != path for target in public_names().values())
+@cache
+def shared_bases() -> dict[str, griffe.Class]:
+    """The bases, public under no name, of several public classes: they have entries, too."""
+    public = {target.path: target for target in public_names().values()}
+    users: dict[str, set[str]] = {}
+    found: dict[str, griffe.Class] = {}
+    for path, target in public.items():
+        for base in every_base(target):
+            users.setdefault(base.path, set()).add(path)
+            found[base.path] = base
+    return {
+        path: base for path, base in found.items() if path not in public and len(users[path]) > 1
+    }
+
+
+def every_base(of: griffe.Object) -> Iterator[griffe.Class]:
+    """The bases of a class and theirs, as far as they are the package's own."""
+    for base in bases(of) if isinstance(of, griffe.Class) else ():
+        yield base
+        yield from every_base(base)
+
+
+def is_inlined(base: griffe.Class) -> bool:
+    """Whether a base has no entry, so that its members stand with those of the class."""
+    named = any(target.path == base.path for target in public_names().values())
+    return not named and base.path not in shared_bases()

@@ -84,8 +84,8 @@ def estimated(plan: Plan, rates: Rates) -> str:
 
 
 def json(report: Report) -> int:
-    same = Report.from_mapping(report.to_dict())
-    return len(same.to_json(indent=2))
+    assert Report.from_mapping(report.to_dict()) == report
+    return len(report.to_json(indent=2))
 
 
 def both(show: BarProgress | LineProgress, tally: RunTally) -> OnEvent:
