@@ -19,10 +19,12 @@ import click
 import pytest
 import yaml
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from conftest import Pair
 from pgmigrate import Migration
 from pgmigrate.cli import commands
+from reference.page import anchor
 from support import servers
 
 README: Final = Path(__file__).parents[2] / "README.md"
@@ -89,12 +91,16 @@ class Place:
         return done.stdout
 
 
+def tokens() -> list[Token]:
+    return MarkdownIt().parse(README.read_text(encoding="utf-8"))
+
+
 def blocks(language: str) -> Iterator[Block]:
     heading, number = "", 0
-    tokens = MarkdownIt().parse(README.read_text(encoding="utf-8"))
-    for at, token in enumerate(tokens):
+    every = tokens()
+    for at, token in enumerate(every):
         if token.type == "heading_open":
-            heading, number = tokens[at + 1].content, 0
+            heading, number = every[at + 1].content, 0
         elif token.type == "fence" and token.info == language:
             number += 1
             yield Block(language, heading, number, token.content)
@@ -149,6 +155,25 @@ def test_a_configuration_can_be_read(
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump({**yaml.safe_load(whole.text), **yaml.safe_load(block.text)}))
     Migration.from_file(path)
+
+
+def test_links_lead_somewhere() -> None:
+    """A link to a heading of the reference names one that it has."""
+    inline = [token for token in tokens() if token.type == "inline"]
+    links = [
+        str(child.attrs["href"])
+        for token in inline
+        for child in token.children or ()
+        if child.type == "link_open"
+    ]
+    for link in links:
+        path, _, place = link.partition("#")
+        file = README.parent / path
+        assert "://" in link or file.exists(), link
+        if place:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.M)
+            assert place in {anchor(heading) for heading in headings}, link
+    assert any(link.startswith("python/pgmigrate/reference.md") for link in links)
 
 
 def command_lines() -> list[str]:
