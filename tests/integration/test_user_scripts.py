@@ -2,7 +2,7 @@
 
 A name is used where a script reads it; a member of a class where a function reads it of a parameter
 or variable that is annotated with the class, so that no other class's member of the same name
-counts.
+counts, or where a script makes such an object with it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,12 @@ def typed(function: ast.AST) -> Iterator[tuple[str, str]]:
 
 def read_members(tree: ast.Module) -> set[str]:
     """What a script reads of a class, as ``Class.member``."""
-    found = set()
+    found = {
+        f"{call.func.id}.{keyword.arg}"
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+        for keyword in call.keywords
+    }
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
