@@ -13,7 +13,9 @@ mod keys;
 mod read;
 mod value;
 
-pub use choice::{Format, LargeObjects, Mode, OnConflict, OnExisting, RolesMode, Statistics};
+pub use choice::{
+    Format, LargeObjects, Mode, OnConflict, OnExisting, RolesMode, Statistics, TargetForeignKeys, TargetTriggers,
+};
 pub use documents::{TextFormat, documents, migrations};
 pub use keys::{KEYS, KeyDoc};
 
@@ -111,6 +113,8 @@ pub struct TableOptions {
     pub on_conflict: OnConflict,
     /// The format of the COPY stream.
     pub format: Format,
+    /// Columns that are not copied.
+    pub exclude_columns: Vec<String>,
 }
 
 impl TableOptions {
@@ -125,6 +129,7 @@ impl TableOptions {
             on_existing: options.on_existing,
             on_conflict: options.on_conflict,
             format: options.format,
+            exclude_columns: Vec::new(),
         }
     }
 }
@@ -155,6 +160,12 @@ fn none_as_auto<S: Serializer>(number: &Option<u64>, serializer: S) -> Result<S:
 // Each is a switch of its own that the user writes as true or false; no two of them make a state together.
 #[allow(clippy::struct_excessive_bools)]
 pub struct Options {
+    /// Whether only rows, sequences' values and large objects are moved, into tables that the target has.
+    pub data_only: bool,
+    /// What a data-only run does about the triggers of the target's tables.
+    pub target_triggers: TargetTriggers,
+    /// What a data-only run does about the foreign keys of the target's tables.
+    pub target_foreign_keys: TargetForeignKeys,
     /// True: a table's indexes are built as its last chunk lands. False: this run builds none.
     pub create_indexes_after_data: bool,
     /// The same for primary key, unique, exclusion and foreign key constraints.
@@ -209,6 +220,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Options {
+            data_only: false,
+            target_triggers: TargetTriggers::Fire,
+            target_foreign_keys: TargetForeignKeys::Order,
             create_indexes_after_data: true,
             create_constraints_after_data: true,
             analyze_after_load: true,

@@ -119,9 +119,9 @@ impl Relation {
         }
     }
 
-    /// The columns that rows are copied with: generated ones are computed anew by the target.
+    /// The columns that rows are copied with: generated ones are computed anew by the target, and the configuration may leave some out.
     pub fn copied_columns(&self) -> impl Iterator<Item = &Column> {
-        self.columns.iter().filter(|column| !column.is_generated)
+        self.columns.iter().filter(|column| !column.is_generated && !column.is_excluded)
     }
 }
 
@@ -143,6 +143,8 @@ pub struct Column {
     pub identity_always: bool,
     /// Whether its binary form means the same on every server.
     pub binary_safe: bool,
+    /// Whether the configuration leaves it out.
+    pub is_excluded: bool,
 }
 
 /// An index.
@@ -226,6 +228,8 @@ pub struct Sequence {
     pub name: QualifiedName,
     /// The table that owns it.
     pub owner_relation: Option<Oid>,
+    /// The tables whose columns take their defaults from it.
+    pub used_by: Vec<Oid>,
     /// Whether it belongs to an identity column.
     pub is_identity: bool,
     /// Whether the role may read its value.

@@ -4,6 +4,8 @@
 //! them. First what the filters say, then (forwards) what is possible, then (backwards) what is pulled in because a chosen
 //! object needs it. Called by `plan::build`; touches no server.
 
+mod rows;
+
 use super::archive::Entry;
 use super::{Catalog, Lookup, Oid, Relation, RelationKind};
 use crate::config::{Config, Mode};
@@ -28,6 +30,8 @@ pub struct Scope {
     pub entries: HashSet<i32>,
     /// The tables whose rows are moved.
     pub tables: HashSet<Oid>,
+    /// The sequences whose values are moved without their entries.
+    pub sequences: HashSet<Oid>,
     /// What stays behind although a reader could expect it.
     pub absent: Vec<Absent>,
     /// Objects outside the filters that chosen ones need.
@@ -66,6 +70,9 @@ const NOT_DDL: &[&str] = &[
 #[must_use]
 pub fn select(catalog: &Catalog, config: &Config) -> Scope {
     let selection = Selection::new(catalog, config);
+    if config.options.data_only {
+        return rows::select(&selection);
+    }
     let possible = selection.possible();
     let kept = selection.keep(&possible);
     selection.scope(&possible, &kept)

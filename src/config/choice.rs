@@ -85,6 +85,28 @@ pub enum Statistics {
     Copy,
 }
 
+/// What a data-only run does about the triggers of the target's tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetTriggers {
+    /// They fire for its rows.
+    Fire,
+    /// They are off in the transactions that bring its rows, and nowhere else.
+    Disable,
+}
+
+/// What a data-only run does about the foreign keys of the target's tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetForeignKeys {
+    /// A table's rows come after those that they reference.
+    Order,
+    /// The same, and tables that reference each other in a circle come in one transaction, their keys checked at its end.
+    Defer,
+    /// They are dropped before the rows come, and made and checked again after.
+    Drop,
+}
+
 /// Whether large objects are copied; written `auto`, `true`, `false`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LargeObjects {
@@ -141,4 +163,14 @@ impl Choice for Format {
 impl Choice for Statistics {
     const WORDS: &'static [(&'static str, Self)] =
         &[("auto", Statistics::Auto), ("analyze", Statistics::Analyze), ("copy", Statistics::Copy)];
+}
+
+impl Choice for TargetTriggers {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("fire", TargetTriggers::Fire), ("disable", TargetTriggers::Disable)];
+}
+
+impl Choice for TargetForeignKeys {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("order", TargetForeignKeys::Order), ("defer", TargetForeignKeys::Defer), ("drop", TargetForeignKeys::Drop)];
 }

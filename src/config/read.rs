@@ -223,6 +223,9 @@ impl Reader<'_> {
     fn options(&mut self, root: &Section<'_>) -> Options {
         let section = self.section("options".into(), root.get("options"));
         let mut options = Options::default();
+        self.set(&mut options.data_only, &section, "data_only", value::boolean);
+        self.set(&mut options.target_triggers, &section, "target_triggers", choice);
+        self.set(&mut options.target_foreign_keys, &section, "target_foreign_keys", choice);
         self.set(&mut options.create_indexes_after_data, &section, "create_indexes_after_data", value::boolean);
         self.set(&mut options.create_constraints_after_data, &section, "create_constraints_after_data", value::boolean);
         self.set(&mut options.analyze_after_load, &section, "analyze_after_load", value::boolean);
@@ -246,7 +249,17 @@ impl Reader<'_> {
         self.set(&mut options.pg_dump, &section, "pg_dump", value::optional);
         self.set(&mut options.lock_timeout, &section, "lock_timeout", value::seconds);
         self.set(&mut options.retries, &section, "retries", value::attempts);
+        self.check_data_only(&section, &options);
         options
+    }
+
+    /// A run that makes the schema itself has its rows in before there is a trigger or a foreign key.
+    fn check_data_only(&mut self, section: &Section<'_>, options: &Options) {
+        for key in ["target_triggers", "target_foreign_keys"] {
+            if !options.data_only && section.get(key).is_some() {
+                self.problem(&section.at(key), "is about a data-only run; set options.data_only to true");
+            }
+        }
     }
 
     fn tables(&mut self, root: &Section<'_>, built_in: &TableOptions, schemas: &NameFilter) -> TableFilter {
@@ -327,6 +340,9 @@ impl Reader<'_> {
         self.set(&mut options.on_existing, section, "on_existing", choice);
         self.set(&mut options.on_conflict, section, "on_conflict", choice);
         self.set(&mut options.format, section, "format", choice);
+        if let Some(written) = section.get("exclude_columns") {
+            options.exclude_columns = self.names(&section.at("exclude_columns"), Some(written));
+        }
         options
     }
 }

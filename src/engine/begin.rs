@@ -93,12 +93,12 @@ async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
     } else {
         HashSet::new()
     };
-    let wait = config.options.lock_timeout;
-    Ok(Found {
-        present: present::look(&ends.target, &existing::tables(plan)).await?,
-        entries: archive::read_schema(&ends.looked()?.tools, ends.target.conninfo(), None, wait).await?,
-        loaded,
-    })
+    // Rows ask for no definition.
+    let entries = match ends.looked()?.tools.as_ref().filter(|_| !config.options.data_only) {
+        Some(tools) => archive::read_schema(tools, ends.target.conninfo(), None, config.options.lock_timeout).await?,
+        None => Vec::new(),
+    };
+    Ok(Found { present: present::look(&ends.target, &existing::tables(plan)).await?, entries, loaded })
 }
 
 /// The order that foreign keys on the target ask for, as it is now.

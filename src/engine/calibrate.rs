@@ -9,12 +9,12 @@ mod figures;
 mod sampling;
 
 use super::Context;
-use super::connect::{Endpoints, Source};
+use super::connect::{Endpoints, Source, tools};
 use super::preflight::{self, Subject};
 use super::run::shared_encoding;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result, Side};
-use crate::pg::{Session, introspect, tool};
+use crate::pg::{Session, introspect};
 use crate::plan::Plan;
 use crate::rates::Rates;
 use figures::Figures;
@@ -31,13 +31,13 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
     let endpoints = Endpoints::new(config, context)?;
     let lock_timeout = config.options.lock_timeout;
     let open = async {
-        let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools);
+        let tools = tools(config, context);
         let source = Source::open(&endpoints.source, lock_timeout);
         let target = Session::open(&endpoints.target, Side::Target, "calibrate");
         tokio::try_join!(Box::pin(tools), Box::pin(source), Box::pin(target))
     };
     let (tools, source, target) = context.step("connect", open).await?;
-    let catalog = context.step("inspect", source.catalog(&tools, lock_timeout)).await?;
+    let catalog = context.step("inspect", source.catalog(config, tools.as_ref())).await?;
     let plan = match plan {
         Some(plan) => plan,
         None => context.step("plan", source.plan(&catalog, config)).await?.finish().plan(),
@@ -47,7 +47,7 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
         config,
         source: &source,
         target: &target,
-        tools: &tools,
+        tools: tools.as_ref(),
         catalog: &catalog,
         plan: &plan,
         jobs,

@@ -7,7 +7,7 @@ use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::error::{Error, Result, Side};
 use crate::pg::snapshot::{self, Snapshot};
-use crate::pg::tool::Tools;
+use crate::pg::tool::{self, Tools};
 use crate::pg::{Conninfo, Session, apply, archive, introspect, keys};
 use crate::plan::{self, Answers, Unfinished};
 use std::time::Instant;
@@ -31,6 +31,14 @@ impl Endpoints {
             (source, target) => Err(both_problems([(Side::Source, source.err()), (Side::Target, target.err())])),
         }
     }
+}
+
+/// The client programs; none where only rows are moved, for which nothing but a backup needs them.
+pub async fn tools(config: &Config, context: &Context) -> Result<Option<Tools>> {
+    if config.options.data_only && !config.options.backup {
+        return Ok(None);
+    }
+    tool::find(config.options.pg_dump.as_deref(), &context.tools).await.map(Some)
 }
 
 fn both_problems(sides: [(Side, Option<Error>); 2]) -> Error {
@@ -67,18 +75,28 @@ impl Source {
         Ok(Source { leader, snapshot })
     }
 
-    /// Everything that the source contains, in the snapshot: `pg_dump` and our own queries at the same time.
-    pub async fn catalog(&self, tools: &Tools, lock_timeout: u64) -> Result<Catalog> {
-        let snapshot = Some(self.snapshot.id.as_str());
-        let entries = archive::read_schema(tools, self.leader.conninfo(), snapshot, lock_timeout);
+    /// Everything that the source contains, in the snapshot: `pg_dump` and our own queries at the same time. Where only rows are moved,
+    /// no archive is read.
+    pub async fn catalog(&self, config: &Config, tools: Option<&Tools>) -> Result<Catalog> {
+        let entries = async {
+            match tools.filter(|_| !config.options.data_only) {
+                Some(tools) => {
+                    let (snapshot, wait) = (Some(self.snapshot.id.as_str()), config.options.lock_timeout);
+                    archive::read_schema(tools, self.leader.conninfo(), snapshot, wait).await
+                }
+                None => Ok(Vec::new()),
+            }
+        };
         let began = Instant::now();
         let queries = async {
             let catalog = introspect::catalog(&self.leader).await?;
             tracing::info!("catalog done in {:.1} s", began.elapsed().as_secs_f64());
             Ok(catalog)
         };
-        let (catalog, entries) = tokio::try_join!(Box::pin(queries), Box::pin(entries))?;
-        Ok(Catalog { entries, ..catalog })
+        let (mut catalog, entries) = tokio::try_join!(Box::pin(queries), Box::pin(entries))?;
+        catalog.entries = entries;
+        plan::columns::exclude(&mut catalog, config);
+        Ok(catalog)
     }
 
     /// Builds the plan; what in the configuration matches nothing is a mistake.

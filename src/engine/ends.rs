@@ -3,7 +3,7 @@
 //! Whoever begins a run reads the whole catalog and looks for what would keep it from being read; a part that joins one is opened in
 //! `part`. Called by `run` and `hold`.
 
-use super::connect::{Endpoints, Source};
+use super::connect::{Endpoints, Source, tools};
 use super::run::{Settings, refuse};
 use super::{Context, part, preflight};
 use crate::catalog::{Catalog, Server};
@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Ledger;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::tool::{self, Tools};
+use crate::pg::tool::Tools;
 use crate::pg::{Session, introspect};
 use crate::plan::Plan;
 
@@ -29,7 +29,8 @@ pub(super) struct Ends {
 
 /// The whole source, and what reads it.
 pub(super) struct Looked {
-    pub(super) tools: Tools,
+    /// None where only rows are moved.
+    pub(super) tools: Option<Tools>,
     pub(super) catalog: Catalog,
 }
 
@@ -76,11 +77,11 @@ pub(super) async fn look_over(config: &Config, endpoints: &Endpoints, way: Way<'
         if ledger.lock(&target, !matches!(way, Way::Whole)).await? { Ok(target) } else { Err(already_running()) }
     };
     let source = open_source(config, endpoints, way);
-    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools);
+    let tools = tools(config, context);
     let (tools, target, source) = tokio::try_join!(Box::pin(tools), Box::pin(locked), Box::pin(source))?;
     // What would keep the catalog from being read is told as what it is, and not as an error of pg_dump.
-    refuse(preflight::outset(config, &source.leader, &target, &tools).await?)?;
-    let catalog = source.catalog(&tools, config.options.lock_timeout).await?;
+    refuse(preflight::outset(config, &source.leader, &target, tools.as_ref()).await?)?;
+    let catalog = source.catalog(config, tools.as_ref()).await?;
     let (source_server, target_server) = (catalog.server.clone(), introspect::server(&target).await?);
     Ok(Ends { source, target, source_server, target_server, ledger, looked: Some(Looked { tools, catalog }) })
 }

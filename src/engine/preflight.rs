@@ -38,8 +38,8 @@ pub struct Subject<'a> {
     pub source: &'a Source,
     /// A session on the target.
     pub target: &'a Session,
-    /// The client programs that were found.
-    pub tools: &'a Tools,
+    /// The client programs; none where none are needed.
+    pub tools: Option<&'a Tools>,
     /// What the source contains.
     pub catalog: &'a Catalog,
     /// What is going to be done.
@@ -51,7 +51,12 @@ pub struct Subject<'a> {
 }
 
 /// Finds out what would keep the source's schema from being read: to be asked before `Source::catalog`.
-pub async fn outset(config: &Config, source: &Session, target: &Session, tools: &Tools) -> Result<Vec<Finding>> {
+pub async fn outset(
+    config: &Config,
+    source: &Session,
+    target: &Session,
+    tools: Option<&Tools>,
+) -> Result<Vec<Finding>> {
     let ends = Ends::ask(source, target).await?;
     let mut findings = server::check(&ends, tools);
     findings.extend(access::source_rights(config, source, &ends.source, &HashSet::new()).await?);

@@ -4,7 +4,7 @@
 //! asked for, can be read back. Every step is a function; this file only puts them in order.
 
 use super::begin::{Start, begin};
-use super::connect::Endpoints;
+use super::connect::{Endpoints, tools};
 use super::ends::{Ends, Looked, connect};
 use super::job::{Form, Job, Mode};
 use super::part::{self, Reading};
@@ -129,8 +129,11 @@ pub(super) async fn enter(
     let is_first = settings.tasks.is_none() || part::run_of(&ends.ledger, &ends.target, plan).await?.is_none();
     if config.options.backup && !settings.resume && is_first {
         let directory = PathBuf::from(&config.options.backup_dir);
-        let tools = &ends.looked()?.tools;
-        let made = context.step("backup", backup::backup(ends.target.conninfo(), tools, &directory, context)).await?;
+        let tools = match &ends.looked()?.tools {
+            Some(tools) => tools.clone(),
+            None => tool::find(config.options.pg_dump.as_deref(), &context.tools).await?,
+        };
+        let made = context.step("backup", backup::backup(ends.target.conninfo(), &tools, &directory, context)).await?;
         backed_up = Some(made.path.display().to_string());
     }
     let start = context.step("ledger", begin(config, settings, ends, plan)).await?;
@@ -200,7 +203,7 @@ pub(super) async fn check(config: &Config, ends: &Ends, asked: Asked<'_>, contex
         config,
         source: &ends.source,
         target: &ends.target,
-        tools,
+        tools: tools.as_ref(),
         catalog,
         plan,
         jobs,
@@ -451,8 +454,9 @@ async fn verified(
 ) -> Result<crate::verification::Verification> {
     let tools = match &ends.looked {
         Some(looked) => looked.tools.clone(),
-        None => tool::find(config.options.pg_dump.as_deref(), &context.tools).await?,
+        None => tools(config, context).await?,
     };
-    let subject = verify::Subject { config, plan, source: &ends.source, target: &ends.target, tools: &tools, jobs };
+    let subject =
+        verify::Subject { config, plan, source: &ends.source, target: &ends.target, tools: tools.as_ref(), jobs };
     verify::verify(&subject, context).await
 }

@@ -4,7 +4,7 @@
 
 use super::Context;
 use super::backup::{self as archive, Backup, Restore};
-use super::connect::{Endpoints, Source};
+use super::connect::{Endpoints, Source, tools};
 use super::preflight::{self as survey, Subject};
 use super::verify as comparison;
 use crate::config::{self, Config};
@@ -21,9 +21,9 @@ use std::path::{Path, PathBuf};
 /// Makes the plan.
 pub async fn plan(config: &Config, context: &Context) -> Result<Document> {
     let endpoints = Endpoints::new(config, context)?;
-    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let tools = tools(config, context).await?;
     let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
-    let catalog = context.step("inspect", source.catalog(&tools, config.options.lock_timeout)).await?;
+    let catalog = context.step("inspect", source.catalog(config, tools.as_ref())).await?;
     let plan = context.step("plan", source.plan(&catalog, config)).await?;
     drop(catalog);
     Ok(plan.finish())
@@ -32,19 +32,19 @@ pub async fn plan(config: &Config, context: &Context) -> Result<Document> {
 /// Looks both databases over, and changes nothing.
 pub async fn preflight(config: &Config, context: &Context) -> Result<Vec<Finding>> {
     let endpoints = Endpoints::new(config, context)?;
-    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let tools = tools(config, context).await?;
     let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "preflight")).await?;
-    let mut findings = context.stop.or(survey::outset(config, &source.leader, &target, &tools)).await?;
+    let mut findings = context.stop.or(survey::outset(config, &source.leader, &target, tools.as_ref())).await?;
     if findings.iter().all(|finding| finding.severity != Severity::Blocking) {
-        let catalog = context.step("inspect", source.catalog(&tools, config.options.lock_timeout)).await?;
+        let catalog = context.step("inspect", source.catalog(config, tools.as_ref())).await?;
         let plan = context.step("plan", source.plan(&catalog, config)).await?.finish().plan();
         let jobs = config::jobs(config.max_jobs, context.cpus);
         let subject = Subject {
             config,
             source: &source,
             target: &target,
-            tools: &tools,
+            tools: tools.as_ref(),
             catalog: &catalog,
             plan: &plan,
             jobs,
@@ -64,17 +64,18 @@ pub async fn verify(
     context: &Context,
 ) -> Result<Verification> {
     let endpoints = Endpoints::new(config, context)?;
-    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let tools = tools(config, context).await?;
     let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "verify")).await?;
     let plan = if let Some(plan) = plan {
         plan
     } else {
-        let catalog = context.step("inspect", source.catalog(&tools, config.options.lock_timeout)).await?;
+        let catalog = context.step("inspect", source.catalog(config, tools.as_ref())).await?;
         context.step("plan", source.plan(&catalog, config)).await?.finish().plan()
     };
     let jobs = jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1);
-    let subject = comparison::Subject { config, plan: &plan, source: &source, target: &target, tools: &tools, jobs };
+    let subject =
+        comparison::Subject { config, plan: &plan, source: &source, target: &target, tools: tools.as_ref(), jobs };
     comparison::verify(&subject, context).await
 }
 

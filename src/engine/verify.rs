@@ -20,7 +20,7 @@ use crate::ledger::Ledger;
 use crate::pg::compare::{Ends, Readers};
 use crate::pg::tool::Tools;
 use crate::pg::{Session, introspect};
-use crate::plan::Plan;
+use crate::plan::{Plan, columns};
 use crate::record::Record;
 use crate::verification::Verification;
 use std::collections::HashMap;
@@ -35,8 +35,8 @@ pub struct Subject<'a> {
     pub source: &'a Source,
     /// A session on the target.
     pub target: &'a Session,
-    /// The client programs.
-    pub tools: &'a Tools,
+    /// The client programs; none where only rows are compared.
+    pub tools: Option<&'a Tools>,
     /// How many sessions a side read at once.
     pub jobs: usize,
 }
@@ -46,6 +46,9 @@ pub struct Subject<'a> {
 /// A difference is a result and no error; an error means that a server could not be reached or the run was stopped.
 pub async fn verify(subject: &Subject<'_>, context: &Context) -> Result<Verification> {
     let mut verification = context.step("verify rows", Box::pin(compare_contents(subject, context))).await?;
+    if subject.config.options.data_only {
+        return Ok(verification.settled());
+    }
     let definitions = Box::pin(definitions::compare(subject, &verification));
     verification.absorb(context.step("verify catalog", definitions).await?);
     Ok(verification.settled())
@@ -57,6 +60,10 @@ async fn compare_contents(subject: &Subject<'_>, context: &Context) -> Result<Ve
     items.extend(objects::items(subject.plan, &sides.ledger));
     let ends = ends(subject, sides.encoding);
     let mut verification = pool::run(ends, items, subject.jobs, context).await?;
+    if subject.config.options.data_only {
+        // What stands on the target's own tables is not the run's.
+        return Ok(verification);
+    }
     verification.absorb(objects::compare_usability(&readers(subject).await?, subject.plan).await?);
     Ok(verification)
 }
@@ -94,7 +101,8 @@ struct Past {
 
 impl Sides {
     async fn read(subject: &Subject<'_>) -> Result<Sides> {
-        let source = introspect::catalog(&subject.source.leader).await?;
+        let mut source = introspect::catalog(&subject.source.leader).await?;
+        columns::exclude(&mut source, subject.config);
         let target = introspect::relations(subject.target).await?;
         let server = introspect::server(subject.target).await?;
         let is_own = source.server.encoding == server.encoding && server.encoding != "UTF8";

@@ -149,6 +149,7 @@ fn column(row: &Row, words: &mut Words) -> Column {
         is_generated: row.get("is_generated"),
         identity_always: row.get("identity_always"),
         binary_safe: row.get("binary_safe"),
+        is_excluded: false,
     }
 }
 
@@ -198,6 +199,7 @@ fn sequence(row: &Row) -> Sequence {
         oid: row.get("oid"),
         name: name(row),
         owner_relation: row.get("owner_relation"),
+        used_by: row.get("used_by"),
         is_identity: row.get("is_identity"),
         is_readable: row.get("may_select"),
     }

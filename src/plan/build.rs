@@ -5,7 +5,7 @@
 
 use super::document::Document;
 use super::draft::Draft;
-use super::{Answers, Header, Phase, Task, data, finish, role, schema, tsv};
+use super::{Answers, Header, Phase, Task, data, data_only, finish, role, schema, tsv};
 use crate::catalog::archive::Entry;
 use crate::catalog::scope::{self, Scope};
 use crate::catalog::{Catalog, Lookup, Oid};
@@ -52,12 +52,18 @@ pub fn build(catalog: &Catalog, config: &Config, answers: Answers) -> Unfinished
     let reaches_function = standing_on_functions(&catalog.entries);
     let inputs = Inputs { catalog, lookup: catalog.lookup(), config, scope, answers, reaches_function };
     let mut builder = Builder::default();
-    if config.roles == RolesMode::All {
+    let is_data_only = config.options.data_only;
+    if config.roles == RolesMode::All && !is_data_only {
         role::push(&inputs, &mut builder);
     }
     schema::push_pre_data(&inputs, &mut builder);
+    if is_data_only {
+        builder.findings.extend(data_only::findings(&inputs));
+        data_only::push_before(&inputs, &mut builder);
+    }
     data::push(&inputs, &mut builder);
     schema::push_post_data(&inputs, &mut builder);
+    data_only::push_after(&inputs, &mut builder);
     finish::push(&inputs, &mut builder);
     let Builder { draft, findings, .. } = builder;
     let header = header(&inputs, findings);
@@ -102,6 +108,8 @@ pub struct Builder {
     draft: Draft,
     /// The task that completes an entry.
     pub by_entry: HashMap<i32, usize>,
+    /// The task that all rows wait for.
+    pub before_rows: Option<usize>,
     /// The data tasks of a table.
     pub data_of: HashMap<Oid, Vec<usize>>,
     /// The tasks of a relation's indexes and extended statistics.

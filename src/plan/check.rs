@@ -2,6 +2,7 @@
 //!
 //! Called by the engine between reading the catalog and building the plan.
 
+use super::columns;
 use crate::catalog::{Catalog, RelationKind};
 use crate::config::{Config, OnConflict, TableRule};
 use std::collections::HashSet;
@@ -17,6 +18,7 @@ pub fn check(catalog: &Catalog, schemas: &[String], config: &Config) -> Vec<Stri
         }
     }
     problems.extend(check_default(catalog, config));
+    problems.extend(columns::unknown(catalog, config));
     for (at, rule) in config.tables.include.iter().enumerate() {
         check_rule(catalog, config, (rule, &format!("tables.include[{at}]")), &mut problems);
     }

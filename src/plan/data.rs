@@ -29,7 +29,8 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     push_truncates(inputs, builder, &tables, &mut ready);
     let cutting = Cutting::new(&inputs.catalog.server, &inputs.lookup, inputs.config, &tables);
     for &(relation, options) in &tables {
-        let requires = ready.get(&relation.oid).cloned().unwrap_or_default();
+        let mut requires = ready.get(&relation.oid).cloned().unwrap_or_default();
+        requires.extend(builder.before_rows);
         push_table(inputs, builder, (relation, options, &cutting), &requires);
     }
     share_rows_through_roots(inputs, builder, &tables);
@@ -69,7 +70,9 @@ fn push_truncates(
         let mut task = Task::new(Phase::Data, kind::TRUNCATE, &relation.name.schema, &relation.name.name);
         task.target_sql = format!("TRUNCATE ONLY {}", relation.name.sql());
         task.note = "on_existing is truncate".into();
-        let at = builder.push(task, ready.get(&relation.oid).cloned().unwrap_or_default());
+        let mut requires = ready.get(&relation.oid).cloned().unwrap_or_default();
+        requires.extend(builder.before_rows);
+        let at = builder.push(task, requires);
         emptied.entry(landing(inputs, relation).oid).or_default().push(at);
     }
     for (relation, _) in tables {
@@ -194,7 +197,7 @@ fn merge_sql(inputs: &Inputs<'_>, table: (&Relation, &TableOptions), into: &Qual
     if options.on_conflict == OnConflict::Error {
         return None;
     }
-    let key = inputs.lookup.key(relation.oid)?;
+    let key = copied_key(inputs, relation)?;
     let columns = ident_list(relation.copied_columns().map(|column| &column.name));
     let missing = missing(relation, options, key, into);
     let overriding = if relation.columns.iter().any(|c| c.identity_always) { " OVERRIDING SYSTEM VALUE" } else { "" };
@@ -204,6 +207,12 @@ fn merge_sql(inputs: &Inputs<'_>, table: (&Relation, &TableOptions), into: &Qual
         "INSERT INTO {} ({columns}){overriding} SELECT {columns} FROM {STAGE} s{missing} ON CONFLICT{action}",
         into.sql()
     ))
+}
+
+/// The key by which rows are known again, where all of it is copied.
+fn copied_key<'a>(inputs: &'a Inputs<'_>, relation: &Relation) -> Option<&'a Index> {
+    let is_copied = |name: &Word| relation.copied_columns().any(|column| column.name == *name);
+    inputs.lookup.key(relation.oid).filter(|key| key.columns.iter().all(is_copied))
 }
 
 fn indexes<'a>(inputs: &'a Inputs<'_>, relation: &Relation) -> impl Iterator<Item = &'a Index> {
@@ -242,7 +251,7 @@ fn report_keys(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation,
     for (relation, options) in tables.iter().filter(|(_, options)| options.on_conflict != OnConflict::Error) {
         let name = relation.name.to_string();
         let blocking = indexes(inputs, relation).find(|index| index.blocks_arbiters);
-        let found = match (inputs.lookup.key(relation.oid), blocking) {
+        let found = match (copied_key(inputs, relation), blocking) {
             (Some(_), None) => continue,
             (Some(key), Some(_)) => {
                 let message = format!(
@@ -289,7 +298,10 @@ fn push_sequences(inputs: &Inputs<'_>, builder: &mut Builder) {
     let made: HashMap<Oid, i32> = entries.map(|entry| (entry.oid, entry.id)).collect();
     let children = inputs.children();
     for sequence in &inputs.catalog.sequences {
-        let Some(entry) = made.get(&sequence.oid) else { continue };
+        let entry = made.get(&sequence.oid);
+        if entry.is_none() && !inputs.scope.sequences.contains(&sequence.oid) {
+            continue;
+        }
         let mut task = Task::new(Phase::Data, kind::SEQUENCE_VALUE, &sequence.name.schema, &sequence.name.name);
         let name = sequence.name.sql();
         let class = format!("{}::pg_catalog.regclass", literal(&name).trim_start());
@@ -297,7 +309,7 @@ fn push_sequences(inputs: &Inputs<'_>, builder: &mut Builder) {
             "SELECT last_value, is_called, (SELECT seqincrement > 0 FROM pg_catalog.pg_sequence WHERE seqrelid = {class}) FROM {name}"
         );
         task.target_sql = format!("SELECT pg_catalog.setval({class}, $1, $2)");
-        let requires = builder.by_entry.get(entry).copied().into_iter().collect();
+        let requires = entry.and_then(|entry| builder.by_entry.get(entry)).copied().into_iter().collect();
         let rows = sequence.owner_relation.map(|oid| builder.data_below(oid, &children)).unwrap_or_default();
         let at = builder.push(task, requires);
         builder.wait_for(at, rows);

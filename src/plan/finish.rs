@@ -23,7 +23,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     for entry in inputs.entries().filter(|entry| entry.desc == "EVENT TRIGGER") {
         push_entry(inputs, builder, entry, (Phase::Finish, &before));
     }
-    if is_whole(inputs.config) {
+    if is_whole(inputs.config) && !inputs.config.options.data_only {
         push_settings(inputs, builder);
     }
     push_open_comments(inputs, builder, &before);

@@ -154,6 +154,7 @@ mod tests {
             is_generated: false,
             identity_always: false,
             binary_safe: *name != "regclass",
+            is_excluded: false,
         };
         Relation {
             oid: 16384,
@@ -183,6 +184,7 @@ mod tests {
             on_existing: OnExisting::Append,
             on_conflict: OnConflict::Auto,
             format,
+            exclude_columns: vec![],
         };
         choose(relation, &options)
     }

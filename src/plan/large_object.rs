@@ -48,7 +48,7 @@ pub fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phas
 
 fn batches<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = Vec<&'a LargeObject>> {
     let wanted = match inputs.config.options.large_objects {
-        LargeObjects::Auto => is_whole(inputs.config),
+        LargeObjects::Auto => is_whole(inputs.config) && !inputs.config.options.data_only,
         LargeObjects::Always => true,
         LargeObjects::Never => false,
     };

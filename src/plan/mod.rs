@@ -6,8 +6,10 @@
 pub mod build;
 mod check;
 mod chunk;
+pub mod columns;
 pub mod cost;
 pub mod data;
+mod data_only;
 pub mod document;
 mod draft;
 mod finish;
@@ -157,6 +159,12 @@ pub mod kind {
     pub const CONSTRAINT: &str = "constraint";
     /// A foreign key.
     pub const FK_CONSTRAINT: &str = "fk constraint";
+    /// Takes the foreign keys of the target's own tables away.
+    pub const FK_DROP: &str = "fk drop";
+    /// Brings them back, their rows not checked.
+    pub const FK_RESTORE: &str = "fk restore";
+    /// Checks the rows of those of one table.
+    pub const FK_CHECK: &str = "fk check";
     /// The check of a foreign key's existing rows.
     pub const FK_VALIDATION: &str = "fk validation";
     /// Planner statistics of a table, gathered on the target.
@@ -200,7 +208,7 @@ impl Task {
             (_, "acl" | "comment" | "security label" | "default acl") => {
                 format!("{} in {}", self.name, readable(&self.schema))
             }
-            (_, kind::DATA | kind::TRUNCATE | kind::SEQUENCE_VALUE | kind::INDEX) => {
+            (_, kind::DATA | kind::TRUNCATE | kind::SEQUENCE_VALUE | kind::INDEX | kind::FK_CHECK) => {
                 format!("{}.{}", readable(&self.schema), readable(&self.name))
             }
             _ => format!("{}.{}", readable(&self.schema), self.name),

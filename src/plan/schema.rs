@@ -64,8 +64,11 @@ fn makes_an_index(entry: &Entry) -> bool {
     matches!(entry.desc.as_str(), "INDEX" | "INDEX ATTACH" | "CONSTRAINT" | "STATISTICS")
 }
 
-/// The relation of each entry that is one.
+/// The relation of each entry that is one; without entries, all of them.
 fn relations_of<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<i32, &'a Relation> {
+    if inputs.config.options.data_only {
+        return (0..).zip(&inputs.catalog.relations).collect();
+    }
     let relations =
         inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "TABLE" | "MATERIALIZED VIEW" | "FOREIGN TABLE"));
     relations.filter_map(|entry| Some((entry.id, *inputs.lookup.relations.get(&entry.oid)?))).collect()

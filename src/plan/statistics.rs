@@ -36,6 +36,8 @@ impl<'a> Travel<'a> {
             tree.iter().filter_map(|oid| self.inputs.lookup.relations.get(oid).copied()).collect();
         let bytes: u64 = all.iter().map(|relation| relation.total_bytes).sum();
         let is_wanted = match self.inputs.config.options.statistics {
+            // What else the target's table has, rows and columns of its own, only ANALYZE sees.
+            _ if self.inputs.config.options.data_only => false,
             Statistics::Analyze => false,
             Statistics::Copy => true,
             Statistics::Auto => bytes >= SMALL,

@@ -12,13 +12,13 @@ const NEWEST: u32 = 18;
 const NEWER_TOOLS: &str =
     "pip install 'pgmigrate[pgtools]', or install newer client programs of PostgreSQL, or set options.pg_dump";
 
-pub(super) fn check(ends: &Ends, tools: &Tools) -> Vec<Finding> {
+pub(super) fn check(ends: &Ends, tools: Option<&Tools>) -> Vec<Finding> {
     let (source, target) = (&ends.source, &ends.target);
     let mut findings = versions(source.version / 10_000, target.version / 10_000);
     findings.extend(same_database((source, &ends.source_instance), (target, &ends.target_instance)));
     findings.extend(read_only(target, &ends.target_instance));
     findings.extend(standby(source, &ends.source_instance));
-    findings.extend(old_tools(tools.major, source.version / 10_000, "source"));
+    findings.extend(tools.and_then(|tools| old_tools(tools.major, source.version / 10_000, "source")));
     findings
 }
 
@@ -129,5 +129,5 @@ pub(super) fn reading_the_target(look: &Look<'_>) -> Option<Finding> {
     let is_empty = look.subject.resuming || look.existing.iter().all(|table| is_ledger_table(&table.name.name));
     let is_read = options.backup || options.verify || !is_empty;
     let major = look.ends.target.version / 10_000;
-    old_tools(look.subject.tools.major, major, "target").filter(|_| is_read)
+    old_tools(look.subject.tools?.major, major, "target").filter(|_| is_read)
 }

@@ -71,6 +71,7 @@ fn relation(columns: &[(&str, &str)]) -> Relation {
         is_generated: *name == "computed",
         identity_always: false,
         binary_safe: true,
+        is_excluded: false,
     };
     Relation {
         oid: 1,

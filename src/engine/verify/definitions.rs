@@ -9,6 +9,7 @@ use crate::catalog::archive::Entry;
 use crate::error::Result;
 use crate::name::{QualifiedName, readable};
 use crate::pg::archive;
+use crate::pg::tool::Tools;
 use crate::plan::Task;
 use crate::verification::{Difference, DifferenceKind, Verification};
 use std::collections::{HashMap, HashSet};
@@ -70,7 +71,8 @@ pub async fn compare(subject: &Subject<'_>, before: &Verification) -> Result<Ver
     if made.is_empty() {
         return Ok(part);
     }
-    let (source, mut target) = match archives(subject).await {
+    let Some(tools) = subject.tools else { return Ok(part) };
+    let (source, mut target) = match archives(subject, tools).await {
         Ok(archives) => archives,
         Err(error) => {
             part.push_unchecked("the catalog", error.chain());
@@ -109,8 +111,8 @@ fn majors(subject: &Subject<'_>) -> (u32, u32) {
     (subject.source.leader.major(), subject.target.major())
 }
 
-async fn archives(subject: &Subject<'_>) -> Result<(Archive, Archive)> {
-    let (tools, lock_timeout) = (subject.tools, subject.config.options.lock_timeout);
+async fn archives(subject: &Subject<'_>, tools: &Tools) -> Result<(Archive, Archive)> {
+    let lock_timeout = subject.config.options.lock_timeout;
     let snapshot = Some(subject.source.snapshot.id.as_str());
     let source = archive::read_schema(tools, subject.source.leader.conninfo(), snapshot, lock_timeout);
     let target = archive::read_schema(tools, subject.target.conninfo(), None, lock_timeout);

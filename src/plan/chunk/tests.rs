@@ -17,6 +17,7 @@ fn column(name: &str, type_name: &str) -> Column {
         is_generated: false,
         identity_always: false,
         binary_safe: true,
+        is_excluded: false,
     }
 }
 
@@ -69,6 +70,7 @@ fn options() -> TableOptions {
         on_existing: OnExisting::Append,
         on_conflict: OnConflict::Auto,
         format: Format::Auto,
+        exclude_columns: vec![],
     }
 }
 

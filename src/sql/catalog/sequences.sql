@@ -1,8 +1,11 @@
--- Every sequence and the table that owns it, if one does (deptype a: OWNED BY, i: identity).
+-- Every sequence, the table that owns it, if one does (deptype a: OWNED BY, i: identity), and the tables with defaults that call it.
 SELECT c.oid AS oid,
        n.nspname::text AS schema,
        c.relname::text AS name,
        d.refobjid AS owner_relation,
+       ARRAY(SELECT DISTINCT f.adrelid FROM pg_catalog.pg_depend u JOIN pg_catalog.pg_attrdef f ON f.oid = u.objid
+             WHERE u.refclassid = 'pg_catalog.pg_class'::regclass AND u.refobjid = c.oid
+               AND u.classid = 'pg_catalog.pg_attrdef'::regclass ORDER BY 1) AS used_by,
        coalesce(d.deptype = 'i', false) AS is_identity,
        pg_catalog.has_sequence_privilege(c.oid, 'SELECT') AS may_select
 FROM pg_catalog.pg_class c

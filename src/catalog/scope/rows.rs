@@ -1,0 +1,41 @@
+//! What a data-only run moves: the rows of the tables that the filters choose, and the values of their sequences.
+//!
+//! No archive is read for it: the catalog alone says which tables there are and which sequences number their rows. Nothing is pulled
+//! in; what the target lacks the preflight tells. Called by `select`.
+
+use super::{Scope, Selection, chooses_schema};
+use crate::catalog::{Oid, RelationKind, Sequence};
+use crate::config::Mode;
+use crate::name::is_ledger_table;
+use std::collections::HashSet;
+
+/// Selects tables and sequences.
+pub(super) fn select(selection: &Selection<'_>) -> Scope {
+    let ledger = &selection.config.options.ledger_schema;
+    let tables = selection.catalog.relations.iter().filter(|relation| {
+        let is_ledger = relation.name.schema == *ledger && is_ledger_table(&relation.name.name);
+        relation.kind == RelationKind::Table && !relation.in_extension && !is_ledger && selection.chooses(relation)
+    });
+    let mut scope = Scope::default();
+    let mut served: HashSet<Oid> = HashSet::new();
+    for table in tables {
+        scope.tables.insert(table.oid);
+        served.insert(table.oid);
+        served.extend(selection.lookup.ancestors(table).iter().map(|ancestor| ancestor.oid));
+    }
+    let chosen = selection.catalog.sequences.iter().filter(|sequence| chooses(selection, &served, sequence));
+    scope.sequences = chosen.map(|sequence| sequence.oid).collect();
+    scope
+}
+
+/// A sequence comes with a table whose rows it numbers, by its own name, or with its schema where no table owns it.
+fn chooses(selection: &Selection<'_>, served: &HashSet<Oid>, sequence: &Sequence) -> bool {
+    if selection.excluded.contains(&sequence.name) {
+        return false;
+    }
+    selection.listed.contains(&sequence.name)
+        || sequence.owner_relation.iter().chain(&sequence.used_by).any(|oid| served.contains(oid))
+        || sequence.owner_relation.is_none()
+            && selection.config.tables.mode != Mode::Include
+            && chooses_schema(selection.config, &sequence.name.schema)
+}

@@ -1,0 +1,44 @@
+//! The columns that the configuration leaves out: marked in the catalog, before anything is decided on it.
+//!
+//! Pure; called by the engine wherever it has read the source's catalog.
+
+use super::Rules;
+use crate::catalog::{Catalog, Relation};
+use crate::config::Config;
+
+/// Marks the columns of `tables.*.exclude_columns`.
+pub fn exclude(catalog: &mut Catalog, config: &Config) {
+    let rules = Rules::new(config);
+    let lookup = catalog.lookup();
+    let excluded = |relation: &Relation| -> Vec<usize> {
+        let names = &rules.of(relation, &lookup.ancestors(relation)).exclude_columns;
+        let columns = relation.columns.iter().enumerate();
+        columns.filter(|(_, column)| names.iter().any(|name| column.name == *name)).map(|(at, _)| at).collect()
+    };
+    let marks: Vec<Vec<usize>> = catalog.relations.iter().map(excluded).collect();
+    for (relation, marks) in catalog.relations.iter_mut().zip(marks) {
+        for at in marks {
+            relation.columns[at].is_excluded = true;
+        }
+    }
+}
+
+/// The columns that `tables.include` excludes and no table has, each with the path of its key.
+pub(super) fn unknown(catalog: &Catalog, config: &Config) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (at, rule) in config.tables.include.iter().enumerate() {
+        let Some(relation) = catalog.relations.iter().find(|relation| relation.name == rule.table) else { continue };
+        let own =
+            rule.options.exclude_columns.iter().filter(|name| !config.tables.default.exclude_columns.contains(name));
+        for name in own.filter(|name| !relation.columns.iter().any(|column| column.name == **name)) {
+            problems.push(format!("tables.include[{at}].exclude_columns: {} has no column {name:?}", rule.table));
+        }
+    }
+    let all = || catalog.relations.iter().flat_map(|relation| &relation.columns);
+    for name in &config.tables.default.exclude_columns {
+        if !all().any(|column| column.name == *name) {
+            problems.push(format!("tables.default.exclude_columns: no table of the source has a column {name:?}"));
+        }
+    }
+    problems
+}

@@ -1,0 +1,92 @@
+//! What a data-only plan says of the target's own tables, and the tasks that take their foreign keys away and bring them back.
+//!
+//! A plan stands on source and configuration alone, so it names what is done and never which triggers and keys are there: these the
+//! run finds, and the ledger keeps. Called by `build`.
+
+use super::build::{Builder, Inputs, phases};
+use super::{Phase, Task, kind};
+use crate::catalog::Relation;
+use crate::config::{LargeObjects, TargetForeignKeys, TargetTriggers};
+use crate::finding::{Finding, Severity};
+
+/// The table in which alembic keeps the revision of a schema
+/// (<https://alembic.sqlalchemy.org/en/latest/tutorial.html>), unless its environment names another.
+const REVISIONS: &str = "alembic_version";
+
+/// Pushes the task that all rows wait for, where there is one.
+pub fn push_before(inputs: &Inputs<'_>, builder: &mut Builder) {
+    if inputs.config.options.target_foreign_keys == TargetForeignKeys::Drop {
+        let mut task = Task::new(Phase::PreData, kind::FK_DROP, "", "foreign keys of the target's tables");
+        task.note = "dropped before the rows come; the ledger keeps their definitions".into();
+        builder.before_rows = Some(builder.push(task, vec![]));
+    }
+}
+
+/// Pushes the tasks that bring foreign keys back, whatever became of the rows.
+pub fn push_after(inputs: &Inputs<'_>, builder: &mut Builder) {
+    let Some(dropped) = builder.before_rows else { return };
+    let mut task = Task::new(Phase::Constraint, kind::FK_RESTORE, "", "foreign keys of the target's tables");
+    task.after = phases(&[Phase::Data]);
+    task.note = "made again, their rows not checked yet".into();
+    let restored = builder.push(task, vec![]);
+    builder.wait_for(restored, Some(dropped));
+    for table in tables(inputs) {
+        let mut task = Task::new(Phase::Constraint, kind::FK_CHECK, &table.name.schema, &table.name.name);
+        task.bytes = table.total_bytes;
+        // Without statistics the plan of the check is a matter of luck.
+        task.after = phases(&[Phase::Data, Phase::Analyze]);
+        task.note = "checks the rows of the foreign keys that were made again".into();
+        let at = builder.push(task, vec![]);
+        builder.wait_for(at, Some(restored));
+    }
+}
+
+fn tables<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = &'a Relation> {
+    inputs.catalog.relations.iter().filter(|relation| inputs.scope.tables.contains(&relation.oid))
+}
+
+/// What a reader of the plan should know.
+pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
+    let options = &inputs.config.options;
+    let mut findings =
+        vec![info("data_only", "only rows and values of sequences are moved: the target's schema stays as it is")];
+    findings.push(info(
+        "target_triggers",
+        match options.target_triggers {
+            TargetTriggers::Fire => "triggers of the target's tables fire for our rows",
+            TargetTriggers::Disable => {
+                "triggers of the target's tables are off in the transactions that bring our rows, and in no others"
+            }
+        },
+    ));
+    findings.push(info(
+        "target_foreign_keys",
+        match options.target_foreign_keys {
+            TargetForeignKeys::Order => "foreign keys of the target's tables stay: rows that are referenced come first",
+            TargetForeignKeys::Defer => {
+                "foreign keys of the target's tables stay: rows that are referenced come first, tables that reference each other in a \
+                 circle in one transaction with deferred checks"
+            }
+            TargetForeignKeys::Drop => {
+                "foreign keys of the target's tables are dropped before our rows come, then made again and checked"
+            }
+        },
+    ));
+    findings.extend(tables(inputs).filter(|table| table.name.name == REVISIONS).map(revisions));
+    if options.large_objects == LargeObjects::Auto && !inputs.catalog.large_objects.is_empty() {
+        let message = format!("{} large objects of the source are not copied", inputs.catalog.large_objects.len());
+        let remedy = "set options.large_objects to true to copy them, with the OIDs that they have";
+        findings.push(Finding::new("large_objects", Severity::Info, "", message, remedy));
+    }
+    findings
+}
+
+fn info(check: &str, message: &str) -> Finding {
+    Finding::new(check, Severity::Info, "", message, "")
+}
+
+fn revisions(table: &Relation) -> Finding {
+    let message = "it holds the revision of the source's schema, and copying it would change what alembic takes the target's to be";
+    let remedy = format!("leave it out: tables.exclude: [{}]", table.name);
+    Finding::new("alembic_version", Severity::Warning, table.name.to_string(), message, remedy)
+}
