@@ -4,6 +4,7 @@
 //! `plan` turns the selection into tasks.
 
 pub mod archive;
+pub mod assign;
 pub mod scope;
 
 use crate::name::QualifiedName;

@@ -95,7 +95,7 @@ impl Source {
         };
         let (mut catalog, entries) = tokio::try_join!(Box::pin(queries), Box::pin(entries))?;
         catalog.entries = entries;
-        plan::columns::exclude(&mut catalog, config);
+        plan::columns::exclude(&mut catalog.relations, config);
         Ok(catalog)
     }
 

@@ -1,5 +1,6 @@
 //! What a migration does, verb by verb: order, parallelism, retry, stopping. No SQL text stands here; adapters hold it.
 
+mod adapt;
 pub mod backup;
 mod begin;
 mod calibrate;

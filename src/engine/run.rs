@@ -14,7 +14,7 @@ use super::state_file::StateFile;
 use super::tuning::Tuning;
 use super::worker::batch::families;
 use super::worker::statistics;
-use super::{Context, backup, preflight, resume, verify};
+use super::{Context, adapt, backup, preflight, resume, verify};
 use crate::catalog::Server;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result};
@@ -273,6 +273,9 @@ async fn execute(
     let tuning = Tuning::new(&config.options, maintenance::settings(&ends.target).await?, jobs);
     let mut job = job(config, (ends, plan, start), (&by_id, tuning), context);
     job.first_worker = ends.ledger.take_workers(&ends.target, start.run, jobs, chosen.is_none()).await?;
+    if config.options.data_only {
+        job.tasks = adapt::tasks(config, &ends.source.leader, &ends.target, &plan.tasks).await?;
+    }
     let job = Arc::new(job);
     let schedule = schedule.with_families(families(&job));
     let state = settings.state.as_deref().map(|path: &Path| StateFile::create(path, &records)).transpose()?;

@@ -12,6 +12,7 @@ mod pool;
 mod rows;
 mod verdict;
 
+use super::adapt::Judge;
 use super::{Context, Source};
 use crate::catalog::Relation;
 use crate::config::Config;
@@ -88,6 +89,8 @@ struct Sides {
     target: Vec<Relation>,
     encoding: Option<String>,
     ledger: Past,
+    /// Where the tables are the target's own.
+    judge: Option<Judge>,
 }
 
 /// What the ledger says of the last run from this source.
@@ -102,12 +105,16 @@ struct Past {
 impl Sides {
     async fn read(subject: &Subject<'_>) -> Result<Sides> {
         let mut source = introspect::catalog(&subject.source.leader).await?;
-        columns::exclude(&mut source, subject.config);
+        columns::exclude(&mut source.relations, subject.config);
         let target = introspect::relations(subject.target).await?;
         let server = introspect::server(subject.target).await?;
         let is_own = source.server.encoding == server.encoding && server.encoding != "UTF8";
         let ledger = Past::read(subject).await?;
-        Ok(Sides { source, target, encoding: is_own.then_some(server.encoding), ledger })
+        let judge = match subject.config.options.data_only {
+            true => Some(Judge::read(&subject.source.leader, subject.target).await?),
+            false => None,
+        };
+        Ok(Sides { source, target, encoding: is_own.then_some(server.encoding), ledger, judge })
     }
 }
 

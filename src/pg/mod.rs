@@ -11,6 +11,7 @@ pub mod compare;
 mod connect;
 pub mod conninfo;
 pub mod copy;
+pub mod foreign_keys;
 mod gate;
 pub mod introspect;
 pub mod keys;
@@ -29,7 +30,9 @@ pub mod statistics;
 pub mod survey;
 pub mod tls;
 pub mod tool;
+pub mod triggers;
 mod tunnel;
+pub mod types;
 
 pub use conninfo::Conninfo;
 pub use session::{Canceller, Session, closed};

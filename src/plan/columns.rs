@@ -3,20 +3,23 @@
 //! Pure; called by the engine wherever it has read the source's catalog.
 
 use super::Rules;
-use crate::catalog::{Catalog, Relation};
+use crate::catalog::{Catalog, Oid, Relation};
 use crate::config::Config;
+use std::collections::HashMap;
 
 /// Marks the columns of `tables.*.exclude_columns`.
-pub fn exclude(catalog: &mut Catalog, config: &Config) {
+pub fn exclude(relations: &mut [Relation], config: &Config) {
     let rules = Rules::new(config);
-    let lookup = catalog.lookup();
+    let by_oid: HashMap<Oid, &Relation> = relations.iter().map(|relation| (relation.oid, relation)).collect();
+    let above = |relation: &Relation| relation.partition_of.and_then(|oid| by_oid.get(&oid).copied());
     let excluded = |relation: &Relation| -> Vec<usize> {
-        let names = &rules.of(relation, &lookup.ancestors(relation)).exclude_columns;
+        let ancestors: Vec<&Relation> = std::iter::successors(above(relation), |parent| above(parent)).collect();
+        let names = &rules.of(relation, &ancestors).exclude_columns;
         let columns = relation.columns.iter().enumerate();
         columns.filter(|(_, column)| names.iter().any(|name| column.name == *name)).map(|(at, _)| at).collect()
     };
-    let marks: Vec<Vec<usize>> = catalog.relations.iter().map(excluded).collect();
-    for (relation, marks) in catalog.relations.iter_mut().zip(marks) {
+    let marks: Vec<Vec<usize>> = relations.iter().map(excluded).collect();
+    for (relation, marks) in relations.iter_mut().zip(marks) {
         for at in marks {
             relation.columns[at].is_excluded = true;
         }

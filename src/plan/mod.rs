@@ -3,6 +3,7 @@
 //! A plan can be printed, diffed, kept in git and run elsewhere. It holds the exact SQL of every task and never a password or a
 //! row. The same source and configuration give the same bytes. `build` makes plans, `tsv` writes and reads them; the engine only obeys.
 
+pub mod adapt;
 pub mod build;
 mod check;
 mod chunk;

@@ -3,6 +3,7 @@
 //! Rows are compared where they land: leaves that the plan copies through their root are compared at the root. Decides
 //! only; `rows` reads and compares, on the statements that `pg::compare::rows` writes.
 
+use super::super::adapt::Judge;
 use super::pool::Item;
 use super::{Past, Sides, Subject};
 use crate::catalog::{Column, Lookup, Relation, RelationKind};
@@ -10,6 +11,7 @@ use crate::config::TableOptions;
 use crate::name::{QualifiedName, split_name};
 use crate::pg::compare::rows;
 use crate::pg::copy::{RowFormat, RowSum};
+use crate::plan::adapt::Adaptation;
 use crate::plan::{Plan, Rules, Task};
 use crate::verification::{Difference, DifferenceKind, TableResult, TableStatus, Verification};
 use std::collections::HashMap;
@@ -48,6 +50,7 @@ pub fn build(subject: &Subject<'_>, sides: &Sides) -> Vec<Item> {
         lookup: sides.source.lookup(),
         source: by_name(&sides.source.relations),
         target: by_name(&sides.target),
+        judge: sides.judge.as_ref(),
     };
     let item = |group: Group<'_>| {
         let object = pairing.object(&group);
@@ -98,6 +101,7 @@ struct Pairing<'a> {
     source: HashMap<String, &'a Relation>,
     /// The target's.
     target: HashMap<String, &'a Relation>,
+    judge: Option<&'a Judge>,
 }
 
 /// The relations that a group is about.
@@ -140,24 +144,25 @@ impl<'a> Pairing<'a> {
     }
 
     fn pair(&self, group: &Group<'_>, ground: &Ground<'a>, object: String) -> Pair {
-        let columns = names(ground.like);
-        let in_order = ground.relations.iter().all(|relation| names(relation) == columns);
+        let adaptation = self.judge.and_then(|judge| judge.adaptation(ground.like, ground.target));
+        let columns = adaptation.as_ref().map_or_else(|| names(ground.like), Adaptation::names);
+        let in_order = ground.relations.iter().all(|relation| names(relation) == names(ground.like));
         let (format, proved) = self.format(group, ground, in_order);
-        let source = group.tasks.iter().zip(&ground.relations).map(|(task, relation)| {
-            if in_order { task.source_sql.clone() } else { rows::reordered(&task.source_sql, &relation.name, &columns) }
+        let source = group.tasks.iter().zip(&ground.relations).map(|(task, relation)| match &adaptation {
+            Some(to) => format!("COPY ({}) TO STDOUT", to.query(&rows::query_of(&task.source_sql, &relation.name))),
+            None if in_order => task.source_sql.clone(),
+            None => rows::reordered(&task.source_sql, &relation.name, &columns),
         });
+        let query = self.query(group, ground, &names(ground.like));
+        let query = adaptation.as_ref().map_or(query.clone(), |to| to.query(&query));
         let on_target = rows::on_target(group.into, ground.target.kind == RelationKind::Partitioned);
         let mut modes = group.tasks.iter().map(|task| self.past.mode(&task.object()));
         let options = self.options(ground.like);
         Pair {
-            keys: self
-                .lookup
-                .key(ground.like.oid)
-                .map(|index| index.columns.iter().map(String::from).collect())
-                .unwrap_or_default(),
+            keys: self.keys(ground.like, &columns),
             source: source.collect(),
             target: rows::copy(&on_target, &columns),
-            queries: (self.query(group, ground, &columns), on_target),
+            queries: (query, on_target),
             may_have_more: modes.any(|mode| matches!(mode, "append" | "merge")),
             is_a_choice: options.limit.is_some() && options.order_by.is_none(),
             object,
@@ -165,6 +170,12 @@ impl<'a> Pairing<'a> {
             format,
             proved,
         }
+    }
+
+    /// The columns of the key; none where not all of it is compared.
+    fn keys(&self, relation: &Relation, columns: &[String]) -> Vec<String> {
+        let key = self.lookup.key(relation.oid).map(|index| index.columns.iter().map(String::from).collect());
+        key.filter(|key: &Vec<String>| key.iter().all(|name| columns.contains(name))).unwrap_or_default()
     }
 
     /// The source's rows in one query; chunks of a table are put together again.

@@ -5,13 +5,7 @@
 //! and not by a collation, which two servers may know in two versions.
 
 use crate::name::{QualifiedName, ident, ident_list};
-
-/// The query inside a plan's `COPY ... TO STDOUT`.
-#[must_use]
-pub fn query_of(copy: &str, table: &QualifiedName) -> String {
-    let query = copy.strip_prefix("COPY (").and_then(|rest| rest.strip_suffix(") TO STDOUT"));
-    query.map_or_else(|| format!("SELECT * FROM ONLY {}", table.sql()), str::to_owned)
-}
+pub use crate::plan::adapt::query_of;
 
 /// A plan's `COPY ... TO STDOUT` with its columns in another order.
 #[must_use]
@@ -69,14 +63,6 @@ pub fn sorted(query: &str, columns: &[String], keys: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_plans_query_is_found_whatever_the_names_hold() {
-        let table = QualifiedName::new("s", "t (a) TO STDOUT");
-        let whole = format!("COPY {} (\"a\") TO STDOUT", table.sql());
-        assert_eq!(query_of(&whole, &table), format!("SELECT * FROM ONLY {}", table.sql()));
-        assert_eq!(query_of("COPY (SELECT 1) TO STDOUT", &table), "SELECT 1");
-    }
 
     #[test]
     fn rows_without_columns_are_read_too() {

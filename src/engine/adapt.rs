@@ -1,0 +1,110 @@
+//! How the columns of a table on the source fit those of its counterpart on the target, by their names.
+//!
+//! The one judgement that preflight tells, that the run copies by and that verification compares by. Called by `preflight`, `run` and
+//! `verify`; which values keep their meaning says `catalog::assign`.
+
+use crate::catalog::assign::{Assignment, Casts, Types, assign};
+use crate::catalog::{Column, Relation};
+use crate::config::Config;
+use crate::error::Result;
+use crate::name::{QualifiedName, split_name};
+use crate::pg::{Session, introspect, types};
+use crate::plan::adapt::Adaptation;
+use crate::plan::{Task, columns};
+use std::collections::HashMap;
+
+/// The types of both sides.
+#[derive(Debug, Default)]
+pub struct Judge {
+    source: Types,
+    target: Types,
+    casts: Casts,
+}
+
+/// A column of the target.
+#[derive(Debug, Clone, Copy)]
+pub struct Twin<'a> {
+    /// Its type as `format_type` writes it.
+    pub type_name: &'a str,
+    /// Whether it is computed.
+    pub is_generated: bool,
+}
+
+/// How a column of the source fits.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It has no counterpart.
+    Missing,
+    /// The target computes it.
+    Computed,
+    /// Values would be lost or refused, and why.
+    Unfit(String),
+    /// Its values can be assigned.
+    Fits(Assignment),
+}
+
+impl Judge {
+    /// Reads the types of both sides.
+    pub async fn read(source: &Session, target: &Session) -> Result<Judge> {
+        let (source, there, casts) =
+            tokio::try_join!(types::types(source), types::types(target), types::casts(target))?;
+        Ok(Judge { source, target: there, casts })
+    }
+
+    /// How a column that is copied fits its counterpart.
+    #[must_use]
+    pub fn fit(&self, column: &Column, twin: Option<Twin<'_>>) -> Fit {
+        let Some(twin) = twin else { return Fit::Missing };
+        if twin.is_generated {
+            return Fit::Computed;
+        }
+        let types = (self.source.get(column.type_name.as_str()), self.target.get(twin.type_name));
+        match types {
+            (Some(source), Some(target)) => match assign(source, target, &self.casts) {
+                Ok(assignment) => Fit::Fits(assignment),
+                Err(reason) => Fit::Unfit(reason),
+            },
+            _ => Fit::Unfit("its type was changed a moment ago".into()),
+        }
+    }
+
+    /// How a table's rows are read for its counterpart; none where they are taken as they are. What does not fit is read as it is.
+    #[must_use]
+    pub fn adaptation(&self, source: &Relation, target: &Relation) -> Option<Adaptation> {
+        let twins: HashMap<&str, &Column> =
+            target.columns.iter().map(|column| (column.name.as_str(), column)).collect();
+        let twin = |name: &str| {
+            twins.get(name).map(|column| Twin { type_name: &column.type_name, is_generated: column.is_generated })
+        };
+        let mut adaptation = Adaptation { columns: Vec::new(), left_out: Vec::new() };
+        for column in source.copied_columns() {
+            match self.fit(column, twin(&column.name)) {
+                Fit::Computed => adaptation.left_out.push(column.name.to_string()),
+                Fit::Fits(assignment) => adaptation.columns.push((column.name.to_string(), assignment.casts)),
+                Fit::Missing | Fit::Unfit(_) => adaptation.columns.push((column.name.to_string(), Vec::new())),
+            }
+        }
+        let changes = !adaptation.left_out.is_empty() || adaptation.columns.iter().any(|(_, casts)| !casts.is_empty());
+        changes.then_some(adaptation)
+    }
+}
+
+/// The plan's tasks as the target's tables ask for them.
+pub async fn tasks(config: &Config, source: &Session, target: &Session, plan: &[Task]) -> Result<Vec<Task>> {
+    let judge = Judge::read(source, target).await?;
+    let (mut here, there) = tokio::try_join!(introspect::relations(source), introspect::relations(target))?;
+    columns::exclude(&mut here, config);
+    let there: HashMap<String, &Relation> = there.iter().map(|relation| (relation.name.sql(), relation)).collect();
+    let here: HashMap<&QualifiedName, &Relation> = here.iter().map(|relation| (&relation.name, relation)).collect();
+    let adapted = plan.iter().map(|task| {
+        let mut task = task.clone();
+        let into = task.target_sql.strip_prefix("COPY ").and_then(split_name).map_or("", |(into, _)| into);
+        let pair =
+            here.get(&QualifiedName::new(&task.schema, &task.name)).zip(there.get(into).filter(|_| task.is_data()));
+        if let Some((source, adaptation)) = pair.and_then(|(from, to)| Some((*from, judge.adaptation(from, to)?))) {
+            adaptation.apply(&mut task, source);
+        }
+        task
+    });
+    Ok(adapted.collect())
+}

@@ -1,0 +1,62 @@
+//! Triggers of users on the target's tables: which fire, and how they are kept quiet for one transaction.
+//!
+//! `ALTER TABLE ... DISABLE TRIGGER` takes part in transactions: done and undone in the one that brings the rows, it is never seen by
+//! other sessions and never left behind by a crash. `session_replication_role` would ask for no ownership, but silences the checks of
+//! foreign keys, too, and lets REPLICA triggers fire (<https://www.postgresql.org/docs/current/runtime-config-client.html>).
+
+use super::{Session, apply};
+use crate::error::{Error, Result};
+use crate::name::QualifiedName;
+
+/// A trigger that fires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trigger {
+    /// Its table.
+    pub table: QualifiedName,
+    /// Its name.
+    pub name: String,
+    /// Whether INSERT and COPY fire it.
+    pub fires_on_insert: bool,
+    /// Whether the role may disable it.
+    pub is_ours: bool,
+}
+
+/// Every trigger that fires in an ordinary session.
+pub async fn firing(session: &Session) -> Result<Vec<Trigger>> {
+    let rows = session.query(include_str!("../sql/target/triggers.sql"), &[]).await?;
+    let trigger = |row: &tokio_postgres::Row| Trigger {
+        table: QualifiedName::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
+        name: row.get("trigger"),
+        fires_on_insert: row.get("fires_on_insert"),
+        is_ours: row.get("is_owner"),
+    };
+    Ok(rows.iter().map(trigger).collect())
+}
+
+/// Triggers that are off until the transaction's end, or a call of [`Silenced::restore`].
+#[derive(Debug, Default)]
+pub struct Silenced {
+    back: Vec<String>,
+    /// Why the target left them as they are.
+    pub refused: Option<Error>,
+}
+
+/// Switches the triggers of a table, given by its quoted name, and of its partitions off.
+pub async fn silence(session: &Session, table: &str) -> Result<Silenced> {
+    let rows = session.query(include_str!("../sql/target/silence.sql"), &[&table]).await?;
+    let off: Vec<String> = rows.iter().map(|row| row.get("off")).collect();
+    match apply::optional(session, &off.join(";\n")).await? {
+        Some(error) => Ok(Silenced { back: Vec::new(), refused: Some(error) }),
+        None => Ok(Silenced { back: rows.iter().map(|row| row.get("back")).collect(), refused: None }),
+    }
+}
+
+impl Silenced {
+    /// Makes the triggers what they were. A table with checks put off to the commit cannot be altered, so these come first.
+    pub async fn restore(self, session: &Session) -> Result<()> {
+        if self.back.is_empty() {
+            return Ok(());
+        }
+        session.batch(&format!("SET CONSTRAINTS ALL IMMEDIATE;\n{}", self.back.join(";\n"))).await
+    }
+}
