@@ -4,12 +4,14 @@
 //! (a lost answer to a COMMIT is settled by asking it). It writes and reads rows; what they mean for the next step the engine decides.
 
 mod announcement;
+mod foreign_key;
 
 use crate::error::{Error, Kind, Result};
 use crate::name::{LEDGER_TABLES, ident, literal};
 use crate::pg::Session;
 pub use crate::record::{Effect, Record, Run, is_settled};
 pub use announcement::{Announcement, Progress, Role};
+pub use foreign_key::Taken;
 
 /// The first key of our advisory locks, "pgmi" as a number; the second says what is locked.
 const LOCK_CLASS: i32 = 0x7067_6d69;
@@ -350,7 +352,7 @@ impl Ledger {
         if !self.exists(session).await? {
             return Ok(Vec::new());
         }
-        let mut dropped = vec![self.snapshots(), self.tasks(), self.runs()];
+        let mut dropped = vec![self.foreign_keys(), self.snapshots(), self.tasks(), self.runs()];
         session.batch(&format!("DROP TABLE IF EXISTS {}", dropped.join(", "))).await?;
         let sql = "SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') IS NOT DISTINCT FROM $2 \
                    AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid) \

@@ -81,7 +81,7 @@ fn quoted_length(sql: &str) -> Option<usize> {
 }
 
 /// The tables of a ledger; a source that was once a target holds them, and they are no user's data.
-pub const LEDGER_TABLES: [&str; 3] = ["migration_run", "migration_task", "migration_snapshot"];
+pub const LEDGER_TABLES: [&str; 4] = ["migration_run", "migration_task", "migration_snapshot", "migration_foreign_key"];
 
 /// Whether `name` is a table of a ledger.
 #[must_use]

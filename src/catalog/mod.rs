@@ -220,6 +220,14 @@ pub struct Constraint {
     pub referenced_columns: Vec<String>,
 }
 
+impl Constraint {
+    /// Whether it is a foreign key that rows are checked by.
+    #[must_use]
+    pub fn checks(&self) -> bool {
+        self.kind == 'f' && self.is_enforced
+    }
+}
+
 /// A sequence.
 #[derive(Debug, Clone)]
 pub struct Sequence {

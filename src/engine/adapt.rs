@@ -11,7 +11,7 @@ use crate::name::{QualifiedName, split_name};
 use crate::pg::{Session, introspect, types};
 use crate::plan::adapt::Adaptation;
 use crate::plan::{Task, columns};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The types of both sides.
 #[derive(Debug, Default)]
@@ -87,6 +87,26 @@ impl Judge {
         let changes = !adaptation.left_out.is_empty() || adaptation.columns.iter().any(|(_, casts)| !casts.is_empty());
         changes.then_some(adaptation)
     }
+}
+
+/// The tables whose rows both servers write and read in one binary form.
+pub async fn alike(config: &Config, source: &Session, target: &Session) -> Result<HashSet<QualifiedName>> {
+    let (mut here, there) = tokio::try_join!(introspect::relations(source), introspect::relations(target))?;
+    columns::exclude(&mut here, config);
+    let there: HashMap<&QualifiedName, &Relation> = there.iter().map(|relation| (&relation.name, relation)).collect();
+    let is_same = |column: &Column, other: &Column| {
+        other.name == column.name
+            && other.type_name == column.type_name
+            && other.binary_safe
+            && column.binary_safe
+            && !other.is_generated
+    };
+    let is_alike = |table: &&Relation| {
+        there.get(&table.name).is_some_and(|twin| {
+            table.copied_columns().all(|column| twin.columns.iter().any(|other| is_same(column, other)))
+        })
+    };
+    Ok(here.iter().filter(is_alike).map(|table| table.name.clone()).collect())
 }
 
 /// The plan's tasks as the target's tables ask for them.

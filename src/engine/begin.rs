@@ -6,8 +6,9 @@
 use super::ends::Ends;
 use super::existing::{self, Found};
 use super::join::{self, join};
+use super::live::{self, Live};
 use super::run::Settings;
-use super::{resume, state_file};
+use super::{adapt, resume, state_file};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::Finding;
@@ -20,7 +21,7 @@ use std::collections::HashSet;
 pub(super) struct Start {
     pub(super) run: i64,
     pub(super) records: Vec<Record>,
-    pub(super) waits: Vec<(usize, usize)>,
+    pub(super) live: Live,
     pub(super) findings: Vec<Finding>,
     pub(super) started: String,
 }
@@ -56,11 +57,14 @@ pub(super) async fn begin(config: &Config, settings: &Settings, ends: &Ends, pla
 
 async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
     let found = look(config, ends, plan).await?;
-    let (records, findings) = existing::decide(plan, &found);
-    let waits = existing::order(plan, &found);
+    let (records, mut findings) = existing::decide(plan, &found);
+    // Of the target's own schema the preflight has told everything.
+    findings.retain(|finding| !config.options.data_only || finding.check != "triggers_fire");
+    let live = live::look(config, &ends.target, plan, &found).await?;
     if let Some(chosen) = &settings.tasks {
         resume::check_chosen(plan, &records, chosen)?;
-        resume::check_order(plan, &records, (chosen, &waits))?;
+        resume::check_order(plan, &records, (chosen, &live.waits))?;
+        live.check_chosen(plan, chosen)?;
     }
     ends.ledger.create(&ends.target).await?;
     let run = Run {
@@ -80,7 +84,7 @@ async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Pl
     if let Some(chosen) = &settings.tasks {
         join::claim(ends, number, (&records, chosen)).await?;
     }
-    Ok(Start { run: number, records, waits, findings, started })
+    Ok(Start { run: number, records, live, findings, started })
 }
 
 /// What the target holds; its archive is read only where it holds anything.
@@ -98,13 +102,17 @@ async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
         Some(tools) => archive::read_schema(tools, ends.target.conninfo(), None, config.options.lock_timeout).await?,
         None => Vec::new(),
     };
-    Ok(Found { present: present::look(&ends.target, &existing::tables(plan)).await?, entries, loaded })
+    let alike = match config.options.data_only {
+        true => adapt::alike(config, &ends.source.leader, &ends.target).await?,
+        false => HashSet::new(),
+    };
+    Ok(Found { present: present::look(&ends.target, &existing::tables(plan)).await?, entries, loaded, alike })
 }
 
-/// The order that foreign keys on the target ask for, as it is now.
-pub(super) async fn waits(ends: &Ends, plan: &Plan) -> Result<Vec<(usize, usize)>> {
+/// What triggers and foreign keys on the target ask for, as they are now.
+pub(super) async fn live(config: &Config, ends: &Ends, plan: &Plan) -> Result<Live> {
     let found = Found { present: present::look(&ends.target, &HashSet::new()).await?, ..Found::default() };
-    Ok(existing::order(plan, &found))
+    live::look(config, &ends.target, plan, &found).await
 }
 
 /// Takes up a run where it stopped.
@@ -122,8 +130,8 @@ async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[S
     ends.ledger.reset(&ends.target, run.run, &stale).await?;
     ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
-    let waits = waits(ends, plan).await?;
-    Ok(Start { run: run.run, records, waits, findings: vec![], started: run.started })
+    let live = live(config, ends, plan).await?;
+    Ok(Start { run: run.run, records, live, findings: vec![], started: run.started })
 }
 
 /// Empties a half-copied table and forgets its chunks, both or neither.

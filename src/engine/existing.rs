@@ -21,6 +21,8 @@ pub struct Found {
     pub entries: Vec<Entry>,
     /// Tables, as the plan names them, whose rows an earlier finished run brought.
     pub loaded: HashSet<String>,
+    /// Tables whose columns are known to be of the source's types.
+    pub alike: HashSet<QualifiedName>,
 }
 
 /// The tables whose rows the plan moves.
@@ -110,7 +112,9 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
     }
     record.mode = "copy".into();
     // A table that we did not make may have other types, and only text is read by whatever type the column has.
-    record.format = "text".into();
+    if !found.alike.contains(&name) {
+        record.format = "text".into();
+    }
     if task.on_existing != "append" || !found.present.with_rows.contains(&name) {
         return;
     }
@@ -190,11 +194,11 @@ fn existing_constraint<'a>(task: &Task, found: &'a Found) -> Option<&'a Constrai
 }
 
 /// Pairs of tasks of which the first must wait for the second, because foreign keys of the target would refuse the rows, or the emptying
-/// of a table, otherwise. Edges that would close a circle are left out.
+/// of a table, otherwise. Edges that would close a circle are left out, and keys for which `counts` is false.
 #[must_use]
-pub fn order(plan: &Plan, found: &Found) -> Vec<(usize, usize)> {
-    let loading = references(plan, found, kind::DATA);
-    let emptying = references(plan, found, kind::TRUNCATE).into_iter().map(|(child, parent)| (parent, child));
+pub fn order(plan: &Plan, found: &Found, counts: &dyn Fn(&Constraint) -> bool) -> Vec<(usize, usize)> {
+    let loading = references(plan, found, kind::DATA, counts);
+    let emptying = references(plan, found, kind::TRUNCATE, counts).into_iter().map(|(child, parent)| (parent, child));
     let mut waits: HashMap<usize, HashSet<usize>> = HashMap::new();
     let mut pairs = Vec::new();
     for (at, other) in loading.into_iter().chain(emptying) {
@@ -206,7 +210,8 @@ pub fn order(plan: &Plan, found: &Found) -> Vec<(usize, usize)> {
 }
 
 /// Tasks of the kind whose tables reference each other on the target: the referencing one, and the referenced one.
-fn references(plan: &Plan, found: &Found, kind: &str) -> Vec<(usize, usize)> {
+#[must_use]
+pub fn references(plan: &Plan, found: &Found, kind: &str, counts: &dyn Fn(&Constraint) -> bool) -> Vec<(usize, usize)> {
     let names: HashMap<Oid, &QualifiedName> =
         found.present.relations.values().map(|relation| (relation.oid, &relation.name)).collect();
     let mut tasks_of: HashMap<QualifiedName, Vec<usize>> = HashMap::new();
@@ -215,7 +220,8 @@ fn references(plan: &Plan, found: &Found, kind: &str) -> Vec<(usize, usize)> {
             tasks_of.entry(name).or_default().push(at);
         }
     }
-    let mut keys: Vec<_> = found.present.constraints.values().filter(|c| c.kind == 'f' && !c.is_inherited).collect();
+    let mut keys: Vec<_> =
+        found.present.constraints.values().filter(|c| c.kind == 'f' && !c.is_inherited && counts(c)).collect();
     keys.sort_by_key(|constraint| constraint.oid);
     let mut pairs = Vec::new();
     for key in keys {

@@ -10,6 +10,7 @@ use crate::pg::Conninfo;
 use crate::pg::copy::RowFormat;
 use crate::pg::snapshot::Snapshot;
 use crate::plan::Task;
+use std::collections::HashMap;
 
 /// How rows come into a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct Form {
     pub format: RowFormat,
     /// Whether the rows are frozen as they come in.
     pub is_frozen: bool,
+    /// Whether triggers of the target's table are off meanwhile.
+    pub is_silent: bool,
 }
 
 /// A run in progress.
@@ -62,6 +65,8 @@ pub struct Job {
     pub tasks: Vec<Task>,
     /// How each is to be done.
     pub forms: Vec<Form>,
+    /// Groups of tasks that are done in one transaction, by their first.
+    pub together: HashMap<usize, Vec<usize>>,
     /// The ledger.
     pub ledger: Ledger,
     /// The source, narrowed to the leader's server.

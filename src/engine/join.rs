@@ -3,8 +3,9 @@
 //! A part claims its rows in the ledger for the state of the source that it reads, so that chunks of two states never meet in one table:
 //! whoever comes with another one is refused for as long as the part lives. Called by `begin` and `hold`, in their turn to begin.
 
-use super::begin::{Start, restart_table, waits};
+use super::begin::{Start, live, restart_table};
 use super::ends::Ends;
+use super::live::Live;
 use super::run::Settings;
 use super::{part, resume};
 use crate::config::Config;
@@ -24,8 +25,9 @@ pub(super) async fn join(
     let mut records = ends.ledger.records(&ends.target, run.run).await?;
     let chosen = settings.tasks.as_deref().unwrap_or_default();
     resume::check_chosen(plan, &records, chosen)?;
-    let waits = waits(ends, plan).await?;
-    resume::check_order(plan, &records, (chosen, &waits))?;
+    let live = live(config, ends, plan).await?;
+    resume::check_order(plan, &records, (chosen, &live.waits))?;
+    live.check_chosen(plan, chosen)?;
     if config.options.consistent {
         let ids: HashSet<&str> = chosen.iter().map(String::as_str).collect();
         let living = living(ends, run.run).await?;
@@ -44,7 +46,7 @@ pub(super) async fn join(
     if run.state != "running" && !records.iter().all(Record::is_settled) {
         ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
     }
-    Ok(Start { run: run.run, records, waits, findings: vec![], started: run.started })
+    Ok(Start { run: run.run, records, live, findings: vec![], started: run.started })
 }
 
 /// The states of the source, other than ours, that living processes of the run read.
@@ -98,5 +100,5 @@ pub(super) async fn take_up(config: &Config, ends: &Ends, plan: &Plan) -> Result
         ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
     }
     ends.ledger.unlock_begin(&ends.target).await?;
-    Ok(Start { run: run.run, records, waits: vec![], findings: vec![], started: run.started })
+    Ok(Start { run: run.run, records, live: Live::default(), findings: vec![], started: run.started })
 }

@@ -84,6 +84,9 @@ impl Pool<'_> {
 
     /// The tasks that are done together with `at`.
     fn batch(&mut self, at: usize, jobs: usize) -> Vec<usize> {
+        if let Some(group) = self.job.together.get(&at) {
+            return group.clone();
+        }
         let mut batch = vec![at];
         batch.extend(self.schedule.next_like(at, batch::LARGEST, jobs));
         batch

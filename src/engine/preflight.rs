@@ -9,6 +9,7 @@ mod activity;
 mod capacity;
 mod existing;
 mod extension;
+mod live;
 mod locale;
 mod role;
 mod server;
@@ -78,6 +79,9 @@ async fn look_at(subject: &Subject<'_>) -> Result<Vec<Finding>> {
     findings.extend(extension::check(&look).await?);
     findings.extend(locale::check(&look).await?);
     findings.extend(existing::check(&look).await?);
+    if subject.config.options.data_only {
+        findings.extend(live::check(&look).await?);
+    }
     findings.extend(activity::check(&look).await?);
     findings.extend(capacity::check(&look).await?);
     Ok(sorted(findings))

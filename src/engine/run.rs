@@ -14,7 +14,7 @@ use super::state_file::StateFile;
 use super::tuning::Tuning;
 use super::worker::batch::families;
 use super::worker::statistics;
-use super::{Context, adapt, backup, preflight, resume, verify};
+use super::{Context, adapt, backup, foreign_keys, preflight, resume, verify};
 use crate::catalog::Server;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result};
@@ -107,6 +107,9 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
     report.backup = made;
     let ended = execute(&config, (&ends, &plan, &mut start), (settings, jobs), context).await?;
     let is_whole = close(&mut report, &ends, start, (&ended, settings)).await?;
+    if config.options.data_only && settings.tasks.is_none() {
+        report.findings.extend(foreign_keys::left(&ends.ledger, &ends.target).await?);
+    }
     if is_whole && config.options.verify {
         report.verification = Some(verified(&config, &ends, (&plan, jobs), context).await?);
     }
@@ -266,7 +269,7 @@ async fn execute(
         task if is_open(task) => None,
         _ => Some(End::Failed),
     });
-    for (child, parent) in &start.waits {
+    for (child, parent) in start.live.waits.iter().chain(&start.live.turns) {
         schedule.wait_for(*child, *parent);
     }
     tell_start(plan, start.run, (&is_open, by_id.values().filter(|record| record.is_settled()).count(), jobs), context);
@@ -317,7 +320,7 @@ fn job(
     context: &Context,
 ) -> Job {
     let is_alone = single_chunks(plan);
-    let form = |task: &Task| {
+    let form = |(at, task): (usize, &Task)| {
         let record = by_id.get(task.id.as_str());
         let mode = match task.kind.as_str() {
             kind::STATISTICS => statistics::mode_of_rows(task, by_id),
@@ -329,12 +332,14 @@ fn job(
             // Frozen rows save the first index build and ANALYZE a pass over the table, and small tables nothing; FREEZE wants the
             // table empty in its own transaction, which two chunks cannot both have.
             is_frozen: mode == Mode::Create && task.bytes >= FREEZE_FROM && is_alone.contains(task.id.as_str()),
+            is_silent: start.live.silent.contains(&at),
         }
     };
     Job {
         run: start.run,
         first_worker: 0,
-        forms: plan.tasks.iter().map(form).collect(),
+        forms: plan.tasks.iter().enumerate().map(form).collect(),
+        together: together(plan, start, by_id),
         tasks: plan.tasks.clone(),
         ledger: ends.ledger.clone(),
         source: ends.source.leader.conninfo().clone(),
@@ -346,6 +351,13 @@ fn job(
         tuning,
         context: context.clone(),
     }
+}
+
+/// The groups of tasks that are done in one transaction and are not done yet, by their first task.
+fn together(plan: &Plan, start: &Start, by_id: &HashMap<&str, &Record>) -> HashMap<usize, Vec<usize>> {
+    let is_open = |at: &usize| !by_id.get(plan.tasks[*at].id.as_str()).is_some_and(|record| record.is_settled());
+    let open = start.live.together.iter().map(|group| group.iter().copied().filter(is_open).collect::<Vec<usize>>());
+    open.filter_map(|group| Some((*group.first()?, group))).collect()
 }
 
 /// The encoding of both databases, where it is the same and not UTF8: rows then travel in it.

@@ -5,6 +5,7 @@
 use super::Context;
 use super::backup::{self as archive, Backup, Restore};
 use super::connect::{Endpoints, Source, tools};
+use super::foreign_keys::Place;
 use super::preflight::{self as survey, Subject};
 use super::verify as comparison;
 use crate::config::{self, Config};
@@ -94,7 +95,7 @@ pub async fn restore(config: &Config, path: &Path, context: &Context) -> Result<
     context.step("restore", Box::pin(archive::restore(&endpoints.target, &tools, path, context))).await
 }
 
-/// Forgets all runs: drops the ledger; what was dropped.
+/// Forgets all runs: drops the ledger, after the foreign keys that it keeps are there again; what was dropped.
 pub async fn cleanup(config: &Config, context: &Context) -> Result<Vec<String>> {
     let endpoints = Endpoints::new(config, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "cleanup")).await?;
@@ -108,7 +109,26 @@ pub async fn cleanup(config: &Config, context: &Context) -> Result<Vec<String>> 
         let remedy = format!("stop its holder, or SELECT pg_terminate_backend({pid}) on the target if it is dead");
         return Err(Error::new(Kind::State, doing).remedy(remedy));
     }
+    let taken = ledger.taken_keys(&target).await?;
+    if !taken.is_empty() {
+        bring_keys_back(config, &target, &ledger, context).await?;
+    }
     ledger.drop(&target).await
+}
+
+/// A ledger that keeps foreign keys is dropped only when they are there again; rows that reference nothing leave one NOT VALID.
+async fn bring_keys_back(config: &Config, target: &Session, ledger: &Ledger, context: &Context) -> Result<()> {
+    let place = Place { target, ledger, lock_timeout: config.options.lock_timeout };
+    place.bring_back().await?;
+    let Err(error) = place.check(None).await else { return Ok(()) };
+    if ledger.taken_keys(target).await?.iter().any(|taken| !taken.is_back) {
+        return Err(error);
+    }
+    let message = error.chain();
+    tracing::warn!("{message}");
+    let remedy = error.remedy.unwrap_or_default();
+    context.tell(&[Finding::new("foreign_key_unchecked", Severity::Warning, "", message, remedy)]);
+    Ok(())
 }
 
 /// Asks the holder of the last run's snapshot to let it go; whether there is one.

@@ -5,6 +5,7 @@
 //! done twice. Driven by `pool`.
 
 pub mod batch;
+mod live;
 pub mod statistics;
 
 use super::job::{Form, Job, Mode};
@@ -14,6 +15,7 @@ use crate::event::Event;
 use crate::finding::{Finding, Severity};
 use crate::name::{QualifiedName, split_name};
 use crate::pg::copy::{self, Copy};
+use crate::pg::triggers::Silenced;
 use crate::pg::{Session, apply, large_object, snapshot};
 use crate::plan::data::STAGE;
 use crate::plan::{Task, foreign_key, kind};
@@ -197,7 +199,10 @@ impl Worker {
             kind::CONSTRAINT => self.add_key(task).await,
             kind::FK_CONSTRAINT => self.add_foreign_key(task).await,
             kind::FK_VALIDATION => self.validate(task, &task.target_sql).await,
-            kind::TRUNCATE => self.empty(task).await,
+            kind::TRUNCATE => self.empty(task, form).await,
+            kind::FK_DROP => self.take_keys(task).await,
+            kind::FK_RESTORE => self.bring_keys_back(task).await,
+            kind::FK_CHECK => self.check_keys(task).await,
             kind::STATISTICS => self.bring_statistics(task, form).await,
             _ => self.run_statement(task).await,
         }
@@ -220,12 +225,20 @@ impl Worker {
     async fn copy_rows(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
         self.open_source().await?;
         self.begin(task).await?;
-        let (source, sees, target) = self.sessions()?;
-        let from = form.format.apply(&task.source_sql);
-        let mut progress = self.progress(task);
+        let (effect, silenced) = self.bring_rows(task, form).await?;
+        silenced.restore(self.target().await?).await?;
+        self.settle(task, "done", effect).await
+    }
+
+    /// Brings a task's rows within the transaction that is open; triggers stay off where they are to be.
+    async fn bring_rows(&mut self, task: &Task, form: Form) -> Result<(Effect, Silenced)> {
         let (into, columns) = task.target_sql.strip_prefix("COPY ").and_then(split_name).ok_or_else(|| {
             Error::new(Kind::State, "the plan's target_sql is no COPY of a table").object(task.object())
         })?;
+        let silenced = self.silence(task, (into, form)).await?;
+        let (source, sees, target) = self.sessions()?;
+        let from = form.format.apply(&task.source_sql);
+        let mut progress = self.progress(task);
         let as_copy = |mut error: Error| {
             error.kind = if error.kind == Kind::Schema { Kind::Copy } else { error.kind };
             error
@@ -246,9 +259,8 @@ impl Worker {
             let sum = copy::copy_one(source, target, copy, &mut progress).await?;
             (sum, sum.rows)
         };
-        let snapshot = sees.to_owned();
-        let effect = Effect { rows, bytes: sum.bytes, hash: sum.hash_text(), snapshot, note: String::new() };
-        self.settle(task, "done", effect).await
+        let (note, snapshot) = (silenced.note(), sees.to_owned());
+        Ok((Effect { rows, bytes: sum.bytes, hash: sum.hash_text(), snapshot, note }, silenced))
     }
 
     fn progress(&self, task: &Task) -> impl FnMut(u64, u64) + use<> {
@@ -336,10 +348,15 @@ impl Worker {
         self.finish_statement(task).await
     }
 
-    async fn empty(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    async fn empty(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
         self.begin(task).await?;
-        apply::empty(self.target().await?, &QualifiedName::new(&task.schema, &task.name).sql()).await?;
-        self.settle(task, "done", Effect::default()).await
+        let table = QualifiedName::new(&task.schema, &task.name).sql();
+        let silenced = self.silence(task, (&table, form)).await?;
+        let target = self.target().await?;
+        apply::empty(target, &table).await?;
+        let note = silenced.note();
+        silenced.restore(target).await?;
+        self.settle(task, "done", Effect { note, ..Effect::default() }).await
     }
 
     async fn tune(&mut self, task: &Task) -> Result<()> {

@@ -142,6 +142,11 @@ pub async fn create_stage(session: &Session, table: &str) -> Result<()> {
     session.batch(&format!("CREATE TEMPORARY TABLE pgmigrate_stage ON COMMIT DROP AS TABLE {table} WITH NO DATA")).await
 }
 
+/// Drops the stage before the transaction's end, to make room for another.
+pub async fn drop_stage(session: &Session) -> Result<()> {
+    session.batch("DROP TABLE pg_temp.pgmigrate_stage").await
+}
+
 /// A sequence's value: the last one, whether it was given out, and whether the sequence ascends.
 pub type SequenceValue = (i64, bool, bool);
 

@@ -51,7 +51,7 @@ pub async fn catalog(session: &Session) -> Result<Catalog> {
         relations: relations(session).await?,
         indexes: indexes(session).await?,
         constraints: constraints(session).await?,
-        sequences: read(session, include_str!("../sql/catalog/sequences.sql"), sequence).await?,
+        sequences: sequences(session).await?,
         large_objects: read(session, include_str!("../sql/catalog/large_objects.sql"), large_object).await?,
         roles: read(session, include_str!("../sql/catalog/roles.sql"), role).await?,
         memberships: read(session, include_str!("../sql/catalog/memberships.sql"), membership).await?,
@@ -71,6 +71,11 @@ pub async fn schemas(session: &Session) -> Result<Vec<String>> {
 /// Keys, exclusion and foreign-key constraints.
 pub async fn constraints(session: &Session) -> Result<Vec<Constraint>> {
     read(session, include_str!("../sql/catalog/constraints.sql"), constraint).await
+}
+
+/// The sequences.
+pub async fn sequences(session: &Session) -> Result<Vec<Sequence>> {
+    read(session, include_str!("../sql/catalog/sequences.sql"), sequence).await
 }
 
 /// The relations with their columns.

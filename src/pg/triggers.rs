@@ -52,6 +52,13 @@ pub async fn silence(session: &Session, table: &str) -> Result<Silenced> {
 }
 
 impl Silenced {
+    /// What a reader should know; empty where all is as it should be.
+    #[must_use]
+    pub fn note(&self) -> String {
+        let refused = self.refused.as_ref().map(|error| format!("its triggers fired: {}", error.chain()));
+        refused.unwrap_or_default()
+    }
+
     /// Makes the triggers what they were. A table with checks put off to the commit cannot be altered, so these come first.
     pub async fn restore(self, session: &Session) -> Result<()> {
         if self.back.is_empty() {
@@ -59,4 +66,9 @@ impl Silenced {
         }
         session.batch(&format!("SET CONSTRAINTS ALL IMMEDIATE;\n{}", self.back.join(";\n"))).await
     }
+}
+
+/// Lets deferrable constraints be checked at the end of the transaction that is open.
+pub async fn defer(session: &Session) -> Result<()> {
+    session.batch("SET CONSTRAINTS ALL DEFERRED").await
 }

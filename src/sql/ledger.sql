@@ -49,3 +49,18 @@ CREATE TABLE IF NOT EXISTS :"ledger".migration_snapshot (
     released    boolean     NOT NULL DEFAULT false,
     PRIMARY KEY (run, backend)
 );
+-- Foreign keys of the target's own tables that a run has taken away: written in the transaction that drops one, deleted in the one after
+-- which it is as it was. is_back says that it is there again and its rows are not checked yet.
+CREATE TABLE IF NOT EXISTS :"ledger".migration_foreign_key (
+    run             bigint  NOT NULL REFERENCES :"ledger".migration_run,
+    table_schema    text    NOT NULL,
+    table_name      text    NOT NULL,
+    name            text    NOT NULL,
+    definition      text    NOT NULL,
+    comment         text,
+    is_partitioned  boolean NOT NULL,
+    checked_schema  text    NOT NULL,
+    checked_table   text    NOT NULL,
+    is_back         boolean NOT NULL DEFAULT false,
+    PRIMARY KEY (table_schema, table_name, name)
+);

@@ -1,7 +1,8 @@
 //! Tables that are on the target already: what they differ in, what they hold, and what will be done with them.
 
-use super::{Look, blocking, info, list, warning};
+use super::{Look, blocking, info, list, live, warning};
 use crate::catalog::Relation;
+use crate::engine::adapt::Judge;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{QualifiedName, ident, readable};
@@ -26,7 +27,11 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
             Some(Pair { source, target: *existing.get(&source.name)?, task })
         })
         .collect();
-    let mut findings: Vec<Finding> = pairs.iter().flat_map(|pair| pair.findings(look)).collect();
+    let judge = match look.subject.config.options.data_only {
+        true => Some(Judge::read(look.leader(), look.subject.target).await?),
+        false => None,
+    };
+    let mut findings: Vec<Finding> = pairs.iter().flat_map(|pair| pair.findings(look, judge.as_ref())).collect();
     if !look.subject.resuming {
         findings.extend(contents(look, &pairs).await?);
     }
@@ -45,7 +50,7 @@ impl Pair<'_> {
         matches!(self.target.kind, 'r' | 'p' | 'f')
     }
 
-    fn findings(&self, look: &Look<'_>) -> Vec<Finding> {
+    fn findings(&self, look: &Look<'_>, judge: Option<&Judge>) -> Vec<Finding> {
         let object = self.source.name.to_string();
         if !self.is_table() {
             let message = "something on the target has the table's name and is no table";
@@ -54,7 +59,10 @@ impl Pair<'_> {
         if self.task.on_existing == "skip" {
             return Vec::new();
         }
-        let mut findings = differences(self.source, self.target);
+        let mut findings = match judge {
+            Some(judge) => live::columns(self.source, self.target, judge),
+            None => differences(self.source, self.target),
+        };
         findings.extend(self.missing_rights(&look.ends.target.role));
         if self.target.has_row_security {
             let message = "row security applies to us in this table of the target, and COPY is refused there";

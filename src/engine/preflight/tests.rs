@@ -104,6 +104,7 @@ fn existing(columns: &[(&str, &str, bool)]) -> ExistingTable {
         may_select: true,
         may_insert: true,
         may_truncate: true,
+        may_update: true,
         has_row_security: false,
         columns: columns.iter().map(column).collect(),
     }

@@ -4,13 +4,13 @@
 //! and what the target refuses. Which tasks fit together is decided here, what is ready in `schedule`.
 
 use super::{Outcome, Worker};
-use crate::engine::job::{Job, Mode};
+use crate::engine::job::{Form, Job, Mode};
 use crate::error::Result;
 use crate::pg::apply;
 use crate::pg::copy::{Copy, Pump, RowSum};
 use crate::plan::{Task, cost, kind};
 use crate::record::Effect;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,7 +20,9 @@ pub const LARGEST: usize = 48;
 /// Which tasks may share a batch, by a number for each kind of batch; none for a task that has a way of its own.
 #[must_use]
 pub fn families(job: &Job) -> Vec<Option<u16>> {
-    families_of(&job.tasks, |at| matches!(job.forms[at].mode, Mode::Create | Mode::Copy))
+    let grouped: HashSet<usize> = job.together.values().flatten().copied().collect();
+    let is_direct = |form: &Form| matches!(form.mode, Mode::Create | Mode::Copy) && !form.is_silent;
+    families_of(&job.tasks, |at| is_direct(&job.forms[at]) && !grouped.contains(&at))
 }
 
 /// The same where `is_direct` says of which data tasks the rows come straight into their tables.
@@ -37,6 +39,9 @@ pub fn families_of(tasks: &[Task], is_direct: impl Fn(usize) -> bool) -> Vec<Opt
             | kind::LARGE_OBJECTS
             | kind::ROLE
             | kind::TRUNCATE
+            | kind::FK_DROP
+            | kind::FK_RESTORE
+            | kind::FK_CHECK
             | kind::REFRESH
             | kind::STATISTICS => false,
             _ => true,
@@ -50,6 +55,9 @@ impl Worker {
     /// Does several tasks of one family.
     pub async fn perform_many(&mut self, batch: &[usize]) -> Vec<(usize, Outcome)> {
         let job = Arc::clone(&self.job);
+        if batch.first().is_some_and(|at| job.together.contains_key(at)) {
+            return self.perform_together(batch).await;
+        }
         if batch.len() > 1 {
             let done = tokio::select! {
                 biased;

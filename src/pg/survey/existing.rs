@@ -24,6 +24,8 @@ pub struct ExistingTable {
     pub may_insert: bool,
     /// TRUNCATE.
     pub may_truncate: bool,
+    /// UPDATE, which a sequence's value needs.
+    pub may_update: bool,
     /// Whether row security applies to the role.
     pub has_row_security: bool,
     /// Its columns, for tables only.
@@ -89,6 +91,7 @@ fn table(row: &Row, columns: &mut HashMap<Oid, Vec<ExistingColumn>>) -> Existing
         may_select: row.get("may_select"),
         may_insert: row.get("may_insert"),
         may_truncate: row.get("may_truncate"),
+        may_update: row.get("may_update"),
         has_row_security: row.get("has_row_security"),
         columns: columns.remove(&row.get("oid")).unwrap_or_default(),
     }

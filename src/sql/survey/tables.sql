@@ -6,6 +6,7 @@ SELECT c.oid AS oid,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_select,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'INSERT') AS may_insert,
        pg_catalog.has_table_privilege(c.oid, 'TRUNCATE') AS may_truncate,
+       pg_catalog.has_table_privilege(c.oid, 'UPDATE') AS may_update,
        pg_catalog.row_security_active(c.oid) AS has_row_security
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

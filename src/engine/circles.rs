@@ -1,0 +1,119 @@
+//! Tasks that wait for each other in a circle: the strongly connected parts of a graph (Tarjan, SIAM J. Comput. 1, 1972).
+//!
+//! Pure; called by `live` for what a run does about them, and by preflight for what it tells.
+
+use std::collections::HashMap;
+
+/// The nodes of each circle, in ascending order; a node with an edge to itself alone is none.
+#[must_use]
+pub fn circles(edges: &[(usize, usize)]) -> Vec<Vec<usize>> {
+    let mut next: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (from, to) in edges {
+        next.entry(*from).or_default().push(*to);
+        next.entry(*to).or_default();
+    }
+    let mut nodes: Vec<usize> = next.keys().copied().collect();
+    nodes.sort_unstable();
+    let mut search = Search { next: &next, seen: HashMap::new(), stack: Vec::new(), found: Vec::new() };
+    for node in nodes {
+        search.visit(node);
+    }
+    let mut found = search.found;
+    found.sort_unstable();
+    found
+}
+
+/// A node on its way through the search: when it was seen first, the earliest that it reaches, and whether it is still open.
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    first: usize,
+    lowest: usize,
+    is_open: bool,
+}
+
+struct Search<'a> {
+    next: &'a HashMap<usize, Vec<usize>>,
+    seen: HashMap<usize, Mark>,
+    stack: Vec<usize>,
+    found: Vec<Vec<usize>>,
+}
+
+impl Search<'_> {
+    /// Goes as deep as the graph does without a deep call stack: each step is a node and how many of its edges were followed.
+    fn visit(&mut self, root: usize) {
+        if self.seen.contains_key(&root) {
+            return;
+        }
+        self.open(root);
+        let mut path = vec![(root, 0)];
+        while let Some((node, followed)) = path.pop() {
+            if let Some(&to) = self.next[&node].get(followed) {
+                path.push((node, followed + 1));
+                match self.seen.get(&to).copied() {
+                    None => {
+                        self.open(to);
+                        path.push((to, 0));
+                    }
+                    Some(mark) if mark.is_open => self.lower(node, mark.first),
+                    Some(_) => {}
+                }
+                continue;
+            }
+            let mark = self.seen[&node];
+            if let Some((parent, _)) = path.last() {
+                self.lower(*parent, mark.lowest);
+            }
+            if mark.lowest == mark.first {
+                self.close(node);
+            }
+        }
+    }
+
+    fn open(&mut self, node: usize) {
+        let first = self.seen.len();
+        self.seen.insert(node, Mark { first, lowest: first, is_open: true });
+        self.stack.push(node);
+    }
+
+    fn lower(&mut self, node: usize, to: usize) {
+        if let Some(mark) = self.seen.get_mut(&node) {
+            mark.lowest = mark.lowest.min(to);
+        }
+    }
+
+    /// Everything above `node` on the stack is one part with it.
+    fn close(&mut self, node: usize) {
+        let at = self.stack.iter().rposition(|other| *other == node).unwrap_or(0);
+        let mut part = self.stack.split_off(at);
+        for member in &part {
+            if let Some(mark) = self.seen.get_mut(member) {
+                mark.is_open = false;
+            }
+        }
+        if part.len() > 1 {
+            part.sort_unstable();
+            self.found.push(part);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_reaches_itself_through_others_is_a_circle() {
+        assert_eq!(circles(&[(1, 2), (2, 3), (3, 3)]), Vec::<Vec<usize>>::new());
+        assert_eq!(circles(&[(1, 2), (2, 1), (2, 3), (4, 1)]), vec![vec![1, 2]]);
+        assert_eq!(circles(&[(1, 2), (2, 3), (3, 1), (5, 6), (6, 5), (3, 5)]), vec![vec![1, 2, 3], vec![5, 6]]);
+        assert_eq!(circles(&[(1, 2), (2, 3), (3, 2), (3, 4), (4, 1)]), vec![vec![1, 2, 3, 4]]);
+    }
+
+    #[test]
+    fn a_long_chain_needs_no_deep_stack() {
+        let mut edges: Vec<(usize, usize)> = (0..100_000).map(|at| (at, at + 1)).collect();
+        assert!(circles(&edges).is_empty());
+        edges.push((100_000, 0));
+        assert_eq!(circles(&edges)[0].len(), 100_001);
+    }
+}

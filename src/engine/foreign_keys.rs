@@ -1,0 +1,138 @@
+//! Takes the foreign keys of the target's own tables away for as long as rows come, and brings them back.
+//!
+//! Each step commits together with what the ledger says of the key, so a run that is killed anywhere can be resumed, or its ledger
+//! cleaned up, and every key is made again. Called by `worker` for the tasks of a plan, and by the verb `cleanup`.
+
+use crate::error::{Error, Kind, Result, Side};
+use crate::finding::{Finding, Severity};
+use crate::ledger::{Ledger, Taken};
+use crate::name::QualifiedName;
+use crate::pg::{Session, apply, foreign_keys};
+use std::collections::HashSet;
+
+/// What a person should know of keys that a run which has ended left behind.
+pub async fn left(ledger: &Ledger, target: &Session) -> Result<Option<Finding>> {
+    let taken = ledger.taken_keys(target).await?;
+    let names: Vec<String> = taken.iter().map(|one| one.key.object()).collect();
+    let message = format!("foreign keys of the target are gone or unchecked: {}", names.join(", "));
+    let remedy = "go on with the run by --resume, or let `pgmigrate cleanup` make them again";
+    Ok((!names.is_empty()).then(|| Finding::new("foreign_keys_left", Severity::Warning, "", message, remedy)))
+}
+
+/// Where keys are taken away.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// A session on the target.
+    pub target: &'a Session,
+    /// Its ledger.
+    pub ledger: &'a Ledger,
+    /// Seconds to wait for a lock.
+    pub lock_timeout: u64,
+}
+
+impl Place<'_> {
+    /// Drops the keys that rows of `tables` are checked by, in the transaction that is open; how many, and those that the role may not.
+    pub async fn take(&self, run: i64, tables: &HashSet<QualifiedName>) -> Result<(usize, Vec<String>)> {
+        let (ours, others): (Vec<_>, Vec<_>) =
+            foreign_keys::of_tables(self.target, tables).await?.into_iter().partition(|key| key.may_drop);
+        for key in &ours {
+            self.ledger.keep_key(self.target, run, key).await?;
+            foreign_keys::drop(self.target, key).await.map_err(|error| error.object(key.object()))?;
+        }
+        Ok((ours.len(), others.iter().map(foreign_keys::Key::object).collect()))
+    }
+
+    /// Makes every key again that need not be checked at once. One that cannot be made does not keep the others away: the first
+    /// error comes back when all have been tried.
+    pub async fn bring_back(&self) -> Result<()> {
+        let mut first = None;
+        let taken = self.ledger.taken_keys(self.target).await?;
+        for one in taken.iter().filter(|one| !one.is_back && one.key.may_wait(self.target)) {
+            if let Err(error) = self.apart(self.make(one)).await {
+                first.get_or_insert(told(one, error));
+            }
+        }
+        first.map_or(Ok(()), Err)
+    }
+
+    async fn make(&self, one: &Taken) -> Result<()> {
+        foreign_keys::make(self.target, &one.key, false).await?;
+        if one.key.is_unchecked() {
+            self.ledger.forget_key(self.target, &one.key).await
+        } else {
+            self.ledger.key_is_back(self.target, &one.key).await
+        }
+    }
+
+    /// Checks the rows of the keys of one table, or of all; those that are not there yet are made. Orphans leave a key NOT VALID, and
+    /// are the error that comes back.
+    pub async fn check(&self, table: Option<&QualifiedName>) -> Result<usize> {
+        let taken = self.ledger.taken_keys(self.target).await?;
+        let mut first = None;
+        let mut checked = 0;
+        for one in taken.iter().filter(|one| table.is_none_or(|table| one.key.checked == *table)) {
+            match self.apart(self.finish(one)).await {
+                Ok(()) => checked += 1,
+                Err(error) => {
+                    let error = self.orphans(one, error).await?;
+                    first.get_or_insert(told(one, error));
+                }
+            }
+        }
+        first.map_or(Ok(checked), Err)
+    }
+
+    async fn finish(&self, one: &Taken) -> Result<()> {
+        if !one.is_back {
+            foreign_keys::make(self.target, &one.key, true).await?;
+        }
+        if !one.key.is_unchecked() {
+            foreign_keys::validate(self.target, &one.key).await?;
+        }
+        self.ledger.forget_key(self.target, &one.key).await
+    }
+
+    /// Does one step in a transaction of its own.
+    async fn apart(&self, step: impl Future<Output = Result<()>>) -> Result<()> {
+        apply::begin(self.target, self.lock_timeout, "foreign key").await?;
+        match step.await {
+            Ok(()) => apply::commit(self.target).await,
+            Err(error) => {
+                // Where the session is lost, so is its transaction.
+                let _ = apply::rollback(self.target).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// What a failed check has to tell of rows that reference nothing.
+    async fn orphans(&self, one: &Taken, error: Error) -> Result<Error> {
+        if !error.is("23503") {
+            return Ok(error);
+        }
+        if !one.is_back {
+            let doing =
+                "making a foreign key of a partitioned table again: rows of it reference nothing, and it is not there";
+            return Ok(orphaned(doing.into(), &error)
+                .remedy(format!("mend the rows and resume, or run: {}", one.key.add(true))));
+        }
+        let (table, name) = (one.key.table.sql(), crate::name::ident(&one.key.name));
+        let Some((count, query)) = apply::orphans(self.target, &table, &name).await? else { return Ok(error) };
+        let doing =
+            format!("checking a foreign key: {count} rows reference nothing, and the constraint stays NOT VALID");
+        Ok(orphaned(doing, &error).remedy(format!("list them with: {query}")))
+    }
+}
+
+fn orphaned(doing: String, error: &Error) -> Error {
+    let told = Error::new(Kind::Schema, doing).on(Side::Target);
+    match error.server().cloned() {
+        Some(reply) => told.caused_by_server(reply),
+        None => told,
+    }
+}
+
+fn told(one: &Taken, mut error: Error) -> Error {
+    error.doing = format!("{}: {}", one.key.object(), error.doing);
+    error
+}

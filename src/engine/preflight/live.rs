@@ -1,0 +1,286 @@
+//! A data-only run's look at the target's own schema: what the plan's rows need there, and what fires or is checked as they come.
+//!
+//! Nothing is made on such a target, so everything that a row could fail on is told before the first one moves. Called by `preflight`;
+//! how columns fit says `engine::adapt`, what can be ordered `engine::live`.
+
+use super::{Look, blocking, info, list, warning};
+use crate::catalog::{Constraint, Relation};
+use crate::config::{TargetForeignKeys, TargetTriggers};
+use crate::engine::adapt::{Fit, Judge, Twin};
+use crate::engine::circles::circles;
+use crate::engine::existing::{self, Found};
+use crate::engine::live;
+use crate::error::Result;
+use crate::finding::Finding;
+use crate::name::{QualifiedName, ident, readable};
+use crate::pg::survey::{ExistingColumn, ExistingTable};
+use crate::pg::{foreign_keys, introspect, present, triggers};
+use crate::plan::{Task, kind};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
+    let mut findings = missing_tables(look);
+    findings.extend(sequences(look).await?);
+    findings.extend(firing(look).await?);
+    findings.extend(checked(look).await?);
+    Ok(findings)
+}
+
+/// Tables that the plan names and the target has not.
+fn missing_tables(look: &Look<'_>) -> Vec<Finding> {
+    let there: HashSet<&QualifiedName> = look.existing.iter().map(|table| &table.name).collect();
+    let is_about = |task: &&Task| task.is_data() || task.kind == kind::ANALYZE;
+    // ANALYZE names a table as people read it; those of rows and of partition trees are the scope's.
+    let named = look.subject.plan.tasks.iter().filter(is_about).map(Task::object).collect::<HashSet<String>>();
+    let relations = look.subject.catalog.relations.iter().filter(|relation| named.contains(&relation.name.to_string()));
+    let missing = relations.filter(|relation| !there.contains(&relation.name)).map(|relation| {
+        let remedy = "make it there first, for instance by the application's own migrations, or leave it out with tables.exclude";
+        blocking("table_missing", relation.name.to_string(), "the target has no table of this name", remedy)
+    });
+    missing.collect()
+}
+
+/// How the columns of a table fit those of its counterpart, one finding each.
+pub(super) fn columns(source: &Relation, target: &ExistingTable, judge: &Judge) -> Vec<Finding> {
+    let there: HashMap<&str, &ExistingColumn> =
+        target.columns.iter().map(|column| (column.name.as_str(), column)).collect();
+    let object = source.name.to_string();
+    let mut findings = Vec::new();
+    let mut wider = Vec::new();
+    for column in source.copied_columns() {
+        let name = readable(&column.name);
+        let twin = there.get(column.name.as_str());
+        let types = |target: &str| format!("column {name}: {} on the source, {target} on the target", column.type_name);
+        let as_twin = twin.map(|twin| Twin { type_name: &twin.type_name, is_generated: twin.is_generated });
+        match (judge.fit(column, as_twin), twin) {
+            (Fit::Missing, _) | (_, None) => {
+                let add = format!(
+                    "ALTER TABLE {} ADD COLUMN {} {}",
+                    source.name.sql(),
+                    ident(&column.name),
+                    column.type_name
+                );
+                let remedy = format!("{add} there, or leave it out with exclude_columns: [{name}] of the table");
+                findings.push(blocking("column_missing", object.clone(), types("missing"), remedy));
+            }
+            (Fit::Computed, _) => {
+                let message = format!("column {name}: the target computes it, and the source's values stay behind");
+                let remedy = "drop its expression on the target to have the source's values";
+                findings.push(warning("column_generated", object.clone(), message, remedy));
+            }
+            (Fit::Unfit(reason), Some(twin)) => {
+                let message = format!("{}: {reason}", types(&twin.type_name));
+                let remedy = format!(
+                    "ALTER TABLE {} ALTER COLUMN {} TYPE {} there, or leave it out with exclude_columns: [{name}] of the table",
+                    source.name.sql(),
+                    ident(&column.name),
+                    column.type_name
+                );
+                findings.push(blocking("column_type", object.clone(), message, remedy));
+            }
+            (Fit::Fits(assignment), Some(twin)) if !assignment.note.is_empty() => {
+                let message = format!("{}: {}", types(&twin.type_name), assignment.note);
+                findings.push(warning("column_type", object.clone(), message, "see that this is what is meant"));
+            }
+            (Fit::Fits(_), Some(twin)) if column.type_name != twin.type_name => {
+                wider.push(format!("{name} ({} to {})", column.type_name, twin.type_name));
+            }
+            (Fit::Fits(_), _) => {}
+        }
+    }
+    if !wider.is_empty() {
+        let message = format!("columns are assigned to types that take every value: {}", list(&wider));
+        findings.push(info("column_type", object.clone(), message));
+    }
+    findings.extend(unnamed(source, target));
+    findings
+}
+
+/// Columns of the target that our rows do not name: they take their defaults.
+fn unnamed(source: &Relation, target: &ExistingTable) -> Vec<Finding> {
+    let named: HashSet<&str> = source.copied_columns().map(|column| column.name.as_str()).collect();
+    let others = target.columns.iter().filter(|column| !named.contains(column.name.as_str()) && !column.is_generated);
+    let (required, others): (Vec<_>, Vec<_>) = others.partition(|column| column.is_required);
+    let object = source.name.to_string();
+    let mut findings: Vec<Finding> = required
+        .into_iter()
+        .map(|column| {
+            let message = format!(
+                "column {}: {} NOT NULL without a default on the target, and our rows bring no value for it",
+                readable(&column.name),
+                column.type_name
+            );
+            let alter = format!("ALTER TABLE {} ALTER COLUMN {}", source.name.sql(), ident(&column.name));
+            let remedy = format!("{alter} SET DEFAULT ..., or {alter} DROP NOT NULL");
+            blocking("column_extra", object.clone(), message, remedy)
+        })
+        .collect();
+    if !others.is_empty() {
+        let names: Vec<String> = others.iter().map(|column| readable(&column.name)).collect();
+        let message = format!("columns of the target that our rows do not bring take their defaults: {}", list(&names));
+        findings.push(info("column_extra", object, message));
+    }
+    findings
+}
+
+/// Sequences whose values are set: they must be there, and ours to set.
+async fn sequences(look: &Look<'_>) -> Result<Vec<Finding>> {
+    let wanted: Vec<&Task> = look.subject.plan.tasks.iter().filter(|task| task.kind == kind::SEQUENCE_VALUE).collect();
+    let there: HashMap<&QualifiedName, &ExistingTable> =
+        look.existing.iter().map(|relation| (&relation.name, relation)).collect();
+    let mut findings = Vec::new();
+    let mut missing = Vec::new();
+    for task in wanted {
+        let name = QualifiedName::new(&task.schema, &task.name);
+        match there.get(&name) {
+            None => missing.push(name),
+            Some(found) if found.kind != 'S' => {
+                let remedy = "rename or drop it there, or leave the sequence out with tables.exclude";
+                findings.push(blocking(
+                    "sequence_missing",
+                    name.to_string(),
+                    "on the target it is no sequence",
+                    remedy,
+                ));
+            }
+            Some(found) if !(found.may_update && found.may_select) => {
+                let role = ident(&look.ends.target.role);
+                let message =
+                    format!("the role {} may not set its value on the target", readable(&look.ends.target.role));
+                let remedy = format!("GRANT SELECT, UPDATE ON SEQUENCE {} TO {role}", name.sql());
+                findings.push(blocking("target_right", name.to_string(), message, remedy));
+            }
+            Some(_) => {}
+        }
+    }
+    if !missing.is_empty() {
+        findings.extend(lacking(look, &missing).await?);
+    }
+    Ok(findings)
+}
+
+/// Sequences that the target has not, with the one that its table has in their place, if there is one.
+async fn lacking(look: &Look<'_>, missing: &[QualifiedName]) -> Result<Vec<Finding>> {
+    let on_target = introspect::sequences(look.subject.target).await?;
+    let tables = introspect::relations(look.subject.target).await?;
+    let names: HashMap<u32, &QualifiedName> = tables.iter().map(|table| (table.oid, &table.name)).collect();
+    let owner = |name: &QualifiedName| {
+        let sequence = look.subject.catalog.sequences.iter().find(|sequence| sequence.name == *name)?;
+        let owner = sequence.owner_relation?;
+        look.subject.catalog.relations.iter().find(|relation| relation.oid == owner).map(|relation| &relation.name)
+    };
+    let findings = missing.iter().map(|name| {
+        let owner = owner(name);
+        let of_owner = |sequence: &&crate::catalog::Sequence| {
+            owner.is_some() && sequence.owner_relation.and_then(|oid| names.get(&oid).copied()) == owner
+        };
+        let mut others = on_target.iter().filter(of_owner);
+        let remedy = match (others.next(), others.next()) {
+            (Some(other), None) => format!(
+                "ALTER SEQUENCE {} RENAME TO {} there, or leave it out with tables.exclude and set the target's by hand",
+                other.name.sql(),
+                ident(&name.name)
+            ),
+            _ => "make it there, or leave it out with tables.exclude".to_owned(),
+        };
+        blocking("sequence_missing", name.to_string(), "the target has no sequence of this name", remedy)
+    });
+    Ok(findings.collect())
+}
+
+/// Triggers of the target's tables, and what is done about them.
+async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
+    let into = existing::tables(look.subject.plan);
+    let firing = triggers::firing(look.subject.target).await?;
+    let mut by_table: BTreeMap<&QualifiedName, Vec<&triggers::Trigger>> = BTreeMap::new();
+    for trigger in firing.iter().filter(|trigger| into.contains(&trigger.table)) {
+        by_table.entry(&trigger.table).or_default().push(trigger);
+    }
+    let is_silenced = look.subject.config.options.target_triggers == TargetTriggers::Disable;
+    let role = readable(&look.ends.target.role);
+    let told = by_table.into_iter().filter_map(|(table, triggers)| {
+        let names = list(&triggers.iter().map(|trigger| readable(&trigger.name)).collect::<Vec<_>>());
+        let fires = triggers.iter().any(|trigger| trigger.fires_on_insert);
+        if is_silenced && triggers.iter().all(|trigger| trigger.is_ours) {
+            return Some(info(
+                "triggers_disabled",
+                table.to_string(),
+                format!("triggers are off while our rows come: {names}"),
+            ));
+        }
+        if !fires {
+            return None;
+        }
+        let (message, remedy) = if is_silenced {
+            let message = format!(
+                "triggers fire for our rows and may change them, for the role {role} may not disable them: {names}"
+            );
+            (message, "connect as the table's owner or a member of it")
+        } else {
+            let message = format!("triggers fire for our rows and may change them: {names}");
+            (message, "set options.target_triggers to disable to keep them off while our rows come")
+        };
+        Some(warning("triggers_fire", table.to_string(), message, remedy))
+    });
+    Ok(told.collect())
+}
+
+/// Foreign keys that rows are checked by: those in a circle, which no order satisfies, and those that are dropped.
+async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
+    let (plan, target) = (look.subject.plan, look.subject.target);
+    let found = Found { present: present::look(target, &HashSet::new()).await?, ..Found::default() };
+    let (mode, mut findings) = (look.subject.config.options.target_foreign_keys, Vec::new());
+    let gone = live::droppable(look.subject.config, target, plan).await?;
+    if mode == TargetForeignKeys::Drop {
+        let keys = foreign_keys::of_tables(target, &existing::tables(plan)).await?;
+        let (ours, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.may_drop);
+        let names = |keys: &[&foreign_keys::Key]| list(&keys.iter().map(|key| key.object()).collect::<Vec<_>>());
+        if !ours.is_empty() {
+            let message = format!(
+                "foreign keys are dropped before our rows come, made and checked again after: {}",
+                names(&ours)
+            );
+            findings.push(info("foreign_keys_dropped", "", message));
+        }
+        if !others.is_empty() {
+            let message = format!(
+                "foreign keys stay and check our rows, for the role {} may not drop them and make them again: {}",
+                readable(&look.ends.target.role),
+                names(&others)
+            );
+            let remedy = "connect as the owner of their tables, with REFERENCES on what they reference";
+            findings.push(warning("foreign_keys_kept", "", message, remedy));
+        }
+    }
+    let counts = |key: &Constraint| {
+        key.checks() && !gone.contains(&key.oid) && (mode != TargetForeignKeys::Defer || !key.is_deferrable)
+    };
+    for circle in circles(&existing::references(plan, &found, kind::DATA, &counts)) {
+        let tables: BTreeSet<String> = circle.iter().map(|at| plan.tasks[*at].object()).collect();
+        let tables: Vec<String> = tables.into_iter().collect();
+        findings.push(no_order(mode, &tables));
+    }
+    Ok(findings)
+}
+
+fn no_order(mode: TargetForeignKeys, tables: &[String]) -> Finding {
+    let message = match tables {
+        [one] => format!(
+            "chunks of {one} may reference each other by a foreign key of the target, and no order satisfies it"
+        ),
+        _ => format!(
+            "foreign keys of the target make a circle, and no order of their tables satisfies it: {}",
+            list(tables)
+        ),
+    };
+    let remedy = match mode {
+        TargetForeignKeys::Order => {
+            "set options.target_foreign_keys to drop, or to defer where one of the keys is DEFERRABLE"
+        }
+        TargetForeignKeys::Defer => {
+            "set options.target_foreign_keys to drop, or ALTER TABLE ... ALTER CONSTRAINT ... DEFERRABLE there"
+        }
+        TargetForeignKeys::Drop => "connect as the owner of these tables, with REFERENCES on what they reference",
+    };
+    blocking("foreign_key_circle", tables.first().map(String::as_str).unwrap_or_default(), message, remedy)
+}

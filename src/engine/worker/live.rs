@@ -1,0 +1,162 @@
+//! Tasks of a data-only run that are about the target's own triggers and foreign keys.
+//!
+//! Triggers are off only within the transaction that brings the rows; foreign keys are gone between two tasks, with the ledger as their
+//! keeper. What the role may not touch stays as it is, and is told. Called by `worker`.
+
+use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker};
+use crate::engine::foreign_keys::Place;
+use crate::engine::job::{Form, Job, Mode};
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::finding::{Finding, Severity};
+use crate::name::QualifiedName;
+use crate::pg::apply;
+use crate::pg::triggers::{self, Silenced};
+use crate::plan::Task;
+use crate::record::Effect;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+impl Worker {
+    /// Switches the triggers of a task's table off where that is asked for.
+    pub(super) async fn silence(&mut self, task: &Task, (table, form): (&str, Form)) -> Result<Silenced> {
+        if !form.is_silent {
+            return Ok(Silenced::default());
+        }
+        let silenced = triggers::silence(self.target().await?, table).await?;
+        if silenced.refused.is_some() {
+            tracing::warn!("{}: {}", task.object(), silenced.note());
+        }
+        Ok(silenced)
+    }
+
+    async fn at_work<'a>(&'a mut self, job: &'a Job) -> Result<Place<'a>> {
+        let lock_timeout = job.options.lock_timeout;
+        Ok(Place { target: self.target().await?, ledger: &job.ledger, lock_timeout })
+    }
+
+    pub(super) async fn take_keys(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+        let job = Arc::clone(&self.job);
+        let rows = job.tasks.iter().filter(|task| task.is_data());
+        let tables: HashSet<QualifiedName> = rows.map(|task| QualifiedName::new(&task.schema, &task.name)).collect();
+        self.begin(task).await?;
+        let (count, kept) = self.at_work(&job).await?.take(job.run, &tables).await?;
+        let mut note = format!("{count} dropped");
+        if !kept.is_empty() {
+            note += &format!("; not ours to drop: {}", kept.join(", "));
+            let message =
+                format!("foreign keys that the role may not drop stay, and check our rows: {}", kept.join(", "));
+            let remedy = "connect as the owner of their tables, with REFERENCES on what they reference";
+            job.context.events.send(Event::Found(Finding::new(
+                "foreign_keys_kept",
+                Severity::Warning,
+                "",
+                message,
+                remedy,
+            )));
+        }
+        self.settle(task, "done", Effect { note, ..Effect::default() }).await
+    }
+
+    pub(super) async fn bring_keys_back(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+        let job = Arc::clone(&self.job);
+        self.at_work(&job).await?.bring_back().await?;
+        self.begin(task).await?;
+        self.settle(task, "done", Effect::default()).await
+    }
+
+    pub(super) async fn check_keys(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+        let job = Arc::clone(&self.job);
+        let table = QualifiedName::new(&task.schema, &task.name);
+        let count = self.at_work(&job).await?.check(Some(&table)).await?;
+        self.begin(task).await?;
+        let note = if count == 0 { String::new() } else { format!("{count} checked") };
+        self.settle(task, "done", Effect { note, ..Effect::default() }).await
+    }
+
+    /// Does a group of tasks in one transaction: all of them, or none.
+    pub(super) async fn perform_together(&mut self, group: &[usize]) -> Vec<(usize, Outcome)> {
+        let job = Arc::clone(&self.job);
+        let mut pause = FIRST_PAUSE;
+        let mut attempt = 0;
+        let error = loop {
+            attempt += 1;
+            let done = tokio::select! {
+                biased;
+                () = job.context.stop.stopped() => None,
+                done = self.attempt_together(group) => Some(done),
+            };
+            let error = match done {
+                None => {
+                    self.abandon(&job.tasks[group[0]]).await;
+                    return group.iter().map(|at| (*at, Outcome::Stopped)).collect();
+                }
+                Some(Ok(effects)) => {
+                    let settled = |(at, effect): (&usize, Effect)| (*at, Outcome::Settled("done", effect));
+                    return group.iter().zip(effects).map(settled).collect();
+                }
+                Some(Err(error)) => error,
+            };
+            self.clear(&error).await;
+            if !error.is_retryable() || attempt > job.options.retries {
+                break error;
+            }
+            tracing::warn!("tables in a circle: attempt {attempt} failed: {}", error.chain());
+            tokio::select! {
+                biased;
+                () = job.context.stop.stopped() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        };
+        let mut outcomes = Vec::with_capacity(group.len());
+        for at in group {
+            let task = &job.tasks[*at];
+            let doing = "bringing tables that reference each other in one transaction";
+            let mut own = Error::new(error.kind, doing).task(&task.id, task.phase.word()).object(task.object());
+            own.remedy.clone_from(&error.remedy);
+            let own = match error.server().cloned() {
+                Some(reply) => own.caused_by_server(reply),
+                None => own.caused_by(error.chain()),
+            };
+            outcomes.push((*at, self.give_up(task, own).await));
+        }
+        outcomes
+    }
+
+    /// Brings the rows of tables that reference each other in one transaction, their deferrable checks made at its end.
+    async fn attempt_together(&mut self, group: &[usize]) -> Result<Vec<Effect>> {
+        let job = Arc::clone(&self.job);
+        let number = self.number_in_run();
+        let Some(first) = group.first() else { return Ok(Vec::new()) };
+        if job.ledger.is_settled(self.target().await?, job.run, &job.tasks[*first].id).await? {
+            // The commit of an attempt before this one, whose answer was lost, was theirs together.
+            return Ok(vec![Effect::default(); group.len()]);
+        }
+        for at in group {
+            job.ledger.start(self.target().await?, job.run, &job.tasks[*at].id, number).await?;
+        }
+        self.open_source().await?;
+        self.begin(&job.tasks[*first]).await?;
+        triggers::defer(self.target().await?).await?;
+        let (mut effects, mut silenced) = (Vec::new(), Vec::new());
+        for at in group {
+            let (task, form) = (&job.tasks[*at], job.forms[*at]);
+            let (effect, quiet) = self.bring_rows(task, form).await.map_err(|error| error.object(task.object()))?;
+            effects.push(effect);
+            silenced.push(quiet);
+            if form.mode == Mode::Merge {
+                apply::drop_stage(self.target().await?).await?;
+            }
+        }
+        let target = self.target().await?;
+        for quiet in silenced {
+            quiet.restore(target).await?;
+        }
+        for (at, effect) in group.iter().zip(&effects) {
+            job.ledger.finish(target, job.run, &job.tasks[*at].id, "done", effect).await?;
+        }
+        apply::commit(target).await?;
+        Ok(effects)
+    }
+}

@@ -1,0 +1,88 @@
+//! The foreign keys of the target's own tables that a run has taken away, for as long as they are not what they were.
+//!
+//! Rows are written and deleted in the transactions that change the keys, so a key is in the catalog or its definition is here.
+
+use super::Ledger;
+use crate::error::Result;
+use crate::name::QualifiedName;
+use crate::pg::Session;
+use crate::pg::foreign_keys::Key;
+
+/// A key that was taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// The key as it was.
+    pub key: Key,
+    /// Whether it is there again, its rows not checked yet.
+    pub is_back: bool,
+}
+
+impl Ledger {
+    pub(super) fn foreign_keys(&self) -> String {
+        self.table(3)
+    }
+
+    /// Keeps a key's definition, in the transaction that drops it.
+    pub async fn keep_key(&self, session: &Session, run: i64, key: &Key) -> Result<()> {
+        let sql = format!(
+            "INSERT INTO {} (run, table_schema, table_name, name, definition, comment, is_partitioned, checked_schema, checked_table) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            self.foreign_keys()
+        );
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 9] = [
+            &run,
+            &key.table.schema,
+            &key.table.name,
+            &key.name,
+            &key.definition,
+            &key.comment,
+            &key.is_partitioned,
+            &key.checked.schema,
+            &key.checked.name,
+        ];
+        session.execute(&sql, &params).await.map(|_| ())
+    }
+
+    /// Says that a key is there again, its rows not checked yet.
+    pub async fn key_is_back(&self, session: &Session, key: &Key) -> Result<()> {
+        let sql = format!("UPDATE {} SET is_back = true {}", self.foreign_keys(), THIS);
+        session.execute(&sql, &[&key.table.schema, &key.table.name, &key.name]).await.map(|_| ())
+    }
+
+    /// Forgets a key that is what it was.
+    pub async fn forget_key(&self, session: &Session, key: &Key) -> Result<()> {
+        let sql = format!("DELETE FROM {} {}", self.foreign_keys(), THIS);
+        session.execute(&sql, &[&key.table.schema, &key.table.name, &key.name]).await.map(|_| ())
+    }
+
+    /// The keys that are not what they were.
+    pub async fn taken_keys(&self, session: &Session) -> Result<Vec<Taken>> {
+        let there = "SELECT pg_catalog.to_regclass($1) IS NOT NULL";
+        if !session.query_one(there, &[&self.foreign_keys()]).await?.get::<_, bool>(0) {
+            return Ok(Vec::new());
+        }
+        let sql = format!(
+            "SELECT table_schema, table_name, name, definition, comment, is_partitioned, checked_schema, checked_table, is_back \
+             FROM {} ORDER BY table_schema COLLATE \"C\", table_name COLLATE \"C\", name COLLATE \"C\"",
+            self.foreign_keys()
+        );
+        Ok(session.query(&sql, &[]).await?.iter().map(taken).collect())
+    }
+}
+
+const THIS: &str = "WHERE table_schema = $1 AND table_name = $2 AND name = $3";
+
+fn taken(row: &tokio_postgres::Row) -> Taken {
+    let name = |schema: &str, name: &str| QualifiedName::new(row.get::<_, String>(schema), row.get::<_, String>(name));
+    let key = Key {
+        oid: 0,
+        table: name("table_schema", "table_name"),
+        name: row.get("name"),
+        definition: row.get("definition"),
+        comment: row.get("comment"),
+        is_partitioned: row.get("is_partitioned"),
+        checked: name("checked_schema", "checked_table"),
+        may_drop: true,
+    };
+    Taken { key, is_back: row.get("is_back") }
+}
