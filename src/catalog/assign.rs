@@ -123,22 +123,24 @@ fn widening(source: &Type, target: &Type) -> Result<(&'static str, bool), String
     let plain = (target.modifier == -1).then_some(()).ok_or_else(|| NARROWER.to_owned());
     let enough = |has: i32, needs: i32| if has >= needs { Ok(()) } else { Err(NARROWER.to_owned()) };
     match (source.base.as_str(), target.base.as_str()) {
-        ("smallint", "integer" | "bigint") | ("integer", "bigint") | ("oid", "bigint") => Ok(("", true)),
-        ("smallint", "real" | "double precision") | ("integer", "double precision") => Ok(("", true)),
         ("smallint" | "integer" | "bigint", "numeric") if target.modifier != -1 => {
             let (precision, scale) = numeric(target.modifier);
             enough(precision - scale, digits(&source.base)).map(|()| ("", scale == 0))
         }
-        ("smallint" | "integer" | "bigint", "numeric") => Ok(("", true)),
+        ("smallint", "integer" | "bigint" | "real" | "double precision" | "numeric")
+        | ("integer", "bigint" | "double precision" | "numeric")
+        | ("bigint", "numeric")
+        | ("oid", "bigint") => Ok(("", true)),
         ("real" | "double precision", "numeric") | ("real", "double precision") => plain.map(|()| ("", false)),
-        ("date", "timestamp without time zone") => Ok(("", false)),
         ("date" | "timestamp without time zone", "timestamp with time zone")
         | ("time without time zone", "time with time zone") => {
             let from = if source.base == "date" { 0 } else { precision(source.modifier) };
             enough(precision(target.modifier), from).map(|()| (ZONE, false))
         }
         ("time without time zone", "interval") => plain.map(|()| ("", false)),
-        ("cidr", "inet") | ("macaddr", "macaddr8") | ("jsonb", "json") => Ok(("", false)),
+        ("date", "timestamp without time zone") | ("cidr", "inet") | ("macaddr", "macaddr8") | ("jsonb", "json") => {
+            Ok(("", false))
+        }
         ("json", "jsonb") => Ok((KEYS, false)),
         ("bit", "bit varying") => {
             enough(if target.modifier == -1 { i32::MAX } else { target.modifier }, source.modifier).map(|()| ("", true))

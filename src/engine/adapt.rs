@@ -44,8 +44,13 @@ pub enum Fit {
 }
 
 impl Judge {
+    /// The judge of a run into tables of the target's own; none for others.
+    pub async fn of(config: &Config, source: &Session, target: &Session) -> Result<Option<Judge>> {
+        if config.options.data_only { Judge::read(source, target).await.map(Some) } else { Ok(None) }
+    }
+
     /// Reads the types of both sides.
-    pub async fn read(source: &Session, target: &Session) -> Result<Judge> {
+    async fn read(source: &Session, target: &Session) -> Result<Judge> {
         let (source, there, casts) =
             tokio::try_join!(types::types(source), types::types(target), types::casts(target))?;
         Ok(Judge { source, target: there, casts })

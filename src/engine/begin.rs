@@ -102,9 +102,10 @@ async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
         Some(tools) => archive::read_schema(tools, ends.target.conninfo(), None, config.options.lock_timeout).await?,
         None => Vec::new(),
     };
-    let alike = match config.options.data_only {
-        true => adapt::alike(config, &ends.source.leader, &ends.target).await?,
-        false => HashSet::new(),
+    let alike = if config.options.data_only {
+        adapt::alike(config, &ends.source.leader, &ends.target).await?
+    } else {
+        HashSet::new()
     };
     Ok(Found { present: present::look(&ends.target, &existing::tables(plan)).await?, entries, loaded, alike })
 }

@@ -110,10 +110,7 @@ impl Sides {
         let server = introspect::server(subject.target).await?;
         let is_own = source.server.encoding == server.encoding && server.encoding != "UTF8";
         let ledger = Past::read(subject).await?;
-        let judge = match subject.config.options.data_only {
-            true => Some(Judge::read(&subject.source.leader, subject.target).await?),
-            false => None,
-        };
+        let judge = Judge::of(subject.config, &subject.source.leader, subject.target).await?;
         Ok(Sides { source, target, encoding: is_own.then_some(server.encoding), ledger, judge })
     }
 }

@@ -68,6 +68,7 @@ impl Key {
 }
 
 /// The keys that rows of `tables` are checked by.
+#[expect(clippy::implicit_hasher, reason = "only the engine's own set comes here")]
 pub async fn of_tables(session: &Session, tables: &HashSet<QualifiedName>) -> Result<Vec<Key>> {
     let schemas: Vec<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();

@@ -27,10 +27,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
             Some(Pair { source, target: *existing.get(&source.name)?, task })
         })
         .collect();
-    let judge = match look.subject.config.options.data_only {
-        true => Some(Judge::read(look.leader(), look.subject.target).await?),
-        false => None,
-    };
+    let judge = Judge::of(look.subject.config, look.leader(), look.subject.target).await?;
     let mut findings: Vec<Finding> = pairs.iter().flat_map(|pair| pair.findings(look, judge.as_ref())).collect();
     if !look.subject.resuming {
         findings.extend(contents(look, &pairs).await?);

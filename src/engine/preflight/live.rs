@@ -4,7 +4,8 @@
 //! how columns fit says `engine::adapt`, what can be ordered `engine::live`.
 
 use super::{Look, blocking, info, list, warning};
-use crate::catalog::{Constraint, Relation};
+use crate::catalog::assign::Assignment;
+use crate::catalog::{Column, Constraint, Relation};
 use crate::config::{TargetForeignKeys, TargetTriggers};
 use crate::engine::adapt::{Fit, Judge, Twin};
 use crate::engine::circles::circles;
@@ -44,63 +45,63 @@ fn missing_tables(look: &Look<'_>) -> Vec<Finding> {
 pub(super) fn columns(source: &Relation, target: &ExistingTable, judge: &Judge) -> Vec<Finding> {
     let there: HashMap<&str, &ExistingColumn> =
         target.columns.iter().map(|column| (column.name.as_str(), column)).collect();
-    let object = source.name.to_string();
-    let mut findings = Vec::new();
-    let mut wider = Vec::new();
-    for column in source.copied_columns() {
-        let name = readable(&column.name);
-        let twin = there.get(column.name.as_str());
-        let types = |target: &str| format!("column {name}: {} on the source, {target} on the target", column.type_name);
-        let as_twin = twin.map(|twin| Twin { type_name: &twin.type_name, is_generated: twin.is_generated });
-        match (judge.fit(column, as_twin), twin) {
-            (Fit::Missing, _) | (_, None) => {
-                let add = format!(
-                    "ALTER TABLE {} ADD COLUMN {} {}",
-                    source.name.sql(),
-                    ident(&column.name),
-                    column.type_name
-                );
-                let remedy = format!("{add} there, or leave it out with exclude_columns: [{name}] of the table");
-                findings.push(blocking("column_missing", object.clone(), types("missing"), remedy));
-            }
-            (Fit::Computed, _) => {
-                let message = format!("column {name}: the target computes it, and the source's values stay behind");
-                let remedy = "drop its expression on the target to have the source's values";
-                findings.push(warning("column_generated", object.clone(), message, remedy));
-            }
-            (Fit::Unfit(reason), Some(twin)) => {
-                let message = format!("{}: {reason}", types(&twin.type_name));
-                let remedy = format!(
-                    "ALTER TABLE {} ALTER COLUMN {} TYPE {} there, or leave it out with exclude_columns: [{name}] of the table",
-                    source.name.sql(),
-                    ident(&column.name),
-                    column.type_name
-                );
-                findings.push(blocking("column_type", object.clone(), message, remedy));
-            }
-            (Fit::Fits(assignment), Some(twin)) if !assignment.note.is_empty() => {
-                let message = format!("{}: {}", types(&twin.type_name), assignment.note);
-                findings.push(warning("column_type", object.clone(), message, "see that this is what is meant"));
-            }
-            (Fit::Fits(_), Some(twin)) if column.type_name != twin.type_name => {
-                wider.push(format!("{name} ({} to {})", column.type_name, twin.type_name));
-            }
-            (Fit::Fits(_), _) => {}
-        }
-    }
-    if !wider.is_empty() {
+    let pairs = || source.copied_columns().map(|column| (column, there.get(column.name.as_str()).copied()));
+    let mut findings: Vec<Finding> = pairs().filter_map(|(column, twin)| fit(source, (column, twin), judge)).collect();
+    let is_wider = |(column, twin): (&Column, Option<&ExistingColumn>)| {
+        let twin = twin.filter(|twin| column.type_name != twin.type_name && !twin.is_generated)?;
+        Some(format!("{} ({} to {})", readable(&column.name), column.type_name, twin.type_name))
+    };
+    let wider: Vec<String> = pairs().filter_map(is_wider).collect();
+    if findings.is_empty() && !wider.is_empty() {
         let message = format!("columns are assigned to types that take every value: {}", list(&wider));
-        findings.push(info("column_type", object.clone(), message));
+        findings.push(info("column_type", source.name.to_string(), message));
+    }
+    let takes_part = pairs().any(|(_, twin)| twin.is_some_and(|twin| !twin.is_generated));
+    if !takes_part && target.columns.iter().any(|column| !column.is_generated) {
+        let message =
+            "no column of the source takes part, and rows without any value cannot be sent to a table that has columns";
+        let remedy = "leave the table out with tables.exclude";
+        findings.push(blocking("column_missing", source.name.to_string(), message, remedy));
     }
     findings.extend(unnamed(source, target));
     findings
 }
 
+/// What there is to say of one column.
+fn fit(source: &Relation, (column, twin): (&Column, Option<&ExistingColumn>), judge: &Judge) -> Option<Finding> {
+    let (object, name) = (source.name.to_string(), readable(&column.name));
+    let alter = |what: String| format!("ALTER TABLE {} {what}", source.name.sql());
+    let leave_out = format!("or leave it out with exclude_columns: [{name}] of the table");
+    let as_twin = twin.map(|twin| Twin { type_name: &twin.type_name, is_generated: twin.is_generated });
+    let there = twin.map_or("missing", |twin| &twin.type_name);
+    let types = format!("column {name}: {} on the source, {there} on the target", column.type_name);
+    match judge.fit(column, as_twin) {
+        Fit::Missing => {
+            let add = alter(format!("ADD COLUMN {} {}", ident(&column.name), column.type_name));
+            Some(blocking("column_missing", object, types, format!("{add} there, {leave_out}")))
+        }
+        Fit::Computed => {
+            let message = format!("column {name}: the target computes it, and the source's values stay behind");
+            let remedy = "drop its expression on the target to have the source's values";
+            Some(warning("column_generated", object, message, remedy))
+        }
+        Fit::Unfit(reason) => {
+            let change = alter(format!("ALTER COLUMN {} TYPE {}", ident(&column.name), column.type_name));
+            Some(blocking("column_type", object, format!("{types}: {reason}"), format!("{change} there, {leave_out}")))
+        }
+        Fit::Fits(Assignment { note: "", .. }) => None,
+        Fit::Fits(assignment) => {
+            let message = format!("{types}: {}", assignment.note);
+            Some(warning("column_type", object, message, "see that this is what is meant"))
+        }
+    }
+}
+
 /// Columns of the target that our rows do not name: they take their defaults.
 fn unnamed(source: &Relation, target: &ExistingTable) -> Vec<Finding> {
     let named: HashSet<&str> = source.copied_columns().map(|column| column.name.as_str()).collect();
-    let others = target.columns.iter().filter(|column| !named.contains(column.name.as_str()) && !column.is_generated);
-    let (required, others): (Vec<_>, Vec<_>) = others.partition(|column| column.is_required);
+    let unnamed = target.columns.iter().filter(|column| !named.contains(column.name.as_str()) && !column.is_generated);
+    let (required, others): (Vec<_>, Vec<_>) = unnamed.partition(|column| column.is_required);
     let object = source.name.to_string();
     let mut findings: Vec<Finding> = required
         .into_iter()
@@ -116,8 +117,8 @@ fn unnamed(source: &Relation, target: &ExistingTable) -> Vec<Finding> {
         })
         .collect();
     if !others.is_empty() {
-        let names: Vec<String> = others.iter().map(|column| readable(&column.name)).collect();
-        let message = format!("columns of the target that our rows do not bring take their defaults: {}", list(&names));
+        let free: Vec<String> = others.iter().map(|column| readable(&column.name)).collect();
+        let message = format!("columns of the target that our rows do not bring take their defaults: {}", list(&free));
         findings.push(info("column_extra", object, message));
     }
     findings
@@ -228,7 +229,8 @@ async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
 /// Foreign keys that rows are checked by: those in a circle, which no order satisfies, and those that are dropped.
 async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
     let (plan, target) = (look.subject.plan, look.subject.target);
-    let found = Found { present: present::look(target, &HashSet::new()).await?, ..Found::default() };
+    let present = present::look(target, &existing::tables(plan)).await?;
+    let found = Found { present, ..Found::default() };
     let (mode, mut findings) = (look.subject.config.options.target_foreign_keys, Vec::new());
     let gone = live::droppable(look.subject.config, target, plan).await?;
     if mode == TargetForeignKeys::Drop {
@@ -260,7 +262,27 @@ async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
         let tables: Vec<String> = tables.into_iter().collect();
         findings.push(no_order(mode, &tables));
     }
+    if mode == TargetForeignKeys::Defer && !look.subject.resuming {
+        for circle in circles(&existing::references(plan, &found, kind::DATA, &Constraint::checks)) {
+            findings.extend(not_emptied(&circle.iter().map(|at| &plan.tasks[*at]).collect::<Vec<_>>(), &found));
+        }
+    }
     Ok(findings)
+}
+
+/// Tables of a circle that hold rows and shall be emptied: each is referenced by another one that holds rows.
+fn not_emptied(circle: &[&Task], found: &Found) -> Option<Finding> {
+    let tables: BTreeSet<QualifiedName> =
+        circle.iter().map(|task| QualifiedName::new(&task.schema, &task.name)).collect();
+    let is_emptied = circle.iter().any(|task| task.on_existing == "truncate");
+    if tables.len() < 2 || !is_emptied || !tables.iter().any(|table| found.present.with_rows.contains(table)) {
+        return None;
+    }
+    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+    let message =
+        format!("tables that reference each other and hold rows cannot be emptied one by one: {}", list(&names));
+    let remedy = "set options.target_foreign_keys to drop, or empty them before the run";
+    Some(blocking("foreign_key_circle", names.first().map(String::as_str).unwrap_or_default(), message, remedy))
 }
 
 fn no_order(mode: TargetForeignKeys, tables: &[String]) -> Finding {

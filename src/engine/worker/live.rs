@@ -41,9 +41,9 @@ impl Worker {
         let tables: HashSet<QualifiedName> = rows.map(|task| QualifiedName::new(&task.schema, &task.name)).collect();
         self.begin(task).await?;
         let (count, kept) = self.at_work(&job).await?.take(job.run, &tables).await?;
-        let mut note = format!("{count} dropped");
+        let mut notes = vec![format!("{count} dropped")];
         if !kept.is_empty() {
-            note += &format!("; not ours to drop: {}", kept.join(", "));
+            notes.push(format!("not ours to drop: {}", kept.join(", ")));
             let message =
                 format!("foreign keys that the role may not drop stay, and check our rows: {}", kept.join(", "));
             let remedy = "connect as the owner of their tables, with REFERENCES on what they reference";
@@ -55,7 +55,7 @@ impl Worker {
                 remedy,
             )));
         }
-        self.settle(task, "done", Effect { note, ..Effect::default() }).await
+        self.settle(task, "done", Effect { note: notes.join("; "), ..Effect::default() }).await
     }
 
     pub(super) async fn bring_keys_back(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
