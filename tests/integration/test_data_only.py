@@ -1,8 +1,9 @@
-"""Data-only runs: rows into tables that the target has, by name, with its own types and defaults."""
+"""Data-only runs: rows into tables of the target, by name, with its own types and defaults."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -11,6 +12,7 @@ from conftest import Pair
 from pgmigrate import ConfigError, Migration, PreflightError, Report
 from support import servers
 from support.config_keys import shows
+from support.shell import Shell
 
 SOURCE = """
 CREATE SCHEMA app;
@@ -19,9 +21,12 @@ CREATE TABLE app.author (
     id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name varchar(10) NOT NULL, mood app.mood,
     price numeric(6, 2), code char(5), flag boolean
 );
-CREATE TABLE app.book (id serial PRIMARY KEY, author int NOT NULL REFERENCES app.author, title text);
+CREATE TABLE app.book (
+    id serial PRIMARY KEY, author int NOT NULL REFERENCES app.author, title text
+);
 INSERT INTO app.author (name, mood, price, code, flag)
-    SELECT 'a' || i, CASE WHEN i % 2 = 0 THEN 'ok' ELSE 'sad' END::app.mood, i / 4.0, 'c' || i, i % 3 = 0
+    SELECT 'a' || i, CASE WHEN i % 2 = 0 THEN 'ok' ELSE 'sad' END::app.mood, i / 4.0, 'c' || i,
+           i % 3 = 0
     FROM generate_series(1, 50) AS i;
 INSERT INTO app.book (author, title) SELECT i % 50 + 1, 't' || i FROM generate_series(1, 500) AS i;
 CREATE SEQUENCE app.ticket;
@@ -35,7 +40,9 @@ CREATE TABLE app.author (
     added timestamptz NOT NULL DEFAULT now(), mood app.mood, code varchar(20), flag text,
     loud text GENERATED ALWAYS AS (upper(name)) STORED, origin text DEFAULT 'import'
 );
-CREATE TABLE app.book (id serial PRIMARY KEY, title text, author bigint NOT NULL REFERENCES app.author);
+CREATE TABLE app.book (
+    id serial PRIMARY KEY, title text, author bigint NOT NULL REFERENCES app.author
+);
 CREATE SEQUENCE app.ticket;
 """
 AUTHORS = "SELECT id, name, mood::text, price, code, flag, loud, origin FROM app.author ORDER BY id"
@@ -189,7 +196,7 @@ def test_columns_that_are_left_out(pair: Pair) -> None:
     with pytest.raises(ConfigError, match="no table of the source has a column"):
         migration(both, tables={"default": {"exclude_columns": ["none_such"]}}).plan()
     rule = {"schema": "app", "name": "book", "exclude_columns": ["price"]}
-    with pytest.raises(ConfigError, match="app.book has no column"):
+    with pytest.raises(ConfigError, match=r"app\.book has no column"):
         migration(both, tables={"mode": "include", "include": [rule]}).plan()
 
 
@@ -201,7 +208,8 @@ def test_a_column_that_the_target_computes_is_left_out_and_told(
         pair,
         "CREATE TABLE t (id int PRIMARY KEY, a int, doubled int);"
         "INSERT INTO t SELECT i, i, 0 FROM generate_series(1, 9) i",
-        "CREATE TABLE t (id int PRIMARY KEY, a int, doubled int GENERATED ALWAYS AS (a * 2) STORED);"
+        "CREATE TABLE t (id int PRIMARY KEY, a int,"
+        " doubled int GENERATED ALWAYS AS (a * 2) STORED);"
         "INSERT INTO t VALUES (3, 100)",
     )
     report = run(both, on_conflict=on_conflict, verify=on_conflict == "update")
@@ -262,7 +270,8 @@ def test_types_that_take_every_value(pair: Pair) -> None:
     values = ", ".join(f"'{pair_[2]}'" for pair_ in WIDER)
     both = ends(
         pair,
-        f"{types} CREATE TABLE t (id int PRIMARY KEY, {source}); INSERT INTO t VALUES (1, {values}); INSERT INTO t VALUES (2)",
+        f"{types} CREATE TABLE t (id int PRIMARY KEY, {source});"
+        f"INSERT INTO t VALUES (1, {values}); INSERT INTO t VALUES (2)",
         f"{types} CREATE TABLE t (id int PRIMARY KEY, {target});",
     )
     report = run(both, verify=True)
@@ -360,7 +369,8 @@ def test_equal_types_travel_in_binary(pair: Pair) -> None:
     both = ends(
         pair,
         "CREATE TABLE same (a int, b timestamptz); CREATE TABLE wider (a int, b timestamptz);"
-        "INSERT INTO same SELECT i, now() FROM generate_series(1, 10) i; INSERT INTO wider SELECT * FROM same",
+        "INSERT INTO same SELECT i, now() FROM generate_series(1, 10) i;"
+        "INSERT INTO wider SELECT * FROM same",
         "CREATE TABLE same (b timestamptz, a int); CREATE TABLE wider (a bigint, b timestamptz);",
     )
     report = run(both, verify=True)
@@ -381,7 +391,9 @@ def test_large_objects_come_only_when_asked_for(pair: Pair) -> None:
 
 
 def test_the_revision_of_a_schema_in_scope_is_told(pair: Pair) -> None:
-    script = "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY); CREATE TABLE t (a int);"
+    script = (
+        "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);CREATE TABLE t (a int);"
+    )
     both = ends(pair, f"{script} INSERT INTO alembic_version VALUES ('abc')", script)
     findings = {f.check: f for f in migration(both).plan().findings}
     assert "alembic" in findings["alembic_version"].message
@@ -390,8 +402,23 @@ def test_the_revision_of_a_schema_in_scope_is_told(pair: Pair) -> None:
     assert "alembic_version" not in {f.check for f in plan.findings}
 
 
-def test_a_backup_before_a_data_only_run_still_needs_pg_dump(pair: Pair, tmp_path: object) -> None:
+def test_a_backup_before_a_data_only_run_still_needs_pg_dump(pair: Pair, tmp_path: Path) -> None:
     both = ends(pair)
     with pytest.raises(ConfigError, match=r"options\.pg_dump"):
         run(both, backup=True, backup_dir=str(tmp_path), pg_dump="/no/such/pg_dump")
     assert run(both, backup=True, backup_dir=str(tmp_path)).backup is not None
+
+
+def test_the_command_line_and_the_words_of_a_script(pair: Pair, tmp_path: Path) -> None:
+    both = ends(pair)
+    words = ["--source", both[0], "--target", both[1], "--table", "app.author", "--data-only"]
+    done = Shell(tmp_path).run("migrate", *words, "--json")
+    assert done.code == 0, done.text
+    report = Migration(source=both[0], target=both[1], tables=["app.book"], data_only=True).run()
+    report.raise_for_failures()
+    assert query(
+        both[1], "SELECT count(*) FROM app.author a JOIN app.book b ON b.author = a.id"
+    ) == [(500,)]
+    # Only the sequences of the chosen tables.
+    assert servers.sequences(both[1], ["pgmigrate"])["app.ticket"] == (1, False)
+    assert Shell(tmp_path).run("plan", "--config", "x.yaml", "--data-only").code == 2

@@ -58,6 +58,7 @@ class Call:
         target: the target's conninfo, where there is no config file.
         schemas: schemas to migrate, where there is no config file.
         tables: tables to migrate, where there is no config file.
+        data_only: only rows, into tables that the target has, where there is no config file.
         only: names of migrations of a config file; all where empty.
         json: results are JSON.
         verbose: the console shows INFO and WARN, too.
@@ -69,6 +70,7 @@ class Call:
     target: str | None = None
     schemas: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
+    data_only: bool = False
     only: tuple[str, ...] = ()
     json: bool = False
     verbose: bool = False
@@ -83,9 +85,9 @@ class Call:
         """
         if self.config is None:
             return [self._from_endpoints()]
-        if self.source or self.target or self.schemas or self.tables:
+        if self.source or self.target or self.schemas or self.tables or self.data_only:
             raise click.UsageError(
-                "--config and --source, --target, --schema, --table exclude each other"
+                "--config and --source, --target, --schema, --table, --data-only exclude each other"
             )
         found = Migration.load_all(self.config)
         unknown = set(self.only) - {migration.name for migration in found}
@@ -106,6 +108,7 @@ class Call:
             target=self.target,
             schemas=self.schemas or None,
             tables=self.tables or None,
+            options={"data_only": True} if self.data_only else None,
         )
 
     def one_migration(self) -> Migration:

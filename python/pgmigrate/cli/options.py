@@ -36,6 +36,11 @@ _CALL_OPTIONS: Final = (
         help="Without --config: a table to migrate; repeatable.",
     ),
     click.option(
+        "--data-only",
+        is_flag=True,
+        help="Without --config: only rows, into tables that the target has.",
+    ),
+    click.option(
         "--only",
         multiple=True,
         metavar="NAME",

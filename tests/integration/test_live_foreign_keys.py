@@ -1,0 +1,215 @@
+"""Data-only runs into a target that is alive: its foreign keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from conftest import Pair
+from pgmigrate import PreflightError, StateError
+from support import servers
+from support.config_keys import shows
+from support.live_target import (
+    CHUNKS,
+    KEYS,
+    ROWS,
+    TABLES,
+    assert_same_rows,
+    ends,
+    execute,
+    migration,
+    query,
+    run,
+    told,
+)
+
+
+@shows("options.target_foreign_keys")
+@pytest.mark.parametrize("mode", ["order", "defer", "drop"])
+@pytest.mark.parametrize("on_existing", ["append", "truncate"])
+def test_referencing_rows_arrive_in_every_mode(pair: Pair, mode: str, on_existing: str) -> None:
+    both = ends(
+        pair,
+        "COMMENT ON CONSTRAINT child_parent ON s.child IS 'mine';" + ROWS.replace("'v'", "'old'"),
+    )
+    execute(both[1], "DELETE FROM s.child WHERE id < 20", "DELETE FROM s.parent WHERE id < 10")
+    keys = query(both[1], KEYS)
+    report = run(
+        both, target_foreign_keys=mode, on_existing=on_existing, on_conflict="update", verify=True
+    )
+    assert report.ok
+    assert query(both[1], KEYS) == keys and keys[0][4] == "mine"
+    assert_same_rows(both, "parent", "child", "tree")
+    assert query(both[1], "SELECT count(*) FROM pgmigrate.migration_foreign_key") == [(0,)]
+    words = {kind for task in report.tasks if (kind := task.kind).startswith("fk")}
+    assert words == ({"fk drop", "fk restore", "fk check"} if mode == "drop" else set())
+    assert {
+        f.message
+        for f in migration(both, target_foreign_keys=mode).plan().findings
+        if f.check == "target_foreign_keys"
+    }
+
+
+def circle(deferrable: str) -> str:
+    return f"""
+        CREATE SCHEMA s;
+        CREATE TABLE s.a (id int PRIMARY KEY, b int NOT NULL);
+        CREATE TABLE s.b (id int PRIMARY KEY, a int NOT NULL CONSTRAINT b_a REFERENCES s.a);
+        ALTER TABLE s.a ADD CONSTRAINT a_b FOREIGN KEY (b) REFERENCES s.b {deferrable};
+        CREATE TABLE s.leaf (id int PRIMARY KEY, a int REFERENCES s.a);
+    """
+
+
+FILL = """
+BEGIN; SET CONSTRAINTS ALL DEFERRED;
+INSERT INTO s.a SELECT i, i FROM generate_series(1, 30) i;
+INSERT INTO s.b SELECT i, 31 - i FROM generate_series(1, 30) i;
+COMMIT; INSERT INTO s.leaf SELECT i, i FROM generate_series(1, 30) i;
+"""
+
+
+def test_a_circle_of_keys_has_no_order(pair: Pair) -> None:
+    both = ends(pair, tables=circle("DEFERRABLE"), rows=FILL)
+    with pytest.raises(PreflightError) as caught:
+        run(both)
+    (finding,) = [f for f in caught.value.findings if f.severity == "blocking"]
+    assert finding.check == "foreign_key_circle" and "s.a, s.b" in finding.message
+    assert "defer" in finding.remedy and "drop" in finding.remedy
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_circle_comes_in_one_transaction(pair: Pair, existing: bool) -> None:
+    there = (
+        "BEGIN; SET CONSTRAINTS ALL DEFERRED; INSERT INTO s.a VALUES (1, 1);"
+        "INSERT INTO s.b VALUES (1, 1); COMMIT;"
+    )
+    both = ends(pair, there if existing else "", tables=circle("DEFERRABLE"), rows=FILL)
+    keys = query(both[1], KEYS)
+    report = run(both, target_foreign_keys="defer", on_conflict="update", verify=True)
+    assert report.ok and query(both[1], KEYS) == keys
+    assert_same_rows(both, "a", "b", "leaf")
+    last = "SELECT xmin::text::bigint FROM s.{} WHERE id = 30"
+    assert query(both[1], last.format("a")) == query(both[1], last.format("b"))
+
+
+def test_a_circle_is_not_emptied_table_by_table(pair: Pair) -> None:
+    both = ends(
+        pair, FILL.replace("30", "5").replace("31", "6"), tables=circle("DEFERRABLE"), rows=FILL
+    )
+    with pytest.raises(PreflightError, match="cannot be emptied one by one"):
+        run(both, target_foreign_keys="defer", on_existing="truncate")
+    keys = query(both[1], KEYS)
+    assert run(both, target_foreign_keys="drop", on_existing="truncate", verify=True).ok
+    assert query(both[1], KEYS) == keys
+    assert_same_rows(both, "a", "b", "leaf")
+
+
+def test_a_circle_fails_as_one(pair: Pair) -> None:
+    both = ends(pair, tables=circle("DEFERRABLE"), rows=FILL)
+    execute(both[1], "ALTER TABLE s.b ADD CHECK (id < 30)")
+    report = migration(both, target_foreign_keys="defer").run(jobs=2)
+    failed = {task.object: task.status for task in report.failed if task.kind == "data"}
+    assert failed.keys() >= {"s.a", "s.b"}
+    assert query(both[1], "SELECT count(*) FROM s.a") == [(0,)]
+    execute(both[1], "ALTER TABLE s.b DROP CONSTRAINT b_id_check")
+    plan = migration(both, target_foreign_keys="defer").plan()
+    migration(both, target_foreign_keys="defer").run(plan, resume=True).raise_for_failures()
+    assert_same_rows(both, "a", "b", "leaf")
+
+
+def test_parts_of_a_circle_are_not_torn_apart(pair: Pair) -> None:
+    both = ends(pair, tables=circle("DEFERRABLE"), rows=FILL)
+    found = migration(both, target_foreign_keys="defer")
+    plan = found.plan()
+    ids = {task.object: task.id for task in plan if task.kind == "data"}
+    with pytest.raises(StateError, match="go together"):
+        found.run_tasks(plan, [ids["s.a"]])
+    found.run_tasks(plan, [ids["s.a"], ids["s.b"]]).raise_for_failures()
+    found.run_tasks(plan, [ids["s.leaf"]]).raise_for_failures()
+    assert_same_rows(both, "a", "b", "leaf")
+
+
+def test_a_circle_that_nothing_defers_needs_drop(pair: Pair) -> None:
+    fill = "INSERT INTO s.a VALUES (1, 1);"
+    tables = circle("").replace("b int NOT NULL", "b int").replace("a int NOT NULL", "a int")
+    fill = "INSERT INTO s.a VALUES (1, NULL); INSERT INTO s.b VALUES (1, 1); UPDATE s.a SET b = 1;"
+    both = ends(pair, tables=tables, rows=fill)
+    with pytest.raises(PreflightError, match="circle"):
+        run(both, target_foreign_keys="defer")
+    keys = query(both[1], KEYS)
+    assert run(both, target_foreign_keys="drop", verify=True).ok
+    assert query(both[1], KEYS) == keys
+
+
+def test_chunks_that_reference_each_other(pair: Pair) -> None:
+    both = ends(pair)
+    with pytest.raises(PreflightError, match=r"chunks of s\.tree"):
+        run(both, tables={"mode": "all", "include": CHUNKS})
+    keys = query(both[1], KEYS)
+    assert run(
+        both, tables={"mode": "all", "include": CHUNKS}, target_foreign_keys="drop", verify=True
+    ).ok
+    assert query(both[1], KEYS) == keys
+    late = both[0], pair.target("_late")
+    servers.run_script(late[1], TABLES.replace("REFERENCES s.tree", "REFERENCES s.tree DEFERRABLE"))
+    assert run(
+        late, tables={"mode": "all", "include": CHUNKS}, target_foreign_keys="defer", verify=True
+    ).ok
+
+
+def test_orphans_leave_the_key_not_valid_and_are_counted(pair: Pair) -> None:
+    both = ends(
+        pair,
+        rows=ROWS + "ALTER TABLE s.child DROP CONSTRAINT child_parent;"
+        "UPDATE s.child SET parent = 99 WHERE id < 4;",
+    )
+    found = migration(both, target_foreign_keys="drop")
+    plan = found.plan()
+    report = found.run(plan, jobs=2)
+    (failed,) = report.failed
+    assert (failed.kind, failed.object) == ("fk check", "s.child")
+    assert "3 rows reference nothing" in failed.note and "child_parent" in failed.note
+    assert "NOT VALID" in failed.note
+    assert "child_parent" in told(report, "foreign_keys_left")[""]
+    assert [(name, valid) for _, name, _, valid, _ in query(both[1], KEYS)] == [
+        ("child_parent", False), ("tree_up", True),
+    ]  # fmt: skip
+    execute(both[1], "UPDATE s.child SET parent = 1 WHERE parent = 99")
+    found.run(plan, resume=True).raise_for_failures()
+    assert all(valid for _, _, _, valid, _ in query(both[1], KEYS))
+
+
+def test_a_key_that_was_never_checked_stays_so(pair: Pair) -> None:
+    both = ends(
+        pair,
+        "ALTER TABLE s.child DROP CONSTRAINT child_parent;"
+        "ALTER TABLE s.child ADD CONSTRAINT child_parent"
+        " FOREIGN KEY (parent) REFERENCES s.parent NOT VALID;",
+    )
+    keys = query(both[1], KEYS)
+    run(both, target_foreign_keys="drop")
+    assert query(both[1], KEYS) == keys
+
+
+@pytest.mark.parametrize("majors", [(16, 18), (18, 16)])
+def test_keys_of_partitioned_tables(
+    make_pair: Callable[[int, int], Pair], majors: tuple[int, int]
+) -> None:
+    tables = (
+        "CREATE SCHEMA s; CREATE TABLE s.parent (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+        "CREATE TABLE s.p1 PARTITION OF s.parent FOR VALUES FROM (0) TO (20);"
+        "CREATE TABLE s.p2 PARTITION OF s.parent FOR VALUES FROM (20) TO (50);"
+        "CREATE TABLE s.child (id int, parent int CONSTRAINT up REFERENCES s.parent)"
+        " PARTITION BY RANGE (id);"
+        "CREATE TABLE s.c1 PARTITION OF s.child FOR VALUES FROM (0) TO (20);"
+        "CREATE TABLE s.c2 PARTITION OF s.child FOR VALUES FROM (20) TO (50);"
+    )
+    rows = (
+        "INSERT INTO s.parent SELECT generate_series(1, 40);"
+        "INSERT INTO s.child SELECT i, 41 - i FROM generate_series(1, 40) i;"
+    )
+    both = ends(make_pair(*majors), tables=tables, rows=rows)
+    keys = query(both[1], KEYS)
+    assert run(both, target_foreign_keys="drop", verify=True).ok
+    assert query(both[1], KEYS) == keys
