@@ -1,0 +1,154 @@
+"""The data moves that are due on a target, in a table of the ledger's schema.
+
+A row is written in alembic's own transaction, so that the upgrade and "its data move is due" are
+committed together or not at all; it goes when the move is done. The table goes with its last row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+from sqlalchemy.schema import CreateSchema, DropSchema
+
+NAME: Final = "migration_due"
+# The core makes the schema with the same comment, and drops it only where it finds that.
+SCHEMA_COMMENT: Final = "ledger of pgmigrate"
+
+
+@dataclass(frozen=True)
+class Due:
+    """A data move that is due.
+
+    Attributes:
+        number: its number in the table, ascending in the order of the steps.
+        revision: the revision whose upgrade asked for it.
+        key: its key in `on`; None for one that a migration script asked for.
+        copy: what that script asked for, as keywords of `Migration`.
+        plan: the plan that an earlier attempt has followed; None before the first.
+    """
+
+    number: int
+    revision: str
+    key: str | None
+    copy: dict[str, Any] | None
+    plan: str | None
+
+
+class DueTable:
+    """The table for one version table of alembic.
+
+    Args:
+        schema: the ledger's schema.
+        version_table: alembic's version table, as ``schema.table``: several environments may share
+            a database.
+    """
+
+    def __init__(self, schema: str, version_table: str) -> None:
+        self._version_table = version_table
+        self._table = sa.Table(
+            NAME,
+            sa.MetaData(),
+            sa.Column("number", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+            sa.Column("version_table", sa.Text, nullable=False),
+            sa.Column("revision", sa.Text, nullable=False),
+            sa.Column("on_key", sa.Text),
+            sa.Column("copy", sa.Text),
+            sa.Column("plan", sa.Text),
+            sa.Column("since", sa.DateTime(timezone=True), server_default=sa.func.now()),
+            schema=schema,
+        )
+
+    def add(
+        self, connection: Connection, revision: str, key: str | None, copy: dict[str, Any] | None
+    ) -> None:
+        """Notes a data move as due, in the connection's transaction.
+
+        Args:
+            connection: alembic's.
+            revision: the revision that asks for it.
+            key: as in `Due`.
+            copy: as in `Due`.
+        """
+        schema = str(self._table.schema)
+        if not sa.inspect(connection).has_schema(schema):
+            connection.execute(CreateSchema(schema))
+            quoted = connection.dialect.identifier_preparer.quote_schema(schema)
+            connection.execute(sa.text(f"COMMENT ON SCHEMA {_plain(quoted)} IS '{SCHEMA_COMMENT}'"))
+        self._table.create(connection, checkfirst=True)
+        values = {
+            "version_table": self._version_table,
+            "revision": revision,
+            "on_key": key,
+            "copy": None if copy is None else json.dumps(copy),
+        }
+        connection.execute(self._table.insert().values(values))
+
+    def forget(self, connection: Connection, applied: Collection[str]) -> None:
+        """Forgets what revisions asked for that are no longer applied.
+
+        Args:
+            connection: alembic's.
+            applied: the revisions that are.
+        """
+        if self._exists(connection):
+            gone = self._table.c.revision.not_in(applied)
+            connection.execute(self._table.delete().where(self._mine, gone))
+            self._drop_if_empty(connection)
+
+    def rows(self, connection: Connection) -> list[Due]:
+        """What is due, in the order in which it was asked for."""
+        if not self._exists(connection):
+            return []
+        columns = self._table.c
+        query = sa.select(
+            columns.number, columns.revision, columns.on_key, columns.copy, columns.plan
+        ).where(self._mine)
+        found = connection.execute(query.order_by(columns.number))
+        return [
+            Due(number, revision, key, None if copy is None else json.loads(copy), plan)
+            for number, revision, key, copy, plan in found
+        ]
+
+    def keep_plan(self, connection: Connection, due: Due, plan: str) -> None:
+        """Keeps the plan of a data move, for an attempt that has to go on with it."""
+        mine = self._table.c.number == due.number
+        connection.execute(self._table.update().where(mine).values(plan=plan))
+
+    def settle(self, connection: Connection, due: Due) -> None:
+        """Takes a data move that is done out of the table."""
+        connection.execute(self._table.delete().where(self._table.c.number == due.number))
+        self._drop_if_empty(connection)
+
+    @property
+    def _mine(self) -> sa.ColumnElement[bool]:
+        return self._table.c.version_table == self._version_table
+
+    def _exists(self, connection: Connection) -> bool:
+        return sa.inspect(connection).has_table(NAME, schema=self._table.schema)
+
+    def _drop_if_empty(self, connection: Connection) -> None:
+        full_name = connection.dialect.identifier_preparer.format_table(self._table)
+        # Another session's row that is not committed yet would go with the table unseen.
+        connection.execute(sa.text(f"LOCK TABLE {_plain(full_name)} IN ACCESS EXCLUSIVE MODE"))
+        if connection.scalar(sa.select(sa.exists().select_from(self._table))):
+            return
+        self._table.drop(connection)
+        ours_and_empty = sa.text(
+            "SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') = :comment "
+            "AND pg_catalog.pg_has_role(n.nspowner, 'USAGE') "
+            "AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid) "
+            "FROM pg_catalog.pg_namespace n WHERE n.nspname = :schema"
+        )
+        schema = str(self._table.schema)
+        if connection.scalar(ours_and_empty, {"comment": SCHEMA_COMMENT, "schema": schema}):
+            connection.execute(DropSchema(schema))
+
+
+def _plain(quoted: str) -> str:
+    """A quoted name as `sqlalchemy.text` takes it, to which a colon begins a parameter."""
+    return quoted.replace(":", r"\:")

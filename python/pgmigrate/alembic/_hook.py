@@ -1,0 +1,284 @@
+"""`PostUpgrade`: the object in env.py that moves data once an upgrade has committed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy as copied
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import text
+
+from pgmigrate import Migration, Plan, Report
+from pgmigrate._migration import OnEvent
+from pgmigrate.alembic._due import Due, DueTable
+from pgmigrate.alembic._move import Move, What
+from pgmigrate.alembic._revision import HEAD, applied, resolved
+from pgmigrate.errors import ConfigError, PgMigrateError, StateError
+
+if TYPE_CHECKING:
+    from alembic.runtime.migration import MigrationContext, MigrationInfo
+    from alembic.script import ScriptDirectory
+    from sqlalchemy.engine import Connection
+
+logger: Final = logging.getLogger("pgmigrate.alembic")
+
+AGAIN: Final = "run the upgrade again (`alembic upgrade head`): it does what is still due"
+INSTALL: Final = (
+    "in env.py, give a PostUpgrade to context.configure(on_version_apply=...) and call its run() "
+    "behind `with context.begin_transaction()`"
+)
+
+
+class PostUpgrade:
+    """Runs a migration, or moves some tables, once an alembic upgrade has committed.
+
+    Given to ``context.configure(on_version_apply=...)``, it notes in the transaction of each
+    upgrade that a data move is due; `run`, called behind that transaction, does what is due. What
+    fails stays due, and so does what a killed process has left: the next ``alembic upgrade head``
+    does it, although alembic has no step left. A downgrade moves nothing and forgets what the
+    revisions that it takes back had asked for; ``stamp`` and the other commands move nothing;
+    ``--sql`` writes a comment into the script. Alembic's own version table is never written.
+
+    The rest of alembic's environment stays as it is: asynchronous engines (call `run` in the
+    function that ``run_sync`` gets), ``transaction_per_migration``, several databases (a hook for
+    each).
+
+    Args:
+        migration: where the rows come from and go to; its target is the database that alembic
+            upgrades.
+        on: what is due after which revision. The keys are names as alembic's commands take them;
+            ``head`` means that the database has all revisions there are. The values are `What`.
+        on_event: called with every event of a run.
+
+    Raises:
+        ConfigError: a value of ``on`` is wrong.
+    """
+
+    def __init__(
+        self, migration: Migration, on: Mapping[str, What], *, on_event: OnEvent | None = None
+    ) -> None:
+        self._migration = migration
+        self._moves = {key: Move(migration, what) for key, what in on.items()}
+        self._on_event = on_event
+        self._queued: list[dict[str, Any]] = []
+        self._context: MigrationContext | None = None
+        self._noted: set[tuple[str, str | None]] = set()
+        self._moves_data = False
+
+    @classmethod
+    def of(cls, context: MigrationContext) -> PostUpgrade:
+        """The hook that env.py has given to alembic.
+
+        Args:
+            context: alembic's.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        for callback in context.on_version_apply_callbacks:
+            if isinstance(callback, cls):
+                return callback
+        raise ConfigError("op.pgmigrate_copy: alembic has no pgmigrate hook", remedy=INSTALL)
+
+    def queue(self, keywords: dict[str, Any]) -> None:
+        """Lets the step that runs now ask for a data move; `op.pgmigrate_copy` calls this.
+
+        Args:
+            keywords: of `Migration`.
+
+        Raises:
+            ConfigError: they make no valid migration.
+        """
+        Move(self._migration, keywords)
+        self._queued.append(keywords)
+
+    def __call__(
+        self,
+        ctx: MigrationContext,
+        step: MigrationInfo,
+        heads: Collection[Any],
+        run_args: Mapping[str, Any],
+    ) -> None:
+        """Notes what a step makes due; alembic calls this in the step's transaction.
+
+        Args:
+            ctx: alembic's context.
+            step: the step.
+            heads: the database's revisions after it.
+            run_args: unused.
+
+        Raises:
+            ConfigError: ``on`` names a revision that the scripts do not have, or a downgrade asks
+                for a data move.
+        """
+        queued, self._queued = self._queued, []
+        self._context = ctx
+        self._moves_data = step.is_upgrade and not step.is_stamp
+        script = _script_of(ctx)
+        reached = self._keys(script, step, set(heads))
+        if self._moves_data:
+            asked = [(key, None) for key in reached] + [(None, keywords) for keywords in queued]
+            self._note(ctx, ", ".join(step.up_revision_ids), asked)
+        elif queued:
+            raise ConfigError(
+                f"op.pgmigrate_copy stands in the downgrade of {', '.join(step.up_revision_ids)}",
+                remedy="a downgrade moves no data: leave it out",
+            )
+        elif not ctx.as_sql:
+            connection = _connection_of(ctx)
+            self._table(ctx, connection).forget(connection, applied(script, set(heads)))
+
+    def run(self, connection: Connection | None = None) -> list[Report]:
+        """Does what is due, in the order in which the steps asked for it.
+
+        Nothing is done behind any command but an upgrade, and nothing in ``--sql`` mode.
+
+        Args:
+            connection: the one that alembic has upgraded; the context's own when None. To be given
+                where env.py configures several databases before it commits.
+
+        Returns:
+            The reports of what was run.
+
+        Raises:
+            StateError: the upgrade is not committed, or the hook is not in alembic's context.
+            PgMigrateError: a data move failed, as `Migration.run` and
+                `Report.raise_for_failures` say; the upgrade stays, and the move stays due.
+        """
+        context = self._context or self._running()
+        if context.as_sql or not (self._moves_data or self._is_idle_upgrade(context)):
+            return []
+        connection = connection or _connection_of(context)
+        if connection.closed:
+            raise StateError(
+                "alembic's connection is closed", remedy="call the hook's run() before that"
+            )
+        table = self._table(context, connection)
+        with connection.engine.begin() as own:
+            due = table.rows(own)
+        if not self._noted <= {(item.revision, item.key) for item in due}:
+            raise StateError(
+                "the upgrade is not committed, and its data move would not see it",
+                remedy="call connection.commit() before the hook's run()",
+            )
+        self._noted.clear()
+        reports: list[Report] = []
+        for item in due:
+            reports += self._do(item, table, connection)
+        return reports
+
+    def _do(self, due: Due, table: DueTable, connection: Connection) -> list[Report]:
+        if due.key is not None and due.key not in self._moves:
+            logger.warning(
+                "revision %s is due a data move under %r, which `on` names no more: left as it is",
+                due.revision,
+                due.key,
+            )
+            return []
+        try:
+            move = self._move(due.key, due.copy)
+            logger.info("data move of revision %s: %s", due.revision, move.words())
+            reports = move.call()
+            if reports is None:
+                reports = [self._run(move, due, table, connection)]
+        except PgMigrateError as error:
+            raise _told(error, due.revision) from error
+        except Exception as error:
+            told = StateError(f"{type(error).__name__} in its function")
+            raise _told(told, due.revision) from error
+        with connection.engine.begin() as own:
+            table.settle(own, due)
+        return reports
+
+    def _run(self, move: Move, due: Due, table: DueTable, connection: Connection) -> Report:
+        is_open = due.plan is not None and move.is_unfinished()
+        if due.plan is not None and is_open:
+            plan = Plan.parse(due.plan)
+        else:
+            plan = move.plan(self._version_table, self._on_event)
+            # Before the first row moves: without its plan an interrupted run cannot go on.
+            with connection.engine.begin() as own:
+                table.keep_plan(own, due, plan.text)
+        return move.run(plan, self._version_table, resume=is_open, on_event=self._on_event)
+
+    def _note(
+        self,
+        context: MigrationContext,
+        revision: str,
+        asked: Sequence[tuple[str | None, dict[str, Any] | None]],
+    ) -> None:
+        for key, copy in asked:
+            if context.as_sql:
+                words = self._move(key, copy).words()
+                context.impl.static_output(
+                    f"-- pgmigrate: behind revision {revision} a data move is due, which this "
+                    f"script does not make: {words}"
+                )
+            else:
+                connection = _connection_of(context)
+                self._table(context, connection).add(connection, revision, key, copy)
+                self._noted.add((revision, key))
+
+    def _keys(self, script: ScriptDirectory, step: MigrationInfo, heads: set[str]) -> list[str]:
+        """The keys of `on` that a step reaches."""
+        reached = []
+        for key in self._moves:
+            found = set(resolved(script, key))
+            if found == heads if key in HEAD else found & set(step.up_revision_ids):
+                reached.append(key)
+        return reached
+
+    def _move(self, key: str | None, copy: dict[str, Any] | None) -> Move:
+        return self._moves[key] if key is not None else Move(self._migration, copy or {})
+
+    def _table(self, context: MigrationContext, connection: Connection) -> DueTable:
+        schema = context.version_table_schema
+        if schema is None:
+            was_open = connection.in_transaction()
+            schema = str(connection.scalar(text("SELECT pg_catalog.current_schema()")))
+            if not was_open:
+                connection.rollback()
+        self._version_table = (schema, context.version_table)
+        ledger = self._migration.config["options"]["ledger_schema"]
+        return DueTable(ledger, ".".join(self._version_table))
+
+    def _running(self) -> MigrationContext:
+        """The context of the env.py that runs, where no step has brought it."""
+        from alembic import context
+
+        try:
+            found = context.get_context()
+        except NameError as error:
+            raise StateError("no env.py of alembic is running", remedy=INSTALL) from error
+        if self not in found.on_version_apply_callbacks:
+            raise StateError("the hook is not in alembic's context", remedy=INSTALL)
+        return found
+
+    def _is_idle_upgrade(self, context: MigrationContext) -> bool:
+        """Whether the command is an upgrade that had no step left, and not one that only looks."""
+        command = getattr(context.opts.get("fn"), "__name__", "")
+        return self._context is None and command.endswith("upgrade")
+
+
+def _script_of(context: MigrationContext) -> ScriptDirectory:
+    if context.script is None:
+        raise StateError("alembic's context has no scripts", remedy=INSTALL)
+    return context.script
+
+
+def _connection_of(context: MigrationContext) -> Connection:
+    if context.connection is None:
+        raise StateError("alembic's context has no connection", remedy=INSTALL)
+    return context.connection
+
+
+def _told(error: PgMigrateError, revision: str) -> PgMigrateError:
+    """The same error, saying that the upgrade stands and how the data move is done again."""
+    told = copied(error)
+    told.message = (
+        f"the upgrade is committed, but the data move of revision {revision} failed: "
+        f"{error.message}"
+    )
+    told.remedy = f"{error.remedy}; then {AGAIN}" if error.remedy else AGAIN
+    return told
