@@ -97,3 +97,223 @@ def test_a_failed_move_is_done_by_the_next_upgrade(project: Project) -> None:
     execute(project.target, "DELETE FROM shop.prices")
     project.upgrade()
     assert count(project, "shop.prices") == 0, "what is done is not done again"
+
+
+def test_a_process_killed_behind_the_commit_has_lost_nothing(project: Project) -> None:
+    project.env(
+        '{"aa01": ["shop.items"], "head": ["shop.prices"]}',
+        between='os.environ.get("KILL") and os._exit(9)',
+    )
+    assert project.alembic("upgrade", "head", KILL="1").code == 9
+    assert due(project) == [("aa01", "aa01"), ("bb02", "head")]
+    assert count(project, "shop.items") == 0
+    project.upgrade()
+    assert (count(project, "shop.items"), count(project, "shop.prices")) == (100, 50)
+    assert due(project) == []
+
+
+def test_a_process_killed_in_its_run_is_gone_on_with(project: Project) -> None:
+    # A table without a key: what is copied twice would show.
+    execute(project.source, "ALTER TABLE shop.items DROP CONSTRAINT items_pkey")
+    project.revision(
+        "aa01", None, "CREATE SCHEMA shop", "CREATE TABLE shop.items (id int, name text)"
+    )
+    kill = '(lambda event: event["event"] == "task_finished" and os._exit(9))'
+    project.env(
+        '{"aa01": {"tables": ["shop.items", "shop.prices"]}}',
+        before=f'kill = {kill} if os.environ.get("KILL") else None',
+    )
+    text = (project.folder / "migrations" / "env.py").read_text()
+    text = text.replace('"shop.prices"]}}', '"shop.prices"]}}, on_event=kill')
+    (project.folder / "migrations" / "env.py").write_text(text)
+    assert project.alembic("upgrade", "head", KILL="1").code == 9
+    assert value(project.target, "SELECT state FROM pgmigrate.migration_run") == "running"
+    project.upgrade()
+    assert value(project.target, "SELECT count(*) FROM pgmigrate.migration_run") == 1
+    assert (count(project, "shop.items"), count(project, "shop.prices")) == (100, 50)
+    assert due(project) == []
+
+
+def test_a_failed_upgrade_asks_for_nothing(project: Project) -> None:
+    project.revision("cc03", "bb02", "SELECT 1 / 0")
+    assert project.alembic("upgrade", "head").code == 1
+    assert value(project.target, "SELECT to_regclass('pgmigrate.migration_due')") is None
+    assert value(project.target, "SELECT to_regclass('shop.items')") is None
+
+
+def test_a_downgrade_moves_nothing_and_forgets_what_was_due(project: Project) -> None:
+    execute(project.source, "UPDATE shop.prices SET price = -1 WHERE item = 7")
+    assert project.alembic("upgrade", "head").code == 1
+    assert due(project) == [("bb02", "head")]
+    done = project.alembic("downgrade", "-1")
+    assert done.code == 0, done.text
+    assert due(project) == []
+    assert count(project, "shop.items") == 100
+    assert value(project.target, "SELECT state FROM pgmigrate.migration_run ORDER BY run DESC") == (
+        "failed"
+    )
+
+
+def test_a_later_upgrade_does_it_again(project: Project) -> None:
+    project.upgrade()
+    for revision in ("aa01", "base"):
+        assert project.alembic("downgrade", revision).code == 0
+    project.upgrade()
+    assert (count(project, "shop.items"), count(project, "shop.prices")) == (100, 50)
+
+
+def test_a_script_says_what_would_follow_and_nothing_runs(project: Project) -> None:
+    done = project.alembic("upgrade", "head", "--sql")
+    assert done.code == 0, done.text
+    comments = [line for line in done.stdout.splitlines() if line.startswith("-- pgmigrate")]
+    assert comments == [
+        "-- pgmigrate: behind revision aa01 a data move is due, which this script does not make: "
+        "shop.items",
+        "-- pgmigrate: behind revision bb02 a data move is due, which this script does not make: "
+        "shop.prices",
+    ]
+    servers.run_script(project.target, done.stdout)
+    assert value(project.target, "SELECT version_num FROM alembic_version") == "bb02"
+    assert count(project, "shop.items") == 0
+    done = project.alembic("downgrade", "bb02:aa01", "--sql")
+    assert done.code == 0, done.text
+    assert "-- pgmigrate" not in done.stdout
+
+
+@pytest.mark.parametrize("command", [("stamp", "head"), ("current",), ("check",)])
+def test_other_commands_move_nothing(project: Project, command: tuple[str, ...]) -> None:
+    project.env(
+        '{"aa01": ["shop.items"], "head": ["shop.prices"]}',
+        between='os.environ.get("KILL") and os._exit(9)',
+    )
+    project.upgrade("head", KILL="")
+    assert project.alembic("downgrade", "base").code == 0
+    assert project.alembic("upgrade", "aa01", KILL="1").code == 9
+    project.alembic(*command)
+    assert count(project, "shop.items") == 0
+    assert due(project) == [("aa01", "aa01")]
+
+
+def test_a_stamp_back_forgets_what_was_due(project: Project) -> None:
+    project.env('{"aa01": ["shop.items"]}', between='os.environ.get("KILL") and os._exit(9)')
+    assert project.alembic("upgrade", "head", KILL="1").code == 9
+    assert project.alembic("stamp", "base").code == 0
+    assert due(project) == []
+
+
+def test_each_revision_in_a_transaction_of_its_own(project: Project) -> None:
+    project.revision("cc03", "bb02", "SELECT 1 / 0")
+    project.env(
+        '{"aa01": ["shop.items"], "bb02": ["shop.prices"]}',
+        configure=", transaction_per_migration=True",
+    )
+    assert project.alembic("upgrade", "head").code == 1
+    assert due(project) == [("aa01", "aa01"), ("bb02", "bb02")]
+    (project.folder / "migrations" / "versions" / "cc03.py").unlink()
+    project.upgrade()
+    assert (count(project, "shop.items"), count(project, "shop.prices")) == (100, 50)
+    assert due(project) == []
+
+
+def test_an_upgrade_that_is_not_committed_is_told(project: Project) -> None:
+    text = (project.folder / "migrations" / "env.py").read_text()
+    begun = text.replace(
+        "        context.configure(connection",
+        "        connection.begin()\n        context.configure(connection",
+    )
+    (project.folder / "migrations" / "env.py").write_text(begun)
+    done = project.alembic("upgrade", "head")
+    assert "StateError: the upgrade is not committed" in done.stderr
+    assert "connection.commit()" in done.stderr
+    committed = begun.replace(
+        "        hook.run()\n\n\ndef off",
+        "        connection.commit()\n        hook.run()\n\n\ndef off",
+    )
+    (project.folder / "migrations" / "env.py").write_text(committed)
+    project.upgrade()
+    assert count(project, "shop.items") == 100
+
+
+def test_a_script_of_a_revision_asks_for_a_copy(project: Project) -> None:
+    project.env("{}")
+    project.revision(
+        "aa01", None, *ITEMS, 'op.pgmigrate_copy(["shop.items"], on_conflict="update")'
+    )
+    done = project.alembic("upgrade", "aa01", "--sql")
+    assert "-- pgmigrate: behind revision aa01" in done.stdout
+    project.upgrade()
+    assert count(project, "shop.items") == 100
+    assert due(project) == []
+
+
+def test_a_copy_without_a_hook_is_told(project: Project) -> None:
+    project.revision("aa01", None, *ITEMS, 'op.pgmigrate_copy(["shop.items"])')
+    env = project.folder / "migrations" / "env.py"
+    env.write_text(env.read_text().replace(", on_version_apply=hook", ""))
+    done = project.alembic("upgrade", "head")
+    assert "ConfigError: op.pgmigrate_copy: alembic has no pgmigrate hook" in done.stderr
+    assert "on_version_apply" in done.stderr
+    assert value(project.target, "SELECT to_regclass('shop.items')") is None
+
+
+def test_a_copy_in_a_downgrade_is_told(project: Project) -> None:
+    project.revision("cc03", "bb02", downgrade=('op.pgmigrate_copy(["shop.items"])',))
+    project.upgrade()
+    done = project.alembic("downgrade", "-1")
+    assert "ConfigError: op.pgmigrate_copy stands in the downgrade of cc03" in done.stderr
+    assert value(project.target, "SELECT version_num FROM alembic_version") == "cc03"
+
+
+def test_a_hook_that_alembic_does_not_have_is_told(project: Project) -> None:
+    env = project.folder / "migrations" / "env.py"
+    env.write_text(env.read_text().replace(", on_version_apply=hook", ""))
+    done = project.alembic("upgrade", "head")
+    assert "StateError: the hook is not in alembic's context" in done.stderr
+
+
+def test_a_function_does_the_rest(project: Project) -> None:
+    project.env(
+        '{"aa01": rest}',
+        before="def rest(migration):\n"
+        "    ends = {'source': os.environ['SOURCE'], 'target': os.environ['TARGET']}\n"
+        "    return Migration(tables=['shop.items'], roles='none', **ends).run()",
+    )
+    project.upgrade()
+    assert count(project, "shop.items") == 100
+    project.revision("cc03", "bb02")
+    project.env('{"cc03": rest}', before="def rest(migration):\n    raise KeyError('row 17')")
+    done = project.alembic("upgrade", "head")
+    told = done.stderr.strip().splitlines()[-1]
+    assert told.startswith("pgmigrate.errors.StateError: the upgrade is committed")
+    assert "KeyError" in told and "row 17" not in told
+    assert due(project) == [("cc03", "cc03")]
+
+
+def test_the_whole_migration_leaves_alembics_own_table_alone(project: Project) -> None:
+    execute(
+        project.source,
+        "CREATE TABLE public.alembic_version (version_num varchar(32) PRIMARY KEY)",
+    )
+    execute(project.source, "INSERT INTO public.alembic_version VALUES ('0000')")
+    project.env('{"head": True}')
+    project.upgrade()
+    assert (count(project, "shop.items"), count(project, "shop.prices")) == (100, 50)
+    assert value(project.target, "SELECT string_agg(version_num, ' ') FROM alembic_version") == (
+        "bb02"
+    )
+
+
+def test_the_head_is_reached_with_the_last_of_several(project: Project) -> None:
+    project.revision("dd01", None, "SELECT 1", labels="audit", depends_on="aa01")
+    project.env('{"head": ["shop.items"], "audit@head": {"tables": ["shop.prices"]}}')
+    project.upgrade("bb02")
+    assert count(project, "shop.items") == 0
+    project.upgrade("heads")
+    assert (count(project, "shop.items"), count(project, "shop.prices")) == (100, 50)
+
+
+def test_an_unknown_revision_is_told_before_anything_changes(project: Project) -> None:
+    project.env('{"ffff": ["shop.items"]}')
+    done = project.alembic("upgrade", "head")
+    assert "ConfigError: alembic's revision ffff" in done.stderr
+    assert value(project.target, "SELECT to_regclass('shop.items')") is None
