@@ -11,6 +11,7 @@ mod documents;
 mod fingerprint;
 mod keys;
 mod read;
+mod revision;
 mod value;
 
 pub use choice::{
@@ -18,6 +19,7 @@ pub use choice::{
 };
 pub use documents::{TextFormat, documents, migrations};
 pub use keys::{KEYS, KeyDoc};
+pub use revision::RevisionRule;
 
 use crate::error::{Error, Result};
 use crate::name::QualifiedName;
@@ -215,6 +217,8 @@ pub struct Options {
     pub lock_timeout: u64,
     /// Attempts after the first for transient failures.
     pub retries: u32,
+    /// The revisions of alembic that the databases must be at; none: any.
+    pub require_revision: Option<RevisionRule>,
 }
 
 impl Default for Options {
@@ -246,6 +250,7 @@ impl Default for Options {
             pg_dump: None,
             lock_timeout: 60,
             retries: 5,
+            require_revision: None,
         }
     }
 }

@@ -83,10 +83,13 @@ fn quoted_length(sql: &str) -> Option<usize> {
 /// The tables of a ledger; a source that was once a target holds them, and they are no user's data.
 pub const LEDGER_TABLES: [&str; 4] = ["migration_run", "migration_task", "migration_snapshot", "migration_foreign_key"];
 
-/// Whether `name` is a table of a ledger.
+/// What the Python package's alembic hook keeps beside the ledger for as long as a data move is due.
+const DUE_TABLE: &str = "migration_due";
+
+/// Whether `name` is a table of a ledger, or stands beside one.
 #[must_use]
 pub fn is_ledger_table(name: &str) -> bool {
-    LEDGER_TABLES.contains(&name)
+    LEDGER_TABLES.contains(&name) || name == DUE_TABLE
 }
 
 /// An identifier as people read it: plain where it is plain, quoted elsewhere.

@@ -182,6 +182,30 @@ pub const KEYS: &[KeyDoc] = &[
     ),
     key("options.retries", "integer", "5", "attempts after the first, where a failure may pass"),
     key(
+        "options.require_revision",
+        "same or mapping",
+        "any",
+        "the revisions of alembic that the databases must be at, else the preflight blocks; same: both at the same",
+    ),
+    key(
+        "options.require_revision.source",
+        "string or list",
+        "any",
+        "the source's revision, or the heads of its branches",
+    ),
+    key(
+        "options.require_revision.target",
+        "string or list",
+        "any",
+        "the target's; with neither side, both must be the same",
+    ),
+    key(
+        "options.require_revision.table",
+        "string",
+        "looked for",
+        "alembic's version table, where it is not the only alembic_version of its database",
+    ),
+    key(
         "migrations",
         "list",
         "",

@@ -4,6 +4,7 @@
 //! replaced by its default, and the result is thrown away at the end if there were problems. Known keys come from
 //! [`super::KEYS`]. Called by the entry points of [`Config`].
 
+mod revision;
 mod side;
 
 use super::value::{self, Parsed, choice, shown, text_shown};
@@ -250,6 +251,7 @@ impl Reader<'_> {
         self.set(&mut options.lock_timeout, &section, "lock_timeout", value::seconds);
         self.set(&mut options.retries, &section, "retries", value::attempts);
         self.check_data_only(&section, &options);
+        options.require_revision = self.require_revision(&section);
         options
     }
 

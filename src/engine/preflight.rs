@@ -11,6 +11,7 @@ mod existing;
 mod extension;
 mod live;
 mod locale;
+mod revision;
 mod role;
 mod server;
 #[cfg(test)]
@@ -60,6 +61,7 @@ pub async fn outset(
 ) -> Result<Vec<Finding>> {
     let ends = Ends::ask(source, target).await?;
     let mut findings = server::check(&ends, tools);
+    findings.extend(revision::check(config, (source, target), &ends).await?);
     findings.extend(access::source_rights(config, source, &ends.source, &HashSet::new()).await?);
     findings.extend(activity::readers_kept_out(config, source).await?);
     Ok(sorted(findings))
@@ -74,6 +76,8 @@ async fn look_at(subject: &Subject<'_>) -> Result<Vec<Finding>> {
     let look = Look::new(subject).await?;
     let mut findings = server::check(&look.ends, subject.tools);
     findings.extend(server::reading_the_target(&look));
+    findings.extend(revision::check(subject.config, (look.leader(), subject.target), &look.ends).await?);
+    findings.extend(revision::written(&look).await?);
     findings.extend(access::check(&look).await?);
     findings.extend(role::check(&look).await?);
     findings.extend(extension::check(&look).await?);

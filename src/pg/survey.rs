@@ -4,10 +4,12 @@
 //! existing tables have files of their own.
 
 mod existing;
+mod revision;
 mod rights;
 
 pub use existing::{Collation, ExistingColumn, ExistingTable, Storage, existing_tables, have_rows, storage};
 pub use existing::{all_collations, database_collation, used_collations};
+pub use revision::{VersionTable, revisions, version_tables};
 pub use rights::{AvailableExtension, Extension, MissingRight, NamedRole, SuperuserFunction, TargetRole};
 pub use rights::{
     available_extensions, extensions, missing_rights, named_roles, roles, schemas, superuser_functions,

@@ -5,7 +5,7 @@
 
 use super::document::Document;
 use super::draft::Draft;
-use super::{Answers, Header, Phase, Task, data, data_only, finish, role, schema, tsv};
+use super::{Answers, Header, Phase, Task, data, data_only, finish, revision, role, schema, tsv};
 use crate::catalog::archive::Entry;
 use crate::catalog::scope::{self, Scope};
 use crate::catalog::{Catalog, Lookup, Oid};
@@ -91,6 +91,7 @@ fn header(inputs: &Inputs<'_>, mut findings: Vec<Finding>) -> Header {
         let message = "it is outside the filters and comes along because a chosen object needs it";
         findings.push(Finding::new("pulled_in", Severity::Info, object, message, ""));
     }
+    findings.extend(revision::notes(inputs));
     Header {
         version: tsv::VERSION,
         source: inputs.catalog.server.identity(),

@@ -18,6 +18,7 @@ pub mod foreign_key;
 mod format;
 pub mod group;
 mod large_object;
+pub mod revision;
 mod role;
 mod schema;
 mod statistics;

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
 
-from pgmigrate import Migration, Plan, Report
-from pgmigrate._migration import OnEvent
+from pgmigrate import Migration, OnEvent, Plan, Report
 from pgmigrate.alembic._due import Due, DueTable
 from pgmigrate.alembic._move import Move, What
 from pgmigrate.alembic._revision import HEAD, applied, resolved

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
-from pgmigrate import Migration, Plan, Report
+from pgmigrate import Migration, OnEvent, Plan, Report
 from pgmigrate._config import from_keywords
-from pgmigrate._migration import OnEvent
 from pgmigrate.errors import ConfigError
 
 What: TypeAlias = (

@@ -1,0 +1,41 @@
+//! Alembic's own table among those that are moved: what a reader of the plan should know of it.
+//!
+//! It says which revision a database's schema is at, so its row is right on a target whose schema the run makes and wrong on
+//! one that alembic has made. The preflight, which knows the target, weighs the same table again.
+
+use super::build::Inputs;
+use super::chunk::Rules;
+use crate::catalog::Relation;
+use crate::config::OnExisting;
+use crate::finding::{Finding, Severity};
+use crate::name::QualifiedName;
+
+/// What findings about it are called.
+pub const CHECK: &str = "alembic_version";
+
+/// Whether alembic keeps its revision in this table: nothing else has this one column.
+#[must_use]
+pub fn is_version_table(relation: &Relation) -> bool {
+    relation.columns.iter().map(|column| column.name.as_str()).eq(["version_num"])
+}
+
+/// How a table is left out.
+#[must_use]
+pub fn remedy(table: &QualifiedName) -> String {
+    format!("where alembic makes the target's schema, leave it out by tables.exclude: [{table}]")
+}
+
+/// A note for each version table in scope.
+#[must_use]
+pub fn notes(inputs: &Inputs<'_>) -> Vec<Finding> {
+    let rules = Rules::new(inputs.config);
+    let moved = inputs.catalog.relations.iter().filter(|relation| {
+        inputs.scope.tables.contains(&relation.oid)
+            && is_version_table(relation)
+            && rules.of(relation, &[]).on_existing != OnExisting::Skip
+    });
+    let message = "alembic's own table is in scope: with its row the target claims the source's revision";
+    moved
+        .map(|table| Finding::new(CHECK, Severity::Info, table.name.to_string(), message, remedy(&table.name)))
+        .collect()
+}
