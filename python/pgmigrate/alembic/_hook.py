@@ -8,6 +8,7 @@ from copy import copy as copied
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from pgmigrate import Migration, OnEvent, Plan, Report
 from pgmigrate.alembic._due import Due, DueTable
@@ -145,21 +146,18 @@ class PostUpgrade:
             PgMigrateError: a data move failed, as `Migration.run` and
                 `Report.raise_for_failures` say; the upgrade stays, and the move stays due.
         """
-        context = self._context or self._running()
+        context = self._context or self._running(connection)
         if context.as_sql or not (self._moves_data or self._is_idle_upgrade(context)):
             return []
         connection = connection or _connection_of(context)
-        if connection.closed:
-            raise StateError(
-                "alembic's connection is closed", remedy="call the hook's run() before that"
-            )
         table = self._table(context, connection)
         with connection.engine.begin() as own:
             due = table.rows(own)
         if not self._noted <= {(item.revision, item.key) for item in due}:
             raise StateError(
                 "the upgrade is not committed, and its data move would not see it",
-                remedy="call connection.commit() before the hook's run()",
+                remedy="call the hook's run() behind the block that ends the transaction, or "
+                "connection.commit() before it",
             )
         self._noted.clear()
         reports: list[Report] = []
@@ -216,7 +214,11 @@ class PostUpgrade:
                 )
             else:
                 connection = _connection_of(context)
-                self._table(context, connection).add(connection, revision, key, copy)
+                table = self._table(context, connection)
+                try:
+                    table.add(connection, revision, key, copy)
+                except DBAPIError as error:
+                    raise _not_noted(revision, error) from error
                 self._noted.add((revision, key))
 
     def _keys(self, script: ScriptDirectory, step: MigrationInfo, heads: set[str]) -> list[str]:
@@ -232,17 +234,12 @@ class PostUpgrade:
         return self._moves[key] if key is not None else Move(self._migration, copy or {})
 
     def _table(self, context: MigrationContext, connection: Connection) -> DueTable:
-        schema = context.version_table_schema
-        if schema is None:
-            was_open = connection.in_transaction()
-            schema = str(connection.scalar(text("SELECT pg_catalog.current_schema()")))
-            if not was_open:
-                connection.rollback()
+        schema = context.version_table_schema or _current_schema(connection)
         self._version_table = (schema, context.version_table)
         ledger = self._migration.config["options"]["ledger_schema"]
         return DueTable(ledger, ".".join(self._version_table))
 
-    def _running(self) -> MigrationContext:
+    def _running(self, connection: Connection | None) -> MigrationContext:
         """The context of the env.py that runs, where no step has brought it."""
         from alembic import context
 
@@ -250,7 +247,8 @@ class PostUpgrade:
             found = context.get_context()
         except NameError as error:
             raise StateError("no env.py of alembic is running", remedy=INSTALL) from error
-        if self not in found.on_version_apply_callbacks:
+        # The last of several databases' contexts stands for those of the others.
+        if connection is None and self not in found.on_version_apply_callbacks:
             raise StateError("the hook is not in alembic's context", remedy=INSTALL)
         return found
 
@@ -270,6 +268,26 @@ def _connection_of(context: MigrationContext) -> Connection:
     if context.connection is None:
         raise StateError("alembic's context has no connection", remedy=INSTALL)
     return context.connection
+
+
+def _not_noted(revision: str, error: DBAPIError) -> StateError:
+    return StateError(
+        f"the data move of revision {revision} cannot be noted on the target: "
+        f"{type(error.orig).__name__}",
+        sqlstate=getattr(error.orig, "sqlstate", None),
+        remedy="let alembic's role make the ledger's schema (GRANT CREATE ON DATABASE) or write in "
+        "it, or name another one with options.ledger_schema",
+    )
+
+
+def _current_schema(connection: Connection) -> str:
+    if connection.closed:
+        return str(connection.dialect.default_schema_name)
+    was_open = connection.in_transaction()
+    schema = str(connection.scalar(text("SELECT pg_catalog.current_schema()")))
+    if not was_open:
+        connection.rollback()
+    return schema
 
 
 def _told(error: PgMigrateError, revision: str) -> PgMigrateError:
