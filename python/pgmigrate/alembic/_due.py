@@ -7,7 +7,7 @@ committed together or not at all; it goes when the move is done. The table goes 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +15,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateSchema, DropSchema
 
+from pgmigrate import Plan
+
 NAME: Final = "migration_due"
+# The core's own tables: the runs, and what refers to them.
+LEDGER: Final = ("migration_run", "migration_task", "migration_snapshot")
 # The core makes the schema with the same comment, and drops it only where it finds that.
 SCHEMA_COMMENT: Final = "ledger of pgmigrate"
 
@@ -89,7 +93,7 @@ class DueTable:
         connection.execute(self._table.insert().values(values))
 
     def forget(self, connection: Connection, applied: Collection[str]) -> None:
-        """Forgets what revisions asked for that are no longer applied.
+        """Forgets what revisions asked for that are no longer applied, and how far it got.
 
         Args:
             connection: alembic's.
@@ -97,8 +101,27 @@ class DueTable:
         """
         if self._exists(connection):
             gone = self._table.c.revision.not_in(applied)
+            plans = sa.select(self._table.c.plan).where(self._mine, gone)
+            self._forget_runs(connection, [plan for (plan,) in connection.execute(plans) if plan])
             connection.execute(self._table.delete().where(self._mine, gone))
             self._drop_if_empty(connection)
+
+    def _forget_runs(self, connection: Connection, plans: Sequence[str]) -> None:
+        """Takes unfinished runs of these plans out of the ledger, where they would block others."""
+        fingerprints = [Plan.parse(plan).header["fingerprint"] for plan in plans]
+        runs, *others = (self._of_ledger(name) for name in LEDGER)
+        if not fingerprints or not sa.inspect(connection).has_table(runs.name, schema=runs.schema):
+            return
+        is_open = runs.c.plan.in_(fingerprints) & (runs.c.state != "done")
+        numbers = list(connection.scalars(sa.select(runs.c.run).where(is_open)))
+        for table in (*others, runs):
+            if sa.inspect(connection).has_table(table.name, schema=table.schema):
+                connection.execute(table.delete().where(table.c.run.in_(numbers)))
+
+    def _of_ledger(self, name: str) -> sa.TableClause:
+        names = ("run", "plan", "state")
+        columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in names]
+        return sa.table(name, *columns, schema=self._table.schema)
 
     def rows(self, connection: Connection) -> list[Due]:
         """What is due, in the order in which it was asked for."""

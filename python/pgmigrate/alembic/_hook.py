@@ -8,7 +8,7 @@ from copy import copy as copied
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pgmigrate import Migration, OnEvent, Plan, Report
 from pgmigrate.alembic._due import Due, DueTable
@@ -116,9 +116,10 @@ class PostUpgrade:
         self._context = ctx
         self._moves_data = step.is_upgrade and not step.is_stamp
         script = _script_of(ctx)
-        reached = self._keys(script, step, set(heads))
         if self._moves_data:
-            asked = [(key, None) for key in reached] + [(None, keywords) for keywords in queued]
+            asked: list[tuple[str | None, dict[str, Any] | None]]
+            asked = [(key, None) for key in self._keys(script, step, set(heads))]
+            asked += [(None, keywords) for keywords in queued]
             self._note(ctx, ", ".join(step.up_revision_ids), asked)
         elif queued:
             raise ConfigError(
@@ -179,13 +180,13 @@ class PostUpgrade:
             reports = move.call()
             if reports is None:
                 reports = [self._run(move, due, table, connection)]
+            with connection.engine.begin() as own:
+                table.settle(own, due)
         except PgMigrateError as error:
             raise _told(error, due.revision) from error
-        except Exception as error:
-            told = StateError(f"{type(error).__name__} in its function")
-            raise _told(told, due.revision) from error
-        with connection.engine.begin() as own:
-            table.settle(own, due)
+        except SQLAlchemyError as error:
+            unsettled = StateError(f"{type(error).__name__} where the target says what is due")
+            raise _told(unsettled, due.revision) from error
         return reports
 
     def _run(self, move: Move, due: Due, table: DueTable, connection: Connection) -> Report:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from pgmigrate import Migration, OnEvent, Plan, Report
 from pgmigrate._config import from_keywords
-from pgmigrate.errors import ConfigError
+from pgmigrate.errors import ConfigError, PgMigrateError, StateError
 
 What: TypeAlias = (
     Literal[True] | Sequence[str] | Mapping[str, object] | Callable[[Migration], object]
@@ -57,10 +57,20 @@ class Move:
         return ", ".join(f"{table['schema']}.{table['name']}" for table in tables["include"])
 
     def call(self) -> list[Report] | None:
-        """Calls the function; None where there is none, and a plan is to be run."""
+        """Calls the function; None where there is none, and a plan is to be run.
+
+        Raises:
+            PgMigrateError: as the function raises it.
+            StateError: the function raised something else, which may hold values of rows.
+        """
         if self._call is None:
             return None
-        report = self._call(self._migration)
+        try:
+            report = self._call(self._migration)
+        except PgMigrateError:
+            raise
+        except Exception as error:
+            raise StateError(f"{type(error).__name__} in {self.words()}") from error
         if not isinstance(report, Report):
             return []
         check(report)
