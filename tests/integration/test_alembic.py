@@ -156,6 +156,20 @@ def test_a_downgrade_moves_nothing_and_forgets_what_was_due(project: Project) ->
     assert count(project, "shop.prices") == 50
 
 
+def test_a_downgrade_keeps_what_is_due_below(project: Project) -> None:
+    project.revision("dd01", None, labels="audit")
+    project.revision("ee01", "bb02", depends_on="dd01")
+    project.revision("ff01", "ee01")
+    project.env(
+        '{"aa01": ["shop.items"], "dd01": ["shop.prices"], "ff01": True}',
+        between='os.environ.get("KILL") and os._exit(9)',
+    )
+    assert project.alembic("upgrade", "heads", KILL="1").code == 9
+    assert {key for _, key in due(project)} == {"aa01", "dd01", "ff01"}
+    assert project.alembic("downgrade", "ee01").code == 0
+    assert {key for _, key in due(project)} == {"aa01", "dd01"}
+
+
 def test_a_later_upgrade_does_it_again(project: Project) -> None:
     project.upgrade()
     for revision in ("aa01", "base"):
