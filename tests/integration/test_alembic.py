@@ -1,4 +1,4 @@
-"""Data moves behind alembic's upgrades: a real project, alembic's commands as processes."""
+"""Data moves after alembic's upgrades: a real project, alembic's commands as processes."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_failed_move_is_done_by_the_next_upgrade(project: Project) -> None:
     assert count(project, "shop.prices") == 0, "what is done is not done again"
 
 
-def test_a_process_killed_behind_the_commit_has_lost_nothing(project: Project) -> None:
+def test_a_process_killed_after_the_commit_has_lost_nothing(project: Project) -> None:
     project.env(
         '{"aa01": ["shop.items"], "head": ["shop.prices"]}',
         between='os.environ.get("KILL") and os._exit(9)',
@@ -183,9 +183,9 @@ def test_a_script_says_what_would_follow_and_nothing_runs(project: Project) -> N
     assert done.code == 0, done.text
     comments = [line for line in done.stdout.splitlines() if line.startswith("-- pgmigrate")]
     assert comments == [
-        "-- pgmigrate: behind revision aa01 a data move is due, which this script does not make: "
+        "-- pgmigrate: after revision aa01 a data move is due, which this script does not make: "
         "shop.items",
-        "-- pgmigrate: behind revision bb02 a data move is due, which this script does not make: "
+        "-- pgmigrate: after revision bb02 a data move is due, which this script does not make: "
         "shop.prices",
     ]
     servers.run_script(project.target, done.stdout)
@@ -256,7 +256,7 @@ def test_a_script_of_a_revision_asks_for_a_copy(project: Project) -> None:
         "aa01", None, *ITEMS, 'op.pgmigrate_copy(["shop.items"], on_conflict="update")'
     )
     done = project.alembic("upgrade", "aa01", "--sql")
-    assert "-- pgmigrate: behind revision aa01" in done.stdout
+    assert "-- pgmigrate: after revision aa01" in done.stdout
     project.upgrade()
     assert count(project, "shop.items") == 100
     assert due(project) == []

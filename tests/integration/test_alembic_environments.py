@@ -195,7 +195,7 @@ def test_autogenerate_does_not_see_what_is_due(project: Project) -> None:
     assert count(project.target) == 0
 
 
-def test_a_hook_behind_the_block_that_ends_the_transaction(project: Project) -> None:
+def test_a_hook_after_the_block_that_ends_the_transaction(project: Project) -> None:
     project.env('{"aa01": ["shop.items"]}', between=KILL)
     env = project.folder / "migrations" / "env.py"
     text = env.read_text().replace("engine.connect() as", "engine.begin() as")

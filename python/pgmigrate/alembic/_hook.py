@@ -26,7 +26,7 @@ logger: Final = logging.getLogger("pgmigrate.alembic")
 AGAIN: Final = "run the upgrade again (`alembic upgrade head`): it does what is still due"
 INSTALL: Final = (
     "in env.py, give a PostUpgrade to context.configure(on_version_apply=...) and call its run() "
-    "behind `with context.begin_transaction()`"
+    "after `with context.begin_transaction()`"
 )
 
 
@@ -34,7 +34,7 @@ class PostUpgrade:
     """Runs a migration, or moves some tables, once an alembic upgrade has committed.
 
     Given to ``context.configure(on_version_apply=...)``, it notes in the transaction of each
-    upgrade that a data move is due; `run`, called behind that transaction, does what is due. What
+    upgrade that a data move is due; `run`, called after that transaction, does what is due. What
     fails stays due, and so does what a killed process has left: the next ``alembic upgrade head``
     does it, although alembic has no step left. A downgrade moves nothing and forgets what the
     revisions that it takes back had asked for; ``stamp`` and the other commands move nothing;
@@ -133,7 +133,7 @@ class PostUpgrade:
     def run(self, connection: Connection | None = None) -> list[Report]:
         """Does what is due, in the order in which the steps asked for it.
 
-        Nothing is done behind any command but an upgrade, and nothing in ``--sql`` mode.
+        Nothing is done after any command but an upgrade, and nothing in ``--sql`` mode.
 
         Args:
             connection: the one that alembic has upgraded; the context's own when None. To be given
@@ -157,7 +157,7 @@ class PostUpgrade:
         if not self._noted <= {(item.revision, item.key) for item in due}:
             raise StateError(
                 "the upgrade is not committed, and its data move would not see it",
-                remedy="call the hook's run() behind the block that ends the transaction, or "
+                remedy="call the hook's run() after the block that ends the transaction, or "
                 "connection.commit() before it",
             )
         self._noted.clear()
@@ -210,7 +210,7 @@ class PostUpgrade:
             if context.as_sql:
                 words = self._move(key, copy).words()
                 context.impl.static_output(
-                    f"-- pgmigrate: behind revision {revision} a data move is due, which this "
+                    f"-- pgmigrate: after revision {revision} a data move is due, which this "
                     f"script does not make: {words}"
                 )
             else:
