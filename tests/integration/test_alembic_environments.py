@@ -12,6 +12,7 @@ from conftest import Pair
 from pgmigrate import Migration
 from support import servers
 from support.alembic_project import Project, url
+from support.config_keys import TESTS
 
 ITEMS = ("CREATE SCHEMA shop", "CREATE TABLE shop.items (id int PRIMARY KEY)")
 
@@ -76,6 +77,24 @@ for transaction in transactions:
 {between}
 for name, connection in connections.items():
     hooks[name].run(connection)
+"""
+
+OF_A_USER = """
+import os
+
+from alembic import context
+from sqlalchemy import create_engine
+
+from pgmigrate import Migration
+from user import upgrades
+
+migration = Migration(source=os.environ["SOURCE"], target=os.environ["TARGET"], roles="none")
+hook = upgrades.main(migration, "alembic.ini")
+with create_engine(os.environ["URL"]).connect() as connection:
+    context.configure(connection=connection, on_version_apply=hook)
+    with context.begin_transaction():
+        context.run_migrations()
+    print("data moves:", upgrades.after(hook))
 """
 
 KILL = 'os.environ.get("KILL") and os._exit(9)'
@@ -252,3 +271,21 @@ def test_a_role_that_may_make_no_ledger_is_told(project: Project) -> None:
         with psycopg.connect(project.target, autocommit=True) as connection:
             connection.execute("DROP OWNED BY alembic_only")
             connection.execute("DROP ROLE alembic_only")
+
+
+def test_the_hook_of_a_user_runs(ends: tuple[str, str], tmp_path: Path) -> None:
+    project = Project(tmp_path, *ends)
+    project.env("", text=OF_A_USER)
+    project.revision(
+        "4f2a9c81d0be",
+        None,
+        "CREATE SCHEMA app",
+        "CREATE TABLE app.t (id int PRIMARY KEY, n int, v text)",
+        "CREATE TABLE app.child (id int PRIMARY KEY, t int, u int)",
+        labels="app",
+    )
+    done = project.alembic("upgrade", "head", PYTHONPATH=str(TESTS))
+    assert "data moves: 3" in done.stdout, done.text
+    for table in ("t", "child"):
+        assert servers.rows(ends[1], "app", table) == servers.rows(ends[0], "app", table)
+    assert len(servers.rows(ends[1], "other", "o")) == 1

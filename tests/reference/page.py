@@ -36,6 +36,7 @@ TOPICS: Final = {
     "Errors": ("errors",),
     "Progress": ("progress.progress", "progress"),
     "Servers to try things on": ("embedded.server", "embedded", "demo_database", "demo"),
+    "Alembic": ("alembic._hook", "alembic._move", "alembic._revision"),
     "The program": ("cli",),
 }
 _HEAD: Final = """\

@@ -29,7 +29,7 @@ BYTES_AT_MOST: Final = 8_000_000
 # For whoever works on pgmigrate itself.
 FOR_DEVELOPERS: Final = {"lint", "test"}
 # What stands in an environment before pgmigrate does.
-THERE_BEFORE: Final[dict[str, list[str]]] = {}
+THERE_BEFORE: Final[dict[str, list[str]]] = {"alembic": ["psycopg[binary]"]}
 
 pytestmark = pytest.mark.timeout(1200)
 

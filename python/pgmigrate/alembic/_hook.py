@@ -66,30 +66,7 @@ class PostUpgrade:
         self._noted: set[tuple[str, str | None]] = set()
         self._moves_data = False
 
-    @classmethod
-    def of(cls, context: MigrationContext) -> PostUpgrade:
-        """The hook that env.py has given to alembic.
-
-        Args:
-            context: alembic's.
-
-        Raises:
-            ConfigError: there is none.
-        """
-        for callback in context.on_version_apply_callbacks:
-            if isinstance(callback, cls):
-                return callback
-        raise ConfigError("op.pgmigrate_copy: alembic has no pgmigrate hook", remedy=INSTALL)
-
-    def queue(self, keywords: dict[str, Any]) -> None:
-        """Lets the step that runs now ask for a data move; `op.pgmigrate_copy` calls this.
-
-        Args:
-            keywords: of `Migration`.
-
-        Raises:
-            ConfigError: they make no valid migration.
-        """
+    def _ask_for(self, keywords: dict[str, Any]) -> None:
         Move(self._migration, keywords)
         self._queued.append(keywords)
 
@@ -257,6 +234,23 @@ class PostUpgrade:
         """Whether the command is an upgrade that had no step left, and not one that only looks."""
         command = getattr(context.opts.get("fn"), "__name__", "")
         return self._context is None and command.endswith("upgrade")
+
+
+def ask_for_copy(context: MigrationContext, keywords: dict[str, Any]) -> None:
+    """Lets the step that runs now ask env.py's hook for a data move.
+
+    Args:
+        context: alembic's.
+        keywords: of `Migration`.
+
+    Raises:
+        ConfigError: env.py has no hook, or they make no valid migration.
+    """
+    for callback in context.on_version_apply_callbacks:
+        if isinstance(callback, PostUpgrade):
+            callback._ask_for(keywords)
+            return
+    raise ConfigError("op.pgmigrate_copy: alembic has no pgmigrate hook", remedy=INSTALL)
 
 
 def _script_of(context: MigrationContext) -> ScriptDirectory:

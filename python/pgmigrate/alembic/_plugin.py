@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pgmigrate.alembic._hook import PostUpgrade
+from pgmigrate.alembic._hook import ask_for_copy
 
 if TYPE_CHECKING:
     from alembic.operations import Operations
@@ -49,8 +49,8 @@ def setup(plugin: Plugin) -> None:
             operations.invoke(cls(tables, keywords))
 
     def implementation(operations: Operations, operation: PgMigrateCopyOp) -> None:
-        context = operations.get_context()
-        PostUpgrade.of(context).queue({**operation.keywords, "tables": list(operation.tables)})
+        keywords = {**operation.keywords, "tables": list(operation.tables)}
+        ask_for_copy(operations.get_context(), keywords)
 
     Operations.register_operation("pgmigrate_copy")(PgMigrateCopyOp)
     Operations.implementation_for(PgMigrateCopyOp)(implementation)
