@@ -257,8 +257,13 @@ impl Reader<'_> {
 
     /// A run that makes the schema itself has its rows in before there is a trigger or a foreign key.
     fn check_data_only(&mut self, section: &Section<'_>, options: &Options) {
-        for key in ["target_triggers", "target_foreign_keys"] {
-            if !options.data_only && section.get(key).is_some() {
+        let usual = Options::default();
+        let asked = [
+            ("target_triggers", options.target_triggers != usual.target_triggers),
+            ("target_foreign_keys", options.target_foreign_keys != usual.target_foreign_keys),
+        ];
+        for (key, is_asked) in asked {
+            if is_asked && !options.data_only {
                 self.problem(&section.at(key), "is about a data-only run; set options.data_only to true");
             }
         }
