@@ -77,9 +77,7 @@ def drive(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
         while (events := job.next()) is not None:
             deliver(events, on_event)
     except BaseException:
-        job.stop()
-        while (events := job.next()) is not None:
-            deliver(events, None)
+        end(job)
         raise
     return job.result()
 
@@ -94,11 +92,23 @@ async def drive_async(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
         job.stop()
         raise
     except BaseException:
-        job.stop()
-        while (events := await job.next_async()) is not None:
-            deliver(events, None)
+        await end_async(job)
         raise
     return job.result()
+
+
+def end(job: Job) -> None:
+    """Stops a job in order, and waits for its end; what it logs meanwhile is delivered."""
+    job.stop()
+    while (events := job.next()) is not None:
+        deliver(events, None)
+
+
+async def end_async(job: Job) -> None:
+    """`end` as an awaitable."""
+    job.stop()
+    while (events := await job.next_async()) is not None:
+        deliver(events, None)
 
 
 def deliver(events: Iterable[Event], on_event: OnEvent | None) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pgmigrate._job import Event, OnEvent, deliver, drive, drive_async
+from pgmigrate._job import Event, OnEvent, deliver, drive, drive_async, end, end_async
 from pgmigrate._model import Record
 from pgmigrate._text import duration, plural
 from pgmigrate.errors import InternalError, PgMigrateError
@@ -154,9 +154,7 @@ def hold(job: Job, on_event: OnEvent | None) -> HeldSnapshot:
             if announced := _announced(events):
                 return HeldSnapshot(job, announced, on_event)
     except BaseException:
-        job.stop()
-        while job.next() is not None:
-            pass
+        end(job)
         raise
     raise _not_announced(job)
 
@@ -173,9 +171,7 @@ async def hold_async(job: Job, on_event: OnEvent | None) -> HeldSnapshot:
         job.stop()
         raise
     except BaseException:
-        job.stop()
-        while await job.next_async() is not None:
-            pass
+        await end_async(job)
         raise
     raise _not_announced(job)
 

@@ -26,14 +26,24 @@ pub(super) struct Start {
     pub(super) started: String,
 }
 
-/// Writes the run into the ledger, or finds the one to go on with. It is this process's turn to begin.
-pub(super) async fn begin(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
+/// Writes the run into the ledger, or finds the one to go on with, which chosen tasks join where it is known to be of their plan. It is
+/// this process's turn to begin.
+pub(super) async fn begin(
+    config: &Config,
+    settings: &Settings,
+    ends: &Ends,
+    (plan, known): (&Plan, Option<Run>),
+) -> Result<Start> {
+    let target = ends.target_server.identity();
+    if let Some(run) = known {
+        resume::check_run(&run, (plan, &run.plan), &target)?;
+        return join(config, settings, ends, (plan, run)).await;
+    }
     let last = if ends.ledger.exists(&ends.target).await? { ends.ledger.last_run(&ends.target).await? } else { None };
     let done = settings.state.as_deref().filter(|_| settings.resume).map_or(Ok(Vec::new()), state_file::done_tasks)?;
-    let target = ends.target_server.identity();
     match last {
         Some(run) if settings.resume => {
-            resume::check_run(&run, plan, &target)?;
+            resume::check_run(&run, (plan, &plan.fingerprint()), &target)?;
             go_on(config, ends, plan, (run, &done)).await
         }
         None if settings.resume => {
@@ -41,10 +51,6 @@ pub(super) async fn begin(config: &Config, settings: &Settings, ends: &Ends, pla
             Err(Error::new(Kind::State, "there is nothing to resume: the target has no ledger")
                 .on(Side::Target)
                 .remedy("run without --resume, or check the target's conninfo and options.ledger_schema"))
-        }
-        Some(run) if settings.tasks.is_some() && run.plan == plan.fingerprint() => {
-            resume::check_run(&run, plan, &target)?;
-            join(config, settings, ends, (plan, run)).await
         }
         Some(run) if run.state != "done" => Err(Error::new(
             Kind::State,

@@ -74,12 +74,13 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     let endpoints = Endpoints::new(&config, context)?;
     let ledger = Ledger::new(&config.options.ledger_schema);
     let target = context.stop.or(take_place(&ledger, &endpoints)).await?;
-    let known = known(&ledger, &target, plan).await?;
+    let fingerprint = plan.fingerprint();
+    let known = known(&ledger, &target, &fingerprint).await?;
     let looking = look_over(&config, &endpoints, Way::Holder(&known), context);
     let ends = context.step("connect", Box::pin(looking)).await?;
     check(&config, &ends, (plan, 1, &part), context).await?;
-    let start = if part::run_of(&ledger, &target, plan).await?.is_some() {
-        context.step("ledger", take_up(&config, &ends, plan)).await?
+    let start = if part::run_of(&ledger, &target, &fingerprint).await?.is_some() {
+        context.step("ledger", take_up(&config, &ends, (plan, &fingerprint))).await?
     } else {
         enter(&config, (&part, &ends, plan), context).await?.0
     };
@@ -99,8 +100,8 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
 }
 
 /// The snapshots that living parts of the run still read: a holder that was lost is replaced by one of the same.
-async fn known(ledger: &Ledger, target: &Session, plan: &Plan) -> Result<Vec<Snapshot>> {
-    let Some(run) = part::run_of(ledger, target, plan).await? else { return Ok(Vec::new()) };
+async fn known(ledger: &Ledger, target: &Session, fingerprint: &str) -> Result<Vec<Snapshot>> {
+    let Some(run) = part::run_of(ledger, target, fingerprint).await? else { return Ok(Vec::new()) };
     Ok(ledger.announced(target, run.run).await?.into_iter().map(|one| one.snapshot).collect())
 }
 

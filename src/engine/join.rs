@@ -70,12 +70,12 @@ pub(super) async fn claim(ends: &Ends, run: i64, (records, chosen): (&[Record], 
 }
 
 /// The holder of a snapshot goes on with a run that parts have begun: what they left half copied in another snapshot begins anew.
-pub(super) async fn take_up(config: &Config, ends: &Ends, plan: &Plan) -> Result<Start> {
+pub(super) async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (&Plan, &str)) -> Result<Start> {
     ends.ledger.lock_begin(&ends.target).await?;
-    let run = part::run_of(&ends.ledger, &ends.target, plan).await?.ok_or_else(|| {
+    let run = part::run_of(&ends.ledger, &ends.target, fingerprint).await?.ok_or_else(|| {
         Error::new(Kind::State, "the run that a snapshot is to be held for is gone from the ledger").on(Side::Target)
     })?;
-    resume::check_run(&run, plan, &ends.target_server.identity())?;
+    resume::check_run(&run, (plan, fingerprint), &ends.target_server.identity())?;
     let mut records = ends.ledger.records(&ends.target, run.run).await?;
     let sees = &ends.source.snapshot.sees;
     let announced = ends.ledger.announced(&ends.target, run.run).await?;

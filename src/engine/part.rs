@@ -54,14 +54,15 @@ pub(super) async fn connect(
     let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
     let reading = settings.reading()?;
     let lock_timeout = config.options.lock_timeout;
+    let fingerprint = plan.fingerprint();
     let source = if reading == Reading::Held {
-        let held = context.stop.or(await_snapshot(&ledger, &target, plan, settings.wait()?)).await?;
+        let held = context.stop.or(await_snapshot(&ledger, &target, &fingerprint, settings.wait()?)).await?;
         Source::adopt(&endpoints.source, lock_timeout, &held).await?
     } else {
         if !ledger.lock(&target, true).await? {
             return Err(already_running());
         }
-        if run_of(&ledger, &target, plan).await?.is_none() {
+        if run_of(&ledger, &target, &fingerprint).await?.is_none() {
             return Ok(None);
         }
         Source::open(&endpoints.source, lock_timeout).await?
@@ -75,21 +76,21 @@ pub(super) async fn connect(
     Ok(Some(Ends { source, target, source_server, target_server, looked: None, ledger }))
 }
 
-/// The last run in the ledger, where it is of this plan.
-pub(super) async fn run_of(ledger: &Ledger, target: &Session, plan: &Plan) -> Result<Option<Run>> {
+/// The last run in the ledger, where it is of the plan with this fingerprint.
+pub(super) async fn run_of(ledger: &Ledger, target: &Session, fingerprint: &str) -> Result<Option<Run>> {
     if !ledger.exists(target).await? {
         return Ok(None);
     }
     let last = ledger.last_run(target).await?;
-    Ok(last.filter(|run| run.plan == plan.fingerprint()))
+    Ok(last.filter(|run| run.plan == fingerprint))
 }
 
 /// Waits for a holder's announcement, and has the run's lock when it is there. The lock is not held while waiting: a holder that begins
 /// anew must see that nobody is at work.
-async fn await_snapshot(ledger: &Ledger, target: &Session, plan: &Plan, wait: Duration) -> Result<Snapshot> {
+async fn await_snapshot(ledger: &Ledger, target: &Session, fingerprint: &str, wait: Duration) -> Result<Snapshot> {
     let deadline = Instant::now() + wait;
     loop {
-        let run = run_of(ledger, target, plan).await?;
+        let run = run_of(ledger, target, fingerprint).await?;
         if let Some(held) = held(ledger, target, run.as_ref()).await? {
             if ledger.lock(target, true).await? {
                 return Ok(held.snapshot);

@@ -76,8 +76,8 @@ impl Drift {
     }
 }
 
-/// Refuses to go on with a run that is not this plan's.
-pub fn check_run(run: &Run, plan: &Plan, target: &str) -> Result<()> {
+/// Refuses to go on with a run that is not this plan's, by the plan's fingerprint and by what the plan stands on.
+pub fn check_run(run: &Run, (plan, fingerprint): (&Plan, &str), target: &str) -> Result<()> {
     let mut differences = Config::differences(&run.config, &plan.header.config.to_string());
     if run.source != plan.header.source {
         differences.push(format!("the run's source was {}, the plan's is {}", run.source, plan.header.source));
@@ -85,7 +85,7 @@ pub fn check_run(run: &Run, plan: &Plan, target: &str) -> Result<()> {
     if run.target != target {
         differences.push(format!("the ledger was written on the target {}, this one is {target}", run.target));
     }
-    if differences.is_empty() && run.plan != plan.fingerprint() {
+    if differences.is_empty() && run.plan != fingerprint {
         differences
             .push("the plan is another one than the run's, although source and configuration are the same".into());
     }

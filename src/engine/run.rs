@@ -129,8 +129,11 @@ pub(super) async fn enter(
 ) -> Result<(Start, Option<String>)> {
     let mut backed_up = None;
     context.stop.or(ends.ledger.lock_begin(&ends.target)).await?;
-    let is_first = settings.tasks.is_none() || part::run_of(&ends.ledger, &ends.target, plan).await?.is_none();
-    if config.options.backup && !settings.resume && is_first {
+    let known = match settings.tasks {
+        Some(_) => part::run_of(&ends.ledger, &ends.target, &plan.fingerprint()).await?,
+        None => None,
+    };
+    if config.options.backup && !settings.resume && known.is_none() {
         let directory = PathBuf::from(&config.options.backup_dir);
         let tools = match &ends.looked()?.tools {
             Some(tools) => tools.clone(),
@@ -139,7 +142,7 @@ pub(super) async fn enter(
         let made = context.step("backup", backup::backup(ends.target.conninfo(), &tools, &directory, context)).await?;
         backed_up = Some(made.path.display().to_string());
     }
-    let start = context.step("ledger", begin(config, settings, ends, plan)).await?;
+    let start = context.step("ledger", begin(config, settings, ends, (plan, known))).await?;
     ends.ledger.unlock_begin(&ends.target).await?;
     Ok((start, backed_up))
 }
