@@ -336,6 +336,15 @@ impl Ledger {
         Ok(row.is_some_and(|row| is_settled(row.get(0))))
     }
 
+    /// Whether nothing is left to do for any of the tasks.
+    pub async fn are_settled(&self, session: &Session, run: i64, tasks: &[&str]) -> Result<bool> {
+        let sql = format!(
+            "SELECT NOT EXISTS (SELECT FROM {} WHERE run = $1 AND task = ANY ($2) AND status NOT IN ('done', 'kept', 'skipped'))",
+            self.tasks()
+        );
+        Ok(session.query_one(&sql, &[&run, &tasks]).await?.get(0))
+    }
+
     /// Tables whose rows an earlier finished run brought here, as the plan names their object.
     pub async fn loaded_objects(&self, session: &Session) -> Result<Vec<String>> {
         let sql = format!(

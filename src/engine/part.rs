@@ -11,10 +11,10 @@ use super::{Context, resume};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
-use crate::ledger::{Announcement, Ledger, Role};
+use crate::ledger::{Ledger, Role};
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{Session, introspect};
-use crate::plan::{Phase, Plan, kind};
+use crate::plan::{Phase, Plan, Task, kind};
 use crate::record::Run;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -55,21 +55,25 @@ pub(super) async fn connect(
     let reading = settings.reading()?;
     let lock_timeout = config.options.lock_timeout;
     let fingerprint = plan.fingerprint();
-    let source = if reading == Reading::Held {
-        let held = context.stop.or(await_snapshot(&ledger, &target, &fingerprint, settings.wait()?)).await?;
-        Source::adopt(&endpoints.source, lock_timeout, &held).await?
+    let rows = rows(plan, settings);
+    let awaited = if reading == Reading::Held && !rows.is_empty() {
+        let wait = settings.wait()?;
+        context.stop.or(await_snapshot(&ledger, &target, (&fingerprint, &rows), wait)).await?
+    } else if ledger.lock(&target, true).await? {
+        Awaited::Nothing
     } else {
-        if !ledger.lock(&target, true).await? {
-            return Err(already_running());
-        }
-        if run_of(&ledger, &target, &fingerprint).await?.is_none() {
-            return Ok(None);
-        }
-        Source::open(&endpoints.source, lock_timeout).await?
+        return Err(already_running());
+    };
+    if run_of(&ledger, &target, &fingerprint).await?.is_none() {
+        return Ok(None);
+    }
+    let source = match &awaited {
+        Awaited::Held(snapshot) => Source::adopt(&endpoints.source, lock_timeout, snapshot).await?,
+        Awaited::Settled | Awaited::Nothing => Source::open(&endpoints.source, lock_timeout).await?,
     };
     let source_server = introspect::server(&source.leader).await?;
     resume::drift_of_server(plan, &source_server, config).refuse(true)?;
-    if reading == Reading::Own {
+    if matches!(awaited, Awaited::Nothing) {
         resume::drift(plan, &introspect::catalog(&source.leader).await?, config).refuse(true)?;
     }
     let target_server = introspect::server(&target).await?;
@@ -85,31 +89,59 @@ pub(super) async fn run_of(ledger: &Ledger, target: &Session, fingerprint: &str)
     Ok(last.filter(|run| run.plan == fingerprint))
 }
 
+/// What a part found when it waited.
+enum Awaited {
+    /// It need not wait.
+    Nothing,
+    /// The snapshot to read.
+    Held(Snapshot),
+    /// All of its rows are on the target, and nobody holds a snapshot for them any more.
+    Settled,
+}
+
 /// Waits for a holder's announcement, and has the run's lock when it is there. The lock is not held while waiting: a holder that begins
 /// anew must see that nobody is at work.
-async fn await_snapshot(ledger: &Ledger, target: &Session, fingerprint: &str, wait: Duration) -> Result<Snapshot> {
+async fn await_snapshot(
+    ledger: &Ledger,
+    target: &Session,
+    (fingerprint, rows): (&str, &[&str]),
+    wait: Duration,
+) -> Result<Awaited> {
     let deadline = Instant::now() + wait;
     loop {
         let run = run_of(ledger, target, fingerprint).await?;
-        if let Some(held) = held(ledger, target, run.as_ref()).await? {
-            if ledger.lock(target, true).await? {
-                return Ok(held.snapshot);
-            }
-            if Instant::now() >= deadline {
-                return Err(already_running());
-            }
+        let found = match &run {
+            Some(run) => look(ledger, target, run, rows).await?,
+            None => Awaited::Nothing,
+        };
+        let is_there = !matches!(found, Awaited::Nothing);
+        if is_there && ledger.lock(target, true).await? {
+            return Ok(found);
         }
         if Instant::now() >= deadline {
-            return Err(not_held(wait));
+            return Err(if is_there { already_running() } else { not_held(wait) });
         }
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
 }
 
-async fn held(ledger: &Ledger, target: &Session, run: Option<&Run>) -> Result<Option<Announcement>> {
-    let Some(run) = run else { return Ok(None) };
+async fn look(ledger: &Ledger, target: &Session, run: &Run, rows: &[&str]) -> Result<Awaited> {
     let announced = ledger.announced(target, run.run).await?;
-    Ok(announced.into_iter().find(|one| one.role == Role::Holder && !one.is_released))
+    if let Some(held) = announced.into_iter().find(|one| one.role == Role::Holder && !one.is_released) {
+        return Ok(Awaited::Held(held.snapshot));
+    }
+    let are_settled = ledger.are_settled(target, run.run, rows).await?;
+    Ok(if are_settled { Awaited::Settled } else { Awaited::Nothing })
+}
+
+/// The chosen tasks that read rows, or what counts them, on the source.
+fn rows<'a>(plan: &'a Plan, settings: &Settings) -> Vec<&'a str> {
+    let chosen: HashSet<&str> = settings.tasks.iter().flatten().map(String::as_str).collect();
+    readers(plan).map(|task| task.id.as_str()).filter(|id| chosen.contains(id)).collect()
+}
+
+fn readers(plan: &Plan) -> impl Iterator<Item = &Task> {
+    plan.tasks.iter().filter(|task| task.phase == Phase::Data && task.kind != kind::TRUNCATE)
 }
 
 fn not_held(wait: Duration) -> Error {
@@ -122,12 +154,8 @@ fn not_held(wait: Duration) -> Error {
 /// What a part should know that reads some of the rows in a snapshot of its own.
 pub(super) fn finding(plan: &Plan, settings: &Settings) -> Option<Finding> {
     let reads_its_own = settings.reading().is_ok_and(|reading| reading == Reading::Own);
-    let chosen = settings.tasks.as_ref().filter(|_| reads_its_own)?;
-    let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
-    let mut rows = plan.tasks.iter().filter(|task| task.phase == Phase::Data && task.kind != kind::TRUNCATE);
-    let is_chosen = |id: &str| chosen.contains(id);
-    let reads = rows.clone().any(|task| is_chosen(&task.id));
-    if !reads || rows.all(|task| is_chosen(&task.id)) {
+    let chosen = rows(plan, settings).len();
+    if !reads_its_own || chosen == 0 || chosen == readers(plan).count() {
         return None;
     }
     let message = "this part of the run reads the source in a snapshot of its own: its rows fit those of the other parts only if \

@@ -155,6 +155,25 @@ def test_a_part_waits_for_its_holder(bank: Parts, others: list[str]) -> None:
         assert held.wait().ok
 
 
+def test_a_part_whose_rows_are_all_there_needs_no_holder(bank: Parts) -> None:
+    data = bank.plan.ids("data")
+    with bank.migration.hold_snapshot(bank.plan) as held:
+        bank.migration.run_tasks(bank.plan, data, snapshot="held").raise_for_failures()
+        assert held.wait().ok
+    _change(bank)
+    servers.run_script(bank.options["source"], "ALTER TABLE bank.audit ADD extra int")
+    again = bank.migration.run_tasks(bank.plan, data, snapshot="held", wait=30)
+    assert again.ok and again.consistent and again.snapshots == (held.snapshot,)
+    assert {task.attempts for task in again.tasks} == {1}
+
+
+def test_tasks_that_read_no_rows_need_no_holder(bank: Parts) -> None:
+    bank.migration.run_tasks(bank.plan, bank.plan.ids("data")).raise_for_failures()
+    later = bank.plan.ids(*parts.LATER)
+    bank.migration.run_tasks(bank.plan, later, snapshot="held", wait=0).raise_for_failures()
+    assert bank.migration.status().state == "done"
+
+
 def test_failed_tasks_end_no_hold_and_a_release_does(bank: Parts, others: list[str]) -> None:
     target, keyless = bank.target, bank.tasks("transfer")
     told: list[dict[str, Any]] = []

@@ -292,7 +292,7 @@ def test_a_ledger_of_an_older_version_is_joined(quiet: Pair, tmp_path: Path) -> 
     servers.run_script(bank.target, "DROP TABLE pgmigrate.migration_snapshot")
     assert not bank.migration.release_snapshot()
     with pytest.raises(StateError, match="no snapshot"):
-        bank.migration.run_tasks(bank.plan, [], snapshot="held", wait=0)
+        bank.migration.run_tasks(bank.plan, bank.plan.ids("data"), snapshot="held", wait=0)
     bank.migration.run_tasks(bank.plan, bank.plan.ids("data")).raise_for_failures()
     bank.finish()
     servers.assert_equal(bank.options["source"], bank.target)
@@ -304,7 +304,7 @@ def test_what_is_asked_of_a_part_is_checked(pair: Pair, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="own or held"):
         run(bank.plan, [], snapshot="mine")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="wait is -1"):
-        run(bank.plan, [], snapshot="held", wait=-1)
+        run(bank.plan, bank.plan.ids("data"), snapshot="held", wait=-1)
     with pytest.raises(ConfigError, match="idle_timeout is -5"):
         bank.migration.hold_snapshot(bank.plan, idle_timeout=-5)
     with pytest.raises(ConfigError, match="no phase"):
