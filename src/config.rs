@@ -10,6 +10,7 @@ pub mod conninfo_text;
 mod documents;
 mod fingerprint;
 mod keys;
+pub mod procedure;
 mod read;
 mod revision;
 mod value;
@@ -20,6 +21,7 @@ pub use choice::{
 pub use documents::{TextFormat, documents, migrations};
 pub use keys::{KEYS, KeyDoc};
 pub use revision::RevisionRule;
+pub use procedure::Procedure;
 
 use crate::error::{Error, Result};
 use crate::name::QualifiedName;
@@ -274,6 +276,8 @@ pub struct Config {
     pub max_jobs: usize,
     /// Everything else.
     pub options: Options,
+    /// What is done around the migration by `pgmigrate safe`.
+    pub procedure: Procedure,
 }
 
 impl Config {
@@ -329,6 +333,7 @@ impl Config {
             "tables": self.tables,
             "parallel": {"max_jobs": self.max_jobs},
             "options": self.options,
+            "procedure": self.procedure,
         })
     }
 }

@@ -68,7 +68,7 @@ pub(super) fn is_multi(value: &Value) -> bool {
 }
 
 /// The migrations in `value`: the elements of its `migrations`, or `value` itself where it has no such key. Keys beside
-/// `migrations` are defaults: an element's own key wins, and `options` and `parallel` are merged key by key. An element
+/// `migrations` are defaults: an element's own key wins, and `options`, `parallel` and `procedure` are merged key by key. An element
 /// without a name is called by its place, `migration 2`. Names must differ.
 pub fn migrations(value: &Value) -> Result<Vec<Value>> {
     let Some(list) = value.get("migrations") else {
@@ -102,7 +102,9 @@ fn merge(shared: &Map<String, Value>, own: &Value, index: usize) -> Value {
     let mut merged = shared.clone();
     for (key, value) in own {
         match (merged.get_mut(key), value) {
-            (Some(Value::Object(common)), Value::Object(value)) if key == "options" || key == "parallel" => {
+            (Some(Value::Object(common)), Value::Object(value))
+                if ["options", "parallel", "procedure"].contains(&key.as_str()) =>
+            {
                 common.extend(value.clone());
             }
             _ => {

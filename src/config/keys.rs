@@ -181,6 +181,69 @@ pub const KEYS: &[KeyDoc] = &[
         "how long a schema statement waits for a lock on the target; 0: forever",
     ),
     key("options.retries", "integer", "5", "attempts after the first, where a failure may pass"),
+    key("procedure", "mapping", "{}", "what `pgmigrate safe` does around the migration"),
+    key(
+        "procedure.stop",
+        "command or list of commands",
+        "[]",
+        "stops the application; a command is a text (cut into words as a shell would, nothing expanded), a list of words or a mapping",
+    ),
+    key("procedure.stop[].run", "string or list of words", "", "the command"),
+    key("procedure.stop[].shell", "boolean", "false", "true: `run` is a text for `/bin/sh`"),
+    key("procedure.stop[].timeout", "seconds", "procedure.timeout", "how long it may take"),
+    key(
+        "procedure.check_stopped",
+        "mapping or list of mappings",
+        "[]",
+        "shows that the application is stopped; where all show it at once, `stop` is not run",
+    ),
+    key("procedure.check_stopped[].<option>", "as there", "procedure.stop[]", "any key of a command"),
+    key(
+        "procedure.check_stopped[].expect",
+        "success, failure, no_output",
+        "",
+        "what the command does where the application is stopped: exit code 0, another one, or print nothing",
+    ),
+    key(
+        "procedure.start",
+        "command or list of commands",
+        "[]",
+        "starts the application after a migration that was verified",
+    ),
+    key("procedure.start[].<option>", "as there", "procedure.stop[]", "any key of a command"),
+    key(
+        "procedure.start_on_failure",
+        "boolean, command or list of commands",
+        "true",
+        "what starts the application again when a step has failed after `stop`; true: `start`; false: nothing",
+    ),
+    key("procedure.start_on_failure[].<option>", "as there", "procedure.stop[]", "any key of a command"),
+    key(
+        "procedure.on_failure",
+        "restore, keep",
+        "restore",
+        "what becomes of a target that was changed when a step has failed; keep: it can be resumed, the default without a backup",
+    ),
+    key("procedure.backup", "boolean", "true", "whether the target is backed up before it is touched"),
+    key(
+        "procedure.wait_for_writers",
+        "seconds",
+        "60",
+        "how long to wait until `check_stopped` is content, and then until nobody writes to source and target",
+    ),
+    key(
+        "procedure.timeout",
+        "seconds",
+        "300",
+        "how long a command may take before it and its children are ended; 0: forever",
+    ),
+    key("procedure.cwd", "string", ".", "the folder that commands run in"),
+    key(
+        "procedure.env",
+        "mapping of strings",
+        "{}",
+        "variables for the commands, beside the environment; `${NAME}` as in `source`",
+    ),
     key(
         "options.require_revision",
         "same or mapping",
@@ -218,7 +281,8 @@ pub(super) fn children(place: &str) -> Vec<&'static str> {
     let mut found: Vec<&str> = KEYS.iter().filter_map(|doc| child(place, doc.path)).collect();
     if found.contains(&"<option>") {
         found.retain(|key| *key != "<option>");
-        found.extend(children("tables.default"));
+        let options = if place.starts_with("procedure.") { "procedure.stop[]" } else { "tables.default" };
+        found.extend(children(options));
     }
     found
 }

@@ -5,6 +5,7 @@
 //! [`super::KEYS`]. Called by the entry points of [`Config`].
 
 mod revision;
+mod procedure;
 mod side;
 
 use super::value::{self, Parsed, choice, shown, text_shown};
@@ -70,7 +71,11 @@ fn pattern(path: &str) -> String {
     let without_digits: Vec<&str> =
         path.split('[').map(|part| part.trim_start_matches(|c: char| c.is_ascii_digit())).collect();
     let pattern = without_digits.join("[");
-    if pattern == "tables[]" { "tables.include[]".to_owned() } else { pattern }
+    match pattern.as_str() {
+        "tables[]" => "tables.include[]".to_owned(),
+        one if procedure::PLACES.contains(&one) => format!("{one}[]"),
+        _ => pattern,
+    }
 }
 
 impl Reader<'_> {
@@ -143,7 +148,8 @@ impl Reader<'_> {
         let tables = self.tables(&root, &TableOptions::built_in(&options), &schemas);
         let parallel = self.section("parallel".into(), root.get("parallel"));
         let max_jobs = self.get(&parallel, "max_jobs", value::count).unwrap_or(super::MAX_JOBS);
-        Config { name, source, target, schemas, roles, tables, max_jobs, options }
+        let procedure = self.procedure(&root);
+        Config { name, source, target, schemas, roles, tables, max_jobs, options, procedure }
     }
 
     fn schemas(&mut self, root: &Section<'_>) -> NameFilter {
