@@ -118,7 +118,17 @@ async fn perform(
     let path = |key: &str| settings.get(key).and_then(Value::as_str).map(PathBuf::from);
     let plan = plan.map(Given::read).transpose()?;
     let value = match verb {
-        "preflight" => json!({"findings": engine::preflight(config, context).await?}),
+        "preflight" => {
+            let resuming = settings.get("resume").and_then(Value::as_bool).unwrap_or_default();
+            convert::value(&engine::preflight(config, resuming, context).await?)?
+        }
+        "wait_for_writers" => convert::value(&engine::wait_for_writers(config, context).await?)?,
+        "quiet_since" => {
+            let before = serde_json::from_value(settings)
+                .map_err(|e| Error::new(Kind::Internal, "what the source had counted cannot be read").caused_by(e))?;
+            engine::quiet_since(config, before, context).await?;
+            Value::Null
+        }
         "plan" => return Ok(Answer::plan(engine::plan(config, context).await?)),
         "run" => {
             let settings = serde_json::from_value(settings)

@@ -27,6 +27,7 @@ mod tuning;
 mod verbs;
 pub mod verify;
 mod worker;
+mod writers;
 
 pub use calibrate::calibrate;
 pub use connect::{Endpoints, Source};
@@ -36,6 +37,7 @@ pub use run::{Settings, run};
 pub use status::{Counts, Status, status};
 pub use stop::{Stop, interrupted};
 pub use verbs::{backup, cleanup, plan, preflight, release, restore, verify};
+pub use writers::{quiet_since, wait_for_writers};
 
 use crate::event::{Event, Events};
 use crate::finding::Finding;

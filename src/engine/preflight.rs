@@ -7,6 +7,7 @@
 mod access;
 mod activity;
 mod capacity;
+pub(super) mod checks;
 mod existing;
 mod extension;
 mod live;

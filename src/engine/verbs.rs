@@ -6,6 +6,7 @@ use super::Context;
 use super::backup::{self as archive, Backup, Restore};
 use super::connect::{Endpoints, Source, tools};
 use super::foreign_keys::Place;
+use super::preflight::checks::{Check, outcomes};
 use super::preflight::{self as survey, Subject};
 use super::verify as comparison;
 use crate::config::{self, Config};
@@ -17,6 +18,7 @@ use crate::pg::tool;
 use crate::plan::Plan;
 use crate::plan::document::Document;
 use crate::verification::Verification;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 /// Makes the plan.
@@ -30,14 +32,24 @@ pub async fn plan(config: &Config, context: &Context) -> Result<Document> {
     Ok(plan.finish())
 }
 
-/// Looks both databases over, and changes nothing.
-pub async fn preflight(config: &Config, context: &Context) -> Result<Vec<Finding>> {
+/// What a preflight found, and what it looked at.
+#[derive(Debug, Clone, Serialize)]
+pub struct Preflight {
+    /// All findings, the blocking ones first.
+    pub findings: Vec<Finding>,
+    /// All checks, each with what came of it.
+    pub checks: Vec<Check>,
+}
+
+/// Looks both databases over, and changes nothing. `resuming` says that the run is to go on with an earlier one.
+pub async fn preflight(config: &Config, resuming: bool, context: &Context) -> Result<Preflight> {
     let endpoints = Endpoints::new(config, context)?;
     let tools = tools(config, context).await?;
     let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "preflight")).await?;
     let mut findings = context.stop.or(survey::outset(config, &source.leader, &target, tools.as_ref())).await?;
-    if findings.iter().all(|finding| finding.severity != Severity::Blocking) {
+    let is_whole = findings.iter().all(|finding| finding.severity != Severity::Blocking);
+    if is_whole {
         let catalog = context.step("inspect", source.catalog(config, tools.as_ref())).await?;
         let plan = context.step("plan", source.plan(&catalog, config)).await?.finish().plan();
         let jobs = config::jobs(config.max_jobs, context.cpus);
@@ -49,12 +61,12 @@ pub async fn preflight(config: &Config, context: &Context) -> Result<Vec<Finding
             catalog: &catalog,
             plan: &plan,
             jobs,
-            resuming: false,
+            resuming,
         };
         findings = survey::preflight(&subject, context).await?;
     }
     context.tell(&findings);
-    Ok(findings)
+    Ok(Preflight { checks: outcomes(&findings, is_whole), findings })
 }
 
 /// Compares both databases; without a plan, all that the configuration chooses.

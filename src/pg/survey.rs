@@ -1,11 +1,12 @@
 //! What preflight asks of a server beside its catalog: room, activity, rights, and what already stands on the target.
 //!
-//! Only reads and translates rows into values; what they mean for a migration the engine's preflight decides. Rights and
-//! existing tables have files of their own.
+//! Only reads and translates rows into values; what they mean for a migration the engine's preflight decides. Rights,
+//! existing tables and writers have files of their own.
 
 mod existing;
 mod revision;
 mod rights;
+mod writers;
 
 pub use existing::{Collation, ExistingColumn, ExistingTable, Storage, existing_tables, have_rows, storage};
 pub use existing::{all_collations, database_collation, used_collations};
@@ -15,6 +16,7 @@ pub use rights::{
     available_extensions, extensions, missing_rights, named_roles, roles, schemas, superuser_functions,
     unreadable_large_objects,
 };
+pub use writers::{Writer, Written, writers, written};
 
 use super::Session;
 use crate::catalog::Oid;

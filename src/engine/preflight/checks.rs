@@ -1,0 +1,160 @@
+//! The checks that a preflight makes, by the names that findings carry, and what holds where a check finds nothing.
+//!
+//! A list of findings does not tell what was looked at and found in order; a checklist has to. A test below holds the table to the names
+//! in this folder's files. Called by the verb.
+
+use crate::finding::{Finding, Severity};
+use serde::Serialize;
+
+/// A check with its outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Its name, as findings carry it.
+    pub check: String,
+    /// What holds where it finds nothing.
+    pub about: String,
+    /// What came of it.
+    pub state: State,
+}
+
+/// What came of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Nothing was found.
+    Ok,
+    /// Its heaviest finding is good to know.
+    Info,
+    /// Its heaviest finding is a warning.
+    Warning,
+    /// Its heaviest finding forbids the run.
+    Blocking,
+    /// It was not made, because an earlier one forbids the run.
+    NotMade,
+}
+
+/// The checks that are made before the source's schema is read.
+const OUTSET: &[(&str, &str)] = &[
+    ("source_version", "the source is of a version that pgmigrate reads"),
+    ("target_version", "the target is of a version that pgmigrate writes"),
+    ("target_older", "the target is not older than the source"),
+    ("same_database", "source and target are two databases"),
+    ("same_cluster", "source and target are no copies of one cluster"),
+    ("target_read_only", "the target can be written"),
+    ("source_standby", "the source is a primary"),
+    ("standby_conflicts", "no standby ends the run's queries"),
+    ("pg_dump_version", "pg_dump is new enough"),
+    ("source_right", "everything in scope may be read on the source"),
+    ("table_locks", "nobody has tables in scope locked"),
+];
+
+/// The checks that need the source's schema and the plan.
+const WHOLE: &[(&str, &str)] = &[
+    ("row_security", "no row of the source is hidden by row security"),
+    ("target_create", "schemas can be made on the target"),
+    ("target_right", "the tables that exist on the target may be written"),
+    ("target_row_security", "no row is refused by row security on the target"),
+    ("run_active", "no other run is active on the target"),
+    ("target_sessions", "nobody else is connected to the target"),
+    ("source_writers", "nobody is writing to the source"),
+    ("long_transactions", "no transaction is open for long"),
+    ("prepared_transaction", "no prepared transaction is left"),
+    ("connections", "both servers have connections to spare"),
+    ("locks", "both servers have room for the run's locks"),
+    ("disk", "the target needs no room worth a word"),
+    ("large_objects", "there are no large objects to copy"),
+    ("tablespace", "the target has the tablespaces"),
+    ("access_method", "the target has the access methods"),
+    ("unlogged", "no unlogged table would be read from a standby"),
+    ("invalid_indexes", "all indexes of the source are valid"),
+    ("table_exists", "no table exists on the target yet"),
+    ("table_kind", "no name of a table is taken by something else on the target"),
+    ("column_type", "columns that exist on the target have their types"),
+    ("column_generated", "columns that exist on the target are generated as on the source"),
+    ("column_extra", "tables on the target have no columns of their own"),
+    ("extension_missing", "the target has the extensions at hand"),
+    ("extension_right", "the target's role may make the extensions"),
+    ("extension_schema", "extensions on the target are in their schemas"),
+    ("extension_owner", "extensions on the target have their owners"),
+    ("extension_version", "extensions on the target are of the same version"),
+    ("needs_superuser", "nothing needs a superuser on the target"),
+    ("encoding", "both databases have one encoding"),
+    ("collation", "both databases sort alike"),
+    ("collation_version", "collations are of the version that indexes were built with"),
+    ("collation_missing", "the target has the collations"),
+    ("role_creation", "the target's role may make the roles"),
+    ("role_passwords", "the passwords of roles can be read"),
+    ("role_attributes", "the target's role may give the roles' attributes"),
+    ("role_missing", "all roles that are named exist on the target or are made"),
+    ("owner", "the target's role may set the owners"),
+];
+
+/// All checks with what came of them; `is_whole` says that none was left out.
+pub(in crate::engine) fn outcomes(findings: &[Finding], is_whole: bool) -> Vec<Check> {
+    let outset = OUTSET.iter().map(|check| (check, State::Ok));
+    let rest = WHOLE.iter().map(|check| (check, if is_whole { State::Ok } else { State::NotMade }));
+    let outcome = |((name, about), unfound): (&(&str, &str), State)| {
+        let heaviest = findings.iter().filter(|finding| finding.check == *name).map(|finding| finding.severity).max();
+        Check { check: (*name).to_owned(), about: (*about).to_owned(), state: heaviest.map_or(unfound, State::from) }
+    };
+    outset.chain(rest).map(outcome).collect()
+}
+
+impl From<Severity> for State {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Info => State::Info,
+            Severity::Warning => State::Warning,
+            Severity::Blocking => State::Blocking,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    /// The first argument of every call that makes a finding in this folder.
+    fn named() -> BTreeSet<String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/preflight");
+        let mut names = BTreeSet::new();
+        for entry in std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()) {
+            if ["tests.rs", "checks.rs"].contains(&entry.file_name().and_then(|name| name.to_str()).unwrap_or_default())
+            {
+                continue;
+            }
+            let text = std::fs::read_to_string(entry).expect("a source");
+            for call in ["blocking(", "warning(", "info("] {
+                let arguments = text.split(call).skip(1).map(str::trim_start);
+                let first = arguments.filter_map(|rest| rest.strip_prefix('"').or(rest.strip_prefix("&format!(\"")));
+                let literal = first.map(|rest| rest.split('"').next().unwrap_or_default().to_owned());
+                names.extend(literal.flat_map(|name| match name.strip_prefix("{side}") {
+                    Some(rest) => vec![format!("source{rest}"), format!("target{rest}")],
+                    None => vec![name],
+                }));
+            }
+        }
+        names
+    }
+
+    #[test]
+    fn the_table_has_every_check_and_no_other() {
+        let listed: Vec<String> = OUTSET.iter().chain(WHOLE).map(|(name, _)| (*name).to_owned()).collect();
+        assert_eq!(listed.iter().cloned().collect::<BTreeSet<_>>(), named());
+        assert_eq!(listed.len(), named().len(), "no name stands twice");
+    }
+
+    #[test]
+    fn the_heaviest_finding_counts_and_what_was_not_made_says_so() {
+        let find = |check: &str, severity| Finding::new(check, severity, "", "m", "");
+        let findings = [find("table_locks", Severity::Info), find("table_locks", Severity::Warning)];
+        let state = |name: &str, is_whole| {
+            outcomes(&findings, is_whole).into_iter().find(|check| check.check == name).map(|check| check.state)
+        };
+        assert_eq!(state("table_locks", false), Some(State::Warning));
+        assert_eq!(state("source_version", false), Some(State::Ok));
+        assert_eq!((state("owner", false), state("owner", true)), (Some(State::NotMade), Some(State::Ok)));
+    }
+}

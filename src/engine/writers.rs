@@ -1,0 +1,213 @@
+//! Waiting until nobody writes to source and target, and proof afterwards that nobody did.
+//!
+//! A session writes while its transaction has a number or a writer's lock, and so does a prepared transaction. Between two transactions
+//! a writer shows only in the statistics, so these have to stand still for a while, too. Called for the safe procedure.
+
+use super::Context;
+use super::connect::Endpoints;
+use crate::config::Config;
+use crate::error::{Error, Kind, Result, Side};
+use crate::finding::{Finding, Severity};
+use crate::name::readable;
+use crate::pg::Session;
+use crate::pg::survey::{self, Activity, Prepared, Writer, Written};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long the statistics have to stand still where nobody else is connected: a session that ends tells what it wrote.
+const QUIET: Duration = Duration::from_secs(3);
+/// The same where somebody is: an idle session tells what it wrote after ten seconds.
+const QUIET_BESIDE_OTHERS: Duration = Duration::from_secs(11);
+/// How often to look.
+const EVERY: Duration = Duration::from_millis(500);
+const REMEDY: &str = "end what writes, and whatever starts it again, or raise procedure.wait_for_writers";
+
+/// A source and a target that nobody writes to.
+#[derive(Debug, Clone, Serialize)]
+pub struct Quiet {
+    /// How long it took.
+    pub seconds: f64,
+    /// Who was waited for.
+    pub waited_for: Vec<String>,
+    /// What could not be made sure of.
+    pub notes: Vec<String>,
+    /// What the source had counted by then, for [`quiet_since`].
+    pub source: Written,
+}
+
+/// Waits until nobody writes, at most as long as configured and the time of the proof; who still writes then is named in the error.
+pub async fn wait_for_writers(config: &Config, context: &Context) -> Result<Quiet> {
+    context.step("wait for writers", wait(config, context)).await
+}
+
+async fn wait(config: &Config, context: &Context) -> Result<Quiet> {
+    let endpoints = Endpoints::new(config, context)?;
+    let sides = [
+        Session::open(&endpoints.source, Side::Source, "writers").await?,
+        Session::open(&endpoints.target, Side::Target, "writers").await?,
+    ];
+    let began = Instant::now();
+    let most = Duration::from_secs(config.procedure.wait_for_writers);
+    let mut last = Look::at(&sides).await?;
+    let mut watch = Watch { quiet_since: began, seen: BTreeMap::new() };
+    watch.note(&last, &last);
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let now = Look::at(&sides).await?;
+        watch.note(&last, &now);
+        if watch.quiet_since.elapsed() >= now.proof() {
+            let waited_for = watch.seen.into_keys().collect();
+            let source = now.0[0].written;
+            return Ok(Quiet { seconds: began.elapsed().as_secs_f64(), waited_for, notes: now.notes(), source });
+        }
+        // What became quiet in time may finish its proof.
+        if watch.quiet_since > began + most {
+            return Err(watch.refuse());
+        }
+        last = now;
+    }
+}
+
+/// Fails where somebody wrote to the source since `before`.
+pub async fn quiet_since(config: &Config, before: Written, context: &Context) -> Result<()> {
+    let endpoints = Endpoints::new(config, context)?;
+    let source = context.stop.or(Session::open(&endpoints.source, Side::Source, "writers")).await?;
+    let now = survey::written(&source).await?;
+    let writers: Vec<String> = survey::writers(&source).await?.iter().map(describe).collect();
+    // Rows that are told only now, with no transaction since, were written before.
+    if writers.is_empty() && (now.rows == before.rows || now.next_transaction == before.next_transaction) {
+        return Ok(());
+    }
+    let by = if writers.is_empty() { String::new() } else { format!(" by {}", writers.join(", ")) };
+    let doing = format!("the source was written to{by} after it had become quiet, and the target may lack these rows");
+    Err(Error::new(Kind::Verify, doing).on(Side::Source).remedy(REMEDY))
+}
+
+/// What one side showed.
+struct Seen {
+    side: Side,
+    writers: Vec<Writer>,
+    prepared: Vec<Prepared>,
+    written: Written,
+    sessions: Vec<Activity>,
+}
+
+/// What both sides showed, the source first.
+struct Look([Seen; 2]);
+
+impl Look {
+    async fn at([source, target]: &[Session; 2]) -> Result<Look> {
+        let (source, target) = tokio::try_join!(see(source), see(target))?;
+        Ok(Look([source, target]))
+    }
+
+    /// How long everything has to be quiet to be believed.
+    fn proof(&self) -> Duration {
+        if self.0.iter().all(|seen| seen.sessions.is_empty()) { QUIET } else { QUIET_BESIDE_OTHERS }
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.0.iter().flat_map(Seen::notes).collect()
+    }
+}
+
+async fn see(session: &Session) -> Result<Seen> {
+    Ok(Seen {
+        side: session.side(),
+        writers: survey::writers(session).await?,
+        prepared: survey::prepared(session).await?,
+        written: survey::written(session).await?,
+        sessions: survey::sessions(session).await?,
+    })
+}
+
+/// Who was seen writing, and when for the last time.
+struct Watch {
+    quiet_since: Instant,
+    seen: BTreeMap<String, (Instant, Finding)>,
+}
+
+impl Watch {
+    fn note(&mut self, before: &Look, now: &Look) {
+        let at = Instant::now();
+        for (before, now) in before.0.iter().zip(&now.0) {
+            for (name, finding) in now.evidence(before) {
+                if self.seen.insert(name, (at, finding.clone())).is_none() {
+                    tracing::info!("waiting: {}", finding.message);
+                }
+                self.quiet_since = at;
+            }
+        }
+    }
+
+    /// Names who wrote of late.
+    fn refuse(self) -> Error {
+        let last = self.quiet_since;
+        let of_late = self.seen.into_values().filter(|(at, _)| last.duration_since(*at) <= QUIET);
+        let findings: Vec<Finding> = of_late.map(|(_, finding)| finding).collect();
+        let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+        let mut error = Error::new(Kind::Preflight, messages.join("; ")).remedy(REMEDY);
+        error.details.findings = findings;
+        error
+    }
+}
+
+impl Seen {
+    /// Who writes, by a name that is the same at every look.
+    fn evidence(&self, before: &Seen) -> Vec<(String, Finding)> {
+        let check = format!("{}_writer", self.side);
+        let finding = |message: String| Finding::new(&check, Severity::Blocking, "", message, REMEDY);
+        let on = |name: String| format!("{name} on the {}", self.side);
+        let of_session = |one: &Writer| {
+            let message = format!("{} is writing to the {}", describe(one), self.side);
+            (on(named(one.pid, &one.application, &one.role)), finding(message))
+        };
+        let of_prepared = |one: &Prepared| {
+            let name = on(format!("the prepared transaction {} of {}", readable(&one.name), readable(&one.role)));
+            let message = format!("{name} is not ended");
+            (name, finding(message))
+        };
+        let mut found: Vec<_> =
+            self.writers.iter().map(of_session).chain(self.prepared.iter().map(of_prepared)).collect();
+        if found.is_empty() && self.written.rows != before.written.rows {
+            let who = if self.sessions.is_empty() { "sessions that are gone again".into() } else { self.others() };
+            let name = on("rows written between two looks".into());
+            let message = format!("rows are written to the {} in short transactions; connected: {who}", self.side);
+            found.push((name, finding(message)));
+        }
+        found
+    }
+
+    fn others(&self) -> String {
+        let describe = |one: &Activity| format!("{} ({})", named(one.pid, &one.application, &one.role), one.state);
+        self.sessions.iter().map(describe).collect::<Vec<_>>().join(", ")
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.written.in_recovery {
+            notes.push(format!("the {} is a standby: who writes to its primary does not show", self.side));
+        } else if !self.written.is_counted {
+            notes.push(format!(
+                "track_counts is off on the {}: a writer between two transactions does not show",
+                self.side
+            ));
+        }
+        if !self.sessions.is_empty() {
+            notes.push(format!("connected to the {}, but not writing: {}", self.side, self.others()));
+        }
+        notes
+    }
+}
+
+fn describe(writer: &Writer) -> String {
+    let client = if writer.client.is_empty() { String::new() } else { format!(" from {}", writer.client) };
+    let name = named(writer.pid, &writer.application, &writer.role);
+    format!("{name}{client} ({}, {:.0} s in its transaction)", writer.state, writer.seconds)
+}
+
+fn named(pid: i32, application: &str, role: &str) -> String {
+    let application = if application.is_empty() { "a session without a name" } else { application };
+    format!("{application}, process {pid}, as {}", readable(role))
+}

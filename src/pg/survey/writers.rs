@@ -1,0 +1,62 @@
+//! Who writes in a database: by open transactions, by prepared ones, and by what the statistics have counted.
+//!
+//! Reads once and translates; how often to look and what it means the engine decides. No text of a query is read.
+
+use crate::error::Result;
+use crate::pg::Session;
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Row;
+
+/// A session whose transaction writes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Writer {
+    /// The process that serves it.
+    pub pid: i32,
+    /// Its role.
+    pub role: String,
+    /// Its `application_name`.
+    pub application: String,
+    /// Where it comes from: an address or `local`; empty where we may not know.
+    pub client: String,
+    /// Its state as far as it shows.
+    pub state: String,
+    /// The age of its transaction, 0 where we may not know.
+    pub seconds: f64,
+}
+
+/// What the statistics have counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// Rows inserted, updated and deleted since the statistics began.
+    pub rows: i64,
+    /// The number of the server's next transaction that writes, in whatever database.
+    pub next_transaction: i64,
+    /// Whether the server counts at all.
+    pub is_counted: bool,
+    /// Whether it is a standby, whose writers are sessions of its primary.
+    pub in_recovery: bool,
+}
+
+/// The sessions whose open transaction writes.
+pub async fn writers(session: &Session) -> Result<Vec<Writer>> {
+    let translate = |row: &Row| Writer {
+        pid: row.get("pid"),
+        role: row.get("role"),
+        application: row.get("application"),
+        client: row.get("client"),
+        state: row.get("state"),
+        seconds: row.get("seconds"),
+    };
+    super::read(session, include_str!("../../sql/survey/writers.sql"), translate).await
+}
+
+/// The rows that were written so far.
+pub async fn written(session: &Session) -> Result<Written> {
+    let row = session.query_one(include_str!("../../sql/survey/writes.sql"), &[]).await?;
+    Ok(Written {
+        rows: row.get("rows"),
+        next_transaction: row.get("next_transaction"),
+        is_counted: row.get("is_counted"),
+        in_recovery: row.get("in_recovery"),
+    })
+}
