@@ -12,6 +12,7 @@ The same from a shell: ``pgmigrate migrate --config config.yaml``.
 """
 
 from pgmigrate import _native
+from pgmigrate._checklist import Checklist, ChecklistItem
 from pgmigrate._estimate import (
     ChainStep,
     Estimate,
@@ -29,6 +30,7 @@ from pgmigrate._plan import Plan, Task
 from pgmigrate._report import PhaseResult, Report, TaskResult
 from pgmigrate._results import (
     BackupResult,
+    Check,
     CleanupResult,
     PreflightResult,
     RestoreResult,
@@ -36,10 +38,12 @@ from pgmigrate._results import (
     TaskCounts,
 )
 from pgmigrate._run_all import Outcome, run_all
+from pgmigrate._safety import SafetyReport, SafetyStep
 from pgmigrate._snapshot import HeldSnapshot, HoldResult
 from pgmigrate._verification import Difference, TableResult, Unchecked, VerifyResult
 from pgmigrate.errors import (
     BackupError,
+    CommandError,
     ConfigError,
     ConnectError,
     CopyError,
@@ -61,7 +65,11 @@ __all__ = [
     "BackupError",
     "BackupResult",
     "ChainStep",
+    "Check",
+    "Checklist",
+    "ChecklistItem",
     "CleanupResult",
+    "CommandError",
     "ConfigError",
     "ConnectError",
     "CopyError",
@@ -87,6 +95,8 @@ __all__ = [
     "Rates",
     "Report",
     "RestoreResult",
+    "SafetyReport",
+    "SafetyStep",
     "SchemaError",
     "Speedup",
     "StateError",

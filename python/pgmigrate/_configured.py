@@ -30,6 +30,7 @@ class Configured:
         roles: str | Mapping[str, object] | None = None,
         options: Mapping[str, object] | None = None,
         parallel: Mapping[str, object] | None = None,
+        procedure: Mapping[str, object] | None = None,
         name: str | None = None,
         jobs: int | None = None,
         **flat: object,
@@ -43,6 +44,7 @@ class Configured:
             "roles": roles,
             "parallel": parallel,
             "options": options,
+            "procedure": procedure,
         }
         self._check(from_keywords(sections, flat), jobs=jobs)
 

@@ -13,6 +13,7 @@ from pgmigrate._estimate import Rates
 from pgmigrate._job import OnEvent, path_text
 from pgmigrate._parts import InParts
 from pgmigrate._plan import Plan
+from pgmigrate._safely import Safely
 from pgmigrate._report import Report
 from pgmigrate._results import (
     BackupResult,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 CALIBRATION_SECONDS: Final = 10.0
 
 
-class Migration(InParts):
+class Migration(InParts, Safely):
     """One migration: it knows its two databases and what to move, and holds no connection.
 
     The arguments are the keys of a config file; ``pgmigrate reference`` lists them with their
@@ -46,6 +47,7 @@ class Migration(InParts):
         roles: ``all`` or ``none``.
         options: the section ``options``.
         parallel: the section ``parallel``.
+        procedure: the section ``procedure``, which `run_safely` follows.
         name: what logs and summaries call it.
         jobs: how many tasks run at once, where a verb is not told otherwise.
         flat: keys of ``options`` by themselves, such as ``format="text"``.

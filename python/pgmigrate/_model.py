@@ -155,10 +155,14 @@ class Finding(Record):
     message: str
     remedy: str
 
+    def words(self) -> str:
+        """What was found, with the object it is about."""
+        about = f"{self.object}: " if self.object and self.object not in self.message else ""
+        return f"{about}{self.message}"
+
     def text(self) -> str:
         """The finding on one line, the remedy on a second one."""
-        about = f"{self.object}: " if self.object and self.object not in self.message else ""
-        line = f"{self.severity}: {about}{self.message}"
+        line = f"{self.severity}: {self.words()}"
         return f"{line}\n    remedy: {self.remedy}" if self.remedy else line
 
 

@@ -14,16 +14,34 @@ from pgmigrate.errors import PreflightError
 
 
 @dataclass(frozen=True)
+class Check(Record):
+    """A check that preflight makes.
+
+    Attributes:
+        check: its stable name, which its findings carry, too.
+        about: what holds where it finds nothing.
+        state: ``ok``; ``info``, ``warning`` or ``blocking`` as its heaviest finding; ``not_made``
+            where something forbids the run before it.
+    """
+
+    check: str
+    about: str
+    state: str
+
+
+@dataclass(frozen=True)
 class PreflightResult(Record):
     """What preflight found.
 
     Attributes:
         findings: all of it, whatever its severity.
+        checks: all checks, also those that found nothing.
     """
 
-    _parts: ClassVar[Mapping[str, type[Record]]] = {"findings": Finding}
+    _parts: ClassVar[Mapping[str, type[Record]]] = {"findings": Finding, "checks": Check}
 
     findings: tuple[Finding, ...]
+    checks: tuple[Check, ...]
 
     @property
     def blocking(self) -> tuple[Finding, ...]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BackupError",
+    "CommandError",
     "ConfigError",
     "ConnectError",
     "CopyError",
@@ -176,6 +177,12 @@ class BackupError(PgMigrateError):
     """A backup of the target, or its restore, failed."""
 
     kind = "backup"
+
+
+class CommandError(PgMigrateError):
+    """A command of the procedure failed, took too long or cannot be started."""
+
+    kind = "command"
 
 
 class InterruptedRunError(PgMigrateError):

@@ -357,6 +357,13 @@ def milestone(event: Mapping[str, Any]) -> str | None:
         resumed = f", {event['done']:,} done before" if event["done"] else ""
         tasks = plural(event["tasks"], "task")
         return f"run {event['run']}: {tasks}{resumed}, {event['jobs']} at once"
+    if kind == "procedure_step":
+        if event["state"] == "running":
+            return f"{event['name']}: {event['about']}"
+        took = "" if event["state"] == "skipped" else f" in {duration(event['seconds'])}"
+        return f"{event['name']}: {event['state']}{took}" + (
+            f": {event['note']}" if event["note"] else ""
+        )
     if kind == "step_finished" and event["seconds"] >= _SECONDS_WORTH_A_LINE:
         return f"{event['step']}: done in {duration(event['seconds'])}"
     return None

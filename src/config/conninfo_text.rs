@@ -143,7 +143,9 @@ pub(super) fn expand(text: &str, env: &BTreeMap<String, String>, encode: Encode)
 }
 
 /// `text` as a part of a URI holds it.
-fn percent_encoded(text: &str) -> String {
+/// The text as it stands within a URI.
+#[must_use]
+pub fn percent_encoded(text: &str) -> String {
     use std::fmt::Write as _;
     let mut encoded = String::new();
     for byte in text.bytes() {

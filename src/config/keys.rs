@@ -244,6 +244,7 @@ pub const KEYS: &[KeyDoc] = &[
         "{}",
         "variables for the commands, beside the environment; `${NAME}` as in `source`",
     ),
+    key("procedure.checklist", "list of strings", "[]", "points of the checklist that only a person can tick"),
     key(
         "options.require_revision",
         "same or mapping",

@@ -32,6 +32,8 @@ pub struct Procedure {
     pub cwd: String,
     /// Variables that commands get beside the environment.
     pub env: BTreeMap<String, Secret>,
+    /// Points of the checklist that only a person can tick.
+    pub checklist: Vec<String>,
 }
 
 impl Default for Procedure {
@@ -47,6 +49,7 @@ impl Default for Procedure {
             timeout: 300,
             cwd: ".".to_owned(),
             env: BTreeMap::new(),
+            checklist: Vec::new(),
         }
     }
 }
@@ -157,3 +160,6 @@ impl Serialize for StartOnFailure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

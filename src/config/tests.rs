@@ -145,6 +145,7 @@ fn what_is_shown_can_be_read_again() {
     assert_eq!((&value["source"], &value["target"]), (&json!("***"), &json!("***")));
     value["source"] = config.source.expose().into();
     value["target"] = config.target.expose().into();
+    value["procedure"]["env"]["ENV"] = "prod".into();
     assert_eq!(Config::from_value(&value, &env()).unwrap(), config);
 }
 

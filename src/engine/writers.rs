@@ -38,7 +38,7 @@ pub struct Quiet {
 
 /// Waits until nobody writes, at most as long as configured and the time of the proof; who still writes then is named in the error.
 pub async fn wait_for_writers(config: &Config, context: &Context) -> Result<Quiet> {
-    context.step("wait for writers", wait(config, context)).await
+    context.step("wait for writers", Box::pin(wait(config, context))).await
 }
 
 async fn wait(config: &Config, context: &Context) -> Result<Quiet> {

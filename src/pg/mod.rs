@@ -17,6 +17,7 @@ pub mod introspect;
 pub mod keys;
 pub mod large_object;
 pub mod maintenance;
+pub mod mask;
 mod net;
 pub mod present;
 mod refusal;

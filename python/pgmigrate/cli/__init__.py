@@ -2,7 +2,8 @@
 
 Results go to standard output, progress and errors to standard error, and all that is logged into
 pgmigrate.log. Exit codes: 0 all done, 1 something failed, 2 usage or configuration, 3 preflight,
-4 verification found differences, 130 interrupted.
+4 verification found differences, 5 the migration is done, but the application is not started,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pgmigrate.cli.first_steps import demo, example_config, reference
 from pgmigrate.cli.planning import plan_command
 from pgmigrate.cli.recovery import backup, cleanup, restore
 from pgmigrate.cli.running import migrate
+from pgmigrate.cli.safety import safe
 
 __all__ = ["main"]
 
@@ -33,6 +35,7 @@ def commands() -> None:
 for _command in (
     plan_command,
     migrate,
+    safe,
     preflight,
     status,
     verify,

@@ -30,6 +30,7 @@ FAILED: Final = 1
 USAGE: Final = 2
 PREFLIGHT: Final = 3
 DIFFERENT: Final = 4
+NOT_STARTED: Final = 5
 INTERRUPTED: Final = 130
 
 

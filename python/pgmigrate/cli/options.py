@@ -79,3 +79,12 @@ plan_option = click.option(
 jobs_option = click.option(
     "--jobs", type=click.IntRange(min=1), metavar="N", help="How many tasks run at once."
 )
+state_option = click.option(
+    "--state",
+    "state_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("state.tsv"),
+    show_default=True,
+    metavar="FILE",
+    help="The state file, which mirrors the ledger in the target.",
+)

@@ -12,21 +12,13 @@ from pgmigrate import Migration, Plan
 from pgmigrate._job import OnEvent
 from pgmigrate._run_all import named_path
 from pgmigrate.cli.call import INTERRUPTED, Answer, Call, for_each, report_code
-from pgmigrate.cli.options import connected, jobs_option, plan_option
+from pgmigrate.cli.options import connected, jobs_option, plan_option, state_option
 
 
 @click.command()
 @connected
 @plan_option
-@click.option(
-    "--state",
-    "state_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("state.tsv"),
-    show_default=True,
-    metavar="FILE",
-    help="The state file, which mirrors the ledger in the target.",
-)
+@state_option
 @jobs_option
 @click.option("--dry-run", is_flag=True, help="Write the plan, print its summary, touch nothing.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted or failed run.")

@@ -35,6 +35,7 @@ impl Reader<'_> {
         procedure.check_stopped = self.checks(&section, procedure.timeout);
         procedure.on_failure = self.on_failure(&section, procedure.backup);
         procedure.env = self.variables(&section);
+        procedure.checklist = self.points(&section);
         procedure
     }
 
@@ -125,6 +126,13 @@ impl Reader<'_> {
             self.problem(path, "expected a mapping with run and expect (success, failure or no_output)");
         }
         Some(Check { command, expect: expect? })
+    }
+
+    fn points(&mut self, section: &Section<'_>) -> Vec<String> {
+        let found = self.list(&section.at("checklist"), section.get("checklist"), |reader, path, value| {
+            reader.parsed(path, value, value::filled)
+        });
+        found.into_iter().map(|(_, point)| point).collect()
     }
 
     fn variables(&mut self, section: &Section<'_>) -> BTreeMap<String, Secret> {

@@ -10,7 +10,8 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// Its name, as findings carry it.
-    pub check: String,
+    #[serde(rename = "check")]
+    pub name: String,
     /// What holds where it finds nothing.
     pub about: String,
     /// What came of it.
@@ -95,7 +96,7 @@ pub(in crate::engine) fn outcomes(findings: &[Finding], is_whole: bool) -> Vec<C
     let rest = WHOLE.iter().map(|check| (check, if is_whole { State::Ok } else { State::NotMade }));
     let outcome = |((name, about), unfound): (&(&str, &str), State)| {
         let heaviest = findings.iter().filter(|finding| finding.check == *name).map(|finding| finding.severity).max();
-        Check { check: (*name).to_owned(), about: (*about).to_owned(), state: heaviest.map_or(unfound, State::from) }
+        Check { name: (*name).to_owned(), about: (*about).to_owned(), state: heaviest.map_or(unfound, State::from) }
     };
     outset.chain(rest).map(outcome).collect()
 }
@@ -151,7 +152,7 @@ mod tests {
         let find = |check: &str, severity| Finding::new(check, severity, "", "m", "");
         let findings = [find("table_locks", Severity::Info), find("table_locks", Severity::Warning)];
         let state = |name: &str, is_whole| {
-            outcomes(&findings, is_whole).into_iter().find(|check| check.check == name).map(|check| check.state)
+            outcomes(&findings, is_whole).into_iter().find(|check| check.name == name).map(|check| check.state)
         };
         assert_eq!(state("table_locks", false), Some(State::Warning));
         assert_eq!(state("source_version", false), Some(State::Ok));

@@ -1,0 +1,171 @@
+"""Carrying out a script of actions, blocking or awaited.
+
+A script is a generator: it yields what is to be done next, and gets back what that came to, or the
+exception that it ended with. It does nothing itself, so that both forms are one script. Actions run
+one after another in the calling thread, which alone runs callbacks and logging.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from inspect import GEN_CLOSED, getgeneratorstate
+from typing import Any, Final, TypeAlias
+
+from pgmigrate._command import Command, Process, Surroundings
+from pgmigrate._job import OnEvent, do, do_async
+from pgmigrate.errors import InterruptedRunError
+
+_POLL_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A verb of the core; its result comes back.
+
+    Attributes:
+        name: its name.
+        settings: what the call sets; None leaves it to the configuration.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Execute:
+    """A command to run to its end; how it `Ended` comes back.
+
+    Attributes:
+        command: the command.
+        is_shielded: an interruption waits for its end; a second one ends it.
+    """
+
+    command: Command
+    is_shielded: bool = False
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Some time to let pass.
+
+    Attributes:
+        seconds: how much.
+    """
+
+    seconds: float
+
+
+Action: TypeAlias = Verb | Execute | Pause
+Script: TypeAlias = Generator[Action, Any, None]
+
+
+class Performer:
+    """Carries out scripts of one migration.
+
+    Args:
+        options: its configuration as the core takes it.
+        around: what its commands have in common.
+        on_event: called with every event of the core.
+    """
+
+    def __init__(self, options: Mapping[str, Any], around: Surroundings, on_event: OnEvent) -> None:
+        self._options, self._around, self._on_event = options, around, on_event
+        self._held: BaseException | None = None
+
+    def run(self, script: Script, step: Callable[[], Action] | None = None) -> None:
+        """Carries a script out. Whatever goes wrong, the script has the chance to undo it.
+
+        Args:
+            script: the script.
+            step: takes it to its next action; from its beginning when None.
+
+        Raises:
+            BaseException: what the script raises, or an interruption that it was shielded from.
+        """
+        step = step or partial(next, script)
+        while True:
+            try:
+                action = step()
+                self._release(action)
+                step = partial(script.send, self._perform(action))
+            except StopIteration:
+                break
+            except BaseException as error:
+                if getgeneratorstate(script) == GEN_CLOSED:
+                    raise
+                step = partial(script.throw, error)
+        self._release(None)
+
+    async def run_async(self, script: Script) -> None:
+        """`run` as an awaitable; cancelling it is an interruption."""
+        step: Callable[[], Action] = partial(next, script)
+        while True:
+            try:
+                action = step()
+                self._release(action)
+                step = partial(script.send, await self._perform_async(action))
+            except StopIteration:
+                break
+            except GeneratorExit:
+                # The coroutine is thrown away and may not await any more.
+                abandoned = InterruptedRunError("the procedure was abandoned")
+                self.run(script, partial(script.throw, abandoned))
+                raise
+            except BaseException as error:
+                if getgeneratorstate(script) == GEN_CLOSED:
+                    raise
+                step = partial(script.throw, error)
+        self._release(None)
+
+    def _release(self, action: Action | None) -> None:
+        """Raises the interruption that was held back, but for what is shielded from it."""
+        held = self._held
+        if held is not None and not (isinstance(action, Execute) and action.is_shielded):
+            self._held = None
+            raise held
+
+    def _perform(self, action: Action) -> Any:
+        if isinstance(action, Verb):
+            return do(action.name, self._options, action.settings, self._on_event)
+        if isinstance(action, Pause):
+            return time.sleep(action.seconds)
+        process = Process(action.command, self._around)
+        while True:
+            try:
+                if (ended := process.poll()) is not None:
+                    break
+                time.sleep(_POLL_SECONDS)
+            except BaseException as error:
+                self._interrupt(action, process, error)
+        if not action.is_shielded:
+            self._release(None)
+        return ended
+
+    async def _perform_async(self, action: Action) -> Any:
+        if isinstance(action, Verb):
+            return await do_async(action.name, self._options, action.settings, self._on_event)
+        if isinstance(action, Pause):
+            return await asyncio.sleep(action.seconds)
+        process = Process(action.command, self._around)
+        while True:
+            try:
+                if (ended := process.poll()) is not None:
+                    break
+                await asyncio.sleep(_POLL_SECONDS)
+            except GeneratorExit:
+                process.end()
+                raise
+            except BaseException as error:
+                self._interrupt(action, process, error)
+        if not action.is_shielded:
+            self._release(None)
+        return ended
+
+    def _interrupt(self, action: Execute, process: Process, error: BaseException) -> None:
+        if self._held is not None or not action.is_shielded:
+            process.end()
+        self._held = error

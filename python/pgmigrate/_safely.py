@@ -1,0 +1,67 @@
+"""`Migration.run_safely`: a migration within the procedure that stops and starts the application."""
+
+from __future__ import annotations
+
+import os
+
+from pgmigrate._configured import Configured
+from pgmigrate._job import OnEvent, path_text
+from pgmigrate._plan import Plan
+from pgmigrate._procedure import Procedure, Wish
+from pgmigrate._safety import SafetyReport
+
+
+class Safely(Configured):
+    """The safe procedure of a migration, blocking and awaited."""
+
+    def run_safely(
+        self,
+        plan: Plan | None = None,
+        *,
+        resume: bool = False,
+        jobs: int | None = None,
+        state: str | os.PathLike[str] | None = None,
+        plan_file: str | os.PathLike[str] | None = None,
+        dry_run: bool = False,
+        on_event: OnEvent | None = None,
+    ) -> SafetyReport:
+        """Does the migration within the safe procedure that the section ``procedure`` describes.
+
+        That is: the checklist; the commands that stop the application; a wait until nobody writes
+        to source and target; a backup; the migration; its verification; the commands that start
+        the application. After a failure, Ctrl-C or an exception in ``on_event`` the target is
+        restored, where it was changed and unless the configuration keeps it, and the application
+        is started again.
+
+        Args:
+            plan: the plan to follow; a new one is made when None.
+            resume: go on with the run that the target's ledger holds, by its plan.
+            jobs: how many tasks run at once.
+            state: a file that mirrors the ledger, for people to read.
+            plan_file: where a new plan is written.
+            dry_run: make the checklist and say what would be done, but stop and touch nothing.
+            on_event: called with every event; ``procedure_step`` is a step's beginning and end.
+
+        Returns:
+            What was done; its ``error`` is what ended the procedure
+            (`SafetyReport.raise_for_failures`).
+        """
+        files = path_text(state), path_text(plan_file)
+        wish = Wish(plan, resume, self._jobs_or(jobs), *files, dry_run)
+        return Procedure(self._options, wish, on_event).run()
+
+    async def run_safely_async(
+        self,
+        plan: Plan | None = None,
+        *,
+        resume: bool = False,
+        jobs: int | None = None,
+        state: str | os.PathLike[str] | None = None,
+        plan_file: str | os.PathLike[str] | None = None,
+        dry_run: bool = False,
+        on_event: OnEvent | None = None,
+    ) -> SafetyReport:
+        """`run_safely` as an awaitable; cancelling it undoes as an interruption does."""
+        files = path_text(state), path_text(plan_file)
+        wish = Wish(plan, resume, self._jobs_or(jobs), *files, dry_run)
+        return await Procedure(self._options, wish, on_event).run_async()

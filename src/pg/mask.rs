@@ -1,0 +1,49 @@
+//! Takes the passwords that we know out of a text that others wrote, such as a command's output.
+//!
+//! Called by the bindings; nothing that this crate writes itself needs it.
+
+use super::Conninfo;
+use crate::config::conninfo_text::percent_encoded;
+use crate::config::{Config, Secret};
+use std::collections::BTreeMap;
+
+/// The passwords of a migration's two databases.
+pub struct Mask(Vec<String>);
+
+impl Mask {
+    /// The passwords that `config` and `env` give; a conninfo that cannot be read gives none, and no verb accepts it.
+    #[must_use]
+    pub fn new(config: &Config, env: &BTreeMap<String, String>) -> Self {
+        let sides = [&config.source, &config.target].map(|side| Conninfo::parse(side.expose(), env));
+        let hosts = sides.iter().flatten().flat_map(|conninfo| &conninfo.hosts);
+        let passwords = hosts.filter_map(|host| host.password.as_ref()).map(Secret::expose);
+        let mut known: Vec<String> = passwords
+            .filter(|password| !password.is_empty())
+            .flat_map(|password| [password.to_owned(), percent_encoded(password)])
+            .collect();
+        // The longest first, for a short one may be a part of it.
+        known.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        known.dedup();
+        Mask(known)
+    }
+
+    /// The text with `***` for every password.
+    #[must_use]
+    pub fn hide(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, password| text.replace(password, "***"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn passwords_are_hidden_as_they_are_and_as_a_uri_writes_them() {
+        let written = json!({"source": "host=a user=u password='p@ss w'", "target": "postgresql://u:p%40ss@b/d"});
+        let config = Config::from_value(&written, &BTreeMap::new()).expect("a configuration");
+        let mask = Mask::new(&config, &BTreeMap::new());
+        assert_eq!(mask.hide("p@ss w, p%40ss%20w, p@ss, p%40ss, pass"), "***, ***, ***, ***, pass");
+    }
+}
