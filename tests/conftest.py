@@ -6,11 +6,13 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from pgmigrate.embedded import EmbeddedServer
 from support import servers
+from support.application import TABLES, Application
 from support.config_keys import SCRIPT
 
 _numbers = itertools.count(1)
@@ -100,6 +102,24 @@ def ends(pair: Pair) -> tuple[str, str]:
     source = pair.source()
     servers.run_script(source, SCRIPT)
     return source, pair.target()
+
+
+@pytest.fixture
+def written(pair: Pair) -> tuple[str, str]:
+    """A source with the tables that the application writes to, and an empty target."""
+    source = pair.source()
+    servers.run_script(source, TABLES)
+    return source, pair.target()
+
+
+@pytest.fixture
+def application(written: tuple[str, str], tmp_path: Path) -> Iterator[Application]:
+    """An application at work on the source; gone at the end of the test."""
+    found = Application(tmp_path, written[0])
+    found.do("start")
+    yield found
+    if found.process() is not None:
+        found.do("stop")
 
 
 def majors() -> list[tuple[int, int]]:

@@ -13,7 +13,6 @@ from pgmigrate._estimate import Rates
 from pgmigrate._job import OnEvent, path_text
 from pgmigrate._parts import InParts
 from pgmigrate._plan import Plan
-from pgmigrate._safely import Safely
 from pgmigrate._report import Report
 from pgmigrate._results import (
     BackupResult,
@@ -22,6 +21,7 @@ from pgmigrate._results import (
     RestoreResult,
     Status,
 )
+from pgmigrate._safely import Safely
 from pgmigrate._verification import VerifyResult
 
 if TYPE_CHECKING:

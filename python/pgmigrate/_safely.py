@@ -1,4 +1,4 @@
-"""`Migration.run_safely`: a migration within the procedure that stops and starts the application."""
+"""`Migration.run_safely`: a migration while the application is stopped."""
 
 from __future__ import annotations
 

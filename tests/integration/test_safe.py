@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,13 @@ import psycopg
 import pytest
 
 from conftest import Pair
-from pgmigrate import Migration, SafetyReport, StateError
+from pgmigrate import StateError
 from support import servers
-from support.application import TABLE, Application
+from support.application import Application
 from support.config_keys import shows
+from support.safety import REFUSING, config_file, migration, states
 from support.shell import Shell
 
-# A row of the source does not come in.
-REFUSING = """
-CREATE TABLE settings (name text PRIMARY KEY, value text CONSTRAINT refused CHECK (value <> 'value7'));
-INSERT INTO settings VALUES ('own', 'own');
-"""
 STEPS = [
     "checklist",
     "stop",
@@ -37,43 +32,8 @@ STEPS = [
 
 
 @pytest.fixture
-def ends(pair: Pair) -> tuple[str, str]:
-    source = pair.source()
-    servers.run_script(source, TABLE)
-    return source, pair.target()
-
-
-@pytest.fixture
-def application(ends: tuple[str, str], tmp_path: Path) -> Iterator[Application]:
-    """The application at work on the source; gone at the end of the test."""
-    found = Application(tmp_path, ends[0])
-    found.do("start")
-    yield found
-    if found.process() is not None:
-        found.do("stop")
-
-
-@pytest.fixture
 def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
-
-
-def migration(
-    ends: tuple[str, str], folder: Path, procedure: dict[str, Any], **keys: Any
-) -> Migration:
-    options = {"backup_dir": str(folder / "backup"), **keys.pop("options", {})}
-    return Migration(
-        source=ends[0], target=ends[1], roles="none", options=options, procedure=procedure, **keys
-    )
-
-
-def states(report: SafetyReport) -> dict[str, str]:
-    return {step.name: step.state for step in report.steps}
-
-
-def config_file(migration: Migration, path: Path) -> Path:
-    path.write_text(json.dumps(migration._options))
-    return path
 
 
 class Watch:
@@ -101,11 +61,11 @@ def assert_not_written_between(conninfo: str, first: int, watch: Watch) -> None:
     assert first_after > watch.at["start", "running"] > watch.at["verify", "done"]
 
 
-def assert_moved(ends: tuple[str, str], first: int) -> None:
+def assert_moved(written: tuple[str, str], first: int) -> None:
     """The target holds what the source held before the application was started again."""
-    with psycopg.connect(ends[0], autocommit=True) as connection:
+    with psycopg.connect(written[0], autocommit=True) as connection:
         connection.execute("DELETE FROM written WHERE process <> %s", [first])
-    servers.assert_equal(*ends)
+    servers.assert_equal(*written)
 
 
 @shows(
@@ -119,12 +79,12 @@ def assert_moved(ends: tuple[str, str], first: int) -> None:
     "procedure.env",
 )
 def test_the_application_is_stopped_moved_and_started(
-    ends: tuple[str, str], application: Application, tmp_path: Path
+    written: tuple[str, str], application: Application, tmp_path: Path
 ) -> None:
     first = application.process()
     assert first is not None
     watch = Watch()
-    report = migration(ends, tmp_path, application.procedure()).run_safely(on_event=watch)
+    report = migration(written, tmp_path, application.procedure()).run_safely(on_event=watch)
     report.raise_for_failures()
     assert report.ok and (report.status, report.application) == ("done", "started")
     assert (report.touched, report.migrated, report.restored) == (True, True, False)
@@ -135,16 +95,16 @@ def test_the_application_is_stopped_moved_and_started(
     assert report.backup is not None and Path(report.backup).is_file()
     assert application.process() not in (None, first)
     application.do("stop")
-    assert_not_written_between(ends[0], first, watch)
-    assert_moved(ends, first)
+    assert_not_written_between(written[0], first, watch)
+    assert_moved(written, first)
 
 
 def test_the_command_does_the_same_and_tells_it(
-    ends: tuple[str, str], application: Application, tmp_path: Path, shell: Shell
+    written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell
 ) -> None:
     first = application.process()
     assert first is not None
-    config = config_file(migration(ends, tmp_path, application.procedure()), tmp_path / "c.json")
+    config = config_file(migration(written, tmp_path, application.procedure()), tmp_path / "c.json")
     done = shell.run("safe", "--config", str(config), "--checklist", "ticket.md", "--json")
     assert done.code == 0, done.text
     told = json.loads(done.stdout)
@@ -153,7 +113,7 @@ def test_the_command_does_the_same_and_tells_it(
     assert told["checklist"]["items"] and told["report"]["status"] == "done"
     assert "stop: done in" in done.stderr and "start: done in" in done.stderr
     application.do("stop")
-    assert_moved(ends, first)
+    assert_moved(written, first)
     log = (tmp_path / "pgmigrate.log").read_text()
     assert f"check_stopped: check that it is stopped: `{application.command('check')[0]}" in log
     assert "hush" not in log + done.text
@@ -164,7 +124,7 @@ def test_the_command_does_the_same_and_tells_it(
 
 
 async def test_it_can_be_awaited(
-    ends: tuple[str, str], application: Application, tmp_path: Path
+    written: tuple[str, str], application: Application, tmp_path: Path
 ) -> None:
     first = application.process()
     assert first is not None
@@ -177,23 +137,23 @@ async def test_it_can_be_awaited(
             ticks += 1
 
     ticking = asyncio.create_task(tick())
-    moved = migration(ends, tmp_path, application.procedure())
+    moved = migration(written, tmp_path, application.procedure())
     report = await moved.run_safely_async(on_event=watch)
     ticking.cancel()
     report.raise_for_failures()
     assert ticks > 10, "the loop goes on meanwhile"
     application.do("stop")
-    assert_not_written_between(ends[0], first, watch)
-    assert_moved(ends, first)
+    assert_not_written_between(written[0], first, watch)
+    assert_moved(written, first)
 
 
 def test_a_dry_run_touches_nothing(
-    ends: tuple[str, str], application: Application, tmp_path: Path, shell: Shell
+    written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell
 ) -> None:
     first = application.process()
-    before = servers.dump_schema(ends[1])
+    before = servers.dump_schema(written[1])
     procedure = application.procedure(stop="touch stopped", checklist=["tried on dev"])
-    config = config_file(migration(ends, tmp_path, procedure), tmp_path / "c.json")
+    config = config_file(migration(written, tmp_path, procedure), tmp_path / "c.json")
     done = shell.run("safe", "--config", str(config), "--dry-run", "--checklist", "ticket.md")
     assert done.code == 0, done.text
     assert "\n  2. · stop the application: `touch stopped` within 300 s\n" in done.stdout
@@ -201,15 +161,15 @@ def test_a_dry_run_touches_nothing(
     assert "\n  · tried on dev\n" in done.stdout
     assert "- [ ] · tried on dev\n" in (tmp_path / "ticket.md").read_text()
     assert application.process() == first and not (tmp_path / "stopped").exists()
-    assert servers.dump_schema(ends[1]) == before and not (tmp_path / "backup").exists()
+    assert servers.dump_schema(written[1]) == before and not (tmp_path / "backup").exists()
     assert not (tmp_path / "plan.tsv").exists()
 
 
 @shows("procedure.checklist")
-def test_the_checklist_says_what_was_looked_at(ends: tuple[str, str], tmp_path: Path) -> None:
-    servers.run_script(ends[1], 'CREATE TABLE "a|b`<i>*" (x int)')
-    servers.run_script(ends[0], 'CREATE TABLE "a|b`<i>*" (x int)')
-    found = migration(ends, tmp_path, {"checklist": ["tried on *dev*"]})
+def test_the_checklist_says_what_was_looked_at(written: tuple[str, str], tmp_path: Path) -> None:
+    servers.run_script(written[1], 'CREATE TABLE "a|b`<i>*" (x int)')
+    servers.run_script(written[0], 'CREATE TABLE "a|b`<i>*" (x int)')
+    found = migration(written, tmp_path, {"checklist": ["tried on *dev*"]})
     report = found.run_safely(dry_run=True)
     checklist = report.checklist
     assert checklist is not None and checklist.ok
@@ -226,12 +186,12 @@ def test_the_checklist_says_what_was_looked_at(ends: tuple[str, str], tmp_path: 
 
 
 def test_what_blocks_is_found_before_the_application_is_stopped(
-    ends: tuple[str, str], application: Application, tmp_path: Path, shell: Shell
+    written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell
 ) -> None:
     first = application.process()
-    servers.run_script(ends[1], "CREATE VIEW settings AS SELECT 1 AS a")
+    servers.run_script(written[1], "CREATE VIEW settings AS SELECT 1 AS a")
     procedure = application.procedure(start="no-such-program here")
-    config = config_file(migration(ends, tmp_path, procedure), tmp_path / "c.json")
+    config = config_file(migration(written, tmp_path, procedure), tmp_path / "c.json")
     done = shell.run("safe", "--config", str(config))
     assert done.code == 3, done.text
     assert "✗ there is no program no-such-program" in done.stdout
@@ -242,14 +202,14 @@ def test_what_blocks_is_found_before_the_application_is_stopped(
 
 
 def test_an_unfinished_run_is_found_before_the_application_is_stopped(
-    ends: tuple[str, str], application: Application, tmp_path: Path
+    written: tuple[str, str], application: Application, tmp_path: Path
 ) -> None:
     first = application.process()
-    moved = migration(ends, tmp_path, application.procedure())
+    moved = migration(written, tmp_path, application.procedure())
     report = moved.run_safely(moved.plan(), resume=True)
     with pytest.raises(StateError, match="nothing to resume"):
         report.raise_for_failures()
-    servers.run_script(ends[1], REFUSING)
+    servers.run_script(written[1], REFUSING)
     assert moved.run().failed
     report = moved.run_safely()
     with pytest.raises(StateError, match="the last run on this target is failed"):
@@ -259,11 +219,11 @@ def test_an_unfinished_run_is_found_before_the_application_is_stopped(
 
 
 def test_what_is_stopped_already_is_not_stopped_again(
-    ends: tuple[str, str], application: Application, tmp_path: Path
+    written: tuple[str, str], application: Application, tmp_path: Path
 ) -> None:
     application.do("stop")
     # It fails where nothing runs.
-    report = migration(ends, tmp_path, application.procedure()).run_safely()
+    report = migration(written, tmp_path, application.procedure()).run_safely()
     report.raise_for_failures()
     assert states(report)["stop"] == "skipped"
     assert application.process() is not None
@@ -271,11 +231,11 @@ def test_what_is_stopped_already_is_not_stopped_again(
 
 @shows("procedure.wait_for_writers")
 def test_an_application_may_take_its_time_to_stop(
-    ends: tuple[str, str], application: Application, tmp_path: Path
+    written: tuple[str, str], application: Application, tmp_path: Path
 ) -> None:
     later = {"run": f"(sleep 2; exec {' '.join(application.command('stop'))}) &", "shell": True}
     late = application.procedure(stop=later, wait_for_writers=0, start=[])
-    report = migration(ends, tmp_path, late).run_safely()
+    report = migration(written, tmp_path, late).run_safely()
     assert report.status == "failed" and states(report)["check_stopped"] == "failed"
     assert "must print nothing, and ended with exit code 0 and printed 1 line" in report.text()
     deadline = time.monotonic() + 30
@@ -283,14 +243,14 @@ def test_an_application_may_take_its_time_to_stop(
         assert time.monotonic() < deadline
         time.sleep(0.1)
     application.do("start")
-    report = migration(ends, tmp_path, application.procedure(stop=later)).run_safely()
+    report = migration(written, tmp_path, application.procedure(stop=later)).run_safely()
     report.raise_for_failures()
     assert report.status == "done"
 
 
 @shows("procedure.backup")
-def test_without_a_backup_by_configuration(ends: tuple[str, str], tmp_path: Path) -> None:
-    report = migration(ends, tmp_path, {"backup": False}, options={"backup": True}).run_safely()
+def test_without_a_backup_by_configuration(written: tuple[str, str], tmp_path: Path) -> None:
+    report = migration(written, tmp_path, {"backup": False}, options={"backup": True}).run_safely()
     report.raise_for_failures()
     assert report.backup is None and states(report)["backup"] == "skipped"
     assert not (tmp_path / "backup").exists()

@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-TABLE = """
+TABLES = """
 CREATE TABLE written (process int, number int, at timestamptz, PRIMARY KEY (process, number));
 CREATE TABLE settings (name text PRIMARY KEY, value text);
 INSERT INTO settings SELECT 'name' || i, 'value' || i FROM generate_series(1, 500) AS i;

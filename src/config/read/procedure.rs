@@ -112,20 +112,17 @@ impl Reader<'_> {
 
     fn check(&mut self, path: &str, written: &Value, timeout: u64) -> Option<Check> {
         let (command, section) = self.command(path, written, timeout)?;
-        let expect = section.and_then(|section| match section.get("expect") {
-            Some(value) => self.parsed(&section.at("expect"), value, choice::<Expect>),
-            None => {
-                self.problem(
-                    &section.at("expect"),
-                    "missing; say what shows that the application is stopped: success, failure or no_output",
-                );
-                None
-            }
-        });
-        if !written.is_object() {
+        let Some(section) = section else {
             self.problem(path, "expected a mapping with run and expect (success, failure or no_output)");
-        }
-        Some(Check { command, expect: expect? })
+            return None;
+        };
+        let at = section.at("expect");
+        let Some(expect) = section.get("expect") else {
+            let text = "missing; say what shows that the application is stopped: success, failure or no_output";
+            self.problem(&at, text);
+            return None;
+        };
+        Some(Check { command, expect: self.parsed(&at, expect, choice::<Expect>)? })
     }
 
     fn points(&mut self, section: &Section<'_>) -> Vec<String> {
