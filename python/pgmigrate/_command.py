@@ -24,6 +24,7 @@ from pgmigrate.errors import CommandError
 
 SHELL: Final = "/bin/sh"
 _SECONDS_TO_END: Final = 5.0
+_SECONDS_TO_DIE: Final = 2.0
 _LONGEST_LINE: Final = 2000
 
 
@@ -200,12 +201,9 @@ class Process:
         if self._kill_at is None and code is None and limit and now - self._began >= limit:
             self._is_late = True
             self.end()
-        if self._kill_at is not None and self._is_there():
-            if now < self._kill_at:
-                return None
+        if self._kill_at is not None and now >= self._kill_at:
             self._signal(signal.SIGKILL)
-            code = self._process.wait()
-        if code is None:
+        if code is None or not self._is_gone(now):
             return None
         self._close()
         return Ended(self._command, code, self._is_late, self._out.lines, self._err.lines)
@@ -216,8 +214,12 @@ class Process:
             self._kill_at = time.monotonic() + _SECONDS_TO_END
             self._signal(signal.SIGTERM)
 
-    def _is_there(self) -> bool:
-        return self._process.returncode is None or self._signal(0)
+    def _is_gone(self, now: float) -> bool:
+        """Whether the whole group is gone, where it is to be."""
+        if self._kill_at is None or not self._signal(0):
+            return True
+        # What was killed and is waited for by nobody stays in the group as a name only.
+        return now >= self._kill_at + _SECONDS_TO_DIE
 
     def _signal(self, number: int) -> bool:
         try:

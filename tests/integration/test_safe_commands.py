@@ -1,0 +1,235 @@
+"""The commands of the safe procedure: how they are run, ended, logged and hidden.
+
+docker and systemd are not to be had in tests; programs of their names stand in for them and write
+down what they were called with.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from conftest import Pair
+from pgmigrate import CommandError, SafetyReport
+from support import servers
+from support.config_keys import shows
+from support.safety import migration, states
+from support.shell import Shell
+
+TABLE = "CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1);"
+
+
+@pytest.fixture
+def written(pair: Pair) -> tuple[str, str]:
+    source = pair.source()
+    servers.run_script(source, TABLE)
+    return source, pair.target()
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+def stopping(written: tuple[str, str], folder: Path, stop: object, **keys: Any) -> SafetyReport:
+    """A procedure whose second command fails, so that it ends there."""
+    procedure = {"stop": [stop, ["false"]], "cwd": str(folder), "start_on_failure": False, **keys}
+    return migration(written, folder, procedure).run_safely()
+
+
+def is_there(pid: Path) -> bool:
+    try:
+        state = Path(f"/proc/{int(pid.read_text())}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    # One that nobody has waited for yet runs no more.
+    return state not in "ZX"
+
+
+@shows("procedure.timeout", "procedure.stop[].timeout")
+@pytest.mark.parametrize("place", ["of all", "its own"])
+def test_a_command_that_hangs_is_ended_with_its_children(
+    written: tuple[str, str], tmp_path: Path, place: str
+) -> None:
+    if not Path("/proc/self").exists():
+        pytest.skip("without /proc a process that has ended cannot be told from one that runs")
+    # Neither of them ends when it is asked to.
+    script = (
+        "trap '' TERM; (trap '' TERM; exec sh -c 'echo $$ > child; sleep 600; sleep 600') & "
+        "echo $$ > parent; sleep 600; sleep 600"
+    )
+    command = {"run": script, "shell": True, **({"timeout": 1} if place == "its own" else {})}
+    began = time.monotonic()
+    report = stopping(written, tmp_path, command, **({"timeout": 1} if place == "of all" else {}))
+    assert time.monotonic() - began < 60
+    with pytest.raises(CommandError, match="did not end within 1 s and was ended"):
+        report.raise_for_failures()
+    assert not is_there(tmp_path / "parent") and not is_there(tmp_path / "child")
+    assert report.application == "stopped"
+
+
+@shows("procedure.stop[].shell", "procedure.cwd")
+def test_only_a_shell_expands_anything(written: tuple[str, str], tmp_path: Path) -> None:
+    for name, stop in {
+        "text": "touch '$(id)' $HOME * a;b",
+        "words": [["touch", "$(date)", "~"]][0],
+        "shell": {"run": "touch $(echo made) by-`echo shell`", "shell": True},
+    }.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        assert states(stopping(written, folder, stop))["stop"] == "failed"
+
+    def found(name: str) -> set[str]:
+        return {path.name for path in (tmp_path / name).rglob("*")}
+
+    home = os.environ["HOME"]
+    assert found("text") == {"$(id)", "$HOME", "*", "a;b"} and not home.startswith("$")
+    assert found("words") == {"$(date)", "~"}
+    assert found("shell") == {"made", "by-shell"}
+
+
+@shows("procedure.check_stopped[].expect")
+@pytest.mark.parametrize(
+    ("expect", "run", "is_met"),
+    [
+        ("success", "true", True),
+        ("success", "false", False),
+        ("failure", "false", True),
+        ("failure", "true", False),
+        ("failure", "sh -c 'kill -9 $$'", False),
+        ("no_output", "true", True),
+        ("no_output", "false", True),
+        ("no_output", "echo here", False),
+        ("no_output", "sh -c 'echo no daemon >&2; exit 1'", False),
+        ("no_output", "sh -c 'echo a warning >&2'", True),
+    ],
+)
+def test_what_shows_that_the_application_is_stopped(
+    written: tuple[str, str], tmp_path: Path, expect: str, run: str, is_met: bool
+) -> None:
+    procedure = {
+        "stop": "false",
+        "check_stopped": {"run": run, "expect": expect},
+        "wait_for_writers": 0,
+        "backup": False,
+    }
+    report = migration(written, tmp_path, procedure).run_safely()
+    # What is stopped already is not stopped; else the command above fails.
+    assert states(report)["stop"] == ("skipped" if is_met else "failed")
+    assert states(report)["check_stopped"] == ("done" if is_met else "pending")
+
+
+def test_what_a_daemon_prints_after_its_start_does_not_end_it(
+    written: tuple[str, str], tmp_path: Path
+) -> None:
+    daemon = "(sleep 1; echo late; echo late; touch alive) & echo started"
+    start = {"run": daemon, "shell": True}
+    began = time.monotonic()
+    procedure = {"start": start, "cwd": str(tmp_path)}
+    migration(written, tmp_path, procedure).run_safely().raise_for_failures()
+    while not (tmp_path / "alive").exists():
+        assert time.monotonic() - began < 60
+        time.sleep(0.1)
+
+
+def test_a_program_is_found_beside_the_commands_folder_and_on_the_path(
+    written: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    for name in ("here", "bin/on-path"):
+        (tmp_path / name).write_text("#!/bin/sh\ntouch done-by-${0##*/}-$ENV\n")
+        (tmp_path / name).chmod(0o755)
+    env = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "ENV": "prod"}
+    procedure = {"stop": [["./here"], ["on-path"]], "cwd": str(tmp_path), "env": env}
+    migration(written, tmp_path, procedure).run_safely().raise_for_failures()
+    assert {"done-by-here-prod", "done-by-on-path-prod"} <= {p.name for p in tmp_path.iterdir()}
+    nowhere = {**procedure, "cwd": str(tmp_path / "nowhere")}
+    report = migration(written, tmp_path, nowhere).run_safely()
+    assert "there is no folder" in report.text() and report.application == "untouched"
+
+
+def test_passwords_are_not_logged(
+    written: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    passwords = [str(conninfo_to_dict(side)["password"]) for side in written]
+    stop = ["sh", "-c", f"echo one {passwords[0]} two; echo $TOKEN; false", passwords[1]]
+    procedure = {"stop": [stop], "env": {"TOKEN": "a-token"}, "start_on_failure": False}
+    moved = migration(written, tmp_path, procedure)
+    caplog.set_level(logging.DEBUG, logger="pgmigrate")
+    report = moved.run_safely()
+    told = "\n".join(record.getMessage() for record in caplog.records)
+    assert "stop | one *** two" in told
+    shown = [told, report.text(), report.to_json(), report.markdown(), repr(report)]
+    for text in (*shown, repr(moved.config), str(report.error)):
+        assert not any(password in text for password in passwords)
+    assert moved.config["procedure"]["env"] == {"TOKEN": "***"}
+
+
+# The seeds' three ways to stop an application.
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
+def test_lines_of_a_makefile(written: tuple[str, str], tmp_path: Path) -> None:
+    makefile = "stop-prod:\n\trm running\n\tsleep 0.1\nprod:\n\techo by $(MAKE) > running\n"
+    (tmp_path / "Makefile").write_text(makefile)
+    (tmp_path / "running").touch()
+    procedure = {
+        "stop": "make stop-prod",
+        "check_stopped": {"run": ["test", "-e", "running"], "expect": "failure"},
+        "start": "make prod",
+        "cwd": str(tmp_path),
+    }
+    migration(written, tmp_path, procedure).run_safely().raise_for_failures()
+    assert "by" in (tmp_path / "running").read_text()
+
+
+STUB = """#!/bin/sh
+printf '%s' "$(basename "$0")" >> calls
+printf ' <%s>' "$@" >> calls
+echo >> calls
+case "$*" in
+    *stop*) touch stopped;;
+    *up*|*start*) rm -f stopped;;
+    *ps*) test -e stopped || echo bot-1;;
+    *is-active*) ! test -e stopped;;
+esac
+"""
+EXAMPLE = Path(servers.__file__).parents[2] / "python/pgmigrate/config.example.yaml"
+
+
+@pytest.mark.parametrize("manager", ["systemd", "docker compose"])
+def test_the_examples_for_docker_and_systemd(
+    written: tuple[str, str], tmp_path: Path, shell: Shell, manager: str
+) -> None:
+    lines = EXAMPLE.read_text().partition(f"# With {manager}:\n")[2].splitlines()[:3]
+    example = "\n".join(line.removeprefix("# ") for line in lines)
+    (tmp_path / "bin").mkdir()
+    for name in ("docker", "systemctl", "sudo"):
+        (tmp_path / "bin" / name).write_text(STUB)
+        (tmp_path / "bin" / name).chmod(0o755)
+    head = "".join(
+        f'{side}: "{conninfo}"\n'
+        for side, conninfo in zip(("source", "target"), written, strict=True)
+    )
+    (tmp_path / "c.yaml").write_text(f"{head}roles: none\nprocedure:\n{example}\n")
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    done = shell.run("safe", "--config", "c.yaml", PATH=path)
+    assert done.code == 0, done.text
+    calls = (tmp_path / "calls").read_text().splitlines()
+    if manager == "systemd":
+        check = "systemctl <is-active> <--quiet> <bot.service>"
+        stop, start = (
+            f"sudo <-n> <systemctl> <{word}> <bot.service>" for word in ("stop", "start")
+        )
+    else:
+        check = "docker <compose> <ps> <-q> <--status> <running> <bot> <worker>"
+        stop = "docker <compose> <stop> <bot> <worker>"
+        start = "docker <compose> <up> <-d> <--wait> <bot> <worker>"
+    assert calls == [check, stop, check, start]
