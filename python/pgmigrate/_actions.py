@@ -7,7 +7,6 @@ one after another in the calling thread, which alone runs callbacks and logging.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
@@ -146,6 +145,9 @@ class Performer:
         return ended
 
     async def _perform_async(self, action: Action) -> Any:
+        # The package must not load it for those who never await.
+        import asyncio
+
         if isinstance(action, Verb):
             return await do_async(action.name, self._options, action.settings, self._on_event)
         if isinstance(action, Pause):

@@ -7,7 +7,6 @@ import os
 from pgmigrate._configured import Configured
 from pgmigrate._job import OnEvent, path_text
 from pgmigrate._plan import Plan
-from pgmigrate._procedure import Procedure, Wish
 from pgmigrate._safety import SafetyReport
 
 
@@ -46,6 +45,8 @@ class Safely(Configured):
             What was done; its ``error`` is what ended the procedure
             (`SafetyReport.raise_for_failures`).
         """
+        from pgmigrate._procedure import Procedure, Wish
+
         files = path_text(state), path_text(plan_file)
         wish = Wish(plan, resume, self._jobs_or(jobs), *files, dry_run)
         return Procedure(self._options, wish, on_event).run()
@@ -62,6 +63,8 @@ class Safely(Configured):
         on_event: OnEvent | None = None,
     ) -> SafetyReport:
         """`run_safely` as an awaitable; cancelling it undoes as an interruption does."""
+        from pgmigrate._procedure import Procedure, Wish
+
         files = path_text(state), path_text(plan_file)
         wish = Wish(plan, resume, self._jobs_or(jobs), *files, dry_run)
         return await Procedure(self._options, wish, on_event).run_async()

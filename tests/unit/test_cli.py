@@ -254,7 +254,7 @@ def test_verify_exits_4_on_a_difference(core: Core, capsys: pytest.CaptureFixtur
 def test_preflight_exits_3_on_a_blocking_finding(
     core: Core, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    core.will({"findings": [FINDING]})
+    core.will({"findings": [FINDING], "checks": []})
     assert main(["preflight", *ENDPOINTS]) == 3
     assert "remedy: drop it" in capsys.readouterr().out
 

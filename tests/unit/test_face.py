@@ -209,7 +209,7 @@ EVENTS = [
 def test_events_go_to_the_callback_and_log_records_to_logging(
     core: Core, migration: Migration, caplog: pytest.LogCaptureFixture
 ) -> None:
-    core.will({"findings": []}, EVENTS)
+    core.will({"findings": [], "checks": []}, EVENTS)
     seen: list[str] = []
     with caplog.at_level(logging.INFO, logger="pgmigrate"):
         migration.preflight(on_event=lambda event: seen.append(event["event"]))
@@ -249,7 +249,7 @@ def test_errors_of_the_core_are_raised(core: Core, migration: Migration) -> None
 
 
 async def test_the_same_as_an_awaitable(core: Core, migration: Migration) -> None:
-    core.will({"findings": []}, EVENTS)
+    core.will({"findings": [], "checks": []}, EVENTS)
     seen: list[str] = []
     result = await migration.preflight_async(on_event=lambda event: seen.append(event["event"]))
     assert seen == ["step_started", "step_finished"]

@@ -156,7 +156,7 @@ def test_what_could_not_be_compared_is_never_equal() -> None:
 def test_blocking_findings_come_first() -> None:
     finding = {"check": "c", "severity": "info", "object": "", "message": "fine", "remedy": ""}
     blocking = {**finding, "severity": "blocking", "message": "full", "remedy": "make room"}
-    value = PreflightResult.from_mapping({"findings": [finding, blocking]})
+    value = PreflightResult.from_mapping({"findings": [finding, blocking], "checks": []})
     assert value.text().splitlines() == [
         "preflight: 1 blocking, 1 info",
         "  blocking: full",
