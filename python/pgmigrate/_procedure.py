@@ -85,6 +85,7 @@ class Procedure:
         self._began = time.monotonic()
         self._seconds = 0.0
         self._step = ""
+        self._is_undoing = False
         self._quiet: Mapping[str, Any] = {}
         self._came = SafetyReport(
             status="interrupted",
@@ -183,6 +184,7 @@ class Procedure:
             raise
 
     def _undo(self) -> Script:
+        self._is_undoing = True
         if self._wish.dry_run:
             self._tell(status="dry_run")
         if self._came.migrated:
@@ -244,9 +246,10 @@ class Procedure:
         try:
             self._on_event(event)
         except BaseException:
-            # It is not asked to see the rest.
+            # It is not asked to see the rest, and does not keep anything from being undone.
             self._on_event = None
-            raise
+            if not self._is_undoing:
+                raise
 
     def _tell(self, **changes: Any) -> None:
         self._came = replace(self._came, **changes)
@@ -257,7 +260,7 @@ class Procedure:
     # The steps.
 
     def _do_checklist(self) -> Work:
-        mapping = yield Verb("preflight", {"resume": self._wish.resume})
+        mapping = yield Verb("preflight", {"resume": self._wish.resume, "verify": True})
         preflight = PreflightResult.from_mapping(mapping)
         checklist = Checklist.of(preflight, self._own_items(), self._config["checklist"])
         self._tell(checklist=checklist)

@@ -119,8 +119,9 @@ async fn perform(
     let plan = plan.map(Given::read).transpose()?;
     let value = match verb {
         "preflight" => {
-            let resuming = settings.get("resume").and_then(Value::as_bool).unwrap_or_default();
-            convert::value(&engine::preflight(config, resuming, context).await?)?
+            let prospect = serde_json::from_value(settings)
+                .map_err(|e| Error::new(Kind::Internal, "the settings of a preflight cannot be read").caused_by(e))?;
+            convert::value(&engine::preflight(config, prospect, context).await?)?
         }
         "wait_for_writers" => convert::value(&engine::wait_for_writers(config, context).await?)?,
         "quiet_since" => {

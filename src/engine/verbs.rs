@@ -18,7 +18,7 @@ use crate::pg::tool;
 use crate::plan::Plan;
 use crate::plan::document::Document;
 use crate::verification::Verification;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Makes the plan.
@@ -41,8 +41,21 @@ pub struct Preflight {
     pub checks: Vec<Check>,
 }
 
-/// Looks both databases over, and changes nothing. `resuming` says that the run is to go on with an earlier one.
-pub async fn preflight(config: &Config, resuming: bool, context: &Context) -> Result<Preflight> {
+/// What the run that a preflight is made for will do beside its configuration.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prospect {
+    /// It goes on with an earlier one.
+    pub resume: bool,
+    /// It is verified, whatever `options.verify` says.
+    pub verify: bool,
+}
+
+/// Looks both databases over, and changes nothing.
+pub async fn preflight(config: &Config, prospect: Prospect, context: &Context) -> Result<Preflight> {
+    let mut config = config.clone();
+    config.options.verify |= prospect.verify;
+    let config = &config;
     let endpoints = Endpoints::new(config, context)?;
     let tools = tools(config, context).await?;
     let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
@@ -61,7 +74,7 @@ pub async fn preflight(config: &Config, resuming: bool, context: &Context) -> Re
             catalog: &catalog,
             plan: &plan,
             jobs,
-            resuming,
+            resuming: prospect.resume,
         };
         findings = survey::preflight(&subject, context).await?;
     }

@@ -44,6 +44,11 @@ def stopping(written: tuple[str, str], folder: Path, stop: object, **keys: Any) 
     return migration(written, folder, procedure).run_safely()
 
 
+def head(written: tuple[str, str]) -> str:
+    """The beginning of a config file."""
+    return f'source: "{written[0]}"\ntarget: "{written[1]}"\nroles: none\n'
+
+
 def is_there(pid: Path) -> bool:
     try:
         state = Path(f"/proc/{int(pid.read_text())}/stat").read_text().rpartition(")")[2].split()[0]
@@ -175,19 +180,35 @@ def test_passwords_are_not_logged(
 # The seeds' three ways to stop an application.
 
 
+MAKEFILE = """
+prod:
+	echo by $(MAKE) > running
+stop-prod:
+	rm running
+	sleep 0.1
+"""
+# As the README has it.
+README = """
+procedure:
+  stop: make stop-prod
+  check_stopped: {run: test -e running, expect: failure}
+  start: make prod
+  on_failure: restore
+"""
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
-def test_lines_of_a_makefile(written: tuple[str, str], tmp_path: Path) -> None:
-    makefile = "stop-prod:\n\trm running\n\tsleep 0.1\nprod:\n\techo by $(MAKE) > running\n"
-    (tmp_path / "Makefile").write_text(makefile)
+def test_lines_of_a_makefile(written: tuple[str, str], tmp_path: Path, shell: Shell) -> None:
+    (tmp_path / "Makefile").write_text(MAKEFILE)
     (tmp_path / "running").touch()
-    procedure = {
-        "stop": "make stop-prod",
-        "check_stopped": {"run": ["test", "-e", "running"], "expect": "failure"},
-        "start": "make prod",
-        "cwd": str(tmp_path),
-    }
-    migration(written, tmp_path, procedure).run_safely().raise_for_failures()
+    (tmp_path / "shop.yaml").write_text(f"{head(written)}{README}")
+    dry = shell.run("safe", "--config", "shop.yaml", "--dry-run")
+    assert dry.code == 0 and "stop the application: `make stop-prod`" in dry.stdout
+    assert (tmp_path / "running").read_text() == ""
+    done = shell.run("safe", "--config", "shop.yaml", "--checklist", "ticket.md")
+    assert done.code == 0, done.text
     assert "by" in (tmp_path / "running").read_text()
+    assert (tmp_path / "ticket.md").read_text().startswith("# Safe migration\n")
 
 
 STUB = """#!/bin/sh
@@ -214,11 +235,7 @@ def test_the_examples_for_docker_and_systemd(
     for name in ("docker", "systemctl", "sudo"):
         (tmp_path / "bin" / name).write_text(STUB)
         (tmp_path / "bin" / name).chmod(0o755)
-    head = "".join(
-        f'{side}: "{conninfo}"\n'
-        for side, conninfo in zip(("source", "target"), written, strict=True)
-    )
-    (tmp_path / "c.yaml").write_text(f"{head}roles: none\nprocedure:\n{example}\n")
+    (tmp_path / "c.yaml").write_text(f"{head(written)}procedure:\n{example}\n")
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     done = shell.run("safe", "--config", "c.yaml", PATH=path)
     assert done.code == 0, done.text

@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from conftest import Pair
 from pgmigrate import SafetyReport
@@ -128,3 +129,21 @@ def test_who_comes_to_an_end_is_waited_for(written: tuple[str, str], tmp_path: P
     [wait] = [step for step in report.steps if step.name == "wait_for_writers"]
     assert "waited for slow, process " in wait.note and " on the source" in wait.note
     servers.assert_equal(*written)
+
+
+def test_a_role_without_rights_finds_writers_of_others(
+    written: tuple[str, str], tmp_path: Path
+) -> None:
+    role = f"plain_{os.getpid()}"
+    servers.run_script(
+        written[0], f"CREATE ROLE {role} LOGIN PASSWORD 'p'; GRANT SELECT ON t TO {role}"
+    )
+    plain = make_conninfo(written[0], user=role, password="p")
+    try:
+        with psycopg.connect(written[0], application_name="the bot") as connection:
+            connection.execute("INSERT INTO t VALUES (2)")
+            report = blocked((plain, written[1]), tmp_path)
+        assert "the bot, process " in str(report.error)
+        assert "as postgres (state not shown," in str(report.error)
+    finally:
+        servers.run_script(written[0], f"DROP OWNED BY {role}; DROP ROLE {role}")

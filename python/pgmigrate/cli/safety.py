@@ -74,13 +74,12 @@ def safe(
             report = procedure.report()
         if checklist_path is not None:
             checklist_path.write_text(report.markdown(), encoding="utf-8")
+        if report.touched and not (report.migrated or report.restored):
+            files = shlex.join(["--plan", str(plan_path), "--state", str(state_path)])
+            click.echo(f"to go on: pgmigrate safe {call.words()} {files} --resume", err=True)
         return Answer(report.text(), report.to_dict, _code(report))
 
-    code = for_each(call, [migration], work)
-    if code == INTERRUPTED:
-        files = shlex.join(["--plan", str(plan_path), "--state", str(state_path)])
-        click.echo(f"to go on: pgmigrate safe {call.words()} {files} --resume", err=True)
-    return code
+    return for_each(call, [migration], work)
 
 
 def _code(report: SafetyReport) -> int:
