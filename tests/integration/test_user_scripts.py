@@ -22,7 +22,7 @@ import pytest
 from pgmigrate import Migration
 from reference.public import every_base, members, public_names, shared_bases
 from support import servers
-from user import moves, parts, throw_away
+from user import moves, parts, safely, throw_away
 
 SCRIPTS: Final = Path(__file__).parents[1] / "user"
 
@@ -145,6 +145,21 @@ def test_parts_of_a_user_run(ends: tuple[str, str], capsys: pytest.CaptureFixtur
     servers.assert_equal(*ends)
     asyncio.run(parts.awaited(migration))
     assert "settled" in capsys.readouterr().out
+
+
+def test_the_safe_procedure_of_a_user_runs(
+    ends: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    procedure = {"stop": "touch stopped", "start": "touch started", "cwd": str(tmp_path)}
+    options = {"backup_dir": str(tmp_path)}
+    migration = Migration(
+        source=ends[0], target=ends[1], roles="none", options=options, procedure=procedure
+    )
+    safely.main(migration, tmp_path / "ticket.md")
+    servers.assert_equal(*ends)
+    assert asyncio.run(safely.awaited(migration))
+    assert "the application is started" in capsys.readouterr().out
+    assert {"stopped", "started", "ticket.md"} <= {path.name for path in tmp_path.iterdir()}
 
 
 def test_throw_away_servers_of_a_user_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,7 @@ TOPICS: Final = {
     "Runs in parts": ("_snapshot",),
     "Estimates": ("_estimate.Estimate", "_estimate.Rates", "_estimate"),
     "Runs": ("_report.Report", "_report"),
+    "The safe procedure": ("_safety.SafetyReport", "_safety", "_checklist"),
     "Verification": ("_verification.VerifyResult", "_verification"),
     "Other results": ("_results", "_model", "__version__"),
     "Errors": ("errors",),

@@ -66,7 +66,7 @@ def of_absent(absent: Absent) -> Words:
 
 def of_finding(finding: Finding) -> Words:
     about = (finding.check, finding.severity, finding.object)
-    return (*about, finding.message, finding.remedy, finding.text())
+    return (*about, finding.words(), finding.message, finding.remedy, finding.text())
 
 
 def of_preflight(result: PreflightResult) -> tuple[bool, str]:
