@@ -5,6 +5,7 @@
 
 mod announcement;
 mod foreign_key;
+mod wish;
 
 use crate::error::{Error, Kind, Result};
 use crate::name::{LEDGER_TABLES, ident, literal};

@@ -249,6 +249,21 @@ class Migration(InParts, Safely):
         """
         return Status.from_mapping(self._do("status", {}, None))
 
+    def stop(self) -> bool:
+        """Stops the run on the target in order, whoever does it and wherever; returns when it has.
+
+        All parts of a run in parts stop, too. Tasks that run are rolled back, the rest stays, and
+        the run can be resumed. It heeds the wish within some seconds, but neither before its first
+        task nor while it is verified after the last one.
+
+        Returns:
+            Whether there was a run.
+
+        Raises:
+            ConnectError: the target cannot be reached.
+        """
+        return bool(self._do("stop", {}, None)["stopped"])
+
     def backup(
         self,
         directory: str | os.PathLike[str] | None = None,

@@ -142,6 +142,7 @@ async fn perform(
             let plan = plan.ok_or_else(|| Error::new(Kind::Internal, "a snapshot is held for a plan"))?;
             convert::value(&Box::pin(engine::hold(config, &plan, &settings, context)).await?)?
         }
+        "stop" => json!({"stopped": engine::halt(config, context).await?}),
         "release" => json!({"released": engine::release(config, context).await?}),
         "verify" => {
             let jobs = settings.get("jobs").and_then(Value::as_u64).and_then(|jobs| usize::try_from(jobs).ok());

@@ -14,7 +14,7 @@ use crate::plan::Task;
 use crate::record::{Effect, Record};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 /// How the tasks ended.
 #[derive(Debug, Default)]
@@ -48,6 +48,8 @@ pub struct Pool<'a> {
 }
 
 const BETWEEN_WRITES: Duration = Duration::from_secs(1);
+/// How often a run looks whether somebody wishes from elsewhere that it stops.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 
 impl Pool<'_> {
     /// Runs everything that can be run with `jobs` workers.
@@ -66,7 +68,7 @@ impl Pool<'_> {
                 self.job.tuning.tell_open(busy.len() + 1 + self.schedule.ready());
                 self.begin(&mut busy, worker, batch);
             }
-            let Some(finished) = busy.join_next().await else { break };
+            let Some(finished) = self.next_of(&mut busy).await else { break };
             let (worker, started, outcomes) =
                 finished.map_err(|e| Error::new(Kind::Internal, "a worker ended without a word").caused_by(e))?;
             idle.push(worker);
@@ -80,6 +82,26 @@ impl Pool<'_> {
         self.write_state(true).await?;
         self.ended.stopped = self.job.context.stop.is_stopped() && !self.schedule.is_done();
         Ok(())
+    }
+
+    /// The next batch that ends; none where no worker is busy. Meanwhile somebody may wish from elsewhere that the run stops.
+    async fn next_of(&self, busy: &mut JoinSet<Finished>) -> Option<std::result::Result<Finished, JoinError>> {
+        loop {
+            tokio::select! {
+                biased;
+                finished = busy.join_next() => return finished,
+                () = tokio::time::sleep(BETWEEN_LOOKS) => self.heed().await,
+            }
+        }
+    }
+
+    async fn heed(&self) {
+        // A look that fails says nothing: where the session is lost, whatever needs it next will say so.
+        let is_asked = self.job.ledger.is_asked_to_stop(self.leader).await.unwrap_or_default();
+        if is_asked && !self.job.context.stop.is_stopped() {
+            tracing::warn!("somebody asked this run to stop, from another session on the target");
+            self.job.context.stop.stop();
+        }
     }
 
     /// The tasks that are done together with `at`.

@@ -119,7 +119,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     told = capsys.readouterr().out
     for command in (
         "plan", "migrate", "verify", "status", "preflight", "backup", "restore", "cleanup", "demo",
-        "example-config",
+        "stop", "example-config",
     ):  # fmt: skip
         assert re.search(rf"^  {command} ", told, re.MULTILINE), command
 
@@ -267,6 +267,16 @@ def test_status_and_cleanup(core: Core, capsys: pytest.CaptureFixture[str]) -> N
     told = capsys.readouterr().out
     assert "run 1: interrupted" in told
     assert "dropped SCHEMA pgmigrate" in told
+
+
+@pytest.mark.parametrize(
+    ("stopped", "words"), [(True, "the run has stopped"), (False, "no run is active")]
+)
+def test_stop(core: Core, capsys: pytest.CaptureFixture[str], stopped: bool, words: str) -> None:
+    core.will({"stopped": stopped})
+    assert main(["stop", *ENDPOINTS]) == 0
+    assert words in capsys.readouterr().out
+    assert core.calls[0][0] == "stop"
 
 
 def test_restore_asks_first(

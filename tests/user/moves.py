@@ -39,6 +39,7 @@ def blocking(migration: Migration, folder: Path) -> None:
     print(values.of_report(report), json(report), brief(tally))
     print(values.of_verification(migration.verify(plan)))
     print(values.of_status(migration.status()))
+    assert not migration.stop()
     backup = migration.backup(folder)
     print(values.of_backup(backup))
     print(values.of_restore(migration.restore(backup.path)))

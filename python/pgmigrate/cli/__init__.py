@@ -16,7 +16,7 @@ import click
 
 import pgmigrate
 from pgmigrate.cli.call import DONE, FAILED, INTERRUPTED
-from pgmigrate.cli.checks import preflight, status, verify
+from pgmigrate.cli.checks import preflight, status, stop, verify
 from pgmigrate.cli.first_steps import demo, example_config, reference
 from pgmigrate.cli.planning import plan_command
 from pgmigrate.cli.recovery import backup, cleanup, restore
@@ -38,6 +38,7 @@ for _command in (
     safe,
     preflight,
     status,
+    stop,
     verify,
     backup,
     restore,

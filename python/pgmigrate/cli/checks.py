@@ -51,6 +51,19 @@ def status(call: Call) -> int:
 
 @click.command()
 @connected
+def stop(call: Call) -> int:
+    """Stop the run on the target in order, from any machine; it can be resumed."""
+
+    def work(migration: Migration, on_event: OnEvent) -> Answer:
+        stopped = migration.stop()
+        words = "the run has stopped" if stopped else "no run is active on the target"
+        return Answer(words, lambda: {"stopped": stopped})
+
+    return for_each(call, call.migrations(), work)
+
+
+@click.command()
+@connected
 def preflight(call: Call) -> int:
     """Look for what would hinder a run. Touches nothing."""
 

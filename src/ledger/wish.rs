@@ -1,0 +1,26 @@
+//! The wish that whoever works on this target stops, told from any machine through an advisory lock on the target.
+//!
+//! The lock ends with the session of who wishes, so a wish never outlives its process and stops no later run
+//! (<https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS>). Uttered by the verb `stop`, looked for by every run.
+
+use super::{LOCK_CLASS, Ledger};
+use crate::error::Result;
+use crate::pg::Session;
+
+const LOCK_STOP: i32 = 4;
+
+impl Ledger {
+    /// Wishes for as long as the session lives; any number may.
+    pub async fn ask_to_stop(&self, session: &Session) -> Result<()> {
+        let sql = "SELECT pg_catalog.pg_advisory_lock_shared($1, $2)";
+        session.query_one(sql, &[&LOCK_CLASS, &LOCK_STOP]).await.map(|_| ())
+    }
+
+    /// Whether somebody wishes.
+    pub async fn is_asked_to_stop(&self, session: &Session) -> Result<bool> {
+        let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
+                   WHERE l.locktype = 'advisory' AND d.datname = pg_catalog.current_database() \
+                   AND l.classid::int8 = $1::int4 AND l.objid::int8 = $2::int4 AND l.granted)";
+        Ok(session.query_one(sql, &[&LOCK_CLASS, &LOCK_STOP]).await?.get(0))
+    }
+}

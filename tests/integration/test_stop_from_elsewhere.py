@@ -1,0 +1,70 @@
+"""`stop` ends a run that another process does, in order, and leaves other runs alone."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import psycopg
+
+from conftest import Pair
+from pgmigrate import Migration
+from support import servers
+from support.shell import Shell
+
+GATE = 4243
+SCRIPT = """
+CREATE TABLE first (a int);
+INSERT INTO first SELECT 1 FROM generate_series(1, 50);
+CREATE TABLE gated (id int PRIMARY KEY, v text);
+INSERT INTO gated SELECT i, repeat('x', 200) FROM generate_series(1, 500) AS i;
+ANALYZE;
+"""
+CONFIG = """
+source: {{conninfo: "{source}"}}
+target: {{conninfo: "{target}"}}
+roles: none
+tables:
+  include: [{{name: gated, where: "pg_catalog.pg_advisory_xact_lock_shared({gate})::text = ''"}}]
+"""
+
+
+def test_a_run_is_stopped_from_another_process_and_resumed(pair: Pair, tmp_path: Path) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(source, SCRIPT)
+    shell = Shell(tmp_path)
+    (tmp_path / "c.yaml").write_text(CONFIG.format(source=source, target=target, gate=GATE))
+    with psycopg.connect(source, autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(%s)", [GATE])
+        run = shell.start("migrate", "--config", "c.yaml")
+        wait_for_row(holder, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        stop = shell.run("stop", "--config", "c.yaml")
+        # It has ended when `stop` returns: only the process may still be on its way out.
+        assert Migration(source=source, target=target).status().state == "interrupted"
+        told = run.communicate(timeout=10)
+    assert stop.code == 0 and "the run has stopped" in stop.stdout
+    assert run.returncode == 130, told
+    assert (
+        "asked this run to stop, from another session" in (tmp_path / "pgmigrate.log").read_text()
+    )
+    with psycopg.connect(target) as connected:
+        assert connected.execute("SELECT count(*) FROM gated").fetchone() == (0,)
+    resumed = shell.run("migrate", "--config", "c.yaml", "--resume")
+    assert resumed.code == 0, resumed.text
+    servers.assert_equal(source, target)
+
+
+def test_without_a_run_there_is_nothing_to_stop(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(source, "CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+    migration = Migration(source=source, target=target, roles="none")
+    assert migration.stop() is False
+    assert migration.run().ok, "and no later run is stopped by it"
+    assert migration.stop() is False
+
+
+def wait_for_row(connection: psycopg.Connection[tuple[object, ...]], query: str) -> None:
+    deadline = time.monotonic() + 60
+    while connection.execute(query).fetchone() is None:
+        assert time.monotonic() < deadline, query
+        time.sleep(0.01)
