@@ -239,7 +239,9 @@ impl Watch<'_> {
 
     fn tell(&self, progress: Progress) {
         let Progress { settled, running, failed, pending } = progress;
-        tracing::info!("snapshot held: {settled} data tasks settled, {running} taken, {failed} failed, {pending} left");
+        tracing::debug!(
+            "snapshot held: {settled} data tasks settled, {running} taken, {failed} failed, {pending} left"
+        );
         self.context.events.send(Event::HoldProgress { settled, running, failed, pending });
     }
 

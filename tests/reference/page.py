@@ -36,6 +36,7 @@ TOPICS: Final = {
     "Other results": ("_results", "_model", "__version__"),
     "Errors": ("errors",),
     "Progress": ("progress.progress", "progress"),
+    "Airflow": ("airflow.whole", "airflow"),
     "Servers to try things on": ("embedded.server", "embedded", "demo_database", "demo"),
     "Alembic": ("alembic._hook", "alembic._move", "alembic._revision"),
     "The program": ("cli",),

@@ -15,6 +15,8 @@ HEAVY = {"asyncio", "multiprocessing", "sqlite3", "subprocess", "xml"}
 # Public module -> the packages that it may import: those that it is about.
 BROUGHT = {
     "pgmigrate": set[str](),
+    # Its operators are imported when they are asked for.
+    "pgmigrate.airflow": set[str](),
     "pgmigrate.cli": {"click"},
     "pgmigrate.demo": set[str](),
     "pgmigrate.demo_database": set[str](),

@@ -1,0 +1,73 @@
+"""Airflow's face: operators that run a migration, or parts of one, as tasks of a DAG.
+
+Needs Airflow 3 (`pip install 'pgmigrate[airflow]'`); the package is an Airflow provider, so Airflow
+finds it by itself. One task can do everything:
+
+    from pgmigrate.airflow import PgMigrate
+
+    PgMigrate(task_id="move", source_conn_id="old", target_conn_id="new", retries=3)
+
+or many can share the rows of one plan, on any executor (``example_dags/pgmigrate_fan_out.py``):
+`PgMigratePreflight`, `PgMigratePlan`, `PgMigrateHoldSnapshot` beside `PgMigrateTasks` with
+``.partial(...).expand(...)``, `PgMigratePostData`, `PgMigrateVerify`.
+
+What holds for all of them:
+
+- The databases are Airflow connections of type Postgres; each of their extras that is a keyword of
+  a conninfo counts, any other is an error. What to move is ``config``: a config file that the
+  workers can read, or a mapping of the same shape. Passwords belong into connections.
+- XCom carries a reference to the plan and small summaries, never a row or a password.
+- What is done is in the target's ledger, so a task that is tried again goes on where it stopped,
+  on whatever worker.
+- A mistake in the configuration, a finding of the preflight and a difference found by the
+  verification fail a task at once; anything else is tried again as often as the task's ``retries``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pgmigrate.airflow.checks import PgMigratePreflight, PgMigrateVerify
+    from pgmigrate.airflow.parts import PgMigrateHoldSnapshot, PgMigratePostData, PgMigrateTasks
+    from pgmigrate.airflow.planning import PgMigratePlan
+    from pgmigrate.airflow.trigger import RunTrigger
+    from pgmigrate.airflow.whole import PgMigrate
+
+__all__ = [
+    "PgMigrate",
+    "PgMigrateHoldSnapshot",
+    "PgMigratePlan",
+    "PgMigratePostData",
+    "PgMigratePreflight",
+    "PgMigrateTasks",
+    "PgMigrateVerify",
+    "RunTrigger",
+]
+
+# Airflow reads the provider's description before its own operators can be imported.
+_MODULE_OF: Final = {
+    "PgMigrate": "whole",
+    "PgMigrateHoldSnapshot": "parts",
+    "PgMigratePlan": "planning",
+    "PgMigratePostData": "parts",
+    "PgMigratePreflight": "checks",
+    "PgMigrateTasks": "parts",
+    "PgMigrateVerify": "checks",
+    "RunTrigger": "trigger",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = import_module(f"{__name__}.{_MODULE_OF[name]}")
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("airflow"):
+            raise
+        raise ModuleNotFoundError(
+            f"{name} needs Airflow 3; pip install 'pgmigrate[airflow]'", name=error.name
+        ) from error
+    return getattr(module, name)

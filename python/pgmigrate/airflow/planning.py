@@ -1,0 +1,95 @@
+"""Making the plan that the other tasks of a DAG follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow.providers.common.compat.sdk import Context, XComArg
+from airflow.sdk.definitions.xcom_arg import PlainXComArg
+
+from pgmigrate import Migration, Plan
+from pgmigrate.airflow.operator import PgMigrateOperator
+from pgmigrate.airflow.reference import PlanReference, refer
+
+_KEY = "plan"
+
+
+class PgMigratePlan(PgMigrateOperator):
+    """Decides what to do, once for all tasks that follow; changes nothing.
+
+    XCom gets two things. As the task's value, since Airflow maps over nothing else, what
+    `PgMigrateTasks` is expanded over, ``expand(part=plan.output)``: ``1/8`` to ``8/8``, groups of
+    tables and chunks that take about as long, fewer where there is less to share out. And a
+    reference to the plan itself for the tasks that follow it: ``plan=plan.reference``.
+
+    Attributes:
+        reference: stands for the plan where other tasks are defined.
+
+    Args:
+        plan_path: where to put the plan, for all workers to read: a path, or a URL of object
+            storage such as ``s3://conn_id@bucket/plan-{{ run_id }}.tsv``. When None the plan
+            travels packed in XCom, which takes plans of some thousand tasks.
+        parts: into how many groups to cut the tasks that copy rows.
+        snapshot: which state of the source the groups read. ``held``: all of them the one that a
+            `PgMigrateHoldSnapshot` task beside them keeps. ``own``: each the one it finds when it
+            begins, which is the same only where nobody writes to the source meanwhile.
+        kwargs: as for `PgMigrateOperator`.
+    """
+
+    template_fields: Sequence[str] = (*PgMigrateOperator.template_fields, "plan_path", "snapshot")
+
+    def __init__(
+        self,
+        *,
+        plan_path: str | None = None,
+        parts: int = 1,
+        snapshot: str = "held",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.plan_path = plan_path
+        self.parts = parts
+        self.snapshot = snapshot
+
+    @property
+    def reference(self) -> XComArg:
+        return PlainXComArg(self, key=_KEY)
+
+    def execute(self, context: Context) -> list[str]:
+        """Makes the plan.
+
+        Args:
+            context: Airflow's.
+        """
+        with self._working():
+            migration = self._migration()
+            reference, plan = make(migration, self.plan_path, self.snapshot)
+            self.log.info(plan.summary())
+            groups = len(plan.groups(self.parts))
+        if self.parts > 1 and self.snapshot == "own":
+            self.log.warning(
+                "each part reads a snapshot of its own: nobody may write to the source until all "
+                "rows are copied"
+            )
+        context["ti"].xcom_push(key=_KEY, value=reference)
+        return [f"{at}/{groups}" for at in range(1, groups + 1)]
+
+
+def make(
+    migration: Migration, path: str | None, snapshot: str = "held"
+) -> tuple[PlanReference, Plan]:
+    """A new plan with its reference.
+
+    Args:
+        migration: what to plan.
+        path: where to put it; None packs it into the reference.
+        snapshot: as in `PgMigratePlan`.
+
+    Raises:
+        PgMigrateError: it cannot be made.
+    """
+    last = migration.status()
+    done_run = last.run if last.state == "done" else None
+    plan = migration.plan()
+    return refer(plan, path=path, snapshot=snapshot, done_run=done_run), plan

@@ -1,0 +1,118 @@
+"""A run's progress in the log of an Airflow task: a line at its milestones and one now and then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from pgmigrate._text import count, duration, plural, size
+from pgmigrate.progress import RunTally, milestone
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import Logger
+
+    from pgmigrate import Status, Task
+
+_FINDING_WORDS: Final = {"blocking": "error", "warning": "warning"}
+
+
+class TaskLog:
+    """Takes a run's events and writes few lines of them.
+
+    A line tells of each phase at work: percent, tasks, rows, bytes, MB/s, time left. There is one
+    every so many seconds, one at a phase's end, and one for whatever fails or is tried again.
+
+    Args:
+        log: the task's log.
+        every: seconds between two lines of progress.
+        chosen: the tasks that are run, where it is not the whole plan.
+        clock: seconds from any starting point.
+    """
+
+    def __init__(
+        self,
+        log: Logger,
+        every: float,
+        chosen: Sequence[Task] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._every = every
+        self._chosen = chosen
+        self._tally = RunTally(clock)
+        self._last = clock()
+        self._has_held = False
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Takes an event."""
+        kind = event["event"]
+        if kind == "run_started" and self._chosen is not None:
+            event = {**event, "phases": _sizes(self._chosen), "tasks": len(self._chosen), "done": 0}
+        phase = self._tally.take(event)
+        line = milestone(event)
+        if line is not None:
+            self._log.info(line)
+        elif kind == "found" and event["severity"] in _FINDING_WORDS:
+            getattr(self._log, _FINDING_WORDS[event["severity"]])(event["message"])
+        elif kind == "hold_progress":
+            self._show_hold(event)
+        elif kind == "task_retried":
+            self._log.warning("%s is tried again: %s", event["task"], event["reason"])
+        elif kind == "task_finished" and event["status"] == "failed":
+            self._log.error("%s %s failed: %s", event["kind"], event["object"], event["note"])
+        if phase is None:
+            return
+        if phase.over and phase.over == phase.tasks:
+            self._log.info(f"{phase.name}: {phase.numbers(self._tally.clock())}")
+        elif self._tally.clock() - self._last >= self._every:
+            self._show()
+
+    def _show_hold(self, event: Mapping[str, Any]) -> None:
+        settled, running, failed = event["settled"], event["running"], event["failed"]
+        open_ = running + failed + event["pending"]
+        now = self._tally.clock()
+        if open_ and self._has_held and now - self._last < self._every:
+            return
+        self._last, self._has_held = now, True
+        self._log.info(
+            f"snapshot held: {settled:,} of {plural(settled + open_, 'data task')} settled, "
+            f"{running:,} at work, {failed:,} failed"
+        )
+
+    def _show(self) -> None:
+        now = self._last = self._tally.clock()
+        for phase in self._tally.phases.values():
+            if phase.began is not None and phase.over < phase.tasks:
+                self._log.info(f"{phase.name}: {phase.share:.0%}, {phase.numbers(now)}")
+
+
+def _sizes(tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    sums: dict[str, dict[str, Any]] = {}
+    for task in tasks:
+        zero = {"phase": task.phase, "tasks": 0, "rows": 0, "bytes": 0}
+        phase = sums.setdefault(task.phase, zero)
+        phase["tasks"] += 1
+        phase["rows"] += task.rows
+        phase["bytes"] += task.bytes
+    return list(sums.values())
+
+
+def status_line(status: Status) -> str:
+    """How far the run in a ledger is, on one line.
+
+    Args:
+        status: as the ledger has it.
+    """
+    counts = status.tasks
+    total = counts.done + counts.running + counts.failed + counts.blocked + counts.pending
+    parts = [
+        f"run {status.run} {status.state}: {counts.done:,} of {plural(total, 'task')}",
+        f"{count(status.rows_done)} of about {count(status.rows_total)} rows",
+        f"{size(status.bytes_done)}",
+    ]
+    if status.seconds > 0 and status.bytes_done:
+        parts.append(f"{size(status.bytes_done / status.seconds)}/s")
+    if status.seconds_left is not None:
+        parts.append(f"{duration(status.seconds_left)} left")
+    return ", ".join(parts)

@@ -1,0 +1,204 @@
+"""A whole migration as one task."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from airflow.providers.common.compat.sdk import (
+    AirflowException,
+    Context,
+    TaskDeferred,
+    XComArg,
+    conf,
+)
+
+from pgmigrate import Migration, Plan
+from pgmigrate.airflow.detached import start
+from pgmigrate.airflow.operator import finished
+from pgmigrate.airflow.planned import PlannedOperator
+from pgmigrate.airflow.planning import make
+from pgmigrate.airflow.reference import PlanReference, checked, plan_of
+from pgmigrate.airflow.trigger import RunTrigger
+from pgmigrate.errors import ConfigError
+
+# Where Airflow 3.3 and later keep a value of a task from one try to the next.
+_STORE = "task_state_store"
+_PLAN_KEY = "pgmigrate_plan"
+
+
+class PgMigrate(PlannedOperator):
+    """Does a whole migration, or what is left of it: preflight, plan, copy, indexes, report.
+
+    Another try goes on with the run that the target's ledger has: it follows the same plan, keeps
+    what is done and repeats nothing. It has that plan from ``plan``; where there is none, from
+    Airflow's task state store (Airflow 3.3), else it makes the plan again, and goes on if it comes
+    out the same, as it does while nothing changes on the source. (Give it a plan on such releases:
+    a try that dies between the run's end and its own would be followed by a second run.) A task
+    that had succeeded and is cleared finds all done: to move the rows once more, start a new DAG
+    run.
+
+    XCom gets ``run``, ``status``, ``consistent``, ``tasks``, ``rows``, ``bytes`` and ``seconds``.
+
+    **Deferrable.** A migration of hours need not keep a slot. With ``deferrable=True`` the task
+    starts the run in a process of its own on its worker, gives the slot back, and the triggerer
+    watches the target's ledger until the run is over. The work stays on that worker, so this is for
+    workers that outlive their tasks: LocalExecutor, or CeleryExecutor on machines or in long-lived
+    containers. ``SIGTERM`` stops such a process in order. However it ends, the triggerer sees that
+    nobody works on the run any more, the task fails, and its next try goes on.
+    It is refused in a pod of the KubernetesExecutor, which ends with its task: run the plain task
+    there, or the fan-out. Where some other program does the run, `RunTrigger` alone waits for it.
+    Marking or clearing the waiting task stops the run in order (Airflow 3.3; before, use
+    ``pgmigrate stop``).
+
+    Args:
+        plan: `PgMigratePlan.reference`; made by this task when None.
+        plan_path: where to put a plan that this task makes, as in `PgMigratePlan`.
+        backup: back up the target first; as the configuration says when None.
+        verify: compare source and target afterwards; as the configuration says when None.
+        deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` when None.
+            Needs ``target_conn_id``.
+        detached_log: a file on the worker for the log of the process of a deferred run.
+        kwargs: as for `PgMigrateOperator`; ``log_every`` is also how often the triggerer looks.
+    """
+
+    template_fields: Sequence[str] = (
+        *PlannedOperator.template_fields,
+        "plan_path",
+        "detached_log",
+    )
+
+    def __init__(
+        self,
+        *,
+        plan: PlanReference | XComArg | None = None,
+        plan_path: str | None = None,
+        backup: bool | None = None,
+        verify: bool | None = None,
+        deferrable: bool | None = None,
+        detached_log: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(plan=plan, **kwargs)
+        self.plan_path = plan_path
+        self.backup = backup
+        self.verify = verify
+        self.deferrable = (
+            conf.getboolean("operators", "default_deferrable", fallback=False)
+            if deferrable is None
+            else deferrable
+        )
+        self.detached_log = detached_log
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Does the migration, or starts it and defers.
+
+        Args:
+            context: Airflow's.
+        """
+        with self._working():
+            migration = self._migration()
+            reference, plan = self._planned(context, migration)
+            last = migration.status()
+            is_ours = last.run is not None and last.run > (reference["done_run"] or 0)
+            resume = is_ours or last.state not in ("none", "done")
+            if resume:
+                self.log.info("going on with run %s, which is %s", last.run, last.state)
+            if not self.deferrable:
+                return self._run(migration, plan, resume)
+            self._refuse_short_lived()
+            joined = last.run if is_ours and last.state == "running" else None
+            run = self._start(migration, plan, resume) if joined is None else joined
+        raise self._deferred(run, reference, migration, has_joined=joined is not None)
+
+    def _run(self, migration: Migration, plan: Plan, resume: bool) -> dict[str, Any]:
+        report = migration.run(
+            plan,
+            resume=resume,
+            jobs=self.jobs,
+            backup=self.backup,
+            verify=self.verify,
+            on_event=self._task_log(),
+        )
+        return finished(report, self.log.info)
+
+    def _start(self, migration: Migration, plan: Plan, resume: bool) -> int:
+        settings = {"resume": resume, "jobs": self.jobs, "backup": self.backup, "verify": False}
+        run, pid = start(migration, plan, settings, self.detached_log)
+        self.log.info("run %s: process %s on %s", run, pid, os.uname().nodename)
+        return run
+
+    def _take_up(
+        self,
+        context: Context,
+        event: Mapping[str, Any],
+        reference: PlanReference,
+        has_joined: bool,
+    ) -> dict[str, Any]:
+        """Takes up the task when the triggerer says that the run is over.
+
+        Args:
+            context: Airflow's.
+            event: what `RunTrigger` says.
+            reference: the plan's.
+            has_joined: this try has waited for a process of an earlier one.
+
+        Raises:
+            AirflowException: the run failed, or nobody works on it any more.
+        """
+        state, run = event["state"], event["run"]
+        if state == "interrupted" and has_joined:
+            with self._working():
+                migration = self._migration()
+                run = self._start(migration, plan_of(reference), True)
+            raise self._deferred(run, reference, migration, has_joined=False)
+        if state == "failed":
+            raise AirflowException(f"run {run} failed: {'; '.join(event['failed'])}")
+        if state != "done":
+            raise AirflowException(f"run {run} is {state}; the next try goes on with it")
+        with self._working():
+            migration = self._migration()
+            wanted = migration.config["options"]["verify"] if self.verify is None else self.verify
+            if wanted:
+                result = migration.verify(
+                    plan_of(reference), jobs=self.jobs, on_event=self._task_log()
+                )
+                self.log.info(result.text())
+                result.raise_for_differences()
+        told = ("run", "tasks", "rows", "bytes", "seconds")
+        return {"status": state, **{key: event[key] for key in told}}
+
+    def _planned(self, context: Context, migration: Migration) -> tuple[PlanReference, Plan]:
+        """The plan that this task follows in all of its tries."""
+        store: Any = context.get(_STORE)
+        known = self.plan or (store.get(_PLAN_KEY) if store is not None else None)
+        if known:
+            reference = checked(known)
+            return reference, plan_of(reference)
+        reference, plan = make(migration, self.plan_path)
+        if store is not None:
+            store.set(_PLAN_KEY, reference)
+        return reference, plan
+
+    def _refuse_short_lived(self) -> None:
+        if self.target_conn_id is None:
+            raise ConfigError("a deferrable task needs target_conn_id, for the triggerer to read")
+        if os.environ.get("AIRFLOW_IS_K8S_EXECUTOR_POD"):
+            raise ConfigError(
+                "a pod of the KubernetesExecutor ends with its task, and a deferred run with it",
+                remedy="set deferrable=False, or run the plan in parts",
+            )
+
+    def _deferred(
+        self, run: int, reference: PlanReference, migration: Migration, *, has_joined: bool
+    ) -> TaskDeferred:
+        assert self.target_conn_id is not None
+        trigger = RunTrigger(
+            run=run,
+            target_conn_id=self.target_conn_id,
+            ledger_schema=migration.config["options"]["ledger_schema"],
+            every=self.log_every,
+        )
+        known = {"reference": reference, "has_joined": has_joined}
+        return TaskDeferred(trigger=trigger, method_name="_take_up", kwargs=known)

@@ -1,0 +1,205 @@
+"""The provider in a real Airflow, a DAG at a time; `test_airflow_scheduler` has the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from conftest import Pair
+from pgmigrate import __version__, demo_database
+from pgmigrate.airflow import example_dags
+from support import servers
+from support.airflow_site import AirflowSite, connection
+
+EXAMPLES = Path(example_dags.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> AirflowSite:
+    return AirflowSite(tmp_path_factory.mktemp("airflow")).prepare()
+
+
+@pytest.fixture
+def site(prepared: AirflowSite) -> AirflowSite:
+    """An Airflow whose DAGs are the examples, without any connection."""
+    return AirflowSite(prepared.home, {"AIRFLOW__CORE__DAGS_FOLDER": str(EXAMPLES)})
+
+
+@pytest.fixture
+def demo(pair: Pair, site: AirflowSite) -> tuple[str, str]:
+    """The demo database and a target, both known to Airflow."""
+    source, target = pair.source(), pair.target()
+    demo_database.fill(source, 0.05)
+    site.settings["AIRFLOW_CONN_PGMIGRATE_SOURCE"] = connection(source, connect_timeout=10)
+    site.settings["AIRFLOW_CONN_PGMIGRATE_TARGET"] = connection(target, sslmode="disable")
+    return source, target
+
+
+def test_airflow_lists_the_provider(site: AirflowSite) -> None:
+    done = site.run("providers", "list", "--output", "json")
+    found = {row["package_name"]: row["version"] for row in json.loads(done.stdout)}
+    assert found["pgmigrate"] == __version__
+    done = site.run("providers", "get", "pgmigrate", "--output", "json", "--full")
+    described = json.loads(done.stdout)
+    assert "pgmigrate.airflow.parts" in str(described) and "schema" not in done.stderr
+
+
+def test_the_example_of_one_task_moves_the_demo_database(
+    site: AirflowSite, demo: tuple[str, str]
+) -> None:
+    run = site.test_dag(EXAMPLES / "pgmigrate_whole.py", "pgmigrate_whole")
+    assert run.state == "success", run.log
+    servers.assert_equal(*demo)
+    moved = run.xcom["migrate.return_value"]
+    assert moved["run"] == 1 and moved["consistent"] and moved["rows"] > 50_000
+    assert run.xcom["verify.return_value"]["rows"] > 50_000
+    assert set(run.xcom) == {f"{task}.return_value" for task in ("preflight", "migrate", "verify")}
+    assert "verification: equal" in run.log
+    assert_without_passwords(run.log + str(run.xcom), *demo)
+
+
+def test_the_example_of_a_fan_out_moves_a_quiet_database_part_by_part(
+    site: AirflowSite, demo: tuple[str, str]
+) -> None:
+    run = site.test_dag(EXAMPLES / "pgmigrate_fan_out.py", "pgmigrate_fan_out", snapshot="own")
+    assert run.state == "success", run.log
+    servers.assert_equal(*demo)
+    assert run.xcom["plan.return_value"] == ["1/4", "2/4", "3/4", "4/4"]
+    parts = [run.xcom[f"copy[{at}].return_value"] for at in range(4)]
+    assert min(part["tasks"] for part in parts) > 0 and {part["run"] for part in parts} == {1}
+    assert sum(part["rows"] for part in parts) > 50_000
+    assert len(json.dumps(run.xcom)) < 32 * 1024
+    assert "nobody may write to the source until all rows are copied" in run.log
+    assert_without_passwords(run.log + str(run.xcom), *demo)
+
+
+def assert_without_passwords(text: str, *conninfos: str) -> None:
+    for conninfo in conninfos:
+        assert str(conninfo_to_dict(conninfo)["password"]) not in text
+
+
+ODD_PASSWORD = "it's ${HOME} \"\\ quoted"
+CONNECTIONS = """
+import json, logging, sys
+logging.basicConfig(stream=sys.stdout)
+from pgmigrate import PgMigrateError
+from pgmigrate.airflow.connection import conninfo_of
+from pgmigrate.airflow.configuration import migration_of
+
+def told(work):
+    try:
+        return work()
+    except PgMigrateError as error:
+        return f"{type(error).__name__}: {error}"
+
+ids = json.loads(sys.argv[1])
+print(json.dumps({
+    "conninfo": {id_: told(lambda: conninfo_of(id_)) for id_ in ids},
+    "status": {id_: told(lambda: migration_of(None, id_, id_).status().state) for id_ in ids},
+}))
+"""
+
+
+def test_a_connection_counts_with_all_its_extras(pair: Pair, prepared: AirflowSite) -> None:
+    target = pair.target()
+    role = f"odd_{pair.name}"
+    with psycopg.connect(target) as admin:
+        words = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
+        admin.execute(words.format(sql.Identifier(role), sql.Literal(ODD_PASSWORD)))
+    base = json.loads(connection(target, user=role, database=conninfo_to_dict(target)["dbname"]))
+    base |= {"password": ODD_PASSWORD, "schema": "nowhere", "login": "nobody"}
+
+    def varied(**extras: object) -> str:
+        return json.dumps({**base, "extra": {**base["extra"], **extras}})
+
+    given = {
+        "fields_and_extras": varied(
+            connect_timeout=7, keepalives=True, options="-c work_mem=5MB", sslmode="prefer"
+        ),
+        "for_the_hook": varied(cursor="dictcursor", sqlalchemy_scheme="postgresql+psycopg"),
+        "tls_only": varied(sslmode="require"),
+        "unknown": varied(colour="blue"),
+        "nested": varied(options={"work_mem": "5MB"}),
+        "by_token": varied(iam=True),
+        "other_type": json.dumps({**base, "conn_type": "mysql"}),
+        "broken": json.dumps({**base, "extra": '{"sslpassword": "hidden'}),
+    }
+    variables = {f"AIRFLOW_CONN_{name.upper()}": value for name, value in given.items()}
+    try:
+        found = prepared.python(CONNECTIONS, json.dumps(list(given)), **variables)
+    finally:
+        with psycopg.connect(target) as admin:
+            admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
+    where = conninfo_to_dict(target)
+    expected = {
+        **{key: str(where[key]) for key in ("host", "port", "dbname")},
+        "user": role,
+        "password": ODD_PASSWORD.replace("${", "$${"),
+    }
+    assert found["conninfo"]["for_the_hook"] == expected
+    assert found["conninfo"]["fields_and_extras"] == {
+        **expected,
+        "connect_timeout": "7",
+        "keepalives": "1",
+        "options": "-c work_mem=5MB",
+        "sslmode": "prefer",
+    }
+    status = found["status"]
+    assert status["fields_and_extras"] == status["for_the_hook"] == "none", "it can log in"
+    assert status["tls_only"].startswith("ConnectError: ") and "TLS" in status["tls_only"]
+    assert status["unknown"].startswith("ConfigError: ") and "colour" in status["unknown"]
+    for name, word in (
+        ("nested", "options"),
+        ("by_token", "iam"),
+        ("other_type", "mysql"),
+        ("broken", "JSON"),
+    ):
+        assert status[name].startswith("ConfigError: ") and word in status[name], status[name]
+    assert "hidden" not in str(found)
+
+
+OLD_RUN = """
+import json
+from pgmigrate import DriftError
+from pgmigrate.airflow.planned import refuse_old
+
+def refused(done_run, run):
+    try:
+        refuse_old({"done_run": done_run}, run)
+    except DriftError as error:
+        return str(error)
+
+print(json.dumps([refused(3, 3), refused(3, 4), refused(None, 1)]))
+"""
+
+
+def test_a_run_that_was_done_before_the_plan_is_not_taken_for_the_plan_s(
+    prepared: AirflowSite,
+) -> None:
+    old, new, first = prepared.python(OLD_RUN)
+    assert "run 3" in old and "pgmigrate cleanup" in old
+    assert new is None and first is None
+
+
+WITHOUT = """
+import json, sys
+import pgmigrate
+loaded = [name for name in sys.modules if name.split(".")[0] == "airflow"]
+sys.modules["airflow"] = None
+from pgmigrate.airflow.provider import get_provider_info
+try:
+    from pgmigrate.airflow import PgMigrate
+except ImportError as error:
+    print(json.dumps([loaded, str(error), get_provider_info()["name"]]))
+"""
+
+
+def test_without_airflow_the_missing_extra_is_named(prepared: AirflowSite) -> None:
+    loaded, error, name = prepared.python(WITHOUT)
+    assert loaded == [] and name == "pgmigrate"
+    assert "pip install 'pgmigrate[airflow]'" in error

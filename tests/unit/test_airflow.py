@@ -1,0 +1,148 @@
+"""What of the Airflow provider needs no Airflow: references to plans, parts, lines of a log."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from pgmigrate import ConfigError, DriftError, Plan
+from pgmigrate.airflow import reference
+from pgmigrate.airflow.task_log import TaskLog
+
+COLUMNS = (
+    "id", "phase", "kind", "schema", "name", "requires", "after", "rows", "bytes", "format",
+    "on_existing", "source_sql", "target_sql", "optional_sql", "merge_sql", "note",
+)  # fmt: skip
+HEADER = {
+    "version": 1,
+    "source": "1/2/shop",
+    "source_version": 160000,
+    "config": {},
+    "tables": {},
+    "absent": [],
+    "findings": [],
+}
+
+
+def made_plan(tables: int) -> Plan:
+    """A plan of tables of 10 MB and 1,000 rows each."""
+    fields: list[dict[str, Any]] = [{"id": "plan", "note": json.dumps(HEADER)}]
+    for number in range(tables):
+        table = {"schema": "public", "name": f"t{number}", "rows": 1000, "bytes": 10**7}
+        fields.append({"id": f"t{number:05}", "phase": "data", "kind": "data", **table})
+    lines = ["\t".join(str(line.get(column, "")) for column in COLUMNS) for line in fields]
+    return Plan.parse("\n".join(["\t".join(COLUMNS), *lines]) + "\n")
+
+
+def refer(plan: Plan, path: Path | None = None) -> dict[str, Any]:
+    text = None if path is None else str(path)
+    return reference.refer(plan, path=text, snapshot="held", done_run=7)
+
+
+def test_a_small_plan_travels_in_its_reference() -> None:
+    plan = made_plan(300)
+    made = refer(plan)
+    assert made["tasks"] == 300 and made["rows"] == 300_000 and made["bytes"] == 3 * 10**9
+    assert (made["snapshot"], made["done_run"]) == ("held", 7)
+    through_xcom = json.loads(json.dumps(made))
+    assert reference.plan_of(reference.checked(through_xcom)) == plan
+    assert len(json.dumps(made)) < 10_000
+
+
+def test_a_large_plan_needs_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(reference, "PACKED_AT_MOST", 1000)
+    plan = made_plan(300)
+    with pytest.raises(ConfigError, match="plan_path"):
+        refer(plan)
+    made = refer(plan, tmp_path / "plan.tsv")
+    assert "packed" not in made and len(json.dumps(made)) < 1000
+    assert reference.plan_of(made) == plan
+
+
+def test_another_plan_at_the_path_is_refused(tmp_path: Path) -> None:
+    made = refer(made_plan(3), tmp_path / "plan.tsv")
+    made_plan(4).save(tmp_path / "plan.tsv")
+    with pytest.raises(DriftError, match="another plan"):
+        reference.plan_of(made)
+
+
+@pytest.mark.parametrize("given", [None, "plan.tsv", {"path": "plan.tsv"}])
+def test_what_is_no_reference_is_refused(given: object) -> None:
+    with pytest.raises(ConfigError, match="PgMigratePlan"):
+        reference.checked(given)
+
+
+def test_the_parts_are_the_plan_s_rows_each_once() -> None:
+    plan = made_plan(10)
+    parts = [reference.part_ids(plan, f"{number}/3") for number in (1, 2, 3)]
+    assert (
+        sorted(task for part in parts for task in part) == plan.ids("data")
+        and min(map(len, parts)) >= 3
+    )
+    for wrong in ("0/3", "4/3", "1/11", "1/0", "third", "1", "-1/3"):
+        with pytest.raises(ConfigError, match=wrong):
+            reference.part_ids(plan, wrong)
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_hold_is_told_at_its_begin_now_and_then_and_at_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    clock = Clock()
+    show = TaskLog(cast(Any, logging.getLogger("task")), 30.0, clock=clock)
+    for second in range(41):
+        clock.now = float(second)
+        counts = {"settled": second, "running": min(1, 40 - second), "failed": 0}
+        show({"event": "hold_progress", **counts, "pending": max(0, 39 - second)})
+    assert caplog.messages == [
+        "snapshot held: 0 of 40 data tasks settled, 1 at work, 0 failed",
+        "snapshot held: 30 of 40 data tasks settled, 1 at work, 0 failed",
+        "snapshot held: 40 of 40 data tasks settled, 0 at work, 0 failed",
+    ]
+
+
+def test_a_task_log_has_a_line_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    clock = Clock()
+    plan = made_plan(4)
+    # Airflow's loggers take what those of the standard library take.
+    log = cast(Any, logging.getLogger("task"))
+    show = TaskLog(log, 30.0, chosen=plan[:2], clock=clock)
+
+    def tell(event: str, task: str = "", **more: Any) -> None:
+        given = {"task": task, "phase": "data", "kind": "data", "object": f"public.{task}"}
+        show({"event": event, **given, **more})
+
+    show({"event": "run_started", "run": 3, "tasks": 4, "done": 0, "jobs": 2, "phases": []})
+    tell("task_started", "t00000")
+    for second in range(100):
+        clock.now = float(second)
+        tell("task_progress", "t00000", rows=second * 10, bytes=second * 2**20)
+    done = {"status": "done", "rows": 1000, "bytes": 100 * 2**20, "note": ""}
+    tell("task_finished", "t00000", **done)
+    tell("task_retried", "t00001", reason="connection lost", attempt=1)
+    tell("task_started", "t00001")
+    tell("task_finished", "t00001", **{**done, "rows": 0, "status": "failed", "note": "full"})
+    show({"event": "found", "severity": "warning", "message": "something"})
+    show({"event": "found", "severity": "info", "message": "nothing"})
+    assert caplog.messages == [
+        "run 3: 2 tasks, 2 at once",
+        "data: 15%, 0/2 tasks, 300 rows, 30.0 MB, 1.0 MB/s, 2 min 50 s left",
+        "data: 30%, 0/2 tasks, 600 rows, 60.0 MB, 1.0 MB/s, 2 min 20 s left",
+        "data: 45%, 0/2 tasks, 900 rows, 90.0 MB, 1.0 MB/s, 1 min 50 s left",
+        "t00001 is tried again: connection lost",
+        "data public.t00001 failed: full",
+        "data: 2/2 tasks, 1 failed, 1,000 rows, 200.0 MB, 2.0 MB/s",
+        "something",
+    ]
