@@ -26,6 +26,7 @@ from pgmigrate import Migration
 from pgmigrate.cli import commands
 from reference.page import anchor
 from support import servers
+from support.airflow_site import AirflowSite, connection
 
 README: Final = Path(__file__).parents[2] / "README.md"
 LINES_OF_A_BLOCK: Final = 10
@@ -124,8 +125,22 @@ def from_python(place: Place, code: str) -> None:
     assert (place.directory / "plan.tsv").exists()
 
 
+def airflow(place: Place, code: str) -> None:
+    site = AirflowSite(place.directory / "airflow").prepare()
+    site.settings["AIRFLOW_CONN_OLD"] = connection(place.source)
+    site.settings["AIRFLOW_CONN_NEW"] = connection(place.target)
+    file = site.dags / "move_shop.py"
+    file.write_text(code, encoding="utf-8")
+    run = site.test_dag(file, "move_shop")
+    assert run.state == "success", run.log
+    servers.assert_equal(place.source, place.target)
+
+
 # What is there before a block runs, how it runs, and what is true afterwards.
-RUNS: Final[dict[str, Callable[[Place, str], None]]] = {"Ten minutes 1": from_python}
+RUNS: Final[dict[str, Callable[[Place, str], None]]] = {
+    "Ten minutes 1": from_python,
+    "Airflow 1": airflow,
+}
 
 
 def test_every_block_is_run() -> None:
