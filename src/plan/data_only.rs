@@ -9,10 +9,6 @@ use crate::catalog::Relation;
 use crate::config::{LargeObjects, TargetForeignKeys, TargetTriggers};
 use crate::finding::{Finding, Severity};
 
-/// The table in which alembic keeps the revision of a schema
-/// (<https://alembic.sqlalchemy.org/en/latest/tutorial.html>), unless its environment names another.
-const REVISIONS: &str = "alembic_version";
-
 /// Pushes the task that all rows wait for, where there is one.
 pub fn push_before(inputs: &Inputs<'_>, builder: &mut Builder) {
     if inputs.config.options.target_foreign_keys == TargetForeignKeys::Drop {
@@ -72,7 +68,6 @@ pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
             }
         },
     ));
-    findings.extend(tables(inputs).filter(|table| table.name.name == REVISIONS).map(revisions));
     if options.large_objects == LargeObjects::Auto && !inputs.catalog.large_objects.is_empty() {
         let message = format!("{} large objects of the source are not copied", inputs.catalog.large_objects.len());
         let remedy = "set options.large_objects to true to copy them, with the OIDs that they have";
@@ -83,10 +78,4 @@ pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
 
 fn info(check: &str, message: &str) -> Finding {
     Finding::new(check, Severity::Info, "", message, "")
-}
-
-fn revisions(table: &Relation) -> Finding {
-    let message = "it holds the revision of the source's schema, and copying it would change what alembic takes the target's to be";
-    let remedy = format!("leave it out: tables.exclude: [{}]", table.name);
-    Finding::new("alembic_version", Severity::Warning, table.name.to_string(), message, remedy)
 }

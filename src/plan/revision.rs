@@ -34,8 +34,13 @@ pub fn notes(inputs: &Inputs<'_>) -> Vec<Finding> {
             && is_version_table(relation)
             && rules.of(relation, &[]).on_existing != OnExisting::Skip
     });
-    let message = "alembic's own table is in scope: with its row the target claims the source's revision";
-    moved
-        .map(|table| Finding::new(CHECK, Severity::Info, table.name.to_string(), message, remedy(&table.name)))
-        .collect()
+    let (severity, message) = if inputs.config.options.data_only {
+        (
+            Severity::Warning,
+            "alembic's own table is in scope, and its row would move the target's revision but not its schema",
+        )
+    } else {
+        (Severity::Info, "alembic's own table is in scope: with its row the target claims the source's revision")
+    };
+    moved.map(|table| Finding::new(CHECK, severity, table.name.to_string(), message, remedy(&table.name))).collect()
 }

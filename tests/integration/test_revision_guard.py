@@ -168,6 +168,8 @@ def test_a_plan_notes_alembics_own_table(project: Project) -> None:
 
     (note,) = notes(tables=None)
     assert (note.severity, note.object) == ("info", "public.alembic_version")
+    (note,) = notes(tables=None, data_only=True)
+    assert note.severity == "warning"
     assert "tables.exclude: [public.alembic_version]" in note.remedy
     assert notes(tables={"exclude": ["public.alembic_version"]}) == []
     assert notes() == []

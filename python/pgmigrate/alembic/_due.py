@@ -16,10 +16,16 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from pgmigrate import Plan
+from pgmigrate.errors import StateError
 
 NAME: Final = "migration_due"
 # The core's own tables: the runs, and what refers to them.
-LEDGER: Final = ("migration_run", "migration_task", "migration_snapshot")
+LEDGER: Final = (
+    "migration_run",
+    "migration_task",
+    "migration_snapshot",
+    "migration_foreign_key",
+)
 # The core makes the schema with the same comment, and drops it only where it finds that.
 SCHEMA_COMMENT: Final = "ledger of pgmigrate"
 
@@ -98,6 +104,9 @@ class DueTable:
         Args:
             connection: alembic's.
             applied: the revisions that are.
+
+        Raises:
+            StateError: an unfinished run has taken foreign keys away.
         """
         if self._exists(connection):
             gone = self._table.c.revision.not_in(applied)
@@ -109,17 +118,26 @@ class DueTable:
     def _forget_runs(self, connection: Connection, plans: Sequence[str]) -> None:
         """Takes unfinished runs of these plans out of the ledger, where they would block others."""
         fingerprints = [Plan.parse(plan).header["fingerprint"] for plan in plans]
-        runs, *others = (self._of_ledger(name) for name in LEDGER)
-        if not fingerprints or not sa.inspect(connection).has_table(runs.name, schema=runs.schema):
+        there = set(sa.inspect(connection).get_table_names(schema=self._table.schema))
+        if not fingerprints or not there.issuperset(LEDGER):
+            # A run that is left in an older ledger blocks the next one by name, and loses nothing.
             return
+        runs, *others = (self._of_ledger(name) for name in LEDGER)
         is_open = runs.c.plan.in_(fingerprints) & (runs.c.state != "done")
         numbers = list(connection.scalars(sa.select(runs.c.run).where(is_open)))
+        keys = others[-1]
+        taken = sa.select(sa.exists().where(keys.c.run.in_(numbers), ~keys.c.is_back))
+        if connection.scalar(taken):
+            raise StateError(
+                "an unfinished data move took foreign keys of the target away, and only it has "
+                "their definitions",
+                remedy="let it bring them back by `alembic upgrade head`, then downgrade",
+            )
         for table in (*others, runs):
-            if sa.inspect(connection).has_table(table.name, schema=table.schema):
-                connection.execute(table.delete().where(table.c.run.in_(numbers)))
+            connection.execute(table.delete().where(table.c.run.in_(numbers)))
 
     def _of_ledger(self, name: str) -> sa.TableClause:
-        names = ("run", "plan", "state")
+        names = ("run", "plan", "state", "is_back")
         columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in names]
         return sa.table(name, *columns, schema=self._table.schema)
 

@@ -12,9 +12,10 @@ from pgmigrate.errors import ConfigError, PgMigrateError, StateError
 What: TypeAlias = (
     Literal[True] | Sequence[str] | Mapping[str, object] | Callable[[Migration], object]
 )
-"""What is done after an upgrade: True runs the migration as it is; a list of ``schema.table`` moves
-these tables; a mapping runs the migration with these keywords of `Migration` instead of its own;
-a function is called with the migration, and what it does must bear being done twice.
+"""What is done after an upgrade. True runs the migration as it is. A list of ``schema.table``
+copies the rows of these tables. A mapping runs the migration with these keywords of `Migration`
+instead of its own, and with ``data_only`` unless it says otherwise, for alembic makes the schema. A
+function is called with the migration, and what it does must bear being done twice.
 """
 
 _SECTIONS: Final = ("schemas", "tables", "roles", "parallel", "options", "name")
@@ -38,9 +39,9 @@ class Move:
         if callable(what):
             self._call = what
         elif isinstance(what, Mapping):
-            self._migration = derived(migration, what)
+            self._migration = derived(migration, _rows_only(what))
         elif isinstance(what, Sequence) and not isinstance(what, str | bytes):
-            self._migration = derived(migration, {"tables": list(what)})
+            self._migration = derived(migration, _rows_only({"tables": list(what)}))
         elif what is not True:
             raise ConfigError(
                 f"a data move is True, a list of tables, a mapping of Migration's keywords or "
@@ -158,6 +159,13 @@ def derived(migration: Migration, keywords: Mapping[str, object]) -> Migration:
     made = Migration._from_options({**migration._options, **written})
     made._jobs = migration._jobs
     return made
+
+
+def _rows_only(keywords: Mapping[str, object]) -> Mapping[str, object]:
+    """The keywords, and rows alone unless they say otherwise: alembic makes the schema."""
+    options = keywords.get("options")
+    is_said = "data_only" in keywords or (isinstance(options, Mapping) and "data_only" in options)
+    return keywords if is_said else {"data_only": True, **keywords}
 
 
 def check(report: Report) -> None:
