@@ -20,8 +20,8 @@ pub use choice::{
 };
 pub use documents::{TextFormat, documents, migrations};
 pub use keys::{KEYS, KeyDoc};
-pub use revision::RevisionRule;
 pub use procedure::Procedure;
+pub use revision::RevisionRule;
 
 use crate::error::{Error, Result};
 use crate::name::QualifiedName;

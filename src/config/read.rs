@@ -4,8 +4,8 @@
 //! replaced by its default, and the result is thrown away at the end if there were problems. Known keys come from
 //! [`super::KEYS`]. Called by the entry points of [`Config`].
 
-mod revision;
 mod procedure;
+mod revision;
 mod side;
 
 use super::value::{self, Parsed, choice, shown, text_shown};

@@ -13,8 +13,6 @@ use crate::pg::survey::{self, VersionTable};
 use crate::plan::revision::{CHECK as WRITTEN, is_version_table, remedy};
 use std::collections::HashMap;
 
-const CHECK: &str = "revision";
-
 /// The revisions of a database, or why they are not known.
 type Found = std::result::Result<Vec<String>, Finding>;
 
@@ -47,7 +45,7 @@ async fn look(rule: &RevisionRule, session: &Session, (side, reader): (&str, &st
             let message = format!("the role {} may not read alembic's version table of the {side}", readable(reader));
             let usage = format!("GRANT USAGE ON SCHEMA {} TO {}", ident(&table.name.schema), ident(reader));
             let remedy = format!("{usage}; GRANT SELECT ON {} TO {}", table.name.sql(), ident(reader));
-            Ok(Err(blocking(CHECK, table.name.to_string(), message, remedy)))
+            Ok(Err(blocking("revision", table.name.to_string(), message, remedy)))
         }
         Ok(table) => Ok(Ok(survey::revisions(session, &table.name).await?)),
     }
@@ -68,17 +66,17 @@ fn choose(rule: &RevisionRule, tables: Vec<VersionTable>, side: &str) -> std::re
         (1, _) => Ok(left.remove(0)),
         (0, Some(name)) => {
             let message = format!("the {side} has no version table of alembic of this name");
-            Err(blocking(CHECK, name.to_string(), message, "correct options.require_revision.table"))
+            Err(blocking("revision", name.to_string(), message, "correct options.require_revision.table"))
         }
         (0, None) => {
             let message = format!("the {side} has no version table of alembic, and a revision is required");
             let remedy = "run `alembic upgrade` on it, or `alembic stamp` where its schema is there already";
-            Err(blocking(CHECK, "", message, remedy))
+            Err(blocking("revision", "", message, remedy))
         }
         _ => {
             let names: Vec<String> = left.iter().map(|table| table.name.to_string()).collect();
             let message = format!("the {side} has several version tables of alembic: {}", list(&names));
-            Err(blocking(CHECK, "", message, "name one in options.require_revision.table"))
+            Err(blocking("revision", "", message, "name one in options.require_revision.table"))
         }
     }
 }
@@ -108,7 +106,7 @@ fn compare(rule: &RevisionRule, found: &[Found; 2]) -> Option<Finding> {
         let remedy: Vec<String> = wrong.filter_map(|(side, wanted, _)| upgrade(wanted.as_deref(), side)).collect();
         (required.join(" and "), remedy.join(", and "))
     };
-    Some(blocking(CHECK, "", format!("{stands}; required is {required}"), remedy))
+    Some(blocking("revision", "", format!("{stands}; required is {required}"), remedy))
 }
 
 fn shown(revisions: Option<&[String]>) -> String {
