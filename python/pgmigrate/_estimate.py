@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from pgmigrate import _native
 from pgmigrate._files import read_text, write_atomically
 from pgmigrate._model import Record
+from pgmigrate._tabular import Tabular
 from pgmigrate._text import columns, count, duration, plural, size
 
 if TYPE_CHECKING:
+    import altair
+
     from pgmigrate._job import OnEvent
     from pgmigrate._migration import Migration
     from pgmigrate._native import PlanText
@@ -225,7 +228,7 @@ class TableEstimate(Record):
 
 
 @dataclass(frozen=True)
-class Estimate(Record):
+class Estimate(Tabular):
     """How long a run of a plan takes. ``str()`` of it is a text for people.
 
     Attributes:
@@ -242,6 +245,7 @@ class Estimate(Record):
         notes: what a reader should know.
     """
 
+    _table: ClassVar[str] = "phases"
     _parts: ClassVar[Mapping[str, type[Record]]] = {
         "by_jobs": JobsEstimate,
         "phases": PhaseEstimate,
@@ -275,6 +279,17 @@ class Estimate(Record):
             ["notes:", *(f"  {note}" for note in self.notes)] if self.notes else [],
         ]
         return "\n".join(line for part in parts for line in part)
+
+    def chart(self) -> altair.LayerChart:
+        """How long a run takes with how many jobs, as bars.
+
+        Raises:
+            ImportError: altair is missing (``pip install 'pgmigrate[plots]'``).
+            ValueError: there is nothing to do.
+        """
+        from pgmigrate._pictures.charts import by_jobs, chart_of
+
+        return chart_of(by_jobs(self), "there is nothing to do")
 
     def _matters(self, seconds: float) -> bool:
         return seconds >= _WORTH_A_LINE * self.seconds

@@ -12,9 +12,12 @@ from pgmigrate import _native
 from pgmigrate._estimate import Estimate, Rates, estimate
 from pgmigrate._files import read_text, write_atomically
 from pgmigrate._model import Absent, Finding, Record, absent_lines, finding_lines
+from pgmigrate._tabular import Tabular
 from pgmigrate._text import columns, count, plural, size
 
 if TYPE_CHECKING:
+    import altair
+
     from pgmigrate._native import PlanText
 
 
@@ -62,7 +65,7 @@ class Task(Record):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Plan(Record, Sequence[Task]):
+class Plan(Tabular, Sequence[Task]):
     """What a migration will do: a sequence of tasks in their order, and inert data.
 
     Two plans are equal when their texts are. A plan holds no password.
@@ -75,6 +78,7 @@ class Plan(Record, Sequence[Task]):
         source: what `text` is made from.
     """
 
+    _table: ClassVar[str] = "tasks"
     _parts: ClassVar[Mapping[str, type[Record]]] = {
         "tasks": Task,
         "absent": Absent,
@@ -140,6 +144,17 @@ class Plan(Record, Sequence[Task]):
             ValueError: jobs is below 1.
         """
         return estimate(self.source, jobs, rates)
+
+    def chart(self) -> altair.LayerChart:
+        """The tables that the plan moves as a treemap: each as large as its bytes.
+
+        Raises:
+            ImportError: altair is missing (``pip install 'pgmigrate[plots]'``).
+            ValueError: the plan moves no rows.
+        """
+        from pgmigrate._pictures.charts import chart_of, treemap
+
+        return chart_of(treemap(self), "the plan moves no rows")
 
     def is_in(self, path: str | os.PathLike[str]) -> bool:
         """Whether a file holds this plan and nothing else.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
 
+from pgmigrate._files import write_atomically
 from pgmigrate._model import (
     Absent,
     Finding,
@@ -15,9 +18,13 @@ from pgmigrate._model import (
     finding_lines,
 )
 from pgmigrate._native import ResultRows
+from pgmigrate._tabular import Tabular
 from pgmigrate._text import columns, count, duration, plural, size
 from pgmigrate._verification import VerifyResult
 from pgmigrate.errors import CopyError, InterruptedRunError, PgMigrateError, SchemaError
+
+if TYPE_CHECKING:
+    import altair
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ class PhaseResult(Record):
 
 
 @dataclass(frozen=True)
-class Report(Record):
+class Report(Tabular):
     """What a run did.
 
     Attributes:
@@ -103,6 +110,7 @@ class Report(Record):
         backup: the backup's path, where one was made.
     """
 
+    _table: ClassVar[str] = "tasks"
     _parts: ClassVar[Mapping[str, type[Record]]] = {
         "phases": PhaseResult,
         "tasks": TaskResult,
@@ -149,6 +157,55 @@ class Report(Record):
             raise _failure(self.failed)
         if self.status == "interrupted":
             raise InterruptedRunError("the run was interrupted", remedy="run it with resume=True")
+
+    def timeline(self) -> altair.LayerChart:
+        """What each worker did when, as a Gantt chart; pauses between sittings are left out.
+
+        Raises:
+            ImportError: altair is missing (``pip install 'pgmigrate[plots]'``).
+            ValueError: no task was started.
+        """
+        from pgmigrate._pictures.charts import chart_of, timeline
+
+        return chart_of(timeline(self), "no task was started")
+
+    def throughput(self) -> altair.LayerChart:
+        """Bytes a second over time, each task's spread evenly over the time that it took.
+
+        Raises:
+            ImportError: altair is missing (``pip install 'pgmigrate[plots]'``).
+            ValueError: no rows were copied.
+        """
+        from pgmigrate._pictures.charts import chart_of, throughput
+
+        return chart_of(throughput(self), "no rows were copied")
+
+    def slowest(self) -> altair.LayerChart:
+        """The tasks that took longest, as bars.
+
+        Raises:
+            ImportError: altair is missing (``pip install 'pgmigrate[plots]'``).
+            ValueError: no task was started.
+        """
+        from pgmigrate._pictures.charts import chart_of, slowest
+
+        return chart_of(slowest(self), "no task was started")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the report as one page of HTML that needs nothing but itself.
+
+        The page has pictures where the extra ``pgmigrate[plots]`` is installed, and the tables
+        always. It names rows that differ by their table alone, not by their keys.
+
+        Args:
+            path: the file; one that is there is replaced, whole.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from pgmigrate._pictures.page import report_page
+
+        write_atomically(Path(path), [report_page(self).encode()])
 
     def text(self) -> str:
         """A text for people: phases, failures, what does not exist on the target, findings."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pgmigrate._model import Finding, Record, finding_lines
 from pgmigrate._report import TaskResult, task_words
+from pgmigrate._tabular import Tabular
 from pgmigrate._text import count, duration, plural, size
 from pgmigrate.errors import PreflightError
 
@@ -30,7 +31,7 @@ class Check(Record):
 
 
 @dataclass(frozen=True)
-class PreflightResult(Record):
+class PreflightResult(Tabular):
     """What preflight found.
 
     Attributes:
@@ -38,6 +39,7 @@ class PreflightResult(Record):
         checks: all checks, also those that found nothing.
     """
 
+    _table: ClassVar[str] = "findings"
     _parts: ClassVar[Mapping[str, type[Record]]] = {"findings": Finding, "checks": Check}
 
     findings: tuple[Finding, ...]
@@ -94,7 +96,7 @@ class TaskCounts(Record):
 
 
 @dataclass(frozen=True)
-class Status(Record):
+class Status(Tabular):
     """How far the last run in the target's ledger is.
 
     Attributes:
@@ -111,6 +113,7 @@ class Status(Record):
         failed: the tasks that failed.
     """
 
+    _table: ClassVar[str] = "running"
     _parts: ClassVar[Mapping[str, type[Record]]] = {
         "tasks": TaskCounts,
         "running": TaskResult,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from pgmigrate._model import Record
+from pgmigrate._tabular import Tabular
 from pgmigrate._text import plural
 from pgmigrate.errors import VerifyError
 
@@ -77,7 +78,7 @@ class Unchecked(Record):
 
 
 @dataclass(frozen=True)
-class VerifyResult(Record):
+class VerifyResult(Tabular):
     """Whether the target equals the source.
 
     Attributes:
@@ -87,6 +88,7 @@ class VerifyResult(Record):
         unchecked: what could not be compared; never counted as equal.
     """
 
+    _table: ClassVar[str] = "tables"
     _parts: ClassVar[Mapping[str, type[Record]]] = {
         "tables": TableResult,
         "differences": Difference,

@@ -1,0 +1,171 @@
+"""Pieces of HTML: whatever comes from a database or a person is escaped here, and only here."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+# Control characters are not allowed in HTML; each has a picture of its own in Unicode.
+_PICTURES: Final = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"}
+_PICTURES[0x7F] = 0x2421
+
+
+class Html(str):
+    """A text that is HTML already."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Number:
+    """A cell flush right.
+
+    Attributes:
+        text: what it says.
+        share: the length of a bar before it, from 0 to 1; no bar when None.
+    """
+
+    text: str
+    share: float | None = None
+
+
+class Mark(NamedTuple):
+    """How a word such as ``failed`` is shown: by a sign and a colour beside the word itself."""
+
+    sign: str
+    tone: str
+
+
+Cell = str | Number
+"""A table's cell: plain text is escaped, `Html` is not."""
+
+_MARKS: Final = {
+    "blocking": Mark("✕", "bad"),
+    "warning": Mark("▲", "warn"),
+    "info": Mark("i", "info"),
+    "done": Mark("✓", "good"),
+    "kept": Mark("✓", "good"),
+    "equal": Mark("✓", "good"),
+    "failed": Mark("✕", "bad"),
+    "different": Mark("✕", "bad"),
+    "blocked": Mark("⊘", "bad"),
+    "interrupted": Mark("■", "warn"),
+    "unchecked": Mark("?", "warn"),
+    "running": Mark("▶", "info"),
+}
+_QUIET: Final = Mark("·", "quiet")
+
+
+def escaped(text: str) -> Html:
+    """Text as HTML; `Html` stays as it is."""
+    if isinstance(text, Html):
+        return text
+    return Html(html.escape(text.translate(_PICTURES)))
+
+
+def joined(pieces: Iterable[str]) -> Html:
+    """Pieces one behind the other."""
+    return Html("".join(escaped(piece) for piece in pieces))
+
+
+def element(tag: str, content: str, of: str = "") -> Html:
+    """An element, with a class where one is given.
+
+    Args:
+        tag: its name.
+        content: what is in it.
+        of: its classes.
+    """
+    classes = f' class="{of}"' if of else ""
+    return Html(f"<{tag}{classes}>{escaped(content)}</{tag}>")
+
+
+def mark(word: str, text: str | None = None) -> Html:
+    """A status or a severity with its sign.
+
+    Args:
+        word: the status or severity.
+        text: what is written for it; the word itself when None.
+    """
+    sign, tone = _MARKS.get(word, _QUIET)
+    said = escaped(word.replace("_", " ") if text is None else text)
+    return Html(f'<span class="pgm-mark pgm-{tone}"><b aria-hidden="true">{sign}</b>{said}</span>')
+
+
+def bar(share: float, *, is_long: bool = False) -> Html:
+    """A bar that is full to a share of it."""
+    width = 100 * min(max(share, 0.0), 1.0)
+    # Something is never shown as nothing.
+    width = max(width, 1.0) if share > 0 else 0.0
+    of = "pgm-bar pgm-long" if is_long else "pgm-bar"
+    return Html(f'<span class="{of}" aria-hidden="true"><i style="width:{width:.1f}%"></i></span>')
+
+
+def facts(named: Iterable[tuple[str, str]]) -> Html:
+    """Figures with their names, side by side."""
+    shown = joined(
+        element("div", joined([element("dt", name), element("dd", value)])) for name, value in named
+    )
+    return element("dl", shown, "pgm-facts")
+
+
+def heading(title: str, mark_: str = "", lead: str = "") -> Html:
+    """The first line: what it is, how it ended, and more of it."""
+    pieces = [element("span", title, "pgm-title"), mark_]
+    return element("div", joined([*pieces, element("span", lead, "pgm-lead")]), "pgm-head")
+
+
+def section(title: str, *content: str, of: str = "") -> Html:
+    """A section below a title; nothing where it has no content."""
+    body = joined(content)
+    head = element("h3", title) if title else Html()
+    return element("section", joined([head, body]), of) if body else Html()
+
+
+def note(text: str) -> Html:
+    """A line in small letters; nothing where there is no text."""
+    return element("p", text, "pgm-note") if text else Html()
+
+
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[Cell]],
+    *,
+    total: Sequence[Cell] | None = None,
+    is_words: bool = False,
+) -> Html:
+    """A table; nothing where it has no rows.
+
+    Args:
+        head: the columns' names.
+        rows: its cells.
+        total: a last row that sums up the others.
+        is_words: whether it is mostly sentences, and as wide as the page.
+    """
+    if not rows:
+        return Html()
+    numeric = [isinstance(cell, Number) for cell in rows[0]]
+    names = joined(
+        Html(f'<th scope="col"{_NUMERIC if is_number else ""}>{escaped(name)}</th>')
+        for name, is_number in zip(head, numeric, strict=True)
+    )
+    lines = [element("tr", joined(map(_cell, row))) for row in rows]
+    if total is not None:
+        lines.append(element("tr", joined(map(_cell, total)), "pgm-sum"))
+    inside = [element("thead", element("tr", names)), element("tbody", joined(lines))]
+    of = "pgm-t pgm-words" if is_words else "pgm-t"
+    return element("div", element("table", joined(inside), of), "pgm-wide")
+
+
+_NUMERIC: Final = ' class="pgm-n"'
+
+
+def _cell(cell: Cell) -> Html:
+    if not isinstance(cell, Number):
+        return element("td", cell)
+    if cell.share is None:
+        return element("td", cell.text, "pgm-n")
+    # Of a width of its own, or bars would begin where numbers happen to.
+    return element("td", joined([bar(cell.share), element("span", cell.text, "pgm-v")]), "pgm-n")

@@ -1,0 +1,238 @@
+"""A report and the status of a run as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from pgmigrate._pictures.drawings import can_draw, pictures
+from pgmigrate._pictures.lists import SHORT, absent_list, amounts, findings_list, left_out
+from pgmigrate._pictures.markup import (
+    Cell,
+    Html,
+    Number,
+    bar,
+    element,
+    escaped,
+    facts,
+    heading,
+    joined,
+    mark,
+    note,
+    section,
+    table,
+)
+from pgmigrate._pictures.verify_view import proof, verdict
+from pgmigrate._report import PhaseResult, Report, TaskResult
+from pgmigrate._results import Status
+from pgmigrate._text import count, duration, plural, size
+
+if TYPE_CHECKING:
+    from pgmigrate._pictures.charts import Picture
+
+
+def report_view(report: Report, limit: int = SHORT, *, with_keys: bool = True) -> Html:
+    """A report: what failed first, then how the run went.
+
+    Args:
+        report: the report.
+        limit: how many rows a list has at most.
+        with_keys: whether rows that differ are named by their keys.
+    """
+    verified = report.verification
+    proved = "" if verified is None else proof(verified, limit, with_keys=with_keys)
+    return joined(
+        [
+            heading(*_outcome(report)),
+            _run_facts(report),
+            _failures(report, limit),
+            proved,
+            section("Phases", _phases(report.phases)),
+            pictures(
+                lambda: _timeline(report),
+                lambda: _throughput(report),
+                lambda: _slowest(report),
+            ),
+            _slowest_tasks(report),
+            findings_list(report.findings, limit),
+            absent_list(report.absent, limit),
+        ]
+    )
+
+
+def _outcome(report: Report) -> tuple[str, str, str]:
+    number = "Dry run" if report.run is None else f"Run {report.run}"
+    word = {"done": "done", "dry_run": "plan only"}.get(report.status, report.status)
+    lead = f"{escaped(report.source)} → {escaped(report.target)}"
+    return number, mark(report.status, word), Html(lead)
+
+
+def _run_facts(report: Report) -> Html:
+    rows = sum(phase.rows for phase in report.phases)
+    bytes_ = sum(phase.bytes for phase in report.phases)
+    done = sum(phase.done for phase in report.phases)
+    tasks = sum(phase.tasks for phase in report.phases)
+    snapshots = "one" if report.consistent else f"{len(report.snapshots)} states of the source"
+    named = [
+        ("began", report.started.replace("T", " ")),
+        ("took", duration(report.seconds)),
+        ("tasks done", f"{count(done)} of {count(tasks)}"),
+        ("rows", count(rows)),
+        ("bytes", size(bytes_)),
+        ("snapshot", snapshots if report.snapshots else ""),
+        ("verified", verdict(report.verification)),
+        ("backup of the target", report.backup or ""),
+    ]
+    return facts((name, value) for name, value in named if value)
+
+
+def _failures(report: Report, limit: int) -> Html:
+    """The tasks that failed and those that they blocked."""
+    failed = report.failed
+    rows: list[list[Cell]] = [
+        [mark(task.status), f"{task.kind} {task.object}", task.phase, task.id, reason(task)]
+        for task in failed[:limit]
+    ]
+    return section(
+        f"{plural(len(failed), 'task')} failed or blocked",
+        table(["", "object", "phase", "task", "reason and remedy"], rows, is_words=True),
+        note(left_out(failed, limit, "task")),
+        of="pgm-alarm",
+    )
+
+
+def reason(task: TaskResult) -> Html:
+    """Why a task failed; what the core says behind a semicolon is what to do about it."""
+    reason, _, remedy = task.note.partition("; ")
+    code = f" ({task.sqlstate})" if task.sqlstate and task.sqlstate not in task.note else ""
+    return joined([f"{reason}{code}", element("span", remedy, "pgm-remedy") if remedy else ""])
+
+
+def _phases(phases: Sequence[PhaseResult]) -> Html:
+    longest = max((phase.seconds for phase in phases), default=0.0)
+    has_failed = any(phase.failed for phase in phases)
+
+    def line(phase: PhaseResult, name: str, share: float | None) -> list[Cell]:
+        return [
+            name,
+            Number(f"{count(phase.done)} of {count(phase.tasks)}"),
+            *([Number(count(phase.failed) if phase.failed else "")] if has_failed else []),
+            *amounts(phase.rows, phase.bytes),
+            Number(duration(phase.seconds), share),
+        ]
+
+    total = PhaseResult(
+        "total", *(sum(getattr(phase, name) for phase in phases) for name in _SUMMED)
+    )
+    head = ["phase", "tasks done", *(["failed"] if has_failed else []), "rows", "bytes", "work"]
+    rows = [
+        line(phase, _phase_name(phase), phase.seconds / longest if longest else 0.0)
+        for phase in phases
+    ]
+    words = "Work: the time of all tasks; more than the clock's where several ran at once."
+    shown = table(head, rows, total=line(total, "total", None))
+    return joined([shown, note(words)]) if phases else Html()
+
+
+def _phase_name(phase: PhaseResult) -> Html:
+    state = "failed" if phase.failed else "done" if phase.done == phase.tasks else "pending"
+    return joined([mark(state, ""), phase.phase])
+
+
+_SUMMED: Final = ("tasks", "done", "failed", "rows", "bytes", "seconds")
+
+
+def _timeline(report: Report) -> Picture | None:
+    from pgmigrate._pictures.charts import timeline
+
+    return timeline(report)
+
+
+def _throughput(report: Report) -> Picture | None:
+    from pgmigrate._pictures.charts import throughput
+
+    return throughput(report)
+
+
+def _slowest(report: Report) -> Picture | None:
+    from pgmigrate._pictures.charts import slowest
+
+    return slowest(report)
+
+
+def _slowest_tasks(report: Report) -> Html:
+    """The slowest tasks as a table, where there is no picture of them."""
+    if can_draw():
+        return Html()
+    found = sorted(report.tasks, key=lambda task: -task.seconds)[:SHORT]
+    longest = max((task.seconds for task in found), default=0.0)
+    rows: list[list[Cell]] = [
+        [
+            f"{task.kind} {task.object}",
+            task.phase,
+            Number(f"{task.seconds:.2f} s", task.seconds / longest),
+            *amounts(task.rows, task.bytes),
+        ]
+        for task in found
+        if task.seconds > 0
+    ]
+    return section("Slowest tasks", table(["task", "phase", "took", "rows", "bytes"], rows))
+
+
+def status_view(status: Status) -> Html:
+    """How far a run is."""
+    if status.state == "none":
+        return heading("Status", "no run in the target's ledger")
+    left = "" if status.seconds_left is None else duration(status.seconds_left)
+    counts = status.tasks.to_dict()
+    tasks = sum(counts.values())
+    named = [
+        ("took so far" if left else "took", duration(status.seconds)),
+        ("left, about", left),
+        *((state, count(number)) for state, number in counts.items() if number),
+    ]
+    ways = [("tasks", counts["done"], tasks, count)]
+    ways += [
+        ("rows", status.rows_done, status.rows_total, count),
+        ("bytes", status.bytes_done, status.bytes_total, size),
+    ]
+    return joined(
+        [
+            heading(f"Run {status.run}", mark(status.state)),
+            facts((name, value) for name, value in named if value),
+            _few(status.failed, "failed"),
+            section(
+                "How far",
+                table(
+                    ["", "done", "", "of about"],
+                    [
+                        [
+                            name,
+                            Number(told(done)),
+                            bar(done / whole if whole else 0.0, is_long=True),
+                            Number(told(whole)),
+                        ]
+                        for name, done, whole, told in ways
+                    ],
+                ),
+            ),
+            _few(status.running, "running now"),
+        ]
+    )
+
+
+def _few(tasks: Sequence[TaskResult], words: str) -> Html:
+    rows: list[list[Cell]] = [
+        [
+            mark(task.status),
+            f"{task.kind} {task.object}",
+            task.id,
+            Number(duration(task.seconds)),
+            reason(task),
+        ]
+        for task in tasks[:SHORT]
+    ]
+    shown = table(["", "object", "task", "took", ""], rows, is_words=True)
+    return section(
+        f"{plural(len(tasks), 'task')} {words}", shown, note(left_out(tasks, SHORT, "task"))
+    )

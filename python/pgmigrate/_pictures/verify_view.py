@@ -1,0 +1,112 @@
+"""What a verification gave as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pgmigrate._pictures.lists import SHORT, left_out
+from pgmigrate._pictures.markup import (
+    Cell,
+    Html,
+    Number,
+    element,
+    heading,
+    joined,
+    mark,
+    note,
+    section,
+    table,
+)
+from pgmigrate._text import count, duration, plural
+from pgmigrate._verification import Difference, TableResult, VerifyResult
+
+
+def verdict(result: VerifyResult | None) -> str:
+    if result is None:
+        return mark("none", "not asked for")
+    if result.ok:
+        return mark("equal")
+    return mark("unchecked", "not all compared") if result.equal else mark("different", "not equal")
+
+
+def verify_view(result: VerifyResult) -> Html:
+    """A verification: what differs first."""
+    rows = sum(of.target_rows or 0 for of in result.tables)
+    lead = f"{plural(len(result.tables), 'table')}, {plural(rows, 'row')} on the target"
+    return joined(
+        [
+            heading("Verification", verdict(result), lead),
+            *_differences(result, SHORT, with_keys=True),
+            section("Tables", *_tables(result.tables, SHORT)),
+        ]
+    )
+
+
+def proof(result: VerifyResult, limit: int, *, with_keys: bool) -> Html:
+    rows = sum(of.target_rows or 0 for of in result.tables)
+    lead = f"{plural(len(result.tables), 'table')} and {plural(rows, 'row')} were compared."
+    if result.ok:
+        text = element("p", joined([mark("equal"), f": {lead}"]))
+        return section("Verification", text)
+    return section("Verification", note(lead), *_differences(result, limit, with_keys=with_keys))
+
+
+def _differences(result: VerifyResult, limit: int, *, with_keys: bool) -> list[Html]:
+    found = list(result.differences)
+    if not with_keys:
+        # Rows of one table that differ in the same way are then one thing to name.
+        found = list({_without_key(item): item for item in found}.values())
+    rows: list[list[Cell]] = [
+        [
+            mark("different", item.kind.replace("_", " ")),
+            item.object,
+            item.message,
+            *([item.key or ""] if with_keys else []),
+            ", ".join(item.columns),
+        ]
+        for item in found[:limit]
+    ]
+    head = ["", "object", "difference", *(["key"] if with_keys else []), "columns"]
+    missed: list[list[Cell]] = [
+        [mark("unchecked"), item.object, item.reason] for item in result.unchecked[:limit]
+    ]
+    where = "Their keys are in report.verification.differences." if not with_keys else ""
+    return [
+        section(
+            f"{plural(len(result.differences), 'difference')}",
+            table(head, rows, is_words=True),
+            note(" ".join(filter(None, [left_out(found, limit, "difference"), where]))),
+            of="pgm-alarm",
+        )
+        if found
+        else Html(),
+        section(
+            "Could not be compared",
+            table(["", "object", "reason"], missed, is_words=True),
+            note(left_out(result.unchecked, limit, "object")),
+        ),
+    ]
+
+
+def _without_key(item: Difference) -> tuple[str, str, str]:
+    return item.kind, item.object, item.message
+
+
+def _tables(tables: Sequence[TableResult], limit: int) -> list[Html]:
+    """Tables, those that are not equal first and then the largest."""
+    found = sorted(tables, key=lambda of: (of.status == "equal", -(of.target_rows or 0)))
+    rows: list[list[Cell]] = [
+        [
+            mark(of.status),
+            of.object,
+            *(
+                Number("" if number is None else count(number))
+                for number in (of.source_rows, of.target_rows)
+            ),
+            Number(duration(of.seconds)),
+            of.note,
+        ]
+        for of in found[:limit]
+    ]
+    head = ["", "table", "rows on the source", "on the target", "took", ""]
+    return [table(head, rows), note(left_out(found, limit, "table"))]
