@@ -121,11 +121,11 @@ pub enum Event {
         /// Rows on the target.
         rows: u64,
     },
-    /// The run ended.
+    /// No task of the run is under way any more; a verification may follow.
     RunFinished {
         /// Tasks done, in this run and before.
         done: u64,
-        /// Tasks failed.
+        /// Tasks failed, or blocked by one that did.
         failed: u64,
         /// How long this run took.
         seconds: f64,

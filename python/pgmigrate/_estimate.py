@@ -227,7 +227,7 @@ class TableEstimate(Record):
     work: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimate(Tabular):
     """How long a run of a plan takes. ``str()`` of it is a text for people.
 

@@ -89,7 +89,7 @@ class PhaseResult(Record):
     seconds: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report(Tabular):
     """What a run did.
 

@@ -30,7 +30,7 @@ class Check(Record):
     state: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PreflightResult(Tabular):
     """What preflight found.
 
@@ -95,7 +95,7 @@ class TaskCounts(Record):
     pending: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Status(Tabular):
     """How far the last run in the target's ledger is.
 

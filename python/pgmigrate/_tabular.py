@@ -7,14 +7,23 @@ of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import fields
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pgmigrate._model import Record, Records
+
+_SHOWN_IN_WORDS: Final = 3
 
 if TYPE_CHECKING:
     import pandas
 
     from pgmigrate._arrow import ArrowTable
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, tuple | Records) and len(value) > _SHOWN_IN_WORDS:
+        return f"<{len(value):,} of {type(value[0]).__name__}>"
+    return repr(value)
 
 
 class Tabular(Record):
@@ -41,8 +50,7 @@ class Tabular(Record):
     def arrow(self, part: str | None = None) -> ArrowTable:
         """One part of the result for whatever reads Arrow: pandas, polars, duckdb, pyarrow...
 
-        The result itself can be given to them as well, and then stands for its main part; polars
-        takes a plan for the sequence of tasks that it is, and therefore wants ``plan.arrow()``.
+        The result itself can be given to them as well, and then stands for its main part.
 
         Args:
             part: as in `to_pandas`.
@@ -65,6 +73,14 @@ class Tabular(Record):
     def __arrow_c_schema__(self) -> object:
         """The columns of the main part by Arrow's PyCapsule interface."""
         return self.arrow().__arrow_c_schema__()
+
+    def __repr__(self) -> str:
+        # Notebooks keep it beside the HTML, and a result may have a hundred thousand parts.
+        shown = ", ".join(f"{name}={_brief(getattr(self, name))}" for name in self._names())
+        return f"{type(self).__name__}({shown})"
+
+    def _names(self) -> list[str]:
+        return [field.name for field in fields(self)]  # type: ignore[arg-type]
 
     def _repr_html_(self) -> str:
         from pgmigrate._pictures.views import html_of

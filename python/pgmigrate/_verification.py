@@ -77,7 +77,7 @@ class Unchecked(Record):
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class VerifyResult(Tabular):
     """Whether the target equals the source.
 

@@ -1,4 +1,4 @@
-"""A run's events as live bars on a terminal, as plain lines elsewhere.
+"""A run's events as live bars on a terminal, a table in a notebook, and plain lines elsewhere.
 
 Made from events alone, so that it shows the same whoever drives the run. Use it as `on_event`:
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-__all__ = ["BarProgress", "LineProgress", "PhaseTally", "RunTally", "progress"]
+    from pgmigrate._pictures.live import NotebookProgress
+
+__all__ = ["BarProgress", "LineProgress", "PhaseTally", "RunTally", "notebook", "progress"]
 
 _SECONDS_BETWEEN_LINES: Final = 5.0
 _SECONDS_WITHOUT_LINE: Final = 60.0
@@ -103,7 +105,7 @@ class PhaseTally:
         parts = [f"{self.over:,}/{self.tasks:,} tasks", *self._failed()]
         if self.rows_now or self.bytes_now:
             parts += [f"{count(self.rows_now)} rows", *self._flow(now)]
-        return ", ".join([*parts, *self._left(now)])
+        return ", ".join([*parts, *self.left(now)])
 
     def brief(self, now: float) -> str:
         """The same in fewer characters, to stand beside a bar."""
@@ -111,7 +113,7 @@ class PhaseTally:
             parts = [f"{brief_count(self.rows_now)} rows", *self._flow(now)]
         else:
             parts = [f"{self.over:,}/{self.tasks:,} tasks"]
-        return ", ".join([*parts, *self._left(now), *self._failed()])
+        return ", ".join([*parts, *self.left(now), *self._failed()])
 
     def _failed(self) -> list[str]:
         return [f"{self.failed:,} failed"] if self.failed else []
@@ -121,7 +123,8 @@ class PhaseTally:
         rate = [f"{size(self.bytes_now / elapsed)}/s"] if elapsed > 0 else []
         return [size(self.bytes_now), *rate]
 
-    def _left(self, now: float) -> list[str]:
+    def left(self, now: float) -> list[str]:
+        """The time that the rest takes, in words; nothing where too little is known of it."""
         return time_left(self.share, self._elapsed(now))
 
     def _elapsed(self, now: float) -> float:
@@ -189,10 +192,15 @@ class RunTally:
             return 0.0
         return sum(phase.share * phase.tasks for phase in self.phases.values()) / tasks
 
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return self.clock() - self._began
+
     def brief(self) -> str:
         """Rows, bytes, time taken and time left of the whole run."""
         phases = self.phases.values()
-        elapsed = self.clock() - self._began
+        elapsed = self.elapsed
         parts = [
             f"{brief_count(sum(phase.rows_now for phase in phases))} rows",
             size(sum(phase.bytes_now for phase in phases)),
@@ -341,12 +349,32 @@ class BarProgress:
         self._display.remove_task(self._steps.pop())
 
 
-def progress(console: Console) -> BarProgress | LineProgress:
-    """The progress that suits a console: bars on a terminal, lines elsewhere.
+def notebook(clock: Callable[[], float] = time.monotonic) -> NotebookProgress:
+    """The progress for a notebook: a table of phases in the cell that runs the migration.
+
+        migration.run(plan, on_event=notebook())
+
+    It is written anew three times a second at most, and needs no widgets.
+
+    Args:
+        clock: seconds from any starting point.
+
+    Raises:
+        ImportError: IPython is missing, as it is outside of notebooks.
+    """
+    from pgmigrate._pictures.live import NotebookProgress
+
+    return NotebookProgress(clock)
+
+
+def progress(console: Console) -> BarProgress | LineProgress | NotebookProgress:
+    """The progress that suits a console: bars on a terminal, lines elsewhere, a table in Jupyter.
 
     Args:
         console: where to; standard error leaves standard output to results.
     """
+    if console.is_jupyter:
+        return notebook()
     return BarProgress(console) if console.is_terminal else LineProgress(console)
 
 

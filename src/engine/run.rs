@@ -286,7 +286,9 @@ async fn execute(
     let schedule = schedule.with_families(families(&job));
     let state = settings.state.as_deref().map(|path: &Path| StateFile::create(path, &records)).transpose()?;
     drop(by_id);
+    let before = records.iter().filter(|record| record.is_settled()).count() as u64;
     drop(records);
+    let began = Instant::now();
     let mut pool = Pool {
         job,
         schedule,
@@ -297,6 +299,11 @@ async fn execute(
         ended: Ended::default(),
     };
     pool.run(jobs).await?;
+    context.events.send(Event::RunFinished {
+        done: before + pool.ended.settled,
+        failed: pool.ended.failed,
+        seconds: began.elapsed().as_secs_f64(),
+    });
     Ok(pool.ended)
 }
 

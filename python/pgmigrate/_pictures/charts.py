@@ -286,11 +286,13 @@ def slowest(report: Report) -> Picture | None:
         }
         for place, (seconds, name, phase, status, about) in enumerate(found)
     ]
+    # Fonts differ in width: the labels get the room that they take in a wide one.
+    extent = min(330, int(max(len(row["name"]) for row in data) * 6.9))
     y = alt.Y(
         "name:N",
         title=None,
         sort=alt.EncodingSortField("place", op="min"),
-        axis=alt.Axis(ticks=False, domain=False, labelLimit=330, labelPadding=8),
+        axis=alt.Axis(ticks=False, domain=False, labelLimit=330, labelPadding=8, minExtent=extent),
         scale=alt.Scale(paddingInner=0.28, paddingOuter=0.1),
     )
     x = alt.X("seconds:Q", title="seconds", axis=_rate_axis(), scale=alt.Scale(zero=True))

@@ -52,6 +52,7 @@ _MARKS: Final = {
     "different": Mark("✕", "bad"),
     "blocked": Mark("⊘", "bad"),
     "interrupted": Mark("■", "warn"),
+    "stopped": Mark("■", "warn"),
     "unchecked": Mark("?", "warn"),
     "running": Mark("▶", "info"),
 }

@@ -8,6 +8,7 @@ from pgmigrate._pictures.lists import findings_list
 from pgmigrate._pictures.markup import Html, element, escaped, heading, joined, mark, note, section
 from pgmigrate._pictures.run_view import report_view
 from pgmigrate._pictures.views import framed
+from pgmigrate.errors import ConfigError, PreflightError
 
 if TYPE_CHECKING:
     from pgmigrate._report import Report
@@ -40,15 +41,20 @@ def error_page(error: PgMigrateError) -> str:
     Args:
         error: what ended it.
     """
-    findings = getattr(error, "findings", ())
-    reason = element("p", error.message)
+    is_unbegun = isinstance(error, ConfigError | PreflightError)
+    word = "not begun" if is_unbegun else "ended early"
+    lead = (
+        "nothing on the target was touched"
+        if is_unbegun
+        else "what was finished before is kept, and in the target's ledger"
+    )
     remedy = note(f"Remedy: {error.remedy}") if error.remedy else Html()
     content = [
-        heading("No run", mark("failed", type(error).__name__), "nothing further was done"),
-        section("What happened", reason, remedy, of="pgm-alarm"),
-        findings_list(findings, _LIMIT),
+        heading("Run", mark("failed", word), lead),
+        section("What happened", element("p", error.message), remedy, of="pgm-alarm"),
+        findings_list(getattr(error, "findings", ()), _LIMIT),
     ]
-    return _page("the run did not begin", joined(content))
+    return _page(f"run {word}", joined(content))
 
 
 def _page(title: str, content: str) -> str:

@@ -1,0 +1,91 @@
+"""`--report FILE`: the page of a run, however the run ends."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from pgmigrate import Report
+from pgmigrate._files import write_atomically
+from pgmigrate._job import logger
+from pgmigrate.cli.call import DONE, FAILED, Answer
+from pgmigrate.errors import InterruptedRunError, PgMigrateError
+
+
+def check_writable(path: Path) -> None:
+    """Whether the page can be written is found out before a run begins, not at its end.
+
+    Raises:
+        click.UsageError: it cannot be.
+    """
+    probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise click.UsageError(f"--report {path}: {error.strerror}") from error
+
+
+@contextmanager
+def page_of_errors(path: Path | None) -> Iterator[None]:
+    """Leaves a page that says what ended the run, where the block raises: never that of another.
+
+    Args:
+        path: the page; none is written when None.
+    """
+    try:
+        yield
+    except PgMigrateError as error:
+        _write(path, _page_of, error)
+        raise
+    except KeyboardInterrupt:
+        stopped = InterruptedRunError("the run was interrupted", remedy="go on with --resume")
+        _write(path, _page_of, stopped)
+        raise
+
+
+def with_page(answer: Answer, report: Report, path: Path | None) -> Answer:
+    """The answer, once the report's page is written; a page that cannot be is told as a failure.
+
+    Args:
+        answer: what is printed.
+        report: what the page shows.
+        path: the page; none is written when None.
+    """
+    if path is None:
+        return answer
+    if _write(path, _report_page, report):
+        return Answer(f"{answer.text}\nreport written to {path}", answer.data, answer.code)
+    return Answer(answer.text, answer.data, FAILED if answer.code == DONE else answer.code)
+
+
+_About = TypeVar("_About")
+
+
+def _write(path: Path | None, page: Callable[[_About], str], about: _About) -> bool:
+    if path is None:
+        return False
+    try:
+        write_atomically(path, [page(about).encode()])
+    except Exception as error:
+        # The run is over, and what it printed must not be lost for the sake of a page.
+        logger.error("the page %s could not be written: %s", path, error)
+        return False
+    return True
+
+
+def _report_page(report: Report) -> str:
+    from pgmigrate._pictures.page import report_page
+
+    return report_page(report)
+
+
+def _page_of(error: PgMigrateError) -> str:
+    from pgmigrate._pictures.page import error_page
+
+    return error_page(error)
