@@ -99,6 +99,21 @@ impl Ledger {
             e.object(&schema).remedy(
                 "grant CREATE on the target's database, or name a schema that we may write with options.ledger_schema",
             )
+        })?;
+        self.add_columns(session).await
+    }
+
+    /// Adds the columns that a ledger of an older version lacks.
+    pub async fn add_columns(&self, session: &Session) -> Result<()> {
+        let found = "SELECT count(*) = 2 FROM pg_catalog.pg_attribute \
+                     WHERE (attrelid, attname) IN (($1::text::regclass, 'workers'), ($2::text::regclass, 'worker'))";
+        if session.query_one(found, &[&self.runs(), &self.tasks()]).await?.get(0) {
+            return Ok(());
+        }
+        let sql = include_str!("sql/ledger_columns.sql").replace(":\"ledger\"", &ident(&self.schema));
+        session.batch(&sql).await.map_err(|e| {
+            e.object(self.tasks())
+                .remedy("let the role that owns the ledger go on with the run, or forget it with `pgmigrate cleanup`")
         })
     }
 
@@ -226,26 +241,12 @@ impl Ledger {
     /// Numbers for the `count` workers of a process that joins the run: the first of them. They begin at 0 where no other process can be
     /// at work in the run, and behind all numbers given so far where one can.
     pub async fn take_workers(&self, session: &Session, run: i64, count: usize, is_alone: bool) -> Result<i32> {
-        self.add_columns(session).await?;
         let sql = format!(
             "UPDATE {} SET workers = CASE WHEN $2 THEN 0 ELSE workers END + $3 WHERE run = $1 RETURNING workers - $3",
             self.runs()
         );
         let count = i32::try_from(count).unwrap_or(i32::MAX);
         Ok(session.query_one(&sql, &[&run, &is_alone, &count]).await?.get(0))
-    }
-
-    async fn add_columns(&self, session: &Session) -> Result<()> {
-        let found = "SELECT count(*) = 2 FROM pg_catalog.pg_attribute \
-                     WHERE (attrelid, attname) IN (($1::text::regclass, 'workers'), ($2::text::regclass, 'worker'))";
-        if session.query_one(found, &[&self.runs(), &self.tasks()]).await?.get(0) {
-            return Ok(());
-        }
-        let sql = include_str!("sql/ledger_columns.sql").replace(":\"ledger\"", &ident(&self.schema));
-        session.batch(&sql).await.map_err(|e| {
-            e.object(self.tasks())
-                .remedy("let the role that owns the ledger go on with the run, or forget it with `pgmigrate cleanup`")
-        })
     }
 
     /// Says that a worker has taken the task; false where it is settled already.

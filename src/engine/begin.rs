@@ -124,7 +124,8 @@ pub(super) async fn live(config: &Config, ends: &Ends, plan: &Plan) -> Result<Li
 
 /// Takes up a run where it stopped.
 async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[String])) -> Result<Start> {
-    // First of all, for whatever is decided below stands on what is settled.
+    ends.ledger.add_columns(&ends.target).await?;
+    // Before all else, for whatever is decided below stands on what is settled.
     ends.ledger.reopen(&ends.target, run.run).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
     resume::check_state(done, &records)?;

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pgmigrate._pictures.markup import printable
 from pgmigrate._pictures.sizes import TableSize, table_sizes
 from pgmigrate._pictures.style import LIGHT, SHADES, shade
 from pgmigrate._pictures.timeline import Course
@@ -33,6 +34,7 @@ _WIDTH: Final = 900
 _TREEMAP_HEIGHT: Final = 270
 _TILES_AT_MOST: Final = 60
 _STEPS: Final = 120
+_BARS_AT_MOST: Final = 2500
 _SLOWEST: Final = 12
 # Letters of the labels in pixels; a little more than the average, so that a label fits its tile.
 _LETTER: Final = 8.0
@@ -56,11 +58,26 @@ class Picture:
     caption: str
     chart: alt.LayerChart
 
+    def specification(self) -> dict[str, Any]:
+        """The drawing in the words of Vega-Lite, on whatever page it is put."""
+        chart: dict[str, Any] = self.chart.to_dict()
+        chart["config"]["background"] = "transparent"
+        return chart
+
     def titled(self) -> alt.LayerChart:
         """The chart with its title and caption in it."""
         title = alt.Title(self.title, subtitle=self.caption, anchor="start", offset=12)
         titled: alt.LayerChart = self.chart.properties(title=title)
         return titled
+
+
+def _source(rows: Rows) -> alt.InlineData:
+    """Rows for a chart; names in them without what no drawing can hold."""
+    shown = [
+        {key: printable(of) if isinstance(of, str) else of for key, of in row.items()}
+        for row in rows
+    ]
+    return alt.InlineData(values=shown)
 
 
 def chart_of(picture: Picture | None, reason: str) -> alt.LayerChart:
@@ -138,7 +155,7 @@ def _tile_chart(data: Rows) -> alt.LayerChart:
     down = alt.Scale(nice=False, domain=[_TREEMAP_HEIGHT, 0])
     left = alt.X("left:Q", scale=flat, axis=None)
     top = alt.Y("top:Q", scale=down, axis=None)
-    base = alt.Chart(alt.InlineData(values=data))
+    base = alt.Chart(_source(data))
     boxes = base.mark_rect(cornerRadius=2).encode(
         left,
         top,
@@ -175,7 +192,7 @@ def timeline(report: Report) -> Picture | None:
             "tip": f"{span.label}: {_status(span.status)}{duration(span.length)}"
             f" from {duration(span.begin)} on",
         }
-        for span in course.shortened(2 * course.seconds / _WIDTH)
+        for span in course.shortened(2 * course.seconds / _WIDTH, _BARS_AT_MOST)
     ]
     step = max(7, min(24, 520 // course.rows))
     x = alt.X("begin:Q", title=_time_title(course), scale=_time(course), axis=_time_axis(course))
@@ -185,7 +202,7 @@ def timeline(report: Report) -> Picture | None:
         axis=_worker_axis(course) if step >= 12 else None,
         scale=alt.Scale(paddingInner=0.18, paddingOuter=0.1),
     )
-    base = alt.Chart(alt.InlineData(values=data))
+    base = alt.Chart(_source(data))
     bars = base.mark_bar(height=alt.RelativeBandSize(1.0)).encode(
         x,
         y,
@@ -250,15 +267,15 @@ def throughput(report: Report) -> Picture | None:
     ]
     x = alt.X("begin:Q", title=_time_title(course), scale=_time(course), axis=_time_axis(course))
     y = alt.Y("rate:Q", title=f"{unit}/s", axis=_rate_axis())
-    base = alt.Chart(alt.InlineData(values=data))
+    base = alt.Chart(_source(data))
     # The last step reaches to its end, which a step chart of begins would leave out.
     closed: Rows = [*data, {**data[-1], "begin": data[-1]["end"]}]
-    area = alt.Chart(alt.InlineData(values=closed)).mark_area(
+    area = alt.Chart(_source(closed)).mark_area(
         interpolate="step-after",
         color=LIGHT["data"],
         opacity=0.85,
     )
-    hover = base.mark_rect(opacity=0).encode(
+    hover = base.mark_rect(opacity=0, color=LIGHT["data"]).encode(
         x, x2="end:Q", y=alt.value(0), y2=alt.value(150), tooltip="tip:N", description="tip:N"
     )
     total = sum(span.bytes for span in course.spans if span.phase == "data")
@@ -296,8 +313,8 @@ def slowest(report: Report) -> Picture | None:
         scale=alt.Scale(paddingInner=0.28, paddingOuter=0.1),
     )
     x = alt.X("seconds:Q", title="seconds", axis=_rate_axis(), scale=alt.Scale(zero=True))
-    base = alt.Chart(alt.InlineData(values=data))
-    bars = base.mark_bar(cornerRadiusEnd=1).encode(
+    base = alt.Chart(_source(data))
+    bars = base.mark_bar().encode(
         x, y, color=_phase_colour(data), tooltip="tip:N", description="tip:N"
     )
     told = base.mark_text(align="left", dx=5, fontSize=11, color=LIGHT["muted"]).encode(
@@ -344,16 +361,14 @@ def by_jobs(estimate: Estimate) -> Picture | None:
         axis=alt.Axis(ticks=False, domain=False, titleAngle=0, titleY=-10, titleX=0),
         scale=alt.Scale(paddingInner=0.4, paddingOuter=0.1),
     )
-    base = alt.Chart(alt.InlineData(values=data))
+    base = alt.Chart(_source(data))
     colour = alt.Color(
         "phases:N",
         legend=None,
         scale=alt.Scale(domain=["chosen", "others"], range=[LIGHT["data"], LIGHT["schema"]]),
     )
     x = alt.X("seconds:Q", title="seconds", axis=_rate_axis(), scale=alt.Scale(zero=True))
-    bars = base.mark_bar(cornerRadiusEnd=1).encode(
-        x, y, color=colour, tooltip="tip:N", description="tip:N"
-    )
+    bars = base.mark_bar().encode(x, y, color=colour, tooltip="tip:N", description="tip:N")
     spread = base.mark_rule(strokeWidth=2, color=LIGHT["ink"]).encode(
         alt.X("low:Q", title="seconds"), y, x2="high:Q"
     )
@@ -422,7 +437,7 @@ def _pauses(course: Course) -> list[alt.Chart]:
     data: Rows = [
         {"at": pause.at, "told": f"{duration(pause.seconds)} later"} for pause in course.pauses
     ]
-    base = alt.Chart(alt.InlineData(values=data))
+    base = alt.Chart(_source(data))
     x = alt.X("at:Q")
     line = base.mark_rule(strokeDash=[4, 3], strokeWidth=1.5, color=LIGHT["ink"]).encode(x)
     text = base.mark_text(align="left", baseline="bottom", dx=4, dy=-2, color=LIGHT["muted"])

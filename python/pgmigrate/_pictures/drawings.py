@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +16,6 @@ HOW_TO_DRAW: Final = "Pictures need the extra: pip install 'pgmigrate[plots]'."
 _logger: Final = logging.getLogger("pgmigrate")
 
 
-@cache
 def can_draw() -> bool:
     """Whether the packages that draw are installed."""
     return all(find_spec(name) is not None for name in ("altair", "vl_convert"))
@@ -31,19 +29,29 @@ def pictures(*makers: Callable[[], Picture | None]) -> Html:
     """
     if not can_draw():
         return note(HOW_TO_DRAW)
-    return joined(_figure(make) for make in makers)
-
-
-def _figure(make: Callable[[], Picture | None]) -> Html:
     try:
-        from pgmigrate._pictures.svg import drawn
-
-        picture = make()
-        if picture is None:
-            return Html()
-        words = joined([element("b", picture.title), element("span", picture.caption)])
-        return element("figure", joined([element("figcaption", words), drawn(picture)]))
+        made = [picture for picture in (make() for make in makers) if picture is not None]
+        return _figures(made)
     except Exception as error:
-        # Whatever the drawing library makes of it, the tables around the picture are not lost.
-        _logger.warning("a picture could not be drawn: %s", error)
-        return note(f"A picture could not be drawn: {error}")
+        # Whatever the drawing library makes of it, the tables around the pictures are not lost.
+        return _failure(error)
+
+
+def _figures(made: Sequence[Picture]) -> Html:
+    from pgmigrate._pictures.svg import DrawingError, draw
+
+    drawn = draw([picture.specification() for picture in made])
+    return joined(
+        _failure(drawing) if isinstance(drawing, DrawingError) else _figure(picture, drawing)
+        for picture, drawing in zip(made, drawn, strict=True)
+    )
+
+
+def _figure(picture: Picture, drawing: Html) -> Html:
+    words = joined([element("b", picture.title), element("span", picture.caption)])
+    return element("figure", joined([element("figcaption", words), drawing]))
+
+
+def _failure(error: Exception) -> Html:
+    _logger.warning("a picture could not be drawn: %s", error)
+    return note(f"A picture could not be drawn: {error}")

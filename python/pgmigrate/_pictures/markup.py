@@ -7,9 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-# Control characters are not allowed in HTML; each has a picture of its own in Unicode.
-_PICTURES: Final = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"}
-_PICTURES[0x7F] = 0x2421
+# Neither HTML nor SVG may hold these. Control characters have pictures of their own in Unicode.
+_PICTURES: Final = {
+    **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},
+    0x7F: 0x2421,
+    **dict.fromkeys([*range(0x80, 0xA0), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], 0xFFFD),
+}
 
 
 class Html(str):
@@ -59,11 +62,16 @@ _MARKS: Final = {
 _QUIET: Final = Mark("·", "quiet")
 
 
+def printable(text: str) -> str:
+    """Text with a sign in place of each character that a page must not hold."""
+    return text.translate(_PICTURES)
+
+
 def escaped(text: str) -> Html:
     """Text as HTML; `Html` stays as it is."""
     if isinstance(text, Html):
         return text
-    return Html(html.escape(text.translate(_PICTURES)))
+    return Html(html.escape(printable(text)))
 
 
 def joined(pieces: Iterable[str]) -> Html:

@@ -96,12 +96,22 @@ class Course:
         rows = len({span.row for span in spans})
         return cls(tuple(spans), tuple(pauses), seconds, workers, rows)
 
-    def shortened(self, resolution: float) -> list[Span]:
+    def shortened(self, resolution: float, limit: int) -> list[Span]:
         """The spans, neighbours of one worker and phase put together where they are too short.
 
         Args:
             resolution: the shortest time that can be told apart.
+            limit: how many spans there are at most: what is too short grows until they fit.
         """
+        found = self._together(resolution)
+        while len(found) > limit and resolution < self.seconds:
+            resolution *= 1.5
+            found = self._together(resolution)
+        # Those that failed, then the longest.
+        found.sort(key=lambda span: (span.status != "failed", -span.length))
+        return sorted(found[:limit], key=lambda span: (span.row, span.begin))
+
+    def _together(self, resolution: float) -> list[Span]:
         found: list[Span] = []
         for span in self.spans:
             last = found[-1] if found else None
