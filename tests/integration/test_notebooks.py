@@ -12,13 +12,16 @@ from playwright.sync_api import Browser
 
 from support.browser import Mode, chromium, opened
 
+# They have no type hints.
+_read: Any = nbformat.read
+_validate: Any = nbformat.validate
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 NAMES = [path.name for path in sorted(NOTEBOOKS.glob("*.ipynb"))]
 
 
 def executed(name: str) -> list[Any]:
     """The cells of a notebook, after a kernel of its own has run them all from top to bottom."""
-    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
+    notebook = _read(NOTEBOOKS / name, as_version=4)
     client = nbclient.NotebookClient(notebook, timeout=240, kernel_name="python3")
     client.execute()
     cells: list[Any] = notebook.cells
@@ -50,8 +53,8 @@ def test_there_are_the_three() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_is_kept_without_outputs(name: str) -> None:
-    notebook = nbformat.read(NOTEBOOKS / name, as_version=4)
-    nbformat.validate(notebook)
+    notebook = _read(NOTEBOOKS / name, as_version=4)
+    _validate(notebook)
     for cell in notebook.cells:
         assert cell.metadata == {}
         if cell.cell_type == "code":
@@ -62,7 +65,7 @@ def test_a_notebook_is_kept_without_outputs(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_notebook_reads_as_a_tutorial(name: str) -> None:
-    cells = nbformat.read(NOTEBOOKS / name, as_version=4).cells
+    cells = _read(NOTEBOOKS / name, as_version=4).cells
     assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
     assert "pip install 'pgmigrate[" in cells[0].source
     words = [cell for cell in cells if cell.cell_type == "markdown"]

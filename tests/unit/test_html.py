@@ -17,7 +17,7 @@ import pytest
 from pgmigrate import Plan, PreflightError, PreflightResult, Report, Status, VerifyResult
 from pgmigrate._model import Finding
 from pgmigrate._pictures import drawings, svg
-from pgmigrate._pictures.markup import escaped
+from pgmigrate._pictures.markup import Number, escaped, table
 from pgmigrate._pictures.page import error_page
 from pgmigrate._pictures.style import LIGHT, style_sheet
 from pgmigrate._pictures.svg import DrawingError
@@ -346,3 +346,15 @@ def test_verified_and_equal_is_said_in_words() -> None:
     equal = verification(tables=[{**table, "seconds": 0.1, "note": ""}])
     text = Page(VerifyResult.from_mapping(equal)._repr_html_()).text
     assert "equal" in text and "different" not in text
+
+
+def test_a_column_that_says_nothing_is_left_out() -> None:
+    shown = Page(table(["a", "b", "c"], [["1", "", Number("")], ["2", "x", Number("")]]))
+    assert shown.texts == ["a", "b", "1", "2", "x"]
+    assert table(["a"], []) == ""
+
+
+def test_a_resumed_run_says_what_its_time_is_about() -> None:
+    tasks = [task_result(1, begun=1.0), task_result(2, begun=30_000.0)]
+    text = Page(Report.from_mapping(report(*tasks))._repr_html_()).text
+    assert "took in its last sitting" in text and "Dashed lines: 1 pause left out" in text

@@ -145,7 +145,7 @@ def table(
     total: Sequence[Cell] | None = None,
     is_words: bool = False,
 ) -> Html:
-    """A table; nothing where it has no rows.
+    """A table, without columns that say nothing; nothing where it has no rows.
 
     Args:
         head: the columns' names.
@@ -155,20 +155,24 @@ def table(
     """
     if not rows:
         return Html()
-    numeric = [isinstance(cell, Number) for cell in rows[0]]
+    said = [at for at in range(len(head)) if any(_says(row[at]) for row in rows)]
     names = joined(
-        Html(f'<th scope="col"{_NUMERIC if is_number else ""}>{escaped(name)}</th>')
-        for name, is_number in zip(head, numeric, strict=True)
+        Html(f'<th scope="col"{_of(rows[0][at])}>{escaped(head[at])}</th>') for at in said
     )
-    lines = [element("tr", joined(map(_cell, row))) for row in rows]
+    lines = [element("tr", joined(_cell(row[at]) for at in said)) for row in rows]
     if total is not None:
-        lines.append(element("tr", joined(map(_cell, total)), "pgm-sum"))
+        lines.append(element("tr", joined(_cell(total[at]) for at in said), "pgm-sum"))
     inside = [element("thead", element("tr", names)), element("tbody", joined(lines))]
     of = "pgm-t pgm-words" if is_words else "pgm-t"
     return element("div", element("table", joined(inside), of), "pgm-wide")
 
 
-_NUMERIC: Final = ' class="pgm-n"'
+def _of(cell: Cell) -> str:
+    return ' class="pgm-n"' if isinstance(cell, Number) else ""
+
+
+def _says(cell: Cell) -> bool:
+    return bool(cell.text if isinstance(cell, Number) else cell)
 
 
 def _cell(cell: Cell) -> Html:

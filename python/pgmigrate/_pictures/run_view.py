@@ -72,10 +72,12 @@ def _run_facts(report: Report) -> Html:
     bytes_ = sum(phase.bytes for phase in report.phases)
     done = sum(phase.done for phase in report.phases)
     tasks = sum(phase.tasks for phase in report.phases)
+    # Tasks are timed from the beginning of the run, and the report from that of its last sitting.
+    is_first = all((task.begun or 0.0) <= report.seconds for task in report.tasks)
     snapshots = "one" if report.consistent else f"{len(report.snapshots)} states of the source"
     named = [
         ("began", report.started.replace("T", " ")),
-        ("took", duration(report.seconds)),
+        ("took" if is_first else "took in its last sitting", duration(report.seconds)),
         ("tasks done", f"{count(done)} of {count(tasks)}"),
         ("rows", count(rows)),
         ("bytes", size(bytes_)),
@@ -110,13 +112,12 @@ def reason(task: TaskResult) -> Html:
 
 def _phases(phases: Sequence[PhaseResult]) -> Html:
     longest = max((phase.seconds for phase in phases), default=0.0)
-    has_failed = any(phase.failed for phase in phases)
 
     def line(phase: PhaseResult, name: str, share: float | None) -> list[Cell]:
         return [
             name,
             Number(f"{count(phase.done)} of {count(phase.tasks)}"),
-            *([Number(count(phase.failed) if phase.failed else "")] if has_failed else []),
+            Number(count(phase.failed) if phase.failed else ""),
             *amounts(phase.rows, phase.bytes),
             Number(duration(phase.seconds), share),
         ]
@@ -124,7 +125,7 @@ def _phases(phases: Sequence[PhaseResult]) -> Html:
     total = PhaseResult(
         "total", *(sum(getattr(phase, name) for phase in phases) for name in _SUMMED)
     )
-    head = ["phase", "tasks done", *(["failed"] if has_failed else []), "rows", "bytes", "work"]
+    head = ["phase", "tasks done", "failed", "rows", "bytes", "work"]
     rows = [
         line(phase, _phase_name(phase), phase.seconds / longest if longest else 0.0)
         for phase in phases

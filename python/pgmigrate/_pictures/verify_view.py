@@ -61,12 +61,12 @@ def _differences(result: VerifyResult, limit: int, *, with_keys: bool) -> list[H
             mark("different", item.kind.replace("_", " ")),
             item.object,
             item.message,
-            *([item.key or ""] if with_keys else []),
+            item.key or "" if with_keys else "",
             ", ".join(item.columns),
         ]
         for item in found[:limit]
     ]
-    head = ["", "object", "difference", *(["key"] if with_keys else []), "columns"]
+    head = ["", "object", "difference", "key", "columns"]
     missed: list[list[Cell]] = [
         [mark("unchecked"), item.object, item.reason] for item in result.unchecked[:limit]
     ]
