@@ -167,7 +167,7 @@ class Report(Tabular):
         """
         from pgmigrate._pictures.charts import chart_of, timeline
 
-        return chart_of(timeline(self), "no task was started")
+        return chart_of(timeline(self.tasks), "no task was started")
 
     def throughput(self) -> altair.LayerChart:
         """Bytes a second over time, each task's spread evenly over the time that it took.
@@ -178,7 +178,7 @@ class Report(Tabular):
         """
         from pgmigrate._pictures.charts import chart_of, throughput
 
-        return chart_of(throughput(self), "no rows were copied")
+        return chart_of(throughput(self.tasks), "no rows were copied")
 
     def slowest(self) -> altair.LayerChart:
         """The tasks that took longest, as bars.
@@ -189,7 +189,7 @@ class Report(Tabular):
         """
         from pgmigrate._pictures.charts import chart_of, slowest
 
-        return chart_of(slowest(self), "no task was started")
+        return chart_of(slowest(self.tasks), "no task was started")
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the report as one page of HTML that needs nothing but itself.

@@ -28,7 +28,7 @@ except ImportError as _error:
 if TYPE_CHECKING:
     from pgmigrate._estimate import Estimate
     from pgmigrate._plan import Plan
-    from pgmigrate._report import Report
+    from pgmigrate._report import TaskResult
 
 _WIDTH: Final = 900
 _TREEMAP_HEIGHT: Final = 270
@@ -176,9 +176,9 @@ def _tile_chart(data: Rows) -> alt.LayerChart:
     return _finished(_layered(boxes, names, amounts), _TREEMAP_HEIGHT)
 
 
-def timeline(report: Report) -> Picture | None:
+def timeline(tasks: Sequence[TaskResult]) -> Picture | None:
     """What each worker did; None where no task was started."""
-    course = Course.of(report.tasks)
+    course = Course.of(tasks)
     if not course.spans or course.seconds <= 0:
         return None
     data: Rows = [
@@ -248,9 +248,9 @@ def _status(status: str) -> str:
     return "" if status == "done" else f"{status}, "
 
 
-def throughput(report: Report) -> Picture | None:
+def throughput(tasks: Sequence[TaskResult]) -> Picture | None:
     """Bytes a second over time; None where no rows were copied."""
-    course = Course.of(report.tasks)
+    course = Course.of(tasks)
     steps = course.rate(_STEPS)
     if not steps:
         return None
@@ -287,9 +287,9 @@ def throughput(report: Report) -> Picture | None:
     return Picture("Throughput over time", caption, _finished(chart, 150))
 
 
-def slowest(report: Report) -> Picture | None:
+def slowest(tasks: Sequence[TaskResult]) -> Picture | None:
     """The tasks that took longest; None where none took any time."""
-    found = sorted(_timed(report), key=lambda entry: (-entry[0], entry[1]))[:_SLOWEST]
+    found = sorted(_timed(tasks), key=lambda entry: (-entry[0], entry[1]))[:_SLOWEST]
     if not found:
         return None
     data: Rows = [
@@ -328,8 +328,8 @@ def _exact(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds < 9.95 else duration(seconds)
 
 
-def _timed(report: Report) -> Iterable[tuple[float, str, str, str, str]]:
-    for task in report.tasks:
+def _timed(tasks: Sequence[TaskResult]) -> Iterable[tuple[float, str, str, str, str]]:
+    for task in tasks:
         if task.seconds > 0 and task.status in ("done", "kept", "failed"):
             about = f", {brief_count(task.rows)} rows, {size(task.bytes)}" if task.bytes else ""
             status = "done" if task.status == "kept" else task.status

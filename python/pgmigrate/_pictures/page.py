@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from pgmigrate import _native
 from pgmigrate._pictures.lists import findings_list
 from pgmigrate._pictures.markup import Html, element, escaped, heading, joined, mark, note, section
 from pgmigrate._pictures.run_view import report_view
@@ -57,7 +58,11 @@ def error_page(error: PgMigrateError) -> str:
     return _page(f"run {word}", joined(content))
 
 
-def _page(title: str, content: str) -> str:
+def _written() -> Html:
+    return element("section", note(f"Written by pgmigrate {_native.version()}."))
+
+
+def _page(title: str, content: Html) -> str:
     return (
         "<!DOCTYPE html>\n"
         '<html lang="en"><head><meta charset="utf-8">'
@@ -66,5 +71,5 @@ def _page(title: str, content: str) -> str:
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'; img-src data:\">"
         f"<title>pgmigrate, {escaped(title)}</title><style>{_PAGE}</style></head>"
-        f"<body>{framed(content)}</body></html>\n"
+        f"<body>{framed(joined([content, _written()]))}</body></html>\n"
     )

@@ -39,21 +39,23 @@ def report_view(report: Report, limit: int = SHORT, *, with_keys: bool = True) -
         limit: how many rows a list has at most.
         with_keys: whether rows that differ are named by their keys.
     """
+    # Each is made when it is looked at: once is enough.
+    tasks = tuple(report.tasks)
     verified = report.verification
     proved = "" if verified is None else proof(verified, limit, with_keys=with_keys)
     return joined(
         [
             heading(*_outcome(report)),
-            _run_facts(report),
+            _run_facts(report, tasks),
             _failures(report, limit),
             proved,
             section("Phases", _phases(report.phases)),
             pictures(
-                lambda: _timeline(report),
-                lambda: _throughput(report),
-                lambda: _slowest(report),
+                lambda: _timeline(tasks),
+                lambda: _throughput(tasks),
+                lambda: _slowest(tasks),
             ),
-            _slowest_tasks(report),
+            _slowest_tasks(tasks),
             findings_list(report.findings, limit),
             absent_list(report.absent, limit),
         ]
@@ -67,14 +69,15 @@ def _outcome(report: Report) -> tuple[str, str, str]:
     return number, mark(report.status, word), Html(lead)
 
 
-def _run_facts(report: Report) -> Html:
+def _run_facts(report: Report, results: Sequence[TaskResult]) -> Html:
     rows = sum(phase.rows for phase in report.phases)
     bytes_ = sum(phase.bytes for phase in report.phases)
     done = sum(phase.done for phase in report.phases)
     tasks = sum(phase.tasks for phase in report.phases)
     # Tasks are timed from the beginning of the run, and the report from that of its last sitting.
-    is_first = all((task.begun or 0.0) <= report.seconds for task in report.tasks)
-    snapshots = "one" if report.consistent else f"{len(report.snapshots)} states of the source"
+    is_first = all((task.begun or 0.0) <= report.seconds for task in results)
+    states = f"{len(report.snapshots)} states of the source"
+    snapshots = f"one, {report.snapshots[0]}" if len(report.snapshots) == 1 else states
     named = [
         ("began", report.started.replace("T", " ")),
         ("took" if is_first else "took in its last sitting", duration(report.seconds)),
@@ -143,29 +146,29 @@ def _phase_name(phase: PhaseResult) -> Html:
 _SUMMED: Final = ("tasks", "done", "failed", "rows", "bytes", "seconds")
 
 
-def _timeline(report: Report) -> Picture | None:
+def _timeline(tasks: Sequence[TaskResult]) -> Picture | None:
     from pgmigrate._pictures.charts import timeline
 
-    return timeline(report)
+    return timeline(tasks)
 
 
-def _throughput(report: Report) -> Picture | None:
+def _throughput(tasks: Sequence[TaskResult]) -> Picture | None:
     from pgmigrate._pictures.charts import throughput
 
-    return throughput(report)
+    return throughput(tasks)
 
 
-def _slowest(report: Report) -> Picture | None:
+def _slowest(tasks: Sequence[TaskResult]) -> Picture | None:
     from pgmigrate._pictures.charts import slowest
 
-    return slowest(report)
+    return slowest(tasks)
 
 
-def _slowest_tasks(report: Report) -> Html:
+def _slowest_tasks(tasks: Sequence[TaskResult]) -> Html:
     """The slowest tasks as a table, where there is no picture of them."""
     if can_draw():
         return Html()
-    found = sorted(report.tasks, key=lambda task: -task.seconds)[:SHORT]
+    found = sorted(tasks, key=lambda task: -task.seconds)[:SHORT]
     longest = max((task.seconds for task in found), default=0.0)
     rows: list[list[Cell]] = [
         [
