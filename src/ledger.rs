@@ -287,8 +287,8 @@ impl Ledger {
     ) -> Result<()> {
         let sql = format!(
             "UPDATE {} t SET status = 'done', attempts = attempts + 1, rows = d.rows, bytes = d.bytes, hash = d.hash, \
-                    snapshot = d.snapshot, note = '', sqlstate = '', seconds = $2 / $3, worker = $9, \
-                    started = statement_timestamp() - make_interval(secs => $2 * ($3 + 1 - d.place) / $3) \
+                    snapshot = d.snapshot, note = '', sqlstate = '', seconds = $2::float8 / $3::float8, worker = $9, \
+                    started = statement_timestamp() - make_interval(secs => $2::float8 * ($3::float8 + 1 - d.place) / $3::float8) \
              FROM unnest($4::text[], $5::int8[], $6::int8[], $7::text[], $8::text[]) \
                   WITH ORDINALITY d(task, rows, bytes, hash, snapshot, place) \
              WHERE t.run = $1 AND t.task = d.task AND t.status NOT IN ('done', 'kept', 'skipped')",

@@ -6,7 +6,7 @@ import itertools
 import json
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,11 @@ def test_every_task_has_a_worker_and_a_time_in_the_run(ends: tuple[str, str]) ->
 
 def test_no_worker_does_two_things_at_once(ends: tuple[str, str]) -> None:
     """Small tasks are done many in a transaction, and share its time one behind the other."""
+    tables = (f"CREATE TABLE s.t{at} (id int PRIMARY KEY);" for at in range(60))
+    servers.run_script(ends[0], "\n".join(tables))
     report = _migration(ends).run()
+    shares = Counter(task.seconds for task in report.tasks)
+    assert max(shares.values()) >= 10, "that they share one is part of the bargain"
     of_worker: defaultdict[int | None, list[TaskResult]] = defaultdict(list)
     for task in report.tasks:
         of_worker[task.worker].append(task)
@@ -92,7 +96,7 @@ def test_no_worker_does_two_things_at_once(ends: tuple[str, str]) -> None:
         tasks.sort(key=_begun)
         for task, after in itertools.pairwise(tasks):
             # The ledger's clock counts microseconds.
-            assert _begun(task) + task.seconds <= _begun(after) + 0.000_1
+            assert _begun(task) + task.seconds <= _begun(after) + 0.000_005
 
 
 def test_the_order_of_times_is_the_order_of_needs(ends: tuple[str, str]) -> None:
