@@ -22,6 +22,7 @@ pub(super) async fn join(
     ends: &Ends,
     (plan, run): (&Plan, Run),
 ) -> Result<Start> {
+    ends.ledger.add_columns(&ends.target).await?;
     let mut records = ends.ledger.records(&ends.target, run.run).await?;
     let chosen = settings.tasks.as_deref().unwrap_or_default();
     resume::check_chosen(plan, &records, chosen)?;
@@ -72,6 +73,7 @@ pub(super) async fn claim(ends: &Ends, run: i64, (records, chosen): (&[Record], 
 /// The holder of a snapshot goes on with a run that parts have begun: what they left half copied in another snapshot begins anew.
 pub(super) async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (&Plan, &str)) -> Result<Start> {
     ends.ledger.lock_begin(&ends.target).await?;
+    ends.ledger.add_columns(&ends.target).await?;
     let run = part::run_of(&ends.ledger, &ends.target, fingerprint).await?.ok_or_else(|| {
         Error::new(Kind::State, "the run that a snapshot is to be held for is gone from the ledger").on(Side::Target)
     })?;

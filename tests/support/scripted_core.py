@@ -29,8 +29,6 @@ def task_result(number: int, **changes: Any) -> dict[str, Any]:
         "worker": 0,
         "attempts": 1,
         "snapshot": "00000003-1",
-        "begun": 0.5,
-        "worker": 0,
         "note": "",
         "sqlstate": "",
         **changes,
