@@ -10,210 +10,32 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
-from pgmigrate._text import brief_count, count, duration, plural, size
+from pgmigrate._pictures.live import NotebookProgress
+from pgmigrate._tally import PhaseTally, RunTally
+from pgmigrate._text import duration, plural
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-    from pgmigrate._pictures.live import NotebookProgress
-
-__all__ = ["BarProgress", "LineProgress", "PhaseTally", "RunTally", "notebook", "progress"]
+__all__ = [
+    "BarProgress",
+    "LineProgress",
+    "NotebookProgress",
+    "PhaseTally",
+    "RunTally",
+    "notebook",
+    "progress",
+]
 
 _SECONDS_BETWEEN_LINES: Final = 5.0
 _SECONDS_WITHOUT_LINE: Final = 60.0
 _SHARE_BETWEEN_LINES: Final = 0.05
 # A step that takes less is over before anybody asks what goes on.
 _SECONDS_WORTH_A_LINE: Final = 1.0
-# Before this share of the work the rate says too little about the rest.
-_SHARE_FOR_ESTIMATE: Final = 0.02
-
-
-@dataclass
-class PhaseTally:
-    """What the events have told about a phase so far.
-
-    Attributes:
-        name: the phase.
-        tasks: its tasks.
-        rows: its rows by the source's statistics.
-        bytes: its bytes by the source's statistics.
-        over: tasks that have ended, whatever their status.
-        failed: tasks that failed.
-        began: when its first task started, by the tally's clock.
-    """
-
-    name: str
-    tasks: int = 0
-    rows: int = 0
-    bytes: int = 0
-    over: int = 0
-    failed: int = 0
-    began: float | None = None
-    _rows_over: int = 0
-    _bytes_over: int = 0
-    _under_way: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-    @property
-    def rows_now(self) -> int:
-        """Rows written by tasks that ended, and under way in the others."""
-        return self._rows_over + sum(rows for rows, _ in self._under_way.values())
-
-    @property
-    def bytes_now(self) -> int:
-        """Bytes written by tasks that ended, and under way in the others."""
-        return self._bytes_over + sum(size for _, size in self._under_way.values())
-
-    @property
-    def share(self) -> float:
-        """The share of the phase's work that is done, from 0 to 1."""
-        if self.over >= self.tasks:
-            return 1.0
-        if self.rows > 0 and self.rows_now > 0:
-            done = self.rows_now / self.rows
-        elif self.bytes > 0 and self.bytes_now > 0:
-            done = self.bytes_now / self.bytes
-        else:
-            done = self.over / self.tasks
-        # The totals are estimates: only the last task's end makes it whole.
-        return min(done, 0.99)
-
-    def start(self, task: str, now: float) -> None:
-        """A task started, or starts anew after a failed attempt."""
-        self._under_way[task] = (0, 0)
-        if self.began is None:
-            self.began = now
-
-    def advance(self, task: str, rows: int, size: int) -> None:
-        """A task has sent so much in this attempt."""
-        self._under_way[task] = (rows, size)
-
-    def finish(self, task: str, rows: int, size: int, failed: bool) -> None:
-        """A task ended."""
-        self._under_way.pop(task, None)
-        self._rows_over += rows
-        self._bytes_over += size
-        self.over += 1
-        self.failed += failed
-
-    def numbers(self, now: float) -> str:
-        """Tasks, rows, bytes, rate and time left, as far as there are any."""
-        parts = [f"{self.over:,}/{self.tasks:,} tasks", *self._failed()]
-        if self.rows_now or self.bytes_now:
-            parts += [f"{count(self.rows_now)} rows", *self._flow(now)]
-        return ", ".join([*parts, *self.left(now)])
-
-    def brief(self, now: float) -> str:
-        """The same in fewer characters, to stand beside a bar."""
-        if self.rows_now or self.bytes_now:
-            parts = [f"{brief_count(self.rows_now)} rows", *self._flow(now)]
-        else:
-            parts = [f"{self.over:,}/{self.tasks:,} tasks"]
-        return ", ".join([*parts, *self.left(now), *self._failed()])
-
-    def _failed(self) -> list[str]:
-        return [f"{self.failed:,} failed"] if self.failed else []
-
-    def _flow(self, now: float) -> list[str]:
-        elapsed = self._elapsed(now)
-        rate = [f"{size(self.bytes_now / elapsed)}/s"] if elapsed > 0 else []
-        return [size(self.bytes_now), *rate]
-
-    def left(self, now: float) -> list[str]:
-        """The time that the rest takes, in words; nothing where too little is known of it."""
-        return time_left(self.share, self._elapsed(now))
-
-    def _elapsed(self, now: float) -> float:
-        return 0.0 if self.began is None else now - self.began
-
-
-class RunTally:
-    """What the events have told about a run so far.
-
-    Args:
-        clock: seconds from any starting point.
-
-    Attributes:
-        phases: the phases that have work, in their order.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.clock = clock
-        self.phases: dict[str, PhaseTally] = {}
-        self._began = clock()
-        self._phase_of: dict[str, str] = {}
-
-    def take(self, event: Mapping[str, Any]) -> PhaseTally | None:
-        """Counts an event in; the phase that it changed, if any."""
-        kind = event["event"]
-        if kind == "run_started":
-            self._begin(event)
-            return None
-        if kind == "task_retried":
-            return self._restart(event["task"])
-        if kind not in ("task_started", "task_progress", "task_finished"):
-            return None
-        task, name = event["task"], event["phase"]
-        phase = self.phases.setdefault(name, PhaseTally(name))
-        if kind == "task_started":
-            self._phase_of[task] = name
-            phase.start(task, self.clock())
-        elif kind == "task_progress":
-            phase.advance(task, event["rows"], event["bytes"])
-        else:
-            self._phase_of.pop(task, None)
-            phase.finish(task, event["rows"], event["bytes"], event["status"] == "failed")
-        return phase
-
-    def _begin(self, event: Mapping[str, Any]) -> None:
-        self._began = self.clock()
-        self.phases = {
-            size["phase"]: PhaseTally(size["phase"], size["tasks"], size["rows"], size["bytes"])
-            for size in event["phases"]
-            if size["tasks"]
-        }
-
-    def _restart(self, task: str) -> PhaseTally | None:
-        name = self._phase_of.get(task)
-        if name is None:
-            return None
-        self.phases[name].start(task, self.clock())
-        return self.phases[name]
-
-    @property
-    def share(self) -> float:
-        """The share of the whole run's work that is done, each phase weighing as its tasks do."""
-        tasks = sum(phase.tasks for phase in self.phases.values())
-        if not tasks:
-            return 0.0
-        return sum(phase.share * phase.tasks for phase in self.phases.values()) / tasks
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the run began."""
-        return self.clock() - self._began
-
-    def brief(self) -> str:
-        """Rows, bytes, time taken and time left of the whole run."""
-        phases = self.phases.values()
-        elapsed = self.elapsed
-        parts = [
-            f"{brief_count(sum(phase.rows_now for phase in phases))} rows",
-            size(sum(phase.bytes_now for phase in phases)),
-            duration(elapsed),
-        ]
-        return ", ".join([*parts, *time_left(self.share, elapsed)])
-
-
-def time_left(share: float, elapsed: float) -> list[str]:
-    """What the rest takes at the rate so far, in words; nothing where that says too little."""
-    if share < _SHARE_FOR_ESTIMATE or share >= 1.0 or elapsed < 1.0:
-        return []
-    return [f"{duration(elapsed * (1.0 - share) / share)} left"]
 
 
 class LineProgress:
@@ -362,8 +184,6 @@ def notebook(clock: Callable[[], float] = time.monotonic) -> NotebookProgress:
     Raises:
         ImportError: IPython is missing, as it is outside of notebooks.
     """
-    from pgmigrate._pictures.live import NotebookProgress
-
     return NotebookProgress(clock)
 
 

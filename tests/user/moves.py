@@ -9,8 +9,27 @@ from typing import Any, Final
 import yaml
 from rich.console import Console
 
-from pgmigrate import Event, Migration, OnEvent, Outcome, Plan, Rates, Report, __version__, run_all
-from pgmigrate.progress import BarProgress, LineProgress, PhaseTally, RunTally, progress
+from pgmigrate import (
+    Estimate,
+    Event,
+    Migration,
+    OnEvent,
+    Outcome,
+    Plan,
+    Rates,
+    Report,
+    __version__,
+    run_all,
+)
+from pgmigrate.progress import (
+    BarProgress,
+    LineProgress,
+    NotebookProgress,
+    PhaseTally,
+    RunTally,
+    notebook,
+    progress,
+)
 from user import values
 
 OPTIONS: Final[dict[str, Any]] = {"roles": "none", "options": {"on_existing": "truncate"}}
@@ -36,6 +55,7 @@ def blocking(migration: Migration, folder: Path) -> None:
     print(estimated(plan, rates))
     with progress(console) as show:
         report = migration.run(plan, on_event=both(show, tally))
+    pictured(plan, report, folder)
     print(values.of_report(report), json(report), brief(tally))
     print(values.of_verification(migration.verify(plan)))
     print(values.of_status(migration.status()))
@@ -89,7 +109,22 @@ def json(report: Report) -> int:
     return len(report.to_json(indent=2))
 
 
-def both(show: BarProgress | LineProgress, tally: RunTally) -> OnEvent:
+def pictured(plan: Plan, report: Report, folder: Path) -> None:
+    report.save(folder / "report.html")
+    estimate: Estimate = plan.estimate(jobs=2)
+    charts = [plan.chart(), report.timeline(), report.throughput(), report.slowest()]
+    for chart in (*charts, estimate.chart()):
+        print(chart.to_json()[:80])
+    frame = report.to_pandas("phases")
+    print(len(frame), len(report.arrow()), plan.arrow("absent"))
+
+
+def watched(migration: Migration) -> Report:
+    """In the cell of a notebook."""
+    return migration.run(on_event=notebook())
+
+
+def both(show: BarProgress | LineProgress | NotebookProgress, tally: RunTally) -> OnEvent:
     def on_event(event: Event) -> None:
         show(event)
         phase = tally.take(event)
@@ -100,14 +135,14 @@ def both(show: BarProgress | LineProgress, tally: RunTally) -> OnEvent:
 
 
 def brief(tally: RunTally) -> str:
-    return f"{list(tally.phases)} {tally.share:.0%} {tally.brief()}"
+    return f"{list(tally.phases)} {tally.share:.0%} {tally.elapsed:.1f} {tally.brief()}"
 
 
 def of_phase(phase: PhaseTally, now: float) -> tuple[str, str, list[int]]:
     began: float | None = phase.began
     totals = [phase.tasks, phase.rows, phase.bytes]
     so_far = [phase.over, phase.failed, phase.rows_now, phase.bytes_now]
-    told = f"{began}: {phase.share:.0%} {phase.brief(now)} {phase.numbers(now)}"
+    told = f"{began}: {phase.share:.0%} {phase.brief(now)} {phase.numbers(now)} {phase.left(now)}"
     return phase.name, told, totals + so_far
 
 

@@ -24,8 +24,8 @@ from pgmigrate._pictures.markup import (
     table,
 )
 from pgmigrate._pictures.views import framed
+from pgmigrate._tally import PhaseTally, RunTally, time_left
 from pgmigrate._text import brief_count, count, duration, plural, size
-from pgmigrate.progress import PhaseTally, RunTally, time_left
 
 _SECONDS_BETWEEN_UPDATES: Final = 0.3
 _LAST_LINES: Final = 5
