@@ -88,7 +88,8 @@ pub async fn relations(session: &Session) -> Result<Vec<Relation>> {
     read(session, sql, |row| relation(row, &mut columns, &mut words)).await?.into_iter().collect()
 }
 
-async fn indexes(session: &Session) -> Result<Vec<Index>> {
+/// The indexes.
+pub async fn indexes(session: &Session) -> Result<Vec<Index>> {
     let mut words = Words::default();
     read(session, include_str!("../sql/catalog/indexes.sql"), |row| index(row, &mut words)).await
 }

@@ -200,7 +200,9 @@ fn merge_sql(inputs: &Inputs<'_>, table: (&Relation, &TableOptions), into: &Qual
     let key = copied_key(inputs, relation)?;
     let columns = ident_list(relation.copied_columns().map(|column| &column.name));
     let missing = missing(relation, options, key, into);
-    let overriding = if relation.columns.iter().any(|c| c.identity_always) { " OVERRIDING SYSTEM VALUE" } else { "" };
+    // Without an identity it has no effect, and a target's own table may have one that the source has not.
+    let is_identity = inputs.config.options.data_only || relation.columns.iter().any(|column| column.identity_always);
+    let overriding = if is_identity { " OVERRIDING SYSTEM VALUE" } else { "" };
     let is_blocked = indexes(inputs, relation).any(|index| index.blocks_arbiters);
     let action = action(relation, options, key, is_blocked);
     Some(format!(

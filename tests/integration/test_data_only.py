@@ -133,6 +133,48 @@ def test_a_rerun_adds_only_what_is_missing(pair: Pair) -> None:
     assert query(both[1], "SELECT DISTINCT origin FROM app.author") == [("mine",)]
 
 
+def test_a_rerun_into_an_identity_that_the_source_has_not(pair: Pair) -> None:
+    both = ends(
+        pair,
+        "CREATE TABLE t (id serial PRIMARY KEY, v text);"
+        "INSERT INTO t (v) SELECT 'v' || i FROM generate_series(1, 5) i;",
+        "CREATE TABLE t (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text);"
+        "INSERT INTO t OVERRIDING SYSTEM VALUE VALUES (2, 'mine');",
+    )
+    run(both)
+    rows = "SELECT id, v FROM t ORDER BY id"
+    assert query(both[1], rows) == [(1, "v1"), (2, "mine"), (3, "v3"), (4, "v4"), (5, "v5")]
+    assert query(both[1], "INSERT INTO t (v) VALUES ('next') RETURNING id") == [(6,)]
+
+
+@pytest.mark.parametrize(
+    ("target", "on_conflict", "told"),
+    [
+        ("id int", "update", "no unique key on the target"),
+        ("id int PRIMARY KEY DEFERRABLE", "nothing", "deferrable"),
+    ],
+)
+def test_a_key_that_the_target_lacks_blocks_where_rows_are_merged(
+    pair: Pair, target: str, on_conflict: str, told: str
+) -> None:
+    both = ends(
+        pair,
+        "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1), (2)",
+        f"CREATE TABLE t ({target}, v int); INSERT INTO t VALUES (2)",
+    )
+    assert told in blocking(both, on_conflict=on_conflict)["on_conflict", "public.t"]
+    assert run(both, on_conflict=on_conflict, on_existing="truncate", verify=True).ok
+
+
+def test_nulls_that_the_target_refuses_are_told(pair: Pair) -> None:
+    both = ends(
+        pair,
+        "CREATE TABLE t (a int, b int NOT NULL)",
+        "CREATE TABLE t (a int NOT NULL, b int NOT NULL)",
+    )
+    assert "whose NULLs would be refused: a" in messages(run(both), "column_null")["public.t"]
+
+
 def test_verification_finds_what_differs_in_wider_types(pair: Pair) -> None:
     both = ends(pair)
     run(both)

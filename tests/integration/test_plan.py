@@ -245,7 +245,7 @@ def test_cleanup_drops_the_ledger_and_nothing_else(pair: Pair) -> None:
     migration, source, target = _migration(pair)
     migration.run().raise_for_failures()
     dropped = migration.cleanup().dropped
-    assert '"pgmigrate"' in dropped and len(dropped) == 4
+    assert '"pgmigrate"' in dropped and len(dropped) == 5
     servers.assert_equal(source, target, ignore_schemas=())
     assert migration.cleanup().dropped == ()
 

@@ -6,6 +6,7 @@ runs; no block is changed, and a configuration only in its two servers.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -20,6 +21,7 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from psycopg.conninfo import conninfo_to_dict
 
 from conftest import Pair
 from pgmigrate import Migration
@@ -77,12 +79,13 @@ class Place:
     source: str
     target: str
 
-    def python(self, code: str) -> str:
+    def python(self, code: str, **environment: str) -> str:
         """Runs code in an interpreter of its own; what it printed."""
         (self.directory / "block.py").write_text(code, encoding="utf-8")
         done = subprocess.run(
             [sys.executable, "block.py"],
             cwd=self.directory,
+            env={**os.environ, **environment},
             capture_output=True,
             text=True,
             check=False,
@@ -136,10 +139,26 @@ def airflow(place: Place, code: str) -> None:
     servers.assert_equal(place.source, place.target)
 
 
+def into_a_schema_that_is_there(place: Place, code: str) -> None:
+    servers.run_script(place.target, SHOP.split("INSERT")[0])
+    services = place.directory / "pg_service.conf"
+    written = {"old": place.source, "new": place.target}
+    parts = [
+        "\n".join([f"[{name}]", *(f"{key}={value}" for key, value in conninfo_to_dict(to).items())])
+        for name, to in written.items()
+    ]
+    services.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    place.python(code, PGSERVICEFILE=str(services))
+    events = servers.rows(place.source, "shop", "events")
+    assert servers.rows(place.target, "shop", "events") == events
+    assert servers.rows(place.target, "shop", "audit") == []
+
+
 # What is there before a block runs, how it runs, and what is true afterwards.
 RUNS: Final[dict[str, Callable[[Place, str], None]]] = {
     "Ten minutes 1": from_python,
     "Airflow 1": airflow,
+    "Into a schema that is there 1": into_a_schema_that_is_there,
 }
 
 

@@ -5,7 +5,7 @@
 
 use super::{Look, blocking, info, list, warning};
 use crate::catalog::assign::Assignment;
-use crate::catalog::{Column, Constraint, Relation};
+use crate::catalog::{Column, Constraint, Index, Relation};
 use crate::config::{TargetForeignKeys, TargetTriggers};
 use crate::engine::adapt::{Fit, Judge, Twin};
 use crate::engine::circles::circles;
@@ -14,7 +14,7 @@ use crate::engine::live;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{QualifiedName, ident, readable};
-use crate::pg::survey::{ExistingColumn, ExistingTable};
+use crate::pg::survey::{self, ExistingColumn, ExistingTable};
 use crate::pg::{foreign_keys, introspect, present, triggers};
 use crate::plan::{Task, kind};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -24,7 +24,63 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     findings.extend(sequences(look).await?);
     findings.extend(firing(look).await?);
     findings.extend(checked(look).await?);
+    if !look.subject.resuming {
+        findings.extend(arbiters(look).await?);
+    }
     Ok(findings)
+}
+
+/// Tables whose rows are merged by a key: the target must have it, and nothing that ON CONFLICT refuses
+/// (<https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT>).
+async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
+    let is_merged = |task: &&Task| task.is_data() && task.on_existing == "append" && !task.merge_sql.is_empty();
+    let merged: HashMap<QualifiedName, &Task> =
+        look.subject.plan.tasks.iter().filter(is_merged).map(|task| (name(task), task)).collect();
+    let ours: HashSet<&QualifiedName> =
+        look.existing.iter().filter(|table| table.may_select).map(|table| &table.name).collect();
+    let tables = introspect::relations(look.subject.target).await?;
+    let mut of_table: HashMap<u32, Vec<Index>> = HashMap::new();
+    for index in introspect::indexes(look.subject.target).await? {
+        of_table.entry(index.relation).or_default().push(index);
+    }
+    let lookup = look.subject.catalog.lookup();
+    let told = tables.iter().filter_map(|table| {
+        let task = merged.get(&table.name).filter(|_| ours.contains(&table.name))?;
+        let source = look.subject.catalog.relations.iter().find(|relation| relation.name == table.name)?;
+        let key: BTreeSet<&str> = lookup.key(source.oid)?.columns.iter().map(|column| &**column).collect();
+        let indexes = of_table.get(&table.oid).map_or(&[][..], Vec::as_slice);
+        let is_key = |index: &Index| {
+            index.is_arbiter && index.columns.iter().map(|column| &**column).collect::<BTreeSet<&str>>() == key
+        };
+        let names_key = task.merge_sql.contains(" ON CONFLICT (");
+        let message = match indexes.iter().find(|index| index.blocks_arbiters) {
+            _ if names_key && !indexes.iter().any(is_key) => {
+                format!(
+                    "rows are merged by the key ({}), which is no unique key on the target",
+                    list(&key.into_iter().collect::<Vec<_>>())
+                )
+            }
+            Some(index) if !names_key => {
+                format!(
+                    "rows are merged, and ON CONFLICT refuses the deferrable or exclusion constraint {} of the target",
+                    readable(&index.name.name)
+                )
+            }
+            _ => return None,
+        };
+        let remedy =
+            "set on_conflict to error for the table where it holds none of our rows, or on_existing to truncate";
+        Some((table.name.clone(), blocking("on_conflict", table.name.to_string(), message, remedy)))
+    });
+    let told: Vec<(QualifiedName, Finding)> = told.collect();
+    let names: Vec<&QualifiedName> = told.iter().map(|(name, _)| name).collect();
+    // Only a table that holds rows has them merged.
+    let full = survey::have_rows(look.subject.target, &names).await?;
+    Ok(told.iter().zip(full).filter(|(_, is_full)| *is_full).map(|((_, finding), _)| finding.clone()).collect())
+}
+
+fn name(task: &Task) -> QualifiedName {
+    QualifiedName::new(&task.schema, &task.name)
 }
 
 /// Tables that the plan names and the target has not.
@@ -62,6 +118,19 @@ pub(super) fn columns(source: &Relation, target: &ExistingTable, judge: &Judge) 
             "no column of the source takes part, and rows without any value cannot be sent to a table that has columns";
         let remedy = "leave the table out with tables.exclude";
         findings.push(blocking("column_missing", source.name.to_string(), message, remedy));
+    }
+    let may_be_null = |(column, twin): (&Column, Option<&ExistingColumn>)| {
+        let twin = twin.filter(|twin| twin.is_not_null && !twin.is_generated && !column.not_null)?;
+        Some(readable(&twin.name))
+    };
+    let nullable: Vec<String> = pairs().filter_map(may_be_null).collect();
+    if !nullable.is_empty() {
+        let message = format!(
+            "columns are NOT NULL on the target and not on the source, whose NULLs would be refused: {}",
+            list(&nullable)
+        );
+        let remedy = "see that the source has none there, or leave such rows out with where";
+        findings.push(warning("column_null", source.name.to_string(), message, remedy));
     }
     findings.extend(unnamed(source, target));
     findings
@@ -132,7 +201,7 @@ async fn sequences(look: &Look<'_>) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let mut missing = Vec::new();
     for task in wanted {
-        let name = QualifiedName::new(&task.schema, &task.name);
+        let name = name(task);
         match there.get(&name) {
             None => missing.push(name),
             Some(found) if found.kind != 'S' => {
@@ -272,8 +341,7 @@ async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
 
 /// Tables of a circle that hold rows and shall be emptied: each is referenced by another one that holds rows.
 fn not_emptied(circle: &[&Task], found: &Found) -> Option<Finding> {
-    let tables: BTreeSet<QualifiedName> =
-        circle.iter().map(|task| QualifiedName::new(&task.schema, &task.name)).collect();
+    let tables: BTreeSet<QualifiedName> = circle.iter().map(|task| name(task)).collect();
     let is_emptied = circle.iter().any(|task| task.on_existing == "truncate");
     if tables.len() < 2 || !is_emptied || !tables.iter().any(|table| found.present.with_rows.contains(table)) {
         return None;

@@ -96,6 +96,7 @@ fn existing(columns: &[(&str, &str, bool)]) -> ExistingTable {
         name: (*name).into(),
         type_name: (*type_name).into(),
         is_required: *is_required,
+        is_not_null: *is_required,
         is_generated: false,
     };
     ExistingTable {

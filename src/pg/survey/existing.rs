@@ -41,6 +41,8 @@ pub struct ExistingColumn {
     pub type_name: String,
     /// Whether it is NOT NULL without anything that fills it.
     pub is_required: bool,
+    /// Whether it is NOT NULL.
+    pub is_not_null: bool,
     /// Whether it is computed.
     pub is_generated: bool,
 }
@@ -80,6 +82,7 @@ fn column(row: &Row) -> ExistingColumn {
         name: row.get("name"),
         type_name: row.get("type"),
         is_required: row.get("is_required"),
+        is_not_null: row.get("is_not_null"),
         is_generated: row.get("is_generated"),
     }
 }

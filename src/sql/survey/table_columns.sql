@@ -3,6 +3,7 @@ SELECT a.attrelid AS relation,
        a.attname::text AS name,
        pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AS is_required,
+       a.attnotnull AS is_not_null,
        a.attgenerated <> '' AS is_generated
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
