@@ -58,9 +58,3 @@ def test_without_alembic_the_extra_is_named() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'pgmigrate[alembic]'" in done.stdout
-
-
-def test_the_base_package_imports_neither_alembic_nor_sqlalchemy() -> None:
-    code = "import sys, pgmigrate; print({'alembic', 'sqlalchemy'} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"

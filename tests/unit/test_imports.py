@@ -17,6 +17,17 @@ BROUGHT = {
     "pgmigrate": set[str](),
     # Its operators are imported when they are asked for.
     "pgmigrate.airflow": set[str](),
+    # Alembic's own imports: mako takes pygments where it is there, SQLAlchemy is partly Cython.
+    "pgmigrate.alembic": {
+        "alembic",
+        "cython_runtime",
+        "greenlet",
+        "mako",
+        "markupsafe",
+        "pygments",
+        "sqlalchemy",
+        "typing_extensions",
+    },
     "pgmigrate.cli": {"click"},
     "pgmigrate.demo": set[str](),
     "pgmigrate.demo_database": set[str](),
@@ -27,7 +38,7 @@ BROUGHT = {
 
 
 def imported(module: str) -> set[str]:
-    """The top-level modules that an import adds to those of a new interpreter."""
+    """The packages that an import adds to those of a new interpreter."""
     script = (
         f"import sys; before = set(sys.modules); import {module}\n"
         "print(*{name.partition('.')[0] for name in sys.modules.keys() - before})"
@@ -35,7 +46,9 @@ def imported(module: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
-    return set(done.stdout.split()) - {"pgmigrate"}
+    # Names that begin with an underscore are parts of others, such as what Cython shares.
+    found = {name for name in done.stdout.split() if not name.startswith("_")}
+    return found - {"pgmigrate"}
 
 
 def test_every_public_module_is_tried() -> None:
