@@ -29,6 +29,7 @@ from pgmigrate.cli import commands
 from reference.page import anchor
 from support import servers
 from support.airflow_site import AirflowSite, connection
+from support.alembic_project import Project
 
 README: Final = Path(__file__).parents[2] / "README.md"
 LINES_OF_A_BLOCK: Final = 10
@@ -40,6 +41,15 @@ CREATE TABLE shop.audit (id int PRIMARY KEY, created date);
 CREATE TABLE shop.scratch (id int);
 INSERT INTO shop.events SELECT i, 'v' || i FROM generate_series(1, 1000) AS i;
 INSERT INTO shop.audit SELECT i, date '2025-12-30' + i FROM generate_series(1, 5) AS i;
+"""
+
+# What alembic's own env.py has before the hook.
+ENGINE: Final = """
+import os
+
+from sqlalchemy import create_engine
+
+connectable = create_engine(os.environ["URL"])
 """
 
 
@@ -154,10 +164,33 @@ def into_a_schema_that_is_there(place: Place, code: str) -> None:
     assert servers.rows(place.target, "shop", "audit") == []
 
 
+def alembic(place: Place, code: str) -> None:
+    config(place)
+    project = Project(place.directory, place.source, place.target)
+    project.env("", text=f"{ENGINE}\n{code}".replace("{", "{{").replace("}", "}}"))
+    project.revision("4f2a9c81d0be", None, *(f"{line};" for line in SHOP.split(";\n")[:2]))
+    project.revision("5b3c0d92e1cf", "4f2a9c81d0be", SHOP.split(";\n")[2])
+    project.upgrade()
+    for table in ("events", "audit"):
+        copied = servers.rows(place.target, "shop", table)
+        assert copied and set(copied) <= set(servers.rows(place.source, "shop", table))
+
+
+def notebooks_and_pictures(place: Place, code: str) -> None:
+    config(place)
+    place.python(f"{code}\nprint(len(slow))")
+    assert "<svg" in (place.directory / "plan.svg").read_text(encoding="utf-8")
+    assert "shop.events" in (place.directory / "report.html").read_text(encoding="utf-8")
+    events = servers.rows(place.source, "shop", "events")
+    assert servers.rows(place.target, "shop", "events") == events
+
+
 # What is there before a block runs, how it runs, and what is true afterwards.
 RUNS: Final[dict[str, Callable[[Place, str], None]]] = {
     "Ten minutes 1": from_python,
     "Airflow 1": airflow,
+    "alembic 1": alembic,
+    "Notebooks and pictures 1": notebooks_and_pictures,
     "Into a schema that is there 1": into_a_schema_that_is_there,
 }
 
