@@ -30,8 +30,9 @@ class InParts(Configured):
 
         Any number of processes, on any machines, do so at the same time with different tasks of one
         plan. The first one begins the run in the ledger; the others join it. A part that was killed
-        is run again with the same ids: what it has finished is kept. The part that settles the
-        last task of the plan says in the ledger that the run is done.
+        is run again with the same ids: what it has finished is kept, and where nothing is left it
+        returns at once. The part that settles the last task of the plan says in the ledger that the
+        run is done. Behind all parts, ``run(plan, resume=True)`` does whatever is left.
 
         Args:
             plan: the plan.
