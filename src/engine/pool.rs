@@ -43,6 +43,8 @@ pub struct Pool<'a> {
     pub lines: Vec<Record>,
     /// When it was last written.
     pub written: Instant,
+    /// When it was last asked whether somebody wishes the run to stop.
+    pub looked: Instant,
     /// What became of the tasks.
     pub ended: Ended,
 }
@@ -85,17 +87,24 @@ impl Pool<'_> {
     }
 
     /// The next batch that ends; none where no worker is busy. Meanwhile somebody may wish from elsewhere that the run stops.
-    async fn next_of(&self, busy: &mut JoinSet<Finished>) -> Option<std::result::Result<Finished, JoinError>> {
+    async fn next_of(&mut self, busy: &mut JoinSet<Finished>) -> Option<std::result::Result<Finished, JoinError>> {
         loop {
+            // However fast tasks end, the look comes.
+            let rest = BETWEEN_LOOKS.saturating_sub(self.looked.elapsed());
+            if rest.is_zero() {
+                self.heed().await;
+                continue;
+            }
             tokio::select! {
                 biased;
                 finished = busy.join_next() => return finished,
-                () = tokio::time::sleep(BETWEEN_LOOKS) => self.heed().await,
+                () = tokio::time::sleep(rest) => {}
             }
         }
     }
 
-    async fn heed(&self) {
+    async fn heed(&mut self) {
+        self.looked = Instant::now();
         // A look that fails says nothing: where the session is lost, whatever needs it next will say so.
         let is_asked = self.job.ledger.is_asked_to_stop(self.leader).await.unwrap_or_default();
         if is_asked && !self.job.context.stop.is_stopped() {

@@ -296,6 +296,7 @@ async fn execute(
         state,
         lines: Vec::new(),
         written: Instant::now(),
+        looked: Instant::now(),
         ended: Ended::default(),
     };
     pool.run(jobs).await?;
