@@ -34,7 +34,7 @@ pub async fn look(target: &Session, tables: &HashSet<QualifiedName>) -> Result<P
     }
     let sql = "SELECT DISTINCT n.nspname::text, c.relname::text FROM pg_catalog.pg_trigger t \
                JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-               WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgtype & 4 <> 0";
+               WHERE (NOT t.tgisinternal OR t.tgparentid <> 0 AND t.tgconstraint = 0) AND t.tgenabled IN ('O', 'A') AND t.tgtype & 4 <> 0";
     let triggers = target.query(sql, &[]).await?;
     let with_triggers =
         triggers.iter().map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1))).collect();

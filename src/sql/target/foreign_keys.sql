@@ -24,11 +24,13 @@ SELECT DISTINCT ON (k.oid)
        near.schema AS checked_schema,
        near.name AS checked_table,
        pg_catalog.pg_has_role(c.relowner, 'USAGE')
-           AND pg_catalog.has_table_privilege(k.confrelid, 'REFERENCES') AS may_drop
+           AND pg_catalog.has_table_privilege(k.confrelid, 'REFERENCES')
+           AND pg_catalog.has_schema_privilege(r.relnamespace, 'USAGE') AS may_drop
 FROM near
 JOIN pg_catalog.pg_constraint k ON k.conrelid = near.table
 JOIN pg_catalog.pg_class c ON c.oid = k.conrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_class r ON r.oid = k.confrelid
 WHERE k.contype = 'f' AND k.conparentid = 0
   AND coalesce((to_jsonb(k) ->> 'conenforced')::bool, true)
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgconstraint = k.oid AND t.tgenabled <> 'O')
