@@ -101,6 +101,8 @@ class Status(Tabular):
 
     Attributes:
         run: its number; None where the target has no ledger.
+        plan: the fingerprint of the plan that it follows; None where there is no run.
+        consistent: whether all of its rows are of one state of the source; None before it is done.
         state: ``none``, ``running``, ``interrupted``, ``failed`` or ``done``.
         tasks: how many tasks are in which state.
         rows_done: rows written so far.
@@ -121,6 +123,8 @@ class Status(Tabular):
     }
 
     run: int | None
+    plan: str | None
+    consistent: bool | None
     state: str
     tasks: TaskCounts
     rows_done: int

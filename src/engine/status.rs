@@ -15,6 +15,10 @@ use serde::Serialize;
 pub struct Status {
     /// Its number; none where the target has no ledger.
     pub run: Option<i64>,
+    /// The fingerprint of the plan that it follows.
+    pub plan: Option<String>,
+    /// Whether all of its rows are of one state of the source; none before it is done.
+    pub consistent: Option<bool>,
     /// `none`, `running`, `interrupted`, `failed` or `done`.
     pub state: String,
     /// Tasks by what has become of them.
@@ -66,7 +70,15 @@ pub async fn status(config: &Config, context: &Context) -> Result<Status> {
     let is_active = ledger.is_locked(&target).await? || ledger.holder(&target).await?.is_some();
     // A run that was killed could not say so; the lock of a living one is held by its session.
     let state = if run.state == "running" && !is_active { "interrupted".into() } else { run.state };
-    Ok(sum(Status { run: Some(run.run), state, seconds: run.seconds, ..Status::default() }, &records))
+    let known = Status {
+        run: Some(run.run),
+        plan: Some(run.plan),
+        consistent: (state == "done").then_some(run.consistent),
+        state,
+        seconds: run.seconds,
+        ..Status::default()
+    };
+    Ok(sum(known, &records))
 }
 
 fn sum(mut status: Status, records: &[Record]) -> Status {

@@ -38,6 +38,8 @@ FINDING = {
 }
 STATUS = {
     "run": 1,
+    "plan": "f00d",
+    "consistent": None,
     "state": "interrupted",
     "tasks": {"done": 1, "running": 0, "failed": 0, "blocked": 0, "pending": 1},
     "rows_done": 1,

@@ -150,6 +150,8 @@ def test_a_status_is_what_runs_now() -> None:
     status = Status.from_mapping(
         {
             "run": 1,
+            "plan": "f00d",
+            "consistent": None,
             "state": "running",
             "tasks": counts,
             "rows_done": 1,

@@ -92,6 +92,8 @@ def status(**changes: Any) -> Status:
     counts = {"done": 1, "running": 1, "failed": 1, "blocked": 0, "pending": 1}
     mapping = {
         "run": 3,
+        "plan": "f00d",
+        "consistent": None,
         "state": "running",
         "tasks": counts,
         "rows_done": 250,

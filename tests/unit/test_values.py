@@ -171,6 +171,8 @@ def test_status_in_words() -> None:
     value = Status.from_mapping(
         {
             "run": 2,
+            "plan": "f00d",
+            "consistent": None,
             "state": "running",
             "tasks": {"done": 5, "running": 1, "failed": 0, "blocked": 0, "pending": 4},
             "rows_done": 500,

@@ -183,7 +183,9 @@ def of_unchecked(unchecked: Unchecked) -> Words:
     return unchecked.object, unchecked.reason
 
 
-def of_status(status: Status) -> tuple[int | None, str, float | None, float]:
+def of_status(
+    status: Status,
+) -> tuple[int | None, str | None, bool | None, str, float | None, float]:
     of_counts(status.tasks)
     for task in (*status.running, *status.failed):
         of_task_result(task)
@@ -191,6 +193,8 @@ def of_status(status: Status) -> tuple[int | None, str, float | None, float]:
     share: float = sum(numbers[::2]) / max(1, sum(numbers[1::2]))
     return (
         status.run,
+        status.plan,
+        status.consistent,
         f"{status.state}: {status.text()}",
         status.seconds_left,
         status.seconds * share,
