@@ -11,7 +11,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from conftest import Pair
-from pgmigrate import __version__, demo_database
+from pgmigrate import Migration, __version__, demo_database
 from pgmigrate.airflow import example_dags
 from support import servers
 from support.airflow_site import AirflowSite, connection
@@ -184,6 +184,67 @@ def test_a_run_that_was_done_before_the_plan_is_not_taken_for_the_plan_s(
     old, new, first = prepared.python(OLD_RUN)
     assert "run 3" in old and "pgmigrate cleanup" in old
     assert new is None and first is None
+
+
+OTHER_RUN = """
+import json
+from airflow.exceptions import AirflowFailException
+from pgmigrate.airflow import PgMigrate
+from pgmigrate.airflow.planning import make
+
+def told(work):
+    try:
+        return ["returned", str(work())]
+    except AirflowFailException as error:
+        return ["for good", str(error)]
+    except BaseException as error:
+        return [type(error).__name__, str(error)]
+
+def task(table, deferrable):
+    config = {"tables": [table], "roles": "none"}
+    ends = {"source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target"}
+    name = f"t{deferrable}{table[-3:]}"
+    return PgMigrate(task_id=name, config=config, deferrable=deferrable, **ends)
+
+mine = task("app.two", True)
+reference, _ = make(mine._migration(), None)
+numbers = dict.fromkeys(("tasks", "rows", "bytes", "seconds"), 1)
+event = {"state": "done", "run": 1, "consistent": True, "failed": [], **numbers}
+print(json.dumps({
+    "deferrable": told(lambda: task("app.two", True).execute({})),
+    "plain": told(lambda: task("app.two", False).execute({})),
+    "own": told(lambda: task("app.one", True).execute({})),
+    "taken_up": told(lambda: mine._take_up({}, {**event, "plan": "other"}, reference, False)),
+    "done_run": reference["done_run"],
+    "summary": mine._take_up({}, {**event, "plan": reference["fingerprint"]}, reference, False),
+}))
+"""
+
+
+def test_another_plan_s_run_is_not_taken_for_the_task_s_own(
+    pair: Pair, prepared: AirflowSite
+) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        "CREATE SCHEMA app; CREATE TABLE app.one (id int PRIMARY KEY); "
+        "CREATE TABLE app.two (id int PRIMARY KEY)",
+    )
+    assert Migration(source=source, target=target, tables=["app.one"], roles="none").run().ok
+    ends = {"SOURCE": connection(source), "TARGET": connection(target)}
+    variables = {f"AIRFLOW_CONN_PGMIGRATE_{side}": value for side, value in ends.items()}
+    with psycopg.connect(target, autocommit=True) as other:
+        # What a run that is alive looks like from outside: its line, and its session's lock.
+        other.execute("UPDATE pgmigrate.migration_run SET state = 'running'")
+        other.execute("SELECT pg_advisory_lock(x'70676d69'::int, 1)")
+        found = prepared.python(OTHER_RUN, **variables)
+    for way in ("deferrable", "plain"):
+        kind, message = found[way]
+        assert kind == "AirflowException" and "another run is active" in message, found[way]
+    assert found["own"][0] == "TaskDeferred", found["own"]
+    assert found["taken_up"][0] == "AirflowException" and "another plan's" in found["taken_up"][1]
+    assert found["done_run"] == 1
+    assert found["summary"]["consistent"] is True
 
 
 WITHOUT = """

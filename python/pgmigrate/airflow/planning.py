@@ -90,6 +90,7 @@ def make(
         PgMigrateError: it cannot be made.
     """
     last = migration.status()
-    done_run = last.run if last.state == "done" else None
     plan = migration.plan()
+    is_open = last.state != "done" and last.plan == plan.header["fingerprint"]
+    done_run = None if is_open else last.run
     return refer(plan, path=path, snapshot=snapshot, done_run=done_run), plan

@@ -18,8 +18,9 @@ from pgmigrate.errors import ConfigError, DriftError
 
 PlanReference: TypeAlias = dict[str, Any]
 """A plan on its way between tasks: ``fingerprint``, ``tasks``, ``rows``, ``bytes``, ``snapshot``
-(``held`` or ``own``), ``done_run`` (the run that the target's ledger had as done when the plan was
-made, or None: what it has beyond that one is the plan's) and either ``packed`` or ``path``."""
+(``held`` or ``own``), ``done_run`` (the run that the target's ledger had when the plan was made, if
+it was done or another plan's: what the plan has done has a higher number) and either ``packed`` or
+``path``."""
 
 # What databases of Airflow take without harm; XComs are read whole, by the scheduler and the UI.
 PACKED_AT_MOST: Final = 256 * 1024
@@ -32,7 +33,7 @@ def refer(plan: Plan, *, path: str | None, snapshot: str, done_run: int | None) 
         plan: the plan.
         path: a path or URL that all workers can read; None packs the plan into the reference.
         snapshot: whose snapshot mapped tasks read: ``held`` or ``own``.
-        done_run: the last run in the target's ledger, where it is done.
+        done_run: the last run in the target's ledger, where it is done or another plan's.
 
     Raises:
         ConfigError: the plan is too large to travel without a path.

@@ -89,6 +89,8 @@ def _numbers(status: Status) -> dict[str, Any]:
     return {
         "state": status.state,
         "run": status.run,
+        "plan": status.plan,
+        "consistent": status.consistent,
         "tasks": sum(status.tasks.to_dict().values()),
         "rows": status.rows_done,
         "bytes": status.bytes_done,

@@ -14,14 +14,14 @@ from airflow.providers.common.compat.sdk import (
     conf,
 )
 
-from pgmigrate import Migration, Plan
+from pgmigrate import Migration, Plan, Status
 from pgmigrate.airflow.detached import start
 from pgmigrate.airflow.operator import finished
 from pgmigrate.airflow.planned import PlannedOperator
 from pgmigrate.airflow.planning import make
 from pgmigrate.airflow.reference import PlanReference, checked, plan_of
 from pgmigrate.airflow.trigger import RunTrigger
-from pgmigrate.errors import ConfigError
+from pgmigrate.errors import ConfigError, StateError
 
 # Where Airflow 3.3 and later keep a value of a task from one try to the next.
 _STORE = "task_state_store"
@@ -101,14 +101,15 @@ class PgMigrate(PlannedOperator):
             migration = self._migration()
             reference, plan = self._planned(context, migration)
             last = migration.status()
-            is_ours = last.run is not None and last.run > (reference["done_run"] or 0)
-            resume = is_ours or last.state not in ("none", "done")
+            _refuse_other(last, reference)
+            is_new = last.run is not None and last.run > (reference["done_run"] or 0)
+            resume = is_new or last.state not in ("none", "done")
             if resume:
                 self.log.info("going on with run %s, which is %s", last.run, last.state)
             if not self.deferrable:
                 return self._run(migration, plan, resume)
             self._refuse_short_lived()
-            joined = last.run if is_ours and last.state == "running" else None
+            joined = last.run if last.state == "running" else None
             run = self._start(migration, plan, resume) if joined is None else joined
         raise self._deferred(run, reference, migration, has_joined=joined is not None)
 
@@ -145,9 +146,14 @@ class PgMigrate(PlannedOperator):
             has_joined: this try has waited for a process of an earlier one.
 
         Raises:
-            AirflowException: the run failed, or nobody works on it any more.
+            AirflowException: the run failed, or nobody works on it any more, or the target's ledger
+                has another run under its number.
         """
         state, run = event["state"], event["run"]
+        if event.get("plan", reference["fingerprint"]) != reference["fingerprint"]:
+            raise AirflowException(
+                f"run {run} on the target is another plan's: the ledger was dropped meanwhile"
+            )
         if state == "interrupted" and has_joined:
             with self._working():
                 migration = self._migration()
@@ -166,7 +172,7 @@ class PgMigrate(PlannedOperator):
                 )
                 self.log.info(result.text())
                 result.raise_for_differences()
-        told = ("run", "tasks", "rows", "bytes", "seconds")
+        told = ("run", "consistent", "tasks", "rows", "bytes", "seconds")
         return {"status": state, **{key: event[key] for key in told}}
 
     def _planned(self, context: Context, migration: Migration) -> tuple[PlanReference, Plan]:
@@ -202,3 +208,20 @@ class PgMigrate(PlannedOperator):
         )
         known = {"reference": reference, "has_joined": has_joined}
         return TaskDeferred(trigger=trigger, method_name="_take_up", kwargs=known)
+
+
+def _refuse_other(last: Status, reference: PlanReference) -> None:
+    """Refuses to take the run that goes on for this plan's, or to go on beside it.
+
+    Args:
+        last: the last run in the target's ledger.
+        reference: the plan's.
+
+    Raises:
+        StateError: it is another plan's; another try may find it done.
+    """
+    if last.state == "running" and last.plan != reference["fingerprint"]:
+        raise StateError(
+            f"another run is active on the target: run {last.run}, of another plan",
+            remedy="let the task be tried again when that run is over",
+        )
