@@ -247,6 +247,34 @@ def test_another_plan_s_run_is_not_taken_for_the_task_s_own(
     assert found["summary"]["consistent"] is True
 
 
+NO_LEDGER = """
+import json
+from airflow.exceptions import AirflowFailException
+from pgmigrate.airflow import PgMigrate, PgMigratePlan
+
+def told(made, **more):
+    ends = {"source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target"}
+    config = {"options": {"keep_ledger": False}}
+    try:
+        made(task_id=f"t{len(more)}{made.__name__}", config=config, **ends, **more).execute({})
+    except AirflowFailException as error:
+        return str(error)
+
+ways = [(PgMigrate, True), (PgMigrate, False)]
+found = [told(made, deferrable=deferrable) for made, deferrable in ways]
+print(json.dumps([*found, told(PgMigratePlan)]))
+"""
+
+
+def test_a_ledger_that_would_not_stay_is_refused_before_anything_is_touched(
+    prepared: AirflowSite,
+) -> None:
+    nowhere = connection("host=127.0.0.1 port=1 user=nobody dbname=nothing")
+    variables = {f"AIRFLOW_CONN_PGMIGRATE_{side}": nowhere for side in ("SOURCE", "TARGET")}
+    for message in prepared.python(NO_LEDGER, **variables):
+        assert "options.keep_ledger" in message and "pgmigrate cleanup" in message, message
+
+
 WITHOUT = """
 import json, sys
 import pgmigrate

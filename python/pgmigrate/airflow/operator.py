@@ -79,9 +79,17 @@ class PgMigrateOperator(BaseOperator):
         """The migration that the arguments describe, by the connections as they are now.
 
         Raises:
-            ConfigError: something is wrong in the configuration or in a connection.
+            ConfigError: something is wrong in the configuration or in a connection, or it lets the
+                ledger be dropped.
         """
-        return migration_of(self.config, self.source_conn_id, self.target_conn_id)
+        migration = migration_of(self.config, self.source_conn_id, self.target_conn_id)
+        if not migration.config["options"]["keep_ledger"]:
+            raise ConfigError(
+                "options.keep_ledger: false would take away what tells a task that is tried again, "
+                "or waits, that its rows are moved: it would move them once more",
+                remedy="leave it true, and drop the ledger by `pgmigrate cleanup` in a last task",
+            )
+        return migration
 
     def _task_log(self, chosen: Sequence[Task] | None = None) -> OnEvent:
         """What shows a run's events in the task's log.
