@@ -183,6 +183,20 @@ def test_a_downgrade_moves_nothing_and_forgets_what_was_due(project: Project) ->
     assert count(project, "shop.prices") == 50
 
 
+def test_a_downgrade_leaves_a_run_that_is_alive_alone(project: Project) -> None:
+    execute(project.source, "UPDATE shop.prices SET price = -1 WHERE item = 7")
+    assert project.alembic("upgrade", "head").code == 1
+    with psycopg.connect(project.target, autocommit=True) as other:
+        # The lock that each process holds as long as it works on a run.
+        other.execute("SELECT pg_advisory_lock(x'70676d69'::int, 1)")
+        done = project.alembic("downgrade", "-1")
+    assert done.code == 1
+    assert "StateError: a run of pgmigrate is active" in done.stderr
+    assert due(project) == [("bb02", "head")]
+    assert value(project.target, "SELECT version_num FROM alembic_version") == "bb02"
+    assert project.alembic("downgrade", "-1").code == 0
+
+
 def test_a_downgrade_waits_for_foreign_keys_that_a_killed_run_has_taken(project: Project) -> None:
     project.revision(
         "bb02",

@@ -28,6 +28,10 @@ LEDGER: Final = (
 )
 # The core makes the schema with the same comment, and drops it only where it finds that.
 SCHEMA_COMMENT: Final = "ledger of pgmigrate"
+# The core's advisory lock, which each process that works on a run holds; and the hook's own.
+_LOCK_CLASS: Final = 0x70676D69
+_LOCK_RUN: Final = 1
+_LOCK_MOVES: Final = 0x616C656D
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,8 @@ class DueTable:
             applied: the revisions that are.
 
         Raises:
-            StateError: an unfinished run has taken foreign keys away.
+            StateError: another process is at work on a run, or an unfinished one has taken foreign
+                keys away.
         """
         if self._exists(connection):
             gone = self._table.c.revision.not_in(applied)
@@ -118,6 +123,12 @@ class DueTable:
     def _forget_runs(self, connection: Connection, plans: Sequence[str]) -> None:
         """Takes unfinished runs of these plans out of the ledger, where they would block others."""
         fingerprints = [Plan.parse(plan).header["fingerprint"] for plan in plans]
+        if fingerprints and not _is_had(connection, "pg_try_advisory_xact_lock", _LOCK_RUN):
+            raise StateError(
+                "a run of pgmigrate is active on the target, and a data move is not forgotten "
+                "under its hands",
+                remedy="wait for it, or stop it by `pgmigrate stop`, then downgrade",
+            )
         there = set(sa.inspect(connection).get_table_names(schema=self._table.schema))
         if not fingerprints or not there.issuperset(LEDGER):
             # A run that is left in an older ledger blocks the next one by name, and loses nothing.
@@ -188,6 +199,13 @@ class DueTable:
         schema = str(self._table.schema)
         if connection.scalar(ours_and_empty, {"comment": SCHEMA_COMMENT, "schema": schema}):
             connection.execute(DropSchema(schema))
+
+
+def _is_had(connection: Connection, function: str, lock: int) -> bool:
+    """Calls a function of an advisory lock of ours; whether it says that it did."""
+    lock_of = sa.func.pg_catalog.__getattr__(function)
+    keys = (sa.cast(key, sa.Integer) for key in (_LOCK_CLASS, lock))
+    return bool(connection.scalar(sa.select(lock_of(*keys))))
 
 
 def _plain(quoted: str) -> str:
