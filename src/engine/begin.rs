@@ -5,6 +5,7 @@
 
 use super::ends::Ends;
 use super::existing::{self, Found};
+use super::foreign_keys::Place;
 use super::join::{self, join};
 use super::live::{self, Live};
 use super::run::Settings;
@@ -122,6 +123,11 @@ pub(super) async fn live(config: &Config, ends: &Ends, plan: &Plan) -> Result<Li
     live::look(config, &ends.target, plan, &found).await
 }
 
+/// Where the foreign keys of the target's own tables are taken away.
+pub(super) fn place<'a>(config: &Config, ends: &'a Ends) -> Place<'a> {
+    Place { target: &ends.target, ledger: &ends.ledger, lock_timeout: config.options.lock_timeout }
+}
+
 /// Takes up a run where it stopped.
 async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[String])) -> Result<Start> {
     ends.ledger.add_columns(&ends.target).await?;
@@ -129,10 +135,14 @@ async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[S
     ends.ledger.reopen(&ends.target, run.run).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
     resume::check_state(done, &records)?;
-    if config.options.consistent {
-        for restart in resume::restarts(plan, &records, &ends.source.snapshot.sees, &|_| true)? {
-            restart_table(ends, run.run, &restart, config.options.lock_timeout).await?;
-        }
+    let restarts = match config.options.consistent {
+        true => resume::restarts(plan, &records, &ends.source.snapshot.sees, &|_| true)?,
+        false => Vec::new(),
+    };
+    // Before tables are emptied, which the keys would keep from it; behind the last refusal, for it would leave the target without them.
+    place(config, ends).take_again(run.run, (plan, &records), &|_| true).await?;
+    for restart in restarts {
+        restart_table(ends, run.run, &restart, config.options.lock_timeout).await?;
     }
     let stale = resume::stale_sequences(&run, &records, &ends.source.snapshot.sees);
     ends.ledger.reset(&ends.target, run.run, &stale).await?;

@@ -1,13 +1,17 @@
 //! Takes the foreign keys of the target's own tables away for as long as rows come, and brings them back.
 //!
 //! Each step commits together with what the ledger says of the key, so a run that is killed anywhere can be resumed, or its ledger
-//! cleaned up, and every key is made again. Called by `worker` for the tasks of a plan, and by the verb `cleanup`.
+//! cleaned up, and every key is made again. Called by `worker` for the tasks of a plan, by `begin` and `join`
+//! where a run goes on, and by the verb `cleanup`.
 
+use super::existing;
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::ledger::{Ledger, Taken};
 use crate::name::QualifiedName;
 use crate::pg::{Session, apply, foreign_keys};
+use crate::plan::{Plan, kind};
+use crate::record::Record;
 use std::collections::HashSet;
 
 /// What a person should know of keys that a run which has ended left behind.
@@ -40,6 +44,28 @@ impl Place<'_> {
             foreign_keys::drop(self.target, key).await.map_err(|error| error.object(key.object()))?;
         }
         Ok((ours.len(), others.iter().map(foreign_keys::Key::object).collect()))
+    }
+
+    /// Takes away once more what an earlier end of the run has made again, where a row task of `plan` that `is_wanted` is still open and the
+    /// keys were to be gone; what made and checked them is to be done again.
+    pub async fn take_again(
+        &self,
+        run: i64,
+        (plan, records): (&Plan, &[Record]),
+        is_wanted: &dyn Fn(&Record) -> bool,
+    ) -> Result<()> {
+        let of_kind = |kinds: &'static [&str]| records.iter().filter(|record| kinds.contains(&record.kind.as_str()));
+        let is_dropped = of_kind(&[kind::FK_DROP]).any(Record::is_settled);
+        if !is_dropped || !of_kind(&[kind::DATA]).any(|record| !record.is_settled() && is_wanted(record)) {
+            return Ok(());
+        }
+        let settled = of_kind(&[kind::FK_RESTORE, kind::FK_CHECK]).filter(|record| record.is_settled());
+        let again: Vec<String> = settled.map(|record| record.task.clone()).collect();
+        self.apart(async {
+            self.take(run, &existing::tables(plan)).await?;
+            self.ledger.reset(self.target, run, &again).await
+        })
+        .await
     }
 
     /// Makes every key again that need not be checked at once. One that cannot be made does not keep the others away: the first

@@ -3,7 +3,7 @@
 //! A part claims its rows in the ledger for the state of the source that it reads, so that chunks of two states never meet in one table:
 //! whoever comes with another one is refused for as long as the part lives. Called by `begin` and `hold`, in their turn to begin.
 
-use super::begin::{Start, live, restart_table};
+use super::begin::{Start, live, place, restart_table};
 use super::ends::Ends;
 use super::live::Live;
 use super::run::Settings;
@@ -23,26 +23,26 @@ pub(super) async fn join(
     (plan, run): (&Plan, Run),
 ) -> Result<Start> {
     ends.ledger.add_columns(&ends.target).await?;
-    let mut records = ends.ledger.records(&ends.target, run.run).await?;
+    let records = ends.ledger.records(&ends.target, run.run).await?;
     let chosen = settings.tasks.as_deref().unwrap_or_default();
     resume::check_chosen(plan, &records, chosen)?;
     let live = live(config, ends, plan).await?;
     resume::check_order(plan, &records, (chosen, &live.waits))?;
     live.check_chosen(plan, chosen)?;
+    let ids: HashSet<&str> = chosen.iter().map(String::as_str).collect();
+    let is_chosen = |record: &Record| ids.contains(record.task.as_str());
+    let mut restarts = Vec::new();
     if config.options.consistent {
-        let ids: HashSet<&str> = chosen.iter().map(String::as_str).collect();
         let living = living(ends, run.run).await?;
         resume::check_claims(plan, &records, (&ids, &living))?;
-        let is_chosen = |record: &Record| ids.contains(record.task.as_str());
-        let restarts = resume::restarts(plan, &records, &ends.source.snapshot.sees, &is_chosen)?;
+        restarts = resume::restarts(plan, &records, &ends.source.snapshot.sees, &is_chosen)?;
         resume::check_joining(&restarts, &ids)?;
-        for restart in &restarts {
-            restart_table(ends, run.run, restart, config.options.lock_timeout).await?;
-        }
-        if !restarts.is_empty() {
-            records = ends.ledger.records(&ends.target, run.run).await?;
-        }
     }
+    place(config, ends).take_again(run.run, (plan, &records), &is_chosen).await?;
+    for restart in &restarts {
+        restart_table(ends, run.run, restart, config.options.lock_timeout).await?;
+    }
+    let records = ends.ledger.records(&ends.target, run.run).await?;
     claim(ends, run.run, (&records, chosen)).await?;
     if run.state != "running" && !records.iter().all(Record::is_settled) {
         ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;

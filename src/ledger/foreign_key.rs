@@ -22,11 +22,13 @@ impl Ledger {
         self.table(3)
     }
 
-    /// Keeps a key's definition, in the transaction that drops it.
+    /// Keeps a key's definition, in the transaction that drops it. Of a key that is back and not checked yet the definition stays that of
+    /// its first drop: as it is now it is NOT VALID.
     pub async fn keep_key(&self, session: &Session, run: i64, key: &Key) -> Result<()> {
         let sql = format!(
             "INSERT INTO {} (run, table_schema, table_name, name, definition, comment, is_partitioned, checked_schema, checked_table) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             ON CONFLICT (table_schema, table_name, name) DO UPDATE SET is_back = false",
             self.foreign_keys()
         );
         let params: [&(dyn tokio_postgres::types::ToSql + Sync); 9] = [

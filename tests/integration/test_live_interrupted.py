@@ -112,6 +112,48 @@ def test_a_stopped_run_says_what_is_gone_and_resumes(pair: Pair) -> None:
     assert_same_rows(both, "parent", "child", "tree")
 
 
+@pytest.mark.parametrize("changed", [False, True])
+def test_keys_that_a_failed_run_made_again_are_taken_once_more(pair: Pair, changed: bool) -> None:
+    both = ends(pair)
+    execute(both[0], "INSERT INTO s.parent VALUES (99, 'late')")
+    execute(both[1], "ALTER TABLE s.parent ADD CONSTRAINT early CHECK (id < 35)")
+    keys = query(both[1], KEYS)
+    found = migration(
+        both,
+        target_foreign_keys="drop",
+        tables={"mode": "all", "include": [{"schema": "s", "name": "parent", "chunk_column": "id",
+                                            "chunk_size": 10}]},
+    )  # fmt: skip
+    plan = found.plan()
+    report = found.run(plan, jobs=1)
+    assert {task.kind for task in report.failed if task.status == "failed"} == {"data", "fk check"}
+    left = [(name, valid) for _, name, _, valid, _ in query(both[1], KEYS)]
+    assert left == [("child_parent", False), ("tree_up", True)]
+    execute(both[1], "ALTER TABLE s.parent DROP CONSTRAINT early")
+    if changed:
+        execute(both[0], "UPDATE s.parent SET v = 'new'")
+    found.run(plan, resume=True).raise_for_failures()
+    assert query(both[1], KEYS) == keys
+    assert_same_rows(both, "parent", "child", "tree")
+
+
+def test_a_part_takes_keys_that_are_back_once_more(pair: Pair) -> None:
+    both = ends(pair)
+    execute(both[1], "ALTER TABLE s.child ADD CONSTRAINT early CHECK (id < 35)")
+    keys = query(both[1], KEYS)
+    found = migration(both, target_foreign_keys="drop")
+    plan = found.plan()
+    assert not found.run(plan, jobs=1).ok
+    assert query(both[1], KEYS) == keys, "a failed run leaves the target with its keys"
+    execute(both[1], "ALTER TABLE s.child DROP CONSTRAINT early")
+    open_rows = [task.id for task in plan if task.kind == "data" and task.name == "child"]
+    found.run_tasks(plan, open_rows).raise_for_failures()
+    assert ("child_parent",) not in [key[1:2] for key in query(both[1], KEYS)]
+    found.run_tasks(plan, plan.ids("analyze", "constraint")).raise_for_failures()
+    assert query(both[1], KEYS) == keys
+    assert_same_rows(both, "parent", "child", "tree")
+
+
 def test_cleanup_makes_the_keys_again(pair: Pair) -> None:
     both = ends(pair)
     keys = query(both[1], KEYS)
