@@ -10,9 +10,10 @@ use super::join::{self, join};
 use super::live::{self, Live};
 use super::run::Settings;
 use super::{adapt, resume, state_file};
-use crate::config::Config;
+use crate::config::{Config, TargetTriggers};
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::Finding;
+use crate::pg::triggers::{self, Silenced};
 use crate::pg::{apply, archive, present};
 use crate::plan::Plan;
 use crate::record::{Record, Run};
@@ -142,7 +143,7 @@ async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[S
     // Before tables are emptied, which the keys would keep from it; behind the last refusal, for it would leave the target without them.
     place(config, ends).take_again(run.run, (plan, &records), &|_| true).await?;
     for restart in restarts {
-        restart_table(ends, run.run, &restart, config.options.lock_timeout).await?;
+        restart_table(config, ends, run.run, &restart).await?;
     }
     let stale = resume::stale_sequences(&run, &records, &ends.source.snapshot.sees);
     ends.ledger.reset(&ends.target, run.run, &stale).await?;
@@ -153,11 +154,19 @@ async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[S
 }
 
 /// Empties a half-copied table and forgets its chunks, both or neither.
-pub(super) async fn restart_table(ends: &Ends, run: i64, restart: &resume::Restart, lock_timeout: u64) -> Result<()> {
-    apply::begin(&ends.target, lock_timeout, "restart").await?;
+pub(super) async fn restart_table(config: &Config, ends: &Ends, run: i64, restart: &resume::Restart) -> Result<()> {
+    apply::begin(&ends.target, config.options.lock_timeout, "restart").await?;
     if let Some(table) = &restart.empty {
         tracing::info!("{table} was half copied under another state of the source and begins anew");
+        let silenced = match config.options.target_triggers {
+            TargetTriggers::Disable => triggers::silence(&ends.target, table).await?,
+            TargetTriggers::Fire => Silenced::default(),
+        };
+        if silenced.refused.is_some() {
+            tracing::warn!("{table}: {}", silenced.note());
+        }
         apply::empty(&ends.target, table).await?;
+        silenced.restore(&ends.target).await?;
     }
     ends.ledger.reset(&ends.target, run, &restart.tasks).await?;
     apply::commit(&ends.target).await

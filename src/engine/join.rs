@@ -40,7 +40,7 @@ pub(super) async fn join(
     }
     place(config, ends).take_again(run.run, (plan, &records), &is_chosen).await?;
     for restart in &restarts {
-        restart_table(ends, run.run, restart, config.options.lock_timeout).await?;
+        restart_table(config, ends, run.run, restart).await?;
     }
     let records = ends.ledger.records(&ends.target, run.run).await?;
     claim(ends, run.run, (&records, chosen)).await?;
@@ -90,7 +90,7 @@ pub(super) async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (
             return Err(Error::new(Kind::State, doing).remedy("start the holder again when they have ended"));
         }
         for restart in &restarts {
-            restart_table(ends, run.run, restart, config.options.lock_timeout).await?;
+            restart_table(config, ends, run.run, restart).await?;
         }
     }
     if !is_known {

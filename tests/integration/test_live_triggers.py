@@ -75,6 +75,36 @@ def test_triggers_of_a_table_that_is_emptied_and_merged_are_off(pair: Pair) -> N
     assert_same_rows(both, "parent", "child", "tree")
 
 
+@pytest.mark.parametrize("referenced", [False, True])
+def test_triggers_of_a_table_that_begins_anew_are_off(pair: Pair, referenced: bool) -> None:
+    """TRUNCATE empties it, and DELETE where a foreign key references it."""
+    table = "parent" if referenced else "child"
+    both = ends(
+        pair,
+        "CREATE TABLE s.heard (trigger text);"
+        "CREATE FUNCTION s.gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " INSERT INTO s.heard VALUES (TG_NAME); RETURN NULL; END $$;"
+        f"CREATE TRIGGER emptied AFTER TRUNCATE ON s.{table} EXECUTE FUNCTION s.gone();"
+        f"CREATE TRIGGER deleted AFTER DELETE ON s.{table} FOR EACH ROW EXECUTE FUNCTION s.gone();"
+        f"ALTER TABLE s.{table} ADD CONSTRAINT early CHECK (id < 35)",
+    )
+    states = query(both[1], STATES)
+    chunks = [{"schema": "s", "name": table, "chunk_column": "id", "chunk_size": 10}]
+    found = migration(
+        both, target_triggers="disable", tables={"mode": "all", "include": chunks}
+    )
+    plan = found.plan()
+    assert not found.run(plan, jobs=1).ok
+    assert query(both[1], f"SELECT count(*) > 0 FROM s.{table}") == [(True,)]
+    execute(both[1], f"ALTER TABLE s.{table} DROP CONSTRAINT early", "TRUNCATE s.child")
+    execute(both[1], "TRUNCATE s.heard")
+    execute(both[0], "INSERT INTO s.parent VALUES (41, 'late')")
+    found.run(plan, resume=True).raise_for_failures()
+    assert query(both[1], "SELECT * FROM s.heard") == []
+    assert query(both[1], STATES) == states
+    assert_same_rows(both, table)
+
+
 def test_a_deferred_key_and_triggers_that_are_off(pair: Pair) -> None:
     """A table with checks put off to the commit cannot be altered; they are made before."""
     tables = TABLES.replace(
