@@ -38,6 +38,10 @@ pub(super) async fn join(
         restarts = resume::restarts(plan, &records, &ends.source.snapshot.sees, &is_chosen)?;
         resume::check_joining(&restarts, &ids)?;
     }
+    let is_reading = |record: &Record| record.kind == kind::DATA && !record.is_settled() && is_chosen(record);
+    if records.iter().any(is_reading) {
+        forget_sequences(ends, &run, &records).await?;
+    }
     place(config, ends).take_again(run.run, (plan, &records), &is_chosen).await?;
     for restart in &restarts {
         restart_table(config, ends, run.run, restart).await?;
@@ -48,6 +52,19 @@ pub(super) async fn join(
         ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
     }
     Ok(Start { run: run.run, records, live, findings: vec![], started: run.started })
+}
+
+/// Puts sequences back that are settled, before the first rows of another state of the source come: they may be behind these.
+async fn forget_sequences(ends: &Ends, run: &Run, records: &[Record]) -> Result<()> {
+    let sees = &ends.source.snapshot.sees;
+    let announced = ends.ledger.announced(&ends.target, run.run).await?;
+    let is_known = announced.iter().any(|one| one.snapshot.sees == *sees)
+        || records.iter().any(|record| record.is_settled() && record.snapshot == *sees);
+    if is_known {
+        return Ok(());
+    }
+    let stale = resume::stale_sequences(run, records, sees);
+    ends.ledger.reset(&ends.target, run.run, &stale).await
 }
 
 /// The states of the source, other than ours, that living processes of the run read.
@@ -78,11 +95,8 @@ pub(super) async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (
         Error::new(Kind::State, "the run that a snapshot is to be held for is gone from the ledger").on(Side::Target)
     })?;
     resume::check_run(&run, (plan, fingerprint), &ends.target_server.identity())?;
-    let mut records = ends.ledger.records(&ends.target, run.run).await?;
+    let records = ends.ledger.records(&ends.target, run.run).await?;
     let sees = &ends.source.snapshot.sees;
-    let announced = ends.ledger.announced(&ends.target, run.run).await?;
-    let is_known = announced.iter().any(|one| one.snapshot.sees == *sees)
-        || records.iter().any(|record| record.is_settled() && record.snapshot == *sees);
     if config.options.consistent {
         let restarts = resume::restarts(plan, &records, sees, &|_| true)?;
         if !restarts.is_empty() && ends.ledger.is_locked(&ends.target).await? {
@@ -93,11 +107,8 @@ pub(super) async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (
             restart_table(config, ends, run.run, restart).await?;
         }
     }
-    if !is_known {
-        let stale = resume::stale_sequences(&run, &records, sees);
-        ends.ledger.reset(&ends.target, run.run, &stale).await?;
-        records = ends.ledger.records(&ends.target, run.run).await?;
-    }
+    forget_sequences(ends, &run, &records).await?;
+    let records = ends.ledger.records(&ends.target, run.run).await?;
     if run.state != "running" && !records.iter().all(Record::is_settled) {
         ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
     }

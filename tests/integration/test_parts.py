@@ -170,6 +170,27 @@ def test_a_part_that_has_a_table_to_itself_begins_it_anew(pair: Pair, tmp_path: 
     assert len(found) == parts.ACCOUNTS and all(row[0] == row[1] for row in found)
 
 
+def test_sequences_follow_rows_of_a_later_moment(pair: Pair, tmp_path: Path) -> None:
+    bank = _bank(pair, tmp_path)
+    bank.prepare()
+    sequences = [task.id for task in bank.plan if task.kind == "sequence value"]
+    bank.migration.run_tasks(bank.plan, sequences).raise_for_failures()
+    servers.run_script(
+        bank.options["source"],
+        "INSERT INTO bank.audit (account) SELECT 1 FROM generate_series(1, 100)",
+    )
+    bank.migration.run_tasks(bank.plan, bank.tasks("audit")).raise_for_failures()
+    statuses = bank.statuses()
+    assert [statuses[task] for task in sequences] == ["pending"] * len(sequences)
+    bank.migration.run_tasks(bank.plan, sequences).raise_for_failures()
+    rest = [task for task in bank.plan.ids("data") if task not in sequences]
+    bank.migration.run_tasks(bank.plan, rest).raise_for_failures()
+    bank.migration.run(bank.plan, resume=True).raise_for_failures()
+    with psycopg.connect(bank.target) as connection:
+        found = connection.execute("SELECT max(id), nextval('bank.audit_id_seq') FROM bank.audit")
+        assert found.fetchone() == (600, 601)
+
+
 def test_a_table_that_a_living_part_copies_from_another_moment_is_left_alone(
     pair: Pair, tmp_path: Path
 ) -> None:
