@@ -52,7 +52,7 @@ impl Place<'_> {
         &self,
         run: i64,
         (plan, records): (&Plan, &[Record]),
-        is_wanted: &dyn Fn(&Record) -> bool,
+        is_wanted: &(dyn Fn(&Record) -> bool + Sync),
     ) -> Result<()> {
         let of_kind = |kinds: &'static [&str]| records.iter().filter(|record| kinds.contains(&record.kind.as_str()));
         let is_dropped = of_kind(&[kind::FK_DROP]).any(Record::is_settled);
