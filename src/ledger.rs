@@ -13,6 +13,10 @@ use crate::pg::Session;
 pub use crate::record::{Effect, Record, Run, is_settled};
 pub use announcement::{Announcement, Progress, Role};
 pub use foreign_key::Taken;
+use std::time::Duration;
+
+/// How long a look at what is under way is left before the next.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// The first key of our advisory locks, "pgmi" as a number; the second says what is locked.
 const LOCK_CLASS: i32 = 0x7067_6d69;
@@ -215,6 +219,20 @@ impl Ledger {
             self.tasks()
         );
         session.execute(&sql, &[&run]).await.map(|_| ())
+    }
+
+    /// Waits for commits that settle tasks and are under way: a part that was killed may have asked for one. Never waits in a row's queue
+    /// while it locks others, which parts at work could make a deadlock of.
+    pub async fn await_commits(&self, session: &Session, run: i64) -> Result<()> {
+        let open = format!("FROM {} WHERE run = $1 AND status NOT IN ('done', 'kept', 'skipped')", self.tasks());
+        let sql = format!(
+            "WITH free AS (SELECT task {open} FOR UPDATE SKIP LOCKED) \
+             SELECT EXISTS (SELECT task {open} EXCEPT SELECT task FROM free)"
+        );
+        while session.query_one(&sql, &[&run]).await?.get(0) {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        Ok(())
     }
 
     /// Puts tasks back to `pending` that have to be done again, settled or not.

@@ -23,6 +23,7 @@ pub(super) async fn join(
     (plan, run): (&Plan, Run),
 ) -> Result<Start> {
     ends.ledger.add_columns(&ends.target).await?;
+    ends.ledger.await_commits(&ends.target, run.run).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
     let chosen = settings.tasks.as_deref().unwrap_or_default();
     resume::check_chosen(plan, &records, chosen)?;
@@ -95,6 +96,7 @@ pub(super) async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (
         Error::new(Kind::State, "the run that a snapshot is to be held for is gone from the ledger").on(Side::Target)
     })?;
     resume::check_run(&run, (plan, fingerprint), &ends.target_server.identity())?;
+    ends.ledger.await_commits(&ends.target, run.run).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
     let sees = &ends.source.snapshot.sees;
     if config.options.consistent {

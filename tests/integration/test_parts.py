@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -189,6 +190,43 @@ def test_sequences_follow_rows_of_a_later_moment(pair: Pair, tmp_path: Path) -> 
     with psycopg.connect(bank.target) as connection:
         found = connection.execute("SELECT max(id), nextval('bank.audit_id_seq') FROM bank.audit")
         assert found.fetchone() == (600, 601)
+
+
+@pytest.mark.parametrize("holding", [False, True])
+def test_a_commit_under_way_is_waited_for(pair: Pair, tmp_path: Path, holding: bool) -> None:
+    """What it settles, rows of another moment, counts for whoever joins."""
+    bank = _bank(pair, tmp_path)
+    bank.prepare()
+    accounts = bank.tasks("account")
+    looking = """
+        SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name LIKE 'pgmigrate%' AND query LIKE '%SKIP LOCKED%'
+    """
+    with psycopg.connect(bank.target) as killed, psycopg.connect(bank.target) as watch:
+        watch.autocommit = True
+        killed.execute(
+            "UPDATE pgmigrate.migration_task SET status = 'done', snapshot = '1:1:' WHERE task = %s",
+            (accounts[0],),
+        )
+        killed.execute("INSERT INTO bank.account VALUES (1, 77)")
+        if holding:
+            with ThreadPoolExecutor() as pool:
+                begun = pool.submit(bank.migration.hold_snapshot, bank.plan)
+                parts.wait_for(
+                    lambda: begun.done() or watch.execute(looking).fetchone(), "nobody waited"
+                )
+                assert not begun.done()
+                killed.commit()
+                with begun.result():
+                    assert bank.statuses()[accounts[0]] == "pending", "the table begins anew"
+            return
+        worker = bank.start(accounts[1:3])
+        parts.wait_for(
+            lambda: worker.poll() is not None or watch.execute(looking).fetchone(), "nobody waited"
+        )
+        assert worker.poll() is None
+        killed.commit()
+        assert "half-copied table" in parts.error(worker)
 
 
 def test_a_table_that_a_living_part_copies_from_another_moment_is_left_alone(
