@@ -86,6 +86,7 @@ class Procedure:
         self._seconds = 0.0
         self._step = ""
         self._is_undoing = False
+        self._is_written_to = False
         self._quiet: Mapping[str, Any] = {}
         self._came = SafetyReport(
             status="interrupted",
@@ -240,7 +241,7 @@ class Procedure:
     def _event(self, event: Event) -> None:
         if event["event"] == "step_started" and event["step"] == "ledger":
             # The first that a run writes on the target.
-            self._tell(touched=True)
+            self._is_written_to = True
         if self._on_event is None:
             return
         try:
@@ -358,7 +359,19 @@ class Procedure:
             "backup": False,
             "verify": False,
         }
-        report = Report.from_mapping((yield Verb("run", settings)))
+        # An interruption can keep events from us, and nothing but the lack of one says "untouched".
+        self._tell(touched=True)
+        listener = self._on_event
+        try:
+            mapping = yield Verb("run", settings)
+        except InterruptedRunError:
+            raise
+        except PgMigrateError:
+            if self._on_event is listener:
+                # The core's own failure: every event came before it.
+                self._tell(touched=self._is_written_to)
+            raise
+        report = Report.from_mapping(mapping)
         self._tell(report=report)
         report.raise_for_failures()
         done = sum(phase.done for phase in report.phases)

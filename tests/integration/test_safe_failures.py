@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -324,6 +324,26 @@ def test_an_exception_in_on_event_is_raised_after_all_is_undone(
     with pytest.raises(ZeroDivisionError):
         migration(written, tmp_path, application.procedure()).run_safely(on_event=fail)
     assert application.process() not in (None, first)
+    assert contents(written[1]) == before
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, CommandError("no", remedy="")])
+def test_a_run_that_goes_on_behind_an_exception_in_on_event_is_undone(
+    written: tuple[str, str], tmp_path: Path, error: Exception
+) -> None:
+    before, steps = contents(written[1]), []
+
+    def fail(event: dict[str, Any]) -> None:
+        if event["event"] == "procedure_step":
+            steps.append(event["name"])
+        elif event["event"] == "step_started" and steps[-1] == "migrate":
+            # Meanwhile the run writes, and what it tells of that is never delivered.
+            until(lambda: ("public", "written") in servers.tables(written[1]))
+            raise error
+
+    moved = migration(written, tmp_path, {"start": "true"})
+    with suppress(ZeroDivisionError):
+        moved.run_safely(on_event=fail)
     assert contents(written[1]) == before
 
 
