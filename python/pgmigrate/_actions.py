@@ -15,7 +15,7 @@ from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Any, Final, TypeAlias
 
 from pgmigrate._command import Command, Process, Surroundings
-from pgmigrate._job import OnEvent, do, do_async
+from pgmigrate._job import OnEvent, deliver, drive, drive_async, end, end_async, start
 from pgmigrate.errors import InterruptedRunError
 
 _POLL_SECONDS: Final = 0.05
@@ -28,10 +28,12 @@ class Verb:
     Attributes:
         name: its name.
         settings: what the call sets; None leaves it to the configuration.
+        is_shielded: an interruption waits for its end; a second one stops it.
     """
 
     name: str
     settings: Mapping[str, Any]
+    is_shielded: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,13 +125,25 @@ class Performer:
     def _release(self, action: Action | None) -> None:
         """Raises the interruption that was held back, but for what is shielded from it."""
         held = self._held
-        if held is not None and not (isinstance(action, Execute) and action.is_shielded):
+        if held is not None and not (isinstance(action, Execute | Verb) and action.is_shielded):
             self._held = None
             raise held
 
     def _perform(self, action: Action) -> Any:
         if isinstance(action, Verb):
-            return do(action.name, self._options, action.settings, self._on_event)
+            job = start(action.name, self._options, action.settings)
+            if not action.is_shielded:
+                return drive(job, self._on_event)
+            while True:
+                try:
+                    if (events := job.next()) is None:
+                        return job.result()
+                    deliver(events, self._on_event)
+                except (KeyboardInterrupt, SystemExit) as error:
+                    if self._held is not None:
+                        end(job)
+                        raise
+                    self._held = error
         if isinstance(action, Pause):
             return time.sleep(action.seconds)
         process = Process(action.command, self._around)
@@ -149,7 +163,23 @@ class Performer:
         import asyncio
 
         if isinstance(action, Verb):
-            return await do_async(action.name, self._options, action.settings, self._on_event)
+            job = start(action.name, self._options, action.settings)
+            if not action.is_shielded:
+                return await drive_async(job, self._on_event)
+            while True:
+                try:
+                    if (events := await job.next_async()) is None:
+                        return job.result()
+                    deliver(events, self._on_event)
+                except GeneratorExit:
+                    # What is thrown away may not await any more, but what follows needs the end.
+                    drive(job, self._on_event)
+                    raise
+                except (asyncio.CancelledError, KeyboardInterrupt, SystemExit) as error:
+                    if self._held is not None:
+                        await end_async(job)
+                        raise
+                    self._held = error
         if isinstance(action, Pause):
             return await asyncio.sleep(action.seconds)
         process = Process(action.command, self._around)

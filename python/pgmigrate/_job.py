@@ -98,17 +98,41 @@ async def drive_async(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
 
 
 def end(job: Job) -> None:
-    """Stops a job in order, and waits for its end; what it logs meanwhile is delivered."""
+    """Stops a job in order, and waits for its end; what it logs meanwhile is delivered.
+
+    Raises:
+        BaseException: the last interruption that came meanwhile. It ends the waiting no sooner, for
+            what is done next must not meet a job at work.
+    """
     job.stop()
-    while (events := job.next()) is not None:
-        deliver(events, None)
+    held: BaseException | None = None
+    while True:
+        try:
+            if (events := job.next()) is None:
+                break
+            deliver(events, None)
+        except (KeyboardInterrupt, SystemExit) as interruption:
+            held = interruption
+    if held is not None:
+        raise held
 
 
 async def end_async(job: Job) -> None:
     """`end` as an awaitable."""
+    # The package must not load it for those who never await.
+    from asyncio import CancelledError
+
     job.stop()
-    while (events := await job.next_async()) is not None:
-        deliver(events, None)
+    held: BaseException | None = None
+    while True:
+        try:
+            if (events := await job.next_async()) is None:
+                break
+            deliver(events, None)
+        except (CancelledError, KeyboardInterrupt, SystemExit) as interruption:
+            held = interruption
+    if held is not None:
+        raise held
 
 
 def deliver(events: Iterable[Event], on_event: OnEvent | None) -> None:

@@ -399,7 +399,7 @@ class Procedure:
         return ""
 
     def _do_restore(self) -> Work:
-        restored = yield Verb("restore", {"path": self._came.backup})
+        restored = yield Verb("restore", {"path": self._came.backup}, is_shielded=True)
         self._tell(restored=True)
         return RestoreResult.from_mapping(restored).message
 

@@ -76,6 +76,7 @@ class Job:
         self.batches = list(batches)
         self.outcome = result
         self.stopped = 0
+        self.while_stopping: list[Any] = []
 
     def next(self) -> list[dict[str, Any]] | None:
         if not self.batches:
@@ -95,7 +96,7 @@ class Job:
     def stop(self) -> None:
         self.stopped += 1
         last = {"event": "log", "level": "INFO", "message": "rolled back"}
-        self.batches = [[last]]
+        self.batches = [*self.while_stopping, [last]]
 
     def result(self) -> Any:
         if isinstance(self.outcome, BaseException):

@@ -24,6 +24,8 @@ from pgmigrate import (
     _native,
     run_all,
 )
+from pgmigrate._actions import Performer, Script, Verb
+from pgmigrate._command import Surroundings
 from pgmigrate._run_all import named_path
 from support.scripted_core import (
     SOURCE,
@@ -240,6 +242,44 @@ def test_ctrl_c_stops_the_job_and_comes_back(core: Core, migration: Migration) -
         migration.run()
     assert job.stopped == 1
     assert job.batches == []
+
+
+def test_a_second_ctrl_c_waits_for_the_end_of_the_job(core: Core, migration: Migration) -> None:
+    job = core.will(None, [EVENTS[0], KeyboardInterrupt()])
+    job.while_stopping = [KeyboardInterrupt(), KeyboardInterrupt()]
+    with pytest.raises(KeyboardInterrupt):
+        migration.run()
+    assert (job.stopped, job.batches) == (1, [])
+
+
+async def test_cancelling_twice_waits_for_the_end_of_the_job(
+    core: Core, migration: Migration
+) -> None:
+    job = core.will(None, [EVENTS[0], asyncio.CancelledError()])
+    job.while_stopping = [asyncio.CancelledError()]
+    with pytest.raises(asyncio.CancelledError):
+        await migration.run_async()
+    assert (job.stopped, job.batches) == (1, [])
+
+
+@pytest.mark.parametrize("interruptions", [1, 2])
+def test_a_shielded_verb_ends_before_an_interruption_is_raised(
+    core: Core, interruptions: int
+) -> None:
+    job = core.will("restored", [EVENTS[0], *[KeyboardInterrupt()] * interruptions, EVENTS[1]])
+    came: list[Any] = []
+
+    def script() -> Script:
+        try:
+            came.append((yield Verb("restore", {}, is_shielded=True)))
+        except KeyboardInterrupt:
+            came.append("stopped")
+
+    around = Surroundings(Path(), {}, str, str)
+    with pytest.raises(KeyboardInterrupt):
+        Performer({}, around, came.append).run(script())
+    assert came[-1] == ("restored" if interruptions == 1 else "stopped")
+    assert (job.stopped, job.batches) == (interruptions - 1, [])
 
 
 def test_errors_of_the_core_are_raised(core: Core, migration: Migration) -> None:
