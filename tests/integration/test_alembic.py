@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -159,6 +161,34 @@ def test_a_process_killed_in_its_run_is_gone_on_with(project: Project) -> None:
     assert value(project.target, "SELECT count(*) FROM pgmigrate.migration_run") == 1
     assert (count(project, "shop.items"), count(project, "shop.prices")) == (100, 50)
     assert due(project) == []
+
+
+def test_of_two_upgrades_at_once_one_moves_the_rows(project: Project) -> None:
+    keyless = "CREATE TABLE shop.prices (item int, price int)"
+    servers.run_script(project.source, "ALTER TABLE shop.prices DROP CONSTRAINT prices_pkey")
+    project.revision("bb02", "aa01", keyless)
+    project.env(f'{{"bb02": {{"tables": [{GATED_PRICES}]}}}}')
+    waiting = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database "
+        "= (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with ThreadPoolExecutor(2) as pool:
+        with gate_closed(project):
+            first = pool.submit(project.alembic, "upgrade", "head")
+            until(lambda: value(project.source, waiting) == 1)
+            second = pool.submit(project.alembic, "upgrade", "head")
+            until(lambda: value(project.target, waiting) == 1 or second.done())
+        for done in (first.result(), second.result()):
+            assert done.code == 0, done.text
+    assert count(project, "shop.prices") == 50
+    assert value(project.target, "SELECT count(*) FROM pgmigrate.migration_run") == 1
+    assert due(project) == []
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Waits until something is so; the test's own time limit ends it."""
+    while not is_so():
+        time.sleep(0.05)
 
 
 def test_a_failed_upgrade_asks_for_nothing(project: Project) -> None:

@@ -7,16 +7,21 @@ committed together or not at all; it goes when the move is done. The table goes 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from pgmigrate import Plan
 from pgmigrate.errors import StateError
+
+logger: Final = logging.getLogger("pgmigrate.alembic")
 
 NAME: Final = "migration_due"
 # The core's own tables: the runs, and what refers to them.
@@ -166,10 +171,16 @@ class DueTable:
             for number, revision, key, copy, plan in found
         ]
 
-    def keep_plan(self, connection: Connection, due: Due, plan: str) -> None:
-        """Keeps the plan of a data move, for an attempt that has to go on with it."""
+    def keep_plan(self, connection: Connection, due: Due, plan: str) -> bool:
+        """Keeps the plan of a data move, for an attempt that has to go on with it.
+
+        Returns:
+            Whether it is still due: a downgrade may have forgotten it.
+        """
+        if not self._exists(connection):
+            return False
         mine = self._table.c.number == due.number
-        connection.execute(self._table.update().where(mine).values(plan=plan))
+        return connection.execute(self._table.update().where(mine).values(plan=plan)).rowcount > 0
 
     def settle(self, connection: Connection, due: Due) -> None:
         """Takes a data move that is done out of the table."""
@@ -201,11 +212,35 @@ class DueTable:
             connection.execute(DropSchema(schema))
 
 
+@contextmanager
+def turn(connection: Connection) -> Iterator[None]:
+    """Waits until no other process does what is due on this target, and keeps others waiting.
+
+    Args:
+        connection: alembic's; the lock is a connection's of its own.
+    """
+    with connection.engine.connect() as own:
+        # For hours, perhaps: an open transaction would keep vacuum from its work.
+        held = own.execution_options(isolation_level="AUTOCOMMIT")
+        if not _is_had(held, "pg_try_advisory_lock", _LOCK_MOVES):
+            logger.info("another process does what is due on the target: waiting for it")
+            held.execute(_locking("pg_advisory_lock", _LOCK_MOVES))
+        try:
+            yield
+        finally:
+            # Where the connection is broken its lock is gone, too.
+            with suppress(SQLAlchemyError):
+                held.execute(_locking("pg_advisory_unlock", _LOCK_MOVES))
+
+
 def _is_had(connection: Connection, function: str, lock: int) -> bool:
-    """Calls a function of an advisory lock of ours; whether it says that it did."""
-    lock_of = sa.func.pg_catalog.__getattr__(function)
+    """Tries to get an advisory lock of ours by a function; whether it has it."""
+    return bool(connection.scalar(_locking(function, lock)))
+
+
+def _locking(function: str, lock: int) -> sa.Select[Any]:
     keys = (sa.cast(key, sa.Integer) for key in (_LOCK_CLASS, lock))
-    return bool(connection.scalar(sa.select(lock_of(*keys))))
+    return sa.select(getattr(sa.func.pg_catalog, function)(*keys))
 
 
 def _plain(quoted: str) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pgmigrate import Migration, OnEvent, Plan, Report
-from pgmigrate.alembic._due import Due, DueTable
+from pgmigrate.alembic._due import Due, DueTable, turn
 from pgmigrate.alembic._move import Move, What
 from pgmigrate.alembic._revision import HEAD, applied, resolved
 from pgmigrate.errors import ConfigError, PgMigrateError, StateError
@@ -110,7 +110,8 @@ class PostUpgrade:
     def run(self, connection: Connection | None = None) -> list[Report]:
         """Does what is due, in the order in which the steps asked for it.
 
-        Nothing is done after any command but an upgrade, and nothing in ``--sql`` mode.
+        Nothing is done after any command but an upgrade, and nothing in ``--sql`` mode. Of several
+        upgrades at once one does it, and the others wait until it is done.
 
         Args:
             connection: the one that alembic has upgraded; the context's own when None. To be given
@@ -139,8 +140,13 @@ class PostUpgrade:
             )
         self._noted.clear()
         reports: list[Report] = []
-        for item in due:
-            reports += self._do(item, table, connection)
+        if due:
+            with turn(connection):
+                # What was due before may have been done by whoever had the turn.
+                with connection.engine.begin() as own:
+                    due = table.rows(own)
+                for item in due:
+                    reports += self._do(item, table, connection)
         return reports
 
     def _do(self, due: Due, table: DueTable, connection: Connection) -> list[Report]:
@@ -156,7 +162,7 @@ class PostUpgrade:
             logger.info("data move of revision %s: %s", due.revision, move.words())
             reports = move.call()
             if reports is None:
-                reports = [self._run(move, due, table, connection)]
+                reports = self._run(move, due, table, connection)
             with connection.engine.begin() as own:
                 table.settle(own, due)
         except PgMigrateError as error:
@@ -166,7 +172,7 @@ class PostUpgrade:
             raise _told(unsettled, due.revision) from error
         return reports
 
-    def _run(self, move: Move, due: Due, table: DueTable, connection: Connection) -> Report:
+    def _run(self, move: Move, due: Due, table: DueTable, connection: Connection) -> list[Report]:
         is_open = due.plan is not None and move.is_unfinished()
         if due.plan is not None and is_open:
             plan = Plan.parse(due.plan)
@@ -174,8 +180,11 @@ class PostUpgrade:
             plan = move.plan(self._version_table, self._on_event)
             # Before the first row moves: without its plan an interrupted run cannot go on.
             with connection.engine.begin() as own:
-                table.keep_plan(own, due, plan.text)
-        return move.run(plan, self._version_table, resume=is_open, on_event=self._on_event)
+                is_due = table.keep_plan(own, due, plan.text)
+            if not is_due:
+                logger.warning("the data move of revision %s is not due any more", due.revision)
+                return []
+        return [move.run(plan, self._version_table, resume=is_open, on_event=self._on_event)]
 
     def _note(
         self,
