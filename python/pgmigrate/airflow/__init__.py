@@ -18,7 +18,8 @@ What holds for all of them:
   workers can read, or a mapping of the same shape. Passwords belong into connections.
 - XCom carries a reference to the plan and small summaries, never a row or a password.
 - What is done is in the target's ledger, so a task that is tried again goes on where it stopped,
-  on whatever worker.
+  on whatever worker. So ``options.keep_ledger`` has to stay true; a last task may call
+  ``pgmigrate cleanup``.
 - A mistake in the configuration, a finding of the preflight and a difference found by the
   verification fail a task at once; anything else is tried again as often as the task's ``retries``.
 """

@@ -37,7 +37,7 @@ class PgMigrate(PlannedOperator):
     out the same, as it does while nothing changes on the source. (Give it a plan on such releases:
     a try that dies between the run's end and its own would be followed by a second run.) A task
     that had succeeded and is cleared finds all done: to move the rows once more, start a new DAG
-    run.
+    run. While a run of another plan is active on the target the task fails, to be tried again.
 
     XCom gets ``run``, ``status``, ``consistent``, ``tasks``, ``rows``, ``bytes`` and ``seconds``.
 
