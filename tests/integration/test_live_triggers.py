@@ -90,9 +90,7 @@ def test_triggers_of_a_table_that_begins_anew_are_off(pair: Pair, referenced: bo
     )
     states = query(both[1], STATES)
     chunks = [{"schema": "s", "name": table, "chunk_column": "id", "chunk_size": 10}]
-    found = migration(
-        both, target_triggers="disable", tables={"mode": "all", "include": chunks}
-    )
+    found = migration(both, target_triggers="disable", tables={"mode": "all", "include": chunks})
     plan = found.plan()
     assert not found.run(plan, jobs=1).ok
     assert query(both[1], f"SELECT count(*) > 0 FROM s.{table}") == [(True,)]

@@ -205,7 +205,8 @@ def test_a_commit_under_way_is_waited_for(pair: Pair, tmp_path: Path, holding: b
     with psycopg.connect(bank.target) as killed, psycopg.connect(bank.target) as watch:
         watch.autocommit = True
         killed.execute(
-            "UPDATE pgmigrate.migration_task SET status = 'done', snapshot = '1:1:' WHERE task = %s",
+            "UPDATE pgmigrate.migration_task SET status = 'done', snapshot = '1:1:' "
+            "WHERE task = %s",
             (accounts[0],),
         )
         killed.execute("INSERT INTO bank.account VALUES (1, 77)")
