@@ -87,6 +87,7 @@ class Procedure:
         self._step = ""
         self._is_undoing = False
         self._is_written_to = False
+        self._is_start_tried = False
         self._quiet: Mapping[str, Any] = {}
         self._came = SafetyReport(
             status="interrupted",
@@ -170,7 +171,6 @@ class Procedure:
             yield from self._in_step("backup", self._do_backup())
             yield from self._in_step("migrate", self._do_migrate())
             yield from self._in_step("verify", self._do_verify())
-            self._tell(migrated=True)
             yield from self._in_step("start", self._do_start(self._start))
             self._tell(status="done")
         except GeneratorExit:
@@ -189,7 +189,14 @@ class Procedure:
         if self._wish.dry_run:
             self._tell(status="dry_run")
         if self._came.migrated:
-            self._tell(status="not_started")
+            if not self._is_start_tried:
+                about = self._steps["start"].about
+                yield from self._in_undo("start", about, self._do_start(self._start))
+            if self._start and self._came.application != "started":
+                self._tell(status="not_started")
+            elif self._came.status == "interrupted":
+                # It came too late to keep anything from being done.
+                self._tell(status="done")
             return
         if self._came.touched and self._config["on_failure"] == "restore":
             yield from self._in_undo("restore", "restore the backup", self._do_restore())
@@ -388,12 +395,14 @@ class Procedure:
         self._tell(verification=verification)
         verification.raise_for_differences()
         yield Verb("quiet_since", self._quiet)
+        self._tell(migrated=True)
         return f"{plural(len(verification.tables), 'table')} equal"
 
     def _do_start(self, commands: Iterable[Command]) -> Work:
         if not commands:
             raise _Skipped("no command is configured")
         for command in commands:
+            self._is_start_tried = True
             yield from self._execute(command, is_shielded=True)
         self._tell(application="started")
         return ""

@@ -347,6 +347,22 @@ def test_a_run_that_goes_on_behind_an_exception_in_on_event_is_undone(
     assert contents(written[1]) == before
 
 
+@pytest.mark.parametrize("moment", [("verify", "done"), ("start", "running")])
+def test_an_exception_after_the_verification_starts_the_application_nevertheless(
+    written: tuple[str, str], tmp_path: Path, moment: tuple[str, str]
+) -> None:
+    def interrupt(event: dict[str, Any]) -> None:
+        if event["event"] == "procedure_step" and (event["name"], event["state"]) == moment:
+            raise CommandError("not this one", remedy="")
+
+    procedure = {"stop": "true", "start": "touch new", "cwd": str(tmp_path)}
+    report = migration(written, tmp_path, procedure).run_safely(on_event=interrupt)
+    assert (tmp_path / "new").exists()
+    assert (report.status, report.application) == ("failed", "started")
+    assert report.migrated and states(report)["start"] == "done"
+    servers.assert_equal(*written)
+
+
 def test_an_exception_in_on_event_keeps_nothing_from_being_undone(
     written: tuple[str, str], tmp_path: Path
 ) -> None:
