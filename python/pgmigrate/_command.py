@@ -69,7 +69,7 @@ class Surroundings:
     Attributes:
         cwd: the folder that they run in.
         env: variables beside those of this process.
-        hide: takes the passwords that we know out of a text.
+        hide: takes the passwords and other secrets that we know out of a text.
         log: takes a line of output, passwords taken out.
     """
 
@@ -138,6 +138,7 @@ class Ended:
 class _Stream:
     """One output of a command, as a file: a pipe would end the application when we are gone."""
 
+    hide: Callable[[str], str]
     log: Callable[[str], object]
     file: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
     lines: int = 0
@@ -156,7 +157,9 @@ class _Stream:
             self._rest = b""
         for line in whole:
             self.lines += 1
-            self.log(line.decode(errors="replace").rstrip("\r")[:_LONGEST_LINE])
+            # A part of a password would not be found any more.
+            shown = self.hide(line.decode(errors="replace").rstrip("\r"))
+            self.log(shown[:_LONGEST_LINE])
 
 
 class Process:
@@ -172,7 +175,7 @@ class Process:
 
     def __init__(self, command: Command, around: Surroundings) -> None:
         self._command = command
-        self._out, self._err = _Stream(around.log), _Stream(around.log)
+        self._out, self._err = (_Stream(around.hide, around.log) for _ in range(2))
         self._began = time.monotonic()
         self._is_late = False
         self._kill_at: float | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -34,6 +34,8 @@ from pgmigrate.errors import (
 )
 
 _SECONDS_BETWEEN_CHECKS: Final = 1.0
+# A shorter value of a variable is rather a name or a number, and a part of many words.
+_SHORTEST_SECRET: Final = 6
 _LOGGED: Final = "its output is in the log"
 _EXPECTED: Final[Mapping[str, str]] = {
     "success": "must succeed",
@@ -73,7 +75,7 @@ class Procedure:
     def __init__(self, options: Mapping[str, Any], wish: Wish, on_event: OnEvent | None) -> None:
         self._options, self._wish, self._on_event = options, wish, on_event
         self._config = _native.procedure(options)
-        self._hide = _native.Mask(options).hide
+        self._hide = _hiding(_native.Mask(options).hide, self._config["env"])
         self._around = Surroundings(
             Path(self._config["cwd"]), self._config["env"], self._hide, self._log_output
         )
@@ -263,7 +265,7 @@ class Procedure:
         self._came = replace(self._came, **changes)
 
     def _log_output(self, line: str) -> None:
-        logger.info("%s | %s", self._step, self._hide(line))
+        logger.info("%s | %s", self._step, line)
 
     # The steps.
 
@@ -416,6 +418,23 @@ class Procedure:
         ended = yield Execute(command, is_shielded)
         if not ended.is_as_expected:
             raise CommandError(self._hide(f"`{command.shown}` {ended.text()}"), remedy=_LOGGED)
+
+
+def _hiding(hide: Callable[[str], str], env: Mapping[str, str]) -> Callable[[str], str]:
+    """What takes the passwords that `hide` knows out of a text, and the values of `env`."""
+    lines = {line for value in env.values() for line in (value, *value.splitlines())}
+    # Of a value with a password in it, only the rest is left by then.
+    found = {known for line in lines for known in (line, hide(line))}
+    # The longest first, for a short one may be a part of it.
+    values = sorted((value for value in found if len(value) >= _SHORTEST_SECRET), key=len)[::-1]
+
+    def hide_all(text: str) -> str:
+        text = hide(text)
+        for value in values:
+            text = text.replace(value, "***")
+        return text
+
+    return hide_all
 
 
 def _commands(mappings: Iterable[Mapping[str, Any]]) -> tuple[Command, ...]:

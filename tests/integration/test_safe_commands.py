@@ -164,16 +164,21 @@ def test_passwords_are_not_logged(
     written: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     passwords = [str(conninfo_to_dict(side)["password"]) for side in written]
-    stop = ["sh", "-c", f"echo one {passwords[0]} two; echo $TOKEN; false", passwords[1]]
-    procedure = {"stop": [stop], "env": {"TOKEN": "a-token"}, "start_on_failure": False}
+    # The token begins before the place where long lines are cut.
+    long = "printf '%01990d%s\\n' 0 $TOKEN"
+    script = f"echo one {passwords[0]} two; echo three $TOKEN; {long}; false"
+    stop = ["sh", "-c", script, passwords[1]]
+    env = {"TOKEN": "a-long-and-secret-token"}
+    procedure = {"stop": [stop], "env": env, "start_on_failure": False}
     moved = migration(written, tmp_path, procedure)
     caplog.set_level(logging.DEBUG, logger="pgmigrate")
     report = moved.run_safely()
     told = "\n".join(record.getMessage() for record in caplog.records)
-    assert "stop | one *** two" in told
+    assert "stop | one *** two" in told and "stop | three ***" in told
+    assert "00***" in told and "0a-long" not in told
     shown = [told, report.text(), report.to_json(), report.markdown(), repr(report)]
     for text in (*shown, repr(moved.config), str(report.error)):
-        assert not any(password in text for password in passwords)
+        assert not any(secret in text for secret in (*passwords, "secret-token"))
     assert moved.config["procedure"]["env"] == {"TOKEN": "***"}
 
 
