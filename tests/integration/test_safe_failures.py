@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -183,10 +183,10 @@ def test_a_restore_that_fails_is_told_and_the_application_started(
 # Interruptions.
 
 
-def start(shell: Shell, *arguments: str) -> subprocess.Popen[str]:
+def start(shell: Shell, *arguments: str, by: Sequence[str] = ()) -> subprocess.Popen[str]:
     """Starts `pgmigrate` as a terminal does: as the leader of a group of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "pgmigrate", *arguments],
+        [*by, sys.executable, "-m", "pgmigrate", *arguments],
         cwd=shell.folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -280,6 +280,21 @@ def test_a_command_that_is_interrupted_is_ended_and_the_application_started(
     text = ended(process)
     assert process.returncode == 130, text
     assert (tmp_path / "again").exists() and "the target is untouched" in text
+
+
+def test_nohup_keeps_a_procedure_from_being_ended_with_its_terminal(
+    written: tuple[str, str], tmp_path: Path, shell: Shell
+) -> None:
+    stop = {"run": "touch stopping; while ! test -e go; do sleep 0.1; done", "shell": True}
+    config = config_file(migration(written, tmp_path, {"stop": stop}), tmp_path / "c.json")
+    process = start(shell, "safe", "--config", str(config), by=["nohup"])
+    until((tmp_path / "stopping").exists)
+    os.kill(process.pid, signal.SIGHUP)
+    time.sleep(0.5)
+    (tmp_path / "go").touch()
+    text = ended(process)
+    assert process.returncode == 0, text
+    servers.assert_equal(*written)
 
 
 def test_an_interruption_waits_for_the_application_to_be_started(

@@ -102,7 +102,10 @@ def _ended_in_order() -> Iterator[None]:
         raise KeyboardInterrupt
 
     before = {
-        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
+        number: signal.signal(number, interrupt)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        # What nohup has us ignore is not to end us.
+        if signal.getsignal(number) != signal.SIG_IGN
     }
     try:
         yield
