@@ -312,13 +312,18 @@ class Procedure:
     def _do_stop(self) -> Work:
         if not self._stop:
             raise _Skipped("no command is configured")
-        if self._checks and not (yield from self._unmet()):
-            self._tell(application="stopped")
-            raise _Skipped("the application is stopped already")
+        # It may be between two restarts, so that this is no reason not to stop it.
+        was_stopped = bool(self._checks) and not (yield from self._unmet())
         self._tell(application="stopped")
+        notes = ["the application was stopped already"] if was_stopped else []
         for command in self._stop:
-            yield from self._execute(command)
-        return ""
+            try:
+                yield from self._execute(command)
+            except CommandError as error:
+                if not was_stopped or (yield from self._unmet()):
+                    raise
+                notes.append(error.message)
+        return "; ".join(notes)
 
     def _do_check_stopped(self) -> Work:
         if not self._checks:

@@ -195,7 +195,7 @@ pub const KEYS: &[KeyDoc] = &[
         "procedure.check_stopped",
         "mapping or list of mappings",
         "[]",
-        "shows that the application is stopped; where all show it at once, `stop` is not run",
+        "shows that the application is stopped; where all show it before and after, `stop` may fail",
     ),
     key("procedure.check_stopped[].<option>", "as there", "procedure.stop[]", "any key of a command"),
     key(

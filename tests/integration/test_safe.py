@@ -218,14 +218,16 @@ def test_an_unfinished_run_is_found_before_the_application_is_stopped(
     assert application.process() == first
 
 
-def test_what_is_stopped_already_is_not_stopped_again(
+def test_what_is_stopped_already_is_stopped_nevertheless(
     written: tuple[str, str], application: Application, tmp_path: Path
 ) -> None:
     application.do("stop")
-    # It fails where nothing runs.
-    report = migration(written, tmp_path, application.procedure()).run_safely()
+    # The first fails where nothing runs; the second ends what would start it again.
+    stop = [application.command("stop"), ["touch", str(tmp_path / "disabled")]]
+    report = migration(written, tmp_path, application.procedure(stop=stop)).run_safely()
     report.raise_for_failures()
-    assert states(report)["stop"] == "skipped"
+    assert states(report)["stop"] == "done" and (tmp_path / "disabled").exists()
+    assert "was stopped already; `" in report.steps[1].note
     assert application.process() is not None
 
 
