@@ -304,7 +304,7 @@ def test_colours_can_be_told_from_the_page(mode: int) -> None:
 def test_a_page_tells_what_ended_a_run() -> None:
     blocking = Finding.from_mapping(finding("blocking", "the table is there"))
     stopped = Page(error_page(PreflightError("preflight: it is there", findings=(blocking,))))
-    assert "nothing on the target was touched" in stopped.text and "drop it" in stopped.text
+    assert "this run touched nothing on the target" in stopped.text and "drop it" in stopped.text
     lost = Page(error_page(ConnectError("the target went <away>", remedy="start it")))
     assert "ended early" in lost.text and "the target went <away>" in lost.text
     assert "start it" in lost.text

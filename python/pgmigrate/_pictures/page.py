@@ -45,7 +45,7 @@ def error_page(error: PgMigrateError) -> str:
     is_unbegun = isinstance(error, ConfigError | PreflightError)
     word = "not begun" if is_unbegun else "ended early"
     lead = (
-        "nothing on the target was touched"
+        "this run touched nothing on the target"
         if is_unbegun
         else "what was finished before is kept, and in the target's ledger"
     )
