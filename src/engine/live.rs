@@ -101,6 +101,24 @@ impl Live {
         }
     }
 
+    /// Leaves in each group only what is open. The first of these leads it: it waits for what the first of all waited for, and the others
+    /// wait for it.
+    pub fn lead(&mut self, is_open: &dyn Fn(usize) -> bool) {
+        for group in &mut self.together {
+            let Some(first) = group.first().copied() else { continue };
+            group.retain(|at| is_open(*at));
+            let Some(leader) = group.first().copied().filter(|leader| *leader != first) else { continue };
+            for (at, other) in &mut self.waits {
+                if *at == first {
+                    *at = leader;
+                } else if *other == first && group[1..].contains(at) {
+                    *other = leader;
+                }
+            }
+        }
+        self.together.retain(|group| !group.is_empty());
+    }
+
     /// Refuses chosen tasks that would tear apart what has to come in one transaction.
     pub fn check_chosen(&self, plan: &Plan, chosen: &[String]) -> Result<()> {
         let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
@@ -137,6 +155,21 @@ fn into(task: &Task) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_open_task_leads_its_group() {
+        let waits = vec![(1, 0), (2, 1), (3, 1), (4, 1), (4, 3)];
+        let mut live = Live { waits, together: vec![vec![1, 2, 3]], ..Live::default() };
+        live.lead(&|at| at != 1);
+        assert_eq!(live.together, [vec![2, 3]]);
+        assert_eq!(
+            live.waits,
+            [(2, 0), (2, 1), (3, 2), (4, 1), (4, 3)],
+            "what stands behind the group stays behind it"
+        );
+        live.lead(&|_| false);
+        assert!(live.together.is_empty());
+    }
 
     #[test]
     fn keys_that_cannot_be_deferred_find_what_they_reference() {

@@ -272,6 +272,7 @@ async fn execute(
         task if is_open(task) => None,
         _ => Some(End::Failed),
     });
+    start.live.lead(&|at| !is_settled_already(&plan.tasks[at]));
     for (child, parent) in start.live.waits.iter().chain(&start.live.turns) {
         schedule.wait_for(*child, *parent);
     }
@@ -350,7 +351,7 @@ fn job(
         run: start.run,
         first_worker: 0,
         forms: plan.tasks.iter().enumerate().map(form).collect(),
-        together: together(plan, start, by_id),
+        together: start.live.together.iter().map(|group| (group[0], group.clone())).collect(),
         tasks: plan.tasks.clone(),
         ledger: ends.ledger.clone(),
         source: ends.source.leader.conninfo().clone(),
@@ -362,13 +363,6 @@ fn job(
         tuning,
         context: context.clone(),
     }
-}
-
-/// The groups of tasks that are done in one transaction and are not done yet, by their first task.
-fn together(plan: &Plan, start: &Start, by_id: &HashMap<&str, &Record>) -> HashMap<usize, Vec<usize>> {
-    let is_open = |at: &usize| !by_id.get(plan.tasks[*at].id.as_str()).is_some_and(|record| record.is_settled());
-    let open = start.live.together.iter().map(|group| group.iter().copied().filter(is_open).collect::<Vec<usize>>());
-    open.filter_map(|group| Some((*group.first()?, group))).collect()
 }
 
 /// The encoding of both databases, where it is the same and not UTF8: rows then travel in it.

@@ -93,6 +93,30 @@ def test_a_circle_comes_in_one_transaction(pair: Pair, existing: bool) -> None:
     assert query(both[1], last.format("a")) == query(both[1], last.format("b"))
 
 
+def test_a_circle_of_which_a_table_is_kept_comes_in_one_transaction(pair: Pair) -> None:
+    tables = """
+        CREATE SCHEMA s;
+        CREATE TABLE s.a (id int PRIMARY KEY, b int);
+        CREATE TABLE s.b1 (id int PRIMARY KEY, a int REFERENCES s.a, b2 int NOT NULL);
+        CREATE TABLE s.b2 (id int PRIMARY KEY, b1 int NOT NULL REFERENCES s.b1 DEFERRABLE);
+        ALTER TABLE s.a ADD FOREIGN KEY (b) REFERENCES s.b1 DEFERRABLE;
+        ALTER TABLE s.b1 ADD FOREIGN KEY (b2) REFERENCES s.b2 DEFERRABLE;
+    """
+    rows = """
+        INSERT INTO s.a VALUES (1, NULL);
+        BEGIN; SET CONSTRAINTS ALL DEFERRED;
+        INSERT INTO s.b1 SELECT i, 1, 31 - i FROM generate_series(1, 30) i;
+        INSERT INTO s.b2 SELECT i, i FROM generate_series(1, 30) i;
+        COMMIT;
+    """
+    both = ends(pair, "INSERT INTO s.a VALUES (1, NULL);", tables=tables, rows=rows)
+    report = run(both, target_foreign_keys="defer", on_existing="skip")
+    words = {task.object: task.status for task in report.tasks if task.kind == "data"}
+    assert words["s.a"] != "done" and {words["s.b1"], words["s.b2"]} == {"done"}
+    assert {task.attempts for task in report.tasks if task.object in ("s.b1", "s.b2")} == {1}
+    assert_same_rows(both, "b1", "b2")
+
+
 def test_a_circle_is_not_emptied_table_by_table(pair: Pair) -> None:
     both = ends(
         pair, FILL.replace("30", "5").replace("31", "6"), tables=circle("DEFERRABLE"), rows=FILL
