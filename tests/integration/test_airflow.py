@@ -275,6 +275,56 @@ def test_a_ledger_that_would_not_stay_is_refused_before_anything_is_touched(
         assert "options.keep_ledger" in message and "pgmigrate cleanup" in message, message
 
 
+FAILURES = """
+import json
+from pgmigrate import Finding, errors
+from pgmigrate.airflow.operator import failure
+
+def preflight(*checks):
+    found = [Finding("other", "warning", "", "", "")]
+    found += [Finding(check, "blocking", "", "", "") for check in checks]
+    return errors.PreflightError("found", findings=found)
+
+given = {name: getattr(errors, name)("what") for name in errors.__all__ if name != "PreflightError"}
+given |= {"busy": preflight("already_running"), "both": preflight("already_running", "rights")}
+print(json.dumps({name: type(failure(error)).__name__ for name, error in given.items()}))
+"""
+
+
+def test_what_another_try_would_meet_again_is_not_tried_again(prepared: AirflowSite) -> None:
+    found = prepared.python(FAILURES)
+    final = {name for name, kind in found.items() if kind == "AirflowFailException"}
+    assert final == {"ConfigError", "DriftError", "VerifyError", "InternalError", "both"}
+    assert {kind for name, kind in found.items() if name not in final} == {"AirflowException"}
+
+
+UNWATCHABLE = """
+import json, os
+from pgmigrate import ConfigError, Migration
+from pgmigrate.airflow import PgMigrate
+
+def refused(target="new", **options):
+    task = PgMigrate(task_id="move", target_conn_id=target, deferrable=True)
+    try:
+        task._refuse_unwatchable(Migration(source="host=a", target="host=b", **options))
+    except ConfigError as error:
+        return str(error)
+
+found = [refused(), refused(target=None), refused(keep_ledger=False)]
+os.environ["AIRFLOW_IS_K8S_EXECUTOR_POD"] = "True"
+print(json.dumps([*found, refused()]))
+"""
+
+
+def test_a_task_does_not_defer_where_its_run_would_end_with_it_or_go_unwatched(
+    prepared: AirflowSite,
+) -> None:
+    fine, without_target, without_ledger, in_a_pod = prepared.python(UNWATCHABLE)
+    assert fine is None
+    assert "target_conn_id" in without_target and "keep_ledger" in without_ledger
+    assert "KubernetesExecutor" in in_a_pod and "deferrable=False" in in_a_pod
+
+
 WITHOUT = """
 import json, sys
 import pgmigrate

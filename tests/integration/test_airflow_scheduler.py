@@ -216,8 +216,8 @@ def test_a_task_that_is_ended_stops_in_order_and_its_retry_goes_on(place: Place)
 
 
 def test_a_deferred_run_is_watched_and_taken_up_when_its_process_dies(place: Place) -> None:
-    run = place.services.trigger("deferred")
     with place.closed_gate():
+        run = place.services.trigger("deferred")
         process = deferred(place, run, 1)
         run.until(lambda: "run 1 running: " in run.logs(), "the triggerer does not look")
         os.kill(process, signal.SIGKILL)
@@ -231,8 +231,8 @@ def test_a_deferred_run_is_watched_and_taken_up_when_its_process_dies(place: Pla
 
 
 def test_clearing_a_deferred_task_stops_its_run_and_the_next_try_goes_on(place: Place) -> None:
-    run = place.services.trigger("cleared")
     with place.closed_gate():
+        run = place.services.trigger("cleared")
         process = deferred(place, run, 1)
         done = place.services.site.run("tasks", "clear", "cleared", "--yes")
         assert done.returncode == 0, done.stdout + done.stderr

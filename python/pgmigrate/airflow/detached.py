@@ -21,7 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from pgmigrate import Migration, PgMigrateError, Plan
-from pgmigrate.errors import InternalError, from_native
+from pgmigrate.errors import InterruptedRunError, from_native
 from pgmigrate.progress import LineProgress
 
 
@@ -79,7 +79,8 @@ def _ask(process: subprocess.Popen[bytes], work: Mapping[str, Any]) -> dict[str,
         line = process.stdout.readline()
     if not line:
         code = process.wait()
-        return {"kind": "internal", "message": f"the process of the run ended with {code}"}
+        message = f"the process of the run ended with {code} before the run began"
+        return {"kind": InterruptedRunError.kind, "message": message}
     answer: dict[str, Any] = json.loads(line)
     return answer
 
@@ -115,18 +116,11 @@ def _main() -> int:
         plan = Plan.parse(work["plan"])
         report = migration.run(plan, on_event=on_event, **work["settings"])
     except PgMigrateError as error:
-        answer.give(_plain(error))
+        answer.give(error.to_dict())
         print(error, file=sys.stderr)
         return 1
     print(report.text(), file=sys.stderr)
     return 0 if report.ok else 1
-
-
-def _plain(error: PgMigrateError) -> dict[str, Any]:
-    known = {key: value for key, value in error.to_dict().items() if key != "differences"}
-    return (
-        known if error.kind != InternalError.kind else {"kind": error.kind, "message": str(error)}
-    )
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -71,7 +72,7 @@ class PgMigrateOperator(BaseOperator):
         super().__init__(**kwargs)
         self.source_conn_id = source_conn_id
         self.target_conn_id = target_conn_id
-        self.config = config
+        self.config = os.fspath(config) if isinstance(config, os.PathLike) else config
         self.jobs = jobs
         self.log_every = log_every
 
@@ -136,11 +137,10 @@ def failure(error: PgMigrateError) -> AirflowException:
 
 def _is_busy(error: PgMigrateError) -> bool:
     """Whether the only hindrance is another run, perhaps that of a try which is still dying."""
-    return isinstance(error, PreflightError) and all(
-        finding.check == "already_running"
-        for finding in error.findings
-        if finding.severity == "blocking"
-    )
+    if not isinstance(error, PreflightError):
+        return False
+    blocking = {finding.check for finding in error.findings if finding.severity == "blocking"}
+    return blocking == {"already_running"}
 
 
 def summary(report: Report) -> dict[str, Any]:

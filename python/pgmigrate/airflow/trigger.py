@@ -15,6 +15,7 @@ from pgmigrate.errors import ConnectError
 
 # At the default pace that is ten minutes; a target that restarts is back by then.
 _TRIES: Final = 20
+_NAMED_AT_MOST: Final = 10
 
 
 class RunTrigger(BaseTrigger):
@@ -95,8 +96,14 @@ def _numbers(status: Status) -> dict[str, Any]:
         "rows": status.rows_done,
         "bytes": status.bytes_done,
         "seconds": round(status.seconds, 3),
-        "failed": [f"{task.object} ({task.note})" for task in status.failed],
+        "failed": _named(status),
     }
+
+
+def _named(status: Status) -> list[str]:
+    named = [f"{task.object} ({task.note})" for task in status.failed[:_NAMED_AT_MOST]]
+    more = len(status.failed) - len(named)
+    return [*named, f"and {more:,} more"] if more else named
 
 
 def _fired(event: dict[str, Any]) -> TriggerEvent:

@@ -58,7 +58,7 @@ class PgMigrate(PlannedOperator):
         backup: back up the target first; as the configuration says when None.
         verify: compare source and target afterwards; as the configuration says when None.
         deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` when None.
-            Needs ``target_conn_id``.
+            Needs ``target_conn_id`` and ``options.keep_ledger``.
         detached_log: a file on the worker for the log of the process of a deferred run.
         kwargs: as for `PgMigrateOperator`; ``log_every`` is also how often the triggerer looks.
     """
@@ -108,7 +108,7 @@ class PgMigrate(PlannedOperator):
                 self.log.info("going on with run %s, which is %s", last.run, last.state)
             if not self.deferrable:
                 return self._run(migration, plan, resume)
-            self._refuse_short_lived()
+            self._refuse_unwatchable(migration)
             joined = last.run if last.state == "running" else None
             run = self._start(migration, plan, resume) if joined is None else joined
         raise self._deferred(run, reference, migration, has_joined=joined is not None)
@@ -187,9 +187,11 @@ class PgMigrate(PlannedOperator):
             store.set(_PLAN_KEY, reference)
         return reference, plan
 
-    def _refuse_short_lived(self) -> None:
+    def _refuse_unwatchable(self, migration: Migration) -> None:
         if self.target_conn_id is None:
             raise ConfigError("a deferrable task needs target_conn_id, for the triggerer to read")
+        if not migration.config["options"]["keep_ledger"]:
+            raise ConfigError("a deferrable task needs its ledger; set options.keep_ledger to true")
         if os.environ.get("AIRFLOW_IS_K8S_EXECUTOR_POD"):
             raise ConfigError(
                 "a pod of the KubernetesExecutor ends with its task, and a deferred run with it",
