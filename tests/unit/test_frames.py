@@ -108,7 +108,7 @@ def test_every_part_can_be_had() -> None:
 
 
 def test_a_result_without_rows_has_its_columns() -> None:
-    nothing = PreflightResult.from_mapping({"findings": []})
+    nothing = PreflightResult.from_mapping({"findings": [], "checks": []})
     assert list(nothing.to_pandas().columns) == ["check", "severity", "object", "message", "remedy"]
     table: Any = pyarrow.table(nothing)
     assert (table.num_rows, table.column_names[0]) == (0, "check")

@@ -85,7 +85,11 @@ def finding(severity: str, message: str) -> dict[str, str]:
 
 
 def preflight(*findings: dict[str, str]) -> PreflightResult:
-    return PreflightResult.from_mapping({"findings": list(findings)})
+    checks = [
+        {"check": "target_empty", "about": "the target is empty", "state": "ok"},
+        {"check": "disk", "about": "there is room on the target", "state": "not_made"},
+    ]
+    return PreflightResult.from_mapping({"findings": list(findings), "checks": checks})
 
 
 def status(**changes: Any) -> Status:
@@ -167,7 +171,8 @@ def test_findings_are_sorted_by_their_weight() -> None:
     text = Page(preflight(*found)._repr_html_()).text
     assert text.index("first") < text.index("second") < text.index("third")
     assert "1 blocking" in text and "drop it" in text
-    assert "nothing found" in Page(preflight()._repr_html_()).text
+    clean = Page(preflight()._repr_html_()).text
+    assert "nothing found" in clean and "the target is empty" in clean and "not made" in clean
 
 
 def test_a_status_tells_how_far_it_is() -> None:

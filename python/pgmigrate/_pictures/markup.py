@@ -50,6 +50,7 @@ _MARKS: Final = {
     "info": Mark("i", "info"),
     "done": Mark("✓", "good"),
     "kept": Mark("✓", "good"),
+    "ok": Mark("✓", "good"),
     "equal": Mark("✓", "good"),
     "failed": Mark("✕", "bad"),
     "different": Mark("✕", "bad"),

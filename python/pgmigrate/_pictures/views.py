@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 from pgmigrate._estimate import Estimate
 from pgmigrate._pictures.estimate_view import estimate_view
 from pgmigrate._pictures.lists import SHORT, findings_list
-from pgmigrate._pictures.markup import Html, element, heading, joined, mark
+from pgmigrate._pictures.markup import (
+    Cell,
+    Html,
+    element,
+    heading,
+    joined,
+    mark,
+    section,
+    table,
+)
 from pgmigrate._pictures.plan_view import plan_view
 from pgmigrate._pictures.run_view import report_view, status_view
 from pgmigrate._pictures.style import style_sheet
@@ -45,9 +54,10 @@ def preflight_view(result: PreflightResult) -> Html:
         mark("done", "a run may start") if result.ok else mark("blocking", f"{blocking} blocking")
     )
     found = plural(len(result.findings), "finding") if result.findings else "nothing found"
-    return joined(
-        [heading("Preflight", word, found), findings_list(result.findings, 10 * SHORT, "")]
-    )
+    listed = findings_list(result.findings, 10 * SHORT, "")
+    rows: list[list[Cell]] = [[mark(of.state), of.about, of.check] for of in result.checks]
+    checks = section("Checks", table(["", "holds where nothing is found", "check"], rows))
+    return joined([heading("Preflight", word, found), listed, checks])
 
 
 _VIEWS: Final[dict[type[Tabular], Callable[[Any], Html]]] = {
