@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import nbclient
+import nbformat
 import pytest
 import yaml
 from markdown_it import MarkdownIt
@@ -27,9 +29,11 @@ from conftest import Pair
 from pgmigrate import Migration
 from pgmigrate.cli import commands
 from reference.page import anchor
-from support import servers
+from support import application, servers
 from support.airflow_site import AirflowSite, connection
 from support.alembic_project import Project
+from support.application import Application
+from support.shell import Shell
 
 README: Final = Path(__file__).parents[2] / "README.md"
 LINES_OF_A_BLOCK: Final = 10
@@ -120,9 +124,11 @@ def blocks(language: str) -> Iterator[Block]:
             yield Block(language, heading, number, token.content)
 
 
-def config(place: Place) -> None:
-    """The README's configuration, between these servers."""
-    whole = yaml.safe_load(next(blocks("yaml")).text)
+def config(place: Place, *sections: str) -> None:
+    """The README's configuration, between these servers, and more of its sections."""
+    whole, *parts = (yaml.safe_load(block.text) for block in blocks("yaml"))
+    for part in parts:
+        whole |= {name: part[name] for name in sections if name in part}
     whole["source"]["conninfo"], whole["target"]["conninfo"] = place.source, place.target
     (place.directory / "shop.yaml").write_text(yaml.safe_dump(whole), encoding="utf-8")
 
@@ -178,7 +184,12 @@ def alembic(place: Place, code: str) -> None:
 
 def notebooks_and_pictures(place: Place, code: str) -> None:
     config(place)
-    place.python(f"{code}\nprint(len(slow))")
+    new: Any = nbformat.v4
+    notebook = new.new_notebook(cells=[new.new_code_cell(f"{code}\nslow")])
+    there = {"metadata": {"path": str(place.directory)}}
+    nbclient.NotebookClient(notebook, timeout=120, resources=there).execute()
+    progress, slow = (output.data for output in notebook.cells[0].outputs if "data" in output)
+    assert "100" in progress["text/html"] and "shop.events" in slow["text/html"]
     assert "<svg" in (place.directory / "plan.svg").read_text(encoding="utf-8")
     assert "shop.events" in (place.directory / "report.html").read_text(encoding="utf-8")
     events = servers.rows(place.source, "shop", "events")
@@ -235,7 +246,7 @@ def test_links_lead_somewhere() -> None:
     ]
     for link in links:
         path, _, place = link.partition("#")
-        file = README.parent / path
+        file = README.parent / path if path else README
         assert "://" in link or file.exists(), link
         if place:
             headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.M)
@@ -243,13 +254,48 @@ def test_links_lead_somewhere() -> None:
     assert any(link.startswith("python/pgmigrate/reference.md") for link in links)
 
 
-def command_lines() -> list[str]:
-    """The calls of the program in console blocks."""
-    lines = "\n".join(block.text for block in blocks("console"))
-    return re.findall(r"^(?:.*&& )?(pgmigrate .*)$", lines, re.M)
+def stand_in(program: Path, verb: str, web: Application) -> None:
+    """A program that does something with the application, by shell code that says what."""
+    words = f'{sys.executable} {application.__file__} "$verb" {web.folder}'
+    program.parent.mkdir(exist_ok=True)
+    program.write_text(f"#!/bin/sh\n{verb}\nexec {words}\n", encoding="utf-8")
+    program.chmod(0o755)
 
 
-@pytest.mark.parametrize("line", command_lines())
+def test_the_safe_procedure(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make` and `pgrep` are stand-ins, with a process behind them that writes to the source."""
+    place = Place(pair, tmp_path, pair.source(), pair.target())
+    servers.run_script(place.source, SHOP + application.TABLES)
+    config(place, "procedure")
+    web = Application(tmp_path / "web", place.source)
+    web.folder.mkdir()
+    programs = tmp_path / "bin"
+    stand_in(programs / "make", "verb=stop; [ $1 = prod ] && verb=start", web)
+    stand_in(programs / "pgrep", "verb=check", web)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("DATABASE", place.source)
+    rehearsal, real = (shlex.split(line, comments=True)[1:] for line in calls("The safe procedure"))
+    web.do("start")
+    first = web.process()
+    try:
+        done = Shell(tmp_path).run(*rehearsal)
+        assert done.code == 0 and web.process() == first, done.text
+        done = Shell(tmp_path).run(*real)
+        assert done.code == 0 and first != web.process() is not None, done.text
+    finally:
+        web.do("stop")
+    assert "- [x]" in (tmp_path / "ticket.md").read_text(encoding="utf-8")
+    events = servers.rows(place.source, "shop", "events")
+    assert events and servers.rows(place.target, "shop", "events") == events
+
+
+def calls(heading: str | None = None) -> list[str]:
+    """The calls of the program in console blocks, all of them or those below a heading."""
+    found = (block.text for block in blocks("console") if heading in (None, block.heading))
+    return re.findall(r"^(?:.*&& )?(pgmigrate .*)$", "\n".join(found), re.M)
+
+
+@pytest.mark.parametrize("line", calls())
 def test_a_command_line_can_be_read(line: str) -> None:
     context: Any = click.Context(commands, info_name="pgmigrate")
     words = shlex.split(line, comments=True)[1:]
