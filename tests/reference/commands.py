@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc
+
 import click
 
 from pgmigrate.cli import commands
@@ -22,7 +24,7 @@ def command_lines() -> list[str]:
     for name, context in found.items():
         own = options[name]
         lines += [f"### pgmigrate {name}", "", "```console", _usage(context), "```", ""]
-        lines += [(context.command.help or "").replace("\n", " "), ""]
+        lines += [*cleandoc(context.command.help or "").splitlines(), ""]
         if set(shared) <= set(own):
             own = [option for option in own if option not in shared]
             lines += ["Takes the [common options](#common-options)" + (", and:" if own else ".")]

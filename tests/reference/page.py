@@ -38,8 +38,8 @@ TOPICS: Final = {
     "Errors": ("errors",),
     "Progress": ("progress.progress", "progress.notebook", "progress", "_pictures.live", "_tally"),
     "Airflow": ("airflow.whole", "airflow"),
+    "alembic": ("alembic._hook", "alembic"),
     "Servers to try things on": ("embedded.server", "embedded", "demo_database", "demo"),
-    "Alembic": ("alembic._hook", "alembic._move", "alembic._revision"),
     "The program": ("cli",),
 }
 _HEAD: Final = """\

@@ -85,7 +85,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     core = {name for name in files if name.startswith("pgmigrate/_native.abi3.")}
     assert len(core) == 1
     assert files - core == set(sources())
-    for needed in ("py.typed", "_native.pyi", "config.example.yaml", "reference.md", "demo.sql"):
+    data = ("py.typed", "_native.pyi", "config.example.yaml", "reference.md", "demo.sql")
+    dags = ("airflow/example_dags/pgmigrate_fan_out.py", "airflow/example_dags/pgmigrate_whole.py")
+    for needed in (*data, *dags):
         assert f"pgmigrate/{needed}" in files
 
 
