@@ -136,9 +136,10 @@ async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[S
     ends.ledger.reopen(&ends.target, run.run).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
     resume::check_state(done, &records)?;
-    let restarts = match config.options.consistent {
-        true => resume::restarts(plan, &records, &ends.source.snapshot.sees, &|_| true)?,
-        false => Vec::new(),
+    let restarts = if config.options.consistent {
+        resume::restarts(plan, &records, &ends.source.snapshot.sees, &|_| true)?
+    } else {
+        Vec::new()
     };
     // Before tables are emptied, which the keys would keep from it; behind the last refusal, for it would leave the target without them.
     place(config, ends).take_again(run.run, (plan, &records), &|_| true).await?;

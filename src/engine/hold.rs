@@ -82,7 +82,7 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     let start = if part::run_of(&ledger, &target, &fingerprint).await?.is_some() {
         context.step("ledger", take_up(&config, &ends, (plan, &fingerprint))).await?
     } else {
-        enter(&config, (&part, &ends, plan), context).await?.0
+        Box::pin(enter(&config, (&part, &ends, plan), context)).await?.0
     };
     let settled: HashSet<&str> =
         start.records.iter().filter(|record| record.is_settled()).map(|record| record.task.as_str()).collect();

@@ -103,7 +103,7 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
         return Ok(report);
     }
     settings.state.as_deref().map_or(Ok(()), StateFile::check)?;
-    let (mut start, made) = enter(&config, (settings, &ends, &plan), context).await?;
+    let (mut start, made) = Box::pin(enter(&config, (settings, &ends, &plan), context)).await?;
     report.backup = made;
     let ended = execute(&config, (&ends, &plan, &mut start), (settings, jobs), context).await?;
     let is_whole = close(&mut report, &ends, start, (&ended, settings)).await?;

@@ -77,6 +77,8 @@ const WHOLE: &[(&str, &str)] = &[
     ("column_type", "columns that exist on the target have their types"),
     ("column_generated", "columns that exist on the target are generated as on the source"),
     ("column_extra", "tables on the target have no columns of their own"),
+    ("column_null", "no column of the target refuses NULL where the source allows it"),
+    ("on_conflict", "a key decides which rows a data-only run finds there already"),
     ("sequence_missing", "a data-only run has all of its sequences on the target"),
     ("triggers_fire", "no trigger of the target fires for our rows"),
     ("triggers_disabled", "no trigger of the target has to be off"),
