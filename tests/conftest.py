@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,12 @@ from support.application import TABLES, Application
 from support.config_keys import SCRIPT
 
 _numbers = itertools.count(1)
+
+# Whoever runs the tests by nohup, or in the background of a script, hands ignored signals down to
+# them; some tests are about what signals do.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
