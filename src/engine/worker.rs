@@ -43,7 +43,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 pub struct Worker {
     number: usize,
     job: Arc<Job>,
-    source: Option<(Session, String)>,
+    source: Option<Session>,
     target: Option<Session>,
 }
 
@@ -105,7 +105,7 @@ impl Worker {
 
     /// Cancels what runs on both servers and forgets the sessions; the transactions roll back with them.
     async fn abandon(&mut self, task: &Task) -> Outcome {
-        let sessions = [self.source.take().map(|(session, _)| session), self.target.take()];
+        let sessions = [self.source.take(), self.target.take()];
         for session in sessions.iter().flatten() {
             // A server that does not answer the request ends the statement when the connection goes.
             let _ = session.canceller().cancel().await;
@@ -164,21 +164,20 @@ impl Worker {
 
     /// Opens the reader, in the run's snapshot where it has one.
     async fn open_source(&mut self) -> Result<()> {
-        if self.source.as_ref().is_some_and(|(session, _)| !session.is_closed()) {
+        if self.source.as_ref().is_some_and(|session| !session.is_closed()) {
             return Ok(());
         }
         let mut session = Session::open(&self.job.source, Side::Source, "reader").await?;
         session.set_copy_encoding(self.job.encoding.clone());
         apply::limit_lock_wait(&session, self.job.options.lock_timeout).await?;
         snapshot::join(&session, &self.job.snapshot).await?;
-        let sees = apply::sees(&session).await?;
-        self.source = Some((session, sees));
+        self.source = Some(session);
         Ok(())
     }
 
-    fn sessions(&self) -> Result<(&Session, &str, &Session)> {
+    fn sessions(&self) -> Result<(&Session, &Session)> {
         match (&self.source, &self.target) {
-            (Some((source, sees)), Some(target)) => Ok((source, sees, target)),
+            (Some(source), Some(target)) => Ok((source, target)),
             _ => Err(Error::new(Kind::Internal, "a worker lacks a session")),
         }
     }
@@ -236,7 +235,7 @@ impl Worker {
             Error::new(Kind::State, "the plan's target_sql is no COPY of a table").object(task.object())
         })?;
         let silenced = self.silence(task, (into, form)).await?;
-        let (source, sees, target) = self.sessions()?;
+        let (source, target) = self.sessions()?;
         let from = form.format.apply(&task.source_sql);
         let mut progress = self.progress(task);
         let as_copy = |mut error: Error| {
@@ -259,7 +258,7 @@ impl Worker {
             let sum = copy::copy_one(source, target, copy, &mut progress).await?;
             (sum, sum.rows)
         };
-        let (note, snapshot) = (silenced.note(), sees.to_owned());
+        let (note, snapshot) = (silenced.note(), self.job.snapshot.sees.clone());
         Ok((Effect { rows, bytes: sum.bytes, hash: sum.hash_text(), snapshot, note }, silenced))
     }
 
@@ -278,7 +277,7 @@ impl Worker {
     async fn set_sequence(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
         self.open_source().await?;
         self.begin(task).await?;
-        let (source, _, target) = self.sessions()?;
+        let (source, target) = self.sessions()?;
         let wanted = apply::sequence_value(source, &task.source_sql).await?;
         let mut effect = Effect::default();
         let is_ahead = if form.mode == Mode::Forward {
@@ -299,10 +298,10 @@ impl Worker {
     async fn copy_large_objects(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
         self.open_source().await?;
         self.begin(task).await?;
-        let (source, sees, target) = self.sessions()?;
+        let (source, target) = self.sessions()?;
         let oids = large_object::oids(source, &task.source_sql).await?;
         let mut effect = large_object::copy(source, target, &oids).await?;
-        sees.clone_into(&mut effect.snapshot);
+        effect.snapshot.clone_from(&self.job.snapshot.sees);
         target.batch(&task.target_sql).await?;
         let refused = self.try_optional(task).await?;
         effect.note = [effect.note, refused].into_iter().filter(|n| !n.is_empty()).collect::<Vec<_>>().join("; ");
@@ -312,7 +311,7 @@ impl Worker {
     async fn make_role(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
         self.open_source().await?;
         self.begin(task).await?;
-        let (source, _, target) = self.sessions()?;
+        let (source, target) = self.sessions()?;
         if apply::has_role(target, &task.name).await? {
             let effect = Effect { note: "it existed on the target and was kept".into(), ..Effect::default() };
             return self.settle(task, "kept", effect).await;

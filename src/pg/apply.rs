@@ -186,11 +186,6 @@ pub async fn has_role(session: &Session, role: &str) -> Result<bool> {
     Ok(session.query_one(sql, &[&role]).await?.get(0))
 }
 
-/// What the session's transactions see, as `pg_current_snapshot()` writes it.
-pub async fn sees(session: &Session) -> Result<String> {
-    Ok(session.query_one("SELECT pg_catalog.pg_current_snapshot()::text", &[]).await?.get(0))
-}
-
 /// How many rows of a table have no match for a foreign key, by the catalog's own columns; none where the key is gone.
 pub async fn orphans(session: &Session, table: &str, constraint: &str) -> Result<Option<(i64, String)>> {
     let row = session.query_opt(include_str!("../sql/orphans.sql"), &[&table, &constraint]).await?;

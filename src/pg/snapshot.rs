@@ -12,7 +12,8 @@ use crate::name::{QualifiedName, literal};
 pub struct Snapshot {
     /// The name to join it by.
     pub id: String,
-    /// Which transactions it sees, as `pg_current_snapshot()` writes it.
+    /// Which transactions it sees, as `pg_current_snapshot()` writes it; on a standby with the moment when it was taken, for there the
+    /// transactions in progress do not show and two states may be written alike.
     pub sees: String,
     /// The server's identity, which every session that joins must show, too.
     pub server: String,
@@ -20,6 +21,9 @@ pub struct Snapshot {
 
 const IDENTITY: &str = "SELECT pg_catalog.pg_postmaster_start_time()::text || '/' || \
      (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())";
+
+const EXPORT: &str = "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text || \
+     CASE WHEN pg_catalog.pg_is_in_recovery() THEN '@' || extract(epoch FROM pg_catalog.clock_timestamp())::text ELSE '' END";
 
 /// Begins the leader's transaction and exports its snapshot.
 pub async fn export(leader: &Session) -> Result<Snapshot> {
@@ -31,12 +35,11 @@ pub async fn export(leader: &Session) -> Result<Snapshot> {
 /// this session, too.
 pub async fn adopt(leader: &Session, held: &Snapshot) -> Result<Snapshot> {
     join(leader, held).await?;
-    name(leader).await
+    Ok(Snapshot { sees: held.sees.clone(), ..name(leader).await? })
 }
 
 async fn name(leader: &Session) -> Result<Snapshot> {
-    let row =
-        leader.query_one("SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot()::text", &[]).await?;
+    let row = leader.query_one(EXPORT, &[]).await?;
     Ok(Snapshot { id: row.get(0), sees: row.get(1), server: identity(leader).await? })
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -302,3 +303,42 @@ def test_a_part_on_another_server_of_the_same_database_is_refused(
         report = elsewhere.run_tasks(bank.plan, bank.plan.ids("data"), snapshot="held")
         report.raise_for_failures()
         assert report.consistent and held.wait().ok
+
+
+def test_two_states_of_a_standby_that_are_written_alike_are_not_one(
+    bank: Parts, standby: str
+) -> None:
+    elsewhere = Migration(**{**bank.options, "source": standby})
+    first, *others = bank.tasks("account")
+    source = bank.options["source"]
+    with (
+        psycopg.connect(source) as oldest,
+        psycopg.connect(source) as late,
+        psycopg.connect(source, autocommit=True) as primary,
+        psycopg.connect(standby, autocommit=True) as replica,
+    ):
+        oldest.execute("SELECT pg_current_xact_id()")
+        late.execute(f"UPDATE bank.account SET balance = 0 WHERE id = {parts.ACCOUNTS}")
+        primary.execute("INSERT INTO bank.audit (account) VALUES (1)")
+        seen = _replayed(primary, replica)
+        for ids in (bank.plan.ids("roles", "pre-data"), [first]):
+            elsewhere.run_tasks(bank.plan, ids).raise_for_failures()
+        late.commit()
+        # PostgreSQL writes the same: of what is in progress only the oldest shows.
+        assert _replayed(primary, replica) == seen
+        with pytest.raises(StateError, match="another state of the source"):
+            elsewhere.run_tasks(bank.plan, others)
+
+
+def _replayed(primary: psycopg.Connection[Any], replica: psycopg.Connection[Any]) -> str:
+    """What a snapshot of the standby is written as, once it has all that the primary has."""
+    at = primary.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
+    assert at is not None
+    for _ in range(600):
+        if replica.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", at).fetchone() == (
+            True,
+        ):
+            (seen,) = replica.execute("SELECT pg_current_snapshot()::text").fetchone() or ("",)
+            return str(seen)
+        time.sleep(0.1)
+    raise AssertionError("the standby does not follow")

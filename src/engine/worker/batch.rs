@@ -121,7 +121,7 @@ impl Worker {
         let job = Arc::clone(&self.job);
         self.open_source().await?;
         self.begin(&job.tasks[batch[0]]).await?;
-        let (source, sees, target) = self.sessions()?;
+        let (source, target) = self.sessions()?;
         let copy = |at: &usize| {
             let (task, format) = (&job.tasks[*at], job.forms[*at].format);
             Copy { from: format.apply(&task.source_sql), into: format.apply(&task.target_sql), format }
@@ -133,7 +133,7 @@ impl Worker {
             rows: sum.rows,
             bytes: sum.bytes,
             hash: sum.hash_text(),
-            snapshot: sees.to_owned(),
+            snapshot: job.snapshot.sees.clone(),
             note: String::new(),
         };
         Ok(sums.into_iter().map(effect).collect())

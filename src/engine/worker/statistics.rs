@@ -47,7 +47,7 @@ impl Worker {
             return Ok(Some("the table holds other rows than the source's".into()));
         }
         self.open_source().await?;
-        let (source, _, target) = self.sessions()?;
+        let (source, target) = self.sessions()?;
         let relations = large_object::oids(source, &task.source_sql).await?;
         let obstacle = statistics::copy(source, target, &relations).await?;
         if obstacle.is_some() {
