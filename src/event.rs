@@ -101,6 +101,8 @@ pub enum Event {
         /// Which transactions it sees, as `pg_current_snapshot()` writes it.
         sees: String,
     },
+    /// The lock of the safe procedure is taken.
+    ProcedureLocked,
     /// How far the rows are that a snapshot is held for.
     HoldProgress {
         /// Tasks of the data phase that are settled.
@@ -116,7 +118,7 @@ pub enum Event {
     TableVerified {
         /// The table.
         object: String,
-        /// `equal`, `different` or `unchecked`.
+        /// `equal`, `contains_source`, `different` or `unchecked`.
         status: String,
         /// Rows on the target.
         rows: u64,

@@ -5,24 +5,43 @@
 
 mod announcement;
 mod foreign_key;
+pub mod order;
+mod plan;
+mod procedure;
 mod wish;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Side};
 use crate::name::{LEDGER_TABLES, ident, literal};
 use crate::pg::Session;
-pub use crate::record::{Effect, Record, Run, is_settled};
+pub use crate::record::{Effect, Record, Run, RunState, is_settled};
 pub use announcement::{Announcement, Progress, Role};
 pub use foreign_key::Taken;
+pub use procedure::{Journal, LockHolder};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// How long a look at what is under way is left before the next.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// The first key of our advisory locks, "pgmi" as a number; the second says what is locked.
+/// The first key of our advisory locks, "pgmi" as a number; the second says what is locked. `engine::lifecycle` has who holds which.
 const LOCK_CLASS: i32 = 0x7067_6d69;
 const LOCK_RUN: i32 = 1;
 const LOCK_BEGIN: i32 = 2;
+const LOCK_HOLD: i32 = 3;
+const LOCK_STOP: i32 = 4;
+const LOCK_ORDER: i32 = 5;
+const LOCK_SAFE: i32 = 6;
 const SCHEMA_COMMENT: &str = "ledger of pgmigrate";
+
+/// A run as it begins.
+pub struct NewRun<'a, P> {
+    /// What it is.
+    pub run: &'a Run,
+    /// All of its tasks.
+    pub records: &'a [Record],
+    /// Its plan, in pieces.
+    pub plan: P,
+}
 
 /// Where the ledger is.
 #[derive(Debug, Clone)]
@@ -89,6 +108,16 @@ impl Ledger {
         Ok(session.query_one(sql, &[&self.schema]).await?.get(0))
     }
 
+    /// The lowest OID of the ledger's tables: what is lower was made before the first run. None where there is no ledger.
+    pub async fn first_oid(&self, session: &Session) -> Result<Option<u32>> {
+        let sql = "SELECT min(c.oid::pg_catalog.int8)::pg_catalog.oid \
+                   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+                   WHERE n.nspname = $1 AND c.relname = ANY ($2)";
+        // The journal of the safe procedure is made before the first run, whose beginning is what is asked for here.
+        let of_runs = &LEDGER_TABLES[..4];
+        Ok(session.query_one(sql, &[&self.schema, &of_runs]).await?.get(0))
+    }
+
     /// Makes the schema and the tables where they are missing.
     pub async fn create(&self, session: &Session) -> Result<()> {
         let found = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)";
@@ -100,9 +129,11 @@ impl Ledger {
         };
         let make_tables = include_str!("sql/ledger.sql").replace(":\"ledger\"", &schema);
         session.batch(&format!("BEGIN;\n{make_schema}{make_tables}COMMIT")).await.map_err(|e| {
-            e.object(&schema).remedy(
-                "grant CREATE on the target's database, or name a schema that we may write with options.ledger_schema",
-            )
+            let is_refused = e.is("42501");
+            let e = e.object(&schema);
+            let remedy =
+                "grant CREATE on the target's database, or name a schema that we may write with options.ledger_schema";
+            if is_refused { e.remedy(remedy) } else { e }
         })?;
         self.add_columns(session).await
     }
@@ -116,8 +147,10 @@ impl Ledger {
         }
         let sql = include_str!("sql/ledger_columns.sql").replace(":\"ledger\"", &ident(&self.schema));
         session.batch(&sql).await.map_err(|e| {
-            e.object(self.tasks())
-                .remedy("let the role that owns the ledger go on with the run, or forget it with `pgmigrate cleanup`")
+            let is_refused = e.is("42501");
+            let e = e.object(self.tasks());
+            let remedy = "let the role that owns the ledger go on with the run, or forget it with `pgmigrate cleanup`";
+            if is_refused { e.remedy(remedy) } else { e }
         })
     }
 
@@ -130,13 +163,15 @@ impl Ledger {
              FROM {} ORDER BY run DESC LIMIT 1",
             self.runs()
         );
-        Ok(session.query_opt(&sql, &[]).await?.map(|row| Run {
+        let Some(row) = session.query_opt(&sql, &[]).await? else { return Ok(None) };
+        let unknown = || Error::new(Kind::State, "the ledger has a state of a newer version").object(self.runs());
+        Ok(Some(Run {
             run: row.get(0),
             plan: row.get(1),
             source: row.get(2),
             target: row.get(3),
             config: row.get(4),
-            state: row.get(5),
+            state: RunState::from_word(row.get(5)).ok_or_else(unknown)?,
             snapshot: row.get(6),
             consistent: row.get(7),
             started: row.get(8),
@@ -144,9 +179,11 @@ impl Ledger {
         }))
     }
 
-    /// Writes a new run with all of its tasks; its number.
-    pub async fn begin_run(&self, session: &Session, run: &Run, records: &[Record]) -> Result<i64> {
-        session.batch("BEGIN").await?;
+    /// Writes a new run; its number.
+    pub async fn begin_run<P: Iterator<Item = String>>(&self, session: &Session, new: NewRun<'_, P>) -> Result<i64> {
+        let NewRun { run, records, plan } = new;
+        // All that is recorded later stands on this, and sessions commit asynchronously.
+        session.batch("BEGIN; SET LOCAL synchronous_commit = on").await?;
         let sql = format!(
             "INSERT INTO {} (plan, source, target, config, state, snapshot, consistent) \
              VALUES ($1, $2, $3, $4, 'running', $5, $6) RETURNING run",
@@ -158,6 +195,7 @@ impl Ledger {
         for batch in records.chunks(5_000) {
             self.add_tasks(session, number, batch).await?;
         }
+        self.keep_plan(session, number, plan).await?;
         session.batch("COMMIT").await?;
         Ok(number)
     }
@@ -247,13 +285,17 @@ impl Ledger {
     }
 
     /// Says that a run goes on, or how it ended, for good: what is said here survives a crash of the server.
-    pub async fn set_state(&self, session: &Session, run: i64, state: &str, consistent: bool) -> Result<()> {
-        let finished = if state == "running" { "NULL" } else { "now()" };
+    pub async fn set_state(&self, session: &Session, run: i64, state: RunState, consistent: bool) -> Result<()> {
+        let finished = if state == RunState::Running { "NULL" } else { "now()" };
         let sql =
             format!("UPDATE {} SET state = $2, consistent = $3, finished = {finished} WHERE run = $1", self.runs());
         session.batch("SET synchronous_commit = on").await?;
-        session.execute(&sql, &[&run, &state, &consistent]).await?;
-        session.batch("SET synchronous_commit = off").await
+        let written = session.execute(&sql, &[&run, &state.word(), &consistent]).await?;
+        session.batch("SET synchronous_commit = off").await?;
+        if written == 0 {
+            return Err(gone(run));
+        }
+        Ok(())
     }
 
     /// Numbers for the `count` workers of a process that joins the run: the first of them. They begin at 0 where no other process can be
@@ -281,13 +323,14 @@ impl Ledger {
     pub async fn finish(&self, session: &Session, run: i64, task: &str, status: &str, effect: &Effect) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET status = $3, rows = $4, bytes = $5, hash = $6, snapshot = $7, note = $8, sqlstate = '', \
+                    format = CASE WHEN $9 = '' THEN format ELSE $9 END, \
                     seconds = extract(epoch FROM clock_timestamp() - started)::float8 \
              WHERE run = $1 AND task = $2 AND status NOT IN ('done', 'kept', 'skipped')",
             self.tasks()
         );
         let (rows, bytes) = (effect.rows.cast_signed(), effect.bytes.cast_signed());
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 8] =
-            [&run, &task, &status, &rows, &bytes, &effect.hash, &effect.snapshot, &effect.note];
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
+            [&run, &task, &status, &rows, &bytes, &effect.hash, &effect.snapshot, &effect.note, &effect.format];
         if session.execute(&sql, &params).await? == 1 {
             return Ok(());
         }
@@ -349,11 +392,27 @@ impl Ledger {
         session.execute(&sql, &[&run, &task, &status, &sqlstate, &note]).await.map(|_| ())
     }
 
+    /// Keeps other processes from settling the task until the transaction ends; false where it is settled.
+    pub async fn lock_task(&self, session: &Session, run: i64, task: &str) -> Result<bool> {
+        let sql = format!("SELECT status FROM {} WHERE run = $1 AND task = $2 FOR UPDATE", self.tasks());
+        let row = session.query_opt(&sql, &[&run, &task]).await?;
+        Ok(row.is_some_and(|row| !is_settled(row.get(0))))
+    }
+
     /// Whether the ledger has the task as settled: the question after a COMMIT whose answer was lost.
     pub async fn is_settled(&self, session: &Session, run: i64, task: &str) -> Result<bool> {
         let sql = format!("SELECT status FROM {} WHERE run = $1 AND task = $2", self.tasks());
         let row = session.query_opt(&sql, &[&run, &task]).await?;
-        Ok(row.is_some_and(|row| is_settled(row.get(0))))
+        row.map(|row| is_settled(row.get(0))).ok_or_else(|| settled_elsewhere(&format!("task {task}"), run))
+    }
+
+    /// The tasks outside the data phase that did not simply succeed: the status of each, and whether it has a note.
+    pub async fn notes(&self, session: &Session, run: i64) -> Result<HashMap<String, (String, bool)>> {
+        let sql = format!(
+            "SELECT task, status, note <> '' FROM {} WHERE run = $1 AND phase <> 'data' AND (status <> 'done' OR note <> '')",
+            self.tasks()
+        );
+        Ok(session.query(&sql, &[&run]).await?.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect())
     }
 
     /// Whether nothing is left to do for any of the tasks.
@@ -365,11 +424,11 @@ impl Ledger {
         Ok(session.query_one(&sql, &[&run, &tasks]).await?.get(0))
     }
 
-    /// Tables whose rows an earlier finished run brought here, as the plan names their object.
+    /// Tables all of whose rows an earlier finished run copied here, as the plan names their object.
     pub async fn loaded_objects(&self, session: &Session) -> Result<Vec<String>> {
         let sql = format!(
             "SELECT t.object FROM {} t JOIN {} r USING (run) WHERE t.kind = 'data' AND r.state = 'done' \
-             GROUP BY r.run, t.object HAVING bool_and(t.status IN ('done', 'skipped'))",
+             GROUP BY r.run, t.object HAVING bool_and(t.status = 'done')",
             self.tasks(),
             self.runs()
         );
@@ -381,7 +440,11 @@ impl Ledger {
         if !self.exists(session).await? {
             return Ok(Vec::new());
         }
-        let mut dropped = vec![self.foreign_keys(), self.snapshots(), self.tasks(), self.runs()];
+        let tables: Vec<String> = (0..LEDGER_TABLES.len()).rev().map(|at| self.table(at)).collect();
+        // Ledgers of older versions lack some.
+        let sql = "SELECT name FROM unnest($1::text[]) WITH ORDINALITY AS t (name, place) \
+                   WHERE pg_catalog.to_regclass(name) IS NOT NULL ORDER BY place";
+        let mut dropped: Vec<String> = session.query(sql, &[&tables]).await?.iter().map(|row| row.get(0)).collect();
         session.batch(&format!("DROP TABLE IF EXISTS {}", dropped.join(", "))).await?;
         let sql = "SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') IS NOT DISTINCT FROM $2 \
                    AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid) \
@@ -392,6 +455,12 @@ impl Ledger {
         }
         Ok(dropped)
     }
+}
+
+fn gone(run: i64) -> Error {
+    Error::new(Kind::State, format!("run {run} is not in the ledger any more"))
+        .on(Side::Target)
+        .remedy("compare both databases by `pgmigrate verify`; keep the ledger of a run until it has ended")
 }
 
 fn settled_elsewhere(what: &str, run: i64) -> Error {

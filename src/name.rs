@@ -80,8 +80,22 @@ fn quoted_length(sql: &str) -> Option<usize> {
     }
 }
 
+/// A name as the catalog has it, of an identifier that is quoted where SQL would quote it.
+#[must_use]
+pub fn unquoted(name: &str) -> String {
+    let inner = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    inner.map_or_else(|| name.to_owned(), |inner| inner.replace("\"\"", "\""))
+}
+
 /// The tables of a ledger; a source that was once a target holds them, and they are no user's data.
-pub const LEDGER_TABLES: [&str; 4] = ["migration_run", "migration_task", "migration_snapshot", "migration_foreign_key"];
+pub const LEDGER_TABLES: [&str; 6] = [
+    "migration_run",
+    "migration_task",
+    "migration_snapshot",
+    "migration_foreign_key",
+    "migration_plan",
+    "migration_procedure",
+];
 
 /// What the Python package's alembic hook keeps beside the ledger for as long as a data move is due.
 const DUE_TABLE: &str = "migration_due";
@@ -116,6 +130,13 @@ mod tests {
         let sql = format!("{} (\"x\") FROM STDIN", name.sql());
         assert_eq!(split_name(&sql), Some((name.sql().as_str(), " (\"x\") FROM STDIN")));
         assert_eq!(split_name("plain.name"), None);
+    }
+
+    #[test]
+    fn an_identifier_is_read_as_the_catalog_has_it() {
+        assert_eq!(unquoted("plain"), "plain");
+        assert_eq!(unquoted("\"Odd \"\"name\""), "Odd \"name");
+        assert_eq!(unquoted("\""), "\"");
     }
 
     #[test]

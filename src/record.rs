@@ -4,6 +4,41 @@
 
 use serde::Serialize;
 
+/// How a run stands, as its row says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// A process works on it, or could not say that it ended.
+    Running,
+    /// No process works on it, tasks are open, none of them failed.
+    Interrupted,
+    /// No process works on it, and a task failed.
+    Failed,
+    /// Every task of the plan is settled.
+    Done,
+}
+
+impl RunState {
+    /// The word for it in the ledger.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            RunState::Running => "running",
+            RunState::Interrupted => "interrupted",
+            RunState::Failed => "failed",
+            RunState::Done => "done",
+        }
+    }
+
+    /// The state of that word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<RunState> {
+        [RunState::Running, RunState::Interrupted, RunState::Failed, RunState::Done]
+            .into_iter()
+            .find(|state| state.word() == word)
+    }
+}
+
 /// A run, as its row says.
 #[derive(Debug, Clone)]
 pub struct Run {
@@ -17,8 +52,8 @@ pub struct Run {
     pub target: String,
     /// The configuration's fingerprint text.
     pub config: String,
-    /// `running`, `interrupted`, `failed` or `done`.
-    pub state: String,
+    /// How it stands.
+    pub state: RunState,
     /// What its snapshot saw, as `pg_current_snapshot()` writes it.
     pub snapshot: String,
     /// Whether all tasks so far saw one state of the source.
@@ -97,6 +132,8 @@ pub struct Effect {
     pub hash: String,
     /// What its snapshot saw.
     pub snapshot: String,
+    /// The format that the rows travelled in, where it is not the planned one.
+    pub format: String,
     /// What a reader should know.
     pub note: String,
 }

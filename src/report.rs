@@ -5,7 +5,7 @@
 use crate::catalog::scope::Absent;
 use crate::finding::Finding;
 use crate::plan::{Phase, Plan};
-use crate::record::Record;
+use crate::record::{Record, RunState};
 use crate::verification::Verification;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -17,6 +17,8 @@ pub struct Report {
     pub run: Option<i64>,
     /// `done`, `failed`, `interrupted` or `dry_run`.
     pub status: String,
+    /// How the run as a whole stands, of which this report may tell a part; none for a dry run, and where the ledger could not be read.
+    pub run_state: Option<RunState>,
     /// Whether all rows are of one state of the source.
     pub consistent: bool,
     /// Where the rows came from, without secrets.

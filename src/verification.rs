@@ -5,18 +5,64 @@
 
 use crate::name::readable;
 use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
 
 /// The result of comparing two databases.
+///
+/// The verdict on rows depends on what the two databases hold now, and not on which run made a table. Equal means: every object and row
+/// that the plan moves, and everything else that the configuration chooses on the source, was compared, and neither `differences` nor
+/// `unchecked` nor `not_moved` names anything. The other lists do not decide: rows of materialized views, which a refresh may
+/// legitimately change; what only the servers' versions differ in; and objects that the
+/// target had before the first run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Verification {
-    /// Whether everything was compared and nothing differs.
+    /// What all of it comes to.
+    pub verdict: Verdict,
+    /// Whether the verdict is equal.
     pub equal: bool,
     /// Every table whose rows the plan moves, in the plan's order.
     pub tables: Vec<TableResult>,
+    /// Every materialized view that the plan refreshes, with how its rows compare.
+    pub materialized_views: Vec<TableResult>,
     /// What differs.
     pub differences: Vec<Difference>,
+    /// What differs by the servers' versions only, such as another spelling of one expression.
+    pub by_version: Vec<Remark>,
+    /// Objects that only the target has and had before the first run, and settings of its database.
+    pub only_on_target: Vec<Remark>,
+    /// Objects of the source that the configuration chooses and the plan lacks.
+    pub not_moved: Vec<Remark>,
     /// What could not be compared.
     pub unchecked: Vec<Unchecked>,
+    /// How many objects of each kind were compared.
+    #[serde(serialize_with = "as_list")]
+    pub compared: BTreeMap<String, u64>,
+}
+
+/// What a comparison comes to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Everything was compared, and nothing differs.
+    Equal,
+    /// Everything was compared, and all that the source has is on the target, where tables hold more rows.
+    ContainsSource,
+    /// Something differs.
+    Different,
+    /// Nothing was found to differ, and something could not be compared.
+    #[default]
+    NotCompared,
+}
+
+/// Of one kind, how many objects were compared.
+#[derive(Debug, Serialize)]
+struct Compared<'a> {
+    kind: &'a str,
+    objects: u64,
+}
+
+fn as_list<S: serde::Serializer>(counts: &BTreeMap<String, u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(counts.iter().map(|(kind, &objects)| Compared { kind, objects }))
 }
 
 /// How the comparison of a table's rows ended.
@@ -25,6 +71,8 @@ pub struct Verification {
 pub enum TableStatus {
     /// The same rows stand on both sides.
     Equal,
+    /// Every row of the source is on the target, which has more.
+    ContainsSource,
     /// Rows differ.
     Different,
     /// The rows could not be compared.
@@ -37,6 +85,7 @@ impl TableStatus {
     pub fn word(self) -> &'static str {
         match self {
             TableStatus::Equal => "equal",
+            TableStatus::ContainsSource => "contains_source",
             TableStatus::Different => "different",
             TableStatus::Unchecked => "unchecked",
         }
@@ -54,10 +103,30 @@ pub struct TableResult {
     pub source_rows: u64,
     /// Rows on the target, 0 where it was not read.
     pub target_rows: u64,
+    /// Rows that only the target has, where the rows themselves were compared.
+    pub more_rows: u64,
+    /// Whether the table held rows before the run, by the ledger.
+    pub held_rows: bool,
     /// How long the comparison took.
     pub seconds: f64,
     /// What a reader should know.
     pub note: String,
+}
+
+impl TableResult {
+    /// A table whose rows were not read.
+    pub fn unread(object: impl Into<String>, status: TableStatus, note: impl Into<String>) -> Self {
+        TableResult {
+            object: object.into(),
+            status,
+            source_rows: 0,
+            target_rows: 0,
+            more_rows: 0,
+            held_rows: false,
+            seconds: 0.0,
+            note: note.into(),
+        }
+    }
 }
 
 /// What kind of thing differs.
@@ -82,6 +151,8 @@ pub enum DifferenceKind {
     InvalidConstraint,
     /// An object that the plan makes is not on the target.
     MissingObject,
+    /// An object is on the target only, and was made after the first run began or at an unknown time.
+    ExtraObject,
     /// An object is defined, or owned, in another way.
     DifferentObject,
 }
@@ -121,6 +192,24 @@ impl Difference {
     }
 }
 
+/// Something that a reader should know and that is no failure by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remark {
+    /// The kind of object.
+    pub kind: String,
+    /// The object.
+    pub object: String,
+    /// What there is to know.
+    pub message: String,
+}
+
+impl Remark {
+    /// A remark on an object.
+    pub fn new(kind: impl Into<String>, object: impl Into<String>, message: impl Into<String>) -> Self {
+        Remark { kind: kind.into(), object: object.into(), message: message.into() }
+    }
+}
+
 /// Something that could not be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unchecked {
@@ -141,17 +230,88 @@ impl Verification {
         self.unchecked.push(Unchecked { object: object.into(), reason: reason.into() });
     }
 
+    /// Counts objects of a kind as compared.
+    pub fn count(&mut self, kind: &str, number: usize) {
+        if number > 0 {
+            *self.compared.entry(kind.to_owned()).or_default() += number as u64;
+        }
+    }
+
     /// Adds all that another part of the comparison has found.
     pub fn absorb(&mut self, part: Verification) {
         self.tables.extend(part.tables);
+        self.materialized_views.extend(part.materialized_views);
         self.differences.extend(part.differences);
+        self.by_version.extend(part.by_version);
+        self.only_on_target.extend(part.only_on_target);
+        self.not_moved.extend(part.not_moved);
         self.unchecked.extend(part.unchecked);
+        for (kind, number) in part.compared {
+            *self.compared.entry(kind).or_default() += number;
+        }
     }
 
     /// Draws the conclusion.
     #[must_use]
     pub fn settled(mut self) -> Self {
-        self.equal = self.differences.is_empty() && self.unchecked.is_empty();
+        self.verdict = self.verdict();
+        self.equal = self.verdict == Verdict::Equal;
         self
+    }
+
+    fn verdict(&self) -> Verdict {
+        let containing: HashSet<&str> = self.containing().map(|table| table.object.as_str()).collect();
+        // Of a table that contains the source's rows these are about the rows that it has beyond them.
+        let is_more = |found: &Difference| {
+            matches!(found.kind, DifferenceKind::ExtraRow | DifferenceKind::RowCount)
+                && containing.contains(found.object.as_str())
+        };
+        if !self.not_moved.is_empty() || !self.differences.iter().all(is_more) {
+            Verdict::Different
+        } else if !self.unchecked.is_empty() {
+            Verdict::NotCompared
+        } else if containing.is_empty() {
+            Verdict::Equal
+        } else {
+            Verdict::ContainsSource
+        }
+    }
+
+    fn containing(&self) -> impl Iterator<Item = &TableResult> {
+        self.tables.iter().filter(|table| table.status == TableStatus::ContainsSource)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(status: TableStatus) -> Verification {
+        Verification { tables: vec![TableResult::unread("a", status, "")], ..Verification::default() }
+    }
+
+    #[test]
+    fn the_verdict_is_the_worst_of_what_was_found() {
+        let equal = table(TableStatus::Equal);
+        let more = table(TableStatus::ContainsSource);
+        let mut named = more.clone();
+        named.push_difference(Difference::new(DifferenceKind::ExtraRow, "a", "the row is on the target only"));
+        let mut other = named.clone();
+        other.push_difference(Difference::new(DifferenceKind::ExtraRow, "b", "the row is on the target only"));
+        let mut unchecked = named.clone();
+        unchecked.push_unchecked("c", "it is locked");
+        let mut not_moved = unchecked.clone();
+        not_moved.not_moved.push(Remark::new("table", "d", "it was made after the plan"));
+        for (found, verdict) in [
+            (equal, Verdict::Equal),
+            (more, Verdict::ContainsSource),
+            (named, Verdict::ContainsSource),
+            (other, Verdict::Different),
+            (unchecked, Verdict::NotCompared),
+            (not_moved, Verdict::Different),
+        ] {
+            let settled = found.settled();
+            assert_eq!((settled.verdict, settled.equal), (verdict, verdict == Verdict::Equal));
+        }
     }
 }

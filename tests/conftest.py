@@ -15,6 +15,8 @@ from pgmigrate.embedded import EmbeddedServer
 from support import servers
 from support.application import TABLES, Application
 from support.config_keys import SCRIPT
+from support.roles import prefixed
+from support.shell import Shell
 
 _numbers = itertools.count(1)
 
@@ -104,11 +106,24 @@ def pair(make_pair: Callable[[int, int], Pair]) -> Pair:
 
 
 @pytest.fixture
+def prefix(pair: Pair) -> Iterator[str]:
+    """What the names of a test's roles begin with; all such roles are dropped on both servers."""
+    with prefixed(pair) as name:
+        yield name
+
+
+@pytest.fixture
 def ends(pair: Pair) -> tuple[str, str]:
     """A source with what tests of configurations migrate, and an empty target."""
     source = pair.source()
     servers.run_script(source, SCRIPT)
     return source, pair.target()
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """The command in a folder of its own."""
+    return Shell(tmp_path)
 
 
 @pytest.fixture

@@ -40,7 +40,14 @@ from pgmigrate._results import (
 from pgmigrate._run_all import Outcome, run_all
 from pgmigrate._safety import SafetyReport, SafetyStep
 from pgmigrate._snapshot import HeldSnapshot, HoldResult
-from pgmigrate._verification import Difference, TableResult, Unchecked, VerifyResult
+from pgmigrate._verification import (
+    Difference,
+    KindCount,
+    Remark,
+    TableResult,
+    Unchecked,
+    VerifyResult,
+)
 from pgmigrate.errors import (
     BackupError,
     CommandError,
@@ -83,6 +90,7 @@ __all__ = [
     "InternalError",
     "InterruptedRunError",
     "JobsEstimate",
+    "KindCount",
     "Migration",
     "OnEvent",
     "Outcome",
@@ -93,6 +101,7 @@ __all__ = [
     "PreflightError",
     "PreflightResult",
     "Rates",
+    "Remark",
     "Report",
     "RestoreResult",
     "SafetyReport",

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from inspect import GEN_CLOSED, getgeneratorstate
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from pgmigrate._command import Command, Process, Surroundings
+from pgmigrate._command import Command, Ended, Process, Surroundings
 from pgmigrate._job import OnEvent, deliver, drive, drive_async, end, end_async, start
+from pgmigrate._lock import ProcedureLock
 from pgmigrate.errors import InterruptedRunError
-
-_POLL_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,13 @@ class Verb:
         name: its name.
         settings: what the call sets; None leaves it to the configuration.
         is_shielded: an interruption waits for its end; a second one stops it.
+        options: a configuration in place of the migration's own.
     """
 
     name: str
     settings: Mapping[str, Any]
     is_shielded: bool = False
+    options: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,21 @@ class Pause:
     seconds: float
 
 
-Action: TypeAlias = Verb | Execute | Pause
+@dataclass(frozen=True)
+class TakeLock:
+    """The lock of the procedure, to be taken.
+
+    Attributes:
+        lock: the lock.
+    """
+
+    lock: ProcedureLock
+
+
+Action: TypeAlias = Verb | Execute | Pause | TakeLock
 Script: TypeAlias = Generator[Action, Any, None]
+Watch: TypeAlias = Generator[float, None, Ended]
+"""A command that runs: the seconds until it is to be looked at again, and then how it ended."""
 
 
 class Performer:
@@ -131,7 +146,7 @@ class Performer:
 
     def _perform(self, action: Action) -> Any:
         if isinstance(action, Verb):
-            job = start(action.name, self._options, action.settings)
+            job = start(action.name, action.options or self._options, action.settings)
             if not action.is_shielded:
                 return drive(job, self._on_event)
             while True:
@@ -146,24 +161,17 @@ class Performer:
                     self._held = error
         if isinstance(action, Pause):
             return time.sleep(action.seconds)
-        process = Process(action.command, self._around)
-        while True:
-            try:
-                if (ended := process.poll()) is not None:
-                    break
-                time.sleep(_POLL_SECONDS)
-            except BaseException as error:
-                self._interrupt(action, process, error)
-        if not action.is_shielded:
-            self._release(None)
-        return ended
+        if isinstance(action, TakeLock):
+            return action.lock.take()
+        watch = self._watch(action)
+        return _slept_through(watch, partial(next, watch))
 
     async def _perform_async(self, action: Action) -> Any:
         # The package must not load it for those who never await.
         import asyncio
 
         if isinstance(action, Verb):
-            job = start(action.name, self._options, action.settings)
+            job = start(action.name, action.options or self._options, action.settings)
             if not action.is_shielded:
                 return await drive_async(job, self._on_event)
             while True:
@@ -182,22 +190,67 @@ class Performer:
                     self._held = error
         if isinstance(action, Pause):
             return await asyncio.sleep(action.seconds)
-        process = Process(action.command, self._around)
+        if isinstance(action, TakeLock):
+            return await action.lock.take_async()
+        watch = self._watch(action)
+        step: Callable[[], float] = partial(next, watch)
         while True:
             try:
-                if (ended := process.poll()) is not None:
-                    break
-                await asyncio.sleep(_POLL_SECONDS)
+                pause = step()
+            except StopIteration as stop:
+                return stop.value
+            step = partial(next, watch)
+            try:
+                await asyncio.sleep(pause)
             except GeneratorExit:
-                process.end()
+                # What is thrown away may not await any more, but what follows needs the end.
+                abandoned = InterruptedRunError("the procedure was abandoned")
+                with suppress(InterruptedRunError):
+                    _slept_through(watch, partial(watch.throw, abandoned))
+                self._held = None
                 raise
             except BaseException as error:
-                self._interrupt(action, process, error)
+                step = partial(watch.throw, error)
+
+    def _watch(self, action: Execute) -> Watch:
+        """Runs a command to its end. What is thrown in is an interruption."""
+        process = Process(action.command, self._around)
+        try:
+            while True:
+                try:
+                    if (ended := process.poll()) is not None:
+                        break
+                    yield process.pause
+                except GeneratorExit:
+                    raise
+                except BaseException as error:
+                    self._interrupt(action, process, error)
+        finally:
+            process.close()
         if not action.is_shielded:
             self._release(None)
         return ended
 
     def _interrupt(self, action: Execute, process: Process, error: BaseException) -> None:
+        if isinstance(error, Exception) and process.is_ending:
+            # It may be an error of `poll` itself, which would raise it again and again.
+            self._held = None
+            raise error
         if self._held is not None or not action.is_shielded:
             process.end()
         self._held = error
+
+
+def _slept_through(watch: Watch, step: Callable[[], float]) -> Ended:
+    """How a command ends, blocking; an interruption of the pauses is handed to `watch`."""
+    while True:
+        try:
+            pause = step()
+        except StopIteration as stop:
+            ended: Ended = stop.value
+            return ended
+        step = partial(next, watch)
+        try:
+            time.sleep(pause)
+        except BaseException as error:
+            step = partial(watch.throw, error)

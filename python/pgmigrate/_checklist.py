@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 from pgmigrate._model import Finding, Record
 from pgmigrate._results import PreflightResult
-from pgmigrate._text import plural
+from pgmigrate._text import plural, printed
 
 MARKS: Final[Mapping[str, str]] = {
     "ok": "✓",
@@ -127,11 +127,13 @@ class Checklist(Record):
             [*parts, *(f"{number} {words}" for words, number in counts.items() if number)]
         )
 
+    @printed
     def text(self) -> str:
         """A text for people."""
         lines = [f"  {item.mark} {words}" for item in self.items for words in item.words()]
         return "\n".join([f"checklist: {self.summary()}", *lines])
 
+    @printed
     def markdown(self) -> str:
         """A list with boxes, for a change ticket; a warning is ticked, for the run may begin."""
         lines = [

@@ -1,8 +1,8 @@
 """The commands of a procedure: processes with a time limit whose output goes into the log.
 
 A command gets no shell unless it asks for one, no terminal and nothing to read, and a process group
-of its own, which is ended as a whole. A process that leaves the group by itself, as daemons do,
-lives on; that is how an application is started.
+of its own, which is ended as a whole when the command is. What a command that ends by itself leaves
+running lives on, as does a process that leaves the group; that is how an application is started.
 """
 
 from __future__ import annotations
@@ -12,20 +12,22 @@ import shlex
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
+from pgmigrate._output import SHELL, Output, missing_program
 from pgmigrate._text import plural
 from pgmigrate.errors import CommandError
 
-SHELL: Final = "/bin/sh"
 _SECONDS_TO_END: Final = 5.0
 _SECONDS_TO_DIE: Final = 2.0
-_LONGEST_LINE: Final = 2000
+# Between two looks: as long as there is output a pipe must be emptied faster than it is filled.
+_SHORTEST_PAUSE: Final = 0.001
+_LONGEST_PAUSE: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,8 @@ class Surroundings:
             found = os.access(self.cwd / program, os.X_OK)
         else:
             found = shutil.which(program, path=self.environment.get("PATH")) is not None
-        return None if found else f"there is no program {self.hide(program)}"
+        missing = missing_program() if found else self.hide(program)
+        return None if missing is None else f"there is no program {missing}"
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,9 @@ class Ended:
         is_late: whether it was ended for its time limit.
         printed: lines on its standard output.
         complained: lines on its standard error.
+        unread: why not all of its output could be read; empty where it was.
+        is_logged: whether all that was read was logged.
+        survivor: the process, where it could not be ended; None where it has ended.
     """
 
     command: Command
@@ -112,6 +118,9 @@ class Ended:
     is_late: bool
     printed: int
     complained: int
+    unread: str = ""
+    is_logged: bool = True
+    survivor: int | None = None
 
     @property
     def is_as_expected(self) -> bool:
@@ -121,49 +130,34 @@ class Ended:
         if self.command.expect == "failure":
             return self.code != 0
         if self.command.expect == "no_output":
-            return self.printed == 0 and (self.code == 0 or self.complained == 0)
+            is_silent = self.printed == 0 and not self.unread
+            return is_silent and (self.code == 0 or self.complained == 0)
         return self.code == 0
 
     def text(self) -> str:
         """How it ended, in words."""
+        if self.survivor is not None:
+            late = f"did not end within {self.command.timeout:g} s, and " if self.is_late else ""
+            return f"{late}could not be ended: process {self.survivor} still runs"
         if self.is_late:
             return f"did not end within {self.command.timeout:g} s and was ended"
         if self.code < 0:
             return f"was ended by signal {-self.code}"
         lines = f" and printed {plural(self.printed, 'line')}" if self.command.expect else ""
-        return f"ended with exit code {self.code}{lines}"
+        unread = f", and its output could not be read: {self.unread}" if self.unread else ""
+        return f"ended with exit code {self.code}{lines}{unread}"
 
-
-@dataclass
-class _Stream:
-    """One output of a command, as a file: a pipe would end the application when we are gone."""
-
-    hide: Callable[[str], str]
-    log: Callable[[str], object]
-    file: IO[bytes] = field(default_factory=tempfile.TemporaryFile)
-    lines: int = 0
-    _at: int = 0
-    _rest: bytes = b""
-
-    def read(self, *, last: bool = False) -> None:
-        """Hands over the lines that are new."""
-        # The position in the file is the command's own.
-        number = self.file.fileno()
-        new = os.pread(number, os.fstat(number).st_size - self._at, self._at)
-        self._at += len(new)
-        *whole, self._rest = (self._rest + new).split(b"\n")
-        if last and self._rest:
-            whole.append(self._rest)
-            self._rest = b""
-        for line in whole:
-            self.lines += 1
-            # A part of a password would not be found any more.
-            shown = self.hide(line.decode(errors="replace").rstrip("\r"))
-            self.log(shown[:_LONGEST_LINE])
+    def remedy(self) -> str | None:
+        """Where to look for the reason; None where there is nothing to be seen."""
+        if not self.is_logged:
+            return "its output could not be logged: run it by hand"
+        return "its output is in the log" if self.printed or self.complained else None
 
 
 class Process:
     """A command that runs.
+
+    The caller calls `poll` until there is an answer, and `close` whatever happens.
 
     Args:
         command: what to run.
@@ -175,54 +169,104 @@ class Process:
 
     def __init__(self, command: Command, around: Surroundings) -> None:
         self._command = command
-        self._out, self._err = (_Stream(around.hide, around.log) for _ in range(2))
         self._began = time.monotonic()
-        self._is_late = False
+        self._pause = _SHORTEST_PAUSE
+        self._is_late = self._is_over = False
         self._kill_at: float | None = None
         try:
-            self._process = subprocess.Popen(
-                command.arguments,
+            self._output = Output(around.hide, around.log)
+            self._process = self._start(around)
+        except (OSError, ValueError) as error:
+            shown = around.hide(command.shown)
+            reason = getattr(error, "strerror", None) or error
+            raise CommandError(f"{shown} cannot be started: {reason}") from None
+
+    def _start(self, around: Surroundings) -> subprocess.Popen[bytes]:
+        output, errors = self._output.writers
+        try:
+            process = subprocess.Popen(
+                self._command.arguments,
                 cwd=around.cwd,
                 env=around.environment,
                 stdin=subprocess.DEVNULL,
-                stdout=self._out.file,
-                stderr=self._err.file,
+                stdout=output,
+                stderr=errors,
                 start_new_session=True,
             )
-        except OSError as error:
-            self._close()
-            shown = around.hide(command.shown)
-            raise CommandError(f"{shown} cannot be started: {error.strerror}") from None
+        except BaseException:
+            self._output.close()
+            raise
+        self._output.begin()
+        return process
+
+    @property
+    def pause(self) -> float:
+        """Seconds to wait before the next `poll`."""
+        return self._pause
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was asked to end."""
+        return self._kill_at is not None
 
     def poll(self) -> Ended | None:
-        """Reads on, and ends what takes too long; how it ended, once it has."""
+        """Ends what takes too long, and reads on; how it ended, once it has."""
         code = self._process.poll()
-        self._out.read(last=code is not None)
-        self._err.read(last=code is not None)
         now = time.monotonic()
         limit = self._command.timeout
-        if self._kill_at is None and code is None and limit and now - self._began >= limit:
+        if code is None and not self.is_ending and limit and now - self._began >= limit:
             self._is_late = True
             self.end()
         if self._kill_at is not None and now >= self._kill_at:
             self._signal(signal.SIGKILL)
-        if code is None or not self._is_gone(now):
+        has_ended = self._has_ended(code, now)
+        # Only now: nothing that happens to the output may keep the command from being ended, and
+        # what is printed before the end is there after it.
+        has_read = self._output.read(is_last=code is not None)
+        self._pause = _SHORTEST_PAUSE if has_read else min(2 * self._pause, _LONGEST_PAUSE)
+        if not has_ended:
             return None
-        self._close()
-        return Ended(self._command, code, self._is_late, self._out.lines, self._err.lines)
+        self._is_over = True
+        self._output.close()
+        return self._ended(code)
 
     def end(self) -> None:
         """Asks all processes of the group to end; `poll` kills them where they do not."""
         if self._kill_at is None:
             self._kill_at = time.monotonic() + _SECONDS_TO_END
+            self._pause = _SHORTEST_PAUSE
             self._signal(signal.SIGTERM)
 
-    def _is_gone(self, now: float) -> bool:
-        """Whether the whole group is gone, where it is to be."""
-        if self._kill_at is None or not self._signal(0):
+    def close(self) -> None:
+        """Kills what was not polled to its end."""
+        if self._is_over:
+            return
+        self._is_over = True
+        # A command that has ended by itself has left what it started to live on.
+        if self._process.poll() is None or self.is_ending:
+            self._signal(signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_SECONDS_TO_DIE)
+        self._output.close()
+
+    def _has_ended(self, code: int | None, now: float) -> bool:
+        """Whether the command has ended and, where it is to be, the whole group is gone."""
+        if self._kill_at is not None and now >= self._kill_at + _SECONDS_TO_DIE:
+            # A killed process for which no process waits stays in the group as a name only. What
+            # belongs to another user, as by sudo, we may not end, nor wait for without end.
             return True
-        # What was killed and is waited for by nobody stays in the group as a name only.
-        return now >= self._kill_at + _SECONDS_TO_DIE
+        return code is not None and (self._kill_at is None or not self._signal(0))
+
+    def _ended(self, code: int | None) -> Ended:
+        return Ended(
+            self._command,
+            -signal.SIGKILL if code is None else code,
+            self._is_late,
+            *self._output.counts,
+            self._output.failure,
+            self._output.is_logged,
+            self._process.pid if code is None else None,
+        )
 
     def _signal(self, number: int) -> bool:
         try:
@@ -231,7 +275,3 @@ class Process:
         except (ProcessLookupError, PermissionError):
             return False
         return True
-
-    def _close(self) -> None:
-        self._out.file.close()
-        self._err.file.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pgmigrate._job import Event, logger
+from pgmigrate._logging import LogFile
 from pgmigrate.errors import PgMigrateError
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ class ConsoleHandler(logging.Handler):
         remedy = getattr(record, "remedy", None)
         if remedy:
             lines.append(f"remedy: {remedy}")
-        if record.exc_info:
-            lines.append(logging.Formatter().formatException(record.exc_info))
+        if record.exc_text:
+            lines.append(record.exc_text)
         for line in lines:
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -66,26 +67,32 @@ def logging_to(console: Console, *, verbose: bool, debug: bool) -> Iterator[None
     handlers: list[logging.Handler] = [
         ConsoleHandler(console, logging.INFO if verbose else logging.ERROR)
     ]
+
+    def warn(words: str) -> None:
+        console.print(f"warning: {words}", markup=False, soft_wrap=True)
+
     try:
-        file = logging.FileHandler(LOG_FILE, encoding="utf-8")
+        LOG_FILE.touch(mode=0o600)
+        file = LogFile(LOG_FILE, lambda reason: warn(f"{LOG_FILE} lacks records: {reason}"))
     except OSError as error:
-        console.print(f"warning: no log file {LOG_FILE}: {error.strerror}", soft_wrap=True)
+        warn(f"no log file {LOG_FILE}: {error.strerror}")
     else:
         file.setFormatter(FileFormatter())
         handlers.append(file)
-    level, propagate = logger.level, logger.propagate
-    logger.setLevel(logging.DEBUG if debug else logging.INFO)
-    logger.propagate = False
+    log = logger.logger
+    level, propagate = log.level, log.propagate
+    log.setLevel(logging.DEBUG if debug else logging.INFO)
+    log.propagate = False
     for handler in handlers:
-        logger.addHandler(handler)
+        log.addHandler(handler)
     try:
         yield
     finally:
         for handler in handlers:
-            logger.removeHandler(handler)
+            log.removeHandler(handler)
             handler.close()
-        logger.setLevel(level)
-        logger.propagate = propagate
+        log.setLevel(level)
+        log.propagate = propagate
 
 
 def log_event(event: Event) -> None:
@@ -101,7 +108,8 @@ def log_event(event: Event) -> None:
         about = f"{event['object']}: " if event["object"] else ""
         logger.log(level, "%s%s", about, event["message"], extra={"remedy": event["remedy"]})
     elif kind == "table_verified":
-        level = logging.INFO if event["status"] == "equal" else logging.ERROR
+        levels = {"equal": logging.INFO, "contains_source": logging.WARNING}
+        level = levels.get(event["status"], logging.ERROR)
         logger.log(level, "%s: %s (%d rows)", event["object"], event["status"], event["rows"])
 
 

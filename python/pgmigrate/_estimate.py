@@ -12,7 +12,7 @@ from pgmigrate import _native
 from pgmigrate._files import read_text, write_atomically
 from pgmigrate._model import Record
 from pgmigrate._tabular import Tabular
-from pgmigrate._text import columns, count, duration, plural, size
+from pgmigrate._text import columns, count, duration, plural, printed, size
 
 if TYPE_CHECKING:
     import altair
@@ -265,6 +265,7 @@ class Estimate(Tabular):
     tables: tuple[TableEstimate, ...]
     notes: tuple[str, ...]
 
+    @printed
     def text(self) -> str:
         """The estimate for people: how long, with how many jobs, and what it waits for."""
         spread = f"{duration(self.low)} to {duration(self.high)}"

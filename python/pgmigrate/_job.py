@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pgmigrate import _native
+from pgmigrate._logging import SteadyLogger
+from pgmigrate.errors import PgMigrateError
 
 if TYPE_CHECKING:
     from pgmigrate._native import Job
@@ -21,13 +23,14 @@ Event: TypeAlias = dict[str, Any]
 OnEvent: TypeAlias = Callable[[Event], object]
 """What is called with every event, in the thread that called the verb."""
 
-logger: Final = logging.getLogger("pgmigrate")
+logger: Final = SteadyLogger("pgmigrate")
 _LEVELS: Final = {
     "ERROR": logging.ERROR,
     "WARN": logging.WARNING,
     "INFO": logging.INFO,
     "DEBUG": logging.DEBUG,
 }
+_OUTCOME: Final = "_pgmigrate_outcome"
 
 
 def do(
@@ -76,10 +79,37 @@ def drive(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
     try:
         while (events := job.next()) is not None:
             deliver(events, on_event)
-    except BaseException:
-        end(job)
+    except BaseException as error:
+        try:
+            end(job)
+        except KeyboardInterrupt as later:
+            _keep_outcome(job, later)
+            raise
+        _keep_outcome(job, error)
         raise
     return job.result()
+
+
+def outcome_of(interruption: KeyboardInterrupt) -> Mapping[str, Any] | PgMigrateError | None:
+    """What a job had come to when it ended for an interruption that it was driven through.
+
+    Args:
+        interruption: what `drive` raised.
+
+    Returns:
+        Its result or its error; None where the interruption came from elsewhere.
+    """
+    return getattr(interruption, _OUTCOME, None)
+
+
+def _keep_outcome(job: Job, error: BaseException) -> None:
+    """An interrupted job has done some work, and the caller that reports it needs its result."""
+    if not isinstance(error, KeyboardInterrupt):
+        return
+    try:
+        setattr(error, _OUTCOME, job.result())
+    except PgMigrateError as failure:
+        setattr(error, _OUTCOME, failure)
 
 
 async def drive_async(job: Job, on_event: OnEvent | None) -> dict[str, Any]:

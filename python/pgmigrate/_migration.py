@@ -151,12 +151,13 @@ class Migration(InParts, Safely):
         order, so that it can be resumed, and are raised again.
 
         Args:
-            plan: the plan to follow; a new one is made when None.
+            plan: the plan to follow. When None, a new one is made, and a run that is resumed
+                follows the plan that the target's ledger keeps.
             resume: go on with the run that the target's ledger holds.
             jobs: how many tasks run at once.
             state: a file that mirrors the ledger, for people to read.
-            plan_file: where a new plan is written before anything is touched, for a resumed run to
-                follow. Another plan that is there is kept where an unfinished run needs it.
+            plan_file: where a new plan is written before anything is touched. Another plan that is
+                there is kept where an unfinished run needs it.
             dry_run: plan and check, but touch nothing.
             backup: back up the target first; as the configuration says when None.
             verify: compare source and target afterwards; as the configuration says when None.
@@ -253,7 +254,7 @@ class Migration(InParts, Safely):
         """Stops the run on the target in order, whoever does it and wherever; returns when it has.
 
         All parts of a run in parts stop, too. Tasks that run are rolled back, the rest stays, and
-        the run can be resumed. It heeds the wish within some seconds, but neither before its first
+        the run can be resumed. It stops within some seconds, but neither before its first
         task nor while it is verified after the last one.
 
         Returns:

@@ -15,6 +15,7 @@ from operator import eq
 from typing import Any, ClassVar, TypeAlias, TypeVar, overload
 
 from pgmigrate import _native
+from pgmigrate._text import printed
 from pgmigrate.errors import InternalError
 
 Rows: TypeAlias = _native.TaskRows | _native.ResultRows
@@ -160,6 +161,7 @@ class Finding(Record):
         about = f"{self.object}: " if self.object and self.object not in self.message else ""
         return f"{about}{self.message}"
 
+    @printed
     def text(self) -> str:
         """The finding on one line, the remedy on a second one."""
         line = f"{self.severity}: {self.words()}"

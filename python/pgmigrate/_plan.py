@@ -13,7 +13,7 @@ from pgmigrate._estimate import Estimate, Rates, estimate
 from pgmigrate._files import read_text, write_atomically
 from pgmigrate._model import Absent, Finding, Record, absent_lines, finding_lines
 from pgmigrate._tabular import Tabular
-from pgmigrate._text import columns, count, plural, size
+from pgmigrate._text import columns, count, plural, printed, size
 
 if TYPE_CHECKING:
     import altair
@@ -39,7 +39,9 @@ class Task(Record):
         format: ``text`` or ``binary`` for a task that copies rows, else empty.
         on_existing: what a task that copies rows does where the table was there before, else empty.
         source_sql: what is read on the source.
-        target_sql: what is run on the target.
+        target_sql: what is run on the target. ``***`` stands for an option of a server, user
+            mapping, foreign table or foreign data wrapper that may be a secret, and for the
+            conninfo of a subscription: a run reads these on the source.
         optional_sql: what the target may refuse without failing the task, such as the owner.
         merge_sql: what moves staged rows into a table that was there before.
         note: what else there is to say.
@@ -68,7 +70,9 @@ class Task(Record):
 class Plan(Tabular, Sequence[Task]):
     """What a migration will do: a sequence of tasks in their order, and inert data.
 
-    Two plans are equal when their texts are. A plan holds no password.
+    Two plans are equal when their texts are. A plan holds no password of roles, user mappings,
+    servers or subscriptions, so a changed one makes no other plan. Bodies of functions and
+    definitions of views are in it as they are, with what is written in them.
 
     Attributes:
         header: version, fingerprints and the like.
@@ -122,13 +126,15 @@ class Plan(Tabular, Sequence[Task]):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the plan to a file, which is at every moment the old one or the new one, whole.
 
+        Only the file's owner may read it.
+
         Args:
             path: the file; one that is there is replaced.
 
         Raises:
             OSError: the file cannot be written.
         """
-        write_atomically(Path(path), self._parts_of_text())
+        write_atomically(Path(path), self._parts_of_text(), mode=0o600)
 
     def estimate(self, jobs: int | None = None, *, rates: Rates | None = None) -> Estimate:
         """How long a run of the plan will take, by playing its schedule; asks no server.
@@ -208,6 +214,7 @@ class Plan(Tabular, Sequence[Task]):
         """
         return _native.plan_groups(self.source, max(count, 0))
 
+    @printed
     def summary(self) -> str:
         """A text for people: phases and their work, what the target will not have, findings."""
         sums = self._sums()

@@ -19,7 +19,7 @@ from pgmigrate._model import (
 )
 from pgmigrate._native import ResultRows
 from pgmigrate._tabular import Tabular
-from pgmigrate._text import columns, count, duration, plural, size
+from pgmigrate._text import columns, count, duration, plural, printed, size
 from pgmigrate._verification import VerifyResult
 from pgmigrate.errors import CopyError, InterruptedRunError, PgMigrateError, SchemaError
 
@@ -96,6 +96,9 @@ class Report(Tabular):
     Attributes:
         run: its number in the ledger; None for a dry run.
         status: ``done``, ``failed``, ``interrupted`` or ``dry_run``.
+        run_state: how the run as a whole stands, of which this report may be about a part:
+            ``running`` (another process works on it), ``interrupted`` (tasks are open), ``failed``
+            or ``done``. None for a dry run, and where the ledger could not be read at the end.
         consistent: whether all rows are of one state of the source.
         source: the source, without secrets.
         target: the target, without secrets.
@@ -121,6 +124,7 @@ class Report(Tabular):
 
     run: int | None
     status: str
+    run_state: str | None
     consistent: bool
     source: str
     target: str
@@ -207,6 +211,7 @@ class Report(Tabular):
 
         write_atomically(Path(path), [report_page(self).encode()])
 
+    @printed
     def text(self) -> str:
         """A text for people: phases, failures, what does not exist on the target, findings."""
         rows = [
@@ -235,9 +240,11 @@ class Report(Tabular):
     def _headline(self) -> str:
         snapshots = "one snapshot" if self.consistent else "SEVERAL STATES OF THE SOURCE"
         number = "run" if self.run is None else f"run {self.run}"
+        state = self.run_state or self.status
+        whole = "" if state == self.status else f" (the run as a whole: {state})"
         return (
-            f"{number} {self.status.replace('_', ' ')} in {duration(self.seconds)}, {snapshots}: "
-            f"{self.source} -> {self.target}"
+            f"{number} {self.status.replace('_', ' ')}{whole} in {duration(self.seconds)}, "
+            f"{snapshots}: {self.source} -> {self.target}"
         )
 
 

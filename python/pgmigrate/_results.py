@@ -10,7 +10,7 @@ from typing import ClassVar
 from pgmigrate._model import Finding, Record, finding_lines
 from pgmigrate._report import TaskResult, task_words
 from pgmigrate._tabular import Tabular
-from pgmigrate._text import count, duration, plural, size
+from pgmigrate._text import count, duration, plural, printed, size
 from pgmigrate.errors import PreflightError
 
 
@@ -65,6 +65,7 @@ class PreflightResult(Tabular):
             named = "; ".join(finding.message for finding in self.blocking)
             raise PreflightError(f"preflight: {named}", findings=self.findings)
 
+    @printed
     def text(self) -> str:
         """A text for people."""
         if not self.findings:
@@ -113,6 +114,8 @@ class Status(Tabular):
         seconds_left: an estimate of what it still takes; None where there is none.
         running: the tasks that run now.
         failed: the tasks that failed.
+        findings: what to know of what runs have left on the target, such as foreign keys that are
+            gone or NOT VALID (``foreign_keys_left``).
     """
 
     _table: ClassVar[str] = "running"
@@ -120,6 +123,7 @@ class Status(Tabular):
         "tasks": TaskCounts,
         "running": TaskResult,
         "failed": TaskResult,
+        "findings": Finding,
     }
 
     run: int | None
@@ -135,7 +139,9 @@ class Status(Tabular):
     seconds_left: float | None
     running: tuple[TaskResult, ...]
     failed: tuple[TaskResult, ...]
+    findings: tuple[Finding, ...]
 
+    @printed
     def text(self) -> str:
         """A text for people."""
         if self.state == "none":
@@ -151,6 +157,7 @@ class Status(Tabular):
                 f"rows: {count(self.rows_done)} of about {count(self.rows_total)}, "
                 f"bytes: {size(self.bytes_done)} of about {size(self.bytes_total)}",
                 *(task_words(task) for task in (*self.running, *self.failed)),
+                *(finding.text() for finding in self.findings),
             ]
         )
 
@@ -171,6 +178,7 @@ class BackupResult(Record):
     seconds: float
     entries: int
 
+    @printed
     def text(self) -> str:
         """A text for people."""
         return (
@@ -195,6 +203,7 @@ class RestoreResult(Record):
     seconds: float
     message: str
 
+    @printed
     def text(self) -> str:
         """A text for people."""
         return (
@@ -209,10 +218,22 @@ class CleanupResult(Record):
 
     Attributes:
         dropped: the objects, quoted as SQL quotes them.
+        findings: the foreign keys that runs had taken away and that are NOT VALID now, with how
+            many rows reference nothing and a query that lists them. Nothing else records them.
     """
 
-    dropped: tuple[str, ...]
+    _parts: ClassVar[Mapping[str, type[Record]]] = {"findings": Finding}
 
+    dropped: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that runs had taken away is as it was."""
+        return not self.findings
+
+    @printed
     def text(self) -> str:
         """A text for people."""
-        return f"cleanup: dropped {', '.join(self.dropped) if self.dropped else 'nothing'}"
+        dropped = f"cleanup: dropped {', '.join(self.dropped) if self.dropped else 'nothing'}"
+        return "\n".join([dropped, *(finding.text() for finding in self.findings)])

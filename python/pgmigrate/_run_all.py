@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +10,6 @@ from typing import TypeAlias
 
 from pgmigrate._job import Event, OnEvent
 from pgmigrate._migration import Migration
-from pgmigrate._plan import Plan
 from pgmigrate._report import Report
 from pgmigrate.errors import InterruptedRunError, PgMigrateError
 
@@ -35,9 +35,9 @@ def run_all(
     Args:
         migrations: what to run, in this order.
         plan: where plans are kept; among several migrations ``plan.tsv`` stands for
-            ``plan-<name>.tsv`` and so on. A run without a file cannot be resumed.
+            ``plan-<name>.tsv`` and so on.
         state: the state files, named in the same way.
-        resume: go on with the runs that the targets' ledgers hold, by the plans in the files.
+        resume: go on with the runs that the targets' ledgers hold, by the plans that they keep.
         jobs: as in `Migration.run`, like all others.
         dry_run: plan and check, but touch nothing.
         backup: back up each target first.
@@ -57,7 +57,7 @@ def run_all(
         plan_path = None if plan is None else named_path(Path(plan), migration, migrations)
         try:
             report = migration.run(
-                Plan.load(plan_path) if resume and plan_path is not None else None,
+                None,
                 resume=resume,
                 jobs=jobs,
                 plan_file=plan_path,
@@ -84,9 +84,16 @@ def _with_migration(
 
 
 def named_path(path: Path, migration: Migration, migrations: Sequence[Migration]) -> Path:
-    """The path of a migration's own file: ``plan.tsv``, or ``plan-<name>.tsv`` among several."""
+    """The path of a migration's own file: ``plan.tsv``, or ``plan-<name>.tsv`` among several.
+
+    A name with characters that a file's name may lack has a part of its hash in the file's name:
+    two names never share a file.
+    """
     if len(migrations) == 1:
         return path
     name = migration.name or str(migrations.index(migration))
     safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in name)
+    # Some file systems take no difference between capitals and small letters for one.
+    if safe != name.casefold():
+        safe += f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return path.with_name(f"{path.stem}-{safe}{path.suffix}")

@@ -45,11 +45,11 @@ class Safely(Configured):
             What was done; its ``error`` is what ended the procedure
             (`SafetyReport.raise_for_failures`).
         """
-        from pgmigrate._procedure import Procedure, Wish
+        from pgmigrate._procedure import Procedure, Request
 
         files = path_text(state), path_text(plan_file)
-        wish = Wish(plan, resume, self._jobs_or(jobs), *files, dry_run)
-        return Procedure(self._options, wish, on_event).run()
+        request = Request(plan, resume, self._jobs_or(jobs), *files, dry_run)
+        return Procedure(self._options, request, on_event).run()
 
     async def run_safely_async(
         self,
@@ -63,8 +63,8 @@ class Safely(Configured):
         on_event: OnEvent | None = None,
     ) -> SafetyReport:
         """`run_safely` as an awaitable; cancelling it undoes as an interruption does."""
-        from pgmigrate._procedure import Procedure, Wish
+        from pgmigrate._procedure import Procedure, Request
 
         files = path_text(state), path_text(plan_file)
-        wish = Wish(plan, resume, self._jobs_or(jobs), *files, dry_run)
-        return await Procedure(self._options, wish, on_event).run_async()
+        request = Request(plan, resume, self._jobs_or(jobs), *files, dry_run)
+        return await Procedure(self._options, request, on_event).run_async()

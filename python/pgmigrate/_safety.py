@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from pgmigrate._checklist import Checklist, escaped
 from pgmigrate._model import Record
 from pgmigrate._report import Report
-from pgmigrate._text import duration
+from pgmigrate._text import duration, printed
 from pgmigrate._verification import VerifyResult
 from pgmigrate.errors import PgMigrateError
 
@@ -22,6 +22,25 @@ _MARKS: Final[Mapping[str, str]] = {
     "running": "·",
 }
 
+TargetOfReport: TypeAlias = Literal[
+    "unknown",
+    "half_done",
+    "untouched",
+    "changed",
+    "migrated",
+    "restored",
+    "not_restored",
+    "taken",
+]
+_OF_TARGET: Final[Mapping[TargetOfReport, str]] = {
+    "unknown": "this call has changed nothing on the target",
+    "half_done": "an earlier run is half done on the target, and this call has not changed it",
+    "untouched": "the migration has not begun, and the target is untouched",
+    "changed": "the target is left as it is now",
+    "restored": "the target is restored to what it was before",
+    "taken": "another procedure is at work on the target, and this one has undone nothing",
+}
+
 
 @dataclass(frozen=True)
 class SafetyStep(Record):
@@ -29,7 +48,8 @@ class SafetyStep(Record):
 
     Attributes:
         name: ``checklist``, ``stop``, ``check_stopped``, ``wait_for_writers``, ``backup``,
-            ``migrate``, ``verify``, ``start``; after a failure ``restore`` and ``start_again``.
+            ``migrate``, ``verify``, ``start``; after a failure ``check_writers``, ``restore`` and
+            ``start_again``.
         about: what it does, in words, with the commands that it runs.
         state: ``done``, ``failed``, ``interrupted``, ``skipped``, ``running`` or ``pending``.
         seconds: how long it took.
@@ -42,6 +62,7 @@ class SafetyStep(Record):
     seconds: float
     note: str
 
+    @printed
     def text(self) -> str:
         """The step on one line."""
         took = f" ({duration(self.seconds)})" if self.state not in ("pending", "skipped") else ""
@@ -56,7 +77,8 @@ class SafetyReport(Record):
 
     Attributes:
         status: ``done``; ``failed``; ``interrupted``; ``not_started``, where the migration is done
-            and kept, but the application could not be started; ``dry_run``.
+            and kept, but the application could not be started; ``not_restored``, where the target
+            had to be restored and is not; ``dry_run``.
         seconds: how long it took.
         steps: the steps in order, also those that were not reached.
         checklist: the points that were checked before; None where they could not be.
@@ -68,6 +90,15 @@ class SafetyReport(Record):
         restored: whether the backup was brought back.
         application: ``untouched``; ``stopped``; ``started``.
         error: what ended the procedure.
+        target: what is known of the target: ``untouched``; ``half_done`` by a run that no procedure
+            has begun; ``changed``; ``migrated``; ``restored``; ``not_restored``; ``taken`` by
+            another procedure while the connection was lost; ``unknown``, where the procedure ended
+            before it could find out, and has changed nothing.
+        continued: when the procedure began that this one goes on with, in UTC; None without one.
+        stopped: when an earlier procedure stopped the application that was not started since, in
+            UTC; None where this one stopped it, or none did.
+        by_hand: what a person can do about a target that was left changed, as commands.
+        others: what others have written to the target since the backup.
     """
 
     _parts: ClassVar[Mapping[str, type[Record]]] = {"steps": SafetyStep}
@@ -84,6 +115,11 @@ class SafetyReport(Record):
     restored: bool
     application: str
     error: PgMigrateError | None
+    target: TargetOfReport
+    continued: str | None
+    stopped: str | None
+    by_hand: tuple[str, ...]
+    others: tuple[str, ...]
 
     @property
     def ok(self) -> bool:
@@ -104,6 +140,7 @@ class SafetyReport(Record):
         error = None if self.error is None else self.error.to_dict()
         return {**super().to_dict(), "error": error}
 
+    @printed
     def text(self) -> str:
         """A text for people: the steps, what they come to, and the run's report."""
         state = self.status.replace("_", " ")
@@ -120,6 +157,7 @@ class SafetyReport(Record):
             lines.append(self.verification.text())
         return "\n".join(lines)
 
+    @printed
     def outcome(self) -> str:
         """What the procedure comes to, in a sentence or two."""
         if self.status == "dry_run":
@@ -135,23 +173,49 @@ class SafetyReport(Record):
             return "the migration is done, verified and kept"
         if self.restored:
             return "the migration failed, and the target is restored to what it was before"
-        if self.touched:
+        if self.target == "not_restored":
+            by_hand = f" ({'; '.join(self.by_hand)})" if self.by_hand else ""
+            return (
+                f"THE TARGET IS NOT RESTORED: {self._why()}; "
+                f"the target is left as it is now{by_hand}"
+            )
+        if self.target == "migrated":
+            return (
+                f"the procedure of {self.continued} has migrated and verified the target, "
+                "and this one has not compared it again"
+            )
+        if self.touched and self.target != "taken":
             return (
                 "the migration is not done, and the target is left as it is now: go on with resume"
             )
-        return "the migration has not begun, and the target is untouched"
+        return _OF_TARGET[self.target]
+
+    def _why(self) -> str:
+        if self.others:
+            return f"others have written to it since the backup ({'; '.join(self.others)})"
+        failed = [step for step in self.steps if step.name in ("check_writers", "restore")]
+        notes = [step.note for step in failed if step.state == "failed" and step.note]
+        return notes[-1] if notes else "there is no backup, or the target cannot be reached"
 
     def _of_application(self) -> str:
-        if self.application == "untouched":
-            return "the application was not stopped"
+        if self.target == "unknown":
+            return "this call has not stopped the application"
         if self.application == "started":
             return (
                 "the application is started"
                 if self.migrated
                 else "the application is started again"
             )
+        if self.stopped is not None:
+            return (
+                f"THE APPLICATION MAY NOT BE RUNNING: an earlier procedure stopped it at "
+                f"{self.stopped}, and no procedure has started it since"
+            )
+        if self.application == "untouched":
+            return "the application was not stopped"
         return "THE APPLICATION IS NOT RUNNING: start it by hand"
 
+    @printed
     def markdown(self) -> str:
         """Checklist and steps as lists with boxes, for a change ticket."""
         lines = ["# Safe migration", "", "## Checklist", ""]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pgmigrate._job import Event, OnEvent, deliver, drive, drive_async, end, end_async
 from pgmigrate._model import Record
-from pgmigrate._text import duration, plural
+from pgmigrate._text import duration, plural, printed
 from pgmigrate.errors import InternalError, PgMigrateError
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class HoldResult(Record):
         """Whether all rows are on the target."""
         return self.status == "settled"
 
+    @printed
     def text(self) -> str:
         """A text for people."""
         left = f", {plural(self.open, 'data task')} left" if self.open else ""

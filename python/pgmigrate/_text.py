@@ -1,8 +1,52 @@
-"""Quantities and tables as people read them on a console."""
+"""Quantities, tables and names as people read them on a console."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import wraps
+from typing import Any, Final, ParamSpec
+
+P = ParamSpec("P")
+
+# Control characters but for tab and newline, what ends a line, what turns its direction round, and
+# halves of characters, which no stream can encode. A terminal obeys the first, also of the C1 set.
+_UNPRINTABLE: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    r"""A text with ``\x1b`` and the like for what a terminal obeys instead of showing it.
+
+    Names of objects and the output of commands may have any character in them. Whatever is written
+    to a console or a log goes through this; values that a program reads keep their characters.
+    """
+    return _UNPRINTABLE.sub(_escape, text)
+
+
+def printed(method: Callable[P, str]) -> Callable[P, str]:
+    """Makes a method's text `printable`."""
+
+    @wraps(method)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> str:
+        return printable(method(*args, **kwargs))
+
+    return wrapper
+
+
+def printable_json(value: Any, *, ascii_only: bool = False) -> str:
+    """A value as JSON for a console: the same value, with no character that a terminal obeys."""
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=2)
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if code == ord("\r"):
+        return "\\r"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def count(number: int) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pgmigrate._text import printable
+
 if TYPE_CHECKING:
     from pgmigrate._model import Finding
     from pgmigrate._verification import Difference
@@ -69,7 +71,7 @@ class PgMigrateError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.message}; {self.remedy}" if self.remedy else self.message
+        return printable(f"{self.message}; {self.remedy}" if self.remedy else self.message)
 
     def __reduce__(self) -> tuple[Callable[..., PgMigrateError], tuple[Any, ...]]:
         return _restore, (type(self), self.message, self._attributes())

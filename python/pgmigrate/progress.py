@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pgmigrate._pictures.live import NotebookProgress
 from pgmigrate._tally import PhaseTally, RunTally
-from pgmigrate._text import duration, plural
+from pgmigrate._text import duration, plural, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -143,7 +143,7 @@ class BarProgress:
         elif kind == "step_finished" and self._steps:
             self._end_step()
         elif kind == "table_verified" and self._steps:
-            self._display.update(self._steps[-1], numbers=event["object"])
+            self._display.update(self._steps[-1], numbers=printable(event["object"]))
         if phase is not None:
             self._move(phase)
         line = milestone(event)
@@ -200,6 +200,11 @@ def progress(console: Console) -> BarProgress | LineProgress | NotebookProgress:
 
 def milestone(event: Mapping[str, Any]) -> str | None:
     """The line that an event is worth by itself, on a terminal and elsewhere."""
+    line = _milestone(event)
+    return None if line is None else printable(line)
+
+
+def _milestone(event: Mapping[str, Any]) -> str | None:
     kind = event["event"]
     if kind == "run_started":
         resumed = f", {event['done']:,} done before" if event["done"] else ""

@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -32,6 +32,7 @@ pub struct Job {
     events: Arc<tokio::sync::Mutex<UnboundedReceiver<Event>>>,
     result: Arc<Mutex<Option<Result<Answer>>>>,
     stop: Stop,
+    is_over: Arc<AtomicBool>,
 }
 
 /// The runtime's threads do not live on in a forked child: whoever forks has to do so before the first verb.
@@ -60,15 +61,20 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
     let (sender, receiver) = unbounded_channel();
     let context =
         Context { events: Events::new(sender), stop: Stop::default(), env: environment(), tools, cpus: super::cpus() };
-    let job =
-        Job { events: Arc::new(tokio::sync::Mutex::new(receiver)), result: Arc::default(), stop: context.stop.clone() };
+    let job = Job {
+        events: Arc::new(tokio::sync::Mutex::new(receiver)),
+        result: Arc::default(),
+        stop: context.stop.clone(),
+        is_over: Arc::default(),
+    };
     let records = logging::open(number, context.events.clone());
-    let (slot, verb) = (Arc::clone(&job.result), verb.to_owned());
+    let (slot, verb, is_over) = (Arc::clone(&job.result), verb.to_owned(), Arc::clone(&job.is_over));
     let work = async move {
         let result = Box::pin(perform(&verb, &config, (plan, settings), &context)).await;
         // Whoever has the result may end the process, and with it what still closes its sessions.
         engine::at_rest().await;
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        is_over.store(true, Ordering::Release);
         drop(records);
     };
     pyo3_async_runtimes::tokio::get_runtime().spawn(work.instrument(tracing::info_span!("job", job = number)));
@@ -117,20 +123,46 @@ async fn perform(
 ) -> Result<Answer> {
     let path = |key: &str| settings.get(key).and_then(Value::as_str).map(PathBuf::from);
     let plan = plan.map(Given::read).transpose()?;
+    // What leaves nothing half done is given up wherever it is; the other verbs end in order what they have begun.
+    let stop = &context.stop;
     let value = match verb {
         "preflight" => {
             let prospect = serde_json::from_value(settings)
                 .map_err(|e| Error::new(Kind::Internal, "the settings of a preflight cannot be read").caused_by(e))?;
-            convert::value(&engine::preflight(config, prospect, context).await?)?
+            convert::value(&stop.or(Box::pin(engine::preflight(config, prospect, context))).await?)?
         }
-        "wait_for_writers" => convert::value(&engine::wait_for_writers(config, context).await?)?,
+        "hold_procedure" => {
+            let holder = settings.get("holder").and_then(Value::as_str).unwrap_or_default();
+            engine::hold_procedure(config, holder, context).await?;
+            Value::Null
+        }
+        "read_journal" => convert::value(&stop.or(engine::read_journal(config, context)).await?)?,
+        "write_journal" => {
+            let entry = serde_json::from_value(settings)
+                .map_err(|e| Error::new(Kind::Internal, "the entry of a journal cannot be read").caused_by(e))?;
+            engine::write_journal(config, &entry, context).await?;
+            Value::Null
+        }
+        "remove_journal" => {
+            let removal = serde_json::from_value(settings)
+                .map_err(|e| Error::new(Kind::Internal, "what is to be removed cannot be read").caused_by(e))?;
+            engine::remove_journal(config, &removal, context).await?;
+            Value::Null
+        }
+        "target_counters" => convert::value(&stop.or(engine::target_counters(config, context)).await?)?,
+        "written_by_others" => {
+            let before = serde_json::from_value(settings)
+                .map_err(|e| Error::new(Kind::Internal, "what the target had counted cannot be read").caused_by(e))?;
+            convert::value(&stop.or(engine::written_by_others(config, &before, context)).await?)?
+        }
+        "wait_for_writers" => convert::value(&stop.or(engine::wait_for_writers(config, context)).await?)?,
         "quiet_since" => {
             let before = serde_json::from_value(settings)
                 .map_err(|e| Error::new(Kind::Internal, "what the source had counted cannot be read").caused_by(e))?;
-            engine::quiet_since(config, before, context).await?;
+            stop.or(engine::quiet_since(config, before, context)).await?;
             Value::Null
         }
-        "plan" => return Ok(Answer::plan(engine::plan(config, context).await?)),
+        "plan" => return Ok(Answer::plan(stop.or(Box::pin(engine::plan(config, context))).await?)),
         "run" => {
             let settings = serde_json::from_value(settings)
                 .map_err(|e| Error::new(Kind::Internal, "the settings of a run cannot be read").caused_by(e))?;
@@ -142,23 +174,25 @@ async fn perform(
             let plan = plan.ok_or_else(|| Error::new(Kind::Internal, "a snapshot is held for a plan"))?;
             convert::value(&Box::pin(engine::hold(config, &plan, &settings, context)).await?)?
         }
-        "stop" => json!({"stopped": engine::halt(config, context).await?}),
-        "release" => json!({"released": engine::release(config, context).await?}),
+        "stop" => json!({"stopped": stop.or(engine::halt(config, context)).await?}),
+        "release" => json!({"released": stop.or(engine::release(config, context)).await?}),
         "verify" => {
-            let jobs = settings.get("jobs").and_then(Value::as_u64).and_then(|jobs| usize::try_from(jobs).ok());
-            convert::value(&engine::verify(config, plan, jobs, context).await?)?
+            let settings = serde_json::from_value(settings)
+                .map_err(|e| Error::new(Kind::Internal, "the settings of a comparison cannot be read").caused_by(e))?;
+            convert::value(&stop.or(Box::pin(engine::verify(config, plan, settings, context))).await?)?
         }
         "calibrate" => {
             let seconds = settings.get("seconds").and_then(Value::as_f64).unwrap_or_default();
             convert::value(&Box::pin(engine::calibrate(config, plan, seconds, context)).await?)?
         }
-        "status" => convert::value(&engine::status(config, context).await?)?,
+        "status" => convert::value(&stop.or(engine::status(config, context)).await?)?,
         "backup" => convert::value(&engine::backup(config, path("directory").as_deref(), context).await?)?,
         "restore" => {
             let path = path("path").unwrap_or_default();
             convert::value(&Box::pin(engine::restore(config, &path, context)).await?)?
         }
-        "cleanup" => json!({"dropped": engine::cleanup(config, context).await?}),
+        "foreign_keys" => convert::value(&engine::make_foreign_keys(config, context).await?)?,
+        "cleanup" => convert::value(&engine::cleanup(config, context).await?)?,
         other => return Err(Error::new(Kind::Internal, format!("there is no verb {other:?}"))),
     };
     Ok(Answer::Value(value))
@@ -217,6 +251,11 @@ impl Job {
     /// Asks the job to stop in order; returns at once.
     fn stop(&self) {
         self.stop.stop();
+    }
+
+    /// Whether the job has ended.
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
     }
 
     /// The result, or the error as its exception.

@@ -147,7 +147,8 @@ fn without_attver(statement: &str) -> String {
 }
 
 /// Cuts what `pg_dump` writes behind the semicolon of each statement and the line's end after it. Names and strings may hold anything.
-fn split(text: &str) -> Vec<&str> {
+#[must_use]
+pub fn split(text: &str) -> Vec<&str> {
     let mut quote = None;
     let mut begin = 0;
     let mut all = Vec::new();

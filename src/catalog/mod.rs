@@ -5,12 +5,14 @@
 
 pub mod archive;
 pub mod assign;
+pub mod database;
 pub mod scope;
+pub mod secret;
 
 use crate::name::QualifiedName;
 use crate::word::Word;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// An object identifier of the source.
 pub type Oid = u32;
@@ -100,15 +102,49 @@ pub struct Relation {
     pub hides_rows: bool,
     /// Whether the role may read it, its schema included.
     pub is_readable: bool,
-    /// Whether an extension made it.
-    pub in_extension: bool,
+    /// The extension that it is a member of.
+    pub member: Option<ExtensionMember>,
     /// Whether it is partitioned by a hash over an enum, whose rows hash elsewhere on another server.
     pub hashes_an_enum: bool,
     /// Its columns in order; empty for views and sequences.
     pub columns: Vec<Column>,
 }
 
+/// What an extension says of a relation that is a member of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtensionMember {
+    /// The extension.
+    pub extension: Word,
+    /// For a configuration table or sequence (`pg_extension.extconfig`): `WHERE` and what the users' rows meet, empty for all rows.
+    pub condition: Option<String>,
+}
+
 impl Relation {
+    /// Whether its rows are dumped although it is a member of an extension.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        self.member.as_ref().is_some_and(|member| member.condition.is_some())
+    }
+
+    /// Whether CREATE EXTENSION gives it all of the rows that it should have.
+    #[must_use]
+    pub fn is_plain_member(&self) -> bool {
+        self.member.is_some() && !self.is_configuration()
+    }
+
+    /// What stands after FROM in a query for the rows that are moved: of a configuration table those that meet its condition.
+    #[must_use]
+    pub fn from_item(&self) -> String {
+        match self.member.as_ref().and_then(|member| member.condition.as_deref()) {
+            // As in pg_dump, the condition follows the table's name, and may end in a comment.
+            Some(condition) if !condition.is_empty() => {
+                let alias = crate::name::ident(&self.name.name);
+                format!("(SELECT * FROM ONLY {} {condition}\n) AS {alias}", self.name.sql())
+            }
+            _ => format!("ONLY {}", self.name.sql()),
+        }
+    }
+
     /// Rows by the statistics, guessed from the size where there are none.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, and never negative here")]
@@ -174,6 +210,9 @@ pub struct Index {
     pub blocks_arbiters: bool,
     /// Whether it is a part of a partitioned index.
     pub is_attached: bool,
+    /// Whether it needs nothing but its table and what every server has: plain columns of the server's own types or of enums, operator
+    /// classes and collations of the server's own.
+    pub is_builtin: bool,
     /// Its size.
     pub bytes: u64,
     /// Its plain key columns.
@@ -243,6 +282,8 @@ pub struct Sequence {
     pub is_identity: bool,
     /// Whether the role may read its value.
     pub is_readable: bool,
+    /// The extension that it is a member of.
+    pub extension: Option<Word>,
 }
 
 /// A large object.
@@ -259,7 +300,7 @@ pub struct LargeObject {
 }
 
 /// A role.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "these are the catalog's independent flags")]
 pub struct Role {
     /// Its name.
@@ -303,6 +344,21 @@ pub struct Membership {
     pub inherit: Option<bool>,
     /// WITH SET (16+).
     pub set: Option<bool>,
+    /// Who granted it (16+); none for the server's bootstrap superuser.
+    pub grantor: Option<String>,
+}
+
+/// What functions that may read tables compute or check, at first or second hand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Callers {
+    /// Tables by their rows' checks, generated columns and types; indexes; materialized views.
+    pub relations: HashSet<Oid>,
+    /// Constraints.
+    pub constraints: HashSet<Oid>,
+    /// Tables by their extended statistics.
+    pub analyzed: HashSet<Oid>,
+    /// Defaults, by table and column.
+    pub defaults: HashSet<(Oid, String)>,
 }
 
 /// What a source database contains.
@@ -326,6 +382,12 @@ pub struct Catalog {
     pub memberships: Vec<Membership>,
     /// ALTER DATABASE ... SET, as `name=value`.
     pub database_settings: Vec<String>,
+    /// What calls functions that may read tables.
+    pub callers: Callers,
+    /// The database itself.
+    pub database: database::Database,
+    /// Privileges on configuration parameters.
+    pub parameter_grants: Vec<database::ParameterGrant>,
     /// The archive's entries in its order; empty where no schema is to be moved.
     pub entries: Vec<archive::Entry>,
 }

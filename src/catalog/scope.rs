@@ -4,6 +4,7 @@
 //! them. First what the filters say, then (forwards) what is possible, then (backwards) what is pulled in because a chosen
 //! object needs it. Called by `plan::build`; touches no server.
 
+mod extension;
 mod rows;
 
 use super::archive::Entry;
@@ -97,6 +98,37 @@ pub fn chooses_schema(config: &Config, schema: &str) -> bool {
     }
 }
 
+/// The names of relations that the configuration lists.
+pub struct Names<'a> {
+    config: &'a Config,
+    listed: HashSet<&'a QualifiedName>,
+    excluded: HashSet<&'a QualifiedName>,
+}
+
+impl<'a> Names<'a> {
+    /// The names in `config`.
+    #[must_use]
+    pub fn new(config: &'a Config) -> Self {
+        Names {
+            config,
+            listed: config.tables.include.iter().map(|rule| &rule.table).collect(),
+            excluded: config.tables.exclude.iter().collect(),
+        }
+    }
+
+    /// Whether the filters choose a relation: `line` is its name and those of the partitioned tables above it.
+    #[must_use]
+    pub fn choose(&self, line: &[&QualifiedName]) -> bool {
+        if line.iter().any(|name| self.excluded.contains(name)) {
+            return false;
+        }
+        match self.config.tables.mode {
+            Mode::Include => line.iter().any(|name| self.listed.contains(name)),
+            Mode::All | Mode::Exclude => line.first().is_some_and(|name| chooses_schema(self.config, &name.schema)),
+        }
+    }
+}
+
 struct Selection<'a> {
     catalog: &'a Catalog,
     config: &'a Config,
@@ -104,8 +136,7 @@ struct Selection<'a> {
     position: HashMap<i32, usize>,
     relation_at: HashMap<Oid, usize>,
     choices: Vec<Choice>,
-    listed: HashSet<&'a QualifiedName>,
-    excluded: HashSet<&'a QualifiedName>,
+    names: Names<'a>,
 }
 
 impl<'a> Selection<'a> {
@@ -117,8 +148,7 @@ impl<'a> Selection<'a> {
             position: catalog.entries.iter().enumerate().map(|(at, entry)| (entry.id, at)).collect(),
             relation_at: relation_positions(&catalog.entries),
             choices: Vec::new(),
-            listed: config.tables.include.iter().map(|rule| &rule.table).collect(),
-            excluded: config.tables.exclude.iter().collect(),
+            names: Names::new(config),
         };
         selection.choices = catalog.entries.iter().map(|entry| selection.choice(entry)).collect();
         selection.offer_parents();
@@ -150,6 +180,7 @@ impl<'a> Selection<'a> {
             }
             "EVENT TRIGGER" if !whole => Choice::No("event triggers come only with a whole database"),
             "SCHEMA" => self.schema_choice(&entry.tag),
+            "EXTENSION" => self.extension_choice(entry),
             "DEFAULT ACL" if entry.namespace.is_empty() => {
                 if whole {
                     Choice::Yes
@@ -208,7 +239,7 @@ impl<'a> Selection<'a> {
         let owner = self.lookup.sequences.get(&entry.oid).and_then(|sequence| sequence.owner_relation);
         match owner.and_then(|oid| self.lookup.relations.get(&oid)) {
             Some(table) if self.chooses(table) => Choice::Yes,
-            Some(_) if !self.listed.contains(&relation.name) => Choice::WhenNeeded,
+            Some(_) if !self.names.listed.contains(&relation.name) => Choice::WhenNeeded,
             _ if self.chooses(relation) => Choice::Yes,
             // A view or a table is never pulled in by name alone: its rows would be missing. A sequence has one value.
             _ if relation.kind == RelationKind::Sequence => Choice::WhenNeeded,
@@ -218,15 +249,9 @@ impl<'a> Selection<'a> {
 
     /// Whether the filters choose a relation, by its own name or by that of a partitioned table above it.
     fn chooses(&self, relation: &'a Relation) -> bool {
-        let mut line = vec![relation];
-        line.extend(self.lookup.ancestors(relation));
-        if line.iter().any(|r| self.excluded.contains(&r.name)) {
-            return false;
-        }
-        match self.config.tables.mode {
-            Mode::Include => line.iter().any(|r| self.listed.contains(&r.name)),
-            Mode::All | Mode::Exclude => chooses_schema(self.config, &relation.name.schema),
-        }
+        let mut line = vec![&relation.name];
+        line.extend(self.lookup.ancestors(relation).iter().map(|ancestor| &ancestor.name));
+        self.names.choose(&line)
     }
 
     fn is_ledger(&self, entry: &Entry) -> bool {
@@ -251,7 +276,8 @@ impl<'a> Selection<'a> {
 
     fn may_be_offered(&self, at: usize) -> bool {
         let entry = &self.catalog.entries[at];
-        let is_excluded = || self.lookup.relations.get(&entry.oid).is_some_and(|r| self.excluded.contains(&r.name));
+        let is_excluded =
+            || self.lookup.relations.get(&entry.oid).is_some_and(|r| self.names.excluded.contains(&r.name));
         entry.desc == "TABLE" && self.choices[at] == Choice::No("") && !is_excluded()
     }
 
@@ -385,6 +411,7 @@ impl<'a> Selection<'a> {
                 });
             }
         }
+        self.add_configuration(kept, &mut scope);
         self.report_invalid_indexes(&mut scope);
         scope
     }

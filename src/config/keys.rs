@@ -219,6 +219,12 @@ pub const KEYS: &[KeyDoc] = &[
     ),
     key("procedure.start_on_failure[].<option>", "as there", "procedure.stop[]", "any key of a command"),
     key(
+        "procedure.start_on_failed_restore",
+        "boolean",
+        "false",
+        "whether the application is started, as `start_on_failure` says, where the target had to be restored and is not",
+    ),
+    key(
         "procedure.on_failure",
         "restore, keep",
         "restore",

@@ -20,6 +20,8 @@ pub struct Procedure {
     pub start: Vec<Command>,
     /// What starts it again when a step has failed.
     pub start_on_failure: StartOnFailure,
+    /// Whether the application is started on a target that had to be restored and is not.
+    pub start_on_failed_restore: bool,
     /// What becomes of the target when a step has failed.
     pub on_failure: OnFailure,
     /// Whether the target is backed up before it is touched.
@@ -43,6 +45,7 @@ impl Default for Procedure {
             check_stopped: Vec::new(),
             start: Vec::new(),
             start_on_failure: StartOnFailure::AsStart,
+            start_on_failed_restore: false,
             on_failure: OnFailure::Restore,
             backup: true,
             wait_for_writers: 60,

@@ -135,7 +135,9 @@ impl NewFile {
     async fn create(directory: &Path, dbname: &str) -> Result<NewFile> {
         const TRIES: usize = 10;
         let failed = |e: std::io::Error| {
-            Error::new(Kind::Backup, format!("making a file in {}", directory.display())).caused_by(e)
+            Error::new(Kind::Backup, format!("making a file in {}", directory.display()))
+                .caused_by(e)
+                .remedy("name a folder that can be written, by options.backup_dir or --directory")
         };
         std::fs::create_dir_all(directory).map_err(failed)?;
         for _ in 0..TRIES {

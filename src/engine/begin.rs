@@ -11,12 +11,14 @@ use super::live::{self, Live};
 use super::run::Settings;
 use super::{adapt, resume, state_file};
 use crate::config::{Config, TargetTriggers};
-use crate::error::{Error, Kind, Result, Side};
+use crate::error::{Error, Kind, Result};
 use crate::finding::Finding;
+use crate::ledger::NewRun;
+use crate::name::QualifiedName;
 use crate::pg::triggers::{self, Silenced};
 use crate::pg::{apply, archive, present};
-use crate::plan::Plan;
-use crate::record::{Record, Run};
+use crate::plan::{Plan, Task};
+use crate::record::{Record, Run, RunState};
 use std::collections::HashSet;
 
 /// What the run stands on once everything is decided.
@@ -26,6 +28,8 @@ pub(super) struct Start {
     pub(super) live: Live,
     pub(super) findings: Vec<Finding>,
     pub(super) started: String,
+    /// Tasks beyond the chosen ones that this process does, because it has put them back or found them put back.
+    pub(super) put_back: Vec<String>,
 }
 
 /// Writes the run into the ledger, or finds the one to go on with, which chosen tasks join where it is known to be of their plan. It is
@@ -50,22 +54,34 @@ pub(super) async fn begin(
         }
         None if settings.resume => {
             resume::check_state(&done, &[])?;
-            Err(Error::new(Kind::State, "there is nothing to resume: the target has no ledger")
-                .on(Side::Target)
-                .remedy("run without --resume, or check the target's conninfo and options.ledger_schema"))
+            Err(resume::nothing())
         }
-        Some(run) if run.state != "done" => Err(Error::new(
+        Some(run) if run.state != RunState::Done => Err(Error::new(
             Kind::State,
-            format!("run {} on this target is not finished: its ledger says {}", run.run, run.state),
+            format!("run {} on this target is not finished: its ledger says {}", run.run, run.state.word()),
         )
         .remedy("go on with it by --resume, or forget it with `pgmigrate cleanup`")),
         _ => start_anew(config, settings, ends, plan).await,
     }
 }
 
+/// Refuses to go on where the snapshot does not give the rows of a table that a task still has to read.
+pub(super) fn refuse_changed(
+    ends: &Ends,
+    (plan, records): (&Plan, &[Record]),
+    is_wanted: &dyn Fn(&str) -> bool,
+) -> Result<()> {
+    let settled: HashSet<&str> = records.iter().filter(|record| record.is_settled()).map(|r| r.task.as_str()).collect();
+    let is_open = |task: &&Task| task.is_data() && !settled.contains(task.id.as_str()) && is_wanted(&task.id);
+    let open: HashSet<QualifiedName> = plan.tasks.iter().filter(is_open).map(Task::source_table).collect();
+    ends.source.refuse_changed(|table| open.contains(table))
+}
+
 async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
     let found = look(config, ends, plan).await?;
     let (records, mut findings) = existing::decide(plan, &found);
+    let is_chosen = |id: &str| settings.tasks.as_ref().is_none_or(|ids| ids.iter().any(|chosen| chosen == id));
+    refuse_changed(ends, (plan, &records), &is_chosen)?;
     // Of the target's own schema the preflight has told everything.
     findings.retain(|finding| !config.options.data_only || finding.check != "triggers_fire");
     let live = live::look(config, &ends.target, plan, &found).await?;
@@ -81,18 +97,19 @@ async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Pl
         source: plan.header.source.clone(),
         target: ends.target_server.identity(),
         config: plan.header.config.to_string(),
-        state: "running".into(),
+        state: RunState::Running,
         snapshot: ends.source.snapshot.sees.clone(),
         consistent: config.options.consistent,
         started: String::new(),
         seconds: 0.0,
     };
-    let number = ends.ledger.begin_run(&ends.target, &run, &records).await?;
+    let new = NewRun { run: &run, records: &records, plan: plan.pieces() };
+    let number = ends.ledger.begin_run(&ends.target, new).await?;
     let started = ends.ledger.last_run(&ends.target).await?.map_or(String::new(), |run| run.started);
     if let Some(chosen) = &settings.tasks {
         join::claim(ends, number, (&records, chosen)).await?;
     }
-    Ok(Start { run: number, records, live, findings, started })
+    Ok(Start { run: number, records, live, findings, started, put_back: vec![] })
 }
 
 /// What the target holds; its archive is read only where it holds anything.
@@ -136,6 +153,7 @@ async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[S
     ends.ledger.reopen(&ends.target, run.run).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
     resume::check_state(done, &records)?;
+    refuse_changed(ends, (plan, &records), &|_| true)?;
     let restarts = if config.options.consistent {
         resume::restarts(plan, &records, &ends.source.snapshot.sees, &|_| true)?
     } else {
@@ -148,10 +166,10 @@ async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[S
     }
     let stale = resume::stale_sequences(&run, &records, &ends.source.snapshot.sees);
     ends.ledger.reset(&ends.target, run.run, &stale).await?;
-    ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
+    ends.ledger.set_state(&ends.target, run.run, RunState::Running, run.consistent).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
     let live = live(config, ends, plan).await?;
-    Ok(Start { run: run.run, records, live, findings: vec![], started: run.started })
+    Ok(Start { run: run.run, records, live, findings: vec![], started: run.started, put_back: vec![] })
 }
 
 /// Empties a half-copied table and forgets its chunks, both or neither.

@@ -3,13 +3,17 @@
 //! The source's leader session lives as long as the run and holds snapshot and locks. Called by every verb.
 
 use super::Context;
-use crate::catalog::Catalog;
+use crate::catalog::scope::Names;
+use crate::catalog::{Catalog, Oid};
 use crate::config::Config;
 use crate::error::{Error, Result, Side};
+use crate::name::QualifiedName;
 use crate::pg::snapshot::{self, Snapshot};
+use crate::pg::table_lock::{self, Changed, Lockable};
 use crate::pg::tool::{self, Tools};
 use crate::pg::{Conninfo, Session, apply, archive, introspect, keys};
 use crate::plan::{self, Answers, Unfinished};
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 /// Where source and target are.
@@ -56,6 +60,10 @@ pub struct Source {
     pub leader: Session,
     /// What every reader joins.
     pub snapshot: Snapshot,
+    /// Tables whose locks the leader has asked for.
+    asked: HashSet<QualifiedName>,
+    /// Locked tables whose rows the snapshot no longer gives.
+    changed: Vec<Changed>,
 }
 
 impl Source {
@@ -64,7 +72,7 @@ impl Source {
         let leader = Session::open(conninfo, Side::Source, "leader").await?;
         apply::limit_lock_wait(&leader, lock_timeout).await?;
         let snapshot = snapshot::export(&leader).await?;
-        Ok(Source { leader, snapshot })
+        Ok(Source { leader, snapshot, asked: HashSet::new(), changed: Vec::new() })
     }
 
     /// Opens the leader in a snapshot that another process holds.
@@ -72,7 +80,61 @@ impl Source {
         let leader = Session::open(conninfo, Side::Source, "leader").await?;
         apply::limit_lock_wait(&leader, lock_timeout).await?;
         let snapshot = snapshot::adopt(&leader, held).await?;
-        Ok(Source { leader, snapshot })
+        Ok(Source { leader, snapshot, asked: HashSet::new(), changed: Vec::new() })
+    }
+
+    /// Locks all tables that the filters choose, as far as names tell: what the plan adds to these is locked when there is one.
+    pub async fn lock_scope(&mut self, config: &Config) -> Result<()> {
+        let all = table_lock::lockable(&self.leader).await?;
+        let by_oid: HashMap<Oid, &Lockable> = all.iter().map(|table| (table.oid, table)).collect();
+        let names = Names::new(config);
+        let mut tables = Vec::new();
+        for table in all.iter().filter(|table| table.holds_rows) {
+            let mut line = vec![&table.name];
+            let mut next = table.partition_of;
+            while let Some(parent) = next.and_then(|oid| by_oid.get(&oid)) {
+                line.push(&parent.name);
+                next = parent.partition_of;
+            }
+            if names.choose(&line) {
+                tables.push(table.name.clone());
+            }
+        }
+        self.lock_all(tables, config.options.lock_timeout).await?;
+        self.refuse_changed(|_| true)
+    }
+
+    /// As [`Source::lock`], for who reads the catalog next: that would wait for the same locks, and fail without their holder's name.
+    pub async fn lock_all(&mut self, tables: impl IntoIterator<Item = QualifiedName>, lock_timeout: u64) -> Result<()> {
+        let refused = self.lock(tables, lock_timeout).await?;
+        refused.into_iter().find(|error| error.is("55P03")).map_or(Ok(()), Err)
+    }
+
+    /// Locks `tables` where that was not asked for before, and notes which of them the snapshot no longer gives; the errors of those that
+    /// cannot be locked. Each reader locks what it reads, and so fails by the name of the session in its way.
+    pub async fn lock(
+        &mut self,
+        tables: impl IntoIterator<Item = QualifiedName>,
+        lock_timeout: u64,
+    ) -> Result<Vec<Error>> {
+        let mut new = Vec::new();
+        for table in tables {
+            if self.asked.insert(table.clone()) {
+                new.push(table);
+            }
+        }
+        let locked = table_lock::lock(&self.leader, &new, lock_timeout).await?;
+        for (table, error) in &locked.refused {
+            tracing::warn!("{table} could not be locked on the source: {}", error.chain());
+        }
+        self.changed.extend(table_lock::changed(&self.leader, &locked.held).await?);
+        Ok(locked.refused.into_iter().map(|(_, error)| error).collect())
+    }
+
+    /// Refuses to read on in the snapshot where it does not give a table's rows that are still to be read.
+    pub fn refuse_changed(&self, is_read: impl Fn(&QualifiedName) -> bool) -> Result<()> {
+        let changed: Vec<Changed> = self.changed.iter().filter(|one| is_read(&one.table)).cloned().collect();
+        table_lock::refuse(&changed)
     }
 
     /// Everything that the source contains, in the snapshot: `pg_dump` and our own queries at the same time. Where only rows are moved,

@@ -4,6 +4,7 @@
 //! `part`. Called by `run` and `hold`.
 
 use super::connect::{Endpoints, Source, tools};
+use super::leader::{Leader, RunLock};
 use super::run::{Settings, refuse};
 use super::{Context, part, preflight};
 use crate::catalog::{Catalog, Server};
@@ -11,6 +12,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Ledger;
+use crate::name::QualifiedName;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::tool::Tools;
 use crate::pg::{Session, introspect};
@@ -19,7 +21,7 @@ use crate::plan::Plan;
 /// Both ends, opened and looked at.
 pub(super) struct Ends {
     pub(super) source: Source,
-    pub(super) target: Session,
+    pub(super) target: Leader,
     pub(super) source_server: Server,
     pub(super) target_server: Server,
     pub(super) ledger: Ledger,
@@ -55,7 +57,7 @@ pub(super) async fn connect(
         return Ok(ends);
     }
     let way = if settings.tasks.is_some() { Way::Part } else { Way::Whole };
-    look_over(config, endpoints, way, context).await
+    look_over(config, endpoints, (way, plan.map(|plan| part::tables(plan, settings))), context).await
 }
 
 /// What a process is to its run.
@@ -70,13 +72,28 @@ pub(super) enum Way<'a> {
 }
 
 /// Connects whoever begins a run, or goes on with the whole of one.
-pub(super) async fn look_over(config: &Config, endpoints: &Endpoints, way: Way<'_>, context: &Context) -> Result<Ends> {
+///
+/// `tables` are those that the plan reads; without a plan the filters say which these are. They are locked before anything that takes time.
+pub(super) async fn look_over(
+    config: &Config,
+    endpoints: &Endpoints,
+    (way, tables): (Way<'_>, Option<Vec<QualifiedName>>),
+    context: &Context,
+) -> Result<Ends> {
     let ledger = Ledger::new(&config.options.ledger_schema);
+    let lock = if matches!(way, Way::Whole) { RunLock::Exclusive } else { RunLock::Shared };
     let locked = async {
         let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
-        if ledger.lock(&target, !matches!(way, Way::Whole)).await? { Ok(target) } else { Err(already_running()) }
+        Leader::of(target, &ledger, lock).await
     };
-    let source = open_source(config, endpoints, way);
+    let source = async {
+        let mut source = open_source(config, endpoints, way).await?;
+        match tables {
+            Some(tables) => source.lock_all(tables, config.options.lock_timeout).await?,
+            None => source.lock_scope(config).await?,
+        }
+        Ok(source)
+    };
     let tools = tools(config, context);
     let (tools, target, source) = tokio::try_join!(Box::pin(tools), Box::pin(locked), Box::pin(source))?;
     // What would keep the catalog from being read is told as what it is, and not as an error of pg_dump.

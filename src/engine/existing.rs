@@ -19,7 +19,7 @@ pub struct Found {
     pub present: Present,
     /// The entries of the target's own archive; empty where the target is.
     pub entries: Vec<Entry>,
-    /// Tables, as the plan names them, whose rows an earlier finished run brought.
+    /// Tables, as the plan names them, all of whose rows an earlier finished run copied.
     pub loaded: HashSet<String>,
     /// Tables whose columns are known to be of the source's types.
     pub alike: HashSet<QualifiedName>,
@@ -44,14 +44,23 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
         .map(|entry| ((entry.desc.to_lowercase(), entry.namespace.as_str(), entry.tag.as_str()), entry))
         .collect();
     let mut findings = Vec::new();
+    let extensions: HashSet<&str> =
+        plan.tasks.iter().filter(|task| task.kind == kind::EXTENSION).map(|task| task.id.as_str()).collect();
+    let is_member = |task: &Task| task.requires.iter().any(|id| extensions.contains(id.as_str()));
     let records = plan.tasks.iter().map(|task| {
         let mut record = pending(task);
         match task.kind.as_str() {
-            kind::DATA => decide_rows(task, found, &mut record, &mut findings),
+            kind::DATA => {
+                decide_rows(task, found, &mut record, &mut findings);
+                if is_member(task) {
+                    decide_configuration(task, found, &mut record);
+                }
+            }
             kind::TRUNCATE if !found.present.relations.contains_key(&table(task)) => {
                 settle(&mut record, "skipped", "the table did not exist");
             }
-            kind::SEQUENCE_VALUE if found.present.relations.contains_key(&table(task)) => {
+            // CREATE EXTENSION may have used numbers of its own.
+            kind::SEQUENCE_VALUE if found.present.relations.contains_key(&table(task)) || is_member(task) => {
                 record.mode = "forward".into();
             }
             kind::CONSTRAINT | kind::FK_CONSTRAINT => decide_constraint(task, found, &entries, &mut record),
@@ -121,7 +130,8 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
     if !task.merge_sql.is_empty() {
         record.mode = "merge".into();
     } else if found.loaded.contains(&task.object()) {
-        settle(record, "skipped", "an earlier run brought these rows, and no key tells them from new ones");
+        settle(record, "skipped", NOT_MOVED.0);
+        tell(findings, Finding::new("rows_not_moved", Severity::Warning, name.to_string(), NOT_MOVED.0, NOT_MOVED.1));
     } else {
         record.mode = "append".into();
         let message = "it holds rows and no key decides which of ours are there already: all of ours are appended";
@@ -129,6 +139,24 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         tell(findings, Finding::new("rows_appended", Severity::Warning, name.to_string(), message, remedy));
     }
 }
+
+/// A configuration table of an extension that the run makes has the rows of CREATE EXTENSION by then, in types of the target's version.
+fn decide_configuration(task: &Task, found: &Found, record: &mut Record) {
+    record.format = "text".into();
+    let is_there = found.present.relations.contains_key(&table(task));
+    if !is_there || task.on_existing == "truncate" {
+        record.mode = "replace".into();
+    } else if record.mode == "copy" && task.on_existing == "append" && !task.merge_sql.is_empty() {
+        record.mode = "merge".into();
+    }
+}
+
+/// What a person should know, and can do, of a table that an earlier run has copied and whose rows are not merged by a key. Preflight and
+/// run say the same.
+pub const NOT_MOVED: (&str, &str) = (
+    "an earlier run copied its rows, and they are not merged by a key: rows that are new on the source are not moved",
+    "set on_existing to truncate for it to copy all of its rows again, or on_conflict to nothing or update where it has a key",
+);
 
 /// Adds what every chunk of a table gives rise to once.
 fn tell(findings: &mut Vec<Finding>, finding: Finding) {

@@ -1,8 +1,9 @@
 //! Takes the foreign keys of the target's own tables away for as long as rows come, and brings them back.
 //!
 //! Each step commits together with what the ledger says of the key, so a run that is killed anywhere can be resumed, or its ledger
-//! cleaned up, and every key is made again. Called by `worker` for the tasks of a plan, by `begin` and `join`
-//! where a run goes on, and by the verb `cleanup`.
+//! cleaned up, and every key is made again. A run that ends early makes them again itself, as far as that takes no look at the rows; what
+//! it could not make is named by report, status, preflight and verification until it is there. Called by `worker` for the tasks of a
+//! plan, by `begin` and `join` where a run goes on, by `close`, and by the verb `cleanup`.
 
 use super::existing;
 use crate::error::{Error, Kind, Result, Side};
@@ -12,15 +13,88 @@ use crate::name::QualifiedName;
 use crate::pg::{Session, apply, foreign_keys};
 use crate::plan::{Plan, kind};
 use crate::record::Record;
+use crate::verification::{Difference, DifferenceKind};
 use std::collections::HashSet;
 
-/// What a person should know of keys that a run which has ended left behind.
-pub async fn left(ledger: &Ledger, target: &Session) -> Result<Option<Finding>> {
-    let taken = ledger.taken_keys(target).await?;
-    let names: Vec<String> = taken.iter().map(|one| one.key.object()).collect();
-    let message = format!("foreign keys of the target are gone or unchecked: {}", names.join(", "));
-    let remedy = "go on with the run by --resume, or let `pgmigrate cleanup` make them again";
-    Ok((!names.is_empty()).then(|| Finding::new("foreign_keys_left", Severity::Warning, "", message, remedy)))
+/// The keys that runs have taken away and that are not what they were, by the catalog.
+#[derive(Debug, Default)]
+pub struct Left {
+    gone: Vec<String>,
+    unchecked: Vec<String>,
+}
+
+impl Left {
+    /// Reads ledger and catalog.
+    pub async fn read(ledger: &Ledger, target: &Session) -> Result<Left> {
+        let mut left = Left::default();
+        for taken in ledger.taken_keys(target).await?.into_iter().filter(Taken::is_open) {
+            let list = if taken.found.is_none() { &mut left.gone } else { &mut left.unchecked };
+            list.push(taken.key.object());
+        }
+        Ok(left)
+    }
+
+    /// What is the matter with them; none where no key is left.
+    #[must_use]
+    pub fn message(&self) -> Option<String> {
+        let part =
+            |names: &[String], words: &str| (!names.is_empty()).then(|| format!("{words}: {}", names.join(", ")));
+        let parts: Vec<String> = [
+            part(&self.gone, "foreign keys of the target are gone"),
+            part(&self.unchecked, "foreign keys of the target are NOT VALID"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    /// The same as a finding.
+    #[must_use]
+    pub fn finding(&self) -> Option<Finding> {
+        self.message().map(|message| Finding::new("foreign_keys_left", Severity::Warning, "", message, LEFT))
+    }
+
+    /// The same as differences of a verification.
+    #[must_use]
+    pub fn differences(&self) -> Vec<Difference> {
+        let gone = |object: &String| {
+            Difference::new(
+                DifferenceKind::MissingObject,
+                object,
+                "a run took the foreign key away, and it is not back",
+            )
+        };
+        let unchecked = |object: &String| {
+            Difference::new(
+                DifferenceKind::InvalidConstraint,
+                object,
+                "a run took the foreign key away, and it is NOT VALID",
+            )
+        };
+        self.gone.iter().map(gone).chain(self.unchecked.iter().map(unchecked)).collect()
+    }
+}
+
+/// What to do about keys that are left.
+pub const LEFT: &str = "go on with the run by --resume, or let `pgmigrate cleanup` make them again";
+/// For how many seconds a run that ends early waits for each lock to make its keys again.
+const WAIT_AT_THE_END: u64 = 5;
+
+/// Makes the keys again that a run which ends early has taken away, without a look at their rows, unless other processes are at work on
+/// the run. Called with the run's lock held, so that none can begin meanwhile.
+pub async fn give_back(ledger: &Ledger, target: &Session, lock_timeout: u64) -> Result<()> {
+    ledger.lock_begin(target).await?;
+    let result = async {
+        if ledger.is_locked(target).await? || ledger.holder(target).await?.is_some() {
+            return Ok(());
+        }
+        let lock_timeout = if lock_timeout == 0 { WAIT_AT_THE_END } else { lock_timeout.min(WAIT_AT_THE_END) };
+        Place { target, ledger, lock_timeout }.bring_back().await
+    };
+    let result = result.await;
+    ledger.unlock_begin(target).await?;
+    result
 }
 
 /// Where keys are taken away.
@@ -73,9 +147,9 @@ impl Place<'_> {
     pub async fn bring_back(&self) -> Result<()> {
         let mut first = None;
         let taken = self.ledger.taken_keys(self.target).await?;
-        for one in taken.iter().filter(|one| !one.is_back && one.key.may_wait(self.target)) {
+        for one in taken.iter().filter(|one| one.is_gone() && one.key.may_wait(self.target)) {
             if let Err(error) = self.apart(self.make(one)).await {
-                first.get_or_insert(told(one, error));
+                first.get_or_insert(named(one, error));
             }
         }
         first.map_or(Ok(()), Err)
@@ -90,26 +164,33 @@ impl Place<'_> {
         }
     }
 
-    /// Checks the rows of the keys of one table, or of all; those that are not there yet are made. Orphans leave a key NOT VALID, and
-    /// are the error that comes back.
-    pub async fn check(&self, table: Option<&QualifiedName>) -> Result<usize> {
+    /// Checks the rows of the keys of one table; those that are not there yet are made. Orphans leave a key NOT VALID, and are the error
+    /// that comes back.
+    pub async fn check(&self, table: &QualifiedName) -> Result<usize> {
+        let (checked, errors) = self.check_those(|key| key.checked == *table).await?;
+        errors.into_iter().next().map_or(Ok(checked), Err)
+    }
+
+    /// Checks the rows of all keys, as `check` does; an error for each that is not what it was.
+    pub async fn check_all(&self) -> Result<Vec<Error>> {
+        Ok(self.check_those(|_| true).await?.1)
+    }
+
+    async fn check_those(&self, is_wanted: impl Fn(&foreign_keys::Key) -> bool) -> Result<(usize, Vec<Error>)> {
         let taken = self.ledger.taken_keys(self.target).await?;
-        let mut first = None;
-        let mut checked = 0;
-        for one in taken.iter().filter(|one| table.is_none_or(|table| one.key.checked == *table)) {
+        let (mut checked, mut errors) = (0, Vec::new());
+        for one in taken.iter().filter(|one| is_wanted(&one.key)) {
             match self.apart(self.finish(one)).await {
                 Ok(()) => checked += 1,
-                Err(error) => {
-                    let error = self.orphans(one, error).await?;
-                    first.get_or_insert(told(one, error));
-                }
+                Err(error) if self.target.is_closed() => return Err(error),
+                Err(error) => errors.push(named(one, self.orphans(one, error).await?)),
             }
         }
-        first.map_or(Ok(checked), Err)
+        Ok((checked, errors))
     }
 
     async fn finish(&self, one: &Taken) -> Result<()> {
-        if !one.is_back {
+        if one.is_gone() {
             foreign_keys::make(self.target, &one.key, true).await?;
         }
         if !one.key.is_unchecked() {
@@ -136,7 +217,7 @@ impl Place<'_> {
         if !error.is("23503") {
             return Ok(error);
         }
-        if !one.is_back {
+        if one.is_gone() {
             let doing =
                 "making a foreign key of a partitioned table again: rows of it reference nothing, and it is not there";
             return Ok(orphaned(doing.into(), &error)
@@ -158,7 +239,9 @@ fn orphaned(doing: String, error: &Error) -> Error {
     }
 }
 
-fn told(one: &Taken, mut error: Error) -> Error {
+fn named(one: &Taken, mut error: Error) -> Error {
     error.doing = format!("{}: {}", one.key.object(), error.doing);
+    // The server names the table.
+    error.context.object = Some(one.key.object());
     error
 }

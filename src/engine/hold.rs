@@ -7,8 +7,9 @@
 use super::connect::{Endpoints, Source};
 use super::ends::{Way, look_over};
 use super::join::take_up;
-use super::run::{Settings, check, conclude, enter, lock_tables};
-use super::{Context, part};
+use super::lifecycle::conclude;
+use super::run::{Settings, check, enter};
+use super::{Context, part, unplanned};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
@@ -17,7 +18,6 @@ use crate::pg::Session;
 use crate::pg::snapshot::{self, Snapshot};
 use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// What a holder is told beside its configuration.
@@ -76,17 +76,17 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     let target = context.stop.or(take_place(&ledger, &endpoints)).await?;
     let fingerprint = plan.fingerprint();
     let known = known(&ledger, &target, &fingerprint).await?;
-    let looking = look_over(&config, &endpoints, Way::Holder(&known), context);
+    // All that the plan reads.
+    let tables = part::tables(plan, &Settings::default());
+    let looking = look_over(&config, &endpoints, (Way::Holder(&known), Some(tables)), context);
     let ends = context.step("connect", Box::pin(looking)).await?;
     check(&config, &ends, (plan, 1, &part), context).await?;
+    unplanned::changes(&config, &ends, plan, context);
     let start = if part::run_of(&ledger, &target, &fingerprint).await?.is_some() {
         context.step("ledger", take_up(&config, &ends, (plan, &fingerprint))).await?
     } else {
         Box::pin(enter(&config, (&part, &ends, plan), context)).await?.0
     };
-    let settled: HashSet<&str> =
-        start.records.iter().filter(|record| record.is_settled()).map(|record| record.task.as_str()).collect();
-    lock_tables(&config, &ends, plan, &|task| !settled.contains(task.id.as_str())).await?;
     let mut watch = Watch { endpoints, ledger, source: ends.source, target, run: start.run, context };
     watch.announce().await?;
     // From here on it is no part, and the whole run may go on as soon as the last part has ended.

@@ -5,12 +5,14 @@
 use super::Context;
 use super::tuning::Tuning;
 use crate::config::Options;
+use crate::finding::Finding;
 use crate::ledger::Ledger;
 use crate::pg::Conninfo;
 use crate::pg::copy::RowFormat;
 use crate::pg::snapshot::Snapshot;
 use crate::plan::Task;
 use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
 /// How rows come into a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum Mode {
     Append,
     /// Through a stage, for some of the rows may be there already.
     Merge,
+    /// Into a table that an extension of this run has made, in place of the rows that came with it.
+    Replace,
     /// A sequence that was there before: its value never goes back.
     Forward,
 }
@@ -35,6 +39,7 @@ impl Mode {
             "create" => Mode::Create,
             "append" => Mode::Append,
             "merge" => Mode::Merge,
+            "replace" => Mode::Replace,
             "forward" => Mode::Forward,
             _ => Mode::Copy,
         }
@@ -59,6 +64,8 @@ pub struct Form {
 pub struct Job {
     /// Its number in the ledger.
     pub run: i64,
+    /// Whether other processes may be at work in the run.
+    pub is_part: bool,
     /// What its first worker is called in the ledger, where other processes may have workers, too.
     pub first_worker: i32,
     /// The plan's tasks.
@@ -77,6 +84,8 @@ pub struct Job {
     pub snapshot: Snapshot,
     /// The encoding that both databases have, where it is the same and not UTF8.
     pub encoding: Option<String>,
+    /// The role that owns on the target what it creates, where that is known.
+    pub owner: Option<String>,
     /// Whether both databases sort text in the same way.
     pub same_collation: bool,
     /// The options.
@@ -85,4 +94,19 @@ pub struct Job {
     pub tuning: Tuning,
     /// Events and the wish to stop.
     pub context: Context,
+    /// What workers have found that a person should know when the run ends.
+    pub found: Mutex<Vec<Finding>>,
+}
+
+impl Job {
+    /// Reports what a task has found, while it is new and at the end of the run.
+    pub fn report(&self, findings: Vec<Finding>) {
+        self.context.tell(&findings);
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).extend(findings);
+    }
+
+    /// Takes all that was reported.
+    pub fn take_found(&self) -> Vec<Finding> {
+        std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }

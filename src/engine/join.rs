@@ -3,7 +3,7 @@
 //! A part claims its rows in the ledger for the state of the source that it reads, so that chunks of two states never meet in one table:
 //! whoever comes with another one is refused for as long as the part lives. Called by `begin` and `hold`, in their turn to begin.
 
-use super::begin::{Start, live, place, restart_table};
+use super::begin::{Start, live, place, refuse_changed, restart_table};
 use super::ends::Ends;
 use super::live::Live;
 use super::run::Settings;
@@ -11,8 +11,8 @@ use super::{part, resume};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Role;
-use crate::plan::{Plan, kind};
-use crate::record::{Record, Run};
+use crate::plan::{Phase, Plan, kind};
+use crate::record::{Record, Run, RunState};
 use std::collections::HashSet;
 
 /// A run of chosen tasks beside others of the same plan.
@@ -32,6 +32,7 @@ pub(super) async fn join(
     live.check_chosen(plan, chosen)?;
     let ids: HashSet<&str> = chosen.iter().map(String::as_str).collect();
     let is_chosen = |record: &Record| ids.contains(record.task.as_str());
+    refuse_changed(ends, (plan, &records), &|id| ids.contains(id))?;
     let mut restarts = Vec::new();
     if config.options.consistent {
         let living = living(ends, run.run).await?;
@@ -49,10 +50,11 @@ pub(super) async fn join(
     }
     let records = ends.ledger.records(&ends.target, run.run).await?;
     claim(ends, run.run, (&records, chosen)).await?;
-    if run.state != "running" && !records.iter().all(Record::is_settled) {
-        ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
+    if run.state != RunState::Running && !records.iter().all(Record::is_settled) {
+        ends.ledger.set_state(&ends.target, run.run, RunState::Running, run.consistent).await?;
     }
-    Ok(Start { run: run.run, records, live, findings: vec![], started: run.started })
+    let put_back = put_back(&records, &is_chosen);
+    Ok(Start { run: run.run, records, live, findings: vec![], started: run.started, put_back })
 }
 
 /// Puts sequences back that are settled, before the first rows of another state of the source come: they may be behind these.
@@ -66,6 +68,17 @@ async fn forget_sequences(ends: &Ends, run: &Run, records: &[Record]) -> Result<
     }
     let stale = resume::stale_sequences(run, records, sees);
     ends.ledger.reset(&ends.target, run.run, &stale).await
+}
+
+/// Sequences that were set once and have to be set again. A part that works on the data phase does so itself, whichever it was given and
+/// whichever process put them back: no other process may follow.
+fn put_back(records: &[Record], is_chosen: &dyn Fn(&Record) -> bool) -> Vec<String> {
+    if !records.iter().any(|record| record.phase == Phase::Data.word() && is_chosen(record)) {
+        return Vec::new();
+    }
+    let is_put_back =
+        |record: &&Record| record.kind == kind::SEQUENCE_VALUE && record.status == "pending" && record.attempts > 0;
+    records.iter().filter(is_put_back).map(|record| record.task.clone()).collect()
 }
 
 /// The states of the source, other than ours, that living processes of the run read.
@@ -98,6 +111,7 @@ pub(super) async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (
     resume::check_run(&run, (plan, fingerprint), &ends.target_server.identity())?;
     ends.ledger.await_commits(&ends.target, run.run).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
+    refuse_changed(ends, (plan, &records), &|_| true)?;
     let sees = &ends.source.snapshot.sees;
     if config.options.consistent {
         let restarts = resume::restarts(plan, &records, sees, &|_| true)?;
@@ -111,9 +125,9 @@ pub(super) async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (
     }
     forget_sequences(ends, &run, &records).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
-    if run.state != "running" && !records.iter().all(Record::is_settled) {
-        ends.ledger.set_state(&ends.target, run.run, "running", run.consistent).await?;
+    if run.state != RunState::Running && !records.iter().all(Record::is_settled) {
+        ends.ledger.set_state(&ends.target, run.run, RunState::Running, run.consistent).await?;
     }
     ends.ledger.unlock_begin(&ends.target).await?;
-    Ok(Start { run: run.run, records, live: Live::default(), findings: vec![], started: run.started })
+    Ok(Start { run: run.run, records, live: Live::default(), findings: vec![], started: run.started, put_back: vec![] })
 }

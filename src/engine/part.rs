@@ -6,12 +6,14 @@
 
 use super::connect::{Endpoints, Source};
 use super::ends::{Ends, already_running};
+use super::leader::{Leader, RunLock};
 use super::run::Settings;
 use super::{Context, resume};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::ledger::{Ledger, Role};
+use crate::name::QualifiedName;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{Session, introspect};
 use crate::plan::{Phase, Plan, Task, kind};
@@ -56,21 +58,25 @@ pub(super) async fn connect(
     let lock_timeout = config.options.lock_timeout;
     let fingerprint = plan.fingerprint();
     let rows = rows(plan, settings);
-    let awaited = if reading == Reading::Held && !rows.is_empty() {
+    let (awaited, target) = if reading == Reading::Held && !rows.is_empty() {
         let wait = settings.wait()?;
-        context.stop.or(await_snapshot(&ledger, &target, (&fingerprint, &rows), wait)).await?
-    } else if ledger.lock(&target, true).await? {
-        Awaited::Nothing
+        let found = context.stop.or(await_snapshot(&ledger, &target, (&fingerprint, &rows), wait)).await?;
+        (found, Leader::with_lock(target, &ledger, RunLock::Shared).await?)
     } else {
-        return Err(already_running());
+        (Awaited::Nothing, Leader::of(target, &ledger, RunLock::Shared).await?)
     };
     if run_of(&ledger, &target, &fingerprint).await?.is_none() {
         return Ok(None);
     }
-    let source = match &awaited {
+    let mut source = match &awaited {
         Awaited::Held(snapshot) => Source::adopt(&endpoints.source, lock_timeout, snapshot).await?,
         Awaited::Settled | Awaited::Nothing => Source::open(&endpoints.source, lock_timeout).await?,
     };
+    match awaited {
+        Awaited::Nothing => source.lock_all(tables(plan, settings), lock_timeout).await?,
+        Awaited::Held(_) => source.lock(tables(plan, settings), lock_timeout).await.map(drop)?,
+        Awaited::Settled => {}
+    }
     let source_server = introspect::server(&source.leader).await?;
     resume::drift_of_server(plan, &source_server, config).refuse(true)?;
     if matches!(awaited, Awaited::Nothing) {
@@ -138,6 +144,13 @@ async fn look(ledger: &Ledger, target: &Session, run: &Run, rows: &[&str]) -> Re
 fn rows<'a>(plan: &'a Plan, settings: &Settings) -> Vec<&'a str> {
     let chosen: HashSet<&str> = settings.tasks.iter().flatten().map(String::as_str).collect();
     readers(plan).map(|task| task.id.as_str()).filter(|id| chosen.contains(id)).collect()
+}
+
+/// The tables that the chosen tasks read rows of; without a choice, all that the plan reads.
+pub(super) fn tables(plan: &Plan, settings: &Settings) -> Vec<QualifiedName> {
+    let chosen: Option<HashSet<&str>> = settings.tasks.as_ref().map(|tasks| tasks.iter().map(String::as_str).collect());
+    let is_chosen = |task: &&Task| chosen.as_ref().is_none_or(|chosen| chosen.contains(task.id.as_str()));
+    plan.tasks.iter().filter(|task| task.is_data()).filter(is_chosen).map(Task::source_table).collect()
 }
 
 fn readers(plan: &Plan) -> impl Iterator<Item = &Task> {

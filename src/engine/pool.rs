@@ -4,16 +4,21 @@
 //! it needs no lock. Called by `run`.
 
 use super::job::Job;
+use super::leader::Leader;
 use super::schedule::{End, Schedule};
-use super::state_file::StateFile;
-use super::worker::{Outcome, Worker, batch};
+use super::state_file::{self, StateFile};
+use super::worker::{Outcome, Worker, order};
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
+use crate::finding::Finding;
+use crate::ledger::Role;
 use crate::pg::Session;
-use crate::plan::Task;
+use crate::plan::{Task, order as plan_order};
 use crate::record::{Effect, Record};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
 /// How the tasks ended.
@@ -25,9 +30,34 @@ pub struct Ended {
     pub failed: u64,
     /// Whether the run was asked to stop.
     pub stopped: bool,
+    /// What tasks have found that a person should know.
+    pub found: Vec<Finding>,
+    /// What kept the run from going on.
+    pub failure: Option<Error>,
+    /// What this process knows of tasks, by their place in the plan.
+    pub known: HashMap<usize, Known>,
+}
+
+/// What became of a task, as far as a report without the ledger needs it.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// Its status.
+    pub status: &'static str,
+    /// Rows written.
+    pub rows: i64,
+    /// Bytes written.
+    pub bytes: i64,
 }
 
 type Finished = (Worker, Instant, Vec<(usize, Outcome)>);
+
+/// What the pool waits for.
+enum Next {
+    /// A worker is free again.
+    Free(Box<std::result::Result<Finished, JoinError>>),
+    /// A task has ended that its worker goes on behind.
+    Ended(order::Ended),
+}
 
 /// The loop's state.
 pub struct Pool<'a> {
@@ -35,22 +65,28 @@ pub struct Pool<'a> {
     pub job: Arc<Job>,
     /// What is next.
     pub schedule: Schedule,
-    /// The leader session on the target, for rows of blocked tasks.
-    pub leader: &'a Session,
+    /// The leader on the target, for rows of blocked tasks.
+    pub leader: &'a mut Leader,
+    /// The session on the source that holds the snapshot.
+    pub holder: &'a Session,
+    /// Whether it is known to be lost.
+    pub is_snapshot_lost: bool,
     /// The mirror of the ledger.
     pub state: Option<StateFile>,
     /// Lines for it that are not written yet.
     pub lines: Vec<Record>,
     /// When it was last written.
     pub written: Instant,
-    /// When it was last asked whether somebody wishes the run to stop.
+    /// When the run's ground was last checked.
     pub looked: Instant,
     /// What became of the tasks.
     pub ended: Ended,
+    /// Where the worker that runs tasks in the plan's order says how they end.
+    pub in_order: (mpsc::UnboundedSender<order::Ended>, mpsc::UnboundedReceiver<order::Ended>),
 }
 
 const BETWEEN_WRITES: Duration = Duration::from_secs(1);
-/// How often a run looks whether somebody wishes from elsewhere that it stops.
+/// Interval between checks of what the run stands on, and for a stop request from another session.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 
 impl Pool<'_> {
@@ -62,6 +98,11 @@ impl Pool<'_> {
             while !self.job.context.stop.is_stopped()
                 && let Some(worker) = idle.pop()
             {
+                let in_order = self.schedule.next_in_order();
+                if !in_order.is_empty() {
+                    self.begin_in_order(&mut busy, worker, in_order);
+                    continue;
+                }
                 let Some(at) = self.schedule.next() else {
                     idle.push(worker);
                     break;
@@ -70,7 +111,15 @@ impl Pool<'_> {
                 self.job.tuning.tell_open(busy.len() + 1 + self.schedule.ready());
                 self.begin(&mut busy, worker, batch);
             }
-            let Some(finished) = self.next_of(&mut busy).await else { break };
+            let finished = match self.next_of(&mut busy).await? {
+                None => break,
+                Some(Next::Free(finished)) => *finished,
+                Some(Next::Ended(order::Ended { at, seconds, outcome })) => {
+                    self.end(at, seconds, outcome).await?;
+                    self.write_state(false).await?;
+                    continue;
+                }
+            };
             let (worker, started, outcomes) =
                 finished.map_err(|e| Error::new(Kind::Internal, "a worker ended without a word").caused_by(e))?;
             idle.push(worker);
@@ -86,31 +135,54 @@ impl Pool<'_> {
         Ok(())
     }
 
-    /// The next batch that ends; none where no worker is busy. Meanwhile somebody may wish from elsewhere that the run stops.
-    async fn next_of(&mut self, busy: &mut JoinSet<Finished>) -> Option<std::result::Result<Finished, JoinError>> {
+    /// The next batch or task that ends; none where no worker is busy.
+    async fn next_of(&mut self, busy: &mut JoinSet<Finished>) -> Result<Option<Next>> {
         loop {
-            // However fast tasks end, the look comes.
+            // However fast tasks end, the check is made.
             let rest = BETWEEN_LOOKS.saturating_sub(self.looked.elapsed());
             if rest.is_zero() {
-                self.heed().await;
+                self.check().await?;
                 continue;
             }
             tokio::select! {
                 biased;
-                finished = busy.join_next() => return finished,
+                // Before the worker that has sent it is free.
+                Some(ended) = self.in_order.1.recv() => return Ok(Some(Next::Ended(ended))),
+                finished = busy.join_next() => return Ok(finished.map(|finished| Next::Free(Box::new(finished)))),
                 () = tokio::time::sleep(rest) => {}
             }
         }
     }
 
-    async fn heed(&mut self) {
+    /// Keeps what the run stands on: the leader's lock, the snapshot, and whether another session asks the run to stop.
+    async fn check(&mut self) -> Result<()> {
         self.looked = Instant::now();
-        // A look that fails says nothing: where the session is lost, whatever needs it next will say so.
+        self.keep_leader().await?;
+        if !self.is_snapshot_lost && self.holder.is_closed() {
+            self.is_snapshot_lost = true;
+            tracing::warn!(
+                "the session on the source that held the snapshot is lost: readers that have joined it go on, and no new ones can"
+            );
+        }
+        // A question that fails says nothing: where the session is lost, the next check finds that.
         let is_asked = self.job.ledger.is_asked_to_stop(self.leader).await.unwrap_or_default();
         if is_asked && !self.job.context.stop.is_stopped() {
-            tracing::warn!("somebody asked this run to stop, from another session on the target");
+            tracing::warn!("another session on the target asked this run to stop");
             self.job.context.stop.stop();
         }
+        Ok(())
+    }
+
+    /// Connects the leader again where it is lost; what a part has announced ended with its session.
+    async fn keep_leader(&mut self) -> Result<()> {
+        if !self.leader.keep(&self.job.context.stop).await? || !self.job.is_part {
+            return Ok(());
+        }
+        let (job, reads) = (&self.job, self.job.tasks.iter().any(Task::is_data));
+        if reads {
+            job.ledger.announce(self.leader, job.run, (&job.snapshot, Role::Part)).await?;
+        }
+        Ok(())
     }
 
     /// The tasks that are done together with `at`.
@@ -119,19 +191,13 @@ impl Pool<'_> {
             return group.clone();
         }
         let mut batch = vec![at];
-        batch.extend(self.schedule.next_like(at, batch::LARGEST, jobs));
+        batch.extend(self.schedule.next_like(at, jobs));
         batch
     }
 
     fn begin(&self, busy: &mut JoinSet<Finished>, mut worker: Worker, batch: Vec<usize>) {
         for task in batch.iter().map(|at| &self.job.tasks[*at]) {
-            self.job.context.events.send(Event::TaskStarted {
-                task: task.id.clone(),
-                phase: task.phase.word().into(),
-                kind: task.kind.clone(),
-                object: task.object(),
-                worker: worker.number(),
-            });
+            self.job.context.events.send(order::started(task, worker.number()));
         }
         let span = tracing::Span::current();
         let work = async move {
@@ -142,13 +208,30 @@ impl Pool<'_> {
         busy.spawn(tracing::Instrument::instrument(work, span));
     }
 
+    /// Lets a worker run tasks in the plan's order; how each ends it says while it goes on.
+    fn begin_in_order(&self, busy: &mut JoinSet<Finished>, mut worker: Worker, tasks: Vec<usize>) {
+        let ended = self.in_order.0.clone();
+        let work = async move {
+            worker.perform_in_order(&tasks, ended).await;
+            (worker, Instant::now(), Vec::new())
+        };
+        busy.spawn(tracing::Instrument::instrument(work, tracing::Span::current()));
+    }
+
     /// Writes lines that wait into the state file, about once a second: what they say is made to survive a crash of the target first, for
-    /// a file that knows more than the ledger stops a resumed run.
+    /// a file that knows more than the ledger stops a resumed run. A file that cannot be written any more is given up, and the run goes on.
     async fn write_state(&mut self, is_last: bool) -> Result<()> {
         let is_due = is_last || self.written.elapsed() >= BETWEEN_WRITES;
         let Some(state) = self.state.as_mut().filter(|_| is_due && !self.lines.is_empty()) else { return Ok(()) };
-        self.job.ledger.flush(self.leader, self.job.run).await?;
-        state.append(&std::mem::take(&mut self.lines))?;
+        let job = Arc::clone(&self.job);
+        if let Err(error) = job.ledger.flush(self.leader, job.run).await {
+            self.leader.recover(&job.context.stop, error).await?;
+            job.ledger.flush(self.leader, job.run).await?;
+        }
+        if let Err(error) = state.append(&std::mem::take(&mut self.lines)) {
+            self.state = None;
+            self.job.report(vec![state_file::lost(&error)]);
+        }
         self.written = Instant::now();
         Ok(())
     }
@@ -160,6 +243,13 @@ impl Pool<'_> {
                 return Ok(());
             }
             Outcome::Settled(status, effect) => (status, effect, String::new(), End::Settled),
+            Outcome::Failed(error) if self.may_need_rows(at, &error) && self.schedule.put_off(at) => {
+                let task = &self.job.tasks[at];
+                let reason = error.chain();
+                tracing::warn!("task {} ({}) is tried again behind other rows: {reason}", task.id, task.object());
+                self.job.context.events.send(Event::TaskRetried { task: task.id.clone(), attempt: 1, reason });
+                return Ok(());
+            }
             Outcome::Failed(error) => {
                 tracing::error!(
                     "task {} ({}) failed: {}",
@@ -172,7 +262,8 @@ impl Pool<'_> {
             }
         };
         self.tell(&self.job.tasks[at], status, &effect, seconds);
-        self.lines.push(line(&self.job.tasks[at], status, &effect, (seconds, &sqlstate)));
+        self.mirror(line(&self.job.tasks[at], status, &effect, (seconds, &sqlstate)));
+        self.know(at, status, &effect);
         match end {
             End::Settled => self.ended.settled += 1,
             End::Failed => self.ended.failed += 1,
@@ -181,19 +272,47 @@ impl Pool<'_> {
         self.block(&blocked, at).await
     }
 
+    /// Whether the rows of a task may have been refused because others are not there yet: by a CHECK, or by a function that reads them.
+    fn may_need_rows(&self, at: usize, error: &Error) -> bool {
+        let Some(sqlstate) = error.sqlstate.as_deref() else { return false };
+        let task = &self.job.tasks[at];
+        let is_of_function =
+            sqlstate == "23514" || ["P0", "2F", "38", "39"].iter().any(|class| sqlstate.starts_with(class));
+        let is_grouped = self.job.together.values().flatten().any(|other| *other == at);
+        task.is_data() && !error.is_retryable() && (is_of_function || plan_order::is_late(task)) && !is_grouped
+    }
+
     /// Records tasks that cannot be tried because `cause` failed.
     async fn block(&mut self, blocked: &[usize], cause: usize) -> Result<()> {
-        let cause = &self.job.tasks[cause].id;
+        let job = Arc::clone(&self.job);
+        let cause = &job.tasks[cause].id;
         for &at in blocked {
-            let task = &self.job.tasks[at];
+            let task = &job.tasks[at];
             let note = format!("not tried: it requires task {cause}, which is not done");
-            self.job.ledger.fail(self.leader, self.job.run, &task.id, ("blocked", "", &note)).await?;
+            let failure = ("blocked", "", note.as_str());
+            if let Err(error) = job.ledger.fail(self.leader, job.run, &task.id, failure).await {
+                self.leader.recover(&job.context.stop, error).await?;
+                job.ledger.fail(self.leader, job.run, &task.id, failure).await?;
+            }
             let effect = Effect { note, ..Effect::default() };
+            self.know(at, "blocked", &effect);
             self.ended.failed += 1;
             self.tell(task, "blocked", &effect, 0.0);
-            self.lines.push(line(task, "blocked", &effect, (0.0, "")));
+            self.mirror(line(task, "blocked", &effect, (0.0, "")));
         }
         Ok(())
+    }
+
+    /// Keeps a line for the state file, where there is one.
+    fn mirror(&mut self, line: Record) {
+        if self.state.is_some() {
+            self.lines.push(line);
+        }
+    }
+
+    fn know(&mut self, at: usize, status: &'static str, effect: &Effect) {
+        let known = Known { status, rows: effect.rows.cast_signed(), bytes: effect.bytes.cast_signed() };
+        self.ended.known.insert(at, known);
     }
 
     fn tell(&self, task: &Task, status: &str, effect: &Effect, seconds: f64) {

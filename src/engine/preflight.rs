@@ -12,9 +12,11 @@ mod existing;
 mod extension;
 mod live;
 mod locale;
+mod mapping;
 mod revision;
 mod role;
 mod server;
+mod setting;
 #[cfg(test)]
 mod tests;
 
@@ -62,6 +64,7 @@ pub async fn outset(
 ) -> Result<Vec<Finding>> {
     let ends = Ends::ask(source, target).await?;
     let mut findings = server::check(&ends, tools);
+    findings.extend(setting::check(source, target));
     findings.extend(revision::check(config, (source, target), &ends).await?);
     findings.extend(access::source_rights(config, source, &ends.source, &HashSet::new()).await?);
     findings.extend(activity::readers_kept_out(config, source).await?);
@@ -77,16 +80,19 @@ async fn look_at(subject: &Subject<'_>) -> Result<Vec<Finding>> {
     let look = Look::new(subject).await?;
     let mut findings = server::check(&look.ends, subject.tools);
     findings.extend(server::reading_the_target(&look));
+    findings.extend(setting::check(look.leader(), subject.target));
     findings.extend(revision::check(subject.config, (look.leader(), subject.target), &look.ends).await?);
     findings.extend(revision::written(&look).await?);
     findings.extend(access::check(&look).await?);
     findings.extend(role::check(&look).await?);
+    findings.extend(mapping::check(&look));
     findings.extend(extension::check(&look).await?);
     findings.extend(locale::check(&look).await?);
     findings.extend(existing::check(&look).await?);
     if subject.config.options.data_only {
         findings.extend(live::check(&look).await?);
     }
+    findings.extend(live::left(&look).await?);
     findings.extend(activity::check(&look).await?);
     findings.extend(capacity::check(&look).await?);
     Ok(sorted(findings))

@@ -5,12 +5,19 @@
 
 use crate::catalog::{Catalog, Server};
 use crate::config::Config;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::name::split_name;
 use crate::plan::{Plan, Task, kind};
 use crate::record::{Record, Run};
 use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// The target has no ledger.
+pub fn nothing() -> Error {
+    Error::new(Kind::State, "there is nothing to resume: the target has no ledger")
+        .on(Side::Target)
+        .remedy("run without --resume, or check the target's conninfo and options.ledger_schema")
+}
 
 /// What differs between the plan and what is found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +26,8 @@ pub struct Drift {
     pub other: Vec<String>,
     /// Tables that changed since.
     pub tables: Vec<String>,
+    /// Their names.
+    pub names: Vec<String>,
 }
 
 /// Compares the plan with the source's identity and with the configuration.
@@ -42,6 +51,9 @@ pub fn drift(plan: &Plan, catalog: &Catalog, config: &Config) -> Drift {
         catalog.relations.iter().map(|relation| (relation.oid, relation.name.to_string())).collect();
     let found = catalog.digests(&|oid| by_oid.get(&oid).is_some_and(|name| names.contains(name.as_str())));
     for (table, digest) in &plan.header.tables {
+        if found.get(table) != Some(digest) {
+            drift.names.push(table.clone());
+        }
         match found.get(table) {
             None => drift.tables.push(format!("table {table} is gone from the source")),
             Some(now) if now != digest => {
@@ -148,7 +160,8 @@ pub fn restarts(
     Ok(restarts)
 }
 
-/// Sequences whose value was read in another state of the source than `sees`, while rows that are numbered from them may still come.
+/// Sequences whose value was read, or is being read, in another state of the source than `sees`, while rows that are numbered from them
+/// may still come.
 #[must_use]
 pub fn stale_sequences(run: &Run, records: &[Record], sees: &str) -> Vec<String> {
     let rows_are_in = records.iter().filter(|record| record.kind == kind::DATA).all(Record::is_settled);
@@ -156,7 +169,10 @@ pub fn stale_sequences(run: &Run, records: &[Record], sees: &str) -> Vec<String>
         return Vec::new();
     }
     let sequences = records.iter().filter(|record| record.kind == kind::SEQUENCE_VALUE);
-    sequences.filter(|record| record.is_settled()).map(|record| record.task.clone()).collect()
+    sequences
+        .filter(|record| record.is_settled() || record.status == "running")
+        .map(|record| record.task.clone())
+        .collect()
 }
 
 /// Refuses a part of a run that would bring rows of another state of the source into a half-copied table, unless all of the table is
@@ -254,7 +270,7 @@ fn restart(table: &str, records: &[&Record]) -> Result<Restart> {
                     "take its missing chunks from the source as it is now with --not-consistent, or restore the backup",
                 ))
         }
-        Some("merge") => Ok(Restart { empty: None, tasks }),
+        Some("merge" | "replace") => Ok(Restart { empty: None, tasks }),
         _ => Ok(Restart { empty: Some(table.to_owned()), tasks }),
     }
 }

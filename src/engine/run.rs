@@ -4,36 +4,37 @@
 //! asked for, can be read back. Every step is a function; this file only puts them in order.
 
 use super::begin::{Start, begin};
-use super::connect::{Endpoints, tools};
+use super::close::{Closing, close};
+use super::connect::Endpoints;
 use super::ends::{Ends, Looked, connect};
 use super::job::{Form, Job, Mode};
 use super::part::{self, Reading};
-use super::pool::{Ended, Pool};
+use super::pool::{Ended, Known, Pool};
 use super::schedule::{End, Schedule};
-use super::state_file::StateFile;
+use super::state_file::{self, StateFile};
 use super::tuning::Tuning;
-use super::worker::batch::families;
+use super::unplanned::{self, Changes};
+use super::worker::batch::{self, families};
 use super::worker::statistics;
-use super::{Context, adapt, backup, foreign_keys, preflight, resume, verify};
+use super::{Context, adapt, backup, preflight, resume, secret};
 use crate::catalog::Server;
 use crate::config::{self, Config};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Side};
 use crate::event::{Event, PhaseSize};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Ledger;
 use crate::name::{QualifiedName, split_name};
 use crate::pg::copy::RowFormat;
-use crate::pg::{Session, maintenance, snapshot, tool};
+use crate::pg::{Session, maintenance, privileges, tool};
 use crate::plan::document::Document;
-use crate::plan::{Phase, Plan, Task, kind};
-use crate::record::{Record, is_settled};
-use crate::report::{self, Report, TaskResult};
+use crate::plan::{Phase, Plan, Task, kind, tsv};
+use crate::record::{Record, RunState};
+use crate::report::{self, Report};
 use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// What a run is told beside its configuration.
@@ -90,32 +91,40 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
     let began = Instant::now();
     let config = settings.over(config);
     let endpoints = Endpoints::new(&config, context)?;
+    let plan = match plan {
+        None if settings.resume => Some(Box::pin(context.step("plan", kept_plan(&config, &endpoints, context))).await?),
+        plan => plan,
+    };
     let connecting = connect(&config, &endpoints, (settings, plan.as_ref()), context);
-    let ends = context.step("connect", Box::pin(connecting)).await?;
+    let mut ends = context.step("connect", Box::pin(connecting)).await?;
+    if !settings.resume && settings.tasks.is_none() {
+        ends.source.refuse_changed(|_| true)?;
+    }
+    let is_saved = plan.is_some();
     let plan = context.step("plan", plan_of(&config, (plan, settings), &ends)).await?;
     let jobs = settings.jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1);
     let mut findings = plan.header.findings.clone();
     findings.extend(check(&config, &ends, (&plan, jobs, settings), context).await?);
+    let changes = if is_saved { unplanned::changes(&config, &ends, &plan, context) } else { Changes::default() };
+    findings.extend(changes.findings());
     let mut report = head(&endpoints, &plan, findings);
+    report.absent.extend(changes.absent());
     if settings.dry_run {
         report.tasks = report::dry_run(&plan);
         report.phases = report::phases(&report.tasks);
         return Ok(report);
     }
     settings.state.as_deref().map_or(Ok(()), StateFile::check)?;
+    if !settings.resume && settings.tasks.is_none() {
+        context.stop.or(secret::check(&ends.source.leader, &plan.tasks)).await?;
+    }
     let (mut start, made) = Box::pin(enter(&config, (settings, &ends, &plan), context)).await?;
     report.backup = made;
-    let ended = execute(&config, (&ends, &plan, &mut start), (settings, jobs), context).await?;
-    let is_whole = close(&mut report, &ends, start, (&ended, settings)).await?;
-    if config.options.data_only && settings.tasks.is_none() {
-        report.findings.extend(foreign_keys::left(&ends.ledger, &ends.target).await?);
-    }
-    if is_whole && config.options.verify {
-        report.verification = Some(verified(&config, &ends, (&plan, jobs), context).await?);
-    }
-    if is_whole && !config.options.keep_ledger && !ends.ledger.is_locked(&ends.target).await? {
-        ends.ledger.drop(&ends.target).await?;
-    }
+    let mut ended = Ended::default();
+    let executed = execute(&config, (&mut ends, &plan, &mut start), (settings, jobs), (&mut ended, context)).await;
+    ended.failure = executed.err();
+    let closing = Closing { config: &config, settings, plan: &plan, start, ended, jobs };
+    close(&mut report, &mut ends, closing, context).await;
     report.seconds = began.elapsed().as_secs_f64();
     Ok(report)
 }
@@ -130,7 +139,7 @@ pub(super) async fn enter(
     let mut backed_up = None;
     context.stop.or(ends.ledger.lock_begin(&ends.target)).await?;
     let known = match settings.tasks {
-        Some(_) => part::run_of(&ends.ledger, &ends.target, &plan.fingerprint()).await?,
+        Some(_) => context.stop.or(part::run_of(&ends.ledger, &ends.target, &plan.fingerprint())).await?,
         None => None,
     };
     if config.options.backup && !settings.resume && known.is_none() {
@@ -147,51 +156,62 @@ pub(super) async fn enter(
     Ok((start, backed_up))
 }
 
+/// The plan that the target's ledger keeps of the run that is to go on.
+async fn kept_plan(config: &Config, endpoints: &Endpoints, context: &Context) -> Result<Plan> {
+    let ledger = Ledger::new(&config.options.ledger_schema);
+    let read = async {
+        let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
+        if !ledger.exists(&target).await? {
+            return Err(resume::nothing());
+        }
+        let run = ledger.last_run(&target).await?.ok_or_else(resume::nothing)?;
+        let lacking = || {
+            let doing = format!("the ledger keeps no plan of run {}", run.run);
+            Error::new(Kind::State, doing).on(Side::Target).remedy("give the plan file that the run was started with")
+        };
+        let plan = tsv::read(&ledger.plan(&target, run.run).await?.ok_or_else(lacking)?)?;
+        tracing::info!("the plan of run {} comes from the target's ledger", run.run);
+        Ok(plan)
+    };
+    context.stop.or(read).await
+}
+
 async fn plan_of(config: &Config, (plan, settings): (Option<Plan>, &Settings), ends: &Ends) -> Result<Plan> {
-    match plan {
-        Some(plan) => Ok(plan),
-        None if settings.resume => {
-            Err(Error::new(Kind::State, "a run is resumed with its own plan, and none was given")
-                .remedy("give the plan file that the run was started with"))
-        }
-        None => {
-            let made = ends.source.plan(&ends.looked()?.catalog, config).await?.finish();
-            if let Some(path) = &settings.plan_file {
-                write_plan(path, &made, ends).await?;
-            }
-            Ok(made.plan())
-        }
+    if let Some(plan) = plan {
+        return Ok(plan);
     }
+    let made = ends.source.plan(&ends.looked()?.catalog, config).await?.finish();
+    if let Some(path) = &settings.plan_file {
+        write_plan(path, &made, ends).await?;
+    }
+    Ok(made.plan())
 }
 
 /// Writes the plan, unless another one is there that an unfinished run needs.
 async fn write_plan(path: &Path, plan: &Document, ends: &Ends) -> Result<()> {
-    let is_other = std::fs::read(path).is_ok_and(|found| !plan.is_in(&found));
+    let is_other = !state_file::is_special(path) && std::fs::read(path).is_ok_and(|found| !plan.is_in(&found));
     if is_other
         && ends.ledger.exists(&ends.target).await?
-        && let Some(run) = ends.ledger.last_run(&ends.target).await?.filter(|run| run.state != "done")
+        && let Some(run) = ends.ledger.last_run(&ends.target).await?.filter(|run| run.state != RunState::Done)
     {
-        let state = if run.state == "running" { "interrupted" } else { run.state.as_str() };
-        let doing =
-            format!("the last run is {state}, and {} is its plan: not overwritten by another one", path.display());
+        let state = if run.state == RunState::Running { RunState::Interrupted } else { run.state };
+        let doing = format!(
+            "the last run is {}, and {} is its plan: not overwritten by another one",
+            state.word(),
+            path.display()
+        );
         return Err(
             Error::new(Kind::State, doing).remedy("go on with it by --resume, or start over after `pgmigrate cleanup`")
         );
     }
     // Replaced whole, and on the disk before the first task: without its plan a run cannot be resumed.
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.{}", std::process::id()));
-    let write = || {
-        let mut file = File::create(&beside)?;
-        plan.pieces().iter().try_for_each(|piece| file.write_all(piece.as_bytes()))?;
-        file.sync_all()?;
-        std::fs::rename(&beside, path)
-    };
-    write().map_err(|error| {
-        // It may never have been made.
-        let _ = std::fs::remove_file(&beside);
-        Error::new(Kind::State, "writing the plan file").object(path.display().to_string()).caused_by(error)
-    })
+    state_file::replace(path, &|file| plan.pieces().iter().try_for_each(|piece| file.write_all(piece.as_bytes())))
+        .map_err(|error| {
+            Error::new(Kind::State, "writing the plan file")
+                .object(path.display().to_string())
+                .caused_by(error)
+                .remedy("name a plan file that can be written, by --plan or `plan_file`")
+        })
 }
 
 type Asked<'a> = (&'a Plan, usize, &'a Settings);
@@ -238,6 +258,7 @@ fn head(endpoints: &Endpoints, plan: &Plan, findings: Vec<Finding>) -> Report {
     Report {
         run: None,
         status: "dry_run".into(),
+        run_state: None,
         consistent: true,
         source: endpoints.source.describe(),
         target: endpoints.target.describe(),
@@ -255,18 +276,20 @@ fn head(endpoints: &Endpoints, plan: &Plan, findings: Vec<Finding>) -> Report {
 
 async fn execute(
     config: &Config,
-    (ends, plan, start): (&Ends, &Plan, &mut Start),
+    (ends, plan, start): (&mut Ends, &Plan, &mut Start),
     (settings, jobs): (&Settings, usize),
-    context: &Context,
-) -> Result<Ended> {
+    (ended, context): (&mut Ended, &Context),
+) -> Result<()> {
+    // What the plan reads beyond what the filters name.
+    context.stop.or(ends.source.lock(part::tables(plan, settings), config.options.lock_timeout)).await?;
     // They say how the run begins, and are let go before it does.
     let records = std::mem::take(&mut start.records);
     let by_id: HashMap<&str, &Record> = records.iter().map(|record| (record.task.as_str(), record)).collect();
-    let chosen: Option<HashSet<&str>> = settings.tasks.as_ref().map(|ids| ids.iter().map(String::as_str).collect());
+    let chosen: Option<HashSet<&str>> =
+        settings.tasks.as_ref().map(|ids| ids.iter().chain(&start.put_back).map(String::as_str).collect());
     let is_settled_already = |task: &Task| by_id.get(task.id.as_str()).is_some_and(|record| record.is_settled());
     let is_open =
         |task: &Task| !is_settled_already(task) && chosen.as_ref().is_none_or(|ids| ids.contains(task.id.as_str()));
-    lock_tables(config, ends, plan, &is_open).await?;
     let mut schedule = Schedule::new(&plan.tasks, &|at| match &plan.tasks[at] {
         task if is_settled_already(task) => Some(End::Settled),
         task if is_open(task) => None,
@@ -276,16 +299,28 @@ async fn execute(
     for (child, parent) in start.live.waits.iter().chain(&start.live.turns) {
         schedule.wait_for(*child, *parent);
     }
+    ended.known = settled(plan, &by_id);
     tell_start(plan, start.run, (&is_open, by_id.values().filter(|record| record.is_settled()).count(), jobs), context);
-    let tuning = Tuning::new(&config.options, maintenance::settings(&ends.target).await?, jobs);
+    let stop = &context.stop;
+    let tuning = Tuning::new(&config.options, stop.or(maintenance::settings(&ends.target)).await?, jobs);
     let mut job = job(config, (ends, plan, start), (&by_id, tuning), context);
-    job.first_worker = ends.ledger.take_workers(&ends.target, start.run, jobs, chosen.is_none()).await?;
+    job.is_part = ends.target.is_shared();
+    job.owner = stop.or(privileges::owner_of_new_objects(&ends.target)).await?;
+    job.first_worker = stop.or(ends.ledger.take_workers(&ends.target, start.run, jobs, chosen.is_none())).await?;
     if config.options.data_only {
-        job.tasks = adapt::tasks(config, &ends.source.leader, &ends.target, &plan.tasks).await?;
+        job.tasks = stop.or(adapt::tasks(config, &ends.source.leader, &ends.target, &plan.tasks)).await?;
     }
+    let secrets = stop.or(secret::complete(&ends.source.leader, &mut job.tasks, &is_open)).await?;
+    job.target = job.target.with_secrets(secrets);
     let job = Arc::new(job);
-    let schedule = schedule.with_families(families(&job));
-    let state = settings.state.as_deref().map(|path: &Path| StateFile::create(path, &records)).transpose()?;
+    let schedule = schedule.with_families(families(&job), batch::LARGEST);
+    let state = settings.state.as_deref().and_then(|path: &Path| match StateFile::create(path, &records) {
+        Ok(state) => Some(state),
+        Err(error) => {
+            job.report(vec![state_file::lost(&error)]);
+            None
+        }
+    });
     drop(by_id);
     let before = records.iter().filter(|record| record.is_settled()).count() as u64;
     drop(records);
@@ -293,36 +328,35 @@ async fn execute(
     let mut pool = Pool {
         job,
         schedule,
-        leader: &ends.target,
+        leader: &mut ends.target,
+        holder: &ends.source.leader,
+        is_snapshot_lost: false,
         state,
         lines: Vec::new(),
         written: Instant::now(),
         looked: Instant::now(),
-        ended: Ended::default(),
+        ended: std::mem::take(ended),
+        in_order: tokio::sync::mpsc::unbounded_channel(),
     };
-    pool.run(jobs).await?;
+    let result = pool.run(jobs).await;
+    pool.ended.found = pool.job.take_found();
+    *ended = pool.ended;
     context.events.send(Event::RunFinished {
-        done: before + pool.ended.settled,
-        failed: pool.ended.failed,
+        done: before + ended.settled,
+        failed: ended.failed,
         seconds: began.elapsed().as_secs_f64(),
     });
-    Ok(pool.ended)
+    result
 }
 
-/// Locks what is still to be read. A table that is gone or locked by somebody fails as a task of its own.
-pub(super) async fn lock_tables(
-    config: &Config,
-    ends: &Ends,
-    plan: &Plan,
-    is_open: &impl Fn(&Task) -> bool,
-) -> Result<()> {
-    let open = plan.tasks.iter().filter(|task| task.is_data() && is_open(task));
-    let mut tables: Vec<QualifiedName> = open.map(|task| QualifiedName::new(&task.schema, &task.name)).collect();
-    tables.dedup();
-    for (table, error) in snapshot::lock(&ends.source.leader, &tables, config.options.lock_timeout).await? {
-        tracing::warn!("{table} could not be locked on the source: {}", error.chain());
-    }
-    Ok(())
+/// The tasks that were settled before this process began.
+fn settled(plan: &Plan, records: &HashMap<&str, &Record>) -> HashMap<usize, Known> {
+    let known = |(at, task): (usize, &Task)| {
+        let record = records.get(task.id.as_str())?;
+        let status = ["done", "kept", "skipped"].into_iter().find(|status| *status == record.status)?;
+        Some((at, Known { status, rows: record.rows, bytes: record.bytes }))
+    };
+    plan.tasks.iter().enumerate().filter_map(known).collect()
 }
 
 fn job(
@@ -349,6 +383,7 @@ fn job(
     };
     Job {
         run: start.run,
+        is_part: false,
         first_worker: 0,
         forms: plan.tasks.iter().enumerate().map(form).collect(),
         together: start.live.together.iter().map(|group| (group[0], group.clone())).collect(),
@@ -358,10 +393,12 @@ fn job(
         target: ends.target.conninfo().clone(),
         snapshot: ends.source.snapshot.clone(),
         encoding: shared_encoding(&ends.source_server, &ends.target_server),
+        owner: None,
         same_collation: sorting(&ends.source_server) == sorting(&ends.target_server),
         options: config.options.clone(),
         tuning,
         context: context.clone(),
+        found: Mutex::default(),
     }
 }
 
@@ -417,66 +454,4 @@ fn tell_start(
         jobs,
         phases: Phase::ALL.into_iter().map(of_phase).filter(|size| size.tasks > 0).collect(),
     });
-}
-
-/// Says in the ledger how the run ended, and makes the report from it; whether the whole plan is done.
-async fn close(report: &mut Report, ends: &Ends, start: Start, (ended, settings): (&Ended, &Settings)) -> Result<bool> {
-    let mut tasks = conclude(&ends.ledger, &ends.target, start.run).await?;
-    let is_complete = tasks.iter().all(|task| is_settled(&task.status));
-    report.snapshots = report::snapshots(&tasks);
-    report.consistent = report.snapshots.len() <= 1;
-    if let Some(chosen) = &settings.tasks {
-        let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
-        tasks.retain(|task| chosen.contains(task.id.as_str()));
-    }
-    report.status = match report::not_arrived(&tasks).next() {
-        _ if ended.stopped => "interrupted".into(),
-        Some(_) => "failed".into(),
-        None => "done".into(),
-    };
-    report.run = Some(start.run);
-    report.started = start.started;
-    report.phases = report::phases(&tasks);
-    report.tasks = tasks;
-    report.findings.extend(start.findings);
-    Ok(is_complete)
-}
-
-/// Says in the ledger how the run stands, now that one of its processes ends; all of its tasks.
-pub(super) async fn conclude(ledger: &Ledger, target: &Session, run: i64) -> Result<Vec<TaskResult>> {
-    // One at a time, or the first of two that end together would overwrite what the last one says of the whole.
-    ledger.lock_begin(target).await?;
-    let records = ledger.records(target, run).await?;
-    let is_complete = records.iter().all(Record::is_settled);
-    let mut tasks: Vec<TaskResult> = records.into_iter().map(TaskResult::from).collect();
-    tasks.shrink_to_fit();
-    let state = match (report::not_arrived(&tasks).next(), is_complete) {
-        (_, true) => "done",
-        _ if ledger.is_locked(target).await? => "running",
-        (Some(_), false) => "failed",
-        (None, false) if ledger.holder(target).await?.is_some() => "running",
-        (None, false) => "interrupted",
-    };
-    ledger.set_state(target, run, state, report::snapshots(&tasks).len() <= 1).await?;
-    if !is_complete {
-        // Whoever ends next asks whether others are at work, and this process is not any more.
-        ledger.unlock(target).await?;
-    }
-    ledger.unlock_begin(target).await?;
-    Ok(tasks)
-}
-
-async fn verified(
-    config: &Config,
-    ends: &Ends,
-    (plan, jobs): (&Plan, usize),
-    context: &Context,
-) -> Result<crate::verification::Verification> {
-    let tools = match &ends.looked {
-        Some(looked) => looked.tools.clone(),
-        None => tools(config, context).await?,
-    };
-    let subject =
-        verify::Subject { config, plan, source: &ends.source, target: &ends.target, tools: tools.as_ref(), jobs };
-    verify::verify(&subject, context).await
 }

@@ -3,12 +3,17 @@
 //! A task is ready when all that it requires has succeeded and all that it comes after has ended. A failed task blocks what requires
 //! it, and counts as ended for the rest. Among ready tasks the schema's go first, for everything waits for them, and then the one with
 //! the longest chain of work behind it (Graham, Bounds on multiprocessing timing anomalies, SIAM J. Appl. Math. 17, 1969), unless it
-//! would wait for a lock of one that runs. Called by `pool`, and by whoever simulates a run.
+//! would wait for a lock of one that runs. What comes before the rows runs in the plan's order, and rows that may need others' rows wait
+//! for these. Called by `pool`, and by the estimate, which simulates a run.
 
+mod late;
 mod lock;
+mod order;
 
 use crate::plan::{Phase, Task, cost};
+use late::LateRows;
 use lock::Locks;
+use order::InOrder;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
@@ -40,6 +45,8 @@ pub struct Schedule {
     places: Vec<Place>,
     /// Which small tasks may share a batch.
     families: Vec<Option<u16>>,
+    /// How many of them at most.
+    largest: usize,
     required_by: Vec<Vec<usize>>,
     awaited_by: Vec<Vec<usize>>,
     phase_of: Vec<Phase>,
@@ -48,6 +55,11 @@ pub struct Schedule {
     ready: BTreeSet<Place>,
     ready_of: HashMap<u16, BTreeSet<Place>>,
     locks: Locks,
+    in_order: InOrder,
+    late: LateRows,
+    /// Ready tasks that come behind all else.
+    held: BTreeSet<Place>,
+    running: usize,
     batch: usize,
     open: usize,
 }
@@ -83,6 +95,7 @@ impl Schedule {
             waits: vec![0; tasks.len()],
             places: Vec::new(),
             families: vec![None; tasks.len()],
+            largest: 1,
             required_by: vec![Vec::new(); tasks.len()],
             awaited_by: vec![Vec::new(); tasks.len()],
             phase_of: tasks.iter().map(|task| task.phase).collect(),
@@ -91,6 +104,10 @@ impl Schedule {
             ready: BTreeSet::new(),
             ready_of: HashMap::new(),
             locks: Locks::new(tasks),
+            in_order: InOrder::new(tasks),
+            late: LateRows::new(tasks),
+            held: BTreeSet::new(),
+            running: 0,
             batch: 0,
             open: tasks.len(),
         };
@@ -114,10 +131,11 @@ impl Schedule {
         tasks.iter().zip(chains).enumerate().map(|(at, (task, chain))| (is_later(task), Reverse(chain), at)).collect()
     }
 
-    /// Says which tasks may be taken together, by a number for each kind of batch.
+    /// Says which tasks may be taken together, by a number for each kind of batch, and how many of them at most.
     #[must_use]
-    pub fn with_families(mut self, families: Vec<Option<u16>>) -> Self {
+    pub fn with_families(mut self, families: Vec<Option<u16>>, largest: usize) -> Self {
         self.families = families;
+        self.largest = largest.max(1);
         for place in &self.ready {
             if let Some(family) = self.families[place.2] {
                 self.ready_of.entry(family).or_default().insert(*place);
@@ -159,16 +177,76 @@ impl Schedule {
     /// Takes the next task that can run; none where all that are ready would wait for a lock.
     pub fn next(&mut self) -> Option<usize> {
         self.batch += 1;
-        let &(_, _, at) = self.ready.iter().find(|(_, _, at)| self.locks.is_free(*at, self.batch))?;
+        let at = match self.held.first() {
+            // They begin when all else has ended.
+            Some(late) if self.late.is_open() => Some(late.2).filter(|_| self.late.running() == self.running)?,
+            _ if self.late.running() > 0 => return None,
+            late => {
+                let can_begin = |at: usize| self.locks.is_free(at, self.batch) && self.fills_a_batch(at);
+                let free = self.ready.iter().find(|place| can_begin(place.2));
+                free.or(late.filter(|_| self.running == 0))?.2
+            }
+        };
+        if self.late.has(at) {
+            self.late.open();
+        }
         self.take(at);
         Some(at)
     }
 
-    /// Takes more tasks of the family of the one that was taken last: no more than `limit` of them all together, and no more than a fair
-    /// share of what is ready for `workers`.
-    pub fn next_like(&mut self, first: usize, limit: usize, workers: usize) -> Vec<usize> {
-        let Some(ready) = self.families[first].and_then(|family| self.ready_of.get(&family)) else { return Vec::new() };
-        let share = (ready.len() + 1).div_ceil(workers.max(1)).min(limit);
+    /// Takes the tasks that run one after another in the plan's order, as far as what they wait for has ended or is taken with them; none
+    /// while others of them run.
+    pub fn next_in_order(&mut self) -> Vec<usize> {
+        let mut credit: HashMap<usize, usize> = HashMap::new();
+        let mut taken = Vec::new();
+        for at in self.in_order.waiting() {
+            if self.waits[at] > credit.get(&at).copied().unwrap_or_default() {
+                continue;
+            }
+            for other in self.required_by[at].iter().chain(&self.awaited_by[at]) {
+                *credit.entry(*other).or_default() += 1;
+            }
+            taken.push(at);
+        }
+        for at in &taken {
+            self.take(*at);
+        }
+        taken
+    }
+
+    /// Puts a failed row task off until more rows are there; false where none can be hoped for.
+    pub fn put_off(&mut self, at: usize) -> bool {
+        if self.states[at] != State::Running || !self.late.put_off(at) {
+            return false;
+        }
+        self.locks.release(at);
+        self.running -= 1;
+        self.states[at] = State::Waiting;
+        self.try_put_off();
+        true
+    }
+
+    /// Once no other rows are left, makes the next task ready that was put off.
+    fn try_put_off(&mut self) {
+        if let Some(at) = self.late.next_put_off() {
+            self.make_ready(at);
+        }
+    }
+
+    /// Whether a task need not wait for more of its family. While tasks run in the plan's order, each of them makes one or two small tasks
+    /// ready: taken at once, these would have a transaction each, whose cost is most of theirs.
+    fn fills_a_batch(&self, at: usize) -> bool {
+        let family = self.families[at].filter(|_| self.in_order.is_running());
+        family.and_then(|family| self.ready_of.get(&family)).is_none_or(|ready| ready.len() >= self.largest)
+    }
+
+    /// Takes more tasks of the family of the one that was taken last: a batch, and no more than a fair share of what is ready for `workers`
+    /// unless more becomes ready all the time.
+    pub fn next_like(&mut self, first: usize, workers: usize) -> Vec<usize> {
+        let family = self.families[first].filter(|_| !self.late.has(first));
+        let Some(ready) = family.and_then(|family| self.ready_of.get(&family)) else { return Vec::new() };
+        let sharing = if self.in_order.is_running() { 1 } else { workers.max(1) };
+        let share = (ready.len() + 1).div_ceil(sharing).min(self.largest);
         let free = ready.iter().map(|(_, _, at)| *at).filter(|at| self.locks.is_free(*at, self.batch));
         let taken: Vec<usize> = free.take(share - 1).collect();
         for at in &taken {
@@ -185,13 +263,17 @@ impl Schedule {
 
     fn take(&mut self, at: usize) {
         self.states[at] = State::Running;
+        self.running += 1;
         self.remove(at);
+        self.in_order.take(at);
+        self.late.begin(at);
         self.locks.take(at, self.batch);
     }
 
     fn remove(&mut self, at: usize) {
         let place = self.places[at];
         self.ready.remove(&place);
+        self.held.remove(&place);
         if let Some(ready) = self.families[at].and_then(|family| self.ready_of.get_mut(&family)) {
             ready.remove(&place);
         }
@@ -204,12 +286,18 @@ impl Schedule {
         while let Some((at, end)) = ended.pop() {
             match self.states[at] {
                 State::Ended => continue,
-                State::Running => self.locks.release(at),
+                State::Running => {
+                    self.locks.release(at);
+                    self.late.leave(at);
+                    self.running -= 1;
+                }
                 State::Ready => self.remove(at),
                 State::Waiting => {}
             }
             self.states[at] = State::Ended;
             self.open -= 1;
+            self.in_order.end(at);
+            self.late.end(at, end == End::Settled);
             for other in std::mem::take(&mut self.required_by[at]) {
                 match end {
                     End::Settled => self.release(other),
@@ -225,6 +313,7 @@ impl Schedule {
             }
             self.end_in_phase(self.phase_of[at]);
         }
+        self.try_put_off();
         blocked
     }
 
@@ -247,6 +336,13 @@ impl Schedule {
 
     fn make_ready(&mut self, at: usize) {
         self.states[at] = State::Ready;
+        if self.in_order.has(at) {
+            return;
+        }
+        if self.late.has(at) {
+            self.held.insert(self.places[at]);
+            return;
+        }
         self.ready.insert(self.places[at]);
         if let Some(family) = self.families[at] {
             self.ready_of.entry(family).or_default().insert(self.places[at]);
@@ -261,161 +357,4 @@ impl Schedule {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::plan::kind;
-
-    fn task(id: &str, phase: Phase, requires: &[&str], after: &[&str]) -> Task {
-        let kind = match phase {
-            Phase::Data => kind::DATA,
-            Phase::Index => kind::INDEX,
-            Phase::Constraint => kind::FK_CONSTRAINT,
-            _ => "table",
-        };
-        let mut task = Task::new(phase, kind, "", id);
-        task.id = id.into();
-        task.requires = requires.iter().map(|id| (*id).to_owned()).collect();
-        task.after = after.iter().map(|id| (*id).to_owned()).collect();
-        task
-    }
-
-    fn plan() -> Vec<Task> {
-        vec![
-            task("a", Phase::PreData, &[], &[]),
-            task("b", Phase::Data, &["a"], &[]),
-            task("c", Phase::Data, &["a"], &[]),
-            task("d", Phase::Index, &["b"], &[]),
-            task("e", Phase::Finish, &[], &["data", "index"]),
-        ]
-    }
-
-    #[test]
-    fn indexes_are_built_while_other_tables_copy() {
-        let tasks = plan();
-        let mut schedule = Schedule::new(&tasks, &|_| None);
-        assert_eq!(schedule.next(), Some(0));
-        assert_eq!(schedule.next(), None);
-        schedule.end(0, End::Settled);
-        assert_eq!((schedule.next(), schedule.next()), (Some(1), Some(2)));
-        schedule.end(1, End::Settled);
-        assert_eq!(schedule.next(), Some(3));
-        schedule.end(3, End::Settled);
-        assert_eq!(schedule.next(), None, "the other table still copies");
-        schedule.end(2, End::Settled);
-        assert_eq!(schedule.next(), Some(4));
-    }
-
-    #[test]
-    fn a_failure_blocks_what_requires_it_and_nothing_else() {
-        let tasks = plan();
-        let mut schedule = Schedule::new(&tasks, &|at| (at == 0).then_some(End::Settled));
-        schedule.next();
-        schedule.next();
-        assert_eq!(schedule.end(1, End::Failed), vec![3]);
-        schedule.end(2, End::Settled);
-        assert_eq!(schedule.next(), Some(4));
-        schedule.end(4, End::Settled);
-        assert!(schedule.is_done());
-    }
-
-    #[test]
-    fn the_longest_chain_goes_first() {
-        let mut tasks = plan();
-        tasks[2].bytes = 1 << 30;
-        let mut schedule = Schedule::new(&tasks, &|at| (at == 0).then_some(End::Settled));
-        assert_eq!(schedule.next(), Some(2));
-        let mut tasks = plan();
-        tasks[3].bytes = 1 << 30;
-        tasks[2].bytes = 1 << 20;
-        let mut schedule = Schedule::new(&tasks, &|at| (at == 0).then_some(End::Settled));
-        assert_eq!(schedule.next(), Some(1), "its index takes longer than the other table");
-    }
-
-    #[test]
-    fn small_tasks_share_a_batch_fairly() {
-        let tasks: Vec<Task> = (0..10).map(|at| task(&format!("d{at}"), Phase::Data, &[], &[])).collect();
-        let families = (0..10).map(|at| (at != 3).then_some(0)).collect();
-        let mut schedule = Schedule::new(&tasks, &|_| None).with_families(families);
-        let first = schedule.next().unwrap();
-        assert_eq!(schedule.next_like(first, 48, 2), [1, 2, 4, 5], "half of nine");
-        let second = schedule.next().unwrap();
-        assert_eq!((second, schedule.next_like(second, 48, 2)), (3, vec![]), "a task without a family is alone");
-        let third = schedule.next().unwrap();
-        assert_eq!((third, schedule.next_like(third, 3, 1)), (6, vec![7, 8]), "no more than the limit");
-    }
-
-    /// Tables a, b and c with foreign keys from b to a and from c to b.
-    fn chain() -> Vec<Task> {
-        let tables = ["a", "b", "c"].map(|name| task(name, Phase::Data, &[], &[]));
-        let keys = [("ba", ["a", "b"]), ("cb", ["b", "c"])].map(|(id, ends)| task(id, Phase::Constraint, &ends, &[]));
-        tables.into_iter().chain(keys).collect()
-    }
-
-    #[test]
-    fn no_worker_waits_for_the_lock_of_another() {
-        let tasks = chain();
-        let mut schedule = Schedule::new(&tasks, &|at| (at < 3).then_some(End::Settled));
-        assert_eq!(schedule.next(), Some(3));
-        assert_eq!(schedule.next(), None, "both keys lock table b");
-        schedule.end(3, End::Settled);
-        assert_eq!(schedule.next(), Some(4));
-    }
-
-    #[test]
-    fn a_trigger_waits_for_no_index_build_and_an_index_build_for_no_trigger() {
-        let mut tasks = vec![
-            task("a", Phase::Data, &[], &[]),
-            task("i", Phase::Index, &["a"], &[]),
-            task("j", Phase::Index, &["a"], &[]),
-            task("t", Phase::PostData, &["a"], &[]),
-        ];
-        tasks[1].bytes = 2 << 20;
-        tasks[2].bytes = 1 << 20;
-        let mut schedule = Schedule::new(&tasks, &|at| (at == 0).then_some(End::Settled));
-        assert_eq!((schedule.next(), schedule.next(), schedule.next()), (Some(1), Some(2), None));
-        schedule.end(1, End::Settled);
-        assert_eq!(schedule.next(), None, "the other index is not done");
-        schedule.end(2, End::Settled);
-        assert_eq!(schedule.next(), Some(3));
-    }
-
-    #[test]
-    fn a_key_is_not_added_to_a_table_that_a_check_reads() {
-        let mut tasks = chain();
-        tasks.truncate(4);
-        tasks[3].target_sql = "ALTER TABLE ONLY \"\".\"b\"\n    ADD CONSTRAINT \"k\" FOREIGN KEY NOT VALID".into();
-        let mut check = task("check", Phase::Constraint, &["ba"], &[]);
-        check.kind = kind::FK_VALIDATION.into();
-        check.target_sql = "ALTER TABLE ONLY \"\".\"b\" VALIDATE CONSTRAINT \"k\"".into();
-        let mut key = task("key", Phase::Constraint, &["a"], &[]);
-        key.kind = kind::CONSTRAINT.into();
-        tasks.extend([check, key, task("i", Phase::Index, &["a"], &[])]);
-        let mut schedule = Schedule::new(&tasks, &|at| (at < 4).then_some(End::Settled));
-        let mut next = [schedule.next(), schedule.next()];
-        next.sort_unstable();
-        assert_eq!(next, [Some(4), Some(6)], "an index of the referenced table may be built");
-        assert_eq!(schedule.next(), None);
-        schedule.end(4, End::Settled);
-        schedule.end(6, End::Settled);
-        assert_eq!(schedule.next(), Some(5));
-    }
-
-    #[test]
-    fn one_batch_may_lock_a_table_twice() {
-        let tasks = chain();
-        let mut schedule =
-            Schedule::new(&tasks, &|at| (at < 3).then_some(End::Settled)).with_families(vec![Some(0); tasks.len()]);
-        assert_eq!(schedule.next(), Some(3));
-        assert_eq!(schedule.next_like(3, 48, 1), [4]);
-        schedule.end(3, End::Settled);
-        schedule.end(4, End::Failed);
-        assert!(schedule.is_done());
-    }
-
-    #[test]
-    fn settled_tasks_are_not_run_again() {
-        let tasks = plan();
-        let mut schedule = Schedule::new(&tasks, &|at| (at < 3).then_some(End::Settled));
-        assert_eq!(schedule.next(), Some(3));
-    }
-}
+mod tests;

@@ -2,9 +2,10 @@
 //!
 //! The first two columns are `<task>` and `DONE` or `FAILED`; more follow. It is written anew from the ledger when a run begins (to a
 //! temporary file, synced, renamed), then appended to and synced. The ledger outranks it: what it calls DONE and the ledger does not stops
-//! the run.
+//! the run. A path that cannot be written is refused before the run begins; a disk that is full later costs the mirror, never the run.
 
 use crate::error::{Error, Kind, Result};
+use crate::finding::{Finding, Severity};
 use crate::plan::tsv::escape;
 use crate::record::{Record, is_settled};
 use std::fs::File;
@@ -19,11 +20,25 @@ pub struct StateFile {
 }
 
 fn failed(path: &Path, doing: &str, cause: std::io::Error) -> Error {
-    Error::new(Kind::State, format!("{doing} the state file")).object(path.display().to_string()).caused_by(cause)
+    Error::new(Kind::State, format!("{doing} the state file"))
+        .object(path.display().to_string())
+        .caused_by(cause)
+        .remedy("name a state file that can be read and written, by --state or `state`")
+}
+
+/// What a person should know of a mirror that ended before its run.
+pub(super) fn lost(error: &Error) -> Finding {
+    let message = format!("{}: it does not mirror the rest of the run", error.chain());
+    let object = error.context.object.clone().unwrap_or_default();
+    let remedy = "the ledger on the target is complete: `pgmigrate status` reads it";
+    Finding::new("state_file", Severity::Warning, object, message, remedy)
 }
 
 /// The tasks that the file calls DONE; none where there is no file. A line that a crash cut short counts for nothing.
 pub fn done_tasks(path: &Path) -> Result<Vec<String>> {
+    if is_special(path) {
+        return Ok(Vec::new());
+    }
     let text = match std::fs::read(path) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -40,15 +55,60 @@ pub fn done_tasks(path: &Path) -> Result<Vec<String>> {
     Ok(latest.into_iter().filter(|(_, done)| *done).map(|(task, _)| task).collect())
 }
 
-fn partial(path: &Path) -> PathBuf {
-    path.with_file_name(format!("{}.partial", path.file_name().unwrap_or_default().to_string_lossy()))
+/// Whether a path is a device, a pipe or a socket: it is written into, never replaced, and may have no end to read to.
+pub(super) fn is_special(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// A new file that only its owner reads.
+fn create_private(path: &Path) -> std::io::Result<File> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // One that a crash has left may have other rights.
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+/// The file itself where the path is a link to it, and the one that it is written into before it is renamed.
+fn places(path: &Path) -> (PathBuf, PathBuf) {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    (path, temporary)
+}
+
+/// Replaces a file whole by one that only its owner reads, on the disk when this returns.
+pub(super) fn replace(path: &Path, write: &dyn Fn(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
+    if is_special(path) {
+        return write(&mut std::fs::OpenOptions::new().write(true).open(path)?);
+    }
+    let (path, temporary) = places(path);
+    let written = create_private(&temporary).and_then(|mut file| {
+        write(&mut file)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    });
+    if written.is_err() {
+        // It may never have been made.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
 }
 
 impl StateFile {
     /// Whether the file can be written, before anything is begun that it is to tell of.
     pub fn check(path: &Path) -> Result<()> {
-        let partial = partial(path);
-        File::create(&partial).and_then(|_| std::fs::remove_file(&partial)).map_err(|e| failed(path, "writing", e))
+        let probe = || {
+            if path.is_dir() {
+                return Err(std::io::ErrorKind::IsADirectory.into());
+            }
+            if is_special(path) {
+                return std::fs::OpenOptions::new().append(true).open(path).map(drop);
+            }
+            let (_, temporary) = places(path);
+            create_private(&temporary).and_then(|_| std::fs::remove_file(&temporary))
+        };
+        probe().map_err(|e| failed(path, "writing", e))
     }
 
     /// Writes the file anew from the ledger's records and keeps it open for more lines.
@@ -57,16 +117,18 @@ impl StateFile {
         for record in records {
             push_line(&mut text, record);
         }
-        let partial = partial(path);
-        let write = || -> std::io::Result<File> {
-            let mut file = File::create(&partial)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&partial, path)?;
-            std::fs::OpenOptions::new().append(true).open(path)
-        };
-        let file = write().map_err(|e| failed(path, "writing", e))?;
-        Ok(StateFile { path: path.to_owned(), file })
+        let written = replace(path, &|file| file.write_all(text.as_bytes()));
+        let opened = written.and_then(|()| std::fs::OpenOptions::new().append(true).open(path));
+        match opened {
+            Ok(file) => Ok(StateFile { path: path.to_owned(), file }),
+            Err(error) => {
+                // What an older one says would stop a resumed run.
+                if !is_special(path) {
+                    let _ = std::fs::remove_file(path);
+                }
+                Err(failed(path, "writing", error))
+            }
+        }
     }
 
     /// Appends the lines of tasks that ended, and syncs them.
@@ -77,7 +139,8 @@ impl StateFile {
         }
         let mut write = || -> std::io::Result<()> {
             self.file.write_all(text.as_bytes())?;
-            self.file.sync_data()
+            // No device and no pipe keeps anything to sync.
+            if self.file.metadata()?.is_file() { self.file.sync_data() } else { Ok(()) }
         };
         write().map_err(|e| failed(&self.path, "writing", e))
     }
@@ -154,5 +217,17 @@ mod tests {
         let done = done_tasks(&path).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(done, ["t1", "t2"]);
+    }
+
+    #[test]
+    fn a_device_is_written_into_and_neither_read_nor_replaced() {
+        let full = Path::new("/dev/full");
+        StateFile::check(full).unwrap();
+        assert_eq!(done_tasks(full).unwrap(), Vec::<String>::new());
+        let mut file = StateFile::create(full, &[]).unwrap();
+        let error = file.append(&[record("t1", "done")]).unwrap_err();
+        assert!(error.chain().contains("No space left on device"), "{}", error.chain());
+        assert!(is_special(full));
+        StateFile::create(Path::new("/dev/null"), &[]).unwrap().append(&[record("t1", "done")]).unwrap();
     }
 }

@@ -2,11 +2,13 @@
 
 use super::Context;
 use super::connect::Endpoints;
+use super::foreign_keys::Left;
 use crate::config::Config;
 use crate::error::{Result, Side};
+use crate::finding::Finding;
 use crate::ledger::Ledger;
 use crate::pg::Session;
-use crate::record::Record;
+use crate::record::{Record, RunState};
 use crate::report::TaskResult;
 use serde::Serialize;
 
@@ -39,6 +41,8 @@ pub struct Status {
     pub running: Vec<TaskResult>,
     /// Tasks that failed.
     pub failed: Vec<TaskResult>,
+    /// What a person should know of what runs have left on the target.
+    pub findings: Vec<Finding>,
 }
 
 /// Tasks by what has become of them.
@@ -69,13 +73,18 @@ pub async fn status(config: &Config, context: &Context) -> Result<Status> {
     let records = ledger.records(&target, run.run).await?;
     let is_active = ledger.is_locked(&target).await? || ledger.holder(&target).await?.is_some();
     // A run that was killed could not say so; the lock of a living one is held by its session.
-    let state = if run.state == "running" && !is_active { "interrupted".into() } else { run.state };
+    let state = if run.state == RunState::Running && !is_active { RunState::Interrupted } else { run.state };
     let known = Status {
         run: Some(run.run),
         plan: Some(run.plan),
-        consistent: (state == "done").then_some(run.consistent),
-        state,
+        consistent: (state == RunState::Done).then_some(run.consistent),
+        state: state.word().into(),
         seconds: run.seconds,
+        findings: match state {
+            // It makes them again itself.
+            RunState::Running => Vec::new(),
+            _ => Left::read(&ledger, &target).await?.finding().into_iter().collect(),
+        },
         ..Status::default()
     };
     Ok(sum(known, &records))

@@ -5,7 +5,7 @@
 use super::Context;
 use super::backup::{self as archive, Backup, Restore};
 use super::connect::{Endpoints, Source, tools};
-use super::foreign_keys::Place;
+use super::foreign_keys::{Left, Place, give_back};
 use super::preflight::checks::{Check, outcomes};
 use super::preflight::{self as survey, Subject};
 use super::verify as comparison;
@@ -82,11 +82,21 @@ pub async fn preflight(config: &Config, prospect: Prospect, context: &Context) -
     Ok(Preflight { checks: outcomes(&findings, is_whole), findings })
 }
 
+/// How both databases are compared.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ComparisonSettings {
+    /// How many sessions a side read at once; by the configuration when none.
+    pub jobs: Option<usize>,
+    /// Whether the source is read although the ledger has the sums of what the run sent.
+    pub rereads: bool,
+}
+
 /// Compares both databases; without a plan, all that the configuration chooses.
 pub async fn verify(
     config: &Config,
     plan: Option<Plan>,
-    jobs: Option<usize>,
+    settings: ComparisonSettings,
     context: &Context,
 ) -> Result<Verification> {
     let endpoints = Endpoints::new(config, context)?;
@@ -99,9 +109,15 @@ pub async fn verify(
         let catalog = context.step("inspect", source.catalog(config, tools.as_ref())).await?;
         context.step("plan", source.plan(&catalog, config)).await?.finish().plan()
     };
-    let jobs = jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1);
-    let subject =
-        comparison::Subject { config, plan: &plan, source: &source, target: &target, tools: tools.as_ref(), jobs };
+    let subject = comparison::Subject {
+        config,
+        plan: &plan,
+        source: &source,
+        target: &target,
+        tools: tools.as_ref(),
+        jobs: settings.jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1),
+        rereads: settings.rereads,
+    };
     comparison::verify(&subject, context).await
 }
 
@@ -120,40 +136,88 @@ pub async fn restore(config: &Config, path: &Path, context: &Context) -> Result<
     context.step("restore", Box::pin(archive::restore(&endpoints.target, &tools, path, context))).await
 }
 
-/// Forgets all runs: drops the ledger, after the foreign keys that it keeps are there again; what was dropped.
-pub async fn cleanup(config: &Config, context: &Context) -> Result<Vec<String>> {
+/// What a cleanup did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Cleanup {
+    /// What was dropped, quoted as SQL quotes it.
+    pub dropped: Vec<String>,
+    /// The foreign keys that stay NOT VALID.
+    pub findings: Vec<Finding>,
+}
+
+/// Forgets all runs: drops the ledger, after the foreign keys that it keeps are there again.
+pub async fn cleanup(config: &Config, context: &Context) -> Result<Cleanup> {
     let endpoints = Endpoints::new(config, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "cleanup")).await?;
     let ledger = Ledger::new(&config.options.ledger_schema);
-    if !ledger.lock(&target, false).await? {
+    if !context.stop.or(ledger.lock(&target, false)).await? {
         let doing = "a run is active on this target, and its ledger cannot be dropped";
         return Err(Error::new(Kind::State, doing).remedy("wait for it, or stop it"));
     }
-    if let Some(pid) = ledger.holder(&target).await? {
+    if let Some(holder) = context.stop.or(ledger.procedure_holder(&target)).await? {
+        let doing = "a safe procedure is at work on this target, and its journal cannot be dropped with the ledger";
+        let remedy = format!("wait for its end, or stop it; its session on the target is process {}", holder.pid);
+        return Err(Error::new(Kind::State, doing).remedy(remedy));
+    }
+    if let Some(pid) = context.stop.or(ledger.holder(&target)).await? {
         let doing = "a snapshot is held for a run on this target, and the ledger cannot be dropped";
         let remedy = format!("stop its holder, or SELECT pg_terminate_backend({pid}) on the target if it is dead");
         return Err(Error::new(Kind::State, doing).remedy(remedy));
     }
-    let taken = ledger.taken_keys(&target).await?;
-    if !taken.is_empty() {
-        bring_keys_back(config, &target, &ledger, context).await?;
+    let mut findings = Vec::new();
+    if !context.stop.or(ledger.taken_keys(&target)).await?.is_empty() {
+        findings = bring_keys_back(config, &target, &ledger).await?;
+        context.tell(&findings);
     }
-    ledger.drop(&target).await
+    Ok(Cleanup { dropped: context.stop.or(ledger.drop(&target)).await?, findings })
 }
 
-/// A ledger that keeps foreign keys is dropped only when they are there again; rows that reference nothing leave one NOT VALID.
-async fn bring_keys_back(config: &Config, target: &Session, ledger: &Ledger, context: &Context) -> Result<()> {
+/// A ledger that keeps foreign keys is dropped only when they are there again; rows that reference nothing leave one NOT VALID, with a
+/// finding for each.
+async fn bring_keys_back(config: &Config, target: &Session, ledger: &Ledger) -> Result<Vec<Finding>> {
     let place = Place { target, ledger, lock_timeout: config.options.lock_timeout };
-    place.bring_back().await?;
-    let Err(error) = place.check(None).await else { return Ok(()) };
-    if ledger.taken_keys(target).await?.iter().any(|taken| !taken.is_back) {
-        return Err(error);
+    // The check makes those that this could not, and says why not.
+    let _ = place.bring_back().await;
+    let finding = |error: Error| {
+        let (message, remedy) = (error.chain(), error.remedy.unwrap_or_default());
+        Finding::new(
+            "foreign_key_unchecked",
+            Severity::Warning,
+            error.context.object.unwrap_or_default(),
+            message,
+            remedy,
+        )
+    };
+    let errors = place.check_all().await?;
+    let is_there = ledger.taken_keys(target).await?.iter().all(|taken| taken.found.is_some());
+    let findings: Vec<Finding> = errors.into_iter().map(finding).collect();
+    if is_there {
+        return Ok(findings);
     }
-    let message = error.chain();
-    tracing::warn!("{message}");
-    let remedy = error.remedy.unwrap_or_default();
-    context.tell(&[Finding::new("foreign_key_unchecked", Severity::Warning, "", message, remedy)]);
-    Ok(())
+    let named: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+    let doing =
+        format!("foreign keys of the target could not be made again, and the ledger is kept: {}", named.join("; "));
+    let mut error = Error::new(Kind::Schema, doing)
+        .on(Side::Target)
+        .remedy("run `pgmigrate cleanup` once more, when what hinders them is gone");
+    error.details.findings = findings;
+    Err(error)
+}
+
+/// Makes the target's foreign keys again that a run has taken away, without a look at their rows, where no run is active; what is left.
+pub async fn make_foreign_keys(config: &Config, context: &Context) -> Result<Vec<Finding>> {
+    let endpoints = Endpoints::new(config, context)?;
+    let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "foreign keys")).await?;
+    let ledger = Ledger::new(&config.options.ledger_schema);
+    if context.stop.or(ledger.taken_keys(&target)).await?.is_empty() {
+        return Ok(Vec::new());
+    }
+    if context.stop.or(ledger.lock(&target, false)).await?
+        && let Err(error) = give_back(&ledger, &target, config.options.lock_timeout).await
+    {
+        tracing::warn!("{}", error.chain());
+    }
+    Ok(Left::read(&ledger, &target).await?.finding().into_iter().collect())
 }
 
 /// Asks the holder of the last run's snapshot to let it go; whether there is one.

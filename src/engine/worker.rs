@@ -6,22 +6,25 @@
 
 pub mod batch;
 mod live;
+pub mod order;
+mod privileges;
+mod rows;
 pub mod statistics;
 
-use super::job::{Form, Job, Mode};
+use super::job::{Form, Job};
+use super::leader::end_lost;
 use super::stop::interrupted;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
-use crate::name::{QualifiedName, split_name};
-use crate::pg::copy::{self, Copy};
-use crate::pg::triggers::Silenced;
-use crate::pg::{Session, apply, large_object, snapshot};
-use crate::plan::data::STAGE;
+use crate::name::QualifiedName;
+use crate::pg::backend::{self, Backend};
+use crate::pg::{Session, apply, snapshot, table_lock};
 use crate::plan::{Task, foreign_key, kind};
 use crate::record::Effect;
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How a task ended.
 #[derive(Debug)]
@@ -39,19 +42,39 @@ const PROGRESS: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
+/// How a task ended that is on the target and in the ledger: its status there, and what it did.
+pub type Settled = (&'static str, Effect);
+
 /// A worker.
 pub struct Worker {
     number: usize,
     job: Arc<Job>,
     source: Option<Session>,
     target: Option<Session>,
+    /// Tables that the source session has locked and found as the snapshot contains them.
+    guarded: HashSet<QualifiedName>,
+    /// Whether the last error was the reader's refusal of a table.
+    is_refused: bool,
+    /// The server process of the target session.
+    backend: Option<Backend>,
+    /// The one of a target session that was lost.
+    lost: Option<Backend>,
 }
 
 impl Worker {
     /// A worker of the run.
     #[must_use]
     pub fn new(number: usize, job: Arc<Job>) -> Self {
-        Worker { number, job, source: None, target: None }
+        Worker {
+            number,
+            job,
+            source: None,
+            target: None,
+            guarded: HashSet::new(),
+            is_refused: false,
+            backend: None,
+            lost: None,
+        }
     }
 
     /// Its number, from 0.
@@ -117,9 +140,15 @@ impl Worker {
 
     /// After a failed attempt: nothing of it stays open.
     async fn clear(&mut self, error: &Error) {
-        // The reader's transaction holds the snapshot and is spoilt by any error on it.
-        self.source = None;
-        let is_lost = error.sqlstate.is_none() || error.is_retryable();
+        let is_refused = std::mem::take(&mut self.is_refused);
+        // The reader's transaction holds the snapshot and is spoilt by any error on it but the refusal of a table, which a savepoint undid.
+        if !is_refused {
+            self.source = None;
+        }
+        let is_lost = error.is_retryable() || error.sqlstate.is_none() && !is_refused;
+        if error.kind == Kind::Connect {
+            self.lost = self.backend.take().or(self.lost.take());
+        }
         match &self.target {
             Some(target) if !is_lost && !target.is_closed() && apply::rollback(target).await.is_ok() => {}
             _ => self.target = None,
@@ -136,11 +165,7 @@ impl Worker {
     }
 
     async fn give_up(&mut self, task: &Task, error: Error) -> Outcome {
-        let note = match &error.remedy {
-            Some(remedy) => format!("{}; {remedy}", error.chain()),
-            None => error.chain(),
-        };
-        let failure = ("failed", error.sqlstate.clone().unwrap_or_default(), note);
+        let failure = ("failed", error.sqlstate.clone().unwrap_or_default(), described(&error));
         let job = Arc::clone(&self.job);
         if let Ok(target) = self.target().await
             && let Err(second) = job.ledger.fail(target, job.run, &task.id, (failure.0, &failure.1, &failure.2)).await
@@ -153,10 +178,17 @@ impl Worker {
     async fn target(&mut self) -> Result<&Session> {
         if self.target.as_ref().is_some_and(Session::is_closed) {
             self.target = None;
+            self.lost = self.backend.take().or(self.lost.take());
         }
         if self.target.is_none() {
             let mut session = Session::open(&self.job.target, Side::Target, "worker").await?;
             session.set_copy_encoding(self.job.encoding.clone());
+            // Whatever the network has kept from ending there would hold its locks against the next attempt.
+            if let Some(lost) = &self.lost {
+                end_lost(&session, lost).await?;
+            }
+            self.lost = None;
+            self.backend = Some(backend::identify(&session).await?);
             self.target = Some(session);
         }
         self.target.as_ref().ok_or_else(|| Error::new(Kind::Internal, "a worker has no session on the target"))
@@ -172,6 +204,21 @@ impl Worker {
         apply::limit_lock_wait(&session, self.job.options.lock_timeout).await?;
         snapshot::join(&session, &self.job.snapshot).await?;
         self.source = Some(session);
+        self.guarded.clear();
+        Ok(())
+    }
+
+    /// Opens the reader, and lets it lock and check the tables that these data tasks read: once a table and session.
+    async fn open_source_of(&mut self, tasks: impl Iterator<Item = &Task>) -> Result<()> {
+        self.open_source().await?;
+        let tables: HashSet<QualifiedName> = tasks.map(Task::source_table).collect();
+        let new: Vec<QualifiedName> = tables.difference(&self.guarded).cloned().collect();
+        if let Some(source) = &self.source {
+            let guarded = table_lock::guard(source, &new).await;
+            self.is_refused = guarded.is_err() && !source.is_closed();
+            guarded?;
+        }
+        self.guarded.extend(new);
         Ok(())
     }
 
@@ -203,6 +250,9 @@ impl Worker {
             kind::FK_RESTORE => self.bring_keys_back(task).await,
             kind::FK_CHECK => self.check_keys(task).await,
             kind::STATISTICS => self.bring_statistics(task, form).await,
+            kind::ACL | kind::DEFAULT_ACL | kind::DATABASE_ACL => self.grant(task).await,
+            kind::MEMBERSHIP => self.add_member(task).await,
+            kind::PRIVILEGE_CHECK => self.check_privileges(task).await,
             _ => self.run_statement(task).await,
         }
     }
@@ -219,114 +269,6 @@ impl Worker {
         job.ledger.finish(target, job.run, &task.id, status, &effect).await?;
         apply::commit(target).await?;
         Ok((status, effect))
-    }
-
-    async fn copy_rows(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
-        self.open_source().await?;
-        self.begin(task).await?;
-        let (effect, silenced) = self.bring_rows(task, form).await?;
-        silenced.restore(self.target().await?).await?;
-        self.settle(task, "done", effect).await
-    }
-
-    /// Brings a task's rows within the transaction that is open; triggers stay off where they are to be.
-    async fn bring_rows(&mut self, task: &Task, form: Form) -> Result<(Effect, Silenced)> {
-        let (into, columns) = task.target_sql.strip_prefix("COPY ").and_then(split_name).ok_or_else(|| {
-            Error::new(Kind::State, "the plan's target_sql is no COPY of a table").object(task.object())
-        })?;
-        let silenced = self.silence(task, (into, form)).await?;
-        let (source, target) = self.sessions()?;
-        let from = form.format.apply(&task.source_sql);
-        let mut progress = self.progress(task);
-        let as_copy = |mut error: Error| {
-            error.kind = if error.kind == Kind::Schema { Kind::Copy } else { error.kind };
-            error
-        };
-        let (sum, rows) = if form.mode == Mode::Merge {
-            apply::create_stage(target, into).await?;
-            let copy = Copy { from, into: form.format.apply(&format!("COPY {STAGE}{columns}")), format: form.format };
-            let sum = copy::copy_one(source, target, copy, &mut progress).await?;
-            (sum, target.execute(&task.merge_sql, &[]).await.map_err(as_copy)?)
-        } else {
-            let into = if form.is_frozen {
-                apply::empty(target, into).await?;
-                form.format.apply_frozen(&task.target_sql)
-            } else {
-                form.format.apply(&task.target_sql)
-            };
-            let copy = Copy { from, into, format: form.format };
-            let sum = copy::copy_one(source, target, copy, &mut progress).await?;
-            (sum, sum.rows)
-        };
-        let (note, snapshot) = (silenced.note(), self.job.snapshot.sees.clone());
-        Ok((Effect { rows, bytes: sum.bytes, hash: sum.hash_text(), snapshot, note }, silenced))
-    }
-
-    fn progress(&self, task: &Task) -> impl FnMut(u64, u64) + use<> {
-        let (events, id, phase) = (self.job.context.events.clone(), task.id.clone(), task.phase.word().to_owned());
-        let mut last = Instant::now();
-        move |rows, bytes| {
-            if last.elapsed() >= PROGRESS {
-                last = Instant::now();
-                events.send(Event::TaskProgress { task: id.clone(), phase: phase.clone(), rows, bytes });
-            }
-        }
-    }
-
-    /// A sequence that was there before keeps its value where it is ahead: numbers given out on the target stay given out.
-    async fn set_sequence(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
-        self.open_source().await?;
-        self.begin(task).await?;
-        let (source, target) = self.sessions()?;
-        let wanted = apply::sequence_value(source, &task.source_sql).await?;
-        let mut effect = Effect::default();
-        let is_ahead = if form.mode == Mode::Forward {
-            let found = apply::sequence_value(target, &task.source_sql).await?;
-            let further = if wanted.2 { found.0 > wanted.0 } else { found.0 < wanted.0 };
-            further || (found.0 == wanted.0 && found.1 && !wanted.1)
-        } else {
-            false
-        };
-        if is_ahead {
-            effect.note = "the target's value is ahead of the source's and was kept".into();
-        } else {
-            apply::set_sequence(target, &task.target_sql, wanted).await?;
-        }
-        self.settle(task, if is_ahead { "kept" } else { "done" }, effect).await
-    }
-
-    async fn copy_large_objects(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
-        self.open_source().await?;
-        self.begin(task).await?;
-        let (source, target) = self.sessions()?;
-        let oids = large_object::oids(source, &task.source_sql).await?;
-        let mut effect = large_object::copy(source, target, &oids).await?;
-        effect.snapshot.clone_from(&self.job.snapshot.sees);
-        target.batch(&task.target_sql).await?;
-        let refused = self.try_optional(task).await?;
-        effect.note = [effect.note, refused].into_iter().filter(|n| !n.is_empty()).collect::<Vec<_>>().join("; ");
-        self.settle(task, "done", effect).await
-    }
-
-    async fn make_role(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
-        self.open_source().await?;
-        self.begin(task).await?;
-        let (source, target) = self.sessions()?;
-        if apply::has_role(target, &task.name).await? {
-            let effect = Effect { note: "it existed on the target and was kept".into(), ..Effect::default() };
-            return self.settle(task, "kept", effect).await;
-        }
-        target.batch(&task.target_sql).await?;
-        let mut note = String::new();
-        match apply::password_hash(source, &task.source_sql).await {
-            Ok(Some(hash)) => apply::set_password(target, &task.name, &hash).await?,
-            Ok(None) => {}
-            Err(error) => return Err(error),
-        }
-        note += &self.try_optional(task).await?;
-        // A refused look at the passwords spoils the reader's transaction.
-        self.source = None;
-        self.settle(task, "done", Effect { note, ..Effect::default() }).await
     }
 
     /// An index that an interrupted build left unusable is built anew; one of the name must be the one that the plan makes.
@@ -347,17 +289,6 @@ impl Worker {
         self.finish_statement(task).await
     }
 
-    async fn empty(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
-        self.begin(task).await?;
-        let table = QualifiedName::new(&task.schema, &task.name).sql();
-        let silenced = self.silence(task, (&table, form)).await?;
-        let target = self.target().await?;
-        apply::empty(target, &table).await?;
-        let note = silenced.note();
-        silenced.restore(target).await?;
-        self.settle(task, "done", Effect { note, ..Effect::default() }).await
-    }
-
     async fn tune(&mut self, task: &Task) -> Result<()> {
         let job = Arc::clone(&self.job);
         job.tuning.apply(self.target().await?, task).await
@@ -370,11 +301,15 @@ impl Worker {
     }
 
     async fn finish_statement(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
-        self.target().await?.batch(&task.target_sql).await.map_err(|mut error| {
+        let target = self.target().await?;
+        target.forget_warnings();
+        target.batch(&task.target_sql).await.map_err(|mut error| {
             error.doing = format!("making {} {}", task.kind, task.object());
             error
         })?;
-        let note = self.try_optional(task).await?;
+        let warned = self.warned(task).await?;
+        let refused = self.try_optional(task).await?;
+        let note = [warned, refused].into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ");
         self.settle(task, "done", Effect { note, ..Effect::default() }).await
     }
 
@@ -460,15 +395,28 @@ impl Worker {
 
     /// What the target refuses of a task's optional statements, in words; also told as a finding.
     async fn try_optional(&mut self, task: &Task) -> Result<String> {
-        let target = self.target().await?;
-        let Some(error) = apply::optional(target, &task.optional_sql).await? else { return Ok(String::new()) };
-        let note = format!("refused by the target: {}", error.chain());
-        let remedy = format!("as a role that may, run: {}", task.optional_sql);
-        let finding = Finding::new("refused", Severity::Warning, task.object(), note.clone(), remedy);
-        self.job.context.events.send(Event::Found(finding));
-        tracing::warn!("{}: {note}", task.object());
-        Ok(note)
+        self.try_optional_sql(task, &task.optional_sql).await
     }
+
+    async fn try_optional_sql(&mut self, task: &Task, sql: &str) -> Result<String> {
+        let refused = apply::optional(self.target().await?, sql).await?;
+        Ok(refused.map(|error| refused_optional(&self.job, task, &error)).unwrap_or_default())
+    }
+}
+
+/// An error as the ledger keeps it.
+fn described(error: &Error) -> String {
+    error.remedy.as_ref().map_or_else(|| error.chain(), |remedy| format!("{}; {remedy}", error.chain()))
+}
+
+/// Reports that the target refused a task's optional statements; the note for its row.
+fn refused_optional(job: &Job, task: &Task, error: &Error) -> String {
+    let note = format!("refused by the target: {}", error.chain());
+    let remedy = format!("as a role that may, run: {}", task.optional_sql);
+    let finding = Finding::new("refused", Severity::Warning, task.object(), note.clone(), remedy);
+    job.context.events.send(Event::Found(finding));
+    tracing::warn!("{}: {note}", task.object());
+    note
 }
 
 fn other_index(name: String) -> Error {

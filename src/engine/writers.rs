@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// How long the statistics have to stand still where nobody else is connected: a session that ends tells what it wrote.
 const QUIET: Duration = Duration::from_secs(3);
 /// The same where somebody is: an idle session tells what it wrote after ten seconds.
-const QUIET_BESIDE_OTHERS: Duration = Duration::from_secs(11);
+pub(super) const QUIET_BESIDE_OTHERS: Duration = Duration::from_secs(11);
 /// How often to look.
 const EVERY: Duration = Duration::from_millis(500);
 const REMEDY: &str = "end what writes, and whatever starts it again, or raise procedure.wait_for_writers";
@@ -227,7 +227,7 @@ impl Seen {
     }
 }
 
-fn describe(writer: &Writer) -> String {
+pub(super) fn describe(writer: &Writer) -> String {
     let client = if writer.client.is_empty() { String::new() } else { format!(" from {}", writer.client) };
     let name = named(writer.pid, &writer.application, &writer.role);
     format!("{name}{client} ({}, {:.0} s in its transaction)", writer.state, writer.seconds)

@@ -4,12 +4,10 @@
 //! (<https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS>), so nobody joins what a dead process left. The holder
 //! announces the run's snapshot; each part announces what it reads itself. Called by `hold` and `part`.
 
-use super::{LOCK_CLASS, LOCK_RUN, Ledger};
+use super::{LOCK_CLASS, LOCK_HOLD, LOCK_RUN, Ledger};
 use crate::error::Result;
 use crate::pg::Session;
 use crate::pg::snapshot::Snapshot;
-
-const LOCK_HOLD: i32 = 3;
 
 /// Who announced a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

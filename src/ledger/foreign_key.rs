@@ -15,6 +15,25 @@ pub struct Taken {
     pub key: Key,
     /// Whether it is there again, its rows not checked yet.
     pub is_back: bool,
+    /// Whether the catalog has a constraint of its name on its table, and whether that is valid.
+    pub found: Option<bool>,
+}
+
+impl Taken {
+    /// Whether it is to be made again: whatever was made again may be dropped by others.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        !self.is_back || self.found.is_none()
+    }
+
+    /// Whether the catalog lacks it, or has it without the check that it had.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        match self.found {
+            None => true,
+            Some(is_valid) => !is_valid && !self.key.is_unchecked(),
+        }
+    }
 }
 
 impl Ledger {
@@ -64,8 +83,11 @@ impl Ledger {
             return Ok(Vec::new());
         }
         let sql = format!(
-            "SELECT table_schema, table_name, name, definition, comment, is_partitioned, checked_schema, checked_table, is_back \
-             FROM {} ORDER BY table_schema COLLATE \"C\", table_name COLLATE \"C\", name COLLATE \"C\"",
+            "SELECT table_schema, table_name, name, definition, comment, is_partitioned, checked_schema, checked_table, is_back, \
+                    (SELECT c.convalidated FROM pg_catalog.pg_constraint c \
+                     WHERE c.conrelid = pg_catalog.to_regclass(pg_catalog.format('%I.%I', table_schema, table_name)) \
+                       AND c.conname = k.name) AS found \
+             FROM {} k ORDER BY table_schema COLLATE \"C\", table_name COLLATE \"C\", name COLLATE \"C\"",
             self.foreign_keys()
         );
         Ok(session.query(&sql, &[]).await?.iter().map(taken).collect())
@@ -86,5 +108,5 @@ fn taken(row: &tokio_postgres::Row) -> Taken {
         checked: name("checked_schema", "checked_table"),
         may_drop: true,
     };
-    Taken { key, is_back: row.get("is_back") }
+    Taken { key, is_back: row.get("is_back"), found: row.get("found") }
 }

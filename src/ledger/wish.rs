@@ -3,11 +3,9 @@
 //! The lock ends with the session of who wishes, so a wish never outlives its process and stops no later run
 //! (<https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS>). Uttered by the verb `stop`, looked for by every run.
 
-use super::{LOCK_CLASS, Ledger};
+use super::{LOCK_CLASS, LOCK_STOP, Ledger};
 use crate::error::Result;
 use crate::pg::Session;
-
-const LOCK_STOP: i32 = 4;
 
 impl Ledger {
     /// Wishes for as long as the session lives; any number may.

@@ -27,9 +27,7 @@ pub async fn begin_many(session: &Session, lock_timeout: u64, purpose: &str, sta
     for statement in statements.iter().filter(|statement| !statement.is_empty()) {
         if is_set {
             // What a statement has set for itself it must not have set for the next.
-            sql.push_str(
-                "SET LOCAL default_tablespace TO DEFAULT; SET LOCAL default_table_access_method TO DEFAULT;\n",
-            );
+            sql.push_str("SET LOCAL default_tablespace = ''; SET LOCAL default_table_access_method = heap;\n");
         }
         is_set = statement.starts_with("SET LOCAL ");
         sql.push_str(statement);
@@ -42,6 +40,13 @@ pub async fn begin_many(session: &Session, lock_timeout: u64, purpose: &str, sta
 /// Commits.
 pub async fn commit(session: &Session) -> Result<()> {
     session.batch("COMMIT").await
+}
+
+/// Ends a session of this program on this database by its process, where it still is one.
+pub async fn terminate(session: &Session, pid: i32) -> Result<()> {
+    let sql = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE pid = $1 AND usename = current_user \
+               AND datname = pg_catalog.current_database() AND application_name LIKE 'pgmigrate %'";
+    session.query(sql, &[&pid]).await.map(|_| ())
 }
 
 /// Rolls back what is left of a transaction; that there is none is no failure.
@@ -118,6 +123,7 @@ pub async fn empty(session: &Session, table: &str) -> Result<()> {
     let gone = || Error::new(Kind::Schema, "emptying a table that is not there").object(table).on(Side::Target);
     let row = session.query_opt(sql, &[&table]).await?.ok_or_else(gone)?;
     let only = if row.get(0) { "" } else { "ONLY " };
+    let is_left = format!("SELECT EXISTS (SELECT FROM {only}{table})");
     match optional(session, &format!("TRUNCATE {only}{table}")).await? {
         None => return Ok(()),
         Some(error) if !error.is("0A000") => return Err(error),
@@ -134,17 +140,62 @@ pub async fn empty(session: &Session, table: &str) -> Result<()> {
             .remedy("empty both, or keep the rows of both"));
         }
     }
-    session.batch(&format!("DELETE FROM {only}{table}")).await
+    session.batch(&format!("DELETE FROM {only}{table}")).await?;
+    if !session.query_one(&is_left, &[]).await?.get::<_, bool>(0) {
+        return Ok(());
+    }
+    let (causes, remedy) = in_words(&losses(session, table, Change::Delete).await?);
+    let doing = format!("rows are left after they were deleted: {causes}");
+    Err(Error::new(Kind::Schema, doing).object(table).on(Side::Target).remedy(remedy))
 }
 
-/// Makes the stage for one chunk: the table's columns and nothing of its rules.
-pub async fn create_stage(session: &Session, table: &str) -> Result<()> {
-    session.batch(&format!("CREATE TEMPORARY TABLE pgmigrate_stage ON COMMIT DROP AS TABLE {table} WITH NO DATA")).await
+/// Causes and remedies as a message says them.
+#[must_use]
+pub fn in_words(losses: &[Loss]) -> (String, String) {
+    let join = |text: fn(&Loss) -> &str| losses.iter().map(text).collect::<Vec<_>>().join("; ");
+    if losses.is_empty() {
+        return ("no trigger, rule or foreign table explains it".into(), "look at the table on the target".into());
+    }
+    (join(|loss| &loss.cause), join(|loss| &loss.remedy))
 }
 
-/// Drops the stage before the transaction's end, to make room for another.
-pub async fn drop_stage(session: &Session) -> Result<()> {
-    session.batch("DROP TABLE pg_temp.pgmigrate_stage").await
+/// Runs a query that counts and may be refused; none where it was, or took longer than a minute. The transaction goes on.
+pub async fn count(session: &Session, sql: &str) -> Result<Option<i64>> {
+    session.batch("SAVEPOINT pgmigrate_count; SET LOCAL statement_timeout = '1min'").await?;
+    let counted = session.query_one(sql, &[]).await;
+    if matches!(&counted, Err(error) if error.sqlstate.is_none()) {
+        return counted.map(|_| None);
+    }
+    session.batch("ROLLBACK TO pgmigrate_count").await?;
+    Ok(counted.ok().map(|row| row.get(0)))
+}
+
+/// What keeps rows from being written: each cause, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The trigger, rule or foreign table.
+    pub cause: String,
+    /// A statement, or what to look at.
+    pub remedy: String,
+}
+
+/// What happens to rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// They are added, or updated where their key is taken.
+    Add,
+    /// They are deleted.
+    Delete,
+}
+
+/// What on the target can keep rows of a table, given by its quoted name, from being changed.
+pub async fn losses(session: &Session, table: &str, change: Change) -> Result<Vec<Loss>> {
+    let (events, rules) = match change {
+        Change::Add => (4 | 16, ""),
+        Change::Delete => (8, "4"),
+    };
+    let rows = session.query(include_str!("../sql/target/row_losses.sql"), &[&table, &events, &rules]).await?;
+    Ok(rows.iter().map(|row| Loss { cause: row.get("cause"), remedy: row.get("remedy") }).collect())
 }
 
 /// A sequence's value: the last one, whether it was given out, and whether the sequence ascends.

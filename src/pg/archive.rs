@@ -4,14 +4,14 @@
 //! that is gone when this returns.
 
 use super::Conninfo;
-use super::tool::Tools;
+use super::tool::{Tools, private_folder};
 use crate::catalog::archive::{Entry, Section};
 use crate::error::{Error, Kind, Result};
 use crate::word::Words;
 use libpgdump::format::custom::{CustomReader, read_archive};
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 /// Dumps the schema of a database and reads it. `snapshot` is one that another session exported; `lock_timeout` is how many seconds
@@ -22,8 +22,9 @@ pub async fn read_schema(
     snapshot: Option<&str>,
     lock_timeout: u64,
 ) -> Result<Vec<Entry>> {
-    let file = TemporaryFile::new("schema.dump")?;
-    let path = file.0.display().to_string();
+    let folder = private_folder().map_err(|e| Error::new(Kind::Schema, "making a temporary folder").caused_by(e))?;
+    let file = folder.path().join("schema.dump");
+    let path = file.display().to_string();
     let join = snapshot.map(|id| format!("--snapshot={id}"));
     let wait = format!("--lock-wait-timeout={}", lock_timeout.saturating_mul(1000));
     let mut arguments = vec!["-Fc", "--schema-only", "--no-password", &wait, "-f", &path];
@@ -35,7 +36,14 @@ pub async fn read_schema(
         error.caused_by(e)
     })?;
     tracing::info!("pg_dump done in {:.1} s", began.elapsed().as_secs_f64());
-    let archive = read_archive(&mut open(&file.0)?).map_err(|e| unreadable().caused_by(e))?;
+    let archive = read_archive(&mut open(&file)?).map_err(|e| unreadable().caused_by(e))?;
+    if archive.entries.iter().any(has_other_strings) {
+        return Err(Error::new(
+            Kind::Schema,
+            "standard_conforming_strings is off in the session of pg_dump, which would change literals",
+        )
+        .remedy("connect to the server itself and not through a connection pooler that ignores startup options"));
+    }
     let mut all: Vec<Entry> = archive.entries.into_iter().map(entries()).collect();
     // They may stand in the memory of the archive's own entries, which are larger.
     all.shrink_to_fit();
@@ -46,6 +54,11 @@ pub async fn read_schema(
 pub fn read(path: &Path) -> Result<Vec<Entry>> {
     let reader = CustomReader::open(open(path)?).map_err(|e| unreadable().caused_by(e))?;
     Ok(reader.entries().iter().cloned().map(entries()).collect())
+}
+
+/// Whether this is the entry that says how literals are written, and says that backslashes in them are escapes.
+fn has_other_strings(entry: &libpgdump::entry::Entry) -> bool {
+    entry.desc.as_str() == "STDSTRINGS" && entry.defn.as_ref().is_some_and(|set| set.contains("'off'"))
 }
 
 fn open(path: &Path) -> Result<BufReader<File>> {
@@ -80,33 +93,6 @@ fn entries() -> impl FnMut(libpgdump::entry::Entry) -> Entry {
             tablespace: word(from.tablespace),
             dependencies: from.dependencies,
             desc: words.of(from.desc.as_str()),
-        }
-    }
-}
-
-/// A file in a folder of its own that only we can read, removed when dropped.
-#[derive(Debug)]
-struct TemporaryFile(PathBuf);
-
-impl TemporaryFile {
-    fn new(name: &str) -> Result<Self> {
-        use std::os::unix::fs::DirBuilderExt;
-        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("pgmigrate-{}-{number}", std::process::id()));
-        std::fs::DirBuilder::new()
-            .mode(0o700)
-            .create(&folder)
-            .map_err(|e| Error::new(Kind::Schema, "making a temporary folder").caused_by(e))?;
-        Ok(TemporaryFile(folder.join(name)))
-    }
-}
-
-impl Drop for TemporaryFile {
-    fn drop(&mut self) {
-        if let Some(folder) = self.0.parent() {
-            // What cannot be removed is left to the system's own cleaning of temporary files.
-            let _ = std::fs::remove_dir_all(folder);
         }
     }
 }

@@ -7,6 +7,7 @@ use super::connect::Wire;
 use super::conninfo::{Host, Keepalive};
 use super::gate::{Gate, GatedTls};
 use super::net::Net;
+use super::notice::Warnings;
 use super::reply;
 use crate::error::{Error, Kind, Result};
 use std::collections::BTreeSet;
@@ -15,13 +16,15 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
-use tokio_postgres::CancelToken;
+use tokio_postgres::{AsyncMessage, CancelToken};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// How long the server has to take a cancel request.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection that nobody holds any more has to end in order.
 const GRACE: Duration = Duration::from_millis(100);
+/// How long the server's process has to end after that.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How a session's server was reached, for another connection to it.
 #[derive(Clone)]
@@ -77,7 +80,8 @@ struct GivenUp {
 
 static GIVEN_UP: LazyLock<watch::Sender<GivenUp>> = LazyLock::new(watch::Sender::default);
 
-/// Waits until every connection that has been given up is closed and what it ran is cancelled; not longer than a cancel request takes.
+/// Waits until every connection that has been given up is closed, its locks with it, and what it ran is cancelled; not longer than a
+/// cancel request takes.
 pub async fn closed() {
     let mut given_up = GIVEN_UP.subscribe();
     let next = given_up.borrow().next;
@@ -108,19 +112,28 @@ impl Drop for Closing {
     }
 }
 
+/// Moves the bytes of a connection until it ends, and keeps the warnings that the server sends.
+async fn drive(mut wire: Wire, warnings: Warnings) {
+    while let Some(Ok(message)) = std::future::poll_fn(|cx| wire.poll_message(cx)).await {
+        if let AsyncMessage::Notice(notice) = message {
+            warnings.add(&notice);
+        }
+    }
+}
+
 /// Keeps a connection open; it is closed once this is dropped.
 pub(super) struct Owner(Option<oneshot::Sender<Closing>>);
 
 impl Owner {
     /// Starts to move the bytes of `wire`. When the owner is gone and a statement still runs, it is cancelled: closing
     /// the socket alone would let the server go on with it.
-    pub(super) fn of(wire: Wire, gate: Gate, canceller: Canceller) -> Owner {
+    pub(super) fn of(wire: Wire, gate: Gate, canceller: Canceller, warnings: Warnings) -> Owner {
         let (owner, gone) = oneshot::channel();
         tokio::spawn(async move {
-            let mut wire = pin!(wire);
+            let mut wire = pin!(drive(wire, warnings));
             // How a connection ends is told to whoever uses its client, not here.
             let (is_over, _closing) = tokio::select! {
-                _ = &mut wire => (true, Ok(Closing::begin())),
+                () = &mut wire => (true, Ok(Closing::begin())),
                 closing = gone => (timeout(GRACE, &mut wire).await.is_ok(), closing),
             };
             // A stream that was dropped in the middle of a COPY leaves a server that has no row to send at work on it.
@@ -130,6 +143,7 @@ impl Owner {
             if !is_over {
                 let _ = timeout(GRACE, wire).await;
             }
+            let _ = timeout(END_TIMEOUT, gate.ended()).await;
         });
         Owner(Some(owner))
     }

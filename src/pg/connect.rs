@@ -6,30 +6,21 @@ use super::cancel::{Canceller, Owner, Way};
 use super::conninfo::{Conninfo, Host, SessionAttrs, SslMode};
 use super::gate::{Gate, GatedTls};
 use super::net::Net;
+use super::notice::Warnings;
 use super::refusal::{UNREACHABLE, by_io_error, is_password_missing, may_differ_with_tls, remedy};
-use super::{reply, tls};
+use super::{pinned, reply, tls};
 use crate::error::{Error, Kind, Result, Side};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::PoisonError;
 use tokio_postgres::{Client, Connection, SimpleQueryMessage, config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// The limits that would stop a long statement or kill an idle snapshot, off, as startup options: these come before
-/// anything that `ALTER ROLE ... SET` or `ALTER DATABASE ... SET` says. All servers from 13 know them.
-pub(super) const NO_TIMEOUTS: &str =
-    "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
+/// The limits that would stop a long statement or kill an idle snapshot, off from the first statement on. All servers know them; more
+/// startup options than these would be refused by poolers that are configured for them. The other pins follow as statements.
+const NO_TIMEOUTS: &str = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
 /// Writes are refused from the first statement on.
 const READ_ONLY: &str = "-c default_transaction_read_only=on";
-/// What makes the text form of a value the same on every server, whatever role and database have set.
-const PINNED: &str = "\
-    SET client_encoding = 'UTF8'; SET TimeZone = 'UTC'; SET DateStyle = 'ISO, MDY'; SET IntervalStyle = 'postgres'; \
-    SET extra_float_digits = 3; SET bytea_output = 'hex'; SET lc_monetary = 'C'; SET xmloption = 'content'; \
-    SET statement_timeout = 0; SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
-    SET row_security = off; ";
-/// A scan that starts where another one is would read the parts of a table in an order of its own in every session.
-const PINNED_ON_SOURCE: &str = "SET default_transaction_read_only = on; SET synchronize_seqscans = off; ";
-const PINNED_ON_TARGET: &str = "\
-    SET synchronous_commit = off; SET check_function_bodies = false; SET client_min_messages = 'warning'; ";
+/// Without a schema in the search path, no statement behind it can meet an object of another schema.
 const FACTS: &str = "\
     SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.pg_backend_pid(), \
     pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only'), \
@@ -43,6 +34,8 @@ pub(super) struct Connected {
     pub(super) client: Client,
     pub(super) canceller: Canceller,
     pub(super) owner: Owner,
+    /// The warnings that the server has sent.
+    pub(super) warnings: Warnings,
     /// The stream under the client.
     pub(super) gate: Gate,
     /// The conninfo with only the host that answered.
@@ -184,41 +177,34 @@ impl Attempt<'_> {
     async fn settle(&self, client: Client, wire: Wire, gate: Gate) -> Result<Connected> {
         let major = wire.parameter("server_version").map_or(0, leading_number);
         let canceller = Canceller::new(client.cancel_token(), Way::new(self.host, &self.conninfo.keepalive, &self.tls));
-        let owner = Owner::of(wire, gate.clone(), canceller.clone());
-        let messages = client.simple_query(&self.first_statement(major)).await.map_err(|error| self.explain(&error))?;
-        let facts = messages.iter().find_map(|message| match message {
-            SimpleQueryMessage::Row(row) => Facts::of(row),
-            _ => None,
-        });
+        let warnings = Warnings::default();
+        let owner = Owner::of(wire, gate.clone(), canceller.clone(), warnings.clone());
+        let sql = format!("{FACTS}{}", pinned::statements(self.side, major));
+        let messages = client.simple_query(&sql).await.map_err(|error| self.explain(&error))?;
+        let rows = || {
+            messages.iter().filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => Some(row),
+                _ => None,
+            })
+        };
+        let facts = rows().find_map(Facts::of);
         let facts = facts.ok_or_else(|| Error::new(Kind::Connect, self.doing()).caused_by("an unexpected reply"))?;
         if !facts.fit(self.wanted) {
             let words = format!("the server is not {}, which target_session_attrs asks for", self.wanted.name());
             return Err(Error::new(Kind::Connect, self.doing()).caused_by(words));
         }
-        let conninfo = self.conninfo.with_host(self.host);
+        let forced = rows().filter(|row| row.len() == 2).filter_map(|row| row.get(0).map(str::to_owned));
+        let conninfo = self.conninfo.with_host(self.host).with_forced(forced.collect());
         Ok(Connected {
             client,
             canceller,
             owner,
+            warnings,
             gate,
             conninfo,
             version: facts.version,
             backend_pid: facts.backend_pid,
         })
-    }
-
-    fn first_statement(&self, major: u32) -> String {
-        let mut sql = String::new();
-        if major >= 17 {
-            sql.push_str("SET transaction_timeout = 0; ");
-        }
-        if major >= 14 {
-            sql.push_str("SET idle_session_timeout = 0; ");
-        }
-        sql.push_str(FACTS);
-        sql.push_str(PINNED);
-        sql.push_str(if self.side == Side::Source { PINNED_ON_SOURCE } else { PINNED_ON_TARGET });
-        sql
     }
 
     fn doing(&self) -> String {

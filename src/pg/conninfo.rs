@@ -13,12 +13,15 @@ mod tests;
 mod text;
 mod tool;
 
+pub(super) use tool::SETTING_VARIABLES;
+
 use crate::config::Secret;
-use crate::error::Result;
+use crate::error::{Result, Side};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::config::ChannelBinding;
 
@@ -183,6 +186,10 @@ pub struct Conninfo {
     pub(super) any_order: bool,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) keepalive: Keepalive,
+    /// Settings of `pg::pinned` that only a superuser changes, and that this role had to change and could.
+    forced: Vec<String>,
+    /// What sessions never show of a server's messages.
+    pub(super) secrets: Arc<[Secret]>,
 }
 
 impl Conninfo {
@@ -220,6 +227,23 @@ impl Conninfo {
     /// The same, with only the host that answered, so that all that follows goes to the same server.
     pub(super) fn with_host(&self, host: &Host) -> Conninfo {
         Conninfo { hosts: vec![host.clone()], ..self.clone() }
+    }
+
+    /// The same, with the names of what a session had to change as a superuser, so that client programs do so, too.
+    pub(super) fn with_forced(self, forced: Vec<String>) -> Conninfo {
+        Conninfo { forced, ..self }
+    }
+
+    /// The same, for sessions that write these values: they show none of them.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Vec<Secret>) -> Conninfo {
+        Conninfo { secrets: secrets.into(), ..self }
+    }
+
+    /// The settings in the user's `options` that sessions do not obey, because they have another value pinned.
+    #[must_use]
+    pub fn overridden(&self, side: Side) -> Vec<&'static str> {
+        self.options.as_deref().map(|options| super::pinned::overridden(options, side)).unwrap_or_default()
     }
 }
 

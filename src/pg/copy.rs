@@ -30,6 +30,15 @@ impl RowFormat {
         if word == "binary" { RowFormat::Binary } else { RowFormat::Text }
     }
 
+    /// The word for it in plans and ledgers.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            RowFormat::Text => "text",
+            RowFormat::Binary => "binary",
+        }
+    }
+
     /// A plan's COPY in this format.
     #[must_use]
     pub fn apply(self, copy: &str) -> String {
@@ -76,6 +85,15 @@ impl RowSum {
     pub fn hash_text(&self) -> String {
         format!("{:032x}", self.hash)
     }
+}
+
+/// The rows of one COPY, as each side counted them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Copied {
+    /// What the source sent.
+    pub sent: RowSum,
+    /// The rows that the target says it has stored: without those that a trigger left out, or a foreign server did not take.
+    pub written: u64,
 }
 
 /// One COPY on each side, both complete statements.
@@ -186,10 +204,10 @@ impl Pump {
         self.writer.close();
     }
 
-    /// Pumps the rows of each of `copies`, one behind the other without waiting between them; their sums. `progress` is told the rows
-    /// and bytes so far of the COPY that is under way, about once a message. After an error, streams whose COPY ended in order are given
-    /// back, and the other sessions are closed.
-    pub async fn copy(mut self, copies: &[Copy], mut progress: impl FnMut(u64, u64)) -> Result<(Pump, Vec<RowSum>)> {
+    /// Pumps the rows of each of `copies`, one behind the other without waiting between them; what either side counted. `progress` gets
+    /// the rows and bytes so far of the COPY that is under way, about once a message. After an error, streams whose COPY ended in order
+    /// are given back, and the other sessions are closed.
+    pub async fn copy(mut self, copies: &[Copy], mut progress: impl FnMut(u64, u64)) -> Result<(Pump, Vec<Copied>)> {
         let mut frames = Frames::of(copies);
         let all = |statement: fn(&Copy) -> &str| copies.iter().map(statement).collect::<Vec<_>>().join("; ");
         self.reader.ask(&all(|copy| &copy.from)).await?;
@@ -211,25 +229,30 @@ impl Pump {
             Ok(written) => written,
             Err(error) => return Err(self.writer.close_after(error)),
         };
-        self.reader.finish().await?;
-        if written.len() != frames.over.len() {
+        let read = self.reader.finish().await?;
+        let received: Vec<u64> = frames.over.iter().map(|sum| sum.rows).collect();
+        if read != received {
+            let doing = format!("the source counted {read:?} rows, and {received:?} came from it");
+            return Err(Error::new(Kind::State, doing).on(Side::Source));
+        }
+        if written.len() != received.len() {
             return Err(Error::new(Kind::State, "the target counted other COPY than were asked for").on(Side::Target));
         }
-        let sums = written.into_iter().zip(frames.over).map(|(rows, sum)| RowSum { rows, ..sum });
-        Ok((self, sums.collect()))
+        let counts = frames.over.into_iter().zip(written).map(|(sent, written)| Copied { sent, written });
+        Ok((self, counts.collect()))
     }
 }
 
-/// Pumps the rows of one COPY and gives the streams back; its sum.
+/// Pumps the rows of one COPY and gives the streams back; what either side counted.
 pub async fn copy_one(
     source: &Session,
     target: &Session,
     copy: Copy,
     progress: impl FnMut(u64, u64),
-) -> Result<RowSum> {
-    let (pump, sums) = Pump::open(source, target).await?.copy(&[copy], progress).await?;
+) -> Result<Copied> {
+    let (pump, counts) = Pump::open(source, target).await?.copy(&[copy], progress).await?;
     pump.close();
-    Ok(sums.into_iter().fold(RowSum::default(), RowSum::plus))
+    Ok(counts.into_iter().next().unwrap_or_default())
 }
 
 /// Reads the rows of a complete COPY statement and sums them up.

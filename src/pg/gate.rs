@@ -9,7 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -50,6 +50,12 @@ impl Gate {
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads until the server closes its side, which it does when the session's process ends: it has let go of all locks by then.
+    pub(super) async fn ended(mut self) {
+        let mut rest = [0; 512];
+        while !self.is_lost() && matches!(self.read(&mut rest).await, Ok(1..)) {}
     }
 
     /// Takes the stream; none where it is taken or lost already.

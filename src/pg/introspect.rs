@@ -3,12 +3,14 @@
 //! Only reads and translates rows into `catalog`'s values; what they mean for a migration is decided elsewhere.
 
 use super::Session;
+use crate::catalog::database::{Database, Label, ParameterGrant};
 use crate::catalog::{
-    Catalog, Column, Constraint, Index, LargeObject, Membership, Oid, Relation, RelationKind, Role, Sequence, Server,
+    Callers, Catalog, Column, Constraint, ExtensionMember, Index, LargeObject, Membership, Oid, Relation, RelationKind,
+    Role, Sequence, Server,
 };
 use crate::error::{Error, Kind, Result};
 use crate::name::QualifiedName;
-use crate::word::Words;
+use crate::word::{Word, Words};
 use std::collections::HashMap;
 use tokio_postgres::Row;
 
@@ -53,12 +55,64 @@ pub async fn catalog(session: &Session) -> Result<Catalog> {
         constraints: constraints(session).await?,
         sequences: sequences(session).await?,
         large_objects: read(session, include_str!("../sql/catalog/large_objects.sql"), large_object).await?,
-        roles: read(session, include_str!("../sql/catalog/roles.sql"), role).await?,
-        memberships: read(session, include_str!("../sql/catalog/memberships.sql"), membership).await?,
-        database_settings: read(session, include_str!("../sql/catalog/database_settings.sql"), |row| row.get(0))
-            .await?,
+        roles: roles(session).await?,
+        memberships: memberships(session).await?,
+        database_settings: database_settings(session).await?,
+        database: database(session).await?,
+        parameter_grants: parameter_grants(session).await?,
+        callers: callers(session).await?,
         entries: Vec::new(),
     })
+}
+
+/// The roles that persons made.
+pub async fn roles(session: &Session) -> Result<Vec<Role>> {
+    read(session, include_str!("../sql/catalog/roles.sql"), role).await
+}
+
+/// Their memberships.
+pub async fn memberships(session: &Session) -> Result<Vec<Membership>> {
+    read(session, include_str!("../sql/catalog/memberships.sql"), membership).await
+}
+
+/// ALTER DATABASE ... SET, as `name=value`.
+pub async fn database_settings(session: &Session) -> Result<Vec<String>> {
+    read(session, include_str!("../sql/catalog/database_settings.sql"), |row| row.get(0)).await
+}
+
+/// The database itself.
+pub async fn database(session: &Session) -> Result<Database> {
+    let row = session.query_one(include_str!("../sql/catalog/database.sql"), &[]).await?;
+    let listed = |error: serde_json::Error| {
+        Error::new(Kind::Internal, "reading the privileges of the database").caused_by(error)
+    };
+    let (providers, labels): (Vec<String>, Vec<String>) = (row.get("label_providers"), row.get("labels"));
+    Ok(Database {
+        owner: row.get("owner"),
+        connection_limit: row.get("connection_limit"),
+        is_template: row.get("is_template"),
+        allows_connections: row.get("allows_connections"),
+        comment: row.get("comment"),
+        labels: providers.into_iter().zip(labels).map(|(provider, label)| Label { provider, label }).collect(),
+        grants: serde_json::from_str(row.get("grants")).map_err(listed)?,
+        lost_by_public: serde_json::from_str(row.get("lost_by_public")).map_err(listed)?,
+        lost_by_owner: serde_json::from_str(row.get("lost_by_owner")).map_err(listed)?,
+        settings_of_all: row.get("settings_of_all"),
+    })
+}
+
+/// Privileges on configuration parameters, which exist from 15 on.
+pub async fn parameter_grants(session: &Session) -> Result<Vec<ParameterGrant>> {
+    if session.major() < 15 {
+        return Ok(Vec::new());
+    }
+    let grant = |row: &Row| ParameterGrant {
+        parameter: row.get("parameter"),
+        grantee: row.get("grantee"),
+        privilege: row.get("privilege"),
+        is_grantable: row.get("is_grantable"),
+    };
+    read(session, include_str!("../sql/catalog/parameters.sql"), grant).await
 }
 
 /// The names of all schemas that are no part of the system.
@@ -92,6 +146,22 @@ pub async fn relations(session: &Session) -> Result<Vec<Relation>> {
 pub async fn indexes(session: &Session) -> Result<Vec<Index>> {
     let mut words = Words::default();
     read(session, include_str!("../sql/catalog/indexes.sql"), |row| index(row, &mut words)).await
+}
+
+/// What calls functions that may read tables.
+pub async fn callers(session: &Session) -> Result<Callers> {
+    let mut callers = Callers::default();
+    let take = |row: &Row| {
+        let oid: Oid = row.get("oid");
+        match row.get("what") {
+            "relation" => drop(callers.relations.insert(oid)),
+            "constraint" => drop(callers.constraints.insert(oid)),
+            "analyze" => drop(callers.analyzed.insert(oid)),
+            _ => drop(callers.defaults.insert((oid, row.get("name")))),
+        }
+    };
+    session.each(include_str!("../sql/catalog/callers.sql"), take).await?;
+    Ok(callers)
 }
 
 async fn read<T>(session: &Session, sql: &str, mut translate: impl FnMut(&Row) -> T) -> Result<Vec<T>> {
@@ -128,10 +198,15 @@ fn relation(row: &Row, columns: &mut HashMap<Oid, Vec<Column>>, words: &mut Word
         tuples: row.get("tuples"),
         hides_rows: row_security && !owner_is_free,
         is_readable: row.get::<_, bool>("may_use_schema") && row.get::<_, bool>("may_select"),
-        in_extension: row.get("in_extension"),
+        member: member(row, words),
         hashes_an_enum: row.get("hashes_an_enum"),
         columns: columns.remove(&oid).unwrap_or_default(),
     })
+}
+
+fn member(row: &Row, words: &mut Words) -> Option<ExtensionMember> {
+    let extension: Option<&str> = row.get("extension");
+    Some(ExtensionMember { extension: words.of(extension?), condition: row.get("condition") })
 }
 
 fn relation_kind(letter: char) -> Result<RelationKind> {
@@ -170,6 +245,7 @@ fn index(row: &Row, words: &mut Words) -> Index {
         is_clustered: row.get("is_clustered"),
         is_replica_identity: row.get("is_replica_identity"),
         is_arbiter: row.get("is_arbiter"),
+        is_builtin: row.get("is_builtin"),
         blocks_arbiters: row.get("blocks_arbiters"),
         is_attached: row.get("is_attached"),
         bytes: bytes(row, "bytes"),
@@ -208,6 +284,7 @@ fn sequence(row: &Row) -> Sequence {
         used_by: row.get("used_by"),
         is_identity: row.get("is_identity"),
         is_readable: row.get("may_select"),
+        extension: row.get::<_, Option<&str>>("extension").map(Word::from),
     }
 }
 
@@ -245,5 +322,6 @@ fn membership(row: &Row) -> Membership {
         admin: row.get("admin_option"),
         inherit: row.get("inherit_option"),
         set: row.get("set_option"),
+        grantor: row.get("grantor"),
     }
 }

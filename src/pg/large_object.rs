@@ -3,53 +3,157 @@
 //! <https://www.postgresql.org/docs/current/lo-funcs.html>. Memory holds one batch of slices. The caller owns the transactions.
 
 use super::Session;
-use crate::error::Result;
+use crate::error::{Result, Side};
 use crate::record::Effect;
+use std::collections::{HashMap, HashSet};
 
 /// Objects asked for at once.
 const BATCH: usize = 64;
 /// Bytes asked for of each object at once.
 const SLICE: i32 = 256 * 1024;
+/// Bytes of an object that are digested at once.
+const DIGESTED: i32 = 1024 * 1024;
 
 /// The OIDs that a plan's statement lists.
 pub async fn oids(source: &Session, sql: &str) -> Result<Vec<u32>> {
     Ok(source.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
-/// Copies the objects; ones that exist on the target are kept as they are and counted in the note.
-pub async fn copy(source: &Session, target: &Session, oids: &[u32]) -> Result<Effect> {
-    let mut effect = Effect::default();
-    let kept = existing(target, oids).await?;
-    let wanted: Vec<u32> = oids.iter().copied().filter(|oid| !kept.contains(oid)).collect();
+/// Why an object is not on the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Obstacle {
+    /// The target has another object of its OID.
+    Taken,
+    /// The target has an object of its OID that the role may not read.
+    Unreadable,
+    /// The source has it no more.
+    Gone,
+    /// The target holds fewer or more bytes than were sent.
+    Short,
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub struct Copied {
+    /// Objects and bytes copied; ones that the target had already are in the note.
+    pub effect: Effect,
+    /// The objects that could not be copied.
+    pub failed: Vec<(u32, Obstacle)>,
+}
+
+/// Copies the objects. One that the target has is kept where its content is the same, and fails where not.
+pub async fn copy(source: &Session, target: &Session, oids: &[u32]) -> Result<Copied> {
+    let mut copied = Copied::default();
+    let (found, taken) = tokio::try_join!(existing(source, oids), existing(target, oids))?;
+    let gone = oids.iter().filter(|oid| !found.contains(oid));
+    copied.failed.extend(gone.map(|oid| (*oid, Obstacle::Gone)));
+    let (taken, wanted): (Vec<u32>, Vec<u32>) = found.iter().copied().partition(|oid| taken.contains(oid));
+    let other = compare(source, target, &taken).await?;
+    let kept = taken.len() - other.len();
+    copied.failed.extend(other);
     for batch in wanted.chunks(BATCH) {
-        copy_batch(source, target, batch, &mut effect).await?;
+        copy_batch(source, target, batch, &mut copied).await?;
     }
-    if !kept.is_empty() {
-        effect.note = format!("{} of them existed on the target and were kept", kept.len());
+    copied.failed.sort_unstable();
+    if kept > 0 {
+        copied.effect.note = format!("{kept} of them were on the target already, with the same content");
     }
-    Ok(effect)
+    Ok(copied)
 }
 
-async fn existing(target: &Session, oids: &[u32]) -> Result<Vec<u32>> {
+async fn existing(session: &Session, oids: &[u32]) -> Result<HashSet<u32>> {
     let sql = "SELECT oid FROM pg_catalog.pg_largeobject_metadata WHERE oid = ANY ($1)";
-    Ok(target.query(sql, &[&oids]).await?.iter().map(|row| row.get(0)).collect())
+    Ok(session.query(sql, &[&oids]).await?.iter().map(|row| row.get(0)).collect())
 }
 
-async fn copy_batch(source: &Session, target: &Session, batch: &[u32], effect: &mut Effect) -> Result<()> {
+/// Those of the objects, which exist on both sides, that are not the same.
+async fn compare(source: &Session, target: &Session, oids: &[u32]) -> Result<Vec<(u32, Obstacle)>> {
+    if oids.is_empty() {
+        return Ok(Vec::new());
+    }
+    target.batch("SAVEPOINT pgmigrate_compare").await?;
+    match differing(source, target, oids).await {
+        Ok(other) => Ok(other.into_iter().map(|oid| (oid, Obstacle::Taken)).collect()),
+        Err(error) if error.is("42501") && error.context.side == Some(Side::Target) => {
+            target.batch("ROLLBACK TO pgmigrate_compare").await?;
+            match oids {
+                [one] => Ok(vec![(*one, Obstacle::Unreadable)]),
+                many => {
+                    let (left, right) = many.split_at(many.len() / 2);
+                    let mut all = Box::pin(compare(source, target, left)).await?;
+                    all.extend(Box::pin(compare(source, target, right)).await?);
+                    Ok(all)
+                }
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Those of `oids`, which exist on both sides, whose contents differ. They are digested on their servers slice by slice, so that neither
+/// this program nor a server holds more than a batch of slices.
+pub async fn differing(source: &Session, target: &Session, oids: &[u32]) -> Result<Vec<u32>> {
+    let mut differing = Vec::new();
+    let mut open = oids.to_vec();
+    let mut offset = 0_i64;
+    while !open.is_empty() {
+        let (left, right) = tokio::try_join!(digests(source, &open, offset), digests(target, &open, offset))?;
+        let (same, other): (Vec<&Slice>, Vec<&Slice>) = left.iter().partition(|slice| right.contains(slice));
+        differing.extend(other.iter().map(|slice| slice.oid));
+        open = same.iter().filter(|slice| slice.length == DIGESTED).map(|slice| slice.oid).collect();
+        offset += i64::from(DIGESTED);
+    }
+    Ok(differing)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Slice {
+    oid: u32,
+    length: i32,
+    digest: Vec<u8>,
+}
+
+async fn digests(session: &Session, oids: &[u32], offset: i64) -> Result<Vec<Slice>> {
+    let sql = "SELECT oid, pg_catalog.length(slice), pg_catalog.sha256(slice) \
+               FROM (SELECT oid, pg_catalog.lo_get(oid, $2, $3) AS slice \
+                     FROM unnest($1::pg_catalog.oid[]) AS oid OFFSET 0) AS o";
+    let rows = session.query(sql, &[&oids, &offset, &DIGESTED]).await?;
+    Ok(rows.iter().map(|row| Slice { oid: row.get(0), length: row.get(1), digest: row.get(2) }).collect())
+}
+
+async fn copy_batch(source: &Session, target: &Session, batch: &[u32], copied: &mut Copied) -> Result<()> {
     let first = "SELECT oid, pg_catalog.lo_get(oid, 0, $2) FROM unnest($1::pg_catalog.oid[]) oid";
     let create = "SELECT pg_catalog.lo_from_bytea(oid, data) FROM unnest($1::pg_catalog.oid[], $2::pg_catalog.bytea[]) o(oid, data)";
     let rows = source.query(first, &[&batch, &SLICE]).await?;
     let found: Vec<u32> = rows.iter().map(|row| row.get(0)).collect();
     let slices: Vec<&[u8]> = rows.iter().map(|row| row.get(1)).collect();
     target.query(create, &[&found, &slices]).await?;
-    effect.rows += found.len() as u64;
+    let mut sent = HashMap::new();
     for (oid, slice) in found.iter().zip(&slices) {
-        effect.bytes += slice.len() as u64;
+        let mut bytes = slice.len() as u64;
         if slice.len() == SLICE.unsigned_abs() as usize {
-            effect.bytes += copy_rest(source, target, *oid).await?;
+            bytes += copy_rest(source, target, *oid).await?;
+        }
+        sent.insert(*oid, bytes);
+    }
+    for (oid, written) in sizes(target, &found).await? {
+        let bytes = sent.get(&oid).copied().unwrap_or_default();
+        if written == bytes {
+            copied.effect.rows += 1;
+            copied.effect.bytes += bytes;
+        } else {
+            copied.failed.push((oid, Obstacle::Short));
         }
     }
     Ok(())
+}
+
+/// The sizes of objects: where a descriptor opened for reading (`INV_READ`) stands when it is moved to the end.
+async fn sizes(session: &Session, oids: &[u32]) -> Result<Vec<(u32, u64)>> {
+    let sql = "SELECT oid, pg_catalog.lo_lseek64(fd, 0, 2), pg_catalog.lo_close(fd) \
+               FROM (SELECT oid, pg_catalog.lo_open(oid, 262144) AS fd FROM unnest($1::pg_catalog.oid[]) oid OFFSET 0) o";
+    let rows = session.query(sql, &[&oids]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get::<_, i64>(1).unsigned_abs())).collect())
 }
 
 /// Copies what lies behind the first slice.

@@ -34,7 +34,11 @@ fn by_state(sqlstate: &str, conninfo: &Conninfo) -> Option<String> {
             format!("check that role {user:?} exists and may log in, and the server's pg_hba.conf for this host")
         }
         "3D000" => format!("create database {dbname:?} first, or name another one in dbname"),
-        "42501" => format!("GRANT CONNECT ON DATABASE {dbname:?} TO {user:?}"),
+        "42501" => format!(
+            "for a database that may not be connected to: GRANT CONNECT ON DATABASE {dbname:?} TO {user:?}; for a setting that may \
+             not be set: give it its default by ALTER ROLE or ALTER DATABASE ... RESET, or from 15 on \
+             GRANT SET ON PARAMETER ... TO {user:?}"
+        ),
         "53300" => "lower the number of jobs, close other sessions, or raise max_connections".into(),
         "57P03" => "wait until the server has started".into(),
         // Connection poolers take no startup options, and hand the session's settings to others.

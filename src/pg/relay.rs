@@ -175,7 +175,7 @@ impl<R: Rows> Relay<'_, R> {
                 let reply = server_error(body.fields());
                 return Err(Error::new(Kind::Copy, "reading rows").on(Side::Source).caused_by_server(reply));
             }
-            Some(_) => {}
+            Some(message) => self.source.hear(&message)?,
         }
         Ok(true)
     }

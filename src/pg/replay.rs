@@ -6,6 +6,7 @@
 //! would leave what the archive does not know, and a new database under the old name needs more rights, loses the database's own
 //! privileges and slots, and has a moment without a database. Called by `engine::backup`.
 
+use super::pinned::Program;
 use super::tool::{Tools, connect_by};
 use super::tunnel::Tunnel;
 use super::{Conninfo, Session};
@@ -145,7 +146,7 @@ impl Replay<'_> {
             "SHOW_CONTEXT=never",
         ]);
         command.args(["-o", "/dev/null", "-f", "-"]);
-        let tunnel = connect_by(&mut command, self.target)?;
+        let tunnel = connect_by(&mut command, self.target, Program::Psql)?;
         command.env("PGAPPNAME", application);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let child = command.spawn().map_err(|e| {
@@ -228,13 +229,18 @@ fn drain(said: Option<tokio::process::ChildStderr>) -> tokio::task::JoinHandle<S
 }
 
 fn failed() -> Error {
-    Error::new(Kind::Backup, "restoring the backup; the target is as it was before")
+    Error::new(Kind::Backup, "restoring the backup")
 }
 
-/// The first error that psql told, which in its verbose form begins with the SQLSTATE.
+/// The last message of psql, which ends the script. In its verbose form the SQLSTATE stands behind the severity, a word of the server's
+/// own language.
 fn server_error(said: &str) -> Option<Error> {
-    let told = said.lines().find_map(|line| line.split_once("ERROR:  ").or_else(|| line.split_once("FATAL:  ")))?.1;
-    let (sqlstate, message) = told.split_once(": ").filter(|(code, _)| code.len() == 5)?;
+    let (sqlstate, message) = said.lines().rev().find_map(|line| {
+        let (_, told) = line.strip_prefix("psql:")?.split_once(":  ")?;
+        let is_code =
+            |code: &str| code.len() == 5 && code.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase());
+        told.split_once(": ").filter(|(code, _)| is_code(code))
+    })?;
     let is_harmless = HARMLESS_CLASSES.iter().any(|class| sqlstate.starts_with(class));
     let message =
         if is_harmless { message.to_owned() } else { "the server refused a statement of the backup".to_owned() };
@@ -271,6 +277,8 @@ mod tests {
         let said = "psql:<stdin>:3: WARNING:  01000: x\npsql:<stdin>:9: ERROR:  22P02: invalid input syntax for type integer: \"secret\"\n";
         let error = server_error(said).expect("an error");
         assert_eq!(error.sqlstate.as_deref(), Some("22P02"));
+        let said = "psql:<stdin>:1: FEHLER:  42P07: Relation existiert bereits\n";
+        assert_eq!(server_error(said).expect("an error").sqlstate.as_deref(), Some("42P07"));
         assert!(!error.chain().contains("secret"), "{}", error.chain());
         let error =
             server_error("psql:<stdin>:1: ERROR:  42501: must be owner of table t\nLOCATION: x").expect("an error");

@@ -43,7 +43,8 @@ fn words(error: &tokio_postgres::Error) -> String {
     text
 }
 
-fn server_error(reply: &DbError) -> ServerError {
+/// A reply without the parts that may quote a row.
+pub(super) fn server_error(reply: &DbError) -> ServerError {
     let fields = Fields {
         sqlstate: reply.code().code(),
         message: reply.message(),
@@ -75,7 +76,7 @@ impl From<Fields<'_>> for ServerError {
             (Some(name), None) | (None, Some(name)) => Some(readable(name)),
             (None, None) => None,
         };
-        let is_own_words = reply.routine.is_some_and(|routine| RAISED_BY_FUNCTIONS.contains(&routine));
+        let is_own_words = reply.routine.is_some_and(is_raised_by_function);
         let sqlstate = reply.sqlstate;
         ServerError {
             sqlstate: sqlstate.to_owned(),
@@ -89,6 +90,11 @@ impl From<Fields<'_>> for ServerError {
 
 /// The server's C functions through which procedural languages raise errors in words of their own, under any SQLSTATE.
 const RAISED_BY_FUNCTIONS: [&str; 4] = ["exec_stmt_raise", "PLy_elog_impl", "do_util_elog", "pltcl_elog"];
+
+/// Whether that C function of the server raises what a function of a procedural language says in words of its own.
+pub(super) fn is_raised_by_function(routine: &str) -> bool {
+    RAISED_BY_FUNCTIONS.contains(&routine)
+}
 
 /// The classes whose messages name objects and settings, not values
 /// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>). A class that is not here was made up by a

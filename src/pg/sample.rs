@@ -103,7 +103,7 @@ impl<'a> Stage<'a> {
         let columns = ident_list(slice.columns.iter().map(|column| &column.name));
         let into = format!("COPY {} ({columns}) FROM STDIN", self.table("rows"));
         let (from, into) = (format.apply(&slice.sql()), format.apply_frozen(&into));
-        copy_one(source, self.target, Copy { from, into, format }, |_, _| {}).await
+        copy_one(source, self.target, Copy { from, into, format }, |_, _| {}).await.map(|copied| copied.sent)
     }
 
     /// Builds an index over columns of that table; its size, or none where their types have no order.

@@ -7,8 +7,9 @@ use super::cancel::Owner;
 pub use super::cancel::{Canceller, closed};
 use super::conninfo::Conninfo;
 use super::gate::{Gate, Held};
-use super::{connect, reply};
-use crate::error::{Error, Kind, Result, Side};
+use super::notice::{Warning, Warnings};
+use super::{connect, reply, secret};
+use crate::error::{Error, Kind, Result, ServerError, Side};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use tokio_postgres::types::ToSql;
@@ -19,6 +20,7 @@ pub struct Session {
     client: Client,
     canceller: Canceller,
     _owner: Owner,
+    warnings: Warnings,
     gate: Gate,
     copy_encoding: Option<String>,
     conninfo: Conninfo,
@@ -38,6 +40,7 @@ impl Session {
             client: connected.client,
             canceller: connected.canceller,
             _owner: connected.owner,
+            warnings: connected.warnings,
             gate: connected.gate,
             copy_encoding: None,
             conninfo: connected.conninfo,
@@ -83,6 +86,17 @@ impl Session {
         self.client.is_closed()
     }
 
+    /// Takes the warnings that the server has sent since they were last taken.
+    #[must_use]
+    pub fn take_warnings(&self) -> Vec<Warning> {
+        self.warnings.take()
+    }
+
+    /// Forgets the warnings of earlier statements.
+    pub fn forget_warnings(&self) {
+        drop(self.warnings.take());
+    }
+
     /// What stops the running statement, from anywhere.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
@@ -110,6 +124,16 @@ impl Session {
         Ok(())
     }
 
+    /// As [`Session::each`], with parameters that are text or NULL.
+    pub async fn each_of(&self, sql: &str, params: &[Option<&str>], mut take: impl FnMut(&Row)) -> Result<()> {
+        let rows = self.client.query_raw(sql, params).await.map_err(|error| self.failed(&error, sql))?;
+        let mut rows = std::pin::pin!(rows);
+        while let Some(row) = rows.try_next().await.map_err(|error| self.failed(&error, sql))? {
+            take(&row);
+        }
+        Ok(())
+    }
+
     /// Runs a query that gives exactly one row.
     pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row> {
         self.client.query_one(sql, params).await.map_err(|error| self.failed(&error, sql))
@@ -123,6 +147,11 @@ impl Session {
     /// Runs statements by the simple protocol, all in one transaction unless they say otherwise.
     pub async fn batch(&self, sql: &str) -> Result<()> {
         self.client.batch_execute(sql).await.map_err(|error| self.failed(&error, sql))
+    }
+
+    /// The client, for what sends statements ahead of their answers.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
     }
 
     /// As [`Session::batch`], and gives the rows of all the statements, their values as text.
@@ -165,7 +194,12 @@ impl Session {
     /// The crate's error for what tokio-postgres reports of this session; `doing` says what failed.
     #[must_use]
     pub fn error(&self, error: &tokio_postgres::Error, kind: Kind, doing: &str) -> Error {
-        reply::from_postgres(error, kind, doing).on(self.side)
+        let error = reply::from_postgres(error, kind, doing).on(self.side);
+        let Some(reply) = error.server().cloned() else { return error };
+        match secret::scrub(&reply.message, &self.conninfo.secrets) {
+            Some(message) => error.caused_by_server(ServerError { message, ..reply }),
+            None => error,
+        }
     }
 
     fn failed(&self, error: &tokio_postgres::Error, sql: &str) -> Error {

@@ -1,11 +1,11 @@
 //! The one snapshot that all readers of a run share, held by the leader session for as long as the run lasts.
 //!
-//! <https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION>. The leader also holds ACCESS SHARE
-//! locks on the tables in scope, as `pg_dump` does, so that none is dropped or rewritten under the run.
+//! <https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION>. What a snapshot does not cover,
+//! `table_lock` guards.
 
 use super::Session;
 use crate::error::{Error, Kind, Result};
-use crate::name::{QualifiedName, literal};
+use crate::name::literal;
 
 /// An exported snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,39 +70,4 @@ pub async fn join(reader: &Session, snapshot: &Snapshot) -> Result<()> {
 /// Who a server is, for as long as it runs.
 async fn identity(session: &Session) -> Result<String> {
     Ok(session.query_one(IDENTITY, &[]).await?.get(0))
-}
-
-/// Takes ACCESS SHARE on `tables`, waiting `lock_timeout` seconds at most for each; gives the ones that could not be locked, because they
-/// are gone or somebody holds them, and the reason.
-pub async fn lock(
-    leader: &Session,
-    tables: &[QualifiedName],
-    lock_timeout: u64,
-) -> Result<Vec<(QualifiedName, Error)>> {
-    const A_STATEMENT: usize = 500;
-    leader.batch(&format!("SET LOCAL lock_timeout = '{lock_timeout}s'")).await?;
-    let mut refused = Vec::new();
-    for batch in tables.chunks(A_STATEMENT) {
-        if try_lock(leader, batch).await.is_ok() {
-            continue;
-        }
-        for table in batch {
-            if let Err(error) = try_lock(leader, std::slice::from_ref(table)).await {
-                if error.sqlstate.is_none() {
-                    return Err(error);
-                }
-                refused.push((table.clone(), error));
-            }
-        }
-    }
-    Ok(refused)
-}
-
-async fn try_lock(leader: &Session, tables: &[QualifiedName]) -> Result<()> {
-    let names: Vec<String> = tables.iter().map(QualifiedName::sql).collect();
-    leader.batch("SAVEPOINT pgmigrate_lock").await?;
-    let locked = leader.batch(&format!("LOCK TABLE ONLY {} IN ACCESS SHARE MODE", names.join(", ONLY "))).await;
-    let end = if locked.is_ok() { "RELEASE pgmigrate_lock" } else { "ROLLBACK TO pgmigrate_lock" };
-    leader.batch(end).await?;
-    locked
 }

@@ -3,11 +3,13 @@
 //! Only reads and translates rows into values; what they mean for a migration the engine's preflight decides. Rights,
 //! existing tables and writers have files of their own.
 
+mod counters;
 mod existing;
 mod revision;
 mod rights;
 mod writers;
 
+pub use counters::{Counters, NewRows, TableCounters, counters, new_rows};
 pub use existing::{Collation, ExistingColumn, ExistingTable, Storage, existing_tables, have_rows, storage};
 pub use existing::{all_collations, database_collation, used_collations};
 pub use revision::{VersionTable, revisions, version_tables};

@@ -4,6 +4,8 @@
 //! or what a failure means for the run.
 
 use super::Conninfo;
+use super::conninfo::SETTING_VARIABLES;
+use super::pinned::Program;
 use super::tunnel::Tunnel;
 use crate::error::{Error, Kind, Result};
 use std::collections::HashSet;
@@ -98,7 +100,7 @@ async fn run(program: &Path, conninfo: Option<&Conninfo>, arguments: &[&str]) ->
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let tunnel = match conninfo {
-        Some(conninfo) => connect_by(&mut command, conninfo)?,
+        Some(conninfo) => connect_by(&mut command, conninfo, Program::PgDump)?,
         None => None,
     };
     let output =
@@ -145,14 +147,17 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> std
 
 /// Tells a program how to connect, with the password in its environment. Where the conninfo insists on TLS, the way is ours, and lasts
 /// as long as the tunnel that is given back.
-pub(super) fn connect_by(command: &mut Command, conninfo: &Conninfo) -> Result<Option<Tunnel>> {
-    let (text, env) = conninfo.for_libpq_tool();
+pub(super) fn connect_by(command: &mut Command, conninfo: &Conninfo, program: Program) -> Result<Option<Tunnel>> {
+    let (text, env) = conninfo.for_libpq_tool(program);
     let tunnel = Tunnel::open(conninfo)?;
     let text = tunnel.as_ref().map_or(text, |tunnel| tunnel.conninfo(conninfo.user(), conninfo.dbname()));
     command.arg("-d").arg(text);
     if tunnel.is_some() {
         // A program that cannot speak TLS refuses the mere wish.
         command.env_remove("PGSSLNEGOTIATION");
+    }
+    for variable in SETTING_VARIABLES {
+        command.env_remove(variable);
     }
     command.envs(env.iter().map(|(key, value)| (key, value.expose())));
     Ok(tunnel)
@@ -163,4 +168,11 @@ fn first_error(name: &str, said: &str) -> String {
     let told = said.lines().find(|line| line.contains("error:") && !line.contains("DETAIL"));
     let line = told.or_else(|| said.lines().next()).unwrap_or("it ended without a word");
     line.strip_prefix(&format!("{name}: ")).unwrap_or(line).to_owned()
+}
+
+/// A folder for what client programs read or write, open to this role alone and removed when dropped. Its name is random: what a killed
+/// process has left must not stand in the way of one that gets its number, as it does in containers.
+pub(super) fn private_folder() -> std::io::Result<tempfile::TempDir> {
+    use std::os::unix::fs::PermissionsExt;
+    tempfile::Builder::new().prefix("pgmigrate-").permissions(std::fs::Permissions::from_mode(0o700)).tempdir()
 }

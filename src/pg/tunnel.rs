@@ -6,15 +6,14 @@
 use super::conninfo::{Conninfo, SslMode};
 use super::net::Net;
 use super::tls;
+use super::tool::private_folder;
 use crate::error::{Error, Kind, Result};
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use rustls::pki_types::ServerName;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -24,7 +23,7 @@ const PORT: u16 = 5432;
 
 /// An open tunnel; it closes when dropped.
 pub(super) struct Tunnel {
-    folder: PathBuf,
+    folder: TempDir,
     accepting: tokio::task::JoinHandle<()>,
 }
 
@@ -40,7 +39,7 @@ impl Tunnel {
         };
         let connector = TlsConnector::from(Arc::new(tls::client_config(&conninfo.ssl)?));
         let folder = private_folder().map_err(failed)?;
-        let listener = UnixListener::bind(folder.join(format!(".s.PGSQL.{PORT}"))).map_err(failed)?;
+        let listener = UnixListener::bind(folder.path().join(format!(".s.PGSQL.{PORT}"))).map_err(failed)?;
         let accepting = tokio::spawn(accept(listener, connector, conninfo.clone()));
         Ok(Some(Tunnel { folder, accepting }))
     }
@@ -48,7 +47,7 @@ impl Tunnel {
     /// The conninfo by which a program comes through.
     pub(super) fn conninfo(&self, user: &str, dbname: &str) -> String {
         let quote = |value: &str| value.replace('\\', "\\\\").replace('\'', "\\'");
-        let folder = self.folder.display().to_string();
+        let folder = self.folder.path().display().to_string();
         let (folder, user, dbname) = (quote(&folder), quote(user), quote(dbname));
         // Said here, for the environment may say otherwise, and the program may not know what it says.
         format!("host='{folder}' port={PORT} user='{user}' dbname='{dbname}' sslmode=disable channel_binding=disable")
@@ -58,21 +57,6 @@ impl Tunnel {
 impl Drop for Tunnel {
     fn drop(&mut self) {
         self.accepting.abort();
-        // What cannot be removed is left to the system's own cleaning of temporary files.
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn private_folder() -> io::Result<PathBuf> {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("pgmigrate-{}-tls-{number}", std::process::id()));
-        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-            // A process of the same number that was killed has left it: in a container, numbers come again.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|()| folder),
-        }
     }
 }
 

@@ -101,7 +101,7 @@ mod tests {
             tuples: 0.0,
             hides_rows: false,
             is_readable: true,
-            in_extension: false,
+            member: None,
             hashes_an_enum: false,
             columns: names.iter().map(column).collect(),
         }
@@ -138,14 +138,14 @@ mod tests {
     #[test]
     fn columns_are_left_out_of_every_statement() {
         let merge = "INSERT INTO (\"k\", \"a\", \"b\") OVERRIDING SYSTEM VALUE SELECT \"k\", \"a\", \"b\" \
-                     FROM pg_temp.\"pgmigrate_stage\" s ON CONFLICT (\"k\") DO UPDATE SET \"a\" = EXCLUDED.\"a\", \"b\" = EXCLUDED.\"b\"";
+                     FROM pg_temp.\"pgmigrate_stage\" ON CONFLICT (\"k\") DO UPDATE SET \"a\" = EXCLUDED.\"a\", \"b\" = EXCLUDED.\"b\"";
         let task = adapted(&[("k", &[]), ("a", &[])], &["b"], merge);
         assert_eq!(task.source_sql, "COPY (SELECT r.\"k\", r.\"a\" FROM (SELECT * FROM ONLY t) AS r) TO STDOUT");
         assert_eq!(task.target_sql, "COPY t (\"k\", \"a\") FROM STDIN");
         assert_eq!(
             task.merge_sql,
             "INSERT INTO t (\"k\", \"a\") OVERRIDING SYSTEM VALUE SELECT \"k\", \"a\" \
-             FROM pg_temp.\"pgmigrate_stage\" s ON CONFLICT (\"k\") DO UPDATE SET \"a\" = EXCLUDED.\"a\""
+             FROM pg_temp.\"pgmigrate_stage\" ON CONFLICT (\"k\") DO UPDATE SET \"a\" = EXCLUDED.\"a\""
         );
         let only_key = adapted(&[("k", &[])], &["a", "b"], merge);
         assert!(only_key.merge_sql.ends_with("ON CONFLICT (\"k\") DO NOTHING"), "{}", only_key.merge_sql);

@@ -5,8 +5,8 @@
 
 use super::document::Document;
 use super::draft::Draft;
-use super::{Answers, Header, Phase, Task, data, data_only, finish, revision, role, schema, tsv};
-use crate::catalog::archive::Entry;
+use super::{Answers, Header, Phase, Task, data, data_only, extension, finish, revision, role, schema, tsv};
+use crate::catalog::archive::{Entry, Section};
 use crate::catalog::scope::{self, Scope};
 use crate::catalog::{Catalog, Lookup, Oid};
 use crate::config::{Config, RolesMode};
@@ -28,6 +28,8 @@ pub struct Inputs<'a> {
     pub answers: Answers,
     /// The tables whose definitions stand on functions.
     pub reaches_function: HashSet<Oid>,
+    /// The tables that other objects of pre-data stand on, or that stand on other tables: see `interwoven`.
+    pub interwoven: HashSet<Oid>,
 }
 
 /// A plan that only has to be written; it needs the catalog no more.
@@ -50,7 +52,8 @@ impl Unfinished {
 pub fn build(catalog: &Catalog, config: &Config, answers: Answers) -> Unfinished {
     let scope = scope::select(catalog, config);
     let reaches_function = standing_on_functions(&catalog.entries);
-    let inputs = Inputs { catalog, lookup: catalog.lookup(), config, scope, answers, reaches_function };
+    let interwoven = interwoven(&catalog.entries);
+    let inputs = Inputs { catalog, lookup: catalog.lookup(), config, scope, answers, reaches_function, interwoven };
     let mut builder = Builder::default();
     let is_data_only = config.options.data_only;
     if config.roles == RolesMode::All && !is_data_only {
@@ -86,11 +89,30 @@ fn standing_on_functions(entries: &[Entry]) -> HashSet<Oid> {
     tables.filter(|entry| standing.contains(&entry.id) || owners.contains(&entry.id)).map(|entry| entry.oid).collect()
 }
 
+/// The tables that an entry of pre-data names besides an object of its own: those that views, functions, or other tables stand on, and
+/// those that stand on other tables (partitions, children by inheritance). Such a statement may lock several tables. What only completes
+/// one table (a default, a sequence of a column, a comment) does not count.
+fn interwoven(entries: &[Entry]) -> HashSet<Oid> {
+    let tables: HashMap<i32, Oid> =
+        entries.iter().filter(|entry| entry.desc == "TABLE").map(|entry| (entry.id, entry.oid)).collect();
+    let completes = |entry: &Entry| {
+        matches!(entry.desc.as_str(), "DEFAULT" | "SEQUENCE" | "SEQUENCE OWNED BY" | "COMMENT" | "SECURITY LABEL")
+    };
+    let mut found = HashSet::new();
+    for entry in entries.iter().filter(|entry| entry.section == Section::PreData && !completes(entry)) {
+        let below: Vec<Oid> = entry.dependencies.iter().filter_map(|id| tables.get(id).copied()).collect();
+        found.extend(tables.get(&entry.id).filter(|_| !below.is_empty()));
+        found.extend(below);
+    }
+    found
+}
+
 fn header(inputs: &Inputs<'_>, mut findings: Vec<Finding>) -> Header {
     for object in &inputs.scope.pulled {
         let message = "it is outside the filters and comes along because a chosen object needs it";
         findings.push(Finding::new("pulled_in", Severity::Info, object, message, ""));
     }
+    findings.extend(extension::findings(inputs));
     findings.extend(revision::notes(inputs));
     Header {
         version: tsv::VERSION,
@@ -117,8 +139,12 @@ pub struct Builder {
     pub indexes_of: HashMap<Oid, Vec<usize>>,
     /// The last task that attaches an index in a partition tree, by the tree's root.
     pub attached_in: HashMap<Oid, usize>,
+    /// The last task that adds a foreign key to a partition tree or to what references one, by the tree's root.
+    pub keyed_in: HashMap<Oid, usize>,
     /// The task that gathers a table's planner statistics.
     pub analyze_of: HashMap<Oid, usize>,
+    /// The tasks that copy the rows of an extension's configuration tables, by the extension's entry.
+    pub configuration_of: HashMap<i32, Vec<usize>>,
     /// The tasks that copy large objects, batch by batch.
     pub large_objects: Vec<usize>,
     /// What a reader of the plan should know.
@@ -131,6 +157,12 @@ impl Builder {
     pub fn push(&mut self, task: Task, requires: Vec<usize>) -> usize {
         self.draft.push(&task, requires);
         self.draft.len() - 1
+    }
+
+    /// How many tasks there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.draft.len()
     }
 
     /// Adds tasks that change the same row of a system catalog, and so go one after another.

@@ -161,6 +161,10 @@ fn obey(bytes: u64, most: u64, jobs: u64) -> u64 {
 }
 
 fn route<'a>(version: u32, lookup: &Lookup<'a>, (relation, options): (&'a Relation, &'a TableOptions)) -> Route<'a> {
+    // A condition is text behind the table's name, which no predicate can follow.
+    if relation.is_configuration() {
+        return Route::Not(String::new());
+    }
     if let Some(column) = chunk_column(relation, options) {
         return Route::Column(column);
     }

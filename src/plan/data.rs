@@ -3,10 +3,10 @@
 //! Every data task holds the exact COPY of both sides; the format stands beside it, for the engine takes text where a table that
 //! existed before has other types. Large tables come first, so that none of them is the last one running.
 
-use super::build::{Builder, Inputs, phases};
+use super::build::{Builder, Inputs};
 use super::chunk::{Chunk, Cutting, Rules};
-use super::{Phase, Task, format, kind, large_object};
-use crate::catalog::{Index, Oid, Relation};
+use super::{Phase, Task, extension, format, kind, large_object, order};
+use crate::catalog::{Column, Index, Oid, Relation};
 use crate::config::{OnConflict, OnExisting, TableOptions};
 use crate::finding::{Finding, Severity};
 use crate::name::{QualifiedName, ident, ident_list, literal};
@@ -16,6 +16,8 @@ use std::collections::HashMap;
 
 /// Where a chunk is staged before it is merged into a table that existed before.
 pub const STAGE: &str = "pg_temp.\"pgmigrate_stage\"";
+/// Lets an identity GENERATED ALWAYS take the source's values.
+pub(super) const OVERRIDING: &str = " OVERRIDING SYSTEM VALUE";
 
 /// Pushes all data tasks.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
@@ -23,15 +25,31 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     let mut tables: Vec<&Relation> =
         inputs.catalog.relations.iter().filter(|r| inputs.scope.tables.contains(&r.oid)).collect();
     tables.sort_by_key(|relation| Reverse(relation.total_bytes));
+    // What computes or checks other rows may read the configuration tables of extensions.
+    let (first, others): (Vec<&Relation>, Vec<&Relation>) = tables.into_iter().partition(|r| r.is_configuration());
+    let first = extension::in_order(inputs, &first);
+    let tables = first.into_iter().chain(others);
     let tables: Vec<(&Relation, &TableOptions)> =
-        tables.into_iter().map(|relation| (relation, rules.of(relation, &inputs.lookup.ancestors(relation)))).collect();
+        tables.map(|relation| (relation, rules.of(relation, &inputs.lookup.ancestors(relation)))).collect();
     let mut ready = ready(inputs, builder);
     push_truncates(inputs, builder, &tables, &mut ready);
     let cutting = Cutting::new(&inputs.catalog.server, &inputs.lookup, inputs.config, &tables);
-    for &(relation, options) in &tables {
+    let others = tables.partition_point(|(relation, _)| relation.is_configuration());
+    for &(relation, options) in &tables[..others] {
+        let mut requires: Vec<usize> = builder.before_rows.into_iter().collect();
+        requires.extend(extension::made(inputs, builder, relation));
+        push_table(inputs, builder, (relation, options, &cutting), &requires);
+    }
+    extension::order(inputs, builder);
+    let reading = extension::read_by_rows(inputs, builder);
+    for &(relation, options) in &tables[others..] {
         let mut requires = ready.get(&relation.oid).cloned().unwrap_or_default();
         requires.extend(builder.before_rows);
         push_table(inputs, builder, (relation, options, &cutting), &requires);
+        let before = reading.get(&relation.oid).cloned().unwrap_or_default();
+        for at in builder.data_of.get(&relation.oid).cloned().unwrap_or_default() {
+            builder.wait_for(at, before.iter().copied());
+        }
     }
     share_rows_through_roots(inputs, builder, &tables);
     report_keys(inputs, builder, &tables);
@@ -66,7 +84,11 @@ fn push_truncates(
     ready: &mut Ready,
 ) {
     let mut emptied = Ready::new();
-    for (relation, _) in tables.iter().filter(|(_, options)| options.on_existing == OnExisting::Truncate) {
+    // Of an extension's table only the rows that meet its condition are replaced.
+    let is_emptied = |(relation, options): &&(&Relation, &TableOptions)| {
+        options.on_existing == OnExisting::Truncate && !relation.is_configuration()
+    };
+    for (relation, _) in tables.iter().filter(is_emptied) {
         let mut task = Task::new(Phase::Data, kind::TRUNCATE, &relation.name.schema, &relation.name.name);
         task.target_sql = format!("TRUNCATE ONLY {}", relation.name.sql());
         task.note = "on_existing is truncate".into();
@@ -144,9 +166,7 @@ fn pattern(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> 
     if *into != relation.name {
         push_note(&mut task, &format!("through {into}: hash partitions of an enum hold other rows on another server"));
     }
-    if *into != relation.name || calls_functions(inputs, relation) {
-        task.after = phases(&[Phase::PreData]);
-    }
+    task.after = order::rows(inputs, relation, *into != relation.name);
     if options.limit.is_some() && relation.partition_of.is_some() {
         push_note(&mut task, "the limit counts for each partition");
     }
@@ -155,12 +175,12 @@ fn pattern(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> 
     push_note(&mut task, &choice.note);
     task.on_existing = on_existing(options).into();
     task.merge_sql = merge_sql(inputs, (relation, options), into).unwrap_or_default();
+    if relation.is_configuration() && !inputs.config.options.data_only {
+        push_note(&mut task, &extension::note(relation));
+        task.optional_sql =
+            extension::delete_sql(relation, copied_key(inputs, relation).filter(|_| !task.merge_sql.is_empty()));
+    }
     task
-}
-
-/// Whether what computes or checks the table's rows is a user's function, which may use objects that no catalog links it to.
-fn calls_functions(inputs: &Inputs<'_>, relation: &Relation) -> bool {
-    inputs.reaches_function.contains(&relation.oid)
 }
 
 fn on_existing(options: &TableOptions) -> &'static str {
@@ -181,17 +201,20 @@ fn source_sql(relation: &Relation, options: &TableOptions, chunk: &Chunk) -> Str
     let conditions = [options.filter.as_deref().unwrap_or(""), &chunk.predicate];
     let conditions: Vec<String> = conditions.iter().filter(|c| !c.is_empty()).map(|c| format!("({c})")).collect();
     let columns = ident_list(relation.copied_columns().map(|column| &column.name));
-    if conditions.is_empty() && options.order_by.is_none() && options.limit.is_none() && !columns.is_empty() {
+    let from = relation.from_item();
+    let is_plain = conditions.is_empty() && options.order_by.is_none() && options.limit.is_none();
+    if is_plain && from.starts_with("ONLY ") && !columns.is_empty() {
         return format!("COPY {} ({columns}) TO STDOUT", relation.name.sql());
     }
-    let mut select = vec![format!("SELECT {columns} FROM ONLY {}", relation.name.sql())];
+    let mut select = vec![format!("SELECT {columns} FROM {from}")];
     select.extend((!conditions.is_empty()).then(|| format!("WHERE {}", conditions.join(" AND "))));
     select.extend(options.order_by.as_ref().map(|order| format!("ORDER BY {order}")));
     select.extend(options.limit.map(|limit| format!("LIMIT {limit}")));
     format!("COPY ({}) TO STDOUT", select.join(" "))
 }
 
-/// What moves staged rows into a table that existed before, under the table's `on_conflict`.
+/// What adds staged rows to a table that existed before, under the table's `on_conflict`. It names the key that identifies rows: a clash on
+/// any other constraint of the table is an error.
 fn merge_sql(inputs: &Inputs<'_>, table: (&Relation, &TableOptions), into: &QualifiedName) -> Option<String> {
     let (relation, options) = table;
     if options.on_conflict == OnConflict::Error {
@@ -199,14 +222,13 @@ fn merge_sql(inputs: &Inputs<'_>, table: (&Relation, &TableOptions), into: &Qual
     }
     let key = copied_key(inputs, relation)?;
     let columns = ident_list(relation.copied_columns().map(|column| &column.name));
-    let missing = missing(relation, options, key, into);
+    let options = &TableOptions { on_conflict: extension::on_conflict(inputs, relation, options), ..options.clone() };
     // Without an identity it has no effect, and a target's own table may have one that the source has not.
     let is_identity = inputs.config.options.data_only || relation.columns.iter().any(|column| column.identity_always);
-    let overriding = if is_identity { " OVERRIDING SYSTEM VALUE" } else { "" };
-    let is_blocked = indexes(inputs, relation).any(|index| index.blocks_arbiters);
-    let action = action(relation, options, key, is_blocked);
+    let overriding = if is_identity { OVERRIDING } else { "" };
+    let (key, action) = (ident_list(&key.columns), action(relation, options, key));
     Some(format!(
-        "INSERT INTO {} ({columns}){overriding} SELECT {columns} FROM {STAGE} s{missing} ON CONFLICT{action}",
+        "INSERT INTO {} ({columns}){overriding} SELECT {columns} FROM {STAGE} ON CONFLICT ({key}) DO {action}",
         into.sql()
     ))
 }
@@ -221,28 +243,19 @@ fn indexes<'a>(inputs: &'a Inputs<'_>, relation: &Relation) -> impl Iterator<Ite
     inputs.lookup.indexes_of.get(&relation.oid).into_iter().flatten().copied()
 }
 
-/// Leaves out staged rows whose key the target has, before any check or trigger of the table meets them. Only for keys of built-in
-/// types, whose `=` is found without a search path; ON CONFLICT sees to the others.
-fn missing(relation: &Relation, options: &TableOptions, key: &Index, into: &QualifiedName) -> String {
-    let is_built_in = |name: &Word| relation.columns.iter().any(|column| column.name == *name && column.binary_safe);
-    if options.on_conflict == OnConflict::Update || !key.columns.iter().all(is_built_in) {
-        return String::new();
-    }
-    let equal: Vec<String> = key.columns.iter().map(|name| format!("t.{0} = s.{0}", ident(name))).collect();
-    format!(" WHERE NOT EXISTS (SELECT FROM {} t WHERE {})", into.sql(), equal.join(" AND "))
-}
-
-fn action(relation: &Relation, options: &TableOptions, key: &Index, is_blocked: bool) -> String {
-    let arbiter = format!(" ({})", ident_list(&key.columns));
+fn action(relation: &Relation, options: &TableOptions, key: &Index) -> String {
+    // Of one value a key may have two forms, and a configuration table gets the source's.
+    let is_set = |column: &&Column| {
+        !key.columns.contains(&column.name) || relation.is_configuration() && !column.identity_always
+    };
     let rest: Vec<String> = relation
         .copied_columns()
-        .filter(|column| !key.columns.contains(&column.name))
+        .filter(is_set)
         .map(|column| format!("{0} = EXCLUDED.{0}", ident(&column.name)))
         .collect();
     match options.on_conflict {
-        OnConflict::Update if !rest.is_empty() => format!("{arbiter} DO UPDATE SET {}", rest.join(", ")),
-        _ if is_blocked => format!("{arbiter} DO NOTHING"),
-        _ => " DO NOTHING".into(),
+        OnConflict::Update if !rest.is_empty() => format!("UPDATE SET {}", rest.join(", ")),
+        _ => "NOTHING".into(),
     }
 }
 
@@ -256,10 +269,8 @@ fn report_keys(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation,
         let found = match (copied_key(inputs, relation), blocking) {
             (Some(_), None) => continue,
             (Some(key), Some(_)) => {
-                let message = format!(
-                    "a deferrable unique or an exclusion constraint cannot decide ON CONFLICT; {} alone does",
-                    key.name
-                );
+                let message =
+                    format!("only {} detects existing rows: deferrable and exclusion constraints cannot", key.name);
                 Finding::new("on_conflict", Severity::Info, name, message, "")
             }
             (None, Some(index)) if index.is_unique => {
@@ -288,7 +299,7 @@ fn report_keys(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation,
 }
 
 /// A list as people read it, its tail only counted.
-fn some_of(names: &[String]) -> String {
+pub(super) fn some_of(names: &[String]) -> String {
     const SHOWN: usize = 10;
     let shown = names[..names.len().min(SHOWN)].join(", ");
     if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
@@ -311,7 +322,9 @@ fn push_sequences(inputs: &Inputs<'_>, builder: &mut Builder) {
             "SELECT last_value, is_called, (SELECT seqincrement > 0 FROM pg_catalog.pg_sequence WHERE seqrelid = {class}) FROM {name}"
         );
         task.target_sql = format!("SELECT pg_catalog.setval({class}, $1, $2)");
-        let requires = entry.and_then(|entry| builder.by_entry.get(entry)).copied().into_iter().collect();
+        let mut requires: Vec<usize> =
+            entry.and_then(|entry| builder.by_entry.get(entry)).copied().into_iter().collect();
+        requires.extend(sequence.extension.as_ref().and_then(|name| extension::task(inputs, builder, name)));
         let rows = sequence.owner_relation.map(|oid| builder.data_below(oid, &children)).unwrap_or_default();
         let at = builder.push(task, requires);
         builder.wait_for(at, rows);

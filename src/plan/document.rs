@@ -6,7 +6,7 @@
 use super::{Header, Phase, Plan, Task, tsv};
 
 /// Bytes in a piece, after which the next one is begun.
-const PIECE: usize = 1 << 20;
+pub(super) const PIECE: usize = 1 << 20;
 
 /// A plan as text.
 #[derive(Debug, Clone)]

@@ -3,88 +3,96 @@
 //! The order is that of `pg_restore`: privileges may take rights that the steps before need, a materialized view is filled with
 //! its owner's rights and so needs them given, and an event trigger would fire on everything.
 
-use super::build::{Builder, Inputs, phases};
-use super::role::{in_this_database, setting};
-use super::{Phase, Task, kind, large_object};
+use super::build::{Builder, Inputs};
+use super::{Phase, Task, database, kind, order, privilege};
 use crate::catalog::archive::{Entry, Section};
-use crate::catalog::scope::is_whole;
 use crate::catalog::{Oid, RelationKind};
 use crate::name::readable;
 use std::collections::{HashMap, HashSet};
 
-const BEFORE_PRIVILEGES: [Phase; 7] =
-    [Phase::Roles, Phase::PreData, Phase::Data, Phase::Index, Phase::Analyze, Phase::Constraint, Phase::PostData];
-
 /// Pushes the last tasks.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
-    push_privileges(inputs, builder);
+    privilege::push(inputs, builder);
     push_views(inputs, builder);
-    let before: Vec<Phase> = Phase::ALL.into_iter().filter(|phase| *phase != Phase::Finish).collect();
+    let first = builder.count();
     for entry in inputs.entries().filter(|entry| entry.desc == "EVENT TRIGGER") {
-        push_entry(inputs, builder, entry, (Phase::Finish, &before));
+        push_entry(inputs, builder, entry, (Phase::Finish, order::finish()));
     }
-    if is_whole(inputs.config) && !inputs.config.options.data_only {
-        push_settings(inputs, builder);
+    if inputs.config.options.data_only {
+        return;
     }
-    push_open_comments(inputs, builder, &before);
+    database::push(inputs, builder, &order::finish());
+    push_open_comments(inputs, builder);
+    let last = first..builder.count();
+    push_check(builder, last);
 }
 
-/// Privileges on a schema come before those in it: a role that grants on in its own name must reach the object first.
-fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder) {
-    let all = inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "ACL" | "DEFAULT ACL"));
-    let (schemas, others): (Vec<&Entry>, Vec<&Entry>) = all.partition(|entry| entry.tag.starts_with("SCHEMA "));
-    let mut first: HashMap<String, usize> = HashMap::new();
-    for entry in schemas {
-        let at = push_entry(inputs, builder, entry, (Phase::Privileges, &BEFORE_PRIVILEGES));
-        first.insert(unquoted(entry.tag.trim_start_matches("SCHEMA ")), at);
-    }
-    for entry in others {
-        let at = push_entry(inputs, builder, entry, (Phase::Privileges, &BEFORE_PRIVILEGES));
-        builder.wait_for(at, first.get(entry.namespace.as_str()).copied());
-    }
-    large_object::push_privileges(inputs, builder, &BEFORE_PRIVILEGES);
-}
-
-/// A name as the catalog has it; the archive quotes the schema in the tag of its privileges where SQL would.
-fn unquoted(name: &str) -> String {
-    let inner = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    inner.map_or_else(|| name.to_owned(), |inner| inner.replace("\"\"", "\""))
-}
-
-fn push_entry(inputs: &Inputs<'_>, builder: &mut Builder, entry: &Entry, when: (Phase, &[Phase])) -> usize {
+pub(super) fn push_entry(
+    inputs: &Inputs<'_>,
+    builder: &mut Builder,
+    entry: &Entry,
+    when: (Phase, Vec<String>),
+) -> usize {
     let (phase, after) = when;
     let mut task = Task::new(phase, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
     task.target_sql = entry.with_settings(inputs.config.options.tablespaces);
+    if privilege::is_acl(&task) {
+        task.target_sql = privilege::by_role(&task.target_sql);
+    }
     task.optional_sql = entry.owner_statement().unwrap_or_default();
-    task.after = phases(after);
+    task.after = after;
     let requires = builder.completing(entry);
     let at = builder.push(task, requires);
     builder.by_entry.insert(entry.id, at);
     at
 }
 
-/// Materialized views in the archive's order, which is that of their dependencies, and then their indexes.
+/// Materialized views in the archive's order, which is that of their dependencies, and then their indexes. Those that may read other views
+/// through functions, and what reads them, come one after another behind all the rest.
 fn push_views(inputs: &Inputs<'_>, builder: &mut Builder) {
-    let mut after = BEFORE_PRIVILEGES.to_vec();
-    after.push(Phase::Privileges);
     let below = Below::new(inputs);
     let mut refreshes: HashMap<i32, usize> = HashMap::new();
+    let mut readers: Vec<(&Entry, Vec<Oid>, Vec<i32>)> = Vec::new();
     for entry in inputs.entries().filter(|entry| entry.desc == "MATERIALIZED VIEW") {
-        let Some(view) = inputs.lookup.relations.get(&entry.oid).filter(|view| view.is_populated) else { continue };
-        let mut task = Task::new(Phase::Refresh, kind::REFRESH, &view.name.schema, readable(&view.name.name));
-        task.target_sql = format!("REFRESH MATERIALIZED VIEW {}", view.name.sql());
-        task.bytes = view.total_bytes;
-        task.after = phases(&after);
         let (rows, views) = below.of(entry);
-        let mut requires: Vec<usize> = builder.by_entry.get(&entry.id).copied().into_iter().collect();
-        requires.extend(rows.iter().filter_map(|oid| builder.data_of.get(oid)).flatten());
-        requires.extend(views.iter().filter_map(|id| refreshes.get(id)));
-        refreshes.insert(entry.id, builder.push(task, requires));
+        let is_behind = views.iter().any(|id| readers.iter().any(|(reader, ..)| reader.id == *id));
+        if is_behind || order::reads_views(inputs, entry.oid) {
+            readers.push((entry, rows, views));
+        } else {
+            push_refresh(inputs, builder, (entry, &rows, &views), &mut refreshes);
+        }
+    }
+    let mut last: Vec<usize> = refreshes.values().copied().collect();
+    for (entry, rows, views) in readers {
+        if let Some(at) = push_refresh(inputs, builder, (entry, &rows, &views), &mut refreshes) {
+            builder.wait_for(at, last);
+            last = vec![at];
+        }
     }
     let indexes = push_view_indexes(inputs, builder, &refreshes);
     if inputs.config.options.analyze_after_load {
         push_view_statistics(inputs, builder, (&refreshes, &indexes));
     }
+}
+
+/// The task that fills a view, unless the source's is empty: behind its rows and the views below it.
+fn push_refresh(
+    inputs: &Inputs<'_>,
+    builder: &mut Builder,
+    (entry, rows, views): (&Entry, &[Oid], &[i32]),
+    refreshes: &mut HashMap<i32, usize>,
+) -> Option<usize> {
+    let view = inputs.lookup.relations.get(&entry.oid).filter(|view| view.is_populated)?;
+    let mut task = Task::new(Phase::Refresh, kind::REFRESH, &view.name.schema, readable(&view.name.name));
+    task.target_sql = format!("REFRESH MATERIALIZED VIEW {}", view.name.sql());
+    task.bytes = view.total_bytes;
+    task.after = order::refresh();
+    let mut requires: Vec<usize> = builder.by_entry.get(&entry.id).copied().into_iter().collect();
+    requires.extend(rows.iter().filter_map(|oid| builder.data_of.get(oid)).flatten());
+    requires.extend(views.iter().filter_map(|id| refreshes.get(id)));
+    let at = builder.push(task, requires);
+    refreshes.insert(entry.id, at);
+    Some(at)
 }
 
 /// Planner statistics of the views that were filled, once their indexes are there.
@@ -121,6 +129,9 @@ fn push_view_indexes(
         task.target_sql = entry.with_settings(inputs.config.options.tablespaces);
         task.optional_sql = entry.owner_statement().unwrap_or_default();
         let at = builder.push(task, requires);
+        if order::reads_views(inputs, entry.oid) {
+            builder.wait_for(at, refreshes.values().copied());
+        }
         builder.by_entry.insert(entry.id, at);
         pushed.entry(*view).or_default().push(at);
     }
@@ -170,34 +181,19 @@ impl<'a> Below<'a> {
     }
 }
 
-fn push_settings(inputs: &Inputs<'_>, builder: &mut Builder) {
-    let tasks = inputs.catalog.database_settings.iter().filter_map(|stored| {
-        let set = setting(stored)?;
-        let name = stored.split_once('=').map_or(stored.as_str(), |(name, _)| name);
-        let mut task = Task::new(Phase::Finish, "database setting", "", name);
-        task.target_sql = in_this_database(&format!("ALTER DATABASE %I SET {}", set.replace('%', "%%")));
-        Some(task)
-    });
-    builder.push_in_turn(tasks, &[]);
+/// The comparison of what was set with what the source has, behind all else.
+fn push_check(builder: &mut Builder, last: std::ops::Range<usize>) {
+    let mut task = Task::new(Phase::Finish, kind::PRIVILEGE_CHECK, "", "owners, privileges and settings");
+    task.after = order::finish();
+    let at = builder.push(task, vec![]);
+    builder.wait_for(at, last);
 }
 
-/// Comments on privileges' neighbours: whatever was made in these phases, such as an event trigger or a view's index.
-fn push_open_comments(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phase]) {
+/// Comments on whatever was made in these phases, such as an event trigger or a view's index.
+fn push_open_comments(inputs: &Inputs<'_>, builder: &mut Builder) {
     let open = inputs.entries().filter(|entry| entry.section == Section::None && entry.desc != "ACL");
     let open: Vec<&Entry> = open.filter(|entry| !builder.by_entry.contains_key(&entry.id)).collect();
     for entry in open {
-        push_entry(inputs, builder, entry, (Phase::Finish, after));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_schema_in_a_tag_is_found_by_its_own_name() {
-        assert_eq!(unquoted("plain"), "plain");
-        assert_eq!(unquoted("\"Odd \"\"name\""), "Odd \"name");
-        assert_eq!(unquoted("\""), "\"");
+        push_entry(inputs, builder, entry, (Phase::Finish, order::finish()));
     }
 }

@@ -37,7 +37,7 @@ pub fn choose(relation: &Relation, options: &TableOptions) -> Choice {
                 plain("text")
             } else if let Some(column) = relation.copied_columns().find(|column| !column.binary_safe) {
                 let note = format!(
-                    "text: {:?} is {}, whose binary form another server may read as something else",
+                    "text: {:?} is {}, whose binary form another server may refuse, or read as something else",
                     column.name, column.type_name
                 );
                 Choice { format: "text", note }
@@ -168,7 +168,7 @@ mod tests {
             tuples: rows.into(),
             hides_rows: false,
             is_readable: true,
-            in_extension: false,
+            member: None,
             hashes_an_enum: false,
             columns: types.iter().enumerate().map(column).collect(),
         }
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn the_note_says_why_it_is_text() {
         let unsafe_one = chosen(&table(&["integer", "regclass"], 10, 40), Format::Auto);
-        let wanted = "text: \"c1\" is regclass, whose binary form another server may read as something else";
+        let wanted = "text: \"c1\" is regclass, whose binary form another server may refuse, or read as something else";
         assert_eq!((unsafe_one.format, unsafe_one.note.as_str()), ("text", wanted));
         let short = chosen(&table(&["boolean"; 20], 1_000_000, 48), Format::Auto);
         assert_eq!(short.note, "text: most of its values are so short that binary is more work");

@@ -7,7 +7,7 @@ use super::build::{Builder, Inputs, phases};
 use super::{Phase, Task, kind};
 use crate::catalog::LargeObject;
 use crate::catalog::scope::is_whole;
-use crate::config::LargeObjects;
+use crate::config::{Config, LargeObjects};
 use crate::name::{ident, literal};
 use std::collections::BTreeMap;
 
@@ -37,8 +37,8 @@ pub fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phas
             let (grantee, right) = privilege.rsplit_once(':')?;
             let (right, option) = right.strip_suffix('*').map_or((right, ""), |right| (right, " WITH GRANT OPTION"));
             let object = format!("{right} for {grantee} on {}", name(&batch));
-            let mut task = Task::new(Phase::Privileges, "acl", "", object);
-            task.optional_sql = format!("GRANT {right} ON LARGE OBJECT {} TO {grantee}{option}", oids.join(", "));
+            let mut task = Task::new(Phase::Privileges, kind::ACL, "", object);
+            task.target_sql = format!("GRANT {right} ON LARGE OBJECT {} TO {grantee}{option}", oids.join(", "));
             task.after = phases(after);
             Some(task)
         });
@@ -46,12 +46,18 @@ pub fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phas
     }
 }
 
-fn batches<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = Vec<&'a LargeObject>> {
-    let wanted = match inputs.config.options.large_objects {
-        LargeObjects::Auto => is_whole(inputs.config) && !inputs.config.options.data_only,
+/// Whether the configuration moves large objects.
+#[must_use]
+pub fn moves_large_objects(config: &Config) -> bool {
+    match config.options.large_objects {
+        LargeObjects::Auto => is_whole(config) && !config.options.data_only,
         LargeObjects::Always => true,
         LargeObjects::Never => false,
-    };
+    }
+}
+
+fn batches<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = Vec<&'a LargeObject>> {
+    let wanted = moves_large_objects(inputs.config);
     let mut by_owner: BTreeMap<&str, Vec<&LargeObject>> = BTreeMap::new();
     for object in inputs.catalog.large_objects.iter().filter(|_| wanted) {
         by_owner.entry(&object.owner).or_default().push(object);
@@ -86,4 +92,53 @@ fn comment_sql(object: &LargeObject) -> Option<String> {
 
 fn owner_sql(object: &LargeObject) -> String {
     format!("ALTER LARGE OBJECT {} OWNER TO {};\n", object.oid, ident(&object.owner))
+}
+
+/// A task's statements about its objects, but for those about `oids`.
+#[must_use]
+pub fn without(sql: &str, oids: &[u32]) -> String {
+    const ABOUT: [&str; 2] = ["COMMENT ON LARGE OBJECT ", "ALTER LARGE OBJECT "];
+    let is_about = |statement: &str| {
+        let rest = ABOUT.iter().find_map(|command| statement.strip_prefix(command)).unwrap_or_default();
+        let oid = rest.split(' ').next().and_then(|oid| oid.parse::<u32>().ok());
+        oid.is_some_and(|oid| oids.contains(&oid))
+    };
+    statements(sql).filter(|statement| !is_about(statement)).collect()
+}
+
+/// Statements end in a semicolon and a line break outside of quotes, which are doubled inside.
+fn statements(sql: &str) -> impl Iterator<Item = &str> {
+    let mut quote = None;
+    let mut last = '\0';
+    sql.split_inclusive(move |c| {
+        quote = match (quote, c) {
+            (None, '\'' | '"') => Some(c),
+            (Some(open), _) if open == c => None,
+            _ => quote,
+        };
+        let ends = quote.is_none() && last == ';' && c == '\n';
+        last = c;
+        ends
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_about_an_object_are_left_out_whatever_comments_hold() {
+        let object = |oid, comment: &str| LargeObject {
+            oid,
+            owner: "it's \";\nx".into(),
+            comment: Some(comment.into()),
+            privileges: Vec::new(),
+        };
+        let objects = [object(1, "a;\nCOMMENT ON LARGE OBJECT 2 IS 'x';\n"), object(2, "it's \\"), object(12, "\"")];
+        let comments: String = objects.iter().filter_map(comment_sql).collect();
+        let kept: String = [&objects[0], &objects[2]].into_iter().filter_map(comment_sql).collect();
+        assert_eq!(without(&comments, &[2]), kept);
+        let owners: String = objects.iter().map(owner_sql).collect();
+        assert_eq!(without(&owners, &[1, 12]), owner_sql(&objects[1]));
+    }
 }

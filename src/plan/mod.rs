@@ -11,22 +11,28 @@ pub mod columns;
 pub mod cost;
 pub mod data;
 mod data_only;
+mod database;
 pub mod document;
 mod draft;
+mod extension;
 mod finish;
 pub mod foreign_key;
 mod format;
 pub mod group;
-mod large_object;
+pub mod large_object;
+pub mod merge;
+pub mod order;
+pub mod privilege;
 pub mod revision;
-mod role;
+pub mod role;
 mod schema;
+pub mod setting;
 mod statistics;
 pub mod tsv;
 
 use crate::catalog::scope::Absent;
 use crate::finding::Finding;
-use crate::name::readable;
+use crate::name::{QualifiedName, readable};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,6 +40,7 @@ use std::fmt;
 pub use build::{Unfinished, build};
 pub use check::check;
 pub use chunk::{Answer, Answers, KeyBounds, KeyRange, Question, Rules, Spread, questions};
+pub use large_object::moves_large_objects;
 
 /// The part of a run that a task belongs to, in the order in which they mostly happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -121,7 +128,7 @@ pub struct Task {
     pub name: String,
     /// The tasks that must have succeeded.
     pub requires: Vec<String>,
-    /// Tasks, or whole phases, that must have ended, well or not.
+    /// Tasks, whole phases, or the rows of other tables (`other-rows`) that must have ended, well or not.
     pub after: Vec<String>,
     /// Rows by the source's statistics.
     pub rows: u64,
@@ -153,6 +160,8 @@ pub mod kind {
     pub const SEQUENCE_VALUE: &str = "sequence value";
     /// A batch of large objects.
     pub const LARGE_OBJECTS: &str = "large objects";
+    /// An extension.
+    pub const EXTENSION: &str = "extension";
     /// A role.
     pub const ROLE: &str = "role";
     /// An index.
@@ -173,6 +182,18 @@ pub mod kind {
     pub const ANALYZE: &str = "analyze";
     /// Planner statistics of a table, carried over from the source where that can be done.
     pub const STATISTICS: &str = "statistics data";
+    /// The privileges of an object.
+    pub const ACL: &str = "acl";
+    /// The privileges of objects that are made later.
+    pub const DEFAULT_ACL: &str = "default acl";
+    /// The privileges of the database itself.
+    pub const DATABASE_ACL: &str = "database acl";
+    /// A setting of the database.
+    pub const DATABASE_SETTING: &str = "database setting";
+    /// A role's membership in another.
+    pub const MEMBERSHIP: &str = "membership";
+    /// Compares owners, privileges and settings on the target with the source's.
+    pub const PRIVILEGE_CHECK: &str = "privilege check";
     /// A materialized view's contents.
     pub const REFRESH: &str = "refresh";
 }
@@ -222,6 +243,12 @@ impl Task {
     pub fn is_data(&self) -> bool {
         self.kind == kind::DATA
     }
+
+    /// The source's table that a data task reads.
+    #[must_use]
+    pub fn source_table(&self) -> QualifiedName {
+        QualifiedName::new(&self.schema, &self.name)
+    }
 }
 
 /// What a plan stands on; a run compares it with what it finds and refuses where they differ.
@@ -248,7 +275,7 @@ pub struct Header {
 pub struct Plan {
     /// What it stands on.
     pub header: Header,
-    /// The tasks; each stands behind what it requires.
+    /// The tasks; each stands behind what it requires. Those of pre-data run in this order, which is the archive's.
     pub tasks: Vec<Task>,
 }
 
@@ -258,6 +285,20 @@ impl Plan {
     pub fn fingerprint(&self) -> String {
         let head = std::iter::once(tsv::head(&self.header));
         tsv::fingerprint(head.chain(self.tasks.iter().map(tsv::row)))
+    }
+
+    /// The plan as its file holds it, in pieces of about a megabyte.
+    pub fn pieces(&self) -> impl Iterator<Item = String> {
+        let mut rows = std::iter::once(tsv::head(&self.header)).chain(self.tasks.iter().map(tsv::row));
+        std::iter::from_fn(move || {
+            let mut piece = rows.next()?;
+            while piece.len() < document::PIECE
+                && let Some(row) = rows.next()
+            {
+                piece.push_str(&row);
+            }
+            Some(piece)
+        })
     }
 
     /// The task of that id.

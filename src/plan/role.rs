@@ -5,20 +5,12 @@
 //! (<https://www.postgresql.org/docs/current/sql-createrole.html>).
 
 use super::build::{Builder, Inputs};
+use super::setting::{finding, in_this_database, is_carried_over, parameter, setting, verbatim};
 use super::{Phase, Task, kind};
 use crate::catalog::{Membership, Role};
+use crate::finding::{Finding, Severity};
 use crate::name::{ident, literal};
-use std::collections::HashMap;
-
-/// Settings whose stored value is a list of quoted names already; another quote would make it one name.
-const LISTS: [&str; 6] = [
-    "local_preload_libraries",
-    "search_path",
-    "session_preload_libraries",
-    "shared_preload_libraries",
-    "temp_tablespaces",
-    "unix_socket_directories",
-];
+use std::collections::{HashMap, HashSet};
 
 /// Pushes a task a role, a task a setting of it in this database, and a task a membership.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
@@ -28,12 +20,88 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
         made.insert(&role.name, at);
         builder.push_in_turn(setting_tasks(role), &[at]);
     }
-    for membership in &inputs.catalog.memberships {
-        let ends = [&membership.granted, &membership.member];
-        let requires = ends.iter().filter_map(|name| made.get(name.as_str()).copied()).collect();
-        let member = inputs.catalog.roles.iter().find(|role| role.name == membership.member);
-        builder.push(membership_task(membership, member), requires);
+    push_memberships(inputs, builder, &made);
+    push_parameters(inputs, builder, &made);
+    builder.findings.extend(left_out(inputs));
+}
+
+/// The memberships, each behind the one that gives its grantor the right to grant it.
+fn push_memberships(inputs: &Inputs<'_>, builder: &mut Builder, made: &HashMap<&str, usize>) {
+    let inherits: HashMap<&str, bool> =
+        inputs.catalog.roles.iter().map(|role| (role.name.as_str(), role.inherits)).collect();
+    let mut administered: HashMap<(&str, &str), usize> = HashMap::new();
+    for membership in in_order(&inputs.catalog.memberships) {
+        let (granted, member) = (membership.granted.as_str(), membership.member.as_str());
+        let of_grantor = membership.grantor.as_deref().map(|grantor| (granted, grantor));
+        let mut requires: Vec<usize> = [granted, member].iter().filter_map(|name| made.get(name).copied()).collect();
+        requires.extend(membership.grantor.as_deref().and_then(|grantor| made.get(grantor)));
+        let at = builder.push(membership_task(membership, inherits.get(member).copied()), requires);
+        // Without it the target can still make the membership, granted by another role.
+        builder.wait_for(at, of_grantor.and_then(|key| administered.get(&key).copied()));
+        if membership.admin {
+            administered.entry((granted, member)).or_insert(at);
+        }
     }
+}
+
+/// Memberships such that a grantor's own one, with ADMIN OPTION, stands before what it granted.
+fn in_order(memberships: &[Membership]) -> Vec<&Membership> {
+    let mut administered: HashSet<(&str, &str)> = HashSet::new();
+    let mut waiting: HashMap<(&str, &str), Vec<&Membership>> = HashMap::new();
+    let mut all = Vec::with_capacity(memberships.len());
+    for membership in memberships {
+        let mut open = vec![membership];
+        while let Some(next) = open.pop() {
+            let key = next.grantor.as_deref().map(|grantor| (next.granted.as_str(), grantor));
+            if let Some(key) = key.filter(|key| !administered.contains(key)) {
+                waiting.entry(key).or_default().push(next);
+                continue;
+            }
+            all.push(next);
+            let own = (next.granted.as_str(), next.member.as_str());
+            if next.admin && administered.insert(own) {
+                open.extend(waiting.remove(&own).unwrap_or_default().into_iter().rev());
+            }
+        }
+    }
+    // Grantors whose own membership is not moved, such as a provider's roles.
+    let mut left: Vec<&Membership> = waiting.into_values().flatten().collect();
+    left.sort_by_key(|one| (&one.granted, &one.member, &one.grantor));
+    all.extend(left);
+    all
+}
+
+/// Privileges of the plan's roles on configuration parameters, which servers before 15 do not know.
+fn push_parameters(inputs: &Inputs<'_>, builder: &mut Builder, made: &HashMap<&str, usize>) {
+    for grant in &inputs.catalog.parameter_grants {
+        let Some((name, &role)) = grant.grantee.as_deref().and_then(|name| made.get_key_value(name)) else { continue };
+        let mut task = Task::new(Phase::Roles, "parameter privilege", "", format!("{} for {name}", grant.parameter));
+        let option = if grant.is_grantable { " WITH GRANT OPTION" } else { "" };
+        task.optional_sql = format!(
+            "GRANT {} ON PARAMETER {} TO {}{option}",
+            grant.privilege,
+            parameter(&grant.parameter),
+            ident(name)
+        );
+        builder.push(task, vec![role]);
+    }
+}
+
+/// What of the roles' settings, and of what all roles have, stays behind.
+fn left_out<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = Finding> + use<'a> {
+    let of_role = |role: &'a Role| {
+        let name = ident(&role.name);
+        let here = format!("ALTER ROLE {name} IN DATABASE :\"DBNAME\"");
+        let own =
+            role.settings.iter().filter_map(move |stored| finding(&role.name, stored, &format!("ALTER ROLE {name}")));
+        own.chain(role.database_settings.iter().filter_map(move |stored| finding(&role.name, stored, &here)))
+    };
+    let of_all = inputs.catalog.parameter_grants.iter().filter(|grant| grant.grantee.is_none()).map(|grant| {
+        let sql = format!("GRANT {} ON PARAMETER {} TO PUBLIC", grant.privilege, parameter(&grant.parameter));
+        let message = format!("{sql} is not carried over: it would change every database of the target");
+        Finding::new("parameter_left_out", Severity::Warning, "PUBLIC", message, format!("run on the target: {sql}"))
+    });
+    inputs.catalog.roles.iter().flat_map(of_role).chain(of_all)
 }
 
 fn role_task(role: &Role) -> Task {
@@ -51,8 +119,7 @@ fn role_task(role: &Role) -> Task {
     let comment = role.comment.as_ref().map(|comment| format!("COMMENT ON ROLE {name} IS {}", literal(comment)));
     task.target_sql = std::iter::once(create.join(" ")).chain(comment).collect::<Vec<_>>().join(";\n");
     // Settings go with the role, so that a role which the target has already keeps its own.
-    let settings =
-        role.settings.iter().filter_map(|stored| setting(stored)).map(|set| format!("ALTER ROLE {name} SET {set}"));
+    let settings = carried_over(&role.settings).map(|set| format!("ALTER ROLE {name} SET {set}"));
     let attributes = refusable_attributes(role).map(|list| format!("ALTER ROLE {name}{list}"));
     task.optional_sql = attributes.into_iter().chain(settings).collect::<Vec<_>>().join(";\n");
     task.source_sql = format!("SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = {}", literal(&role.name));
@@ -71,62 +138,43 @@ fn refusable_attributes(role: &Role) -> Option<String> {
     (!list.is_empty()).then_some(list)
 }
 
+fn carried_over(stored: &[String]) -> impl Iterator<Item = String> + use<'_> {
+    stored.iter().filter(|stored| is_carried_over(stored)).filter_map(|stored| setting(stored))
+}
+
 fn setting_tasks(role: &Role) -> impl Iterator<Item = Task> {
     let name = ident(&role.name);
-    role.database_settings.iter().filter_map(|stored| setting(stored)).map(move |set| {
+    carried_over(&role.database_settings).map(move |set| {
         let mut task = Task::new(Phase::Roles, "role setting", "", &role.name);
-        let (name, set) = (name.replace('%', "%%"), set.replace('%', "%%"));
+        let (name, set) = (verbatim(&name), verbatim(&set));
         let sql = format!("ALTER ROLE {name} IN DATABASE %I SET {set}");
         task.optional_sql = in_this_database(&sql);
         task
     })
 }
 
-/// A statement about the database that it runs in, whose name on the target a plan does not know.
-pub(super) fn in_this_database(format: &str) -> String {
-    let body = format!(
-        "BEGIN EXECUTE pg_catalog.format({}, pg_catalog.current_database()); END",
-        literal(format).trim_start()
-    );
-    format!("DO {}", literal(&body).trim_start())
-}
-
-/// `name=value` of the catalog as the words behind SET.
-pub(super) fn setting(stored: &str) -> Option<String> {
-    let (name, value) = stored.split_once('=')?;
-    let quoted = if LISTS.contains(&name) && !value.is_empty() {
-        value.to_owned()
-    } else {
-        literal(value).trim_start().to_owned()
-    };
-    // Names of extensions' settings have a dot, which is no part of an identifier here.
-    let name = name.split('.').map(ident).collect::<Vec<_>>().join(".");
-    Some(format!("{name} TO {quoted}"))
-}
-
-/// A membership. Its options are written only where they are not what the server takes by itself, for servers before 16 know none.
-fn membership_task(membership: &Membership, of: Option<&Role>) -> Task {
+/// A membership. `optional_sql` is the whole of it, as servers from 16 on know it; `target_sql` is what remains where the target knows no
+/// options, or does not let the connecting role grant in the name of the grantor.
+fn membership_task(membership: &Membership, inherits: Option<bool>) -> Task {
     let Membership { granted, member, .. } = membership;
-    let mut task = Task::new(Phase::Roles, "membership", "", format!("{granted} to {member}"));
+    let mut task = Task::new(Phase::Roles, kind::MEMBERSHIP, "", membership_name(membership));
     let grant = format!("GRANT {} TO {}", ident(granted), ident(member));
     task.target_sql = if membership.admin { format!("{grant} WITH ADMIN OPTION") } else { grant.clone() };
-    if let (Some(inherit), Some(set)) = (membership.inherit, membership.set)
-        && (!set || of.is_none_or(|member| member.inherits != inherit))
-    {
+    let Some((inherit, set)) = membership.inherit.zip(membership.set) else { return task };
+    let is_usual = set && inherits.is_none_or(|inherits| inherits == inherit);
+    if !is_usual || membership.grantor.is_some() {
         let word = |on| if on { "TRUE" } else { "FALSE" };
-        task.optional_sql = format!("{grant} WITH INHERIT {}, SET {}", word(inherit), word(set));
+        let by =
+            membership.grantor.as_ref().map(|grantor| format!(" GRANTED BY {}", ident(grantor))).unwrap_or_default();
+        task.optional_sql =
+            format!("{grant} WITH ADMIN {}, INHERIT {}, SET {}{by}", word(membership.admin), word(inherit), word(set));
     }
     task
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lists_keep_their_own_quotes() {
-        assert_eq!(setting("search_path=\"$user\", public").unwrap(), "\"search_path\" TO \"$user\", public");
-        assert_eq!(setting("work_mem=5MB").unwrap(), "\"work_mem\" TO '5MB'");
-        assert_eq!(setting("my.option=it's").unwrap(), "\"my\".\"option\" TO 'it''s'");
-    }
+/// What the task of a membership is called.
+#[must_use]
+pub fn membership_name(membership: &Membership) -> String {
+    let by = membership.grantor.as_ref().map(|grantor| format!(" by {grantor}")).unwrap_or_default();
+    format!("{} to {}{by}", membership.granted, membership.member)
 }

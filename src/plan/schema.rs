@@ -1,4 +1,4 @@
-//! The archive's entries as tasks: pre-data by the archive's own dependencies, post-data as a table's last chunk lands.
+//! The archive's entries as tasks: pre-data in the archive's order, post-data as a table's last chunk lands.
 //!
 //! An index or a constraint requires the rows of its table and nothing else of the data, so it is built while other tables still copy.
 //! A key is built as a unique index first, which lets other indexes of the table be built beside it; ADD CONSTRAINT ... USING
@@ -8,8 +8,9 @@
 use super::build::{Builder, Inputs, phases};
 use super::cost::SMALL;
 use super::statistics::Travel;
-use super::{Phase, Task, foreign_key, kind};
+use super::{Phase, Task, extension, foreign_key, kind, order};
 use crate::catalog::archive::{Entry, Section};
+use crate::catalog::secret;
 use crate::catalog::{Constraint, Oid, Relation, RelationKind};
 use crate::name::ident;
 use std::collections::BTreeMap;
@@ -35,14 +36,19 @@ fn belongs_before_data(entry: &Entry) -> bool {
 
 fn entry_task(inputs: &Inputs<'_>, entry: &Entry, phase: Phase) -> Task {
     let mut task = Task::new(phase, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
-    task.target_sql = entry.with_settings(inputs.config.options.tablespaces);
+    let statement = entry.with_settings(inputs.config.options.tablespaces);
+    match secret::mask(&entry.desc, &statement) {
+        Some(masked) => (task.target_sql, task.source_sql) = (masked.statement, masked.query),
+        None => task.target_sql = statement,
+    }
     task.optional_sql = entry.owner_statement().unwrap_or_default();
     task
 }
 
 /// Pushes what is made once rows are there, but for privileges and event triggers.
 pub fn push_post_data(inputs: &Inputs<'_>, builder: &mut Builder) {
-    let later = Later { inputs, children: inputs.children(), relation_of: relations_of(inputs) };
+    let (children, relation_of) = (inputs.children(), relations_of(inputs));
+    let later = Later { inputs, children, relation_of, has_late_rows: order::has_late_rows(inputs) };
     let (keys, others): (Vec<&Entry>, Vec<&Entry>) =
         inputs.entries().filter(|entry| entry.section == Section::PostData).partition(|entry| makes_an_index(entry));
     for entry in keys {
@@ -78,6 +84,7 @@ struct Later<'a> {
     inputs: &'a Inputs<'a>,
     children: BTreeMap<Oid, Vec<Oid>>,
     relation_of: BTreeMap<i32, &'a Relation>,
+    has_late_rows: bool,
 }
 
 impl<'a> Later<'a> {
@@ -103,19 +110,17 @@ impl<'a> Later<'a> {
         }
     }
 
-    /// A task for an entry of post-data. Not all that it needs of pre-data stands in the archive: the operator class of a key, what a
-    /// function in an index calls. And a partition that is attached to a table with a key gets a key from that, and ours would be
-    /// the second.
-    fn task(&self, entry: &Entry, phase: Phase) -> Task {
+    /// A task for an entry of post-data.
+    fn task(&self, entry: &Entry, phase: Phase, after: Vec<String>) -> Task {
         let mut task = entry_task(self.inputs, entry, phase);
-        task.after = phases(&[Phase::PreData]);
+        task.after = after;
         task
     }
 
     fn push_index(&self, builder: &mut Builder, entry: &Entry) {
         let mut requires = builder.completing(entry);
-        let mut task = self.task(entry, Phase::Index);
         let index = self.inputs.lookup.indexes.get(&entry.oid).filter(|_| entry.desc == "INDEX");
+        let mut task = self.task(entry, Phase::Index, order::index(self.inputs, index.copied()));
         if let Some(index) = index {
             requires.extend(builder.data_of.get(&index.relation).into_iter().flatten());
             task.bytes = index.bytes;
@@ -127,6 +132,8 @@ impl<'a> Later<'a> {
         }
         let at = builder.push(task, requires);
         builder.by_entry.insert(entry.id, at);
+        let configuration = extension::read_by(builder, entry);
+        builder.wait_for(at, configuration);
         // ANALYZE fills extended statistics, too, and meets the attaching of indexes in a deadlock.
         let relations = self.relations(entry);
         for relation in &relations {
@@ -150,7 +157,8 @@ impl<'a> Later<'a> {
     fn push_key(&self, builder: &mut Builder, entry: &Entry, constraint: &Constraint) {
         let mut requires = builder.completing(entry);
         requires.extend(builder.data_of.get(&constraint.relation).into_iter().flatten());
-        let mut task = self.task(entry, Phase::Constraint);
+        let after = order::constraint(self.inputs, constraint);
+        let mut task = self.task(entry, Phase::Constraint, after);
         if let Some((index, sql)) = self.key_over_index(entry, constraint) {
             let at = builder.push(index, requires.clone());
             builder.indexes_of.entry(constraint.relation).or_default().push(at);
@@ -179,7 +187,7 @@ impl<'a> Later<'a> {
             return None;
         }
         let mut task = Task::new(Phase::Index, kind::INDEX, &index.name.schema, &index.name.name);
-        task.after = phases(&[Phase::PreData]);
+        task.after = order::index(self.inputs, Some(index));
         task.target_sql = Entry { statement: index.statement.clone(), ..entry.clone() }
             .with_settings(self.inputs.config.options.tablespaces);
         task.bytes = index.bytes;
@@ -226,6 +234,7 @@ impl<'a> Later<'a> {
                 crate::name::readable(&relation.name.name),
             );
             task.target_sql = format!("ANALYZE {}", relation.name.sql());
+            task.after = order::analyze(self.inputs, &self.tree(relation.oid));
             if let Some(sql) = travel.source_sql(relation, &self.tree(relation.oid)) {
                 task.kind = kind::STATISTICS.into();
                 task.source_sql = sql;
@@ -260,7 +269,7 @@ impl<'a> Later<'a> {
         }
         let analyzed: Vec<usize> =
             ends.iter().flatten().filter_map(|oid| builder.analyze_of.get(oid).copied()).collect();
-        let mut task = self.task(entry, Phase::Constraint);
+        let mut task = self.task(entry, Phase::Constraint, order::constraint(self.inputs, constraint));
         let checked = self.checked_key(constraint);
         let is_apart = checked.as_ref().is_some_and(|(_, is_small)| !is_small);
         if let Some((sql, _)) = checked {
@@ -269,12 +278,26 @@ impl<'a> Later<'a> {
         let (name, validation) = (task.name.clone(), foreign_key::validation(&task.target_sql));
         let at = builder.push(task, requires);
         builder.by_entry.insert(entry.id, at);
+        self.add_one_by_one(builder, constraint, at);
         let last = validation.filter(|_| is_apart).map_or(at, |validate| {
             let mut task = Task::new(Phase::Constraint, kind::FK_VALIDATION, &entry.namespace, name);
             task.target_sql = validate;
             builder.push(task, vec![at])
         });
         builder.wait_for(last, analyzed);
+    }
+
+    /// A foreign key on or to a partitioned table makes keys of the partitions, whose names depend on those that are taken: in a partition
+    /// tree they are added in the archive's order.
+    fn add_one_by_one(&self, builder: &mut Builder, constraint: &Constraint, at: usize) {
+        let ends = [Some(constraint.relation), constraint.referenced].into_iter().flatten();
+        let relations = ends.filter_map(|oid| self.inputs.lookup.relations.get(&oid).copied());
+        let is_tree = |r: &&Relation| r.kind == RelationKind::Partitioned || r.partition_of.is_some();
+        for relation in relations.clone().filter(|_| relations.clone().any(|relation| is_tree(&relation))) {
+            let root = self.inputs.lookup.ancestors(relation).last().map_or(relation.oid, |root| root.oid);
+            let last = builder.keyed_in.insert(root, at);
+            builder.wait_for(at, last);
+        }
     }
 
     /// The statement of a foreign key whose check may be put off, and whether its rows are so few that this would not pay. Partitioned
@@ -297,11 +320,8 @@ impl<'a> Later<'a> {
         for relation in &relations {
             requires.extend(self.data_below(builder, relation.oid));
         }
-        let mut task = self.task(entry, Phase::PostData);
-        if relations.is_empty() {
-            // Such as a domain's constraint that the rows of any table need not meet.
-            task.after.extend(phases(&[Phase::Data]));
-        }
+        let after = order::other(&entry.desc, !relations.is_empty() && !self.has_late_rows);
+        let task = self.task(entry, Phase::PostData, after);
         let at = builder.push(task, requires);
         builder.by_entry.insert(entry.id, at);
     }

@@ -4,11 +4,15 @@
 //! absent value is an empty field, for pandas would not give `\N` back. The first row names the columns, the second holds the
 //! header as JSON in its `note`.
 
+use super::order::OTHER_ROWS;
 use super::{Header, Phase, Plan, Task};
 use crate::error::{Error, Kind, Result};
 
 /// The version of the format, raised when an older program could misread a file.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// The versions that are read. Version 1 holds the values that version 2 leaves to the run.
+const READABLE: [u32; 2] = [1, VERSION];
 
 /// The columns in their order.
 pub const COLUMNS: [&str; 16] = [
@@ -210,7 +214,7 @@ pub fn read_task(line: &str) -> Option<Task> {
 fn header_of(json: &str) -> Result<Header> {
     let header: Header =
         serde_json::from_str(json).map_err(|e| broken("the row `plan` cannot be read").caused_by(e))?;
-    if header.version == VERSION {
+    if READABLE.contains(&header.version) {
         Ok(header)
     } else {
         Err(broken(format!("its version is {}, this program reads version {VERSION}", header.version)))
@@ -264,7 +268,8 @@ fn check_references(tasks: &[Task]) -> Result<()> {
         if let Some(missing) = task.requires.iter().find(|id| !seen.contains(id.as_str())) {
             return Err(broken(format!("task {} requires {missing}, which does not stand before it", task.id)));
         }
-        let unknown = |word: &&String| Phase::from_word(word).is_none() && !seen.contains(word.as_str());
+        let is_known = |word: &str| word == OTHER_ROWS || Phase::from_word(word).is_some() || seen.contains(word);
+        let unknown = |word: &&String| !is_known(word.as_str());
         if let Some(word) = task.after.iter().find(unknown) {
             return Err(broken(format!(
                 "task {} comes after {word}, which is no phase and no task before it",

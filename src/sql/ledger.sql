@@ -64,3 +64,20 @@ CREATE TABLE IF NOT EXISTS :"ledger".migration_foreign_key (
     is_back         boolean NOT NULL DEFAULT false,
     PRIMARY KEY (table_schema, table_name, name)
 );
+-- The plan of the latest run, in pieces of its file's bytes: what the plan names need not exist in the target's encoding.
+CREATE TABLE IF NOT EXISTS :"ledger".migration_plan (
+    run             bigint  NOT NULL REFERENCES :"ledger".migration_run,
+    piece           integer NOT NULL,
+    bytes           bytea   NOT NULL,
+    PRIMARY KEY (run, piece)
+);
+-- The journals of safe procedures on this target, the latest of which the next procedure goes on from. The version grows with every entry;
+-- after a restore of the backup the row is what it was when the backup was made. outcome is NULL until the procedure has ended by itself.
+CREATE TABLE IF NOT EXISTS :"ledger".migration_procedure (
+    procedure   text        PRIMARY KEY,
+    version     bigint      NOT NULL,
+    outcome     text        CHECK (outcome IN ('migrated', 'restored', 'untouched', 'kept', 'not_restored')),
+    journal     jsonb       NOT NULL,
+    began       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    changed     timestamptz NOT NULL DEFAULT clock_timestamp()
+);

@@ -14,7 +14,7 @@ from conftest import Pair
 from pgmigrate import Migration, __version__, demo_database
 from pgmigrate.airflow import example_dags
 from support import servers
-from support.airflow_site import AirflowSite, connection
+from support.airflow_site import AirflowSite, DagRun, DagTest, connection
 
 EXAMPLES = Path(example_dags.__file__).parent
 
@@ -163,27 +163,119 @@ def test_a_connection_counts_with_all_its_extras(pair: Pair, prepared: AirflowSi
     assert "hidden" not in str(found)
 
 
-OLD_RUN = """
-import json
-from pgmigrate import DriftError
-from pgmigrate.airflow.planned import refuse_old
+TWICE = """
+import os
+import psycopg
+from airflow.sdk import DAG, task
+from pgmigrate.airflow import (
+    PgMigrateHoldSnapshot, PgMigratePlan, PgMigratePostData, PgMigrateTasks, PgMigrateVerify
+)
 
-def refused(done_run, run):
-    try:
-        refuse_old({"done_run": done_run}, run)
-    except DriftError as error:
-        return str(error)
-
-print(json.dumps([refused(3, 3), refused(3, 4), refused(None, 1)]))
+with DAG("twice", schedule=None, params={"snapshot": "own"}, default_args={
+    "source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target",
+}):
+    plan = PgMigratePlan(task_id="plan", parts=2, snapshot="{{ params.snapshot }}")
+    hold = PgMigrateHoldSnapshot(task_id="hold", plan=plan.reference)
+    prepare = PgMigrateTasks(task_id="prepare", plan=plan.reference, phases=["roles", "pre-data"])
+    copy = PgMigrateTasks.partial(task_id="copy", plan=plan.reference).expand(part=plan.output)
+    finish = PgMigratePostData(task_id="finish", plan=plan.reference)
+    hold >> prepare >> copy >> finish >> PgMigrateVerify(task_id="verify", plan=plan.reference)
+"""
+TWO_TABLES = """
+CREATE TABLE keyed (id int PRIMARY KEY, name text);
+CREATE TABLE keyless (name text);
+INSERT INTO keyed SELECT n, n::text FROM generate_series(1, 1000) AS n;
+INSERT INTO keyless SELECT n::text FROM generate_series(1, 1000) AS n;
+ANALYZE;
 """
 
 
-def test_a_run_that_was_done_before_the_plan_is_not_taken_for_the_plan_s(
-    prepared: AirflowSite,
+def rows_of(conninfo: str, table: str) -> int:
+    with psycopg.connect(conninfo) as connected:
+        found = connected.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table)))
+        return int((found.fetchone() or (0,))[0])
+
+
+def warnings_of(run: DagRun, word: str) -> list[str]:
+    """The warnings in the log of a DAG run that have a word in them."""
+    return [line for line in run.log.splitlines() if "warning" in line and word in line]
+
+
+@pytest.fixture
+def two_tables(pair: Pair, prepared: AirflowSite) -> tuple[str, str, AirflowSite]:
+    """Tables with and without a key, a target, and an Airflow that knows both."""
+    source, target = pair.source(), pair.target()
+    servers.run_script(source, TWO_TABLES)
+    ends = {"SOURCE": connection(source), "TARGET": connection(target)}
+    known = {f"AIRFLOW_CONN_PGMIGRATE_{side}": value for side, value in ends.items()}
+    return source, target, AirflowSite(prepared.home, known)
+
+
+def test_parts_that_an_earlier_dag_run_has_done_succeed_and_name_what_they_do_not_move(
+    two_tables: tuple[str, str, AirflowSite],
 ) -> None:
-    old, new, first = prepared.python(OLD_RUN)
-    assert "run 3" in old and "pgmigrate cleanup" in old
-    assert new is None and first is None
+    source, target, site = two_tables
+    file = site.dags / "twice.py"
+    file.write_text(TWICE)
+    grown = "INSERT INTO keyless SELECT 'new' FROM generate_series(1, 9000); ANALYZE"
+    own, held = {"snapshot": "own"}, {"snapshot": "held"}
+    steps = DagTest(own), DagTest(held), DagTest(own, source, grown)
+    first, second, third = site.test_dag_runs(file, "twice", *steps)
+    assert first.state == "success", first.log
+    assert "already done by" not in first.log and not warnings_of(first, "not moved")
+    assert first.xcom["finish.return_value"]["already_done_by"] is None
+
+    assert second.state == "success", second.log
+    parts = ("hold", "prepare", "copy[0]", "copy[1]", "finish")
+    assert {second.xcom[f"{part}.return_value"]["already_done_by"] for part in parts} == {1}
+    assert "already done by run 1, before the plan of this DAG run was made" in second.log
+    moved = warnings_of(second, "no rows were moved by this task")
+    assert ["public.keyless" in line for line in moved].count(True) == 1
+    assert ["public.keyed" in line for line in moved].count(True) == 1
+    assert all("run 1 had copied" in line and "pgmigrate cleanup" in line for line in moved)
+    assert "verification: equal" in second.log
+
+    assert third.state == "failed", third.log
+    failed = {name for name, state in third.tasks.items() if state == "failed"}
+    assert failed == {"verify"}, "what is not moved is a difference"
+    assert {third.xcom[f"{part}.return_value"]["run"] for part in parts[1:]} == {2}
+    skipped = warnings_of(third, "not moved, rows of public.keyless: ")
+    assert len(skipped) == 1 and "set on_existing to truncate" in skipped[0], third.log
+    assert warnings_of(third, "kept, not made: ")
+    assert rows_of(target, "keyless") == 1000
+
+
+WHOLE_TWICE = """
+from airflow.sdk import DAG
+from pgmigrate.airflow import PgMigrate, PgMigratePlan
+
+with DAG("whole_twice", schedule=None, default_args={
+    "source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target",
+}):
+    plan = PgMigratePlan(task_id="plan")
+    migrate = PgMigrate(task_id="migrate", plan=plan.reference)
+    migrate >> PgMigrate(task_id="again", plan=plan.reference)
+"""
+
+
+def test_a_whole_migration_that_is_done_succeeds_and_a_new_one_names_what_it_leaves(
+    two_tables: tuple[str, str, AirflowSite],
+) -> None:
+    source, target, site = two_tables
+    file = site.dags / "whole_twice.py"
+    file.write_text(WHOLE_TWICE)
+    grown = "INSERT INTO keyless VALUES ('new'); INSERT INTO keyed VALUES (0, 'new')"
+    runs = site.test_dag_runs(file, "whole_twice", DagTest(), DagTest({}, source, grown))
+    for number, run in enumerate(runs, 1):
+        assert run.state == "success", run.log
+        results = [run.xcom[f"{task}.return_value"] for task in ("migrate", "again")]
+        assert {(result["run"], result["status"]) for result in results} == {(number, "done")}
+        assert [result["already_done_by"] for result in results] == [None, number]
+    first, second = runs
+    assert len(warnings_of(first, "run 1 had copied public.keyed, public.keyless; ")) == 1
+    assert warnings_of(second, "run 2 had copied public.keyed; ")
+    assert warnings_of(second, "public.keyless: an earlier run copied its rows"), second.log
+    assert (rows_of(target, "keyed"), rows_of(target, "keyless")) == (1001, 1000)
 
 
 OTHER_RUN = """

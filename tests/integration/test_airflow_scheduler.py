@@ -81,7 +81,10 @@ DAGS = {
     "killed": "jobs=2",
     "deferred": "deferrable=True, verify=True",
     "cleared": "deferrable=True, detached_log='cleared.log'",
+    "backed_up": "deferrable=True, backup=True, detached_log='backed_up.log'",
 }
+# The gate of a backup: pg_dump waits while somebody holds a lock on the table.
+OF_TARGET = "CREATE SCHEMA kept; CREATE TABLE kept.gate AS SELECT 1 AS id"
 
 
 class Place:
@@ -93,10 +96,16 @@ class Place:
         demo_database.fill(self.source, 0.05)
         orphans = servers.create_database(all_servers.of(16), "airflow_orphans")
         servers.run_script(orphans, ORPHANS)
+        # Autovacuum would do it in mid-run: its transactions make a new state of the source, and a
+        # run that goes on after them sets sequences again.
+        for database in (self.source, orphans):
+            with psycopg.connect(database, autocommit=True) as connected:
+                connected.execute("VACUUM ANALYZE")
         self.targets = {
             name: servers.create_database(all_servers.of(18), f"airflow_{name}")
-            for name in ("fan_out", "failing", *DAGS)
+            for name in ("fan_out", "held_twice", "failing", *DAGS)
         }
+        servers.run_script(self.targets["backed_up"], OF_TARGET)
         settings = services.site.settings
         settings["AIRFLOW_CONN_PGMIGRATE_SOURCE"] = connection(self.source)
         settings["AIRFLOW_CONN_PGMIGRATE_ORPHANS"] = connection(orphans)
@@ -108,23 +117,27 @@ class Place:
 
     def write_dags(self) -> None:
         folder = self.services.site.dags
-        example = EXAMPLE.read_text()
-        for words, others in (
-            ('{"options": {"split_larger_than": "256MB"}}', repr(GATED)),
-            ("minutes=1", "seconds=1"),
-            ("pgmigrate_target", "pgmigrate_target_fan_out"),
-            (
-                "parts=4, ",
-                f'parts=4, plan_path="file://{folder.parent}/plan-{{{{ run_id }}}}.tsv", ',
-            ),
-        ):
-            assert words in example
-            example = example.replace(words, others)
-        (folder / EXAMPLE.name).write_text(example)
+        plan_path = f'plan_path="file://{folder.parent}/plan-{{{{ run_id }}}}.tsv", '
+        self._write_example("fan_out", ("parts=4, ", f"parts=4, {plan_path}"))
+        self._write_example(
+            "held_twice", ("parts=4", "parts=2"), ("pgmigrate_fan_out", "held_twice")
+        )
         (folder / "failing.py").write_text(FAILING)
         for dag, arguments in DAGS.items():
             text = ONE_TASK.format(dag=dag, config=GATED, arguments=arguments)
             (folder / f"{dag}.py").write_text(text)
+
+    def _write_example(self, target: str, *others: tuple[str, str]) -> None:
+        example = EXAMPLE.read_text()
+        for words, new in (
+            ('{"options": {"split_larger_than": "256MB"}}', repr(GATED)),
+            ("minutes=1", "seconds=1"),
+            ("pgmigrate_target", f"pgmigrate_target_{target}"),
+            *others,
+        ):
+            assert words in example
+            example = example.replace(words, new)
+        (self.services.site.dags / f"{target}.py").write_text(example)
 
     @contextmanager
     def closed_gate(self) -> Iterator[None]:
@@ -136,6 +149,21 @@ class Place:
         waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         with psycopg.connect(self.source) as connected:
             return connected.execute(waiting).fetchone() is not None
+
+    @contextmanager
+    def closed_backup(self) -> Iterator[None]:
+        with psycopg.connect(self.targets["backed_up"]) as holder:
+            holder.execute("LOCK TABLE kept.gate")
+            yield
+
+    def waits_in_backup(self) -> bool:
+        waiting = "SELECT FROM pg_locks WHERE relation = 'kept.gate'::regclass AND NOT granted"
+        with psycopg.connect(self.targets["backed_up"]) as connected:
+            return connected.execute(waiting).fetchone() is not None
+
+    def is_far(self, name: str) -> bool:
+        """Whether a run waits at the gate with most of the rest done."""
+        return self.waits_at_gate() and len(self.attempts(name)) > 50
 
     def detached_log(self, name: str) -> str:
         """What the process of a deferred run has logged."""
@@ -195,10 +223,35 @@ def test_a_fan_out_whose_worker_is_killed_ends_equal(place: Place) -> None:
     assert_no_secrets(place, run, "fan_out")
 
 
+def test_a_holder_that_is_killed_is_replaced_and_the_rows_stay_of_one_snapshot(
+    place: Place,
+) -> None:
+    held = re.compile(r"run 1: snapshot (\S+) is held")
+    with place.closed_gate():
+        run = place.services.trigger("held_twice")
+        run.until(
+            lambda: (
+                sorted(str(task.state) for task in run.tasks("copy")) == ["running", "success"]
+                and place.waits_at_gate()
+            ),
+            "no part waits alone",
+        )
+        (holder,) = run.tasks("hold")
+        assert holder.pid is not None
+        os.kill(holder.pid, signal.SIGKILL)
+        run.until(lambda: len(held.findall(run.logs("hold"))) == 2, "no other holder")
+    run.finish()
+    assert [task.tries for task in run.tasks("hold")] == [2]
+    assert [task.tries for task in run.tasks("copy")] == [1, 1], "parts at work go on"
+    assert all(part["consistent"] for part in run.values("copy") + run.values("finish"))
+    assert run.values("hold")[0]["status"] == "settled"
+    servers.assert_equal(place.source, place.targets["held_twice"])
+
+
 def test_a_task_that_is_ended_stops_in_order_and_its_retry_goes_on(place: Place) -> None:
     with place.closed_gate():
         run = place.services.trigger("killed")
-        run.until(lambda: bool(run.tasks()) and place.waits_at_gate(), "the run does not begin")
+        run.until(lambda: bool(run.tasks()) and place.is_far("killed"), "the run does not get on")
         (task,) = run.tasks()
         assert task.pid is not None
         os.kill(task.pid, signal.SIGTERM)
@@ -210,7 +263,7 @@ def test_a_task_that_is_ended_stops_in_order_and_its_retry_goes_on(place: Place)
     log = run.logs()
     assert "stopped by Airflow; the next try goes on from here" in log
     assert "going on with run 1, which is interrupted" in log
-    assert len(before) > 50 and set(before) <= set(place.attempts("killed"))
+    assert set(before) <= set(place.attempts("killed"))
     assert run.values("migrate")[0]["run"] == 1
     servers.assert_equal(place.source, place.targets["killed"])
 
@@ -234,34 +287,76 @@ def test_clearing_a_deferred_task_stops_its_run_and_the_next_try_goes_on(place: 
     with place.closed_gate():
         run = place.services.trigger("cleared")
         process = deferred(place, run, 1)
+        run.until(lambda: place.is_far("cleared"), "the run does not get on")
         done = place.services.site.run("tasks", "clear", "cleared", "--yes")
         assert done.returncode == 0, done.stdout + done.stderr
         run.until(lambda: not is_alive(process), "the run goes on")
         before = place.attempts("cleared")
         deferred(place, run, 2)
     run.finish()
-    assert "somebody asked this run to stop" in place.detached_log("cleared")
-    assert len(before) > 50 and set(before) <= set(place.attempts("cleared"))
+    assert "asked this run to stop" in place.detached_log("cleared")
+    assert set(before) <= set(place.attempts("cleared"))
     servers.assert_equal(place.source, place.targets["cleared"])
 
 
-def deferred(place: Place, run: DagRunWatch, number: int) -> int:
-    """Waits until a try has deferred and its run is at the gate; the id of the run's process."""
+def test_a_task_with_a_backup_is_deferred_before_it_and_notices_that_its_process_died(
+    place: Place,
+) -> None:
+    target = place.targets["backed_up"]
+    with place.closed_backup():
+        run = place.services.trigger("backed_up")
+        process = deferred(place, run, 1, in_backup=True)
+        run.until(
+            lambda: "the run has not begun; its process" in run.logs(),
+            "the triggerer does not look",
+        )
+        assert Migration(source=place.source, target=target).status().run is None
+        os.kill(process, signal.SIGKILL)
+        deferred(place, run, 2, in_backup=True)
+    run.finish()
+    log = run.logs()
+    ended = "ended before the run began, while or right after the target was backed up; its log is "
+    assert f"{ended}backed_up.log on its worker; the next try begins again" in log
+    assert "run 1 done: " in log and "already done by" not in log
+    detached_log = place.detached_log("backed_up")
+    assert detached_log.count("backing up the target before the run begins\n") == 2
+    assert "backup of the target: " in detached_log
+    servers.run_script(target, "DROP SCHEMA kept CASCADE")
+    servers.assert_equal(place.source, target)
+
+    done = place.services.site.run("tasks", "clear", "backed_up", "--yes")
+    assert done.returncode == 0, done.stdout + done.stderr
+    run.until(lambda: "already done by run 1" in run.logs(), "the cleared task does not say so")
+    run.finish()
+    assert "no rows were moved by this task: run 1 had copied bookings." in run.logs()
+    assert run.values("migrate")[0]["already_done_by"] == 1
+
+
+def deferred(place: Place, run: DagRunWatch, number: int, *, in_backup: bool = False) -> int:
+    """Waits until a try, or one behind it, has deferred and its run is at the gate.
+
+    A task that comes back before the scheduler has seen that it had deferred is taken for one that
+    was killed, and tried once more. A try that meets a run which is being stopped comes back so.
+
+    Returns:
+        The id of the run's process.
+    """
+    waits = place.waits_in_backup if in_backup else place.waits_at_gate
     run.until(
         lambda: (
-            [(task.state, task.tries) for task in run.tasks()] == [("deferred", number)]
-            and place.waits_at_gate()
+            {(task.state, task.tries >= number) for task in run.tasks()} == {("deferred", True)}
+            and waits()
         ),
         "the task does not defer",
     )
     (task,) = run.tasks()
     run.until(lambda: not is_alive(task.pid), "the task keeps its slot")
-    # The scheduler takes a task that comes back before it has seen this for one that was killed.
-    seen = re.compile(rf"executor event with .*dag_id='{run.dag_id}'.*try_number={number},")
+    seen = re.compile(rf"executor event with .*dag_id='{run.dag_id}'.*try_number={task.tries},")
     log = place.services.log("scheduler")
     run.until(lambda: seen.search(log.read_text()) is not None, "the scheduler does not see it")
-    processes: list[str] = re.findall(r"run 1: process (\d+) on ", run.logs())
-    assert len(processes) == number
+    at_work = "the backup of the target" if in_backup else "run 1"
+    processes: list[str] = re.findall(rf"{at_work}: process (\d+) on ", run.logs())
+    assert len(processes) >= number
     return int(processes[-1])
 
 

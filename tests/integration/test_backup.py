@@ -14,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from conftest import Pair
 from pgmigrate import BackupError, Migration
-from support import servers
+from support import dumps, servers
 
 # What a migration, or somebody else, may leave in a database after its backup.
 LATER = r"""
@@ -76,7 +76,7 @@ def _everything(conninfo: str) -> tuple[object, ...]:
             "ON d.oid = s.setdatabase WHERE d.datname = current_database()"
         ).fetchall()
     tables = {name: servers.rows(conninfo, *name) for name in servers.tables(conninfo)}
-    schema = servers.dump_schema(conninfo)
+    schema = dumps.schema(conninfo)
     return schema, tables, servers.sequences(conninfo), servers.large_objects(conninfo), settings
 
 

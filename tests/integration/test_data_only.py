@@ -10,7 +10,7 @@ import pytest
 
 from conftest import Pair
 from pgmigrate import ConfigError, Migration, PreflightError, Report
-from support import servers
+from support import dumps, servers
 from support.config_keys import shows
 from support.shell import Shell
 
@@ -72,10 +72,10 @@ def run(found: tuple[str, str], **keys: object) -> Report:
 
 def blocking(found: tuple[str, str], **keys: object) -> dict[tuple[str, str], str]:
     """What blocks a run, by check and object; nothing was touched."""
-    before = servers.dump_schema(found[1])
+    before = dumps.schema(found[1])
     with pytest.raises(PreflightError) as caught:
         run(found, **keys)
-    assert servers.dump_schema(found[1]) == before
+    assert dumps.schema(found[1]) == before
     findings = [f for f in caught.value.findings if f.severity == "blocking"]
     return {(f.check, f.object): f"{f.message} -> {f.remedy}" for f in findings}
 
@@ -87,7 +87,7 @@ def messages(report: Report, check: str) -> dict[str, str]:
 @shows("options.data_only")
 def test_rows_arrive_by_the_names_of_tables_and_columns(pair: Pair) -> None:
     both = ends(pair)
-    before = servers.dump_schema(both[1])
+    before = dumps.schema(both[1])
     # No pg_dump runs from here on: a run that looked for one would stop at this path.
     report = run(both, verify=True, pg_dump="/no/such/pg_dump")
     assert report.ok
@@ -101,7 +101,7 @@ def test_rows_arrive_by_the_names_of_tables_and_columns(pair: Pair) -> None:
     assert query(both[1], books) == query(both[0], books)
     assert servers.sequences(both[1], ["pgmigrate"]) == servers.sequences(both[0])
     # The target's own schema is as it was.
-    assert servers.dump_schema(both[1], ["pgmigrate"]) == before
+    assert dumps.schema(both[1], ["pgmigrate"]) == before
     assert {"analyze", "data", "sequence value"} == {task.kind for task in report.tasks}
 
 
@@ -147,23 +147,28 @@ def test_a_rerun_into_an_identity_that_the_source_has_not(pair: Pair) -> None:
     assert query(both[1], "INSERT INTO t (v) VALUES ('next') RETURNING id") == [(6,)]
 
 
-@pytest.mark.parametrize(
-    ("target", "on_conflict", "told"),
-    [
-        ("id int", "update", "no unique key on the target"),
-        ("id int PRIMARY KEY DEFERRABLE", "nothing", "deferrable"),
-    ],
-)
-def test_a_key_that_the_target_lacks_blocks_where_rows_are_merged(
-    pair: Pair, target: str, on_conflict: str, told: str
+def test_a_key_that_the_target_lacks_blocks_where_rows_are_updated_by_it(pair: Pair) -> None:
+    both = ends(
+        pair,
+        "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1), (2)",
+        "CREATE TABLE t (id int, v int); INSERT INTO t VALUES (2)",
+    )
+    found = blocking(both, on_conflict="update")["on_conflict", "public.t"]
+    assert "no unique key on the target" in found
+    assert run(both, on_conflict="update", on_existing="truncate", verify=True).ok
+
+
+@pytest.mark.parametrize("key", ["int", "int PRIMARY KEY DEFERRABLE"])
+def test_rows_are_identified_where_no_index_of_the_target_can_arbitrate(
+    pair: Pair, key: str
 ) -> None:
     both = ends(
         pair,
         "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1), (2)",
-        f"CREATE TABLE t ({target}, v int); INSERT INTO t VALUES (2)",
+        f"CREATE TABLE t (id {key}, v int); INSERT INTO t VALUES (2)",
     )
-    assert told in blocking(both, on_conflict=on_conflict)["on_conflict", "public.t"]
-    assert run(both, on_conflict=on_conflict, on_existing="truncate", verify=True).ok
+    assert run(both, on_conflict="nothing", verify=True).ok
+    assert query(both[1], "SELECT id FROM t ORDER BY 1") == [(1,), (2,)]
 
 
 def test_nulls_that_the_target_refuses_are_told(pair: Pair) -> None:

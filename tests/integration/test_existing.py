@@ -7,7 +7,7 @@ import pytest
 
 from conftest import Pair
 from pgmigrate import Migration, PreflightError, Report
-from support import servers
+from support import dumps, servers
 
 SCRIPT = """
 CREATE SCHEMA s;
@@ -186,12 +186,12 @@ def test_on_existing_truncate_leaves_only_the_source_s_rows(pair: Pair) -> None:
 def test_on_existing_error_blocks_before_anything_is_done(pair: Pair) -> None:
     source, target = _both(pair)
     servers.run_script(target, "CREATE SCHEMA s; CREATE TABLE s.keyless AS SELECT 1 AS a")
-    before = servers.dump_schema(target)
+    before = dumps.schema(target)
     with pytest.raises(PreflightError) as caught:
         _run(source, target, on_existing="error")
     blocking = [f.object for f in caught.value.findings if f.severity == "blocking"]
     assert blocking == ["s.keyless"]
-    assert servers.dump_schema(target) == before
+    assert dumps.schema(target) == before
 
 
 def test_on_existing_skip_leaves_the_rows_alone(pair: Pair) -> None:

@@ -168,6 +168,19 @@ def test_a_part_whose_rows_are_all_there_needs_no_holder(bank: Parts) -> None:
     assert {task.attempts for task in again.tasks} == {1}
 
 
+def test_the_schema_is_made_while_a_snapshot_is_held(pair: Pair, tmp_path: Path) -> None:
+    source = pair.source()
+    servers.run_script(source, parts.SCRIPT)
+    bank = Parts(tmp_path, source, pair.target())
+    with bank.migration.hold_snapshot(bank.plan) as held:
+        bank.prepare()
+        rows = bank.migration.run_tasks(bank.plan, bank.plan.ids("data"), snapshot="held")
+        assert rows.ok and rows.snapshots == (held.snapshot,)
+        bank.finish()
+        assert held.wait().ok
+    servers.assert_equal(source, bank.target)
+
+
 def test_tasks_that_read_no_rows_need_no_holder(bank: Parts) -> None:
     bank.migration.run_tasks(bank.plan, bank.plan.ids("data")).raise_for_failures()
     later = bank.plan.ids(*parts.LATER)

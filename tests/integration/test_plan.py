@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 
 from conftest import Pair
 from pgmigrate import Migration, Plan, Report, StateError
-from support import servers
+from support import dumps, servers
 
 SCRIPT = """
 CREATE SCHEMA s;
@@ -129,12 +132,12 @@ def test_a_broken_plan_is_refused_by_line(pair: Pair) -> None:
 def test_a_dry_run_touches_nothing(pair: Pair) -> None:
     migration, _, target = _migration(pair)
     servers.run_script(target, "CREATE SCHEMA s; CREATE TABLE s.keyless AS SELECT 9 AS a")
-    before = servers.dump_schema(target), servers.rows(target, "s", "keyless")
+    before = dumps.schema(target), servers.rows(target, "s", "keyless")
     plan = migration.plan()
     report = migration.run(plan, dry_run=True)
     assert report.status == "dry_run" and report.run is None and report.ok
     assert [task.id for task in report.tasks] == [task.id for task in plan]
-    assert (servers.dump_schema(target), servers.rows(target, "s", "keyless")) == before
+    assert (dumps.schema(target), servers.rows(target, "s", "keyless")) == before
     assert migration.status().state == "none"
 
 
@@ -241,11 +244,34 @@ def test_keep_ledger_false_leaves_nothing_behind(pair: Pair) -> None:
     servers.assert_equal(source, target, ignore_schemas=())
 
 
+def test_what_a_killed_process_has_left_does_not_keep_another_from_planning(
+    pair: Pair, tmp_path: Path
+) -> None:
+    _, source, target = _migration(pair)
+    # In containers, process numbers come again, and with them names that are made of these.
+    script = """
+import os, sys
+from pgmigrate import Migration
+for number in range(20):
+    os.mkdir(f"{os.environ['TMPDIR']}/pgmigrate-{os.getpid()}-{number}")
+assert len(Migration(source=sys.argv[1], target=sys.argv[2]).plan())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, source, target],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.iterdir())) == 20, "its own is removed"
+
+
 def test_cleanup_drops_the_ledger_and_nothing_else(pair: Pair) -> None:
     migration, source, target = _migration(pair)
     migration.run().raise_for_failures()
     dropped = migration.cleanup().dropped
-    assert '"pgmigrate"' in dropped and len(dropped) == 5
+    assert '"pgmigrate"' in dropped and len(dropped) == 7
     servers.assert_equal(source, target, ignore_schemas=())
     assert migration.cleanup().dropped == ()
 

@@ -302,3 +302,13 @@ def test_a_command_line_can_be_read(line: str) -> None:
     name, command, rest = commands.resolve_command(context, words)
     assert name is not None and command is not None
     command.make_context(name, rest, parent=context)
+
+
+def test_every_guarantee_names_tests_that_exist() -> None:
+    section = README.read_text().split("## What is guaranteed\n")[1].split("\n## ")[0]
+    rows = [line.split(" | ") for line in section.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 10
+    for *_, tests in rows:
+        named = re.findall(r"`(tests/\S+\.py)`", tests)
+        assert named, tests
+        assert all((README.parent / name).is_file() for name in named), tests

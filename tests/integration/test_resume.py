@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from conftest import Pair, Servers
 from pgmigrate import DriftError, Migration, Plan, PreflightError, StateError
 from pgmigrate.embedded import EmbeddedServer
-from support import servers
+from support import dumps, servers
 from support.shell import Shell
 
 SCRIPT = """
@@ -286,10 +287,10 @@ def test_b6_resume_with_another_configuration_is_refused(
     migration = _migration(source, target)
     plan = migration.plan()
     _begin(migration, plan)
-    before = servers.dump_schema(target)
+    before = dumps.schema(target)
     with pytest.raises(DriftError, match=re.escape(named)):
         _migration(source, target, **changes).run(plan, resume=True)
-    assert servers.dump_schema(target) == before
+    assert dumps.schema(target) == before
 
 
 def test_b6_resume_with_another_plan_is_refused(pair: Pair) -> None:
@@ -369,3 +370,59 @@ def test_resuming_a_finished_run_does_nothing(pair: Pair) -> None:
     )
     assert report.ok and report.status == "done" and not any(started)
     assert _written_by(target, "s.big") == before
+
+
+def test_x12_a_run_is_resumed_by_the_plan_that_its_ledger_keeps(pair: Pair, tmp_path: Path) -> None:
+    source, target = _script(pair), pair.target()
+    config = {"source": source, "target": target, "tables": CHUNKED, "roles": "none"}
+    entries = [{**config, "name": name} for name in ("a b", "a/b")]
+    entries[1]["target"] = pair.target("_other")
+    shell = Shell(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"migrations": entries}))
+    servers.run_script(
+        target, "CREATE SCHEMA s; CREATE TABLE s.big (id int, v text CHECK (v <> 'value 7'))"
+    )
+    done = shell.run("migrate", "--config", "config.json")
+    assert done.code == 1, done.text
+    assert len(list(tmp_path.glob("plan-a_b-*.tsv"))) == 2, "no two names share a file"
+    servers.run_script(
+        target, "ALTER TABLE s.big DROP CONSTRAINT big_v_check, ALTER id SET NOT NULL"
+    )
+    # A run into another target takes the file's place, and no file is left in the end.
+    third = pair.target("_third")
+    alone = ["--source", source, "--target", third, "--plan", "plan.tsv"]
+    assert shell.run("migrate", *alone).code == 0
+    for file in tmp_path.glob("*.tsv"):
+        file.unlink()
+    done = shell.run("migrate", "--config", "config.json", "--only", "a b", "--resume")
+    assert done.code == 0, done.text
+    assert "comes from the target's ledger" in (tmp_path / "pgmigrate.log").read_text()
+    for arrived in (target, str(entries[1]["target"])):
+        assert servers.rows(arrived, "s", "big") == servers.rows(source, "s", "big")
+    again = shell.run("migrate", "--config", "config.json", "--only", "a b", "--resume")
+    assert again.code == 0, "nothing is left to do"
+
+
+def test_x12_what_no_encoding_of_the_target_has_is_in_the_plan(all_servers: Servers) -> None:
+    source = servers.create_database(all_servers.of(16), "plan_source")
+    latin = all_servers.of(18)
+    with psycopg.connect(latin.conninfo, autocommit=True) as connection:
+        connection.execute(
+            "CREATE DATABASE plan_latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"
+        )
+    target = latin.conninfo_for("plan_latin")
+    try:
+        servers.run_script(
+            source,
+            "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);"
+            "COMMENT ON TABLE t IS 'snow \u2603'",
+        )
+        migration = Migration(source=source, target=target)
+        report = migration.run()
+        assert [task.kind for task in report.failed] == ["comment"]
+        again = migration.run(resume=True)
+        assert (again.run, [task.kind for task in again.failed]) == (report.run, ["comment"])
+        assert servers.rows(target, "public", "t") == [("1",)]
+    finally:
+        servers.drop_database(all_servers.of(16), "plan_source")
+        servers.drop_database(latin, "plan_latin")

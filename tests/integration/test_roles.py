@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
-import pytest
-from psycopg import sql
 
 from conftest import Pair
 from pgmigrate import Migration, Report
 from support import servers
-
-if TYPE_CHECKING:
-    from typing_extensions import LiteralString
-
-
-@pytest.fixture
-def prefix(pair: Pair) -> Iterator[str]:
-    """What the names of a test's roles begin with; all such roles are dropped on both servers."""
-    # Roles belong to the whole server, where other tests run, too.
-    name = f"r_{pair.name.replace('test_', '')[-40:]}_"
-    yield name
-    for server in (pair.source_server, pair.target_server):
-        for _, database in [made for made in pair.made if made[0] is server]:
-            _each_role(server.conninfo_for(database), name, "REASSIGN OWNED BY {} TO postgres")
-            _each_role(server.conninfo_for(database), name, "DROP OWNED BY {}")
-        _each_role(server.conninfo, name, "DROP ROLE {}")
-
-
-def _each_role(conninfo: str, prefix: str, statement: LiteralString) -> None:
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        roles = "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)"
-        for (role,) in connection.execute(roles, [prefix]).fetchall():
-            connection.execute(sql.SQL(statement).format(sql.Identifier(role)))
+from support.roles import limited
 
 
 def _migrate(source: str, target: str, **options: Any) -> Report:
@@ -170,25 +145,13 @@ def test_f3_attributes_that_the_target_role_cannot_give_are_told(pair: Pair, pre
     servers.run_script(
         source, f"CREATE ROLE {prefix}mighty SUPERUSER LOGIN; CREATE ROLE {prefix}builder CREATEDB"
     )
-    limited = _limited(pair, prefix, "CREATEROLE")
-    report = _migrate(source, limited)
+    report = _migrate(source, limited(pair, prefix, "CREATEROLE"))
     assert _query(target, ATTRIBUTES.format(f"{prefix}mighty"))[0][:6] == (
         f"{prefix}mighty", False, True, False, False, True,
     )  # fmt: skip
     notes = {task.object: task.note for task in report.tasks if task.kind == "role"}
     assert "42501" in notes[f"{prefix}mighty"]
     assert "42501" in notes[f"{prefix}builder"]
-
-
-def _limited(pair: Pair, prefix: str, attributes: str) -> str:
-    """The conninfo of a role on the target that owns the database and is no superuser."""
-    server, database = pair.made[-1]
-    servers.run_script(
-        server.conninfo,
-        f"CREATE ROLE {prefix}limited LOGIN PASSWORD 'limited' {attributes};"
-        f'ALTER DATABASE "{database}" OWNER TO {prefix}limited',
-    )
-    return server.conninfo_for(database, user=f"{prefix}limited", password="limited")
 
 
 def test_f5_an_owner_that_cannot_be_set_is_told_and_the_object_arrives(
@@ -201,7 +164,7 @@ def test_f5_an_owner_that_cannot_be_set_is_told_and_the_object_arrives(
         f"ALTER TABLE t OWNER TO {prefix}owner;"
         "INSERT INTO t VALUES (1), (2)",
     )
-    report = _migrate(source, _limited(pair, prefix, ""), roles="none")
+    report = _migrate(source, limited(pair, prefix, ""), roles="none")
     assert _query(
         target,
         "SELECT tableowner::text, (SELECT count(*) FROM t) FROM pg_tables WHERE tablename = 't'",

@@ -13,7 +13,7 @@ import pytest
 
 from conftest import Pair
 from pgmigrate import StateError
-from support import servers
+from support import dumps, servers
 from support.application import Application
 from support.config_keys import shows
 from support.safety import REFUSING, config_file, migration, states
@@ -29,11 +29,6 @@ STEPS = [
     "verify",
     "start",
 ]
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
 
 
 class Watch:
@@ -151,7 +146,7 @@ def test_a_dry_run_touches_nothing(
     written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell
 ) -> None:
     first = application.process()
-    before = servers.dump_schema(written[1])
+    before = dumps.schema(written[1])
     procedure = application.procedure(stop="touch stopped", checklist=["tried on dev"])
     config = config_file(migration(written, tmp_path, procedure), tmp_path / "c.json")
     done = shell.run("safe", "--config", str(config), "--dry-run", "--checklist", "ticket.md")
@@ -161,7 +156,7 @@ def test_a_dry_run_touches_nothing(
     assert "\n  · tried on dev\n" in done.stdout
     assert "- [ ] · tried on dev\n" in (tmp_path / "ticket.md").read_text()
     assert application.process() == first and not (tmp_path / "stopped").exists()
-    assert servers.dump_schema(written[1]) == before and not (tmp_path / "backup").exists()
+    assert dumps.schema(written[1]) == before and not (tmp_path / "backup").exists()
     assert not (tmp_path / "plan.tsv").exists()
 
 

@@ -6,9 +6,11 @@ down what they were called with.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ from conftest import Pair
 from pgmigrate import CommandError, SafetyReport
 from support import servers
 from support.config_keys import shows
-from support.safety import migration, states
+from support.processes import is_there
+from support.safety import config_file, migration, states
 from support.shell import Shell
 
 TABLE = "CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1);"
@@ -33,11 +36,6 @@ def written(pair: Pair) -> tuple[str, str]:
     return source, pair.target()
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
-
-
 def stopping(written: tuple[str, str], folder: Path, stop: object, **keys: Any) -> SafetyReport:
     """A procedure whose second command fails, so that it ends there."""
     procedure = {"stop": [stop, ["false"]], "cwd": str(folder), "start_on_failure": False, **keys}
@@ -47,15 +45,6 @@ def stopping(written: tuple[str, str], folder: Path, stop: object, **keys: Any) 
 def head(written: tuple[str, str]) -> str:
     """The beginning of a config file."""
     return f'source: "{written[0]}"\ntarget: "{written[1]}"\nroles: none\n'
-
-
-def is_there(pid: Path) -> bool:
-    try:
-        state = Path(f"/proc/{int(pid.read_text())}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    # One that nobody has waited for yet runs no more.
-    return state not in "ZX"
 
 
 @shows("procedure.timeout", "procedure.stop[].timeout")
@@ -166,9 +155,11 @@ def test_passwords_are_not_logged(
     passwords = [str(conninfo_to_dict(side)["password"]) for side in written]
     # The token begins before the place where long lines are cut.
     long = "printf '%01990d%s\\n' 0 $TOKEN"
-    script = f"echo one {passwords[0]} two; echo three $TOKEN; {long}; false"
+    short = "echo pin $PIN, x$KEY, $FLAG connection is $MODE"
+    script = f"echo one {passwords[0]} two; echo three $TOKEN; {long}; {short}; exit 3"
     stop = ["sh", "-c", script, passwords[1]]
-    env = {"TOKEN": "a-long-and-secret-token"}
+    env = {"TOKEN": "a-long-and-secret-token", "PIN": "4711", "KEY": "k3y"}
+    env |= {"FLAG": "3", "MODE": "on"}
     procedure = {"stop": [stop], "env": env, "start_on_failure": False}
     moved = migration(written, tmp_path, procedure)
     caplog.set_level(logging.DEBUG, logger="pgmigrate")
@@ -176,10 +167,61 @@ def test_passwords_are_not_logged(
     told = "\n".join(record.getMessage() for record in caplog.records)
     assert "stop | one *** two" in told and "stop | three ***" in told
     assert "00***" in told and "0a-long" not in told
+    assert "stop | pin ***, x***, *** connection is ***\n" in told
+    # That number is our own.
+    assert "ended with exit code 3" in str(report.error) and "exit code 3" in report.text()
     shown = [told, report.text(), report.to_json(), report.markdown(), repr(report)]
     for text in (*shown, repr(moved.config), str(report.error)):
-        assert not any(secret in text for secret in (*passwords, "secret-token"))
-    assert moved.config["procedure"]["env"] == {"TOKEN": "***"}
+        assert not any(secret in text for secret in (*passwords, "secret-token", "4711", "k3y"))
+    assert moved.config["procedure"]["env"] == dict.fromkeys(env, "***")
+
+
+def test_what_a_terminal_obeys_is_escaped_in_output(
+    written: tuple[str, str], tmp_path: Path, shell: Shell
+) -> None:
+    stop = {
+        "run": r"printf 'up\r\033[31mred\007\233\n'; echo '\033]0;a\007'; exit 3",
+        "shell": True,
+    }
+    config = migration(written, tmp_path, {"stop": stop, "start_on_failure": False})
+    path = config_file(config, tmp_path / "c.json")
+    done = shell.run("safe", "--config", str(path), "--verbose", "--checklist", "ticket.md")
+    log = (tmp_path / "pgmigrate.log").read_text(encoding="utf-8")
+    assert r"stop | up\r\x1b[31mred\x07" in log and r"\x1b[31mred\x07" in done.stderr
+    for text in (log, done.text, (tmp_path / "ticket.md").read_text(encoding="utf-8")):
+        assert not set("\x1b\x07\r\x9b") & set(text)
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_command_that_opens_its_outputs_anew_ends_with_the_procedure(
+    written: tuple[str, str], tmp_path: Path, shell: Shell, interrupted: bool
+) -> None:
+    # The checks and the start, too, for they are what comes after.
+    write = "echo more than that; echo one > /dev/stderr; echo two > /dev/stdout"
+    stop = f"{write}; touch begun; {'exec sleep 600' if interrupted else write}"
+    procedure = {
+        "stop": {"run": stop, "shell": True},
+        "check_stopped": {"run": f"{write}; exit 1", "shell": True, "expect": "failure"},
+        "start": {"run": f"{write}; touch started", "shell": True},
+        "cwd": str(tmp_path),
+    }
+    path = config_file(migration(written, tmp_path, procedure), tmp_path / "c.json")
+    process = shell.start("safe", "--config", str(path), "--json")
+    if interrupted:
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+    try:
+        told = json.loads(process.communicate(timeout=40)[0])
+    finally:
+        process.kill()
+    # All was stopped before, by the checks.
+    assert told["status"] == ("interrupted" if interrupted else "done")
+    assert told["application"] == "started" and (tmp_path / "started").exists()
+    log = (tmp_path / "pgmigrate.log").read_text(encoding="utf-8")
+    name = "start_again" if interrupted else "start"
+    for line in ("more than that", "one", "two"):
+        assert f"{name} | {line}\n" in log
 
 
 # The seeds' three ways to stop an application.
@@ -254,4 +296,5 @@ def test_the_examples_for_docker_and_systemd(
         check = "docker <compose> <ps> <-q> <--status> <running> <bot> <worker>"
         stop = "docker <compose> <stop> <bot> <worker>"
         start = "docker <compose> <up> <-d> <--wait> <bot> <worker>"
-    assert calls == [check, stop, check, start]
+    # Once more before the backup and before the migration.
+    assert calls == [check, stop, check, check, check, start]

@@ -6,44 +6,29 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from pgmigrate import CommandError, CopyError, DriftError, Plan, VerifyError
 from support import servers
 from support.application import Application
 from support.config_keys import shows
-from support.safety import REFUSING, config_file, migration, states
+from support.safety import (
+    GATED,
+    REFUSING,
+    closed_gate,
+    config_file,
+    contents,
+    ended,
+    migration,
+    states,
+    until,
+)
 from support.shell import Shell
-
-GATE = 4243
-# No row passes while somebody holds the lock.
-GATED = {
-    "name": "settings",
-    "where": f"pg_catalog.pg_advisory_xact_lock_shared({GATE})::text = ''",
-}
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
-
-
-def contents(conninfo: str) -> tuple[str, list[tuple[str, str, str]]]:
-    """All that a target holds, schema and rows, its ledger too."""
-    rows = [
-        (schema, table, repr(servers.rows(conninfo, schema, table)))
-        for schema, table in servers.tables(conninfo)
-    ]
-    return servers.dump_schema(conninfo), rows
 
 
 @shows("procedure.on_failure")
@@ -162,6 +147,7 @@ def test_an_application_that_does_not_start_has_its_own_exit_code(
     servers.assert_equal(*written)
 
 
+@shows("procedure.start_on_failed_restore")
 def test_a_restore_that_fails_is_told_and_the_application_started(
     written: tuple[str, str], application: Application, tmp_path: Path
 ) -> None:
@@ -172,55 +158,17 @@ def test_a_restore_that_fails_is_told_and_the_application_started(
             for backup in (tmp_path / "backup").iterdir():
                 backup.unlink()
 
-    report = migration(written, tmp_path, application.procedure()).run_safely(on_event=lose)
+    procedure = application.procedure(start_on_failed_restore=True)
+    report = migration(written, tmp_path, procedure).run_safely(on_event=lose)
     with pytest.raises(CopyError):
         report.raise_for_failures()
     assert states(report)["restore"] == "failed" and not report.restored
+    assert (report.status, report.target) == ("not_restored", "not_restored")
     assert "the target is left as it is now" in report.text()
     assert states(report)["start_again"] == "done" and application.process() is not None
 
 
 # Interruptions.
-
-
-def start(shell: Shell, *arguments: str, by: Sequence[str] = ()) -> subprocess.Popen[str]:
-    """Starts `pgmigrate` as a terminal does: as the leader of a group of its own."""
-    return subprocess.Popen(
-        [*by, sys.executable, "-m", "pgmigrate", *arguments],
-        cwd=shell.folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def ended(process: subprocess.Popen[str]) -> str:
-    try:
-        stdout, stderr = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    return stdout + stderr
-
-
-@contextmanager
-def closed_gate(conninfo: str) -> Iterator[Callable[[], object]]:
-    """Holds the rows back; gives what says whether somebody waits for them."""
-    waiting = """
-        SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-    """
-    with psycopg.connect(conninfo, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", [GATE])
-        yield lambda: connection.execute(waiting).fetchone() is not None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -235,7 +183,7 @@ def test_an_interrupted_migration_is_undone(
     gated = migration(written, tmp_path, application.procedure(), tables={"include": [GATED]})
     config = config_file(gated, tmp_path / "c.json")
     with closed_gate(written[0]) as is_waiting:
-        process = start(shell, "safe", "--config", str(config))
+        process = shell.start_group("safe", "--config", str(config))
         until(is_waiting)
         os.killpg(process.pid, number)
         text = ended(process)
@@ -253,7 +201,7 @@ def test_an_interrupted_migration_is_kept_and_resumed(
     gated = migration(written, tmp_path, procedure, tables={"include": [GATED]})
     config = config_file(gated, tmp_path / "c.json")
     with closed_gate(written[0]) as is_waiting:
-        process = start(shell, "safe", "--config", str(config))
+        process = shell.start_group("safe", "--config", str(config))
         until(is_waiting)
         os.killpg(process.pid, signal.SIGINT)
         text = ended(process)
@@ -274,7 +222,7 @@ def test_a_command_that_is_interrupted_is_ended_and_the_application_started(
         "start": "touch again",
     }
     config = config_file(migration(written, tmp_path, procedure), tmp_path / "c.json")
-    process = start(shell, "safe", "--config", str(config))
+    process = shell.start_group("safe", "--config", str(config))
     until((tmp_path / "stopping").exists)
     os.killpg(process.pid, signal.SIGINT)
     text = ended(process)
@@ -287,7 +235,7 @@ def test_nohup_keeps_a_procedure_from_being_ended_with_its_terminal(
 ) -> None:
     stop = {"run": "touch stopping; while ! test -e go; do sleep 0.1; done", "shell": True}
     config = config_file(migration(written, tmp_path, {"stop": stop}), tmp_path / "c.json")
-    process = start(shell, "safe", "--config", str(config), by=["nohup"])
+    process = shell.start_group("safe", "--config", str(config), by=["nohup"])
     until((tmp_path / "stopping").exists)
     os.kill(process.pid, signal.SIGHUP)
     time.sleep(0.5)
@@ -302,7 +250,7 @@ def test_an_interruption_waits_for_the_application_to_be_started(
 ) -> None:
     procedure = {"start": {"run": "touch starting; sleep 2; touch started", "shell": True}}
     config = config_file(migration(written, tmp_path, procedure), tmp_path / "c.json")
-    process = start(shell, "safe", "--config", str(config))
+    process = shell.start_group("safe", "--config", str(config))
     until((tmp_path / "starting").exists)
     os.killpg(process.pid, signal.SIGINT)
     text = ended(process)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from conftest import Pair
@@ -90,11 +88,6 @@ CREATE TABLE seats (seat_no text);
 CREATE TABLE public.unrelated (a int);
 ANALYZE;
 """
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
 
 
 def values(conninfo: str, query: str) -> list[Any]:

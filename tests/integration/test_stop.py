@@ -8,12 +8,10 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -48,11 +46,6 @@ def ends(pair: Pair) -> tuple[str, str]:
     return source, pair.target()
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Shell:
-    return Shell(tmp_path)
-
-
 def migration(ends: tuple[str, str], *rules: dict[str, Any], **keys: Any) -> Migration:
     return Migration(
         source=ends[0], target=ends[1], roles="none", tables={"include": list(rules)}, **keys
@@ -81,8 +74,9 @@ def poll(connection: psycopg.Connection[Any], query: str) -> None:
         time.sleep(0.01)
 
 
-# Read by the core's own queries, and by nothing but pg_dump.
-OF_THE_CORE_AND_PG_DUMP = ["pg_description", "pg_ts_template"]
+# Read by the core's own queries, and by nothing but pg_dump. Neither has a cache of its own, which
+# a new session may have to fill before it can be used.
+OF_THE_CORE_AND_PG_DUMP = ["pg_description", "pg_init_privs"]
 
 
 @contextmanager
@@ -122,19 +116,6 @@ def assert_nothing_of_ours(*conninfos: str) -> None:
     assert found == []
 
 
-def start(shell: Shell, *arguments: str) -> subprocess.Popen[str]:
-    """Starts `pgmigrate` as a terminal does: as the leader of a group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "pgmigrate", *arguments],
-        cwd=shell.folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def ctrl_c(process: subprocess.Popen[str]) -> str:
     """Sends what Ctrl-C sends, and holds the process to its time; what it printed."""
     began = time.monotonic()
@@ -160,7 +141,7 @@ def write(shell: Shell, ends: tuple[str, str], *rules: dict[str, Any], **keys: A
 def test_exit_130_ctrl_c_among_rows_and_resumed(ends: tuple[str, str], shell: Shell) -> None:
     write(shell, ends, GATED)
     with closed_gate(ends[0]) as gate:
-        process = start(shell, "migrate", "--config", "config.json", "--jobs", "2")
+        process = shell.start_group("migrate", "--config", "config.json", "--jobs", "2")
         wait_at_gate(gate)
         told = ctrl_c(process)
         assert_nothing_of_ours(*ends)
@@ -191,7 +172,7 @@ def test_ctrl_c_while_an_index_is_built(ends: tuple[str, str], shell: Shell) -> 
     )
     write(shell, ends)
     with psycopg.connect(ends[1], autocommit=True) as connection:
-        process = start(shell, "migrate", "--config", "config.json")
+        process = shell.start_group("migrate", "--config", "config.json")
         # The ledger's tables have indexes, too, and are made before there is anything to resume.
         built = "SELECT FROM pg_stat_progress_create_index WHERE relid = to_regclass('gated')"
         poll(connection, built)
@@ -213,7 +194,7 @@ def test_ctrl_c_while_the_source_is_inspected(
 ) -> None:
     write(shell, ends)
     with kept_locked(ends[0], catalog) as wait:
-        process = start(shell, verb, "--config", "config.json")
+        process = shell.start_group(verb, "--config", "config.json")
         wait()
         ctrl_c(process)
         assert_nothing_of_ours(*ends)
@@ -223,27 +204,45 @@ def test_ctrl_c_while_the_source_is_inspected(
 def test_ctrl_c_while_key_ranges_are_asked_for(ends: tuple[str, str], shell: Shell) -> None:
     write(shell, ends, {**GATED, "chunk_column": "id", "chunk_size": 100})
     with closed_gate(ends[0]) as gate:
-        process = start(shell, "plan", "--config", "config.json")
+        process = shell.start_group("plan", "--config", "config.json")
         wait_at_gate(gate)
         ctrl_c(process)
         assert_nothing_of_ours(*ends)
 
 
-def test_ctrl_c_while_tables_are_compared(ends: tuple[str, str], shell: Shell) -> None:
+# What of the target each command reads first, or alone, while somebody else keeps it locked.
+READS_OF_THE_TARGET = [
+    ("verify", "gated"),
+    ("verify", "pg_catalog.pg_description"),
+    ("verify", "pgmigrate.migration_run"),
+    ("preflight", "pg_catalog.pg_extension"),
+    ("status", "pgmigrate.migration_run"),
+    ("cleanup", "pgmigrate.migration_run"),
+    ("migrate --resume", "pgmigrate.migration_run"),
+    ("migrate --resume", "pgmigrate.migration_task"),
+]
+
+
+@pytest.mark.parametrize(("command", "relation"), READS_OF_THE_TARGET)
+def test_ctrl_c_while_a_command_reads_the_target(
+    ends: tuple[str, str], shell: Shell, command: str, relation: str
+) -> None:
     write(shell, ends)
     assert shell.run("migrate", "--config", "config.json").code == 0
-    with kept_locked(ends[1], "gated") as wait:
-        process = start(shell, "verify", "--config", "config.json")
+    with kept_locked(ends[1], relation) as wait:
+        process = shell.start_group(*command.split(), "--config", "config.json")
         wait()
         ctrl_c(process)
         assert_nothing_of_ours(*ends)
+    status = json.loads(shell.run("status", "--config", "config.json", "--json").stdout)
+    assert status["state"] == "done", "the ledger is as it was"
 
 
 def test_ctrl_c_while_the_target_is_backed_up(ends: tuple[str, str], shell: Shell) -> None:
     servers.run_script(ends[1], "CREATE TABLE precious (a int)")
     write(shell, ends)
     with kept_locked(ends[1], "precious") as wait:
-        process = start(shell, "backup", "--config", "config.json")
+        process = shell.start_group("backup", "--config", "config.json")
         wait()
         ctrl_c(process)
         assert_nothing_of_ours(*ends)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 import subprocess
 import time
@@ -16,7 +17,8 @@ from psycopg import sql
 from conftest import Pair, Servers
 from pgmigrate import Difference, Migration, VerifyError, VerifyResult
 from pgmigrate.embedded import find_tool
-from support import servers
+from support import dumps, servers
+from support.shell import Shell
 
 SOURCE = r"""
 CREATE SCHEMA shop;
@@ -109,7 +111,7 @@ def test_a_database_that_others_have_filled_is_equal(any_pair: Pair) -> None:
     # Settings that the target's major does not know are refused and left out.
     roles = _dump(source, "pg_dumpall", "--roles-only", "--no-role-passwords")
     servers.run_script(target, roles, stop_on_error=False)
-    servers.run_script(target, servers.without_attver(_dump(source)), stop_on_error=False)
+    servers.run_script(target, dumps.without_attver(_dump(source)), stop_on_error=False)
     Migration(source=source, target=target).verify().raise_for_differences()
 
 
@@ -319,9 +321,43 @@ def test_rows_that_the_target_had_before_are_no_difference(pair: Pair) -> None:
     found = migration.verify()
     found.raise_for_differences()
     (table,) = found.tables
-    assert (table.source_rows, table.target_rows) == (2, 3)
+    assert (table.source_rows, table.target_rows, table.more_rows) == (2, 3, 1)
+    assert (found.verdict, table.status) == ("contains_source", "contains_source")
     servers.run_script(target, "DELETE FROM t WHERE id = 1")
     assert [d.key for d in migration.verify().differences] == ["id=1"]
+
+
+@pytest.mark.parametrize("key", ["PRIMARY KEY", ""])
+def test_x4_the_verdict_depends_on_the_rows_and_not_on_who_made_the_table(
+    pair: Pair, key: str, shell: Shell
+) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source,
+        f"CREATE TABLE t (id int {key}); INSERT INTO t SELECT generate_series(1, 20);"
+        "CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u VALUES (1)",
+    )
+    migration = Migration(source=source, target=target)
+    migration.run().raise_for_failures()
+    assert migration.verify().verdict == "equal"
+    servers.run_script(source, "DELETE FROM t WHERE id > 10; INSERT INTO u VALUES (2)")
+    # A table without a key would get the rows once more.
+    again = Migration(source=source, target=target, tables=_only("u") if not key else {})
+    again.run().raise_for_failures()
+    found = migration.verify()
+    assert found.verdict == "contains_source" and not found.equal
+    (table,) = found.larger_tables
+    assert (table.object, table.more_rows) == ("public.t", 10)
+    assert "the target contains the source and 10 more rows" in found.text()
+    done = shell.run("verify", "--source", source, "--target", target, "--json")
+    assert done.code == 7, done.stderr
+    assert json.loads(done.stdout)["verdict"] == "contains_source"
+    servers.run_script(target, "DELETE FROM t WHERE id = 1")
+    assert migration.verify().verdict == "different"
+
+
+def _only(name: str) -> dict[str, object]:
+    return {"mode": "include", "include": [{"schema": "public", "name": name}]}
 
 
 def test_what_cannot_be_read_is_unchecked_and_no_pass(migrated: Migrated) -> None:
@@ -331,7 +367,7 @@ def test_what_cannot_be_read_is_unchecked_and_no_pass(migrated: Migrated) -> Non
            CREATE SERVER far FOREIGN DATA WRAPPER broken;
            CREATE FOREIGN TABLE shop.visit (page text, seconds float8) SERVER far"""
     )
-    assert not found.equal
+    assert found.verdict == "different", "the table is another object"
     assert [table.status for table in found.tables if table.object == "shop.visit"] == ["unchecked"]
     assert "shop.visit" in [unchecked.object for unchecked in found.unchecked]
 

@@ -9,7 +9,7 @@ from conftest import Pair
 from pgmigrate import Migration, demo_database
 from support import servers
 
-SCHEMAS = ["pagila_like", "odd_names", "odd_types", "odd_objects"]
+SCHEMAS = ["pagila_like", "odd_names", "odd_types", "odd_objects", "odd_order"]
 
 
 def _migrate(source: str, target: str, split_larger_than: str = "64kB") -> None:
@@ -27,13 +27,17 @@ def test_a_whole_database_arrives(any_pair: Pair, schema: str) -> None:
     if any_pair.majors[0] >= 18 > any_pair.majors[1]:
         # The one thing in these schemas that older servers do not have at all.
         servers.run_script(source, "DROP TABLE IF EXISTS odd.virtual_columns")
-    _migrate(source, any_pair.target())
+    target = any_pair.target()
+    _migrate(source, target)
+    servers.assert_no_worse_than_peer(source, target)
 
 
 def test_the_demo_database_arrives(any_pair: Pair) -> None:
     source = any_pair.source()
     demo_database.fill(source, scale=0.05)
-    _migrate(source, any_pair.target(), split_larger_than="512kB")
+    target = any_pair.target()
+    _migrate(source, target, split_larger_than="512kB")
+    servers.assert_no_worse_than_peer(source, target)
 
 
 def test_nothing_is_created_on_the_source(pair: Pair) -> None:

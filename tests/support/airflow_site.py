@@ -7,37 +7,61 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict
 
-# Runs one DAG in this process, and says what became of its tasks.
+# Runs one DAG in this process as often as asked, and says what became of its tasks.
 _DAG_TEST = """
 import json, sys
+import psycopg
 from airflow.dag_processing.dagbag import DagBag
-path, dag_id, result, conf = sys.argv[1:]
-bag = DagBag(path)
-assert not bag.import_errors, bag.import_errors
-run = bag.dags[dag_id].test(run_conf=json.loads(conf))
-def name(row):
-    return f"{row.task_id}[{row.map_index}]" if row.map_index >= 0 else row.task_id
-instances = run.get_task_instances()
-values = {}
 from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
-with create_session() as session:
-    for row in session.query(XComModel).filter_by(dag_id=dag_id, run_id=run.run_id):
-        values[f"{name(row)}.{row.key}"] = XComModel.deserialize_value(row)
-found = {
-    "state": str(run.state),
-    "tasks": {name(ti): str(ti.state) for ti in instances},
-    "tries": {name(ti): ti.try_number for ti in instances},
-    "xcom": values,
-}
+path, dag_id, result, steps = sys.argv[1:]
+bag = DagBag(path)
+assert not bag.import_errors, bag.import_errors
+def name(row):
+    return f"{row.task_id}[{row.map_index}]" if row.map_index >= 0 else row.task_id
+def tested(conf, conninfo, script):
+    if script:
+        with psycopg.connect(conninfo) as changed:
+            changed.execute(script)
+    run = bag.dags[dag_id].test(run_conf=conf)
+    instances = run.get_task_instances()
+    values = {}
+    with create_session() as session:
+        for row in session.query(XComModel).filter_by(dag_id=dag_id, run_id=run.run_id):
+            values[f"{name(row)}.{row.key}"] = XComModel.deserialize_value(row)
+    return {
+        "state": str(run.state),
+        "tasks": {name(ti): str(ti.state) for ti in instances},
+        "tries": {name(ti): ti.try_number for ti in instances},
+        "xcom": values,
+    }
+found = []
+for step in json.loads(steps):
+    found.append(tested(**step))
+    print("END OF DAG RUN", flush=True)
 json.dump(found, open(result, "w"))
 """
+
+
+@dataclass(frozen=True)
+class DagTest:
+    """A run of a DAG to make by `dag.test()`.
+
+    Attributes:
+        conf: the DAG's params.
+        conninfo: the database that is changed before it.
+        script: the SQL that changes it.
+    """
+
+    conf: Mapping[str, object] = field(default_factory=dict)
+    conninfo: str = ""
+    script: str = ""
 
 
 @dataclass
@@ -108,10 +132,16 @@ class AirflowSite:
 
     def test_dag(self, file: Path, dag_id: str, **conf: object) -> DagRun:
         """Runs `dag.test()` of a DAG, with its params, in a process of its own."""
+        (run,) = self.test_dag_runs(file, dag_id, DagTest(conf))
+        return run
+
+    def test_dag_runs(self, file: Path, dag_id: str, *steps: DagTest) -> list[DagRun]:
+        """Runs `dag.test()` of a DAG for each step, in one process of their own."""
         result = self.home / f"{dag_id}.json"
         result.unlink(missing_ok=True)
+        given = json.dumps([asdict(step) for step in steps])
         done = subprocess.run(
-            [sys.executable, "-c", _DAG_TEST, str(file), dag_id, str(result), json.dumps(conf)],
+            [sys.executable, "-c", _DAG_TEST, str(file), dag_id, str(result), given],
             cwd=self.home,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
@@ -122,7 +152,9 @@ class AirflowSite:
             timeout=120,
         )
         assert result.exists(), done.stdout
-        return DagRun(log=done.stdout, **json.loads(result.read_text()))
+        logs = done.stdout.split("END OF DAG RUN\n")
+        found = json.loads(result.read_text())
+        return [DagRun(log=log, **run) for log, run in zip(logs, found, strict=False)]
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,9 @@ _HOLDER = """
 import json, sys
 from pgmigrate import Migration, Plan
 options, plan, how = json.loads(sys.argv[1])
-held = Migration(**options).hold_snapshot(Plan.load(plan), **how)
-print(held.snapshot, flush=True)
-print(held.wait().to_json())
+with Migration(**options).hold_snapshot(Plan.load(plan), **how) as held:
+    print(held.snapshot, flush=True)
+    print(held.wait().to_json())
 """
 
 

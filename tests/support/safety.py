@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from pgmigrate import Migration, SafetyReport
+from support import dumps, servers
 
 # For the target: a row of the source does not come in.
 REFUSING = """
@@ -15,6 +24,13 @@ CREATE TABLE settings (
 );
 INSERT INTO settings VALUES ('own', 'own');
 """
+GATE = 4243
+# No row passes while somebody holds the lock.
+GATED = {
+    "name": "settings",
+    "where": f"pg_catalog.pg_advisory_xact_lock_shared({GATE})::text = ''",
+}
+MIRROR = "state.tsv.procedure.json"
 
 
 def migration(
@@ -33,3 +49,60 @@ def states(report: SafetyReport) -> dict[str, str]:
 def config_file(migration: Migration, path: Path) -> Path:
     path.write_text(json.dumps(migration._options))
     return path
+
+
+def contents(conninfo: str) -> tuple[str, list[tuple[str, str, str]]]:
+    """All that a target holds, schema and rows, its ledger too."""
+    rows = [
+        (schema, table, repr(servers.rows(conninfo, schema, table)))
+        for schema, table in servers.tables(conninfo)
+    ]
+    return dumps.schema(conninfo), rows
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    try:
+        stdout, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    return stdout + stderr
+
+
+@contextmanager
+def closed_gate(conninfo: str) -> Iterator[Callable[[], object]]:
+    """Holds the rows back; gives what says whether somebody waits for them."""
+    waiting = """
+        SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [GATE])
+        yield lambda: connection.execute(waiting).fetchone() is not None
+
+
+def journal(folder: Path) -> dict[str, Any]:
+    """The journal in its file; empty where there is none."""
+    try:
+        found: dict[str, Any] = json.loads((folder / MIRROR).read_text())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def is_in(folder: Path, step: str, state: str = "running") -> bool:
+    """Whether a step of the procedure is in a state, by the journal's file."""
+    return bool(journal(folder).get("steps", {}).get(step, {}).get("state") == state)
+
+
+def kill(process: subprocess.Popen[str], number: signal.Signals = signal.SIGKILL) -> str:
+    """Sends a signal to the process alone; what it printed."""
+    if process.poll() is None:
+        os.kill(process.pid, number)
+    return ended(process)

@@ -39,6 +39,7 @@ def report(*tasks: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {
         "run": 1,
         "status": "done",
+        "run_state": "done",
         "consistent": True,
         "source": "old.example:5432/shop",
         "target": "new.example:5432/shop",
@@ -66,7 +67,23 @@ def report(*tasks: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 
 def verification(**changes: Any) -> dict[str, Any]:
-    return {"equal": True, "tables": [], "differences": [], "unchecked": [], **changes}
+    names = ["tables", "materialized_views", "differences", "by_version", "only_on_target"]
+    parts: dict[str, Any] = {name: [] for name in [*names, "not_moved", "unchecked", "compared"]}
+    verdict = "equal" if changes.get("equal", True) else "different"
+    return {"verdict": verdict, "equal": True, **parts, **changes}
+
+
+def table_result(status: str, **changes: Any) -> dict[str, Any]:
+    """A table of a verification."""
+    counts = {"source_rows": 5, "target_rows": 5, "more_rows": 0, "held_rows": False}
+    return {
+        "object": "public.t",
+        "status": status,
+        **counts,
+        "seconds": 0.5,
+        "note": "",
+        **changes,
+    }
 
 
 class Job:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
-import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,9 +16,10 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
-from pgmigrate.embedded import EmbeddedServer, find_installations, find_tool
+from pgmigrate.embedded import EmbeddedServer, find_installations
+from support import dumps, facts
 
 SCHEMAS = Path(__file__).with_name("schemas")
 
@@ -85,7 +84,7 @@ def run_script(
     variables: Mapping[str, str] | None = None,
 ) -> str:
     """Runs a script in psql, statement by statement; returns what it wrote to stderr."""
-    done = _run(
+    done = dumps.run(
         "psql",
         conninfo,
         "--no-psqlrc",
@@ -209,22 +208,13 @@ def large_objects(conninfo: str) -> dict[int, tuple[str, list[str], str | None, 
         return {oid: (owner, acl, comment, content) for oid, owner, acl, comment, content in found}
 
 
-def dump_schema(
-    conninfo: str, ignore_schemas: Iterable[str] = (), *, bin_dir: Path | None = None
-) -> str:
-    """`pg_dump --schema-only`, with what differs between equal databases taken out.
-
-    Entries are sorted, since pg_dump breaks ties between them by OID. `bin_dir` holds another
-    pg_dump than the newest one found, e.g. one built with TLS.
-    """
-    return "\n".join(_sorted_entries(_portable(_dump(conninfo, ignore_schemas, bin_dir))))
-
-
 def assert_equal(source: str, target: str, ignore_schemas: Iterable[str] = ("pgmigrate",)) -> None:
     """Fails with a readable difference unless both databases hold the same.
 
     Compared are schema, rows of each table (partition by partition), sequences, unvalidated
     constraints and large objects. Invalid indexes may be missing from the target, never new on it.
+    What the catalogs say of each object is compared, too, with the source and with what
+    `pg_dump | psql` makes of it on the same server: where that is right, the target must be.
     """
     ignored = list(ignore_schemas)
     problems = [
@@ -272,6 +262,14 @@ def _columns(connection: psycopg.Connection[Any], schema: str, table: str) -> li
     return [name for (name,) in found]
 
 
+def _copy(names: Sequence[str], schema: str, table: str, *, only: bool) -> sql.Composed:
+    return sql.SQL("COPY (SELECT {} FROM {}{}) TO STDOUT").format(
+        sql.SQL(", ").join(map(sql.Identifier, names)),
+        sql.SQL("ONLY " if only else ""),
+        sql.Identifier(schema, table),
+    )
+
+
 def _rows(
     connection: psycopg.Connection[Any],
     schema: str,
@@ -281,14 +279,19 @@ def _rows(
     only: bool = False,
 ) -> list[Row]:
     names = _columns(connection, schema, table) if columns is None else columns
-    statement = sql.SQL("COPY (SELECT {} FROM {}{}) TO STDOUT").format(
-        sql.SQL(", ").join(map(sql.Identifier, names)),
-        sql.SQL("ONLY " if only else ""),
-        sql.Identifier(schema, table),
-    )
+    statement = _copy(names, schema, table, only=only)
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         found = [tuple(row) if names else () for row in copy.rows()]
     return sorted(found, key=lambda row: tuple((value is None, value or "") for value in row))
+
+
+def _lines_of_rows(
+    connection: psycopg.Connection[Any], schema: str, table: str, columns: Sequence[str]
+) -> list[bytes]:
+    """The rows as COPY writes them, sorted. A message of COPY is one row: nothing is parsed."""
+    statement = _copy(columns, schema, table, only=True)
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        return sorted(bytes(line) for line in copy)
 
 
 def _row_differences(source: str, target: str, ignored: list[str]) -> list[str]:
@@ -305,9 +308,11 @@ def _row_differences(source: str, target: str, ignored: list[str]) -> list[str]:
             if sorted(columns) != sorted(_columns(right, schema, table)):
                 problems.append(f"other columns on the target: table {schema}.{table}")
                 continue
-            expected = _rows(left, schema, table, columns, only=True)
-            found = _rows(right, schema, table, columns, only=True)
-            if expected != found:
+            lines = [_lines_of_rows(side, schema, table, columns) for side in (left, right)]
+            if lines[0] != lines[1]:
+                expected, found = (
+                    _rows(side, schema, table, columns, only=True) for side in (left, right)
+                )
                 problems.append(f"rows of {schema}.{table}: {len(expected)} -> {len(found)}")
                 missing, added = Counter(expected), Counter(found)
                 problems += _excerpt([f"-{row!r}" for row in (missing - added).elements()])
@@ -341,13 +346,65 @@ def _schema_differences(source: str, target: str, ignored: list[str]) -> list[st
     # is what the source's own dump becomes on the target's server.
     with psycopg.connect(source) as left, psycopg.connect(target) as right:
         same_major = left.info.server_version // 10000 == right.info.server_version // 10000
+    dump = dumps.portable(dumps.dump(source, ignored))
+    expected, peer = _as_the_peer_makes_it(dump, target, ignored)
     if same_major:
-        expected = dump_schema(source, ignored)
-    else:
+        expected = "\n".join(dumps.sorted_entries(dump))
+    wanted, found = facts.read(source, ignored), facts.read(target, ignored)
+    return [
+        *_diff("schema", expected.splitlines(), dumps.schema(target, ignored).splitlines()),
+        *_excerpt(facts.worse_than_peer(wanted, found, peer)),
+    ]
+
+
+# What the peer made of dumps lately: tests of many runs from one source ask for the same again.
+_PEERS: dict[tuple[object, ...], tuple[str, dict[facts.Fact, Any]]] = {}
+_MOST_PEERS = 8
+
+
+def _as_the_peer_makes_it(
+    dump: str, target: str, ignored: list[str]
+) -> tuple[str, dict[facts.Fact, Any]]:
+    """What psql makes of a dump on the target's server: its schema and its facts."""
+    roles = "SELECT current_setting('server_encoding'), array_agg(rolname::text) FROM pg_roles"
+    with psycopg.connect(target) as connection:
+        server = (connection.info.host, connection.info.port, connection.info.user)
+        known = connection.execute(roles).fetchone()
+    assert known is not None
+    key = (dump, *server, known[0], *sorted(known[1]), *ignored)
+    if key not in _PEERS:
         with _scratch_database(target) as scratch:
-            run_script(scratch, _portable(_dump(source, ignored)), stop_on_error=False)
-            expected = dump_schema(scratch, ignored)
-    return _diff("schema", expected.splitlines(), dump_schema(target, ignored).splitlines())
+            run_script(scratch, dump, stop_on_error=False)
+            made = dumps.schema(scratch, ignored), facts.read(scratch, ignored)
+        if len(_PEERS) == _MOST_PEERS:
+            del _PEERS[next(iter(_PEERS))]
+        _PEERS[key] = made
+    return _PEERS[key]
+
+
+def assert_no_worse_than_peer(source: str, target: str) -> None:
+    """Fails where the target lacks what `pg_dump | psql` moves into another database of its server.
+
+    Rows, sequences' values and large objects are compared, too.
+    """
+    with _scratch_database(target) as peer:
+        run_script(
+            peer, dumps.portable(dumps.dump(source, [], schema_only=False)), stop_on_error=False
+        )
+        problems = facts.worse_than_peer(facts.read(source), facts.read(target), facts.read(peer))
+        for table in set(tables(source)) & set(tables(peer)):
+            wanted = rows(source, *table)
+            if rows(peer, *table) == wanted != rows(target, *table):
+                problems.append(f"rows of {'.'.join(table)}")
+        for read in (sequences, large_objects):
+            right, found, peers = (dict[Any, Any](read(side)) for side in (source, target, peer))
+            problems += [
+                f"{name}: {found.get(name)!r}, and {value!r} on the source"
+                for name, value in right.items()
+                if peers.get(name) == value != found.get(name)
+            ]
+    if problems:
+        raise AssertionError("worse than pg_dump | psql:\n" + "\n".join(_excerpt(problems)))
 
 
 @contextmanager
@@ -367,81 +424,3 @@ def _scratch_database(conninfo: str) -> Iterator[str]:
             connection.execute(
                 sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
             )
-
-
-def _run(
-    program: str, conninfo: str, *arguments: str, script: str = "", bin_dir: Path | None = None
-) -> subprocess.CompletedProcess[bytes]:
-    parameters = conninfo_to_dict(conninfo)
-    # Arguments of a program are public.
-    password = parameters.pop("password", None)
-    environment = {**os.environ, "PGCLIENTENCODING": "UTF8"}
-    if password is not None:
-        environment["PGPASSWORD"] = str(password)
-    return subprocess.run(
-        [
-            bin_dir / program if bin_dir is not None else find_tool(program),
-            *arguments,
-            f"--dbname={make_conninfo('', **parameters)}",
-        ],
-        # Bytes, because text mode would take carriage returns for line ends.
-        input=script.encode(),
-        capture_output=True,
-        env=environment,
-        check=False,
-    )
-
-
-def _dump(conninfo: str, ignore_schemas: Iterable[str], bin_dir: Path | None = None) -> str:
-    # In patterns, double quotes keep letters and wildcards as they are.
-    excluded = ['--exclude-schema="{}"'.format(name.replace('"', '""')) for name in ignore_schemas]
-    done = _run("pg_dump", conninfo, "--schema-only", *excluded, bin_dir=bin_dir)
-    if done.returncode != 0:
-        raise AssertionError(f"pg_dump ended with {done.returncode}:\n{done.stderr.decode()}")
-    return done.stdout.decode()
-
-
-_VERSION_LINES = re.compile(
-    r"^(?:-- (?:Dumped (?:from|by)|Started on|Completed on) .*|\\(?:un)?restrict .*)\n",
-    re.MULTILINE,
-)
-# The settings at a dump's head depend on the versions of server and pg_dump; default_tablespace and
-# default_table_access_method stand among the entries and matter.
-_SESSION_LINES = re.compile(
-    r"^(?:SET (?!default_table)\w+ = .*;|SELECT pg_catalog\.set_config\('search_path'.*\);)\n",
-    re.MULTILINE,
-)
-_DEFAULT_LINES = re.compile(r"^SET (default_table\w+) = .*;\n", re.MULTILINE)
-# Some servers number the columns' versions in attoptions, which others neither have nor take.
-_ATTVER_ALONE = re.compile(
-    r"""^ALTER [A-Z ]+ (?:"(?:[^"]|"")*"|[^"';(])* SET \(pg_attver='?\d+'?\);\n""", re.MULTILINE
-)
-_ATTVER_AMONG_OTHERS = re.compile(r"(?<=\()pg_attver='?\d+'?, |, pg_attver='?\d+'?(?=[,)])")
-
-
-def without_attver(dump: str) -> str:
-    """A dump without the option that some servers keep for columns and others refuse."""
-    return _ATTVER_AMONG_OTHERS.sub("", _ATTVER_ALONE.sub("", dump))
-
-
-def _portable(dump: str) -> str:
-    return without_attver(_VERSION_LINES.sub("", dump))
-
-
-def _sorted_entries(dump: str) -> list[str]:
-    # A default_... line holds for all entries after it. Sorting would hand it to others, so each
-    # entry gets the lines that were in force where it stood.
-    dump, _, _ = dump.partition("\n--\n-- PostgreSQL database dump complete")
-    head, *entries = re.split(
-        r"^--\n(?=-- Name: )", _SESSION_LINES.sub("", dump), flags=re.MULTILINE
-    )
-    in_force: dict[str, str] = {}
-    settled: list[str] = []
-    for entry in (head, *entries):
-        has_storage = re.match(
-            "-- Name: .*; Type: (TABLE|MATERIALIZED VIEW|INDEX|CONSTRAINT);", entry
-        )
-        applied = "".join(in_force.values()) if has_storage else ""
-        settled.append(_DEFAULT_LINES.sub("", entry).strip() + "\n" + applied)
-        in_force.update((match[1], match[0]) for match in _DEFAULT_LINES.finditer(entry))
-    return sorted(settled[1:])

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,21 @@ class Shell:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+        )
+
+    def start_group(self, *arguments: str, by: Sequence[str] = ()) -> subprocess.Popen[str]:
+        """Starts `pgmigrate`, by another program, as the leader of a group of its own.
+
+        A terminal does so, and sends its signals to the group.
+        """
+        return subprocess.Popen(
+            [*by, sys.executable, "-m", "pgmigrate", *arguments],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
 
     def run(self, *arguments: str, timeout: float = 120, **environment: str) -> Done:

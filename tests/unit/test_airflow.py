@@ -9,8 +9,9 @@ from typing import Any, cast
 
 import pytest
 
-from pgmigrate import ConfigError, DriftError, Plan
+from pgmigrate import ConfigError, DriftError, Plan, TaskResult
 from pgmigrate.airflow import reference
+from pgmigrate.airflow.outcome import left_alone
 from pgmigrate.airflow.task_log import TaskLog
 
 COLUMNS = (
@@ -146,3 +147,46 @@ def test_a_task_log_has_a_line_now_and_then(caplog: pytest.LogCaptureFixture) ->
         "data: 2/2 tasks, 1 failed, 1,000 rows, 200.0 MB, 2.0 MB/s",
         "something",
     ]
+
+
+def test_a_part_whose_tasks_are_done_is_not_shown_as_work(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    plan = made_plan(4)
+    log = cast(Any, logging.getLogger("task"))
+    done, left = (TaskLog(log, 30.0, chosen=plan[:3], clock=Clock()) for _ in range(2))
+    begun = {"event": "run_started", "run": 3, "done": 9, "jobs": 2}
+    done({**begun, "tasks": 0, "phases": []})
+    open_ = {"phase": "data", "tasks": 1, "rows": 1000, "bytes": 10**7}
+    left({**begun, "tasks": 1, "phases": [open_]})
+    assert done.had_nothing_to_do and not left.had_nothing_to_do
+    assert caplog.messages == [
+        "run 3: 0 tasks, 3 done before, 2 at once",
+        "run 3: 1 task, 2 done before, 2 at once",
+    ]
+
+
+def test_a_finding_is_a_warning_once_with_object_and_remedy(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    show = TaskLog(cast(Any, logging.getLogger("task")), 30.0, clock=Clock())
+    found = {"check": "rows_not_moved", "object": "public.a", "message": "m", "remedy": "r"}
+    show({"event": "found", "severity": "warning", **found})
+    show({"event": "found", "severity": "warning", **found})
+    show({"event": "found", "severity": "blocking", **found, "object": "public.b\x1b"})
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "public.a: m; r"),
+        ("ERROR", "public.b\\x1b: m; r"),
+    ]
+
+
+def test_what_is_left_alone_is_named_by_its_reason_and_not_without_end() -> None:
+    def result(kind: str, name: str, status: str, note: str) -> TaskResult:
+        return TaskResult(name, "data", kind, name, status, 0, 0, None, 0.0, None, 0, "", note, "")
+
+    chunks = [result("data", "public.log", "skipped", "it is so")] * 3
+    kept = [result("table", f"public.t{number}", "kept", "equal") for number in range(13)]
+    done = result("data", "public.done", "done", "")
+    rows, objects = left_alone([*chunks, *kept, done])
+    assert rows.startswith("not moved, rows of public.log: it is so; to copy all rows ")
+    shown = ", ".join(f"public.t{number}" for number in range(10))
+    assert objects == f"kept, not made: {shown} and 3 more: equal"

@@ -1,10 +1,11 @@
-"""The command line by itself: options, exit codes, what goes where, and the display of progress.
+"""The command line by itself: options, exit codes, and what goes where.
 
 A scripted core stands in for the jobs. Real migrations by the command line are tested elsewhere.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -12,12 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from pgmigrate import Plan, _native
+from pgmigrate import Plan, SafetyReport, VerifyResult, _native
+from pgmigrate._recorded import Request
 from pgmigrate.cli import main
-from pgmigrate.errors import ConnectError, InternalError, PreflightError, StateError, from_native
-from pgmigrate.progress import BarProgress, LineProgress, progress
+from pgmigrate.cli.safety import _code as code_of
+from pgmigrate.errors import (
+    ConnectError,
+    InternalError,
+    PgMigrateError,
+    PreflightError,
+    StateError,
+    VerifyError,
+    from_native,
+)
 from support.scripted_core import (
     SOURCE,
     TARGET,
@@ -50,6 +59,7 @@ STATUS = {
     "seconds_left": None,
     "running": [],
     "failed": [],
+    "findings": [],
 }
 
 
@@ -158,18 +168,27 @@ def test_migrate_has_the_core_write_the_plan(
     assert "run 1 done" in capsys.readouterr().out
 
 
-def test_resume_reads_the_plan_and_never_writes_it(core: Core) -> None:
+def test_resume_reads_the_plan_that_is_named_and_never_writes_it(core: Core) -> None:
     Path("plan.tsv").write_text("as it was\n", encoding="utf-8")
     core.will(report(task_result(1)))
-    assert main(["migrate", *ENDPOINTS, "--resume"]) == 0
+    assert main(["migrate", *ENDPOINTS, "--resume", "--plan", "plan.tsv"]) == 0
     assert verbs(core) == ["run"]
     assert core.calls[0][2]["plan"] == "as it was\n"
     assert core.calls[0][2]["resume"] is True
     assert Path("plan.tsv").read_text(encoding="utf-8") == "as it was\n"
 
 
-def test_resume_without_a_plan_fails(core: Core, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["migrate", *ENDPOINTS, "--resume"]) == 1
+def test_resume_without_a_named_plan_leaves_it_to_the_ledger(core: Core) -> None:
+    Path("plan.tsv").write_text("of another run\n", encoding="utf-8")
+    core.will(report(task_result(1)))
+    assert main(["migrate", *ENDPOINTS, "--resume"]) == 0
+    assert "plan" not in core.calls[0][2] or core.calls[0][2]["plan"] is None
+
+
+def test_resume_with_a_plan_that_is_not_there_fails(
+    core: Core, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["migrate", *ENDPOINTS, "--resume", "--plan", "plan.tsv"]) == 1
     assert "error: plan file plan.tsv: No such file" in capsys.readouterr().err
 
 
@@ -182,6 +201,12 @@ def test_the_plan_of_an_unfinished_run_is_not_overwritten(
     assert main(["plan", *ENDPOINTS]) == 1
     assert Path("plan.tsv").read_text(encoding="utf-8") == "as it was\n"
     assert "--resume" in capsys.readouterr().err
+
+
+def test_the_plan_of_a_file_is_that_of_the_command(core: Core) -> None:
+    core.will(some_plan().to_dict())
+    main(["plan", *ENDPOINTS])
+    assert Plan.load("plan.tsv") == some_plan()
 
 
 def test_a_dry_run_prints_the_summary(core: Core, capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,6 +223,8 @@ def test_a_dry_run_prints_the_summary(core: Core, capsys: pytest.CaptureFixture[
         (report(task_result(1)), 0),
         (report(task_result(1, status="failed", note="no"), status="failed"), 1),
         (report(verification=verification(equal=False)), 4),
+        (report(verification=verification(verdict="contains_source", equal=False)), 7),
+        (report(verification=verification(verdict="not_compared", equal=False)), 8),
         (report(status="interrupted"), 130),
         (PreflightError("no"), 3),
         (ConnectError("no"), 1),
@@ -219,10 +246,12 @@ def test_exit_codes_of_migrate(
 def test_an_interrupted_run_says_how_to_resume(
     several: str, core: Core, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    core.will(None, [KeyboardInterrupt()])
+    core.will(
+        report(task_result(1), status="interrupted", run_state="interrupted"), [KeyboardInterrupt()]
+    )
     assert main(["migrate", "--config", several, "--only", "users"]) == 130
     assert core.jobs[0].stopped == 1
-    again = "pgmigrate migrate --config config.json --only users --plan plan.tsv --state state.tsv"
+    again = "pgmigrate migrate --config config.json --only users --state state.tsv"
     assert f"{again} --resume" in capsys.readouterr().err
 
 
@@ -245,12 +274,16 @@ def test_several_migrations_have_files_of_their_own(
 # The other commands.
 
 
-def test_verify_exits_4_on_a_difference(core: Core, capsys: pytest.CaptureFixture[str]) -> None:
-    core.will(verification())
-    core.will(verification(equal=False))
-    assert main(["verify", *ENDPOINTS]) == 0
-    assert main(["verify", *ENDPOINTS]) == 4
-    assert "NOT EQUAL" in capsys.readouterr().out
+def test_verify_exits_by_its_verdict(core: Core, capsys: pytest.CaptureFixture[str]) -> None:
+    for verdict, code, words in (
+        ("equal", 0, "verification: equal"),
+        ("different", 4, "NOT EQUAL"),
+        ("contains_source", 7, "the target contains the source and 0 more rows"),
+        ("not_compared", 8, "NOT ALL COMPARED"),
+    ):
+        core.will(verification(verdict=verdict, equal=verdict == "equal"))
+        assert main(["verify", *ENDPOINTS]) == code
+        assert words in capsys.readouterr().out
 
 
 def test_preflight_exits_3_on_a_blocking_finding(
@@ -263,7 +296,7 @@ def test_preflight_exits_3_on_a_blocking_finding(
 
 def test_status_and_cleanup(core: Core, capsys: pytest.CaptureFixture[str]) -> None:
     core.will(STATUS)
-    core.will({"dropped": ["SCHEMA pgmigrate"]})
+    core.will({"dropped": ["SCHEMA pgmigrate"], "findings": []})
     assert main(["status", *ENDPOINTS]) == 0
     assert main(["cleanup", *ENDPOINTS]) == 0
     told = capsys.readouterr().out
@@ -301,6 +334,49 @@ def test_backup_names_its_file(core: Core, capsys: pytest.CaptureFixture[str]) -
     assert main(["backup", *ENDPOINTS, "--directory", "d"]) == 0
     assert core.calls[0][2] == {"directory": "d"}
     assert "d/x.dump" in capsys.readouterr().out
+
+
+def test_safe_names_its_files_as_migrate_does_and_its_hint_as_they_were_given(
+    several: str, core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests: list[Request] = []
+
+    def procedure(_: object, request: Request, __: object) -> None:
+        requests.append(request)
+        raise StateError("it ends here")
+
+    monkeypatch.setattr("pgmigrate.cli.safety.Procedure", procedure)
+    assert main(["safe", "--config", several, "--only", "users"]) == 1
+    (request,) = requests
+    assert (request.plan_file, request.state) == ("plan-users.tsv", "state-users.tsv")
+    assert request.words == "--config config.json --only users"
+    assert request.files == "--plan plan.tsv --state state.tsv"
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "verdict", "code"),
+    [
+        ("done", None, "equal", 0),
+        ("done", None, "contains_source", 7),
+        ("failed", VerifyError("rows differ"), "different", 4),
+        ("failed", VerifyError("not all was compared"), "not_compared", 8),
+        ("failed", VerifyError("the source was written to"), "equal", 4),
+        ("failed", VerifyError("the source was written to"), None, 4),
+        ("failed", ConnectError("it is gone"), "equal", 1),
+        ("not_started", ConnectError("it is gone"), "equal", 5),
+        ("not_restored", VerifyError("rows differ"), "different", 9),
+        ("interrupted", None, None, 130),
+    ],
+)
+def test_exit_codes_of_safe(
+    status: str, error: PgMigrateError | None, verdict: str | None, code: int
+) -> None:
+    found = None
+    if verdict is not None:
+        found = VerifyResult.from_mapping(verification(verdict=verdict, equal=verdict == "equal"))
+    fields: dict[str, Any] = dict.fromkeys(one.name for one in dataclasses.fields(SafetyReport))
+    fields |= {"status": status, "error": error, "verification": found}
+    assert code_of(SafetyReport(**fields)) == code
 
 
 # What goes where.
@@ -392,114 +468,3 @@ def test_a_directory_without_room_for_the_log_does_not_end_the_run(
     core.will(verification())
     assert main(["verify", *ENDPOINTS]) == 0
     assert "no log file" in capsys.readouterr().err
-
-
-# Progress.
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def started() -> dict[str, Any]:
-    return {
-        "event": "run_started",
-        "run": 3,
-        "tasks": 21,
-        "done": 4,
-        "jobs": 2,
-        "phases": [
-            {"phase": "roles", "tasks": 0, "rows": 0, "bytes": 0},
-            {"phase": "pre-data", "tasks": 1, "rows": 0, "bytes": 0},
-            {"phase": "data", "tasks": 20, "rows": 2000, "bytes": 204800},
-        ],
-    }
-
-
-def of_task(event: str, number: int, phase: str = "data", **changes: Any) -> dict[str, Any]:
-    return {
-        "event": event,
-        "task": f"t{number}",
-        "phase": phase,
-        "kind": "data",
-        "object": "public.t",
-        "worker": 0,
-        "rows": 0,
-        "bytes": 0,
-        "status": "done",
-        "seconds": 1.0,
-        "note": "",
-        **changes,
-    }
-
-
-def test_lines_are_few_and_tell_rows_bytes_rate_and_time_left() -> None:
-    clock, out = Clock(), io.StringIO()
-    with LineProgress(Console(file=out, width=200), clock) as show:
-        show({"event": "step_finished", "step": "connect", "seconds": 0.2})
-        show({"event": "step_finished", "step": "plan", "seconds": 1.5})
-        show(started())
-        show(of_task("task_started", 0, "pre-data"))
-        show(of_task("task_finished", 0, "pre-data"))
-        for number in range(1, 21):
-            show(of_task("task_started", number))
-            for part in range(10):
-                clock.now += 0.1
-                show(of_task("task_progress", number, rows=part * 10, bytes=part * 1024))
-            show(of_task("task_finished", number, rows=100, bytes=10240))
-    lines = out.getvalue().splitlines()
-    assert lines[:3] == [
-        "plan: done in 1.5 s",
-        "run 3: 21 tasks, 4 done before, 2 at once",
-        "pre-data: 100%, 1/1 tasks",
-    ]
-    assert lines[3].startswith("data: 2")
-    assert re.search(r"\d rows, .* kB, .* kB/s, \d+ s left$", lines[3])
-    assert lines[-1] == "data: 100%, 20/20 tasks, 2,000 rows, 200.0 kB, 10.0 kB/s"
-    assert len(lines) == 3 + 4
-
-
-def test_a_retried_task_counts_anew() -> None:
-    clock, out = Clock(), io.StringIO()
-    show = LineProgress(Console(file=out, width=200), clock)
-    show(started())
-    show(of_task("task_started", 1))
-    show(of_task("task_progress", 1, rows=90, bytes=900))
-    show({"event": "task_retried", "task": "t1", "attempt": 1, "reason": "connection lost"})
-    clock.now = 61.0
-    show(of_task("task_progress", 1, rows=20, bytes=200))
-    assert "20 rows, 200 B" in out.getvalue()
-
-
-def test_bars_on_a_terminal_and_lines_elsewhere() -> None:
-    terminal = Console(file=io.StringIO(), force_terminal=True, width=160)
-    assert isinstance(progress(terminal), BarProgress)
-    assert isinstance(progress(Console(file=io.StringIO())), LineProgress)
-
-
-def test_bars_show_each_phase_and_the_total() -> None:
-    out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=160)
-    with BarProgress(console, Clock()) as show:
-        show({"event": "step_started", "step": "preflight"})
-        show({"event": "step_finished", "step": "preflight", "seconds": 2.0})
-        show(started())
-        show(of_task("task_started", 1))
-        show(of_task("task_progress", 1, rows=50, bytes=5120))
-        show(of_task("task_finished", 1, rows=100, bytes=10240, status="failed"))
-    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
-    assert "preflight: done in 2.0 s" in shown
-    assert "roles" not in shown
-    last = shown.rsplit("pre-data", 1)[1]
-    assert re.search(r"data +[━╺]+ +5% 100 rows, 10\.0 kB, 1 failed", last)
-    assert "total" in last
-
-
-def test_the_plan_of_a_file_is_that_of_the_command(core: Core) -> None:
-    core.will(some_plan().to_dict())
-    main(["plan", *ENDPOINTS])
-    assert Plan.load("plan.tsv") == some_plan()

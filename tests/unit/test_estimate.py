@@ -70,14 +70,6 @@ def rates() -> Rates:
     )
 
 
-@pytest.fixture
-def core(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Core:
-    core = Core()
-    monkeypatch.setattr(_native, "start", core.start)
-    monkeypatch.chdir(tmp_path)
-    return core
-
-
 def _will_plan(core: Core, plan: Plan) -> None:
     core.will(_native.parse_plan(plan.text))
 

@@ -53,7 +53,7 @@ def migration() -> Migration:
 
 
 def test_keywords_become_the_shape_of_a_config_file(core: Core) -> None:
-    core.will({"dropped": []})
+    core.will({"dropped": [], "findings": []})
     tables = ["public.t"]
     migration = Migration(
         source=SOURCE, target=TARGET, tables=tables, format="text", options={"on_conflict": "error"}
@@ -86,7 +86,7 @@ def test_repr_shows_no_secret(migration: Migration) -> None:
 
 
 def test_a_migration_survives_pickle(core: Core, migration: Migration) -> None:
-    core.will({"dropped": []})
+    core.will({"dropped": [], "findings": []})
     pickle.loads(pickle.dumps(migration)).cleanup()
     assert core.calls[0][1]["source"] == SOURCE
 
@@ -109,6 +109,16 @@ def test_a_file_of_several_migrations(tmp_path: Path) -> None:
         Migration.from_file(path)
     plans = [named_path(Path("out/plan.tsv"), item, migrations) for item in migrations]
     assert plans == [Path("out/plan-users.tsv"), Path("out/plan-gateway.tsv")]
+
+
+def test_no_two_names_share_a_file() -> None:
+    names = ("a b", "a/b", "a_b", "A_B", "a_b-", "ä", "a" * 3, "..", "")
+    migrations = [
+        Migration(source="dbname=a host=h", target="dbname=b host=h", name=name) for name in names
+    ]
+    paths = [named_path(Path("plan.tsv"), item, migrations) for item in migrations]
+    assert len({str(path).casefold() for path in paths}) == len(names)
+    assert all(path.parent == Path() for path in paths)
 
 
 def test_mistakes_of_all_migrations_come_together(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pyarrow
 import pytest
 
 from pgmigrate import Estimate, PreflightResult, Report, Status, VerifyResult
-from support.scripted_core import report, some_plan, task_result, verification
+from support.scripted_core import report, some_plan, table_result, task_result, verification
 
 FINDING = {
     "check": "target_empty",
@@ -29,12 +29,12 @@ def some_report() -> Report:
 
 
 def some_verification() -> VerifyResult:
-    table = {"object": "public.t", "status": "unchecked", "source_rows": None, "target_rows": 7}
+    table = table_result("unchecked", source_rows=None, target_rows=7)
     difference = {"kind": "different_row", "object": "public.t", "key": None, "message": "differs"}
     return VerifyResult.from_mapping(
         verification(
             equal=False,
-            tables=[{**table, "seconds": 0.5, "note": ""}],
+            tables=[table],
             differences=[
                 {**difference, "columns": ["a", "b"]},
                 {**difference, "key": "id=1", "columns": []},
@@ -162,6 +162,7 @@ def test_a_status_is_what_runs_now() -> None:
             "seconds_left": None,
             "running": [task_result(7, status="running")],
             "failed": [],
+            "findings": [],
         }
     )
     assert status.to_pandas()["id"].tolist() == ["d7"]

@@ -22,7 +22,7 @@ from pgmigrate._pictures.page import error_page
 from pgmigrate._pictures.style import LIGHT, style_sheet
 from pgmigrate._pictures.svg import DrawingError
 from pgmigrate.errors import ConnectError
-from support.scripted_core import report, some_plan, task_result, verification
+from support.scripted_core import report, some_plan, table_result, task_result, verification
 from unit.test_frames import some_plan_estimate, some_verification
 
 # Every sign that could leave the place where it stands.
@@ -108,6 +108,7 @@ def status(**changes: Any) -> Status:
         "seconds_left": 183.0,
         "running": [task_result(1, status="running", object=EVIL)],
         "failed": [task_result(2, status="failed", note="it broke; mend it")],
+        "findings": [],
     }
     return Status.from_mapping({**mapping, **changes})
 
@@ -349,10 +350,17 @@ def test_charts_are_altair_charts_with_their_titles() -> None:
 
 
 def test_verified_and_equal_is_said_in_words() -> None:
-    table = {"object": "public.t", "status": "equal", "source_rows": 5, "target_rows": 5}
-    equal = verification(tables=[{**table, "seconds": 0.1, "note": ""}])
+    equal = verification(tables=[table_result("equal")])
     text = Page(VerifyResult.from_mapping(equal)._repr_html_()).text
     assert "equal" in text and "different" not in text
+
+
+def test_more_rows_on_the_target_are_a_verdict_of_their_own() -> None:
+    more = table_result("contains_source", target_rows=7, more_rows=2, held_rows=True)
+    found = verification(verdict="contains_source", equal=False, tables=[more])
+    page = Page(VerifyResult.from_mapping(found)._repr_html_())
+    assert "the target contains the source and 2 more rows" in page.text
+    assert "More rows on the target" in page.text and "different" not in page.text
 
 
 def test_a_column_that_says_nothing_is_left_out() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from pgmigrate import _native
 from pgmigrate.cli import main
-from pgmigrate.errors import ConnectError, PreflightError, from_native
+from pgmigrate.errors import ConnectError, InterruptedRunError, PreflightError, from_native
 from support.scripted_core import (
     SOURCE,
     TARGET,
@@ -75,9 +75,17 @@ def test_an_error_leaves_no_older_page(core: Core, error: Exception, code: int) 
 
 
 def test_an_interrupted_run_has_a_page(core: Core) -> None:
-    core.will(report(), [KeyboardInterrupt()])
+    core.will(
+        report(task_result(7), status="interrupted", run_state="interrupted"), [KeyboardInterrupt()]
+    )
     assert main(MIGRATE) == 130
-    assert "the run was interrupted" in page() and "--resume" in page()
+    assert "public.t7" in page() and "interrupted" in page()
+
+
+def test_so_has_one_that_was_interrupted_before_it_began(core: Core) -> None:
+    core.will(InterruptedRunError("stopped"), [KeyboardInterrupt()])
+    assert main(MIGRATE) == 130
+    assert "interrupted" in page() and "--resume where" in page()
 
 
 def test_a_page_that_cannot_be_written_is_told_before_the_run(
@@ -96,7 +104,7 @@ def test_a_page_that_cannot_be_written_afterwards_does_not_swallow_the_report(
 
     monkeypatch.setattr("pgmigrate.cli.report_file.write_atomically", refuse)
     core.will(report(task_result(1)))
-    assert main(MIGRATE) == 1
+    assert main(MIGRATE) == 6
     told = capsys.readouterr()
     assert "run 1 done" in told.out and "No space left on device" in told.err
 

@@ -26,6 +26,7 @@ from pgmigrate import (
 from support.scripted_core import (
     report,
     some_plan,
+    table_result,
     task_result,
     verification,
 )
@@ -142,15 +143,64 @@ def test_an_interrupted_report_says_so() -> None:
         Report.from_mapping(report(status="interrupted")).raise_for_failures()
 
 
-def test_what_could_not_be_compared_is_never_equal() -> None:
+def test_a_verification_keeps_apart_what_decides_and_what_does_not() -> None:
+    view = table_result("different", object="public.v", note="other rows")
+    remark = {"kind": "table", "object": "public.u", "message": "it is like that"}
     value = VerifyResult.from_mapping(
-        verification(unchecked=[{"object": "public.t", "reason": "no right"}])
+        verification(
+            materialized_views=[view],
+            by_version=[remark],
+            only_on_target=[remark],
+            compared=[{"kind": "index", "objects": 3}, {"kind": "table", "objects": 2}],
+        )
     )
-    assert value.equal
+    assert value.ok
+    value.raise_for_differences()
+    first, *others = value.text().splitlines()
+    assert "equal, but for the rows of 1 materialized view" in first
+    assert "5 objects compared: 3 index, 2 table" in first
+    assert [line.strip().partition(":")[0] for line in others] == [
+        "materialized view",
+        "by version",
+        "only on the target",
+    ]
+    page = value._repr_html_()
+    assert "public.v" in page and "public.u" in page
+    lacking = VerifyResult.from_mapping(verification(equal=False, not_moved=[remark]))
+    assert not lacking.ok
+    assert "not moved: table public.u: it is like that" in lacking.text()
+    with pytest.raises(VerifyError, match=r"public\.u is not moved"):
+        lacking.raise_for_differences()
+
+
+def test_what_could_not_be_compared_is_never_equal() -> None:
+    unchecked = [{"object": "public.t", "reason": "no right"}]
+    value = VerifyResult.from_mapping(
+        verification(verdict="not_compared", equal=False, unchecked=unchecked)
+    )
     assert not value.ok
+    assert value.text().startswith("verification: NOT ALL COMPARED")
     with pytest.raises(VerifyError, match=r"public\.t could not be compared: no right"):
         value.raise_for_differences()
     assert not Report.from_mapping(report(verification=value.to_dict())).ok
+
+
+def test_more_rows_pass_only_in_tables_that_held_rows_before() -> None:
+    for held in (True, False):
+        more = table_result(
+            "contains_source", more_rows=2, held_rows=held, note="contains the source; 2 more rows"
+        )
+        value = VerifyResult.from_mapping(
+            verification(verdict="contains_source", equal=False, tables=[more])
+        )
+        assert value.ok is held
+        assert "the target contains the source and 2 more rows" in value.text()
+        assert Report.from_mapping(report(verification=value.to_dict())).ok is held
+        if held:
+            value.raise_for_differences()
+            continue
+        with pytest.raises(VerifyError, match=r"public\.t contains the source; 2 more rows"):
+            value.raise_for_differences()
 
 
 def test_blocking_findings_come_first() -> None:
@@ -183,6 +233,7 @@ def test_status_in_words() -> None:
             "seconds_left": 59.6,
             "running": [task_result(7, status="running")],
             "failed": [],
+            "findings": [],
         }
     )
     assert value.text().splitlines() == [

@@ -62,7 +62,7 @@ def anothers_run(number: int) -> RunTrigger:
 
 
 def of_trigger(trigger: RunTrigger) -> tuple[object, ...]:
-    return trigger.serialize(), trigger.run, trigger.on_kill
+    return trigger.serialize(), trigger.run, trigger.on_kill, trigger.after
 
 
 def of_operators(one: PgMigrate, many: PgMigrateTasks, plan: PgMigratePlan) -> list[object]:

@@ -14,11 +14,13 @@ from pgmigrate import (
     Estimate,
     Finding,
     JobsEstimate,
+    KindCount,
     PhaseEstimate,
     PhaseResult,
     Plan,
     PreflightResult,
     Rates,
+    Remark,
     Report,
     RestoreResult,
     Speedup,
@@ -142,7 +144,8 @@ def of_report(report: Report) -> tuple[bool, Words]:
     number: int = report.run or 0
     took: float = report.seconds
     ends = (report.source, report.target, report.backup or "no backup")
-    words = (report.status, report.started, *ends, *report.snapshots, report.text())
+    whole: str | None = report.run_state
+    words = (whole or "", report.status, report.started, *ends, *report.snapshots, report.text())
     return report.ok and report.consistent, (*words, f"run {number} took {took:.1f} s")
 
 
@@ -166,12 +169,29 @@ def of_verification(result: VerifyResult) -> tuple[bool, str]:
         of_difference(difference)
     for unchecked in result.unchecked:
         of_unchecked(unchecked)
-    return result.ok and result.equal, result.text()
+    for view in (*result.materialized_views, *result.changed_views):
+        of_table(view)
+    for remark in (*result.by_version, *result.only_on_target, *result.not_moved):
+        of_remark(remark)
+    amounts = [of_count(count) for count in result.compared]
+    for table in result.larger_tables:
+        of_table(table)
+    words = f"{result.verdict}: {result.headline()}\n{result.text()}"
+    return result.ok and result.equal and bool(amounts), words
+
+
+def of_remark(remark: Remark) -> Words:
+    return remark.kind, remark.object, remark.message, remark.text()
+
+
+def of_count(count: KindCount) -> tuple[str, int]:
+    return count.kind, count.objects
 
 
 def of_table(table: TableResult) -> tuple[Words, list[int | None], float]:
     words = (table.object, table.status, table.note)
-    return words, [table.source_rows, table.target_rows], table.seconds
+    rows = [table.source_rows, table.target_rows, table.more_rows, int(table.held_rows)]
+    return words, rows, table.seconds
 
 
 def of_difference(difference: Difference) -> tuple[Words, str | None, Words]:
@@ -195,7 +215,7 @@ def of_status(
         status.run,
         status.plan,
         status.consistent,
-        f"{status.state}: {status.text()}",
+        f"{status.state}: {status.text()} {len(status.findings)}",
         status.seconds_left,
         status.seconds * share,
     )
@@ -214,5 +234,5 @@ def of_restore(restored: RestoreResult) -> tuple[str, int, float, str]:
     return restored.path, restored.entries, restored.seconds, told
 
 
-def of_cleanup(cleaned: CleanupResult) -> tuple[Words, str]:
-    return cleaned.dropped, cleaned.text()
+def of_cleanup(cleaned: CleanupResult) -> tuple[Words, str, bool]:
+    return cleaned.dropped, cleaned.text(), cleaned.ok or bool(cleaned.findings)

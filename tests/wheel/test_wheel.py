@@ -115,5 +115,7 @@ def environment(folder: Path, wheel: Path, extra: str) -> Path:
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"
     wanted = str(wheel) if extra == "base" else f"{wheel}[{extra}]"
-    pip("--python", str(python), "install", wanted, *THERE_BEFORE.get(extra, []))
+    # Python compiles what is imported, which is little of it.
+    wanted_too = THERE_BEFORE.get(extra, [])
+    pip("--python", str(python), "install", "--no-compile", wanted, *wanted_too)
     return python

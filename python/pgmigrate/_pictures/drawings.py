@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
+from pgmigrate._logging import SteadyLogger
 from pgmigrate._pictures.markup import Html, element, joined, note
 
 if TYPE_CHECKING:
     from pgmigrate._pictures.charts import Picture
 
 HOW_TO_DRAW: Final = "Pictures need the extra: pip install 'pgmigrate[plots]'."
-_logger: Final = logging.getLogger("pgmigrate")
+_logger: Final = SteadyLogger("pgmigrate")
 
 
 def can_draw() -> bool:

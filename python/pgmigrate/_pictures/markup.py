@@ -52,6 +52,7 @@ _MARKS: Final = {
     "kept": Mark("✓", "good"),
     "ok": Mark("✓", "good"),
     "equal": Mark("✓", "good"),
+    "contains_source": Mark("+", "warn"),
     "failed": Mark("✕", "bad"),
     "different": Mark("✕", "bad"),
     "blocked": Mark("⊘", "bad"),

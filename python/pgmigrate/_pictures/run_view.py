@@ -205,6 +205,7 @@ def status_view(status: Status) -> Html:
             heading(f"Run {status.run}", mark(status.state)),
             facts((name, value) for name, value in named if value),
             _few(status.failed, "failed"),
+            findings_list(status.findings, SHORT),
             section(
                 "How far",
                 table(

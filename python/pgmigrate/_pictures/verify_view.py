@@ -18,15 +18,17 @@ from pgmigrate._pictures.markup import (
     table,
 )
 from pgmigrate._text import count, duration, plural
-from pgmigrate._verification import Difference, TableResult, VerifyResult
+from pgmigrate._verification import Difference, Remark, TableResult, VerifyResult
 
 
 def verdict(result: VerifyResult | None) -> str:
     if result is None:
         return mark("none", "not asked for")
-    if result.ok:
-        return mark("equal")
-    return mark("unchecked", "not all compared") if result.equal else mark("different", "not equal")
+    if result.verdict == "different":
+        return mark("different", "not equal")
+    if result.verdict == "not_compared":
+        return mark("unchecked", "not all compared")
+    return mark(result.verdict, result.headline())
 
 
 def verify_view(result: VerifyResult) -> Html:
@@ -36,7 +38,9 @@ def verify_view(result: VerifyResult) -> Html:
     return joined(
         [
             heading("Verification", verdict(result), lead),
+            *_larger(result.larger_tables, SHORT),
             *_differences(result, SHORT, with_keys=True),
+            *_remarks(result, SHORT),
             section("Tables", *_tables(result.tables, SHORT)),
         ]
     )
@@ -45,10 +49,16 @@ def verify_view(result: VerifyResult) -> Html:
 def proof(result: VerifyResult, limit: int, *, with_keys: bool) -> Html:
     rows = sum(of.target_rows or 0 for of in result.tables)
     lead = f"{plural(len(result.tables), 'table')} and {plural(rows, 'row')} were compared."
-    if result.ok:
-        text = element("p", joined([mark("equal"), f": {lead}"]))
-        return section("Verification", text)
-    return section("Verification", note(lead), *_differences(result, limit, with_keys=with_keys))
+    if result.verdict == "equal":
+        text = element("p", joined([verdict(result), f": {lead}"]))
+        return section("Verification", text, *_remarks(result, limit))
+    return section(
+        "Verification",
+        element("p", joined([verdict(result), f": {lead}"])),
+        *_larger(result.larger_tables, limit),
+        *_differences(result, limit, with_keys=with_keys),
+        *_remarks(result, limit),
+    )
 
 
 def _differences(result: VerifyResult, limit: int, *, with_keys: bool) -> list[Html]:
@@ -86,6 +96,55 @@ def _differences(result: VerifyResult, limit: int, *, with_keys: bool) -> list[H
             note(left_out(result.unchecked, limit, "object")),
         ),
     ]
+
+
+def _larger(tables: Sequence[TableResult], limit: int) -> list[Html]:
+    rows: list[list[Cell]] = [
+        [mark("contains_source", "more rows"), of.object, Number(count(of.more_rows))]
+        for of in tables[:limit]
+    ]
+    if not rows:
+        return []
+    shown = table(["", "table", "more rows than on the source"], rows)
+    return [section("More rows on the target", shown, note(left_out(tables, limit, "table")))]
+
+
+def _remarks(result: VerifyResult, limit: int) -> list[Html]:
+    """What decides nothing, and what was compared."""
+    views = result.changed_views
+    changed: list[list[Cell]] = [
+        [
+            view.object,
+            Number(count(view.source_rows or 0)),
+            Number(count(view.target_rows or 0)),
+            view.note,
+        ]
+        for view in views[:limit]
+    ]
+    compared: list[list[Cell]] = [
+        [item.kind, Number(count(item.objects))] for item in result.compared
+    ]
+    return [
+        _named("Not moved", result.not_moved, limit, of="pgm-alarm"),
+        section(
+            "Materialized views with other rows than on the source",
+            table(["view", "rows on the source", "on the target", ""], changed, is_words=True),
+            note(left_out(views, limit, "view")),
+        )
+        if changed
+        else Html(),
+        _named("Differs by the servers' versions only", result.by_version, limit),
+        _named("Only on the target", result.only_on_target, limit),
+        section("Compared", table(["kind", "objects"], compared)) if compared else Html(),
+    ]
+
+
+def _named(title: str, remarks: Sequence[Remark], limit: int, of: str = "") -> Html:
+    rows: list[list[Cell]] = [[item.kind, item.object, item.message] for item in remarks[:limit]]
+    if not rows:
+        return Html()
+    shown = table(["kind", "object", ""], rows, is_words=True)
+    return section(title, shown, note(left_out(remarks, limit, "object")), of=of)
 
 
 def _without_key(item: Difference) -> tuple[str, str, str]:

@@ -24,7 +24,7 @@ class PgMigratePreflight(PgMigrateOperator):
             context: Airflow's.
         """
         with self._working():
-            result = self._migration().preflight()
+            result = self._migration().preflight(on_event=self._task_log())
             self.log.info(result.text())
             result.raise_for_blocking()
         weights = [finding.severity for finding in result.findings]

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from pgmigrate._logging import SteadyLogger
 from pgmigrate.errors import ConfigError
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection
 
-logger: Final = logging.getLogger("pgmigrate")
+logger: Final = SteadyLogger("pgmigrate")
 
 _TYPES: Final = ("postgres", "postgresql")
 _SYNONYMS: Final = {"database": "dbname", "username": "user"}

@@ -1,9 +1,11 @@
 """A run in a process of its own, which outlives the Airflow task that started it.
 
 `start` is called by the task; the rest is that process: ``python -m pgmigrate.airflow.detached``.
-It is told what to do on its standard input, passwords included, so that neither arguments nor
-environment show them, and answers with one line: the run's number, or why there is none. From then
-on whoever wants to know how it goes asks the target's ledger.
+It reads what to do from its standard input, passwords included, so that neither arguments nor
+environment show them. It answers in lines of JSON: a line for each finding, and a last one that
+says that the run has begun, that the target is being backed up before the run begins, or why there
+is no run. By that line the process has the run's lock on the target. From then on the lock and the
+ledger show how it goes.
 """
 
 from __future__ import annotations
@@ -15,37 +17,68 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
-from pgmigrate import Migration, PgMigrateError, Plan
+from pgmigrate import Migration, OnEvent, PgMigrateError, Plan
 from pgmigrate.errors import InterruptedRunError, from_native
 from pgmigrate.progress import LineProgress
 
 
+@dataclass(frozen=True)
+class Started:
+    """A process that does a run, or prepares it.
+
+    Attributes:
+        run: the run's number; None while the target is backed up, before the run begins.
+        pid: the process's id.
+    """
+
+    run: int | None
+    pid: int
+
+
 def start(
-    migration: Migration, plan: Plan, settings: Mapping[str, Any], log_path: str | None
-) -> tuple[int, int]:
-    """Starts a run and returns as soon as the ledger has it.
+    migration: Migration,
+    plan: Plan,
+    settings: Mapping[str, Any],
+    log_path: str | None,
+    on_event: OnEvent,
+) -> Started:
+    """Starts a run and returns as soon as the ledger has it, or the backup before it has begun.
 
     Args:
         migration: what to do.
         plan: the plan to follow.
         settings: keywords of `Migration.run`.
         log_path: a file on this machine that the run's own log is added to; none when None.
-
-    Returns:
-        The run's number and the process's id.
+        on_event: called with what is found before that.
 
     Raises:
         PgMigrateError: the run could not begin.
     """
     work = {"options": migration._options, "plan": plan.text, "settings": dict(settings)}
+    process = _spawn(log_path)
+    try:
+        answer = _ask(process, work, on_event)
+    except BaseException:
+        # A caller that is stopped while the run begins ends the process, too.
+        process.terminate()
+        process.wait()
+        raise
+    if "run" in answer:
+        return Started(answer["run"], process.pid)
+    process.wait()
+    raise from_native(answer)
+
+
+def _spawn(log_path: str | None) -> subprocess.Popen[bytes]:
     log = subprocess.DEVNULL if log_path is None else os.open(log_path, _APPEND, 0o600)
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "pgmigrate.airflow.detached"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -55,50 +88,56 @@ def start(
     finally:
         if log_path is not None:
             os.close(log)
-    try:
-        answer = _ask(process, work)
-    except BaseException:
-        # Whoever is stopped while the run begins takes it along.
-        process.terminate()
-        process.wait()
-        raise
-    if "run" in answer:
-        return answer["run"], process.pid
-    process.wait()
-    raise from_native(answer)
 
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 
 
-def _ask(process: subprocess.Popen[bytes], work: Mapping[str, Any]) -> dict[str, Any]:
+def _ask(
+    process: subprocess.Popen[bytes], work: Mapping[str, Any], on_event: OnEvent
+) -> dict[str, Any]:
     assert process.stdin is not None and process.stdout is not None
     with suppress(BrokenPipeError), process.stdin:
         process.stdin.write(json.dumps(work).encode())
     with process.stdout:
-        line = process.stdout.readline()
-    if not line:
-        code = process.wait()
-        message = f"the process of the run ended with {code} before the run began"
-        return {"kind": InterruptedRunError.kind, "message": message}
-    answer: dict[str, Any] = json.loads(line)
-    return answer
+        for line in process.stdout:
+            answer: dict[str, Any] = json.loads(line)
+            if "event" not in answer:
+                return answer
+            on_event(answer)
+    code = process.wait()
+    message = f"the process of the run ended with {code} before the run began"
+    return {"kind": InterruptedRunError.kind, "message": message}
 
 
 class _Answer:
-    """Says once, to whoever started this process, that the run has begun."""
+    """What this process says to the one that started it, up to the last line."""
 
     def __init__(self) -> None:
         self._is_given = False
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        if event["event"] == "run_started":
+        if event["event"] == "found" and not self._is_given:
+            _print(event)
+        elif event["event"] == "run_started":
             self.give({"run": event["run"]})
+        elif _is_backup(event):
+            self.give({"run": None})
 
     def give(self, answer: Mapping[str, Any]) -> None:
+        """Says the last line, once."""
         if not self._is_given:
             self._is_given = True
-            print(json.dumps(answer), flush=True)
+            _print(answer)
+
+
+def _is_backup(event: Mapping[str, Any]) -> bool:
+    """Whether an event says that the target's backup, which comes before the run, has begun."""
+    return (event["event"], event.get("step")) == ("step_started", "backup")
+
+
+def _print(line: Mapping[str, Any]) -> None:
+    print(json.dumps(line), flush=True)
 
 
 def _main() -> int:
@@ -108,6 +147,8 @@ def _main() -> int:
     progress = LineProgress(Console(stderr=True))
 
     def on_event(event: dict[str, Any]) -> None:
+        if _is_backup(event):
+            print("backing up the target before the run begins", file=sys.stderr, flush=True)
         answer(event)
         progress(event)
 

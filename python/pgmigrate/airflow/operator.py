@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from airflow.providers.common.compat.sdk import (
     AirflowException,
@@ -13,7 +13,7 @@ from airflow.providers.common.compat.sdk import (
     BaseOperator,
 )
 
-from pgmigrate import Migration, OnEvent, Report, Task
+from pgmigrate import Migration, Task
 from pgmigrate.airflow.configuration import Config, migration_of
 from pgmigrate.airflow.task_log import TaskLog
 from pgmigrate.errors import (
@@ -24,8 +24,6 @@ from pgmigrate.errors import (
     PreflightError,
     VerifyError,
 )
-
-ResultT = TypeVar("ResultT")
 
 # What another try would meet again.
 _FINAL = (ConfigError, PreflightError, DriftError, VerifyError, InternalError)
@@ -92,7 +90,7 @@ class PgMigrateOperator(BaseOperator):
             )
         return migration
 
-    def _task_log(self, chosen: Sequence[Task] | None = None) -> OnEvent:
+    def _task_log(self, chosen: Sequence[Task] | None = None) -> TaskLog:
         """What shows a run's events in the task's log.
 
         Args:
@@ -131,50 +129,17 @@ def failure(error: PgMigrateError) -> AirflowException:
     Args:
         error: what happened.
     """
-    is_final = isinstance(error, _FINAL) and not _is_busy(error)
+    is_final = isinstance(error, _FINAL) and not is_busy(error)
     return (AirflowFailException if is_final else AirflowException)(str(error))
 
 
-def _is_busy(error: PgMigrateError) -> bool:
-    """Whether the only hindrance is another run, perhaps that of a try which is still dying."""
+def is_busy(error: PgMigrateError) -> bool:
+    """Whether the only hindrance is another run, perhaps that of a try which is still dying.
+
+    Args:
+        error: what happened.
+    """
     if not isinstance(error, PreflightError):
         return False
     blocking = {finding.check for finding in error.findings if finding.severity == "blocking"}
     return blocking == {"already_running"}
-
-
-def summary(report: Report) -> dict[str, Any]:
-    """What XCom gets to know of a run: numbers and words, no row.
-
-    Args:
-        report: the run's report.
-    """
-    return {
-        "run": report.run,
-        "status": report.status,
-        "consistent": report.consistent,
-        "tasks": len(report.tasks),
-        "rows": sum(phase.rows for phase in report.phases),
-        "bytes": sum(phase.bytes for phase in report.phases),
-        "seconds": round(report.seconds, 3),
-    }
-
-
-def finished(report: Report, log: Callable[[str], object]) -> dict[str, Any]:
-    """The summary of a run that did all it was asked for.
-
-    Args:
-        report: the run's report, which is logged.
-        log: where to.
-
-    Raises:
-        CopyError: rows did not arrive; the message names their tables.
-        SchemaError: something else did not; the message names it.
-        InterruptedRunError: the run was stopped.
-        VerifyError: source and target differ, where that was looked at.
-    """
-    log(report.text())
-    report.raise_for_failures()
-    if report.verification is not None:
-        report.verification.raise_for_differences()
-    return summary(report)

@@ -8,7 +8,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Context, XComArg
 
 from pgmigrate import HoldResult, Plan
-from pgmigrate.airflow.planned import DATA, PlannedOperator, refuse_old
+from pgmigrate.airflow.planned import DATA, PlannedOperator
 from pgmigrate.airflow.reference import PlanReference, part_ids, plan_of
 from pgmigrate.errors import ConfigError
 
@@ -24,8 +24,11 @@ class PgMigrateTasks(PlannedOperator):
 
     A part whose worker dies is tried again by Airflow and does what it has not finished; no row is
     lost or doubled, for each task of the plan is committed together with its line in the ledger.
+    A part that the ledger has as done, from an earlier try or from an earlier DAG run with the same
+    plan, succeeds: the log says so, and warns that rows which came since are not moved.
     XCom gets the part's ``run``, ``status``, ``consistent``, ``tasks``, ``rows``, ``bytes`` and
-    ``seconds``.
+    ``seconds``, as the ledger has them, and ``already_done_by``: the number of the run that had
+    done all of it before this try began, else None.
 
     Args:
         plan: `PgMigratePlan.reference`.
@@ -113,7 +116,11 @@ class PgMigrateHoldSnapshot(PlannedOperator):
 
     Where the plan says that its parts read snapshots of their own it ends at once.
 
-    XCom gets ``run``, ``status``, ``settled`` and ``open`` (tasks that copy rows) and ``seconds``.
+    Where an earlier DAG run has moved all rows of the same plan it ends at once, and says so.
+
+    XCom gets ``run``, ``status``, ``settled`` and ``open`` (tasks that copy rows), ``seconds``, and
+    ``already_done_by``: the number of the run that had moved all rows before the plan was made,
+    else None.
 
     Args:
         plan: `PgMigratePlan.reference`.
@@ -142,12 +149,17 @@ class PgMigrateHoldSnapshot(PlannedOperator):
                 return None
             result = self._hold(reference)
             self.log.info(result.text())
+            done_run = reference["done_run"]
+            is_older = result.ok and done_run is not None and result.run <= done_run
+            if is_older:
+                self.log.info(f"already done by run {result.run}, before this plan was made")
         return {
             "run": result.run,
             "status": result.status,
             "settled": result.settled,
             "open": result.open,
             "seconds": round(result.seconds, 3),
+            "already_done_by": result.run if is_older else None,
         }
 
     def _hold(self, reference: PlanReference) -> HoldResult:
@@ -155,6 +167,5 @@ class PgMigrateHoldSnapshot(PlannedOperator):
             plan_of(reference), idle_timeout=self.idle_timeout, on_event=self._task_log()
         )
         with hold as held:
-            refuse_old(reference, held.run)
             self.log.info("run %s: snapshot %s is held", held.run, held.id)
             return held.wait()

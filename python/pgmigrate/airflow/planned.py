@@ -8,9 +8,9 @@ from typing import Any
 from airflow.providers.common.compat.sdk import XComArg
 
 from pgmigrate import Plan
-from pgmigrate.airflow.operator import PgMigrateOperator, finished
+from pgmigrate.airflow.operator import PgMigrateOperator
+from pgmigrate.airflow.outcome import finished
 from pgmigrate.airflow.reference import PlanReference, checked
-from pgmigrate.errors import DriftError
 
 DATA = "data"
 
@@ -40,6 +40,9 @@ class PlannedOperator(PgMigrateOperator):
     def _run_part(self, plan: Plan, ids: list[str], wait: float | None = None) -> dict[str, Any]:
         """Runs tasks of the plan beside others that run the rest of it; the summary for XCom.
 
+        Tasks that the ledger has as done, by whichever DAG run, are not done again, and the log and
+        the summary say so.
+
         Args:
             plan: the plan.
             ids: the tasks.
@@ -52,32 +55,14 @@ class PlannedOperator(PgMigrateOperator):
         tasks = [task for task in plan if task.id in chosen]
         reference = self._reference()
         reads_rows = any(task.phase == DATA for task in tasks)
+        show = self._task_log(tasks)
         report = self._migration().run_tasks(
             plan,
             ids,
             snapshot=reference["snapshot"] if reads_rows else "own",
             wait=wait,
             jobs=self.jobs,
-            on_event=self._task_log(tasks),
+            on_event=show,
         )
-        refuse_old(reference, report.run)
-        return finished(report, self.log.info)
-
-
-def refuse_old(reference: PlanReference, run: int | None) -> None:
-    """Refuses to take a run for this plan's that was done before the plan was made.
-
-    Args:
-        reference: the plan's.
-        run: the run's number.
-
-    Raises:
-        DriftError: nothing was done, for the ledger has it as done from an earlier time.
-    """
-    done_run = reference["done_run"]
-    if run is not None and done_run is not None and run <= done_run:
-        raise DriftError(
-            f"run {run} on the target had done this very plan before the plan was made, and its "
-            "parts were taken as done",
-            remedy="forget that run with `pgmigrate cleanup`, then clear the DAG run",
-        )
+        # The task that made the plan has logged what the plan found.
+        return finished(report, show, done_run=reference["done_run"], known=plan.findings)

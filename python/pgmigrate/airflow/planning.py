@@ -66,6 +66,7 @@ class PgMigratePlan(PgMigrateOperator):
             migration = self._migration()
             reference, plan = make(migration, self.plan_path, self.snapshot)
             self.log.info(plan.summary())
+            self._task_log().warn(plan.findings)
             groups = len(plan.groups(self.parts))
         if self.parts > 1 and self.snapshot == "own":
             self.log.warning(

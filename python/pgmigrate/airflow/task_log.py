@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from pgmigrate._text import count, duration, plural, size
+from pgmigrate import Finding
+from pgmigrate._text import count, duration, plural, printable, size
 from pgmigrate.progress import RunTally, milestone
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pgmigrate import Status, Task
 
 _FINDING_WORDS: Final = {"blocking": "error", "warning": "warning"}
+_FINDING: Final = ("check", "severity", "object", "message", "remedy")
 
 
 class TaskLog:
@@ -28,6 +30,10 @@ class TaskLog:
         every: seconds between two lines of progress.
         chosen: the tasks that are run, where it is not the whole plan.
         clock: seconds from any starting point.
+
+    Attributes:
+        log: the task's log.
+        had_nothing_to_do: the run has begun, and all of its tasks needed no work by then.
     """
 
     def __init__(
@@ -37,36 +43,62 @@ class TaskLog:
         chosen: Sequence[Task] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._log = log
+        self.log = log
+        self.had_nothing_to_do = False
         self._every = every
         self._chosen = chosen
         self._tally = RunTally(clock)
         self._last = clock()
         self._has_held = False
+        self._found: set[str] = set()
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Takes an event."""
         kind = event["event"]
-        if kind == "run_started" and self._chosen is not None:
-            event = {**event, "phases": _sizes(self._chosen), "tasks": len(self._chosen), "done": 0}
+        if kind == "run_started":
+            event = self._begin(event)
         phase = self._tally.take(event)
         line = milestone(event)
         if line is not None:
-            self._log.info(line)
-        elif kind == "found" and event["severity"] in _FINDING_WORDS:
-            getattr(self._log, _FINDING_WORDS[event["severity"]])(event["message"])
+            self.log.info(line)
+        elif kind == "found":
+            self.warn([Finding(**{key: event.get(key, "") for key in _FINDING})])
         elif kind == "hold_progress":
             self._show_hold(event)
         elif kind == "task_retried":
-            self._log.warning("%s is tried again: %s", event["task"], event["reason"])
+            self.log.warning("%s is tried again: %s", event["task"], printable(event["reason"]))
         elif kind == "task_finished" and event["status"] == "failed":
-            self._log.error("%s %s failed: %s", event["kind"], event["object"], event["note"])
+            about = f"{event['kind']} {event['object']} failed: {event['note']}"
+            self.log.error("%s", printable(about))
         if phase is None:
             return
         if phase.over and phase.over == phase.tasks:
-            self._log.info(f"{phase.name}: {phase.numbers(self._tally.clock())}")
+            self.log.info(f"{phase.name}: {phase.numbers(self._tally.clock())}")
         elif self._tally.clock() - self._last >= self._every:
             self._show()
+
+    def warn(self, findings: Iterable[Finding]) -> None:
+        """Writes down what a person should act on, each finding once.
+
+        Args:
+            findings: what was found; what is only information is left out.
+        """
+        for finding in findings:
+            level = _FINDING_WORDS.get(finding.severity)
+            remedy = f"; {finding.remedy}" if finding.remedy else ""
+            line = printable(f"{finding.words()}{remedy}")
+            if level is not None and line not in self._found:
+                self._found.add(line)
+                getattr(self.log, level)("%s", line)
+
+    def _begin(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The beginning of a run as that of the chosen tasks."""
+        self.had_nothing_to_do = event["tasks"] == 0
+        if self._chosen is None:
+            return event
+        tasks = min(event["tasks"], len(self._chosen))
+        phases = event["phases"] or _sizes(self._chosen) * bool(tasks)
+        return {**event, "phases": phases, "tasks": tasks, "done": len(self._chosen) - tasks}
 
     def _show_hold(self, event: Mapping[str, Any]) -> None:
         settled, running, failed = event["settled"], event["running"], event["failed"]
@@ -75,7 +107,7 @@ class TaskLog:
         if open_ and self._has_held and now - self._last < self._every:
             return
         self._last, self._has_held = now, True
-        self._log.info(
+        self.log.info(
             f"snapshot held: {settled:,} of {plural(settled + open_, 'data task')} settled, "
             f"{running:,} at work, {failed:,} failed"
         )
@@ -84,7 +116,7 @@ class TaskLog:
         now = self._last = self._tally.clock()
         for phase in self._tally.phases.values():
             if phase.began is not None and phase.over < phase.tasks:
-                self._log.info(f"{phase.name}: {phase.share:.0%}, {phase.numbers(now)}")
+                self.log.info(f"{phase.name}: {phase.share:.0%}, {phase.numbers(now)}")
 
 
 def _sizes(tasks: Sequence[Task]) -> list[dict[str, Any]]:

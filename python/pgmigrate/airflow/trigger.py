@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from pgmigrate import Migration, Status
+from pgmigrate._job import start
 from pgmigrate.airflow.configuration import migration_of
+from pgmigrate.airflow.operator import is_busy
 from pgmigrate.airflow.task_log import status_line
-from pgmigrate.errors import ConnectError
+from pgmigrate.errors import ConnectError, PgMigrateError
 
 # At the default pace that is ten minutes; a target that restarts is back by then.
 _TRIES: Final = 20
@@ -21,20 +23,32 @@ _NAMED_AT_MOST: Final = 10
 class RunTrigger(BaseTrigger):
     """Fires when a run is over, whoever does it: done, failed, or no process left that works on it.
 
-    When somebody marks the waiting task as failed or succeeded, or clears it, the run is stopped.
+    When somebody marks the waiting task as failed or succeeded, or clears it, the run is stopped;
+    one that has not begun is stopped as soon as it has.
 
     Args:
-        run: the run's number in the ledger.
+        run: the run's number in the ledger; None for one that has not begun, such as while the
+            target is backed up. Its process has the run's lock on the target already, and the
+            trigger fires, too, when no process has it any more.
         target_conn_id: the Airflow connection of the target.
         ledger_schema: the schema of the ledger on the target.
         every: seconds between two looks at the ledger; each writes a line into the task's log.
+        after: the last run that the ledger had before a run that has not begun; None where it had
+            none.
     """
 
     def __init__(
-        self, *, run: int, target_conn_id: str, ledger_schema: str, every: float = 30.0
+        self,
+        *,
+        run: int | None,
+        target_conn_id: str,
+        ledger_schema: str,
+        every: float = 30.0,
+        after: int | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # Airflow's triggers have no types
         self._run = run
+        self.after = after
         self.target_conn_id = target_conn_id
         self.ledger_schema = ledger_schema
         self.every = every
@@ -46,43 +60,80 @@ class RunTrigger(BaseTrigger):
             "target_conn_id": self.target_conn_id,
             "ledger_schema": self.ledger_schema,
             "every": self.every,
+            "after": self.after,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yields one event: the run's ``state`` and numbers, or ``unreachable`` or ``gone``."""
+        """Yields one event: the run's ``state`` and numbers, or ``unreachable`` or ``gone``.
+
+        ``not_begun`` says that the run's process has ended before the run began.
+        """
         lost = 0
         while True:
             # Before the first look, too: a task that comes back at once is taken for one that was
             # killed, where Airflow's scheduler has not yet noticed that it had deferred.
             await asyncio.sleep(self.every)
             try:
-                status = await asyncio.to_thread(self._status)
+                event = await asyncio.to_thread(self._look)
             except ConnectError as error:
                 lost += 1
                 self.log.warning("the target cannot be reached: %s", error)
-                if lost >= _TRIES:
-                    yield _fired({"state": "unreachable", "run": self._run})
-                    return
+                event = {"state": "unreachable", "run": self._run} if lost >= _TRIES else None
             else:
                 lost = 0
-                self.log.info(status_line(status))
-                if status.run != self._run:
-                    yield _fired({"state": "gone", "run": self._run})
-                    return
-                if status.state != "running":
-                    yield _fired(_numbers(status))
-                    return
+            if event is not None:
+                yield _fired(event)
+                return
+
+    def _look(self) -> dict[str, Any] | None:
+        """What the ledger says of the run if it is over, or of its process if that has ended."""
+        status = self._migration().status()
+        if self._run is None and not self._has_begun(status):
+            if self._is_prepared():
+                self.log.info("the run has not begun; its process is at work")
+                return None
+            # It may have begun since the look at the ledger, and ended.
+            status = self._migration().status()
+            if not self._has_begun(status):
+                return {"state": "not_begun", "run": None}
+        self._run = status.run if self._run is None else self._run
+        self.log.info(status_line(status))
+        if status.run != self._run:
+            return {"state": "gone", "run": self._run}
+        return None if status.state == "running" else _numbers(status)
+
+    def _has_begun(self, status: Status) -> bool:
+        return status.run is not None and (self.after is None or status.run > self.after)
+
+    def _is_prepared(self) -> bool:
+        """Whether a process has the run's lock on the target.
+
+        The ledger shows that only of a run that has begun. A dry run of the target into itself
+        meets the lock, or is refused because source and target are one database. It asks for no
+        client program and locks no table, because the schema that it chooses holds none.
+        """
+        migration = self._migration(schemas=["pg_catalog"], data_only=True)
+        job = start("run", migration._options, {"dry_run": True})
+        # What it logs would read as if it were a run.
+        while job.next() is not None:
+            pass
+        try:
+            job.result()
+        except ConnectError:
+            raise
+        except PgMigrateError as error:
+            return is_busy(error)
+        return False
 
     async def on_kill(self) -> None:
         """Stops the run in order when somebody marks or clears the task (Airflow 3.3 and later)."""
         await asyncio.to_thread(self._migration().stop)
 
-    def _status(self) -> Status:
-        return self._migration().status()
-
-    def _migration(self) -> Migration:
+    def _migration(self, schemas: Sequence[str] | None = None, **options: Any) -> Migration:
         # It has a source, which neither a look at the ledger nor a stop opens.
-        config = {"options": {"ledger_schema": self.ledger_schema}}
+        config: dict[str, Any] = {"options": {"ledger_schema": self.ledger_schema, **options}}
+        if schemas is not None:
+            config["schemas"] = schemas
         return migration_of(config, self.target_conn_id, self.target_conn_id)
 
 

@@ -15,8 +15,8 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from pgmigrate import Migration, Plan, Status
-from pgmigrate.airflow.detached import start
-from pgmigrate.airflow.operator import finished
+from pgmigrate.airflow.detached import Started, start
+from pgmigrate.airflow.outcome import finished
 from pgmigrate.airflow.planned import PlannedOperator
 from pgmigrate.airflow.planning import make
 from pgmigrate.airflow.reference import PlanReference, checked, plan_of
@@ -26,6 +26,7 @@ from pgmigrate.errors import ConfigError, StateError
 # Where Airflow 3.3 and later keep a value of a task from one try to the next.
 _STORE = "task_state_store"
 _PLAN_KEY = "pgmigrate_plan"
+_GOING_ON = "going on with run %s, which is %s"
 
 
 class PgMigrate(PlannedOperator):
@@ -39,14 +40,19 @@ class PgMigrate(PlannedOperator):
     that had succeeded and is cleared finds all done: to move the rows once more, start a new DAG
     run. While a run of another plan is active on the target the task fails, to be tried again.
 
-    XCom gets ``run``, ``status``, ``consistent``, ``tasks``, ``rows``, ``bytes`` and ``seconds``.
+    XCom gets ``run``, ``status``, ``consistent``, ``tasks``, ``rows``, ``bytes`` and ``seconds``,
+    as the ledger has them, and ``already_done_by``: the run's number where all of it was done
+    before this try began, else None.
 
     **Deferrable.** A migration of hours need not keep a slot. With ``deferrable=True`` the task
-    starts the run in a process of its own on its worker, gives the slot back, and the triggerer
-    watches the target's ledger until the run is over. The work stays on that worker, so this is for
-    workers that outlive their tasks: LocalExecutor, or CeleryExecutor on machines or in long-lived
-    containers. ``SIGTERM`` stops such a process in order. However it ends, the triggerer sees that
-    nobody works on the run any more, the task fails, and its next try goes on.
+    starts the run in a process of its own on its worker, gives the slot back when that process has
+    checked both databases, and the triggerer watches the target's ledger until the run is over. The
+    backup is made by that process, too: the slot is not kept for it. What the checks find is in the
+    task's log, what the process does afterwards in ``detached_log``. The work stays on that worker,
+    so this is for workers that outlive their tasks: LocalExecutor, or CeleryExecutor on machines or
+    in long-lived containers. ``SIGTERM`` stops such a process in order. However it ends, the
+    triggerer sees that no process works on the run any more, the task fails, and its next try goes
+    on.
     It is refused in a pod of the KubernetesExecutor, which ends with its task: run the plain task
     there, or the fan-out. Where some other program does the run, `RunTrigger` alone waits for it.
     Marking or clearing the waiting task stops the run in order (Airflow 3.3; before, use
@@ -105,30 +111,35 @@ class PgMigrate(PlannedOperator):
             is_new = last.run is not None and last.run > (reference["done_run"] or 0)
             resume = is_new or last.state not in ("none", "done")
             if resume:
-                self.log.info("going on with run %s, which is %s", last.run, last.state)
-            if not self.deferrable:
+                doing = "run %s is %s" if last.state == "done" else _GOING_ON
+                self.log.info(doing, last.run, last.state)
+            # Where nothing is left to do there is nothing to wait for.
+            if not self.deferrable or (resume and last.state == "done"):
                 return self._run(migration, plan, resume)
             self._refuse_unwatchable(migration)
-            joined = last.run if last.state == "running" else None
-            run = self._start(migration, plan, resume) if joined is None else joined
-        raise self._deferred(run, reference, migration, has_joined=joined is not None)
+            if last.state == "running":
+                raise self._deferred(last.run, reference, migration, has_joined=True)
+            started = self._start(migration, plan, resume)
+        raise self._deferred(started.run, reference, migration, after=last.run)
 
     def _run(self, migration: Migration, plan: Plan, resume: bool) -> dict[str, Any]:
+        show = self._task_log()
         report = migration.run(
             plan,
             resume=resume,
             jobs=self.jobs,
             backup=self.backup,
             verify=self.verify,
-            on_event=self._task_log(),
+            on_event=show,
         )
-        return finished(report, self.log.info)
+        return finished(report, show)
 
-    def _start(self, migration: Migration, plan: Plan, resume: bool) -> int:
+    def _start(self, migration: Migration, plan: Plan, resume: bool) -> Started:
         settings = {"resume": resume, "jobs": self.jobs, "backup": self.backup, "verify": False}
-        run, pid = start(migration, plan, settings, self.detached_log)
-        self.log.info("run %s: process %s on %s", run, pid, os.uname().nodename)
-        return run
+        started = start(migration, plan, settings, self.detached_log, self._task_log())
+        what = "the backup of the target" if started.run is None else f"run {started.run}"
+        self.log.info("%s: process %s on %s", what, started.pid, os.uname().nodename)
+        return started
 
     def _take_up(
         self,
@@ -146,8 +157,8 @@ class PgMigrate(PlannedOperator):
             has_joined: this try has waited for a process of an earlier one.
 
         Raises:
-            AirflowException: the run failed, or nobody works on it any more, or the target's ledger
-                has another run under its number.
+            AirflowException: the run failed, or no process works on it any more, or its process
+                ended before it began, or the target's ledger has another run under its number.
         """
         state, run = event["state"], event["run"]
         if event.get("plan", reference["fingerprint"]) != reference["fingerprint"]:
@@ -157,12 +168,18 @@ class PgMigrate(PlannedOperator):
         if state == "interrupted" and has_joined:
             with self._working():
                 migration = self._migration()
-                run = self._start(migration, plan_of(reference), True)
-            raise self._deferred(run, reference, migration, has_joined=False)
+                started = self._start(migration, plan_of(reference), True)
+            raise self._deferred(started.run, reference, migration)
+        if state == "not_begun":
+            raise AirflowException(
+                "the process of the run ended before the run began, while or right after the "
+                f"target was backed up; {self._where_it_logged()}; the next try begins again"
+            )
         if state == "failed":
             raise AirflowException(f"run {run} failed: {'; '.join(event['failed'])}")
         if state != "done":
-            raise AirflowException(f"run {run} is {state}; the next try goes on with it")
+            what = "the run" if run is None else f"run {run}"
+            raise AirflowException(f"{what} is {state}; the next try goes on with it")
         with self._working():
             migration = self._migration()
             wanted = migration.config["options"]["verify"] if self.verify is None else self.verify
@@ -172,8 +189,13 @@ class PgMigrate(PlannedOperator):
                 )
                 self.log.info(result.text())
                 result.raise_for_differences()
-        told = ("run", "consistent", "tasks", "rows", "bytes", "seconds")
-        return {"status": state, **{key: event[key] for key in told}}
+        keys = ("run", "consistent", "tasks", "rows", "bytes", "seconds")
+        return {"status": state, **{key: event[key] for key in keys}, "already_done_by": None}
+
+    def _where_it_logged(self) -> str:
+        if self.detached_log is None:
+            return "set detached_log to keep that process's log"
+        return f"its log is {self.detached_log} on its worker"
 
     def _planned(self, context: Context, migration: Migration) -> tuple[PlanReference, Plan]:
         """The plan that this task follows in all of its tries."""
@@ -199,7 +221,13 @@ class PgMigrate(PlannedOperator):
             )
 
     def _deferred(
-        self, run: int, reference: PlanReference, migration: Migration, *, has_joined: bool
+        self,
+        run: int | None,
+        reference: PlanReference,
+        migration: Migration,
+        *,
+        after: int | None = None,
+        has_joined: bool = False,
     ) -> TaskDeferred:
         assert self.target_conn_id is not None
         trigger = RunTrigger(
@@ -207,6 +235,7 @@ class PgMigrate(PlannedOperator):
             target_conn_id=self.target_conn_id,
             ledger_schema=migration.config["options"]["ledger_schema"],
             every=self.log_every,
+            after=after,
         )
         known = {"reference": reference, "has_joined": has_joined}
         return TaskDeferred(trigger=trigger, method_name="_take_up", kwargs=known)

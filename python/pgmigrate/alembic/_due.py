@@ -7,7 +7,6 @@ committed together or not at all; it goes when the move is done. The table goes 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from pgmigrate import Plan
+from pgmigrate._logging import SteadyLogger
 from pgmigrate.errors import StateError
 
-logger: Final = logging.getLogger("pgmigrate.alembic")
+logger: Final = SteadyLogger("pgmigrate.alembic")
 
 NAME: Final = "migration_due"
 # The core's own tables: the runs, and what refers to them.
@@ -30,6 +30,7 @@ LEDGER: Final = (
     "migration_task",
     "migration_snapshot",
     "migration_foreign_key",
+    "migration_plan",
 )
 # The core makes the schema with the same comment, and drops it only where it finds that.
 SCHEMA_COMMENT: Final = "ledger of pgmigrate"
@@ -141,7 +142,7 @@ class DueTable:
         runs, *others = (self._of_ledger(name) for name in LEDGER)
         is_open = runs.c.plan.in_(fingerprints) & (runs.c.state != "done")
         numbers = list(connection.scalars(sa.select(runs.c.run).where(is_open)))
-        keys = others[-1]
+        keys = self._of_ledger("migration_foreign_key")
         taken = sa.select(sa.exists().where(keys.c.run.in_(numbers), ~keys.c.is_back))
         if connection.scalar(taken):
             raise StateError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from copy import copy as copied
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pgmigrate import Migration, OnEvent, Plan, Report
+from pgmigrate._logging import SteadyLogger
 from pgmigrate.alembic._due import Due, DueTable, turn
 from pgmigrate.alembic._move import Move, What
 from pgmigrate.alembic._revision import HEAD, applied, resolved
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
     from sqlalchemy.engine import Connection
 
-logger: Final = logging.getLogger("pgmigrate.alembic")
+logger: Final = SteadyLogger("pgmigrate.alembic")
 
 AGAIN: Final = "run the upgrade again (`alembic upgrade head`): it does what is still due"
 INSTALL: Final = (

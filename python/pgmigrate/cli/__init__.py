@@ -3,25 +3,28 @@
 Results go to standard output, progress and errors to standard error, and all that is logged into
 pgmigrate.log. Exit codes: 0 all done, 1 something failed, 2 usage or configuration, 3 preflight,
 4 verification found differences, 5 the migration is done, but the application is not started,
-130 interrupted.
+6 all done, but a result could not be written to standard output or into its file, 130 interrupted.
+Neither the log nor progress nor the state file decides about the exit code.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-import sys
 from collections.abc import Sequence
 
 import click
 
 import pgmigrate
-from pgmigrate.cli.call import DONE, FAILED, INTERRUPTED
+from pgmigrate.cli.call import DONE, INTERRUPTED, LOST
 from pgmigrate.cli.checks import preflight, status, stop, verify
 from pgmigrate.cli.first_steps import demo, example_config, reference
+from pgmigrate.cli.interruption import ended_in_order
 from pgmigrate.cli.planning import plan_command
 from pgmigrate.cli.recovery import backup, cleanup, restore
 from pgmigrate.cli.running import migrate
 from pgmigrate.cli.safety import safe
+from pgmigrate.cli.streams import steady_streams, untold_loss
 
 __all__ = ["main"]
 
@@ -59,6 +62,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    with ended_in_order(), steady_streams() as out:
+        code = _run(arguments)
+        reason = untold_loss()
+        # Who has gone has what was wanted of it, as of `pgmigrate reference | head`.
+        if reason is not None and reason != os.strerror(errno.EPIPE):
+            click.echo(f"error: standard output: {reason}", err=True)
+        return LOST if out.failure is not None and code == DONE else code
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         return commands.main(args=arguments, prog_name="pgmigrate", standalone_mode=False) or DONE
     except click.ClickException as error:
@@ -67,7 +80,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read standard output has gone; the interpreter must not fail again on flushing it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
 
-from pgmigrate import Migration, Report
+from pgmigrate import Migration, Report, VerifyResult
 from pgmigrate._console import log_event, logging_to, show_error
 from pgmigrate._job import Event, OnEvent, logger
+from pgmigrate._run_all import named_path
+from pgmigrate._text import printable, printable_json
+from pgmigrate._verification import Verdict
+from pgmigrate.cli.interruption import interrupted, spare_the_report
+from pgmigrate.cli.streams import can_encode, untold_loss
 from pgmigrate.errors import (
     ConfigError,
     InternalError,
@@ -31,7 +35,17 @@ USAGE: Final = 2
 PREFLIGHT: Final = 3
 DIFFERENT: Final = 4
 NOT_STARTED: Final = 5
+LOST: Final = 6
+MORE_ROWS: Final = 7
+NOT_COMPARED: Final = 8
+NOT_RESTORED: Final = 9
 INTERRUPTED: Final = 130
+_OF_VERDICT: Final[Mapping[Verdict, int]] = {
+    "equal": DONE,
+    "contains_source": MORE_ROWS,
+    "different": DIFFERENT,
+    "not_compared": NOT_COMPARED,
+}
 
 
 @dataclass
@@ -76,6 +90,7 @@ class Call:
     json: bool = False
     verbose: bool = False
     debug: bool = False
+    _all: list[Migration] = field(default_factory=list)
 
     def migrations(self) -> list[Migration]:
         """The migrations that the call is about.
@@ -85,12 +100,13 @@ class Call:
             click.UsageError: neither a config nor two databases are given, or both.
         """
         if self.config is None:
-            return [self._from_endpoints()]
+            self._all = [self._from_endpoints()]
+            return self._all
         if self.source or self.target or self.schemas or self.tables or self.data_only:
             raise click.UsageError(
                 "--config and --source, --target, --schema, --table, --data-only exclude each other"
             )
-        found = Migration.load_all(self.config)
+        self._all = found = Migration.load_all(self.config)
         unknown = set(self.only) - {migration.name for migration in found}
         if unknown:
             raise ConfigError(
@@ -124,6 +140,10 @@ class Call:
             raise click.UsageError("the config has several migrations: choose one with --only NAME")
         return migrations[0]
 
+    def own_path(self, path: Path, migration: Migration) -> Path:
+        """The path of a migration's own file, the same however many of the config are chosen."""
+        return named_path(path, migration, self._all)
+
     def words(self) -> str:
         """The options that choose the migrations, to type them again; never a conninfo."""
         if self.config is None:
@@ -139,6 +159,8 @@ Work: TypeAlias = Callable[[Migration, OnEvent], Answer]
 def for_each(call: Call, migrations: Sequence[Migration], work: Work) -> int:
     """Does the work for every migration, goes on after one that fails, and prints the answers.
 
+    An interruption ends it: those before it, and what the interrupted one has come to, are printed.
+
     Returns:
         The exit code.
     """
@@ -149,24 +171,28 @@ def for_each(call: Call, migrations: Sequence[Migration], work: Work) -> int:
         answers: list[tuple[Migration, Answer]] = []
         for migration in migrations:
             if len(migrations) > 1:
-                console.print(f"migration {migration.name}", markup=False, soft_wrap=True)
-                logger.info("migration %s", migration.name)
+                title = printable(f"migration {migration.name}")
+                console.print(title, markup=False, soft_wrap=True)
+                logger.info("%s", title)
             answer = _attempt(call, console, migration, work)
             if not call.json:
                 # A plan or a report is not kept for nothing while the next migration runs.
                 answer.data = dict
             answers.append((migration, answer))
             if not call.json and answer.text:
-                click.echo(answer.text)
+                click.echo(printable(answer.text))
             if answer.code == INTERRUPTED:
                 break
-    if call.json:
-        click.echo(_as_json(answers, many=len(migrations) > 1))
-    elif len(migrations) > 1:
-        click.echo(_summary(answers, migrations))
+        if call.json:
+            click.echo(_as_json(answers, many=len(migrations) > 1))
+        elif len(migrations) > 1:
+            click.echo(printable(_summary(answers, migrations)))
+        _tell_loss()
     codes = {answer.code for _, answer in answers} - {DONE}
     if INTERRUPTED in codes:
         return INTERRUPTED
+    # A lost report is the least that can be wrong.
+    codes = codes - {LOST} or codes
     return codes.pop() if len(codes) == 1 else (FAILED if codes else DONE)
 
 
@@ -182,27 +208,45 @@ def _attempt(call: Call, console: Console, migration: Migration, work: Work) -> 
 
             return work(migration, on_event)
     except PgMigrateError as error:
-        show_error(error, call.debug)
-        told = {"error": error.to_dict()}
-        return Answer("", lambda: told, exit_code(error))
+        failure = error
+    except KeyboardInterrupt:
+        spare_the_report()
+        failure = interrupted()
+    show_error(failure, call.debug)
+    mapping = {"error": failure.to_dict()}
+    return Answer("", lambda: mapping, exit_code(failure))
+
+
+def _tell_loss() -> None:
+    """The work is done, and its result is not where somebody will look for it."""
+    reason = untold_loss()
+    if reason is not None:
+        logger.error("the result could not be written to standard output: %s", reason)
 
 
 def _as_json(answers: Sequence[tuple[Migration, Answer]], *, many: bool) -> str:
     if not many:
-        return json.dumps(answers[0][1].data(), ensure_ascii=False, indent=2)
-    named = [{"name": migration.name, **answer.data()} for migration, answer in answers]
-    return json.dumps(named, ensure_ascii=False, indent=2)
+        return _json(answers[0][1].data())
+    return _json([{"name": migration.name, **answer.data()} for migration, answer in answers])
+
+
+def _json(value: Any) -> str:
+    text = printable_json(value)
+    # Escapes of JSON's own lose nothing.
+    return text if can_encode(text) else printable_json(value, ascii_only=True)
 
 
 def _summary(answers: Sequence[tuple[Migration, Answer]], migrations: Sequence[Migration]) -> str:
     words = {DONE: "done", PREFLIGHT: "stopped by preflight", DIFFERENT: "different"}
-    words[INTERRUPTED] = "interrupted"
+    words |= {INTERRUPTED: "interrupted", LOST: "done", NOT_COMPARED: "not all compared"}
+    words[MORE_ROWS] = "done, the target has more rows"
     ended = [words.get(answer.code, "failed") for _, answer in answers]
     ended += ["not started"] * (len(migrations) - len(ended))
     lines = [
         f"  {migration.name}: {word}" for migration, word in zip(migrations, ended, strict=True)
     ]
-    return "\n".join([f"{ended.count('done')} of {len(migrations)} migrations done", *lines])
+    done = sum(word.startswith("done") for word in ended)
+    return "\n".join([f"{done} of {len(migrations)} migrations done", *lines])
 
 
 def exit_code(error: PgMigrateError) -> int:
@@ -220,7 +264,12 @@ def report_code(report: Report) -> int:
         return INTERRUPTED
     if report.failed or report.status == "failed":
         return FAILED
-    return DONE if report.ok else DIFFERENT
+    return DONE if report.verification is None else verdict_code(report.verification)
+
+
+def verdict_code(result: VerifyResult) -> int:
+    """The exit code for what a verification came to."""
+    return _OF_VERDICT[result.verdict]
 
 
 def guarded(call: Call, command: Callable[[], int]) -> int:
@@ -232,9 +281,10 @@ def guarded(call: Call, command: Callable[[], int]) -> int:
     except PgMigrateError as error:
         failure = error
     except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
         failure = PgMigrateError(f"{error.filename or 'input or output'}: {error.strerror}")
+    except KeyboardInterrupt:
+        spare_the_report()
+        failure = interrupted()
     except click.ClickException:
         raise
     except Exception as error:
@@ -246,6 +296,7 @@ def guarded(call: Call, command: Callable[[], int]) -> int:
     console = Console(stderr=True, highlight=False)
     with logging_to(console, verbose=call.verbose, debug=call.debug):
         show_error(failure, call.debug)
-    if call.json:
-        click.echo(json.dumps({"error": failure.to_dict()}, ensure_ascii=False, indent=2))
+        if call.json:
+            click.echo(_json({"error": failure.to_dict()}))
+        _tell_loss()
     return exit_code(failure)

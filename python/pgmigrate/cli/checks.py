@@ -8,8 +8,7 @@ import click
 
 from pgmigrate import Migration, Plan
 from pgmigrate._job import OnEvent
-from pgmigrate._run_all import named_path
-from pgmigrate.cli.call import DIFFERENT, DONE, PREFLIGHT, Answer, Call, for_each
+from pgmigrate.cli.call import DONE, PREFLIGHT, Answer, Call, for_each, verdict_code
 from pgmigrate.cli.options import connected, jobs_option
 
 
@@ -24,15 +23,22 @@ from pgmigrate.cli.options import connected, jobs_option
 )
 @jobs_option
 def verify(call: Call, plan_path: Path | None, jobs: int | None) -> int:
-    """Compare source and target."""
+    """Compare source and target, in both directions.
+
+    Exit code 4: something differs, is on the target only and was not there before the first run,
+    or is in scope and not in the plan. 7: the target has all rows of the source, and more. 8: no
+    difference was found, and something could not be compared. Reported without them: rows of
+    materialized views that a refresh changed, what only the servers' versions differ in, and what
+    the target had before.
+    """
     migrations = call.migrations()
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
         plan = None
         if plan_path is not None:
-            plan = Plan.load(named_path(plan_path, migration, migrations))
+            plan = Plan.load(call.own_path(plan_path, migration))
         result = migration.verify(plan, jobs=jobs, on_event=on_event)
-        return Answer(result.text(), result.to_dict, DONE if result.ok else DIFFERENT)
+        return Answer(result.text(), result.to_dict, verdict_code(result))
 
     return for_each(call, migrations, work)
 

@@ -10,9 +10,9 @@ import click
 from pgmigrate import Migration, Plan
 from pgmigrate._estimate import asked
 from pgmigrate._job import OnEvent
-from pgmigrate._run_all import named_path
 from pgmigrate.cli.call import Answer, Call, for_each
 from pgmigrate.cli.options import connected, jobs_option, plan_option
+from pgmigrate.cli.outputs import check_writable
 from pgmigrate.errors import StateError
 
 
@@ -55,10 +55,13 @@ def plan_command(
     migrations = call.migrations()
 
     def own(path: Path | None, migration: Migration) -> Path | None:
-        return None if path is None else named_path(path, migration, migrations)
+        return None if path is None else call.own_path(path, migration)
+
+    check_writable("--plan", (own(plan_path, migration) for migration in migrations))
+    check_writable("--calibrate", (own(calibrate_path, migration) for migration in migrations))
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
-        path = named_path(plan_path, migration, migrations)
+        path = call.own_path(plan_path, migration)
         plan = _new_plan(call, migration, path, on_event)
         answer = Answer(f"{plan.summary()}\nwritten to {path}", lambda: _plan_data(plan, path))
         if is_asked:

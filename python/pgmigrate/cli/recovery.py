@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
-from pgmigrate import Migration
+from pgmigrate import BackupResult, CleanupResult, Migration, RestoreResult
 from pgmigrate._job import OnEvent
-from pgmigrate.cli.call import FAILED, Answer, Call, for_each
+from pgmigrate.cli.call import DONE, FAILED, INTERRUPTED, Answer, Call, for_each
+from pgmigrate.cli.interruption import with_result
 from pgmigrate.cli.options import connected
 
 
@@ -24,8 +26,9 @@ def backup(call: Call, directory: Path | None) -> int:
     """Back up the target database. Uses pg_dump, and reads the contents back."""
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
-        result = migration.backup(directory, on_event=on_event)
-        return Answer(result.text(), result.to_dict)
+        made = partial(migration.backup, directory, on_event=on_event)
+        result, is_late = with_result(made, BackupResult.from_mapping)
+        return Answer(result.text(), result.to_dict, INTERRUPTED if is_late else DONE)
 
     return for_each(call, call.migrations(), work)
 
@@ -43,8 +46,9 @@ def restore(call: Call, path: Path, yes: bool) -> int:
         return FAILED
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
-        result = migration.restore(path, on_event=on_event)
-        return Answer(result.text(), result.to_dict)
+        restored = partial(migration.restore, path, on_event=on_event)
+        result, is_late = with_result(restored, RestoreResult.from_mapping)
+        return Answer(result.text(), result.to_dict, INTERRUPTED if is_late else DONE)
 
     return for_each(call, [migration], work)
 
@@ -52,10 +56,15 @@ def restore(call: Call, path: Path, yes: bool) -> int:
 @click.command()
 @connected
 def cleanup(call: Call) -> int:
-    """Drop the ledger in the target. Its runs can then not be resumed."""
+    """Drop the ledger in the target. Its runs can then not be resumed.
+
+    Foreign keys that a data-only run has taken away are made again before. Exit code 1: some of
+    them cannot be valid, for rows reference nothing.
+    """
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
-        result = migration.cleanup()
-        return Answer(result.text(), result.to_dict)
+        result, is_late = with_result(migration.cleanup, CleanupResult.from_mapping)
+        code = DONE if result.ok else FAILED
+        return Answer(result.text(), result.to_dict, INTERRUPTED if is_late else code)
 
     return for_each(call, call.migrations(), work)

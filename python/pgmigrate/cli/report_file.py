@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import click
-
 from pgmigrate import Report
 from pgmigrate._files import write_atomically
 from pgmigrate._job import logger
-from pgmigrate.cli.call import DONE, FAILED, Answer
-from pgmigrate.errors import InterruptedRunError, PgMigrateError
-
-
-def check_writable(path: Path) -> None:
-    """Whether the page can be written is found out before a run begins, not at its end.
-
-    Raises:
-        click.UsageError: it cannot be.
-    """
-    probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        probe.touch(exist_ok=False)
-        probe.unlink()
-    except OSError as error:
-        raise click.UsageError(f"--report {path}: {error.strerror}") from error
+from pgmigrate.cli.call import DONE, LOST, Answer
+from pgmigrate.errors import PgMigrateError
 
 
 @contextmanager
@@ -43,14 +26,10 @@ def page_of_errors(path: Path | None) -> Iterator[None]:
     except PgMigrateError as error:
         _write(path, _page_of, error)
         raise
-    except KeyboardInterrupt:
-        stopped = InterruptedRunError("the run was interrupted", remedy="go on with --resume")
-        _write(path, _page_of, stopped)
-        raise
 
 
 def with_page(answer: Answer, report: Report, path: Path | None) -> Answer:
-    """The answer, once the report's page is written; a page that cannot be is told as a failure.
+    """The answer, once the report's page is written; one that cannot be has its own exit code.
 
     Args:
         answer: what is printed.
@@ -61,7 +40,7 @@ def with_page(answer: Answer, report: Report, path: Path | None) -> Answer:
         return answer
     if _write(path, _report_page, report):
         return Answer(f"{answer.text}\nreport written to {path}", answer.data, answer.code)
-    return Answer(answer.text, answer.data, FAILED if answer.code == DONE else answer.code)
+    return Answer(answer.text, answer.data, LOST if answer.code == DONE else answer.code)
 
 
 _About = TypeVar("_About")

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
+from click.core import ParameterSource
 
-from pgmigrate import Migration, Plan
+from pgmigrate import Migration, Plan, Report
 from pgmigrate._job import OnEvent
-from pgmigrate._run_all import named_path
 from pgmigrate.cli.call import INTERRUPTED, Answer, Call, for_each, report_code
+from pgmigrate.cli.interruption import with_result
 from pgmigrate.cli.options import connected, jobs_option, plan_option, state_option
-from pgmigrate.cli.report_file import check_writable, page_of_errors, with_page
+from pgmigrate.cli.outputs import check_writable
+from pgmigrate.cli.report_file import page_of_errors, with_page
+
+_BEFORE_THE_RUN: Final = (
+    "run it again, with --resume where `pgmigrate status` reports an interrupted run"
+)
 
 
 @click.command()
@@ -49,21 +57,39 @@ def migrate(
     not_consistent: bool,
     report_path: Path | None,
 ) -> int:
-    """Plan and migrate. With --resume, do what is left of the last run."""
+    """Plan and migrate. With --resume, do what is left of the last run.
+
+    A run is resumed by the plan that the target's ledger keeps, or by the file that --plan names.
+    """
     migrations = call.migrations()
-    if report_path is not None:
-        check_writable(report_path)
+    source = click.get_current_context().get_parameter_source("plan_path")
+    is_plan_named = source is not ParameterSource.DEFAULT
+
+    def own(path: Path | None, migration: Migration) -> Path | None:
+        return None if path is None else call.own_path(path, migration)
+
+    check_writable("--report", (own(report_path, migration) for migration in migrations))
+    if not resume:
+        check_writable("--plan", (own(plan_path, migration) for migration in migrations))
+    if not dry_run:
+        check_writable("--state", (own(state_path, migration) for migration in migrations))
+    is_open = resume
+    left: list[str] = []
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
-        path = named_path(plan_path, migration, migrations)
-        page = None if report_path is None else named_path(report_path, migration, migrations)
+        nonlocal is_open
+        is_open = resume
+        path = call.own_path(plan_path, migration)
+        page = own(report_path, migration)
         with page_of_errors(page):
-            report = migration.run(
-                Plan.load(path) if resume else None,
+            plan = Plan.load(path) if resume and is_plan_named else None
+            run = partial(
+                migration.run,
+                plan,
                 resume=resume,
                 jobs=jobs,
                 plan_file=path,
-                state=named_path(state_path, migration, migrations),
+                state=call.own_path(state_path, migration),
                 dry_run=dry_run,
                 # A flag that is not given leaves the decision to the configuration.
                 backup=backup or None,
@@ -71,19 +97,24 @@ def migrate(
                 consistent=False if not_consistent else None,
                 on_event=on_event,
             )
-        text = f"{Plan.load(path).summary()}\nwritten to {path}" if dry_run else report.text()
-        return with_page(Answer(text, report.to_dict, report_code(report)), report, page)
+            report, is_interrupted = with_result(run, Report.from_mapping, _BEFORE_THE_RUN)
+        is_open = report.run is not None and report.run_state != "done"
+        left[:] = [
+            finding.message for finding in report.findings if finding.check == "foreign_keys_left"
+        ]
+        code = INTERRUPTED if is_interrupted else report_code(report)
+        text = report.text()
+        if dry_run and not resume:
+            text = f"{Plan.load(path).summary()}\nwritten to {path}"
+        return with_page(Answer(text, report.to_dict, code), report, page)
 
-    try:
-        code = for_each(call, migrations, work)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    if code == INTERRUPTED:
-        files = ["--plan", str(plan_path), "--state", str(state_path)]
-        _say_how_to_resume(call, files)
+    code = for_each(call, migrations, work)
+    if code == INTERRUPTED and is_open:
+        _say_how_to_resume(call, ["--state", str(state_path)], left)
     return code
 
 
-def _say_how_to_resume(call: Call, files: Sequence[str]) -> None:
+def _say_how_to_resume(call: Call, files: Sequence[str], left: Sequence[str]) -> None:
     again = f"pgmigrate migrate {call.words()} {shlex.join(files)} --resume"
-    click.echo(f"interrupted; what was finished is kept. To go on: {again}", err=True)
+    state = "; ".join(["interrupted; what was finished is kept", *left])
+    click.echo(f"{state}. To go on: {again}", err=True)

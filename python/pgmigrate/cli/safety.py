@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import shlex
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import click
 
-from pgmigrate import Migration, Plan, SafetyReport
+from pgmigrate import Migration, SafetyReport
 from pgmigrate._job import OnEvent
-from pgmigrate._procedure import Procedure, Wish
+from pgmigrate._procedure import Procedure, Request
 from pgmigrate.cli.call import (
     DIFFERENT,
     DONE,
     FAILED,
     INTERRUPTED,
+    LOST,
+    NOT_RESTORED,
     NOT_STARTED,
     Answer,
     Call,
     exit_code,
     for_each,
+    verdict_code,
 )
+from pgmigrate.cli.interruption import spare_the_report
 from pgmigrate.cli.options import connected, jobs_option, plan_option, state_option
+from pgmigrate.cli.outputs import check_writable, written
 from pgmigrate.errors import VerifyError
 
 
@@ -59,56 +60,56 @@ def safe(
     """Stop the application, back up, migrate, verify, start it again.
 
     The section `procedure` of the config has the commands, and says what is undone when a step
-    fails. Exit code 5: the migration is done, but the application could not be started.
+    fails. A procedure that was killed is gone on with by the next one. Exit code 5: the migration
+    is done, but the application could not be started; 9: the target had to be restored and is not.
     """
     migration = call.one_migration()
+    check_writable("--checklist", [checklist_path])
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
-        plan = Plan.load(plan_path) if resume else None
-        wish = Wish(plan, resume, jobs, str(state_path), str(plan_path), dry_run)
-        procedure = Procedure(migration._options, wish, on_event)
+        request = Request(
+            resume=resume,
+            jobs=jobs,
+            state=str(call.own_path(state_path, migration)),
+            plan_file=str(call.own_path(plan_path, migration)),
+            dry_run=dry_run,
+            words=call.words(),
+            files=shlex.join(["--plan", str(plan_path), "--state", str(state_path)]),
+        )
+        procedure = Procedure(migration._options, request, on_event)
         try:
-            with _ended_in_order():
-                report = procedure.run()
+            report = procedure.run()
         except KeyboardInterrupt:
+            spare_the_report()
             report = procedure.report()
-        if checklist_path is not None:
-            checklist_path.write_text(report.markdown(), encoding="utf-8")
-        if report.touched and not (report.migrated or report.restored):
-            files = shlex.join(["--plan", str(plan_path), "--state", str(state_path)])
-            click.echo(f"to go on: pgmigrate safe {call.words()} {files} --resume", err=True)
-        return Answer(report.text(), report.to_dict, _code(report))
+        code = _code(report)
+        if (
+            checklist_path is not None
+            and not written(checklist_path, "checklist", report.markdown())
+            and code == DONE
+        ):
+            code = LOST
+        for line in report.by_hand:
+            click.echo(line, err=True)
+        return Answer(report.text(), report.to_dict, code)
 
     return for_each(call, [migration], work)
 
 
 def _code(report: SafetyReport) -> int:
+    if report.status == "not_restored":
+        return NOT_RESTORED
     if report.status == "interrupted":
         return INTERRUPTED
     if report.status == "not_started":
         return NOT_STARTED
-    if isinstance(report.error, VerifyError):
+    if isinstance(report.error, VerifyError) and (
+        report.verification is None or report.verification.ok
+    ):
+        # The source was written to meanwhile.
         return DIFFERENT
-    if report.error is not None:
+    if report.error is not None and not isinstance(report.error, VerifyError):
         return exit_code(report.error)
+    if report.verification is not None:
+        return verdict_code(report.verification)
     return DONE if report.ok else FAILED
-
-
-@contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Lets the requests to end that schedulers and terminals send do what Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {
-        number: signal.signal(number, interrupt)
-        for number in (signal.SIGTERM, signal.SIGHUP)
-        # What nohup has us ignore is not to end us.
-        if signal.getsignal(number) != signal.SIG_IGN
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

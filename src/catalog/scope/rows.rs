@@ -14,7 +14,9 @@ pub(super) fn select(selection: &Selection<'_>) -> Scope {
     let ledger = &selection.config.options.ledger_schema;
     let tables = selection.catalog.relations.iter().filter(|relation| {
         let is_ledger = relation.name.schema == *ledger && is_ledger_table(&relation.name.name);
-        relation.kind == RelationKind::Table && !relation.in_extension && !is_ledger && selection.chooses(relation)
+        // A member of an extension is only copied by its own name: CREATE EXTENSION may have filled it.
+        let is_offered = !relation.is_plain_member() || selection.names.listed.contains(&relation.name);
+        relation.kind == RelationKind::Table && is_offered && !is_ledger && selection.chooses(relation)
     });
     let mut scope = Scope::default();
     let mut served: HashSet<Oid> = HashSet::new();
@@ -30,12 +32,13 @@ pub(super) fn select(selection: &Selection<'_>) -> Scope {
 
 /// A sequence comes with a table whose rows it numbers, by its own name, or with its schema where no table owns it.
 fn chooses(selection: &Selection<'_>, served: &HashSet<Oid>, sequence: &Sequence) -> bool {
-    if selection.excluded.contains(&sequence.name) {
+    if selection.names.excluded.contains(&sequence.name) {
         return false;
     }
-    selection.listed.contains(&sequence.name)
+    selection.names.listed.contains(&sequence.name)
         || sequence.owner_relation.iter().chain(&sequence.used_by).any(|oid| served.contains(oid))
         || sequence.owner_relation.is_none()
+            && !selection.lookup.relations.get(&sequence.oid).is_some_and(|relation| relation.is_plain_member())
             && selection.config.tables.mode != Mode::Include
             && chooses_schema(selection.config, &sequence.name.schema)
 }

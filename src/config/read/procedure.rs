@@ -32,6 +32,7 @@ impl Reader<'_> {
             Some(Value::Bool(false)) => StartOnFailure::Never,
             Some(_) => StartOnFailure::Commands(self.commands(&section, "start_on_failure", procedure.timeout)),
         };
+        self.set(&mut procedure.start_on_failed_restore, &section, "start_on_failed_restore", value::boolean);
         procedure.check_stopped = self.checks(&section, procedure.timeout);
         procedure.on_failure = self.on_failure(&section, procedure.backup);
         procedure.env = self.variables(&section);

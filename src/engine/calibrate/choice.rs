@@ -131,7 +131,7 @@ mod tests {
             tuples: 1000.0,
             hides_rows: false,
             is_readable: true,
-            in_extension: false,
+            member: None,
             hashes_an_enum: false,
             columns: vec![],
         }

@@ -94,11 +94,13 @@ struct Links<'a> {
 }
 
 impl Links<'_> {
-    /// The batch that another one waited for, and why.
+    /// The batch that another one waited for, and why. Batches stand in the order of their starts, so a chain ends.
     fn before(&self, batch: usize) -> (Option<usize>, &'static str) {
         let starts = self.course.batches[batch].starts;
         let tasks = &self.course.batches[batch].tasks;
-        let awaited = tasks.iter().flat_map(|at| self.awaited(*at));
+        // Tasks that run one after another wait for others of their own batch, too: these are no link.
+        let is_before = |at: &usize| self.course.batch_of[*at].is_some_and(|other| other < batch);
+        let awaited = tasks.iter().flat_map(|at| self.awaited(*at)).filter(is_before);
         let last = awaited.max_by(|a, b| self.course.ends(*a).total_cmp(&self.course.ends(*b)));
         let held_up = last.filter(|at| self.course.ends(*at) >= starts - MOMENT);
         match (held_up.and_then(|at| self.course.batch_of[at]), self.course.batches[batch].before) {

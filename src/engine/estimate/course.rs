@@ -69,7 +69,8 @@ impl Course {
     /// Plays the plan with `jobs` workers.
     pub fn of(plan: &Plan, rates: &Rates, costs: &Costs, jobs: usize) -> Course {
         let course = Course { batches: Vec::new(), batch_of: vec![None; plan.tasks.len()], seconds: 0.0 };
-        let schedule = Schedule::new(&plan.tasks, &|_| None).with_families(batch::families_of(&plan.tasks, |_| true));
+        let schedule = Schedule::new(&plan.tasks, &|_| None)
+            .with_families(batch::families_of(&plan.tasks, |_| true), batch::LARGEST);
         let (running, idle) = (Vec::new(), vec![None; jobs.min(plan.tasks.len() + 1)]);
         let mut run = Play { rates, costs, jobs, schedule, course, running, idle, ended: None };
         loop {
@@ -95,25 +96,34 @@ impl Play<'_> {
     /// Gives free workers what is ready.
     fn start(&mut self) {
         while let Some(last) = self.idle.pop() {
-            let Some(at) = self.schedule.next() else {
+            let Some(tasks) = self.next() else {
                 self.idle.push(last);
                 return;
             };
-            let mut tasks = vec![at];
-            tasks.extend(self.schedule.next_like(at, batch::LARGEST, self.jobs));
             // Where another worker was free all along, it was not a worker that was missing.
             let is_alone = self.idle.is_empty() && last == self.ended;
             let before = self.ended.map(if is_alone { Before::Worker } else { Before::Lock });
             let batch = self.course.batches.len();
             let alone: f64 = tasks.iter().map(|at| self.costs.works[*at].seconds).sum();
             let left = alone + ROUND_TRIPS * self.rates.target_round_trip;
-            self.running.push(Running { batch, left, class: self.costs.works[at].class });
+            self.running.push(Running { batch, left, class: self.costs.works[tasks[0]].class });
             for at in &tasks {
                 self.course.batch_of[*at] = Some(batch);
             }
             let starts = self.course.seconds;
             self.course.batches.push(Batch { tasks, starts, ends: starts, before });
         }
+    }
+
+    /// What one worker does next.
+    fn next(&mut self) -> Option<Vec<usize>> {
+        let mut tasks = self.schedule.next_in_order();
+        if tasks.is_empty() {
+            let at = self.schedule.next()?;
+            tasks.push(at);
+            tasks.extend(self.schedule.next_like(at, self.jobs));
+        }
+        Some(tasks)
     }
 
     /// Goes on to the next end; false where nothing runs.

@@ -232,6 +232,20 @@ fn small_tasks_share_the_way_to_the_server() {
 }
 
 #[test]
+fn tasks_that_run_in_order_are_one_link_behind_what_they_waited_for() {
+    let tasks = [
+        task("r", Phase::Roles, kind::ROLE, "owner", &[]),
+        task("p1", Phase::PreData, "schema", "one", &["r"]),
+        task("p2", Phase::PreData, "table", "two", &["p1"]),
+        task("p3", Phase::PreData, "table", "three", &["p2", "p1"]),
+        Task { requires: vec!["p3".into()], ..data("d", "two", 5) },
+    ];
+    let found = assert_seconds(&tasks, &Rates { statement: 1.0, create_table: 1.0, ..rates() }, 2, 9.0);
+    assert_eq!(chain(&found), [("s.owner", "nothing"), ("s.three", "task"), ("s.two", "task")]);
+    assert_eq!(found.chain[1].tasks, 3);
+}
+
+#[test]
 fn time_before_the_first_task_counts() {
     let found = assert_seconds(&[data("d", "t", 3)], &Rates { preparation: 2.0, ..rates() }, 1, 5.0);
     assert_near(found.phases[0].starts, 2.0);
@@ -253,10 +267,14 @@ fn like_a_real_one(seed: u64) -> Vec<Task> {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) % below
     };
-    let mut tasks = Vec::new();
+    let mut tasks =
+        vec![task("r", Phase::Roles, kind::ROLE, "owner", &[]), task("s", Phase::PreData, "schema", "s", &["r"])];
+    for table in 0..30 {
+        tasks.push(task(&format!("p{table}"), Phase::PreData, "table", &format!("t{table}"), &["s"]));
+    }
     for table in 0..30 {
         let (d, name) = (format!("d{table}"), format!("t{table}"));
-        tasks.push(data(&d, &name, random(10).pow(3)));
+        tasks.push(Task { requires: vec![format!("p{table}")], ..data(&d, &name, random(10).pow(3)) });
         for number in 0..random(4) {
             tasks.push(index(&format!("i{table}_{number}"), &format!("{name}_{number}"), random(50), &[&d]));
         }

@@ -3,8 +3,10 @@
 use super::{Look, blocking, info, list, live, warning};
 use crate::catalog::Relation;
 use crate::engine::adapt::Judge;
+use crate::engine::existing::NOT_MOVED;
 use crate::error::Result;
 use crate::finding::Finding;
+use crate::ledger::Ledger;
 use crate::name::{QualifiedName, ident, readable};
 use crate::pg::survey::{self, ExistingColumn, ExistingTable};
 use crate::plan::Task;
@@ -70,6 +72,25 @@ impl Pair<'_> {
         findings
     }
 
+    fn is_appended(&self) -> bool {
+        self.task.on_existing == "append"
+    }
+
+    /// Rules that keep ON CONFLICT from being used (<https://www.postgresql.org/docs/current/sql-insert.html>) where rows are merged.
+    fn rules(&self) -> Option<Finding> {
+        if !self.is_appended() || self.task.merge_sql.is_empty() || self.target.rules.is_empty() {
+            return None;
+        }
+        let (object, rules) = (self.source.name.to_string(), list(&self.target.rules));
+        let remedy = "set on_conflict to nothing for it, or on_existing to truncate or skip";
+        if self.task.merge_sql.contains(") DO UPDATE SET ") {
+            let message = format!("its rules on INSERT or UPDATE keep rows from being updated by their key: {rules}");
+            return Some(blocking("rules", object, message, remedy));
+        }
+        let message = format!("its rules on INSERT or UPDATE do not apply to the rows that are added: {rules}");
+        Some(info("rules", object, message))
+    }
+
     fn missing_rights(&self, role: &str) -> Option<Finding> {
         let rights = [
             (!self.target.may_insert, "INSERT"),
@@ -83,7 +104,9 @@ impl Pair<'_> {
             let usage = format!("GRANT USAGE ON SCHEMA {} TO {}", ident(&name.schema), ident(role));
             let remedy = format!("{usage}; GRANT {list} ON {} TO {}", name.sql(), ident(role));
             let message = format!("the role {} may not write it on the target: {list} is missing", readable(role));
-            blocking("target_right", name.to_string(), message, remedy)
+            // Of an extension that a superuser has installed, most sources have no configuration rows of their own.
+            let weigh = if self.source.is_configuration() { warning } else { blocking };
+            weigh("target_right", name.to_string(), message, remedy)
         })
     }
 }
@@ -172,9 +195,15 @@ async fn contents(look: &Look<'_>, pairs: &[Pair<'_>]) -> Result<Vec<Finding>> {
     let full = survey::have_rows(look.subject.target, &names).await?;
     let mut fates: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     let mut findings = Vec::new();
+    let loaded = loaded(look).await?;
     for (pair, has_rows) in asked.into_iter().zip(full) {
         let name = pair.source.name.to_string();
-        if has_rows && pair.task.on_existing == "error" {
+        if has_rows {
+            findings.extend(pair.rules());
+        }
+        if has_rows && pair.is_appended() && pair.task.merge_sql.is_empty() && loaded.contains(&pair.task.object()) {
+            findings.push(warning("rows_not_moved", name, NOT_MOVED.0, NOT_MOVED.1));
+        } else if has_rows && pair.task.on_existing == "error" {
             let remedy = "set on_existing to append, truncate or skip for it, or empty it";
             findings.push(blocking(
                 "table_exists",
@@ -191,6 +220,15 @@ async fn contents(look: &Look<'_>, pairs: &[Pair<'_>]) -> Result<Vec<Finding>> {
         info("table_exists", "", format!("{count} on the target already, {fate}: {}", list(&tables)))
     }));
     Ok(findings)
+}
+
+/// Tables, as the plan names them, all of whose rows an earlier run copied.
+async fn loaded(look: &Look<'_>) -> Result<HashSet<String>> {
+    let ledger = Ledger::new(&look.subject.config.options.ledger_schema);
+    if !ledger.exists(look.subject.target).await? {
+        return Ok(HashSet::new());
+    }
+    Ok(ledger.loaded_objects(look.subject.target).await?.into_iter().collect())
 }
 
 fn fate(pair: &Pair<'_>, has_rows: bool) -> &'static str {

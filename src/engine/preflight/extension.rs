@@ -1,8 +1,8 @@
 //! Extensions, and everything else that only a superuser of the target can make.
 
 use super::{Look, blocking, info, list, warning};
-use crate::catalog::Server;
 use crate::catalog::scope::display;
+use crate::catalog::{Relation, Server};
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{ident, readable};
@@ -30,6 +30,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
         let Some(extension) = on_source.iter().find(|extension| extension.name == entry.tag) else { continue };
         if let Some(there) = on_target.iter().find(|there| there.name == extension.name) {
             findings.extend(installed(&look.ends.target, extension, there));
+            findings.extend(configuration(look, &extension.name));
         } else {
             let offer = available.iter().find(|offer| offer.name == extension.name);
             findings.extend(not_installed(&look.ends.target, extension, offer));
@@ -39,6 +40,22 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
         findings.extend(superuser_objects(look).await?);
     }
     Ok(findings)
+}
+
+/// The configuration tables whose rows are copied and that the version on the target lacks.
+fn configuration(look: &Look<'_>, extension: &str) -> Vec<Finding> {
+    let of_extension = |table: &&Relation| table.member.as_ref().is_some_and(|member| *member.extension == *extension);
+    let is_there = |table: &Relation| look.existing.iter().any(|found| found.name == table.name);
+    let lacking = look.tables().filter(of_extension).filter(|table| !is_there(table));
+    let found = lacking.map(|table| {
+        let message = format!("the extension {} on the target has no such configuration table", readable(extension));
+        let remedy = format!(
+            "install the source's version of {} on the target, or leave the table out with tables.exclude",
+            ident(extension)
+        );
+        blocking("extension_configuration", table.name.to_string(), message, remedy)
+    });
+    found.collect()
 }
 
 pub(super) fn not_installed(
@@ -66,7 +83,11 @@ pub(super) fn not_installed(
         return Some(warning("extension_right", object, message, remedy));
     }
     let version = offer.version.as_deref().unwrap_or_default();
-    version_differs(wanted, version)
+    version_differs(wanted, version).map(|mut finding| {
+        finding.message =
+            format!("CREATE EXTENSION makes version {version} on the target; the source has {}", wanted.version);
+        finding
+    })
 }
 
 pub(super) fn installed(target: &Server, wanted: &Extension, there: &Extension) -> Vec<Finding> {

@@ -10,9 +10,11 @@ use crate::config::{TargetForeignKeys, TargetTriggers};
 use crate::engine::adapt::{Fit, Judge, Twin};
 use crate::engine::circles::circles;
 use crate::engine::existing::{self, Found};
+use crate::engine::foreign_keys::{LEFT, Left};
 use crate::engine::live;
 use crate::error::Result;
 use crate::finding::Finding;
+use crate::ledger::Ledger;
 use crate::name::{QualifiedName, ident, readable};
 use crate::pg::survey::{self, ExistingColumn, ExistingTable};
 use crate::pg::{foreign_keys, introspect, present, triggers};
@@ -30,8 +32,9 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Tables whose rows are merged by a key: the target must have it, and nothing that ON CONFLICT refuses
-/// (<https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT>).
+/// Tables whose rows are merged by a key that the target lacks: rows are updated only by a unique index
+/// (<https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT>), and are found there without one only where the server has
+/// the equality of the key's types.
 async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
     let is_merged = |task: &&Task| task.is_data() && task.on_existing == "append" && !task.merge_sql.is_empty();
     let merged: HashMap<QualifiedName, &Task> =
@@ -52,22 +55,15 @@ async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
         let is_key = |index: &Index| {
             index.is_arbiter && index.columns.iter().map(|column| &**column).collect::<BTreeSet<&str>>() == key
         };
-        let names_key = task.merge_sql.contains(" ON CONFLICT (");
-        let message = match indexes.iter().find(|index| index.blocks_arbiters) {
-            _ if names_key && !indexes.iter().any(is_key) => {
-                format!(
-                    "rows are merged by the key ({}), which is no unique key on the target",
-                    list(&key.into_iter().collect::<Vec<_>>())
-                )
-            }
-            Some(index) if !names_key => {
-                format!(
-                    "rows are merged, and ON CONFLICT refuses the deferrable or exclusion constraint {} of the target",
-                    readable(&index.name.name)
-                )
-            }
-            _ => return None,
-        };
+        let updates = task.merge_sql.contains(") DO UPDATE SET ");
+        let is_known = !updates && key.iter().all(|name| has_plain_equality(table, name));
+        if is_known || indexes.iter().any(is_key) {
+            return None;
+        }
+        let message = format!(
+            "rows are merged by the key ({}), which is no unique key on the target",
+            list(&key.into_iter().collect::<Vec<_>>())
+        );
         let remedy =
             "set on_conflict to error for the table where it holds none of our rows, or on_existing to truncate";
         Some((table.name.clone(), blocking("on_conflict", table.name.to_string(), message, remedy)))
@@ -77,6 +73,10 @@ async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
     // Only a table that holds rows has them merged.
     let full = survey::have_rows(look.subject.target, &names).await?;
     Ok(told.iter().zip(full).filter(|(_, is_full)| *is_full).map(|((_, finding), _)| finding.clone()).collect())
+}
+
+fn has_plain_equality(table: &Relation, name: &str) -> bool {
+    table.columns.iter().any(|column| column.name == name && column.binary_safe)
 }
 
 fn name(task: &Task) -> QualifiedName {
@@ -293,6 +293,13 @@ async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
         Some(warning("triggers_fire", table.to_string(), message, remedy))
     });
     Ok(told.collect())
+}
+
+/// Foreign keys that an earlier run has taken away.
+pub(super) async fn left(look: &Look<'_>) -> Result<Option<Finding>> {
+    let ledger = Ledger::new(&look.subject.config.options.ledger_schema);
+    let left = Left::read(&ledger, look.subject.target).await?;
+    Ok(left.message().map(|message| warning("foreign_keys_left", "", message, LEFT)))
 }
 
 /// Foreign keys that rows are checked by: those in a circle, which no order satisfies, and those that are dropped.

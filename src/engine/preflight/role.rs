@@ -2,10 +2,12 @@
 
 use super::{Look, blocking, list, warning};
 use crate::catalog::Role;
+use crate::catalog::scope::is_whole;
 use crate::config::RolesMode;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{ident, readable};
+use crate::pg::introspect;
 use crate::pg::survey::{self, TargetRole};
 use crate::plan::kind;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -25,6 +27,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     findings.extend(roles.attributes());
     findings.extend(roles.owners());
     findings.extend(roles.missing_grantees().await?);
+    findings.extend(roles.database_owner().await?);
     Ok(findings)
 }
 
@@ -138,6 +141,26 @@ impl Roles<'_> {
             // Who makes a role does not become a member of it, whatever the version.
             None => (!target.is_superuser).then_some("the connecting role will not be a member of it"),
         }
+    }
+
+    /// The owner of the database, which a plan does not change. A superuser has all rights on it anyway.
+    async fn database_owner(&self) -> Result<Option<Finding>> {
+        let (catalog, config) = (self.look.subject.catalog, self.look.subject.config);
+        let owner = catalog.database.owner.as_str();
+        let is_mighty = catalog.roles.iter().find(|role| role.name == owner).is_none_or(|role| role.is_superuser);
+        if is_mighty || !is_whole(config) || config.options.data_only {
+            return Ok(None);
+        }
+        let on_target = introspect::database(self.look.subject.target).await?.owner;
+        let message = format!(
+            "the database belongs to {} on the source and to {} on the target, where {} will lack an owner's rights on it \
+             and on the schema public",
+            readable(owner),
+            readable(&on_target),
+            readable(owner)
+        );
+        let remedy = format!("on the target: ALTER DATABASE :\"DBNAME\" OWNER TO {}", ident(owner));
+        Ok((on_target != owner).then(|| warning("database_owner", "DATABASE", message, remedy)))
     }
 
     /// Roles that privileges or policies name and that nobody will have made.

@@ -85,7 +85,7 @@ fn relation(columns: &[(&str, &str)]) -> Relation {
         tuples: 0.0,
         hides_rows: false,
         is_readable: true,
-        in_extension: false,
+        member: None,
         hashes_an_enum: false,
         columns: columns.iter().map(column).collect(),
     }
@@ -107,6 +107,7 @@ fn existing(columns: &[(&str, &str, bool)]) -> ExistingTable {
         may_truncate: true,
         may_update: true,
         has_row_security: false,
+        rules: vec![],
         columns: columns.iter().map(column).collect(),
     }
 }

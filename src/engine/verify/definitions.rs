@@ -1,140 +1,207 @@
-//! Compares definitions: each entry of the source's archive that the plan makes must have its equal on the target.
+//! Compares definitions in both directions: each object of the source that the configuration chooses must have its equal on the target,
+//! and the target must have no other.
 //!
-//! Both archives are written by one `pg_dump`, so equal objects have equal texts where the majors are equal. What has
-//! not gets a closer look by `verdict`.
+//! Both archives are written by one `pg_dump`, so equal objects have equal texts where the majors are equal. What has not gets a closer
+//! look by `verdict`; what has no counterpart is named by `lonely`.
 
-use super::Subject;
-use super::verdict::{Closer, Verdict};
+use super::archive::{Archive, is_same_text, key};
+use super::lonely::{self, Lonely};
+use super::verdict::{Closer, Different, Verdict};
+use super::{Sides, Subject};
 use crate::catalog::archive::Entry;
+use crate::catalog::scope::{self, Scope};
 use crate::error::Result;
 use crate::name::{QualifiedName, readable};
 use crate::pg::archive;
+use crate::pg::compare::Readers;
 use crate::pg::tool::Tools;
-use crate::plan::Task;
-use crate::verification::{Difference, DifferenceKind, Verification};
-use std::collections::{HashMap, HashSet};
+use crate::plan::{Phase, Plan, Task, kind};
+use crate::verification::{Difference, DifferenceKind, Remark, Verification};
+use std::collections::HashSet;
 
-/// What the same object is known by on both sides: kind, schema, name.
-pub type Key = (String, String, String);
-
-/// The entries of one side.
-pub struct Archive {
-    entries: Vec<Entry>,
-    by_id: HashMap<i32, usize>,
-    by_key: HashMap<Key, Vec<usize>>,
-}
-
-impl Archive {
-    fn new(entries: Vec<Entry>) -> Self {
-        let by_id = entries.iter().enumerate().map(|(at, entry)| (entry.id, at)).collect();
-        let mut by_key: HashMap<Key, Vec<usize>> = HashMap::new();
-        for (at, entry) in entries.iter().enumerate() {
-            by_key.entry(key(entry)).or_default().push(at);
-        }
-        Archive { entries, by_id, by_key }
-    }
-
-    /// The object that a comment or a privilege is about.
-    pub fn holder(&self, part: &Entry) -> Option<&Entry> {
-        let holders = part.dependencies.iter().filter_map(|id| self.by_id.get(id)).map(|&at| &self.entries[at]);
-        holders.into_iter().find(|entry| entry.desc != "ACL")
-    }
-
-    /// The entry that stands for the same object as one of the other side.
-    pub fn same(&self, entry: &Entry) -> Option<&Entry> {
-        self.by_key.get(&key(entry))?.first().map(|&at| &self.entries[at])
-    }
-
-    /// Takes the entry that is another side's equal, else the first of the name: a tag of two names may be ambiguous.
-    fn take(&mut self, entry: &Entry) -> Option<usize> {
-        let candidates = self.by_key.get(&key(entry))?;
-        let is_equal = |at: &&usize| is_same_text(entry, &self.entries[**at]);
-        let found = candidates.iter().find(is_equal).or_else(|| candidates.first()).copied();
-        // The others of an ambiguous name are left for its other entries.
-        if let (Some(at), Some(list)) = (found, self.by_key.get_mut(&key(entry)))
-            && list.len() > 1
-        {
-            list.retain(|&other| other != at);
-        }
-        found
-    }
-}
-
-fn key(entry: &Entry) -> Key {
-    (entry.desc.to_lowercase(), entry.namespace.to_string(), entry.tag.clone())
-}
-
-/// Compares the definitions that the plan makes. What `before` tells as missing or invalid is not told again.
-pub async fn compare(subject: &Subject<'_>, before: &Verification) -> Result<Verification> {
+/// Compares the definitions. What `before` names as missing or invalid is not named again.
+pub async fn compare(subject: &Subject<'_>, sides: &mut Sides, before: &Verification) -> Result<Verification> {
     let mut part = Verification::default();
-    let made = made(subject);
-    if made.is_empty() {
+    let Some(tools) = subject.tools else {
+        part.push_unchecked("definitions", "no pg_dump serves both servers");
         return Ok(part);
-    }
-    let Some(tools) = subject.tools else { return Ok(part) };
-    let (source, mut target) = match archives(subject, tools).await {
-        Ok(archives) => archives,
+    };
+    match archives(subject, tools).await {
+        Ok((source, target)) => (sides.source.entries, sides.target.entries) = (source, target),
         Err(error) => {
-            part.push_unchecked("the catalog", error.chain());
+            part.push_unchecked("definitions", error.chain());
             return Ok(part);
         }
-    };
-    let told = told(before);
-    let mut suspects = Vec::new();
-    for entry in &source.entries {
-        let Some(object) = made.get(&key(entry)) else { continue };
-        let other = target.take(entry);
-        part.differences.extend(other.and_then(|at| owner_difference(object, entry, &target.entries[at])));
-        let is_same = other.is_some_and(|at| is_same_text(entry, &target.entries[at]));
-        let is_told = is_told_elsewhere(entry) && told.contains(object.as_str());
-        if !is_same && !is_told {
-            suspects.push((object.as_str(), entry, other));
-        }
     }
-    let found =
-        |(object, entry, at): (_, _, Option<usize>)| Suspect { object, entry, other: at.map(|at| &target.entries[at]) };
-    let suspects: Vec<Suspect<'_>> = suspects.into_iter().map(found).collect();
-    let closer = Closer { source: &source, target: &target, majors: majors(subject) };
+    let scopes = Scopes {
+        source: scope::select(&sides.source, subject.config),
+        target: scope::select(&sides.target, subject.config),
+        planned: planned(subject.plan),
+    };
+    let closer = Closer {
+        source: &Archive::new(&sides.source.entries),
+        target: &Archive::new(&sides.target.entries),
+        majors: (subject.source.leader.major(), subject.target.major()),
+        with_tablespaces: subject.config.options.tablespaces,
+        named: named(before),
+    };
+    let found = pair(&closer, &scopes, &mut part);
+    part.not_moved.extend(rows_not_moved(subject, sides, &scopes, &found));
+    let lonely = Lonely { closer: &closer, scopes: &scopes, sides, config: subject.config };
+    let extra = lonely.extra(&found.left, &found.suspect_tables());
+    let first = lonely::made_before(subject).await?;
+    let mut suspects = found.suspects;
+    suspects.extend(extra.into_iter().map(|entry| Suspect {
+        entry: None,
+        other: Some(entry),
+        was_before: lonely.was_before(entry, first),
+    }));
     Box::pin(judge(subject, &closer, &suspects, &mut part)).await?;
     Ok(part)
 }
 
-/// The plan's tasks that may stand for entries, with what their objects are called.
-fn made(subject: &Subject<'_>) -> HashMap<Key, String> {
-    use crate::plan::kind::{DATA, LARGE_OBJECTS, ROLE, SEQUENCE_VALUE, TRUNCATE};
-    let is_entry = |kind: &str| !matches!(kind, DATA | LARGE_OBJECTS | ROLE | SEQUENCE_VALUE | TRUNCATE);
-    let tasks = subject.plan.tasks.iter().filter(|task| is_entry(&task.kind));
-    tasks.map(|task| ((task.kind.clone(), task.schema.clone(), task.name.clone()), object(task))).collect()
+/// What both sides' archives have to do with the configuration and the plan.
+pub struct Scopes {
+    /// What the configuration chooses of the source.
+    pub source: Scope,
+    /// What it would choose of the target.
+    pub target: Scope,
+    /// What the plan makes.
+    planned: HashSet<(String, String, String)>,
 }
 
-fn majors(subject: &Subject<'_>) -> (u32, u32) {
-    (subject.source.leader.major(), subject.target.major())
+impl Scopes {
+    /// Whether an entry of the source is compared.
+    pub fn is_wanted(&self, entry: &Entry) -> bool {
+        self.source.entries.contains(&entry.id) || self.is_planned(entry)
+    }
+
+    fn is_planned(&self, entry: &Entry) -> bool {
+        let (kind, schema, name, _) = key(entry);
+        self.planned.contains(&(kind, schema, name))
+    }
 }
 
-async fn archives(subject: &Subject<'_>, tools: &Tools) -> Result<(Archive, Archive)> {
+fn planned(plan: &Plan) -> HashSet<(String, String, String)> {
+    plan.tasks.iter().map(|task| (task.kind.clone(), task.schema.clone(), task.name.clone())).collect()
+}
+
+async fn archives(subject: &Subject<'_>, tools: &Tools) -> Result<(Vec<Entry>, Vec<Entry>)> {
     let lock_timeout = subject.config.options.lock_timeout;
     let snapshot = Some(subject.source.snapshot.id.as_str());
     let source = archive::read_schema(tools, subject.source.leader.conninfo(), snapshot, lock_timeout);
     let target = archive::read_schema(tools, subject.target.conninfo(), None, lock_timeout);
-    let (source, target) = tokio::try_join!(source, target)?;
-    Ok((Archive::new(source), Archive::new(target)))
+    tokio::try_join!(source, target)
 }
 
 /// The objects that were found missing or invalid.
-fn told(before: &Verification) -> HashSet<&str> {
+fn named(before: &Verification) -> HashSet<&str> {
     use DifferenceKind::{DifferentObject, InvalidConstraint, InvalidIndex, MissingObject};
     let is_object =
         |d: &&Difference| matches!(d.kind, DifferentObject | InvalidConstraint | InvalidIndex | MissingObject);
     before.differences.iter().filter(is_object).map(|difference| difference.object.as_str()).collect()
 }
 
-/// Whether the comparison of rows, values and validity tells that such an object is missing or invalid.
-fn is_told_elsewhere(entry: &Entry) -> bool {
+/// Whether the comparison of rows, values and validity names such an object when it is missing or invalid.
+fn is_named_elsewhere(entry: &Entry) -> bool {
     ["TABLE", "SEQUENCE", "INDEX", "CONSTRAINT", "FK CONSTRAINT", "CHECK CONSTRAINT"].contains(&entry.desc.as_str())
 }
 
-fn is_same_text(entry: &Entry, other: &Entry) -> bool {
-    entry.with_settings(false) == other.with_settings(false)
+/// An entry without an equal: of the source with what stands for it on the target, or of the target alone.
+pub struct Suspect<'a> {
+    /// The source's.
+    pub entry: Option<&'a Entry>,
+    /// The target's.
+    pub other: Option<&'a Entry>,
+    /// Whether it is the target's own, from before the first run.
+    pub was_before: bool,
+}
+
+/// What the texts say.
+struct Found<'a> {
+    suspects: Vec<Suspect<'a>>,
+    /// The tables of the source that the target lacks.
+    missing: HashSet<i32>,
+    /// The target's entries without a counterpart.
+    left: Vec<usize>,
+}
+
+impl Found<'_> {
+    /// The target's tables whose texts differ.
+    fn suspect_tables(&self) -> HashSet<i32> {
+        let others = self.suspects.iter().filter_map(|suspect| suspect.entry.and(suspect.other));
+        others.filter(|other| other.desc == "TABLE").map(|other| other.id).collect()
+    }
+}
+
+fn pair<'a>(closer: &Closer<'a>, scopes: &Scopes, part: &mut Verification) -> Found<'a> {
+    let wanted: Vec<&Entry> = closer.source.entries.iter().filter(|entry| scopes.is_wanted(entry)).collect();
+    let (others, left) = closer.target.match_with(&wanted, closer.with_tablespaces);
+    let mut found = Found { suspects: Vec::new(), missing: HashSet::new(), left };
+    for (entry, other) in wanted.into_iter().zip(others) {
+        let other = other.map(|at| &closer.target.entries[at]);
+        if other.is_none() {
+            let belongs_to_missing = entry.is_part() && entry.dependencies.iter().any(|id| found.missing.contains(id));
+            found.missing.insert(entry.id);
+            if belongs_to_missing {
+                continue;
+            }
+        }
+        part.count(&entry.desc.to_lowercase(), 1);
+        let object = object(entry);
+        part.differences.extend(other.and_then(|other| owner_difference(&object, entry, other)));
+        if other.is_none() && !scopes.is_planned(entry) {
+            let message = "it is in scope, and the plan does not have it: make a new plan";
+            part.not_moved.push(Remark::new(entry.desc.to_lowercase(), object, message));
+            continue;
+        }
+        let is_same = other.is_some_and(|other| is_same_text(entry, other, closer.with_tablespaces));
+        let is_named = is_named_elsewhere(entry) && closer.named.contains(object.as_str());
+        if !is_same && !is_named && !is_told_by_table(closer, entry, other) {
+            found.suspects.push(Suspect { entry: Some(entry), other, was_before: false });
+        }
+    }
+    found
+}
+
+/// Whether a default or a check is missing as an entry of its own and the table that it belongs to has another text, whose properties
+/// then name it: the archive writes both within the table where it can.
+fn is_told_by_table(closer: &Closer<'_>, entry: &Entry, other: Option<&Entry>) -> bool {
+    let differs = |table: &Entry| {
+        closer.target.same(table).is_some_and(|other| !is_same_text(table, other, closer.with_tablespaces))
+    };
+    other.is_none()
+        && lonely::may_be_written_in_table(entry)
+        && closer.source.needed(entry).any(|table| table.desc == "TABLE" && differs(table))
+}
+
+/// The tables in scope that exist on the target and whose rows no task of the plan copies.
+fn rows_not_moved<'a>(
+    subject: &'a Subject<'_>,
+    sides: &'a Sides,
+    scopes: &'a Scopes,
+    found: &'a Found<'_>,
+) -> impl Iterator<Item = Remark> + 'a {
+    let copied: HashSet<(&str, &str)> = subject
+        .plan
+        .tasks
+        .iter()
+        .filter(|task| task.is_data())
+        .map(|task| (task.schema.as_str(), task.name.as_str()))
+        .collect();
+    let missing: HashSet<u32> = sides
+        .source
+        .entries
+        .iter()
+        .filter(|entry| found.missing.contains(&entry.id) && entry.desc == "TABLE")
+        .map(|entry| entry.oid)
+        .collect();
+    let tables = sides.source.relations.iter().filter(|table| scopes.source.tables.contains(&table.oid));
+    tables
+        .filter(move |table| {
+            !missing.contains(&table.oid) && !copied.contains(&(table.name.schema.as_str(), table.name.name.as_str()))
+        })
+        .map(|table| Remark::new("rows", table.name.to_string(), "the plan does not copy its rows: make a new plan"))
 }
 
 fn owner_difference(object: &str, entry: &Entry, other: &Entry) -> Option<Difference> {
@@ -146,44 +213,78 @@ fn owner_difference(object: &str, entry: &Entry, other: &Entry) -> Option<Differ
     Some(Difference::new(DifferenceKind::DifferentObject, object, message))
 }
 
-/// An entry without an equal, with what stands for it on the target.
-struct Suspect<'a> {
-    object: &'a str,
-    entry: &'a Entry,
-    other: Option<&'a Entry>,
-}
-
-/// Takes a closer look at entries without an equal, and tells what comes of it.
+/// Takes a closer look at entries without an equal.
 async fn judge(
     subject: &Subject<'_>,
     closer: &Closer<'_>,
     suspects: &[Suspect<'_>],
     part: &mut Verification,
 ) -> Result<()> {
-    let mut open = None;
-    for &Suspect { object, entry, other } in suspects {
+    let mut open: Option<Readers> = None;
+    for suspect in suspects {
         let readers = match open.take() {
             Some(readers) => readers,
             None => super::readers(subject).await?,
         };
-        let kind = entry.desc.to_lowercase();
-        match closer.verdict(&readers, entry, other).await {
+        let verdict = closer.verdict(&readers, suspect.entry, suspect.other).await;
+        open = readers.release().await.is_ok().then_some(readers);
+        let Some(entry) = suspect.entry.or(suspect.other) else { continue };
+        let (object, kind) = (object(entry), entry.desc.to_lowercase());
+        match verdict {
             Ok(Verdict::Same) => {}
-            Ok(Verdict::Missing) => {
-                let message = format!("the {kind} is missing on the target");
-                part.push_difference(Difference::new(DifferenceKind::MissingObject, object, message));
+            Ok(Verdict::ByVersion(reason)) => part.by_version.push(Remark::new(kind, object, reason)),
+            Ok(Verdict::Missing | Verdict::Different(_)) if suspect.was_before => {
+                let message = "it is on the target only, and was there before the first run";
+                part.only_on_target.push(Remark::new(kind, object, message));
             }
-            Ok(Verdict::Different(columns)) => {
-                let message = format!("the {kind} is defined in another way on the target");
-                let difference = Difference::new(DifferenceKind::DifferentObject, object, message);
-                part.push_difference(difference.columns(columns));
-            }
+            Ok(Verdict::Missing) => part.push_difference(missing(suspect, object)),
+            Ok(Verdict::Different(what)) => part.push_difference(different(suspect, object, what)),
             Ok(Verdict::Unknown) => part.push_unchecked(object, unknown(&kind, closer.majors)),
             Err(error) => part.push_unchecked(object, error.chain()),
         }
-        open = readers.release().await.is_ok().then_some(readers);
     }
     Ok(())
+}
+
+fn missing(suspect: &Suspect<'_>, object: String) -> Difference {
+    let entry = suspect.entry.or(suspect.other);
+    let words = entry.map(|entry| words_of(&entry.desc)).unwrap_or_default();
+    if suspect.entry.is_some() {
+        let kind = DifferenceKind::MissingObject;
+        return Difference::new(kind, object, format!("{words} is missing on the target"));
+    }
+    let kind = if entry.is_some_and(lonely::is_a_property) {
+        DifferenceKind::DifferentObject
+    } else {
+        DifferenceKind::ExtraObject
+    };
+    Difference::new(kind, object, format!("{words} is on the target only"))
+}
+
+fn different(suspect: &Suspect<'_>, object: String, what: Different) -> Difference {
+    let words = suspect.entry.or(suspect.other).map(|entry| words_of(&entry.desc)).unwrap_or_default();
+    let verb = if words.ends_with("privileges") { "differ" } else { "differs" };
+    let mut message = format!("{words} {verb} on the target");
+    if !what.what.is_empty() {
+        message = format!("{message}: {}", what.what.join(", "));
+    }
+    let mut difference = Difference::new(DifferenceKind::DifferentObject, object, message);
+    difference.columns = what.columns;
+    difference
+}
+
+/// The archive's word for a kind of object, as a reader expects it.
+fn words_of(desc: &str) -> String {
+    match desc {
+        "ACL" => "the privileges".into(),
+        "DEFAULT ACL" => "the default privileges".into(),
+        "FK CONSTRAINT" => "the foreign key".into(),
+        "ROW SECURITY" => "enabled row security".into(),
+        "SEQUENCE OWNED BY" => "the sequence's owner column".into(),
+        "TABLE ATTACH" => "the partition's place".into(),
+        "INDEX ATTACH" => "the index's place below a partitioned index".into(),
+        _ => format!("the {}", desc.to_lowercase()),
+    }
 }
 
 fn unknown(kind: &str, (source, target): (u32, u32)) -> String {
@@ -192,12 +293,19 @@ fn unknown(kind: &str, (source, target): (u32, u32)) -> String {
     )
 }
 
-/// What a task's object is called, by the name that its rows have where it has any.
-fn object(task: &Task) -> String {
-    match task.kind.as_str() {
-        "table" | "sequence" | "materialized view" | "view" | "foreign table" => {
-            QualifiedName::new(&task.schema, &task.name).to_string()
+/// What an entry's object is called: by the name that its rows have where it has any.
+pub fn object(entry: &Entry) -> String {
+    match entry.desc.as_str() {
+        "TABLE" | "SEQUENCE" | "MATERIALIZED VIEW" | "VIEW" | "FOREIGN TABLE" => {
+            QualifiedName::new(entry.namespace.as_str(), &entry.tag).to_string()
         }
-        _ => task.object(),
+        "DEFAULT ACL" => {
+            let task = Task::new(Phase::Privileges, "default acl", entry.namespace.as_str(), &entry.tag);
+            format!("{} of {}", task.object(), readable(&entry.owner))
+        }
+        desc => {
+            let kind = if desc == "INDEX" { kind::INDEX.to_owned() } else { desc.to_lowercase() };
+            Task::new(Phase::PreData, kind, entry.namespace.as_str(), &entry.tag).object()
+        }
     }
 }

@@ -1,15 +1,16 @@
 //! Compares what is neither a row nor a definition: sequences' values, large objects, and whether indexes and
 //! constraints hold.
 
-use super::Past;
 use super::pool::Item;
+use super::{Sides, Subject, lonely};
+use crate::catalog::RelationKind;
 use crate::error::Result;
-use crate::name::readable;
+use crate::name::{QualifiedName, readable};
 use crate::pg::compare::Readers;
 use crate::pg::compare::objects::{self as read, Unusable, UnusableKind};
-use crate::plan::{Plan, kind};
-use crate::verification::{Difference, DifferenceKind, Verification};
-use std::collections::HashSet;
+use crate::plan::{self, Plan, kind};
+use crate::verification::{Difference, DifferenceKind, Remark, TableResult, TableStatus, Verification};
+use std::collections::{HashMap, HashSet};
 
 /// Sequences of one item: a few round trips, and enough items for all workers.
 const SEQUENCES: usize = 100;
@@ -26,7 +27,8 @@ pub struct SequencePair {
 }
 
 /// The items for the sequences and the large objects of a plan.
-pub fn items(plan: &Plan, past: &Past) -> Vec<Item> {
+pub fn items(plan: &Plan, sides: &Sides) -> Vec<Item> {
+    let past = &sides.past;
     let of_kind = |kind: &'static str| plan.tasks.iter().filter(move |task| task.kind == kind);
     let sequences: Vec<SequencePair> = of_kind(kind::SEQUENCE_VALUE)
         .map(|task| {
@@ -35,12 +37,19 @@ pub fn items(plan: &Plan, past: &Past) -> Vec<Item> {
         })
         .collect();
     let large = of_kind(kind::LARGE_OBJECTS).map(|task| Item::LargeObjects(task.object(), task.source_sql.clone()));
-    sequences.chunks(SEQUENCES).map(|batch| Item::Sequences(batch.to_vec())).chain(large).collect()
+    let relations = sides.source.relations.iter().filter(|relation| relation.kind == RelationKind::MaterializedView);
+    let by_name: HashMap<(&str, String), &QualifiedName> =
+        relations.map(|view| ((view.name.schema.as_str(), readable(&view.name.name)), &view.name)).collect();
+    let views = of_kind(kind::REFRESH)
+        .filter_map(|task| by_name.get(&(task.schema.as_str(), task.name.clone())))
+        .map(|view| Item::View((*view).clone()));
+    sequences.chunks(SEQUENCES).map(|batch| Item::Sequences(batch.to_vec())).chain(large).chain(views).collect()
 }
 
 /// Compares the values of sequences. These take no part in transactions: the source's is the present one.
 pub async fn compare_sequences(readers: &Readers, sequences: &[SequencePair]) -> Result<Verification> {
     let mut part = Verification::default();
+    part.count("sequence value", sequences.len());
     for sequence in sequences {
         let (source, target) = tokio::try_join!(
             read::sequence(&readers.source, &sequence.sql),
@@ -77,26 +86,21 @@ fn compare_sequence(
     Some(Difference::new(DifferenceKind::Sequence, &sequence.object, message))
 }
 
-/// Compares the large objects that `list` gives: whether they exist, who owns them, what they hold.
+/// Compares the large objects that `list` gives: whether they exist, who owns them and may use them, what they hold.
 pub async fn compare_large_objects(readers: &Readers, list: &str) -> Result<Verification> {
     let oids = crate::pg::large_object::oids(&readers.source, list).await?;
     let (source, target) =
-        tokio::try_join!(read::owners(&readers.source, &oids), read::owners(&readers.target, &oids))?;
+        tokio::try_join!(read::large_objects(&readers.source, &oids), read::large_objects(&readers.target, &oids))?;
     let mut part = Verification::default();
+    part.count("large object", source.len());
     let mut differs = |oid: u32, message: String| {
         part.push_difference(Difference::new(DifferenceKind::LargeObject, format!("large object {oid}"), message));
     };
     let both: Vec<u32> = source.keys().copied().filter(|oid| target.contains_key(oid)).collect();
-    for (&oid, owner) in &source {
+    for (&oid, facts) in &source {
         match target.get(&oid) {
             None => differs(oid, "it is missing on the target".into()),
-            Some(other) if other != owner => {
-                differs(
-                    oid,
-                    format!("its owner is {} on the source and {} on the target", readable(owner), readable(other)),
-                );
-            }
-            Some(_) => {}
+            Some(other) => compare_facts(facts, other).into_iter().for_each(|message| differs(oid, message)),
         }
     }
     for oid in read::differing_contents(readers, &both).await? {
@@ -104,6 +108,98 @@ pub async fn compare_large_objects(readers: &Readers, list: &str) -> Result<Veri
     }
     for oid in oids.iter().filter(|oid| !source.contains_key(oid)) {
         part.push_unchecked(format!("large object {oid}"), "it is no longer on the source");
+    }
+    Ok(part)
+}
+
+fn compare_facts(source: &read::LargeObjectFacts, target: &read::LargeObjectFacts) -> Vec<String> {
+    let mut found = Vec::new();
+    if source.owner != target.owner {
+        let owners = (readable(&source.owner), readable(&target.owner));
+        found.push(format!("its owner is {} on the source and {} on the target", owners.0, owners.1));
+    }
+    if source.comment != target.comment {
+        found.push("its comment differs".into());
+    }
+    let only = |one: &[String], other: &[String], side: &str| -> Vec<String> {
+        let alone = one.iter().filter(|privilege| !other.contains(privilege));
+        alone.map(|privilege| format!("{privilege} on the {side} only")).collect()
+    };
+    let mut privileges = only(&source.privileges, &target.privileges, "source");
+    privileges.extend(only(&target.privileges, &source.privileges, "target"));
+    if !privileges.is_empty() {
+        found.push(format!("its privileges differ: {}", privileges.join(", ")));
+    }
+    found
+}
+
+/// Large objects that only one side has: those of the source that the plan lacks, and those of the target alone.
+pub async fn lonely_large_objects(subject: &Subject<'_>, sides: &Sides) -> Result<Verification> {
+    let mut part = Verification::default();
+    if !plan::moves_large_objects(subject.config) {
+        return Ok(part);
+    }
+    let mut planned: HashSet<u32> = HashSet::new();
+    for task in subject.plan.tasks.iter().filter(|task| task.kind == kind::LARGE_OBJECTS) {
+        planned.extend(crate::pg::large_object::oids(&subject.source.leader, &task.source_sql).await?);
+    }
+    let all: HashSet<u32> = sides.source.large_objects.iter().map(|object| object.oid).collect();
+    let mut left_out: Vec<u32> = all.iter().copied().filter(|oid| !planned.contains(oid)).collect();
+    left_out.sort_unstable();
+    part.not_moved.extend(left_out.into_iter().map(|oid| {
+        let message = "it is in scope, and the plan does not have it: make a new plan";
+        Remark::new("large object", format!("large object {oid}"), message)
+    }));
+    let first = lonely::made_before(subject).await?;
+    let extra = sides.target.large_objects.iter().map(|object| object.oid).filter(|oid| !all.contains(oid));
+    let (before, later): (Vec<u32>, Vec<u32>) = extra.partition(|&oid| first.is_some_and(|first| oid < first));
+    part.only_on_target.extend(before.into_iter().map(|oid| {
+        let message = "it is on the target only, and was there before the first run";
+        Remark::new("large object", format!("large object {oid}"), message)
+    }));
+    part.differences.extend(later.into_iter().map(|oid| {
+        let object = format!("large object {oid}");
+        Difference::new(DifferenceKind::ExtraObject, object, "it is on the target only")
+    }));
+    Ok(part)
+}
+
+/// Compares the rows of a materialized view. A refresh may legitimately give others than the source holds: the view's query may read the
+/// time, a role's rights or random numbers, and the source's own rows may be older than its tables'.
+pub async fn compare_view(readers: &Readers, view: &QualifiedName) -> Result<Verification> {
+    readers.begin().await?;
+    let sql = view.sql();
+    let (source, target) =
+        tokio::try_join!(read::view_rows(&readers.source, &sql), read::view_rows(&readers.target, &sql))?;
+    let is_equal = (source.rows, source.hash) == (target.rows, target.hash);
+    let (status, note) = if is_equal {
+        (TableStatus::Equal, "")
+    } else {
+        (TableStatus::Different, "the target's rows come from a refresh and are others than the source's")
+    };
+    let mut result = TableResult::unread(view.to_string(), status, note);
+    (result.source_rows, result.target_rows) = (source.rows, target.rows);
+    Ok(Verification { materialized_views: vec![result], ..Verification::default() })
+}
+
+/// Names foreign keys that are valid and enforced by no trigger on the target, although they are on the source.
+pub async fn compare_silenced_keys(readers: &Readers, plan: &Plan) -> Result<Verification> {
+    let (source, target) =
+        tokio::try_join!(read::silenced_keys(&readers.source), read::silenced_keys(&readers.target))?;
+    let accepted: HashSet<&read::SilencedKey> = source.iter().collect();
+    let made: HashSet<(&str, &str)> = plan
+        .tasks
+        .iter()
+        .filter(|task| task.kind == "table")
+        .map(|task| (task.schema.as_str(), task.name.as_str()))
+        .collect();
+    let mut part = Verification::default();
+    for key in target.iter().filter(|key| !accepted.contains(key)) {
+        if made.contains(&(key.schema.as_str(), key.table.as_str())) {
+            let object = format!("{}.{} {}", readable(&key.schema), key.table, key.constraint);
+            let message = "triggers that enforce the foreign key are disabled on the target";
+            part.push_difference(Difference::new(DifferenceKind::DifferentObject, object, message));
+        }
     }
     Ok(part)
 }

@@ -27,6 +27,8 @@ pub struct Pair {
     pub keys: Vec<String>,
     /// The format that both sides are read in first.
     pub format: RowFormat,
+    /// The source's tables that the statements read.
+    pub reads: Vec<QualifiedName>,
     /// The plan's COPY statements, without a format, that give the source's rows.
     pub source: Vec<String>,
     /// The COPY statement that gives the target's.
@@ -35,8 +37,8 @@ pub struct Pair {
     pub queries: (String, String),
     /// The source's rows as the run sent them.
     pub proved: Option<RowSum>,
-    /// Whether the target may hold rows of its own.
-    pub may_have_more: bool,
+    /// Whether the table held rows before the run, by the ledger.
+    pub held_rows: bool,
     /// Whether the source chose some rows of many, and might choose others now.
     pub is_a_choice: bool,
 }
@@ -46,10 +48,10 @@ pub fn build(subject: &Subject<'_>, sides: &Sides) -> Vec<Item> {
     let by_name = |relations| Iterator::map(<[Relation]>::iter(relations), |r| (r.name.sql(), r)).collect();
     let pairing = Pairing {
         rules: Rules::new(subject.config),
-        past: &sides.ledger,
+        past: &sides.past,
         lookup: sides.source.lookup(),
         source: by_name(&sides.source.relations),
-        target: by_name(&sides.target),
+        target: by_name(&sides.target.relations),
         judge: sides.judge.as_ref(),
     };
     let item = |group: Group<'_>| {
@@ -89,7 +91,7 @@ fn settled(object: String, mut part: Verification) -> Verification {
         Some(unchecked) => (TableStatus::Unchecked, unchecked.reason.clone()),
         None => (TableStatus::Different, part.differences.first().map(|d| d.message.clone()).unwrap_or_default()),
     };
-    part.tables.push(TableResult { object, status, source_rows: 0, target_rows: 0, seconds: 0.0, note });
+    part.tables.push(TableResult::unread(object, status, note));
     part
 }
 
@@ -155,15 +157,20 @@ impl<'a> Pairing<'a> {
         });
         let query = self.query(group, ground, &names(ground.like));
         let query = adaptation.as_ref().map_or(query.clone(), |to| to.query(&query));
-        let on_target = rows::on_target(group.into, ground.target.kind == RelationKind::Partitioned);
+        let on_target = if ground.like.is_configuration() {
+            rows::all(ground.like, None)
+        } else {
+            rows::on_target(group.into, ground.target.kind == RelationKind::Partitioned)
+        };
         let mut modes = group.tasks.iter().map(|task| self.past.mode(&task.object()));
         let options = self.options(ground.like);
         Pair {
             keys: self.keys(ground.like, &columns),
             source: source.collect(),
+            reads: ground.relations.iter().map(|relation| relation.name.clone()).collect(),
             target: rows::copy(&on_target, &columns),
             queries: (query, on_target),
-            may_have_more: modes.any(|mode| matches!(mode, "append" | "merge")),
+            held_rows: modes.any(|mode| matches!(mode, "append" | "merge")),
             is_a_choice: options.limit.is_some() && options.order_by.is_none(),
             object,
             columns,
@@ -186,7 +193,7 @@ impl<'a> Pairing<'a> {
             let is_part = options.limit.is_some() && options.order_by.is_some();
             let query = match options.filter.as_deref() {
                 _ if is_part => rows::query_of(&task.source_sql, &relation.name),
-                filter => rows::all(&relation.name, filter),
+                filter => rows::all(relation, filter),
             };
             if !queries.contains(&query) {
                 queries.push(query);
@@ -216,6 +223,9 @@ impl<'a> Pairing<'a> {
 
     /// The sum over the rows as the run sent them; none where a part is not known, or rows were merged with others.
     fn proved(&self, group: &Group<'_>) -> Option<(RowFormat, RowSum)> {
+        if !self.past.has_sums {
+            return None;
+        }
         let mut sum = RowSum::default();
         let mut format = None;
         for task in &group.tasks {

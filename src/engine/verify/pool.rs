@@ -9,6 +9,7 @@ use super::{objects, rows};
 use crate::engine::Context;
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
+use crate::name::QualifiedName;
 use crate::pg::compare::{Ends, Readers};
 use crate::verification::{TableResult, TableStatus, Verification};
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub enum Item {
     Sequences(Vec<objects::SequencePair>),
     /// A batch of large objects: what to call it, and the statement that lists them.
     LargeObjects(String, String),
+    /// A materialized view's rows.
+    View(QualifiedName),
     /// A table that needs no look at its rows.
     Settled(Box<Verification>),
 }
@@ -35,6 +38,7 @@ impl Item {
             Item::Table(pair) => rows::compare(readers, pair).await,
             Item::Sequences(sequences) => objects::compare_sequences(readers, sequences).await,
             Item::LargeObjects(_, list) => objects::compare_large_objects(readers, list).await,
+            Item::View(view) => objects::compare_view(readers, view).await,
             Item::Settled(part) => Ok((**part).clone()),
         }
     }
@@ -45,11 +49,14 @@ impl Item {
         match self {
             Item::Table(pair) => {
                 part.push_unchecked(&pair.object, &note);
-                let (object, status) = (pair.object.clone(), TableStatus::Unchecked);
-                part.tables.push(TableResult { object, status, source_rows: 0, target_rows: 0, seconds: 0.0, note });
+                part.tables.push(TableResult::unread(&pair.object, TableStatus::Unchecked, note));
             }
             Item::Sequences(sequences) => sequences.iter().for_each(|s| part.push_unchecked(&s.object, &note)),
             Item::LargeObjects(name, _) => part.push_unchecked(name, note),
+            Item::View(view) => {
+                part.push_unchecked(view.to_string(), &note);
+                part.materialized_views.push(TableResult::unread(view.to_string(), TableStatus::Unchecked, note));
+            }
             Item::Settled(_) => {}
         }
         part
@@ -105,6 +112,10 @@ impl Work {
             for table in &mut part.tables {
                 table.seconds = started.elapsed().as_secs_f64();
                 self.tell(table);
+            }
+            for view in &mut part.materialized_views {
+                view.seconds = started.elapsed().as_secs_f64();
+                tracing::info!("{}: {} rows after a refresh", view.object, view.target_rows);
             }
             done.push((at, part));
         }

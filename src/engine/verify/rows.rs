@@ -1,6 +1,6 @@
 //! Compares the rows of one table: sums first, and the rows themselves only where these differ.
 //!
-//! A table that held rows before may have more than the source's; a table of which the source chose some rows by
+//! A table may have more rows than the source's, which is a result of its own; a table of which the source chose some rows by
 //! `limit` without an order must hold as many as it sends, all of them the source's.
 
 use super::pairs::Pair;
@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::pg::compare::merge::{Differing, Shape, merge};
 use crate::pg::compare::{Readers, rows};
 use crate::pg::copy::{self, RowFormat, RowSum};
+use crate::pg::table_lock;
 use crate::verification::{Difference, DifferenceKind, TableResult, TableStatus, Verification};
 
 /// Compares a table.
@@ -61,6 +62,7 @@ async fn target_sum(readers: &Readers, pair: &Pair, format: RowFormat) -> Result
 }
 
 async fn source_sum(readers: &Readers, pair: &Pair, format: RowFormat) -> Result<RowSum> {
+    table_lock::guard(&readers.source, &pair.reads).await?;
     let mut sum = RowSum::default();
     for statement in &pair.source {
         sum = sum.plus(copy::sum(&readers.source, &format.apply(statement), format).await?);
@@ -69,14 +71,10 @@ async fn source_sum(readers: &Readers, pair: &Pair, format: RowFormat) -> Result
 }
 
 fn table(pair: &Pair, status: TableStatus, sums: Sums, note: impl Into<String>) -> TableResult {
-    TableResult {
-        object: pair.object.clone(),
-        status,
-        source_rows: sums.0.rows,
-        target_rows: sums.1.rows,
-        seconds: 0.0,
-        note: note.into(),
-    }
+    let mut result = TableResult::unread(&pair.object, status, note);
+    (result.source_rows, result.target_rows) = (sums.0.rows, sums.1.rows);
+    result.held_rows = pair.held_rows;
+    result
 }
 
 fn equal(pair: &Pair, sums: Sums, note: impl Into<String>) -> Verification {
@@ -102,32 +100,43 @@ async fn differing(readers: &Readers, pair: &Pair) -> Result<Differing> {
 }
 
 fn judge(pair: &Pair, sums: Sums, mut found: Differing) -> Verification {
-    let (own, left_out) = (found.extra, found.missing);
-    if pair.may_have_more {
-        found.extra = 0;
-        found.samples.retain(|sample| sample.kind != DifferenceKind::ExtraRow);
-    }
+    let left_out = found.missing;
     if pair.is_a_choice {
-        // Rows that the source did not choose are no loss; that enough of them came is told by the counts.
+        // Rows that the source did not choose are no loss; that enough of them came the counts show.
         found.missing = 0;
         found.samples.retain(|sample| sample.kind != DifferenceKind::MissingRow);
     }
+    let more = sums.1.rows.saturating_sub(sums.0.rows);
+    let is_contained = found.missing == 0 && found.different == 0 && found.extra <= more;
+    let has_more = is_contained && more > 0;
     let mut notes = Vec::new();
-    if own > found.extra {
-        notes.push(format!("the target holds {own} rows of its own"));
+    if has_more {
+        notes.push(format!("contains the source; {more} more rows"));
+    } else if pair.held_rows && found.extra > 0 {
+        notes.push(format!("the target holds {} rows of its own", found.extra));
+    }
+    if pair.held_rows {
+        // They are the table's own, and may be many.
+        found.extra = 0;
+        found.samples.retain(|sample| sample.kind != DifferenceKind::ExtraRow);
     }
     if left_out > found.missing {
         notes.push(format!("limit without order_by leaves {left_out} rows on the source"));
     }
-    let differences = differences(pair, sums, &found);
-    if differences.is_empty() && !notes.is_empty() {
-        return equal(pair, sums, notes.join("; "));
+    if is_contained && !notes.is_empty() {
+        let mut part = equal(pair, sums, notes.join("; "));
+        part.tables[0].more_rows = more;
+        if has_more {
+            part.tables[0].status = TableStatus::ContainsSource;
+            part.differences = differences(pair, sums, &found);
+        }
+        return part;
     }
     let counts = [(found.missing, "missing"), (found.extra, "extra"), (found.different, "different")];
     notes.extend(counts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")));
     let mut part = equal(pair, sums, notes.join("; "));
     part.tables[0].status = TableStatus::Different;
-    part.differences = differences;
+    part.differences = differences(pair, sums, &found);
     if part.differences.is_empty() {
         let message = "the sums over the rows differ, and no differing row was found";
         part.push_difference(Difference::new(DifferenceKind::DifferentRow, &pair.object, message));
@@ -163,8 +172,8 @@ fn differences(pair: &Pair, sums: Sums, found: &Differing) -> Vec<Difference> {
 }
 
 fn row_count(pair: &Pair, (source, target): Sums) -> Option<Difference> {
-    let is_wrong = if pair.may_have_more { target.rows < source.rows } else { target.rows != source.rows };
     let message = format!("{} rows on the source, {} on the target", source.rows, target.rows);
+    let is_wrong = if pair.held_rows { target.rows < source.rows } else { target.rows != source.rows };
     is_wrong.then(|| Difference::new(DifferenceKind::RowCount, &pair.object, message))
 }
 
@@ -172,7 +181,8 @@ fn row_count(pair: &Pair, (source, target): Sums) -> Option<Difference> {
 fn unlocated(pair: &Pair, sums: Sums, error: &Error) -> Verification {
     let reason = format!("rows differ, and which ones could not be found out: {}", error.chain());
     let mut part = equal(pair, sums, reason.clone());
-    if pair.may_have_more || pair.is_a_choice {
+    let may_contain = sums.1.rows > sums.0.rows;
+    if may_contain || pair.is_a_choice {
         part.tables[0].status = TableStatus::Unchecked;
         part.push_unchecked(&pair.object, reason);
     } else {

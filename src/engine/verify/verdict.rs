@@ -1,133 +1,304 @@
-//! A closer look at definitions whose texts differ: between two majors that may be the same definition, written in
-//! two ways.
+//! A closer look at definitions whose texts differ: which properties differ, and whether two majors only write one definition in two
+//! ways.
 //!
-//! What can be decided exactly is: views and a table's expressions by letting the target write both, tables,
-//! routines, range types and privileges by their catalogs. The rest stays unknown, which is no pass.
+//! What the catalogs list as properties is compared one by one, views and expressions by letting the target write both. A difference
+//! of texts counts as one of versions only where a property explains it; what stays without an explanation is unknown, which is no
+//! pass. Called by `definitions`.
 
-use super::definitions::Archive;
+use super::archive::Archive;
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
 use crate::error::Result;
-use crate::name::QualifiedName;
+use crate::name::readable;
 use crate::pg::compare::Readers;
-use crate::pg::compare::definition::{self, Both, Whole};
+use crate::pg::compare::definition::{self, Both, Comparison, Privilege, Properties, Property, Value};
+use std::collections::HashSet;
 
 /// What a closer look has found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The texts differ and mean the same.
+    /// The objects are the same as far as this comparison is about them.
     Same,
+    /// The texts differ, and only the versions are the reason, which is given in words.
+    ByVersion(String),
     /// The target has no such object.
     Missing,
-    /// The definitions differ, in these columns or checks as far as that is known.
-    Different(Vec<String>),
-    /// It cannot be told.
+    /// The definitions differ: in these columns, and in these properties, as far as that is known.
+    Different(Different),
+    /// It cannot be decided.
     Unknown,
+}
+
+/// What differs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Different {
+    /// The columns of a table.
+    pub columns: Vec<String>,
+    /// The properties, in words.
+    pub what: Vec<String>,
 }
 
 /// What is known of both sides.
 pub struct Closer<'a> {
     /// The source's entries.
-    pub source: &'a Archive,
+    pub source: &'a Archive<'a>,
     /// The target's entries.
-    pub target: &'a Archive,
+    pub target: &'a Archive<'a>,
     /// The majors of source and target.
     pub majors: (u32, u32),
+    /// Whether tablespaces count.
+    pub with_tablespaces: bool,
+    /// The objects that the comparison of rows, values and validity has named.
+    pub named: HashSet<&'a str>,
 }
 
 impl Closer<'_> {
-    /// Looks at an entry of the source and its counterpart.
-    pub async fn verdict(&self, readers: &Readers, entry: &Entry, other: Option<&Entry>) -> Result<Verdict> {
-        if entry.desc == "ACL" && self.majors.0 != self.majors.1 {
-            return self.privileges(readers, entry, other.is_some()).await;
+    /// Looks at an entry of the source and its counterpart; one of them may be missing.
+    pub async fn verdict(&self, readers: &Readers, entry: Option<&Entry>, other: Option<&Entry>) -> Result<Verdict> {
+        let of = entry.or(other).map(|entry| entry.desc.as_str()).unwrap_or_default();
+        if of == "ACL"
+            && let Some(verdict) = self.privileges(readers, entry, other).await?
+        {
+            return Ok(verdict);
         }
-        let Some(other) = other else { return Ok(Verdict::Missing) };
-        match entry.desc.as_str() {
-            "TABLE" | "FOREIGN TABLE" => self.table(readers, entry, other).await,
-            _ if self.majors.0 == self.majors.1 => Ok(Verdict::Different(Vec::new())),
-            "VIEW" | "MATERIALIZED VIEW" => view(readers, entry, other).await,
-            "RULE" => rule(readers, entry, other).await,
-            "FUNCTION" | "PROCEDURE" => whole(readers, Whole::Routine, entry, other).await,
-            "TYPE" => whole(readers, Whole::Range, entry, other).await,
+        let (Some(entry), Some(other)) = (entry, other) else { return Ok(Verdict::Missing) };
+        let both = (entry.oid, other.oid);
+        match of {
             "DEFAULT ACL" => {
                 let both = Both { catalog: entry.catalog, source: entry.oid, target: other.oid };
-                privileges(readers, both).await
+                self.rights(readers, both, |_| true).await.map(|verdict| verdict.unwrap_or_else(different))
             }
-            // Statements without expressions, which every major writes alike.
-            "COMMENT" | "EXTENSION" | "INDEX ATTACH" | "ROW SECURITY" | "SCHEMA" | "SECURITY LABEL" | "SEQUENCE"
-            | "SEQUENCE OWNED BY" | "TABLE ATTACH" => Ok(Verdict::Different(Vec::new())),
-            _ => Ok(Verdict::Unknown),
+            "VIEW" | "MATERIALIZED VIEW" => self.view(readers, entry, other).await,
+            "RULE" if let Some(views) = views_of_rules(readers, both).await? => same_view(readers, views).await,
+            _ => match properties(entry) {
+                Some(kind) => {
+                    let comparison = definition::compare(readers, kind, both, self.with_tablespaces).await?;
+                    Ok(self.judge(entry, &comparison))
+                }
+                // Statements without expressions, which one pg_dump writes alike for every major.
+                None => Ok(different()),
+            },
         }
     }
 
-    /// Also says which parts differ, where the texts can tell no more than that they do.
-    async fn table(&self, readers: &Readers, entry: &Entry, other: &Entry) -> Result<Verdict> {
-        let difference = definition::relation_difference(readers, &name(other), entry.oid, other.oid).await?;
-        Ok(match (difference.differs, difference.is_undecided) {
-            (false, true) => Verdict::Unknown,
-            (false, false) if self.majors.0 != self.majors.1 => Verdict::Same,
-            _ => Verdict::Different(difference.parts),
-        })
+    fn judge(&self, entry: &Entry, comparison: &Comparison) -> Verdict {
+        let is_one_major = self.majors.0 == self.majors.1;
+        let mut found = Different::default();
+        let mut reasons: Vec<&str> = Vec::new();
+        for (property, source, target) in &comparison.differing {
+            if self.is_named(entry, property) {
+                reasons.push("");
+            } else if is_name_of_not_null(property) && is_by_version((source, target), entry, property, self.majors) {
+                reasons.push("the server has generated another name for a NOT NULL constraint");
+            } else {
+                found.push(property);
+            }
+        }
+        if !found.what.is_empty() {
+            return Verdict::Different(found);
+        }
+        if !comparison.undecided.is_empty() {
+            return Verdict::Unknown;
+        }
+        if !comparison.rewritten.is_empty() {
+            reasons.push("the servers write one expression in two ways");
+        }
+        if entry.desc == "TYPE" && self.majors.0.min(self.majors.1) < 14 {
+            reasons.push("a range type has a multirange type from version 14 on");
+        }
+        match reasons.iter().find(|reason| !reason.is_empty()) {
+            Some(reason) => Verdict::ByVersion((*reason).to_owned()),
+            None if !reasons.is_empty() => Verdict::Same,
+            None if is_one_major => different(),
+            None => Verdict::Unknown,
+        }
     }
 
-    /// A major that knows more rights than another names them where the other has nothing to say; and tags hold a
-    /// routine's arguments, which majors write in two ways.
-    async fn privileges(&self, readers: &Readers, entry: &Entry, is_there: bool) -> Result<Verdict> {
-        let otherwise = if is_there { Verdict::Different(Vec::new()) } else { Verdict::Missing };
-        let Some(holder) = self.source.holder(entry).filter(|_| !entry.tag.starts_with("COLUMN ")) else {
-            return Ok(otherwise);
+    /// Whether a constraint is named already as one whose rows were not checked.
+    fn is_named(&self, entry: &Entry, property: &Property) -> bool {
+        let object = match property.part.as_str() {
+            "constraint" => format!("{}.{} {}", readable(&entry.namespace), entry.tag, property.name),
+            _ => return false,
         };
-        let Some(other) = self.target.same(holder) else { return Ok(otherwise) };
-        let both = Both { catalog: holder.catalog, source: holder.oid, target: other.oid };
-        Ok(match privileges(readers, both).await? {
-            Verdict::Same => Verdict::Same,
-            _ => otherwise,
-        })
+        self.named.contains(object.as_str())
+    }
+
+    /// Both objects' rights; none where the archives do not show whose they are.
+    async fn privileges(
+        &self,
+        readers: &Readers,
+        entry: Option<&Entry>,
+        other: Option<&Entry>,
+    ) -> Result<Option<Verdict>> {
+        let holders = match (entry, other) {
+            (Some(entry), _) => self.source.holder(entry).and_then(|holder| Some((holder, self.target.same(holder)?))),
+            (None, Some(other)) => {
+                self.target.holder(other).and_then(|holder| Some((self.source.same(holder)?, holder)))
+            }
+            (None, None) => None,
+        };
+        let Some((source, target)) = holders else { return Ok(None) };
+        let both = Both { catalog: source.catalog, source: source.oid, target: target.oid };
+        let tag = entry.or(other).map(|entry| entry.tag.as_str()).unwrap_or_default();
+        let is_column = tag.starts_with("COLUMN ");
+        let is_about = |of: &Privilege| {
+            if is_column { tag.ends_with(&format!(".{}", readable(&of.column))) } else { of.column.is_empty() }
+        };
+        self.rights(readers, both, is_about).await
+    }
+
+    async fn rights(
+        &self,
+        readers: &Readers,
+        both: Both,
+        is_about: impl Fn(&Privilege) -> bool,
+    ) -> Result<Option<Verdict>> {
+        let found = definition::privilege_difference(readers, both).await?;
+        if !found.is_known {
+            return Ok(None);
+        }
+        let words = |list: &[Privilege], side: &str| -> Vec<String> {
+            let about = list.iter().filter(|of| is_about(of));
+            about.map(|of| format!("{} on the {side} only", right(of))).collect()
+        };
+        let mut what = words(&found.source, "source");
+        what.extend(words(&found.target, "target"));
+        Ok(Some(if !what.is_empty() {
+            Verdict::Different(Different { columns: Vec::new(), what })
+        } else if self.majors.0 == self.majors.1 {
+            Verdict::Different(Different { columns: Vec::new(), what: vec!["the grantors".into()] })
+        } else {
+            Verdict::ByVersion("the servers write the same privileges in two ways".into())
+        }))
+    }
+
+    /// A view of the source is read and written out by the target; its options and columns are compared as well.
+    async fn view(&self, readers: &Readers, entry: &Entry, other: &Entry) -> Result<Verdict> {
+        let both = (entry.oid, other.oid);
+        let comparison = definition::compare(readers, Properties::Relation, both, self.with_tablespaces).await?;
+        let mut found = Different::default();
+        comparison.differing.iter().for_each(|(property, ..)| found.push(property));
+        if self.majors.0 == self.majors.1 {
+            if found.what.is_empty() {
+                found.what.push("its query".into());
+            }
+            return Ok(Verdict::Different(found));
+        }
+        match same_view(readers, both).await? {
+            Verdict::Different(query) => found.what.extend(query.what),
+            verdict if found.what.is_empty() => return Ok(verdict),
+            _ => {}
+        }
+        Ok(Verdict::Different(found))
     }
 }
 
-fn name(entry: &Entry) -> String {
-    QualifiedName::new(&entry.namespace, &entry.tag).sql()
-}
-
-fn different_unless(is_same: bool) -> Verdict {
-    if is_same { Verdict::Same } else { Verdict::Different(Vec::new()) }
-}
-
-async fn privileges(readers: &Readers, both: Both) -> Result<Verdict> {
-    Ok(different_unless(definition::has_same_privileges(readers, both).await? == Some(true)))
-}
-
-/// A view of the source is read and written out by the target; options and columns are compared beside it.
-async fn view(readers: &Readers, entry: &Entry, other: &Entry) -> Result<Verdict> {
-    let difference = definition::relation_difference(readers, &name(other), entry.oid, other.oid).await?;
-    if difference.differs {
-        return Ok(Verdict::Different(difference.parts));
-    }
-    same_view(readers, entry.oid, other.oid).await
-}
-
-async fn same_view(readers: &Readers, source: Oid, target: Oid) -> Result<Verdict> {
-    definition::is_same_view(readers, source, target).await.map(different_unless)
-}
-
-/// A rule may be a view's query, which the archive makes apart where views stand in a circle with something else.
-async fn rule(readers: &Readers, entry: &Entry, other: &Entry) -> Result<Verdict> {
-    let views = tokio::try_join!(
-        definition::view_of_rule(&readers.source, entry.oid),
-        definition::view_of_rule(&readers.target, other.oid)
-    )?;
-    match views {
-        (Some(source), Some(target)) => same_view(readers, source, target).await,
-        _ => Ok(Verdict::Unknown),
+impl Different {
+    fn push(&mut self, of: &Property) {
+        let words = match of.part.as_str() {
+            "relation" => of.property.clone(),
+            part => format!("{part} {} {}", readable(&of.name), of.property),
+        };
+        if of.part == "column" && !self.columns.contains(&of.name) {
+            self.columns.push(of.name.clone());
+        }
+        if self.what.len() < SHOWN {
+            self.what.push(words);
+        }
     }
 }
 
-async fn whole(readers: &Readers, kind: Whole, entry: &Entry, other: &Entry) -> Result<Verdict> {
-    Ok(match definition::is_same_whole(readers, kind, entry.oid, other.oid).await? {
-        Some(is_same) => different_unless(is_same),
-        // Types of other kinds have no expressions that majors could write in two ways.
-        None if kind == Whole::Range => Verdict::Different(Vec::new()),
-        None => Verdict::Unknown,
+/// Properties that are named of one object.
+const SHOWN: usize = 10;
+
+fn different() -> Verdict {
+    Verdict::Different(Different::default())
+}
+
+fn properties(entry: &Entry) -> Option<Properties> {
+    Some(match entry.desc.as_str() {
+        "TABLE" | "FOREIGN TABLE" => Properties::Relation,
+        "SEQUENCE" => Properties::Sequence,
+        "INDEX" => Properties::Index,
+        "CONSTRAINT" | "FK CONSTRAINT" | "CHECK CONSTRAINT" => Properties::Constraint,
+        "TRIGGER" => Properties::Trigger,
+        "POLICY" => Properties::Policy,
+        "STATISTICS" => Properties::Statistics,
+        "DOMAIN" | "TYPE" => Properties::Type,
+        "FUNCTION" | "PROCEDURE" => Properties::Routine,
+        "DEFAULT" => Properties::Default,
+        "RULE" => Properties::Rule,
+        _ => return None,
     })
+}
+
+fn right(of: &Privilege) -> String {
+    let option = if of.is_grantable { " with grant option" } else { "" };
+    format!("{} for {}{option}", of.right, of.grantee)
+}
+
+fn is_name_of_not_null(property: &Property) -> bool {
+    property.part == "column" && property.property == "NOT NULL name"
+}
+
+/// Whether two names of a NOT NULL constraint are both the server's own, or one server has no such names.
+fn is_by_version((source, target): (&Value, &Value), entry: &Entry, property: &Property, majors: (u32, u32)) -> bool {
+    if majors.0 < NAMED_NOT_NULL || majors.1 < NAMED_NOT_NULL {
+        return true;
+    }
+    let is_generated = |value: &Value| {
+        // A column that may be NULL on one side differs in that already.
+        value.fact.as_deref().is_none_or(|name| is_generated(name, &entry.tag, &property.name))
+    };
+    is_generated(source) && is_generated(target)
+}
+
+/// The first version in which NOT NULL constraints have names.
+const NAMED_NOT_NULL: u32 = 18;
+
+/// Whether a name is one that the server chooses: table, column, `not_null`, and a number where the name was taken. The server
+/// shortens table and column where all this is too long for a name.
+fn is_generated(name: &str, table: &str, column: &str) -> bool {
+    let Some(stem) = name.trim_end_matches(|c: char| c.is_ascii_digit()).strip_suffix("_not_null") else {
+        return false;
+    };
+    let is_cut = |(at, _): (usize, &str)| table.starts_with(&stem[..at]) && column.starts_with(&stem[at + 1..]);
+    let is_long = name.len() >= LONG_NAME;
+    stem == format!("{table}_{column}") || is_long && stem.match_indices('_').any(is_cut)
+}
+
+/// Bytes from which on a generated name was shortened: a name has 63, and a character is not cut in two.
+const LONG_NAME: usize = 60;
+
+async fn views_of_rules(readers: &Readers, (source, target): (Oid, Oid)) -> Result<Option<(Oid, Oid)>> {
+    let (source, target) = tokio::try_join!(
+        definition::view_of_rule(&readers.source, source),
+        definition::view_of_rule(&readers.target, target)
+    )?;
+    Ok(source.zip(target))
+}
+
+async fn same_view(readers: &Readers, (source, target): (Oid, Oid)) -> Result<Verdict> {
+    Ok(if definition::is_same_view(readers, source, target).await? {
+        Verdict::ByVersion("the servers write one query in two ways".into())
+    } else {
+        Verdict::Different(Different { columns: Vec::new(), what: vec!["its query".into()] })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_the_server_chooses_are_generated() {
+        assert!(is_generated("orders_id_not_null", "orders", "id"));
+        assert!(is_generated("orders_id_not_null12", "orders", "id"));
+        assert!(!is_generated("jobs_id_not_null", "orders", "id"));
+        assert!(!is_generated("mine", "orders", "id"));
+        let (table, column) = ("a".repeat(40), "b".repeat(40));
+        let cut = format!("{}_{}_not_null1", "a".repeat(26), "b".repeat(26));
+        assert!(is_generated(&cut, &table, &column));
+        assert!(!is_generated(&cut, &table, "c"));
+    }
 }

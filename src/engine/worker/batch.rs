@@ -5,9 +5,9 @@
 
 use super::{Outcome, Worker};
 use crate::engine::job::{Form, Job, Mode};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result, Side};
 use crate::pg::apply;
-use crate::pg::copy::{Copy, Pump, RowSum};
+use crate::pg::copy::{Copied, Copy, Pump};
 use crate::plan::{Task, cost, kind};
 use crate::record::Effect;
 use std::collections::{HashMap, HashSet};
@@ -38,6 +38,9 @@ pub fn families_of(tasks: &[Task], is_direct: impl Fn(usize) -> bool) -> Vec<Opt
             kind::SEQUENCE_VALUE
             | kind::LARGE_OBJECTS
             | kind::ROLE
+            | kind::MEMBERSHIP
+            | kind::DATABASE_ACL
+            | kind::PRIVILEGE_CHECK
             | kind::TRUNCATE
             | kind::FK_DROP
             | kind::FK_RESTORE
@@ -113,13 +116,22 @@ impl Worker {
             statements.push(&task.optional_sql);
         }
         let purpose = &job.tasks[batch[0]].id;
-        apply::begin_many(self.target().await?, job.options.lock_timeout, purpose, &statements).await
+        let target = self.target().await?;
+        target.forget_warnings();
+        apply::begin_many(target, job.options.lock_timeout, purpose, &statements).await?;
+        match target.take_warnings().into_iter().find(|warning| !warning.is_from_function) {
+            None => Ok(()),
+            // Which of them the server warned about each finds out by itself.
+            Some(warning) => {
+                Err(Error::new(Kind::Schema, "running several tasks at once").caused_by_server(warning.reply))
+            }
+        }
     }
 
     /// Copies several small tables, one behind the other without waiting between them.
     async fn copy_many(&mut self, batch: &[usize]) -> Result<Vec<Effect>> {
         let job = Arc::clone(&self.job);
-        self.open_source().await?;
+        self.open_source_of(batch.iter().map(|at| &job.tasks[*at])).await?;
         self.begin(&job.tasks[batch[0]]).await?;
         let (source, target) = self.sessions()?;
         let copy = |at: &usize| {
@@ -127,15 +139,19 @@ impl Worker {
             Copy { from: format.apply(&task.source_sql), into: format.apply(&task.target_sql), format }
         };
         let copies: Vec<Copy> = batch.iter().map(copy).collect();
-        let (pump, sums) = Pump::open(source, target).await?.copy(&copies, |_, _| {}).await?;
+        let (pump, counts) = Pump::open(source, target).await?.copy(&copies, |_, _| {}).await?;
         pump.close();
-        let effect = |sum: RowSum| Effect {
-            rows: sum.rows,
-            bytes: sum.bytes,
-            hash: sum.hash_text(),
+        if let Some(short) = counts.iter().find(|copied| copied.sent.rows != copied.written) {
+            let doing = format!("{} rows were sent and {} stored", short.sent.rows, short.written);
+            return Err(Error::new(Kind::Copy, doing).on(Side::Target));
+        }
+        let effect = |copied: Copied| Effect {
+            rows: copied.written,
+            bytes: copied.sent.bytes,
+            hash: copied.sent.hash_text(),
             snapshot: job.snapshot.sees.clone(),
-            note: String::new(),
+            ..Effect::default()
         };
-        Ok(sums.into_iter().map(effect).collect())
+        Ok(counts.into_iter().map(effect).collect())
     }
 }

@@ -3,15 +3,16 @@
 //! Triggers are off only within the transaction that brings the rows; foreign keys are gone between two tasks, with the ledger as their
 //! keeper. What the role may not touch stays as it is, and is told. Called by `worker`.
 
-use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker};
+use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, rows};
 use crate::engine::foreign_keys::Place;
 use crate::engine::job::{Form, Job, Mode};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
-use crate::pg::apply;
+use crate::pg::copy::RowFormat;
 use crate::pg::triggers::{self, Silenced};
+use crate::pg::{apply, merge};
 use crate::plan::Task;
 use crate::record::Effect;
 use std::collections::HashSet;
@@ -68,7 +69,7 @@ impl Worker {
     pub(super) async fn check_keys(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
         let job = Arc::clone(&self.job);
         let table = QualifiedName::new(&task.schema, &task.name);
-        let count = self.at_work(&job).await?.check(Some(&table)).await?;
+        let count = self.at_work(&job).await?.check(&table).await?;
         self.begin(task).await?;
         let note = if count == 0 { String::new() } else { format!("{count} checked") };
         self.settle(task, "done", Effect { note, ..Effect::default() }).await
@@ -79,12 +80,13 @@ impl Worker {
         let job = Arc::clone(&self.job);
         let mut pause = FIRST_PAUSE;
         let mut attempt = 0;
+        let mut as_text = None;
         let error = loop {
             attempt += 1;
             let done = tokio::select! {
                 biased;
                 () = job.context.stop.stopped() => None,
-                done = self.attempt_together(group) => Some(done),
+                done = self.attempt_together(group, as_text.as_deref()) => Some(done),
             };
             let error = match done {
                 None => {
@@ -98,6 +100,11 @@ impl Worker {
                 Some(Err(error)) => error,
             };
             self.clear(&error).await;
+            let is_binary = group.iter().any(|at| job.forms[*at].format == RowFormat::Binary);
+            if as_text.is_none() && is_binary && rows::may_be_text(&error) {
+                as_text = Some(rows::as_text(&error));
+                continue;
+            }
             if !error.is_retryable() || attempt > job.options.retries {
                 break error;
             }
@@ -124,8 +131,8 @@ impl Worker {
         outcomes
     }
 
-    /// Brings the rows of tables that reference each other in one transaction, their deferrable checks made at its end.
-    async fn attempt_together(&mut self, group: &[usize]) -> Result<Vec<Effect>> {
+    /// Brings the rows of tables that reference each other in one transaction, their deferrable checks made at its end; with a note, as text.
+    async fn attempt_together(&mut self, group: &[usize], as_text: Option<&str>) -> Result<Vec<Effect>> {
         let job = Arc::clone(&self.job);
         let number = self.number_in_run();
         let Some(first) = group.first() else { return Ok(Vec::new()) };
@@ -136,17 +143,20 @@ impl Worker {
         for at in group {
             job.ledger.start(self.target().await?, job.run, &job.tasks[*at].id, number).await?;
         }
-        self.open_source().await?;
+        self.open_source_of(group.iter().map(|at| &job.tasks[*at])).await?;
         self.begin(&job.tasks[*first]).await?;
         triggers::defer(self.target().await?).await?;
         let (mut effects, mut silenced) = (Vec::new(), Vec::new());
         for at in group {
-            let (task, form) = (&job.tasks[*at], job.forms[*at]);
-            let (effect, quiet) = self.bring_rows(task, form).await.map_err(|error| error.object(task.object()))?;
+            let (task, mut form) = (&job.tasks[*at], job.forms[*at]);
+            form.format = if as_text.is_some() { RowFormat::Text } else { form.format };
+            let (mut effect, quiet) =
+                self.bring_rows(task, (form, false)).await.map_err(|error| error.object(task.object()))?;
+            effect.note = rows::joined([as_text.unwrap_or_default(), &effect.note]);
             effects.push(effect);
             silenced.push(quiet);
             if form.mode == Mode::Merge {
-                apply::drop_stage(self.target().await?).await?;
+                merge::drop_stage(self.target().await?).await?;
             }
         }
         let target = self.target().await?;

@@ -1,7 +1,8 @@
-//! Whether two servers of different majors mean the same by definitions that they write differently.
+//! Whether two servers mean the same by definitions that they write differently.
 //!
-//! A view of the source is parsed by the target and written out again beside the target's own, in a transaction that
-//! rolls back; what a table is made of is read from both catalogs. No SQL text is taken apart.
+//! The properties of an object are read from both catalogs, each with a name of its own. An expression of the source is parsed by the
+//! target and written out again next to the target's own, in a transaction that rolls back. No SQL text is taken apart. What a
+//! difference means is decided by the engine's `verify`, the only caller.
 
 use super::Readers;
 use crate::catalog::Oid;
@@ -37,91 +38,205 @@ pub struct Both {
     pub target: Oid,
 }
 
-/// Whether the same roles have the same rights on an object, as far as both majors know these rights; none where the
-/// object is of a kind whose rights are not looked at.
-pub async fn has_same_privileges(readers: &Readers, of: Both) -> Result<Option<bool>> {
-    let sql = include_str!("../../sql/verify/privileges.sql");
-    let read = async |session: &Session, oid: Oid| {
-        let rows = session.query(sql, &[&of.catalog, &oid]).await?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect::<Vec<(String, String, bool)>>())
-    };
-    let (source, target) = tokio::try_join!(read(&readers.source, of.source), read(&readers.target, of.target))?;
-    Ok((!source.is_empty() || !target.is_empty()).then_some(source == target))
+/// One right of one role on an object or on a column of it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Privilege {
+    /// The column, empty for the object itself.
+    pub column: String,
+    /// The role; PUBLIC, or the owner.
+    pub grantee: String,
+    /// The right, as SQL names it.
+    pub right: String,
+    /// Whether the role may grant it on.
+    pub is_grantable: bool,
 }
 
-/// Objects whose whole definition is read from the catalog.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whole {
-    /// A function or a procedure.
-    Routine,
-    /// A range type.
-    Range,
+/// The rights on an object of both sides that one of them lacks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PrivilegeDifference {
+    /// Whether the object is of a kind whose rights the catalogs list, and exists.
+    pub is_known: bool,
+    /// On the source only.
+    pub source: Vec<Privilege>,
+    /// On the target only.
+    pub target: Vec<Privilege>,
 }
 
-/// Whether two objects are made of the same; none where their expressions have other texts, or they are of another
-/// kind.
-pub async fn is_same_whole(readers: &Readers, kind: Whole, source: Oid, target: Oid) -> Result<Option<bool>> {
-    let sql = match kind {
-        Whole::Routine => include_str!("../../sql/verify/routine.sql"),
-        Whole::Range => include_str!("../../sql/verify/range.sql"),
-    };
-    let read = async |session: &Session, oid: Oid| {
-        let row = session.query_opt(sql, &[&oid]).await?;
-        Ok(row.map(|row| (row.get(0), row.get(1))) as Option<Fact>)
-    };
-    Ok(match tokio::try_join!(read(&readers.source, source), read(&readers.target, target))? {
-        (Some(a), Some(b)) if a.0 != b.0 => Some(false),
-        (Some(a), Some(b)) if a == b => Some(true),
-        _ => None,
+/// Which roles have which rights on one side only, as far as both majors know these rights.
+pub async fn privilege_difference(readers: &Readers, of: Both) -> Result<PrivilegeDifference> {
+    let has_maintain = readers.source.major() >= 17 && readers.target.major() >= 17;
+    let (source, target) = tokio::try_join!(
+        privileges(&readers.source, of.catalog, of.source, has_maintain),
+        privileges(&readers.target, of.catalog, of.target, has_maintain)
+    )?;
+    Ok(PrivilegeDifference {
+        is_known: !source.is_empty() || !target.is_empty(),
+        source: source.difference(&target).cloned().collect(),
+        target: target.difference(&source).cloned().collect(),
     })
 }
 
-/// How two relations compare.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RelationDifference {
-    /// Whether they differ.
-    pub differs: bool,
-    /// Whether they have expressions of which only the texts are known to differ.
-    pub is_undecided: bool,
-    /// The columns, checks and parents that differ.
-    pub parts: Vec<String>,
+/// The rights on an object and its columns, MAINTAIN among them where `has_maintain`.
+pub async fn privileges(session: &Session, catalog: Oid, oid: Oid, has_maintain: bool) -> Result<BTreeSet<Privilege>> {
+    let sql = include_str!("../../sql/verify/privileges.sql");
+    let rows = session.query(sql, &[&catalog, &oid, &has_maintain]).await?;
+    let read = |row: &tokio_postgres::Row| Privilege {
+        column: row.get("part"),
+        grantee: row.get("grantee"),
+        right: row.get("privilege"),
+        is_grantable: row.get("is_grantable"),
+    };
+    Ok(rows.iter().map(read).collect())
 }
 
-/// Compares what two relations are made of; `name` is the target's, quoted.
-pub async fn relation_difference(
-    readers: &Readers,
-    name: &str,
-    source: Oid,
-    target: Oid,
-) -> Result<RelationDifference> {
-    let (source, target) = tokio::try_join!(facts(&readers.source, source), facts(&readers.target, target))?;
-    let mut difference = RelationDifference::default();
-    let is_one_major = readers.source.major() == readers.target.major();
-    let parts: BTreeSet<&Part> = source.keys().chain(target.keys()).collect();
-    for part in parts {
-        match (source.get(part), target.get(part)) {
-            (Some(a), Some(b)) if a == b => continue,
-            (Some((fact, Some(a))), Some((other, Some(b)))) if fact == other && !is_one_major => {
-                if part.0 == "relation" {
-                    difference.is_undecided = true;
-                    continue;
-                }
-                if is_same_expression(readers, name, a, b).await? {
-                    continue;
-                }
-            }
-            _ => {}
+/// The kinds of object whose properties are read from the catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Properties {
+    /// A table, view, materialized view or foreign table.
+    Relation,
+    /// A sequence.
+    Sequence,
+    /// An index.
+    Index,
+    /// A constraint of a table or a domain.
+    Constraint,
+    /// A trigger.
+    Trigger,
+    /// A row security policy.
+    Policy,
+    /// Extended statistics.
+    Statistics,
+    /// A domain or another type.
+    Type,
+    /// A function or a procedure.
+    Routine,
+    /// A column's default.
+    Default,
+    /// A rule.
+    Rule,
+}
+
+impl Properties {
+    fn sql(self) -> &'static str {
+        match self {
+            Properties::Relation => include_str!("../../sql/verify/relation.sql"),
+            Properties::Sequence => include_str!("../../sql/verify/sequence.sql"),
+            Properties::Index => include_str!("../../sql/verify/index.sql"),
+            Properties::Constraint => include_str!("../../sql/verify/constraint.sql"),
+            Properties::Trigger => include_str!("../../sql/verify/trigger.sql"),
+            Properties::Policy => include_str!("../../sql/verify/policy.sql"),
+            Properties::Statistics => include_str!("../../sql/verify/statistics.sql"),
+            Properties::Type => include_str!("../../sql/verify/type.sql"),
+            Properties::Routine => include_str!("../../sql/verify/routine.sql"),
+            Properties::Default => include_str!("../../sql/verify/default.sql"),
+            Properties::Rule => include_str!("../../sql/verify/rule.sql"),
         }
-        difference.differs = true;
-        difference.parts.extend(Some(part.1.clone()).filter(|name| !name.is_empty()));
     }
-    Ok(difference)
 }
 
-/// Whether the target writes two expressions over the columns of one of its tables alike.
-async fn is_same_expression(readers: &Readers, table: &str, one: &str, other: &str) -> Result<bool> {
+/// A property: of the object itself, or of a part of it such as a column.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Property {
+    /// `relation` for the object itself, else the kind of part.
+    pub part: String,
+    /// The part's name.
+    pub name: String,
+    /// What the property is called.
+    pub property: String,
+}
+
+impl Property {
+    fn of(&self) -> (String, String) {
+        (self.part.clone(), self.name.clone())
+    }
+}
+
+/// A property's value; of both kinds one is usually there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Value {
+    /// What every major writes alike.
+    pub fact: Option<String>,
+    /// What majors may write in two ways.
+    expression: Option<String>,
+    /// The FROM clause over which the expression can be parsed again.
+    scope: Option<String>,
+}
+
+/// How the properties of two objects compare.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// The properties that differ, with the values of source and target.
+    pub differing: Vec<(Property, Value, Value)>,
+    /// Those that two majors write in two ways and that mean the same.
+    pub rewritten: Vec<Property>,
+    /// Those whose texts differ and whose meaning cannot be compared.
+    pub undecided: Vec<Property>,
+}
+
+/// Compares what two objects consist of, their tablespaces where these count.
+pub async fn compare(
+    readers: &Readers,
+    kind: Properties,
+    (source, target): (Oid, Oid),
+    with_tablespaces: bool,
+) -> Result<Comparison> {
+    let (source, mut target) = tokio::try_join!(
+        values(&readers.source, kind, source, with_tablespaces),
+        values(&readers.target, kind, target, with_tablespaces)
+    )?;
+    let mut comparison = Comparison::default();
+    let is_one_major = readers.source.major() == readers.target.major();
+    let lacking =
+        [(lacking(&source, &target), "is on the source only"), (lacking(&target, &source), "is on the target only")];
+    for ((part, name), words) in lacking.iter().flat_map(|(parts, words)| parts.iter().map(move |part| (part, *words)))
+    {
+        let property = Property { part: part.clone(), name: name.clone(), property: words.to_owned() };
+        comparison.differing.push((property, Value::default(), Value::default()));
+    }
+    let is_lacking = |of: &Property| lacking.iter().any(|(parts, _)| parts.contains(&of.of()));
+    for (property, value) in source.into_iter().filter(|(property, _)| !is_lacking(property)) {
+        let other = target.remove(&property).unwrap_or_default();
+        if value.fact == other.fact && value.expression == other.expression {
+            continue;
+        }
+        let texts = value.expression.as_deref().zip(other.expression.as_deref());
+        let Some((one, two)) = texts.filter(|_| value.fact == other.fact && !is_one_major) else {
+            comparison.differing.push((property, value, other));
+            continue;
+        };
+        match other.scope.as_deref() {
+            None => comparison.undecided.push(property),
+            Some(scope) if is_same_expression(readers, scope, one, two).await? => comparison.rewritten.push(property),
+            Some(_) => comparison.differing.push((property, value, other)),
+        }
+    }
+    let is_set = |value: &Value| value.fact.is_some() || value.expression.is_some();
+    let added = target.into_iter().filter(|(property, value)| is_set(value) && !is_lacking(property));
+    comparison.differing.extend(added.map(|(property, value)| (property, Value::default(), value)));
+    Ok(comparison)
+}
+
+type Values = BTreeMap<Property, Value>;
+
+/// The parts of one object that the other has not.
+fn lacking(one: &Values, other: &Values) -> BTreeSet<(String, String)> {
+    let there: BTreeSet<(String, String)> = other.keys().map(Property::of).collect();
+    one.keys().map(Property::of).filter(|part| !there.contains(part)).collect()
+}
+
+async fn values(session: &Session, kind: Properties, oid: Oid, with_tablespaces: bool) -> Result<Values> {
+    let rows = session.query(kind.sql(), &[&oid, &with_tablespaces]).await?;
+    let read = |row: &tokio_postgres::Row| {
+        let property = Property { part: row.get("part"), name: row.get("name"), property: row.get("property") };
+        (property, Value { fact: row.get("fact"), expression: row.get("expression"), scope: row.get("scope") })
+    };
+    Ok(rows.iter().map(read).collect())
+}
+
+/// Whether the target writes two expressions alike.
+async fn is_same_expression(readers: &Readers, scope: &str, one: &str, other: &str) -> Result<bool> {
     let view = |number: u8, text: &str| {
-        format!("CREATE TEMPORARY VIEW pgmigrate_{number} AS SELECT ({text}) AS value FROM {table}")
+        format!("CREATE TEMPORARY VIEW pgmigrate_{number} AS SELECT ({text}) AS value FROM {scope}")
     };
     readers.target.batch(&format!("BEGIN; {}; {}", view(1, one), view(2, other))).await?;
     let sql = "SELECT pg_catalog.pg_get_viewdef('pg_temp.pgmigrate_1'::pg_catalog.regclass) \
@@ -129,14 +244,4 @@ async fn is_same_expression(readers: &Readers, table: &str, one: &str, other: &s
     let same = readers.target.query_one(sql, &[]).await?.get(0);
     readers.target.batch("ROLLBACK").await?;
     Ok(same)
-}
-
-/// What kind of part, and its name.
-type Part = (String, String);
-/// Its properties, and the expression that it has.
-type Fact = (String, Option<String>);
-
-async fn facts(session: &Session, relation: Oid) -> Result<BTreeMap<Part, Fact>> {
-    let rows = session.query(include_str!("../../sql/verify/relation.sql"), &[&relation]).await?;
-    Ok(rows.iter().map(|row| ((row.get("part"), row.get("name")), (row.get("fact"), row.get("expression")))).collect())
 }

@@ -1,17 +1,14 @@
 //! Sequences, large objects, and what exists but cannot be relied on.
 //!
-//! Contents of large objects are digested on their servers slice by slice, many objects at a time, so that neither
-//! this program nor a server holds more than a batch of slices.
+//! Contents of large objects are compared by `large_object`.
 
 use super::Readers;
 use crate::error::Result;
-use crate::pg::Session;
 use crate::pg::apply::sequence_value;
+use crate::pg::copy::{self, RowFormat, RowSum};
+use crate::pg::{Session, large_object};
 use std::collections::BTreeMap;
 use std::fmt;
-
-/// Bytes of a large object that are digested at once.
-const SLICE: i32 = 1024 * 1024;
 
 /// Where a sequence stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,41 +45,65 @@ pub async fn sequence(session: &Session, sql: &str) -> Result<Option<SequenceVal
     }
 }
 
-/// The owners of those large objects that exist.
-pub async fn owners(session: &Session, oids: &[u32]) -> Result<BTreeMap<u32, String>> {
+/// What there is to know of a large object but its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LargeObjectFacts {
+    /// Its owner.
+    pub owner: String,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// Who may do what with it, one a text.
+    pub privileges: Vec<String>,
+}
+
+/// The facts of those large objects that exist.
+pub async fn large_objects(session: &Session, oids: &[u32]) -> Result<BTreeMap<u32, LargeObjectFacts>> {
     let rows = session.query(include_str!("../../sql/verify/large_objects.sql"), &[&oids]).await?;
-    Ok(rows.iter().map(|row| (row.get("oid"), row.get("owner"))).collect())
+    let read = |row: &tokio_postgres::Row| LargeObjectFacts {
+        owner: row.get("owner"),
+        comment: row.get("comment"),
+        privileges: row.get("privileges"),
+    };
+    Ok(rows.iter().map(|row| (row.get("oid"), read(row))).collect())
+}
+
+/// The versions of the extensions.
+pub async fn extension_versions(session: &Session) -> Result<BTreeMap<String, String>> {
+    let rows = session.query("SELECT extname::text, extversion FROM pg_catalog.pg_extension", &[]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// A foreign key that is not enforced although it counts as valid, because the triggers that enforce it are disabled.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SilencedKey {
+    /// The schema of the table whose triggers are disabled.
+    pub schema: String,
+    /// That table.
+    pub table: String,
+    /// The constraint.
+    pub constraint: String,
+}
+
+/// The foreign keys of the database that some disabled trigger does not enforce.
+pub async fn silenced_keys(session: &Session) -> Result<Vec<SilencedKey>> {
+    let rows = session.query(include_str!("../../sql/verify/silenced_keys.sql"), &[]).await?;
+    let read = |row: &tokio_postgres::Row| SilencedKey {
+        schema: row.get("schema"),
+        table: row.get("table"),
+        constraint: row.get("constraint"),
+    };
+    Ok(rows.iter().map(read).collect())
+}
+
+/// The bytes of a materialized view's rows, as a sum that does not depend on their order.
+pub async fn view_rows(session: &Session, view: &str) -> Result<RowSum> {
+    let sql = format!("COPY (SELECT * FROM {view}) TO STDOUT");
+    copy::sum(session, &RowFormat::Text.apply(&sql), RowFormat::Text).await
 }
 
 /// Those of `oids`, which exist on both sides, whose contents differ.
 pub async fn differing_contents(readers: &Readers, oids: &[u32]) -> Result<Vec<u32>> {
-    let mut differing = Vec::new();
-    let mut open = oids.to_vec();
-    let mut offset = 0_i64;
-    while !open.is_empty() {
-        let (source, target) =
-            tokio::try_join!(digests(&readers.source, &open, offset), digests(&readers.target, &open, offset))?;
-        let (same, other): (Vec<&Slice>, Vec<&Slice>) = source.iter().partition(|slice| target.contains(slice));
-        differing.extend(other.iter().map(|slice| slice.oid));
-        open = same.iter().filter(|slice| slice.length == SLICE).map(|slice| slice.oid).collect();
-        offset += i64::from(SLICE);
-    }
-    Ok(differing)
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Slice {
-    oid: u32,
-    length: i32,
-    digest: Vec<u8>,
-}
-
-async fn digests(session: &Session, oids: &[u32], offset: i64) -> Result<Vec<Slice>> {
-    let sql = "SELECT oid, pg_catalog.length(slice), pg_catalog.sha256(slice) \
-               FROM (SELECT oid, pg_catalog.lo_get(oid, $2, $3) AS slice \
-                     FROM unnest($1::pg_catalog.oid[]) AS oid OFFSET 0) AS o";
-    let rows = session.query(sql, &[&oids, &offset, &SLICE]).await?;
-    Ok(rows.iter().map(|row| Slice { oid: row.get(0), length: row.get(1), digest: row.get(2) }).collect())
+    large_object::differing(&readers.source, &readers.target, oids).await
 }
 
 /// What kind of thing cannot be relied on.

@@ -4,6 +4,7 @@
 //! Rows are compared as COPY sends them, so both sides need the same columns in the same order. Sorting goes by bytes
 //! and not by a collation, which two servers may know in two versions.
 
+use crate::catalog::Relation;
 use crate::name::{QualifiedName, ident, ident_list};
 pub use crate::plan::adapt::query_of;
 
@@ -13,11 +14,11 @@ pub fn reordered(copy: &str, table: &QualifiedName, columns: &[String]) -> Strin
     format!("COPY (SELECT {} FROM ({}) AS r) TO STDOUT", ident_list(columns), query_of(copy, table))
 }
 
-/// All rows of a source's table that meet `filter`.
+/// All rows of a source's table that meet `filter`; of a configuration table those that its extension has dumped.
 #[must_use]
-pub fn all(table: &QualifiedName, filter: Option<&str>) -> String {
+pub fn all(table: &Relation, filter: Option<&str>) -> String {
     let condition = filter.map(|filter| format!(" WHERE ({filter})")).unwrap_or_default();
-    format!("SELECT * FROM ONLY {}{condition}", table.sql())
+    format!("SELECT * FROM {}{condition}", table.from_item())
 }
 
 /// The rows of all these queries.

@@ -40,6 +40,8 @@ pub(super) fn conninfo(text: &str, env: &Env) -> Result<Conninfo> {
         any_order: settings.choice("load_balance_hosts", &[("disable", false), ("random", true)])?,
         connect_timeout: connect_timeout(&settings)?,
         keepalive: keepalive(&settings)?,
+        forced: Vec::new(),
+        secrets: Vec::new().into(),
     })
 }
 

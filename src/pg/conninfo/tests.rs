@@ -1,6 +1,7 @@
 //! What a connection string comes to, without a server: every way to write one, and every place that adds to it.
 
 use super::*;
+use crate::pg::pinned::Program;
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
 
@@ -173,13 +174,13 @@ fn a_tool_gets_the_same_connection_and_no_password_in_its_arguments() {
     let conninfo = parse(
         r"host=a,b port=1,2 user='o\'x' password=secret dbname=d sslmode=require options='-c geqo=off' keepalives=0",
     );
-    let (text, env) = conninfo.for_libpq_tool();
+    let (text, env) = conninfo.for_libpq_tool(Program::PgDump);
     assert_eq!(text, r"host='a,b' port='1,2' user='o\'x' dbname='d' sslmode='require' keepalives='0'");
     let value = |name: &str| env.iter().find(|(n, _)| n == name).map(|(_, value)| value.expose().to_owned());
     assert_eq!(value("PGPASSWORD").as_deref(), Some("secret"));
     assert_eq!(value("PGCONNECT_TIMEOUT").as_deref(), Some("10"));
     let options = value("PGOPTIONS").unwrap();
-    assert!(options.starts_with("-c geqo=off -c statement_timeout=0 -c lock_timeout=0"), "{options}");
+    assert!(options.starts_with("-c geqo=off -c array_nulls=on "), "the user's own options come first: {options}");
     assert!(!format!("{env:?}").contains("secret"));
     assert_eq!(parse(&text).describe(), conninfo.describe());
 }

@@ -3,25 +3,29 @@
 
 use super::{Conninfo, Host, RootCert, SSL_MODES, SessionAttrs, SslMode, TlsVersion, name_of};
 use crate::config::Secret;
-use crate::pg::connect::NO_TIMEOUTS;
+use crate::pg::pinned::{self, Program};
 use tokio_postgres::config::ChannelBinding;
+
+/// Variables by which libpq sends settings that would win over the options.
+pub(in crate::pg) const SETTING_VARIABLES: [&str; 3] = ["PGDATESTYLE", "PGTZ", "PGGEQO"];
 
 type Pairs = Vec<(&'static str, String)>;
 
 impl Conninfo {
     /// What makes `pg_dump`, `pg_restore` and `psql` connect in the same way: a connection string without the password,
-    /// fit for their arguments, and the environment that goes with it. Timeouts that a role or database may have set
-    /// are off.
+    /// fit for their arguments, and the environment that goes with it. Settings are pinned behind the user's own options.
     #[must_use]
-    pub fn for_libpq_tool(&self) -> (String, Vec<(String, Secret)>) {
-        let own = self.options.iter().map(String::as_str);
-        let options: Vec<&str> = own.chain([NO_TIMEOUTS]).collect();
+    pub fn for_libpq_tool(&self, program: Program) -> (String, Vec<(String, Secret)>) {
+        let options: Vec<String> =
+            self.options.iter().cloned().chain([pinned::options(program, &self.forced)]).collect();
         let timeout = self.connect_timeout.map_or(0, |timeout| timeout.as_secs());
         let mut env = vec![
             ("PGOPTIONS".to_owned(), Secret::new(options.join(" "))),
             ("PGAPPNAME".to_owned(), Secret::new("pgmigrate")),
             ("PGCONNECT_TIMEOUT".to_owned(), Secret::new(timeout.to_string())),
             ("PGCLIENTENCODING".to_owned(), Secret::new("UTF8")),
+            // Its messages are read.
+            ("LC_ALL".to_owned(), Secret::new("C")),
         ];
         // One variable cannot hold two passwords: of several hosts with different ones, the first one's counts.
         let password = self.hosts.iter().find_map(|host| host.password.clone());

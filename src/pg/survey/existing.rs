@@ -28,6 +28,8 @@ pub struct ExistingTable {
     pub may_update: bool,
     /// Whether row security applies to the role.
     pub has_row_security: bool,
+    /// Its rules that ON CONFLICT refuses.
+    pub rules: Vec<String>,
     /// Its columns, for tables only.
     pub columns: Vec<ExistingColumn>,
 }
@@ -96,6 +98,7 @@ fn table(row: &Row, columns: &mut HashMap<Oid, Vec<ExistingColumn>>) -> Existing
         may_truncate: row.get("may_truncate"),
         may_update: row.get("may_update"),
         has_row_security: row.get("has_row_security"),
+        rules: row.get("rules"),
         columns: columns.remove(&row.get("oid")).unwrap_or_default(),
     }
 }

@@ -34,7 +34,7 @@ fn table(oid: Oid, megabytes: u64) -> Relation {
         tuples: -1.0,
         hides_rows: false,
         is_readable: true,
-        in_extension: false,
+        member: None,
         hashes_an_enum: false,
         columns: vec![column("id", "bigint"), column("name", "text")],
     }
@@ -51,6 +51,7 @@ fn key(relation: Oid, column: &str) -> Index {
         is_clustered: false,
         is_replica_identity: false,
         is_arbiter: true,
+        is_builtin: true,
         blocks_arbiters: false,
         is_attached: false,
         bytes: 0,

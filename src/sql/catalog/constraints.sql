@@ -12,7 +12,7 @@ SELECT c.oid AS oid,
        c.condeferred AS is_deferred,
        coalesce((to_jsonb(c) ->> 'conperiod')::bool, false) AS is_temporal,
        coalesce((to_jsonb(c) ->> 'conenforced')::bool, true) AS is_enforced,
-       pg_catalog.pg_get_constraintdef(c.oid) AS definition,
+       coalesce(pg_catalog.pg_get_constraintdef(c.oid), '') AS definition,
        ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY k(attnum, position)
              JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum ORDER BY k.position) AS columns,
        ARRAY(SELECT a.attname::text FROM unnest(c.confkey) WITH ORDINALITY k(attnum, position)

@@ -1,4 +1,5 @@
 -- Every index: what it stands on, whether it may be trusted, and its statement with all names qualified (search_path is empty).
+-- An index is builtin when it stands on its table's columns and on nothing else that the database made.
 -- A unique index is an arbiter when ON CONFLICT can use its columns: plain columns, no predicate, checked at once.
 SELECT i.indexrelid AS oid,
        n.nspname::text AS schema,
@@ -12,7 +13,17 @@ SELECT i.indexrelid AS oid,
        i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AS is_arbiter,
        i.indisunique AND NOT i.indimmediate OR i.indisexclusion AS blocks_arbiters,
        c.relispartition AS is_attached,
-       CASE WHEN c.relkind = 'i' THEN pg_catalog.pg_relation_size(c.oid) ELSE 0 END AS bytes,
+       -- No catalog records what belongs to the server itself. A column's type of the database's own may compare its parts by an operator
+       -- class that is found only when rows are compared; an enum has none.
+       i.indexprs IS NULL AND i.indpred IS NULL
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                       WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid
+                         AND d.refclassid NOT IN ('pg_catalog.pg_class'::regclass, 'pg_catalog.pg_constraint'::regclass))
+       AND NOT EXISTS (SELECT FROM unnest(i.indkey::int2[]) k(attnum)
+                       JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+                       JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+                       WHERE t.oid >= 16384 AND t.typtype <> 'e') AS is_builtin,
+       CASE WHEN c.relkind = 'i' THEN coalesce(pg_catalog.pg_relation_size(c.oid), 0) ELSE 0 END AS bytes,
        ARRAY(SELECT a.attname::text FROM unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY k(attnum, position)
              JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum ORDER BY k.position) AS columns,
        NOT EXISTS (SELECT FROM unnest(i.indkey[0:i.indnkeyatts - 1]) k(attnum)
@@ -21,7 +32,7 @@ SELECT i.indexrelid AS oid,
                        SELECT FROM pg_catalog.pg_constraint v
                        WHERE v.conrelid = a.attrelid AND v.contype = 'n' AND NOT v.convalidated AND v.conkey[1] = a.attnum)
                   ) AS is_not_null,
-       pg_catalog.pg_get_indexdef(i.indexrelid) AS statement
+       coalesce(pg_catalog.pg_get_indexdef(i.indexrelid), '') AS statement
 FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -1,6 +1,9 @@
 -- Every relation that holds rows or gives them: tables (r), partitioned tables (p), views (v), materialized views (m),
--- foreign tables (f), sequences (S). Members of extensions come with CREATE EXTENSION and are marked. Sizes are read from the
--- files, for relpages may be stale or 0 (https://www.postgresql.org/docs/current/catalog-pg-class.html).
+-- foreign tables (f), sequences (S). Members of extensions come with CREATE EXTENSION and are marked; those that
+-- pg_extension_config_dump() has named have a condition, which may be empty
+-- (https://www.postgresql.org/docs/current/extend-extensions.html#EXTEND-EXTENSIONS-CONFIG-TABLES). Sizes are read from the
+-- files, for relpages may be stale or 0 (https://www.postgresql.org/docs/current/catalog-pg-class.html). Functions give NULL for
+-- what was dropped since the snapshot was taken.
 SELECT c.oid AS oid,
        n.nspname::text AS schema,
        c.relname::text AS name,
@@ -14,11 +17,11 @@ SELECT c.oid AS oid,
        c.reltuples::float8 AS tuples,
        c.relrowsecurity AS row_security,
        c.relforcerowsecurity AS force_row_security,
-       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may_use_schema,
-       pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_select,
+       coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE'), false) AS may_use_schema,
+       coalesce(pg_catalog.has_table_privilege(c.oid, 'SELECT'), false) AS may_select,
        pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_owner,
-       EXISTS (SELECT FROM pg_catalog.pg_depend e
-               WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e') AS in_extension,
+       x.extension AS extension,
+       x.condition AS condition,
        CASE WHEN p.partstrat = 'h' THEN EXISTS (
                 SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
                 WHERE a.attrelid = c.oid AND a.attnum = ANY (p.partattrs) AND t.typtype = 'e') ELSE false END AS hashes_an_enum
@@ -27,6 +30,12 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam
 LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
 LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = c.oid
+LEFT JOIN LATERAL (
+    SELECT e.extname::text AS extension,
+           CASE WHEN c.oid = ANY (e.extconfig) THEN coalesce(e.extcondition[array_position(e.extconfig, c.oid)], '') END AS condition
+    FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
+    WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+    LIMIT 1) x ON true
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
   AND c.relpersistence <> 't'
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

@@ -7,14 +7,16 @@ SELECT c.oid AS oid,
              WHERE u.refclassid = 'pg_catalog.pg_class'::regclass AND u.refobjid = c.oid
                AND u.classid = 'pg_catalog.pg_attrdef'::regclass ORDER BY 1) AS used_by,
        coalesce(d.deptype = 'i', false) AS is_identity,
-       pg_catalog.has_sequence_privilege(c.oid, 'SELECT') AS may_select
+       coalesce(pg_catalog.has_sequence_privilege(c.oid, 'SELECT'), false) AS may_select,
+       x.extname::text AS extension
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_depend d
        ON d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid
       AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i')
+LEFT JOIN pg_catalog.pg_depend m
+       ON m.classid = 'pg_catalog.pg_class'::regclass AND m.objid = c.oid AND m.deptype = 'e'
+LEFT JOIN pg_catalog.pg_extension x ON x.oid = m.refobjid
 WHERE c.relkind = 'S' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   AND c.relpersistence <> 't'
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
-                  WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
 ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"

@@ -5,7 +5,10 @@ WITH session AS (
     WHERE usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
 )
 SELECT pg_catalog.pg_postmaster_start_time()::text AS started,
-       current_setting('transaction_read_only')::bool AS is_read_only,
+       -- What database and role have set stands behind what the session has pinned.
+       current_setting('transaction_read_only')::bool
+           OR coalesce((SELECT s.reset_val = 'on' FROM pg_catalog.pg_settings s WHERE s.name = 'default_transaction_read_only'), false)
+           AS is_read_only,
        current_setting('max_connections')::int8 AS max_connections,
        current_setting('superuser_reserved_connections')::int8
            + coalesce(current_setting('reserved_connections', true)::int8, 0) AS reserved_connections,

@@ -23,5 +23,8 @@ WHERE c.relkind IN ('r', 'p', 'S')
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
   AND NOT (m.may_select AND pg_catalog.has_schema_privilege(n.oid, 'USAGE'))
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e
-                  WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e')
+                  JOIN pg_catalog.pg_extension x ON x.oid = e.refobjid
+                  WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e'
+                    -- Rows of configuration tables are read.
+                    AND c.oid <> ALL (coalesce(x.extconfig, '{}')))
 ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"

@@ -12,4 +12,8 @@ WHERE a.datname = current_database()
   AND a.usesysid IS NOT NULL
   AND coalesce(a.backend_type, 'client backend') = 'client backend'
   AND a.pid <> pg_catalog.pg_backend_pid()
+  -- The session of a safe procedure does nothing but hold its lock (class "pgmi", key 6).
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l
+                  WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted
+                    AND l.classid::int8 = 1885826409 AND l.objid::int8 = 6)
 ORDER BY a.pid

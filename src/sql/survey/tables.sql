@@ -7,7 +7,11 @@ SELECT c.oid AS oid,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'INSERT') AS may_insert,
        pg_catalog.has_table_privilege(c.oid, 'TRUNCATE') AS may_truncate,
        pg_catalog.has_table_privilege(c.oid, 'UPDATE') AS may_update,
-       pg_catalog.row_security_active(c.oid) AS has_row_security
+       pg_catalog.row_security_active(c.oid) AS has_row_security,
+       -- Rules on UPDATE keep ON CONFLICT from being used even where they are disabled.
+       ARRAY(SELECT r.rulename::text FROM pg_catalog.pg_rewrite r
+             WHERE r.ev_class = c.oid AND (r.ev_type = '2' OR r.ev_type = '3' AND r.ev_enabled IN ('O', 'A'))
+             ORDER BY r.rulename) AS rules
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')

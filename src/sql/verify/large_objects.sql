@@ -1,5 +1,11 @@
--- Which of these large objects ($1) exist, and who owns them.
-SELECT m.oid AS oid, r.rolname::text AS owner
-FROM pg_catalog.pg_largeobject_metadata m JOIN pg_catalog.pg_roles r ON r.oid = m.lomowner
+-- Which of these large objects ($1) exist, who owns them, what is said about them, and who may do what with them.
+SELECT m.oid AS oid, coalesce(r.rolname::text, m.lomowner::text) AS owner,
+       pg_catalog.obj_description(m.oid, 'pg_largeobject') AS comment,
+       ARRAY(SELECT CASE WHEN x.grantee = 0 THEN 'PUBLIC' WHEN x.grantee = m.lomowner THEN 'the owner' ELSE coalesce(g.rolname::text, x.grantee::text) END
+                    || ' ' || x.privilege_type || CASE WHEN x.is_grantable THEN ' with grant option' ELSE '' END
+             FROM pg_catalog.aclexplode(coalesce(m.lomacl, pg_catalog.acldefault('L', m.lomowner))) x
+             LEFT JOIN pg_catalog.pg_roles g ON g.oid = x.grantee
+             ORDER BY 1) AS privileges
+FROM pg_catalog.pg_largeobject_metadata m LEFT JOIN pg_catalog.pg_roles r ON r.oid = m.lomowner
 WHERE m.oid = ANY ($1)
 ORDER BY m.oid

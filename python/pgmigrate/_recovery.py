@@ -1,0 +1,110 @@
+"""What becomes of target and application after a failure, an interruption or a kill.
+
+`decide` alone decides, from what the journal says and what was checked; it does nothing itself. It
+is asked again after each of its answers ``check`` and ``restore``. The first row that fits holds; a
+cell that is empty fits everything.
+
+| lock | target | acted | on failure | backup | others | restore | -> target | -> application |
+|---|---|---|---|---|---|---|---|---|
+| taken | | | | | | | nothing | nothing |
+| | migrated | | | | | | nothing | start |
+| | untouched, restored | | | | | | nothing | start_again |
+| lost | changed | | | | | | by_hand | if_allowed |
+| held | changed | no | | | | | by_hand | nothing |
+| held | changed | yes | keep | | | | keep | start_again |
+| held | changed | yes | restore | no | | | by_hand | if_allowed |
+| held | changed | yes | restore | yes | | failed | by_hand | if_allowed |
+| held | changed | yes | restore | yes | unchecked | not_tried | check | nothing |
+| held | changed | yes | restore | yes | wrote, unknown | not_tried | by_hand | if_allowed |
+| held | changed | yes | restore | yes | none | not_tried | restore | nothing |
+
+``start`` runs the commands of ``start`` unless they were tried already or the application is
+started; ``start_again`` runs those of ``start_on_failure`` where the procedure has stopped the
+application; ``if_allowed`` is ``start_again`` where ``start_on_failed_restore`` is true, and
+nothing elsewhere.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+LockState: TypeAlias = Literal["held", "lost", "taken"]
+"""The procedure's lock: held; lost with the target; taken by another procedure."""
+TargetState: TypeAlias = Literal["untouched", "changed", "migrated", "restored"]
+ApplicationState: TypeAlias = Literal["untouched", "stopped", "started", "left"]
+"""The application: not stopped by us; stopped; started again; left stopped by configuration."""
+OnFailure: TypeAlias = Literal["restore", "keep"]
+OthersState: TypeAlias = Literal["unchecked", "none", "wrote", "unknown"]
+RestoreState: TypeAlias = Literal["not_tried", "failed"]
+TargetAction: TypeAlias = Literal["nothing", "check", "restore", "keep", "by_hand"]
+ApplicationAction: TypeAlias = Literal["nothing", "start", "start_again"]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What is known when a procedure cannot go on.
+
+    Attributes:
+        lock: whether the procedure still has its lock.
+        target: what the procedure has made of the target.
+        has_acted: whether this call came past its checklist.
+        on_failure: what the configuration wants.
+        has_backup: whether the journal has the first backup.
+        others: whether others wrote to the target since that backup.
+        restore: whether restoring it failed.
+        application: what the procedure has made of the application.
+        is_start_tried: whether the commands of ``start`` were run already.
+        starts_on_failed_restore: ``procedure.start_on_failed_restore``.
+    """
+
+    lock: LockState
+    target: TargetState
+    has_acted: bool
+    on_failure: OnFailure
+    has_backup: bool
+    others: OthersState
+    restore: RestoreState
+    application: ApplicationState
+    is_start_tried: bool
+    starts_on_failed_restore: bool
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What is to be done next.
+
+    Attributes:
+        target: ``check`` whether others wrote; ``restore`` the first backup; ``keep`` the target to
+            be resumed; leave it to a person ``by_hand``; or ``nothing``.
+        application: ``start`` it, ``start_again``, or ``nothing``.
+    """
+
+    target: TargetAction
+    application: ApplicationAction
+
+
+def decide(now: Situation) -> Decision:
+    """What becomes of target and application, by the table of this module.
+
+    Args:
+        now: what is known.
+    """
+    again: ApplicationAction = "start_again" if now.application == "stopped" else "nothing"
+    if_allowed: ApplicationAction = again if now.starts_on_failed_restore else "nothing"
+    if now.lock == "taken":
+        return Decision("nothing", "nothing")
+    if now.target == "migrated":
+        is_due = now.application != "started" and not now.is_start_tried
+        return Decision("nothing", "start" if is_due else "nothing")
+    if now.target != "changed":
+        return Decision("nothing", again)
+    if now.lock == "lost":
+        return Decision("by_hand", if_allowed)
+    if not now.has_acted:
+        return Decision("by_hand", "nothing")
+    if now.on_failure == "keep":
+        return Decision("keep", again)
+    if not now.has_backup or now.restore == "failed" or now.others in ("wrote", "unknown"):
+        return Decision("by_hand", if_allowed)
+    return Decision("check" if now.others == "unchecked" else "restore", "nothing")

@@ -1,0 +1,352 @@
+//! Values in an archive's statements that may be secrets: options of servers, user mappings, foreign tables and foreign data wrappers,
+//! and the conninfo of a subscription.
+//!
+//! A plan shows `***` in their place and says how the source is asked for them; a run asks, and puts them back. Names of options are
+//! shown, and the values of those that are known to hold none. Pure text; `plan` masks, the engine fills in.
+
+use crate::name::{QualifiedName, literal};
+
+/// What stands in a statement instead of a value.
+pub const HIDDEN: &str = "'***'";
+
+/// Options whose values are shown, unless they look as if they held more than a name, a number or a place.
+const SHOWN: &[&str] = &[
+    "analyze_sampling",
+    "async_capable",
+    "batch_size",
+    "column_name",
+    "dbname",
+    "delimiter",
+    "encoding",
+    "extensions",
+    "fdw_startup_cost",
+    "fdw_tuple_cost",
+    "fetch_size",
+    "filename",
+    "format",
+    "header",
+    "host",
+    "hostaddr",
+    "import_default",
+    "keep_connections",
+    "null",
+    "parallel_abort",
+    "parallel_commit",
+    "password_required",
+    "port",
+    "quote",
+    "schema_name",
+    "sslmode",
+    "table_name",
+    "truncatable",
+    "updatable",
+    "use_remote_estimate",
+    "user",
+    "username",
+];
+
+/// A value of a statement, by what it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The column of a foreign table; empty for an option of the object itself.
+    pub column: String,
+    /// The option's name; `connection` for the conninfo of a subscription.
+    pub option: String,
+}
+
+/// A statement without secrets, and the query that gives them on the source: column, option, value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Masked {
+    /// The statement.
+    pub statement: String,
+    /// The query.
+    pub query: String,
+}
+
+/// Hides the secrets of the statement that makes an object of the archive's kind `desc`; none where there are none.
+#[must_use]
+pub fn mask(desc: &str, statement: &str) -> Option<Masked> {
+    let query = query(desc, statement)?;
+    let values: Vec<Value<'_>> = values(statement).into_iter().filter(|value| !value.is_harmless()).collect();
+    let mut masked = String::with_capacity(statement.len());
+    let mut at = 0;
+    for value in &values {
+        masked.push_str(&statement[at..value.start]);
+        masked.push_str(HIDDEN);
+        at = value.end;
+    }
+    masked.push_str(&statement[at..]);
+    (!values.is_empty()).then_some(Masked { statement: masked, query })
+}
+
+/// The statement of the same object with what it hides given back from `known`, all values of the object in the order that the source
+/// keeps them in; the first place that is not among them is the error.
+///
+/// `pg_dump` sorts options by their names. They are put into the source's order again, so that the target's catalog is equal.
+pub fn fill(masked: &str, known: &[(Place, String)]) -> Result<String, Place> {
+    let rank = |place: &Place| known.iter().position(|(known, _)| known == place);
+    let mut filled = String::with_capacity(masked.len());
+    let mut at = 0;
+    for list in values(masked).chunk_by(|one, next| one.list == next.list) {
+        let (Some(first), Some(last)) = (list.first(), list.last()) else { continue };
+        let mut items = Vec::with_capacity(list.len());
+        for value in list {
+            let found = rank(&value.place);
+            let name = &masked[value.name_start..value.start];
+            items.push(match (value.text == HIDDEN, found) {
+                (true, None) => return Err(value.place.clone()),
+                (true, Some(rank)) => (Some(rank), format!("{name}{}", literal(&known[rank].1).trim_start())),
+                (false, rank) => (rank, format!("{name}{}", value.text)),
+            });
+        }
+        items.sort_by_key(|(rank, _)| rank.unwrap_or(usize::MAX));
+        filled.push_str(&masked[at..first.name_start]);
+        filled.push_str(&items.into_iter().map(|(_, item)| item).collect::<Vec<_>>().join(",\n    "));
+        at = last.end;
+    }
+    filled.push_str(&masked[at..]);
+    Ok(filled)
+}
+
+/// The query for all values of the object that a statement makes.
+fn query(desc: &str, statement: &str) -> Option<String> {
+    let words: Vec<Token<'_>> = Tokens { text: statement, at: 0 }.take(8).collect();
+    // The name behind the words of the command.
+    let name_at = |at: usize| words.get(at).map(Token::name);
+    let options = |catalog: &str, prefix: &str, name: &str, value: &str| {
+        format!(
+            "SELECT '' AS column, o.option_name, o.option_value FROM pg_catalog.{catalog} c, \
+             pg_catalog.pg_options_to_table(c.{prefix}options) o WHERE c.{name} = {}",
+            literal(value)
+        )
+    };
+    Some(match desc {
+        "SERVER" => options("pg_foreign_server", "srv", "srvname", &name_at(2)?),
+        "FOREIGN DATA WRAPPER" => options("pg_foreign_data_wrapper", "fdw", "fdwname", &name_at(4)?),
+        "USER MAPPING" => format!(
+            "{} AND c.srvname = {}",
+            options("pg_user_mappings", "um", "usename", &name_at(4)?),
+            literal(&name_at(6)?)
+        ),
+        "FOREIGN TABLE" => {
+            let name: String = words.get(3..6)?.iter().map(|token| token.text).collect();
+            let table = format!("pg_catalog.to_regclass({})", literal(&name));
+            format!(
+                "SELECT '' AS column, o.option_name, o.option_value FROM pg_catalog.pg_foreign_table t, \
+                 pg_catalog.pg_options_to_table(t.ftoptions) o WHERE t.ftrelid = {table} \
+                 UNION ALL SELECT a.attname::text, o.option_name, o.option_value FROM pg_catalog.pg_attribute a, \
+                 pg_catalog.pg_options_to_table(a.attfdwoptions) o WHERE a.attrelid = {table} AND NOT a.attisdropped"
+            )
+        }
+        "SUBSCRIPTION" => format!(
+            "SELECT '' AS column, 'connection' AS option_name, s.subconninfo AS option_value FROM pg_catalog.pg_subscription s \
+             JOIN pg_catalog.pg_database d ON d.oid = s.subdbid \
+             WHERE d.datname = pg_catalog.current_database() AND s.subname = {}",
+            literal(&name_at(2)?)
+        ),
+        _ => return None,
+    })
+}
+
+/// What a place is called in messages.
+#[must_use]
+pub fn describe(place: &Place) -> String {
+    if place.column.is_empty() {
+        place.option.clone()
+    } else {
+        QualifiedName::new(&place.column, &place.option).to_string()
+    }
+}
+
+/// A literal that is the value of an option.
+struct Value<'a> {
+    place: Place,
+    /// Which list of options it stands in.
+    list: usize,
+    text: &'a str,
+    /// Where the option's name begins.
+    name_start: usize,
+    start: usize,
+    end: usize,
+}
+
+impl<'a> Value<'a> {
+    fn new(place: Place, list: usize, [name, literal]: [Token<'a>; 2]) -> Self {
+        let (start, end) = (literal.start, literal.start + literal.text.len());
+        Value { place, list, text: literal.text, name_start: name.start, start, end }
+    }
+
+    /// Whether the option is known, and its value looks like what it is for. An address of the web may hold a password.
+    fn is_harmless(&self) -> bool {
+        let is_plain = |c: char| c.is_alphanumeric() || "_-., /:|;\\'".contains(c);
+        self.text != HIDDEN
+            && SHOWN.contains(&self.place.option.as_str())
+            && self.text.chars().all(is_plain)
+            && !self.text.contains("//")
+    }
+}
+
+/// All values of options in a statement, in their order.
+fn values(statement: &str) -> Vec<Value<'_>> {
+    let tokens: Vec<Token<'_>> = Tokens { text: statement, at: 0 }.collect();
+    let is = |at: usize, text: &str| tokens.get(at).is_some_and(|token| token.text == text);
+    let mut found = Vec::new();
+    let is_literal = |at: usize| tokens.get(at).is_some_and(Token::is_literal);
+    for at in 0..tokens.len() {
+        if is(at, "CONNECTION") && is_literal(at + 1) {
+            let place = Place { column: String::new(), option: "connection".to_owned() };
+            found.push(Value::new(place, at, [tokens[at + 1]; 2]));
+        }
+        if !(is(at, "OPTIONS") && is(at + 1, "(")) {
+            continue;
+        }
+        let is_of_column = at >= 2 && is(at - 2, "COLUMN");
+        let column = if is_of_column { tokens[at - 1].name() } else { String::new() };
+        let mut next = at + 2;
+        while is_literal(next + 1) {
+            let place = Place { column: column.clone(), option: tokens[next].name() };
+            found.push(Value::new(place, at, [tokens[next], tokens[next + 1]]));
+            next += if is(next + 2, ",") { 3 } else { 2 };
+        }
+    }
+    found
+}
+
+/// A word, a quoted name, a literal or a sign of a statement.
+#[derive(Debug, Clone, Copy)]
+struct Token<'a> {
+    text: &'a str,
+    start: usize,
+}
+
+impl Token<'_> {
+    fn is_literal(&self) -> bool {
+        self.text.starts_with('\'') || self.text.starts_with("E'")
+    }
+
+    /// The name without its quotes.
+    fn name(&self) -> String {
+        let inner = self.text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        inner.map_or_else(|| self.text.to_owned(), |inner| inner.replace("\"\"", "\""))
+    }
+}
+
+/// A statement's tokens, as a server with standard strings reads them.
+struct Tokens<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Tokens<'_> {
+    /// How long the token at the beginning of `rest` is.
+    fn length(rest: &str) -> usize {
+        let quoted = |open: usize, quote: char, escapes: bool| {
+            let mut characters = rest[open..].char_indices().peekable();
+            while let Some((at, character)) = characters.next() {
+                if escapes && character == '\\'
+                    || character == quote && characters.peek().is_some_and(|next| next.1 == quote)
+                {
+                    characters.next();
+                } else if character == quote {
+                    return open + at + quote.len_utf8();
+                }
+            }
+            rest.len()
+        };
+        if rest.starts_with("E'") {
+            return quoted(2, '\'', true);
+        }
+        match rest.chars().next() {
+            Some(quote @ ('\'' | '"')) => quoted(1, quote, false),
+            Some('$') => Tokens::dollar(rest).unwrap_or(1),
+            Some(first) if is_word(first) => rest.find(|c: char| !is_word(c) && c != '$').unwrap_or(rest.len()),
+            Some(other) => other.len_utf8(),
+            None => 0,
+        }
+    }
+
+    /// The length of a dollar-quoted string.
+    fn dollar(rest: &str) -> Option<usize> {
+        let end = rest[1..].find(|c: char| !is_word(c))? + 1;
+        let tag = rest[end..].starts_with('$').then(|| &rest[..=end])?;
+        rest[tag.len()..].find(tag).map(|at| at + 2 * tag.len())
+    }
+}
+
+fn is_word(character: char) -> bool {
+    character.is_alphanumeric() || character == '_'
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        let rest = self.text[self.at..].trim_start();
+        let start = self.text.len() - rest.len();
+        let length = Tokens::length(rest);
+        self.at = start + length;
+        (length > 0).then(|| Token { text: &rest[..length], start })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = "CREATE FOREIGN TABLE s.\"odd OPTIONS ( \" (\n    id integer DEFAULT length('OPTIONS (password ''x'')'::text)\n)\n\
+                         SERVER archive\nOPTIONS (\n    api_key E'k\\\\e''y',\n    table_name 'far'\n);\n\
+                         ALTER FOREIGN TABLE ONLY s.\"odd OPTIONS ( \" ALTER COLUMN \"ID\" OPTIONS (\n    column_name 'ID',\n    \"odd key\" 'v'\n);\n";
+
+    #[test]
+    fn unknown_options_are_hidden_and_given_back() {
+        let masked = mask("FOREIGN TABLE", TABLE).unwrap();
+        assert!(masked.statement.contains("api_key '***',\n    table_name 'far'"), "{}", masked.statement);
+        assert!(masked.statement.contains("column_name 'ID',\n    \"odd key\" '***'"), "{}", masked.statement);
+        assert!(masked.statement.contains("(password ''x'')"), "a literal of an expression stays");
+        assert!(masked.query.contains("to_regclass('s.\"odd OPTIONS ( \"')"), "{}", masked.query);
+        let place = |column: &str, option: &str| Place { column: column.into(), option: option.into() };
+        let mut known = vec![
+            (place("", "api_key"), "k\\e'y".to_owned()),
+            (place("", "table_name"), "far".to_owned()),
+            (place("ID", "column_name"), "ID".to_owned()),
+            (place("ID", "odd key"), "v".to_owned()),
+        ];
+        assert_eq!(fill(&masked.statement, &known).unwrap(), TABLE);
+        known.swap(0, 1);
+        let turned = fill(&masked.statement, &known).unwrap();
+        assert!(
+            turned.contains("OPTIONS (\n    table_name 'far',\n    api_key E'k"),
+            "in the source's order: {turned}"
+        );
+        let lost = fill(&masked.statement, &[]).unwrap_err();
+        assert_eq!(describe(&lost), "api_key");
+    }
+
+    #[test]
+    fn names_stand_behind_the_words_of_each_command() {
+        let query = |desc, statement: &str| mask(desc, statement).unwrap().query;
+        let of =
+            query("USER MAPPING", "CREATE USER MAPPING FOR \"a b\" SERVER \"S\" OPTIONS (\n    password 'x'\n);\n");
+        assert!(of.ends_with("c.usename = 'a b' AND c.srvname = 'S'"), "{of}");
+        let of =
+            query("SERVER", "CREATE SERVER s TYPE 'OPTIONS' FOREIGN DATA WRAPPER f OPTIONS (\n    secret 'x'\n);\n");
+        assert!(of.ends_with("c.srvname = 's'"), "{of}");
+        let of = query("FOREIGN DATA WRAPPER", "CREATE FOREIGN DATA WRAPPER f OPTIONS (\n    token 'x'\n);\n");
+        assert!(of.ends_with("c.fdwname = 'f'"), "{of}");
+        let subscription =
+            "CREATE SUBSCRIPTION sub CONNECTION 'host=x password=y' PUBLICATION p WITH (connect = false);\n";
+        let masked = mask("SUBSCRIPTION", subscription).unwrap();
+        assert!(masked.statement.contains("CONNECTION '***' PUBLICATION p"), "{}", masked.statement);
+        assert!(masked.query.ends_with("s.subname = 'sub'"), "{}", masked.query);
+    }
+
+    #[test]
+    fn what_holds_no_secret_stays_as_it_is() {
+        let server = "CREATE SERVER s FOREIGN DATA WRAPPER f OPTIONS (\n    dbname 'd',\n    host '::1'\n);\n";
+        assert_eq!(mask("SERVER", server), None);
+        assert_eq!(mask("SERVER", "CREATE SERVER s FOREIGN DATA WRAPPER f;\n"), None);
+        assert_eq!(mask("FUNCTION", "CREATE FUNCTION f() ... OPTIONS (password 'x')"), None);
+        let web = server.replace("'d'", "'https://me:pw@h'").replace("'::1'", "'***'");
+        assert_eq!(mask("SERVER", &web).unwrap().statement.matches(HIDDEN).count(), 2);
+    }
+}

@@ -1,0 +1,213 @@
+//! The end of a run: what the ledger says from now on, and the report, which is kept whatever happens here.
+//!
+//! Work was done before this is called, so nothing in it may end without a report: what fails becomes a finding, and where the ledger
+//! cannot be reached the report is made from what this process knows. Called by `run`.
+
+use super::begin::Start;
+use super::connect::tools;
+use super::ends::Ends;
+use super::foreign_keys::Left;
+use super::leader::Leader;
+use super::lifecycle::{Concluded, conclude};
+use super::pool::{Ended, Known};
+use super::run::Settings;
+use super::{Context, foreign_keys, members, verify};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::finding::{Finding, Severity};
+use crate::ledger::Ledger;
+use crate::plan::Plan;
+use crate::record::is_settled;
+use crate::report::{self, Report, TaskResult};
+use crate::verification::Verification;
+use std::collections::{HashMap, HashSet};
+
+/// What a run has come to.
+pub(super) struct Closing<'a> {
+    pub(super) config: &'a Config,
+    pub(super) settings: &'a Settings,
+    pub(super) plan: &'a Plan,
+    pub(super) start: Start,
+    pub(super) ended: Ended,
+    pub(super) jobs: usize,
+}
+
+/// Says in the ledger how the run ended, and completes the report.
+pub(super) async fn close(report: &mut Report, ends: &mut Ends, mut closing: Closing<'_>, context: &Context) {
+    // Preflight may have found the same.
+    let found = std::mem::take(&mut closing.start.findings);
+    let new: Vec<Finding> = found.into_iter().filter(|finding| !report.findings.contains(finding)).collect();
+    report.findings.extend(new);
+    report.findings.append(&mut closing.ended.found);
+    if let Some(error) = &closing.ended.failure {
+        push(report, "ended_early", error, context);
+    }
+    let is_live = closing.config.options.data_only;
+    if is_live && let Err(error) = keys_given_back(ends, &closing, context).await {
+        push(report, "foreign_keys_left", &error, context);
+    }
+    let is_whole = settle(report, ends, &closing, context).await;
+    let Closing { config, settings, .. } = closing;
+    // Between parts of a run its keys are away.
+    if is_live && (settings.tasks.is_none() || report.status != "done") {
+        match Left::read(&ends.ledger, &ends.target).await {
+            Ok(left) => report.findings.extend(left.finding()),
+            Err(error) => push(report, "foreign_keys_unknown", &error, context),
+        }
+    }
+    if is_whole && !config.options.data_only {
+        let (absent, findings) = members::after(ends, closing.plan).await;
+        context.tell(&findings);
+        report.absent.extend(absent);
+        report.findings.extend(findings);
+    }
+    if is_whole && config.options.verify {
+        report.verification = Some(verified(ends, &closing, context).await);
+    }
+    if is_whole && !config.options.keep_ledger {
+        let dropped = async {
+            if !ends.ledger.is_locked(&ends.target).await? {
+                ends.ledger.drop(&ends.target).await?;
+            }
+            Ok(())
+        };
+        if let Err(error) = dropped.await {
+            push(report, "ledger_kept", &error, context);
+        }
+    }
+}
+
+/// Makes the target's own foreign keys again where the run ends before its tasks have done so.
+async fn keys_given_back(ends: &mut Ends, closing: &Closing<'_>, context: &Context) -> Result<()> {
+    let is_early = closing.ended.stopped || closing.ended.failure.is_some();
+    if !is_early && closing.settings.tasks.is_some() {
+        return Ok(());
+    }
+    let lock_timeout = closing.config.options.lock_timeout;
+    match foreign_keys::give_back(&ends.ledger, &ends.target, lock_timeout).await {
+        Err(error) if error.is_retryable() && ends.target.is_lost() => {
+            ends.target.recover(&context.stop, error).await?;
+            foreign_keys::give_back(&ends.ledger, &ends.target, lock_timeout).await
+        }
+        result => result,
+    }
+}
+
+/// Fills the report from the ledger; whether the whole plan is done.
+async fn settle(report: &mut Report, ends: &mut Ends, closing: &Closing<'_>, context: &Context) -> bool {
+    let Closing { settings, plan, start, ended, .. } = closing;
+    let (state, mut tasks) = match concluded(&ends.ledger, &mut ends.target, (start.run, context)).await {
+        Ok(Concluded { state, tasks }) => (Some(state), tasks),
+        Err(error) => {
+            push(report, "ledger_not_closed", &error, context);
+            (None, known(plan, ended))
+        }
+    };
+    let is_complete = state.is_some() && tasks.iter().all(|task| is_settled(&task.status));
+    report.run_state = state;
+    report.snapshots = report::snapshots(&tasks);
+    report.consistent = report.snapshots.len() <= 1;
+    if let Some(chosen) = &settings.tasks {
+        let chosen: HashSet<&str> = chosen.iter().chain(&start.put_back).map(String::as_str).collect();
+        tasks.retain(|task| chosen.contains(task.id.as_str()));
+    }
+    if !ends.target.was_lost() {
+        for finding in put_back(&mut tasks, plan, ended) {
+            context.events.send(Event::Found(finding.clone()));
+            report.findings.push(finding);
+        }
+    }
+    let is_done = tasks.iter().all(|task| is_settled(&task.status));
+    let is_cut_short = state.is_none() || !is_done && (ended.stopped || ended.failure.is_some());
+    report.status = match report::not_arrived(&tasks).next() {
+        _ if is_cut_short => "interrupted",
+        Some(_) => "failed",
+        None if is_done => "done",
+        // What an asynchronous commit had written when the target's server ended is open again.
+        None => "interrupted",
+    }
+    .into();
+    report.run = Some(start.run);
+    report.started.clone_from(&start.started);
+    report.phases = report::phases(&tasks);
+    report.tasks = tasks;
+    is_complete
+}
+
+/// Tasks that this process settled and that are open again, because another part of the run does them again: see `join`. They are settled as
+/// far as this process is concerned, and a finding for each says what the ledger has.
+fn put_back(tasks: &mut [TaskResult], plan: &Plan, ended: &Ended) -> Vec<Finding> {
+    let settled = ended.known.iter().filter(|(_, known)| is_settled(known.status));
+    let settled: HashMap<&str, &Known> = settled.map(|(at, known)| (plan.tasks[*at].id.as_str(), known)).collect();
+    let mut findings = Vec::new();
+    for task in tasks.iter_mut().filter(|task| !is_settled(&task.status)) {
+        let Some(known) = settled.get(task.id.as_str()) else { continue };
+        let message =
+            format!("task {} ({}) was {}; another part of the run does it again", task.id, task.object, known.status);
+        let remedy = "let the parts that are at work end; pgmigrate status shows what is open";
+        findings.push(Finding::new("put_back", Severity::Info, task.object.clone(), message, remedy));
+        known.status.clone_into(&mut task.status);
+        (task.rows, task.bytes) = (known.rows, known.bytes);
+    }
+    findings
+}
+
+/// Concludes the run, on a new session where the leader's is lost.
+async fn concluded(ledger: &Ledger, leader: &mut Leader, (run, context): (i64, &Context)) -> Result<Concluded> {
+    match conclude(ledger, leader, run).await {
+        Ok(concluded) => Ok(concluded),
+        Err(error) => {
+            leader.recover(&context.stop, error).await?;
+            conclude(ledger, leader, run).await
+        }
+    }
+}
+
+/// The tasks as far as this process knows them.
+fn known(plan: &Plan, ended: &Ended) -> Vec<TaskResult> {
+    let mut tasks = report::dry_run(plan);
+    for (at, known) in &ended.known {
+        let task = &mut tasks[*at];
+        known.status.clone_into(&mut task.status);
+        (task.rows, task.bytes) = (known.rows, known.bytes);
+    }
+    tasks
+}
+
+/// What the comparison found; that it could not be made is a result, too.
+async fn verified(ends: &Ends, closing: &Closing<'_>, context: &Context) -> Verification {
+    let Closing { config, plan, jobs, .. } = closing;
+    let compared = async {
+        let tools = match &ends.looked {
+            Some(looked) => looked.tools.clone(),
+            None => tools(config, context).await?,
+        };
+        let subject = verify::Subject {
+            config,
+            plan,
+            source: &ends.source,
+            target: &ends.target,
+            tools: tools.as_ref(),
+            jobs: *jobs,
+            rereads: false,
+        };
+        verify::verify(&subject, context).await
+    };
+    compared.await.unwrap_or_else(|error: Error| {
+        let mut none = Verification::default();
+        let remedy = "compare them by `pgmigrate verify`";
+        none.push_unchecked("source and target", format!("not compared: {}; {remedy}", error.chain()));
+        none.settled()
+    })
+}
+
+fn push(report: &mut Report, check: &str, error: &Error, context: &Context) {
+    let message = error.chain();
+    tracing::error!("{message}");
+    let remedy = error.remedy.clone().unwrap_or_else(|| "go on with the run by --resume".into());
+    let object = error.context.object.clone().unwrap_or_default();
+    let finding = Finding::new(check, Severity::Warning, object, message, remedy);
+    context.events.send(Event::Found(finding.clone()));
+    report.findings.push(finding);
+}

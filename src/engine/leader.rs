@@ -1,0 +1,173 @@
+//! The leader on the target: the session whose advisory lock says that this process works on the run.
+//!
+//! The lock ends with its session, so a lost connection loses it. The leader then connects again, ends what the lost session has left on the
+//! server, and takes the lock again; where another process has it meanwhile, this one has to stop. Made by `ends` and `part`; kept by
+//! `pool` while tasks run and by `close` at the end.
+
+use super::Stop;
+use super::ends::already_running;
+use super::stop::interrupted;
+use crate::error::{Error, Kind, Result, Side};
+use crate::ledger::Ledger;
+use crate::pg::Session;
+use crate::pg::backend::{self, Backend};
+use std::ops::Deref;
+use std::time::{Duration, Instant};
+
+/// How long a target that is gone may stay away.
+const AWAY: Duration = Duration::from_secs(60);
+/// For how long a lost session may keep its lock after it was ended.
+const LINGER: Duration = Duration::from_secs(5);
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How a process holds the run's lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RunLock {
+    /// Alone: the whole run.
+    Exclusive,
+    /// With others: a part, or a holder while it begins.
+    Shared,
+    /// The safe procedure, whose lock is another one.
+    Procedure,
+}
+
+impl RunLock {
+    fn owner(self) -> &'static str {
+        match self {
+            RunLock::Exclusive | RunLock::Shared => "run",
+            RunLock::Procedure => "procedure",
+        }
+    }
+}
+
+/// The session that holds the run's lock.
+pub(super) struct Leader {
+    session: Session,
+    backend: Backend,
+    ledger: Ledger,
+    lock: RunLock,
+    purpose: String,
+    was_lost: bool,
+}
+
+impl Deref for Leader {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl Leader {
+    /// Makes a session the leader, which takes the lock.
+    pub(super) async fn of(session: Session, ledger: &Ledger, lock: RunLock) -> Result<Leader> {
+        if !take(ledger, &session, lock).await? {
+            return Err(already_running());
+        }
+        Leader::with_lock(session, ledger, lock).await
+    }
+
+    /// Makes a session the leader that has the lock.
+    pub(super) async fn with_lock(session: Session, ledger: &Ledger, lock: RunLock) -> Result<Leader> {
+        let backend = backend::identify(&session).await?;
+        Ok(Leader { session, backend, ledger: ledger.clone(), lock, purpose: "leader".into(), was_lost: false })
+    }
+
+    /// The same leader, whose sessions after a lost one show this purpose.
+    pub(super) fn shown_as(self, purpose: &str) -> Leader {
+        Leader { purpose: purpose.to_owned(), ..self }
+    }
+
+    /// Whether other processes may share the lock.
+    pub(super) fn is_shared(&self) -> bool {
+        self.lock == RunLock::Shared
+    }
+
+    /// Whether the connection, and the lock with it, is gone.
+    pub(super) fn is_lost(&self) -> bool {
+        self.session.is_closed()
+    }
+
+    /// Whether the connection was lost at any time. Where it never was, neither the lock nor anything that was committed can be lost.
+    pub(super) fn was_lost(&self) -> bool {
+        self.was_lost
+    }
+
+    /// Connects again where the connection is lost, and takes the lock again; whether it had to. Tries for a while, unless asked to stop.
+    pub(super) async fn keep(&mut self, stop: &Stop) -> Result<bool> {
+        if !self.is_lost() {
+            return Ok(false);
+        }
+        let began = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        self.was_lost = true;
+        let owner = self.lock.owner();
+        tracing::warn!("the session on the target that holds the {owner}'s lock is lost; connecting again");
+        loop {
+            match self.come_back().await {
+                Ok(()) => {
+                    tracing::warn!("the session on the target that holds the {owner}'s lock is back");
+                    return Ok(true);
+                }
+                Err(error) if !error.is_retryable() || began.elapsed() >= AWAY => return Err(error),
+                Err(error) => tracing::debug!("the target cannot be reached: {}", error.chain()),
+            }
+            tokio::select! {
+                biased;
+                () = stop.stopped() => return Err(interrupted()),
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// After `error` of a statement on the session: connects again where the connection is lost, so that it can be tried once more.
+    /// Any other error is given back.
+    pub(super) async fn recover(&mut self, stop: &Stop, error: Error) -> Result<()> {
+        if !error.is_retryable() {
+            return Err(error);
+        }
+        // The server's last message may come before the end of the connection does.
+        tokio::time::sleep(FIRST_PAUSE).await;
+        if self.keep(stop).await? { Ok(()) } else { Err(error) }
+    }
+
+    async fn come_back(&mut self) -> Result<()> {
+        let session = Session::open(self.session.conninfo(), Side::Target, &self.purpose).await?;
+        end_lost(&session, &self.backend).await?;
+        let began = Instant::now();
+        while !take(&self.ledger, &session, self.lock).await? {
+            if began.elapsed() >= LINGER {
+                return Err(taken_over(self.lock.owner()));
+            }
+            tokio::time::sleep(FIRST_PAUSE).await;
+        }
+        self.backend = backend::identify(&session).await?;
+        self.session = session;
+        Ok(())
+    }
+}
+
+async fn take(ledger: &Ledger, session: &Session, lock: RunLock) -> Result<bool> {
+    match lock {
+        RunLock::Procedure => ledger.lock_procedure(session).await,
+        RunLock::Exclusive | RunLock::Shared => ledger.lock(session, lock == RunLock::Shared).await,
+    }
+}
+
+/// Ends what a lost session has left on the server, so that its locks are free.
+pub(super) async fn end_lost(session: &Session, backend: &Backend) -> Result<()> {
+    let began = Instant::now();
+    while backend::terminate(session, backend).await? && began.elapsed() < LINGER {
+        tokio::time::sleep(FIRST_PAUSE).await;
+    }
+    Ok(())
+}
+
+fn taken_over(owner: &str) -> Error {
+    let doing = format!("the connection to the target was lost, and another process works on the {owner} meanwhile");
+    Error::new(Kind::State, doing)
+        .on(Side::Target)
+        .remedy("wait for the other process; pgmigrate status shows how far it is")
+}

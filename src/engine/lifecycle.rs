@@ -1,0 +1,126 @@
+//! The life cycle of a run: which process holds what in which state, and what each loss means.
+//!
+//! Locks on the target (session advisory locks of class "pgmi"; they end with their session):
+//!
+//! | lock | mode | held by | from | to | owner in code |
+//! |---|---|---|---|---|---|
+//! | RUN (1) | exclusive | whole run, cleanup | before the source is read | end of the process | `leader::Leader`, `verbs::cleanup` |
+//! | RUN (1) | shared | part; holder while it begins | part: once it has a snapshot to read | its end | `leader::Leader` |
+//! | BEGIN (2) | exclusive, waits | who begins, joins, takes up or concludes a run | `run::enter`, `join::take_up`, `conclude` | same call | `Ledger::lock_begin` |
+//! | HOLD (3) | exclusive | holder | before it reads the source | end of the hold | `hold::take_place` |
+//! | STOP (4) | shared | `pgmigrate stop` | its request | its end | `halt::halt` |
+//! | ORDER (5) | exclusive, waits | the session that makes pre-data | its first entry | its last entry, or its end | `worker::order` |
+//! | SAFE (6) | exclusive | `pgmigrate safe` | before it stops the application | after it has started it again | `procedure::hold_procedure` |
+//!
+//! On the source: the snapshot lives as long as its leader, or a session that joined it; ACCESS SHARE on every table that is to be read
+//! is taken right after the export, before `pg_dump`, backup and any wait (`connect::Source::lock`), and once more by each reader for
+//! what it reads (`worker::Worker::open_source_of`, `pg::compare`). Materialized views are not read as data. Sequences cannot be locked:
+//! their value is read when it is set, and is never behind the snapshot. Large objects are covered by the snapshot.
+//!
+//! Order in which locks are taken: SAFE, HOLD, RUN, snapshot, table locks on the source, BEGIN, ORDER, table locks on the target. SAFE, RUN and HOLD are
+//! only tried, never waited for under another lock; ORDER is waited for under RUN alone, by a session that holds nothing else. So there
+//! is no cycle.
+//!
+//! | state in the ledger | means | who sets it |
+//! |---|---|---|
+//! | running | a process works on the run, or a holder waits for parts | `begin`, `join`, `conclude` |
+//! | running, no lock is held | the last process was killed; shown as interrupted | no process |
+//! | interrupted | no process works on it, tasks are open, none failed | `conclude` |
+//! | failed | no process works on it, a task failed | `conclude` |
+//! | done | every task of the plan is settled | `conclude` |
+//!
+//! Work is put back to pending by the process that does it again, under BEGIN: `begin::go_on` (the whole run: all that is open, half-copied
+//! tables of another snapshot, sequences of an earlier one), `join::join` (a part: half-copied tables that it has to itself, and sequences
+//! that its rows may have left behind, which it then sets itself), `join::take_up` (a holder, for the parts that follow). Sequences that
+//! were put back by a part that has died are set by the next part that works on the data phase. See `join::put_back`.
+//!
+//! | lost | means |
+//! |---|---|
+//! | leader on the target | reconnects, ends its lost backend, takes RUN again; another process has it: this one stops (`Leader::keep`) |
+//! | leader on the source | readers that are in the snapshot go on, each under locks of its own; new ones fail: "the snapshot is gone" |
+//! | the session that holds SAFE | reconnects and takes it again; another procedure has it: this one stops, and undoes nothing (`Leader::keep`) |
+//! | a worker's connection | its transaction rolls back; tried again after the ledger was asked and its lost backend was ended (`worker`) |
+//! | holder | parts at work go on; new parts wait for another holder, which adopts the snapshot while a part still has it (`hold`) |
+//! | part | its tasks stay `running` until a part with the same ids, or the whole run, does them again (`join`, `begin::go_on`) |
+//! | source server | the snapshot: open tasks fail, `--resume` takes a new one |
+//! | target server | leader and workers reconnect; what an asynchronous commit lost is open in the ledger, and the run is not done; its beginning is never lost |
+//! | the ledger | nothing more is recorded, and the report says that the run was not closed (`Ledger::set_state`) |
+//! | any, while the run is closed | the report is made from what this process knows, and says that the ledger could not be read (`close`) |
+
+use crate::error::Result;
+use crate::ledger::Ledger;
+use crate::pg::Session;
+use crate::record::{Record, RunState};
+use crate::report::{self, TaskResult};
+
+/// How a run stands when one of its processes has ended its work.
+pub(super) struct Concluded {
+    /// What the ledger says from now on.
+    pub(super) state: RunState,
+    /// All tasks of the run.
+    pub(super) tasks: Vec<TaskResult>,
+}
+
+/// Who else is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Others {
+    /// Another process works on the run.
+    AtWork,
+    /// A holder waits for parts.
+    Holding,
+    /// No other process.
+    None,
+}
+
+/// Writes into the ledger how the run stands, now that one of its processes ends.
+pub(super) async fn conclude(ledger: &Ledger, target: &Session, run: i64) -> Result<Concluded> {
+    // One at a time, or the first of two that end together would overwrite what the last one says of the whole.
+    ledger.lock_begin(target).await?;
+    let records = ledger.records(target, run).await?;
+    let is_complete = records.iter().all(Record::is_settled);
+    let mut tasks: Vec<TaskResult> = records.into_iter().map(TaskResult::from).collect();
+    tasks.shrink_to_fit();
+    let others = if ledger.is_locked(target).await? {
+        Others::AtWork
+    } else if ledger.holder(target).await?.is_some() {
+        Others::Holding
+    } else {
+        Others::None
+    };
+    let has_failed = report::not_arrived(&tasks).next().is_some();
+    let state = state(is_complete, has_failed, others);
+    ledger.set_state(target, run, state, report::snapshots(&tasks).len() <= 1).await?;
+    if !is_complete {
+        // Who ends next asks whether others are at work, and this process is not any more.
+        ledger.unlock(target).await?;
+    }
+    ledger.unlock_begin(target).await?;
+    Ok(Concluded { state, tasks })
+}
+
+fn state(is_complete: bool, has_failed: bool, others: Others) -> RunState {
+    match (is_complete, others) {
+        (true, _) => RunState::Done,
+        (false, Others::AtWork) => RunState::Running,
+        (false, _) if has_failed => RunState::Failed,
+        (false, Others::Holding) => RunState::Running,
+        (false, Others::None) => RunState::Interrupted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_done_only_when_every_task_is() {
+        for others in [Others::AtWork, Others::Holding, Others::None] {
+            assert_eq!(state(true, false, others), RunState::Done);
+            assert_ne!(state(false, false, others), RunState::Done);
+        }
+        assert_eq!(state(false, true, Others::AtWork), RunState::Running);
+        assert_eq!(state(false, true, Others::Holding), RunState::Failed);
+        assert_eq!(state(false, false, Others::Holding), RunState::Running);
+        assert_eq!(state(false, false, Others::None), RunState::Interrupted);
+    }
+}

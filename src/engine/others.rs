@@ -1,0 +1,209 @@
+//! Whether anybody but the run has written to the target since its backup, which a restore would undo.
+//!
+//! Knowable are rows that were inserted or updated (their `xmin` is a transaction that the ledger does not know), rows that were deleted
+//! (only by the statistics, which also count what was rolled back) and tables that were truncated, rewritten or dropped. The statistics choose
+//! the tables that are read; where they were lost, all are. Not knowable are other changes of the schema, values of sequences, and, on a
+//! server that lost its statistics, deletes. What is in doubt counts as written: then nothing is restored. Called for the safe procedure.
+
+use super::Context;
+use super::connect::Endpoints;
+use super::writers::{QUIET_BESIDE_OTHERS, describe};
+use crate::config::Config;
+use crate::error::{Result, Side};
+use crate::ledger::Ledger;
+use crate::pg::Session;
+use crate::pg::survey::{self, Activity, Counters, TableCounters};
+use crate::record::Record;
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
+
+/// The first version whose idle sessions report all that they wrote.
+const REPORTS_WHEN_IDLE: u32 = 15;
+
+/// What was found on the target.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Others {
+    /// What others wrote, one finding a line; empty where they wrote nothing.
+    pub written: Vec<String>,
+    /// What could not be made sure of.
+    pub notes: Vec<String>,
+}
+
+/// The counters of the target, to be compared by [`written_by_others`] later.
+pub async fn target_counters(config: &Config, context: &Context) -> Result<Counters> {
+    let endpoints = Endpoints::new(config, context)?;
+    let target = Session::open(&endpoints.target, Side::Target, "counters").await?;
+    survey::counters(&target, &config.options.ledger_schema).await
+}
+
+/// Finds out what others have written to the target since `before`.
+pub async fn written_by_others(config: &Config, before: &Counters, context: &Context) -> Result<Others> {
+    let endpoints = Endpoints::new(config, context)?;
+    let target = Session::open(&endpoints.target, Side::Target, "counters").await?;
+    let mut sessions = survey::sessions(&target).await?;
+    sessions.retain(|session| !session.application.starts_with("pgmigrate "));
+    if !sessions.is_empty() {
+        // A session that stays connected reports only later what it has written.
+        tokio::time::sleep(QUIET_BESIDE_OTHERS).await;
+    }
+    let now = survey::counters(&target, &config.options.ledger_schema).await?;
+    let ledger = Ledger::new(&config.options.ledger_schema);
+    let has_ledger = ledger.exists(&target).await?;
+    let records = match ledger_run(&ledger, &target, has_ledger).await? {
+        Some(run) => ledger.records(&target, run).await?,
+        None => Vec::new(),
+    };
+    let is_complete = are_comparable(before, &now) && (target.major() >= REPORTS_WHEN_IDLE || sessions.is_empty());
+    let comparison = Comparison::new(before, &now, &records, is_complete);
+    let mut others = Others { written: comparison.without_rows(), notes: comparison.notes(&sessions) };
+    for writer in survey::writers(&target).await?.iter().filter(|w| !w.application.starts_with("pgmigrate ")) {
+        others.written.push(format!("{} is writing to the target", describe(writer)));
+    }
+    let schema = has_ledger.then_some(config.options.ledger_schema.as_str());
+    for table in comparison.to_read() {
+        let rows = survey::new_rows(&target, &table.table, before.horizon, schema).await?;
+        let foreign = if comparison.merges(table) { rows.all - comparison.merged(table) } else { rows.unknown };
+        if foreign > 0 {
+            let plural = if foreign == 1 { "row" } else { "rows" };
+            others.written.push(format!("{}: {foreign} {plural} that the run did not write", table.table));
+        }
+    }
+    Ok(others)
+}
+
+async fn ledger_run(ledger: &Ledger, target: &Session, has_ledger: bool) -> Result<Option<i64>> {
+    if !has_ledger {
+        return Ok(None);
+    }
+    Ok(ledger.last_run(target).await?.map(|run| run.run))
+}
+
+/// Whether what was counted later follows what was counted first: a crash or a reset loses the statistics.
+fn are_comparable(before: &Counters, now: &Counters) -> bool {
+    before.is_counted && now.is_counted && before.reset == now.reset && before.commits <= now.commits
+}
+
+/// Both counts, and what the run says of itself.
+struct Comparison<'a> {
+    before: &'a Counters,
+    now: &'a Counters,
+    /// The records of tasks that copy rows, by their table.
+    rows: HashMap<&'a str, Vec<&'a Record>>,
+    is_complete: bool,
+}
+
+impl<'a> Comparison<'a> {
+    fn new(before: &'a Counters, now: &'a Counters, records: &'a [Record], is_complete: bool) -> Self {
+        let mut rows: HashMap<&str, Vec<&Record>> = HashMap::new();
+        for record in records.iter().filter(|record| record.kind == crate::plan::kind::DATA) {
+            rows.entry(&record.object).or_default().push(record);
+        }
+        Comparison { before, now, rows, is_complete }
+    }
+
+    fn earlier(&self) -> HashMap<u32, &TableCounters> {
+        self.before.tables.iter().map(|table| (table.oid, table)).collect()
+    }
+
+    fn of(&self, table: &TableCounters) -> &[&'a Record] {
+        let (name, quoted) = (table.table.to_string(), table.table.sql());
+        self.rows.get(name.as_str()).or_else(|| self.rows.get(quoted.as_str())).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether rows come through a stage, under transactions of their own that the ledger does not show.
+    fn merges(&self, table: &TableCounters) -> bool {
+        self.of(table).iter().any(|record| record.mode == "merge")
+    }
+
+    fn merged(&self, table: &TableCounters) -> i64 {
+        self.of(table).iter().filter(|record| record.status == "done").map(|record| record.rows).sum()
+    }
+
+    /// Tables whose rows have to be read: those that are new, and those whose counters have changed.
+    fn to_read(&self) -> impl Iterator<Item = &TableCounters> {
+        let earlier = self.earlier();
+        self.now.tables.iter().filter(move |table| !self.is_complete || earlier.get(&table.oid) != Some(table))
+    }
+
+    /// What shows without a look at rows: deletes, and tables that were emptied, rewritten or dropped.
+    fn without_rows(&self) -> Vec<String> {
+        let earlier = self.earlier();
+        let mut found = Vec::new();
+        for table in &self.now.tables {
+            let Some(before) = earlier.get(&table.oid) else { continue };
+            if table.deleted > before.deleted && !self.replaces(table) {
+                found.push(format!("{}: {} rows were deleted", table.table, table.deleted - before.deleted));
+            }
+            if table.file != before.file && self.of(table).is_empty() {
+                found.push(format!("{}: it was truncated or rewritten", table.table));
+            }
+        }
+        let there: HashSet<u32> = self.now.tables.iter().map(|table| table.oid).collect();
+        let gone = self.before.tables.iter().filter(|table| !there.contains(&table.oid));
+        found.extend(gone.map(|table| format!("{}: it was dropped", table.table)));
+        found
+    }
+
+    /// Whether the run itself deletes rows of the table.
+    fn replaces(&self, table: &TableCounters) -> bool {
+        self.of(table).iter().any(|record| record.mode == "replace")
+    }
+
+    fn notes(&self, sessions: &[Activity]) -> Vec<String> {
+        let mut notes = Vec::new();
+        if !self.is_complete {
+            notes.push(
+                "the statistics of the target do not reach back to the backup: rows that others deleted would not show"
+                    .into(),
+            );
+        }
+        if !sessions.is_empty() {
+            let pids: Vec<String> = sessions.iter().map(|session| session.pid.to_string()).collect();
+            notes.push(format!("other sessions are connected to the target: {}", pids.join(", ")));
+        }
+        notes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::QualifiedName;
+
+    fn table(oid: u32, name: &str, (inserted, deleted): (i64, i64)) -> TableCounters {
+        let table = QualifiedName::new("s", name);
+        TableCounters { table, oid, file: Some(i64::from(oid)), inserted, updated: 0, deleted }
+    }
+
+    fn counters(tables: Vec<TableCounters>, commits: i64) -> Counters {
+        Counters { tables, commits, reset: String::new(), horizon: 7, is_counted: true }
+    }
+
+    #[test]
+    fn unchanged_tables_are_not_read() {
+        let before = counters(vec![table(1, "a", (5, 0)), table(2, "b", (5, 0))], 10);
+        let now = counters(vec![table(1, "a", (5, 0)), table(2, "b", (6, 0)), table(3, "c", (0, 0))], 12);
+        let read = |is_complete| {
+            let comparison = Comparison::new(&before, &now, &[], is_complete);
+            comparison.to_read().map(|table| table.oid).collect::<Vec<_>>()
+        };
+        assert_eq!(read(true), [2, 3]);
+        assert_eq!(read(false), [1, 2, 3]);
+    }
+
+    #[test]
+    fn lost_statistics_are_not_compared() {
+        assert!(are_comparable(&counters(vec![], 10), &counters(vec![], 10)));
+        assert!(!are_comparable(&counters(vec![], 10), &counters(vec![], 9)));
+    }
+
+    #[test]
+    fn deletes_rewrites_and_drops_show_without_rows() {
+        let before = counters(vec![table(1, "a", (5, 0)), table(2, "b", (5, 0)), table(3, "c", (5, 0))], 10);
+        let rewritten = TableCounters { file: Some(9), ..table(2, "b", (5, 0)) };
+        let now = counters(vec![table(1, "a", (5, 2)), rewritten], 12);
+        let comparison = Comparison::new(&before, &now, &[], true);
+        let found = comparison.without_rows();
+        assert_eq!(found, ["s.a: 2 rows were deleted", "s.b: it was truncated or rewritten", "s.c: it was dropped"]);
+    }
+}

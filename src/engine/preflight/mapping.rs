@@ -1,0 +1,17 @@
+//! User mappings whose options the source's role may not read: `pg_dump` writes such a mapping without them.
+
+use super::{Look, warning};
+use crate::finding::Finding;
+
+pub(super) fn check(look: &Look<'_>) -> Vec<Finding> {
+    if look.ends.source.is_superuser {
+        return Vec::new();
+    }
+    let bare = look.entries().filter(|entry| entry.desc == "USER MAPPING" && !entry.statement.contains(" OPTIONS ("));
+    let finding = |name: &str| {
+        let message = "it has no options that the source's role may read, and is made on the target without any";
+        let remedy = "run as a superuser of the source, or add its options on the target with ALTER USER MAPPING";
+        warning("mapping_options", name, message, remedy)
+    };
+    bare.map(|entry| finding(&entry.tag)).collect()
+}

@@ -1,0 +1,146 @@
+//! What the safe procedure keeps on the target while it works: its lock and its journal.
+//!
+//! The lock is held by a session of its own, which lives as long as the verb `hold_procedure` does. What a journal means is decided by the
+//! Python package, which asks for these verbs.
+
+use super::Context;
+use super::connect::Endpoints;
+use super::leader::{Leader, RunLock};
+use crate::config::Config;
+use crate::error::{Error, Kind, Result, Side};
+use crate::event::Event;
+use crate::ledger::{Journal, Ledger, LockHolder};
+use crate::pg::{Session, introspect};
+use serde::{Deserialize, Serialize};
+use std::time::{Duration, Instant};
+
+/// Interval between checks whether the session that holds the lock is still there.
+const BETWEEN_CHECKS: Duration = Duration::from_millis(250);
+/// For how long the lock of a process that was killed may outlive it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What the target keeps of safe procedures.
+#[derive(Debug, Clone, Serialize)]
+pub struct Kept {
+    /// The latest journal.
+    pub journal: Option<Journal>,
+    /// Whether the target has a ledger.
+    pub has_ledger: bool,
+    /// Which database the target is.
+    pub target: String,
+    /// Whether a run has the target, or a process that was killed has still sessions at work in one.
+    pub is_run_active: bool,
+    /// Whether a restore is under way.
+    pub is_being_restored: bool,
+}
+
+/// What is to be written into the ledger.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The journal with the entry.
+    pub journal: Journal,
+    /// The version that it follows, 0 for a new journal; none where a restore has brought an older one back.
+    #[serde(default)]
+    pub before: Option<i64>,
+    /// Whether the ledger is to be made where it is missing.
+    #[serde(default)]
+    pub create: bool,
+}
+
+/// What is to be removed from the ledger.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Removal {
+    /// The procedure whose journal goes.
+    pub procedure: String,
+    /// Whether a ledger goes, too, that then holds neither run nor journal.
+    #[serde(default)]
+    pub with_unused_ledger: bool,
+    /// Whether the whole ledger goes.
+    #[serde(default)]
+    pub with_ledger: bool,
+}
+
+/// Takes the lock of the safe procedure, says so by an event, and holds it until it is asked to stop. A lost lock is taken again.
+pub async fn hold_procedure(config: &Config, holder: &str, context: &Context) -> Result<()> {
+    let endpoints = Endpoints::new(config, context)?;
+    let ledger = Ledger::new(&config.options.ledger_schema);
+    let name = format!("procedure of {holder}");
+    let session = context.stop.or(Session::open(&endpoints.target, Side::Target, &name)).await?;
+    context.stop.or(take(&ledger, &session)).await?;
+    let mut leader = Leader::with_lock(session, &ledger, RunLock::Procedure).await?.shown_as(&name);
+    context.events.send(Event::ProcedureLocked);
+    while !context.stop.is_stopped() {
+        tokio::select! {
+            biased;
+            () = context.stop.stopped() => {}
+            () = tokio::time::sleep(BETWEEN_CHECKS) => {
+                leader.keep(&context.stop).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn take(ledger: &Ledger, session: &Session) -> Result<()> {
+    let began = Instant::now();
+    while !ledger.lock_procedure(session).await? {
+        if began.elapsed() >= LINGER {
+            return Err(occupied(ledger.procedure_holder(session).await?));
+        }
+        tokio::time::sleep(BETWEEN_CHECKS).await;
+    }
+    Ok(())
+}
+
+fn occupied(holder: Option<LockHolder>) -> Error {
+    let (who, end) = match holder {
+        Some(LockHolder { pid, application }) => (
+            format!(" ({}; its session on the target is process {pid})", application.trim_start_matches("pgmigrate ")),
+            format!(", or, where its machine is gone, SELECT pg_terminate_backend({pid}) on the target"),
+        ),
+        None => (String::new(), String::new()),
+    };
+    let doing =
+        format!("another safe procedure is at work on this target{who}; this one has stopped and changed nothing");
+    Error::new(Kind::State, doing).remedy(format!("wait for its end, or interrupt it by Ctrl-C or SIGTERM{end}"))
+}
+
+/// Reads what the target keeps of safe procedures.
+pub async fn read_journal(config: &Config, context: &Context) -> Result<Kept> {
+    let (target, ledger) = open(config, context).await?;
+    Ok(Kept {
+        journal: ledger.last_journal(&target).await?,
+        has_ledger: ledger.exists(&target).await?,
+        target: introspect::server(&target).await?.identity(),
+        is_run_active: ledger.is_locked(&target).await?,
+        is_being_restored: ledger.is_being_restored(&target).await?,
+    })
+}
+
+/// Writes an entry of the journal.
+pub async fn write_journal(config: &Config, entry: &Entry, context: &Context) -> Result<()> {
+    let (target, ledger) = open(config, context).await?;
+    if entry.create {
+        ledger.create(&target).await?;
+    }
+    ledger.write_journal(&target, &entry.journal, entry.before).await
+}
+
+/// Removes the journal of a procedure that is over and has left nothing on the target; with the ledger where that is asked for.
+pub async fn remove_journal(config: &Config, removal: &Removal, context: &Context) -> Result<()> {
+    let (target, ledger) = open(config, context).await?;
+    ledger.forget_journal(&target, &removal.procedure).await?;
+    let is_unused = removal.with_unused_ledger && ledger.is_unused(&target).await?;
+    if is_unused || removal.with_ledger && !ledger.is_locked(&target).await? {
+        ledger.drop(&target).await?;
+    }
+    Ok(())
+}
+
+async fn open(config: &Config, context: &Context) -> Result<(Session, Ledger)> {
+    let endpoints = Endpoints::new(config, context)?;
+    let target = Session::open(&endpoints.target, Side::Target, "journal").await?;
+    Ok((target, Ledger::new(&config.options.ledger_schema)))
+}

@@ -1,0 +1,189 @@
+//! What the source has and a saved plan lacks: a plan is often days old, and the source goes on.
+//!
+//! The plan is compared with the one that would be made now, task by task, so that every kind of object counts. What differs stands
+//! in findings, and what is not moved in the report. Pure; called by `run` and `hold`, which have the whole catalog at hand. A part
+//! that joins a run reads no archive: the process that began the run has reported for it.
+
+use super::ends::{Ends, Looked};
+use super::{Context, resume};
+use crate::catalog::Catalog;
+use crate::catalog::scope::Absent;
+use crate::config::Config;
+use crate::finding::{Finding, Severity};
+use crate::plan::{Answers, Plan, Task, build, kind};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// Objects by kind.
+type Groups = BTreeMap<String, BTreeSet<String>>;
+
+/// How the source differs from what the plan was made of.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// In scope, and not in the plan.
+    added: Groups,
+    /// Defined in another way by the plan.
+    changed: Groups,
+    /// In the plan, and no longer in scope.
+    gone: Groups,
+}
+
+/// An object of a plan: kind, schema, name.
+type Key<'a> = (&'a str, &'a str, &'a str);
+
+/// What differs, as far as this process has read the whole catalog; also emitted as findings.
+pub(super) fn changes(config: &Config, ends: &Ends, plan: &Plan, context: &Context) -> Changes {
+    let Some(Looked { catalog, .. }) = &ends.looked else { return Changes::default() };
+    let drift = resume::drift(plan, catalog, config);
+    let known = drift.names.iter().map(String::as_str).collect();
+    let changes = compare(plan, (catalog, config), &known);
+    context.tell(&changes.findings());
+    changes
+}
+
+/// Compares the plan with the one that `config` and `catalog` give now. Tables whose columns, indexes or constraints differ are
+/// `known` already.
+fn compare(plan: &Plan, (catalog, config): (&Catalog, &Config), known: &HashSet<&str>) -> Changes {
+    let now = build(catalog, config, Answers::new()).finish().plan();
+    let (old, new) = (objects(plan, catalog), objects(&now, catalog));
+    let mut changes = Changes::default();
+    for (key, tasks) in &new {
+        match old.get(key) {
+            None => add(&mut changes.added, &new, tasks),
+            Some(planned) if has_definition(key.0) && definitions(planned) != definitions(tasks) => {
+                add(&mut changes.changed, &new, tasks);
+            }
+            Some(_) => {}
+        }
+    }
+    for (_, tasks) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
+        add(&mut changes.gone, &old, tasks);
+    }
+    let (planned, present) = (large_objects(plan), large_objects(&now));
+    insert_large_objects(&mut changes.added, present.difference(&planned));
+    insert_large_objects(&mut changes.gone, planned.difference(&present));
+    for groups in [&mut changes.changed, &mut changes.gone] {
+        if let Some(tables) = groups.get_mut("table") {
+            tables.retain(|table| !known.contains(table.as_str()));
+        }
+        groups.retain(|_, objects| !objects.is_empty());
+    }
+    changes
+}
+
+/// The tasks of each object, but for those that follow from others, or from the size of a table.
+fn objects<'a>(plan: &'a Plan, catalog: &Catalog) -> BTreeMap<Key<'a>, Vec<&'a Task>> {
+    let behind_keys: HashSet<_> = catalog.constraints.iter().filter_map(|constraint| constraint.index).collect();
+    let indexes = catalog.indexes.iter().filter(|index| behind_keys.contains(&index.oid));
+    let of_keys: HashSet<(&str, &str)> =
+        indexes.map(|index| (index.name.schema.as_str(), index.name.name.as_str())).collect();
+    let mut objects: BTreeMap<Key<'a>, Vec<&'a Task>> = BTreeMap::new();
+    for task in &plan.tasks {
+        let follows = match task.kind.as_str() {
+            kind::TRUNCATE
+            | kind::FK_DROP
+            | kind::FK_RESTORE
+            | kind::FK_CHECK
+            | kind::FK_VALIDATION
+            | kind::ANALYZE
+            | kind::STATISTICS
+            | kind::LARGE_OBJECTS => true,
+            kind::INDEX => of_keys.contains(&(task.schema.as_str(), task.name.as_str())),
+            // Of large objects, batch by batch.
+            "acl" => task.schema.is_empty() && task.target_sql.is_empty(),
+            _ => false,
+        };
+        if !follows {
+            objects.entry((&task.kind, &task.schema, &task.name)).or_default().push(task);
+        }
+    }
+    objects
+}
+
+/// Whether tasks of the kind hold the object's definition, whatever size its table has.
+fn has_definition(kind: &str) -> bool {
+    !matches!(kind, kind::DATA | kind::SEQUENCE_VALUE | kind::REFRESH | kind::CONSTRAINT | kind::FK_CONSTRAINT)
+}
+
+fn definitions<'a>(tasks: &[&'a Task]) -> BTreeSet<(&'a str, &'a str)> {
+    tasks.iter().map(|task| (task.target_sql.as_str(), task.optional_sql.as_str())).collect()
+}
+
+/// Adds an object, unless it is named by the task that makes it.
+fn add(groups: &mut Groups, all: &BTreeMap<Key<'_>, Vec<&Task>>, tasks: &[&Task]) {
+    let Some(task) = tasks.first() else { return };
+    let maker = match task.kind.as_str() {
+        kind::DATA => "table",
+        kind::SEQUENCE_VALUE => "sequence",
+        kind::REFRESH => "materialized view",
+        other => other,
+    };
+    // The archive may quote the name of an object, and the tasks of its contents do not.
+    let is_made = maker != task.kind && all.contains_key(&(maker, task.schema.as_str(), task.name.as_str()));
+    if !is_made {
+        let object = if maker == "table" { table_name(task) } else { task.object() };
+        groups.entry(maker.to_owned()).or_default().insert(object);
+    }
+}
+
+fn table_name(task: &Task) -> String {
+    crate::name::QualifiedName::new(&task.schema, &task.name).to_string()
+}
+
+fn large_objects(plan: &Plan) -> BTreeSet<u32> {
+    let tasks = plan.tasks.iter().filter(|task| task.kind == kind::LARGE_OBJECTS);
+    tasks
+        .flat_map(|task| task.source_sql.split(|c: char| !c.is_ascii_digit()))
+        .filter_map(|oid| oid.parse().ok())
+        .collect()
+}
+
+fn insert_large_objects<'a>(groups: &mut Groups, oids: impl Iterator<Item = &'a u32>) {
+    let mut oids = oids.map(|oid| format!("large object {oid}")).peekable();
+    if oids.peek().is_some() {
+        groups.entry("large object".into()).or_default().extend(oids);
+    }
+}
+
+impl Changes {
+    /// What a reader of the report should know, one finding a kind of object.
+    #[must_use]
+    pub fn findings(&self) -> Vec<Finding> {
+        let added = self.added.iter().map(|(kind, objects)| {
+            format!("not moved, because the plan lacks what the source has in scope: {}", listed(kind, objects))
+        });
+        let changed = self.changed.iter().map(|(kind, objects)| {
+            format!("the plan's definition is made, and the source's is another one now: {}", listed(kind, objects))
+        });
+        let gone = self.gone.iter().map(|(kind, objects)| {
+            format!("the plan has what is no longer in scope on the source: {}", listed(kind, objects))
+        });
+        let messages = added.chain(changed).chain(gone);
+        messages.map(|message| Finding::new("drift", Severity::Warning, "", message, "make a new plan")).collect()
+    }
+
+    /// What is not moved.
+    #[must_use]
+    pub fn absent(&self) -> Vec<Absent> {
+        let all = self.added.iter().flat_map(|(kind, objects)| objects.iter().map(move |object| (kind, object)));
+        let reason = "the plan lacks it: make a new plan";
+        all.map(|(kind, object)| Absent { kind: kind.clone(), object: object.clone(), reason: reason.into() }).collect()
+    }
+}
+
+/// How many objects of a kind, and the first three.
+fn listed(kind: &str, objects: &BTreeSet<String>) -> String {
+    const SHOWN: usize = 3;
+    let names: Vec<&str> = objects.iter().take(SHOWN).map(String::as_str).collect();
+    let more = if objects.len() > SHOWN { ", ..." } else { "" };
+    format!("{} {} ({}{more})", objects.len(), words(kind, objects.len()), names.join(", "))
+}
+
+fn words(kind: &str, count: usize) -> String {
+    match kind {
+        "acl" | "default acl" => if kind == "acl" { "privileges" } else { "default privileges" }.into(),
+        _ if count == 1 => kind.into(),
+        "statistics" => kind.into(),
+        "index" => "indexes".into(),
+        _ => kind.strip_suffix('y').map_or_else(|| format!("{kind}s"), |stem| format!("{stem}ies")),
+    }
+}

@@ -1,0 +1,117 @@
+//! What the target has and the source has not, as far as the configuration covers it.
+//!
+//! The same selection that chooses from the source is applied to the target. The ledger, members of extensions and what stands outside the
+//! filters are no part of it. An object that the target had before the first run is no difference, and is named apart: its OID is
+//! lower than those of the ledger's tables. Without a ledger that cannot be known. Called by `definitions`.
+
+use super::definitions::{Scopes, object};
+use super::verdict::Closer;
+use super::{Sides, Subject};
+use crate::catalog::Oid;
+use crate::catalog::archive::Entry;
+use crate::catalog::scope::display;
+use crate::config::Config;
+use crate::error::Result;
+use crate::ledger::Ledger;
+use crate::name::{ident, is_ledger_table};
+use std::collections::{HashMap, HashSet};
+
+/// What decides about the target's entries without a counterpart.
+pub struct Lonely<'a> {
+    /// Both archives.
+    pub closer: &'a Closer<'a>,
+    /// What is in scope.
+    pub scopes: &'a Scopes,
+    /// Both catalogs.
+    pub sides: &'a Sides,
+    /// The configuration.
+    pub config: &'a Config,
+}
+
+/// The lowest OID of the ledger's tables; none where there is no ledger.
+pub async fn made_before(subject: &Subject<'_>) -> Result<Option<Oid>> {
+    Ledger::new(&subject.config.options.ledger_schema).first_oid(subject.target).await
+}
+
+/// Whether an entry is about another object and not one by itself.
+pub fn is_a_property(entry: &Entry) -> bool {
+    matches!(
+        entry.desc.as_str(),
+        "ACL"
+            | "COMMENT"
+            | "DEFAULT"
+            | "DEFAULT ACL"
+            | "INDEX ATTACH"
+            | "ROW SECURITY"
+            | "SECURITY LABEL"
+            | "SEQUENCE OWNED BY"
+            | "TABLE ATTACH"
+    )
+}
+
+/// Whether the archive writes such an object within its table where it can.
+pub fn may_be_written_in_table(entry: &Entry) -> bool {
+    matches!(entry.desc.as_str(), "CHECK CONSTRAINT" | "CONSTRAINT" | "DEFAULT")
+}
+
+impl<'a> Lonely<'a> {
+    /// Of the target's entries without a counterpart those that count: not the parts of others that count, nor what the properties of
+    /// a table show, which are compared because its text differs.
+    pub fn extra(&self, left: &[usize], suspect_tables: &HashSet<i32>) -> Vec<&'a Entry> {
+        let pulled: HashSet<&str> = self.scopes.target.pulled.iter().map(String::as_str).collect();
+        let owners = self.owners();
+        let mut absent: HashSet<i32> = HashSet::new();
+        let mut absent_tables: HashSet<Oid> = HashSet::new();
+        let mut extra = Vec::new();
+        for entry in left.iter().map(|&at| &self.closer.target.entries[at]) {
+            let is_left_out = || self.closer.source.same(entry).is_some_and(|same| !self.scopes.is_wanted(same));
+            if !self.scopes.target.entries.contains(&entry.id) || self.is_ledger(entry) || is_left_out() {
+                continue;
+            }
+            let is_part = entry.is_part() && entry.dependencies.iter().any(|id| absent.contains(id));
+            let owner = owners.get(&entry.oid).filter(|_| entry.desc == "SEQUENCE");
+            let is_of_extra = is_part || owner.is_some_and(|oid| absent_tables.contains(oid));
+            absent.insert(entry.id);
+            absent_tables.extend((entry.desc == "TABLE").then_some(entry.oid));
+            let is_shown =
+                may_be_written_in_table(entry) && entry.dependencies.iter().any(|id| suspect_tables.contains(id));
+            let is_pulled = pulled.contains(format!("{} {}", entry.desc.to_lowercase(), display(entry)).as_str());
+            if !(is_of_extra || is_shown || is_pulled || self.is_named(entry)) {
+                extra.push(entry);
+            }
+        }
+        extra
+    }
+
+    /// The tables that own sequences, by the sequences.
+    fn owners(&self) -> HashMap<Oid, Oid> {
+        let sequences = self.sides.target.sequences.iter();
+        sequences.filter_map(|sequence| Some((sequence.oid, sequence.owner_relation?))).collect()
+    }
+
+    /// Whether an entry, or the object that it is about, was there before the first table of the ledger was made.
+    pub fn was_before(&self, entry: &Entry, first: Option<Oid>) -> bool {
+        let of = if is_a_property(entry) { self.closer.target.holder(entry).unwrap_or(entry) } else { entry };
+        let is_older = first.is_some_and(|first| of.catalog != 0 && of.oid < first);
+        // Servers of providers have extensions in every database.
+        is_older || entry.desc == "EXTENSION" || entry.tag.starts_with("EXTENSION ")
+    }
+
+    fn is_named(&self, entry: &Entry) -> bool {
+        !is_a_property(entry) && self.closer.named.contains(object(entry).as_str())
+    }
+
+    fn is_ledger(&self, entry: &Entry) -> bool {
+        let schema = &self.config.options.ledger_schema;
+        let is_schema = match entry.desc.as_str() {
+            "SCHEMA" => entry.tag == *schema,
+            "ACL" | "COMMENT" => {
+                entry.tag == format!("SCHEMA {schema}") || entry.tag == format!("SCHEMA {}", ident(schema))
+            }
+            _ => false,
+        };
+        let holds_ledger =
+            || self.sides.target.relations.iter().any(|r| r.name.schema == *schema && is_ledger_table(&r.name.name));
+        is_schema && holds_ledger()
+    }
+}

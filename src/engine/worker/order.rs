@@ -1,0 +1,403 @@
+//! Tasks one after another in the plan's order on one session, each sent before those ahead of it have answered.
+//!
+//! One message or four are one task with its row in the ledger, so a failure is that task's alone, and what requires it fails with it: its
+//! row is written only where the rows of those are. What became of a task is judged by the effect's answer and the ledger's, never by
+//! COMMIT's. After a lost session, and after a stop, the server may still be at work on what it has received: the session is ended there,
+//! and then the ledger says what is done. Called by `pool`.
+
+use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, described, refused_optional};
+use crate::engine::job::Job;
+use crate::error::{Error, Result, Side};
+use crate::event::Event;
+use crate::ledger::order::Failure;
+use crate::name::ident;
+use crate::pg::pipeline::{self, Answer, Reply, Transaction};
+use crate::pg::{Session, apply};
+use crate::plan::Task;
+use crate::record::Effect;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// How many transactions are in flight at most, and about how many bytes.
+const WINDOW: usize = 400;
+const WINDOW_BYTES: usize = 1 << 20;
+/// How long a stop waits for the server to let the session go.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// How a task ended that others follow.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its position in the plan.
+    pub at: usize,
+    /// How long it took.
+    pub seconds: f64,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// What was sent and has not answered.
+enum Sent {
+    Task(usize, usize, Vec<Answer>),
+    Record(String, Answer),
+}
+
+/// The tasks and how far they are.
+struct Order<'a> {
+    job: &'a Job,
+    position: HashMap<&'a str, usize>,
+    /// Tasks without an end.
+    open: BTreeSet<usize>,
+    /// Tasks that have to wait for the next round.
+    later: HashSet<usize>,
+    failed: HashSet<usize>,
+    sent: HashSet<usize>,
+    attempts: HashMap<usize, u32>,
+    flight: VecDeque<Sent>,
+    bytes: usize,
+    /// Statements for the ledger that no transaction of a task has.
+    records: VecDeque<String>,
+    ended: UnboundedSender<Ended>,
+    /// When the last answer came.
+    last: Instant,
+    worker: usize,
+    number: i32,
+    /// The process on the target that may still be at work.
+    backend: Option<i32>,
+    /// Rounds in a row that no task was sent in.
+    idle_rounds: u32,
+}
+
+impl Worker {
+    /// Runs tasks in the order given, and says of each how it ended; of those that require a failed one nothing.
+    pub async fn perform_in_order(&mut self, tasks: &[usize], ended: UnboundedSender<Ended>) {
+        let job = Arc::clone(&self.job);
+        let mut order = Order::new(&job, tasks, ended, (self.number, self.number_in_run()));
+        let mut pause = FIRST_PAUSE;
+        while !order.is_done() {
+            let round = tokio::select! {
+                biased;
+                () = job.context.stop.stopped() => None,
+                result = self.go(&mut order) => Some(result),
+            };
+            match round {
+                None => return self.stop_order(&mut order).await,
+                Some(Ok(())) if order.is_done() => return,
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    self.target = None;
+                    order.lose(error);
+                }
+            }
+            tokio::select! {
+                biased;
+                () = job.context.stop.stopped() => return self.stop_order(&mut order).await,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// One round over all that is open.
+    async fn go(&mut self, order: &mut Order<'_>) -> Result<()> {
+        let job = Arc::clone(&self.job);
+        order.begin_round();
+        let target = self.enter_order(order).await?;
+        job.ledger.prepare_settling(target, job.run, order.number).await?;
+        order.run(target).await?;
+        job.ledger.end_order(target).await?;
+        apply::limit_lock_wait(target, 0).await?;
+        order.backend = None;
+        Ok(())
+    }
+
+    /// A session that alone runs tasks in their order, and is done with what a lost one has left.
+    async fn enter_order(&mut self, order: &mut Order<'_>) -> Result<&Session> {
+        let job = Arc::clone(&self.job);
+        let target = self.target().await?;
+        let pid = target.backend_pid();
+        if let Some(lost) = order.backend.replace(pid).filter(|lost| *lost != pid)
+            && let Err(error) = apply::terminate(target, lost).await
+        {
+            order.backend = Some(lost);
+            return Err(error);
+        }
+        job.ledger.lock_order(target).await?;
+        order.find_settled(&job.ledger.settled_of(target, job.run, &order.open_ids()).await?);
+        apply::limit_lock_wait(target, job.options.lock_timeout).await?;
+        Ok(target)
+    }
+
+    /// Ends the session on the server; what it has done by then is done, and the rest is as it was before.
+    async fn stop_order(&mut self, order: &mut Order<'_>) {
+        self.target = None;
+        order.flight.clear();
+        let entered = tokio::time::timeout(FAREWELL, self.enter_order(order)).await;
+        if !matches!(entered, Ok(Ok(_))) {
+            tracing::warn!("the ledger could not be asked what of the last tasks is done; --resume asks it");
+        }
+        self.target = None;
+        let stopped: Vec<usize> = order.open.intersection(&order.sent.iter().copied().collect()).copied().collect();
+        for at in stopped {
+            order.end(at, Outcome::Stopped);
+        }
+    }
+}
+
+impl<'a> Order<'a> {
+    fn new(job: &'a Job, tasks: &[usize], ended: UnboundedSender<Ended>, (worker, number): (usize, i32)) -> Self {
+        Order {
+            job,
+            position: tasks.iter().map(|at| (job.tasks[*at].id.as_str(), *at)).collect(),
+            open: tasks.iter().copied().collect(),
+            later: HashSet::new(),
+            failed: HashSet::new(),
+            sent: HashSet::new(),
+            attempts: HashMap::new(),
+            flight: VecDeque::new(),
+            bytes: 0,
+            records: VecDeque::new(),
+            ended,
+            last: Instant::now(),
+            worker,
+            number,
+            backend: None,
+            idle_rounds: 0,
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.open.is_empty() && self.records.is_empty()
+    }
+
+    fn open_ids(&self) -> Vec<&'a str> {
+        self.open.iter().map(|at| self.job.tasks[*at].id.as_str()).collect()
+    }
+
+    fn begin_round(&mut self) {
+        self.later.clear();
+        self.flight.clear();
+        self.bytes = 0;
+        self.idle_rounds += 1;
+        self.last = Instant::now();
+    }
+
+    /// The tasks of this order that a task requires.
+    fn required(&self, at: usize) -> impl Iterator<Item = usize> {
+        self.job.tasks[at].requires.iter().filter_map(|id| self.position.get(id.as_str()).copied())
+    }
+
+    fn requires_failed(&self, at: usize) -> bool {
+        self.required(at).any(|other| self.failed.contains(&other))
+    }
+
+    fn requires_later(&self, at: usize) -> bool {
+        self.required(at).any(|other| self.later.contains(&other))
+    }
+
+    fn find_settled(&mut self, settled: &[String]) {
+        for at in settled.iter().filter_map(|id| self.position.get(id.as_str()).copied()).collect::<Vec<_>>() {
+            self.end(at, Outcome::Settled("done", Effect::default()));
+        }
+    }
+
+    /// Says how a task ended.
+    fn end(&mut self, at: usize, outcome: Outcome) {
+        self.open.remove(&at);
+        let seconds = self.last.elapsed().as_secs_f64();
+        self.last = Instant::now();
+        // Without a receiver the run has ended already.
+        let _ = self.ended.send(Ended { at, seconds, outcome });
+    }
+
+    /// Counts the loss of a session against the task that was at work, or against all where none could be sent.
+    fn lose(&mut self, error: Error) {
+        let retries = self.job.options.retries;
+        let records = std::mem::take(&mut self.flight).into_iter();
+        let (mut first, mut unwritten) = (None, VecDeque::new());
+        for sent in records {
+            match sent {
+                Sent::Task(at, ..) => first = first.or(Some(at)),
+                Sent::Record(sql, _) => unwritten.push_back(sql),
+            }
+        }
+        unwritten.append(&mut self.records);
+        self.records = unwritten;
+        match first {
+            Some(at) => self.try_again(at, error),
+            None if error.is_retryable() && self.idle_rounds <= retries => {
+                tracing::warn!("tasks in the plan's order: {}", error.chain());
+            }
+            None => {
+                self.records.clear();
+                let chain = error.chain();
+                for at in std::mem::take(&mut self.open) {
+                    if !self.requires_failed(at) {
+                        let cause = Error::new(error.kind, "").on(Side::Target).caused_by(chain.clone());
+                        self.end(at, Outcome::Failed(Box::new(self.in_words(at, cause))));
+                    }
+                    self.failed.insert(at);
+                }
+            }
+        }
+    }
+
+    /// Leaves a task that failed for the next round, or gives it up.
+    fn try_again(&mut self, at: usize, error: Error) {
+        let task = &self.job.tasks[at];
+        let attempt = self.attempts.entry(at).or_default();
+        *attempt += 1;
+        if error.is_retryable() && *attempt <= self.job.options.retries {
+            tracing::warn!("task {} ({}): attempt {attempt} failed: {}", task.id, task.object(), error.chain());
+            let reason = error.chain();
+            self.job.context.events.send(Event::TaskRetried { task: task.id.clone(), attempt: *attempt, reason });
+            self.later.insert(at);
+            self.records.push_back(self.job.ledger.counting(self.job.run, &task.id));
+            return;
+        }
+        let error = self.in_words(at, error);
+        let note = described(&error);
+        let sqlstate = error.sqlstate.as_deref().unwrap_or_default();
+        let failure = Failure { task: &task.id, worker: self.number, sqlstate, note: &note };
+        self.records.push_back(self.job.ledger.failing(self.job.run, failure));
+        self.failed.insert(at);
+        self.end(at, Outcome::Failed(Box::new(error)));
+    }
+
+    fn in_words(&self, at: usize, mut error: Error) -> Error {
+        let task = &self.job.tasks[at];
+        error.doing = format!("making {} {}", task.kind, task.object());
+        error.task(&task.id, task.phase.word()).object(task.object())
+    }
+
+    async fn run(&mut self, target: &Session) -> Result<()> {
+        let mut next: VecDeque<usize> = self.open.iter().copied().collect();
+        loop {
+            self.fill(target, &mut next).await?;
+            // It stays at the front until it has answered: a loss is counted against it.
+            match self.flight.front_mut() {
+                None => return Ok(()),
+                Some(Sent::Record(_, answer)) => {
+                    let written = answer.wait(target).await;
+                    if let Err(error) = written {
+                        if target.is_closed() {
+                            return Err(error);
+                        }
+                        tracing::error!("a row of the ledger could not be written: {}", error.chain());
+                    }
+                    self.flight.pop_front();
+                }
+                Some(Sent::Task(at, bytes, answers)) => {
+                    let (at, bytes) = (*at, *bytes);
+                    let reply = pipeline::reply(target, answers).await?;
+                    self.flight.pop_front();
+                    self.bytes -= bytes;
+                    self.conclude(target, at, reply).await?;
+                }
+            }
+        }
+    }
+
+    /// Sends as much as the window takes.
+    async fn fill(&mut self, target: &Session, next: &mut VecDeque<usize>) -> Result<()> {
+        while self.flight.len() < WINDOW && self.bytes < WINDOW_BYTES {
+            if let Some(sql) = self.records.pop_front() {
+                let answer = target.send(&sql).await;
+                match answer {
+                    Ok(answer) => self.flight.push_back(Sent::Record(sql, answer)),
+                    Err(error) => {
+                        self.records.push_front(sql);
+                        return Err(error);
+                    }
+                }
+                continue;
+            }
+            let Some(at) = next.pop_front() else { break };
+            if self.requires_failed(at) {
+                self.open.remove(&at);
+                self.failed.insert(at);
+            } else if self.requires_later(at) {
+                self.later.insert(at);
+            } else {
+                self.send(target, at).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, target: &Session, at: usize) -> Result<()> {
+        let task = &self.job.tasks[at];
+        let in_flight: Vec<&str> = self
+            .required(at)
+            .filter(|other| self.open.contains(other))
+            .map(|other| self.job.tasks[other].id.as_str())
+            .collect();
+        let record = self.job.ledger.settling(&task.id, &in_flight);
+        let (purpose, sql) = (&task.id, &task.target_sql);
+        let is_given = self.job.owner.as_deref().is_some_and(|owner| is_owned_by_creating(task, owner));
+        let optional_sql = if is_given { "" } else { &task.optional_sql };
+        let messages = Transaction { purpose, sql, optional_sql, record: &record }.messages();
+        let mut answers = Vec::with_capacity(messages.len());
+        for message in &messages {
+            answers.push(target.send(message).await?);
+        }
+        let bytes = messages.iter().map(String::len).sum();
+        self.bytes += bytes;
+        self.flight.push_back(Sent::Task(at, bytes, answers));
+        self.idle_rounds = 0;
+        if self.sent.insert(at) {
+            self.job.context.events.send(started(task, self.worker));
+        }
+        Ok(())
+    }
+
+    async fn conclude(&mut self, target: &Session, at: usize, reply: Reply) -> Result<()> {
+        let task = &self.job.tasks[at];
+        let error = match reply {
+            Reply::Committed(refused) => {
+                let note = refused.map(|error| refused_optional(self.job, task, &error)).unwrap_or_default();
+                if !note.is_empty() {
+                    self.records.push_back(self.job.ledger.noting(self.job.run, &task.id, &note));
+                }
+                self.end(at, Outcome::Settled("done", Effect { note, ..Effect::default() }));
+                return Ok(());
+            }
+            Reply::Undone(error) => error,
+        };
+        if self.requires_failed(at) {
+            self.open.remove(&at);
+            self.failed.insert(at);
+        } else if self.requires_later(at) {
+            self.later.insert(at);
+        } else if error.is(NOT_RECORDED) && self.job.ledger.is_settled(target, self.job.run, &task.id).await? {
+            self.end(at, Outcome::Settled("done", Effect::default()));
+        } else {
+            self.try_again(at, error);
+        }
+        Ok(())
+    }
+}
+
+/// Whether the role that creates a task's object owns it anyway, so that the owner need not be set: three messages less for a link and a
+/// subtransaction less for the server.
+fn is_owned_by_creating(task: &Task, role: &str) -> bool {
+    let statement = task.target_sql.lines().find(|line| !line.starts_with("SET LOCAL ")).unwrap_or_default();
+    // What is replaced keeps its owner.
+    let is_new = statement.starts_with("CREATE ") && !statement.starts_with("CREATE OR REPLACE ");
+    is_new && task.optional_sql.ends_with(&format!(" OWNER TO {}", ident(role)))
+}
+
+/// The SQLSTATE with which the ledger's statement undoes a message.
+const NOT_RECORDED: &str = "22012";
+
+/// The event of a task that a worker has taken.
+pub fn started(task: &Task, worker: usize) -> Event {
+    Event::TaskStarted {
+        task: task.id.clone(),
+        phase: task.phase.word().into(),
+        kind: task.kind.clone(),
+        object: task.object(),
+        worker,
+    }
+}

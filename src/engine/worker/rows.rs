@@ -1,0 +1,266 @@
+//! The tasks that move data: rows of tables, values of sequences, large objects, and the emptying of a table before its rows.
+//!
+//! Each is one transaction of the target together with its ledger row, and settles only where the target has stored what the source
+//! sent. Called by `worker`; `batch` does several small tables at once, `live` tables that reference each other.
+
+use super::{PROGRESS, Worker, refused_optional};
+use crate::engine::job::{Form, Mode};
+use crate::error::{Error, Kind, Result, Side};
+use crate::event::Event;
+use crate::name::{QualifiedName, split_name};
+use crate::pg::copy::{self, Copied, Copy, RowFormat};
+use crate::pg::large_object::{self, Obstacle};
+use crate::pg::triggers::Silenced;
+use crate::pg::{apply, merge};
+use crate::plan::Task;
+use crate::plan::data::STAGE;
+use crate::plan::large_object::without;
+use crate::plan::merge::Merge;
+use crate::record::Effect;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// The error codes besides class 22 that a type's receive function may answer with where it refuses what another server sent.
+const REFUSED_AS_BINARY: [&str; 2] = ["XX000", "08P01"];
+
+/// Whether rows that could not travel in binary may travel as text.
+pub(super) fn may_be_text(error: &Error) -> bool {
+    error.sqlstate.as_deref().is_some_and(|code| code.starts_with("22") || REFUSED_AS_BINARY.contains(&code))
+}
+
+/// What the report says of rows that travelled as text because of `error`.
+pub(super) fn as_text(error: &Error) -> String {
+    format!("copied as text, because binary was refused: {}", error.chain())
+}
+
+impl Worker {
+    /// Copies a task's rows; once more as text where a type refuses its binary form.
+    pub(super) async fn copy_rows(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
+        let error = match self.copy_rows_once(task, form, "").await {
+            Err(error) if form.format == RowFormat::Binary && may_be_text(&error) => error,
+            result => return result,
+        };
+        tracing::warn!("task {} ({}): tried again as text: {}", task.id, task.object(), error.chain());
+        self.clear(&error).await;
+        self.copy_rows_once(task, Form { format: RowFormat::Text, ..form }, &as_text(&error)).await
+    }
+
+    async fn copy_rows_once(&mut self, task: &Task, form: Form, note: &str) -> Result<(&'static str, Effect)> {
+        self.open_source_of(std::iter::once(task)).await?;
+        self.begin(task).await?;
+        let (mut effect, silenced) =
+            self.bring_rows(task, (form, true)).await.map_err(|error| of_configuration(error, form))?;
+        effect.note = joined([note, &effect.note]);
+        silenced.restore(self.target().await?).await?;
+        self.settle(task, "done", effect).await
+    }
+
+    /// Copies a task's rows within the transaction that is open; triggers stay off where they are to be. `is_alone` says whether the
+    /// transaction is the task's own.
+    pub(super) async fn bring_rows(
+        &mut self,
+        task: &Task,
+        (form, is_alone): (Form, bool),
+    ) -> Result<(Effect, Silenced)> {
+        let (into, columns) = task.target_sql.strip_prefix("COPY ").and_then(split_name).ok_or_else(|| {
+            Error::new(Kind::State, "the plan's target_sql is no COPY of a table").object(task.object())
+        })?;
+        let silenced = self.silence(task, (into, form)).await?;
+        let (source, target) = self.sessions()?;
+        let from = form.format.apply(&task.source_sql);
+        let mut progress = self.progress(task);
+        let mut effect = Effect { snapshot: self.job.snapshot.sees.clone(), ..Effect::default() };
+        let mut refused = String::new();
+        let is_staged = form.mode == Mode::Merge || form.mode == Mode::Replace && !task.merge_sql.is_empty();
+        let copied = if is_staged {
+            merge::create_stage(target, into).await?;
+            let stage = form.format.apply(&format!("COPY {STAGE}{columns}"));
+            let copied =
+                copy::copy_one(source, target, Copy { from, into: stage, format: form.format }, &mut progress).await?;
+            refused = self.delete_replaced(task, form).await?;
+            let (rows, kept) = self.merge_rows(task, copied, is_alone).await.map_err(as_copy)?;
+            effect.rows = rows;
+            if kept > 0 {
+                effect.note = format!("{kept} rows whose key the target had were kept as they were there");
+            }
+            copied
+        } else {
+            let into_sql = if form.is_frozen {
+                apply::empty(target, into).await?;
+                form.format.apply_frozen(&task.target_sql)
+            } else {
+                refused = self.delete_replaced(task, form).await?;
+                form.format.apply(&task.target_sql)
+            };
+            let copied =
+                copy::copy_one(source, target, Copy { from, into: into_sql, format: form.format }, &mut progress)
+                    .await?;
+            self.check_stored(into, (copied.sent.rows, copied.written)).await?;
+            effect.rows = copied.written;
+            copied
+        };
+        effect.bytes = copied.sent.bytes;
+        effect.hash = copied.sent.hash_text();
+        effect.format = form.format.word().into();
+        effect.note = joined([&effect.note, &silenced.note(), &refused]);
+        Ok((effect, silenced))
+    }
+
+    /// Deletes what CREATE EXTENSION has inserted in place of a configuration table's rows; what the target refuses of it, in words.
+    async fn delete_replaced(&self, task: &Task, form: Form) -> Result<String> {
+        if form.mode != Mode::Replace {
+            return Ok(String::new());
+        }
+        let refused = apply::optional(self.sessions()?.1, &task.optional_sql).await?;
+        Ok(refused.map(|error| refused_optional(&self.job, task, &error)).unwrap_or_default())
+    }
+
+    /// Adds the rows of the stage to their table: how many were stored, and how many the table had already.
+    async fn merge_rows(&self, task: &Task, staged: Copied, is_alone: bool) -> Result<(u64, u64)> {
+        let no_merge = || {
+            Error::new(Kind::State, "the plan's merge_sql names no key by which rows are identified")
+                .object(task.object())
+                .remedy("make a new plan")
+        };
+        let statement = Merge::read(&task.merge_sql).ok_or_else(no_merge)?;
+        self.check_stored(STAGE, (staged.sent.rows, staged.written)).await?;
+        let (_, target) = self.sessions()?;
+        let merged = merge::merge(target, &statement, staged.written, is_alone).await?;
+        self.check_stored(statement.into, (merged.expected, merged.written)).await?;
+        Ok((merged.written, merged.kept))
+    }
+
+    /// Fails where the target has stored other rows than it was sent, and names what it has there that can be the cause.
+    async fn check_stored(&self, into: &str, (sent, stored): (u64, u64)) -> Result<()> {
+        if sent == stored {
+            return Ok(());
+        }
+        let (_, target) = self.sessions()?;
+        let (causes, remedy) = apply::in_words(&apply::losses(target, into, apply::Change::Add).await?);
+        let doing = format!("{sent} rows were sent and {stored} stored: {causes}");
+        Err(Error::new(Kind::Copy, doing).on(Side::Target).remedy(remedy))
+    }
+
+    fn progress(&self, task: &Task) -> impl FnMut(u64, u64) + use<> {
+        let (events, id, phase) = (self.job.context.events.clone(), task.id.clone(), task.phase.word().to_owned());
+        let mut last = Instant::now();
+        move |rows, bytes| {
+            if last.elapsed() >= PROGRESS {
+                last = Instant::now();
+                events.send(Event::TaskProgress { task: id.clone(), phase: phase.clone(), rows, bytes });
+            }
+        }
+    }
+
+    /// A sequence that was there before keeps its value where it is ahead: numbers given out on the target stay given out.
+    pub(super) async fn set_sequence(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
+        self.open_source().await?;
+        self.begin(task).await?;
+        // Several parts may set it, each after its own rows. The value is read under the lock: the last one to set it read last.
+        let job = Arc::clone(&self.job);
+        if job.is_part && !job.ledger.lock_task(self.target().await?, job.run, &task.id).await? {
+            apply::rollback(self.target().await?).await?;
+            return Ok(("done", Effect::default()));
+        }
+        let (source, target) = self.sessions()?;
+        let wanted = apply::sequence_value(source, &task.source_sql).await?;
+        let mut effect = Effect::default();
+        if form.mode == Mode::Forward && is_ahead(apply::sequence_value(target, &task.source_sql).await?, wanted) {
+            effect.note = "the target's value is ahead of the source's and was kept".into();
+            return self.settle(task, "kept", effect).await;
+        }
+        apply::set_sequence(target, &task.target_sql, wanted).await?;
+        let found = apply::sequence_value(target, &task.source_sql).await?;
+        if found != wanted && !is_ahead(found, wanted) {
+            let doing = format!("the sequence was set to {} and is at {}", wanted.0, found.0);
+            return Err(Error::new(Kind::Copy, doing).on(Side::Target).remedy("compare its definitions on both sides"));
+        }
+        self.settle(task, "done", effect).await
+    }
+
+    /// Copies a batch. An object that cannot be copied fails the task by its OID; the others are there, and a task that is done again
+    /// keeps them.
+    pub(super) async fn copy_large_objects(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+        self.open_source().await?;
+        self.begin(task).await?;
+        let (source, target) = self.sessions()?;
+        let oids = large_object::oids(source, &task.source_sql).await?;
+        let large_object::Copied { mut effect, failed } = large_object::copy(source, target, &oids).await?;
+        effect.snapshot.clone_from(&self.job.snapshot.sees);
+        let left_out: Vec<u32> = failed.iter().map(|(oid, _)| *oid).collect();
+        target.batch(&without(&task.target_sql, &left_out)).await?;
+        let refused = self.try_optional_sql(task, &without(&task.optional_sql, &left_out)).await?;
+        effect.note = joined([&effect.note, &refused]);
+        if failed.is_empty() {
+            return self.settle(task, "done", effect).await;
+        }
+        let error = not_copied(&failed, oids.len());
+        let job = Arc::clone(&self.job);
+        let target = self.target().await?;
+        job.ledger.fail(target, job.run, &task.id, ("failed", "", &error.chain())).await?;
+        apply::commit(target).await?;
+        Err(error)
+    }
+
+    pub(super) async fn empty(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
+        self.begin(task).await?;
+        let table = QualifiedName::new(&task.schema, &task.name).sql();
+        let silenced = self.silence(task, (&table, form)).await?;
+        let target = self.target().await?;
+        apply::empty(target, &table).await?;
+        let note = silenced.note();
+        silenced.restore(target).await?;
+        self.settle(task, "done", Effect { note, ..Effect::default() }).await
+    }
+}
+
+/// A configuration table that the target's version of its extension lacks, or that has other columns there.
+fn of_configuration(error: Error, form: Form) -> Error {
+    if form.mode != Mode::Replace || !(error.is("42P01") || error.is("42703")) {
+        return error;
+    }
+    error.remedy(
+        "the version of the extension on the target has no such configuration table or column: install the source's version there, \
+         or leave the table out with tables.exclude",
+    )
+}
+
+/// Whether a sequence gives out its next number later than the other.
+fn is_ahead(found: apply::SequenceValue, other: apply::SequenceValue) -> bool {
+    let further = if other.2 { found.0 > other.0 } else { found.0 < other.0 };
+    further || found.0 == other.0 && found.1 && !other.1
+}
+
+fn as_copy(mut error: Error) -> Error {
+    error.kind = if error.kind == Kind::Schema { Kind::Copy } else { error.kind };
+    error
+}
+
+pub(super) fn joined<const N: usize>(notes: [&str; N]) -> String {
+    notes.into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+/// The failure of a batch some of whose objects could not be copied.
+fn not_copied(failed: &[(u32, Obstacle)], all: usize) -> Error {
+    let kinds = [
+        (Obstacle::Taken, "the target has other large objects of these OIDs"),
+        (Obstacle::Unreadable, "the target has large objects of these OIDs, which the role may not read"),
+        (Obstacle::Gone, "gone from the source since the plan was made"),
+        (Obstacle::Short, "the target stored another number of bytes than were sent"),
+    ];
+    let mut parts = Vec::new();
+    for (kind, words) in kinds {
+        let oids: Vec<String> = failed.iter().filter(|(_, why)| *why == kind).map(|(oid, _)| oid.to_string()).collect();
+        if !oids.is_empty() {
+            parts.push(format!("{}: {words}", oids.join(", ")));
+        }
+    }
+    let is_gone = failed.iter().all(|(_, why)| *why == Obstacle::Gone);
+    let remedy = if is_gone {
+        "make a new plan, or restore the large objects on the source and run again with --resume"
+    } else {
+        "give the target's large objects other OIDs (lo_from_bytea, then lo_unlink), or drop them, and run again with --resume"
+    };
+    let doing = format!("{} of {all} large objects were not copied: {}", failed.len(), parts.join("; "));
+    Error::new(Kind::Copy, doing).remedy(remedy)
+}

@@ -1,0 +1,105 @@
+//! What the statistics of the target have counted table by table, and rows that no transaction of a run has written.
+//!
+//! A task's effect and its ledger row are one transaction, so the `xmin` of the ledger's rows are the transactions of the run
+//! (<https://www.postgresql.org/docs/current/ddl-system-columns.html>). Which table is read and what it means the engine decides.
+
+use crate::error::Result;
+use crate::name::{QualifiedName, ident};
+use crate::pg::Session;
+use serde::{Deserialize, Serialize};
+
+/// What was counted for one table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableCounters {
+    /// The table.
+    pub table: QualifiedName,
+    /// Its OID.
+    pub oid: u32,
+    /// The file that holds its rows; another one after a TRUNCATE or a rewrite.
+    pub file: Option<i64>,
+    /// Rows inserted, also by transactions that were rolled back; the next two are of the same kind.
+    pub inserted: i64,
+    /// Rows updated.
+    pub updated: i64,
+    /// Rows deleted.
+    pub deleted: i64,
+}
+
+/// What was counted for a database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Table by table.
+    pub tables: Vec<TableCounters>,
+    /// Transactions committed.
+    pub commits: i64,
+    /// When the statistics were reset for the last time; empty where they never were.
+    pub reset: String,
+    /// Every transaction that commits later than this was read has this number or a greater one.
+    pub horizon: i64,
+    /// Whether the server counts at all.
+    pub is_counted: bool,
+}
+
+/// Reads the counters, without those of the ledger in `ledger`.
+pub async fn counters(session: &Session, ledger: &str) -> Result<Counters> {
+    let whole = session.query_one(include_str!("../../sql/survey/database_counters.sql"), &[]).await?;
+    let tables = session.query(include_str!("../../sql/survey/table_counters.sql"), &[&ledger]).await?;
+    let translate = |row: &tokio_postgres::Row| TableCounters {
+        table: QualifiedName::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
+        oid: row.get("oid"),
+        file: row.get("file"),
+        inserted: row.get("inserted"),
+        updated: row.get("updated"),
+        deleted: row.get("deleted"),
+    };
+    Ok(Counters {
+        tables: tables.iter().map(translate).collect(),
+        commits: whole.get("commits"),
+        reset: whole.get("reset"),
+        horizon: whole.get("horizon"),
+        is_counted: whole.get("is_counted"),
+    })
+}
+
+/// Rows of one table that transactions from `horizon` on have written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewRows {
+    /// All of them.
+    pub all: i64,
+    /// Those of transactions that the ledger does not know.
+    pub unknown: i64,
+}
+
+/// Counts the new rows of a table; without a ledger none is known. Reads the whole table.
+pub async fn new_rows(session: &Session, table: &QualifiedName, horizon: i64, ledger: Option<&str>) -> Result<NewRows> {
+    let known = match ledger {
+        Some(schema) => {
+            format!("EXISTS (SELECT FROM {}.migration_task k WHERE k.xmin = t.xmin)", ident(schema))
+        }
+        None => "false".to_owned(),
+    };
+    // An xid has 32 bits: what a frozen row of an earlier cycle shows can only make it count as new.
+    let sql = format!(
+        "SELECT count(*), count(*) FILTER (WHERE NOT {known}) FROM ONLY {} t \
+         WHERE pg_catalog.age(t.xmin) BETWEEN 0 AND pg_catalog.age(($1::int8 % 4294967296)::text::xid)",
+        table.sql()
+    );
+    let row = session.query_one(&sql, &[&horizon]).await?;
+    Ok(NewRows { all: row.get(0), unknown: row.get(1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::name::LEDGER_TABLES;
+
+    #[test]
+    fn every_table_of_the_ledger_is_left_out() {
+        for sql in [include_str!("../../sql/survey/table_counters.sql"), include_str!("../../sql/is_empty.sql")] {
+            let (_, list) = sql.split_once("'^migration_(").unwrap();
+            let names: Vec<&str> = list.split(')').next().unwrap().split('|').collect();
+            for table in LEDGER_TABLES {
+                assert!(names.contains(&table.trim_start_matches("migration_")), "{table}");
+            }
+        }
+    }
+}

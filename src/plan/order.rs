@@ -1,0 +1,161 @@
+//! What waits for what, where the archive does not say it: which entries may run in parallel, and why.
+//!
+//! Pre-data is run in the archive's order, one entry after another, for the archive does not name all that an entry needs: a user mapping does
+//! not depend on its server, operators make each other, generated names depend on those that are taken. What comes after it runs in parallel
+//! where an entry's dependencies are known to be all that matters to it; each function below says for one kind of task what else it waits
+//! for. Where `pg_restore` has an order without a dependency, these tasks have it, too
+//! (<https://www.postgresql.org/docs/current/app-pgrestore.html>). The rest of `plan` asks this file and no other; the engine obeys.
+
+use super::build::{Inputs, phases};
+use super::cost::SMALL;
+use super::{Phase, Task};
+use crate::catalog::{Constraint, Index, Oid, Relation, RelationKind};
+
+/// In `after`, the rows of all tables whose tasks do not say this themselves.
+pub const OTHER_ROWS: &str = "other-rows";
+
+/// All that comes before the objects' privileges.
+pub const BEFORE_PRIVILEGES: [Phase; 7] =
+    [Phase::Roles, Phase::PreData, Phase::Data, Phase::Index, Phase::Analyze, Phase::Constraint, Phase::PostData];
+
+/// Whether the task copies rows that may need those of other tables.
+#[must_use]
+pub fn is_late(task: &Task) -> bool {
+    task.is_data() && task.after.iter().any(|word| word == OTHER_ROWS)
+}
+
+/// Whether functions that may read other tables check or compute a table's rows.
+fn reads_others(inputs: &Inputs<'_>, relation: &Relation) -> bool {
+    let callers = &inputs.catalog.callers;
+    let is_default = |name: &str| callers.defaults.iter().any(|(oid, column)| *oid == relation.oid && column == name);
+    callers.relations.contains(&relation.oid)
+        || relation.columns.iter().any(|column| column.is_excluded && is_default(&column.name))
+}
+
+/// Whether functions that may read, and write, other tables run while rows come.
+#[must_use]
+pub fn has_late_rows(inputs: &Inputs<'_>) -> bool {
+    let mut tables = inputs.catalog.relations.iter().filter(|relation| inputs.scope.tables.contains(&relation.oid));
+    tables.any(|relation| reads_others(inputs, relation) && !relation.is_configuration())
+}
+
+/// Rows need their table as pre-data leaves it, which `requires` says. Those of large tables wait for the whole of pre-data: a statement of
+/// it that touches the table would wait for the copy, and all behind it. So do rows that go through another table, and those that functions
+/// check or compute, for these may use any object; where such a function may read tables, also for the rows of all other tables. Rows of an
+/// extension's configuration table come first, for functions read them.
+#[must_use]
+pub fn rows(inputs: &Inputs<'_>, relation: &Relation, is_redirected: bool) -> Vec<String> {
+    let reads = reads_others(inputs, relation) && !relation.is_configuration();
+    let calls = reads || relation.is_configuration() || inputs.reaches_function.contains(&relation.oid);
+    let mut after = Vec::new();
+    if is_redirected || calls || relation.total_bytes > SMALL {
+        after.extend(phases(&[Phase::PreData]));
+    }
+    if reads {
+        after.push(OTHER_ROWS.into());
+    }
+    after
+}
+
+/// An index reads the rows of its table, so it is built while those of others are copied; where it calls a function that may read other
+/// tables, it waits for all rows. Not all that it needs of pre-data stands in the archive: the operator class of a key, what a function calls. And a
+/// partition that is attached to a table with a key gets a key from that, and ours would be the second. So it waits for pre-data, unless
+/// it `needs_only_its_table`.
+#[must_use]
+pub fn index(inputs: &Inputs<'_>, index: Option<&Index>) -> Vec<String> {
+    let reads = index.is_some_and(|index| inputs.catalog.callers.relations.contains(&index.oid));
+    match index {
+        _ if reads => phases(&[Phase::PreData, Phase::Data]),
+        Some(index) if needs_only_its_table(inputs, index) => Vec::new(),
+        _ => phases(&[Phase::PreData]),
+    }
+}
+
+/// A key, an exclusion constraint or a foreign key reads the rows of its tables and nothing else, unless its operators may. A key that
+/// `needs_only_its_table` does not wait for pre-data.
+#[must_use]
+pub fn constraint(inputs: &Inputs<'_>, constraint: &Constraint) -> Vec<String> {
+    let callers = &inputs.catalog.callers;
+    let by_index = constraint.index.filter(|_| constraint.kind != 'f');
+    let reads = callers.constraints.contains(&constraint.oid)
+        || constraint.index.is_some_and(|oid| callers.relations.contains(&oid));
+    let index = by_index.and_then(|oid| inputs.lookup.indexes.get(&oid));
+    match index {
+        _ if reads => phases(&[Phase::PreData, Phase::Data]),
+        Some(index) if needs_only_its_table(inputs, index) => Vec::new(),
+        _ => phases(&[Phase::PreData]),
+    }
+}
+
+/// Whether an index needs nothing of pre-data but its table, which the rows that it requires have waited for, and no statement of pre-data
+/// waits for it long or in a cycle: the table is small, and no other object of pre-data stands on it.
+fn needs_only_its_table(inputs: &Inputs<'_>, index: &Index) -> bool {
+    let is_alone = |relation: &Relation| {
+        relation.kind == RelationKind::Table
+            && relation.partition_of.is_none()
+            && relation.member.is_none()
+            && relation.total_bytes <= SMALL
+            && !inputs.interwoven.contains(&relation.oid)
+    };
+    index.is_builtin && inputs.lookup.relations.get(&index.relation).is_some_and(|relation| is_alone(relation))
+}
+
+/// ANALYZE computes extended statistics, and those of indexes, whose tasks it waits for anyway.
+#[must_use]
+pub fn analyze(inputs: &Inputs<'_>, relations: &[Oid]) -> Vec<String> {
+    let reads = relations.iter().any(|oid| inputs.catalog.callers.analyzed.contains(oid));
+    if reads { phases(&[Phase::Data]) } else { Vec::new() }
+}
+
+/// The other entries of post-data. `is_by_table` says that the entry depends on tables, whose rows it then requires, and that there are no
+/// late rows.
+#[must_use]
+pub fn other(desc: &str, is_by_table: bool) -> Vec<String> {
+    let after: &[Phase] = match desc {
+        // Triggers and rules must not meet rows that are copied: those of their own tables, and where functions run for late rows, what these
+        // may write. A view's rule, which makes the view, is one of them. NOT NULL that is not checked, and a CHECK that pg_dump puts behind
+        // the rows, look at their own table, through functions at others.
+        "TRIGGER" | "RULE" | "CHECK CONSTRAINT" | "CONSTRAINT" if is_by_table => &[Phase::PreData],
+        // A table that is published refuses changes of rows without a replica identity, which a key gives it; the archive orders both.
+        "TRIGGER"
+        | "RULE"
+        | "CHECK CONSTRAINT"
+        | "CONSTRAINT"
+        | "PUBLICATION"
+        | "PUBLICATION TABLE"
+        | "PUBLICATION TABLES IN SCHEMA"
+        | "SUBSCRIPTION" => &[Phase::PreData, Phase::Data],
+        // Once it is on, row security hides rows from whatever reads the table under its owner's name: the check of a foreign key, a
+        // function that an index or a constraint calls. pg_restore has it behind all of these. And what this file does not know waits as
+        // pg_restore would have it wait.
+        _ => &[Phase::PreData, Phase::Data, Phase::Index, Phase::Analyze, Phase::Constraint],
+    };
+    phases(after)
+}
+
+/// Privileges may take rights that the steps before need.
+#[must_use]
+pub fn privileges() -> Vec<String> {
+    phases(&BEFORE_PRIVILEGES)
+}
+
+/// A materialized view is filled with its owner's rights and under row security, as `pg_restore` fills it: behind both.
+#[must_use]
+pub fn refresh() -> Vec<String> {
+    let mut after = privileges();
+    after.extend(phases(&[Phase::Privileges]));
+    after
+}
+
+/// Whether a materialized view, or an index of one, calls functions that may read other views, which then have to be filled first.
+#[must_use]
+pub fn reads_views(inputs: &Inputs<'_>, oid: Oid) -> bool {
+    inputs.catalog.callers.relations.contains(&oid)
+}
+
+/// An event trigger would fire on everything, so it comes last, with what is said of it.
+#[must_use]
+pub fn finish() -> Vec<String> {
+    let before: Vec<Phase> = Phase::ALL.into_iter().filter(|phase| *phase != Phase::Finish).collect();
+    phases(&before)
+}

@@ -1,0 +1,188 @@
+//! Privileges as tasks, and the objects whose owners and privileges are compared at the end of a run.
+//!
+//! The statements are those of `pg_dump`. Where an entry grants in the name of another role it becomes that role by SET LOCAL ROLE, which is open
+//! to its members, instead of SET SESSION AUTHORIZATION, which is open to superusers only. Called by `finish`; the engine asks
+//! [`units`] and [`place`].
+
+use super::build::{Builder, Inputs};
+use super::finish::push_entry;
+use super::{Phase, Task, kind, large_object, order};
+use crate::catalog::archive::{Entry, split};
+use crate::name::unquoted;
+use std::collections::HashMap;
+
+const BECOME: &str = "SET LOCAL ROLE ";
+const BECOME_ITSELF: &str = "RESET ROLE";
+
+/// Pushes the privileges. Those on a schema come before those in it: a role that grants on in its own name must reach the object first.
+pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
+    let all = inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "ACL" | "DEFAULT ACL"));
+    let (schemas, others): (Vec<&Entry>, Vec<&Entry>) = all.partition(|entry| entry.tag.starts_with("SCHEMA "));
+    let mut first: HashMap<String, usize> = HashMap::new();
+    let mut of_entry: HashMap<i32, usize> = HashMap::new();
+    for entry in schemas {
+        let at = push_entry(inputs, builder, entry, (Phase::Privileges, order::privileges()));
+        first.insert(unquoted(entry.tag.trim_start_matches("SCHEMA ")), at);
+    }
+    for entry in others {
+        // What a table's privileges lack is no reason for its columns to go without theirs.
+        let before: Vec<usize> = entry.dependencies.iter().filter_map(|id| of_entry.get(id).copied()).collect();
+        let at = push_entry(inputs, builder, entry, (Phase::Privileges, order::privileges()));
+        builder.by_entry.remove(&entry.id);
+        of_entry.insert(entry.id, at);
+        builder.wait_for(at, first.get(entry.namespace.as_str()).copied().into_iter().chain(before));
+    }
+    large_object::push_privileges(inputs, builder, &order::BEFORE_PRIVILEGES);
+}
+
+/// The statements of an ACL entry, which become the grantor where the archive has it log in as such.
+#[must_use]
+pub fn by_role(statements: &str) -> String {
+    let one = |statement: &str| match statement.trim_start() {
+        start if start.starts_with("SET SESSION AUTHORIZATION ") => {
+            statement.replacen("SET SESSION AUTHORIZATION ", BECOME, 1)
+        }
+        start if start.starts_with("RESET SESSION AUTHORIZATION") => {
+            statement.replacen("RESET SESSION AUTHORIZATION", BECOME_ITSELF, 1)
+        }
+        _ => statement.to_owned(),
+    };
+    split(statements).into_iter().map(one).collect()
+}
+
+/// The statements that stand alone: one each, but those in the name of another role together with the change of the role.
+#[must_use]
+pub fn units(sql: &str) -> Vec<&str> {
+    let mut all = Vec::new();
+    let (mut begin, mut end, mut is_other) = (0, 0, false);
+    for statement in split(sql) {
+        end += statement.len();
+        let text = statement.trim();
+        is_other |= text.starts_with(BECOME);
+        is_other &= !text.starts_with(BECOME_ITSELF);
+        if !is_other {
+            all.push(sql[begin..end].trim().trim_end_matches(';'));
+            begin = end;
+        }
+    }
+    all.push(sql[begin..end].trim().trim_end_matches(';'));
+    all.retain(|unit| !unit.is_empty());
+    all
+}
+
+/// An object as the archive's ACL entries name it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The archive's word for its kind, where tables, views and the like are all `TABLE`.
+    pub class: String,
+    /// Its schema, empty where it has none.
+    pub schema: String,
+    /// Its name, with a routine's arguments.
+    pub name: String,
+}
+
+/// The object that a task makes, or whose privileges it sets; none where it is about something else.
+#[must_use]
+pub fn place(task: &Task) -> Option<Place> {
+    let class = match task.kind.as_str() {
+        "acl" => return acl_place(task),
+        "table" | "view" | "materialized view" | "foreign table" => "TABLE",
+        "aggregate" | "function" => "FUNCTION",
+        "domain" | "type" => "TYPE",
+        "procedural language" => "LANGUAGE",
+        "server" => "FOREIGN SERVER",
+        "sequence"
+        | "schema"
+        | "procedure"
+        | "foreign data wrapper"
+        | "default acl"
+        | "collation"
+        | "conversion"
+        | "operator"
+        | "operator class"
+        | "operator family"
+        | "statistics"
+        | "text search configuration"
+        | "text search dictionary"
+        | "publication"
+        | "event trigger" => return Some(made(task, &task.kind.to_uppercase())),
+        _ => return None,
+    };
+    Some(made(task, class))
+}
+
+fn made(task: &Task, class: &str) -> Place {
+    Place { class: class.into(), schema: task.schema.clone(), name: task.name.clone() }
+}
+
+/// The archive quotes the names in the tags of privileges where SQL would. A column's are compared with its table's.
+fn acl_place(task: &Task) -> Option<Place> {
+    const CLASSES: [&str; 9] =
+        ["TABLE", "COLUMN", "SEQUENCE", "SCHEMA", "FUNCTION", "PROCEDURE", "TYPE", "LANGUAGE", "FOREIGN DATA WRAPPER"];
+    let classes = CLASSES.iter().chain(&["FOREIGN SERVER"]);
+    let (class, rest) = classes.into_iter().find_map(|class| {
+        let rest = task.name.strip_prefix(class)?.strip_prefix(' ')?;
+        Some((*class, rest))
+    })?;
+    let name = match class {
+        "COLUMN" => unquoted(first_ident(rest)),
+        "FUNCTION" | "PROCEDURE" => {
+            let first = first_ident(rest);
+            format!("{}{}", unquoted(first), &rest[first.len()..])
+        }
+        _ => unquoted(rest),
+    };
+    let schema = if class == "SCHEMA" { String::new() } else { task.schema.clone() };
+    Some(Place { class: class.into(), schema, name })
+}
+
+/// The first identifier of a tag, quoted or not.
+fn first_ident(tag: &str) -> &str {
+    match crate::name::split_ident(tag) {
+        Some((first, _)) => first,
+        None => &tag[..tag.find(['.', '(']).unwrap_or(tag.len())],
+    }
+}
+
+/// Whether a task sets privileges.
+#[must_use]
+pub fn is_acl(task: &Task) -> bool {
+    matches!(task.kind.as_str(), kind::ACL | kind::DEFAULT_ACL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_of_another_grantor_stay_together() {
+        let sql = "REVOKE ALL ON TABLE s.t FROM PUBLIC;\nSET SESSION AUTHORIZATION \"o;x\";\nGRANT SELECT ON TABLE s.t TO a;\n\
+                   RESET SESSION AUTHORIZATION;\nGRANT SELECT ON TABLE s.t TO b;\n";
+        let sql = by_role(sql);
+        let wanted = [
+            "REVOKE ALL ON TABLE s.t FROM PUBLIC",
+            "SET LOCAL ROLE \"o;x\";\nGRANT SELECT ON TABLE s.t TO a;\nRESET ROLE",
+            "GRANT SELECT ON TABLE s.t TO b",
+        ];
+        assert_eq!(units(&sql), wanted);
+    }
+
+    #[test]
+    fn tags_name_their_objects() {
+        let place = |kind: &str, schema: &str, tag: &str| {
+            let found = place(&Task::new(Phase::Privileges, kind, schema, tag))?;
+            Some([found.class, found.schema, found.name].join("/"))
+        };
+        assert_eq!(place("acl", "s", "TABLE \"Odd \"\"one\"").as_deref(), Some("TABLE/s/Odd \"one"));
+        assert_eq!(place("acl", "s", "COLUMN \"a.b\".\"c d\"").as_deref(), Some("COLUMN/s/a.b"));
+        assert_eq!(place("acl", "s", "COLUMN t.c").as_deref(), Some("COLUMN/s/t"));
+        assert_eq!(
+            place("acl", "s", "FUNCTION f(s.\"T\", integer)").as_deref(),
+            Some("FUNCTION/s/f(s.\"T\", integer)")
+        );
+        assert_eq!(place("acl", "", "SCHEMA public").as_deref(), Some("SCHEMA//public"));
+        assert_eq!(place("view", "s", "v").as_deref(), Some("TABLE/s/v"));
+        assert_eq!(place("acl", "", "SELECT for a on large object 1"), None);
+        assert_eq!(place("index", "s", "i"), None);
+    }
+}

@@ -1,0 +1,18 @@
+-- Locked tables that are no longer what this transaction's snapshot contains, each with the kind of change. Queries read the catalog
+-- in the snapshot, the functions read it as it is now: TRUNCATE, ALTER TABLE and the like are not MVCC-safe
+-- (https://www.postgresql.org/docs/current/mvcc-caveats.html). A column's row that no transaction has replaced since has no xmax.
+-- psql sets the tables with  -v schemas="ARRAY['public']" -v names="ARRAY['t']".
+SELECT found.schema, found.name, found.change
+FROM (SELECT w.schema, w.name,
+             CASE WHEN c.oid IS NULL THEN 'absent'
+                  WHEN pg_catalog.to_regclass(pg_catalog.format('%I.%I', w.schema, w.name)) IS DISTINCT FROM c.oid THEN 'replaced'
+                  WHEN pg_catalog.pg_relation_filenode(c.oid) IS DISTINCT FROM nullif(c.relfilenode, 0) THEN 'rewritten'
+                  WHEN EXISTS (SELECT FROM pg_catalog.pg_attribute a,
+                                    LATERAL pg_catalog.pg_identify_object_as_address('pg_catalog.pg_class'::regclass, c.oid, a.attnum) now
+                               WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.xmax::text <> '0'
+                                 AND now.object_names[3] IS DISTINCT FROM a.attname::text) THEN 'columns'
+             END AS change
+      FROM ROWS FROM (unnest(:schemas::text[]), unnest(:names::text[])) w(schema, name)
+      LEFT JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace)
+             ON n.nspname = w.schema AND c.relname = w.name) found
+WHERE found.change IS NOT NULL

@@ -1,0 +1,161 @@
+"""X7: `safe` killed, terminated or interrupted at any moment, with an application that writes.
+
+Afterwards one or a few more `safe` lead to "migrated, verified, application up" or to "as before,
+application up", no committed row is lost, and what was printed holds on the servers.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shlex
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Pair
+from support import servers
+from support.application import TABLES, Application
+from support.safety import config_file, is_in, journal, kill, migration, until
+from support.shell import Shell
+
+SEED = 20261130
+STEPS = ["stop", "check_stopped", "wait_for_writers", "backup", "migrate", "verify", "start"]
+SIGNALS = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
+TRIES = 4
+OWN = """
+CREATE TABLE own (a int PRIMARY KEY); INSERT INTO own VALUES (0);
+CREATE TABLE settings (name text PRIMARY KEY, value text);
+INSERT INTO settings VALUES ('own', 'own');
+"""
+DONE = "the migration is done, verified and kept"
+BEFORE = ("the target is untouched", "restored to what it was before")
+
+
+@dataclass
+class Round:
+    """One target with rows of its own, and the application on the source."""
+
+    source: str
+    target: str
+    application: Application
+    shell: Shell
+    config: Path
+
+    def rows(self, conninfo: str, table: str) -> set[Any]:
+        return set(servers.fetch(conninfo, f"SELECT * FROM {table}"))
+
+    def of_target(self) -> dict[tuple[str, str], Any]:
+        """All rows of the target but those of the ledger."""
+        return {
+            each: self.rows(self.target, f"{each[0]}.{each[1]}")
+            for each in servers.tables(self.target)
+            if each[0] != "pgmigrate"
+        }
+
+    def check(self, text: str, before: dict[tuple[str, str], Any]) -> None:
+        """What was printed is what the servers and the system say."""
+        if any(words in text for words in BEFORE):
+            assert self.of_target() == before, text
+        if "the application is started" in text:
+            assert self.application.process() is not None, text
+        if "THE APPLICATION IS NOT RUNNING" in text:
+            assert self.application.process() is None, text
+        if "the application was not stopped" in text:
+            assert self.application.process() is not None, text
+        if DONE in text:
+            self.check_moved(text)
+
+    def check_moved(self, text: str) -> None:
+        """All that was written before the application was started again is on the target."""
+        running = self.application.process()
+        moved = {row for row in self.rows(self.source, "written") if row[0] != running}
+        assert moved <= self.rows(self.target, "written"), text
+        assert self.rows(self.source, "settings") <= self.rows(self.target, "settings"), text
+
+    def more(self, number: int) -> str:
+        resume = ["--resume"] if number % 2 else []
+        done = self.shell.run("safe", "--config", str(self.config), *resume, timeout=300)
+        return done.text
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("rounds", [6, pytest.param(60, marks=pytest.mark.soak)])
+def test_x7_killed_at_any_moment(pair: Pair, tmp_path: Path, rounds: int) -> None:
+    chance = random.Random(SEED)
+    print(f"seed {SEED}")
+    changed = 0
+    for number in range(rounds):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        source, target = pair.source(suffix=f"_{number}"), pair.target(f"_{number}")
+        servers.run_script(source, TABLES)
+        servers.run_script(target, OWN)
+        application = Application(folder, source)
+        config = config_file(
+            migration((source, target), folder, application.procedure()), folder / "c.json"
+        )
+        one = Round(source, target, application, Shell(folder), config)
+        application.do("start")
+        try:
+            changed += _round(one, chance, f"round {number}")
+        finally:
+            _end_all(one)
+    # Rounds that never met a changed target would show nothing.
+    assert changed >= rounds // 6
+
+
+def _round(one: Round, chance: random.Random, name: str) -> bool:
+    # The first round is in the middle of the work whatever the seed says.
+    step = "migrate" if name == "round 0" else chance.choice(STEPS)
+    number = signal.SIGKILL if name == "round 0" else chance.choice(SIGNALS)
+    delay, others = chance.uniform(0, 0.4), chance.random() < 0.4
+    print(f"{name}: {number.name} {delay:.3f} s into {step}, others write: {others}")
+    before = one.of_target()
+    folder = one.shell.folder
+    process = one.shell.start_group("safe", "--config", str(one.config))
+    until(lambda: is_in(folder, step) or process.poll() is not None)
+    time.sleep(delay)
+    text = kill(process, number)
+    if number == signal.SIGKILL:
+        # Commands of the procedure outlive it.
+        time.sleep(2)
+    one.check(text, before)
+    is_changed = journal(folder).get("target_state") == "changed"
+    if others:
+        servers.run_script(one.target, "INSERT INTO own VALUES (1)")
+        before[("public", "own")] |= {(1,)}
+    tries = 0
+    while not (_is_over(text) and one.application.process() is not None):
+        assert tries < TRIES, f"{name}: {text}"
+        text = one.more(tries)
+        one.check(text, before)
+        tries += 1
+    assert one.rows(one.target, "own") >= before[("public", "own")], name
+    assert ("own", "own") in one.rows(one.target, "settings"), name
+    # The application's rows are numbered: none is missing.
+    gaps = servers.fetch(
+        one.source, "SELECT FROM written GROUP BY process HAVING count(*) <> max(number) + 1"
+    )
+    assert not gaps, name
+    return is_changed
+
+
+def _is_over(text: str) -> bool:
+    return DONE in text or any(words in text for words in BEFORE)
+
+
+def _end_all(one: Round) -> None:
+    """Ends every process of the application, also one that its pid file does not name any more."""
+    if one.application.process() is not None:
+        one.application.do("stop")
+    for (process,) in servers.fetch(one.source, "SELECT DISTINCT process FROM written"):
+        words = Path(f"/proc/{process}/cmdline")
+        if words.exists() and str(one.shell.folder) in shlex.join(
+            words.read_bytes().decode().split("\0")
+        ):
+            os.kill(process, signal.SIGKILL)

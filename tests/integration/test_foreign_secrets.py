@@ -1,0 +1,205 @@
+"""S13: secrets of foreign data and subscriptions are moved, and no file or message has them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from conftest import Pair
+from pgmigrate import Migration
+from support import servers
+from support.shell import Shell
+
+# pg_dump sorts options; mappings with a password have the source's order all the same.
+OPTIONS = """
+SELECT 'mapping ' || usename || ' ' || srvname, umoptions::text FROM pg_catalog.pg_user_mappings
+UNION ALL SELECT 'server ' || srvname,
+    (SELECT array_agg(o ORDER BY o) FROM unnest(srvoptions) o)::text
+FROM pg_catalog.pg_foreign_server
+UNION ALL SELECT 'wrapper ' || fdwname,
+    (SELECT array_agg(o ORDER BY o) FROM unnest(fdwoptions) o)::text
+FROM pg_catalog.pg_foreign_data_wrapper
+UNION ALL SELECT 'table ' || ftrelid::regclass,
+    (SELECT array_agg(o ORDER BY o) FROM unnest(ftoptions) o)::text
+FROM pg_catalog.pg_foreign_table
+UNION ALL SELECT 'column ' || attrelid::regclass || '.' || attname, attfdwoptions::text
+FROM pg_catalog.pg_attribute WHERE attfdwoptions IS NOT NULL
+UNION ALL SELECT 'subscription ' || subname, subconninfo FROM pg_catalog.pg_subscription
+JOIN pg_catalog.pg_database d ON d.oid = subdbid WHERE d.datname = current_database()
+ORDER BY 1
+"""
+
+SCRIPT = r"""
+CREATE EXTENSION postgres_fdw;
+CREATE EXTENSION dblink;
+CREATE EXTENSION file_fdw;
+CREATE SERVER archive FOREIGN DATA WRAPPER postgres_fdw
+    OPTIONS (host '127.0.0.1', port '1', dbname 'nowhere');
+CREATE USER MAPPING FOR postgres SERVER archive OPTIONS (user 'arch', password '{0}');
+CREATE USER MAPPING FOR PUBLIC SERVER archive OPTIONS (user 'pub', password 'it''s \{1}');
+CREATE SERVER "Odd; server" FOREIGN DATA WRAPPER dblink_fdw
+    OPTIONS (hostaddr '127.0.0.1', passfile '/x/{2}');
+CREATE USER MAPPING FOR postgres SERVER "Odd; server" OPTIONS ("user" 'me', password '{3}');
+CREATE FOREIGN DATA WRAPPER web OPTIONS (token '{4}', mode '***');
+CREATE SERVER web TYPE 'OPTIONS' VERSION '1' FOREIGN DATA WRAPPER web
+    OPTIONS (api_key '{5}', host 'https://me:{6}@example.org', port '1');
+CREATE FOREIGN TABLE plain (id int OPTIONS (column_name 'ID'), v text OPTIONS ("Odd key" '{7}'))
+    SERVER web OPTIONS (table_name 'far', bucket 's3://k:{8}@b');
+CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
+CREATE FOREIGN TABLE listed (v text) SERVER files OPTIONS (program 'echo {9}');
+CREATE TABLE t (id int PRIMARY KEY);
+INSERT INTO t VALUES (1);
+CREATE SUBSCRIPTION "Sub" CONNECTION 'host=127.0.0.1 port=1 dbname=x user=u password={10}'
+    PUBLICATION p WITH (connect = false, slot_name = NONE);
+"""
+
+KEYS = {"roles": "none", "subscriptions": True}
+
+
+@pytest.fixture
+def pair(make_pair: Callable[[int, int], Pair]) -> Pair:
+    """Two databases of 18: the build of 16 has no foreign data wrappers."""
+    return make_pair(18, 18)
+
+
+@pytest.fixture
+def hidden() -> list[str]:
+    return [secrets.token_hex(8) for _ in range(11)]
+
+
+@pytest.fixture
+def both(pair: Pair, hidden: list[str]) -> Iterator[tuple[str, str]]:
+    source, target = pair.source(), pair.target()
+    servers.run_script(source, SCRIPT.format(*hidden))
+    yield source, target
+    for conninfo in (source, target):
+        # A database with a subscription is not dropped.
+        servers.run_script(conninfo, 'DROP SUBSCRIPTION IF EXISTS "Sub"', stop_on_error=False)
+
+
+def _options(conninfo: str) -> list[tuple[str, str]]:
+    return servers.fetch(conninfo, OPTIONS)
+
+
+def _shown(text: str, hidden: list[str]) -> list[int]:
+    return [at for at, secret in enumerate(hidden) if secret in text]
+
+
+def test_s13_options_arrive_and_no_output_shows_them(
+    both: tuple[str, str], hidden: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, target = both
+    caplog.set_level("DEBUG")
+    events: list[object] = []
+    migration = Migration(source=source, target=target, **KEYS)  # type: ignore[arg-type]
+    plan = migration.plan()
+    assert _shown("\n".join(map(repr, plan)) + plan.text, hidden) == []
+    sql = "\n".join(task.target_sql for task in plan)
+    assert "password '***'" in sql and "CONNECTION '***'" in sql
+    assert "host '127.0.0.1'" in sql and "table_name 'far'" in sql
+    report = migration.run(
+        jobs=1,
+        verify=True,
+        on_event=events.append,
+        state=tmp_path / "state.tsv",
+        plan_file=tmp_path / "plan.tsv",
+    )
+    report.raise_for_failures()
+    report.save(tmp_path / "report.html")
+    assert report.verification is not None
+    report.verification.raise_for_differences()
+    assert len(_options(source)) == 16
+    assert _options(target) == _options(source)
+    for name in ("state.tsv", "plan.tsv"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+    written = [path.read_text() for path in tmp_path.iterdir()]
+    assert len(written) == 3
+    ledger = servers.fetch(
+        target,
+        "SELECT r::text FROM pgmigrate.migration_run r"
+        " UNION ALL SELECT t::text FROM pgmigrate.migration_task t",
+    )
+    logged = "\n".join(record.getMessage() for record in caplog.records)
+    for output in (*written, str(ledger), logged, repr(events), repr(report), report.to_json()):
+        assert _shown(output, hidden) == []
+
+
+def test_s13_a_changed_password_makes_no_other_plan_and_is_the_one_that_arrives(
+    both: tuple[str, str], tmp_path: Path
+) -> None:
+    source, target = both
+    migration = Migration(source=source, target=target, **KEYS)  # type: ignore[arg-type]
+    plan = migration.plan()
+    servers.run_script(
+        source, "ALTER USER MAPPING FOR postgres SERVER archive OPTIONS (SET password 'changed')"
+    )
+    assert migration.plan() == plan
+    migration.run(plan, jobs=1).raise_for_failures()
+    assert ("mapping postgres archive", "{user=arch,password=changed}") in _options(target)
+
+
+def test_s13_an_option_that_is_gone_stops_the_run_before_it_begins(both: tuple[str, str]) -> None:
+    source, target = both
+    migration = Migration(source=source, target=target, **KEYS)  # type: ignore[arg-type]
+    plan = migration.plan()
+    servers.run_script(source, "ALTER SERVER web OPTIONS (DROP api_key)")
+    with pytest.raises(Exception, match="api_key has no value that may be read") as caught:
+        migration.run(plan)
+    assert caught.value.object == "web"  # type: ignore[attr-defined]
+    assert _options(target) == []
+
+
+def test_s13_a_statement_that_fails_shows_no_secret(
+    both: tuple[str, str], hidden: list[str], tmp_path: Path
+) -> None:
+    source, target = both
+    # Each statement with a secret meets a name that is taken.
+    servers.run_script(
+        target,
+        "CREATE FOREIGN DATA WRAPPER web; CREATE FOREIGN DATA WRAPPER other;"
+        "CREATE SERVER archive FOREIGN DATA WRAPPER other;"
+        'CREATE SERVER "Odd; server" FOREIGN DATA WRAPPER other;'
+        "CREATE USER MAPPING FOR PUBLIC SERVER archive;"
+        "CREATE SUBSCRIPTION \"Sub\" CONNECTION 'host=h' PUBLICATION p"
+        " WITH (connect = false, slot_name = NONE)",
+    )
+    shell = Shell(tmp_path)
+    options = {"subscriptions": True}
+    config = {"source": source, "target": target, "roles": "none", "options": options}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    done = shell.run(
+        "migrate", "--config", "config.json", "--debug", "--report", "r.html", timeout=120
+    )
+    assert done.code == 1
+    assert "archive" in done.text and "Sub" in done.text
+    assert _shown(done.text, hidden) == []
+    (tmp_path / "config.json").unlink()
+    for path in tmp_path.iterdir():
+        assert _shown(path.read_text(), hidden) == [], path
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert {modes[name] for name in modes if name.endswith((".tsv", ".log"))} == {0o600}, modes
+
+
+def test_s13_options_that_the_role_may_not_read_are_a_finding(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    name = f"{pair.name}_reader"
+    servers.run_script(
+        source,
+        "CREATE EXTENSION postgres_fdw;"
+        "CREATE SERVER archive FOREIGN DATA WRAPPER postgres_fdw;"
+        "CREATE USER MAPPING FOR postgres SERVER archive OPTIONS (password 'x');"
+        f"CREATE ROLE \"{name}\" LOGIN PASSWORD 'pw'",
+    )
+    try:
+        reader = psycopg.conninfo.make_conninfo(source, user=name, password="pw")
+        migration = Migration(source=reader, target=target, roles="none")
+        found = [f.object for f in migration.preflight().findings if f.check == "mapping_options"]
+        assert found == ["USER MAPPING postgres SERVER archive"]
+    finally:
+        servers.run_script(source, f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
