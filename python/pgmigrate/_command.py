@@ -244,10 +244,17 @@ class Process:
         self._is_over = True
         # A command that has ended by itself has left what it started to live on.
         if self._process.poll() is None or self.is_ending:
-            self._signal(signal.SIGKILL)
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_SECONDS_TO_DIE)
+            self._kill()
         self._output.close()
+
+    def _kill(self) -> None:
+        """Kills the group and waits until all of it is gone, which takes a moment after the signal."""
+        self._signal(signal.SIGKILL)
+        deadline = time.monotonic() + _SECONDS_TO_DIE
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_SECONDS_TO_DIE)
+        while self._signal(0) and time.monotonic() < deadline:
+            time.sleep(_SHORTEST_PAUSE)
 
     def _has_ended(self, code: int | None, now: float) -> bool:
         """Whether the command has ended and, where it is to be, the whole group is gone."""

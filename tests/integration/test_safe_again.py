@@ -160,7 +160,7 @@ def test_what_a_killed_one_has_stopped_is_said_where_the_next_cannot_begin(
         process = shell.start_group("safe", "--config", str(config))
         until(is_waiting)
         kill(process)
-    (tmp_path / "plan.tsv").unlink()
+    (tmp_path / "plan.tsv").write_text("damaged")
     done = shell.run("safe", "--config", str(config))
     assert done.code == 1, done.text
     assert "untouched" not in done.stdout and "was not stopped" not in done.stdout
