@@ -40,6 +40,7 @@ from pgmigrate._results import (
 from pgmigrate._run_all import Outcome, run_all
 from pgmigrate._safety import SafetyReport, SafetyStep
 from pgmigrate._snapshot import HeldSnapshot, HoldResult
+from pgmigrate._unfinished import UnfinishedProcedure
 from pgmigrate._verification import (
     Difference,
     KindCount,
@@ -117,6 +118,7 @@ __all__ = [
     "TaskCounts",
     "TaskResult",
     "Unchecked",
+    "UnfinishedProcedure",
     "VerifyError",
     "VerifyResult",
     "__version__",

@@ -89,6 +89,15 @@ class Journal:
         is_over = self.outcome in ("migrated", "restored", "untouched")
         return not is_over or self.application == "stopped"
 
+    def to_row(self) -> dict[str, Any]:
+        """The journal as the ledger keeps it."""
+        return {
+            "procedure": self.procedure,
+            "version": self.version,
+            "outcome": self.outcome,
+            "journal": self.to_text(),
+        }
+
     def to_text(self) -> str:
         """The journal as JSON."""
         return json.dumps(asdict(self), ensure_ascii=False)
@@ -195,8 +204,9 @@ def reconciled(ledger: Journal | None, mirror: Journal | None, path: Path | None
         raise _unknown(mirror, path)
     if mirror.version <= ledger.version:
         return ledger
-    if mirror.target_state in ("changed", "migrated") and ledger.target_state == "untouched":
-        # The ledger's row is what it was when the backup was made.
+    is_before = ledger.target_state in ("untouched", "restored")
+    if mirror.target_state in ("changed", "migrated") and is_before:
+        # The ledger's row is what it was when the backup was made, or what a restore has left.
         return replace(mirror, target_state="restored", outcome="restored")
     return mirror
 

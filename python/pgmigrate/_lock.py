@@ -29,10 +29,12 @@ class ProcedureLock:
 
     Args:
         options: the migration's configuration as the core takes it.
+        restores: whether it is taken to restore a backup by hand.
     """
 
-    def __init__(self, options: Mapping[str, Any]) -> None:
+    def __init__(self, options: Mapping[str, Any], *, restores: bool = False) -> None:
         self._options = options
+        self._settings = {"holder": holder(), "restores": restores}
         self._job: Job | None = None
         self._problem: PgMigrateError | None = None
 
@@ -90,7 +92,7 @@ class ProcedureLock:
 
     def _begin(self) -> Job:
         self._problem = None
-        self._job = start("hold_procedure", self._options, {"holder": holder()})
+        self._job = start("hold_procedure", self._options, self._settings)
         return self._job
 
     def _fail(self, job: Job) -> None:

@@ -248,7 +248,7 @@ class Migration(InParts, Safely):
         Raises:
             ConnectError: the target cannot be reached.
         """
-        return Status.from_mapping(self._do("status", {}, None))
+        return Status.from_core(self._do("status", {}, None))
 
     def stop(self) -> bool:
         """Stops the run on the target in order, whoever does it and wherever; returns when it has.
@@ -294,26 +294,41 @@ class Migration(InParts, Safely):
         return BackupResult.from_mapping(await self._do_async("backup", settings, on_event))
 
     def restore(
-        self, path: str | os.PathLike[str], *, on_event: OnEvent | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        state: str | os.PathLike[str] | None = None,
+        on_event: OnEvent | None = None,
     ) -> RestoreResult:
         """Brings a backup back into the target, in place of what is there. Does not ask.
 
+        The journal of a safe procedure on the target says afterwards that it was restored.
+
         Args:
             path: a file that `backup` wrote.
+            state: the state file of the safe procedure, next to which its journal is mirrored.
             on_event: called with every event.
 
         Raises:
+            StateError: a safe procedure, or another restore, is at work on the target.
             BackupError: it failed.
         """
-        settings = {"path": path_text(path)}
-        return RestoreResult.from_mapping(self._do("restore", settings, on_event))
+        from pgmigrate._restored import ByHand
+
+        return ByHand(self._options, path_text(path), path_text(state), on_event).run()
 
     async def restore_async(
-        self, path: str | os.PathLike[str], *, on_event: OnEvent | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        state: str | os.PathLike[str] | None = None,
+        on_event: OnEvent | None = None,
     ) -> RestoreResult:
         """`restore` as an awaitable."""
-        settings = {"path": path_text(path)}
-        return RestoreResult.from_mapping(await self._do_async("restore", settings, on_event))
+        from pgmigrate._restored import ByHand
+
+        work = ByHand(self._options, path_text(path), path_text(state), on_event)
+        return await work.run_async()
 
     def cleanup(self) -> CleanupResult:
         """Drops the ledger on the target; runs in it can then not be resumed.

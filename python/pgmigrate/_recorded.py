@@ -257,7 +257,7 @@ class Recorded:
             is_at_rest = not kept["is_being_restored"] and not is_run_ending
             if is_at_rest or self._request.dry_run:
                 # Only now: what was still at work may have begun a run.
-                self._status = Status.from_mapping((yield Verb("status", {})))
+                self._status = Status.from_core((yield Verb("status", {})))
                 return kept
             if time.monotonic() >= deadline:
                 raise StateError(
@@ -319,13 +319,7 @@ class Recorded:
         """Writes an entry: into the ledger, and then into the file."""
         assert self._journal is not None
         journal = self._journal = replace(self._journal, version=self._journal.version + 1)
-        row = {
-            "procedure": journal.procedure,
-            "version": journal.version,
-            "outcome": journal.outcome,
-            "journal": journal.to_text(),
-        }
-        settings = {"journal": row, "before": self._ledger_version, "create": create}
+        settings = {"journal": journal.to_row(), "before": self._ledger_version, "create": create}
         try:
             yield Verb("write_journal", settings, is_shielded=True)
             self._ledger_version = journal.version

@@ -18,6 +18,9 @@ cell that is empty fits everything.
 | held | changed | yes | restore | yes | wrote, unknown | not_tried | by_hand | if_allowed |
 | held | changed | yes | restore | yes | none | not_tried | restore | nothing |
 
+A restore checks again whether others wrote, with all tables locked; where they did, it changes
+nothing and counts as failed.
+
 ``start`` runs the commands of ``start`` unless they were tried already or the application is
 started; ``start_again`` runs those of ``start_on_failure`` where the procedure has stopped the
 application; ``if_allowed`` is ``start_again`` where ``start_on_failed_restore`` is true, and

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pgmigrate._model import Finding, Record, finding_lines
 from pgmigrate._report import TaskResult, task_words
 from pgmigrate._tabular import Tabular
 from pgmigrate._text import count, duration, plural, printed, size
+from pgmigrate._unfinished import UnfinishedProcedure, from_core
 from pgmigrate.errors import PreflightError
 
 
@@ -114,6 +115,8 @@ class Status(Tabular):
         seconds_left: an estimate of what it still takes; None where there is none.
         running: the tasks that run now.
         failed: the tasks that failed.
+        procedure: the safe procedure on the target that is at work or was left before its end; None
+            without one.
         findings: what to know of what runs have left on the target, such as foreign keys that are
             gone or NOT VALID (``foreign_keys_left``).
     """
@@ -123,6 +126,7 @@ class Status(Tabular):
         "tasks": TaskCounts,
         "running": TaskResult,
         "failed": TaskResult,
+        "procedure": UnfinishedProcedure,
         "findings": Finding,
     }
 
@@ -139,27 +143,42 @@ class Status(Tabular):
     seconds_left: float | None
     running: tuple[TaskResult, ...]
     failed: tuple[TaskResult, ...]
+    procedure: UnfinishedProcedure | None
     findings: tuple[Finding, ...]
+
+    @classmethod
+    def from_core(cls, mapping: Mapping[str, Any]) -> Status:
+        """The status as the core reads it, with the journal of a procedure as its text.
+
+        Raises:
+            StateError: the journal is of another version of pgmigrate.
+        """
+        left = from_core(mapping["procedure"], mapping["run"])
+        return cls.from_mapping({**mapping, "procedure": left})
 
     @printed
     def text(self) -> str:
         """A text for people."""
+        return "\n".join([*self._of_run(), *self._of_procedure()])
+
+    def _of_procedure(self) -> list[str]:
+        return [] if self.procedure is None else [self.procedure.text()]
+
+    def _of_run(self) -> list[str]:
         if self.state == "none":
-            return "no run in the target's ledger"
+            return ["no run in the target's ledger"]
         counts = ", ".join(
             f"{number:,} {state}" for state, number in self.tasks.to_dict().items() if number
         )
         left = "" if self.seconds_left is None else f", about {duration(self.seconds_left)} left"
-        return "\n".join(
-            [
-                f"run {self.run}: {self.state} after {duration(self.seconds)}{left}",
-                f"tasks: {counts or 'none'}",
-                f"rows: {count(self.rows_done)} of about {count(self.rows_total)}, "
-                f"bytes: {size(self.bytes_done)} of about {size(self.bytes_total)}",
-                *(task_words(task) for task in (*self.running, *self.failed)),
-                *(finding.text() for finding in self.findings),
-            ]
-        )
+        return [
+            f"run {self.run}: {self.state} after {duration(self.seconds)}{left}",
+            f"tasks: {counts or 'none'}",
+            f"rows: {count(self.rows_done)} of about {count(self.rows_total)}, "
+            f"bytes: {size(self.bytes_done)} of about {size(self.bytes_total)}",
+            *(task_words(task) for task in (*self.running, *self.failed)),
+            *(finding.text() for finding in self.findings),
+        ]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ decided in `_procedure`.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -351,26 +351,36 @@ class Steps(Recorded):
         counters = self._known().counters
         if counters is None:
             raise StateError("the journal does not have the target's counters at the backup")
-        found = yield Verb("written_by_others", counters, is_shielded=True)
+        settings = {"counters": counters, "path": self._known().backup}
+        found = yield Verb("written_by_others", settings, is_shielded=True)
         self._others = "wrote" if found["written"] else "none"
-        if found["written"]:
-            self._tell(others=tuple(found["written"]))
+        self._refuse_to_undo(found["written"])
+        return "; ".join(found["notes"])
+
+    def _refuse_to_undo(self, written: Sequence[str]) -> None:
+        if written:
+            self._tell(others=tuple(written))
             raise StateError(
                 "others have written to the target since the backup, which a restore would undo: "
-                + "; ".join(found["written"]),
+                + "; ".join(written),
                 side="target",
                 remedy="restore it by hand if these changes may be lost",
             )
-        return "; ".join(found["notes"])
 
     def _do_restore(self) -> Work:
-        path = self._known().backup
+        journal = self._known()
+        settings = {"counters": journal.counters, "path": journal.backup}
         try:
-            restored = yield Verb("restore", {"path": path}, is_shielded=True)
+            guarded = yield Verb("restore_unless_written", settings, is_shielded=True)
         except PgMigrateError:
             if not (yield from self._is_restored()):
                 raise
             restored = None
+        else:
+            # Checked once more, under locks on all tables.
+            self._others = "wrote" if guarded["written"] else "none"
+            self._refuse_to_undo(guarded["written"])
+            restored = guarded["restored"]
         self._mark(target_state="restored")
         # The ledger is what it was when the backup was made.
         self._ledger_version = None

@@ -132,8 +132,9 @@ async fn perform(
             convert::value(&stop.or(Box::pin(engine::preflight(config, prospect, context))).await?)?
         }
         "hold_procedure" => {
-            let holder = settings.get("holder").and_then(Value::as_str).unwrap_or_default();
-            engine::hold_procedure(config, holder, context).await?;
+            let taker = serde_json::from_value(settings)
+                .map_err(|e| Error::new(Kind::Internal, "who takes the lock cannot be read").caused_by(e))?;
+            engine::hold_procedure(config, &taker, context).await?;
             Value::Null
         }
         "read_journal" => convert::value(&stop.or(engine::read_journal(config, context)).await?)?,
@@ -190,6 +191,11 @@ async fn perform(
         "restore" => {
             let path = path("path").unwrap_or_default();
             convert::value(&Box::pin(engine::restore(config, &path, context)).await?)?
+        }
+        "restore_unless_written" => {
+            let before = serde_json::from_value(settings)
+                .map_err(|e| Error::new(Kind::Internal, "what the target had counted cannot be read").caused_by(e))?;
+            convert::value(&Box::pin(engine::restore_unless_written(config, &before, context)).await?)?
         }
         "foreign_keys" => convert::value(&engine::make_foreign_keys(config, context).await?)?,
         "cleanup" => convert::value(&engine::cleanup(config, context).await?)?,

@@ -4,17 +4,19 @@
 //! that came since is gone, too. Roles belong to the server and stay. How an archive is replayed in one transaction is in `pg::replay`.
 
 use super::Context;
+use super::others::{self, Backed};
 use crate::catalog::archive::Entry;
+use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
-use crate::pg::replay::Replay;
+use crate::pg::replay::{Check, Replay};
 use crate::pg::tool::Tools;
 use crate::pg::{Conninfo, Session, archive, survey};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// `pg_dump` gives up on a table that somebody has locked for longer.
@@ -46,6 +48,15 @@ pub struct Restore {
     pub message: String,
 }
 
+/// What became of a backup that may not undo what others have written.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Guarded {
+    /// The restore; none where others have written.
+    pub restored: Option<Restore>,
+    /// What others have written, one finding a line.
+    pub written: Vec<String>,
+}
+
 /// Dumps the whole target into a new file of `directory` that only we can read. On failure nothing stays behind.
 pub async fn backup(target: &Conninfo, tools: &Tools, directory: &Path, context: &Context) -> Result<Backup> {
     let started = Instant::now();
@@ -60,6 +71,42 @@ pub async fn backup(target: &Conninfo, tools: &Tools, directory: &Path, context:
 
 /// Brings the target back to what it was when `path` was made, or leaves it as it is.
 pub async fn restore(target: &Conninfo, tools: &Tools, path: &Path, context: &Context) -> Result<Restore> {
+    replay(target, tools, path, None, context).await
+}
+
+/// The same, unless others have written to the target since the backup. That is found out in the transaction that restores, once no table can
+/// be written to by others.
+pub async fn restore_unless_written(
+    config: &Config,
+    (target, tools): (&Conninfo, &Tools),
+    before: &Backed,
+    context: &Context,
+) -> Result<Guarded> {
+    let (_, entries) = context.stop.or(contents(tools, &before.path)).await?;
+    let written = Mutex::new(Vec::new());
+    let check = async {
+        let found = others::written_since(config, &before.counters, &entries, context).await?.written;
+        if found.is_empty() {
+            return Ok(());
+        }
+        *written.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        Err(Error::new(Kind::Backup, "others have written to the target since the backup").on(Side::Target))
+    };
+    let result = replay(target, tools, &before.path, Some(Box::pin(check)), context).await;
+    let written = written.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match result {
+        Err(_) if !written.is_empty() => Ok(Guarded { restored: None, written }),
+        result => Ok(Guarded { restored: Some(result?), written }),
+    }
+}
+
+async fn replay(
+    target: &Conninfo,
+    tools: &Tools,
+    path: &Path,
+    check: Option<Check<'_>>,
+    context: &Context,
+) -> Result<Restore> {
     let started = Instant::now();
     let (listed, entries) = context.stop.or(contents(tools, path)).await?;
     let session = Arc::new(context.stop.or(Session::open(target, Side::Target, "restore")).await?);
@@ -73,7 +120,7 @@ pub async fn restore(target: &Conninfo, tools: &Tools, path: &Path, context: &Co
     let others = survey::sessions(&session).await?;
     let replay =
         Replay { tools, target: session.conninfo(), session: &session, path, contents: &listed, entries: &entries };
-    context.stop.or(replay.run()).await?;
+    context.stop.or(replay.run(check)).await?;
     let (dbname, shown) = (target.dbname(), path.display());
     let mut message = format!(
         "the database {dbname} holds again what {shown} was made of, and nothing that came since; roles stay as they are; run ANALYZE"

@@ -44,12 +44,14 @@ pub use connect::{Endpoints, Source};
 pub use estimate::estimate;
 pub use halt::halt;
 pub use hold::{Held, HoldSettings, hold};
-pub use others::{Others, target_counters, written_by_others};
+pub use others::{Backed, Others, target_counters, written_by_others};
 pub use procedure::{hold_procedure, read_journal, remove_journal, write_journal};
 pub use run::{Settings, run};
 pub use status::{Counts, Status, status};
 pub use stop::{Stop, interrupted};
-pub use verbs::{backup, cleanup, make_foreign_keys, plan, preflight, release, restore, verify};
+pub use verbs::{
+    backup, cleanup, make_foreign_keys, plan, preflight, release, restore, restore_unless_written, verify,
+};
 pub use writers::{quiet_since, wait_for_writers};
 
 use crate::event::{Event, Events};

@@ -1,21 +1,28 @@
 //! Whether anybody but the run has written to the target since its backup, which a restore would undo.
 //!
 //! Knowable are rows that were inserted or updated (their `xmin` is a transaction that the ledger does not know), rows that were deleted
-//! (only by the statistics, which also count what was rolled back) and tables that were truncated, rewritten or dropped. The statistics choose
-//! the tables that are read; where they were lost, all are. Not knowable are other changes of the schema, values of sequences, and, on a
-//! server that lost its statistics, deletes. What is in doubt counts as written: then nothing is restored. Called for the safe procedure.
+//! (only by the statistics, which also count what was rolled back), tables that were truncated, rewritten or dropped, changes of the schema
+//! (`schema`) and values of sequences. The statistics choose the tables that are read; where they were lost, all are. Not knowable are changes
+//! of what the run itself has made, other than of its rows, and, on a server that lost its statistics, deletes. What is in doubt counts as
+//! written: then nothing is restored. Called for the safe procedure.
+
+mod schema;
 
 use super::Context;
 use super::connect::Endpoints;
 use super::writers::{QUIET_BESIDE_OTHERS, describe};
+use crate::catalog::archive::Entry;
 use crate::config::Config;
 use crate::error::{Result, Side};
 use crate::ledger::Ledger;
-use crate::pg::Session;
+use crate::name::QualifiedName;
 use crate::pg::survey::{self, Activity, Counters, TableCounters};
+use crate::pg::{Session, archive};
 use crate::record::Record;
-use serde::Serialize;
+use schema::Schema;
+use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 
 /// The first version whose idle sessions report all that they wrote.
 const REPORTS_WHEN_IDLE: u32 = 15;
@@ -29,15 +36,36 @@ pub struct Others {
     pub notes: Vec<String>,
 }
 
+/// What the target was at its backup.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backed {
+    /// What it had counted.
+    pub counters: Counters,
+    /// The backup.
+    pub path: PathBuf,
+}
+
 /// The counters of the target, to be compared by [`written_by_others`] later.
 pub async fn target_counters(config: &Config, context: &Context) -> Result<Counters> {
     let endpoints = Endpoints::new(config, context)?;
     let target = Session::open(&endpoints.target, Side::Target, "counters").await?;
-    survey::counters(&target, &config.options.ledger_schema).await
+    survey::counters(&target, &config.options.ledger_schema, None).await
 }
 
 /// Finds out what others have written to the target since `before`.
-pub async fn written_by_others(config: &Config, before: &Counters, context: &Context) -> Result<Others> {
+pub async fn written_by_others(config: &Config, before: &Backed, context: &Context) -> Result<Others> {
+    let entries = archive::read(&before.path)?;
+    written_since(config, &before.counters, &entries, context).await
+}
+
+/// The same of a backup whose table of contents is read.
+pub(super) async fn written_since(
+    config: &Config,
+    before: &Counters,
+    entries: &[Entry],
+    context: &Context,
+) -> Result<Others> {
     let endpoints = Endpoints::new(config, context)?;
     let target = Session::open(&endpoints.target, Side::Target, "counters").await?;
     let mut sessions = survey::sessions(&target).await?;
@@ -46,7 +74,7 @@ pub async fn written_by_others(config: &Config, before: &Counters, context: &Con
         // A session that stays connected reports only later what it has written.
         tokio::time::sleep(QUIET_BESIDE_OTHERS).await;
     }
-    let now = survey::counters(&target, &config.options.ledger_schema).await?;
+    let now = survey::counters(&target, &config.options.ledger_schema, Some(before.horizon)).await?;
     let ledger = Ledger::new(&config.options.ledger_schema);
     let has_ledger = ledger.exists(&target).await?;
     let records = match ledger_run(&ledger, &target, has_ledger).await? {
@@ -59,6 +87,8 @@ pub async fn written_by_others(config: &Config, before: &Counters, context: &Con
     for writer in survey::writers(&target).await?.iter().filter(|w| !w.application.starts_with("pgmigrate ")) {
         others.written.push(format!("{} is writing to the target", describe(writer)));
     }
+    let compared = Schema { config, before, entries, records: &records, has_ledger };
+    others.written.extend(compared.changes(&target, &now).await?);
     let schema = has_ledger.then_some(config.options.ledger_schema.as_str());
     for table in comparison.to_read() {
         let rows = survey::new_rows(&target, &table.table, before.horizon, schema).await?;
@@ -68,7 +98,17 @@ pub async fn written_by_others(config: &Config, before: &Counters, context: &Con
             others.written.push(format!("{}: {foreign} {plural} that the run did not write", table.table));
         }
     }
+    others.written.extend(large_objects(&target, before.horizon, schema).await?);
     Ok(others)
+}
+
+/// Large objects whose contents others have written, where the role may read these.
+async fn large_objects(target: &Session, horizon: i64, ledger: Option<&str>) -> Result<Option<String>> {
+    if !survey::reads_large_objects(target).await? {
+        return Ok(None);
+    }
+    let pages = survey::new_rows(target, &QualifiedName::new("pg_catalog", "pg_largeobject"), horizon, ledger).await?;
+    Ok((pages.unknown > 0).then(|| "large objects: contents that the run did not write".to_owned()))
 }
 
 async fn ledger_run(ledger: &Ledger, target: &Session, has_ledger: bool) -> Result<Option<i64>> {
@@ -150,7 +190,9 @@ impl<'a> Comparison<'a> {
     }
 
     fn notes(&self, sessions: &[Activity]) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes = vec![
+            "what others changed in objects that the run itself has made would not show, apart from rows".to_owned(),
+        ];
         if !self.is_complete {
             notes.push(
                 "the statistics of the target do not reach back to the backup: rows that others deleted would not show"
@@ -168,7 +210,6 @@ impl<'a> Comparison<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::name::QualifiedName;
 
     fn table(oid: u32, name: &str, (inserted, deleted): (i64, i64)) -> TableCounters {
         let table = QualifiedName::new("s", name);
@@ -176,7 +217,15 @@ mod tests {
     }
 
     fn counters(tables: Vec<TableCounters>, commits: i64) -> Counters {
-        Counters { tables, commits, reset: String::new(), horizon: 7, is_counted: true }
+        Counters {
+            tables,
+            sequences: vec![],
+            parts: vec![],
+            commits,
+            reset: String::new(),
+            horizon: 7,
+            is_counted: true,
+        }
     }
 
     #[test]

@@ -62,13 +62,24 @@ pub struct Removal {
     pub with_ledger: bool,
 }
 
+/// Who takes the lock.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Taker {
+    /// Its process.
+    pub holder: String,
+    /// Whether it restores a backup by hand, and is no safe procedure.
+    #[serde(default)]
+    pub restores: bool,
+}
+
 /// Takes the lock of the safe procedure, says so by an event, and holds it until it is asked to stop. A lost lock is taken again.
-pub async fn hold_procedure(config: &Config, holder: &str, context: &Context) -> Result<()> {
+pub async fn hold_procedure(config: &Config, taker: &Taker, context: &Context) -> Result<()> {
     let endpoints = Endpoints::new(config, context)?;
     let ledger = Ledger::new(&config.options.ledger_schema);
-    let name = format!("procedure of {holder}");
+    let name = format!("{} of {}", if taker.restores { "restore" } else { "procedure" }, taker.holder);
     let session = context.stop.or(Session::open(&endpoints.target, Side::Target, &name)).await?;
-    context.stop.or(take(&ledger, &session)).await?;
+    context.stop.or(take(&ledger, &session, taker)).await?;
     let mut leader = Leader::with_lock(session, &ledger, RunLock::Procedure).await?.shown_as(&name);
     context.events.send(Event::ProcedureLocked);
     while !context.stop.is_stopped() {
@@ -83,28 +94,36 @@ pub async fn hold_procedure(config: &Config, holder: &str, context: &Context) ->
     Ok(())
 }
 
-async fn take(ledger: &Ledger, session: &Session) -> Result<()> {
+async fn take(ledger: &Ledger, session: &Session, taker: &Taker) -> Result<()> {
     let began = Instant::now();
     while !ledger.lock_procedure(session).await? {
         if began.elapsed() >= LINGER {
-            return Err(occupied(ledger.procedure_holder(session).await?));
+            return Err(occupied(ledger.procedure_holder(session).await?, taker));
         }
         tokio::time::sleep(BETWEEN_CHECKS).await;
     }
     Ok(())
 }
 
-fn occupied(holder: Option<LockHolder>) -> Error {
+fn occupied(holder: Option<LockHolder>, taker: &Taker) -> Error {
+    let is_restore = holder.as_ref().is_some_and(LockHolder::is_restore);
     let (who, end) = match holder {
-        Some(LockHolder { pid, application }) => (
-            format!(" ({}; its session on the target is process {pid})", application.trim_start_matches("pgmigrate ")),
-            format!(", or, where its machine is gone, SELECT pg_terminate_backend({pid}) on the target"),
+        Some(holder) => (
+            format!(" ({}; its session on the target is process {})", holder.words(), holder.pid),
+            format!(", or, where its machine is gone, SELECT pg_terminate_backend({}) on the target", holder.pid),
         ),
         None => (String::new(), String::new()),
     };
-    let doing =
-        format!("another safe procedure is at work on this target{who}; this one has stopped and changed nothing");
-    Error::new(Kind::State, doing).remedy(format!("wait for its end, or interrupt it by Ctrl-C or SIGTERM{end}"))
+    let work = match (is_restore, taker.restores) {
+        (true, false) => "a restore of a backup",
+        (true, true) => "another restore of a backup",
+        (false, true) => "a safe procedure",
+        (false, false) => "another safe procedure",
+    };
+    let left = if taker.restores { "nothing was restored" } else { "this one has stopped and changed nothing" };
+    Error::new(Kind::State, format!("{work} is at work on this target{who}; {left}"))
+        .on(Side::Target)
+        .remedy(format!("wait for its end, or interrupt it by Ctrl-C or SIGTERM{end}"))
 }
 
 /// Reads what the target keeps of safe procedures.

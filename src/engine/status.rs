@@ -41,8 +41,19 @@ pub struct Status {
     pub running: Vec<TaskResult>,
     /// Tasks that failed.
     pub failed: Vec<TaskResult>,
+    /// The latest journal of a safe procedure; none where the ledger keeps none.
+    pub procedure: Option<Procedure>,
     /// What a person should know of what runs have left on the target.
     pub findings: Vec<Finding>,
+}
+
+/// A journal of a safe procedure, and whether that is at work.
+#[derive(Debug, Clone, Serialize)]
+pub struct Procedure {
+    /// The journal, as its text.
+    pub journal: String,
+    /// The process that has the lock of the procedure; none where no process has it.
+    pub holder: Option<String>,
 }
 
 /// Tasks by what has become of them.
@@ -69,7 +80,8 @@ pub async fn status(config: &Config, context: &Context) -> Result<Status> {
     if !ledger.exists(&target).await? {
         return Ok(none);
     }
-    let Some(run) = ledger.last_run(&target).await? else { return Ok(none) };
+    let procedure = procedure(&ledger, &target).await?;
+    let Some(run) = ledger.last_run(&target).await? else { return Ok(Status { procedure, ..none }) };
     let records = ledger.records(&target, run.run).await?;
     let is_active = ledger.is_locked(&target).await? || ledger.holder(&target).await?.is_some();
     // A run that was killed could not say so; the lock of a living one is held by its session.
@@ -80,6 +92,7 @@ pub async fn status(config: &Config, context: &Context) -> Result<Status> {
         consistent: (state == RunState::Done).then_some(run.consistent),
         state: state.word().into(),
         seconds: run.seconds,
+        procedure,
         findings: match state {
             // It makes them again itself.
             RunState::Running => Vec::new(),
@@ -88,6 +101,13 @@ pub async fn status(config: &Config, context: &Context) -> Result<Status> {
         ..Status::default()
     };
     Ok(sum(known, &records))
+}
+
+async fn procedure(ledger: &Ledger, target: &Session) -> Result<Option<Procedure>> {
+    // Who ends meanwhile is still named, and its journal is read as it ends.
+    let holder = ledger.procedure_holder(target).await?.map(|holder| holder.words());
+    let journal = ledger.last_journal(target).await?;
+    Ok(journal.map(|journal| Procedure { journal: journal.journal, holder }))
 }
 
 fn sum(mut status: Status, records: &[Record]) -> Status {

@@ -3,9 +3,10 @@
 //! Each opens what it needs, and closes it.
 
 use super::Context;
-use super::backup::{self as archive, Backup, Restore};
+use super::backup::{self as archive, Backup, Guarded, Restore};
 use super::connect::{Endpoints, Source, tools};
 use super::foreign_keys::{Left, Place, give_back};
+use super::others::Backed;
 use super::preflight::checks::{Check, outcomes};
 use super::preflight::{self as survey, Subject};
 use super::verify as comparison;
@@ -134,6 +135,14 @@ pub async fn restore(config: &Config, path: &Path, context: &Context) -> Result<
     let endpoints = Endpoints::new(config, context)?;
     let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
     context.step("restore", Box::pin(archive::restore(&endpoints.target, &tools, path, context))).await
+}
+
+/// Brings a backup of the target back, unless others have written to the target since.
+pub async fn restore_unless_written(config: &Config, before: &Backed, context: &Context) -> Result<Guarded> {
+    let endpoints = Endpoints::new(config, context)?;
+    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let work = archive::restore_unless_written(config, (&endpoints.target, &tools), before, context);
+    context.step("restore", Box::pin(work)).await
 }
 
 /// What a cleanup did.

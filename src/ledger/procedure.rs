@@ -30,6 +30,20 @@ pub struct LockHolder {
     pub application: String,
 }
 
+impl LockHolder {
+    /// Who it is: what it does, by which process on which host.
+    #[must_use]
+    pub fn words(&self) -> String {
+        self.application.trim_start_matches("pgmigrate ").to_owned()
+    }
+
+    /// Whether it restores a backup by hand.
+    #[must_use]
+    pub fn is_restore(&self) -> bool {
+        self.words().starts_with("restore ")
+    }
+}
+
 impl Ledger {
     pub(super) fn journals(&self) -> String {
         self.table(5)

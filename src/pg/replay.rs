@@ -15,6 +15,7 @@ use crate::error::{Error, Kind, Result, ServerError};
 use crate::name::{ident, readable};
 use std::collections::HashSet;
 use std::path::Path;
+use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -27,6 +28,12 @@ const HEAD_ENDS: &str = "SET row_security = off;";
 /// The classes of SQLSTATE whose messages name objects and settings, not values; others are told by their code alone.
 const HARMLESS_CLASSES: [&str; 13] = ["08", "0A", "23", "28", "2B", "3D", "3F", "40", "42", "53", "54", "55", "57"];
 const RIGHTS: &str = "restore as the owner of everything in the database, or as a superuser";
+
+/// What the last line before the check says.
+const LOCKED: &str = "locked";
+
+/// Decides under locks on all tables whether the database may be emptied.
+pub type Check<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
 /// What is replayed where.
 pub struct Replay<'a> {
@@ -55,15 +62,15 @@ struct State {
 }
 
 impl Replay<'_> {
-    /// Replays the archive; when it fails, or its future is dropped, the database is as it was.
-    pub async fn run(&self) -> Result<()> {
+    /// Replays the archive; when it fails, the check fails, or its future is dropped, the database is as it was. A check is begun once all
+    /// tables are locked against writers.
+    pub async fn run(&self, check: Option<Check<'_>>) -> Result<()> {
         let state = self.state().await?;
-        let before = self.statements_before(&state).await?;
         let name = format!("pgmigrate restore {}", self.session.backend_pid());
         let mut guard = Guard { session: Some(Arc::clone(self.session)), name: name.clone() };
-        let (mut psql, tunnel) = self.start_psql(&name)?;
+        let (mut psql, tunnel) = self.start_psql(&name, check.is_some())?;
         let said = drain(psql.stderr.take());
-        let fed = self.feed(&mut psql, &before, &self.list(&state)).await;
+        let fed = self.feed(&mut psql, &state, check).await;
         let ended = psql.wait().await.map_err(|e| failed().caused_by(e))?;
         drop(tunnel);
         guard.session = None;
@@ -100,9 +107,7 @@ impl Replay<'_> {
     }
 
     async fn statements_before(&self, state: &State) -> Result<String> {
-        let mut sql = format!(
-            "BEGIN READ WRITE;\nSET LOCAL lock_timeout = '{LOCK_TIMEOUT}';\nSET client_min_messages = 'warning';\n"
-        );
+        let mut sql = String::new();
         for row in self.session.query(include_str!("../sql/restore/drop.sql"), &[&state.kept, &state.held]).await? {
             sql.extend([row.get::<_, &str>(0), ";\n"]);
         }
@@ -132,7 +137,7 @@ impl Replay<'_> {
         self.contents.lines().filter(is_in).flat_map(|line| [line, "\n"]).collect()
     }
 
-    fn start_psql(&self, application: &str) -> Result<(Child, Option<Tunnel>)> {
+    fn start_psql(&self, application: &str, is_heard: bool) -> Result<(Child, Option<Tunnel>)> {
         let mut command = Command::new(self.tools.pg_dump.with_file_name("psql"));
         command.args([
             "-X",
@@ -148,7 +153,8 @@ impl Replay<'_> {
         command.args(["-o", "/dev/null", "-f", "-"]);
         let tunnel = connect_by(&mut command, self.target, Program::Psql)?;
         command.env("PGAPPNAME", application);
-        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.stdout(if is_heard { Stdio::piped() } else { Stdio::null() });
         let child = command.spawn().map_err(|e| {
             failed()
                 .caused_by(format!("psql: {e}"))
@@ -158,10 +164,21 @@ impl Replay<'_> {
     }
 
     /// Gives psql the whole transaction. Without its COMMIT, the end of the input rolls it back.
-    async fn feed(&self, psql: &mut Child, before: &str, list: &str) -> Result<()> {
+    async fn feed(&self, psql: &mut Child, state: &State, check: Option<Check<'_>>) -> Result<()> {
         let Some(mut to) = psql.stdin.take() else { return Err(failed()) };
+        let begin = format!(
+            "BEGIN READ WRITE;\nSET LOCAL lock_timeout = '{LOCK_TIMEOUT}';\nSET client_min_messages = 'warning';\n"
+        );
+        to.write_all(begin.as_bytes()).await.map_err(|e| failed().caused_by(e))?;
+        let mut said = psql.stdout.take().map(BufReader::new);
+        if let Some(check) = check {
+            self.lock(&mut to, said.as_mut()).await?;
+            check.await?;
+        }
+        // Only now: what came meanwhile is to be dropped, too, where nothing was to be checked.
+        let before = self.statements_before(state).await?;
         to.write_all(before.as_bytes()).await.map_err(|e| failed().caused_by(e))?;
-        let mut script = self.start_pg_restore(list).await?;
+        let mut script = self.start_pg_restore(&self.list(state)).await?;
         let said = drain(script.stderr.take());
         let Some(from) = script.stdout.take() else { return Err(failed()) };
         pump(BufReader::with_capacity(1 << 17, from), &mut to, self.session.major())
@@ -176,6 +193,19 @@ impl Replay<'_> {
         }
         to.write_all(b"\nCOMMIT;\n").await.map_err(|e| failed().caused_by(e))?;
         to.shutdown().await.map_err(|e| failed().caused_by(e))
+    }
+
+    /// Locks all tables within the transaction, and waits until it has the locks.
+    async fn lock(&self, to: &mut ChildStdin, said: Option<&mut BufReader<ChildStdout>>) -> Result<()> {
+        let row = self.session.query_one(include_str!("../sql/restore/lock.sql"), &[]).await?;
+        let lock = row.get::<_, Option<String>>("statement").map(|sql| sql + ";\n").unwrap_or_default();
+        let statements = format!("{lock}\\echo {LOCKED}\n");
+        to.write_all(statements.as_bytes()).await.map_err(|e| failed().caused_by(e))?;
+        let mut line = String::new();
+        if let Some(said) = said {
+            said.read_line(&mut line).await.map_err(|e| failed().caused_by(e))?;
+        }
+        if line.trim_end() == LOCKED { Ok(()) } else { Err(failed().caused_by("the tables could not be locked")) }
     }
 
     async fn start_pg_restore(&self, list: &str) -> Result<Child> {

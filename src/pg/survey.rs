@@ -3,12 +3,15 @@
 //! Only reads and translates rows into values; what they mean for a migration the engine's preflight decides. Rights,
 //! existing tables and writers have files of their own.
 
+mod changes;
 mod counters;
 mod existing;
 mod revision;
 mod rights;
 mod writers;
 
+pub use changes::{Address, LooseParts, SequenceCounter};
+pub use changes::{ForeignKey, changed_objects, foreign_keys, missing_comments, missing_objects, reads_large_objects};
 pub use counters::{Counters, NewRows, TableCounters, counters, new_rows};
 pub use existing::{Collation, ExistingColumn, ExistingTable, Storage, existing_tables, have_rows, storage};
 pub use existing::{all_collations, database_collation, used_collations};

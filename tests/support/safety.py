@@ -87,6 +87,19 @@ def closed_gate(conninfo: str) -> Iterator[Callable[[], object]]:
         yield lambda: connection.execute(waiting).fetchone() is not None
 
 
+@contextmanager
+def held_journal(conninfo: str) -> Iterator[Callable[[], object]]:
+    """Holds entries of the journal back; gives what says whether one waits to be written."""
+    waiting = """
+        SELECT FROM pg_locks WHERE locktype = 'relation' AND NOT granted
+            AND relation = 'pgmigrate.migration_procedure'::regclass
+    """
+    with psycopg.connect(conninfo, autocommit=True) as connection, psycopg.connect(conninfo) as by:
+        by.execute("LOCK TABLE pgmigrate.migration_procedure IN SHARE MODE")
+        yield lambda: connection.execute(waiting).fetchone() is not None
+        by.rollback()
+
+
 def journal(folder: Path) -> dict[str, Any]:
     """The journal in its file; empty where there is none."""
     try:

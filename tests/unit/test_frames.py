@@ -162,6 +162,7 @@ def test_a_status_is_what_runs_now() -> None:
             "seconds_left": None,
             "running": [task_result(7, status="running")],
             "failed": [],
+            "procedure": None,
             "findings": [],
         }
     )

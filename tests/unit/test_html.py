@@ -108,6 +108,7 @@ def status(**changes: Any) -> Status:
         "seconds_left": 183.0,
         "running": [task_result(1, status="running", object=EVIL)],
         "failed": [task_result(2, status="failed", note="it broke; mend it")],
+        "procedure": None,
         "findings": [],
     }
     return Status.from_mapping({**mapping, **changes})

@@ -233,6 +233,7 @@ def test_status_in_words() -> None:
             "seconds_left": 59.6,
             "running": [task_result(7, status="running")],
             "failed": [],
+            "procedure": None,
             "findings": [],
         }
     )

@@ -32,6 +32,7 @@ from pgmigrate import (
     TaskCounts,
     TaskResult,
     Unchecked,
+    UnfinishedProcedure,
     VerifyResult,
 )
 
@@ -215,10 +216,19 @@ def of_status(
         status.run,
         status.plan,
         status.consistent,
-        f"{status.state}: {status.text()} {len(status.findings)}",
+        f"{status.state}: {status.text()} {len(status.findings)} {of_unfinished(status.procedure)}",
         status.seconds_left,
         status.seconds * share,
     )
+
+
+def of_unfinished(left: UnfinishedProcedure | None) -> tuple[Words, bool]:
+    if left is None:
+        return (), False
+    known = (left.began, left.worker, left.application, left.target, *left.commands, left.text())
+    found = (left.step, left.step_state, left.step_at, left.stopped, left.backup, left.outcome)
+    shell = left.for_command_line("--config c.yaml").commands
+    return (*known, *filter(None, found), *shell), left.at_work
 
 
 def of_counts(counts: TaskCounts) -> int:

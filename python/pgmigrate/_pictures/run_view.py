@@ -185,8 +185,9 @@ def _slowest_tasks(tasks: Sequence[TaskResult]) -> Html:
 
 def status_view(status: Status) -> Html:
     """How far a run is."""
+    unfinished = (status.procedure.text(),) if status.procedure is not None else ()
     if status.state == "none":
-        return heading("Status", "no run in the target's ledger")
+        return heading("Status", "; ".join(["no run in the target's ledger", *unfinished]))
     left = "" if status.seconds_left is None else duration(status.seconds_left)
     counts = status.tasks.to_dict()
     tasks = sum(counts.values())
@@ -194,6 +195,7 @@ def status_view(status: Status) -> Html:
         ("took so far" if left else "took", duration(status.seconds)),
         ("left, about", left),
         *((state, count(number)) for state, number in counts.items() if number),
+        *(("safe procedure", text) for text in unfinished),
     ]
     ways = [("tasks", counts["done"], tasks, count)]
     ways += [

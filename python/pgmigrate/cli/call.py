@@ -144,6 +144,12 @@ class Call:
         """The path of a migration's own file, the same however many of the config are chosen."""
         return named_path(path, migration, self._all)
 
+    def words_of(self, migration: Migration) -> str:
+        """`words`, for one of the migrations; never a conninfo."""
+        if self.config is None or len(self._all) < 2 or not migration.name:
+            return self.words()
+        return shlex.join(["--config", str(self.config), "--only", migration.name])
+
     def words(self) -> str:
         """The options that choose the migrations, to type them again; never a conninfo."""
         if self.config is None:

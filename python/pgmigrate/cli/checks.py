@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -46,10 +47,16 @@ def verify(call: Call, plan_path: Path | None, jobs: int | None) -> int:
 @click.command()
 @connected
 def status(call: Call) -> int:
-    """Tell how far the last run is, with an estimate of the time left."""
+    """Tell how far the last run is, with an estimate of the time left.
+
+    A safe procedure that is at work, or was left before its end, is shown by its journal.
+    """
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
         result = migration.status()
+        if result.procedure is not None:
+            left = result.procedure.for_command_line(call.words_of(migration))
+            result = replace(result, procedure=left)
         return Answer(result.text(), result.to_dict)
 
     return for_each(call, call.migrations(), work)

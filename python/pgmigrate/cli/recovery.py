@@ -11,7 +11,7 @@ from pgmigrate import BackupResult, CleanupResult, Migration, RestoreResult
 from pgmigrate._job import OnEvent
 from pgmigrate.cli.call import DONE, FAILED, INTERRUPTED, Answer, Call, for_each
 from pgmigrate.cli.interruption import with_result
-from pgmigrate.cli.options import connected
+from pgmigrate.cli.options import connected, state_option
 
 
 @click.command()
@@ -36,9 +36,14 @@ def backup(call: Call, directory: Path | None) -> int:
 @click.command()
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path), metavar="BACKUP")
 @connected
+@state_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def restore(call: Call, path: Path, yes: bool) -> int:
-    """Restore a BACKUP into the target. It replaces what is there."""
+def restore(call: Call, path: Path, state_path: Path, yes: bool) -> int:
+    """Restore a BACKUP into the target. It replaces what is there.
+
+    Refused while a safe procedure is at work on the target. The journal of one that was left, in
+    the ledger and next to the state file, says afterwards that the target was restored.
+    """
     migration = call.one_migration()
     question = f"Restore {path} into the target, in place of what is there?"
     if not (yes or click.confirm(question, err=True)):
@@ -46,7 +51,8 @@ def restore(call: Call, path: Path, yes: bool) -> int:
         return FAILED
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
-        restored = partial(migration.restore, path, on_event=on_event)
+        state = call.own_path(state_path, migration)
+        restored = partial(migration.restore, path, state=state, on_event=on_event)
         result, is_late = with_result(restored, RestoreResult.from_mapping)
         return Answer(result.text(), result.to_dict, INTERRUPTED if is_late else DONE)
 

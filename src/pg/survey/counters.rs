@@ -3,6 +3,7 @@
 //! A task's effect and its ledger row are one transaction, so the `xmin` of the ledger's rows are the transactions of the run
 //! (<https://www.postgresql.org/docs/current/ddl-system-columns.html>). Which table is read and what it means the engine decides.
 
+use super::changes::{LooseParts, SequenceCounter, loose_parts, sequence_counters};
 use crate::error::Result;
 use crate::name::{QualifiedName, ident};
 use crate::pg::Session;
@@ -30,6 +31,12 @@ pub struct TableCounters {
 pub struct Counters {
     /// Table by table.
     pub tables: Vec<TableCounters>,
+    /// Sequence by sequence; none by an older version.
+    #[serde(default)]
+    pub sequences: Vec<SequenceCounter>,
+    /// Parts that nothing else shows; none by an older version.
+    #[serde(default)]
+    pub parts: Vec<LooseParts>,
     /// Transactions committed.
     pub commits: i64,
     /// When the statistics were reset for the last time; empty where they never were.
@@ -40,8 +47,9 @@ pub struct Counters {
     pub is_counted: bool,
 }
 
-/// Reads the counters, without those of the ledger in `ledger`.
-pub async fn counters(session: &Session, ledger: &str) -> Result<Counters> {
+/// Reads the counters, without those of the ledger in `ledger`. What is older than `horizon` is counted by itself; without one, it is
+/// what is older than now.
+pub async fn counters(session: &Session, ledger: &str, horizon: Option<i64>) -> Result<Counters> {
     let whole = session.query_one(include_str!("../../sql/survey/database_counters.sql"), &[]).await?;
     let tables = session.query(include_str!("../../sql/survey/table_counters.sql"), &[&ledger]).await?;
     let translate = |row: &tokio_postgres::Row| TableCounters {
@@ -52,11 +60,14 @@ pub async fn counters(session: &Session, ledger: &str) -> Result<Counters> {
         updated: row.get("updated"),
         deleted: row.get("deleted"),
     };
+    let now: i64 = whole.get("horizon");
     Ok(Counters {
+        sequences: sequence_counters(session, ledger).await?,
+        parts: loose_parts(session, horizon.unwrap_or(now)).await?,
         tables: tables.iter().map(translate).collect(),
         commits: whole.get("commits"),
         reset: whole.get("reset"),
-        horizon: whole.get("horizon"),
+        horizon: now,
         is_counted: whole.get("is_counted"),
     })
 }

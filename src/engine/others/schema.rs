@@ -1,0 +1,143 @@
+//! Whether anybody but the run has changed the schema of the target since its backup.
+//!
+//! What was made or altered shows by catalog rows of transactions that the ledger does not know; what was dropped, by the backup's table of
+//! contents, whose objects are not there any more. Called by `others`.
+
+use crate::catalog::archive::Entry;
+use crate::config::{Config, TargetForeignKeys};
+use crate::error::Result;
+use crate::ledger::Ledger;
+use crate::pg::Session;
+use crate::pg::survey::{self, Address, Counters, ForeignKey};
+use crate::plan::kind;
+use crate::record::Record;
+use std::collections::{HashMap, HashSet};
+
+/// What is compared with the target as it is now.
+pub(super) struct Schema<'a> {
+    pub config: &'a Config,
+    pub before: &'a Counters,
+    /// The objects of the backup; none where it cannot be read.
+    pub entries: &'a [Entry],
+    pub records: &'a [Record],
+    pub has_ledger: bool,
+}
+
+impl Schema<'_> {
+    /// Findings, one a line.
+    pub(super) async fn changes(&self, target: &Session, now: &Counters) -> Result<Vec<String>> {
+        let mut found = self.removed_parts(now);
+        found.extend(self.moved_sequences(now));
+        let objects: Vec<Address> = self.entries.iter().filter_map(address).collect();
+        let missing = survey::missing_objects(target, &objects).await?;
+        let keys = self.own_keys(&missing, survey::foreign_keys(target).await?);
+        let taken = Ledger::new(&self.config.options.ledger_schema).taken_keys(target).await?;
+        let is_taken = |entry: &Entry| {
+            taken.iter().any(|one| {
+                entry.namespace == one.key.table.schema.as_str()
+                    && entry.tag == format!("{} {}", one.key.table.name, one.key.name)
+            }) || keys.iter().any(|key| is_of(entry, key))
+        };
+        let gone = self.entries.iter().filter(|entry| address(entry).is_some_and(|a| missing.contains(&a)));
+        found.extend(gone.filter(|entry| !is_table(entry) && !is_taken(entry)).map(dropped));
+        let commented: Vec<(Address, i64)> = comments(self.entries).into_iter().collect();
+        let lacking = survey::missing_comments(target, &commented).await?;
+        found.extend(lacking.into_iter().map(|object| format!("{object}: a comment on it was removed")));
+        let ledger = &self.config.options.ledger_schema;
+        let changed = survey::changed_objects(target, self.before.horizon, ledger, self.has_ledger).await?;
+        let of_keys: HashSet<Address> = keys.iter().flat_map(|key| key.objects).collect();
+        let by_others = changed.into_iter().filter(|(object, words)| !of_keys.contains(object) && !self.names(words));
+        found.extend(
+            by_others.map(|(_, words)| format!("{words}: made or changed by a transaction that is not the run's")),
+        );
+        Ok(found)
+    }
+
+    /// The foreign keys that the run has taken away and made again: there under the name of one that is gone.
+    fn own_keys(&self, missing: &HashSet<Address>, keys: Vec<ForeignKey>) -> Vec<ForeignKey> {
+        if self.config.options.target_foreign_keys != TargetForeignKeys::Drop {
+            return Vec::new();
+        }
+        let gone: Vec<&Entry> =
+            self.entries.iter().filter(|entry| address(entry).is_some_and(|a| missing.contains(&a))).collect();
+        keys.into_iter().filter(|key| gone.iter().any(|entry| is_of(entry, key))).collect()
+    }
+
+    /// Whether the run itself grants, comments or sets on an object that the target had: it may do so in a subtransaction, whose number the
+    /// ledger does not have.
+    fn names(&self, words: &str) -> bool {
+        let of_database = |record: &Record| matches!(record.kind.as_str(), kind::DATABASE_ACL | kind::DATABASE_SETTING);
+        let is_of_database = ["database ", "a setting of database ", "the comment on database "];
+        if is_of_database.iter().any(|start| words.starts_with(start)) {
+            return self.records.iter().any(of_database);
+        }
+        words
+            .trim_start_matches("the comment on ")
+            .strip_prefix("schema ")
+            .is_some_and(|name| self.records.iter().any(|record| record.object == name))
+    }
+
+    fn removed_parts(&self, now: &Counters) -> Vec<String> {
+        let mut found = Vec::new();
+        for before in &self.before.parts {
+            let (total, old) = now
+                .parts
+                .iter()
+                .find(|parts| parts.what == before.what)
+                .map_or((0, 0), |parts| (parts.total, parts.old));
+            let gone = before.total - old;
+            // A row that was changed is gone and there anew.
+            if gone > total - old {
+                found.push(format!("{}: {} were removed", before.what, gone - (total - old)));
+            }
+        }
+        found
+    }
+
+    fn moved_sequences(&self, now: &Counters) -> Vec<String> {
+        let is_own = |name: &str, quoted: &str| {
+            self.records.iter().any(|r| r.kind == kind::SEQUENCE_VALUE && (r.object == name || r.object == quoted))
+        };
+        let mut found = Vec::new();
+        for sequence in &now.sequences {
+            let Some(before) = self.before.sequences.iter().find(|one| one.oid == sequence.oid) else { continue };
+            let name = &sequence.sequence;
+            if before.value != sequence.value && !is_own(&name.to_string(), &name.sql()) {
+                found.push(format!("{name}: its value was changed"));
+            }
+        }
+        found
+    }
+}
+
+fn address(entry: &Entry) -> Option<Address> {
+    (entry.catalog != 0 && entry.oid != 0).then_some(Address { catalog: entry.catalog, oid: entry.oid })
+}
+
+/// Tables are found by their counters.
+fn is_table(entry: &Entry) -> bool {
+    entry.desc == "TABLE"
+}
+
+fn is_of(entry: &Entry, key: &ForeignKey) -> bool {
+    entry.desc == "FK CONSTRAINT" && entry.namespace == key.schema.as_str() && entry.tag == key.tag
+}
+
+fn dropped(entry: &Entry) -> String {
+    let schema = if entry.namespace.is_empty() { String::new() } else { format!("{}.", entry.namespace.as_str()) };
+    format!("{} {schema}{}: it was dropped", entry.desc.as_str().to_lowercase(), entry.tag)
+}
+
+/// How many comments each object has, by the archive.
+fn comments(entries: &[Entry]) -> HashMap<Address, i64> {
+    let by_id: HashMap<i32, Address> = entries.iter().filter_map(|e| address(e).map(|found| (e.id, found))).collect();
+    let mut numbers = HashMap::new();
+    for entry in entries.iter().filter(|entry| entry.desc == "COMMENT") {
+        if let [object] = entry.dependencies.as_slice()
+            && let Some(object) = by_id.get(object)
+        {
+            *numbers.entry(*object).or_insert(0) += 1;
+        }
+    }
+    numbers
+}

@@ -1,0 +1,13 @@
+-- Of objects that had so many comments ($1: their catalogs; $2: their OIDs; $3: how many) those that are there with fewer.
+-- Comments on a table's columns and constraints count as the table's. That on the database is of loose_parts.
+SELECT pg_catalog.pg_describe_object(w.class, w.object, 0) AS object
+FROM unnest($1::oid[], $2::oid[], $3::int8[]) AS w (class, object, number)
+WHERE w.class <> 'pg_catalog.pg_database'::regclass AND w.number > (
+    SELECT count(*) FROM pg_catalog.pg_description d
+    WHERE d.classoid = w.class AND d.objoid = w.object
+       OR d.classoid = 'pg_catalog.pg_constraint'::regclass
+          AND d.objoid IN (SELECT c.oid FROM pg_catalog.pg_constraint c
+                           WHERE w.class = 'pg_catalog.pg_class'::regclass AND c.conrelid = w.object
+                              OR w.class = 'pg_catalog.pg_type'::regclass AND c.contypid = w.object)
+)
+ORDER BY 1
