@@ -138,6 +138,24 @@ impl Ledger {
         self.add_columns(session).await
     }
 
+    /// Drops the tables of runs where they hold none and are the role's own, so that they are made again later than all that is there now.
+    pub async fn drop_unused_runs(&self, session: &Session) -> Result<()> {
+        if !self.exists(session).await? {
+            return Ok(());
+        }
+        let sql = format!(
+            "SELECT pg_catalog.pg_has_role(c.relowner, 'USAGE') AND NOT EXISTS (SELECT FROM {}) \
+             FROM pg_catalog.pg_class c WHERE c.oid = $1::text::regclass",
+            self.runs()
+        );
+        if session.query_one(&sql, &[&self.runs()]).await?.get(0) {
+            // Those that refer to others go first.
+            let tables: Vec<String> = (0..LEDGER_TABLES.len() - 1).rev().map(|at| self.table(at)).collect();
+            session.batch(&format!("DROP TABLE IF EXISTS {}", tables.join(", "))).await?;
+        }
+        Ok(())
+    }
+
     /// Adds the columns that a ledger of an older version lacks.
     pub async fn add_columns(&self, session: &Session) -> Result<()> {
         let found = "SELECT count(*) = 2 FROM pg_catalog.pg_attribute \

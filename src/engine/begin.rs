@@ -90,6 +90,8 @@ async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Pl
         resume::check_order(plan, &records, (chosen, &live.waits))?;
         live.check_chosen(plan, chosen)?;
     }
+    // A restore makes the tables of a ledger before others of the target, and what is older than they are counts as the target's own.
+    ends.ledger.drop_unused_runs(&ends.target).await?;
     ends.ledger.create(&ends.target).await?;
     let run = Run {
         run: 0,

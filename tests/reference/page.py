@@ -31,7 +31,7 @@ TOPICS: Final = {
     "Runs in parts": ("_snapshot",),
     "Estimates": ("_estimate.Estimate", "_estimate.Rates", "_estimate"),
     "Runs": ("_report.Report", "_report"),
-    "The safe procedure": ("_safety.SafetyReport", "_safety", "_checklist"),
+    "The safe procedure": ("_safety.SafetyReport", "_safety", "_unfinished", "_checklist"),
     "Verification": ("_verification.VerifyResult", "_verification"),
     "Results as tables and pictures": ("_tabular", "_arrow"),
     "Other results": ("_results", "_model", "__version__"),
