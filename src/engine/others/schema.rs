@@ -39,7 +39,8 @@ impl Schema<'_> {
             }) || keys.iter().any(|key| is_of(entry, key))
         };
         let gone = self.entries.iter().filter(|entry| address(entry).is_some_and(|a| missing.contains(&a)));
-        found.extend(gone.filter(|entry| !is_table(entry) && !is_taken(entry)).map(dropped));
+        let is_others = |entry: &&Entry| !is_table(entry) && !is_taken(entry) && !self.is_of_ledger(entry);
+        found.extend(gone.filter(is_others).map(dropped));
         let commented: Vec<(Address, i64)> = comments(self.entries).into_iter().collect();
         let lacking = survey::missing_comments(target, &commented).await?;
         found.extend(lacking.into_iter().map(|object| format!("{object}: a comment on it was removed")));
@@ -51,6 +52,11 @@ impl Schema<'_> {
             by_others.map(|(_, words)| format!("{words}: made or changed by a transaction that is not the run's")),
         );
         Ok(found)
+    }
+
+    /// Whether it belongs to the ledger, whose tables a run makes again.
+    fn is_of_ledger(&self, entry: &Entry) -> bool {
+        entry.namespace == self.config.options.ledger_schema.as_str() && entry.tag.starts_with("migration_")
     }
 
     /// The foreign keys that the run has taken away and made again: there under the name of one that is gone.
