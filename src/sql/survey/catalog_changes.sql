@@ -125,15 +125,17 @@ WITH known (x) AS (
     FROM change c
     LEFT JOIN known k ON k.x = c.x::text
     WHERE pg_catalog.age(c.x) BETWEEN 0 AND pg_catalog.age(($1::int8 % 4294967296)::text::xid)
-), own (classid, objid) AS (
-    SELECT s.classid, s.objid FROM since s WHERE s.is_known AND s.what = ''
-    UNION
+), made (classid, objid) AS (
     SELECT d.classid, d.objid FROM pg_catalog.pg_depend d JOIN known k ON k.x = d.xmin::text
     WHERE pg_catalog.age(d.xmin) BETWEEN 0 AND pg_catalog.age(($1::int8 % 4294967296)::text::xid)
     UNION
     SELECT d.classid, d.objid FROM pg_catalog.pg_shdepend d JOIN known k ON k.x = d.xmin::text
     WHERE d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
       AND pg_catalog.age(d.xmin) BETWEEN 0 AND pg_catalog.age(($1::int8 % 4294967296)::text::xid)
+), own (classid, objid) AS (
+    SELECT s.classid, s.objid FROM since s WHERE s.is_known AND s.what = ''
+    UNION
+    SELECT m.classid, m.objid FROM made m
 ), others AS (
     SELECT s.what, s.classid, s.objid, e.refobjid AS extension
     FROM since s
@@ -142,6 +144,8 @@ WITH known (x) AS (
     LEFT JOIN pg_catalog.pg_depend e ON e.classid = s.classid AND e.objid = s.objid AND e.objsubid = 0 AND e.deptype = 'e'
     WHERE NOT s.is_known
       AND NOT EXISTS (SELECT FROM own o WHERE o.classid = s.classid AND o.objid = s.objid)
+      -- A part of a table that the run has made.
+      AND NOT EXISTS (SELECT FROM made m WHERE m.classid = 'pg_catalog.pg_class'::regclass AND m.objid = s.relid)
       AND NOT EXISTS (SELECT FROM own o WHERE o.classid = e.refclassid AND o.objid = e.refobjid)
       AND (n.oid IS NULL OR n.nspname !~ '^pg_' AND NOT (n.nspname = $2 AND c.relname ~ '^migration_(run|task|snapshot|foreign_key|plan|procedure|due)(_|$)'))
 )
