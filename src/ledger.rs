@@ -16,8 +16,8 @@ use crate::pg::Session;
 pub use crate::record::{Effect, Record, Run, RunState, is_settled};
 pub use announcement::{Announcement, Progress, Role};
 pub use foreign_key::Taken;
-pub use procedure::{Journal, LockHolder};
-use std::collections::HashMap;
+pub use procedure::{Journal, LockHolder, Subject};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// How long a look at what is under way is left before the next.
@@ -116,6 +116,31 @@ impl Ledger {
         // The journal of the safe procedure is made before the first run, whose beginning is what is asked for here.
         let of_runs = &LEDGER_TABLES[..4];
         Ok(session.query_one(sql, &[&self.schema, &of_runs]).await?.get(0))
+    }
+
+    /// The highest OID of what a restore has made in the transaction that brought the ledger back with runs; none where it was not restored.
+    pub async fn last_restored_oid(&self, session: &Session) -> Result<Option<u32>> {
+        if !self.exists(session).await? {
+            return Ok(None);
+        }
+        // Otherwise the tables are made in a transaction of their own, before the first run.
+        let sql = format!(
+            "WITH restore (x) AS ( \
+                SELECT a.xmin FROM pg_catalog.pg_attribute a WHERE a.attrelid = $1::text::regclass AND a.attnum = 1 \
+                AND EXISTS (SELECT FROM {} t WHERE t.xmin = a.xmin)) \
+             SELECT max(o.oid::pg_catalog.int8)::pg_catalog.oid FROM ( \
+                SELECT d.objid AS oid, d.xmin AS x FROM pg_catalog.pg_depend d \
+                UNION ALL SELECT p.oid, p.xmin FROM pg_catalog.pg_publication p) o JOIN restore USING (x)",
+            self.tasks()
+        );
+        Ok(session.query_one(&sql, &[&self.tasks()]).await?.get(0))
+    }
+
+    /// Kind and object of what runs have made.
+    pub async fn made(&self, session: &Session) -> Result<HashSet<(String, String)>> {
+        let sql =
+            format!("SELECT DISTINCT kind, object FROM {} WHERE status = 'done' AND kind <> 'data'", self.tasks());
+        Ok(session.query(&sql, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
     /// Makes the schema and the tables where they are missing.

@@ -3,9 +3,10 @@
 //! Knowable are rows that were inserted or updated (their `xmin` is a transaction that the ledger does not know), rows that were deleted
 //! (only by the statistics, which also count what was rolled back), tables that were truncated, rewritten or dropped, changes of the schema
 //! (`schema`) and values of sequences. The statistics choose the tables that are read; where they were lost, all are. Not knowable are changes
-//! of what the run itself has made, other than of its rows, and, on a server that lost its statistics, deletes. What is in doubt counts as
-//! written: then nothing is restored. Called for the safe procedure.
+//! of what the run itself makes or changes (`own`), other than of its rows, and, on a server that lost its statistics, deletes. Other changes
+//! that are in doubt count as written: then nothing is restored. Called for the safe procedure.
 
+mod own;
 mod schema;
 
 use super::Context;
@@ -15,10 +16,10 @@ use crate::catalog::archive::Entry;
 use crate::config::Config;
 use crate::error::{Result, Side};
 use crate::ledger::Ledger;
-use crate::name::QualifiedName;
 use crate::pg::survey::{self, Activity, Counters, TableCounters};
 use crate::pg::{Session, archive};
 use crate::record::Record;
+use own::Own;
 use schema::Schema;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -77,17 +78,18 @@ pub(super) async fn written_since(
     let now = survey::counters(&target, &config.options.ledger_schema, Some(before.horizon)).await?;
     let ledger = Ledger::new(&config.options.ledger_schema);
     let has_ledger = ledger.exists(&target).await?;
-    let records = match ledger_run(&ledger, &target, has_ledger).await? {
-        Some(run) => ledger.records(&target, run).await?,
-        None => Vec::new(),
+    let (records, subjects) = match ledger_run(&ledger, &target, has_ledger).await? {
+        Some(run) => (ledger.records(&target, run).await?, ledger.subjects(&target).await?),
+        None => (Vec::new(), Vec::new()),
     };
+    let own = Own::new(&subjects);
     let is_complete = are_comparable(before, &now) && (target.major() >= REPORTS_WHEN_IDLE || sessions.is_empty());
     let comparison = Comparison::new(before, &now, &records, is_complete);
     let mut others = Others { written: comparison.without_rows(), notes: comparison.notes(&sessions) };
     for writer in survey::writers(&target).await?.iter().filter(|w| !w.application.starts_with("pgmigrate ")) {
         others.written.push(format!("{} is writing to the target", describe(writer)));
     }
-    let compared = Schema { config, before, entries, records: &records, has_ledger };
+    let compared = Schema { config, before, entries, records: &records, own: &own, has_ledger };
     others.written.extend(compared.changes(&target, &now).await?);
     let schema = has_ledger.then_some(config.options.ledger_schema.as_str());
     for table in comparison.to_read() {
@@ -98,17 +100,15 @@ pub(super) async fn written_since(
             others.written.push(format!("{}: {foreign} {plural} that the run did not write", table.table));
         }
     }
-    others.written.extend(large_objects(&target, before.horizon, schema).await?);
+    others.written.extend(large_objects(&target, before.horizon, schema, &own).await?);
     Ok(others)
 }
 
 /// Large objects whose contents others have written, where the role may read these.
-async fn large_objects(target: &Session, horizon: i64, ledger: Option<&str>) -> Result<Option<String>> {
-    if !survey::reads_large_objects(target).await? {
-        return Ok(None);
-    }
-    let pages = survey::new_rows(target, &QualifiedName::new("pg_catalog", "pg_largeobject"), horizon, ledger).await?;
-    Ok((pages.unknown > 0).then(|| "large objects: contents that the run did not write".to_owned()))
+async fn large_objects(target: &Session, horizon: i64, ledger: Option<&str>, own: &Own<'_>) -> Result<Option<String>> {
+    let is_written = survey::reads_large_objects(target).await?
+        && survey::unknown_pages(target, horizon, ledger, own.large_objects()).await?;
+    Ok(is_written.then(|| "large objects: contents that the run did not write".to_owned()))
 }
 
 async fn ledger_run(ledger: &Ledger, target: &Session, has_ledger: bool) -> Result<Option<i64>> {
@@ -191,7 +191,8 @@ impl<'a> Comparison<'a> {
 
     fn notes(&self, sessions: &[Activity]) -> Vec<String> {
         let mut notes = vec![
-            "what others changed in objects that the run itself has made would not show, apart from rows".to_owned(),
+            "what others changed in objects that the run itself makes or changes would not show, apart from rows"
+                .to_owned(),
         ];
         if !self.is_complete {
             notes.push(
@@ -210,6 +211,7 @@ impl<'a> Comparison<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::QualifiedName;
 
     fn table(oid: u32, name: &str, (inserted, deleted): (i64, i64)) -> TableCounters {
         let table = QualifiedName::new("s", name);

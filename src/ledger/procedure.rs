@@ -30,6 +30,17 @@ pub struct LockHolder {
     pub application: String,
 }
 
+/// What a task of some run is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The task's kind.
+    pub kind: String,
+    /// Its object.
+    pub object: String,
+    /// How rows come into a table.
+    pub mode: String,
+}
+
 impl LockHolder {
     /// Who it is: what it does, by which process on which host.
     #[must_use]
@@ -47,6 +58,16 @@ impl LockHolder {
 impl Ledger {
     pub(super) fn journals(&self) -> String {
         self.table(5)
+    }
+
+    /// What the tasks of all runs are about; tables whose rows are only added to are left out.
+    pub async fn subjects(&self, session: &Session) -> Result<Vec<Subject>> {
+        let sql = format!(
+            "SELECT DISTINCT kind, object, mode FROM {} WHERE kind <> 'data' OR mode = 'replace'",
+            self.tasks()
+        );
+        let rows = session.query(&sql, &[]).await?;
+        Ok(rows.iter().map(|row| Subject { kind: row.get(0), object: row.get(1), mode: row.get(2) }).collect())
     }
 
     /// Takes the lock of the safe procedure for as long as the session lives; whether it was free.

@@ -63,7 +63,8 @@ pub async fn optional(session: &Session, sql: &str) -> Result<Option<Error>> {
     match session.batch(sql).await {
         Ok(()) => session.batch("RELEASE pgmigrate_optional").await.map(|()| None),
         Err(error) if error.sqlstate.is_some() && !error.is_retryable() => {
-            session.batch("ROLLBACK TO pgmigrate_optional").await?;
+            // What follows, such as the ledger's row, is of the transaction itself again.
+            session.batch("ROLLBACK TO pgmigrate_optional; RELEASE pgmigrate_optional").await?;
             Ok(Some(error))
         }
         Err(error) => Err(error),
@@ -166,7 +167,7 @@ pub async fn count(session: &Session, sql: &str) -> Result<Option<i64>> {
     if matches!(&counted, Err(error) if error.sqlstate.is_none()) {
         return counted.map(|_| None);
     }
-    session.batch("ROLLBACK TO pgmigrate_count").await?;
+    session.batch("ROLLBACK TO pgmigrate_count; RELEASE pgmigrate_count").await?;
     Ok(counted.ok().map(|row| row.get(0)))
 }
 

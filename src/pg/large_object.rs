@@ -73,9 +73,12 @@ async fn compare(source: &Session, target: &Session, oids: &[u32]) -> Result<Vec
     }
     target.batch("SAVEPOINT pgmigrate_compare").await?;
     match differing(source, target, oids).await {
-        Ok(other) => Ok(other.into_iter().map(|oid| (oid, Obstacle::Taken)).collect()),
+        Ok(other) => {
+            target.batch("RELEASE pgmigrate_compare").await?;
+            Ok(other.into_iter().map(|oid| (oid, Obstacle::Taken)).collect())
+        }
         Err(error) if error.is("42501") && error.context.side == Some(Side::Target) => {
-            target.batch("ROLLBACK TO pgmigrate_compare").await?;
+            target.batch("ROLLBACK TO pgmigrate_compare; RELEASE pgmigrate_compare").await?;
             match oids {
                 [one] => Ok(vec![(*one, Obstacle::Unreadable)]),
                 many => {

@@ -40,7 +40,8 @@ pub enum Reply {
 
 impl Transaction<'_> {
     /// The messages that make the transaction. With an optional part they are four, of which each is right whatever the one before it came to:
-    /// the record is reached only with the savepoint that stands behind the effect, and COMMIT ends what has failed, too.
+    /// the record is reached only with the savepoint that stands behind the effect, and COMMIT ends what has failed, too. The record is written
+    /// by the transaction itself and not by a subtransaction, so that it shows which transaction made the effect.
     #[must_use]
     pub fn messages(&self) -> Vec<String> {
         const POINT: &str = "pgmigrate_optional";
@@ -53,7 +54,7 @@ impl Transaction<'_> {
         vec![
             format!("BEGIN; {effect}SAVEPOINT {POINT}"),
             format!("{}\n;\nRELEASE {POINT}; SAVEPOINT {POINT}", self.optional_sql),
-            format!("ROLLBACK TO {POINT}; {}", self.record),
+            format!("ROLLBACK TO {POINT}; RELEASE {POINT}; {}", self.record),
             "COMMIT".into(),
         ]
     }

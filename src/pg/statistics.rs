@@ -14,8 +14,8 @@ pub const SINCE: u32 = 180_000;
 pub async fn copy(source: &Session, target: &Session, relations: &[u32]) -> Result<Option<String>> {
     target.batch("SAVEPOINT pgmigrate_statistics").await?;
     let refused = copy_all(source, target, relations).await?;
-    let end = if refused.is_some() { "ROLLBACK TO pgmigrate_statistics" } else { "RELEASE pgmigrate_statistics" };
-    target.batch(end).await?;
+    let undo = if refused.is_some() { "ROLLBACK TO pgmigrate_statistics; " } else { "" };
+    target.batch(&format!("{undo}RELEASE pgmigrate_statistics")).await?;
     Ok(refused)
 }
 

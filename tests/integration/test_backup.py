@@ -150,6 +150,32 @@ def test_a_migration_is_undone_by_the_backup_that_it_made(pair: Pair, tmp_path: 
     assert _everything(target) == before
 
 
+def test_a_restored_ledger_knows_what_runs_have_made_and_what_was_there_before(
+    pair: Pair, tmp_path: Path
+) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(
+        source, "CREATE TABLE moved (a int); CREATE VIEW seen AS SELECT a FROM moved"
+    )
+    own = "CREATE TABLE own (a int PRIMARY KEY); CREATE FUNCTION f() RETURNS int RETURN 1"
+    servers.run_script(target, own)
+    migration = Migration(source=source, target=target, roles="none")
+    migration.run(verify=True).raise_for_failures()
+    result = migration.backup(tmp_path / "kept")
+    servers.run_script(target, "CREATE TABLE later (a int)")
+    migration.restore(result.path)
+    servers.run_script(source, "DROP VIEW seen")
+    servers.run_script(target, "CREATE TABLE latest (a int)")
+    found = migration.verify()
+    only = [item.object for item in found.only_on_target]
+    assert any("own" in name for name in only) and any("f()" in name for name in only), only
+    assert not any("seen" in name or "latest" in name for name in only), only
+    extra = {item.object for item in found.differences}
+    assert {name for name in extra if "seen" in name or "latest" in name} == extra and len(
+        extra
+    ) == 2
+
+
 def test_extensions_stay_and_others_go(pair: Pair, tmp_path: Path) -> None:
     target = pair.target()
     servers.run_script(

@@ -11,8 +11,9 @@ import psycopg
 import pytest
 
 from conftest import Pair
-from pgmigrate import CopyError, SafetyReport
+from pgmigrate import CopyError, PgMigrateError, SafetyReport, SchemaError
 from support import servers
+from support.application import TABLES
 from support.safety import REFUSING, contents, migration, states
 
 OWN = """
@@ -75,7 +76,7 @@ CHANGES = [
     ("ALTER POLICY mine ON own USING (a = 1)", "policy mine on table public.own"),
     ("ALTER TABLE own ENABLE ROW LEVEL SECURITY", "table public.own"),
     ("CREATE RULE quiet AS ON DELETE TO own DO INSTEAD NOTHING", "rule quiet on table public.own"),
-    ("CREATE STATISTICS both ON a, b FROM own", "statistics object public.both"),
+    ("CREATE STATISTICS pairs ON a, b FROM own", "statistics object public.pairs"),
     ("CREATE PUBLICATION other", "publication other"),
     (
         "ALTER PUBLICATION own_rows DROP TABLE own",
@@ -108,7 +109,12 @@ def named(text: str, names: dict[str, str]) -> str:
 
 
 def failed(
-    ends: tuple[str, str], folder: Path, statement: str, **keys: Any
+    ends: tuple[str, str],
+    folder: Path,
+    statement: str,
+    *,
+    error: type[PgMigrateError] = CopyError,
+    **keys: Any,
 ) -> tuple[SafetyReport, Any]:
     """A procedure whose run fails, and others change the target then; what it was after that."""
     after: list[Any] = []
@@ -123,7 +129,7 @@ def failed(
             after.append(contents(ends[1]))
 
     report = migration(ends, folder, {"stop": "true"}, **keys).run_safely(on_event=change)
-    with pytest.raises(CopyError):
+    with pytest.raises(error):
         report.raise_for_failures()
     return report, after[0]
 
@@ -192,3 +198,39 @@ def test_what_the_run_has_made_is_its_own(
             assert report.restored, report.text()
         assert {("verify", "running"), ("restore", "done")} & set(seen)
         assert contents(ends[1]) == before
+
+
+def test_a_table_that_the_run_empties_is_its_own(
+    written: tuple[str, str], tmp_path: Path, prefix: str
+) -> None:
+    servers.run_script(written[1], TABLES)
+    servers.run_script(written[1], "CREATE INDEX by_value ON settings (value)")
+    refused = "ALTER TABLE settings ADD CONSTRAINT refused CHECK (value <> 'value7') NOT VALID"
+    servers.run_script(written[1], refused)
+    filled(written[1], prefix)
+    before = contents(written[1])
+    options = {"on_existing": "truncate", "data_only": True}
+    report, _ = failed(written, tmp_path, "SELECT 1", options=options)
+    assert report.restored, report.text()
+    assert contents(written[1]) == before
+
+
+def test_privileges_that_the_target_refuses_are_of_the_run(
+    written: tuple[str, str], tmp_path: Path, prefix: str
+) -> None:
+    # What was granted before the target refused the rest is committed, and the task then fails.
+    granted, unknown = f"{prefix}granted", f"{prefix}unknown"
+    privileges = "; ".join(
+        f"GRANT USAGE ON SCHEMA {schema} TO {role}; GRANT SELECT ON LARGE OBJECT 4713 TO {role}; "
+        f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO {role}"
+        for schema in ("public", "moved")
+        for role in (granted, unknown)
+    )
+    make = f"CREATE ROLE {granted}; CREATE ROLE {unknown}; CREATE SCHEMA moved;"
+    servers.run_script(written[0], f"{make} SELECT lo_from_bytea(4713, 'moved'); {privileges}")
+    filled(written[1], prefix)
+    servers.run_script(written[1], f"CREATE ROLE {granted}")
+    before = contents(written[1])
+    report, _ = failed(written, tmp_path, "SELECT 1", error=SchemaError)
+    assert report.restored, report.text()
+    assert contents(written[1]) == before

@@ -3,6 +3,7 @@
 //! What was made or altered shows by catalog rows of transactions that the ledger does not know; what was dropped, by the backup's table of
 //! contents, whose objects are not there any more. Called by `others`.
 
+use super::own::Own;
 use crate::catalog::archive::Entry;
 use crate::config::{Config, TargetForeignKeys};
 use crate::error::Result;
@@ -20,6 +21,7 @@ pub(super) struct Schema<'a> {
     /// The objects of the backup; none where it cannot be read.
     pub entries: &'a [Entry],
     pub records: &'a [Record],
+    pub own: &'a Own<'a>,
     pub has_ledger: bool,
 }
 
@@ -30,7 +32,11 @@ impl Schema<'_> {
         found.extend(self.moved_sequences(now));
         let objects: Vec<Address> = self.entries.iter().filter_map(address).collect();
         let missing = survey::missing_objects(target, &objects).await?;
-        let keys = self.own_keys(&missing, survey::foreign_keys(target).await?);
+        let keys = survey::foreign_keys(target).await?;
+        let made = keys.iter().filter(|key| self.own.has_key(key)).flat_map(|key| key.objects);
+        let mut of_keys: HashSet<Address> = made.collect();
+        let keys = self.own_keys(&missing, keys);
+        of_keys.extend(keys.iter().flat_map(|key| key.objects));
         let taken = Ledger::new(&self.config.options.ledger_schema).taken_keys(target).await?;
         let is_taken = |entry: &Entry| {
             taken.iter().any(|one| {
@@ -39,17 +45,22 @@ impl Schema<'_> {
             }) || keys.iter().any(|key| is_of(entry, key))
         };
         let gone = self.entries.iter().filter(|entry| address(entry).is_some_and(|a| missing.contains(&a)));
-        let is_others = |entry: &&Entry| !is_table(entry) && !is_taken(entry) && !self.is_of_ledger(entry);
+        let is_set = |entry: &Entry| entry.desc == "DEFAULT ACL" && self.own.sets_defaults(&entry.tag);
+        let is_others =
+            |entry: &&Entry| !is_table(entry) && !is_taken(entry) && !is_set(entry) && !self.is_of_ledger(entry);
         found.extend(gone.filter(is_others).map(dropped));
         let commented: Vec<(Address, i64)> = comments(self.entries).into_iter().collect();
         let lacking = survey::missing_comments(target, &commented).await?;
-        found.extend(lacking.into_iter().map(|object| format!("{object}: a comment on it was removed")));
+        let lacking = lacking.into_iter().filter(|change| !self.own.has(change));
+        found.extend(lacking.map(|change| format!("{}: a comment on it was removed", change.words)));
         let ledger = &self.config.options.ledger_schema;
         let changed = survey::changed_objects(target, self.before.horizon, ledger, self.has_ledger).await?;
-        let of_keys: HashSet<Address> = keys.iter().flat_map(|key| key.objects).collect();
-        let by_others = changed.into_iter().filter(|(object, words)| !of_keys.contains(object) && !self.names(words));
+        let by_others = changed.into_iter().filter(|one| !of_keys.contains(&one.object) && !self.own.has(one));
+        let mut words: Vec<String> = by_others.map(|one| one.words).collect();
+        // Each member of an extension that changed shows it.
+        words.dedup();
         found.extend(
-            by_others.map(|(_, words)| format!("{words}: made or changed by a transaction that is not the run's")),
+            words.iter().map(|words| format!("{words}: made or changed by a transaction that is not the run's")),
         );
         Ok(found)
     }
@@ -67,20 +78,6 @@ impl Schema<'_> {
         let gone: Vec<&Entry> =
             self.entries.iter().filter(|entry| address(entry).is_some_and(|a| missing.contains(&a))).collect();
         keys.into_iter().filter(|key| gone.iter().any(|entry| is_of(entry, key))).collect()
-    }
-
-    /// Whether the run itself grants, comments or sets on an object that the target had: it may do so in a subtransaction, whose number the
-    /// ledger does not have.
-    fn names(&self, words: &str) -> bool {
-        let of_database = |record: &Record| matches!(record.kind.as_str(), kind::DATABASE_ACL | kind::DATABASE_SETTING);
-        let is_of_database = ["database ", "a setting of database ", "the comment on database "];
-        if is_of_database.iter().any(|start| words.starts_with(start)) {
-            return self.records.iter().any(of_database);
-        }
-        words
-            .trim_start_matches("the comment on ")
-            .strip_prefix("schema ")
-            .is_some_and(|name| self.records.iter().any(|record| record.object == name))
     }
 
     fn removed_parts(&self, now: &Counters) -> Vec<String> {

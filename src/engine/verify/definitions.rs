@@ -49,12 +49,12 @@ pub async fn compare(subject: &Subject<'_>, sides: &mut Sides, before: &Verifica
     part.not_moved.extend(rows_not_moved(subject, sides, &scopes, &found));
     let lonely = Lonely { closer: &closer, scopes: &scopes, sides, config: subject.config };
     let extra = lonely.extra(&found.left, &found.suspect_tables());
-    let first = lonely::made_before(subject).await?;
+    let had = lonely::Before::look(subject).await?;
     let mut suspects = found.suspects;
     suspects.extend(extra.into_iter().map(|entry| Suspect {
         entry: None,
         other: Some(entry),
-        was_before: lonely.was_before(entry, first),
+        was_before: lonely.was_before(entry, &had),
     }));
     Box::pin(judge(subject, &closer, &suspects, &mut part)).await?;
     Ok(part)

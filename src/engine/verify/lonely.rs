@@ -2,7 +2,8 @@
 //!
 //! The same selection that chooses from the source is applied to the target. The ledger, members of extensions and what stands outside the
 //! filters are no part of it. An object that the target had before the first run is no difference, and is named apart: its OID is
-//! lower than those of the ledger's tables. Without a ledger that cannot be known. Called by `definitions`.
+//! lower than those of the ledger's tables, or a restore has made it together with a ledger whose runs have not made it. Without a ledger
+//! that cannot be known. Called by `definitions`.
 
 use super::definitions::{Scopes, object};
 use super::verdict::Closer;
@@ -14,6 +15,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::name::{ident, is_ledger_table};
+use crate::plan::{Phase, Task};
 use std::collections::{HashMap, HashSet};
 
 /// What decides about the target's entries without a counterpart.
@@ -26,6 +28,33 @@ pub struct Lonely<'a> {
     pub sides: &'a Sides,
     /// The configuration.
     pub config: &'a Config,
+}
+
+/// What tells an object that the target had before the first run.
+#[derive(Debug)]
+pub struct Before {
+    first: Option<Oid>,
+    last_restored: Option<Oid>,
+    made: HashSet<(String, String)>,
+}
+
+impl Before {
+    /// By the target's ledger.
+    pub async fn look(subject: &Subject<'_>) -> Result<Before> {
+        let ledger = Ledger::new(&subject.config.options.ledger_schema);
+        let last_restored = ledger.last_restored_oid(subject.target).await?;
+        let made = if last_restored.is_some() { ledger.made(subject.target).await? } else { HashSet::new() };
+        Ok(Before { first: made_before(subject).await?, last_restored, made })
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        let is_restored = |last| {
+            let task = Task::new(Phase::PreData, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
+            entry.oid <= last && !self.made.contains(&(task.kind.clone(), task.object()))
+        };
+        let is_older = self.first.is_some_and(|first| entry.oid < first);
+        entry.catalog != 0 && (is_older || self.last_restored.is_some_and(is_restored))
+    }
 }
 
 /// The lowest OID of the ledger's tables; none where there is no ledger.
@@ -89,12 +118,11 @@ impl<'a> Lonely<'a> {
         sequences.filter_map(|sequence| Some((sequence.oid, sequence.owner_relation?))).collect()
     }
 
-    /// Whether an entry, or the object that it is about, was there before the first table of the ledger was made.
-    pub fn was_before(&self, entry: &Entry, first: Option<Oid>) -> bool {
+    /// Whether an entry, or the object that it is about, was there before the first run.
+    pub fn was_before(&self, entry: &Entry, before: &Before) -> bool {
         let of = if is_a_property(entry) { self.closer.target.holder(entry).unwrap_or(entry) } else { entry };
-        let is_older = first.is_some_and(|first| of.catalog != 0 && of.oid < first);
         // Servers of providers have extensions in every database.
-        is_older || entry.desc == "EXTENSION" || entry.tag.starts_with("EXTENSION ")
+        before.has(of) || entry.desc == "EXTENSION" || entry.tag.starts_with("EXTENSION ")
     }
 
     fn is_named(&self, entry: &Entry) -> bool {

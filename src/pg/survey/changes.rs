@@ -41,6 +41,21 @@ pub struct Address {
     pub oid: u32,
 }
 
+/// An object that is not what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// The object; of a member of an extension, the extension.
+    pub object: Address,
+    /// What it is, in the server's words.
+    pub words: String,
+    /// What kind of object was changed, as `pg_identify_object` has it.
+    pub kind: String,
+    /// The object that was changed, as `pg_identify_object` has it.
+    pub identity: String,
+    /// The table of an index or of another part of one.
+    pub table: Option<String>,
+}
+
 /// Reads the values of all sequences but those of the ledger in `ledger`.
 pub async fn sequence_counters(session: &Session, ledger: &str) -> Result<Vec<SequenceCounter>> {
     let rows = session.query(include_str!("../../sql/survey/sequence_counters.sql"), &[&ledger]).await?;
@@ -60,13 +75,8 @@ pub async fn loose_parts(session: &Session, horizon: i64) -> Result<Vec<LoosePar
     Ok(rows.iter().map(translate).collect())
 }
 
-/// Objects that transactions from `horizon` on have made or changed, unless the ledger in `ledger` knows these; described in words.
-pub async fn changed_objects(
-    session: &Session,
-    horizon: i64,
-    ledger: &str,
-    has_ledger: bool,
-) -> Result<Vec<(Address, String)>> {
+/// Objects that transactions from `horizon` on have made or changed, unless the ledger in `ledger` knows these.
+pub async fn changed_objects(session: &Session, horizon: i64, ledger: &str, has_ledger: bool) -> Result<Vec<Changed>> {
     let of = |table: &&str| format!("SELECT xmin::text FROM {}.{}", ident(ledger), ident(table));
     let known = if has_ledger {
         LEDGER_TABLES.iter().map(of).collect::<Vec<_>>().join(" UNION ")
@@ -75,12 +85,19 @@ pub async fn changed_objects(
     };
     let sql = include_str!("../../sql/survey/catalog_changes.sql").replace(":\"known\"", &known);
     let rows = session.query(&sql, &[&horizon, &ledger]).await?;
-    // Who drops an object while this is read leaves one without a description.
-    let translate = |row: &tokio_postgres::Row| {
-        let object: Option<String> = row.get("object");
-        Some((Address { catalog: row.get("catalog"), oid: row.get("oid") }, object?))
-    };
-    Ok(rows.iter().filter_map(translate).collect())
+    Ok(rows.iter().filter_map(changed).collect())
+}
+
+/// None of an object that was dropped while this was read, which has no description.
+fn changed(row: &tokio_postgres::Row) -> Option<Changed> {
+    let (words, identity): (Option<String>, Option<String>) = (row.get("object"), row.get("identity"));
+    Some(Changed {
+        object: Address { catalog: row.get("catalog"), oid: row.get("oid") },
+        words: words?,
+        kind: row.get("kind"),
+        identity: identity?,
+        table: row.get("of_table"),
+    })
 }
 
 /// Those of the objects that are not there any more. What the role cannot read is passed over.
@@ -108,14 +125,14 @@ pub async fn missing_objects(session: &Session, objects: &[Address]) -> Result<H
     Ok(missing)
 }
 
-/// Those objects that have fewer comments than the number with them; described in words.
-pub async fn missing_comments(session: &Session, objects: &[(Address, i64)]) -> Result<Vec<String>> {
+/// Those objects that have fewer comments than the number with them.
+pub async fn missing_comments(session: &Session, objects: &[(Address, i64)]) -> Result<Vec<Changed>> {
     let catalogs: Vec<u32> = objects.iter().map(|(object, _)| object.catalog).collect();
     let oids: Vec<u32> = objects.iter().map(|(object, _)| object.oid).collect();
     let numbers: Vec<i64> = objects.iter().map(|(_, number)| *number).collect();
     let rows =
         session.query(include_str!("../../sql/survey/missing_comments.sql"), &[&catalogs, &oids, &numbers]).await?;
-    Ok(rows.iter().filter_map(|row| row.get("object")).collect())
+    Ok(rows.iter().filter_map(changed).collect())
 }
 
 /// Whether the role may read the contents of large objects.

@@ -4,10 +4,12 @@
 //! (<https://www.postgresql.org/docs/current/ddl-system-columns.html>). Which table is read and what it means the engine decides.
 
 use super::changes::{LooseParts, SequenceCounter, loose_parts, sequence_counters};
+use crate::catalog::Oid;
 use crate::error::Result;
 use crate::name::{QualifiedName, ident};
 use crate::pg::Session;
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 
 /// What was counted for one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,20 +85,35 @@ pub struct NewRows {
 
 /// Counts the new rows of a table; without a ledger none is known. Reads the whole table.
 pub async fn new_rows(session: &Session, table: &QualifiedName, horizon: i64, ledger: Option<&str>) -> Result<NewRows> {
-    let known = match ledger {
-        Some(schema) => {
-            format!("EXISTS (SELECT FROM {}.migration_task k WHERE k.xmin = t.xmin)", ident(schema))
-        }
-        None => "false".to_owned(),
-    };
-    // An xid has 32 bits: what a frozen row of an earlier cycle shows can only make it count as new.
-    let sql = format!(
-        "SELECT count(*), count(*) FILTER (WHERE NOT {known}) FROM ONLY {} t \
-         WHERE pg_catalog.age(t.xmin) BETWEEN 0 AND pg_catalog.age(($1::int8 % 4294967296)::text::xid)",
-        table.sql()
-    );
+    let sql =
+        format!("SELECT count(*), count(*) FILTER (WHERE {}) FROM ONLY {} t WHERE {NEW}", unknown(ledger), table.sql());
     let row = session.query_one(&sql, &[&horizon]).await?;
     Ok(NewRows { all: row.get(0), unknown: row.get(1) })
+}
+
+/// Whether large objects, but for those with the OIDs `own`, have new pages of transactions that the ledger does not know.
+pub async fn unknown_pages(
+    session: &Session,
+    horizon: i64,
+    ledger: Option<&str>,
+    own: &[RangeInclusive<Oid>],
+) -> Result<bool> {
+    let (first, last): (Vec<Oid>, Vec<Oid>) = own.iter().map(|range| (*range.start(), *range.end())).unzip();
+    let sql = format!(
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_largeobject t WHERE {NEW} AND {} \
+         AND NOT EXISTS (SELECT FROM unnest($2::oid[], $3::oid[]) o (first, last) WHERE t.loid BETWEEN o.first AND o.last))",
+        unknown(ledger)
+    );
+    Ok(session.query_one(&sql, &[&horizon, &first, &last]).await?.get(0))
+}
+
+/// An xid has 32 bits: what a frozen row of an earlier cycle shows can only make it count as new.
+const NEW: &str = "pg_catalog.age(t.xmin) BETWEEN 0 AND pg_catalog.age(($1::int8 % 4294967296)::text::xid)";
+
+fn unknown(ledger: Option<&str>) -> String {
+    let of =
+        |schema: &str| format!("NOT EXISTS (SELECT FROM {}.migration_task k WHERE k.xmin = t.xmin)", ident(schema));
+    ledger.map_or_else(|| "true".to_owned(), of)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 -- Objects of this database whose catalog rows were written by transactions from a horizon on that the ledger does not know: what others
 -- have made, altered, granted or commented on. A task's effect and its ledger row are one transaction, so the xmin of the ledger's rows
 -- are the transactions of runs. What a run did in a subtransaction has an xmin of its own, so an object counts as the run's
--- where any row that belongs to it has a known one. $1: the horizon; $2: the schema of the ledger. :"known" gives the known transactions.
+-- where any row that belongs to it has a known one; what then remains of a run's own work its tasks' names tell from that of others. $1: the horizon; $2: the schema of the ledger. :"known" gives the known transactions.
 -- Rows that the server changes in place, such as those of VACUUM and ANALYZE, keep their xmin.
 WITH known (x) AS (
     :"known"
@@ -137,7 +137,7 @@ WITH known (x) AS (
     UNION
     SELECT m.classid, m.objid FROM made m
 ), others AS (
-    SELECT s.what, s.classid, s.objid, e.refobjid AS extension
+    SELECT s.what, s.classid, s.objid, s.relid, e.refobjid AS extension
     FROM since s
     LEFT JOIN pg_catalog.pg_class c ON c.oid = s.relid
     LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -151,6 +151,12 @@ WITH known (x) AS (
 )
 SELECT DISTINCT CASE WHEN o.extension IS NULL THEN o.classid ELSE 'pg_catalog.pg_extension'::regclass::oid END AS catalog, coalesce(o.extension, o.objid) AS oid,
        o.what || CASE WHEN o.extension IS NULL THEN pg_catalog.pg_describe_object(o.classid, o.objid, 0)
-                          ELSE pg_catalog.pg_describe_object('pg_catalog.pg_extension'::regclass, o.extension, 0) END AS object
+                          ELSE pg_catalog.pg_describe_object('pg_catalog.pg_extension'::regclass, o.extension, 0) END AS object,
+       i.type AS kind, i.identity AS identity, t.identity AS of_table
 FROM others o
+-- What describes an object speaks the server's language; what identifies it does not.
+CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
+LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = o.objid AND o.classid = 'pg_catalog.pg_class'::regclass
+LEFT JOIN LATERAL (SELECT coalesce(x.indrelid, o.relid)) r (relid) ON true
+LEFT JOIN LATERAL pg_catalog.pg_identify_object('pg_catalog.pg_class'::regclass, r.relid, 0) t ON r.relid <> 0
 ORDER BY 3
