@@ -56,8 +56,20 @@ pub async fn target_counters(config: &Config, context: &Context) -> Result<Count
 
 /// Finds out what others have written to the target since `before`.
 pub async fn written_by_others(config: &Config, before: &Backed, context: &Context) -> Result<Others> {
-    let entries = archive::read(&before.path)?;
-    written_since(config, &before.counters, &entries, context).await
+    // A restore fails on such a backup by itself, and changes nothing.
+    let (entries, note) = match archive::read(&before.path) {
+        Ok(entries) => (entries, None),
+        Err(error) => (
+            Vec::new(),
+            Some(format!(
+                "the backup cannot be read, so objects that others dropped would not show: {}",
+                error.chain()
+            )),
+        ),
+    };
+    let mut others = written_since(config, &before.counters, &entries, context).await?;
+    others.notes.extend(note);
+    Ok(others)
 }
 
 /// The same of a backup whose table of contents is read.
