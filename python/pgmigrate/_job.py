@@ -169,6 +169,6 @@ def deliver(events: Iterable[Event], on_event: OnEvent | None) -> None:
     """Hands events to the callback, and log records to ``logging``."""
     for event in events:
         if event["event"] == "log":
-            logger.log(_LEVELS.get(event["level"], logging.INFO), "%s", event["message"])
+            logger.log(_LEVELS.get(event["level"], logging.INFO), event["message"])
         elif on_event is not None:
             on_event(event)
