@@ -5,7 +5,8 @@
 
 use super::connect::{Endpoints, Source, tools};
 use super::leader::{Leader, RunLock};
-use super::run::{Settings, refuse};
+use super::refuse::refuse;
+use super::run::Settings;
 use super::{Context, part, preflight};
 use crate::catalog::{Catalog, Server};
 use crate::config::Config;

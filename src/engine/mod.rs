@@ -25,6 +25,7 @@ mod pool;
 pub mod preflight;
 mod privileges;
 mod procedure;
+mod refuse;
 mod resume;
 mod run;
 mod schedule;
