@@ -89,6 +89,7 @@ pub(super) async fn look_over(
     };
     let source = async {
         let mut source = open_source(config, endpoints, way).await?;
+        source.refuse_raw_texts().await?;
         match tables {
             Some(tables) => source.lock_all(tables, config.options.lock_timeout).await?,
             None => source.lock_scope(config).await?,
