@@ -306,7 +306,7 @@ def _assert_left_out(verification: VerifyResult, prefix: str) -> None:
         "there: "
     )
     here = 'ALTER DATABASE :"DBNAME" SET "default_transaction_read_only" TO \'on\''
-    assert f"not moved: DATABASE: {read_only}{here}" in text
+    assert f"not moved: setting left out DATABASE: {read_only}{here}" in text
     assert f"ALTER ROLE {prefix}a SET" in text or f'ALTER ROLE "{prefix}a" SET' in text
     assert "row_security=off is not carried over" in text
 
