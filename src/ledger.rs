@@ -382,24 +382,6 @@ impl Ledger {
         session.batch(&sql).await
     }
 
-    /// Records a failure, or that the task cannot be tried because of another's.
-    pub async fn fail(&self, session: &Session, run: i64, task: &str, failure: (&str, &str, &str)) -> Result<()> {
-        let (status, sqlstate, note) = failure;
-        let sql = format!(
-            "UPDATE {} SET status = $3, sqlstate = $4, note = $5, \
-                    seconds = coalesce(extract(epoch FROM clock_timestamp() - started)::float8, 0) \
-             WHERE run = $1 AND task = $2 AND status NOT IN ('done', 'kept', 'skipped')",
-            self.tasks()
-        );
-        match session.execute(&sql, &[&run, &task, &status, &sqlstate, &note]).await {
-            // The source's server may speak a language that the target has no letters for.
-            Err(error) if error.is("22P05") => {
-                session.execute(&sql, &[&run, &task, &status, &sqlstate, &text::escaped(note)]).await.map(|_| ())
-            }
-            result => result.map(|_| ()),
-        }
-    }
-
     /// Keeps other processes from settling the task until the transaction ends; false where it is settled.
     pub async fn lock_task(&self, session: &Session, run: i64, task: &str) -> Result<bool> {
         let sql = format!("SELECT status FROM {} WHERE run = $1 AND task = $2 FOR UPDATE", self.tasks());
