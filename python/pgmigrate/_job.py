@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pgmigrate import _native
@@ -90,11 +91,11 @@ def drive(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
     return job.result()
 
 
-def outcome_of(interruption: KeyboardInterrupt) -> Mapping[str, Any] | PgMigrateError | None:
+def outcome_of(interruption: BaseException) -> Mapping[str, Any] | PgMigrateError | None:
     """What a job had come to when it ended for an interruption that it was driven through.
 
     Args:
-        interruption: what `drive` raised.
+        interruption: what `drive` raised, be it of Ctrl-C, a signal's handler or ``on_event``.
 
     Returns:
         Its result or its error; None where the interruption came from elsewhere.
@@ -104,12 +105,14 @@ def outcome_of(interruption: KeyboardInterrupt) -> Mapping[str, Any] | PgMigrate
 
 def _keep_outcome(job: Job, error: BaseException) -> None:
     """An interrupted job has done some work, and the caller that reports it needs its result."""
-    if not isinstance(error, KeyboardInterrupt):
-        return
+    outcome: Mapping[str, Any] | PgMigrateError
     try:
-        setattr(error, _OUTCOME, job.result())
+        outcome = job.result()
     except PgMigrateError as failure:
-        setattr(error, _OUTCOME, failure)
+        outcome = failure
+    # An exception of the caller's need not take attributes.
+    with suppress(AttributeError, TypeError):
+        setattr(error, _OUTCOME, outcome)
 
 
 async def drive_async(job: Job, on_event: OnEvent | None) -> dict[str, Any]:

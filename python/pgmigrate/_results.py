@@ -105,6 +105,8 @@ class Status(Tabular):
         plan: the fingerprint of the plan that it follows; None where there is no run.
         consistent: whether all of its rows are of one state of the source; None before it is done.
         state: ``none``, ``running``, ``interrupted``, ``failed`` or ``done``.
+        active: whether a process works on the target, or holds a snapshot for parts: it has the
+            lock from before a backup, and so before its run begins, until its end.
         tasks: how many tasks are in which state.
         rows_done: rows written so far.
         rows_total: rows by the source's statistics.
@@ -130,6 +132,7 @@ class Status(Tabular):
     plan: str | None
     consistent: bool | None
     state: str
+    active: bool
     tasks: TaskCounts
     rows_done: int
     rows_total: int
@@ -144,8 +147,12 @@ class Status(Tabular):
     @printed
     def text(self) -> str:
         """A text for people."""
+        at_work = self.active and self.state != "running"
+        others = (
+            ["a process is at work on the target, and its run has not begun"] if at_work else []
+        )
         if self.state == "none":
-            return "no run in the target's ledger"
+            return "\n".join(["no run in the target's ledger", *others])
         counts = ", ".join(
             f"{number:,} {state}" for state, number in self.tasks.to_dict().items() if number
         )
@@ -153,6 +160,7 @@ class Status(Tabular):
         return "\n".join(
             [
                 f"run {self.run}: {self.state} after {duration(self.seconds)}{left}",
+                *others,
                 f"tasks: {counts or 'none'}",
                 f"rows: {count(self.rows_done)} of about {count(self.rows_total)}, "
                 f"bytes: {size(self.bytes_done)} of about {size(self.bytes_total)}",

@@ -146,7 +146,9 @@ class VerifyResult(Tabular):
         by_version: what differs by the servers' versions only.
         only_on_target: objects that only the target has and had before the first run; extensions
             and settings of the database that only the target has.
-        not_moved: objects of the source in scope that the plan does not have.
+        not_moved: objects of the source in scope that the plan does not have; and settings that
+            every run leaves out because they keep a source still (``setting left out``), with what
+            sets them: these decide nothing.
         unchecked: what could not be compared; never counted as equal.
         compared: how many objects of each kind were compared.
     """

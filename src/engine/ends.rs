@@ -5,7 +5,8 @@
 
 use super::connect::{Endpoints, Source, tools};
 use super::leader::{Leader, RunLock};
-use super::run::{Settings, refuse};
+use super::refuse::refuse;
+use super::run::Settings;
 use super::{Context, part, preflight};
 use crate::catalog::{Catalog, Server};
 use crate::config::Config;
@@ -88,6 +89,7 @@ pub(super) async fn look_over(
     };
     let source = async {
         let mut source = open_source(config, endpoints, way).await?;
+        source.refuse_raw_texts().await?;
         match tables {
             Some(tables) => source.lock_all(tables, config.options.lock_timeout).await?,
             None => source.lock_scope(config).await?,

@@ -4,12 +4,14 @@
 //! existing tables and writers have files of their own.
 
 mod counters;
+mod encoding;
 mod existing;
 mod revision;
 mod rights;
 mod writers;
 
 pub use counters::{Counters, NewRows, TableCounters, counters, new_rows};
+pub use encoding::{RawText, lacked, raw_texts};
 pub use existing::{Collation, ExistingColumn, ExistingTable, Storage, existing_tables, have_rows, storage};
 pub use existing::{all_collations, database_collation, used_collations};
 pub use revision::{VersionTable, revisions, version_tables};

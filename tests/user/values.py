@@ -215,7 +215,7 @@ def of_status(
         status.run,
         status.plan,
         status.consistent,
-        f"{status.state}: {status.text()} {len(status.findings)}",
+        f"{status.state} {status.active}: {status.text()} {len(status.findings)}",
         status.seconds_left,
         status.seconds * share,
     )
