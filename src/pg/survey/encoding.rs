@@ -34,14 +34,13 @@ pub async fn raw_texts(session: &Session) -> Result<Vec<RawText>> {
 /// are sent together: a long list costs a few round trips.
 pub async fn lacked(session: &Session, characters: &[char]) -> Result<Vec<char>> {
     let mut lacked = Vec::new();
-    let mut open: Vec<&[char]> = vec![characters];
+    let mut open: Vec<&[char]> = if characters.is_empty() { Vec::new() } else { vec![characters] };
     while !open.is_empty() {
         let answers = try_join_all(open.iter().map(|part| has(session, part))).await?;
         let refused = open.into_iter().zip(answers).filter(|(_, has)| !has).map(|(part, _)| part);
         let mut next = Vec::new();
         for part in refused {
             match part {
-                [] => {}
                 [one] => lacked.push(*one),
                 many => next.extend(<[&[char]; 2]>::from(many.split_at(many.len() / 2))),
             }
