@@ -32,6 +32,7 @@ _LEVELS: Final = {
     "DEBUG": logging.DEBUG,
 }
 _OUTCOME: Final = "_pgmigrate_outcome"
+_MOST_FAILURES: Final = 3
 
 
 def do(
@@ -83,7 +84,7 @@ def drive(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
     except BaseException as error:
         try:
             end(job)
-        except KeyboardInterrupt as later:
+        except BaseException as later:
             _keep_outcome(job, later)
             raise
         _keep_outcome(job, error)
@@ -139,6 +140,7 @@ def end(job: Job) -> None:
     """
     job.stop()
     held: BaseException | None = None
+    failures = 0
     while True:
         try:
             if (events := job.next()) is None:
@@ -146,6 +148,11 @@ def end(job: Job) -> None:
             deliver(events, None)
         except (KeyboardInterrupt, SystemExit) as interruption:
             held = interruption
+        except BaseException as error:
+            # A signal's handler may raise anything; the job itself fails again and again.
+            held, failures = error, failures + 1
+            if failures == _MOST_FAILURES:
+                break
     if held is not None:
         raise held
 
@@ -157,6 +164,7 @@ async def end_async(job: Job) -> None:
 
     job.stop()
     held: BaseException | None = None
+    failures = 0
     while True:
         try:
             if (events := await job.next_async()) is None:
@@ -164,6 +172,13 @@ async def end_async(job: Job) -> None:
             deliver(events, None)
         except (CancelledError, KeyboardInterrupt, SystemExit) as interruption:
             held = interruption
+        except GeneratorExit:
+            # The coroutine is thrown away and may not await any more.
+            raise
+        except BaseException as error:
+            held, failures = error, failures + 1
+            if failures == _MOST_FAILURES:
+                break
     if held is not None:
         raise held
 

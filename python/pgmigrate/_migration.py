@@ -255,7 +255,8 @@ class Migration(InParts, Safely):
 
         All parts of a run in parts stop, too. Tasks that run are rolled back, the rest stays, and
         the run can be resumed. One that is still planned, checked or backing the target up does
-        not begin. It stops within some seconds, but not while it is verified after its last task.
+        not begin. It stops within some seconds, but not while it reads the source's catalog, nor
+        while it is verified after its last task.
 
         Returns:
             Whether there was a run.

@@ -148,9 +148,7 @@ class Status(Tabular):
     def text(self) -> str:
         """A text for people."""
         at_work = self.active and self.state != "running"
-        others = (
-            ["a process is at work on the target, and its run has not begun"] if at_work else []
-        )
+        others = ["a process is at work on the target"] if at_work else []
         if self.state == "none":
             return "\n".join(["no run in the target's ledger", *others])
         counts = ", ".join(

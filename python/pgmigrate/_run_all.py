@@ -74,17 +74,17 @@ def run_all(
                 consistent=consistent,
                 on_event=listener,
             )
-        except PgMigrateError as error:
-            outcomes.append((migration, error))
-            if isinstance(error, InterruptedRunError):
-                _keep(error, outcomes)
-                raise
         except BaseException as error:
             outcome = outcome_of(error)
             if isinstance(outcome, Mapping):
                 outcomes.append((migration, Report.from_mapping(outcome)))
             elif outcome is not None:
                 outcomes.append((migration, outcome))
+            elif isinstance(error, PgMigrateError):
+                # The run's own: one of `on_event` comes with the outcome of the run that it ended.
+                outcomes.append((migration, error))
+                if not isinstance(error, InterruptedRunError):
+                    continue
             _keep(error, outcomes)
             raise
         else:

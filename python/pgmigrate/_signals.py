@@ -17,14 +17,25 @@ class _Holder:
 
     def __init__(self) -> None:
         self.before: dict[int, Any] = {}
-        self.came: list[int] = []
+        self.came: list[tuple[int, FrameType | None]] = []
         self.is_holding = True
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.is_holding:
-            self.came.append(number)
+            self.came.append((number, frame))
         else:
             self.before[number](number, frame)
+
+    def deliver(self) -> None:
+        """Calls the handler of every signal that came; raises what the last one raised."""
+        raised: BaseException | None = None
+        for number, frame in self.came:
+            try:
+                self.before[number](number, frame)
+            except BaseException as error:
+                raised = error
+        if raised is not None:
+            raise raised
 
 
 @contextmanager
@@ -44,8 +55,8 @@ def held_back() -> Iterator[None]:
                     signal.signal(number, holder)
         yield
     finally:
-        holder.is_holding = False
+        # One that comes while handlers are put back is held, too.
         for caught, handler in holder.before.items():
             signal.signal(caught, handler)
-        for caught in holder.came:
-            holder.before[caught](caught, None)
+        holder.is_holding = False
+        holder.deliver()

@@ -8,7 +8,7 @@ use super::Context;
 use super::connect::Endpoints;
 use super::ends::Ends;
 use crate::config::Config;
-use crate::error::{Result, Side};
+use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
 use crate::pg::Session;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub async fn halt(config: &Config, context: &Context) -> Result<bool> {
     Ok(true)
 }
 
-/// Does a step of a run, which is given up when another session on the target asks the run to stop.
+/// Does a step of a run before its tasks, which is given up when another session on the target asks the run to stop.
 pub(super) async fn heed<T>(ends: &Ends, context: &Context, work: impl Future<Output = Result<T>>) -> Result<T> {
     let asked = async {
         while !is_asked(ends).await {
@@ -44,6 +44,11 @@ pub(super) async fn heed<T>(ends: &Ends, context: &Context, work: impl Future<Ou
         () = asked => announce(context),
     }
     work.await
+}
+
+/// The error of a run that ended before it had begun: an interrupted one has left nothing to go on with.
+pub(super) fn before_begin(error: Error) -> Error {
+    if error.kind == Kind::Interrupted { error.remedy("run it again") } else { error }
 }
 
 /// Looks once: for what cannot be given up later.

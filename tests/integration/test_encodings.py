@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from conftest import Pair
 from pgmigrate import Migration, Plan, PreflightError, PreflightResult, Report, TaskResult
@@ -191,6 +192,29 @@ def test_tables_that_the_target_has_already_are_not_refused(pair: Pair) -> None:
     assert servers.rows(target, "public", "t") == [("1", "x")]
 
 
+def test_what_a_table_of_a_name_alike_hides_is_named(pair: Pair) -> None:
+    source, target = databases(pair, "UTF8", "LATIN1")
+    # The target has a table whose name the other's begins with, and a role by another name.
+    servers.run_script(source, 'CREATE TABLE t (id int); CREATE TABLE "t ☃" (id int)')
+    servers.run_script(target, "CREATE TABLE t (id int)")
+    migration = Migration(source=source, target=target, roles="none")
+    assert set(named(migration.preflight(), "target_encoding")) == {"public.t ☃"}
+    servers.run_script(source, 'DROP TABLE "t ☃"')
+    role = f"{pair.name}_жука"
+    servers.run_script(
+        source,
+        f"""
+        CREATE ROLE "{role}"; SELECT lo_create(77777);
+        GRANT SELECT ON LARGE OBJECT 77777 TO "{role}";
+        """,
+    )
+    try:
+        (found,) = named(migration.preflight(), "target_encoding").values()
+        assert "жука" in found and "large object 77777" in found
+    finally:
+        servers.run_script(source, f'DROP OWNED BY "{role}"; DROP ROLE "{role}"')
+
+
 def test_the_command_names_each_object_and_touches_nothing(pair: Pair, shell: Shell) -> None:
     source, target = databases(pair, "UTF8", "LATIN1")
     servers.run_script(source, 'CREATE TABLE "жука" (id int); CREATE TABLE "日本" (id int)')
@@ -285,6 +309,20 @@ CREATE VIEW v AS SELECT '{byte}'::text AS a;
 CREATE TYPE mood AS ENUM ('{byte}');
 COMMENT ON TABLE good IS '{byte}';
 CREATE TABLE "füll" (id int);
+CREATE PUBLICATION "p{byte}";
+CREATE TABLE counted (a int, b int); CREATE STATISTICS "st{byte}" ON a, b FROM counted;
+CREATE FUNCTION with_setting() RETURNS int LANGUAGE sql AS 'SELECT 1'
+    SET application_name = '{byte}';
+CREATE FUNCTION atomic() RETURNS text LANGUAGE sql BEGIN ATOMIC SELECT '{byte}'::text; END;
+CREATE FOREIGN DATA WRAPPER plain;
+CREATE SERVER remote FOREIGN DATA WRAPPER plain OPTIONS (o '{byte}');
+CREATE TABLE parted (a text) PARTITION BY LIST (a);
+CREATE TABLE part PARTITION OF parted FOR VALUES IN ('{byte}');
+CREATE TABLE keyed (a text) PARTITION BY LIST ((a || '{byte}'));
+CREATE TEXT SEARCH DICTIONARY "d{byte}" (TEMPLATE = simple);
+DO $$ BEGIN
+    EXECUTE format('COMMENT ON DATABASE %I IS %L', current_database(), '{byte}');
+END $$;
 """
 
 
@@ -309,6 +347,15 @@ def test_names_without_an_encoding_are_named_instead_of_an_error_without_an_obje
         "view public.v",
         "type public.mood",
         "table public.good",
+        r'publication "p\xef"',
+        r'statistics object public."st\xef"',
+        "function public.with_setting()",
+        "function public.atomic()",
+        "server remote",
+        "table public.part",
+        "table public.keyed",
+        r'text search dictionary public."d\xef"',
+        f"database {conninfo_to_dict(source)['dbname']}",
     }
     states = {item.check: item.state for item in found.checks}
     assert (states["source_encoding"], states["target_encoding"]) == ("blocking", "not_made")

@@ -13,7 +13,15 @@ import psycopg
 import pytest
 
 from conftest import Pair
-from pgmigrate import ConnectError, Event, Migration, Report, outcomes_of, run_all
+from pgmigrate import (
+    ConnectError,
+    Event,
+    Migration,
+    PgMigrateError,
+    Report,
+    outcomes_of,
+    run_all,
+)
 from support import servers
 from support.shell import Shell
 
@@ -23,6 +31,10 @@ SCRIPT = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_ser
 
 class Ended(Exception):  # noqa: N818
     """What a caller's own code may raise."""
+
+
+class OwnError(PgMigrateError):
+    """The same, of a class that pgmigrate's errors are of."""
 
 
 def four(pair: Pair) -> list[Migration]:
@@ -56,8 +68,9 @@ def end(number: int, frame: FrameType | None) -> None:
         (lambda: signal.raise_signal(signal.SIGINT), KeyboardInterrupt),
         (lambda: signal.raise_signal(signal.SIGTERM), SystemExit),
         (None, Ended),
+        (None, OwnError),
     ],
-    ids=["sigint", "sigterm", "exception"],
+    ids=["sigint", "sigterm", "exception", "own error"],
 )
 def test_what_had_ended_before_an_interruption_is_kept(
     pair: Pair, ending: Callable[[], None] | None, error: type[BaseException]
@@ -67,7 +80,7 @@ def test_what_had_ended_before_an_interruption_is_kept(
     def on_event(migration: Migration, event: Event) -> None:
         if (migration.name, event["event"]) == ("broken_off", "run_started"):
             if ending is None:
-                raise Ended
+                raise error("ended by the caller")
             ending()
 
     with handled(signal.SIGTERM, end), pytest.raises(error) as caught:

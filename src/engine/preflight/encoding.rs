@@ -19,6 +19,20 @@ const LESSER: [&str; 6] =
 /// Kinds of task that make no object, but fill one of another task.
 const FILLING: [&str; 6] =
     [kind::DATA, kind::TRUNCATE, kind::SEQUENCE_VALUE, kind::ANALYZE, kind::STATISTICS, kind::REFRESH];
+/// Kinds of task that are named by a table and a name of their own, with a blank between them.
+const PARTS: [&str; 11] = [
+    "default",
+    "trigger",
+    "policy",
+    "rule",
+    "check constraint",
+    kind::CONSTRAINT,
+    kind::FK_CONSTRAINT,
+    kind::FK_DROP,
+    kind::FK_RESTORE,
+    kind::FK_CHECK,
+    kind::FK_VALIDATION,
+];
 /// Characters that one message names.
 const SHOWN: usize = 5;
 
@@ -43,9 +57,11 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
 
 /// Whether the task is about a table that the target has already: that one stays as it is.
 fn is_there(task: &Task, existing: &[&QualifiedName]) -> bool {
+    // What is named by its table and its own name; a table's name may have a blank, too.
+    let is_part = PARTS.contains(&task.kind.as_str());
     let is_of = |table: &str| {
         let rest = task.name.strip_prefix(table);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+        rest.is_some_and(|rest| rest.is_empty() || (is_part && rest.starts_with(' ')))
     };
     let mut tables = existing.iter().filter(|table| table.schema == task.schema);
     tables.any(|table| is_of(&table.name) || is_of(&readable(&table.name)))
@@ -69,9 +85,15 @@ fn finding(task: &Task, encoding: &str, lacked: &HashSet<char>) -> Option<Findin
     if LESSER.contains(&task.kind.as_str()) {
         let all: BTreeSet<char> = definition.union(&option).copied().collect();
         let remedy = "make the target with ENCODING 'UTF8', or set it there by hand without these characters";
-        // What is about an object that cannot be made is named with that.
-        return (!all.is_empty() && name.is_empty())
-            .then(|| warning("target_encoding", object.clone(), message("its text", &all), remedy));
+        if name.is_empty() {
+            let warn = || warning("target_encoding", object.clone(), message("its text", &all), remedy);
+            return (!all.is_empty()).then(warn);
+        }
+        // What is about an object that cannot be made is named with that. Privileges of large objects and of objects to come have the names
+        // of roles, which may be there under any name.
+        let is_named_by_a_role = task.schema.is_empty() && [kind::ACL, kind::DEFAULT_ACL].contains(&task.kind.as_str());
+        let block = || blocking("target_encoding", object.clone(), message("its name", &name), self::remedy(task));
+        return is_named_by_a_role.then(block);
     }
     let what = if name.is_empty() { ("its definition", &definition) } else { ("its name", &name) };
     if !what.1.is_empty() {

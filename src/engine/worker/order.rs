@@ -15,7 +15,7 @@ use crate::ledger::order::Failure;
 use crate::name::ident;
 use crate::pg::pipeline::{self, Answer, Reply, Transaction};
 use crate::pg::{Session, apply};
-use crate::plan::Task;
+use crate::plan::{Task, kind};
 use crate::record::Effect;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -93,6 +93,7 @@ impl Worker {
         let mut order = Order::new(&job, tasks, ended, (self.number, self.number_in_run()));
         let mut pause = FIRST_PAUSE;
         while !order.is_done() {
+            let open = order.open.len();
             let round = tokio::select! {
                 biased;
                 () = job.context.stop.stopped() => None,
@@ -112,7 +113,8 @@ impl Worker {
                 () = job.context.stop.stopped() => return self.stop_order(&mut order).await,
                 () = tokio::time::sleep(pause) => {}
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            // Only rounds that settle nothing show that waiting helps.
+            pause = if order.open.len() < open { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
         }
     }
 
@@ -384,9 +386,13 @@ impl<'a> Order<'a> {
         tasks
     }
 
-    /// Whether a task may be in one transaction with others: its failure is the transaction's, and its settings end with it.
+    /// Whether a task may be in one transaction with others: its failure is the transaction's, and its settings end with it. The script of
+    /// an extension may set anything for its transaction, and so may a trigger that the target has for events: there, `owner` is unknown.
     fn can_share(&self, at: usize) -> bool {
         let task = &self.job.tasks[at];
+        if task.kind == kind::EXTENSION || self.job.owner.is_none() {
+            return false;
+        }
         let is_bare = task.target_sql.len() <= LARGEST_SHARING && !task.target_sql.starts_with("SET LOCAL ROLE ");
         is_bare && self.optional_sql(task).is_empty() && !self.alone.contains(&at)
     }
