@@ -9,6 +9,7 @@ mod foreign_key;
 pub mod order;
 mod plan;
 mod procedure;
+mod text;
 mod wish;
 
 use crate::error::{Error, Kind, Result, Side};
@@ -159,9 +160,9 @@ impl Ledger {
         Ok(Some(Run {
             run: row.get(0),
             plan: row.get(1),
-            source: row.get(2),
+            source: text::original(row.get(2)),
             target: row.get(3),
-            config: row.get(4),
+            config: text::original(row.get(4)),
             state: RunState::from_word(row.get(5)).ok_or_else(unknown)?,
             snapshot: row.get(6),
             consistent: row.get(7),
@@ -174,6 +175,7 @@ impl Ledger {
     pub async fn begin_run<P: Iterator<Item = String>>(&self, session: &Session, new: NewRun<'_, P>) -> Result<i64> {
         let NewRun { run, records, plan } = new;
         // All that is recorded later stands on this, and sessions commit asynchronously.
+        let (source, config) = (text::kept(session, &run.source).await?, text::kept(session, &run.config).await?);
         session.batch("BEGIN; SET LOCAL synchronous_commit = on").await?;
         let sql = format!(
             "INSERT INTO {} (plan, source, target, config, state, snapshot, consistent) \
@@ -181,7 +183,7 @@ impl Ledger {
             self.runs()
         );
         let params: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
-            [&run.plan, &run.source, &run.target, &run.config, &run.snapshot, &run.consistent];
+            [&run.plan, &source, &run.target, &config, &run.snapshot, &run.consistent];
         let number: i64 = session.query_one(&sql, &params).await?.get(0);
         for batch in records.chunks(5_000) {
             self.add_tasks(session, number, batch).await?;
@@ -371,18 +373,6 @@ impl Ledger {
         session.batch(&sql).await
     }
 
-    /// Records a failure, or that the task cannot be tried because of another's.
-    pub async fn fail(&self, session: &Session, run: i64, task: &str, failure: (&str, &str, &str)) -> Result<()> {
-        let (status, sqlstate, note) = failure;
-        let sql = format!(
-            "UPDATE {} SET status = $3, sqlstate = $4, note = $5, \
-                    seconds = coalesce(extract(epoch FROM clock_timestamp() - started)::float8, 0) \
-             WHERE run = $1 AND task = $2 AND status NOT IN ('done', 'kept', 'skipped')",
-            self.tasks()
-        );
-        session.execute(&sql, &[&run, &task, &status, &sqlstate, &note]).await.map(|_| ())
-    }
-
     /// Keeps other processes from settling the task until the transaction ends; false where it is settled.
     pub async fn lock_task(&self, session: &Session, run: i64, task: &str) -> Result<bool> {
         let sql = format!("SELECT status FROM {} WHERE run = $1 AND task = $2 FOR UPDATE", self.tasks());
@@ -475,7 +465,7 @@ fn record(row: &tokio_postgres::Row) -> Record {
         snapshot: row.get(11),
         seconds: row.get(12),
         sqlstate: row.get(13),
-        note: row.get(14),
+        note: text::original(row.get(14)),
         planned_rows: row.get(15),
         planned_bytes: row.get(16),
         worker: row.get(17),

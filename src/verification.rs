@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, HashSet};
 ///
 /// The verdict on rows depends on what the two databases hold now, and not on which run made a table. Equal means: every object and row
 /// that the plan moves, and everything else that the configuration chooses on the source, was compared, and neither `differences` nor
-/// `unchecked` nor `not_moved` names anything. The other lists do not decide: rows of materialized views, which a refresh may
+/// `unchecked` nor `not_moved` names anything but settings that every run leaves out, because they keep a source still. The other lists
+/// do not decide: rows of materialized views, which a refresh may
 /// legitimately change; what only the servers' versions differ in; and objects that the
 /// target had before the first run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -30,7 +31,7 @@ pub struct Verification {
     pub by_version: Vec<Remark>,
     /// Objects that only the target has and had before the first run, and settings of its database.
     pub only_on_target: Vec<Remark>,
-    /// Objects of the source that the configuration chooses and the plan lacks.
+    /// Objects of the source that the configuration chooses and the plan lacks, and settings that every run leaves out.
     pub not_moved: Vec<Remark>,
     /// What could not be compared.
     pub unchecked: Vec<Unchecked>,
@@ -208,7 +209,15 @@ impl Remark {
     pub fn new(kind: impl Into<String>, object: impl Into<String>, message: impl Into<String>) -> Self {
         Remark { kind: kind.into(), object: object.into(), message: message.into() }
     }
+
+    /// Whether it is about a setting that belongs to the move and not to what is moved.
+    fn is_left_out_by_design(&self) -> bool {
+        self.kind == SETTING_LEFT_OUT
+    }
 }
+
+/// The kind of what `not_moved` says of a setting that every run leaves out.
+pub const SETTING_LEFT_OUT: &str = "setting left out";
 
 /// Something that could not be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -266,7 +275,7 @@ impl Verification {
             matches!(found.kind, DifferenceKind::ExtraRow | DifferenceKind::RowCount)
                 && containing.contains(found.object.as_str())
         };
-        if !self.not_moved.is_empty() || !self.differences.iter().all(is_more) {
+        if !self.not_moved.iter().all(Remark::is_left_out_by_design) || !self.differences.iter().all(is_more) {
             Verdict::Different
         } else if !self.unchecked.is_empty() {
             Verdict::NotCompared
@@ -298,12 +307,15 @@ mod tests {
         named.push_difference(Difference::new(DifferenceKind::ExtraRow, "a", "the row is on the target only"));
         let mut other = named.clone();
         other.push_difference(Difference::new(DifferenceKind::ExtraRow, "b", "the row is on the target only"));
+        let mut setting = equal.clone();
+        setting.not_moved.push(Remark::new(SETTING_LEFT_OUT, "DATABASE", "the setting a=on is not carried over"));
         let mut unchecked = named.clone();
         unchecked.push_unchecked("c", "it is locked");
         let mut not_moved = unchecked.clone();
         not_moved.not_moved.push(Remark::new("table", "d", "it was made after the plan"));
         for (found, verdict) in [
             (equal, Verdict::Equal),
+            (setting, Verdict::Equal),
             (more, Verdict::ContainsSource),
             (named, Verdict::ContainsSource),
             (other, Verdict::Different),

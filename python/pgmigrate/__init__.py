@@ -37,7 +37,7 @@ from pgmigrate._results import (
     Status,
     TaskCounts,
 )
-from pgmigrate._run_all import Outcome, run_all
+from pgmigrate._run_all import Outcome, outcomes_of, run_all
 from pgmigrate._safety import SafetyReport, SafetyStep
 from pgmigrate._snapshot import HeldSnapshot, HoldResult
 from pgmigrate._unfinished import UnfinishedProcedure
@@ -122,5 +122,6 @@ __all__ = [
     "VerifyError",
     "VerifyResult",
     "__version__",
+    "outcomes_of",
     "run_all",
 ]

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from pgmigrate._command import Command, Ended, Process, Surroundings
 from pgmigrate._job import OnEvent, deliver, drive, drive_async, end, end_async, start
 from pgmigrate._lock import ProcedureLock
+from pgmigrate._signals import held_back
 from pgmigrate.errors import InterruptedRunError
 
 
@@ -214,8 +215,15 @@ class Performer:
 
     def _watch(self, action: Execute) -> Watch:
         """Runs a command to its end. What is thrown in is an interruption."""
-        process = Process(action.command, self._around)
+        process: Process | None = None
         try:
+            try:
+                with held_back():
+                    process = Process(action.command, self._around)
+            except BaseException as error:
+                if process is None:
+                    raise
+                self._interrupt(action, process, error)
             while True:
                 try:
                     if (ended := process.poll()) is not None:
@@ -226,7 +234,8 @@ class Performer:
                 except BaseException as error:
                     self._interrupt(action, process, error)
         finally:
-            process.close()
+            if process is not None:
+                process.close()
         if not action.is_shielded:
             self._release(None)
         return ended

@@ -248,7 +248,7 @@ class Process:
         self._output.close()
 
     def _kill(self) -> None:
-        """Kills the group and waits until all of it is gone, a moment after the signal."""
+        """Kills the group and waits until all of it is gone: that is a moment after the signal."""
         self._signal(signal.SIGKILL)
         deadline = time.monotonic() + _SECONDS_TO_DIE
         with suppress(subprocess.TimeoutExpired):

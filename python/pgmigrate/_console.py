@@ -101,7 +101,8 @@ def log_event(event: Event) -> None:
     if kind == "task_finished" and event["status"] != "failed":
         note = f": {event['note']}" if event["note"] else ""
         what = f"{event['kind']} {event['object']} ({event['task']})"
-        logger.info("%s %s%s", event["status"], what, note)
+        # Formatted here: every handler and filter would do it again.
+        logger.info(f"{event['status']} {what}{note}")
     elif kind == "found" and event["severity"] != "blocking":
         # What blocks is told by the error that it leads to.
         level = logging.WARNING if event["severity"] == "warning" else logging.INFO

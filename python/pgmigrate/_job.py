@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pgmigrate import _native
@@ -31,6 +32,7 @@ _LEVELS: Final = {
     "DEBUG": logging.DEBUG,
 }
 _OUTCOME: Final = "_pgmigrate_outcome"
+_MOST_FAILURES: Final = 3
 
 
 def do(
@@ -82,7 +84,7 @@ def drive(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
     except BaseException as error:
         try:
             end(job)
-        except KeyboardInterrupt as later:
+        except BaseException as later:
             _keep_outcome(job, later)
             raise
         _keep_outcome(job, error)
@@ -90,11 +92,11 @@ def drive(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
     return job.result()
 
 
-def outcome_of(interruption: KeyboardInterrupt) -> Mapping[str, Any] | PgMigrateError | None:
+def outcome_of(interruption: BaseException) -> Mapping[str, Any] | PgMigrateError | None:
     """What a job had come to when it ended for an interruption that it was driven through.
 
     Args:
-        interruption: what `drive` raised.
+        interruption: what `drive` raised, be it of Ctrl-C, a signal's handler or ``on_event``.
 
     Returns:
         Its result or its error; None where the interruption came from elsewhere.
@@ -104,12 +106,14 @@ def outcome_of(interruption: KeyboardInterrupt) -> Mapping[str, Any] | PgMigrate
 
 def _keep_outcome(job: Job, error: BaseException) -> None:
     """An interrupted job has done some work, and the caller that reports it needs its result."""
-    if not isinstance(error, KeyboardInterrupt):
-        return
+    outcome: Mapping[str, Any] | PgMigrateError
     try:
-        setattr(error, _OUTCOME, job.result())
+        outcome = job.result()
     except PgMigrateError as failure:
-        setattr(error, _OUTCOME, failure)
+        outcome = failure
+    # An exception of the caller's need not take attributes.
+    with suppress(AttributeError, TypeError):
+        setattr(error, _OUTCOME, outcome)
 
 
 async def drive_async(job: Job, on_event: OnEvent | None) -> dict[str, Any]:
@@ -136,6 +140,7 @@ def end(job: Job) -> None:
     """
     job.stop()
     held: BaseException | None = None
+    failures = 0
     while True:
         try:
             if (events := job.next()) is None:
@@ -143,6 +148,11 @@ def end(job: Job) -> None:
             deliver(events, None)
         except (KeyboardInterrupt, SystemExit) as interruption:
             held = interruption
+        except BaseException as error:
+            # A signal's handler may raise anything; the job itself fails again and again.
+            held, failures = error, failures + 1
+            if failures == _MOST_FAILURES:
+                break
     if held is not None:
         raise held
 
@@ -154,6 +164,7 @@ async def end_async(job: Job) -> None:
 
     job.stop()
     held: BaseException | None = None
+    failures = 0
     while True:
         try:
             if (events := await job.next_async()) is None:
@@ -161,6 +172,13 @@ async def end_async(job: Job) -> None:
             deliver(events, None)
         except (CancelledError, KeyboardInterrupt, SystemExit) as interruption:
             held = interruption
+        except GeneratorExit:
+            # The coroutine is thrown away and may not await any more.
+            raise
+        except BaseException as error:
+            held, failures = error, failures + 1
+            if failures == _MOST_FAILURES:
+                break
     if held is not None:
         raise held
 
@@ -169,6 +187,6 @@ def deliver(events: Iterable[Event], on_event: OnEvent | None) -> None:
     """Hands events to the callback, and log records to ``logging``."""
     for event in events:
         if event["event"] == "log":
-            logger.log(_LEVELS.get(event["level"], logging.INFO), "%s", event["message"])
+            logger.log(_LEVELS.get(event["level"], logging.INFO), event["message"])
         elif on_event is not None:
             on_event(event)

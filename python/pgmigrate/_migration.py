@@ -254,8 +254,9 @@ class Migration(InParts, Safely):
         """Stops the run on the target in order, whoever does it and wherever; returns when it has.
 
         All parts of a run in parts stop, too. Tasks that run are rolled back, the rest stays, and
-        the run can be resumed. It stops within some seconds, but neither before its first
-        task nor while it is verified after the last one.
+        the run can be resumed. One that is still planned, checked or backing the target up does
+        not begin. It stops within some seconds, but not while it reads the source's catalog, nor
+        while it is verified after its last task.
 
         Returns:
             Whether there was a run.

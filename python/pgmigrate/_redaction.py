@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-# A shorter one is often a number or a word, and a part of many others.
-_LENGTH_OF_A_SECRET: Final = 6
+# A shorter one is often a number or a word, and a part of most lines: without it they say nothing.
+HIDDEN_EVERYWHERE: Final = 4
 _LENGTH_OF_A_SHORT_SECRET: Final = 3
+# In our own texts shorter ones are words of ours, such as `data` of a `database`.
+_LONG: Final = 6
 
 
 def hiding(
@@ -16,9 +18,9 @@ def hiding(
 ) -> Callable[[str], str]:
     """What takes the passwords that `hide` knows out of a text, and all values of `env`.
 
-    A value of six characters and more becomes ``***`` wherever it stands, as does a shorter one
-    that looks like a secret. What looks like a word or a number, such as ``on``, ``prod`` or ``1``,
-    is hidden where it stands by itself: ``mode=***`` and ``t_***``, but ``connection``.
+    A value of four characters and more becomes ``***`` wherever it stands, as does one of three
+    that looks like a secret. A shorter one, such as ``on``, ``dev`` or ``1``, is hidden where it
+    stands by itself: ``mode=***`` and ``t_***``, but ``connection``. `hidden_in_part` names those.
 
     Args:
         hide: takes the passwords out.
@@ -26,7 +28,7 @@ def hiding(
         short: whether values of less than six characters are hidden, too. Texts of our own have
             numbers and words that come from no variable.
     """
-    found = {value for value in _parts(hide, env) if short or _is_long(value)}
+    found = {value for value in _parts(hide, env) if short or len(value) >= _LONG}
     if not found:
         return hide
     # The longest first, for a short one may be a part of it.
@@ -35,8 +37,9 @@ def hiding(
     return lambda text: pattern.sub("***", hide(text))
 
 
-def _is_long(value: str) -> bool:
-    return len(value) >= _LENGTH_OF_A_SECRET
+def hidden_in_part(env: Mapping[str, str]) -> tuple[str, ...]:
+    """The variables whose values are too short to be hidden wherever they stand."""
+    return tuple(name for name, value in env.items() if 0 < len(value.strip()) < HIDDEN_EVERYWHERE)
 
 
 def _parts(hide: Callable[[str], str], env: Mapping[str, str]) -> set[str]:
@@ -49,7 +52,7 @@ def _parts(hide: Callable[[str], str], env: Mapping[str, str]) -> set[str]:
 def _pattern(value: str) -> str:
     # A shell that expands it without quotes has one blank for all that is between two words.
     text = r"\s+".join(map(re.escape, value.split()))
-    if _is_long(value):
+    if len(value) >= HIDDEN_EVERYWHERE:
         return text
     if value.isdecimal() and len(value) >= _LENGTH_OF_A_SHORT_SECRET:
         return rf"(?<!\d){text}(?!\d)"

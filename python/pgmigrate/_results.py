@@ -106,6 +106,8 @@ class Status(Tabular):
         plan: the fingerprint of the plan that it follows; None where there is no run.
         consistent: whether all of its rows are of one state of the source; None before it is done.
         state: ``none``, ``running``, ``interrupted``, ``failed`` or ``done``.
+        active: whether a process works on the target, or holds a snapshot for parts: it has the
+            lock from before a backup, and so before its run begins, until its end.
         tasks: how many tasks are in which state.
         rows_done: rows written so far.
         rows_total: rows by the source's statistics.
@@ -134,6 +136,7 @@ class Status(Tabular):
     plan: str | None
     consistent: bool | None
     state: str
+    active: bool
     tasks: TaskCounts
     rows_done: int
     rows_total: int
@@ -165,14 +168,17 @@ class Status(Tabular):
         return [] if self.procedure is None else [self.procedure.text()]
 
     def _of_run(self) -> list[str]:
+        at_work = self.active and self.state != "running"
+        others = ["a process is at work on the target"] if at_work else []
         if self.state == "none":
-            return ["no run in the target's ledger"]
+            return ["no run in the target's ledger", *others]
         counts = ", ".join(
             f"{number:,} {state}" for state, number in self.tasks.to_dict().items() if number
         )
         left = "" if self.seconds_left is None else f", about {duration(self.seconds_left)} left"
         return [
             f"run {self.run}: {self.state} after {duration(self.seconds)}{left}",
+            *others,
             f"tasks: {counts or 'none'}",
             f"rows: {count(self.rows_done)} of about {count(self.rows_total)}, "
             f"bytes: {size(self.bytes_done)} of about {size(self.bytes_total)}",

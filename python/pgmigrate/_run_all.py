@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-from pgmigrate._job import Event, OnEvent
+from pgmigrate._job import Event, OnEvent, outcome_of
 from pgmigrate._migration import Migration
 from pgmigrate._report import Report
 from pgmigrate.errors import InterruptedRunError, PgMigrateError
 
 Outcome: TypeAlias = tuple[Migration, Report | PgMigrateError]
 """A migration with its report, or with what ended it before it had one."""
+
+_OUTCOMES: Final = "_pgmigrate_outcomes"
 
 
 def run_all(
@@ -31,6 +34,9 @@ def run_all(
     on_event: Callable[[Migration, Event], object] | None = None,
 ) -> list[Outcome]:
     """Runs migrations one after another, and goes on after one that fails.
+
+    Ctrl-C, an exception of a signal's handler and one of ``on_event`` stop the run in order and are
+    raised again; those after it are not started. `outcomes_of` gives what had ended by then.
 
     Args:
         migrations: what to run, in this order.
@@ -49,7 +55,7 @@ def run_all(
         Each migration with its report, or with the error that ended it.
 
     Raises:
-        InterruptedRunError: a run was stopped; those after it were not started.
+        InterruptedRunError: a run was stopped before it began; those after it were not started.
     """
     outcomes: list[Outcome] = []
     for migration in migrations:
@@ -68,13 +74,43 @@ def run_all(
                 consistent=consistent,
                 on_event=listener,
             )
-        except InterruptedRunError:
+        except BaseException as error:
+            outcome = outcome_of(error)
+            if isinstance(outcome, Mapping):
+                outcomes.append((migration, Report.from_mapping(outcome)))
+            elif outcome is not None:
+                outcomes.append((migration, outcome))
+            elif isinstance(error, PgMigrateError):
+                # The run's own: one of `on_event` comes with the outcome of the run that it ended.
+                outcomes.append((migration, error))
+                if not isinstance(error, InterruptedRunError):
+                    continue
+            _keep(error, outcomes)
             raise
-        except PgMigrateError as error:
-            outcomes.append((migration, error))
         else:
             outcomes.append((migration, report))
     return outcomes
+
+
+def outcomes_of(interruption: BaseException) -> tuple[Outcome, ...]:
+    """What `run_all` had come to when an exception ended it.
+
+    Args:
+        interruption: what `run_all` raised, such as ``KeyboardInterrupt``.
+
+    Returns:
+        The migrations that had ended, and the one that was interrupted as the last, with its report
+        or its error; those that were not started are not among them. Nothing where the exception
+        did not come from `run_all`.
+    """
+    found: tuple[Outcome, ...] = getattr(interruption, _OUTCOMES, ())
+    return found
+
+
+def _keep(interruption: BaseException, outcomes: Sequence[Outcome]) -> None:
+    # An exception of the caller's need not take attributes.
+    with suppress(AttributeError, TypeError):
+        setattr(interruption, _OUTCOMES, tuple(outcomes))
 
 
 def _with_migration(

@@ -22,6 +22,7 @@ from pgmigrate._model import Finding
 from pgmigrate._plan import Plan
 from pgmigrate._recorded import EXPECTED, UNFINISHED, Recorded, Skipped, Work
 from pgmigrate._recovery import OthersState
+from pgmigrate._redaction import HIDDEN_EVERYWHERE, hidden_in_part
 from pgmigrate._report import Report
 from pgmigrate._results import BackupResult, PreflightResult, RestoreResult
 from pgmigrate._text import plural, size
@@ -101,7 +102,23 @@ class Steps(Recorded):
             for problem in problems
         )
         state = "blocking" if found else "ok"
-        return [ChecklistItem("procedure_command", about, state, found), self._files_item()]
+        commands_item = ChecklistItem("procedure_command", about, state, found)
+        return [commands_item, self._files_item(), self._variables_item()]
+
+    def _variables_item(self) -> ChecklistItem:
+        found = tuple(
+            Finding(
+                "procedure_env",
+                "warning",
+                name,
+                f"the value of procedure.env.{name} has less than {HIDDEN_EVERYWHERE} characters: "
+                "in what commands print it is hidden only where no letter or digit is next to it",
+                "where it is a secret, make it longer",
+            )
+            for name in hidden_in_part(self._config["env"])
+        )
+        about = "the values of procedure.env are long enough to be hidden in what commands print"
+        return ChecklistItem("procedure_env", about, "warning" if found else "ok", found)
 
     def _files_item(self) -> ChecklistItem:
         """Finds out before the application is stopped that a file could not be written later."""

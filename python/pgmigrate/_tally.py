@@ -25,6 +25,8 @@ class PhaseTally:
         over: tasks that have ended, whatever their status.
         failed: tasks that failed.
         began: when its first task started, by the tally's clock.
+        rows_now: rows written by tasks that ended, and under way in the others.
+        bytes_now: the same of bytes.
     """
 
     name: str
@@ -34,19 +36,9 @@ class PhaseTally:
     over: int = 0
     failed: int = 0
     began: float | None = None
-    _rows_over: int = 0
-    _bytes_over: int = 0
+    rows_now: int = 0
+    bytes_now: int = 0
     _under_way: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-    @property
-    def rows_now(self) -> int:
-        """Rows written by tasks that ended, and under way in the others."""
-        return self._rows_over + sum(rows for rows, _ in self._under_way.values())
-
-    @property
-    def bytes_now(self) -> int:
-        """Bytes written by tasks that ended, and under way in the others."""
-        return self._bytes_over + sum(size for _, size in self._under_way.values())
 
     @property
     def share(self) -> float:
@@ -64,21 +56,31 @@ class PhaseTally:
 
     def start(self, task: str, now: float) -> None:
         """A task started, or starts anew after a failed attempt."""
-        self._under_way[task] = (0, 0)
+        self.advance(task, 0, 0)
         if self.began is None:
             self.began = now
 
     def advance(self, task: str, rows: int, size: int) -> None:
         """A task has sent so much in this attempt."""
+        self._forget(task)
         self._under_way[task] = (rows, size)
+        self._add(rows, size)
 
     def finish(self, task: str, rows: int, size: int, failed: bool) -> None:
         """A task ended."""
-        self._under_way.pop(task, None)
-        self._rows_over += rows
-        self._bytes_over += size
+        self._forget(task)
+        self._add(rows, size)
         self.over += 1
         self.failed += failed
+
+    def _forget(self, task: str) -> None:
+        rows, size = self._under_way.pop(task, (0, 0))
+        self._add(-rows, -size)
+
+    def _add(self, rows: int, size: int) -> None:
+        # Kept as they change: a sum over what is under way at each event takes as long as the run.
+        self.rows_now += rows
+        self.bytes_now += size
 
     def numbers(self, now: float) -> str:
         """Tasks, rows, bytes, rate and time left, as far as there are any."""

@@ -12,6 +12,8 @@ from pgmigrate._text import plural, printed
 from pgmigrate.errors import VerifyError
 
 _NAMED_AT_MOST: Final = 10
+SETTING_LEFT_OUT: Final = "setting left out"
+"""The kind of what every run leaves out, which decides nothing."""
 _WORDS: Final[Mapping[str, str]] = {
     "contains_source": "the target has more rows than the source",
     "different": "source and target differ",
@@ -146,7 +148,9 @@ class VerifyResult(Tabular):
         by_version: what differs by the servers' versions only.
         only_on_target: objects that only the target has and had before the first run; extensions
             and settings of the database that only the target has.
-        not_moved: objects of the source in scope that the plan does not have.
+        not_moved: objects of the source in scope that the plan does not have; and settings that
+            every run leaves out because they keep a source still (``setting left out``), with what
+            sets them: these decide nothing.
         unchecked: what could not be compared; never counted as equal.
         compared: how many objects of each kind were compared.
     """
@@ -207,7 +211,8 @@ class VerifyResult(Tabular):
         # Rows of one table that differ in the same way are one thing to name.
         named = list(dict.fromkeys(item.text(with_key=False) for item in self.differences))
         named += [f"{table.object} {table.note}" for table in self.larger_tables]
-        named += [f"{item.object} is not moved: {item.message}" for item in self.not_moved]
+        lacking = [item for item in self.not_moved if item.kind != SETTING_LEFT_OUT]
+        named += [f"{item.object} is not moved: {item.message}" for item in lacking]
         named += [f"{item.object} could not be compared: {item.reason}" for item in self.unchecked]
         raise VerifyError(f"{_WORDS[self.verdict]}: {_first(named)}", differences=self.differences)
 

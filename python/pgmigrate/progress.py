@@ -79,10 +79,10 @@ class LineProgress:
         if phase.over and phase.over == phase.tasks:
             return self._shown.get(phase.name) != 1.0
         waited = self._tally.clock() - self._last_line
+        if waited < _SECONDS_BETWEEN_LINES:
+            return False
         moved = phase.share - self._shown.get(phase.name, 0.0)
-        return waited >= _SECONDS_WITHOUT_LINE or (
-            waited >= _SECONDS_BETWEEN_LINES and moved >= _SHARE_BETWEEN_LINES
-        )
+        return waited >= _SECONDS_WITHOUT_LINE or moved >= _SHARE_BETWEEN_LINES
 
     def _show(self, phase: PhaseTally) -> None:
         now = self._tally.clock()

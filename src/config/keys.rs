@@ -248,7 +248,7 @@ pub const KEYS: &[KeyDoc] = &[
         "procedure.env",
         "mapping of strings",
         "{}",
-        "variables for the commands, beside the environment; `${NAME}` as in `source`",
+        "variables for the commands, beside the environment; `${NAME}` as in `source`; values of four characters and more are hidden in what the commands print",
     ),
     key("procedure.checklist", "list of strings", "[]", "points of the checklist that only a person can tick"),
     key(

@@ -2,7 +2,8 @@
 //!
 //! The source's leader session lives as long as the run and holds snapshot and locks. Called by every verb.
 
-use super::Context;
+use super::refuse::refuse;
+use super::{Context, raw_text};
 use crate::catalog::scope::Names;
 use crate::catalog::{Catalog, Oid};
 use crate::config::Config;
@@ -83,6 +84,11 @@ impl Source {
         Ok(Source { leader, snapshot, asked: HashSet::new(), changed: Vec::new() })
     }
 
+    /// Refuses a source whose catalog cannot be read as text, by the names of the objects that keep it from that.
+    pub async fn refuse_raw_texts(&self) -> Result<()> {
+        refuse(raw_text::check(&self.leader).await?).map(drop)
+    }
+
     /// Locks all tables that the filters choose, as far as names tell: what the plan adds to these is locked when there is one.
     pub async fn lock_scope(&mut self, config: &Config) -> Result<()> {
         let all = table_lock::lockable(&self.leader).await?;
@@ -140,6 +146,7 @@ impl Source {
     /// Everything that the source contains, in the snapshot: `pg_dump` and our own queries at the same time. Where only rows are moved,
     /// no archive is read.
     pub async fn catalog(&self, config: &Config, tools: Option<&Tools>) -> Result<Catalog> {
+        self.refuse_raw_texts().await?;
         let entries = async {
             match tools.filter(|_| !config.options.data_only) {
                 Some(tools) => {

@@ -1,12 +1,14 @@
 //! Stopping a run from elsewhere: from another process, on any machine that reaches the target.
 //!
 //! What is asked is what Ctrl-C asks: tasks that run are rolled back, the rest stays, and the run can be resumed. It does not stop what a
-//! run does before its first task or after its last one.
+//! run does after its last task, and what it does before its first one only as far as a step there can be given up. Called by the verb
+//! `stop`, and by `run` for what comes before the tasks; while these run, `pool` looks by itself.
 
 use super::Context;
 use super::connect::Endpoints;
+use super::ends::Ends;
 use crate::config::Config;
-use crate::error::{Result, Side};
+use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
 use crate::pg::Session;
 use std::time::Duration;
@@ -26,6 +28,44 @@ pub async fn halt(config: &Config, context: &Context) -> Result<bool> {
         context.stop.or(pause()).await?;
     }
     Ok(true)
+}
+
+/// Does a step of a run before its tasks, which is given up when another session on the target asks the run to stop.
+pub(super) async fn heed<T>(ends: &Ends, context: &Context, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let asked = async {
+        while !is_asked(ends).await {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    };
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        result = &mut work => return result,
+        () = asked => announce(context),
+    }
+    work.await
+}
+
+/// The error of a run that ended before it had begun: an interrupted one has left nothing to go on with.
+pub(super) fn before_begin(error: Error) -> Error {
+    if error.kind == Kind::Interrupted { error.remedy("run it again") } else { error }
+}
+
+/// Looks once: for what cannot be given up later.
+pub(super) async fn look(ends: &Ends, context: &Context) {
+    if is_asked(ends).await {
+        announce(context);
+    }
+}
+
+/// A question that fails says nothing: where the session is lost, the step finds that.
+async fn is_asked(ends: &Ends) -> bool {
+    ends.ledger.is_asked_to_stop(&ends.target).await.unwrap_or_default()
+}
+
+fn announce(context: &Context) {
+    tracing::warn!("another session on the target asked this run to stop");
+    context.stop.stop();
 }
 
 async fn pause() -> Result<()> {

@@ -25,6 +25,8 @@ mod pool;
 pub mod preflight;
 mod privileges;
 mod procedure;
+mod raw_text;
+mod refuse;
 mod resume;
 mod run;
 mod schedule;

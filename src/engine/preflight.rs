@@ -8,6 +8,7 @@ mod access;
 mod activity;
 mod capacity;
 pub(super) mod checks;
+mod encoding;
 mod existing;
 mod extension;
 mod live;
@@ -20,7 +21,7 @@ mod setting;
 #[cfg(test)]
 mod tests;
 
-use super::{Context, Source};
+use super::{Context, Source, raw_text};
 use crate::catalog::archive::Entry;
 use crate::catalog::scope::{self, Scope};
 use crate::catalog::{Catalog, Oid, Relation, Server};
@@ -65,6 +66,12 @@ pub async fn outset(
     let ends = Ends::ask(source, target).await?;
     let mut findings = server::check(&ends, tools);
     findings.extend(setting::check(source, target));
+    let raw = raw_text::check(source).await?;
+    if !raw.is_empty() {
+        // What else is asked for would meet the same names.
+        findings.extend(raw);
+        return Ok(sorted(findings));
+    }
     findings.extend(revision::check(config, (source, target), &ends).await?);
     findings.extend(access::source_rights(config, source, &ends.source, &HashSet::new()).await?);
     findings.extend(activity::readers_kept_out(config, source).await?);
@@ -88,6 +95,7 @@ async fn look_at(subject: &Subject<'_>) -> Result<Vec<Finding>> {
     findings.extend(mapping::check(&look));
     findings.extend(extension::check(&look).await?);
     findings.extend(locale::check(&look).await?);
+    findings.extend(encoding::check(&look).await?);
     findings.extend(existing::check(&look).await?);
     if subject.config.options.data_only {
         findings.extend(live::check(&look).await?);

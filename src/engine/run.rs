@@ -10,18 +10,19 @@ use super::ends::{Ends, Looked, connect};
 use super::job::{Form, Job, Mode};
 use super::part::{self, Reading};
 use super::pool::{Ended, Known, Pool};
+use super::refuse::refuse;
 use super::schedule::{End, Schedule};
 use super::state_file::{self, StateFile};
 use super::tuning::Tuning;
 use super::unplanned::{self, Changes};
 use super::worker::batch::{self, families};
 use super::worker::statistics;
-use super::{Context, adapt, backup, preflight, resume, secret};
+use super::{Context, adapt, backup, halt, preflight, resume, secret};
 use crate::catalog::Server;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::{Event, PhaseSize};
-use crate::finding::{Finding, Severity};
+use crate::finding::Finding;
 use crate::ledger::Ledger;
 use crate::name::{QualifiedName, split_name};
 use crate::pg::copy::RowFormat;
@@ -101,10 +102,13 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
         ends.source.refuse_changed(|_| true)?;
     }
     let is_saved = plan.is_some();
-    let plan = context.step("plan", plan_of(&config, (plan, settings), &ends)).await?;
+    let before_begin = |error| if settings.resume { error } else { halt::before_begin(error) };
+    let planning = context.step("plan", plan_of(&config, (plan, settings), &ends));
+    let plan = halt::heed(&ends, context, Box::pin(planning)).await.map_err(before_begin)?;
     let jobs = settings.jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1);
     let mut findings = plan.header.findings.clone();
-    findings.extend(check(&config, &ends, (&plan, jobs, settings), context).await?);
+    let checking = check(&config, &ends, (&plan, jobs, settings), context);
+    findings.extend(halt::heed(&ends, context, Box::pin(checking)).await.map_err(before_begin)?);
     let changes = if is_saved { unplanned::changes(&config, &ends, &plan, context) } else { Changes::default() };
     findings.extend(changes.findings());
     let mut report = head(&endpoints, &plan, findings);
@@ -118,7 +122,8 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
     if !settings.resume && settings.tasks.is_none() {
         context.stop.or(secret::check(&ends.source.leader, &plan.tasks)).await?;
     }
-    let (mut start, made) = Box::pin(enter(&config, (settings, &ends, &plan), context)).await?;
+    let entering = enter(&config, (settings, &ends, &plan), context);
+    let (mut start, made) = halt::heed(&ends, context, Box::pin(entering)).await.map_err(before_begin)?;
     report.backup = made;
     let mut ended = Ended::default();
     let executed = execute(&config, (&mut ends, &plan, &mut start), (settings, jobs), (&mut ended, context)).await;
@@ -150,6 +155,7 @@ pub(super) async fn enter(
         };
         let made = context.step("backup", backup::backup(ends.target.conninfo(), &tools, &directory, context)).await?;
         backed_up = Some(made.path.display().to_string());
+        halt::look(ends, context).await;
     }
     let start = context.step("ledger", begin(config, settings, ends, (plan, known))).await?;
     ends.ledger.unlock_begin(&ends.target).await?;
@@ -239,19 +245,6 @@ pub(super) async fn check(config: &Config, ends: &Ends, asked: Asked<'_>, contex
     context.tell(&checked);
     findings.extend(refuse(checked)?);
     Ok(findings)
-}
-
-/// Ends the run where a finding blocks it.
-pub(super) fn refuse(findings: Vec<Finding>) -> Result<Vec<Finding>> {
-    let blocking: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Blocking).collect();
-    let Some(first) = blocking.first() else { return Ok(findings) };
-    let doing = match blocking.len() {
-        1 => format!("the preflight found what blocks the run: {}", first.message),
-        many => format!("the preflight found {many} things that block the run, the first: {}", first.message),
-    };
-    let mut error = Error::new(Kind::Preflight, doing).object(first.object.clone()).remedy(first.remedy.clone());
-    error.details.findings = findings;
-    Err(error)
 }
 
 fn head(endpoints: &Endpoints, plan: &Plan, findings: Vec<Finding>) -> Report {

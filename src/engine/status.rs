@@ -23,6 +23,8 @@ pub struct Status {
     pub consistent: Option<bool>,
     /// `none`, `running`, `interrupted`, `failed` or `done`.
     pub state: String,
+    /// Whether a process works on the target, or holds a snapshot for parts: from before a backup, and so before the run begins.
+    pub active: bool,
     /// Tasks by what has become of them.
     pub tasks: Counts,
     /// Rows written.
@@ -76,12 +78,14 @@ pub async fn status(config: &Config, context: &Context) -> Result<Status> {
     let endpoints = Endpoints::new(config, context)?;
     let target = Session::open(&endpoints.target, Side::Target, "status").await?;
     let ledger = Ledger::new(&config.options.ledger_schema);
-    let none = Status { state: "none".into(), ..Status::default() };
-    if !ledger.exists(&target).await? {
-        return Ok(none);
-    }
-    let procedure = procedure(&ledger, &target).await?;
-    let Some(run) = ledger.last_run(&target).await? else { return Ok(Status { procedure, ..none }) };
+    let exists = ledger.exists(&target).await?;
+    let procedure = if exists { procedure(&ledger, &target).await? } else { None };
+    let run = if exists { ledger.last_run(&target).await? } else { None };
+    let Some(run) = run else {
+        // The lock needs no ledger, and is taken before there is one.
+        let active = ledger.is_locked(&target).await?;
+        return Ok(Status { state: "none".into(), active, procedure, ..Status::default() });
+    };
     let records = ledger.records(&target, run.run).await?;
     let is_active = ledger.is_locked(&target).await? || ledger.holder(&target).await?.is_some();
     // A run that was killed could not say so; the lock of a living one is held by its session.
@@ -91,6 +95,7 @@ pub async fn status(config: &Config, context: &Context) -> Result<Status> {
         plan: Some(run.plan),
         consistent: (state == RunState::Done).then_some(run.consistent),
         state: state.word().into(),
+        active: is_active,
         seconds: run.seconds,
         procedure,
         findings: match state {

@@ -86,7 +86,7 @@ async fn compare_contents(subject: &Subject<'_>, sides: &Sides, context: &Contex
 async fn compare_catalogs(subject: &Subject<'_>, sides: &mut Sides, before: &Verification) -> Result<Verification> {
     let mut part = definitions::compare(subject, sides, before).await?;
     part.absorb(objects::lonely_large_objects(subject, sides).await?);
-    part.absorb(roles::compare(subject.plan, sides));
+    part.absorb(roles::compare(subject.config, subject.plan, sides));
     let readers = readers(subject).await?;
     part.absorb(roles::compare_extensions(&readers, subject.plan).await?);
     part.absorb(compare_members(&readers, subject).await?);

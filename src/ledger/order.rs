@@ -42,11 +42,11 @@ impl Ledger {
         session.batch(&format!("DEALLOCATE pgmigrate_settle; {unlock}")).await
     }
 
-    /// The statement that settles the task in the message of its effect, and makes the message fail where one of `requires` is not settled.
+    /// The statement that settles tasks in the message of their effects, and makes the message fail where one of `requires` is not settled.
     #[must_use]
-    pub fn settling(&self, task: &str, requires: &[&str]) -> String {
-        let requires: Vec<String> = requires.iter().map(|id| literal(id)).collect();
-        format!("EXECUTE pgmigrate_settle({}, ARRAY[{}]::text[])", literal(task), requires.join(", "))
+    pub fn settling(&self, tasks: &[&str], requires: &[&str]) -> String {
+        let array = |ids: &[&str]| ids.iter().map(|id| literal(id)).collect::<Vec<_>>().join(", ");
+        format!("EXECUTE pgmigrate_settle(ARRAY[{}], ARRAY[{}]::text[])", array(tasks), array(requires))
     }
 
     /// The statement that records a failure.

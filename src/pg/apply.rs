@@ -22,6 +22,12 @@ pub async fn limit_lock_wait(session: &Session, seconds: u64) -> Result<()> {
 /// Runs the statements of several tasks, each under its own settings, in one transaction that stays open.
 pub async fn begin_many(session: &Session, lock_timeout: u64, purpose: &str, statements: &[&str]) -> Result<()> {
     begin(session, lock_timeout, purpose).await?;
+    session.batch(&joined(statements)).await
+}
+
+/// The statements of several tasks one behind the other.
+#[must_use]
+pub fn joined(statements: &[&str]) -> String {
     let mut sql = String::new();
     let mut is_set = false;
     for statement in statements.iter().filter(|statement| !statement.is_empty()) {
@@ -34,7 +40,7 @@ pub async fn begin_many(session: &Session, lock_timeout: u64, purpose: &str, sta
         // On a line of its own, for a statement may end in a comment.
         sql.push_str("\n;\n");
     }
-    session.batch(&sql).await
+    sql
 }
 
 /// Commits.

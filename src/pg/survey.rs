@@ -5,6 +5,7 @@
 
 mod changes;
 mod counters;
+mod encoding;
 mod existing;
 mod revision;
 mod rights;
@@ -13,6 +14,7 @@ mod writers;
 pub use changes::{Address, Changed, LooseParts, SequenceCounter};
 pub use changes::{ForeignKey, changed_objects, foreign_keys, missing_comments, missing_objects, reads_large_objects};
 pub use counters::{Counters, NewRows, TableCounters, counters, new_rows, unknown_pages};
+pub use encoding::{RawText, lacked, raw_texts};
 pub use existing::{Collation, ExistingColumn, ExistingTable, Storage, existing_tables, have_rows, storage};
 pub use existing::{all_collations, database_collation, used_collations};
 pub use revision::{VersionTable, revisions, version_tables};

@@ -91,7 +91,8 @@ fn standing_on_functions(entries: &[Entry]) -> HashSet<Oid> {
 
 /// The tables that an entry of pre-data names besides an object of its own: those that views, functions, or other tables stand on, and
 /// those that stand on other tables (partitions, children by inheritance). Such a statement may lock several tables. What only completes
-/// one table (a default, a sequence of a column, a comment) does not count.
+/// one table (a default, a sequence of a column, a comment) does not count: where several share a transaction, a cycle of waits with a batch
+/// of indexes is possible and costs time alone, for the server ends it, and both are then done one by one.
 fn interwoven(entries: &[Entry]) -> HashSet<Oid> {
     let tables: HashMap<i32, Oid> =
         entries.iter().filter(|entry| entry.desc == "TABLE").map(|entry| (entry.id, entry.oid)).collect();

@@ -4,15 +4,12 @@
 //! moved. What is the target's own business, or the server's and not the database's, is named by a finding with its statement.
 
 use super::build::{Builder, Inputs};
-use super::setting::{finding, in_this_database, is_carried_over, setting, verbatim};
+use super::setting::{THIS_DATABASE as THIS, finding, in_this_database, is_carried_over, setting, verbatim};
 use super::{Phase, Task, kind};
 use crate::catalog::database::{Database, DatabaseGrant};
 use crate::catalog::scope::is_whole;
 use crate::finding::{Finding, Severity};
 use crate::name::{ident, literal, readable};
-
-/// How a statement in a finding names the database: psql puts the name in.
-const THIS: &str = "ALTER DATABASE :\"DBNAME\"";
 
 /// Pushes what is moved of the database itself, behind `before`.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder, before: &[String]) {

@@ -5,7 +5,7 @@
 //! (<https://www.postgresql.org/docs/current/sql-createrole.html>).
 
 use super::build::{Builder, Inputs};
-use super::setting::{finding, in_this_database, is_carried_over, parameter, setting, verbatim};
+use super::setting::{finding, in_this_database, is_carried_over, of_role, parameter, setting, verbatim};
 use super::{Phase, Task, kind};
 use crate::catalog::{Membership, Role};
 use crate::finding::{Finding, Severity};
@@ -90,10 +90,8 @@ fn push_parameters(inputs: &Inputs<'_>, builder: &mut Builder, made: &HashMap<&s
 /// What of the roles' settings, and of what all roles have, stays behind.
 fn left_out<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = Finding> + use<'a> {
     let of_role = |role: &'a Role| {
-        let name = ident(&role.name);
-        let here = format!("ALTER ROLE {name} IN DATABASE :\"DBNAME\"");
-        let own =
-            role.settings.iter().filter_map(move |stored| finding(&role.name, stored, &format!("ALTER ROLE {name}")));
+        let [always, here] = of_role(&role.name);
+        let own = role.settings.iter().filter_map(move |stored| finding(&role.name, stored, &always));
         own.chain(role.database_settings.iter().filter_map(move |stored| finding(&role.name, stored, &here)))
     };
     let of_all = inputs.catalog.parameter_grants.iter().filter(|grant| grant.grantee.is_none()).map(|grant| {

@@ -82,6 +82,16 @@ pub fn finding(object: &str, stored: &str, statement: &str) -> Option<Finding> {
     Some(Finding::new("setting_left_out", Severity::Warning, object, message, remedy))
 }
 
+/// How a statement in a finding names the database: psql puts the name in.
+pub const THIS_DATABASE: &str = "ALTER DATABASE :\"DBNAME\"";
+
+/// What stands before SET for a role's settings: those of all databases, and those of the database that psql is connected to.
+#[must_use]
+pub fn of_role(role: &str) -> [String; 2] {
+    let name = ident(role);
+    [format!("ALTER ROLE {name}"), format!("ALTER ROLE {name} IN DATABASE :\"DBNAME\"")]
+}
+
 /// `name=value` of the catalog as the words behind SET.
 #[must_use]
 pub fn setting(stored: &str) -> Option<String> {

@@ -82,6 +82,7 @@ DAGS = {
     "deferred": "deferrable=True, verify=True",
     "cleared": "deferrable=True, detached_log='cleared.log'",
     "backed_up": "deferrable=True, backup=True, detached_log='backed_up.log'",
+    "cleared_early": "deferrable=True, backup=True, detached_log='cleared_early.log'",
 }
 # The gate of a backup: pg_dump waits while somebody holds a lock on the table.
 OF_TARGET = "CREATE SCHEMA kept; CREATE TABLE kept.gate AS SELECT 1 AS id"
@@ -105,7 +106,8 @@ class Place:
             name: servers.create_database(all_servers.of(18), f"airflow_{name}")
             for name in ("fan_out", "held_twice", "failing", *DAGS)
         }
-        servers.run_script(self.targets["backed_up"], OF_TARGET)
+        for name in ("backed_up", "cleared_early"):
+            servers.run_script(self.targets[name], OF_TARGET)
         settings = services.site.settings
         settings["AIRFLOW_CONN_PGMIGRATE_SOURCE"] = connection(self.source)
         settings["AIRFLOW_CONN_PGMIGRATE_ORPHANS"] = connection(orphans)
@@ -151,14 +153,14 @@ class Place:
             return connected.execute(waiting).fetchone() is not None
 
     @contextmanager
-    def closed_backup(self) -> Iterator[None]:
-        with psycopg.connect(self.targets["backed_up"]) as holder:
+    def closed_backup(self, name: str) -> Iterator[None]:
+        with psycopg.connect(self.targets[name]) as holder:
             holder.execute("LOCK TABLE kept.gate")
             yield
 
-    def waits_in_backup(self) -> bool:
+    def waits_in_backup(self, name: str) -> bool:
         waiting = "SELECT FROM pg_locks WHERE relation = 'kept.gate'::regclass AND NOT granted"
-        with psycopg.connect(self.targets["backed_up"]) as connected:
+        with psycopg.connect(self.targets[name]) as connected:
             return connected.execute(waiting).fetchone() is not None
 
     def is_far(self, name: str) -> bool:
@@ -303,7 +305,7 @@ def test_a_task_with_a_backup_is_deferred_before_it_and_notices_that_its_process
     place: Place,
 ) -> None:
     target = place.targets["backed_up"]
-    with place.closed_backup():
+    with place.closed_backup("backed_up"):
         run = place.services.trigger("backed_up")
         process = deferred(place, run, 1, in_backup=True)
         run.until(
@@ -332,6 +334,31 @@ def test_a_task_with_a_backup_is_deferred_before_it_and_notices_that_its_process
     assert run.values("migrate")[0]["already_done_by"] == 1
 
 
+def test_clearing_a_task_during_its_backup_stops_the_backup_and_no_run_begins(
+    place: Place,
+) -> None:
+    target = place.targets["cleared_early"]
+    migration = Migration(source=place.source, target=target)
+    with place.closed_backup("cleared_early"):
+        run = place.services.trigger("cleared_early")
+        process = deferred(place, run, 1, in_backup=True)
+        status = migration.status()
+        assert (status.run, status.state, status.active) == (None, "none", True)
+        done = place.services.site.run("tasks", "clear", "cleared_early", "--yes")
+        assert done.returncode == 0, done.stdout + done.stderr
+        run.until(lambda: not is_alive(process), "the backup goes on")
+        assert migration.status().run is None, "no run has begun"
+        # The lock is free: the next try has it, and backs up again.
+        assert deferred(place, run, 2, in_backup=True) != process
+    run.finish()
+    log = place.detached_log("cleared_early")
+    assert "asked this run to stop" in log
+    assert log.count("backing up the target before the run begins\n") == 2
+    assert run.values("migrate")[0]["run"] == 1
+    servers.run_script(target, "DROP SCHEMA kept CASCADE")
+    servers.assert_equal(place.source, target)
+
+
 def deferred(place: Place, run: DagRunWatch, number: int, *, in_backup: bool = False) -> int:
     """Waits until a try, or one behind it, has deferred and its run is at the gate.
 
@@ -341,7 +368,10 @@ def deferred(place: Place, run: DagRunWatch, number: int, *, in_backup: bool = F
     Returns:
         The id of the run's process.
     """
-    waits = place.waits_in_backup if in_backup else place.waits_at_gate
+
+    def waits() -> bool:
+        return place.waits_in_backup(run.dag_id) if in_backup else place.waits_at_gate()
+
     run.until(
         lambda: (
             {(task.state, task.tries >= number) for task in run.tasks()} == {("deferred", True)}

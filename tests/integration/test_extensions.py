@@ -349,3 +349,42 @@ def test_f6_an_extension_of_a_superuser_needs_no_rights_where_the_source_has_no_
         ]
     finally:
         servers.run_script(target, f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+@pytest.mark.parametrize("by", ["extension", "event trigger"])
+def test_what_runs_beside_an_entry_of_pre_data_sets_nothing_for_the_next(
+    pair: Pair, by: str
+) -> None:
+    space = f"{NAME}_space"
+    setting = f"default_tablespace = '{space}'"
+    source, target = pair.source(), pair.target()
+    leaking = extensions.installed(
+        f"{NAME}_leaking",
+        {pair.source_server: "1.0", pair.target_server: "2.0"},
+        second=f"SET LOCAL {setting};",
+    )
+    with psycopg.connect(target, autocommit=True) as admin, leaking as extension:
+        admin.execute("SET allow_in_place_tablespaces = on")
+        admin.execute(f"CREATE TABLESPACE {space} LOCATION ''")
+        try:
+            servers.run_script(source, "CREATE TABLE a (id int); CREATE TABLE b (id int);")
+            if by == "extension":
+                made = f"CREATE SCHEMA ext; CREATE EXTENSION {extension} VERSION '1.0'"
+                servers.run_script(source, made)
+            else:
+                servers.run_script(
+                    target,
+                    f"""
+                    CREATE SCHEMA own;
+                    CREATE FUNCTION own.sets() RETURNS event_trigger LANGUAGE plpgsql AS
+                        $$BEGIN SET LOCAL {setting}; END$$;
+                    CREATE EVENT TRIGGER sets ON ddl_command_end EXECUTE FUNCTION own.sets();
+                    """,
+                )
+            _migration(source, target).run().raise_for_failures()
+            places = "SELECT relname, reltablespace FROM pg_class WHERE relname IN ('a', 'b')"
+            assert sorted(servers.fetch(target, places)) == [("a", 0), ("b", 0)]
+        finally:
+            admin.execute("DROP EVENT TRIGGER IF EXISTS sets")
+            admin.execute("DROP TABLE IF EXISTS a, b")
+            admin.execute(f"DROP TABLESPACE {space}")

@@ -176,6 +176,32 @@ def test_passwords_are_not_logged(
     assert moved.config["procedure"]["env"] == dict.fromkeys(env, "***")
 
 
+def test_values_that_are_glued_to_letters_are_hidden_and_the_checklist_names_short_ones(
+    written: tuple[str, str], tmp_path: Path, shell: Shell
+) -> None:
+    env = {"WORD": "lynx", "NUMBER": "4711", "SHORT": "gnu", "FLAG": "1", "EMPTY": ""}
+    run = "echo a${WORD}b ${WORD}s 9${NUMBER}9 x${SHORT} $SHORT ${FLAG}0 $FLAG end; exit 3"
+    stop = {"run": run, "shell": True}
+    config = migration(written, tmp_path, {"stop": stop, "env": env, "start_on_failure": False})
+    path = config_file(config, tmp_path / "c.json")
+    done = shell.run("safe", "--config", str(path), "--checklist", "ticket.md", "--json")
+    log = (tmp_path / "pgmigrate.log").read_text(encoding="utf-8")
+    assert "stop | a***b ***s 9***9 xgnu *** 10 *** end\n" in log
+    assert "lynx" not in log + done.text and "4711" not in log + done.text
+    items = json.loads(done.stdout)["checklist"]["items"]
+    (item,) = [item for item in items if item["check"] == "procedure_env"]
+    assert item["state"] == "warning"
+    assert [found["object"] for found in item["findings"]] == ["FLAG", "SHORT"]
+    ticket = (tmp_path / "ticket.md").read_text(encoding="utf-8")
+    assert "less than 4 characters" in ticket and "where it is a secret, make it longer" in ticket
+    assert "gnu" not in ticket
+
+    long = migration(written, tmp_path, {"env": {"WORD": "lynx"}})
+    checklist = long.run_safely(dry_run=True).checklist
+    assert checklist is not None
+    assert {i.check: i.state for i in checklist.items}["procedure_env"] == "ok"
+
+
 def test_what_a_terminal_obeys_is_escaped_in_output(
     written: tuple[str, str], tmp_path: Path, shell: Shell
 ) -> None:

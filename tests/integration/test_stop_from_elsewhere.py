@@ -67,3 +67,35 @@ def wait_for_row(connection: psycopg.Connection[tuple[object, ...]], query: str)
     while connection.execute(query).fetchone() is None:
         assert time.monotonic() < deadline, query
         time.sleep(0.01)
+
+
+def test_a_run_is_stopped_while_its_target_is_backed_up_and_does_not_begin(
+    pair: Pair, tmp_path: Path
+) -> None:
+    source, target = pair.source(), pair.target()
+    servers.run_script(source, "CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+    servers.run_script(target, "CREATE SCHEMA kept; CREATE TABLE kept.gate (a int)")
+    shell = Shell(tmp_path)
+    ends = ("--source", source, "--target", target)
+    migration = Migration(source=source, target=target, roles="none")
+    with psycopg.connect(target) as holder, psycopg.connect(target, autocommit=True) as watch:
+        holder.execute("LOCK TABLE kept.gate")
+        run = shell.start("migrate", *ends, "--backup")
+        wait_for_row(
+            watch, "SELECT FROM pg_locks WHERE relation = 'kept.gate'::regclass AND NOT granted"
+        )
+        status = migration.status()
+        assert (status.state, status.run, status.active) == ("none", None, True)
+        assert "a process is at work on the target" in shell.run("status", *ends).stdout
+        stop = shell.run("stop", *ends)
+        assert migration.status().active is False
+        told = run.communicate(timeout=60)
+    assert stop.code == 0 and "the run has stopped" in stop.stdout
+    assert run.returncode == 130, told
+    assert (
+        "another session on the target asked this run to stop"
+        in (tmp_path / "pgmigrate.log").read_text()
+    )
+    assert migration.status().run is None
+    assert list((tmp_path / "backup").iterdir()) == [], "half of a backup is left"
+    assert migration.run().ok

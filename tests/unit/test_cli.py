@@ -50,6 +50,7 @@ STATUS = {
     "plan": "f00d",
     "consistent": None,
     "state": "interrupted",
+    "active": False,
     "tasks": {"done": 1, "running": 0, "failed": 0, "blocked": 0, "pending": 1},
     "rows_done": 1,
     "rows_total": 2,

@@ -354,6 +354,37 @@ def test_a_shielded_command_is_ended_by_the_second_interruption(
     assert_gone(tmp_path)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("is_shielded", [False, True])
+def test_an_interruption_while_a_command_is_started_loses_no_process(
+    tmp_path: Path, number: int, is_shielded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Output.begin
+
+    def begin_interrupted(output: Output) -> None:
+        waits_for((tmp_path / "parent").exists)
+        os.kill(os.getpid(), number)
+        if is_shielded:
+            (tmp_path / "end").touch()
+        begin(output)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Output, "begin", begin_interrupted)
+    before = signal.signal(number, interrupt)
+    try:
+        text = f"{OBEDIENT.replace('while :', 'while [ ! -e end ]')}; touch ended"
+        with pytest.raises(KeyboardInterrupt):
+            executed(shell(text), surroundings(tmp_path), is_shielded=is_shielded)
+        assert signal.getsignal(number) is interrupt
+    finally:
+        signal.signal(number, before)
+    # What is shielded is waited for.
+    assert (tmp_path / "ended").exists() == is_shielded
+    assert_gone(tmp_path)
+
+
 @pytest.mark.parametrize("how", ["cancelled", "thrown away"])
 async def test_an_awaited_command_is_ended(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch

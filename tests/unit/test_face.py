@@ -22,6 +22,7 @@ from pgmigrate import (
     Report,
     StateError,
     _native,
+    outcomes_of,
     run_all,
 )
 from pgmigrate._actions import Performer, Script, Verb
@@ -378,9 +379,10 @@ def test_run_all_keeps_plan_and_state_of_each(core: Core, tmp_path: Path) -> Non
 def test_run_all_ends_with_an_interrupted_run(core: Core) -> None:
     migrations = [Migration(source=SOURCE, target=TARGET, name=name) for name in ("a", "b")]
     core.will(InterruptedRunError("stopped"))
-    with pytest.raises(InterruptedRunError):
+    with pytest.raises(InterruptedRunError) as caught:
         run_all(migrations)
     assert len(core.calls) == 1
+    assert outcomes_of(caught.value) == ((migrations[0], caught.value),)
 
 
 # The package.

@@ -153,6 +153,7 @@ def test_a_status_is_what_runs_now() -> None:
             "plan": "f00d",
             "consistent": None,
             "state": "running",
+            "active": True,
             "tasks": counts,
             "rows_done": 1,
             "rows_total": 2,

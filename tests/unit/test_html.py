@@ -99,6 +99,7 @@ def status(**changes: Any) -> Status:
         "plan": "f00d",
         "consistent": None,
         "state": "running",
+        "active": True,
         "tasks": counts,
         "rows_done": 250,
         "rows_total": 1000,

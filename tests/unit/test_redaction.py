@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgmigrate._redaction import hiding
+from pgmigrate._redaction import HIDDEN_EVERYWHERE, hidden_in_part, hiding
 
 
 def hidden(text: str, *values: str, short: bool = True) -> str:
@@ -21,12 +21,14 @@ def hidden(text: str, *values: str, short: bool = True) -> str:
         ("p@ss", "xp@ssx", "x***x"),
         ("aBc", "-paBc", "-p***"),
         ("a.c", "a.c abc", "*** abc"),
-        # A number that is no part of another one.
-        ("4711", "pin4711 4711x 147112 4711.", "pin*** ***x 147112 ***."),
+        ("4711", "pin4711 4711x 147112 4711.", "pin*** ***x 1***2 ***."),
+        ("prod", "product of xprod.example", "***uct of x***.example"),
+        # A short number that is no part of another one.
+        ("471", "pin471 471x 14712 471.", "pin*** ***x 14712 ***."),
         ("1", "1 of 10, t1, x=1 1.5", "*** of 10, t1, x=*** ***.5"),
         # A word that stands by itself.
         ("on", "on=on connection t_on done ON 'on'", "***=*** connection t_*** done ON '***'"),
-        ("prod", "product of prod.example", "product of ***.example"),
+        ("dev", "device of dev.example", "device of ***.example"),
         ("é", "é été", "*** été"),
         # A sign between what separates words.
         ("/", "cd /; ROOT=/ /usr/bin http://x", "cd ***; ROOT=*** /usr/bin http://x"),
@@ -43,6 +45,22 @@ def hidden(text: str, *values: str, short: bool = True) -> str:
 )
 def test_a_value_is_hidden(value: str, text: str, shown: str) -> None:
     assert hidden(text, value) == shown
+
+
+@pytest.mark.parametrize("glue", ["", "x", "X", "9", "_", "-", "é", "%", "\t"])
+@pytest.mark.parametrize(
+    "value", ["word", "WORD", "1234", "a1b2", "日本語だ", "-_-_", "é é1", "true"]
+)
+def test_a_value_of_enough_characters_is_hidden_whatever_stands_next_to_it(
+    value: str, glue: str
+) -> None:
+    assert len(value) >= HIDDEN_EVERYWHERE
+    assert hidden(f"a {glue}{value}{glue} b", value) == f"a {glue}***{glue} b"
+
+
+def test_values_that_are_hidden_in_part_are_named() -> None:
+    env = {"A": "on", "B": "dev", "C": "prod", "D": "", "E": " 1 ", "F": "secret"}
+    assert hidden_in_part(env) == ("A", "B", "E")
 
 
 def test_the_longest_value_goes_first() -> None:

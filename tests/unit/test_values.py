@@ -224,6 +224,7 @@ def test_status_in_words() -> None:
             "plan": "f00d",
             "consistent": None,
             "state": "running",
+            "active": True,
             "tasks": {"done": 5, "running": 1, "failed": 0, "blocked": 0, "pending": 4},
             "rows_done": 500,
             "rows_total": 1000,

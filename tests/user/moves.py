@@ -19,6 +19,7 @@ from pgmigrate import (
     Rates,
     Report,
     __version__,
+    outcomes_of,
     run_all,
 )
 from pgmigrate.progress import (
@@ -67,7 +68,11 @@ def blocking(migration: Migration, folder: Path) -> None:
 
 
 def several(migrations: list[Migration], folder: Path) -> None:
-    outcomes: list[Outcome] = run_all(migrations, plan=folder / "all.tsv", jobs=2)
+    outcomes: list[Outcome] = []
+    try:
+        outcomes += run_all(migrations, plan=folder / "all.tsv", jobs=2)
+    except KeyboardInterrupt as interruption:
+        outcomes += outcomes_of(interruption)
     for migration, outcome in outcomes:
         print(migration.name, outcome.ok if isinstance(outcome, Report) else outcome)
         values.of_cleanup(migration.cleanup())

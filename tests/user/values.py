@@ -216,7 +216,8 @@ def of_status(
         status.run,
         status.plan,
         status.consistent,
-        f"{status.state}: {status.text()} {len(status.findings)} {of_unfinished(status.procedure)}",
+        f"{status.state} {status.active}: {status.text()} {len(status.findings)}"
+        f" {of_unfinished(status.procedure)}",
         status.seconds_left,
         status.seconds * share,
     )

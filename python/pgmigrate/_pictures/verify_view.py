@@ -18,7 +18,7 @@ from pgmigrate._pictures.markup import (
     table,
 )
 from pgmigrate._text import count, duration, plural
-from pgmigrate._verification import Difference, Remark, TableResult, VerifyResult
+from pgmigrate._verification import SETTING_LEFT_OUT, Difference, Remark, TableResult, VerifyResult
 
 
 def verdict(result: VerifyResult | None) -> str:
@@ -112,6 +112,8 @@ def _larger(tables: Sequence[TableResult], limit: int) -> list[Html]:
 def _remarks(result: VerifyResult, limit: int) -> list[Html]:
     """What decides nothing, and what was compared."""
     views = result.changed_views
+    settings = [item for item in result.not_moved if item.kind == SETTING_LEFT_OUT]
+    lacking = [item for item in result.not_moved if item.kind != SETTING_LEFT_OUT]
     changed: list[list[Cell]] = [
         [
             view.object,
@@ -125,7 +127,8 @@ def _remarks(result: VerifyResult, limit: int) -> list[Html]:
         [item.kind, Number(count(item.objects))] for item in result.compared
     ]
     return [
-        _named("Not moved", result.not_moved, limit, of="pgm-alarm"),
+        _named("Not moved", lacking, limit, of="pgm-alarm"),
+        _named("Settings that every run leaves out", settings, limit),
         section(
             "Materialized views with other rows than on the source",
             table(["view", "rows on the source", "on the target", ""], changed, is_words=True),

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from pgmigrate import Migration, Status
-from pgmigrate._job import start
 from pgmigrate.airflow.configuration import migration_of
-from pgmigrate.airflow.operator import is_busy
 from pgmigrate.airflow.task_log import status_line
-from pgmigrate.errors import ConnectError, PgMigrateError
+from pgmigrate.errors import ConnectError
 
 # At the default pace that is ten minutes; a target that restarts is back by then.
 _TRIES: Final = 20
@@ -24,7 +22,7 @@ class RunTrigger(BaseTrigger):
     """Fires when a run is over, whoever does it: done, failed, or no process left that works on it.
 
     When somebody marks the waiting task as failed or succeeded, or clears it, the run is stopped;
-    one that has not begun is stopped as soon as it has.
+    one whose target is still backed up does not begin.
 
     Args:
         run: the run's number in the ledger; None for one that has not begun, such as while the
@@ -89,7 +87,7 @@ class RunTrigger(BaseTrigger):
         """What the ledger says of the run if it is over, or of its process if that has ended."""
         status = self._migration().status()
         if self._run is None and not self._has_begun(status):
-            if self._is_prepared():
+            if status.active:
                 self.log.info("the run has not begun; its process is at work")
                 return None
             # It may have begun since the look at the ledger, and ended.
@@ -105,35 +103,16 @@ class RunTrigger(BaseTrigger):
     def _has_begun(self, status: Status) -> bool:
         return status.run is not None and (self.after is None or status.run > self.after)
 
-    def _is_prepared(self) -> bool:
-        """Whether a process has the run's lock on the target.
-
-        The ledger shows that only of a run that has begun. A dry run of the target into itself
-        meets the lock, or is refused because source and target are one database. It asks for no
-        client program and locks no table, because the schema that it chooses holds none.
-        """
-        migration = self._migration(schemas=["pg_catalog"], data_only=True)
-        job = start("run", migration._options, {"dry_run": True})
-        # What it logs would read as if it were a run.
-        while job.next() is not None:
-            pass
-        try:
-            job.result()
-        except ConnectError:
-            raise
-        except PgMigrateError as error:
-            return is_busy(error)
-        return False
-
     async def on_kill(self) -> None:
-        """Stops the run in order when somebody marks or clears the task (Airflow 3.3 and later)."""
+        """Stops the run in order when somebody marks or clears the task (Airflow 3.3 and later).
+
+        A process that backs the target up stops, too, and no run begins.
+        """
         await asyncio.to_thread(self._migration().stop)
 
-    def _migration(self, schemas: Sequence[str] | None = None, **options: Any) -> Migration:
+    def _migration(self) -> Migration:
         # It has a source, which neither a look at the ledger nor a stop opens.
-        config: dict[str, Any] = {"options": {"ledger_schema": self.ledger_schema, **options}}
-        if schemas is not None:
-            config["schemas"] = schemas
+        config: dict[str, Any] = {"options": {"ledger_schema": self.ledger_schema}}
         return migration_of(config, self.target_conn_id, self.target_conn_id)
 
 

@@ -55,8 +55,8 @@ class PgMigrate(PlannedOperator):
     on.
     It is refused in a pod of the KubernetesExecutor, which ends with its task: run the plain task
     there, or the fan-out. Where some other program does the run, `RunTrigger` alone waits for it.
-    Marking or clearing the waiting task stops the run in order (Airflow 3.3; before, use
-    ``pgmigrate stop``).
+    Marking or clearing the waiting task stops the run in order, or the backup before it begins
+    (Airflow 3.3; before, use ``pgmigrate stop``).
 
     Args:
         plan: `PgMigratePlan.reference`; made by this task when None.

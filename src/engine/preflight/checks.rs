@@ -3,6 +3,7 @@
 //! A list of findings does not tell what was looked at and found in order; a checklist has to. A test below holds the table to the names
 //! in this folder's files. Called by the verb.
 
+use crate::engine::raw_text;
 use crate::finding::{Finding, Severity};
 use serde::Serialize;
 
@@ -47,6 +48,7 @@ const OUTSET: &[(&str, &str)] = &[
     ("source_options", "the source's conninfo sets nothing that is pinned"),
     ("target_options", "the target's conninfo sets nothing that is pinned"),
     ("pg_dump_version", "pg_dump is new enough"),
+    (raw_text::CHECK, "names and definitions on the source can be read as text"),
     ("source_right", "everything in scope may be read on the source"),
     ("table_locks", "nobody has tables in scope locked"),
     ("revision", "both databases are at the alembic revisions that the configuration asks for"),
@@ -98,6 +100,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("extension_version", "extensions on the target are of the same version"),
     ("needs_superuser", "nothing needs a superuser on the target"),
     ("encoding", "both databases have one encoding"),
+    ("target_encoding", "the target's encoding has all characters of names and definitions"),
     ("collation", "both databases sort alike"),
     ("collation_version", "collations are of the version that indexes were built with"),
     ("collation_missing", "the target has the collations"),
@@ -140,7 +143,7 @@ mod tests {
     /// The first argument of every call that makes a finding in this folder; what planning finds, too, has its name there.
     fn named() -> BTreeSet<String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/preflight");
-        let mut names = BTreeSet::from([crate::plan::revision::CHECK.to_owned()]);
+        let mut names = BTreeSet::from([crate::plan::revision::CHECK, raw_text::CHECK].map(str::to_owned));
         for entry in std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()) {
             if ["tests.rs", "checks.rs"].contains(&entry.file_name().and_then(|name| name.to_str()).unwrap_or_default())
             {

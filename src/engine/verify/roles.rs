@@ -4,21 +4,49 @@
 //! A role that the target had before keeps what it has, and is not compared. Decides on both catalogs; called by `verify`.
 
 use super::Sides;
+use crate::catalog::scope::is_whole;
 use crate::catalog::{Membership, Role};
+use crate::config::Config;
 use crate::error::Result;
 use crate::name::readable;
 use crate::pg::compare::{Readers, objects};
 use crate::plan::{Plan, Task, kind, role, setting};
-use crate::verification::{Difference, DifferenceKind, Remark, Verification};
+use crate::verification::{Difference, DifferenceKind, Remark, SETTING_LEFT_OUT, Verification};
 use std::collections::{HashMap, HashSet};
 
 /// Compares roles, memberships and settings.
-pub fn compare(plan: &Plan, sides: &Sides) -> Verification {
+pub fn compare(config: &Config, plan: &Plan, sides: &Sides) -> Verification {
     let mut part = Verification::default();
     compare_roles(plan, sides, &mut part);
     compare_memberships(plan, sides, &mut part);
     compare_database_settings(plan, sides, &mut part);
+    part.not_moved = settings_left_out(config, plan, sides);
     part
+}
+
+/// The settings of the source that a run leaves out and the target lacks, with what sets them.
+fn settings_left_out(config: &Config, plan: &Plan, sides: &Sides) -> Vec<Remark> {
+    let mut found = Vec::new();
+    let mut name = |object: &str, stored: &[String], there: &[String], statement: &str| {
+        let lacking = stored.iter().filter(|stored| !there.contains(stored));
+        let findings = lacking.filter_map(|stored| setting::finding(object, stored, statement));
+        found.extend(findings.map(|finding| {
+            let message = format!("{}; {}", finding.message, finding.remedy);
+            Remark::new(SETTING_LEFT_OUT, finding.object, message)
+        }));
+    };
+    if is_whole(config) {
+        name("DATABASE", &sides.source.database_settings, &sides.target.database_settings, setting::THIS_DATABASE);
+    }
+    let planned = names(plan, kind::ROLE);
+    for role in sides.source.roles.iter().filter(|role| planned.contains(role.name.as_str())) {
+        let other = sides.target.roles.iter().find(|other| other.name == role.name);
+        let there = |settings: fn(&Role) -> &Vec<String>| other.map_or(&[][..], |other| settings(other));
+        let (object, [always, here]) = (format!("role {}", readable(&role.name)), setting::of_role(&role.name));
+        name(&object, &role.settings, there(|role| &role.settings), &always);
+        name(&object, &role.database_settings, there(|role| &role.database_settings), &here);
+    }
+    found
 }
 
 fn names<'a>(plan: &'a Plan, kind: &'a str) -> HashSet<&'a str> {

@@ -1,9 +1,11 @@
 //! Tasks one after another in the plan's order on one session, each sent before those ahead of it have answered.
 //!
-//! One message or four are one task with its row in the ledger, so a failure is that task's alone, and what requires it fails with it: its
-//! row is written only where the rows of those are. What became of a task is judged by the effect's answer and the ledger's, never by
-//! COMMIT's. After a lost session, and after a stop, the server may still be at work on what it has received: the session is ended there,
-//! and then the ledger says what is done. Called by `pool`.
+//! Several tasks with their rows in the ledger are one message and so one transaction, which is cheaper for the server than one each. Where
+//! one of them fails, all are undone and sent again by themselves: one message or four are one task then, so a failure is that task's alone,
+//! and what requires it fails with it: its row is written only where the rows of those are. What had been sent behind them and failed is sent
+//! again, too, for it may have stood on them. What became of a task is judged by the effect's answer and the ledger's, never by COMMIT's.
+//! After a lost session, and after a stop, the server may still be at work on what it has received: the session is ended there, and then the
+//! ledger says what is done. Called by `pool`.
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, described, refused_optional};
 use crate::engine::job::Job;
@@ -13,7 +15,7 @@ use crate::ledger::order::Failure;
 use crate::name::ident;
 use crate::pg::pipeline::{self, Answer, Reply, Transaction};
 use crate::pg::{Session, apply};
-use crate::plan::Task;
+use crate::plan::{Task, kind};
 use crate::record::Effect;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -23,6 +25,10 @@ use tokio::sync::mpsc::UnboundedSender;
 /// How many transactions are in flight at most, and about how many bytes.
 const WINDOW: usize = 400;
 const WINDOW_BYTES: usize = 1 << 20;
+/// How many tasks share a transaction at most. More gain next to nothing, and each holds up to five locks to the end.
+const SHARING: usize = 16;
+/// A task with more bytes than this has a transaction of its own.
+const LARGEST_SHARING: usize = 1 << 16;
 /// How long a stop waits for the server to let the session go.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -39,8 +45,15 @@ pub struct Ended {
 
 /// What was sent and has not answered.
 enum Sent {
-    Task(usize, usize, Vec<Answer>),
+    Tasks(Message),
     Record(String, Answer),
+}
+
+/// Tasks of one transaction.
+struct Message {
+    tasks: Vec<usize>,
+    bytes: usize,
+    answers: Vec<Answer>,
 }
 
 /// The tasks and how far they are.
@@ -53,6 +66,10 @@ struct Order<'a> {
     later: HashSet<usize>,
     failed: HashSet<usize>,
     sent: HashSet<usize>,
+    /// Tasks that share no transaction: one that they were in was undone.
+    alone: HashSet<usize>,
+    /// Tasks to be sent again once nothing is in flight.
+    again: BTreeSet<usize>,
     attempts: HashMap<usize, u32>,
     flight: VecDeque<Sent>,
     bytes: usize,
@@ -76,6 +93,7 @@ impl Worker {
         let mut order = Order::new(&job, tasks, ended, (self.number, self.number_in_run()));
         let mut pause = FIRST_PAUSE;
         while !order.is_done() {
+            let open = order.open.len();
             let round = tokio::select! {
                 biased;
                 () = job.context.stop.stopped() => None,
@@ -95,7 +113,8 @@ impl Worker {
                 () = job.context.stop.stopped() => return self.stop_order(&mut order).await,
                 () = tokio::time::sleep(pause) => {}
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            // Only rounds that settle nothing show that waiting helps.
+            pause = if order.open.len() < open { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
         }
     }
 
@@ -154,6 +173,8 @@ impl<'a> Order<'a> {
             later: HashSet::new(),
             failed: HashSet::new(),
             sent: HashSet::new(),
+            alone: HashSet::new(),
+            again: BTreeSet::new(),
             attempts: HashMap::new(),
             flight: VecDeque::new(),
             bytes: 0,
@@ -177,6 +198,7 @@ impl<'a> Order<'a> {
 
     fn begin_round(&mut self) {
         self.later.clear();
+        self.again.clear();
         self.flight.clear();
         self.bytes = 0;
         self.idle_rounds += 1;
@@ -204,28 +226,37 @@ impl<'a> Order<'a> {
 
     /// Says how a task ended.
     fn end(&mut self, at: usize, outcome: Outcome) {
-        self.open.remove(&at);
         let seconds = self.last.elapsed().as_secs_f64();
         self.last = Instant::now();
+        self.end_after(seconds, at, outcome);
+    }
+
+    fn end_after(&mut self, seconds: f64, at: usize, outcome: Outcome) {
+        self.open.remove(&at);
         // Without a receiver the run has ended already.
         let _ = self.ended.send(Ended { at, seconds, outcome });
     }
 
-    /// Counts the loss of a session against the task that was at work, or against all where none could be sent.
+    /// Counts the loss of a session against the task that was at work, or against all where none could be sent. Of several tasks that were at
+    /// work together, the next round finds out which it was.
     fn lose(&mut self, error: Error) {
         let retries = self.job.options.retries;
         let records = std::mem::take(&mut self.flight).into_iter();
         let (mut first, mut unwritten) = (None, VecDeque::new());
         for sent in records {
             match sent {
-                Sent::Task(at, ..) => first = first.or(Some(at)),
+                Sent::Tasks(message) => first = first.or(Some(message.tasks)),
                 Sent::Record(sql, _) => unwritten.push_back(sql),
             }
         }
         unwritten.append(&mut self.records);
         self.records = unwritten;
-        match first {
-            Some(at) => self.try_again(at, error),
+        match first.as_deref() {
+            Some([at]) => self.try_again(*at, error),
+            Some(tasks) => {
+                tracing::warn!("{} tasks in the plan's order: {}", tasks.len(), error.chain());
+                self.alone.extend(tasks);
+            }
             None if error.is_retryable() && self.idle_rounds <= retries => {
                 tracing::warn!("tasks in the plan's order: {}", error.chain());
             }
@@ -288,12 +319,12 @@ impl<'a> Order<'a> {
                     }
                     self.flight.pop_front();
                 }
-                Some(Sent::Task(at, bytes, answers)) => {
-                    let (at, bytes) = (*at, *bytes);
-                    let reply = pipeline::reply(target, answers).await?;
+                Some(Sent::Tasks(message)) => {
+                    let reply = pipeline::reply(target, &mut message.answers).await?;
+                    let tasks = std::mem::take(&mut message.tasks);
+                    self.bytes -= message.bytes;
                     self.flight.pop_front();
-                    self.bytes -= bytes;
-                    self.conclude(target, at, reply).await?;
+                    self.conclude(target, tasks, reply).await?;
                 }
             }
         }
@@ -301,6 +332,14 @@ impl<'a> Order<'a> {
 
     /// Sends as much as the window takes.
     async fn fill(&mut self, target: &Session, next: &mut VecDeque<usize>) -> Result<()> {
+        if !self.again.is_empty() {
+            if !self.flight.is_empty() {
+                return Ok(());
+            }
+            for at in std::mem::take(&mut self.again).into_iter().rev() {
+                next.push_front(at);
+            }
+        }
         while self.flight.len() < WINDOW && self.bytes < WINDOW_BYTES {
             if let Some(sql) = self.records.pop_front() {
                 let answer = target.send(&sql).await;
@@ -313,63 +352,128 @@ impl<'a> Order<'a> {
                 }
                 continue;
             }
-            let Some(at) = next.pop_front() else { break };
+            let tasks = self.take_sharing(next);
+            if !tasks.is_empty() {
+                self.send(target, tasks).await?;
+            } else if next.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next tasks that share a transaction, one where it has one of its own; none where the next cannot be sent in this round.
+    fn take_sharing(&mut self, next: &mut VecDeque<usize>) -> Vec<usize> {
+        let mut tasks = Vec::new();
+        while let Some(at) = next.front().copied() {
+            let can_share = self.can_share(at);
+            if !tasks.is_empty() && !can_share {
+                break;
+            }
+            next.pop_front();
             if self.requires_failed(at) {
                 self.open.remove(&at);
                 self.failed.insert(at);
             } else if self.requires_later(at) {
                 self.later.insert(at);
             } else {
-                self.send(target, at).await?;
+                tasks.push(at);
+                if !can_share || tasks.len() == SHARING {
+                    break;
+                }
             }
         }
-        Ok(())
+        tasks
     }
 
-    async fn send(&mut self, target: &Session, at: usize) -> Result<()> {
+    /// Whether a task may be in one transaction with others: its failure is the transaction's, and its settings end with it. The script of
+    /// an extension may set anything for its transaction, and so may a trigger that the target has for events: there, `owner` is unknown.
+    fn can_share(&self, at: usize) -> bool {
         let task = &self.job.tasks[at];
-        let in_flight: Vec<&str> = self
-            .required(at)
-            .filter(|other| self.open.contains(other))
-            .map(|other| self.job.tasks[other].id.as_str())
-            .collect();
-        let record = self.job.ledger.settling(&task.id, &in_flight);
-        let (purpose, sql) = (&task.id, &task.target_sql);
+        if task.kind == kind::EXTENSION || self.job.owner.is_none() {
+            return false;
+        }
+        let is_bare = task.target_sql.len() <= LARGEST_SHARING && !task.target_sql.starts_with("SET LOCAL ROLE ");
+        is_bare && self.optional_sql(task).is_empty() && !self.alone.contains(&at)
+    }
+
+    /// What the server may refuse of a task.
+    fn optional_sql(&self, task: &'a Task) -> &'a str {
         let is_given = self.job.owner.as_deref().is_some_and(|owner| is_owned_by_creating(task, owner));
-        let optional_sql = if is_given { "" } else { &task.optional_sql };
-        let messages = Transaction { purpose, sql, optional_sql, record: &record }.messages();
+        if is_given { "" } else { &task.optional_sql }
+    }
+
+    async fn send(&mut self, target: &Session, tasks: Vec<usize>) -> Result<()> {
+        let job = self.job;
+        let ids: Vec<&str> = tasks.iter().map(|at| job.tasks[*at].id.as_str()).collect();
+        let together: HashSet<usize> = tasks.iter().copied().collect();
+        let in_flight: BTreeSet<&str> = tasks
+            .iter()
+            .flat_map(|at| self.required(*at))
+            .filter(|other| self.open.contains(other) && !together.contains(other))
+            .map(|other| job.tasks[other].id.as_str())
+            .collect();
+        let record = job.ledger.settling(&ids, &Vec::from_iter(in_flight));
+        let statements: Vec<&str> = tasks.iter().map(|at| job.tasks[*at].target_sql.as_str()).collect();
+        // Tasks that share a transaction have no such part.
+        let optional_sql = self.optional_sql(&job.tasks[tasks[0]]);
+        let sql = apply::joined(&statements);
+        let messages = Transaction { purpose: ids[0], sql: &sql, optional_sql, record: &record }.messages();
         let mut answers = Vec::with_capacity(messages.len());
         for message in &messages {
             answers.push(target.send(message).await?);
         }
         let bytes = messages.iter().map(String::len).sum();
         self.bytes += bytes;
-        self.flight.push_back(Sent::Task(at, bytes, answers));
         self.idle_rounds = 0;
-        if self.sent.insert(at) {
-            self.job.context.events.send(started(task, self.worker));
+        for at in &tasks {
+            if self.sent.insert(*at) {
+                job.context.events.send(started(&job.tasks[*at], self.worker));
+            }
         }
+        self.flight.push_back(Sent::Tasks(Message { tasks, bytes, answers }));
         Ok(())
     }
 
-    async fn conclude(&mut self, target: &Session, at: usize, reply: Reply) -> Result<()> {
-        let task = &self.job.tasks[at];
-        let error = match reply {
+    async fn conclude(&mut self, target: &Session, tasks: Vec<usize>, reply: Reply) -> Result<()> {
+        match reply {
             Reply::Committed(refused) => {
-                let note = refused.map(|error| refused_optional(self.job, task, &error)).unwrap_or_default();
-                if !note.is_empty() {
-                    self.records.push_back(self.job.ledger.noting(self.job.run, &task.id, &note));
-                }
-                self.end(at, Outcome::Settled("done", Effect { note, ..Effect::default() }));
-                return Ok(());
+                self.conclude_committed(&tasks, refused);
+                Ok(())
             }
-            Reply::Undone(error) => error,
-        };
+            Reply::Undone(error) if tasks.len() > 1 => {
+                tracing::debug!("{} tasks are done one by one: {}", tasks.len(), error.chain());
+                self.alone.extend(&tasks);
+                self.again.extend(tasks);
+                Ok(())
+            }
+            Reply::Undone(error) => self.conclude_undone(target, tasks[0], error).await,
+        }
+    }
+
+    fn conclude_committed(&mut self, tasks: &[usize], refused: Option<Error>) {
+        let first = &self.job.tasks[tasks[0]];
+        let note = refused.map(|error| refused_optional(self.job, first, &error)).unwrap_or_default();
+        if !note.is_empty() {
+            self.records.push_back(self.job.ledger.noting(self.job.run, &first.id, &note));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a handful of tasks")]
+        let seconds = self.last.elapsed().as_secs_f64() / tasks.len() as f64;
+        self.last = Instant::now();
+        for at in tasks {
+            self.end_after(seconds, *at, Outcome::Settled("done", Effect { note: note.clone(), ..Effect::default() }));
+        }
+    }
+
+    async fn conclude_undone(&mut self, target: &Session, at: usize, error: Error) -> Result<()> {
+        let task = &self.job.tasks[at];
         if self.requires_failed(at) {
             self.open.remove(&at);
             self.failed.insert(at);
         } else if self.requires_later(at) {
             self.later.insert(at);
+        } else if !self.again.is_empty() {
+            self.again.insert(at);
         } else if error.is(NOT_RECORDED) && self.job.ledger.is_settled(target, self.job.run, &task.id).await? {
             self.end(at, Outcome::Settled("done", Effect::default()));
         } else {

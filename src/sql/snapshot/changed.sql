@@ -13,6 +13,10 @@ FROM (SELECT w.schema, w.name,
                                  AND now.object_names[3] IS DISTINCT FROM a.attname::text) THEN 'columns'
              END AS change
       FROM ROWS FROM (unnest(:schemas::text[]), unnest(:names::text[])) w(schema, name)
-      LEFT JOIN (pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace)
-             ON n.nspname = w.schema AND c.relname = w.name) found
+      -- A look by index for each table: OFFSET keeps the planner from joining with the whole of pg_class, which a run asks for a few tables
+      -- of many again and again.
+      LEFT JOIN LATERAL (SELECT k.oid, k.relfilenode FROM pg_catalog.pg_class k
+                         WHERE k.relname = w.name
+                           AND k.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = w.schema)
+                         OFFSET 0) c ON true) found
 WHERE found.change IS NOT NULL

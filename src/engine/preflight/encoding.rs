@@ -1,0 +1,125 @@
+//! Names and definitions that the target's encoding has no characters for: these objects cannot be made there.
+//!
+//! Rows are not looked at: characters that the target lacks fail their table alone. A comment, a label or a privilege that cannot be
+//! written is no reason to refuse the rest.
+
+use super::{Look, blocking, warning};
+use crate::error::Result;
+use crate::finding::Finding;
+use crate::name::{QualifiedName, readable};
+use crate::pg::survey;
+use crate::plan::{Task, kind};
+use std::collections::{BTreeSet, HashSet};
+
+/// Encodings whose databases take every text that we send.
+const TAKES_ALL: [&str; 2] = ["UTF8", "SQL_ASCII"];
+/// Kinds of task whose failure leaves the object as it is.
+const LESSER: [&str; 6] =
+    ["comment", "security label", "database comment", "database label", kind::ACL, kind::DEFAULT_ACL];
+/// Kinds of task that make no object, but fill one of another task.
+const FILLING: [&str; 6] =
+    [kind::DATA, kind::TRUNCATE, kind::SEQUENCE_VALUE, kind::ANALYZE, kind::STATISTICS, kind::REFRESH];
+/// Kinds of task that are named by a table and a name of their own, with a blank between them.
+const PARTS: [&str; 11] = [
+    "default",
+    "trigger",
+    "policy",
+    "rule",
+    "check constraint",
+    kind::CONSTRAINT,
+    kind::FK_CONSTRAINT,
+    kind::FK_DROP,
+    kind::FK_RESTORE,
+    kind::FK_CHECK,
+    kind::FK_VALIDATION,
+];
+/// Characters that one message names.
+const SHOWN: usize = 5;
+
+pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
+    let encoding = look.ends.target.encoding.as_str();
+    // A run that goes on has passed this, and what it made is there.
+    if TAKES_ALL.contains(&encoding) || look.subject.resuming {
+        return Ok(Vec::new());
+    }
+    let tasks = || look.subject.plan.tasks.iter().filter(|task| !FILLING.contains(&task.kind.as_str()));
+    let foreign: BTreeSet<char> = tasks().flat_map(texts).flat_map(str::chars).filter(|c| !c.is_ascii()).collect();
+    let foreign: Vec<char> = foreign.into_iter().collect();
+    let lacked: HashSet<char> = survey::lacked(look.subject.target, &foreign).await?.into_iter().collect();
+    if lacked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let existing: Vec<&QualifiedName> = look.existing.iter().map(|table| &table.name).collect();
+    let mut named = HashSet::new();
+    let found = tasks().filter_map(|task| finding(task, encoding, &lacked).filter(|_| !is_there(task, &existing)));
+    Ok(found.filter(|finding| named.insert((finding.object.clone(), finding.severity))).collect())
+}
+
+/// Whether the task is about a table that the target has already: that one stays as it is.
+fn is_there(task: &Task, existing: &[&QualifiedName]) -> bool {
+    // What is named by its table and its own name; a table's name may have a blank, too.
+    let is_part = PARTS.contains(&task.kind.as_str());
+    let is_of = |table: &str| {
+        let rest = task.name.strip_prefix(table);
+        rest.is_some_and(|rest| rest.is_empty() || (is_part && rest.starts_with(' ')))
+    };
+    let mut tables = existing.iter().filter(|table| table.schema == task.schema);
+    tables.any(|table| is_of(&table.name) || is_of(&readable(&table.name)))
+}
+
+fn texts(task: &Task) -> [&str; 4] {
+    [&task.schema, &task.name, &task.target_sql, &task.optional_sql]
+}
+
+fn finding(task: &Task, encoding: &str, lacked: &HashSet<char>) -> Option<Finding> {
+    let found = |text: &str| text.chars().filter(|c| lacked.contains(c)).collect::<BTreeSet<char>>();
+    let [name, definition, option] = [found(&task.object()), found(&task.target_sql), found(&task.optional_sql)];
+    let object = task.object();
+    let message = |what: &str, characters: &BTreeSet<char>| {
+        format!(
+            "{} {object}: {what} has characters that the target's encoding {encoding} lacks: {}",
+            task.kind,
+            shown(characters)
+        )
+    };
+    if LESSER.contains(&task.kind.as_str()) {
+        let all: BTreeSet<char> = definition.union(&option).copied().collect();
+        let remedy = "make the target with ENCODING 'UTF8', or set it there by hand without these characters";
+        if name.is_empty() {
+            let warn = || warning("target_encoding", object.clone(), message("its text", &all), remedy);
+            return (!all.is_empty()).then(warn);
+        }
+        // What is about an object that cannot be made is named with that. Privileges of large objects and of objects to come have the names
+        // of roles, which may be there under any name.
+        let is_named_by_a_role = task.schema.is_empty() && [kind::ACL, kind::DEFAULT_ACL].contains(&task.kind.as_str());
+        let block = || blocking("target_encoding", object.clone(), message("its name", &name), self::remedy(task));
+        return is_named_by_a_role.then(block);
+    }
+    let what = if name.is_empty() { ("its definition", &definition) } else { ("its name", &name) };
+    if !what.1.is_empty() {
+        return Some(blocking("target_encoding", object.clone(), message(what.0, what.1), remedy(task)));
+    }
+    let remedy = "make the target with ENCODING 'UTF8', or give it another owner there";
+    (!option.is_empty())
+        .then(|| warning("target_encoding", object.clone(), message("its owner or an option", &option), remedy))
+}
+
+fn remedy(task: &Task) -> &'static str {
+    match task.kind.as_str() {
+        kind::ROLE | kind::MEMBERSHIP | "role setting" => {
+            "make the target with ENCODING 'UTF8', leave roles out with roles: none, or rename the role on the source"
+        }
+        _ => {
+            "make the target with ENCODING 'UTF8', leave the object out (a table by tables.exclude, anything else by choosing schemas or \
+             tables without it), or change it on the source"
+        }
+    }
+}
+
+fn shown(characters: &BTreeSet<char>) -> String {
+    let first: Vec<String> = characters.iter().take(SHOWN).map(|c| format!("{c} (U+{:04X})", u32::from(*c))).collect();
+    match characters.len().saturating_sub(SHOWN) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}

@@ -1,0 +1,79 @@
+//! Text that the target's encoding may lack characters for: the source's own name, the configuration with the names of what it leaves out,
+//! and messages of the source's server.
+//!
+//! Names of objects are not among it: the preflight refuses those that the target cannot have. What is written here is read back as it was.
+
+use super::Ledger;
+use crate::error::Result;
+use crate::pg::Session;
+use crate::pg::survey;
+
+/// What an escaped text begins with, as in SQL. No identity of a server, no configuration and no message does.
+const MARK: &str = "U&";
+
+impl Ledger {
+    /// Records a failure, or that the task cannot be tried because of another's.
+    pub async fn fail(&self, session: &Session, run: i64, task: &str, failure: (&str, &str, &str)) -> Result<()> {
+        let (status, sqlstate, note) = failure;
+        let sql = format!(
+            "UPDATE {} SET status = $3, sqlstate = $4, note = $5, \
+                    seconds = coalesce(extract(epoch FROM clock_timestamp() - started)::float8, 0) \
+             WHERE run = $1 AND task = $2 AND status NOT IN ('done', 'kept', 'skipped')",
+            self.tasks()
+        );
+        match session.execute(&sql, &[&run, &task, &status, &sqlstate, &note]).await {
+            // The source's server may speak a language that the target has no letters for.
+            Err(error) if error.is("22P05") => {
+                session.execute(&sql, &[&run, &task, &status, &sqlstate, &escaped(note)]).await.map(|_| ())
+            }
+            result => result.map(|_| ()),
+        }
+    }
+}
+
+/// The text as the target can keep it.
+pub(super) async fn kept(session: &Session, text: &str) -> Result<String> {
+    let foreign: Vec<char> = text.chars().filter(|c| !c.is_ascii()).collect();
+    if survey::lacked(session, &foreign).await?.is_empty() { Ok(text.to_owned()) } else { Ok(escaped(text)) }
+}
+
+/// ASCII that [`original`] understands.
+pub(super) fn escaped(text: &str) -> String {
+    let part = |c: char| match c {
+        '\\' => "\\\\".to_owned(),
+        c if c.is_ascii() => c.to_string(),
+        c => format!("\\+{:06X}", u32::from(c)),
+    };
+    MARK.chars().map(String::from).chain(text.chars().map(part)).collect()
+}
+
+/// The text that was kept.
+pub(super) fn original(kept: &str) -> String {
+    let Some(mut rest) = kept.strip_prefix(MARK) else { return kept.to_owned() };
+    let mut text = String::new();
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        let behind = &rest[at + 1..];
+        let number = behind.strip_prefix('+').and_then(|number| number.get(..6));
+        let character = number.and_then(|number| u32::from_str_radix(number, 16).ok()).and_then(char::from_u32);
+        text.push(character.unwrap_or('\\'));
+        rest = if character.is_some() { &behind[7..] } else { behind.strip_prefix('\\').unwrap_or(behind) };
+    }
+    text.push_str(rest);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_read_back() {
+        for text in ["7/16384/plain", "7/16384/\u{436}\u{1f418}", "7/1/a\\b\u{e9}\\\\", ""] {
+            assert!(escaped(text).is_ascii());
+            assert_eq!(original(&escaped(text)), text);
+        }
+        assert_eq!(original("7/16384/a\\+000041"), "7/16384/a\\+000041");
+        assert_eq!(escaped("a\u{436}"), "U&a\\+000436");
+    }
+}
