@@ -37,7 +37,7 @@ SEED = 20261130
 STEPS = ["stop", "check_stopped", "wait_for_writers", "backup", "migrate", "verify", "start"]
 SIGNALS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT]
 # At its end, the work of a step is done, and the entry of the journal that says so is not.
-MOMENTS = ["in", "at the end of"]
+MOMENTS = ["at the end of", "in"]
 TRIES = 4
 OWN = """
 CREATE TABLE own (a int PRIMARY KEY); INSERT INTO own VALUES (0);
@@ -120,7 +120,6 @@ class Round:
 def test_x7_killed_at_any_moment(pair: Pair, tmp_path: Path, rounds: int) -> None:
     chance = random.Random(SEED)
     print(f"seed {SEED}")
-    changed = 0
     for number in range(rounds):
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -134,11 +133,9 @@ def test_x7_killed_at_any_moment(pair: Pair, tmp_path: Path, rounds: int) -> Non
         one = Round(source, target, application, Shell(folder), config)
         application.do("start")
         try:
-            changed += _round(one, chance, number)
+            _round(one, chance, number)
         finally:
             _end_all(one)
-    # Rounds that never met a changed target would show nothing.
-    assert changed >= max(1, rounds // 15)
 
 
 def _chosen(number: int) -> tuple[str, signal.Signals, str]:
@@ -147,7 +144,7 @@ def _chosen(number: int) -> tuple[str, signal.Signals, str]:
     The three lengths have no common factor: 42 rounds have every step with every signal at either
     moment, and 7 have every step, and the others as evenly as they can.
     """
-    # The first round changes the target.
+    # The first round is killed when it has changed the target.
     step = STEPS[(number + STEPS.index("migrate")) % len(STEPS)]
     return step, SIGNALS[number % len(SIGNALS)], MOMENTS[number % len(MOMENTS)]
 
@@ -184,7 +181,7 @@ def _killed(one: Round, number: int, delay: float) -> str:
     return text
 
 
-def _round(one: Round, chance: random.Random, number: int) -> bool:
+def _round(one: Round, chance: random.Random, number: int) -> None:
     step, how, moment = _chosen(number)
     delay, others = chance.uniform(0, 0.4), chance.random() < 0.4
     name = f"round {number}: {how.name} {delay:.3f} s {moment} {step}, others write: {others}"
@@ -193,7 +190,9 @@ def _round(one: Round, chance: random.Random, number: int) -> bool:
     text = _killed(one, number, delay)
     one.check(text, before)
     one.check_status(before, is_over=False)
-    is_changed = journal(one.shell.folder).get("target_state") == "changed"
+    if (step, how, moment) == ("migrate", signal.SIGKILL, "at the end of"):
+        # Rounds that never met a changed target would show nothing.
+        assert journal(one.shell.folder)["target_state"] == "changed"
     if others:
         servers.run_script(one.target, "INSERT INTO own VALUES (1)")
         before[("public", "own")] |= {(1,)}
@@ -213,7 +212,6 @@ def _round(one: Round, chance: random.Random, number: int) -> bool:
         one.source, "SELECT FROM written GROUP BY process HAVING count(*) <> max(number) + 1"
     )
     assert not gaps, name
-    return is_changed
 
 
 def _is_over(text: str) -> bool:

@@ -1,7 +1,8 @@
 -- Objects of this database whose catalog rows were written by transactions from a horizon on that the ledger does not know: what others
 -- have made, altered, granted or commented on. A task's effect and its ledger row are one transaction, so the xmin of the ledger's rows
--- are the transactions of runs. What a run did in a subtransaction has an xmin of its own, so an object counts as the run's
--- where any row that belongs to it has a known one; what then remains of a run's own work its tasks' names tell from that of others. $1: the horizon; $2: the schema of the ledger. :"known" gives the known transactions.
+-- are the transactions of runs. What a run did in a subtransaction has an xmin of its own, so an object counts as the run's where any row
+-- that belongs to it has a known one; what then remains of a run's own work its tasks' names tell from that of others.
+-- $1: the horizon; $2: the schema of the ledger. :"known" gives the known transactions.
 -- Rows that the server changes in place, such as those of VACUUM and ANALYZE, keep their xmin.
 WITH known (x) AS (
     :"known"
