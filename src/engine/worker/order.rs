@@ -7,15 +7,16 @@
 //! After a lost session, and after a stop, the server may still be at work on what it has received: the session is ended there, and then the
 //! ledger says what is done. Called by `pool`.
 
+mod share;
+
 use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, described, refused_optional};
 use crate::engine::job::Job;
 use crate::error::{Error, Result, Side};
 use crate::event::Event;
 use crate::ledger::order::Failure;
-use crate::name::ident;
 use crate::pg::pipeline::{self, Answer, Reply, Transaction};
 use crate::pg::{Session, apply};
-use crate::plan::{Task, kind};
+use crate::plan::Task;
 use crate::record::Effect;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -25,10 +26,6 @@ use tokio::sync::mpsc::UnboundedSender;
 /// How many transactions are in flight at most, and about how many bytes.
 const WINDOW: usize = 400;
 const WINDOW_BYTES: usize = 1 << 20;
-/// How many tasks share a transaction at most. More gain next to nothing, and each holds up to five locks to the end.
-const SHARING: usize = 16;
-/// A task with more bytes than this has a transaction of its own.
-const LARGEST_SHARING: usize = 1 << 16;
 /// How long a stop waits for the server to let the session go.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -362,47 +359,6 @@ impl<'a> Order<'a> {
         Ok(())
     }
 
-    /// The next tasks that share a transaction, one where it has one of its own; none where the next cannot be sent in this round.
-    fn take_sharing(&mut self, next: &mut VecDeque<usize>) -> Vec<usize> {
-        let mut tasks = Vec::new();
-        while let Some(at) = next.front().copied() {
-            let can_share = self.can_share(at);
-            if !tasks.is_empty() && !can_share {
-                break;
-            }
-            next.pop_front();
-            if self.requires_failed(at) {
-                self.open.remove(&at);
-                self.failed.insert(at);
-            } else if self.requires_later(at) {
-                self.later.insert(at);
-            } else {
-                tasks.push(at);
-                if !can_share || tasks.len() == SHARING {
-                    break;
-                }
-            }
-        }
-        tasks
-    }
-
-    /// Whether a task may be in one transaction with others: its failure is the transaction's, and its settings end with it. The script of
-    /// an extension may set anything for its transaction, and so may a trigger that the target has for events: there, `owner` is unknown.
-    fn can_share(&self, at: usize) -> bool {
-        let task = &self.job.tasks[at];
-        if task.kind == kind::EXTENSION || self.job.owner.is_none() {
-            return false;
-        }
-        let is_bare = task.target_sql.len() <= LARGEST_SHARING && !task.target_sql.starts_with("SET LOCAL ROLE ");
-        is_bare && self.optional_sql(task).is_empty() && !self.alone.contains(&at)
-    }
-
-    /// What the server may refuse of a task.
-    fn optional_sql(&self, task: &'a Task) -> &'a str {
-        let is_given = self.job.owner.as_deref().is_some_and(|owner| is_owned_by_creating(task, owner));
-        if is_given { "" } else { &task.optional_sql }
-    }
-
     async fn send(&mut self, target: &Session, tasks: Vec<usize>) -> Result<()> {
         let job = self.job;
         let ids: Vec<&str> = tasks.iter().map(|at| job.tasks[*at].id.as_str()).collect();
@@ -481,15 +437,6 @@ impl<'a> Order<'a> {
         }
         Ok(())
     }
-}
-
-/// Whether the role that creates a task's object owns it anyway, so that the owner need not be set: three messages less for a link and a
-/// subtransaction less for the server.
-fn is_owned_by_creating(task: &Task, role: &str) -> bool {
-    let statement = task.target_sql.lines().find(|line| !line.starts_with("SET LOCAL ")).unwrap_or_default();
-    // What is replaced keeps its owner.
-    let is_new = statement.starts_with("CREATE ") && !statement.starts_with("CREATE OR REPLACE ");
-    is_new && task.optional_sql.ends_with(&format!(" OWNER TO {}", ident(role)))
 }
 
 /// The SQLSTATE with which the ledger's statement undoes a message.
