@@ -248,7 +248,7 @@ class Migration(InParts, Safely):
         Raises:
             ConnectError: the target cannot be reached.
         """
-        return Status.from_core(self._do("status", {}, None))
+        return Status._from_core(self._do("status", {}, None))
 
     def stop(self) -> bool:
         """Stops the run on the target in order, whoever does it and wherever; returns when it has.

@@ -257,7 +257,7 @@ class Recorded:
             is_at_rest = not kept["is_being_restored"] and not is_run_ending
             if is_at_rest or self._request.dry_run:
                 # Only now: what was still at work may have begun a run.
-                self._status = Status.from_core((yield Verb("status", {})))
+                self._status = Status._from_core((yield Verb("status", {})))
                 return kept
             if time.monotonic() >= deadline:
                 raise StateError(

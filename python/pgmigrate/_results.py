@@ -150,7 +150,7 @@ class Status(Tabular):
     findings: tuple[Finding, ...]
 
     @classmethod
-    def from_core(cls, mapping: Mapping[str, Any]) -> Status:
+    def _from_core(cls, mapping: Mapping[str, Any]) -> Status:
         """The status as the core reads it, with the journal of a procedure as its text.
 
         Raises:

@@ -200,12 +200,27 @@ def test_run_tasks_is_a_run_of_chosen_tasks(core: Core, migration: Migration) ->
         migration.run_tasks(some_plan(), "d1")
 
 
+# A restore by hand: the lock of the procedure, and its journal before and after.
+RESTORE = ["hold_procedure", "read_journal", "restore", "read_journal"]
+
+
+def will_restore(core: Core, result: dict[str, Any]) -> None:
+    kept = {"target": "t", "journal": None}
+    core.will({}, [[{"event": "procedure_locked"}]])
+    core.will(kept)
+    core.will(result)
+    core.will(kept)
+
+
 def test_backup_and_restore_name_their_files(core: Core, migration: Migration) -> None:
     core.will({"path": "b/x.dump", "bytes": 2048, "seconds": 1.0, "entries": 7})
-    core.will({"path": "b/x.dump", "entries": 7, "seconds": 1.0, "message": "restored"})
+    restored = {"path": "b/x.dump", "entries": 7, "seconds": 1.0, "message": "restored"}
+    will_restore(core, restored)
     assert migration.backup(Path("b")).text() == "backup: b/x.dump (2.0 kB, 7 objects, 1.0 s)"
     assert "restored" in migration.restore("b/x.dump").text()
-    assert [settings for _, _, settings in core.calls] == [{"directory": "b"}, {"path": "b/x.dump"}]
+    settings = {verb: settings for verb, _, settings in core.calls}
+    assert list(settings) == ["backup", *RESTORE[:-1]]
+    assert (settings["backup"], settings["restore"]) == ({"directory": "b"}, {"path": "b/x.dump"})
 
 
 # Driving a job.
@@ -339,7 +354,7 @@ async def test_every_long_verb_is_awaitable(core: Core, migration: Migration) ->
     core.will(report())
     core.will(verification())
     core.will({"path": "x", "bytes": 1, "seconds": 1.0, "entries": 1})
-    core.will({"path": "x", "entries": 1, "seconds": 1.0, "message": ""})
+    will_restore(core, {"path": "x", "entries": 1, "seconds": 1.0, "message": ""})
     assert await migration.plan_async() == plan
     assert (await migration.run_async(plan)).ok
     assert (await migration.run_tasks_async(plan, ["d1"])).ok
@@ -347,7 +362,7 @@ async def test_every_long_verb_is_awaitable(core: Core, migration: Migration) ->
     assert (await migration.backup_async()).entries == 1
     assert (await migration.restore_async("x")).path == "x"
     verbs = [verb for verb, _, _ in core.calls]
-    assert verbs == ["plan", "run", "run", "verify", "backup", "restore"]
+    assert verbs == ["plan", "run", "run", "verify", "backup", *RESTORE]
 
 
 def test_run_all_goes_on_after_a_failed_migration(core: Core) -> None:
