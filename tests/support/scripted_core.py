@@ -133,6 +133,14 @@ class Core:
         self.jobs.append(job)
         return job
 
+    def will_restore(self, result: dict[str, Any]) -> None:
+        """A restore by hand: the lock of the procedure, and its journal before and after."""
+        kept = {"target": "t", "journal": None}
+        self.will({}, [[{"event": "procedure_locked"}]])
+        self.will(kept)
+        self.will(result)
+        self.will(kept)
+
     def start(self, verb: str, options: Mapping[str, Any], settings: Mapping[str, Any]) -> Job:
         self.calls.append((verb, options, settings))
         return self.jobs[len(self.calls) - 1]

@@ -51,6 +51,7 @@ STATUS = {
     "consistent": None,
     "state": "interrupted",
     "active": False,
+    "procedure": None,
     "tasks": {"done": 1, "running": 0, "failed": 0, "blocked": 0, "pending": 1},
     "rows_done": 1,
     "rows_total": 2,
@@ -321,7 +322,8 @@ def test_restore_asks_first(
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     assert main(["restore", "b.dump", *ENDPOINTS]) == 1
     assert core.calls == []
-    core.will({"path": "b.dump", "entries": 3, "seconds": 1.0, "message": "3 objects restored"})
+    restored = {"path": "b.dump", "entries": 3, "seconds": 1.0, "message": "3 objects restored"}
+    core.will_restore(restored)
     assert main(["restore", "b.dump", *ENDPOINTS, "--yes"]) == 0
     assert "3 objects restored" in capsys.readouterr().out
 

@@ -204,18 +204,10 @@ def test_run_tasks_is_a_run_of_chosen_tasks(core: Core, migration: Migration) ->
 RESTORE = ["hold_procedure", "read_journal", "restore", "read_journal"]
 
 
-def will_restore(core: Core, result: dict[str, Any]) -> None:
-    kept = {"target": "t", "journal": None}
-    core.will({}, [[{"event": "procedure_locked"}]])
-    core.will(kept)
-    core.will(result)
-    core.will(kept)
-
-
 def test_backup_and_restore_name_their_files(core: Core, migration: Migration) -> None:
     core.will({"path": "b/x.dump", "bytes": 2048, "seconds": 1.0, "entries": 7})
     restored = {"path": "b/x.dump", "entries": 7, "seconds": 1.0, "message": "restored"}
-    will_restore(core, restored)
+    core.will_restore(restored)
     assert migration.backup(Path("b")).text() == "backup: b/x.dump (2.0 kB, 7 objects, 1.0 s)"
     assert "restored" in migration.restore("b/x.dump").text()
     settings = {verb: settings for verb, _, settings in core.calls}
@@ -354,7 +346,7 @@ async def test_every_long_verb_is_awaitable(core: Core, migration: Migration) ->
     core.will(report())
     core.will(verification())
     core.will({"path": "x", "bytes": 1, "seconds": 1.0, "entries": 1})
-    will_restore(core, {"path": "x", "entries": 1, "seconds": 1.0, "message": ""})
+    core.will_restore({"path": "x", "entries": 1, "seconds": 1.0, "message": ""})
     assert await migration.plan_async() == plan
     assert (await migration.run_async(plan)).ok
     assert (await migration.run_tasks_async(plan, ["d1"])).ok
