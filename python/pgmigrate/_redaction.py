@@ -9,7 +9,7 @@ from typing import Final
 # A shorter one is often a number or a word, and a part of most lines: without it they say nothing.
 HIDDEN_EVERYWHERE: Final = 4
 _LENGTH_OF_A_SHORT_SECRET: Final = 3
-# In our own texts shorter ones are words of ours, such as `data` of a `database`.
+# In the texts of this package shorter ones are ordinary words, such as `data` of `database`.
 _LONG: Final = 6
 
 

@@ -23,7 +23,7 @@ def printable(text: str) -> str:
     Names of objects and the output of commands may have any character in them. Whatever is written
     to a console or a log goes through this; values that a program reads keep their characters.
     """
-    # Most texts are so, and this is told at a tenth of the time.
+    # Most texts are printable, and this check takes a tenth of the time.
     return text if text.isprintable() else _UNPRINTABLE.sub(_escape, text)
 
 

@@ -31,7 +31,7 @@ pub async fn halt(config: &Config, context: &Context) -> Result<bool> {
 }
 
 /// Does a step of a run before its tasks, which is given up when another session on the target asks the run to stop.
-pub(super) async fn heed<T>(ends: &Ends, context: &Context, work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) async fn stoppable<T>(ends: &Ends, context: &Context, work: impl Future<Output = Result<T>>) -> Result<T> {
     let asked = async {
         while !is_asked(ends).await {
             tokio::time::sleep(BETWEEN_LOOKS).await;

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 
 /// The check's name.
 pub(super) const CHECK: &str = "source_encoding";
-const REMEDY: &str = "connect with client_encoding SQL_ASCII and rename it or write it anew in UTF8; or move the database by \
+const REMEDY: &str = "connect with client_encoding SQL_ASCII and rename it or replace it by a text in UTF8; or move the database by \
                       pg_dump --encoding=SQL_ASCII";
 
 /// One finding for every object of the source whose name or definition is no UTF8.

@@ -104,11 +104,11 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
     let is_saved = plan.is_some();
     let before_begin = |error| if settings.resume { error } else { halt::before_begin(error) };
     let planning = context.step("plan", plan_of(&config, (plan, settings), &ends));
-    let plan = halt::heed(&ends, context, Box::pin(planning)).await.map_err(before_begin)?;
+    let plan = halt::stoppable(&ends, context, Box::pin(planning)).await.map_err(before_begin)?;
     let jobs = settings.jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1);
     let mut findings = plan.header.findings.clone();
     let checking = check(&config, &ends, (&plan, jobs, settings), context);
-    findings.extend(halt::heed(&ends, context, Box::pin(checking)).await.map_err(before_begin)?);
+    findings.extend(halt::stoppable(&ends, context, Box::pin(checking)).await.map_err(before_begin)?);
     let changes = if is_saved { unplanned::changes(&config, &ends, &plan, context) } else { Changes::default() };
     findings.extend(changes.findings());
     let mut report = head(&endpoints, &plan, findings);
@@ -123,7 +123,7 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
         context.stop.or(secret::check(&ends.source.leader, &plan.tasks)).await?;
     }
     let entering = enter(&config, (settings, &ends, &plan), context);
-    let (mut start, made) = halt::heed(&ends, context, Box::pin(entering)).await.map_err(before_begin)?;
+    let (mut start, made) = halt::stoppable(&ends, context, Box::pin(entering)).await.map_err(before_begin)?;
     report.backup = made;
     let mut ended = Ended::default();
     let executed = execute(&config, (&mut ends, &plan, &mut start), (settings, jobs), (&mut ended, context)).await;

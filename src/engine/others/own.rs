@@ -1,7 +1,7 @@
 //! What the run's own tasks change in the catalogs, by what the ledger says they are about.
 //!
 //! A task may work in a subtransaction, or end a transaction that its row does not survive in, and catalog rows then show a transaction that no
-//! row of the ledger has. So whatever a task names counts as the run's: where an object cannot be told apart from one that a task is about,
+//! row of the ledger has. So whatever a task names counts as the run's: where an object cannot be distinguished from one that a task is about,
 //! it is taken for that, for a target that is not restored for a change of the run's own is the greater harm. Called by `schema`.
 
 use crate::ledger::Subject;

@@ -89,7 +89,7 @@ impl Schema<'_> {
                 .find(|parts| parts.what == before.what)
                 .map_or((0, 0), |parts| (parts.total, parts.old));
             let gone = before.total - old;
-            // A row that was changed is gone and there anew.
+            // A changed row counts as removed and as added.
             if gone > total - old {
                 found.push(format!("{}: {} were removed", before.what, gone - (total - old)));
             }
