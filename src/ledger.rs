@@ -9,8 +9,8 @@ mod foreign_key;
 pub mod order;
 mod plan;
 mod procedure;
+mod stop_request;
 mod text;
-mod wish;
 
 use crate::error::{Error, Kind, Result, Side};
 use crate::name::{LEDGER_TABLES, ident, literal};

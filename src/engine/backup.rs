@@ -160,7 +160,7 @@ async fn contents(tools: &Tools, path: &Path) -> Result<(String, Vec<Entry>)> {
     Ok((listed, entries))
 }
 
-/// An error of a step as one of the backup; a wish to stop stays what it is.
+/// An error of a step as one of the backup; a request to stop stays what it is.
 fn explained(error: Error, doing: &str) -> Error {
     if error.kind == Kind::Interrupted {
         return error;

@@ -92,7 +92,7 @@ pub struct Job {
     pub options: Options,
     /// What the target gives to index builds.
     pub tuning: Tuning,
-    /// Events and the wish to stop.
+    /// Events and the request to stop.
     pub context: Context,
     /// What workers have found that a person should know when the run ends.
     pub found: Mutex<Vec<Finding>>,

@@ -70,7 +70,7 @@ pub use crate::pg::closed as at_rest;
 pub struct Context {
     /// Where events go.
     pub events: Events,
-    /// Where a wish to stop comes from.
+    /// Where a request to stop comes from.
     pub stop: Stop,
     /// The environment that conninfo defaults come from.
     pub env: BTreeMap<String, String>,

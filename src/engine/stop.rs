@@ -1,4 +1,4 @@
-//! The way into a run: a wish to stop, seen by everything that waits.
+//! The way into a run: a request to stop, seen by everything that waits.
 //!
 //! Whoever works selects between its work and [`Stop::stopped`], rolls back and reports itself interrupted; nothing is killed.
 
@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// A wish to stop; clones share it.
+/// A request to stop; clones share it.
 #[derive(Debug, Clone)]
 pub struct Stop {
     sender: Arc<watch::Sender<bool>>,
@@ -32,7 +32,7 @@ impl Stop {
 
     /// Waits until somebody asks.
     pub async fn stopped(&self) {
-        // The sender lives as long as we do, so waiting can end only with the wish.
+        // The sender lives as long as we do, so waiting can end only with the request.
         let _ = self.sender.subscribe().wait_for(|stopped| *stopped).await;
     }
 

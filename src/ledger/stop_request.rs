@@ -1,20 +1,20 @@
-//! The wish that whoever works on this target stops, told from any machine through an advisory lock on the target.
+//! The request that every process at work on this target stops, made from any machine by an advisory lock on the target.
 //!
-//! The lock ends with the session of who wishes, so a wish never outlives its process and stops no later run
-//! (<https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS>). Uttered by the verb `stop`, looked for by every run.
+//! The lock ends with the session that requests it, so a request never outlives its process and stops no later run
+//! (<https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS>). Made by the verb `stop`, looked for by every run.
 
 use super::{LOCK_CLASS, LOCK_STOP, Ledger};
 use crate::error::Result;
 use crate::pg::Session;
 
 impl Ledger {
-    /// Wishes for as long as the session lives; any number may.
+    /// Requests a stop for as long as the session lives; any number of sessions may.
     pub async fn ask_to_stop(&self, session: &Session) -> Result<()> {
         let sql = "SELECT pg_catalog.pg_advisory_lock_shared($1, $2)";
         session.query_one(sql, &[&LOCK_CLASS, &LOCK_STOP]).await.map(|_| ())
     }
 
-    /// Whether somebody wishes.
+    /// Whether a session requests a stop.
     pub async fn is_asked_to_stop(&self, session: &Session) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
                    WHERE l.locktype = 'advisory' AND d.datname = pg_catalog.current_database() \
