@@ -211,6 +211,10 @@ pub struct Options {
     pub publications: bool,
     /// Whether subscriptions are created.
     pub subscriptions: bool,
+    /// Whether objects get the owners that they have on the source; else the connecting role owns them.
+    pub owners: bool,
+    /// Whether privileges and default privileges are granted and revoked as on the source.
+    pub privileges: bool,
     /// True: tablespaces as on the source. False: the target's default.
     pub tablespaces: bool,
     /// The path of the `pg_dump` program; none: it is looked for.
@@ -219,6 +223,8 @@ pub struct Options {
     pub lock_timeout: u64,
     /// Attempts after the first for transient failures.
     pub retries: u32,
+    /// Whether a server of a major version that this pgmigrate does not know is accepted without a warning.
+    pub accept_newer_servers: bool,
     /// The revisions of alembic that the databases must be at; none: any.
     pub require_revision: Option<RevisionRule>,
 }
@@ -248,10 +254,13 @@ impl Default for Options {
             large_objects: LargeObjects::Auto,
             publications: false,
             subscriptions: false,
+            owners: true,
+            privileges: true,
             tablespaces: true,
             pg_dump: None,
             lock_timeout: 60,
             retries: 5,
+            accept_newer_servers: false,
             require_revision: None,
         }
     }
@@ -268,7 +277,7 @@ pub struct Config {
     pub target: Secret,
     /// The schemas in scope.
     pub schemas: NameFilter,
-    /// Whether roles are created.
+    /// Which roles are created.
     pub roles: RolesMode,
     /// The tables in scope.
     pub tables: TableFilter,

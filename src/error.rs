@@ -72,6 +72,8 @@ pub struct ServerError {
     pub column: Option<String>,
     /// The constraint that the server named.
     pub constraint: Option<String>,
+    /// The function in whose body it happened, as the server writes it: qualified and with its arguments, or its bare name.
+    pub function: Option<String>,
 }
 
 /// Where an error happened; filled in on its way up by whoever knows.
@@ -90,7 +92,7 @@ pub struct Context {
 /// Everything that was wrong, where an error stands for more than one thing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Details {
-    /// Every mistake of a [`Kind::Config`] error, each with the path of its key.
+    /// Every mistake of a [`Kind::Config`] error, each with the path of its key; every difference of a [`Kind::Drift`] error.
     pub problems: Vec<String>,
     /// Every finding of a [`Kind::Preflight`] error.
     pub findings: Vec<Finding>,
@@ -195,6 +197,12 @@ impl Error {
         self.sqlstate.as_deref() == Some(sqlstate)
     }
 
+    /// Whether a name was not found that a statement, or a function that it calls, names: a function, a relation, or another object.
+    #[must_use]
+    pub fn is_undefined(&self) -> bool {
+        ["42883", "42P01", "42704"].iter().any(|sqlstate| self.is(sqlstate))
+    }
+
     /// Whether the same work may succeed when it is tried again: the connection was lost, a resource was short, or a
     /// concurrent transaction was in the way. Never for wrong data (22, 23) or a wrong statement (42).
     #[must_use]
@@ -221,7 +229,7 @@ impl Error {
 }
 
 fn is_transient(sqlstate: &str) -> bool {
-    matches!(&sqlstate[..2], "08" | "53")
+    matches!(sqlstate.get(..2), Some("08" | "53"))
         || matches!(sqlstate, "57P01" | "57P02" | "57P03" | "40001" | "40P01" | "55P03")
 }
 
@@ -257,6 +265,7 @@ mod tests {
             object: Some("public.t".into()),
             column: None,
             constraint: None,
+            function: None,
         })
     }
 
@@ -265,7 +274,7 @@ mod tests {
         for code in ["08006", "53300", "57P01", "40001", "40P01", "55P03"] {
             assert!(reply(code).is_retryable(), "{code}");
         }
-        for code in ["22P02", "23505", "42P01", "42501", "57014", "XX000"] {
+        for code in ["22P02", "23505", "42P01", "42501", "57014", "XX000", "", "0", "5", "\u{fc}\u{fc}"] {
             assert!(!reply(code).is_retryable(), "{code}");
         }
     }

@@ -1,11 +1,14 @@
 //! Everything a run can tell its caller while it goes on: the way out, beside the result.
 //!
-//! Events carry names and numbers, never a row value or a password. They are sent from worker threads into a channel
-//! that the caller's thread empties; whoever sends never waits.
+//! Events carry names and numbers, never a row value or a password. They are sent from worker threads into a queue
+//! that the caller's thread empties; the sender never waits.
+
+mod queue;
 
 use crate::finding::Finding;
+pub use queue::{Queue, queue};
 use serde::Serialize;
-use tokio::sync::mpsc::UnboundedSender;
+use std::sync::Arc;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -81,6 +84,8 @@ pub enum Event {
         /// Why it failed, or what else there is to say.
         note: String,
     },
+    /// How far the run is, counted with the model of the estimate; about every two seconds.
+    TimeLeft(TimeLeft),
     /// An attempt failed and is made again.
     TaskRetried {
         /// The task's id.
@@ -98,7 +103,7 @@ pub enum Event {
         run: i64,
         /// The snapshot's name, by which sessions on the source join it.
         id: String,
-        /// Which transactions it sees, as `pg_current_snapshot()` writes it.
+        /// Which transactions it sees, as `pg::snapshot` writes it.
         sees: String,
     },
     /// The lock of the safe procedure is taken.
@@ -154,21 +159,68 @@ pub struct PhaseSize {
     pub bytes: u64,
 }
 
-/// The sending end of a run's events; clones share the channel. Without a receiver, events are dropped.
+/// How long the rest of a run takes, and how much of its work is done.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct TimeLeft {
+    /// Seconds to the end of the last task; none where that is not known.
+    pub seconds: Option<f64>,
+    /// The part of the run's work that is done, from 0 to 1.
+    pub share: f64,
+    /// The same of the phases that have work in this run, in their order.
+    pub phases: Vec<PhaseLeft>,
+}
+
+/// The same of a phase.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PhaseLeft {
+    /// The phase.
+    pub phase: String,
+    /// Seconds to the end of its last task, what comes before included; none where that is not known.
+    pub seconds: Option<f64>,
+    /// The part of its work that is done, from 0 to 1.
+    pub share: f64,
+}
+
+/// Takes note of events before the caller has them.
+pub trait Observer: std::fmt::Debug + Send + Sync {
+    /// Takes note of one; called by the thread that sends it.
+    fn observe(&self, event: &Event);
+}
+
+/// The sending end of a run's events; clones share the queue. Without a receiver, events are dropped.
 #[derive(Debug, Clone, Default)]
-pub struct Events(Option<UnboundedSender<Event>>);
+pub struct Events {
+    queue: Option<Arc<queue::Sender>>,
+    observer: Option<Arc<dyn Observer>>,
+}
 
 impl Events {
-    /// Events that go into `sender`.
+    /// The same queue, of whose events `observer` takes note.
     #[must_use]
-    pub fn new(sender: UnboundedSender<Event>) -> Self {
-        Events(Some(sender))
+    pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
+        Events { queue: self.queue.clone(), observer: Some(observer) }
     }
 
     /// Tells the caller; a caller that has gone away misses nothing that the ledger does not hold.
     pub fn send(&self, event: Event) {
-        if let Some(sender) = &self.0 {
-            let _ = sender.send(event);
+        if let Some(observer) = &self.observer {
+            observer.observe(&event);
+        }
+        if let Some(sender) = &self.queue {
+            sender.send(event);
+        }
+    }
+
+    /// Whether the caller is up with what happens. Where it is not, no new work is begun, which would only make more events.
+    #[must_use]
+    pub fn have_room(&self) -> bool {
+        self.queue.as_ref().is_none_or(|sender| sender.has_room())
+    }
+
+    /// Waits until the caller has taken some events.
+    pub async fn room(&self) {
+        if let Some(sender) = &self.queue {
+            sender.room().await;
         }
     }
 }

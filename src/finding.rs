@@ -26,6 +26,9 @@ pub struct Finding {
     pub severity: Severity,
     /// The object it is about, quoted as SQL quotes it; empty where it is about a whole server.
     pub object: String,
+    /// All objects that it is about, where it stands for several; `message` names some of them.
+    #[serde(default)]
+    pub objects: Vec<String>,
     /// What was found.
     pub message: String,
     /// What to do about it; empty where there is nothing to do.
@@ -41,6 +44,44 @@ impl Finding {
         message: impl Into<String>,
         remedy: impl Into<String>,
     ) -> Self {
-        Finding { check: check.into(), severity, object: object.into(), message: message.into(), remedy: remedy.into() }
+        Finding {
+            check: check.into(),
+            severity,
+            object: object.into(),
+            objects: Vec::new(),
+            message: message.into(),
+            remedy: remedy.into(),
+        }
+    }
+
+    /// What was found, with the object that it is about in front.
+    #[must_use]
+    pub fn words(&self) -> String {
+        if self.object.is_empty() || self.message.contains(&self.object) {
+            return self.message.clone();
+        }
+        format!("{}: {}", self.object, self.message)
+    }
+
+    /// The same for several objects of one cause: the message names the first ones, and a single one stands in the place of the object.
+    #[must_use]
+    pub fn of(mut self, objects: Vec<String>) -> Self {
+        self.message = format!("{}: {}", self.message, examples(&objects));
+        if let [one] = objects.as_slice() {
+            self.object.clone_from(one);
+        }
+        self.objects = objects;
+        self
+    }
+}
+
+/// The first of several names, and how many there are beside them.
+#[must_use]
+pub fn examples(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }

@@ -9,16 +9,21 @@ mod foreign_key;
 pub mod order;
 mod plan;
 mod procedure;
+mod records;
+mod session_entry;
 mod stop_request;
 mod text;
 
 use crate::error::{Error, Kind, Result, Side};
-use crate::name::{LEDGER_TABLES, ident, literal};
+use crate::name::{LEDGER_TABLES, SCHEMA_COMMENT, ident, literal};
 use crate::pg::Session;
+use crate::pg::event_triggers::{self, LEFT_OUT};
 pub use crate::record::{Effect, Record, Run, RunState, is_settled};
 pub use announcement::{Announcement, Progress, Role};
 pub use foreign_key::Taken;
 pub use procedure::{Journal, LockHolder, Subject};
+pub use records::Standing;
+pub use session_entry::SessionEntry;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -33,7 +38,6 @@ const LOCK_HOLD: i32 = 3;
 const LOCK_STOP: i32 = 4;
 const LOCK_ORDER: i32 = 5;
 const LOCK_SAFE: i32 = 6;
-const SCHEMA_COMMENT: &str = "ledger of pgmigrate";
 
 /// A run as it begins.
 pub struct NewRun<'a, P> {
@@ -120,20 +124,21 @@ impl Ledger {
             format!("CREATE SCHEMA {schema};\nCOMMENT ON SCHEMA {schema} IS {};\n", literal(SCHEMA_COMMENT))
         };
         let make_tables = include_str!("sql/ledger.sql").replace(":\"ledger\"", &schema);
-        session.batch(&format!("BEGIN;\n{make_schema}{make_tables}COMMIT")).await.map_err(|e| {
+        let sql = format!("BEGIN;\n{LEFT_OUT}{make_schema}{make_tables}COMMIT");
+        if let Err(e) = session.batch(&sql).await {
             let is_refused = e.is("42501");
             let e = e.object(&schema);
             let remedy =
                 "grant CREATE on the target's database, or name a schema that we may write with options.ledger_schema";
-            if is_refused { e.remedy(remedy) } else { e }
-        })?;
+            return Err(event_triggers::explained(session, if is_refused { e.remedy(remedy) } else { e }).await);
+        }
         self.add_columns(session).await
     }
 
     /// Adds the columns that a ledger of an older version lacks.
     pub async fn add_columns(&self, session: &Session) -> Result<()> {
-        let found = "SELECT count(*) = 2 FROM pg_catalog.pg_attribute \
-                     WHERE (attrelid, attname) IN (($1::text::regclass, 'workers'), ($2::text::regclass, 'worker'))";
+        let found = "SELECT count(*) = 3 FROM pg_catalog.pg_attribute WHERE (attrelid, attname) IN \
+                     (($1::text::regclass, 'workers'), ($1::text::regclass, 'sessions'), ($2::text::regclass, 'worker'))";
         if session.query_one(found, &[&self.runs(), &self.tasks()]).await?.get(0) {
             return Ok(());
         }
@@ -220,24 +225,6 @@ impl Ledger {
             )
             .await?;
         Ok(())
-    }
-
-    /// All tasks of a run, in the plan's order.
-    pub async fn records(&self, session: &Session, run: i64) -> Result<Vec<Record>> {
-        // Where the ledger is of a version without the column, the inner query finds the outer one's NULL by that name.
-        let sql = format!(
-            "SELECT t.* FROM (SELECT NULL::int4 AS worker) missing, LATERAL ( \
-                SELECT task, phase, kind, object, mode, format, status, attempts, rows, bytes, hash, snapshot, \
-                    CASE WHEN status = 'running' THEN extract(epoch FROM now() - started)::float8 ELSE seconds END, \
-                    sqlstate, note, planned_rows, planned_bytes, worker, \
-                    extract(epoch FROM started - (SELECT r.started FROM {} r WHERE r.run = {run}))::float8 \
-                FROM {} WHERE run = {run}) t ORDER BY length(task), task COLLATE \"C\"",
-            self.runs(),
-            self.tasks()
-        );
-        let mut records = Vec::new();
-        session.each(&sql, |row| records.push(record(row))).await?;
-        Ok(records)
     }
 
     /// Puts tasks back to `pending` that a dead run left running, failed or blocked. A commit that the run has asked for and the server is
@@ -426,12 +413,15 @@ impl Ledger {
         let sql = "SELECT name FROM unnest($1::text[]) WITH ORDINALITY AS t (name, place) \
                    WHERE pg_catalog.to_regclass(name) IS NOT NULL ORDER BY place";
         let mut dropped: Vec<String> = session.query(sql, &[&tables]).await?.iter().map(|row| row.get(0)).collect();
-        session.batch(&format!("DROP TABLE IF EXISTS {}", dropped.join(", "))).await?;
+        let sql = format!("{LEFT_OUT}DROP TABLE IF EXISTS {}", dropped.join(", "));
+        if let Err(error) = session.batch(&sql).await {
+            return Err(event_triggers::explained(session, error).await);
+        }
         let sql = "SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') IS NOT DISTINCT FROM $2 \
                    AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid) \
                    FROM pg_catalog.pg_namespace n WHERE n.nspname = $1";
         if session.query_one(sql, &[&self.schema, &SCHEMA_COMMENT]).await?.get::<_, bool>(0) {
-            session.batch(&format!("DROP SCHEMA {} RESTRICT", ident(&self.schema))).await?;
+            session.batch(&format!("{LEFT_OUT}DROP SCHEMA {} RESTRICT", ident(&self.schema))).await?;
             dropped.push(ident(&self.schema));
         }
         Ok(dropped)
@@ -447,28 +437,4 @@ fn gone(run: i64) -> Error {
 fn settled_elsewhere(what: &str, run: i64) -> Error {
     Error::new(Kind::State, format!("{what} of run {run} was settled by somebody else, or its ledger is gone"))
         .remedy("run only one pgmigrate a target, and keep its ledger until it has ended")
-}
-
-fn record(row: &tokio_postgres::Row) -> Record {
-    Record {
-        task: row.get(0),
-        phase: row.get(1),
-        kind: row.get(2),
-        object: row.get(3),
-        mode: row.get(4),
-        format: row.get(5),
-        status: row.get(6),
-        attempts: row.get(7),
-        rows: row.get(8),
-        bytes: row.get(9),
-        hash: row.get(10),
-        snapshot: row.get(11),
-        seconds: row.get(12),
-        sqlstate: row.get(13),
-        note: text::original(row.get(14)),
-        planned_rows: row.get(15),
-        planned_bytes: row.get(16),
-        worker: row.get(17),
-        begun: row.get(18),
-    }
 }

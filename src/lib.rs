@@ -8,7 +8,7 @@
 //! Layers, each using only those below it: `bindings` (Python), `engine` (order, parallelism, retry), `pg` and
 //! `ledger` (the only code that talks to servers), `catalog`, `plan` and `report` (pure data), and the words that all
 //! of them share: `error`, `finding`, `name`, `word`, `config`,
-//! `event`.
+//! `event`, `server_version`.
 
 #[cfg(feature = "python")]
 mod bindings;
@@ -25,6 +25,7 @@ pub mod plan;
 pub mod rates;
 pub mod record;
 pub mod report;
+pub mod server_version;
 pub mod verification;
 pub mod word;
 

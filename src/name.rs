@@ -97,6 +97,9 @@ pub const LEDGER_TABLES: [&str; 6] = [
     "migration_procedure",
 ];
 
+/// What a run says of a schema that it has made for its ledger.
+pub const SCHEMA_COMMENT: &str = "ledger of pgmigrate";
+
 /// What the Python package's alembic hook keeps beside the ledger for as long as a data move is due.
 const DUE_TABLE: &str = "migration_due";
 

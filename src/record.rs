@@ -54,7 +54,7 @@ pub struct Run {
     pub config: String,
     /// How it stands.
     pub state: RunState,
-    /// What its snapshot saw, as `pg_current_snapshot()` writes it.
+    /// What its snapshot saw, as `pg::snapshot` writes it.
     pub snapshot: String,
     /// Whether all tasks so far saw one state of the source.
     pub consistent: bool,

@@ -4,7 +4,7 @@
 
 use crate::catalog::scope::Absent;
 use crate::finding::Finding;
-use crate::plan::{Phase, Plan};
+use crate::plan::{Phase, Plan, kind};
 use crate::record::{Record, RunState};
 use crate::verification::Verification;
 use serde::Serialize;
@@ -46,17 +46,21 @@ pub struct Report {
 }
 
 /// What a phase did.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct PhaseResult {
     /// The phase.
     pub phase: String,
     /// Its tasks.
     pub tasks: u64,
-    /// Those that are settled.
+    /// Those that are done.
     pub done: u64,
-    /// Those that failed or were blocked.
+    /// Those of which the target had the object, or that were not asked for.
+    pub kept: u64,
+    /// Those that failed.
     pub failed: u64,
-    /// Rows written.
+    /// Those that one which failed kept from being tried.
+    pub blocked: u64,
+    /// Rows of tables written.
     pub rows: i64,
     /// Bytes written.
     pub bytes: i64,
@@ -124,13 +128,17 @@ impl From<Record> for TaskResult {
 #[must_use]
 pub fn phases(tasks: &[TaskResult]) -> Vec<PhaseResult> {
     let of = |phase: Phase| {
-        let mut sum =
-            PhaseResult { phase: phase.word().into(), tasks: 0, done: 0, failed: 0, rows: 0, bytes: 0, seconds: 0.0 };
+        let mut sum = PhaseResult { phase: phase.word().into(), ..PhaseResult::default() };
         for task in tasks.iter().filter(|task| task.phase == phase.word()) {
             sum.tasks += 1;
-            sum.done += u64::from(crate::record::is_settled(&task.status));
-            sum.failed += u64::from(matches!(task.status.as_str(), "failed" | "blocked"));
-            sum.rows += task.rows;
+            match task.status.as_str() {
+                "done" => sum.done += 1,
+                "failed" => sum.failed += 1,
+                "blocked" => sum.blocked += 1,
+                status => sum.kept += u64::from(crate::record::is_settled(status)),
+            }
+            // A large object is no row.
+            sum.rows += if task.kind == kind::LARGE_OBJECTS { 0 } else { task.rows };
             sum.bytes += task.bytes;
             sum.seconds += task.seconds;
         }

@@ -210,14 +210,17 @@ impl Remark {
         Remark { kind: kind.into(), object: object.into(), message: message.into() }
     }
 
-    /// Whether it is about a setting that belongs to the move and not to what is moved.
+    /// Whether it is about a setting that belongs to the move and not to what is moved, or about what the options leave out.
     fn is_left_out_by_design(&self) -> bool {
-        self.kind == SETTING_LEFT_OUT
+        [SETTING_LEFT_OUT, OPTION_LEFT_OUT].contains(&self.kind.as_str())
     }
 }
 
 /// The kind of what `not_moved` says of a setting that every run leaves out.
 pub const SETTING_LEFT_OUT: &str = "setting left out";
+
+/// The kind of what `not_moved` says of owners and privileges that the options leave out.
+pub const OPTION_LEFT_OUT: &str = "option";
 
 /// Something that could not be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

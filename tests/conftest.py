@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from pgmigrate.embedded import EmbeddedServer
+from pgmigrate.embedded.installations import BIN_PATH_VARIABLE
 from support import servers
 from support.application import TABLES, Application
+from support.cases import some_each_time
 from support.config_keys import SCRIPT
 from support.roles import prefixed
 from support.shell import Shell
@@ -80,23 +83,37 @@ def all_servers() -> Iterator[Servers]:
         server.stop()
 
 
+def prefer_programs_for(monkeypatch: pytest.MonkeyPatch, majors: Iterable[int]) -> None:
+    """Puts the programs of 19 first where a server of 19 takes part: it refuses older ones."""
+    folder = servers.newest_programs()
+    if 19 in majors and folder is not None:
+        monkeypatch.setenv(BIN_PATH_VARIABLE, str(folder))
+        monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
 @pytest.fixture
 def make_pair(
-    all_servers: Servers, request: pytest.FixtureRequest
+    all_servers: Servers, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[int, int], Pair]]:
     """Gives a pair of servers by their majors; its databases go with the test."""
     made: list[Pair] = []
+    roles: dict[EmbeddedServer, set[str]] = {}
 
     def make(source: int, target: int) -> Pair:
+        prefer_programs_for(monkeypatch, (source, target))
         word = re.sub(r"[^a-z0-9_]", "_", request.node.name.lower())[:40]
         name = f"{word}_{next(_numbers)}"
         made.append(Pair(all_servers.of(source), all_servers.of(target), name))
+        for server in (made[-1].source_server, made[-1].target_server):
+            roles.setdefault(server, servers.roles(server))
         return made[-1]
 
     yield make
     for pair in made:
         for server, name in pair.made:
             servers.drop_database(server, name)
+    for server, known in roles.items():
+        servers.drop_roles(server, servers.roles(server) - known)
 
 
 @pytest.fixture
@@ -144,15 +161,22 @@ def application(written: tuple[str, str], tmp_path: Path) -> Iterator[Applicatio
         found.do("stop")
 
 
-def majors() -> list[tuple[int, int]]:
-    """The pairs of majors that migrations are tried between: 15 only where it is installed."""
-    pairs = [(16, 18)]
-    if 15 in servers.available_majors():
-        pairs += [(15, 18), (18, 15)]
-    return pairs
+def majors() -> dict[tuple[int, int], bool]:
+    """The pairs of majors that migrations are tried between; 15 and 19 where they are installed.
+
+    The value says whether every run of the tests has the pair: those of the marker `matrix` take
+    long together and are run by `pytest -m matrix`.
+    """
+    pairs = dict.fromkeys([(16, 18), (15, 18), (18, 15), (18, 19), (19, 18)], True)
+    pairs |= dict.fromkeys([(16, 19), (19, 19)], False)
+    there = set(servers.available_majors()) | {16, 18}
+    return {pair: each_time for pair, each_time in pairs.items() if set(pair) <= there}
 
 
-@pytest.fixture(params=majors(), ids=lambda pair: f"{pair[0]}to{pair[1]}")
+PAIRS = some_each_time(majors(), *(pair for pair, each_time in majors().items() if each_time))
+
+
+@pytest.fixture(params=PAIRS, ids=lambda pair: f"{pair[0]}to{pair[1]}")
 def any_pair(request: pytest.FixtureRequest, make_pair: Callable[[int, int], Pair]) -> Pair:
     """A pair of every combination of majors that is tried."""
     source, target = request.param

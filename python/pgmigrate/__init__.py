@@ -12,43 +12,31 @@ The same from a shell: ``pgmigrate migrate --config config.yaml``.
 """
 
 from pgmigrate import _native
-from pgmigrate._checklist import Checklist, ChecklistItem
-from pgmigrate._estimate import (
+from pgmigrate._bridge.job import Event, OnEvent
+from pgmigrate._journal.unfinished import UnfinishedProcedure
+from pgmigrate._migration.held_snapshot import HeldSnapshot
+from pgmigrate._migration.migration import Migration
+from pgmigrate._migration.run_all import Outcome, outcomes_of, run_all
+from pgmigrate._procedure.checklist import Checklist, ChecklistItem
+from pgmigrate._procedure.report import SafetyReport, SafetyStep
+from pgmigrate._results.backup import BackupResult, CleanupResult, RestoreResult
+from pgmigrate._results.estimate import (
     ChainStep,
     Estimate,
     JobsEstimate,
     PhaseEstimate,
-    Rates,
-    Speedup,
     TableEstimate,
-    TableRates,
 )
-from pgmigrate._job import Event, OnEvent
-from pgmigrate._migration import Migration
-from pgmigrate._model import Absent, Finding
-from pgmigrate._plan import Plan, Task
-from pgmigrate._report import PhaseResult, Report, TaskResult
-from pgmigrate._results import (
-    BackupResult,
-    Check,
-    CleanupResult,
-    PreflightResult,
-    RestoreResult,
-    Status,
-    TaskCounts,
-)
-from pgmigrate._run_all import Outcome, outcomes_of, run_all
-from pgmigrate._safety import SafetyReport, SafetyStep
-from pgmigrate._snapshot import HeldSnapshot, HoldResult
-from pgmigrate._unfinished import UnfinishedProcedure
-from pgmigrate._verification import (
-    Difference,
-    KindCount,
-    Remark,
-    TableResult,
-    Unchecked,
-    VerifyResult,
-)
+from pgmigrate._results.hold import HoldResult
+from pgmigrate._results.plan import Plan, Task
+from pgmigrate._results.plan_diff import PlanChange, PlanDiff
+from pgmigrate._results.preflight import Check, PreflightResult
+from pgmigrate._results.rates import Rates, Speedup, TableRates
+from pgmigrate._results.report import PhaseResult, Report, TaskResult
+from pgmigrate._results.shown import Display, install
+from pgmigrate._results.status import Status, TaskCounts
+from pgmigrate._results.verification import KindCount, Remark, TableResult, Unchecked, VerifyResult
+from pgmigrate._values.finding import Absent, Difference, Finding
 from pgmigrate.errors import (
     BackupError,
     CommandError,
@@ -64,6 +52,15 @@ from pgmigrate.errors import (
     StateError,
     VerifyError,
 )
+
+
+def _load_display() -> Display:
+    from pgmigrate._display.results import ResultDisplay
+
+    return ResultDisplay()
+
+
+install(_load_display)
 
 __version__: str = _native.version()
 """The version of the package and of its core."""
@@ -99,6 +96,8 @@ __all__ = [
     "PhaseEstimate",
     "PhaseResult",
     "Plan",
+    "PlanChange",
+    "PlanDiff",
     "PreflightError",
     "PreflightResult",
     "Rates",

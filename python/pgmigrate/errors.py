@@ -6,14 +6,13 @@ the border between processes. No message holds a password or the value of a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from pgmigrate._text import printable
+from pgmigrate._values.error import InternalError, PgMigrateError
 
 if TYPE_CHECKING:
-    from pgmigrate._model import Finding
-    from pgmigrate._verification import Difference
+    from pgmigrate._values.finding import Difference, Finding
 
 __all__ = [
     "BackupError",
@@ -30,67 +29,6 @@ __all__ = [
     "StateError",
     "VerifyError",
 ]
-
-
-class PgMigrateError(Exception):
-    """The base of all errors of this package.
-
-    Args:
-        message: what failed, in lower case.
-        phase: the phase of the run.
-        task: the task's id in the plan.
-        object: the database object, quoted as SQL quotes it.
-        side: ``source`` or ``target``.
-        sqlstate: the five characters of the server's code, where a server replied with one.
-        remedy: what to do about it.
-
-    Attributes:
-        kind: a stable name of the class for machines, such as ``config``.
-    """
-
-    kind: ClassVar[str] = "error"
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        phase: str | None = None,
-        task: str | None = None,
-        object: str | None = None,
-        side: str | None = None,
-        sqlstate: str | None = None,
-        remedy: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.phase = phase
-        self.task = task
-        self.object = object
-        self.side = side
-        self.sqlstate = sqlstate
-        self.remedy = remedy
-
-    def __str__(self) -> str:
-        return printable(f"{self.message}; {self.remedy}" if self.remedy else self.message)
-
-    def __reduce__(self) -> tuple[Callable[..., PgMigrateError], tuple[Any, ...]]:
-        return _restore, (type(self), self.message, self._attributes())
-
-    def to_dict(self) -> dict[str, Any]:
-        """The error as plain values: ``kind``, ``message`` and all attributes."""
-        plain = {"kind": self.kind, "message": self.message, **self._attributes()}
-        for key in ("findings", "differences"):
-            if key in plain:
-                plain[key] = [item.to_dict() for item in plain[key]]
-        return plain
-
-    def _attributes(self) -> dict[str, Any]:
-        # Notes that a caller added live in the same place, under a name with underscores.
-        return {
-            name: value
-            for name, value in vars(self).items()
-            if name != "message" and not name.startswith("_")
-        }
 
 
 class ConfigError(PgMigrateError, ValueError):
@@ -152,9 +90,19 @@ class StateError(PgMigrateError):
 
 
 class DriftError(StateError):
-    """The plan belongs to another source, target, configuration or catalog than it meets now."""
+    """The plan belongs to another source, target, configuration or catalog than it meets now.
+
+    Args:
+        message: a summary.
+        problems: every difference, the object first, where the plan was compared with a new one.
+        attributes: as in `PgMigrateError`.
+    """
 
     kind = "drift"
+
+    def __init__(self, message: str, *, problems: Iterable[str] = (), **attributes: Any) -> None:
+        super().__init__(message, **attributes)
+        self.problems: tuple[str, ...] = tuple(problems)
 
 
 class VerifyError(PgMigrateError):
@@ -193,12 +141,6 @@ class InterruptedRunError(PgMigrateError):
     kind = "interrupted"
 
 
-class InternalError(PgMigrateError):
-    """A defect of this package."""
-
-    kind = "internal"
-
-
 _BY_KIND: dict[str, type[PgMigrateError]] = {
     error.kind: error
     for error in (
@@ -223,21 +165,15 @@ def from_native(mapping: Mapping[str, Any]) -> PgMigrateError:
     Args:
         mapping: ``kind``, ``message`` and the attributes of the error.
     """
-    from pgmigrate._model import Finding
+    from pgmigrate._values.finding import Finding
 
     given = dict(mapping)
     kind = given.pop("kind")
     problems = given.pop("problems", None)
     findings = given.pop("findings", None)
     error = _BY_KIND.get(kind, InternalError)
-    if error is ConfigError:
+    if error in (ConfigError, DriftError):
         given["problems"] = problems or ()
     elif error is PreflightError:
         given["findings"] = [Finding.from_mapping(item) for item in findings or ()]
     return error(given.pop("message"), **given)
-
-
-def _restore(
-    error: type[PgMigrateError], message: str, attributes: Mapping[str, Any]
-) -> PgMigrateError:
-    return error(message, **attributes)

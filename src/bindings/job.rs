@@ -8,7 +8,7 @@ use super::{environment, error, logging};
 use crate::config::Config;
 use crate::engine::{self, Context, Stop};
 use crate::error::{Error, Kind, Result};
-use crate::event::{Event, Events};
+use crate::event::{Event, Queue, queue};
 use crate::plan::document::Document;
 use crate::plan::{Plan, tsv};
 use pyo3::prelude::*;
@@ -18,7 +18,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing::Instrument;
 
 /// How often a waiting caller looks for signals.
@@ -29,7 +28,7 @@ const BATCH: usize = 512;
 /// A verb at work.
 #[pyclass(frozen)]
 pub struct Job {
-    events: Arc<tokio::sync::Mutex<UnboundedReceiver<Event>>>,
+    events: Receiver,
     result: Arc<Mutex<Option<Result<Answer>>>>,
     stop: Stop,
     is_over: Arc<AtomicBool>,
@@ -56,11 +55,10 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
     check_process(py)?;
     let config = Config::from_value(&from_python(options)?, &environment()).map_err(|e| error::raise(py, &e))?;
     let (plan, settings) = split_off_plan(settings)?;
-    let tools: Vec<PathBuf> = py.import("pgmigrate._tools")?.call_method0("pg_dump_candidates")?.extract()?;
+    let tools: Vec<PathBuf> = py.import("pgmigrate._bridge.pg_tools")?.call_method0("pg_dump_candidates")?.extract()?;
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let (sender, receiver) = unbounded_channel();
-    let context =
-        Context { events: Events::new(sender), stop: Stop::default(), env: environment(), tools, cpus: super::cpus() };
+    let (events, receiver) = queue();
+    let context = Context { events, stop: Stop::default(), env: environment(), tools, cpus: super::cpus() };
     let job = Job {
         events: Arc::new(tokio::sync::Mutex::new(receiver)),
         result: Arc::default(),
@@ -163,7 +161,7 @@ async fn perform(
             stop.or(engine::quiet_since(config, before, context)).await?;
             Value::Null
         }
-        "plan" => return Ok(Answer::plan(stop.or(Box::pin(engine::plan(config, context))).await?)),
+        "plan" => return Ok(Answer::plan(stop.or(Box::pin(engine::plan(config, plan.as_ref(), context))).await?)),
         "run" => {
             let settings = serde_json::from_value(settings)
                 .map_err(|e| Error::new(Kind::Internal, "the settings of a run cannot be read").caused_by(e))?;
@@ -186,7 +184,11 @@ async fn perform(
             let seconds = settings.get("seconds").and_then(Value::as_f64).unwrap_or_default();
             convert::value(&Box::pin(engine::calibrate(config, plan, seconds, context)).await?)?
         }
-        "status" => convert::value(&stop.or(engine::status(config, context)).await?)?,
+        "status" => {
+            let rates = serde_json::from_value(settings.get("rates").cloned().unwrap_or_default())
+                .map_err(|e| Error::new(Kind::Internal, "the rates cannot be read").caused_by(e))?;
+            convert::value(&stop.or(engine::status(config, rates, context)).await?)?
+        }
         "backup" => convert::value(&engine::backup(config, path("directory").as_deref(), context).await?)?,
         "restore" => {
             let path = path("path").unwrap_or_default();
@@ -204,18 +206,11 @@ async fn perform(
     Ok(Answer::Value(value))
 }
 
-type Receiver = Arc<tokio::sync::Mutex<UnboundedReceiver<Event>>>;
+type Receiver = Arc<tokio::sync::Mutex<Queue>>;
 
 /// The next events; none once the job has ended and all are told.
 async fn receive(events: Receiver) -> Option<Vec<Event>> {
-    let mut events = events.lock().await;
-    let mut batch = vec![events.recv().await?];
-    while batch.len() < BATCH
-        && let Ok(event) = events.try_recv()
-    {
-        batch.push(event);
-    }
-    Some(batch)
+    events.lock().await.take(BATCH).await
 }
 
 /// Events on their way to Python.

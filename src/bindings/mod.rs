@@ -15,9 +15,10 @@ mod rows;
 
 use crate::config::{Config, KEYS, MAX_JOBS, TextFormat};
 use crate::engine;
+use crate::pg::Conninfo;
 use crate::pg::mask::Mask;
 use crate::plan::document::Document;
-use crate::plan::{group, tsv};
+use crate::plan::{difference, group, tsv};
 use crate::rates::Rates;
 use convert::{Answer, from_python, to_python};
 use job::Given;
@@ -26,9 +27,15 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 pub(crate) fn environment() -> BTreeMap<String, String> {
-    std::env::vars_os()
+    let mut env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
+        .collect();
+    // A conninfo without a user means the account of the process, as libpq asks the system for it: the variable may be missing (cron,
+    // systemd, containers) or another one's. An account without a name leaves it to the variable.
+    if let Ok(account) = whoami::username() {
+        env.insert("USER".into(), account);
+    }
+    env
 }
 
 /// How many CPUs this machine has.
@@ -89,6 +96,27 @@ fn config_keys(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     to_python(py, &keys)
 }
 
+/// Where source and target are, as `host:port/dbname`; none where a conninfo cannot be read.
+#[pyfunction]
+fn places<'py>(py: Python<'py>, options: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let env = environment();
+    let config = Config::from_value(&from_python(options)?, &env).map_err(|e| error::raise(py, &e))?;
+    let place = |secret: &crate::config::Secret| Conninfo::parse(secret.expose(), &env).ok().map(|one| one.describe());
+    to_python(py, &json!({"source": place(&config.source), "target": place(&config.target)}))
+}
+
+/// How a plan that was kept differs from one that was made later.
+#[pyfunction]
+fn plan_difference<'py>(
+    py: Python<'py>,
+    kept: &Bound<'py, PyAny>,
+    now: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (kept, now) = (Given::from_python(kept)?, Given::from_python(now)?);
+    let compared = py.detach(|| Ok(difference::compare(&kept.read()?, &now.read()?)));
+    to_python(py, &compared.map_err(|e| error::raise(py, &e))?)
+}
+
 /// Reads the text of a plan.
 #[pyfunction]
 fn parse_plan<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -143,7 +171,8 @@ fn estimate<'py>(
     to_python(py, &estimate)
 }
 
-#[pymodule]
+// Its classes are `Send` and `Sync`, its state is behind locks, and it relies on the GIL for nothing: an interpreter without one need not turn it on.
+#[pymodule(gil_used = false)]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     logging::install();
     module.add_function(wrap_pyfunction!(version, module)?)?;
@@ -152,6 +181,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(config, module)?)?;
     module.add_function(wrap_pyfunction!(config_keys, module)?)?;
     module.add_function(wrap_pyfunction!(parse_plan, module)?)?;
+    module.add_function(wrap_pyfunction!(plan_difference, module)?)?;
+    module.add_function(wrap_pyfunction!(places, module)?)?;
     module.add_function(wrap_pyfunction!(plan_ids, module)?)?;
     module.add_function(wrap_pyfunction!(plan_groups, module)?)?;
     module.add_function(wrap_pyfunction!(default_jobs, module)?)?;

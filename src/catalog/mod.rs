@@ -6,10 +6,12 @@
 pub mod archive;
 pub mod assign;
 pub mod database;
+pub mod role_use;
 pub mod scope;
 pub mod secret;
 
 use crate::name::QualifiedName;
+use crate::server_version::ServerVersion;
 use crate::word::Word;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -21,8 +23,8 @@ pub type Oid = u32;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "these are the catalog's independent flags")]
 pub struct Server {
-    /// `server_version_num`, such as 160014.
-    pub version: u32,
+    /// Its version.
+    pub version: ServerVersion,
     /// The system identifier of `pg_control_system()`, empty where the role may not read it.
     pub system: String,
     /// The database's name.
@@ -180,8 +182,19 @@ pub struct Column {
     pub identity_always: bool,
     /// Whether its binary form means the same on every server.
     pub binary_safe: bool,
+    /// Whether it holds `pg_lsn`, whose text form depends on the server's version.
+    pub lsn: Option<Lsn>,
     /// Whether the configuration leaves it out.
     pub is_excluded: bool,
+}
+
+/// How a column holds `pg_lsn`, domains resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lsn {
+    /// As its value.
+    Value,
+    /// As the elements of an array.
+    Array,
 }
 
 /// An index.
@@ -286,17 +299,26 @@ pub struct Sequence {
     pub extension: Option<Word>,
 }
 
-/// A large object.
+/// Large objects of one owner, as many as one task copies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LargeObject {
-    /// Its OID, which the target's copy keeps.
-    pub oid: Oid,
-    /// Its owner.
+pub struct LargeObjects {
+    /// Their owner.
     pub owner: String,
-    /// Its comment.
-    pub comment: Option<String>,
+    /// Their OIDs, which the target's copies keep.
+    pub oids: Vec<Oid>,
+    /// The comments of those that have one.
+    pub comments: BTreeMap<Oid, String>,
+    /// What others may do with them, sorted by privilege.
+    pub grants: Vec<LargeObjectGrant>,
+}
+
+/// A privilege on some of the large objects of one owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LargeObjectGrant {
     /// `grantee:PRIVILEGE`, with a `*` behind it where it may be granted on; the grantee is quoted.
-    pub privileges: Vec<String>,
+    pub privilege: String,
+    /// The OIDs as a list of SQL.
+    pub oids: String,
 }
 
 /// A role.
@@ -375,11 +397,13 @@ pub struct Catalog {
     /// Sequences.
     pub sequences: Vec<Sequence>,
     /// Large objects.
-    pub large_objects: Vec<LargeObject>,
+    pub large_objects: Vec<LargeObjects>,
     /// Roles.
     pub roles: Vec<Role>,
     /// Memberships.
     pub memberships: Vec<Membership>,
+    /// What names which role.
+    pub role_uses: Vec<role_use::RoleUse>,
     /// ALTER DATABASE ... SET, as `name=value`.
     pub database_settings: Vec<String>,
     /// What calls functions that may read tables.
@@ -390,6 +414,8 @@ pub struct Catalog {
     pub parameter_grants: Vec<database::ParameterGrant>,
     /// The archive's entries in its order; empty where no schema is to be moved.
     pub entries: Vec<archive::Entry>,
+    /// The major of the `pg_dump` that wrote them.
+    pub pg_dump: Option<u32>,
 }
 
 /// The lookups that planning needs over and over.

@@ -5,6 +5,7 @@
 //! object needs it. Called by `plan::build`; touches no server.
 
 mod extension;
+mod ledger;
 mod rows;
 
 use super::archive::Entry;
@@ -37,6 +38,8 @@ pub struct Scope {
     pub absent: Vec<Absent>,
     /// Objects outside the filters that chosen ones need.
     pub pulled: Vec<String>,
+    /// Schemas whose ledger of earlier runs into the source stays behind.
+    pub ledgers: Vec<String>,
 }
 
 /// What the filters say of one entry.
@@ -137,10 +140,13 @@ struct Selection<'a> {
     relation_at: HashMap<Oid, usize>,
     choices: Vec<Choice>,
     names: Names<'a>,
+    ledgers: HashSet<&'a str>,
+    kept_for_ledgers: HashSet<String>,
 }
 
 impl<'a> Selection<'a> {
     fn new(catalog: &'a Catalog, config: &'a Config) -> Self {
+        let ledgers = ledger::schemas(catalog, config);
         let mut selection = Selection {
             catalog,
             config,
@@ -149,6 +155,8 @@ impl<'a> Selection<'a> {
             relation_at: relation_positions(&catalog.entries),
             choices: Vec::new(),
             names: Names::new(config),
+            kept_for_ledgers: ledger::kept_for_ledgers(catalog, &ledgers),
+            ledgers,
         };
         selection.choices = catalog.entries.iter().map(|entry| selection.choice(entry)).collect();
         selection.offer_parents();
@@ -214,6 +222,7 @@ impl<'a> Selection<'a> {
             // Their publication or subscription tells the reason for them.
             "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" if !options.publications => Some(Choice::No("")),
             "SUBSCRIPTION TABLE" if !options.subscriptions => Some(Choice::No("")),
+            "ACL" | "DEFAULT ACL" if !options.privileges => Some(Choice::No("")),
             "INDEX" | "INDEX ATTACH" if !options.create_indexes_after_data => {
                 Some(Choice::No("options.create_indexes_after_data is false"))
             }
@@ -252,11 +261,6 @@ impl<'a> Selection<'a> {
         let mut line = vec![&relation.name];
         line.extend(self.lookup.ancestors(relation).iter().map(|ancestor| &ancestor.name));
         self.names.choose(&line)
-    }
-
-    fn is_ledger(&self, entry: &Entry) -> bool {
-        entry.namespace == self.config.options.ledger_schema
-            && self.lookup.relations.get(&entry.oid).is_some_and(|r| crate::name::is_ledger_table(&r.name.name))
     }
 
     /// Lets the parents of chosen partitions and inheriting tables come along without their rows.
@@ -390,7 +394,7 @@ impl<'a> Selection<'a> {
     }
 
     fn scope(&self, possible: &[Result<(), String>], kept: &[bool]) -> Scope {
-        let mut scope = Scope::default();
+        let mut scope = Scope { ledgers: self.left_ledgers(), ..Scope::default() };
         for (at, entry) in self.catalog.entries.iter().enumerate() {
             if kept[at] {
                 scope.entries.insert(entry.id);

@@ -23,11 +23,13 @@ pub enum Mode {
     Exclude,
 }
 
-/// Whether roles are created on the target.
+/// Which of the roles that the target lacks are created there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RolesMode {
-    /// All roles of the source's cluster that the target lacks.
+    /// Those that the objects in scope name, with their members and the roles that they are members of.
+    Needed,
+    /// All roles of the source's server.
     All,
     /// None.
     None,
@@ -134,7 +136,8 @@ impl Choice for Mode {
 }
 
 impl Choice for RolesMode {
-    const WORDS: &'static [(&'static str, Self)] = &[("all", RolesMode::All), ("none", RolesMode::None)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("needed", RolesMode::Needed), ("all", RolesMode::All), ("none", RolesMode::None)];
 }
 
 impl Choice for OnExisting {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// The options that change neither what arrives on the target nor how the work is cut into tasks.
-const WITHOUT_EFFECT: [&str; 11] = [
+const WITHOUT_EFFECT: [&str; 12] = [
     "maintenance_work_mem",
     "parallel_maintenance_workers",
     "consistent",
@@ -20,6 +20,7 @@ const WITHOUT_EFFECT: [&str; 11] = [
     "pg_dump",
     "lock_timeout",
     "retries",
+    "accept_newer_servers",
     "require_revision",
 ];
 

@@ -36,8 +36,13 @@ pub const KEYS: &[KeyDoc] = &[
     key("schemas.mode", "all, include, exclude", "all", "all but `exclude`; or only `include`; or all but `exclude`"),
     key("schemas.include", "list of strings", "[]", "the schemas of `mode: include`, by exact name"),
     key("schemas.exclude", "list of strings", "[]", "the schemas left out, in every mode"),
-    key("roles", "mapping or string", "mode: all", "the roles in scope; `all` or `none` means that mode"),
-    key("roles.mode", "all, none", "all", "whether roles that the target lacks are created"),
+    key("roles", "mapping or string", "mode: needed", "the roles in scope; `needed`, `all` or `none` means that mode"),
+    key(
+        "roles.mode",
+        "needed, all, none",
+        "needed",
+        "which roles that the target lacks are created; needed: those that objects in scope name (owners, grantees, grantors, policies, user mappings), their members and the roles that they are members of; all: all of the source's server",
+    ),
     key("tables", "mapping or list", "mode: all", "the tables in scope; a list means `mode: include`"),
     key(
         "tables.mode",
@@ -172,6 +177,18 @@ pub const KEYS: &[KeyDoc] = &[
     ),
     key("options.publications", "boolean", "false", "whether publications are created"),
     key("options.subscriptions", "boolean", "false", "whether subscriptions are created"),
+    key(
+        "options.owners",
+        "boolean",
+        "true",
+        "whether objects get their owners; false: the target's role owns them, as with pg_dump --no-owner",
+    ),
+    key(
+        "options.privileges",
+        "boolean",
+        "true",
+        "whether privileges and default privileges are granted and revoked; false: none are, as with pg_dump --no-privileges",
+    ),
     key("options.tablespaces", "boolean", "true", "true: tablespaces as on the source; false: the target's default"),
     key("options.pg_dump", "string", "looked for", "the path of the pg_dump program"),
     key(
@@ -181,6 +198,12 @@ pub const KEYS: &[KeyDoc] = &[
         "how long a schema statement waits for a lock on the target; 0: forever",
     ),
     key("options.retries", "integer", "5", "attempts after the first, where a failure may pass"),
+    key(
+        "options.accept_newer_servers",
+        "boolean",
+        "false",
+        "whether a server of a major version that this pgmigrate does not know is accepted without a warning",
+    ),
     key("procedure", "mapping", "{}", "what `pgmigrate safe` does around the migration"),
     key(
         "procedure.stop",

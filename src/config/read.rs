@@ -224,7 +224,7 @@ impl Reader<'_> {
             let section = self.section("roles".into(), root.get("roles"));
             self.get(&section, "mode", choice)
         };
-        mode.unwrap_or(RolesMode::All)
+        mode.unwrap_or(RolesMode::Needed)
     }
 
     fn options(&mut self, root: &Section<'_>) -> Options {
@@ -252,10 +252,13 @@ impl Reader<'_> {
         self.set(&mut options.large_objects, &section, "large_objects", value::large_objects);
         self.set(&mut options.publications, &section, "publications", value::boolean);
         self.set(&mut options.subscriptions, &section, "subscriptions", value::boolean);
+        self.set(&mut options.owners, &section, "owners", value::boolean);
+        self.set(&mut options.privileges, &section, "privileges", value::boolean);
         self.set(&mut options.tablespaces, &section, "tablespaces", value::boolean);
         self.set(&mut options.pg_dump, &section, "pg_dump", value::optional);
         self.set(&mut options.lock_timeout, &section, "lock_timeout", value::seconds);
         self.set(&mut options.retries, &section, "retries", value::attempts);
+        self.set(&mut options.accept_newer_servers, &section, "accept_newer_servers", value::boolean);
         self.check_data_only(&section, &options);
         options.require_revision = self.require_revision(&section);
         options

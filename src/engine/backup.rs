@@ -3,8 +3,8 @@
 //! A backup is a whole `pg_dump -Fc` that was read back before anything relies on it. Restoring makes the database what it was then: all
 //! that came since is gone, too. Roles belong to the server and stay. How an archive is replayed in one transaction is in `pg::replay`.
 
-use super::Context;
 use super::others::{self, Backed};
+use super::{Context, programs};
 use crate::catalog::archive::Entry;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
@@ -70,19 +70,19 @@ pub async fn backup(target: &Conninfo, tools: &Tools, directory: &Path, context:
 }
 
 /// Brings the target back to what it was when `path` was made, or leaves it as it is.
-pub async fn restore(target: &Conninfo, tools: &Tools, path: &Path, context: &Context) -> Result<Restore> {
-    replay(target, tools, path, None, context).await
+pub async fn restore(config: &Config, target: &Conninfo, path: &Path, context: &Context) -> Result<Restore> {
+    replay(config, target, path, None, context).await
 }
 
 /// The same, unless others have written to the target since the backup. That is found out in the transaction that restores, once no table can
 /// be written to by others.
 pub async fn restore_unless_written(
     config: &Config,
-    (target, tools): (&Conninfo, &Tools),
+    target: &Conninfo,
     before: &Backed,
     context: &Context,
 ) -> Result<Guarded> {
-    let (_, entries) = context.stop.or(contents(tools, &before.path)).await?;
+    let entries = entries(&before.path)?;
     let written = Mutex::new(Vec::new());
     let check = async {
         let found = others::written_since(config, &before.counters, &entries, context).await?.written;
@@ -92,7 +92,7 @@ pub async fn restore_unless_written(
         *written.lock().unwrap_or_else(PoisonError::into_inner) = found;
         Err(Error::new(Kind::Backup, "others have written to the target since the backup").on(Side::Target))
     };
-    let result = replay(target, tools, &before.path, Some(Box::pin(check)), context).await;
+    let result = replay(config, target, &before.path, Some(Box::pin(check)), context).await;
     let written = written.into_inner().unwrap_or_else(PoisonError::into_inner);
     match result {
         Err(_) if !written.is_empty() => Ok(Guarded { restored: None, written }),
@@ -101,26 +101,30 @@ pub async fn restore_unless_written(
 }
 
 async fn replay(
+    config: &Config,
     target: &Conninfo,
-    tools: &Tools,
     path: &Path,
     check: Option<Check<'_>>,
     context: &Context,
 ) -> Result<Restore> {
     let started = Instant::now();
-    let (listed, entries) = context.stop.or(contents(tools, path)).await?;
+    let written_by = written_by(path)?;
     let session = Arc::new(context.stop.or(Session::open(target, Side::Target, "restore")).await?);
+    let tools = &context.stop.or(programs::for_restore(config, context, session.major(), written_by)).await?;
+    let (listed, entries) = context.stop.or(contents(tools, path)).await?;
     check_database(&session, &entries)?;
     // The lock is the same wherever a ledger is kept.
-    if !Ledger::new("").lock(&session, false).await? {
+    if !context.stop.or(Ledger::new("").lock(&session, false)).await? {
         return Err(Error::new(Kind::Backup, "a run of pgmigrate is active on the target, so nothing is restored")
             .on(Side::Target)
             .remedy("stop the run, or wait for its end"));
     }
-    let others = survey::sessions(&session).await?;
+    let others = context.stop.or(survey::sessions(&session)).await?;
     let replay =
         Replay { tools, target: session.conninfo(), session: &session, path, contents: &listed, entries: &entries };
-    context.stop.or(replay.run(check)).await?;
+    let prepared = context.stop.or(replay.prepare(check)).await?;
+    // From the COMMIT on nothing can be given up any more but the wait for its answer.
+    prepared.commit(session.conninfo(), || context.stop.stopped()).await?;
     let (dbname, shown) = (target.dbname(), path.display());
     let mut message = format!(
         "the database {dbname} holds again what {shown} was made of, and nothing that came since; roles stay as they are; run ANALYZE"
@@ -147,17 +151,37 @@ fn check_database(session: &Session, entries: &[Entry]) -> Result<()> {
 
 /// The table of contents, read by `pg_restore` and by ourselves.
 async fn contents(tools: &Tools, path: &Path) -> Result<(String, Vec<Entry>)> {
-    let doing = format!("reading the backup {}", path.display());
     let shown = path.display().to_string();
-    if !path.is_file() {
-        return Err(Error::new(Kind::Backup, doing).caused_by("there is no such file"));
-    }
-    let listed = tools.restore(None, &["-l", &shown]).await.map_err(|error| explained(error, &doing))?;
-    let entries = archive::read(path).map_err(|error| explained(error, &doing))?;
+    check_file(path)?;
+    let listed = tools.restore(None, &["-l", &shown]).await.map_err(|error| explained(error, &reading(path)))?;
+    Ok((listed, entries(path)?))
+}
+
+/// The table of contents, read by ourselves.
+fn entries(path: &Path) -> Result<Vec<Entry>> {
+    check_file(path)?;
+    let entries = archive::read(path).map_err(|error| explained(error, &reading(path)))?;
     if entries.is_empty() {
-        return Err(Error::new(Kind::Backup, doing).caused_by("its table of contents is empty"));
+        return Err(Error::new(Kind::Backup, reading(path)).caused_by("its table of contents is empty"));
     }
-    Ok((listed, entries))
+    Ok(entries)
+}
+
+/// The major of the `pg_dump` that made a backup.
+fn written_by(path: &Path) -> Result<Option<u32>> {
+    check_file(path)?;
+    archive::written_by(path).map_err(|error| explained(error, &reading(path)))
+}
+
+fn check_file(path: &Path) -> Result<()> {
+    if path.is_file() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Backup, reading(path)).caused_by("there is no such file"))
+}
+
+fn reading(path: &Path) -> String {
+    format!("reading the backup {}", path.display())
 }
 
 /// An error of a step as one of the backup; a request to stop stays what it is.

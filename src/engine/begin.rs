@@ -8,8 +8,10 @@ use super::existing::{self, Found};
 use super::foreign_keys::Place;
 use super::join::{self, join};
 use super::live::{self, Live};
+use super::resume::Mixing;
 use super::run::Settings;
-use super::{adapt, resume, state_file};
+use super::{adapt, lost, resume, state_file};
+use crate::catalog::Relation;
 use crate::config::{Config, TargetTriggers};
 use crate::error::{Error, Kind, Result};
 use crate::finding::Finding;
@@ -17,7 +19,7 @@ use crate::ledger::NewRun;
 use crate::name::QualifiedName;
 use crate::pg::triggers::{self, Silenced};
 use crate::pg::{apply, archive, present};
-use crate::plan::{Plan, Task};
+use crate::plan::{Plan, Rules, Task, format};
 use crate::record::{Record, Run, RunState};
 use std::collections::HashSet;
 
@@ -52,15 +54,15 @@ pub(super) async fn begin(
             resume::check_run(&run, (plan, &plan.fingerprint()), &target)?;
             go_on(config, ends, plan, (run, &done)).await
         }
-        None if settings.resume => {
-            resume::check_state(&done, &[])?;
-            Err(resume::nothing())
+        Some(run) if run.state != RunState::Done => {
+            // Parts and the holder join the run of their plan, which this one is not.
+            if settings.tasks.is_some() {
+                resume::check_run(&run, (plan, &plan.fingerprint()), &target)?;
+            }
+            let doing = format!("run {} on this target is not finished: its ledger says {}", run.run, run.state.word());
+            Err(Error::new(Kind::State, doing)
+                .remedy("go on with it by --resume, or forget it with `pgmigrate cleanup`"))
         }
-        Some(run) if run.state != RunState::Done => Err(Error::new(
-            Kind::State,
-            format!("run {} on this target is not finished: its ledger says {}", run.run, run.state.word()),
-        )
-        .remedy("go on with it by --resume, or forget it with `pgmigrate cleanup`")),
         _ => start_anew(config, settings, ends, plan).await,
     }
 }
@@ -79,7 +81,13 @@ pub(super) fn refuse_changed(
 
 async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
     let found = look(config, ends, plan).await?;
-    let (records, mut findings) = existing::decide(plan, &found);
+    let texts = faster_as_text(config, ends)?;
+    let (mut records, mut findings) = existing::decide(plan, &found);
+    for (record, task) in records.iter_mut().zip(&plan.tasks).filter(|(record, _)| record.mode == "create") {
+        if texts.contains(&task.source_table()) {
+            record.format = "text".into();
+        }
+    }
     let is_chosen = |id: &str| settings.tasks.as_ref().is_none_or(|ids| ids.iter().any(|chosen| chosen == id));
     refuse_changed(ends, (plan, &records), &is_chosen)?;
     // Of the target's own schema the preflight has told everything.
@@ -87,7 +95,7 @@ async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Pl
     let live = live::look(config, &ends.target, plan, &found).await?;
     if let Some(chosen) = &settings.tasks {
         resume::check_chosen(plan, &records, chosen)?;
-        resume::check_order(plan, &records, (chosen, &live.waits))?;
+        resume::check_order(plan, &records, chosen, &live)?;
         live.check_chosen(plan, chosen)?;
     }
     // A restore makes the tables of a ledger before others of the target, and what is older than they are counts as the target's own.
@@ -114,6 +122,15 @@ async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Pl
     Ok(Start { run: number, records, live, findings, started, put_back: vec![] })
 }
 
+/// The source's tables that this target reads faster as text, although the plan sends them in binary.
+fn faster_as_text(config: &Config, ends: &Ends) -> Result<HashSet<QualifiedName>> {
+    let catalog = &ends.looked()?.catalog;
+    let (lookup, rules, version) = (catalog.lookup(), Rules::new(config), ends.target_server.version);
+    let is_faster =
+        |relation: &&Relation| format::is_text_for(version, relation, rules.of(relation, &lookup.ancestors(relation)));
+    Ok(catalog.relations.iter().filter(is_faster).map(|relation| relation.name.clone()).collect())
+}
+
 /// What the target holds; its archive is read only where it holds anything.
 async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
     if present::is_empty(&ends.target, &config.options.ledger_schema).await? {
@@ -125,8 +142,10 @@ async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
         HashSet::new()
     };
     // Rows ask for no definition.
-    let entries = match ends.looked()?.tools.as_ref().filter(|_| !config.options.data_only) {
-        Some(tools) => archive::read_schema(tools, ends.target.conninfo(), None, config.options.lock_timeout).await?,
+    let entries = match &ends.looked()?.programs {
+        Some(programs) => {
+            archive::read_schema(&programs.both, ends.target.conninfo(), None, config.options.lock_timeout, &[]).await?
+        }
         None => Vec::new(),
     };
     let alike = if config.options.data_only {
@@ -151,16 +170,13 @@ pub(super) fn place<'a>(config: &Config, ends: &'a Ends) -> Place<'a> {
 /// Takes up a run where it stopped.
 async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[String])) -> Result<Start> {
     ends.ledger.add_columns(&ends.target).await?;
+    lost::end_all(&ends.target, &ends.ledger, run.run).await?;
     // Before all else, for whatever is decided below stands on what is settled.
     ends.ledger.reopen(&ends.target, run.run).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
     resume::check_state(done, &records)?;
     refuse_changed(ends, (plan, &records), &|_| true)?;
-    let restarts = if config.options.consistent {
-        resume::restarts(plan, &records, &ends.source.snapshot.sees, &|_| true)?
-    } else {
-        Vec::new()
-    };
+    let restarts = resume::restarts(plan, &records, Mixing::of(config), &ends.source.snapshot.sees, &|_| true)?;
     // Before tables are emptied, which the keys would keep from it; behind the last refusal, for it would leave the target without them.
     place(config, ends).take_again(run.run, (plan, &records), &|_| true).await?;
     for restart in restarts {

@@ -9,8 +9,9 @@ mod figures;
 mod sampling;
 
 use super::Context;
-use super::connect::{Endpoints, Source, tools};
+use super::connect::{Endpoints, Source};
 use super::preflight::{self, Subject};
+use super::programs::{self, Majors};
 use super::run::shared_encoding;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result, Side};
@@ -31,13 +32,16 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
     let endpoints = Endpoints::new(config, context)?;
     let lock_timeout = config.options.lock_timeout;
     let open = async {
-        let tools = tools(config, context);
+        let found = programs::find(config, context);
         let source = Source::open(&endpoints.source, lock_timeout);
         let target = Session::open(&endpoints.target, Side::Target, "calibrate");
-        tokio::try_join!(Box::pin(tools), Box::pin(source), Box::pin(target))
+        tokio::try_join!(Box::pin(found), Box::pin(source), Box::pin(target))
     };
-    let (tools, source, target) = context.step("connect", open).await?;
-    let catalog = context.step("inspect", source.catalog(config, tools.as_ref())).await?;
+    let (found, source, target) = context.step("connect", open).await?;
+    let majors = Majors::of(&source.leader, &target, plan.as_ref());
+    let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
+    let tools = programs.as_ref().map(|programs| &programs.source);
+    let catalog = context.step("inspect", source.catalog(config, tools)).await?;
     let plan = match plan {
         Some(plan) => plan,
         None => context.step("plan", source.plan(&catalog, config)).await?.finish().plan(),
@@ -47,11 +51,12 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
         config,
         source: &source,
         target: &target,
-        tools: tools.as_ref(),
+        programs: programs.as_ref(),
         catalog: &catalog,
         plan: &plan,
         jobs,
         resuming: false,
+        backs_up: config.options.backup,
     };
     // Only its time is of interest here: what it finds, or what hinders it, is told by the verbs that are about that.
     let _ = preflight::preflight(&subject, context).await;

@@ -1,8 +1,8 @@
 //! Tasks that wait for each other in a circle: the strongly connected parts of a graph (Tarjan, SIAM J. Comput. 1, 1972).
 //!
-//! Pure; called by `live` for what a run does about them, and by preflight for what it tells.
+//! Pure; called by `table_order`. Both functions take time that grows with nodes and edges alone.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// The nodes of each circle, in ascending order; a node with an edge to itself alone is none.
 #[must_use]
@@ -21,6 +21,34 @@ pub fn circles(edges: &[(usize, usize)]) -> Vec<Vec<usize>> {
     let mut found = search.found;
     found.sort_unstable();
     found
+}
+
+/// The nodes in an order in which each comes behind those that its edges lead to; where there is no such order, the first node goes ahead
+/// (Kahn, Comm. ACM 5, 1962). Nodes come in ascending order where the edges leave a choice.
+#[must_use]
+pub fn arranged(nodes: &[usize], edges: &[(usize, usize)]) -> Vec<usize> {
+    let mut waits: HashMap<usize, usize> = nodes.iter().map(|node| (*node, 0)).collect();
+    let mut awaited_by: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (from, to) in edges.iter().filter(|(from, to)| from != to) {
+        *waits.entry(*from).or_default() += 1;
+        waits.entry(*to).or_default();
+        awaited_by.entry(*to).or_default().push(*from);
+    }
+    let mut open: BTreeSet<usize> = waits.keys().copied().collect();
+    let mut free: BTreeSet<usize> = open.iter().copied().filter(|node| waits[node] == 0).collect();
+    let mut order = Vec::with_capacity(open.len());
+    while let Some(node) = free.pop_first().or_else(|| open.first().copied()) {
+        open.remove(&node);
+        order.push(node);
+        for other in awaited_by.remove(&node).unwrap_or_default() {
+            let left = waits.entry(other).or_default();
+            *left -= 1;
+            if *left == 0 && open.contains(&other) {
+                free.insert(other);
+            }
+        }
+    }
+    order
 }
 
 /// A node on its way through the search: when it was seen first, the earliest that it reaches, and whether it is still open.
@@ -107,6 +135,14 @@ mod tests {
         assert_eq!(circles(&[(1, 2), (2, 1), (2, 3), (4, 1)]), vec![vec![1, 2]]);
         assert_eq!(circles(&[(1, 2), (2, 3), (3, 1), (5, 6), (6, 5), (3, 5)]), vec![vec![1, 2, 3], vec![5, 6]]);
         assert_eq!(circles(&[(1, 2), (2, 3), (3, 2), (3, 4), (4, 1)]), vec![vec![1, 2, 3, 4]]);
+    }
+
+    #[test]
+    fn nodes_come_behind_those_that_they_lead_to() {
+        assert_eq!(arranged(&[0, 1, 2, 3], &[(0, 3), (3, 1)]), [1, 2, 3, 0]);
+        assert_eq!(arranged(&[0, 1, 2], &[(0, 1), (1, 0), (2, 1)]), [0, 1, 2]);
+        let edges: Vec<(usize, usize)> = (0..100_000).map(|at| (at, at + 1)).collect();
+        assert_eq!(arranged(&[], &edges).first(), Some(&100_000));
     }
 
     #[test]

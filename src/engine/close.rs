@@ -4,19 +4,17 @@
 //! cannot be reached the report is made from what this process knows. Called by `run`.
 
 use super::begin::Start;
-use super::connect::tools;
 use super::ends::Ends;
 use super::foreign_keys::Left;
-use super::leader::Leader;
 use super::lifecycle::{Concluded, conclude};
 use super::pool::{Ended, Known};
+use super::programs::{self, Majors};
 use super::run::Settings;
 use super::{Context, foreign_keys, members, verify};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
-use crate::ledger::Ledger;
 use crate::plan::Plan;
 use crate::record::is_settled;
 use crate::report::{self, Report, TaskResult};
@@ -97,21 +95,24 @@ async fn keys_given_back(ends: &mut Ends, closing: &Closing<'_>, context: &Conte
 /// Fills the report from the ledger; whether the whole plan is done.
 async fn settle(report: &mut Report, ends: &mut Ends, closing: &Closing<'_>, context: &Context) -> bool {
     let Closing { settings, plan, start, ended, .. } = closing;
-    let (state, mut tasks) = match concluded(&ends.ledger, &mut ends.target, (start.run, context)).await {
-        Ok(Concluded { state, tasks }) => (Some(state), tasks),
+    let wanted: Option<Vec<String>> =
+        settings.tasks.as_ref().map(|chosen| chosen.iter().chain(&start.put_back).cloned().collect());
+    let concluded = match concluded(ends, start.run, wanted.as_deref(), context).await {
+        Ok(concluded) => Some(concluded),
         Err(error) => {
             push(report, "ledger_not_closed", &error, context);
-            (None, known(plan, ended))
+            None
         }
     };
-    let is_complete = state.is_some() && tasks.iter().all(|task| is_settled(&task.status));
+    let state = concluded.as_ref().map(|concluded| concluded.state);
+    let is_complete = concluded.as_ref().is_some_and(|concluded| concluded.is_complete);
+    let (snapshots, mut tasks) = match concluded {
+        Some(Concluded { snapshots, tasks, .. }) => (snapshots, tasks),
+        None => unconcluded(plan, ended, wanted.as_deref()),
+    };
     report.run_state = state;
-    report.snapshots = report::snapshots(&tasks);
+    report.snapshots = snapshots;
     report.consistent = report.snapshots.len() <= 1;
-    if let Some(chosen) = &settings.tasks {
-        let chosen: HashSet<&str> = chosen.iter().chain(&start.put_back).map(String::as_str).collect();
-        tasks.retain(|task| chosen.contains(task.id.as_str()));
-    }
     if !ends.target.was_lost() {
         for finding in put_back(&mut tasks, plan, ended) {
             context.events.send(Event::Found(finding.clone()));
@@ -154,14 +155,30 @@ fn put_back(tasks: &mut [TaskResult], plan: &Plan, ended: &Ended) -> Vec<Finding
 }
 
 /// Concludes the run, on a new session where the leader's is lost.
-async fn concluded(ledger: &Ledger, leader: &mut Leader, (run, context): (i64, &Context)) -> Result<Concluded> {
-    match conclude(ledger, leader, run).await {
-        Ok(concluded) => Ok(concluded),
+async fn concluded(ends: &mut Ends, run: i64, wanted: Option<&[String]>, context: &Context) -> Result<Concluded> {
+    let (ledger, leader) = (&ends.ledger, &mut ends.target);
+    let concluded = match conclude(ledger, leader, run, wanted).await {
+        Ok(concluded) => concluded,
         Err(error) => {
             leader.recover(&context.stop, error).await?;
-            conclude(ledger, leader, run).await
+            conclude(ledger, leader, run, wanted).await?
         }
+    };
+    if let Err(error) = ledger.forget_process(leader, run, leader.backend()).await {
+        tracing::debug!("the sessions of this process stay in the ledger: {}", error.chain());
     }
+    Ok(concluded)
+}
+
+/// What this process knows of a run that could not be concluded: the states of the source, and the wanted tasks.
+fn unconcluded(plan: &Plan, ended: &Ended, wanted: Option<&[String]>) -> (Vec<String>, Vec<TaskResult>) {
+    let mut tasks = known(plan, ended);
+    let snapshots = report::snapshots(&tasks);
+    if let Some(wanted) = wanted {
+        let wanted: HashSet<&str> = wanted.iter().map(String::as_str).collect();
+        tasks.retain(|task| wanted.contains(task.id.as_str()));
+    }
+    (snapshots, tasks)
 }
 
 /// The tasks as far as this process knows them.
@@ -179,16 +196,16 @@ fn known(plan: &Plan, ended: &Ended) -> Vec<TaskResult> {
 async fn verified(ends: &Ends, closing: &Closing<'_>, context: &Context) -> Verification {
     let Closing { config, plan, jobs, .. } = closing;
     let compared = async {
-        let tools = match &ends.looked {
-            Some(looked) => looked.tools.clone(),
-            None => tools(config, context).await?,
+        let programs = match &ends.looked {
+            Some(looked) => looked.programs.clone(),
+            None => programs::of(config, context, Majors::of(&ends.source.leader, &ends.target, None)).await?,
         };
         let subject = verify::Subject {
             config,
             plan,
             source: &ends.source,
             target: &ends.target,
-            tools: tools.as_ref(),
+            tools: programs.as_ref().map(|programs| &programs.both),
             jobs: *jobs,
             rereads: false,
         };

@@ -3,7 +3,7 @@
 //! The source's leader session lives as long as the run and holds snapshot and locks. Called by every verb.
 
 use super::refuse::refuse;
-use super::{Context, raw_text};
+use super::{Context, dump_filter, raw_text};
 use crate::catalog::scope::Names;
 use crate::catalog::{Catalog, Oid};
 use crate::config::Config;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result, Side};
 use crate::name::QualifiedName;
 use crate::pg::snapshot::{self, Snapshot};
 use crate::pg::table_lock::{self, Changed, Lockable};
-use crate::pg::tool::{self, Tools};
+use crate::pg::tool::Tools;
 use crate::pg::{Conninfo, Session, apply, archive, introspect, keys};
 use crate::plan::{self, Answers, Unfinished};
 use std::collections::{HashMap, HashSet};
@@ -36,14 +36,6 @@ impl Endpoints {
             (source, target) => Err(both_problems([(Side::Source, source.err()), (Side::Target, target.err())])),
         }
     }
-}
-
-/// The client programs; none where only rows are moved, for which nothing but a backup needs them.
-pub async fn tools(config: &Config, context: &Context) -> Result<Option<Tools>> {
-    if config.options.data_only && !config.options.backup {
-        return Ok(None);
-    }
-    tool::find(config.options.pg_dump.as_deref(), &context.tools).await.map(Some)
 }
 
 fn both_problems(sides: [(Side, Option<Error>); 2]) -> Error {
@@ -146,12 +138,14 @@ impl Source {
     /// Everything that the source contains, in the snapshot: `pg_dump` and our own queries at the same time. Where only rows are moved,
     /// no archive is read.
     pub async fn catalog(&self, config: &Config, tools: Option<&Tools>) -> Result<Catalog> {
+        let tools = tools.filter(|_| !config.options.data_only);
         self.refuse_raw_texts().await?;
+        let filter = dump_filter::of(config, &self.leader).await?;
         let entries = async {
-            match tools.filter(|_| !config.options.data_only) {
+            match tools {
                 Some(tools) => {
                     let (snapshot, wait) = (Some(self.snapshot.id.as_str()), config.options.lock_timeout);
-                    archive::read_schema(tools, self.leader.conninfo(), snapshot, wait).await
+                    archive::read_schema(tools, self.leader.conninfo(), snapshot, wait, &filter.options).await
                 }
                 None => Ok(Vec::new()),
             }
@@ -163,7 +157,7 @@ impl Source {
             Ok(catalog)
         };
         let (mut catalog, entries) = tokio::try_join!(Box::pin(queries), Box::pin(entries))?;
-        catalog.entries = entries;
+        (catalog.entries, catalog.pg_dump) = (entries, tools.map(|tools| tools.major));
         plan::columns::exclude(&mut catalog.relations, config);
         Ok(catalog)
     }
@@ -180,11 +174,23 @@ impl Source {
 
     async fn ask(&self, catalog: &Catalog, config: &Config) -> Result<Answers> {
         let mut answers = Answers::new();
-        for (table, question) in plan::questions(catalog, config) {
-            if let Some(answer) = keys::answer(&self.leader, table, question).await? {
-                answers.insert(table.oid, answer);
-            }
+        let questions = plan::questions(catalog, config);
+        if questions.is_empty() {
+            return Ok(answers);
         }
+        let path = introspect::search_path(&self.leader).await?;
+        keys::begin(&self.leader).await?;
+        for (table, question) in questions {
+            let answer = match keys::answer(&self.leader, table, question).await {
+                // The query's planner reads the table's indexes, whose functions may name objects without a schema.
+                Err(error) if error.is_undefined() => {
+                    keys::answer_by_path(&self.leader, table, question, &path).await.map_err(|_| error)?
+                }
+                answer => answer?,
+            };
+            answers.extend(answer.map(|answer| (table.oid, answer)));
+        }
+        keys::end(&self.leader).await?;
         Ok(answers)
     }
 }

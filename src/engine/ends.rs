@@ -3,8 +3,9 @@
 //! Whoever begins a run reads the whole catalog and looks for what would keep it from being read; a part that joins one is opened in
 //! `part`. Called by `run` and `hold`.
 
-use super::connect::{Endpoints, Source, tools};
+use super::connect::{Endpoints, Source};
 use super::leader::{Leader, RunLock};
+use super::programs::{self, Majors, Programs, Writer};
 use super::refuse::refuse;
 use super::run::Settings;
 use super::{Context, part, preflight};
@@ -15,7 +16,6 @@ use crate::finding::{Finding, Severity};
 use crate::ledger::Ledger;
 use crate::name::QualifiedName;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::tool::Tools;
 use crate::pg::{Session, introspect};
 use crate::plan::Plan;
 
@@ -33,7 +33,7 @@ pub(super) struct Ends {
 /// The whole source, and what reads it.
 pub(super) struct Looked {
     /// None where only rows are moved.
-    pub(super) tools: Option<Tools>,
+    pub(super) programs: Option<Programs>,
     pub(super) catalog: Catalog,
 }
 
@@ -58,7 +58,7 @@ pub(super) async fn connect(
         return Ok(ends);
     }
     let way = if settings.tasks.is_some() { Way::Part } else { Way::Whole };
-    look_over(config, endpoints, (way, plan.map(|plan| part::tables(plan, settings))), context).await
+    look_over(config, endpoints, way, plan.map(|plan| Planned::of(plan, settings)), context).await
 }
 
 /// What a process is to its run.
@@ -72,13 +72,27 @@ pub(super) enum Way<'a> {
     Holder(&'a [Snapshot]),
 }
 
+/// What a given plan says before anything of it is done.
+pub(super) struct Planned {
+    /// The tables that it reads; without a plan the filters say which these are. They are locked before anything that takes time.
+    tables: Vec<QualifiedName>,
+    /// Which `pg_dump` wrote its definitions.
+    writer: Writer,
+}
+
+impl Planned {
+    /// What `plan` says, as far as the chosen tasks need it.
+    pub(super) fn of(plan: &Plan, settings: &Settings) -> Planned {
+        Planned { tables: part::tables(plan, settings), writer: Writer::of(plan) }
+    }
+}
+
 /// Connects whoever begins a run, or goes on with the whole of one.
-///
-/// `tables` are those that the plan reads; without a plan the filters say which these are. They are locked before anything that takes time.
 pub(super) async fn look_over(
     config: &Config,
     endpoints: &Endpoints,
-    (way, tables): (Way<'_>, Option<Vec<QualifiedName>>),
+    way: Way<'_>,
+    planned: Option<Planned>,
     context: &Context,
 ) -> Result<Ends> {
     let ledger = Ledger::new(&config.options.ledger_schema);
@@ -87,6 +101,7 @@ pub(super) async fn look_over(
         let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
         Leader::of(target, &ledger, lock).await
     };
+    let (tables, writer) = planned.map_or((None, Writer::None), |planned| (Some(planned.tables), planned.writer));
     let source = async {
         let mut source = open_source(config, endpoints, way).await?;
         match source.refuse_raw_texts().await {
@@ -100,13 +115,18 @@ pub(super) async fn look_over(
         }
         Ok(source)
     };
-    let tools = tools(config, context);
-    let (tools, target, source) = tokio::try_join!(Box::pin(tools), Box::pin(locked), Box::pin(source))?;
+    let found = programs::find(config, context);
+    let (found, target, source) = tokio::try_join!(Box::pin(found), Box::pin(locked), Box::pin(source))?;
+    let majors = Majors { planned: writer, ..Majors::of(&source.leader, &target, None) };
+    let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
+    let finding = programs.as_ref().and_then(|programs| programs.finding.as_ref());
+    // Before a difference that may result from it is reported.
+    context.tell(finding.map_or(&[], std::slice::from_ref));
     // What would keep the catalog from being read is told as what it is, and not as an error of pg_dump.
-    refuse(preflight::outset(config, &source.leader, &target, tools.as_ref()).await?)?;
-    let catalog = source.catalog(config, tools.as_ref()).await?;
+    refuse(preflight::outset(config, &source.leader, &target, programs.as_ref()).await?)?;
+    let catalog = source.catalog(config, programs.as_ref().map(|programs| &programs.source)).await?;
     let (source_server, target_server) = (catalog.server.clone(), introspect::server(&target).await?);
-    Ok(Ends { source, target, source_server, target_server, ledger, looked: Some(Looked { tools, catalog }) })
+    Ok(Ends { source, target, source_server, target_server, ledger, looked: Some(Looked { programs, catalog }) })
 }
 
 pub(super) fn already_running() -> Error {

@@ -12,9 +12,9 @@ mod tests;
 use crate::plan::{Phase, Plan};
 use crate::rates::Rates;
 use chain::{Step, chain};
-use cost::{Costs, costs};
-pub(super) use cost::{analyze_share, depth};
-use course::Course;
+use cost::Costs;
+pub(super) use cost::{Class, Figure, Work, analyze_share, costs, index_work};
+pub(super) use course::{Course, Rest, speed};
 use serde::Serialize;
 use std::cmp::Reverse;
 
@@ -93,8 +93,8 @@ pub struct Estimate {
 #[must_use]
 pub fn estimate(plan: &Plan, rates: &Rates, jobs: usize) -> Estimate {
     let jobs = jobs.max(1);
-    let costs = costs(plan, rates);
-    let course_of = |jobs| Course::of(plan, rates, &costs, jobs);
+    let costs = costs(&plan.tasks, rates);
+    let course_of = |jobs| Course::of(&plan.tasks, rates, &costs.works, jobs);
     let course = course_of(jobs);
     let mut numbers = JOBS.to_vec();
     numbers.push(jobs);

@@ -3,8 +3,9 @@
 //! Objects that exist are kept and compared: an equal one is done, a different one is kept and told. Rows follow the table's
 //! `on_existing` and `on_conflict`. Nothing is dropped here, and nothing touched; `run` writes the decisions into the ledger.
 
+use crate::catalog::Constraint;
 use crate::catalog::archive::Entry;
-use crate::catalog::{Constraint, Oid};
+use crate::catalog::secret;
 use crate::finding::{Finding, Severity};
 use crate::name::{QualifiedName, ident};
 use crate::pg::present::Present;
@@ -35,14 +36,52 @@ fn table(task: &Task) -> QualifiedName {
     QualifiedName::new(&task.schema, &task.name)
 }
 
+type Entries<'a> = HashMap<Key<'a>, &'a Entry>;
+
+/// What names an object in its database.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key<'a> {
+    kind: String,
+    schema: &'a str,
+    name: &'a str,
+    /// What distinguishes objects of one kind and one name: operators have their operands, their classes and families an access method.
+    rest: String,
+}
+
+impl<'a> Key<'a> {
+    fn of_entry(entry: &'a Entry) -> Key<'a> {
+        let kind = entry.desc.to_lowercase();
+        let rest = rest(&kind, &entry.statement);
+        Key { kind, schema: entry.namespace.as_str(), name: entry.tag.as_str(), rest }
+    }
+
+    fn of_task(task: &'a Task) -> Key<'a> {
+        let rest = rest(&task.kind, &task.target_sql);
+        Key { kind: task.kind.clone(), schema: &task.schema, name: &task.name, rest }
+    }
+}
+
+/// The part of a statement of `pg_dump` that identifies its object besides the name.
+fn rest(kind: &str, statement: &str) -> String {
+    match kind {
+        "operator" => {
+            let is_operand = |line: &&str| line.starts_with("LEFTARG = ") || line.starts_with("RIGHTARG = ");
+            let operands =
+                statement.lines().map(|line| line.trim().trim_end_matches([',', ')', ';'])).filter(is_operand);
+            operands.collect::<Vec<_>>().join(" ")
+        }
+        "operator class" | "operator family" => {
+            let method = statement.split_once(" USING ").map_or("", |(_, behind)| behind);
+            method.chars().take_while(|c| !c.is_whitespace() && *c != ';').collect()
+        }
+        _ => String::new(),
+    }
+}
+
 /// A record for each task, with what is settled before anything is done, and what a person should know of it.
 #[must_use]
 pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
-    let entries: HashMap<(String, &str, &str), &Entry> = found
-        .entries
-        .iter()
-        .map(|entry| ((entry.desc.to_lowercase(), entry.namespace.as_str(), entry.tag.as_str()), entry))
-        .collect();
+    let entries: Entries<'_> = found.entries.iter().map(|entry| (Key::of_entry(entry), entry)).collect();
     let mut findings = Vec::new();
     let extensions: HashSet<&str> =
         plan.tasks.iter().filter(|task| task.kind == kind::EXTENSION).map(|task| task.id.as_str()).collect();
@@ -65,12 +104,15 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
             }
             kind::CONSTRAINT | kind::FK_CONSTRAINT => decide_constraint(task, found, &entries, &mut record),
             kind::INDEX | kind::ROLE => {}
-            _ => {
-                let key = (task.kind.clone(), task.schema.as_str(), task.name.as_str());
-                if let Some(entry) = entries.get(&key) {
-                    decide_object(task, entry, &mut record, &mut findings);
+            _ => match entries.get(&Key::of_task(task)) {
+                Some(entry) => decide_object(task, entry, &mut record, &mut findings),
+                None if task.kind == "subscription" && found.present.subscriptions.contains(&task.name) => {
+                    settle(&mut record, "kept", UNREAD);
+                    let remedy = "compare both as superusers: SELECT * FROM pg_subscription";
+                    findings.push(Finding::new("not_compared", Severity::Warning, task.object(), UNREAD, remedy));
                 }
-            }
+                None => {}
+            },
         }
         record
     });
@@ -158,6 +200,11 @@ pub const NOT_MOVED: (&str, &str) = (
     "set on_existing to truncate for it to copy all of its rows again, or on_conflict to nothing or update where it has a key",
 );
 
+const UNREAD: &str = "one of its name existed on the target and was kept; only superusers can read its definition";
+
+const HIDDEN: &str =
+    "it existed on the target and was kept: but for values that a plan hides, such as passwords, it is equal";
+
 /// Adds what every chunk of a table gives rise to once.
 fn tell(findings: &mut Vec<Finding>, finding: Finding) {
     if !findings.contains(&finding) {
@@ -167,8 +214,20 @@ fn tell(findings: &mut Vec<Finding>, finding: Finding) {
 
 fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut Vec<Finding>) {
     // A statement of the plan may begin with settings of its entry.
-    if task.target_sql.ends_with(&entry.with_settings(false)) {
+    let is_equal = match task.kind.as_str() {
+        "policy" => with_sorted_roles(&task.target_sql) == with_sorted_roles(&entry.statement),
+        _ => task.target_sql.ends_with(&entry.with_settings(false)),
+    };
+    if is_equal {
         return settle(record, "kept", "an equal one existed on the target");
+    }
+    if secret::mask(&entry.desc, &entry.with_settings(false))
+        .is_some_and(|masked| task.target_sql.ends_with(&masked.statement))
+    {
+        settle(record, "kept", HIDDEN);
+        let remedy = "compare its options on both servers, or drop the target's for the run to make it";
+        findings.push(Finding::new("not_compared", Severity::Warning, task.object(), HIDDEN, remedy));
+        return;
     }
     settle(record, "kept", "it existed on the target with another definition and was kept");
     let message = format!("the target's {} differs from the source's and was kept", task.kind);
@@ -176,8 +235,30 @@ fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut
     findings.push(Finding::new("differs", Severity::Warning, task.object(), message, remedy));
 }
 
+/// The statement of a policy with its roles in the order of their names: `pg_dump` writes them as they come in the server's catalog.
+fn with_sorted_roles(statement: &str) -> String {
+    // The roles stand behind the names of policy and table, which may hold anything between quotes.
+    let is_bare = |at: &usize| statement[..*at].matches('"').count().is_multiple_of(2);
+    let first = |text: &str, from: usize| statement[from..].match_indices(text).map(|(at, _)| from + at).find(is_bare);
+    // A policy without roles may have the word in its expressions.
+    let end = [" USING (", " WITH CHECK (", ";"].iter().filter_map(|text| first(text, 0)).min();
+    let end = end.unwrap_or(statement.len());
+    let Some(begin) = first(" TO ", 0).map(|at| at + " TO ".len()).filter(|begin| *begin <= end) else {
+        return statement.to_owned();
+    };
+    let mut roles = Vec::new();
+    let mut at = begin;
+    while let Some(comma) = first(", ", at).filter(|comma| *comma < end) {
+        roles.push(&statement[at..comma]);
+        at = comma + 2;
+    }
+    roles.push(&statement[at..end]);
+    roles.sort_unstable();
+    format!("{}{}{}", &statement[..begin], roles.join(", "), &statement[end..])
+}
+
 /// A constraint is kept where it is the one that it should be; another one of its name lets the task fail by name.
-fn decide_constraint(task: &Task, found: &Found, entries: &HashMap<(String, &str, &str), &Entry>, record: &mut Record) {
+fn decide_constraint(task: &Task, found: &Found, entries: &Entries<'_>, record: &mut Record) {
     let Some(constraint) = existing_constraint(task, found) else { return };
     // Only where a task of its own checks the rows may an unchecked one stand in.
     let is_checked_by_task =
@@ -185,8 +266,8 @@ fn decide_constraint(task: &Task, found: &Found, entries: &HashMap<(String, &str
     if is_checked_by_task && !constraint.is_validated {
         return;
     }
-    let key = (task.kind.clone(), task.schema.as_str(), task.name.as_str());
-    let is_equal_entry = entries.get(&key).is_some_and(|entry| task.target_sql.ends_with(&entry.with_settings(false)));
+    let is_equal_entry =
+        entries.get(&Key::of_task(task)).is_some_and(|entry| task.target_sql.ends_with(&entry.with_settings(false)));
     if is_equal_entry || is_made_by(constraint, &task.target_sql) {
         settle(record, "kept", "it existed on the target");
     }
@@ -221,66 +302,29 @@ fn existing_constraint<'a>(task: &Task, found: &'a Found) -> Option<&'a Constrai
     })
 }
 
-/// Pairs of tasks of which the first must wait for the second, because foreign keys of the target would refuse the rows, or the emptying
-/// of a table, otherwise. Edges that would close a circle are left out, and keys for which `counts` is false.
-#[must_use]
-pub fn order(plan: &Plan, found: &Found, counts: &dyn Fn(&Constraint) -> bool) -> Vec<(usize, usize)> {
-    let loading = references(plan, found, kind::DATA, counts);
-    let emptying = references(plan, found, kind::TRUNCATE, counts).into_iter().map(|(child, parent)| (parent, child));
-    let mut waits: HashMap<usize, HashSet<usize>> = HashMap::new();
-    let mut pairs = Vec::new();
-    for (at, other) in loading.into_iter().chain(emptying) {
-        if at != other && !reaches(&waits, other, at) && waits.entry(at).or_default().insert(other) {
-            pairs.push((at, other));
-        }
-    }
-    pairs
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Tasks of the kind whose tables reference each other on the target: the referencing one, and the referenced one.
-#[must_use]
-pub fn references(plan: &Plan, found: &Found, kind: &str, counts: &dyn Fn(&Constraint) -> bool) -> Vec<(usize, usize)> {
-    let names: HashMap<Oid, &QualifiedName> =
-        found.present.relations.values().map(|relation| (relation.oid, &relation.name)).collect();
-    let mut tasks_of: HashMap<QualifiedName, Vec<usize>> = HashMap::new();
-    for (at, task) in plan.tasks.iter().enumerate().filter(|(_, task)| task.kind == kind) {
-        for name in with_ancestors(&table(task), found, &names) {
-            tasks_of.entry(name).or_default().push(at);
+    #[test]
+    fn roles_of_a_policy_are_sorted_and_nothing_else_is() {
+        let sorted = [
+            ("CREATE POLICY p ON s.t TO b, a USING ((c = 'd, b'::text));\n", "TO a, b USING ((c = 'd, b'::text));\n"),
+            (
+                "CREATE POLICY p ON s.t FOR INSERT TO b, \"a, z\" WITH CHECK (true);\n",
+                "TO \"a, z\", b WITH CHECK (true);\n",
+            ),
+            ("CREATE POLICY \"p TO z, y\" ON s.t TO b, a;\n", "ON s.t TO a, b;\n"),
+        ];
+        for (statement, end) in sorted {
+            assert!(with_sorted_roles(statement).ends_with(end), "{statement}");
+        }
+        for statement in [
+            "CREATE POLICY p ON s.t USING ((c = 'x TO z, y'::text));\n",
+            "CREATE POLICY p ON s.t FOR INSERT WITH CHECK ((c = 'x TO z, y'::text));\n",
+            "CREATE POLICY \"p TO z, y\" ON s.t;\n",
+        ] {
+            assert_eq!(with_sorted_roles(statement), statement);
         }
     }
-    let mut keys: Vec<_> =
-        found.present.constraints.values().filter(|c| c.kind == 'f' && !c.is_inherited && counts(c)).collect();
-    keys.sort_by_key(|constraint| constraint.oid);
-    let mut pairs = Vec::new();
-    for key in keys {
-        let ends =
-            [Some(key.relation), key.referenced].map(|oid| names.get(&oid?).and_then(|name| tasks_of.get(*name)));
-        let [Some(children), Some(referenced)] = ends else { continue };
-        pairs.extend(children.iter().flat_map(|child| referenced.iter().map(|parent| (*child, *parent))));
-    }
-    pairs
-}
-
-fn with_ancestors(name: &QualifiedName, found: &Found, names: &HashMap<Oid, &QualifiedName>) -> Vec<QualifiedName> {
-    let mut line = Vec::new();
-    let mut next = found.present.relations.get(name);
-    while let Some(relation) = next {
-        line.push(relation.name.clone());
-        next = relation.partition_of.and_then(|oid| found.present.relations.get(*names.get(&oid)?));
-    }
-    line
-}
-
-fn reaches(waits: &HashMap<usize, HashSet<usize>>, from: usize, to: usize) -> bool {
-    let mut open = vec![from];
-    let mut seen = HashSet::new();
-    while let Some(next) = open.pop() {
-        if next == to {
-            return true;
-        }
-        if seen.insert(next) {
-            open.extend(waits.get(&next).into_iter().flatten());
-        }
-    }
-    false
 }

@@ -5,7 +5,7 @@
 //! lost what it holds. What failed or was killed it waits for: whether a part is tried again, only who started it knows.
 
 use super::connect::{Endpoints, Source};
-use super::ends::{Way, look_over};
+use super::ends::{Planned, Way, look_over};
 use super::join::take_up;
 use super::lifecycle::conclude;
 use super::run::{Settings, check, enter};
@@ -37,7 +37,7 @@ pub struct Held {
     pub run: i64,
     /// `settled`, `released` or `stopped`.
     pub status: &'static str,
-    /// What the snapshot saw, as `pg_current_snapshot()` writes it.
+    /// What the snapshot saw, as `pg::snapshot` writes it.
     pub snapshot: String,
     /// Tasks of the data phase that are settled.
     pub settled: u64,
@@ -77,8 +77,8 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     let fingerprint = plan.fingerprint();
     let known = known(&ledger, &target, &fingerprint).await?;
     // All that the plan reads.
-    let tables = part::tables(plan, &Settings::default());
-    let looking = look_over(&config, &endpoints, (Way::Holder(&known), Some(tables)), context);
+    let planned = Planned::of(plan, &Settings::default());
+    let looking = look_over(&config, &endpoints, Way::Holder(&known), Some(planned), context);
     let ends = context.step("connect", Box::pin(looking)).await?;
     check(&config, &ends, (plan, 1, &part), context).await?;
     unplanned::changes(&config, &ends, plan, context);
@@ -251,7 +251,7 @@ impl Watch<'_> {
             return Ok(());
         }
         self.ledger.withdraw(&self.target, self.run).await?;
-        conclude(&self.ledger, &self.target, self.run).await.map(|_| ())
+        conclude(&self.ledger, &self.target, self.run, Some(&[])).await.map(|_| ())
     }
 }
 

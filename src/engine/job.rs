@@ -4,15 +4,16 @@
 
 use super::Context;
 use super::tuning::Tuning;
-use crate::config::Options;
+use crate::config::{Options, Secret};
 use crate::finding::Finding;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, SessionEntry};
 use crate::pg::Conninfo;
+use crate::pg::backend::Backend;
 use crate::pg::copy::RowFormat;
 use crate::pg::snapshot::Snapshot;
 use crate::plan::Task;
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How rows come into a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +60,15 @@ pub struct Form {
     pub is_silent: bool,
 }
 
+/// Where the leader's session on the target is.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// How to connect to the same server.
+    pub conninfo: Conninfo,
+    /// The leader's server process.
+    pub leader: Backend,
+}
+
 /// A run in progress.
 #[derive(Debug)]
 pub struct Job {
@@ -78,14 +88,18 @@ pub struct Job {
     pub ledger: Ledger,
     /// The source, narrowed to the leader's server.
     pub source: Conninfo,
-    /// The target, narrowed to the leader's server.
-    pub target: Conninfo,
+    /// The target as its leader has it now.
+    pub target: Mutex<Target>,
+    /// This process, as `process` writes it.
+    pub process: String,
     /// What the readers join.
     pub snapshot: Snapshot,
     /// The encoding that both databases have, where it is the same and not UTF8.
     pub encoding: Option<String>,
     /// The role that owns on the target what it creates, where that is known.
     pub owner: Option<String>,
+    /// The source database's `search_path`, for functions that name objects without a schema.
+    pub search_path: String,
     /// Whether both databases sort text in the same way.
     pub same_collation: bool,
     /// The options.
@@ -95,18 +109,100 @@ pub struct Job {
     /// Events and the request to stop.
     pub context: Context,
     /// What workers have found that a person should know when the run ends.
-    pub found: Mutex<Vec<Finding>>,
+    pub found: Mutex<Found>,
+}
+
+/// Findings, and which of them there are.
+#[derive(Debug, Default)]
+pub struct Found {
+    findings: Vec<Finding>,
+    /// Check, object and message of each: there may be one for each task, too many to compare a new one with all.
+    known: HashSet<[String; 3]>,
+}
+
+impl Found {
+    fn add(&mut self, findings: Vec<Finding>) {
+        self.known.extend(findings.iter().map(Found::key));
+        self.findings.extend(findings);
+    }
+
+    /// Adds a finding, unless there is one of the same check, object and message; whether it was added.
+    fn add_new(&mut self, finding: &Finding) -> bool {
+        let is_new = self.known.insert(Found::key(finding));
+        if is_new {
+            self.findings.push(finding.clone());
+        }
+        is_new
+    }
+
+    fn key(finding: &Finding) -> [String; 3] {
+        [&finding.check, &finding.object, &finding.message].map(String::clone)
+    }
 }
 
 impl Job {
+    /// Where the leader's session on the target is.
+    pub fn target(&self) -> Target {
+        self.target.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets workers follow the leader to where it is now.
+    pub fn follow(&self, conninfo: &Conninfo, leader: &Backend) {
+        let mut target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
+        let secrets = target.conninfo.secrets();
+        *target = Target { conninfo: conninfo.clone().with_secrets(secrets), leader: leader.clone() };
+    }
+
+    /// A session of this process, for the ledger.
+    pub fn session_entry(&self, backend: &Backend) -> SessionEntry {
+        let (backend, leader) = (backend.clone(), self.target().leader);
+        SessionEntry { run: self.run, backend, leader, process: self.process.clone() }
+    }
+
+    /// Lets no message of the target show these values.
+    pub fn hide(&mut self, secrets: Vec<Secret>) {
+        let target = self.target.get_mut().unwrap_or_else(PoisonError::into_inner);
+        target.conninfo = target.conninfo.clone().with_secrets(secrets);
+    }
+
     /// Reports what a task has found, while it is new and at the end of the run.
     pub fn report(&self, findings: Vec<Finding>) {
         self.context.tell(&findings);
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).extend(findings);
+        self.found().add(findings);
+    }
+
+    /// The same, unless an equal finding was reported before.
+    pub fn report_once(&self, finding: Finding) {
+        if self.found().add_new(&finding) {
+            self.context.tell(&[finding]);
+        }
     }
 
     /// Takes all that was reported.
     pub fn take_found(&self) -> Vec<Finding> {
-        std::mem::take(&mut *self.found.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.found()).findings
+    }
+
+    fn found(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Severity;
+
+    #[test]
+    fn an_equal_finding_is_added_once() {
+        let find = |check: &str, object: &str, message: &str| {
+            Finding::new(check, Severity::Warning, object, message, "remedy")
+        };
+        let mut found = Found::default();
+        found.add(vec![find("a", "t", "m"), find("a", "t", "m")]);
+        let once = [find("a", "t", "m"), find("b", "t", "m"), find("a", "u", "m"), find("a", "t", "n")];
+        assert_eq!(once.each_ref().map(|finding| found.add_new(finding)), [false, true, true, true]);
+        assert_eq!(once.each_ref().map(|finding| found.add_new(finding)), [false; 4]);
+        assert_eq!(found.findings.len(), 5);
     }
 }

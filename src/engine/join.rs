@@ -6,8 +6,9 @@
 use super::begin::{Start, live, place, refuse_changed, restart_table};
 use super::ends::Ends;
 use super::live::Live;
+use super::resume::Mixing;
 use super::run::Settings;
-use super::{part, resume};
+use super::{lost, part, resume};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Role;
@@ -23,32 +24,32 @@ pub(super) async fn join(
     (plan, run): (&Plan, Run),
 ) -> Result<Start> {
     ends.ledger.add_columns(&ends.target).await?;
+    lost::end_of_lost_parts(&ends.target, &ends.ledger, run.run).await?;
     ends.ledger.await_commits(&ends.target, run.run).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
     let chosen = settings.tasks.as_deref().unwrap_or_default();
     resume::check_chosen(plan, &records, chosen)?;
     let live = live(config, ends, plan).await?;
-    resume::check_order(plan, &records, (chosen, &live.waits))?;
+    resume::check_order(plan, &records, chosen, &live)?;
     live.check_chosen(plan, chosen)?;
     let ids: HashSet<&str> = chosen.iter().map(String::as_str).collect();
     let is_chosen = |record: &Record| ids.contains(record.task.as_str());
     refuse_changed(ends, (plan, &records), &|id| ids.contains(id))?;
-    let mut restarts = Vec::new();
-    if config.options.consistent {
-        let living = living(ends, run.run).await?;
-        resume::check_claims(plan, &records, (&ids, &living))?;
-        restarts = resume::restarts(plan, &records, &ends.source.snapshot.sees, &is_chosen)?;
-        resume::check_joining(&restarts, &ids)?;
-    }
+    let (mixing, living) = (Mixing::of(config), living(ends, run.run).await?);
+    resume::check_claims(plan, &records, mixing, (&ids, &living))?;
+    let restarts = resume::restarts(plan, &records, mixing, &ends.source.snapshot.sees, &is_chosen)?;
+    resume::check_joining(&restarts, mixing, &ids)?;
     let is_reading = |record: &Record| record.kind == kind::DATA && !record.is_settled() && is_chosen(record);
+    let mut is_changed = !restarts.is_empty();
     if records.iter().any(is_reading) {
-        forget_sequences(ends, &run, &records).await?;
+        is_changed |= forget_sequences(ends, &run, &records).await?;
     }
-    place(config, ends).take_again(run.run, (plan, &records), &is_chosen).await?;
+    is_changed |= place(config, ends).take_again(run.run, (plan, &records), &is_chosen).await?;
     for restart in &restarts {
         restart_table(config, ends, run.run, restart).await?;
     }
-    let records = ends.ledger.records(&ends.target, run.run).await?;
+    // A run has many parts, and each would read all of its rows once more.
+    let records = if is_changed { ends.ledger.records(&ends.target, run.run).await? } else { records };
     claim(ends, run.run, (&records, chosen)).await?;
     if run.state != RunState::Running && !records.iter().all(Record::is_settled) {
         ends.ledger.set_state(&ends.target, run.run, RunState::Running, run.consistent).await?;
@@ -57,17 +58,19 @@ pub(super) async fn join(
     Ok(Start { run: run.run, records, live, findings: vec![], started: run.started, put_back })
 }
 
-/// Puts sequences back that are settled, before the first rows of another state of the source come: they may be behind these.
-async fn forget_sequences(ends: &Ends, run: &Run, records: &[Record]) -> Result<()> {
+/// Puts sequences back that are settled, before the first rows of another state of the source come: they may be behind these. Whether there
+/// were any.
+async fn forget_sequences(ends: &Ends, run: &Run, records: &[Record]) -> Result<bool> {
     let sees = &ends.source.snapshot.sees;
     let announced = ends.ledger.announced(&ends.target, run.run).await?;
     let is_known = announced.iter().any(|one| one.snapshot.sees == *sees)
         || records.iter().any(|record| record.is_settled() && record.snapshot == *sees);
     if is_known {
-        return Ok(());
+        return Ok(false);
     }
     let stale = resume::stale_sequences(run, records, sees);
-    ends.ledger.reset(&ends.target, run.run, &stale).await
+    ends.ledger.reset(&ends.target, run.run, &stale).await?;
+    Ok(!stale.is_empty())
 }
 
 /// Sequences that were set once and have to be set again. A part that works on the data phase does so itself, whichever it was given and
@@ -113,18 +116,16 @@ pub(super) async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (
     let records = ends.ledger.records(&ends.target, run.run).await?;
     refuse_changed(ends, (plan, &records), &|_| true)?;
     let sees = &ends.source.snapshot.sees;
-    if config.options.consistent {
-        let restarts = resume::restarts(plan, &records, sees, &|_| true)?;
-        if !restarts.is_empty() && ends.ledger.is_locked(&ends.target).await? {
-            let doing = "parts of the run are at work that read another state of the source than the holder would";
-            return Err(Error::new(Kind::State, doing).remedy("start the holder again when they have ended"));
-        }
-        for restart in &restarts {
-            restart_table(config, ends, run.run, restart).await?;
-        }
+    let restarts = resume::restarts(plan, &records, Mixing::of(config), sees, &|_| true)?;
+    if !restarts.is_empty() && ends.ledger.is_locked(&ends.target).await? {
+        let doing = "parts of the run are at work that read another state of the source than the holder would";
+        return Err(Error::new(Kind::State, doing).remedy("start the holder again when they have ended"));
     }
-    forget_sequences(ends, &run, &records).await?;
-    let records = ends.ledger.records(&ends.target, run.run).await?;
+    for restart in &restarts {
+        restart_table(config, ends, run.run, restart).await?;
+    }
+    let is_changed = forget_sequences(ends, &run, &records).await? || !restarts.is_empty();
+    let records = if is_changed { ends.ledger.records(&ends.target, run.run).await? } else { records };
     if run.state != RunState::Running && !records.iter().all(Record::is_settled) {
         ends.ledger.set_state(&ends.target, run.run, RunState::Running, run.consistent).await?;
     }

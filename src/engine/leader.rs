@@ -4,18 +4,18 @@
 //! server, and takes the lock again; where another process has it meanwhile, this one has to stop. Made by `ends` and `part`; kept by
 //! `pool` while tasks run and by `close` at the end.
 
-use super::Stop;
 use super::ends::already_running;
 use super::stop::interrupted;
+use super::{Stop, lost};
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
-use crate::pg::Session;
 use crate::pg::backend::{self, Backend};
+use crate::pg::{Session, introspect};
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
 /// How long a target that is gone may stay away.
-const AWAY: Duration = Duration::from_secs(60);
+pub(super) const AWAY: Duration = Duration::from_secs(60);
 /// For how long a lost session may keep its lock after it was ended.
 const LINGER: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -49,6 +49,10 @@ pub(super) struct Leader {
     lock: RunLock,
     purpose: String,
     was_lost: bool,
+    /// The run that it leads, once it is known.
+    run: Option<i64>,
+    /// Which database it is that the safe procedure is at work on; a run has that in the ledger.
+    database: Option<String>,
 }
 
 impl Deref for Leader {
@@ -62,7 +66,9 @@ impl Deref for Leader {
 impl Leader {
     /// Makes a session the leader, which takes the lock.
     pub(super) async fn of(session: Session, ledger: &Ledger, lock: RunLock) -> Result<Leader> {
-        if !take(ledger, &session, lock).await? {
+        let is_taken = take(ledger, &session, lock).await?
+            || lost::end_of_dead_processes(&session, ledger).await? && take(ledger, &session, lock).await?;
+        if !is_taken {
             return Err(already_running());
         }
         Leader::with_lock(session, ledger, lock).await
@@ -71,7 +77,17 @@ impl Leader {
     /// Makes a session the leader that has the lock.
     pub(super) async fn with_lock(session: Session, ledger: &Ledger, lock: RunLock) -> Result<Leader> {
         let backend = backend::identify(&session).await?;
-        Ok(Leader { session, backend, ledger: ledger.clone(), lock, purpose: "leader".into(), was_lost: false })
+        let database = match lock {
+            RunLock::Procedure => Some(introspect::server(&session).await?.identity()),
+            RunLock::Exclusive | RunLock::Shared => None,
+        };
+        let (ledger, purpose) = (ledger.clone(), "leader".to_owned());
+        Ok(Leader { session, backend, ledger, lock, purpose, was_lost: false, run: None, database })
+    }
+
+    /// Another host takes the place of a lost one only where it has this run.
+    pub(super) fn leads(&mut self, run: i64) {
+        self.run = Some(run);
     }
 
     /// The same leader, whose sessions after a lost one show this purpose.
@@ -134,7 +150,11 @@ impl Leader {
     }
 
     async fn come_back(&mut self) -> Result<()> {
-        let session = Session::open(self.session.conninfo(), Side::Target, &self.purpose).await?;
+        let conninfo = self.session.conninfo().with_all_hosts();
+        let session = Session::open(&conninfo, Side::Target, &self.purpose).await?;
+        if !session.conninfo().has_same_host(self.session.conninfo()) {
+            self.check_successor(&session).await?;
+        }
         end_lost(&session, &self.backend).await?;
         let began = Instant::now();
         while !take(&self.ledger, &session, self.lock).await? {
@@ -143,9 +163,53 @@ impl Leader {
             }
             tokio::time::sleep(FIRST_PAUSE).await;
         }
-        self.backend = backend::identify(&session).await?;
+        let backend = backend::identify(&session).await?;
+        if self.lock != RunLock::Procedure && self.ledger.exists(&session).await? {
+            self.ledger.replace_leader(&session, &self.backend, &backend).await?;
+        }
+        self.backend = backend;
         self.session = session;
         Ok(())
+    }
+
+    /// Another host has answered: it must be the same database, such as a standby that has become the primary.
+    async fn check_successor(&self, session: &Session) -> Result<()> {
+        let server = introspect::server(session).await?;
+        if server.in_recovery {
+            // It may become the primary yet.
+            let doing =
+                format!("{} has answered in place of the lost host, and is a standby", session.conninfo().describe());
+            return Err(Error::new(Kind::Connect, doing).on(Side::Target));
+        }
+        let identity = server.identity();
+        let is_known = match &self.database {
+            Some(database) => *database == identity,
+            None => {
+                self.ledger.exists(session).await?
+                    && self
+                        .ledger
+                        .last_run(session)
+                        .await?
+                        .is_some_and(|run| run.target == identity && self.run.is_none_or(|own| own == run.run))
+            }
+        };
+        if is_known {
+            tracing::warn!("{} has answered in place of the host that is lost", session.conninfo().describe());
+            return Ok(());
+        }
+        let (who, lacks) = (
+            session.conninfo().describe(),
+            if self.database.is_some() { "is another database" } else { "does not have the run" },
+        );
+        let doing = format!("{who} has answered in place of the lost host, and {lacks}");
+        Err(Error::new(Kind::State, doing)
+            .on(Side::Target)
+            .remedy("name only hosts of the same database in the target's conninfo, then go on by --resume"))
+    }
+
+    /// The server process of the session.
+    pub(super) fn backend(&self) -> &Backend {
+        &self.backend
     }
 }
 
@@ -159,10 +223,22 @@ async fn take(ledger: &Ledger, session: &Session, lock: RunLock) -> Result<bool>
 /// Ends what a lost session has left on the server, so that its locks are free.
 pub(super) async fn end_lost(session: &Session, backend: &Backend) -> Result<()> {
     let began = Instant::now();
-    while backend::terminate(session, backend).await? && began.elapsed() < LINGER {
+    let is_refused = |error: Error| if error.is("42501") { not_ended(backend).caused_by(error) } else { error };
+    while backend::terminate(session, backend).await.map_err(is_refused)? && began.elapsed() < LINGER {
         tokio::time::sleep(FIRST_PAUSE).await;
     }
     Ok(())
+}
+
+/// The role may not end a session that has to end first.
+pub(super) fn not_ended(backend: &Backend) -> Error {
+    let Backend { pid, .. } = backend;
+    let doing = format!(
+        "an earlier process of the run has left session {pid} on the target, which this role may not end: it is another role's"
+    );
+    Error::new(Kind::State, doing).on(Side::Target).remedy(format!(
+        "let its role or a superuser run SELECT pg_terminate_backend({pid}) on the target, then go on by --resume"
+    ))
 }
 
 fn taken_over(owner: &str) -> Error {

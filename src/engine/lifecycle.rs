@@ -36,11 +36,12 @@
 //!
 //! | lost | means |
 //! |---|---|
-//! | leader on the target | reconnects, ends its lost backend, takes RUN again; another process has it: this one stops (`Leader::keep`) |
+//! | leader on the target | reconnects to any host of the conninfo, ends its lost backend, takes RUN again; workers follow (`Job::follow`); another process has it: this one stops (`Leader::keep`) |
 //! | leader on the source | readers that are in the snapshot go on, each under locks of its own; new ones fail: "the snapshot is gone" |
 //! | the session that holds SAFE | reconnects and takes it again; another procedure has it: this one stops, and undoes nothing (`Leader::keep`) |
 //! | a worker's connection | its transaction rolls back; tried again after the ledger was asked and its lost backend was ended (`worker`) |
 //! | holder | parts at work go on; new parts wait for another holder, which adopts the snapshot while a part still has it (`hold`) |
+//! | a process, whose sessions stay on the target | the next one ends what the ledger has of them (`lost`) |
 //! | part | its tasks stay `running` until a part with the same ids, or the whole run, does them again (`join`, `begin::go_on`) |
 //! | source server | the snapshot: open tasks fail, `--resume` takes a new one |
 //! | target server | leader and workers reconnect; what an asynchronous commit lost is open in the ledger, and the run is not done; its beginning is never lost |
@@ -48,16 +49,20 @@
 //! | any, while the run is closed | the report is made from what this process knows, and says that the ledger could not be read (`close`) |
 
 use crate::error::Result;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Standing};
 use crate::pg::Session;
-use crate::record::{Record, RunState};
-use crate::report::{self, TaskResult};
+use crate::record::RunState;
+use crate::report::TaskResult;
 
 /// How a run stands when one of its processes has ended its work.
 pub(super) struct Concluded {
     /// What the ledger says from now on.
     pub(super) state: RunState,
-    /// All tasks of the run.
+    /// Whether every task of it is settled.
+    pub(super) is_complete: bool,
+    /// The states of the source that its tasks saw.
+    pub(super) snapshots: Vec<String>,
+    /// The tasks that were asked for.
     pub(super) tasks: Vec<TaskResult>,
 }
 
@@ -72,12 +77,20 @@ enum Others {
     None,
 }
 
-/// Writes into the ledger how the run stands, now that one of its processes ends.
-pub(super) async fn conclude(ledger: &Ledger, target: &Session, run: i64) -> Result<Concluded> {
+/// Writes into the ledger how the run stands, now that one of its processes ends; with its `wanted` tasks, or all of them.
+pub(super) async fn conclude(
+    ledger: &Ledger,
+    target: &Session,
+    run: i64,
+    wanted: Option<&[String]>,
+) -> Result<Concluded> {
     // One at a time, or the first of two that end together would overwrite what the last one says of the whole.
     ledger.lock_begin(target).await?;
-    let records = ledger.records(target, run).await?;
-    let is_complete = records.iter().all(Record::is_settled);
+    let Standing { is_complete, has_failed, snapshots } = ledger.standing(target, run).await?;
+    let records = match wanted {
+        Some(wanted) => ledger.records_of(target, run, wanted).await?,
+        None => ledger.records(target, run).await?,
+    };
     let mut tasks: Vec<TaskResult> = records.into_iter().map(TaskResult::from).collect();
     tasks.shrink_to_fit();
     let others = if ledger.is_locked(target).await? {
@@ -87,15 +100,14 @@ pub(super) async fn conclude(ledger: &Ledger, target: &Session, run: i64) -> Res
     } else {
         Others::None
     };
-    let has_failed = report::not_arrived(&tasks).next().is_some();
     let state = state(is_complete, has_failed, others);
-    ledger.set_state(target, run, state, report::snapshots(&tasks).len() <= 1).await?;
+    ledger.set_state(target, run, state, snapshots.len() <= 1).await?;
     if !is_complete {
         // Who ends next asks whether others are at work, and this process is not any more.
         ledger.unlock(target).await?;
     }
     ledger.unlock_begin(target).await?;
-    Ok(Concluded { state, tasks })
+    Ok(Concluded { state, is_complete, snapshots, tasks })
 }
 
 fn state(is_complete: bool, has_failed: bool, others: Others) -> RunState {

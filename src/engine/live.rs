@@ -3,37 +3,58 @@
 //! Decides only: which tasks wait for which, which come in one transaction, and where triggers are off. Called by `begin` whenever a run
 //! starts, goes on or is joined, for the plan knows nothing of the target; `preflight` tells beforehand what cannot be ordered.
 
-use super::circles::circles;
 use super::existing::{self, Found};
+use super::table_order::{TableOrder, Wait};
 use crate::catalog::Constraint;
 use crate::config::{Config, TargetForeignKeys, TargetTriggers};
 use crate::error::{Error, Kind, Result};
 use crate::name::{QualifiedName, split_name};
 use crate::pg::{Session, foreign_keys, triggers};
 use crate::plan::{Plan, Task, kind};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What is asked for.
 #[derive(Debug, Default)]
 pub struct Live {
-    /// Tasks, each with one that must have ended before.
-    pub waits: Vec<(usize, usize)>,
+    /// Tasks that wait for the end of others.
+    pub waits: Vec<Wait>,
     /// Tasks, each with one before it that locks the same table, whichever comes first.
     pub turns: Vec<(usize, usize)>,
-    /// Tasks that are done in one transaction, in this order.
-    pub together: Vec<Vec<usize>>,
+    /// Tasks that are done in one transaction.
+    pub together: Vec<Group>,
     /// Tasks in whose transactions the triggers of their table are off.
     pub silent: HashSet<usize>,
+}
+
+/// Tasks that are done in one transaction.
+#[derive(Debug, Default)]
+pub struct Group {
+    /// Which these are, in this order; the first of them begins it.
+    pub tasks: Vec<usize>,
+    /// What must have ended before.
+    pub before: Vec<usize>,
+}
+
+impl Group {
+    /// What its tasks wait for: the first one for what is before the group, and the others for the first.
+    fn waits(&self) -> impl Iterator<Item = Wait> {
+        let (first, rest) = (self.tasks.first().copied(), self.tasks.get(1..).unwrap_or_default().to_vec());
+        let begins = Wait { after: first.into_iter().collect(), before: self.before.clone() };
+        [begins, Wait { after: rest, before: first.into_iter().collect() }].into_iter()
+    }
 }
 
 /// Looks at what the target's tables ask for.
 pub async fn look(config: &Config, target: &Session, plan: &Plan, found: &Found) -> Result<Live> {
     let options = &config.options;
     if !options.data_only {
-        return Ok(Live { waits: existing::order(plan, found, &|_| true), ..Live::default() });
+        let mut live = Live { waits: order(plan, found, &|_| true), ..Live::default() };
+        live.empty_together(plan, found, &|_| true);
+        return Ok(live);
     }
     let gone = droppable(config, target, plan).await?;
-    let mut live = Live { waits: existing::order(plan, found, &|key| !gone.contains(&key.oid)), ..Live::default() };
+    let mut live = Live { waits: order(plan, found, &|key| !gone.contains(&key.oid)), ..Live::default() };
+    live.empty_together(plan, found, &|key| !gone.contains(&key.oid));
     if options.target_triggers == TargetTriggers::Disable {
         live.silence(plan, &triggers::firing(target).await?.into_iter().map(|trigger| trigger.table).collect());
     }
@@ -41,6 +62,14 @@ pub async fn look(config: &Config, target: &Session, plan: &Plan, found: &Found)
         live.join(plan, found);
     }
     Ok(live)
+}
+
+/// What waits because foreign keys of the target would refuse the rows, or the emptying of a table, otherwise; keys for which `counts` is
+/// false are left out.
+fn order(plan: &Plan, found: &Found, counts: &dyn Fn(&Constraint) -> bool) -> Vec<Wait> {
+    let mut waits = TableOrder::new(plan, found, kind::DATA, counts).waits();
+    waits.extend(TableOrder::new(plan, found, kind::TRUNCATE, counts).reversed().waits());
+    waits
 }
 
 /// The keys that the run drops before its rows come.
@@ -53,14 +82,22 @@ pub async fn droppable(config: &Config, target: &Session, plan: &Plan) -> Result
 }
 
 impl Live {
+    /// What waits for what, groups among it.
+    pub fn all_waits(&self) -> impl Iterator<Item = Wait> {
+        self.waits.iter().cloned().chain(self.together.iter().flat_map(Group::waits))
+    }
+
     /// Tables with triggers that are switched are locked against each other's chunks, which so come one after another.
     fn silence(&mut self, plan: &Plan, triggered: &HashSet<QualifiedName>) {
+        let triggered_sql: HashSet<String> = triggered.iter().map(QualifiedName::sql).collect();
         let mut last: HashMap<&str, usize> = HashMap::new();
         for (at, task) in plan.tasks.iter().enumerate() {
+            if !matches!(task.kind.as_str(), kind::DATA | kind::TRUNCATE) {
+                continue;
+            }
             let into = into(task);
-            let is_triggered = triggered.contains(&QualifiedName::new(&task.schema, &task.name))
-                || triggered.iter().any(|table| table.sql() == into);
-            if !is_triggered || !matches!(task.kind.as_str(), kind::DATA | kind::TRUNCATE) {
+            let name = QualifiedName::new(&task.schema, &task.name);
+            if !triggered.contains(&name) && !triggered_sql.contains(into) {
                 continue;
             }
             self.silent.insert(at);
@@ -72,58 +109,55 @@ impl Live {
         }
     }
 
-    /// Tasks in a circle come together, and all that one of them waits for the first of them waits for.
+    /// Tasks in a circle come together.
     fn join(&mut self, plan: &Plan, found: &Found) {
-        let all = existing::references(plan, found, kind::DATA, &Constraint::checks);
-        let at_once = existing::references(plan, found, kind::DATA, &|key| key.checks() && !key.is_deferrable);
-        let ids: HashMap<&str, usize> =
-            plan.tasks.iter().enumerate().map(|(at, task)| (task.id.as_str(), at)).collect();
-        for circle in circles(&all) {
-            let group = ordered(&circle, &at_once);
-            let (first, members) = (group[0], group.iter().copied().collect::<HashSet<usize>>());
-            let mut before: HashSet<usize> = group
-                .iter()
-                .flat_map(|at| &plan.tasks[*at].requires)
-                .filter_map(|id| ids.get(id.as_str()).copied())
-                .collect();
-            self.waits.retain(|(at, other)| {
-                if members.contains(at) && !members.contains(other) {
-                    before.insert(*other);
-                }
-                !members.contains(at)
-            });
-            let mut before: Vec<usize> = before.into_iter().collect();
-            before.sort_unstable();
-            self.waits.extend(before.into_iter().map(|other| (first, other)));
-            self.turns.retain(|(at, other)| !members.contains(at) && !members.contains(other));
-            self.waits.extend(group[1..].iter().map(|at| (*at, first)));
-            self.together.push(group);
-        }
+        let circles = TableOrder::new(plan, found, kind::DATA, &Constraint::checks).circles();
+        let at_once = TableOrder::new(plan, found, kind::DATA, &|key| key.checks() && !key.is_deferrable);
+        self.gather(plan, circles.iter().map(|circle| at_once.arranged(circle)).collect());
     }
 
-    /// Leaves in each group only what is open. The first of these leads it: it waits for what the first of all waited for, and the others
-    /// wait for it.
+    /// Lets the tasks of each group be done in one transaction, in their order: what one of them waits for, the first of them waits for.
+    pub(super) fn gather(&mut self, plan: &Plan, groups: Vec<Vec<usize>>) {
+        let ids: HashMap<&str, usize> =
+            plan.tasks.iter().enumerate().map(|(at, task)| (task.id.as_str(), at)).collect();
+        let group_of: HashMap<usize, usize> =
+            groups.iter().enumerate().flat_map(|(group, tasks)| tasks.iter().map(move |at| (*at, group))).collect();
+        let required = |at: &usize| -> Vec<usize> {
+            plan.tasks[*at].requires.iter().filter_map(|id| ids.get(id.as_str()).copied()).collect()
+        };
+        let mut before: Vec<BTreeSet<usize>> =
+            groups.iter().map(|tasks| tasks.iter().flat_map(required).collect()).collect();
+        for wait in &mut self.waits {
+            let waiting: BTreeSet<usize> = wait.after.iter().filter_map(|at| group_of.get(at).copied()).collect();
+            for group in waiting {
+                let others = wait.before.iter().copied().filter(|at| group_of.get(at) != Some(&group));
+                before[group].extend(others);
+            }
+            wait.after.retain(|at| !group_of.contains_key(at));
+        }
+        self.waits.retain(|wait| !wait.after.is_empty());
+        self.turns.retain(|(at, other)| !group_of.contains_key(at) && !group_of.contains_key(other));
+        for (at, others) in before.iter_mut().enumerate() {
+            others.retain(|other| group_of.get(other) != Some(&at));
+        }
+        let before = before.into_iter().map(|others| others.into_iter().collect());
+        self.together.extend(groups.into_iter().zip(before).map(|(tasks, before)| Group { tasks, before }));
+    }
+
+    /// Leaves in each group only what is open. The first of these leads it.
     pub fn lead(&mut self, is_open: &dyn Fn(usize) -> bool) {
         for group in &mut self.together {
-            let Some(first) = group.first().copied() else { continue };
-            group.retain(|at| is_open(*at));
-            let Some(leader) = group.first().copied().filter(|leader| *leader != first) else { continue };
-            for (at, other) in &mut self.waits {
-                if *at == first {
-                    *at = leader;
-                } else if *other == first && group[1..].contains(at) {
-                    *other = leader;
-                }
-            }
+            group.tasks.retain(|at| is_open(*at));
         }
-        self.together.retain(|group| !group.is_empty());
+        self.together.retain(|group| !group.tasks.is_empty());
     }
 
     /// Refuses chosen tasks that would tear apart what has to come in one transaction.
     pub fn check_chosen(&self, plan: &Plan, chosen: &[String]) -> Result<()> {
         let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
         let is_chosen = |at: &usize| chosen.contains(plan.tasks[*at].id.as_str());
-        let torn = self.together.iter().find(|group| group.iter().any(is_chosen) && !group.iter().all(is_chosen));
+        let mut groups = self.together.iter().map(|group| &group.tasks);
+        let torn = groups.find(|group| group.iter().any(is_chosen) && !group.iter().all(is_chosen));
         let Some(group) = torn else { return Ok(()) };
         let ids: Vec<&str> = group.iter().map(|at| plan.tasks[*at].id.as_str()).collect();
         let doing = format!(
@@ -132,19 +166,6 @@ impl Live {
         );
         Err(Error::new(Kind::State, doing).remedy("choose all of them, or set options.target_foreign_keys to drop"))
     }
-}
-
-/// A circle in an order in which keys that cannot be deferred find what they reference, where there is one.
-fn ordered(circle: &[usize], at_once: &[(usize, usize)]) -> Vec<usize> {
-    let mut open: Vec<usize> = circle.to_vec();
-    let mut order = Vec::with_capacity(open.len());
-    while !open.is_empty() {
-        let is_free =
-            |at: &usize| !at_once.iter().any(|(child, parent)| child == at && parent != at && open.contains(parent));
-        let next = open.iter().position(is_free).unwrap_or(0);
-        order.push(open.remove(next));
-    }
-    order
 }
 
 /// The quoted table that a task writes.
@@ -158,23 +179,12 @@ mod tests {
 
     #[test]
     fn the_first_open_task_leads_its_group() {
-        let waits = vec![(1, 0), (2, 1), (3, 1), (4, 1), (4, 3)];
-        let mut live = Live { waits, together: vec![vec![1, 2, 3]], ..Live::default() };
+        let group = Group { tasks: vec![1, 2, 3], before: vec![0] };
+        let mut live = Live { waits: vec![Wait::of(4, 3)], together: vec![group], ..Live::default() };
         live.lead(&|at| at != 1);
-        assert_eq!(live.together, [vec![2, 3]]);
-        assert_eq!(
-            live.waits,
-            [(2, 0), (2, 1), (3, 2), (4, 1), (4, 3)],
-            "what stands behind the group stays behind it"
-        );
+        let led = [Wait::of(4, 3), Wait::of(2, 0), Wait::of(3, 2)];
+        assert_eq!(live.all_waits().collect::<Vec<_>>(), led, "what stands behind the group stays behind it");
         live.lead(&|_| false);
         assert!(live.together.is_empty());
-    }
-
-    #[test]
-    fn keys_that_cannot_be_deferred_find_what_they_reference() {
-        assert_eq!(ordered(&[1, 2, 3], &[(1, 2), (2, 3)]), [3, 2, 1]);
-        assert_eq!(ordered(&[1, 2, 3], &[(1, 1)]), [1, 2, 3]);
-        assert_eq!(ordered(&[1, 2], &[(1, 2), (2, 1)]), [1, 2], "there is no such order");
     }
 }

@@ -7,6 +7,8 @@ mod calibrate;
 mod circles;
 mod close;
 mod connect;
+mod dump_filter;
+mod emptying;
 mod ends;
 pub mod estimate;
 mod existing;
@@ -18,6 +20,7 @@ mod join;
 mod leader;
 mod lifecycle;
 mod live;
+mod lost;
 mod members;
 mod others;
 mod part;
@@ -25,6 +28,8 @@ mod pool;
 pub mod preflight;
 mod privileges;
 mod procedure;
+mod process;
+mod programs;
 mod raw_text;
 mod refuse;
 mod resume;
@@ -34,6 +39,8 @@ mod secret;
 mod state_file;
 mod status;
 mod stop;
+mod table_order;
+mod time_left;
 mod tuning;
 mod unplanned;
 mod verbs;
@@ -90,10 +97,29 @@ impl Context {
 
     /// Runs one step of a verb, told by its beginning and its end, and given up when the run is asked to stop.
     pub async fn step<T>(&self, name: &str, work: impl Future<Output = crate::Result<T>>) -> crate::Result<T> {
+        let started = self.begin_step(name);
+        let result = self.stop.or(work).await;
+        self.end_step(name, started, result)
+    }
+
+    /// The same for work that looks for itself whether the run is asked to stop, because it cannot be given up at every moment.
+    pub async fn step_to_its_end<T>(
+        &self,
+        name: &str,
+        work: impl Future<Output = crate::Result<T>>,
+    ) -> crate::Result<T> {
+        let started = self.begin_step(name);
+        let result = work.await;
+        self.end_step(name, started, result)
+    }
+
+    fn begin_step(&self, name: &str) -> Instant {
         self.events.send(Event::StepStarted { step: name.to_owned() });
         tracing::info!("{name} started");
-        let started = Instant::now();
-        let result = self.stop.or(work).await;
+        Instant::now()
+    }
+
+    fn end_step<T>(&self, name: &str, started: Instant, result: crate::Result<T>) -> crate::Result<T> {
         let seconds = started.elapsed().as_secs_f64();
         match &result {
             Ok(_) => tracing::info!("{name} done in {seconds:.1} s"),

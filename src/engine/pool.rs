@@ -7,8 +7,9 @@ use super::job::Job;
 use super::leader::Leader;
 use super::schedule::{End, Schedule};
 use super::state_file::{self, StateFile};
+use super::time_left::Watch;
 use super::worker::{Outcome, Worker, order};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::finding::Finding;
 use crate::ledger::Role;
@@ -81,6 +82,8 @@ pub struct Pool<'a> {
     pub looked: Instant,
     /// What became of the tasks.
     pub ended: Ended,
+    /// What is known of the time left.
+    pub watch: Watch,
     /// Where the worker that runs tasks in the plan's order says how they end.
     pub in_order: (mpsc::UnboundedSender<order::Ended>, mpsc::UnboundedReceiver<order::Ended>),
 }
@@ -95,7 +98,9 @@ impl Pool<'_> {
         let mut idle: Vec<Worker> = (0..jobs).rev().map(|number| Worker::new(number, Arc::clone(&self.job))).collect();
         let mut busy: JoinSet<Finished> = JoinSet::new();
         loop {
+            self.wait_for_room().await?;
             while !self.job.context.stop.is_stopped()
+                && (busy.is_empty() || self.job.context.events.have_room())
                 && let Some(worker) = idle.pop()
             {
                 let in_order = self.schedule.next_in_order();
@@ -154,10 +159,29 @@ impl Pool<'_> {
         }
     }
 
+    /// Begins nothing new while the caller is behind with the events of what was done: these would fill the memory.
+    async fn wait_for_room(&mut self) -> Result<()> {
+        let context = self.job.context.clone();
+        while !context.events.have_room() && !context.stop.is_stopped() {
+            let rest = BETWEEN_LOOKS.saturating_sub(self.looked.elapsed());
+            if rest.is_zero() {
+                self.check().await?;
+            }
+            tokio::select! {
+                biased;
+                () = context.stop.stopped() => {}
+                () = context.events.room() => {}
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps what the run stands on: the leader's lock, the snapshot, and whether another session asks the run to stop.
     async fn check(&mut self) -> Result<()> {
         self.looked = Instant::now();
         self.keep_leader().await?;
+        self.watch.tick(self.leader, &self.job).await;
         if !self.is_snapshot_lost && self.holder.is_closed() {
             self.is_snapshot_lost = true;
             tracing::warn!(
@@ -175,7 +199,16 @@ impl Pool<'_> {
 
     /// Connects the leader again where it is lost; what a part has announced ended with its session.
     async fn keep_leader(&mut self) -> Result<()> {
-        if !self.leader.keep(&self.job.context.stop).await? || !self.job.is_part {
+        let old = self.leader.backend().clone();
+        if !self.leader.keep(&self.job.context.stop).await? {
+            return Ok(());
+        }
+        self.job.follow(self.leader.conninfo(), self.leader.backend());
+        // A worker may have noted a new session under the old leader before it could follow.
+        if let Err(error) = self.job.ledger.replace_leader(self.leader, &old, self.leader.backend()).await {
+            tracing::debug!("the sessions of this process have their old leader in the ledger: {}", error.chain());
+        }
+        if !self.job.is_part {
             return Ok(());
         }
         let (job, reads) = (&self.job, self.job.tasks.iter().any(Task::is_data));
@@ -243,10 +276,10 @@ impl Pool<'_> {
                 return Ok(());
             }
             Outcome::Settled(status, effect) => (status, effect, String::new(), End::Settled),
-            Outcome::Failed(error) if self.may_need_rows(at, &error) && self.schedule.put_off(at) => {
+            Outcome::Failed(error) if self.is_put_off(at, &error) => {
                 let task = &self.job.tasks[at];
                 let reason = error.chain();
-                tracing::warn!("task {} ({}) is tried again behind other rows: {reason}", task.id, task.object());
+                tracing::warn!("task {} ({}) is tried again behind others: {reason}", task.id, task.object());
                 self.job.context.events.send(Event::TaskRetried { task: task.id.clone(), attempt: 1, reason });
                 return Ok(());
             }
@@ -270,6 +303,20 @@ impl Pool<'_> {
         }
         let blocked = self.schedule.end(at, end);
         self.block(&blocked, at).await
+    }
+
+    /// Whether a failed task is tried again later, behind what it may have lacked.
+    fn is_put_off(&mut self, at: usize, error: &Error) -> bool {
+        self.may_need_rows(at, error) && self.schedule.put_off(at)
+            || self.may_need_objects(at, error) && self.schedule.wait_for_objects(at)
+    }
+
+    /// Whether the rows of a task may have been refused because they name objects that are made behind them, as values of `regclass` do.
+    fn may_need_objects(&self, at: usize, error: &Error) -> bool {
+        const UNDEFINED: [&str; 4] = ["42P01", "42704", "42883", "3F000"];
+        let is_undefined = error.sqlstate.as_deref().is_some_and(|code| UNDEFINED.contains(&code));
+        let is_grouped = self.job.together.values().flatten().any(|other| *other == at);
+        is_undefined && self.job.tasks[at].is_data() && error.context.side == Some(Side::Target) && !is_grouped
     }
 
     /// Whether the rows of a task may have been refused because others are not there yet: by a CHECK, or by a function that reads them.

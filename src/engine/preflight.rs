@@ -9,29 +9,42 @@ mod activity;
 mod capacity;
 pub(super) mod checks;
 mod encoding;
+mod event_trigger;
 mod existing;
 mod extension;
+mod feature;
+mod label;
 mod live;
 mod locale;
+mod major;
 mod mapping;
+mod refused_comments;
+mod refused_objects;
+mod refused_privileges;
+mod refused_roles;
 mod revision;
+mod rights;
 mod role;
+mod sequence;
 mod server;
 mod setting;
+mod target_dump;
 #[cfg(test)]
 mod tests;
 
+pub(super) use self::server::old_tools;
+use super::programs::Programs;
 use super::{Context, Source, raw_text};
 use crate::catalog::archive::Entry;
 use crate::catalog::scope::{self, Scope};
-use crate::catalog::{Catalog, Oid, Relation, Server};
+use crate::catalog::{Catalog, Relation, Server};
 use crate::config::Config;
 use crate::error::Result;
 use crate::finding::{Finding, Severity};
 use crate::pg::survey::{self, ExistingTable, Instance};
-use crate::pg::tool::Tools;
 use crate::pg::{Session, introspect};
 use crate::plan::Plan;
+use rights::Rights;
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
@@ -45,7 +58,7 @@ pub struct Subject<'a> {
     /// A session on the target.
     pub target: &'a Session,
     /// The client programs; none where none are needed.
-    pub tools: Option<&'a Tools>,
+    pub(super) programs: Option<&'a Programs>,
     /// What the source contains.
     pub catalog: &'a Catalog,
     /// What is going to be done.
@@ -54,17 +67,19 @@ pub struct Subject<'a> {
     pub jobs: usize,
     /// Whether an earlier run goes on, whose tables are on the target already.
     pub resuming: bool,
+    /// Whether the target is backed up before the run: where it begins, be it as the first of several parts.
+    pub backs_up: bool,
 }
 
 /// Finds out what would keep the source's schema from being read: to be asked before `Source::catalog`.
-pub async fn outset(
+pub(super) async fn outset(
     config: &Config,
     source: &Session,
     target: &Session,
-    tools: Option<&Tools>,
+    programs: Option<&Programs>,
 ) -> Result<Vec<Finding>> {
     let ends = Ends::ask(source, target).await?;
-    let mut findings = server::check(&ends, tools);
+    let mut findings = server::check(config, &ends, programs);
     findings.extend(setting::check(source, target));
     let raw = raw_text::check(source).await?;
     if !raw.is_empty() {
@@ -75,32 +90,47 @@ pub async fn outset(
     findings.extend(revision::check(config, (source, target), &ends).await?);
     findings.extend(access::source_rights(config, source, &ends.source, &HashSet::new()).await?);
     findings.extend(activity::readers_kept_out(config, source).await?);
+    findings.extend(feature::clauses_of_rules(config, source).await?);
     Ok(sorted(findings))
 }
 
 /// Finds out everything that a person should know, the blocking findings first.
 pub async fn preflight(subject: &Subject<'_>, context: &Context) -> Result<Vec<Finding>> {
-    context.stop.or(look_at(subject)).await
+    context.stop.or(look_at(subject, context)).await
 }
 
-async fn look_at(subject: &Subject<'_>) -> Result<Vec<Finding>> {
+async fn look_at(subject: &Subject<'_>, context: &Context) -> Result<Vec<Finding>> {
     let look = Look::new(subject).await?;
-    let mut findings = server::check(&look.ends, subject.tools);
+    let mut findings = server::check(subject.config, &look.ends, subject.programs);
     findings.extend(server::reading_the_target(&look));
+    findings.extend(server::backing_up(&look, context).await?);
+    findings.extend(target_dump::check(&look).await?);
     findings.extend(setting::check(look.leader(), subject.target));
     findings.extend(revision::check(subject.config, (look.leader(), subject.target), &look.ends).await?);
     findings.extend(revision::written(&look).await?);
     findings.extend(access::check(&look).await?);
-    findings.extend(role::check(&look).await?);
+    let rights = Rights::ask(&look).await?;
+    let (privileges, missing) = refused_privileges::check(&rights).await?;
+    findings.extend(role::check(&rights, missing).await?);
+    findings.extend(refused_roles::check(&rights).await?);
+    findings.extend(privileges);
+    findings.extend(refused_objects::check(&rights).await?);
+    findings.extend(label::check(&rights).await?);
     findings.extend(mapping::check(&look));
+    findings.extend(major::check(&look).await?);
     findings.extend(extension::check(&look).await?);
+    findings.extend(feature::clauses_of_rules(subject.config, look.leader()).await?);
+    findings.extend(feature::clauses_of_all(&look).await?);
+    findings.extend(feature::check(&look).await?);
     findings.extend(locale::check(&look).await?);
     findings.extend(encoding::check(&look).await?);
     findings.extend(existing::check(&look).await?);
+    findings.extend(sequence::check(&look).await?);
     if subject.config.options.data_only {
         findings.extend(live::check(&look).await?);
     }
     findings.extend(live::left(&look).await?);
+    findings.extend(event_trigger::check(&look).await?);
     findings.extend(activity::check(&look).await?);
     findings.extend(capacity::check(&look).await?);
     Ok(sorted(findings))
@@ -151,11 +181,6 @@ impl<'a> Look<'a> {
     /// The archive's entries that are moved.
     fn entries(&self) -> impl Iterator<Item = &'a Entry> {
         self.subject.catalog.entries.iter().filter(|entry| self.scope.entries.contains(&entry.id))
-    }
-
-    /// The objects that are moved, by the system catalog that lists them and their OID.
-    fn objects(&self) -> HashSet<(Oid, Oid)> {
-        self.entries().filter(|entry| entry.oid != 0).map(|entry| (entry.catalog, entry.oid)).collect()
     }
 
     /// The tables whose rows are moved.

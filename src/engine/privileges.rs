@@ -5,13 +5,12 @@
 
 pub mod settings;
 
+use crate::config::Options;
 use crate::pg::privileges::Held;
 use crate::plan::Task;
 use crate::plan::privilege::{self, Place};
+use crate::server_version::ServerVersion;
 use std::collections::HashMap;
-
-/// The first major that knows the privilege MAINTAIN, which an owner has had before under no name.
-const WITH_MAINTAIN: u32 = 17;
 
 /// What differs in one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +68,7 @@ pub type Notes = HashMap<String, (String, bool)>;
 
 /// The objects that a run has made, or whose privileges it has set. What it found and kept is the target's own.
 #[must_use]
-pub fn scope(tasks: &[Task], notes: &Notes) -> HashMap<Place, Compared> {
+pub fn scope(tasks: &[Task], notes: &Notes, options: &Options) -> HashMap<Place, Compared> {
     let mut scope: HashMap<Place, Compared> = HashMap::new();
     let mut failed = Vec::new();
     for task in tasks {
@@ -88,8 +87,8 @@ pub fn scope(tasks: &[Task], notes: &Notes) -> HashMap<Place, Compared> {
             continue;
         }
         let compared = scope.entry(place).or_default();
-        compared.owner |= !is_acl;
-        compared.privileges = true;
+        compared.owner |= !is_acl && options.owners;
+        compared.privileges = options.privileges;
         compared.is_refused |= is_noted && !is_acl;
     }
     for place in failed {
@@ -123,10 +122,11 @@ pub struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    /// A comparison of two servers of these majors.
+    /// A comparison of two servers, of which this is the older version.
     #[must_use]
-    pub fn new(scope: &'a HashMap<Place, Compared>, majors: (u32, u32)) -> Self {
-        let with_maintain = majors.0.min(majors.1) >= WITH_MAINTAIN;
+    pub fn new(scope: &'a HashMap<Place, Compared>, older: ServerVersion) -> Self {
+        // What an owner has had before under no name.
+        let with_maintain = older.has_maintain_privilege();
         Comparison { scope, with_maintain, open: HashMap::new(), others: Vec::new() }
     }
 
@@ -257,8 +257,8 @@ mod tests {
             task("4", "view", "v"),
         ];
         let notes = HashMap::from([("2".into(), ("kept".into(), true)), ("3".into(), ("failed".into(), true))]);
-        let scope = scope(&tasks, &notes);
-        let mut comparison = Comparison::new(&scope, (16, 18));
+        let scope = scope(&tasks, &notes, &Options::default());
+        let mut comparison = Comparison::new(&scope, ServerVersion(160_000));
         for (name, privilege) in [("made", "SELECT to a"), ("kept", "SELECT to a"), ("v", "SELECT to a")] {
             comparison.source(held("TABLE", name, "o", &[privilege]));
             comparison.target(held("TABLE", name, "p", &["MAINTAIN to its owner"]));

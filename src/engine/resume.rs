@@ -3,20 +3,51 @@
 //! A plan is refused where source, configuration or catalog are not those it was made for, with both sides named. Chunks of two
 //! snapshots are never mixed in one table: a table that was half copied under another state of the source begins anew.
 
+use super::live::Live;
 use crate::catalog::{Catalog, Server};
 use crate::config::Config;
-use crate::error::{Error, Kind, Result, Side};
+use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
 use crate::name::split_name;
-use crate::plan::{Plan, Task, kind};
+use crate::plan::{Plan, Task, chunk, difference, kind};
 use crate::record::{Record, Run};
+use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// The target has no ledger.
-pub fn nothing() -> Error {
-    Error::new(Kind::State, "there is nothing to resume: the target has no ledger")
-        .on(Side::Target)
-        .remedy("run without --resume, or check the target's conninfo and options.ledger_schema")
+/// What a run says that was to go on and found nothing begun.
+#[must_use]
+pub fn nothing_begun() -> Finding {
+    let message = "there is no run to resume on the target: this one begins at its start";
+    let remedy = "where one was begun, check the target's conninfo and options.ledger_schema";
+    Finding::new("resume", Severity::Info, "", message, remedy)
+}
+
+/// What becomes of a plan that is not the one that would be made now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDrift {
+    /// It is followed as far as it is of the same source and configuration; findings say what differs.
+    #[default]
+    Warn,
+    /// It is refused.
+    Refuse,
+}
+
+/// Refuses to follow a plan that is not the one that would be made now.
+pub fn refuse_difference(kept: &Plan, now: &Plan) -> Result<()> {
+    const SHOWN: usize = 5;
+    let lines = difference::compare(kept, now).lines();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let more = lines.len().saturating_sub(SHOWN);
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    let named = lines.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
+    let doing = format!("the plan is not the one that would be made now: {named}{more}");
+    let mut error =
+        Error::new(Kind::Drift, doing).remedy("make a new plan, or accept the differences where only objects differ");
+    error.details.problems = lines;
+    Err(error)
 }
 
 /// What differs between the plan and what is found.
@@ -128,16 +159,39 @@ pub struct Restart {
     pub tasks: Vec<String>,
 }
 
-/// The data tasks by the table that their rows go into, as quoted SQL.
-fn by_table<'a>(plan: &'a Plan, records: &'a [Record]) -> BTreeMap<&'a str, Vec<&'a Record>> {
+/// Which tables may have chunks of several states of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mixing {
+    /// None.
+    Never,
+    /// Those that are not cut by pages: a row that is there all the time keeps its key, while an UPDATE moves it to another page, and
+    /// so from a chunk that is still to come into one that was copied, or the other way round.
+    ByKey,
+}
+
+impl Mixing {
+    /// What the configuration asks for.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        if config.options.consistent { Mixing::Never } else { Mixing::ByKey }
+    }
+}
+
+/// The data tasks by the table that their rows go into, as quoted SQL; of the tables whose chunks must be of one state of the source.
+fn by_table<'a>(plan: &'a Plan, records: &'a [Record], mixing: Mixing) -> BTreeMap<&'a str, Vec<&'a Record>> {
     let tasks: HashMap<&str, &Task> = plan.tasks.iter().map(|task| (task.id.as_str(), task)).collect();
     let mut tables: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
+    let mut is_paged: HashSet<&str> = HashSet::new();
     for record in records.iter().filter(|record| record.kind == kind::DATA) {
-        let into = tasks.get(record.task.as_str()).and_then(|task| split_name(task.target_sql.strip_prefix("COPY ")?));
-        if let Some((into, _)) = into {
+        let Some(task) = tasks.get(record.task.as_str()) else { continue };
+        if let Some((into, _)) = task.target_sql.strip_prefix("COPY ").and_then(split_name) {
             tables.entry(into).or_default().push(record);
+            if chunk::is_of_pages(&task.source_sql) {
+                is_paged.insert(into);
+            }
         }
     }
+    tables.retain(|into, _| mixing == Mixing::Never || is_paged.contains(into));
     tables
 }
 
@@ -146,15 +200,16 @@ fn by_table<'a>(plan: &'a Plan, records: &'a [Record]) -> BTreeMap<&'a str, Vec<
 pub fn restarts(
     plan: &Plan,
     records: &[Record],
+    mixing: Mixing,
     sees: &str,
     is_wanted: &dyn Fn(&Record) -> bool,
 ) -> Result<Vec<Restart>> {
     let mut restarts = Vec::new();
-    for (table, records) in by_table(plan, records) {
+    for (table, records) in by_table(plan, records, mixing) {
         let is_half = records.iter().any(|r| r.is_settled()) && records.iter().any(|r| !r.is_settled() && is_wanted(r));
         let is_mixed = records.iter().any(|r| r.status == "done" && r.snapshot != sees);
         if is_half && is_mixed {
-            restarts.push(restart(table, &records)?);
+            restarts.push(restart(table, &records, mixing)?);
         }
     }
     Ok(restarts)
@@ -177,15 +232,18 @@ pub fn stale_sequences(run: &Run, records: &[Record], sees: &str) -> Vec<String>
 
 /// Refuses a part of a run that would bring rows of another state of the source into a half-copied table, unless all of the table is
 /// its own: only then it may begin anew, for nobody else will be at work in it.
-pub fn check_joining(restarts: &[Restart], chosen: &HashSet<&str>) -> Result<()> {
+pub fn check_joining(restarts: &[Restart], mixing: Mixing, chosen: &HashSet<&str>) -> Result<()> {
     for restart in restarts {
         let (own, others): (Vec<&str>, Vec<&str>) =
             restart.tasks.iter().map(String::as_str).partition(|id| chosen.contains(id));
         if let (Some(task), false) = (own.first(), others.is_empty()) {
             let doing = format!("task {task} would bring rows of another state of the source into a half-copied table");
-            return Err(Error::new(Kind::State, doing).remedy(
-                "go on with the whole run by resume=True, hold one snapshot for all parts, or allow it with consistent=False",
-            ));
+            return Err(Error::new(Kind::State, doing).remedy(match mixing {
+                Mixing::Never => {
+                    "go on with the whole run by resume=True, hold one snapshot for all parts, or allow it with consistent=False"
+                }
+                Mixing::ByKey => "the table is cut by pages: go on with the whole run by resume=True, or hold one snapshot for all parts",
+            }));
         }
     }
     Ok(())
@@ -196,9 +254,10 @@ pub fn check_joining(restarts: &[Restart], chosen: &HashSet<&str>) -> Result<()>
 pub fn check_claims(
     plan: &Plan,
     records: &[Record],
+    mixing: Mixing,
     (chosen, living): (&HashSet<&str>, &HashSet<String>),
 ) -> Result<()> {
-    for records in by_table(plan, records).values().filter(|_| !living.is_empty()) {
+    for records in by_table(plan, records, mixing).values().filter(|_| !living.is_empty()) {
         let mut open = records.iter().filter(|record| !record.is_settled());
         if !open.clone().any(|record| chosen.contains(record.task.as_str())) {
             continue;
@@ -217,14 +276,16 @@ pub fn check_claims(
 }
 
 /// Refuses chosen tasks whose rows foreign keys of the target accept only behind those of others, which are neither done nor chosen.
-pub fn check_order(plan: &Plan, records: &[Record], (chosen, waits): (&[String], &[(usize, usize)])) -> Result<()> {
+pub fn check_order(plan: &Plan, records: &[Record], chosen: &[String], live: &Live) -> Result<()> {
     let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
     let settled: HashSet<&str> = records.iter().filter(|record| record.is_settled()).map(|r| r.task.as_str()).collect();
-    for (at, other) in waits {
-        let (task, other) = (&plan.tasks[*at], &plan.tasks[*other]);
-        let is_open = |task: &Task| !settled.contains(task.id.as_str());
-        let is_chosen = |task: &Task| chosen.contains(task.id.as_str());
-        if is_chosen(task) && is_open(task) && !is_chosen(other) && is_open(other) {
+    let is_open = |at: &&usize| !settled.contains(plan.tasks[**at].id.as_str());
+    let is_chosen = |at: &&usize| chosen.contains(plan.tasks[**at].id.as_str());
+    for wait in live.all_waits() {
+        let at = wait.after.iter().find(|at| is_chosen(at) && is_open(at));
+        let other = wait.before.iter().find(|at| !is_chosen(at) && is_open(at));
+        if let (Some(at), Some(other)) = (at, other) {
+            let (task, other) = (&plan.tasks[*at], &plan.tasks[*other]);
             let doing = format!(
                 "a foreign key of the target lets task {} only behind task {} ({}), neither done nor among the chosen ones",
                 task.id,
@@ -260,15 +321,19 @@ pub fn check_chosen(plan: &Plan, records: &[Record], chosen: &[String]) -> Resul
     Ok(())
 }
 
-fn restart(table: &str, records: &[&Record]) -> Result<Restart> {
+fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> {
     let tasks = records.iter().filter(|record| record.status != "skipped").map(|record| record.task.clone()).collect();
     match records.iter().find(|record| record.status == "done").map(|record| record.mode.as_str()) {
         Some("append") => {
             Err(Error::new(Kind::State, "a half-copied table cannot begin anew: it held rows of its own before")
                 .object(table)
-                .remedy(
-                    "take its missing chunks from the source as it is now with --not-consistent, or restore the backup",
-                ))
+                .remedy(match mixing {
+                    Mixing::Never => {
+                        "restore the backup, or, where it is not cut by pages, take its missing chunks from the source as it is \
+                         now with --not-consistent"
+                    }
+                    Mixing::ByKey => "restore the backup: the table is cut by pages, whose rows move when they are updated",
+                }))
         }
         Some("merge" | "replace") => Ok(Restart { empty: None, tasks }),
         _ => Ok(Restart { empty: Some(table.to_owned()), tasks }),

@@ -7,17 +7,19 @@ use super::begin::{Start, begin};
 use super::close::{Closing, close};
 use super::connect::Endpoints;
 use super::ends::{Ends, Looked, connect};
-use super::job::{Form, Job, Mode};
+use super::job::{Form, Job, Mode, Target};
 use super::part::{self, Reading};
 use super::pool::{Ended, Known, Pool};
 use super::refuse::refuse;
+use super::resume::OnDrift;
 use super::schedule::{End, Schedule};
 use super::state_file::{self, StateFile};
+use super::time_left::{Start as Progress, Watch};
 use super::tuning::Tuning;
 use super::unplanned::{self, Changes};
 use super::worker::batch::{self, families};
 use super::worker::statistics;
-use super::{Context, adapt, backup, halt, preflight, resume, secret};
+use super::{Context, adapt, backup, halt, preflight, process, programs, resume, secret};
 use crate::catalog::Server;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result, Side};
@@ -26,9 +28,10 @@ use crate::finding::Finding;
 use crate::ledger::Ledger;
 use crate::name::{QualifiedName, split_name};
 use crate::pg::copy::RowFormat;
-use crate::pg::{Session, maintenance, privileges, tool};
+use crate::pg::{Session, introspect, maintenance, privileges};
 use crate::plan::document::Document;
 use crate::plan::{Phase, Plan, Task, kind, tsv};
+use crate::rates::Rates;
 use crate::record::{Record, RunState};
 use crate::report::{self, Report};
 use serde::Deserialize;
@@ -48,6 +51,8 @@ pub struct Settings {
     pub resume: bool,
     /// How many tasks run at once, whatever the configuration says.
     pub jobs: Option<usize>,
+    /// What becomes of a given plan that is not the one that would be made now.
+    pub on_drift: OnDrift,
     /// Only these tasks.
     pub tasks: Option<Vec<String>>,
     /// Where the state file is.
@@ -64,6 +69,8 @@ pub struct Settings {
     pub snapshot: Option<String>,
     /// For how many seconds to wait for a held snapshot to be announced.
     pub wait: Option<f64>,
+    /// How fast the two servers are, for the time left; typical rates where nothing is said.
+    pub rates: Option<Rates>,
 }
 
 impl Settings {
@@ -75,6 +82,11 @@ impl Settings {
         let Some(seconds) = self.wait else { return Ok(part::WAIT) };
         Duration::try_from_secs_f64(seconds)
             .map_err(|_| Error::config(vec![format!("wait is {seconds}: use seconds, 0 or more")]))
+    }
+
+    /// The rates that the time left is counted with.
+    pub(super) fn rates(&self) -> Result<Rates> {
+        self.rates.clone().map_or_else(|| Ok(Rates::typical()), Rates::checked)
     }
 
     pub(super) fn over(&self, config: &Config) -> Config {
@@ -92,10 +104,9 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
     let began = Instant::now();
     let config = settings.over(config);
     let endpoints = Endpoints::new(&config, context)?;
-    let plan = match plan {
-        None if settings.resume => Some(Box::pin(context.step("plan", kept_plan(&config, &endpoints, context))).await?),
-        plan => plan,
-    };
+    let (plan, is_begun) = Box::pin(begun(&config, &endpoints, (plan, settings), context)).await?;
+    let is_new = settings.resume && !is_begun;
+    let settings = &Settings { resume: is_begun, ..settings.clone() };
     let connecting = connect(&config, &endpoints, (settings, plan.as_ref()), context);
     let mut ends = context.step("connect", Box::pin(connecting)).await?;
     if !settings.resume && settings.tasks.is_none() {
@@ -107,6 +118,7 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
     let plan = halt::stoppable(&ends, context, Box::pin(planning)).await.map_err(before_begin)?;
     let jobs = settings.jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1);
     let mut findings = plan.header.findings.clone();
+    findings.extend(is_new.then(resume::nothing_begun));
     let checking = check(&config, &ends, (&plan, jobs, settings), context);
     findings.extend(halt::stoppable(&ends, context, Box::pin(checking)).await.map_err(before_begin)?);
     let changes = if is_saved { unplanned::changes(&config, &ends, &plan, context) } else { Changes::default() };
@@ -129,7 +141,7 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
     let executed = execute(&config, (&mut ends, &plan, &mut start), (settings, jobs), (&mut ended, context)).await;
     ended.failure = executed.err();
     let closing = Closing { config: &config, settings, plan: &plan, start, ended, jobs };
-    close(&mut report, &mut ends, closing, context).await;
+    Box::pin(close(&mut report, &mut ends, closing, context)).await;
     report.seconds = began.elapsed().as_secs_f64();
     Ok(report)
 }
@@ -149,10 +161,7 @@ pub(super) async fn enter(
     };
     if config.options.backup && !settings.resume && known.is_none() {
         let directory = PathBuf::from(&config.options.backup_dir);
-        let tools = match &ends.looked()?.tools {
-            Some(tools) => tools.clone(),
-            None => tool::find(config.options.pg_dump.as_deref(), &context.tools).await?,
-        };
+        let tools = programs::for_target(config, context, ends.target.major()).await?;
         let made = context.step("backup", backup::backup(ends.target.conninfo(), &tools, &directory, context)).await?;
         backed_up = Some(made.path.display().to_string());
         halt::look(ends, context).await;
@@ -162,28 +171,48 @@ pub(super) async fn enter(
     Ok((start, backed_up))
 }
 
-/// The plan that the target's ledger keeps of the run that is to go on.
-async fn kept_plan(config: &Config, endpoints: &Endpoints, context: &Context) -> Result<Plan> {
+/// The plan to follow, and whether a run goes on: one that was killed before it was written into the ledger has left nothing to go on
+/// with, and begins. A given plan is followed; else the run's own, which the ledger keeps.
+async fn begun(
+    config: &Config,
+    endpoints: &Endpoints,
+    (plan, settings): (Option<Plan>, &Settings),
+    context: &Context,
+) -> Result<(Option<Plan>, bool)> {
+    if !settings.resume {
+        return Ok((plan, false));
+    }
     let ledger = Ledger::new(&config.options.ledger_schema);
     let read = async {
         let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
-        if !ledger.exists(&target).await? {
-            return Err(resume::nothing());
+        let run = if ledger.exists(&target).await? { ledger.last_run(&target).await? } else { None };
+        let Some(run) = run else {
+            // Work that a file claims was done on another target, or was undone.
+            let done = settings.state.as_deref().map_or(Ok(Vec::new()), state_file::done_tasks)?;
+            resume::check_state(&done, &[])?;
+            return Ok((plan, false));
+        };
+        if plan.is_some() {
+            return Ok((plan, true));
         }
-        let run = ledger.last_run(&target).await?.ok_or_else(resume::nothing)?;
         let lacking = || {
             let doing = format!("the ledger keeps no plan of run {}", run.run);
             Error::new(Kind::State, doing).on(Side::Target).remedy("give the plan file that the run was started with")
         };
         let plan = tsv::read(&ledger.plan(&target, run.run).await?.ok_or_else(lacking)?)?;
         tracing::info!("the plan of run {} comes from the target's ledger", run.run);
-        Ok(plan)
+        Ok((Some(plan), true))
     };
-    context.stop.or(read).await
+    context.step("plan", read).await
 }
 
 async fn plan_of(config: &Config, (plan, settings): (Option<Plan>, &Settings), ends: &Ends) -> Result<Plan> {
+    let is_checked = settings.on_drift == OnDrift::Refuse && !settings.resume;
     if let Some(plan) = plan {
+        if is_checked {
+            let now = ends.source.plan(&ends.looked()?.catalog, config).await?.finish().plan();
+            resume::refuse_difference(&plan, &now)?;
+        }
         return Ok(plan);
     }
     let made = ends.source.plan(&ends.looked()?.catalog, config).await?.finish();
@@ -226,7 +255,8 @@ pub(super) async fn check(config: &Config, ends: &Ends, asked: Asked<'_>, contex
     let (plan, jobs, settings) = asked;
     let mut findings: Vec<Finding> = part::finding(plan, settings).into_iter().collect();
     context.tell(&findings);
-    let Some(Looked { tools, catalog }) = &ends.looked else { return Ok(findings) };
+    let Some(Looked { programs, catalog }) = &ends.looked else { return Ok(findings) };
+    findings.extend(programs.as_ref().and_then(|programs| programs.finding.clone()));
     let drift = resume::drift(plan, catalog, config);
     // Parts would refuse the tables that have changed as soon as the run has begun.
     drift.refuse(settings.resume || settings.tasks.is_some())?;
@@ -235,11 +265,12 @@ pub(super) async fn check(config: &Config, ends: &Ends, asked: Asked<'_>, contex
         config,
         source: &ends.source,
         target: &ends.target,
-        tools: tools.as_ref(),
+        programs: programs.as_ref(),
         catalog,
         plan,
         jobs,
         resuming: settings.resume || settings.tasks.is_some(),
+        backs_up: config.options.backup && !settings.resume,
     };
     let checked = preflight::preflight(&subject, context).await?;
     context.tell(&checked);
@@ -273,6 +304,7 @@ async fn execute(
     (settings, jobs): (&Settings, usize),
     (ended, context): (&mut Ended, &Context),
 ) -> Result<()> {
+    let rates = settings.rates()?;
     // What the plan reads beyond what the filters name.
     context.stop.or(ends.source.lock(part::tables(plan, settings), config.options.lock_timeout)).await?;
     // They say how the run begins, and are let go before it does.
@@ -283,14 +315,18 @@ async fn execute(
     let is_settled_already = |task: &Task| by_id.get(task.id.as_str()).is_some_and(|record| record.is_settled());
     let is_open =
         |task: &Task| !is_settled_already(task) && chosen.as_ref().is_none_or(|ids| ids.contains(task.id.as_str()));
-    let mut schedule = Schedule::new(&plan.tasks, &|at| match &plan.tasks[at] {
+    let ended_before = |at: usize| match &plan.tasks[at] {
         task if is_settled_already(task) => Some(End::Settled),
         task if is_open(task) => None,
         _ => Some(End::Failed),
-    });
+    };
+    let mut schedule = Schedule::new(&plan.tasks, &ended_before);
     start.live.lead(&|at| !is_settled_already(&plan.tasks[at]));
-    for (child, parent) in start.live.waits.iter().chain(&start.live.turns) {
-        schedule.wait_for(*child, *parent);
+    for wait in start.live.all_waits() {
+        schedule.wait_for_all(&wait.after, &wait.before);
+    }
+    for (at, before) in &start.live.turns {
+        schedule.wait_for(*at, *before);
     }
     ended.known = settled(plan, &by_id);
     tell_start(plan, start.run, (&is_open, by_id.values().filter(|record| record.is_settled()).count(), jobs), context);
@@ -299,12 +335,17 @@ async fn execute(
     let mut job = job(config, (ends, plan, start), (&by_id, tuning), context);
     job.is_part = ends.target.is_shared();
     job.owner = stop.or(privileges::owner_of_new_objects(&ends.target)).await?;
+    job.search_path = stop.or(introspect::search_path(&ends.source.leader)).await?;
     job.first_worker = stop.or(ends.ledger.take_workers(&ends.target, start.run, jobs, chosen.is_none())).await?;
     if config.options.data_only {
         job.tasks = stop.or(adapt::tasks(config, &ends.source.leader, &ends.target, &plan.tasks)).await?;
     }
     let secrets = stop.or(secret::complete(&ends.source.leader, &mut job.tasks, &is_open)).await?;
-    job.target = job.target.with_secrets(secrets);
+    job.hide(secrets);
+    stop.or(ends.ledger.add_session(&ends.target, &job.session_entry(ends.target.backend()))).await?;
+    let watch = Watch::new(&Progress { tasks: &job.tasks, rates: &rates, jobs, ended: &ended_before });
+    job.context.events = job.context.events.observed_by(watch.observer());
+    ends.target.leads(start.run);
     let job = Arc::new(job);
     let schedule = schedule.with_families(families(&job), batch::LARGEST);
     let state = settings.state.as_deref().and_then(|path: &Path| match StateFile::create(path, &records) {
@@ -329,6 +370,7 @@ async fn execute(
         written: Instant::now(),
         looked: Instant::now(),
         ended: std::mem::take(ended),
+        watch,
         in_order: tokio::sync::mpsc::unbounded_channel(),
     };
     let result = pool.run(jobs).await;
@@ -379,14 +421,16 @@ fn job(
         is_part: false,
         first_worker: 0,
         forms: plan.tasks.iter().enumerate().map(form).collect(),
-        together: start.live.together.iter().map(|group| (group[0], group.clone())).collect(),
+        together: start.live.together.iter().map(|group| (group.tasks[0], group.tasks.clone())).collect(),
         tasks: plan.tasks.clone(),
         ledger: ends.ledger.clone(),
         source: ends.source.leader.conninfo().clone(),
-        target: ends.target.conninfo().clone(),
+        target: Mutex::new(Target { conninfo: ends.target.conninfo().clone(), leader: ends.target.backend().clone() }),
+        process: process::this(),
         snapshot: ends.source.snapshot.clone(),
         encoding: shared_encoding(&ends.source_server, &ends.target_server),
         owner: None,
+        search_path: String::new(),
         same_collation: sorting(&ends.source_server) == sorting(&ends.target_server),
         options: config.options.clone(),
         tuning,
@@ -436,7 +480,7 @@ fn tell_start(
         PhaseSize {
             phase: phase.word().into(),
             tasks: tasks().count() as u64,
-            rows: tasks().map(|task| task.rows).sum(),
+            rows: tasks().filter(|task| task.kind != kind::LARGE_OBJECTS).map(|task| task.rows).sum(),
             bytes: tasks().map(|task| task.bytes).sum(),
         }
     };

@@ -6,13 +6,17 @@
 //! would wait for a lock of one that runs. What comes before the rows runs in the plan's order, and rows that may need others' rows wait
 //! for these. Called by `pool`, and by the estimate, which simulates a run.
 
+mod barrier;
 mod late;
 mod lock;
+mod missing;
 mod order;
 
 use crate::plan::{Phase, Task, cost};
+use barrier::Barriers;
 use late::LateRows;
 use lock::Locks;
+use missing::MissingObjects;
 use order::InOrder;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
@@ -52,11 +56,13 @@ pub struct Schedule {
     phase_of: Vec<Phase>,
     phase_open: HashMap<Phase, usize>,
     phase_awaited_by: HashMap<Phase, Vec<usize>>,
+    barriers: Barriers,
     ready: BTreeSet<Place>,
     ready_of: HashMap<u16, BTreeSet<Place>>,
     locks: Locks,
     in_order: InOrder,
     late: LateRows,
+    missing: MissingObjects,
     /// Ready tasks that come behind all else.
     held: BTreeSet<Place>,
     running: usize,
@@ -101,11 +107,13 @@ impl Schedule {
             phase_of: tasks.iter().map(|task| task.phase).collect(),
             phase_open,
             phase_awaited_by: HashMap::new(),
+            barriers: Barriers::default(),
             ready: BTreeSet::new(),
             ready_of: HashMap::new(),
             locks: Locks::new(tasks),
             in_order: InOrder::new(tasks),
             late: LateRows::new(tasks),
+            missing: MissingObjects::default(),
             held: BTreeSet::new(),
             running: 0,
             batch: 0,
@@ -166,11 +174,29 @@ impl Schedule {
     pub fn wait_for(&mut self, at: usize, other: usize) {
         if self.states[other] != State::Ended && at != other {
             self.awaited_by[other].push(at);
-            self.waits[at] += 1;
-            if self.states[at] == State::Ready {
-                self.states[at] = State::Waiting;
-                self.remove(at);
-            }
+            self.delay(at);
+        }
+    }
+
+    /// Lets each of `after` wait for the end of all of `before`, none of them begun.
+    pub fn wait_for_all(&mut self, after: &[usize], before: &[usize]) {
+        let before: Vec<usize> = before.iter().copied().filter(|at| self.states[*at] != State::Ended).collect();
+        if before.is_empty() {
+            return;
+        }
+        let after: Vec<usize> = after.iter().copied().filter(|at| self.states[*at] != State::Ended).collect();
+        for at in &after {
+            self.delay(*at);
+        }
+        self.barriers.add(after, &before);
+    }
+
+    /// Notes that `at` waits for one thing more.
+    fn delay(&mut self, at: usize) {
+        self.waits[at] += 1;
+        if self.states[at] == State::Ready {
+            self.states[at] = State::Waiting;
+            self.remove(at);
         }
     }
 
@@ -184,7 +210,11 @@ impl Schedule {
             late => {
                 let can_begin = |at: usize| self.locks.is_free(at, self.batch) && self.fills_a_batch(at);
                 let free = self.ready.iter().find(|place| can_begin(place.2));
-                free.or(late.filter(|_| self.running == 0))?.2
+                match free.or(late.filter(|_| self.running == 0)) {
+                    Some(place) => place.2,
+                    None if self.running == 0 => return self.next_of_missing(),
+                    None => return None,
+                }
             }
         };
         if self.late.has(at) {
@@ -226,6 +256,24 @@ impl Schedule {
         true
     }
 
+    /// Lets a failed row task wait for objects that are made behind it; false where none can be hoped for.
+    pub fn wait_for_objects(&mut self, at: usize) -> bool {
+        if self.states[at] != State::Running || !self.missing.put_off(at) {
+            return false;
+        }
+        self.locks.release(at);
+        self.late.leave(at);
+        self.running -= 1;
+        self.states[at] = State::Waiting;
+        true
+    }
+
+    fn next_of_missing(&mut self) -> Option<usize> {
+        let at = self.missing.next()?;
+        self.take(at);
+        Some(at)
+    }
+
     /// Once no other rows are left, makes the next task ready that was put off.
     fn try_put_off(&mut self) {
         if let Some(at) = self.late.next_put_off() {
@@ -259,6 +307,12 @@ impl Schedule {
     #[must_use]
     pub fn ready(&self) -> usize {
         self.ready.len()
+    }
+
+    /// Takes a task that runs already.
+    pub fn begin(&mut self, at: usize) {
+        self.batch += 1;
+        self.take(at);
     }
 
     fn take(&mut self, at: usize) {
@@ -298,6 +352,7 @@ impl Schedule {
             self.open -= 1;
             self.in_order.end(at);
             self.late.end(at, end == End::Settled);
+            self.missing.end(at, end == End::Settled);
             for other in std::mem::take(&mut self.required_by[at]) {
                 match end {
                     End::Settled => self.release(other),
@@ -309,6 +364,9 @@ impl Schedule {
                 }
             }
             for other in std::mem::take(&mut self.awaited_by[at]) {
+                self.release(other);
+            }
+            for other in self.barriers.end(at) {
                 self.release(other);
             }
             self.end_in_phase(self.phase_of[at]);

@@ -3,14 +3,18 @@
 use super::Context;
 use super::connect::Endpoints;
 use super::foreign_keys::Left;
-use crate::config::Config;
+use super::time_left::{Now, recorded};
+use crate::config::{self, Config};
 use crate::error::{Result, Side};
 use crate::finding::Finding;
 use crate::ledger::Ledger;
-use crate::pg::Session;
+use crate::pg::{Session, progress};
+use crate::plan::tsv;
+use crate::rates::Rates;
 use crate::record::{Record, RunState};
 use crate::report::TaskResult;
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// How far a run is.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -37,7 +41,7 @@ pub struct Status {
     pub bytes_total: i64,
     /// Seconds since the run began, or until it ended.
     pub seconds: f64,
-    /// Seconds left if the rest goes as the tasks so far went; none before the first is done and after the last.
+    /// Seconds to the end of the last task; none where that is not known, and where no run is active.
     pub seconds_left: Option<f64>,
     /// Tasks that run now.
     pub running: Vec<TaskResult>,
@@ -61,8 +65,10 @@ pub struct Procedure {
 /// Tasks by what has become of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Settled.
+    /// Done.
     pub done: u64,
+    /// Of which the target had the object, or that were not asked for.
+    pub kept: u64,
     /// Taken by a worker.
     pub running: u64,
     /// Failed.
@@ -73,8 +79,9 @@ pub struct Counts {
     pub pending: u64,
 }
 
-/// Reads the status of the latest run.
-pub async fn status(config: &Config, context: &Context) -> Result<Status> {
+/// Reads the status of the latest run. The time left is counted with `rates`, or with typical ones.
+pub async fn status(config: &Config, rates: Option<Rates>, context: &Context) -> Result<Status> {
+    let rates = rates.map_or_else(|| Ok(Rates::typical()), Rates::checked)?;
     let endpoints = Endpoints::new(config, context)?;
     let target = Session::open(&endpoints.target, Side::Target, "status").await?;
     let ledger = Ledger::new(&config.options.ledger_schema);
@@ -105,7 +112,29 @@ pub async fn status(config: &Config, context: &Context) -> Result<Status> {
         },
         ..Status::default()
     };
-    Ok(sum(known, &records))
+    let mut status = sum(known, &records);
+    if state == RunState::Running {
+        let jobs = config::jobs(config.max_jobs, context.cpus).max(workers(&records));
+        status.seconds_left = seconds_left((&ledger, &target, run.run), &records, (&rates, jobs)).await?;
+    }
+    Ok(status)
+}
+
+/// How many workers are at work.
+fn workers(records: &[Record]) -> usize {
+    let running = records.iter().filter(|record| record.status == "running");
+    running.filter_map(|record| record.worker).collect::<HashSet<i32>>().len()
+}
+
+/// The time that the rest takes, by the plan that the ledger keeps and what the run's sessions are at now.
+async fn seconds_left(
+    (ledger, target, run): (&Ledger, &Session, i64),
+    records: &[Record],
+    speed: (&Rates, usize),
+) -> Result<Option<f64>> {
+    let Some(plan) = ledger.plan(target, run).await? else { return Ok(None) };
+    let now = Now { builds: progress::builds(target).await?, copies: progress::copies(target).await? };
+    Ok(recorded(&tsv::read(&plan)?.tasks, records, speed, &now).seconds)
 }
 
 async fn procedure(ledger: &Ledger, target: &Session) -> Result<Option<Procedure>> {
@@ -122,7 +151,8 @@ fn sum(mut status: Status, records: &[Record]) -> Status {
             "failed" => &mut status.tasks.failed,
             "blocked" => &mut status.tasks.blocked,
             "pending" | "running" => &mut status.tasks.pending,
-            _ => &mut status.tasks.done,
+            "done" => &mut status.tasks.done,
+            _ => &mut status.tasks.kept,
         };
         *counter += 1;
         if record.kind == crate::plan::kind::DATA {
@@ -139,36 +169,5 @@ fn sum(mut status: Status, records: &[Record]) -> Status {
             of("running").into_iter().map(|task| TaskResult { status: "running".into(), ..task }).collect();
     }
     status.failed = of("failed");
-    status.seconds_left = seconds_left(&status, records);
     status
-}
-
-/// The time that the rest takes if it goes as the work so far went: data by its planned bytes, everything else by the task.
-#[expect(clippy::cast_precision_loss, reason = "an estimate of seconds")]
-fn seconds_left(status: &Status, records: &[Record]) -> Option<f64> {
-    if status.state != "running" {
-        return None;
-    }
-    // A byte more a task, so that empty tables count as work, too.
-    let size = |r: &Record| if r.kind == crate::plan::kind::DATA { r.planned_bytes as f64 + 1.0 } else { 1.0 };
-    let rate = |is_data: bool| {
-        let of_kind = || records.iter().filter(move |r| (r.kind == crate::plan::kind::DATA) == is_data);
-        let done: f64 = of_kind().filter(|r| r.is_settled()).map(size).sum();
-        let left: f64 = of_kind().filter(|r| !r.is_settled()).map(size).sum();
-        let seconds: f64 = of_kind().filter(|r| r.is_settled()).map(|r| r.seconds).sum();
-        (
-            seconds,
-            if done > 0.0 {
-                Some(left * seconds / done)
-            } else if left == 0.0 {
-                Some(0.0)
-            } else {
-                None
-            },
-        )
-    };
-    let (data, others) = (rate(true), rate(false));
-    // Workers run side by side: their work so far took the time that has passed.
-    let speed = (data.0 + others.0) / status.seconds.max(0.001);
-    (speed > 0.0).then(|| (data.1.unwrap_or_default() + others.1.unwrap_or_default()) / speed)
 }

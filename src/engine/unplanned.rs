@@ -10,6 +10,7 @@ use crate::catalog::Catalog;
 use crate::catalog::scope::Absent;
 use crate::config::Config;
 use crate::finding::{Finding, Severity};
+use crate::plan::large_object::{self, Defined};
 use crate::plan::{Answers, Plan, Task, build, kind};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -58,9 +59,7 @@ fn compare(plan: &Plan, (catalog, config): (&Catalog, &Config), known: &HashSet<
     for (_, tasks) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
         add(&mut changes.gone, &old, tasks);
     }
-    let (planned, present) = (large_objects(plan), large_objects(&now));
-    insert_large_objects(&mut changes.added, present.difference(&planned));
-    insert_large_objects(&mut changes.gone, planned.difference(&present));
+    compare_large_objects(&mut changes, &large_object::defined(&plan.tasks), &large_object::defined(&now.tasks));
     for groups in [&mut changes.changed, &mut changes.gone] {
         if let Some(tables) = groups.get_mut("table") {
             tables.retain(|table| !known.contains(table.as_str()));
@@ -88,9 +87,7 @@ fn objects<'a>(plan: &'a Plan, catalog: &Catalog) -> BTreeMap<Key<'a>, Vec<&'a T
             | kind::STATISTICS
             | kind::LARGE_OBJECTS => true,
             kind::INDEX => of_keys.contains(&(task.schema.as_str(), task.name.as_str())),
-            // Of large objects, batch by batch.
-            "acl" => task.schema.is_empty() && task.target_sql.is_empty(),
-            _ => false,
+            _ => large_object::is_about_large_objects(task),
         };
         if !follows {
             objects.entry((&task.kind, &task.schema, &task.name)).or_default().push(task);
@@ -129,19 +126,22 @@ fn table_name(task: &Task) -> String {
     crate::name::QualifiedName::new(&task.schema, &task.name).to_string()
 }
 
-fn large_objects(plan: &Plan) -> BTreeSet<u32> {
-    let tasks = plan.tasks.iter().filter(|task| task.kind == kind::LARGE_OBJECTS);
-    tasks
-        .flat_map(|task| task.source_sql.split(|c: char| !c.is_ascii_digit()))
-        .filter_map(|oid| oid.parse().ok())
-        .collect()
+/// Large objects are compared one by one: which batch one is in depends on the others.
+fn compare_large_objects(changes: &mut Changes, old: &BTreeMap<u32, Defined<'_>>, new: &BTreeMap<u32, Defined<'_>>) {
+    for (oid, object) in new {
+        match old.get(oid) {
+            None => add_large_object(&mut changes.added, *oid),
+            Some(planned) if planned != object => add_large_object(&mut changes.changed, *oid),
+            Some(_) => {}
+        }
+    }
+    for oid in old.keys().filter(|oid| !new.contains_key(*oid)) {
+        add_large_object(&mut changes.gone, *oid);
+    }
 }
 
-fn insert_large_objects<'a>(groups: &mut Groups, oids: impl Iterator<Item = &'a u32>) {
-    let mut oids = oids.map(|oid| format!("large object {oid}")).peekable();
-    if oids.peek().is_some() {
-        groups.entry("large object".into()).or_default().extend(oids);
-    }
+fn add_large_object(groups: &mut Groups, oid: u32) {
+    groups.entry("large object".into()).or_default().insert(format!("large object {oid}"));
 }
 
 impl Changes {

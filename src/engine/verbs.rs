@@ -4,33 +4,64 @@
 
 use super::Context;
 use super::backup::{self as archive, Backup, Guarded, Restore};
-use super::connect::{Endpoints, Source, tools};
+use super::connect::{Endpoints, Source};
 use super::foreign_keys::{Left, Place, give_back};
 use super::others::Backed;
 use super::preflight::checks::{Check, outcomes};
 use super::preflight::{self as survey, Subject};
+use super::programs::{self, Majors};
 use super::verify as comparison;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Ledger;
 use crate::pg::Session;
-use crate::pg::tool;
 use crate::plan::Plan;
 use crate::plan::document::Document;
 use crate::verification::Verification;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// Makes the plan.
-pub async fn plan(config: &Config, context: &Context) -> Result<Document> {
+/// How long a target may take to say its version to who makes a plan.
+const TO_ANSWER: Duration = Duration::from_secs(5);
+
+/// Makes the plan. Where it is to be compared with an earlier one, the `pg_dump` that wrote that one's definitions writes these, too.
+pub async fn plan(config: &Config, like: Option<&Plan>, context: &Context) -> Result<Document> {
     let endpoints = Endpoints::new(config, context)?;
-    let tools = tools(config, context).await?;
+    let found = programs::find(config, context).await?;
     let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
-    let catalog = context.step("inspect", source.catalog(config, tools.as_ref())).await?;
+    let mut majors = Majors::of(&source.leader, &source.leader, like);
+    if found.is_some() {
+        majors.target = context.stop.or(target_major(config, &endpoints, context)).await?.unwrap_or(majors.target);
+    }
+    let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
+    if let Some(programs) = &programs {
+        programs::refuse_older(&programs.source, majors.source, "source")?;
+        context.tell(programs.finding.as_slice());
+    }
+    let tools = programs.as_ref().map(|programs| &programs.source);
+    let catalog = context.step("inspect", source.catalog(config, tools)).await?;
     let plan = context.step("plan", source.plan(&catalog, config)).await?;
     drop(catalog);
     Ok(plan.finish())
+}
+
+/// The target's major, by which a run chooses the `pg_dump` that writes the plan. A plan can be made without it.
+async fn target_major(config: &Config, endpoints: &Endpoints, context: &Context) -> Result<Option<u32>> {
+    if config.target.expose().is_empty() {
+        return Ok(None);
+    }
+    let open = Session::open(&endpoints.target, Side::Target, "plan");
+    let reason = match tokio::time::timeout(TO_ANSWER, open).await {
+        Ok(Ok(target)) => return Ok(Some(target.major())),
+        Ok(Err(error)) => error.chain(),
+        Err(_) => format!("it has not answered for {} s", TO_ANSWER.as_secs()),
+    };
+    let message = format!("the target's version is not known, and the plan is written for the source's: {reason}");
+    let remedy = "make the plan again when the target can be reached, or run this plan as it is";
+    context.tell(&[Finding::new("pg_dump_version", Severity::Info, "", message, remedy)]);
+    Ok(None)
 }
 
 /// What a preflight found, and what it looked at.
@@ -58,24 +89,28 @@ pub async fn preflight(config: &Config, prospect: Prospect, context: &Context) -
     config.options.verify |= prospect.verify;
     let config = &config;
     let endpoints = Endpoints::new(config, context)?;
-    let tools = tools(config, context).await?;
+    let found = programs::find(config, context).await?;
     let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "preflight")).await?;
-    let mut findings = context.stop.or(survey::outset(config, &source.leader, &target, tools.as_ref())).await?;
+    let majors = Majors::of(&source.leader, &target, None);
+    let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
+    let mut findings = context.stop.or(survey::outset(config, &source.leader, &target, programs.as_ref())).await?;
     let is_whole = findings.iter().all(|finding| finding.severity != Severity::Blocking);
     if is_whole {
-        let catalog = context.step("inspect", source.catalog(config, tools.as_ref())).await?;
+        let tools = programs.as_ref().map(|programs| &programs.source);
+        let catalog = context.step("inspect", source.catalog(config, tools)).await?;
         let plan = context.step("plan", source.plan(&catalog, config)).await?.finish().plan();
         let jobs = config::jobs(config.max_jobs, context.cpus);
         let subject = Subject {
             config,
             source: &source,
             target: &target,
-            tools: tools.as_ref(),
+            programs: programs.as_ref(),
             catalog: &catalog,
             plan: &plan,
             jobs,
             resuming: prospect.resume,
+            backs_up: config.options.backup && !prospect.resume,
         };
         findings = survey::preflight(&subject, context).await?;
     }
@@ -101,13 +136,16 @@ pub async fn verify(
     context: &Context,
 ) -> Result<Verification> {
     let endpoints = Endpoints::new(config, context)?;
-    let tools = tools(config, context).await?;
+    let found = programs::find(config, context).await?;
     let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "verify")).await?;
+    let majors = Majors::of(&source.leader, &target, None);
+    let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
+    let tools = programs.as_ref().map(|programs| &programs.both);
     let plan = if let Some(plan) = plan {
         plan
     } else {
-        let catalog = context.step("inspect", source.catalog(config, tools.as_ref())).await?;
+        let catalog = context.step("inspect", source.catalog(config, tools)).await?;
         context.step("plan", source.plan(&catalog, config)).await?.finish().plan()
     };
     let subject = comparison::Subject {
@@ -115,7 +153,7 @@ pub async fn verify(
         plan: &plan,
         source: &source,
         target: &target,
-        tools: tools.as_ref(),
+        tools,
         jobs: settings.jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1),
         rereads: settings.rereads,
     };
@@ -125,24 +163,24 @@ pub async fn verify(
 /// Backs the target up.
 pub async fn backup(config: &Config, directory: Option<&Path>, context: &Context) -> Result<Backup> {
     let endpoints = Endpoints::new(config, context)?;
-    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
     let directory = directory.map_or_else(|| PathBuf::from(&config.options.backup_dir), Path::to_owned);
-    context.step("backup", archive::backup(&endpoints.target, &tools, &directory, context)).await
+    // Client programs connect as a session of ours did: to the same host, and encrypted where it is.
+    let session = context.stop.or(Session::open(&endpoints.target, Side::Target, "backup")).await?;
+    let tools = context.stop.or(programs::for_target(config, context, session.major())).await?;
+    context.step("backup", archive::backup(session.conninfo(), &tools, &directory, context)).await
 }
 
 /// Brings a backup of the target back.
 pub async fn restore(config: &Config, path: &Path, context: &Context) -> Result<Restore> {
     let endpoints = Endpoints::new(config, context)?;
-    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
-    context.step("restore", Box::pin(archive::restore(&endpoints.target, &tools, path, context))).await
+    context.step_to_its_end("restore", Box::pin(archive::restore(config, &endpoints.target, path, context))).await
 }
 
 /// Brings a backup of the target back, unless others have written to the target since.
 pub async fn restore_unless_written(config: &Config, before: &Backed, context: &Context) -> Result<Guarded> {
     let endpoints = Endpoints::new(config, context)?;
-    let tools = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
-    let work = archive::restore_unless_written(config, (&endpoints.target, &tools), before, context);
-    context.step("restore", Box::pin(work)).await
+    let work = archive::restore_unless_written(config, &endpoints.target, before, context);
+    context.step_to_its_end("restore", Box::pin(work)).await
 }
 
 /// What a cleanup did.

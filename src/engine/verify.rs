@@ -72,9 +72,10 @@ async fn compare(subject: &Subject<'_>, context: &Context) -> Result<Verificatio
 
 async fn compare_contents(subject: &Subject<'_>, sides: &Sides, context: &Context) -> Result<Verification> {
     let mut items = pairs::build(subject, sides);
-    items.extend(objects::items(subject.plan, sides));
+    items.extend(objects::items(subject.plan, sides, &subject.config.options));
     let ends = ends(subject, sides.encoding.clone());
-    let mut verification = pool::run(ends, items, subject.jobs, context).await?;
+    let search_path = introspect::search_path(&subject.source.leader).await?;
+    let mut verification = pool::run(ends, items, search_path, subject.jobs, context).await?;
     if !subject.config.options.data_only {
         let readers = readers(subject).await?;
         verification.absorb(objects::compare_usability(&readers, subject.plan).await?);

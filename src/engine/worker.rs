@@ -5,11 +5,14 @@
 //! done twice. Driven by `pool`.
 
 pub mod batch;
+mod emptying;
 mod live;
 pub mod order;
 mod privileges;
+mod refresh;
 mod rows;
 pub mod statistics;
+mod unqualified;
 
 use super::job::{Form, Job};
 use super::leader::end_lost;
@@ -18,8 +21,9 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
+use crate::pg::apply::{self, Orphans};
 use crate::pg::backend::{self, Backend};
-use crate::pg::{Session, apply, snapshot, table_lock};
+use crate::pg::{Session, snapshot, table_lock};
 use crate::plan::{Task, foreign_key, kind};
 use crate::record::Effect;
 use std::collections::HashSet;
@@ -53,6 +57,8 @@ pub struct Worker {
     target: Option<Session>,
     /// Tables that the source session has locked and found as the snapshot contains them.
     guarded: HashSet<QualifiedName>,
+    /// Which statements of tasks look names up in the source database's `search_path`.
+    by_path: unqualified::ByPath,
     /// Whether the last error was the reader's refusal of a table.
     is_refused: bool,
     /// The server process of the target session.
@@ -71,6 +77,7 @@ impl Worker {
             source: None,
             target: None,
             guarded: HashSet::new(),
+            by_path: unqualified::ByPath::None,
             is_refused: false,
             backend: None,
             lost: None,
@@ -99,17 +106,17 @@ impl Worker {
             let stopped = tokio::select! {
                 biased;
                 () = job.context.stop.stopped() => None,
-                result = self.attempt(task, job.forms[at]) => Some(result),
+                result = self.attempt_by_path(task, job.forms[at]) => Some(result),
             };
             let error = match stopped {
                 None => return self.abandon(task).await,
                 Some(Ok((status, effect))) => return Outcome::Settled(status, effect),
                 Some(Err(error)) => error.task(&task.id, task.phase.word()).object(task.object()),
             };
+            let is_final = attempt > job.options.retries || self.is_remote_refusal(task, &error);
             self.clear(&error).await;
-            if !error.is_retryable() || attempt > job.options.retries {
-                let is_settled = self.is_settled(task).await;
-                return if is_settled {
+            if !error.is_retryable() || is_final {
+                return if self.is_settled(task).await {
                     Outcome::Settled("done", Effect::default())
                 } else {
                     self.give_up(task, error).await
@@ -165,6 +172,9 @@ impl Worker {
     }
 
     async fn give_up(&mut self, task: &Task, error: Error) -> Outcome {
+        if let Some(effect) = self.go_without_statistics(task, &error).await {
+            return Outcome::Settled("skipped", effect);
+        }
         let failure = ("failed", error.sqlstate.clone().unwrap_or_default(), described(&error));
         let job = Arc::clone(&self.job);
         if let Ok(target) = self.target().await
@@ -181,17 +191,32 @@ impl Worker {
             self.lost = self.backend.take().or(self.lost.take());
         }
         if self.target.is_none() {
-            let mut session = Session::open(&self.job.target, Side::Target, "worker").await?;
+            let mut session = Session::open(&self.job.target().conninfo, Side::Target, "worker").await?;
             session.set_copy_encoding(self.job.encoding.clone());
             // Whatever the network has kept from ending there would hold its locks against the next attempt.
             if let Some(lost) = &self.lost {
                 end_lost(&session, lost).await?;
             }
             self.lost = None;
-            self.backend = Some(backend::identify(&session).await?);
+            let backend = backend::identify(&session).await?;
+            self.note_session(&session, &backend).await?;
+            self.backend = Some(backend);
             self.target = Some(session);
         }
-        self.target.as_ref().ok_or_else(|| Error::new(Kind::Internal, "a worker has no session on the target"))
+        self.target.as_ref().ok_or_else(no_session)
+    }
+
+    /// Notes a session in the ledger, under the leader that the process has once that is written.
+    async fn note_session(&self, session: &Session, backend: &Backend) -> Result<()> {
+        let mut entry = self.job.session_entry(backend);
+        self.job.ledger.add_session(session, &entry).await?;
+        while entry.leader != self.job.target().leader {
+            let newer = self.job.session_entry(backend);
+            self.job.ledger.add_session(session, &newer).await?;
+            self.job.ledger.forget_sessions(session, self.job.run, &[entry]).await?;
+            entry = newer;
+        }
+        Ok(())
     }
 
     /// Opens the reader, in the run's snapshot where it has one.
@@ -241,7 +266,8 @@ impl Worker {
             kind::SEQUENCE_VALUE => self.set_sequence(task, form).await,
             kind::LARGE_OBJECTS => self.copy_large_objects(task).await,
             kind::ROLE => self.make_role(task).await,
-            kind::INDEX => self.build_index(task).await,
+            kind::INDEX => self.build_view_index(task).await,
+            kind::REFRESH => self.refresh(task).await,
             kind::CONSTRAINT => self.add_key(task).await,
             kind::FK_CONSTRAINT => self.add_foreign_key(task).await,
             kind::FK_VALIDATION => self.validate(task, &task.target_sql).await,
@@ -301,9 +327,8 @@ impl Worker {
     }
 
     async fn finish_statement(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
-        let target = self.target().await?;
-        target.forget_warnings();
-        target.batch(&task.target_sql).await.map_err(|mut error| {
+        self.target().await?.forget_warnings();
+        self.run_by_path(&task.target_sql).await.map_err(|mut error| {
             error.doing = format!("making {} {}", task.kind, task.object());
             error
         })?;
@@ -326,7 +351,8 @@ impl Worker {
         let Some(index) = apply::index_in_the_way(target, &task.schema, &task.name).await? else { return Err(error) };
         let found = apply::find_index(target, &index).await?;
         apply::drop_index(target, &index).await?;
-        target.batch(&task.target_sql).await?;
+        self.run_by_path(&task.target_sql).await?;
+        let target = self.target().await?;
         let made = apply::find_index(target, &index).await?;
         if found.map(|found| found.statement) != made.map(|made| made.statement) {
             return Err(other_index(index));
@@ -371,7 +397,7 @@ impl Worker {
     async fn validate(&mut self, task: &Task, validation: &str) -> Result<(&'static str, Effect)> {
         self.begin(task).await?;
         self.tune(task).await?;
-        match self.target().await?.batch(validation).await {
+        match self.run_by_path(validation).await {
             Ok(()) => self.settle(task, "done", Effect::default()).await,
             Err(error) if error.is("23503") => Err(self.orphans(validation, error).await?),
             Err(error) => Err(error),
@@ -383,7 +409,7 @@ impl Worker {
         let Some((table, name)) = foreign_key::validated(validation) else { return Ok(error) };
         let target = self.target().await?;
         apply::rollback(target).await?;
-        let Some((count, query)) = apply::orphans(target, table, name).await? else { return Ok(error) };
+        let Some(Orphans { count, query }) = apply::orphans(target, table, name).await? else { return Ok(error) };
         let doing =
             format!("validating a foreign key: {count} rows reference nothing, and the constraint stays NOT VALID");
         let told = Error::new(Kind::Schema, doing).on(Side::Target).remedy(format!("list them with: {query}"));
@@ -404,6 +430,10 @@ impl Worker {
     }
 }
 
+fn no_session() -> Error {
+    Error::new(Kind::Internal, "a worker has no session on the target")
+}
+
 /// An error as the ledger keeps it.
 fn described(error: &Error) -> String {
     error.remedy.as_ref().map_or_else(|| error.chain(), |remedy| format!("{}; {remedy}", error.chain()))
@@ -412,7 +442,10 @@ fn described(error: &Error) -> String {
 /// Reports that the target refused a task's optional statements; the note for its row.
 fn refused_optional(job: &Job, task: &Task, error: &Error) -> String {
     let note = format!("refused by the target: {}", error.chain());
-    let remedy = format!("as a role that may, run: {}", task.optional_sql);
+    let remedy = match task.kind.as_str() {
+        kind::LARGE_OBJECTS => format!("as a role that may, run for each of their OIDs: {}", task.optional_sql),
+        _ => format!("as a role that may, run: {}", task.optional_sql),
+    };
     let finding = Finding::new("refused", Severity::Warning, task.object(), note.clone(), remedy);
     job.context.events.send(Event::Found(finding));
     tracing::warn!("{}: {note}", task.object());

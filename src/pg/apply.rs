@@ -2,9 +2,11 @@
 //!
 //! Which task runs when, and what its outcome means, the engine decides.
 
-use super::Session;
+use super::{Session, unqualified};
 use crate::error::{Error, Kind, Result, Side};
 use crate::name::literal;
+use crate::plan::role::ExistingMembership;
+use std::collections::HashMap;
 
 /// Begins a transaction whose statements wait for a lock `lock_timeout` seconds at most and show `purpose` to who looks at sessions.
 pub async fn begin(session: &Session, lock_timeout: u64, purpose: &str) -> Result<()> {
@@ -17,6 +19,24 @@ pub async fn begin(session: &Session, lock_timeout: u64, purpose: &str) -> Resul
 /// Lets the session's statements wait for a lock `seconds` at most, 0 for as long as it takes.
 pub async fn limit_lock_wait(session: &Session, seconds: u64) -> Result<()> {
     session.batch(&format!("SET lock_timeout = '{seconds}s'")).await
+}
+
+/// Lets row security filter what the statements of the transaction read, as it does for sessions that do not refuse that.
+pub async fn obey_row_security(session: &Session) -> Result<()> {
+    session.batch("SET LOCAL row_security = on").await
+}
+
+/// The statement that lets those behind it in the transaction look names without a schema up in `path`, a value of `search_path`. The value
+/// is no part of the statement's own text: a server keeps what it was given, whatever characters that has.
+#[must_use]
+pub fn search_path(path: &str) -> String {
+    format!("SELECT pg_catalog.set_config('search_path', {}, true)", literal(path))
+}
+
+/// The same for the whole session.
+#[must_use]
+pub fn session_search_path(path: &str) -> String {
+    format!("SELECT pg_catalog.set_config('search_path', {}, false)", literal(path))
 }
 
 /// Runs the statements of several tasks, each under its own settings, in one transaction that stays open.
@@ -214,6 +234,13 @@ pub async fn sequence_value(session: &Session, sql: &str) -> Result<SequenceValu
     Ok((row.get(0), row.get(1), row.get::<_, Option<bool>>(2).unwrap_or(true)))
 }
 
+/// Whether a sequence gives out its next number later than the other.
+#[must_use]
+pub fn is_ahead(found: SequenceValue, other: SequenceValue) -> bool {
+    let further = if other.2 { found.0 > other.0 } else { found.0 < other.0 };
+    further || found.0 == other.0 && found.1 && !other.1
+}
+
 /// Sets a sequence's value by a plan's statement.
 pub async fn set_sequence(session: &Session, sql: &str, value: SequenceValue) -> Result<()> {
     session.query_one(sql, &[&value.0, &value.1]).await.map(|_| ())
@@ -244,12 +271,51 @@ pub async fn has_role(session: &Session, role: &str) -> Result<bool> {
     Ok(session.query_one(sql, &[&role]).await?.get(0))
 }
 
-/// How many rows of a table have no match for a foreign key, by the catalog's own columns; none where the key is gone.
-pub async fn orphans(session: &Session, table: &str, constraint: &str) -> Result<Option<(i64, String)>> {
+/// The grants of the role `granted` to `member`.
+pub async fn memberships(session: &Session, granted: &str, member: &str) -> Result<Vec<ExistingMembership>> {
+    let rows = session.query(include_str!("../sql/target/membership.sql"), &[&granted, &member]).await?;
+    Ok(rows.iter().map(existing_membership).collect())
+}
+
+/// All grants of roles, by the granted role and its member.
+pub async fn all_memberships(session: &Session) -> Result<HashMap<[String; 2], Vec<ExistingMembership>>> {
+    let all: Option<&str> = None;
+    let mut found: HashMap<[String; 2], Vec<ExistingMembership>> = HashMap::new();
+    for row in session.query(include_str!("../sql/target/membership.sql"), &[&all, &all]).await? {
+        found.entry([row.get("granted"), row.get("member")]).or_default().push(existing_membership(&row));
+    }
+    Ok(found)
+}
+
+fn existing_membership(row: &tokio_postgres::Row) -> ExistingMembership {
+    ExistingMembership {
+        admin: row.get("admin_option"),
+        inherit_and_set: row.get::<_, Option<bool>>("inherit_option").zip(row.get("set_option")),
+        member_inherits: row.get("member_inherits"),
+        grantor: row.get("grantor"),
+        may_choose_grantor: row.get("may_choose_grantor"),
+    }
+}
+
+/// Rows without a match for a foreign key.
+#[derive(Debug)]
+pub struct Orphans {
+    /// How many there are, in words: they are not counted where a function of an index names objects that are not found.
+    pub count: String,
+    /// The query that lists them.
+    pub query: String,
+}
+
+/// The rows of a table that have no match for a foreign key, by the catalog's own columns; none where the key is gone.
+pub async fn orphans(session: &Session, table: &str, constraint: &str) -> Result<Option<Orphans>> {
     let row = session.query_opt(include_str!("../sql/orphans.sql"), &[&table, &constraint]).await?;
     let Some(query) = row.map(|row| row.get::<_, String>(0)) else { return Ok(None) };
-    let count: i64 = session.query_one(&format!("SELECT count(*) FROM ({query}) orphans"), &[]).await?.get(0);
-    Ok(Some((count, query)))
+    let count = match unqualified::query_one(session, &format!("SELECT count(*) FROM ({query}) orphans"), &[]).await {
+        Ok(row) => row.get::<_, i64>(0).to_string(),
+        Err(error) if error.is_undefined() => "some".into(),
+        Err(error) => return Err(error),
+    };
+    Ok(Some(Orphans { count, query }))
 }
 
 /// What `pg_get_constraintdef` says of a table's constraint, if it is there; both names are quoted.

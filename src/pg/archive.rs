@@ -15,12 +15,13 @@ use std::path::Path;
 use std::time::Instant;
 
 /// Dumps the schema of a database and reads it. `snapshot` is one that another session exported; `lock_timeout` is how many seconds
-/// `pg_dump` waits for a table that somebody holds.
+/// `pg_dump` waits for a table that somebody holds; `filter` are its options that leave objects out.
 pub async fn read_schema(
     tools: &Tools,
     conninfo: &Conninfo,
     snapshot: Option<&str>,
     lock_timeout: u64,
+    filter: &[String],
 ) -> Result<Vec<Entry>> {
     let folder = private_folder().map_err(|e| Error::new(Kind::Schema, "making a temporary folder").caused_by(e))?;
     let file = folder.path().join("schema.dump");
@@ -29,6 +30,7 @@ pub async fn read_schema(
     let wait = format!("--lock-wait-timeout={}", lock_timeout.saturating_mul(1000));
     let mut arguments = vec!["-Fc", "--schema-only", "--no-password", &wait, "-f", &path];
     arguments.extend(join.as_deref());
+    arguments.extend(filter.iter().map(String::as_str));
     let began = Instant::now();
     tools.dump(conninfo, &arguments).await.map_err(|e| {
         let mut error = Error::new(Kind::Schema, "reading the schema with pg_dump");
@@ -54,6 +56,12 @@ pub async fn read_schema(
 pub fn read(path: &Path) -> Result<Vec<Entry>> {
     let reader = CustomReader::open(open(path)?).map_err(|e| unreadable().caused_by(e))?;
     Ok(reader.entries().iter().cloned().map(entries()).collect())
+}
+
+/// The major of the `pg_dump` that wrote an archive in the custom format.
+pub fn written_by(path: &Path) -> Result<Option<u32>> {
+    let reader = CustomReader::open(open(path)?).map_err(|e| unreadable().caused_by(e))?;
+    Ok(reader.dump_version().split(|c: char| !c.is_ascii_digit()).next().and_then(|major| major.parse().ok()))
 }
 
 /// Whether this is the entry that says how literals are written, and says that backslashes in them are escapes.

@@ -1,7 +1,7 @@
 //! The server process of a session: how soon it notices that its client is gone, and how it is ended where it did not.
 //!
 //! A connection whose network path is gone stays open on the server, with its transaction and its locks, until TCP gives it up: by default
-//! after two hours. Called by the engine's `connect`, `leader` and `worker`.
+//! after two hours. Called by the engine's `leader`, `worker` and `lost`.
 
 use super::Session;
 use crate::error::{Error, Kind, Result};
@@ -9,23 +9,25 @@ use crate::error::{Error, Kind, Result};
 /// A server process. Its number alone may belong to another session later.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
-    pid: String,
-    started: String,
+    /// Its number.
+    pub pid: String,
+    /// When it was started, as the server writes it.
+    pub started: String,
 }
 
-/// Probes of a silent connection, which end it after two minutes. `tcp_user_timeout` is not for sessions that COPY: Linux counts the time
-/// in which the other side takes no rows, too.
-const KEEPALIVES: &str = "SET tcp_keepalives_idle = 60; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 6";
-/// Ends a long statement whose client is gone; servers on Windows refuse it.
-const CHECK_CLIENT: &str = "SELECT pg_catalog.set_config('client_connection_check_interval', '5s', false) \
-     WHERE pg_catalog.version() !~ 'Visual C|mingw|windows'";
+/// Ends a long statement whose client is gone, where the server's platform can tell; elsewhere the setting would be refused
+/// (<https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL>). The TCP settings are among
+/// the pins of every session.
+pub(super) const CHECK_CLIENT: &str = "SELECT pg_catalog.set_config('client_connection_check_interval', '5s', false) \
+     WHERE pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL \
+     AND (pg_catalog.version() ~ 'linux' OR pg_catalog.version() ~ 'darwin|bsd' \
+          AND pg_catalog.current_setting('server_version_num')::int4 >= 150000); ";
 const IDENTITY: &str =
     "SELECT pid, backend_start FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()";
 
-/// Lets the server notice soon that the session's client is gone; the process that serves it.
+/// The process that serves the session.
 pub async fn identify(session: &Session) -> Result<Backend> {
-    let check = if session.major() >= 14 { CHECK_CLIENT } else { "SELECT" };
-    let rows = session.simple(&format!("{KEEPALIVES}; {check}; {IDENTITY}")).await?;
+    let rows = session.simple(IDENTITY).await?;
     match rows.last().map(Vec::as_slice) {
         Some([Some(pid), Some(started)]) => Ok(Backend { pid: pid.clone(), started: started.clone() }),
         _ => Err(Error::new(Kind::Connect, "the session's own process is not in pg_stat_activity").on(session.side())),
@@ -37,4 +39,38 @@ pub async fn terminate(session: &Session, backend: &Backend) -> Result<bool> {
     let sql = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
                WHERE pid::text = $1 AND backend_start::text = $2 AND pid <> pg_catalog.pg_backend_pid()";
     Ok(session.query_opt(sql, &[&backend.pid, &backend.started]).await?.is_some())
+}
+
+/// What a session is told of a process that an earlier one has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It has ended.
+    Absent,
+    /// A session of this program with its number is there, of a role whose sessions are not shown to ours.
+    Hidden,
+    /// It is at work on a COMMIT.
+    Committing,
+    /// It has had nothing to do for longer than asked.
+    Quiet,
+    /// It is at work, or was a moment ago.
+    Busy,
+}
+
+/// Whether a process is on the server, and what it does; without statements for more than `seconds` it is quiet.
+pub async fn presence(session: &Session, backend: &Backend, seconds: f64) -> Result<Presence> {
+    let sql = "SELECT CASE WHEN backend_start IS NULL THEN 'hidden' \
+                           WHEN state = 'active' AND query = 'COMMIT' THEN 'committing' \
+                           WHEN state LIKE 'idle%' \
+                                AND state_change < pg_catalog.clock_timestamp() - pg_catalog.make_interval(secs => $3) \
+                           THEN 'quiet' ELSE 'busy' END \
+               FROM pg_catalog.pg_stat_activity WHERE pid::text = $1 \
+               AND (backend_start::text = $2 OR backend_start IS NULL AND application_name LIKE 'pgmigrate%')";
+    let row = session.query_opt(sql, &[&backend.pid, &backend.started, &seconds]).await?;
+    Ok(match row.as_ref().map(|row| row.get::<_, &str>(0)) {
+        None => Presence::Absent,
+        Some("hidden") => Presence::Hidden,
+        Some("committing") => Presence::Committing,
+        Some("quiet") => Presence::Quiet,
+        Some(_) => Presence::Busy,
+    })
 }

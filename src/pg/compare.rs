@@ -10,7 +10,7 @@ pub mod objects;
 pub mod rows;
 
 use super::snapshot::{self, Snapshot};
-use super::{Conninfo, Session};
+use super::{Conninfo, Session, apply};
 use crate::error::{Result, Side};
 
 /// Where readers connect to, and what they read.
@@ -32,6 +32,8 @@ pub struct Readers {
     pub source: Session,
     /// On the target.
     pub target: Session,
+    /// Whether the first attempt to read has failed, because a name without a schema was not found.
+    pub is_second_attempt: bool,
 }
 
 impl Readers {
@@ -43,9 +45,18 @@ impl Readers {
         )?;
         source.set_copy_encoding(ends.encoding.clone());
         target.set_copy_encoding(ends.encoding.clone());
+        // Linux counts the time in which we take no rows, as while the other side sorts.
+        target.batch("SET tcp_user_timeout = 0").await?;
         snapshot::join(&source, &ends.snapshot).await?;
         source.batch("SAVEPOINT pgmigrate_verify").await?;
-        Ok(Readers { source, target })
+        Ok(Readers { source, target, is_second_attempt: false })
+    }
+
+    /// Lets both sessions look names without a schema up in `path` from now on.
+    pub async fn look_up_in(&mut self, path: &str) -> Result<()> {
+        let sql = apply::session_search_path(path);
+        self.is_second_attempt = true;
+        tokio::try_join!(self.source.batch(&sql), self.target.batch(&sql)).map(|_| ())
     }
 
     /// Begins a transaction on the target in which all reads see one state.

@@ -8,8 +8,9 @@ use super::gate::{Gate, GatedTls};
 use super::net::Net;
 use super::notice::Warnings;
 use super::refusal::{UNREACHABLE, by_io_error, is_password_missing, may_differ_with_tls, remedy};
-use super::{pinned, reply, tls};
+use super::{backend, pinned, reply, tls};
 use crate::error::{Error, Kind, Result, Side};
+use crate::server_version::ServerVersion;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::PoisonError;
 use tokio_postgres::{Client, Connection, SimpleQueryMessage, config};
@@ -40,7 +41,7 @@ pub(super) struct Connected {
     pub(super) gate: Gate,
     /// The conninfo with only the host that answered.
     pub(super) conninfo: Conninfo,
-    pub(super) version: u32,
+    pub(super) version: ServerVersion,
     pub(super) backend_pid: i32,
 }
 
@@ -123,7 +124,8 @@ impl Attempt<'_> {
             match self.config(*mode).connect_raw(plain.clone(), tls).await {
                 Ok((client, wire)) => {
                     let encrypted = inner.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    return self.settle(client, wire, encrypted.unwrap_or(plain)).await;
+                    let conninfo = self.conninfo.with_host(self.host).with_encryption(encrypted.is_some());
+                    return self.settle(client, wire, encrypted.unwrap_or(plain), conninfo).await;
                 }
                 Err(error) if modes.peek().is_some() && may_differ_with_tls(&error) => {}
                 Err(error) => return Err(self.explain(&error)),
@@ -174,12 +176,12 @@ impl Attempt<'_> {
     }
 
     /// Pins the settings and learns who has answered.
-    async fn settle(&self, client: Client, wire: Wire, gate: Gate) -> Result<Connected> {
+    async fn settle(&self, client: Client, wire: Wire, gate: Gate, conninfo: Conninfo) -> Result<Connected> {
         let major = wire.parameter("server_version").map_or(0, leading_number);
         let canceller = Canceller::new(client.cancel_token(), Way::new(self.host, &self.conninfo.keepalive, &self.tls));
         let warnings = Warnings::default();
         let owner = Owner::of(wire, gate.clone(), canceller.clone(), warnings.clone());
-        let sql = format!("{FACTS}{}", pinned::statements(self.side, major));
+        let sql = format!("{FACTS}{}{}", backend::CHECK_CLIENT, pinned::statements(self.side, major));
         let messages = client.simple_query(&sql).await.map_err(|error| self.explain(&error))?;
         let rows = || {
             messages.iter().filter_map(|message| match message {
@@ -194,7 +196,7 @@ impl Attempt<'_> {
             return Err(Error::new(Kind::Connect, self.doing()).caused_by(words));
         }
         let forced = rows().filter(|row| row.len() == 2).filter_map(|row| row.get(0).map(str::to_owned));
-        let conninfo = self.conninfo.with_host(self.host).with_forced(forced.collect());
+        let conninfo = conninfo.with_forced(forced.collect());
         Ok(Connected {
             client,
             canceller,
@@ -230,7 +232,7 @@ impl Attempt<'_> {
 
 /// What a fresh session says of itself.
 struct Facts {
-    version: u32,
+    version: ServerVersion,
     backend_pid: i32,
     in_recovery: bool,
     read_only: bool,
@@ -239,7 +241,7 @@ struct Facts {
 impl Facts {
     fn of(row: &tokio_postgres::SimpleQueryRow) -> Option<Facts> {
         Some(Facts {
-            version: row.get(0)?.parse().ok()?,
+            version: ServerVersion(row.get(0)?.parse().ok()?),
             backend_pid: row.get(1)?.parse().ok()?,
             in_recovery: row.get(2)? == "t",
             read_only: row.get(3)? == "on",

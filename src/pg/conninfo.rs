@@ -173,10 +173,17 @@ pub struct Keepalive {
     pub user_timeout: Option<Duration>,
 }
 
+/// After how long the next host is tried where the user sets no `connect_timeout`.
+const OTHER_HOSTS_AFTER: Duration = Duration::from_secs(10);
+
 /// A complete connection string.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Conninfo {
     pub(super) hosts: Vec<Host>,
+    /// The hosts that the user named, where `hosts` was narrowed to the one that answered.
+    named_hosts: Vec<Host>,
+    /// Whether the session that this was narrowed for is encrypted.
+    pub(super) is_encrypted: bool,
     user: String,
     dbname: String,
     pub(super) options: Option<String>,
@@ -190,6 +197,12 @@ pub struct Conninfo {
     forced: Vec<String>,
     /// What sessions never show of a server's messages.
     pub(super) secrets: Arc<[Secret]>,
+}
+
+/// Whether a connection string holds a password. One that cannot be read is taken to hold one.
+#[must_use]
+pub fn has_password(text: &str) -> bool {
+    text::parse(text).map_or(true, |settings| settings.get("password").is_some_and(|password| !password.is_empty()))
 }
 
 impl Conninfo {
@@ -226,7 +239,30 @@ impl Conninfo {
 
     /// The same, with only the host that answered, so that all that follows goes to the same server.
     pub(super) fn with_host(&self, host: &Host) -> Conninfo {
-        Conninfo { hosts: vec![host.clone()], ..self.clone() }
+        let named = if self.named_hosts.is_empty() { &self.hosts } else { &self.named_hosts };
+        Conninfo { hosts: vec![host.clone()], named_hosts: named.clone(), ..self.clone() }
+    }
+
+    /// The same, for a session that is encrypted or not.
+    pub(super) fn with_encryption(self, is_encrypted: bool) -> Conninfo {
+        Conninfo { is_encrypted, ..self }
+    }
+
+    /// The same, with all hosts that the user named, the one that answered last ahead: for a session that takes the place of a lost one.
+    #[must_use]
+    pub fn with_all_hosts(&self) -> Conninfo {
+        let mut hosts = self.hosts.clone();
+        hosts.extend(self.named_hosts.iter().filter(|host| !self.hosts.contains(host)).cloned());
+        // One that does not answer must not take the time of all.
+        let is_alone = hosts.len() == 1;
+        let connect_timeout = self.connect_timeout.or(if is_alone { None } else { Some(OTHER_HOSTS_AFTER) });
+        Conninfo { hosts, connect_timeout, any_order: false, ..self.clone() }
+    }
+
+    /// Whether both lead to the same host.
+    #[must_use]
+    pub fn has_same_host(&self, other: &Conninfo) -> bool {
+        self.hosts == other.hosts
     }
 
     /// The same, with the names of what a session had to change as a superuser, so that client programs do so, too.
@@ -238,6 +274,12 @@ impl Conninfo {
     #[must_use]
     pub fn with_secrets(self, secrets: Vec<Secret>) -> Conninfo {
         Conninfo { secrets: secrets.into(), ..self }
+    }
+
+    /// What its sessions never show.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Secret> {
+        self.secrets.to_vec()
     }
 
     /// The settings in the user's `options` that sessions do not obey, because they have another value pinned.

@@ -8,9 +8,6 @@ use crate::name::{QualifiedName, ident, literal};
 use crate::plan::foreign_key;
 use std::collections::HashSet;
 
-/// The first version that takes NOT VALID on a partitioned table.
-const UNCHECKED_TREES: u32 = 180_000;
-
 /// A foreign key as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
@@ -48,7 +45,7 @@ impl Key {
     /// Whether it can be made without a look at the rows.
     #[must_use]
     pub fn may_wait(&self, target: &Session) -> bool {
-        !self.is_partitioned || target.version() >= UNCHECKED_TREES
+        !self.is_partitioned || target.version().has_not_valid_keys_of_partitioned_tables()
     }
 
     /// The statement that makes it, its rows checked or not.

@@ -4,12 +4,14 @@
 
 use super::Session;
 use crate::catalog::database::{Database, Label, ParameterGrant};
+use crate::catalog::role_use::{Part, RoleUse};
 use crate::catalog::{
-    Callers, Catalog, Column, Constraint, ExtensionMember, Index, LargeObject, Membership, Oid, Relation, RelationKind,
-    Role, Sequence, Server,
+    Callers, Catalog, Column, Constraint, ExtensionMember, Index, LargeObjectGrant, LargeObjects, Lsn, Membership, Oid,
+    Relation, RelationKind, Role, Sequence, Server,
 };
 use crate::error::{Error, Kind, Result};
 use crate::name::QualifiedName;
+use crate::server_version::ServerVersion;
 use crate::word::{Word, Words};
 use std::collections::HashMap;
 use tokio_postgres::Row;
@@ -19,7 +21,7 @@ pub async fn server(session: &Session) -> Result<Server> {
     let row = session.query_one(include_str!("../sql/catalog/server.sql"), &[]).await?;
     let version: i32 = row.get("version");
     Ok(Server {
-        version: version.unsigned_abs(),
+        version: ServerVersion(version.unsigned_abs()),
         system: system_identifier(session).await?,
         database: row.get("database"),
         database_oid: row.get("database_oid"),
@@ -46,6 +48,13 @@ async fn system_identifier(session: &Session) -> Result<String> {
     Ok(session.query_one(sql, &[]).await?.get(0))
 }
 
+/// The `search_path` that functions of the database may have been written for. It begins with `pg_catalog`, as one does that does not name
+/// it: our statements are written for that.
+pub async fn search_path(session: &Session) -> Result<String> {
+    let path: String = session.query_one(include_str!("../sql/catalog/search_path.sql"), &[]).await?.get(0);
+    Ok(if path.contains("pg_catalog") { format!("pg_catalog, {path}") } else { path })
+}
+
 /// Everything in the database but the archive's entries.
 pub async fn catalog(session: &Session) -> Result<Catalog> {
     Ok(Catalog {
@@ -54,14 +63,16 @@ pub async fn catalog(session: &Session) -> Result<Catalog> {
         indexes: indexes(session).await?,
         constraints: constraints(session).await?,
         sequences: sequences(session).await?,
-        large_objects: read(session, include_str!("../sql/catalog/large_objects.sql"), large_object).await?,
+        large_objects: read(session, include_str!("../sql/catalog/large_objects.sql"), large_objects).await?,
         roles: roles(session).await?,
         memberships: memberships(session).await?,
+        role_uses: role_uses(session).await?,
         database_settings: database_settings(session).await?,
         database: database(session).await?,
         parameter_grants: parameter_grants(session).await?,
         callers: callers(session).await?,
         entries: Vec::new(),
+        pg_dump: None,
     })
 }
 
@@ -73,6 +84,23 @@ pub async fn roles(session: &Session) -> Result<Vec<Role>> {
 /// Their memberships.
 pub async fn memberships(session: &Session) -> Result<Vec<Membership>> {
     read(session, include_str!("../sql/catalog/memberships.sql"), membership).await
+}
+
+/// What names which role.
+async fn role_uses(session: &Session) -> Result<Vec<RoleUse>> {
+    let mut words = Words::default();
+    let part = |word: &str| match word {
+        "o" => Part::Owner,
+        "a" => Part::Privileges,
+        _ => Part::Policy,
+    };
+    read(session, include_str!("../sql/catalog/role_uses.sql"), |row| RoleUse {
+        role: words.of(row.get("role")),
+        part: part(row.get("part")),
+        catalog: row.get("catalog"),
+        oid: row.get("oid"),
+    })
+    .await
 }
 
 /// ALTER DATABASE ... SET, as `name=value`.
@@ -230,6 +258,11 @@ fn column(row: &Row, words: &mut Words) -> Column {
         is_generated: row.get("is_generated"),
         identity_always: row.get("identity_always"),
         binary_safe: row.get("binary_safe"),
+        lsn: match row.get("base") {
+            "pg_lsn" => Some(Lsn::Value),
+            "pg_lsn[]" => Some(Lsn::Array),
+            _ => None,
+        },
         is_excluded: false,
     }
 }
@@ -288,12 +321,14 @@ fn sequence(row: &Row) -> Sequence {
     }
 }
 
-fn large_object(row: &Row) -> LargeObject {
-    LargeObject {
-        oid: row.get("oid"),
+fn large_objects(row: &Row) -> LargeObjects {
+    let comments = row.get::<_, Vec<Oid>>("commented").into_iter().zip(row.get::<_, Vec<String>>("comments")).collect();
+    let grants = row.get::<_, Vec<String>>("privileges").into_iter().zip(row.get::<_, Vec<String>>("granted"));
+    LargeObjects {
         owner: row.get("owner"),
-        comment: row.get("comment"),
-        privileges: row.get("privileges"),
+        oids: row.get("oids"),
+        comments,
+        grants: grants.map(|(privilege, oids)| LargeObjectGrant { privilege, oids }).collect(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Every answer is the same for the same rows and statistics: samples are repeatable. Which tables are asked about, and what becomes of
 //! the answers, `plan::chunk` decides; called by the engine before it builds a plan.
 
-use super::Session;
+use super::{Session, apply};
 use crate::catalog::Relation;
 use crate::error::Result;
 use crate::name::{ident, literal};
@@ -31,6 +31,29 @@ pub async fn answer(session: &Session, table: &Relation, question: Question<'_>)
         }
     };
     Ok(answer)
+}
+
+/// Lets a question that fails leave the transaction as it is: to be called before the first of several.
+pub async fn begin(session: &Session) -> Result<()> {
+    session.batch("SAVEPOINT pgmigrate_questions").await
+}
+
+/// Ends what [`begin`] began.
+pub async fn end(session: &Session) -> Result<()> {
+    session.batch("RELEASE pgmigrate_questions").await
+}
+
+/// What the source answers after the question has failed, with names that have no schema looked up in `path`.
+pub async fn answer_by_path(
+    session: &Session,
+    table: &Relation,
+    question: Question<'_>,
+    path: &str,
+) -> Result<Option<Answer>> {
+    session.batch(&format!("ROLLBACK TO pgmigrate_questions; {}", apply::search_path(path))).await?;
+    let found = answer(session, table, question).await?;
+    session.batch(&apply::search_path("")).await?;
+    Ok(found)
 }
 
 async fn range(

@@ -2,8 +2,8 @@
 //!
 //! Only looks; what becomes of what is there, `engine::existing` decides.
 
-use super::{Session, introspect};
-use crate::catalog::{Constraint, Oid, Relation};
+use super::{Session, introspect, unqualified};
+use crate::catalog::{Constraint, Oid, Relation, RelationKind};
 use crate::error::Result;
 use crate::name::QualifiedName;
 use std::collections::{HashMap, HashSet};
@@ -19,6 +19,8 @@ pub struct Present {
     pub with_triggers: HashSet<QualifiedName>,
     /// Constraints by table and name.
     pub constraints: HashMap<(Oid, String), Constraint>,
+    /// Subscriptions, which an archive names to superusers only.
+    pub subscriptions: HashSet<String>,
 }
 
 /// Looks at the relations, and at which of `tables` hold rows.
@@ -27,8 +29,10 @@ pub async fn look(target: &Session, tables: &HashSet<QualifiedName>) -> Result<P
     let relations = introspect::relations(target).await?;
     let mut with_rows = HashSet::new();
     for relation in relations.iter().filter(|relation| tables.contains(&relation.name)) {
-        let sql = format!("SELECT EXISTS (SELECT FROM ONLY {})", relation.name.sql());
-        if target.query_one(&sql, &[]).await?.get(0) {
+        // A partitioned table has its rows in its partitions.
+        let only = if relation.kind == RelationKind::Partitioned { "" } else { "ONLY " };
+        let sql = format!("SELECT EXISTS (SELECT FROM {only}{})", relation.name.sql());
+        if unqualified::query_one(target, &sql, &[]).await?.get(0) {
             with_rows.insert(relation.name.clone());
         }
     }
@@ -39,11 +43,15 @@ pub async fn look(target: &Session, tables: &HashSet<QualifiedName>) -> Result<P
     let with_triggers =
         triggers.iter().map(|row| QualifiedName::new(row.get::<_, String>(0), row.get::<_, String>(1))).collect();
     let constraints = introspect::constraints(target).await?;
+    let sql = "SELECT s.subname::text FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid \
+               WHERE d.datname = pg_catalog.current_database()";
+    let subscriptions = target.query(sql, &[]).await?;
     Ok(Present {
         relations: relations.into_iter().map(|relation| (relation.name.clone(), relation)).collect(),
         with_rows,
         with_triggers,
         constraints: constraints.into_iter().map(|c| ((c.relation, c.name.clone()), c)).collect(),
+        subscriptions: subscriptions.iter().map(|row| row.get(0)).collect(),
     })
 }
 

@@ -116,7 +116,14 @@ impl<R: Rows> Relay<'_, R> {
     /// Hears whether the target has objected.
     fn listen(&mut self, cx: &mut Context<'_>) -> Result<()> {
         let target = &mut *self.target;
-        while poll_fill(target, cx)? {}
+        let end = loop {
+            match poll_fill(target, cx) {
+                Ok(true) => {}
+                Ok(false) => break None,
+                Err(error) => break Some(error),
+            }
+        };
+        // What came before the end of the stream says why it ended.
         while let Some(message) = target.inbox.message().map_err(|error| lost(Side::Target, error))? {
             if let Message::ErrorResponse(body) = message {
                 let reply = server_error(body.fields());
@@ -124,7 +131,15 @@ impl<R: Rows> Relay<'_, R> {
             }
             target.hear(&message)?;
         }
-        Ok(())
+        end.map_or(Ok(()), Err)
+    }
+
+    /// The error of a write that failed: the server's last message, where it sent one before it closed its side.
+    fn unwritable(&mut self, error: io::Error, cx: &mut Context<'_>) -> Error {
+        match self.listen(cx) {
+            Err(reported) if reported.sqlstate.is_some() => reported,
+            _ => lost(Side::Target, error),
+        }
     }
 
     fn write(&mut self, cx: &mut Context<'_>) -> Result<bool> {
@@ -132,9 +147,9 @@ impl<R: Rows> Relay<'_, R> {
         while !self.outbox.is_sent() {
             let stream = self.target.held.stream().map_err(|error| lost(Side::Target, error))?;
             match Pin::new(stream).poll_write(cx, self.outbox.unsent()) {
-                Poll::Ready(Ok(0)) => return Err(lost(Side::Target, io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(0)) => return Err(self.unwritable(io::ErrorKind::WriteZero.into(), cx)),
                 Poll::Ready(Ok(count)) => self.outbox.advance(count),
-                Poll::Ready(Err(error)) => return Err(lost(Side::Target, error)),
+                Poll::Ready(Err(error)) => return Err(self.unwritable(error, cx)),
                 Poll::Pending => break,
             }
             moved = true;

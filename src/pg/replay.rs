@@ -11,13 +11,14 @@ use super::tool::{Tools, connect_by};
 use super::tunnel::Tunnel;
 use super::{Conninfo, Session};
 use crate::catalog::archive::Entry;
-use crate::error::{Error, Kind, Result, ServerError};
+use crate::error::{Error, Kind, Result, ServerError, Side};
 use crate::name::{ident, readable};
 use std::collections::HashSet;
 use std::path::Path;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
@@ -62,24 +63,22 @@ struct State {
 }
 
 impl Replay<'_> {
-    /// Replays the archive; when it fails, the check fails, or its future is dropped, the database is as it was. A check is begun once all
-    /// tables are locked against writers.
-    pub async fn run(&self, check: Option<Check<'_>>) -> Result<()> {
+    /// Replays the archive up to its COMMIT; when that fails, the check fails, or its future or result is dropped, the database is as it
+    /// was. A check is begun once all tables are locked against writers.
+    pub async fn prepare(&self, check: Option<Check<'_>>) -> Result<Prepared> {
         let state = self.state().await?;
         let name = format!("pgmigrate restore {}", self.session.backend_pid());
-        let mut guard = Guard { session: Some(Arc::clone(self.session)), name: name.clone() };
-        let (mut psql, tunnel) = self.start_psql(&name, check.is_some())?;
+        let guard = Guard { session: Some(Arc::clone(self.session)), name: name.clone() };
+        let (mut psql, tunnel) = self.start_psql(&name)?;
         let said = drain(psql.stderr.take());
-        let fed = self.feed(&mut psql, &state, check).await;
-        let ended = psql.wait().await.map_err(|e| failed().caused_by(e))?;
-        drop(tunnel);
-        guard.session = None;
-        let said = said.await.unwrap_or_default();
-        if ended.success() && fed.is_ok() {
-            return Ok(());
+        match self.feed(&mut psql, &state, check).await {
+            Ok((to, transaction)) => Ok(Prepared { psql, to, said, transaction, guard, _tunnel: tunnel }),
+            Err(error) => {
+                let reported = ended(&mut psql, said, guard).await?.1;
+                // A pipe that broke is the consequence of an error that psql told.
+                Err(server_error(&reported).unwrap_or(error))
+            }
         }
-        // A pipe that broke is the consequence of an error that psql told.
-        Err(server_error(&said).unwrap_or_else(|| fed.err().unwrap_or_else(|| failed().caused_by("psql ended early"))))
     }
 
     /// Looks at the target. Extensions that are installed and in the archive stay: to make them again may need a superuser.
@@ -137,7 +136,7 @@ impl Replay<'_> {
         self.contents.lines().filter(is_in).flat_map(|line| [line, "\n"]).collect()
     }
 
-    fn start_psql(&self, application: &str, is_heard: bool) -> Result<(Child, Option<Tunnel>)> {
+    fn start_psql(&self, application: &str) -> Result<(Child, Option<Tunnel>)> {
         let mut command = Command::new(self.tools.pg_dump.with_file_name("psql"));
         command.args([
             "-X",
@@ -154,7 +153,7 @@ impl Replay<'_> {
         let tunnel = connect_by(&mut command, self.target, Program::Psql)?;
         command.env("PGAPPNAME", application);
         command.stdin(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        command.stdout(if is_heard { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped());
         let child = command.spawn().map_err(|e| {
             failed()
                 .caused_by(format!("psql: {e}"))
@@ -163,18 +162,23 @@ impl Replay<'_> {
         Ok((child, tunnel))
     }
 
-    /// Gives psql the whole transaction. Without its COMMIT, the end of the input rolls it back.
-    async fn feed(&self, psql: &mut Child, state: &State, check: Option<Check<'_>>) -> Result<()> {
+    /// Gives psql the whole transaction but its COMMIT, without which the end of the input rolls it back; the input, and the transaction's
+    /// number.
+    async fn feed(&self, psql: &mut Child, state: &State, check: Option<Check<'_>>) -> Result<(ChildStdin, i64)> {
         let Some(mut to) = psql.stdin.take() else { return Err(failed()) };
         let begin = format!(
-            "BEGIN READ WRITE;\nSET LOCAL lock_timeout = '{LOCK_TIMEOUT}';\nSET client_min_messages = 'warning';\n"
+            "BEGIN READ WRITE;\nSET LOCAL lock_timeout = '{LOCK_TIMEOUT}';\nSET client_min_messages = 'warning';\n\
+             SELECT pg_catalog.txid_current() AS transaction \\gset\n\\echo :transaction\n"
         );
         to.write_all(begin.as_bytes()).await.map_err(|e| failed().caused_by(e))?;
-        let mut said = psql.stdout.take().map(BufReader::new);
+        let Some(mut said) = psql.stdout.take().map(BufReader::new) else { return Err(failed()) };
+        let transaction = line(&mut said).await?.parse().map_err(|e| failed().caused_by(e))?;
         if let Some(check) = check {
-            self.lock(&mut to, said.as_mut()).await?;
+            self.lock(&mut to, &mut said).await?;
             check.await?;
         }
+        // Nothing waits for what psql prints from here on; a full pipe would stop it.
+        tokio::spawn(async move { said.read_to_end(&mut Vec::new()).await });
         // Only now: what came meanwhile is to be dropped, too, where nothing was to be checked.
         let before = self.statements_before(state).await?;
         to.write_all(before.as_bytes()).await.map_err(|e| failed().caused_by(e))?;
@@ -191,21 +195,16 @@ impl Replay<'_> {
                 said.lines().find(|line| line.contains("error:")).unwrap_or("pg_restore ended early").to_owned(),
             ));
         }
-        to.write_all(b"\nCOMMIT;\n").await.map_err(|e| failed().caused_by(e))?;
-        to.shutdown().await.map_err(|e| failed().caused_by(e))
+        Ok((to, transaction))
     }
 
     /// Locks all tables within the transaction, and waits until it has the locks.
-    async fn lock(&self, to: &mut ChildStdin, said: Option<&mut BufReader<ChildStdout>>) -> Result<()> {
+    async fn lock(&self, to: &mut ChildStdin, said: &mut BufReader<ChildStdout>) -> Result<()> {
         let row = self.session.query_one(include_str!("../sql/restore/lock.sql"), &[]).await?;
         let lock = row.get::<_, Option<String>>("statement").map(|sql| sql + ";\n").unwrap_or_default();
         let statements = format!("{lock}\\echo {LOCKED}\n");
         to.write_all(statements.as_bytes()).await.map_err(|e| failed().caused_by(e))?;
-        let mut line = String::new();
-        if let Some(said) = said {
-            said.read_line(&mut line).await.map_err(|e| failed().caused_by(e))?;
-        }
-        if line.trim_end() == LOCKED { Ok(()) } else { Err(failed().caused_by("the tables could not be locked")) }
+        if line(said).await? == LOCKED { Ok(()) } else { Err(failed().caused_by("the tables could not be locked")) }
     }
 
     async fn start_pg_restore(&self, list: &str) -> Result<Child> {
@@ -218,6 +217,140 @@ impl Replay<'_> {
         }
         Ok(child)
     }
+}
+
+/// An archive that is replayed but for the COMMIT.
+pub struct Prepared {
+    psql: Child,
+    to: ChildStdin,
+    said: tokio::task::JoinHandle<String>,
+    /// The number of its transaction.
+    transaction: i64,
+    guard: Guard,
+    _tunnel: Option<Tunnel>,
+}
+
+/// What became of a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Committed,
+    RolledBack,
+    /// The server could not be asked, or does not know any more.
+    Unknown,
+}
+
+impl Prepared {
+    /// Sends the COMMIT, and waits for what becomes of it: the future may not be dropped. An answer that is lost, or that does not come in
+    /// time, is asked for. Once the future of `asked_to_stop` ends, it takes seconds more at most.
+    pub async fn commit<F: Future<Output = ()>>(self, target: &Conninfo, asked_to_stop: impl Fn() -> F) -> Result<()> {
+        let Prepared { mut psql, mut to, said, transaction, mut guard, _tunnel } = self;
+        let sent_and_ended = async {
+            let sent = async {
+                to.write_all(b"\nCOMMIT;\n").await?;
+                to.shutdown().await
+            };
+            let is_sent = sent.await.is_ok();
+            drop(to);
+            psql.wait().await.is_ok_and(|ended| ended.success()) && is_sent
+        };
+        let answer = tokio::select! {
+            biased;
+            is_success = sent_and_ended => Some(is_success),
+            () = patience(COMMIT_ANSWERED_WITHIN, asked_to_stop()) => None,
+        };
+        // The server's process is left alone: what it commits must not be cut short.
+        guard.session = None;
+        if answer == Some(true) {
+            return Ok(());
+        }
+        if answer.is_none() {
+            // Only its answer was of use.
+            let _ = psql.kill().await;
+        }
+        let ended = if answer.is_none() { "psql had no answer in time" } else { "psql ended early" };
+        let error = server_error(&said.await.unwrap_or_default()).unwrap_or_else(|| failed().caused_by(ended));
+        let fate = tokio::select! {
+            biased;
+            fate = fate(target, transaction) => fate,
+            () = patience(FATE_KNOWN_WITHIN, asked_to_stop()) => Fate::Unknown,
+        };
+        match fate {
+            Fate::Committed => {
+                tracing::warn!("the answer to the COMMIT of the restore was lost; the server says that it is done");
+                Ok(())
+            }
+            Fate::RolledBack => Err(rolled_back(error)),
+            Fate::Unknown => Err(unknown(transaction).caused_by(error)),
+        }
+    }
+}
+
+/// How long a COMMIT may take, which may wait for a standby.
+const COMMIT_ANSWERED_WITHIN: Duration = Duration::from_secs(600);
+/// How long an answer is waited for once nobody wants to wait any more.
+const GRACE: Duration = Duration::from_secs(2);
+/// How long one question may take: a host that is gone does not refuse a connection.
+const QUESTION_ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Ends when an answer is not to be waited for any longer.
+async fn patience(longest: Duration, asked_to_stop: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = asked_to_stop => tokio::time::sleep(GRACE).await,
+        () = tokio::time::sleep(longest) => {}
+    }
+}
+
+/// How long the server may take to say what became of a transaction.
+const FATE_KNOWN_WITHIN: Duration = Duration::from_secs(60);
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
+
+/// Asks a server what became of a transaction, on a session of its own; for a while, for the server may be starting again.
+async fn fate(target: &Conninfo, transaction: i64) -> Fate {
+    let began = Instant::now();
+    while began.elapsed() < FATE_KNOWN_WITHIN {
+        let asked = async {
+            let session = Session::open(target, Side::Target, "restore").await?;
+            let row = session.query_one("SELECT pg_catalog.txid_status($1)", &[&transaction]).await?;
+            Ok::<Option<String>, Error>(row.get(0))
+        };
+        let Ok(answer) = tokio::time::timeout(QUESTION_ANSWERED_WITHIN, asked).await else { continue };
+        match answer.as_ref().map(Option::as_deref) {
+            Ok(Some("committed")) => return Fate::Committed,
+            Ok(Some("aborted")) => return Fate::RolledBack,
+            Ok(Some(_)) => {}
+            Err(error) if error.is_retryable() => tracing::debug!("{}", error.chain()),
+            Ok(None) | Err(_) => return Fate::Unknown,
+        }
+        tokio::time::sleep(BETWEEN_QUESTIONS).await;
+    }
+    Fate::Unknown
+}
+
+fn rolled_back(mut error: Error) -> Error {
+    error.doing = "restoring the backup failed, and the target is as it was before".into();
+    error
+}
+
+fn unknown(transaction: i64) -> Error {
+    let doing = "the answer to the COMMIT of the restore was lost, and whether the target is restored or as it was before is unknown";
+    Error::new(Kind::Backup, doing).on(Side::Target).remedy(format!(
+        "ask the target when it answers again: SELECT txid_status({transaction}); committed means that it is restored"
+    ))
+}
+
+/// Waits for the end of psql; whether it succeeded, and what it said.
+async fn ended(psql: &mut Child, said: tokio::task::JoinHandle<String>, mut guard: Guard) -> Result<(bool, String)> {
+    let ended = psql.wait().await.map_err(|e| failed().caused_by(e))?;
+    guard.session = None;
+    Ok((ended.success(), said.await.unwrap_or_default()))
+}
+
+/// The next line that psql prints.
+async fn line(said: &mut BufReader<ChildStdout>) -> Result<String> {
+    let mut line = String::new();
+    said.read_line(&mut line).await.map_err(|e| failed().caused_by(e))?;
+    Ok(line.trim_end().to_owned())
 }
 
 /// The name as `pg_dump` writes it in a tag.
@@ -280,7 +413,8 @@ fn server_error(said: &str) -> Option<Error> {
         "42501" => RIGHTS,
         _ => "see the message; a new, empty database can take the archive with pg_restore -d",
     };
-    let reply = ServerError { sqlstate: sqlstate.to_owned(), message, object: None, column: None, constraint: None };
+    let sqlstate = sqlstate.to_owned();
+    let reply = ServerError { sqlstate, message, object: None, column: None, constraint: None, function: None };
     Some(failed().caused_by_server(reply).remedy(remedy))
 }
 

@@ -1,6 +1,6 @@
 //! Turns what tokio-postgres reports into the crate's error, without what could show a row.
 //!
-//! A server's DETAIL, HINT, CONTEXT and inner query are always dropped. Its primary message is kept where the server
+//! A server's DETAIL, HINT and inner query are always dropped, and its CONTEXT but for the name of the function it happened in. Its primary message is kept where the server
 //! itself wrote it and it names objects only; where it may quote a value (wrong data, a function's own words) the name of the
 //! condition stands in for it. Everything that hears from a server calls this.
 
@@ -53,6 +53,7 @@ pub(super) fn server_error(reply: &DbError) -> ServerError {
         column: reply.column(),
         constraint: reply.constraint(),
         routine: reply.routine(),
+        context: reply.where_(),
     };
     fields.into()
 }
@@ -67,6 +68,7 @@ pub(super) struct Fields<'a> {
     pub(super) column: Option<&'a str>,
     pub(super) constraint: Option<&'a str>,
     pub(super) routine: Option<&'a str>,
+    pub(super) context: Option<&'a str>,
 }
 
 impl From<Fields<'_>> for ServerError {
@@ -84,7 +86,21 @@ impl From<Fields<'_>> for ServerError {
             object,
             column: reply.column.map(str::to_owned),
             constraint: reply.constraint.map(str::to_owned),
+            function: reply.context.and_then(function).map(str::to_owned),
         }
+    }
+}
+
+/// The function that the first line of a CONTEXT names, which is the innermost. The lines below may quote rows, and any line of a statement's
+/// text may look like one about a function.
+fn function(context: &str) -> Option<&str> {
+    let (language, rest) = context.lines().next()?.split_once(" function ")?;
+    if !["SQL", "PL/pgSQL", "PL/Python", "PL/Perl", "PL/Tcl"].contains(&language) {
+        return None;
+    }
+    match rest.strip_prefix('"') {
+        Some(name) => name.split_once("\" ").map(|(name, _)| name).or_else(|| name.strip_suffix('"')),
+        None => rest.find(") ").map(|end| &rest[..=end]),
     }
 }
 
@@ -218,6 +234,17 @@ mod tests {
         assert_eq!(message("P0001", quoting), "raise_exception (raised by a function)");
         assert_eq!(message("U0001", quoting), "raised by a function");
         assert_eq!(message("", quoting), "raised by a function");
+    }
+
+    #[test]
+    fn the_innermost_function_is_named_and_no_row() {
+        assert_eq!(function("SQL function \"norm\" during inlining"), Some("norm"));
+        assert_eq!(function("SQL function \"norm\" statement 1\nCOPY t, line 1: \"x\""), Some("norm"));
+        assert_eq!(function("PL/pgSQL function app.norm(text,int) line 3 at RETURN"), Some("app.norm(text,int)"));
+        assert_eq!(function("PL/Python function \"norm\""), Some("norm"));
+        assert_eq!(function("PL/pgSQL function inline_code_block line 1 at RAISE"), None);
+        assert_eq!(function("COPY t, line 1: \"a SQL function \"b\" statement 1\""), None);
+        assert_eq!(function("SQL statement \"SELECT 1\"\nSQL function \"norm\" statement 1"), None);
     }
 
     #[test]

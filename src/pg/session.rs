@@ -10,6 +10,7 @@ use super::gate::{Gate, Held};
 use super::notice::{Warning, Warnings};
 use super::{connect, reply, secret};
 use crate::error::{Error, Kind, Result, ServerError, Side};
+use crate::server_version::ServerVersion;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use tokio_postgres::types::ToSql;
@@ -25,7 +26,7 @@ pub struct Session {
     copy_encoding: Option<String>,
     conninfo: Conninfo,
     side: Side,
-    version: u32,
+    version: ServerVersion,
     backend_pid: i32,
 }
 
@@ -35,7 +36,7 @@ impl Session {
     /// A server that cannot be reached or refuses the login is a [`Kind::Connect`] error with its remedy; a certificate
     /// file that cannot be read is a [`Kind::Config`] error.
     pub async fn open(conninfo: &Conninfo, side: Side, purpose: &str) -> Result<Session> {
-        let connected = connect::connect(conninfo, side, &application_name(purpose)).await?;
+        let connected = Box::pin(connect::connect(conninfo, side, &application_name(purpose))).await?;
         Ok(Session {
             client: connected.client,
             canceller: connected.canceller,
@@ -62,16 +63,16 @@ impl Session {
         &self.conninfo
     }
 
-    /// The server's `server_version_num`, such as 160014.
+    /// The server's version.
     #[must_use]
-    pub fn version(&self) -> u32 {
+    pub fn version(&self) -> ServerVersion {
         self.version
     }
 
     /// The server's major version.
     #[must_use]
     pub fn major(&self) -> u32 {
-        self.version / 10_000
+        self.version.major()
     }
 
     /// The process that serves this session.

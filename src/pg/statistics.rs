@@ -3,11 +3,8 @@
 //! They hold rows' values, so no statement, message or log quotes them. The caller owns the transactions and gathers the statistics
 //! anew where these cannot travel.
 
-use super::Session;
+use super::{Session, apply};
 use crate::error::Result;
-
-/// The first server version that takes statistics from elsewhere.
-pub const SINCE: u32 = 180_000;
 
 /// Carries the statistics of the relations with these OIDs on the source; all of them, or none where any is not what ANALYZE would
 /// say, and then why.
@@ -17,6 +14,20 @@ pub async fn copy(source: &Session, target: &Session, relations: &[u32]) -> Resu
     let undo = if refused.is_some() { "ROLLBACK TO pgmigrate_statistics; " } else { "" };
     target.batch(&format!("{undo}RELEASE pgmigrate_statistics")).await?;
     Ok(refused)
+}
+
+/// Where ANALYZE of a table cannot reach the servers of foreign tables below it, analyzes the other tables below; those for which it
+/// succeeded. `sql` is the ANALYZE of the table, and the transaction that is open goes on.
+pub async fn analyze_below(session: &Session, sql: &str) -> Result<Vec<String>> {
+    let table = sql.strip_prefix("ANALYZE ").unwrap_or(sql);
+    let mut analyzed = Vec::new();
+    for row in session.query(include_str!("../sql/target/local_tables.sql"), &[&table]).await? {
+        let local: String = row.get("name");
+        if apply::optional(session, &format!("ANALYZE {local}")).await?.is_none() {
+            analyzed.push(local);
+        }
+    }
+    Ok(analyzed)
 }
 
 async fn copy_all(source: &Session, target: &Session, relations: &[u32]) -> Result<Option<String>> {
@@ -38,7 +49,7 @@ async fn copy_all(source: &Session, target: &Session, relations: &[u32]) -> Resu
             return Ok(Some("the source's hold text of no encoding".into()));
         };
         let (schema, name): (String, String) = (row.get("schema"), row.get("name"));
-        let (version, tuples) = (source.version().cast_signed(), row.get::<_, f64>("tuples"));
+        let (version, tuples) = (source.version().0.cast_signed(), row.get::<_, f64>("tuples"));
         let write = include_str!("../sql/statistics/write.sql");
         match target.query_one(write, &[&schema, &name, &list, &version, &tuples]).await {
             Ok(row) if row.get(0) => {}

@@ -7,6 +7,9 @@ mod changes;
 mod counters;
 mod encoding;
 mod existing;
+mod features;
+mod major;
+mod refusal;
 mod revision;
 mod rights;
 mod writers;
@@ -17,12 +20,18 @@ pub use counters::{Counters, NewRows, TableCounters, counters, new_rows, unknown
 pub use encoding::{RawText, lacked, raw_texts};
 pub use existing::{Collation, ExistingColumn, ExistingTable, Storage, existing_tables, have_rows, storage};
 pub use existing::{all_collations, database_collation, used_collations};
-pub use revision::{VersionTable, revisions, version_tables};
-pub use rights::{AvailableExtension, Extension, MissingRight, NamedRole, SuperuserFunction, TargetRole};
-pub use rights::{
-    available_extensions, extensions, missing_rights, named_roles, roles, schemas, superuser_functions,
-    unreadable_large_objects,
+pub use features::{FeatureUse, LabelProvider, feature_uses, has_lz4_and_icu, has_xml, label_provider};
+pub use features::{refused_library, refused_order, refused_where};
+pub use major::{
+    BuiltIn, NewerFeature, inet_indexes, lacking_functions, maintain_grants, newer_expressions, newer_features,
 };
+pub use refusal::{FunctionSettings, Identified, Subscription, SuperuserObject, commented, creators, foreign_servers};
+pub use refusal::{
+    function_settings, identified, labelled, refused_parameters, subscriptions, superuser_objects, unusable_wrappers,
+};
+pub use revision::{VersionTable, revisions, version_tables};
+pub use rights::{AvailableExtension, Extension, MissingRight, TargetRole};
+pub use rights::{available_extensions, extensions, missing_rights, roles, schemas, unreadable_large_objects};
 pub use writers::{Writer, Written, writers, written};
 
 use super::Session;

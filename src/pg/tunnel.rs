@@ -1,8 +1,10 @@
 //! Encrypted connections for client programs that cannot make them: `pg_dump` builds without `OpenSSL` exist, those of Python packages among them.
 //!
-//! Where a conninfo insists on TLS, the program connects to a Unix socket in a folder that only we can enter, and its bytes
-//! go on over TLS as all our own connections do, with the same checks. `tool` and `replay` open one for each program that they run.
+//! Where a conninfo insists on TLS, or the session that it comes from is encrypted, the program connects to a Unix socket in a folder that
+//! only we can enter, and its bytes go on over TLS as all our own connections do, with the same checks. `tool` and `replay` open one for
+//! each program that they run.
 
+use super::bound_login;
 use super::conninfo::{Conninfo, SslMode};
 use super::net::Net;
 use super::tls;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{UnixListener, UnixStream};
+use tokio_postgres::config::ChannelBinding;
 use tokio_rustls::TlsConnector;
 
 /// The port in the socket's name; any will do, for the folder is ours.
@@ -28,10 +31,10 @@ pub(super) struct Tunnel {
 }
 
 impl Tunnel {
-    /// Opens one where `conninfo` insists on TLS; none elsewhere, for there the program's own way will do.
+    /// Opens one where `conninfo` insists on TLS or was found to lead to it; none elsewhere, for there the program's own way will do.
     pub(super) fn open(conninfo: &Conninfo) -> Result<Option<Tunnel>> {
         let insists = matches!(conninfo.ssl.mode, SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull);
-        if !insists || conninfo.hosts.iter().any(super::conninfo::Host::is_socket) {
+        if !insists && !conninfo.is_encrypted || conninfo.hosts.iter().any(super::conninfo::Host::is_socket) {
             return Ok(None);
         }
         let failed = |error: io::Error| {
@@ -86,12 +89,20 @@ async fn pass(mut program: UnixStream, connector: TlsConnector, conninfo: &Conni
     }
     let name = ServerName::try_from(host.name.clone()).map_err(io::Error::other)?;
     let mut encrypted = connector.connect(name, server).await?;
-    open_conversation(&mut program, &mut encrypted).await?;
+    if conninfo.channel_binding == ChannelBinding::Require {
+        let certificates = encrypted.get_ref().1.peer_certificates().unwrap_or_default();
+        let certificate = certificates.first().map(|certificate| certificate.to_vec());
+        let password = host.password.as_ref().map_or("", |password| password.expose()).as_bytes();
+        bound_login::log_in(&mut program, &mut encrypted, password, certificate.as_deref()).await?;
+    } else {
+        open_conversation(&mut program, &mut encrypted).await?;
+    }
     copy_bidirectional(&mut program, &mut encrypted).await.map(|_| ())
 }
 
 /// Passes on the program's first packet and the server's first message. A server offers to bind the login to the TLS channel, which
-/// a program that sees no TLS takes for an attack: the offer is left out. The login is SCRAM all the same, inside our TLS
+/// a program that sees no TLS takes for an attack: the offer is left out. The login is SCRAM all the same, inside our TLS; where the user
+/// requires the binding, `bound_login` takes this one's place
 /// (<https://www.postgresql.org/docs/current/sasl-authentication.html>).
 async fn open_conversation(
     program: &mut UnixStream,
@@ -106,7 +117,7 @@ async fn open_conversation(
 }
 
 /// A packet whose length stands behind `head`, and counts itself.
-async fn read_packet(from: &mut (impl AsyncRead + Unpin), head: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) async fn read_packet(from: &mut (impl AsyncRead + Unpin), head: &[u8]) -> io::Result<Vec<u8>> {
     const LARGEST: u32 = 64 * 1024;
     let length = from.read_u32().await?;
     if !(4..=LARGEST).contains(&length) {

@@ -87,6 +87,7 @@ mod tests {
             is_generated: false,
             identity_always: false,
             binary_safe: true,
+            lsn: None,
             is_excluded: false,
         };
         Relation {

@@ -11,6 +11,7 @@ use crate::catalog::scope::{self, Scope};
 use crate::catalog::{Catalog, Lookup, Oid};
 use crate::config::{Config, RolesMode};
 use crate::finding::{Finding, Severity};
+use crate::name::readable;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What planning reads: the catalog, the user's wishes, and what the source says of its keys.
@@ -56,7 +57,7 @@ pub fn build(catalog: &Catalog, config: &Config, answers: Answers) -> Unfinished
     let inputs = Inputs { catalog, lookup: catalog.lookup(), config, scope, answers, reaches_function, interwoven };
     let mut builder = Builder::default();
     let is_data_only = config.options.data_only;
-    if config.roles == RolesMode::All && !is_data_only {
+    if config.roles != RolesMode::None && !is_data_only {
         role::push(&inputs, &mut builder);
     }
     schema::push_pre_data(&inputs, &mut builder);
@@ -113,17 +114,39 @@ fn header(inputs: &Inputs<'_>, mut findings: Vec<Finding>) -> Header {
         let message = "it is outside the filters and comes along because a chosen object needs it";
         findings.push(Finding::new("pulled_in", Severity::Info, object, message, ""));
     }
+    for schema in &inputs.scope.ledgers {
+        let message = "it holds the ledger of an earlier run into the source, which is not moved";
+        findings.push(Finding::new("ledger_left_out", Severity::Info, readable(schema), message, ""));
+    }
+    findings.extend(left_out(inputs));
     findings.extend(extension::findings(inputs));
     findings.extend(revision::notes(inputs));
     Header {
         version: tsv::VERSION,
         source: inputs.catalog.server.identity(),
-        source_version: inputs.catalog.server.version,
+        source_version: inputs.catalog.server.version.0,
+        pg_dump: inputs.catalog.pg_dump,
         config: serde_json::from_str(&inputs.config.fingerprint_text()).unwrap_or_default(),
         tables: inputs.catalog.digests(&|oid| inputs.scope.tables.contains(&oid)),
         absent: inputs.scope.absent.clone(),
         findings,
     }
+}
+
+/// What the configuration leaves out of every object.
+fn left_out(inputs: &Inputs<'_>) -> Vec<Finding> {
+    let options = &inputs.config.options;
+    let is_off = !options.data_only;
+    let all = [
+        (is_off && !options.owners, "owners", "the connecting role owns what the run makes: options.owners is false"),
+        (
+            is_off && !options.privileges,
+            "privileges",
+            "no privileges are granted or revoked: options.privileges is false",
+        ),
+    ];
+    let found = all.into_iter().filter(|(is_out, ..)| *is_out);
+    found.map(|(_, object, words)| Finding::new("left_out", Severity::Info, object, words, "")).collect()
 }
 
 /// Collects tasks; a task's number here becomes its id once all are known.
@@ -213,6 +236,12 @@ impl Inputs<'_> {
             }
         }
         children
+    }
+
+    /// The statement that gives an entry's object to its owner, where owners are set.
+    #[must_use]
+    pub fn owner_statement(&self, entry: &Entry) -> String {
+        entry.owner_statement().filter(|_| self.config.options.owners).unwrap_or_default()
     }
 
     /// The selected entries in the archive's order.

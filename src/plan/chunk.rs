@@ -12,13 +12,12 @@ mod weigh;
 use crate::catalog::{Column, Index, Lookup, Oid, Relation, Server};
 use crate::config::{Config, TableOptions};
 use crate::name::QualifiedName;
+use crate::server_version::ServerVersion;
 use std::collections::HashMap;
 
 pub use ask::{Answer, Answers, Question, questions};
 pub use key::{KeyBounds, KeyRange, Spread};
 
-/// The first server version that reads a ctid range without reading the whole table.
-const CTID_RANGES: u32 = 140_000;
 const PAGE: u64 = 8192;
 /// Rows lie in the order of a key from this correlation on: a range of it is a range of pages, or nearly.
 const IN_ORDER: f64 = 0.9;
@@ -160,7 +159,11 @@ fn obey(bytes: u64, most: u64, jobs: u64) -> u64 {
     if bytes > most { bytes.div_ceil(most).max(weigh::pieces(bytes, jobs)) } else { 1 }
 }
 
-fn route<'a>(version: u32, lookup: &Lookup<'a>, (relation, options): (&'a Relation, &'a TableOptions)) -> Route<'a> {
+fn route<'a>(
+    version: ServerVersion,
+    lookup: &Lookup<'a>,
+    (relation, options): (&'a Relation, &'a TableOptions),
+) -> Route<'a> {
     // A condition is text behind the table's name, which no predicate can follow.
     if relation.is_configuration() {
         return Route::Not(String::new());
@@ -171,7 +174,7 @@ fn route<'a>(version: u32, lookup: &Lookup<'a>, (relation, options): (&'a Relati
     if options.limit.is_some() {
         return Route::Not(String::new());
     }
-    if version >= CTID_RANGES && relation.access_method == "heap" {
+    if version.has_tid_range_scan() && relation.access_method == "heap" {
         return Route::Pages;
     }
     let indexes = || lookup.indexes_of.get(&relation.oid).into_iter().flatten().filter(|i| i.is_arbiter && i.is_valid);
@@ -185,11 +188,11 @@ fn route<'a>(version: u32, lookup: &Lookup<'a>, (relation, options): (&'a Relati
     }
 }
 
-fn not_cut(version: u32, relation: &Relation) -> String {
-    let pages = if version < CTID_RANGES {
-        format!("PostgreSQL {} reads no range of pages by itself", version / 10_000)
-    } else {
+fn not_cut(version: ServerVersion, relation: &Relation) -> String {
+    let pages = if version.has_tid_range_scan() {
         format!("access method {:?} has no ranges of pages", relation.access_method)
+    } else {
+        format!("PostgreSQL {version} reads no range of pages by itself")
     };
     // Bounds of any other key would tell what stands in rows.
     format!("whole: {pages}, and no unique key begins with an integer, uuid, date or timestamp")
@@ -221,6 +224,12 @@ fn by_ctid(pages: u64, wanted: u64) -> Vec<Chunk> {
     let count = wanted.clamp(1, pages.max(1));
     let bounds: Vec<String> = (1..count).map(|at| format!("'({},0)'::pg_catalog.tid", pages * at / count)).collect();
     open_ended("ctid", &bounds)
+}
+
+/// Whether a statement reads a range of pages. A condition of the user's that is written alike counts as one.
+#[must_use]
+pub fn is_of_pages(source_sql: &str) -> bool {
+    ["ctid < '(", "ctid >= '("].iter().any(|condition| source_sql.contains(condition))
 }
 
 fn open_ended(name: &str, bounds: &[String]) -> Vec<Chunk> {

@@ -69,7 +69,8 @@ pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
         },
     ));
     if options.large_objects == LargeObjects::Auto && !inputs.catalog.large_objects.is_empty() {
-        let message = format!("{} large objects of the source are not copied", inputs.catalog.large_objects.len());
+        let count: usize = inputs.catalog.large_objects.iter().map(|batch| batch.oids.len()).sum();
+        let message = format!("{count} large objects of the source are not copied");
         let remedy = "set options.large_objects to true to copy them, with the OIDs that they have";
         findings.push(Finding::new("large_objects", Severity::Info, "", message, remedy));
     }

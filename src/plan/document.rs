@@ -3,7 +3,7 @@
 //! What a caller keeps of a plan so costs as much as its file: a plan of a hundred thousand tables has half a million tasks, and few
 //! callers look at more than some of them. Made by `build`, and by the bindings from a plan that somebody wrote.
 
-use super::{Header, Phase, Plan, Task, tsv};
+use super::{Header, Phase, Plan, Task, kind, tsv};
 
 /// Bytes in a piece, after which the next one is begun.
 pub(super) const PIECE: usize = 1 << 20;
@@ -126,7 +126,7 @@ pub(super) fn add(sums: &mut Vec<Sum>, task: &Task) {
     });
     let sum = &mut sums[at];
     sum.tasks += 1;
-    sum.rows += task.rows;
+    sum.rows += if task.kind == kind::LARGE_OBJECTS { 0 } else { task.rows };
     sum.bytes += task.bytes;
 }
 
@@ -142,6 +142,7 @@ mod tests {
             version: tsv::VERSION,
             source: "1/2/db".into(),
             source_version: 160_014,
+            pg_dump: None,
             config: serde_json::Value::Null,
             tables: BTreeMap::new(),
             absent: vec![],

@@ -94,6 +94,7 @@ mod tests {
             version: tsv::VERSION,
             source: String::new(),
             source_version: 160_014,
+            pg_dump: None,
             config: serde_json::Value::Null,
             tables: BTreeMap::new(),
             absent: vec![],

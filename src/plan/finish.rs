@@ -10,6 +10,9 @@ use crate::catalog::{Oid, RelationKind};
 use crate::name::readable;
 use std::collections::{HashMap, HashSet};
 
+/// What may keep a unique index of a view from being made.
+const FILLED_ANEW: &str = "the view is filled anew: rows that a stale view on the source does not show may be equal";
+
 /// Pushes the last tasks.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     privilege::push(inputs, builder);
@@ -39,7 +42,7 @@ pub(super) fn push_entry(
     if privilege::is_acl(&task) {
         task.target_sql = privilege::by_role(&task.target_sql);
     }
-    task.optional_sql = entry.owner_statement().unwrap_or_default();
+    task.optional_sql = inputs.owner_statement(entry);
     task.after = after;
     let requires = builder.completing(entry);
     let at = builder.push(task, requires);
@@ -127,7 +130,10 @@ fn push_view_indexes(
         let mut task = Task::new(Phase::Refresh, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
         task.bytes = inputs.lookup.indexes.get(&entry.oid).map_or(0, |index| index.bytes);
         task.target_sql = entry.with_settings(inputs.config.options.tablespaces);
-        task.optional_sql = entry.owner_statement().unwrap_or_default();
+        task.optional_sql = inputs.owner_statement(entry);
+        if inputs.lookup.indexes.get(&entry.oid).is_some_and(|index| index.is_unique) {
+            task.note = FILLED_ANEW.into();
+        }
         let at = builder.push(task, requires);
         if order::reads_views(inputs, entry.oid) {
             builder.wait_for(at, refreshes.values().copied());

@@ -6,6 +6,7 @@
 
 use crate::catalog::{Column, Relation};
 use crate::config::{Format, TableOptions};
+use crate::server_version::ServerVersion;
 
 /// Below this size nothing is gained, and the width of texts cannot be told.
 const LARGE: u64 = 8 << 20;
@@ -15,6 +16,8 @@ const ROW_HEADER: u64 = 28;
 const ROW: (u64, u64) = (120, 130);
 /// Text must be cheaper by 15 %: values come in other lengths than those measured, and on tables of mixed types it gained 3 to 8 %.
 const CHEAPER: (u64, u64) = (23, 20);
+/// The same for a target of 19 and newer, whose COPY FROM reads text for an eighth less: a tenth of what text costs both servers.
+const CHEAPER_WITH_FASTER_TEXT: (u64, u64) = (21, 20);
 
 /// A format, and why it is not binary.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,7 +44,7 @@ pub fn choose(relation: &Relation, options: &TableOptions) -> Choice {
                     column.name, column.type_name
                 );
                 Choice { format: "text", note }
-            } else if is_cheaper_as_text(relation) {
+            } else if is_cheaper_as_text(relation, CHEAPER) {
                 Choice { format: "text", note: "text: most of its values are so short that binary is more work".into() }
             } else {
                 plain("binary")
@@ -50,7 +53,16 @@ pub fn choose(relation: &Relation, options: &TableOptions) -> Choice {
     }
 }
 
-fn is_cheaper_as_text(relation: &Relation) -> bool {
+/// Whether rows that the plan sends in binary cost less as text on this target. The plan knows no target, so the run decides.
+#[must_use]
+pub fn is_text_for(target: ServerVersion, relation: &Relation, options: &TableOptions) -> bool {
+    options.format == Format::Auto
+        && target.has_faster_text_copy()
+        && choose(relation, options).format == "binary"
+        && is_cheaper_as_text(relation, CHEAPER_WITH_FASTER_TEXT)
+}
+
+fn is_cheaper_as_text(relation: &Relation, margin: (u64, u64)) -> bool {
     let rows = relation.estimated_rows();
     if relation.total_bytes < LARGE || rows == 0 {
         return false;
@@ -61,7 +73,7 @@ fn is_cheaper_as_text(relation: &Relation) -> bool {
     let width = (relation.total_bytes / rows).saturating_sub(ROW_HEADER + fixed) / texts.max(1);
     let costs = kinds.iter().map(|kind| kind.cost(width));
     let (text, binary) = costs.fold(ROW, |sum, cost| (sum.0 + cost.0, sum.1 + cost.1));
-    text * CHEAPER.0 < binary * CHEAPER.1
+    text * margin.0 < binary * margin.1
 }
 
 /// Types by what their values cost.
@@ -154,6 +166,7 @@ mod tests {
             is_generated: false,
             identity_always: false,
             binary_safe: *name != "regclass",
+            lsn: None,
             is_excluded: false,
         };
         Relation {
@@ -174,8 +187,8 @@ mod tests {
         }
     }
 
-    fn chosen(relation: &Relation, format: Format) -> Choice {
-        let options = TableOptions {
+    fn options(format: Format) -> TableOptions {
+        TableOptions {
             chunk_column: None,
             chunk_size: 1,
             filter: None,
@@ -185,8 +198,11 @@ mod tests {
             on_conflict: OnConflict::Auto,
             format,
             exclude_columns: vec![],
-        };
-        choose(relation, &options)
+        }
+    }
+
+    fn chosen(relation: &Relation, format: Format) -> Choice {
+        choose(relation, &options(format))
     }
 
     fn auto(types: &[&str], row_bytes: u64) -> &'static str {
@@ -210,6 +226,21 @@ mod tests {
             assert_eq!(auto(&[name; 4], 100), "binary", "{name}");
         }
         assert_eq!(auto(&["bigint", "uuid", "timestamp with time zone", "boolean", "text"], 90), "binary");
+    }
+
+    #[test]
+    fn a_target_of_19_reads_text_faster() {
+        let version = |major: u32| ServerVersion(major * 10_000);
+        let smallints = table(&["smallint"; 4], 1_000_000, 28 + 8);
+        let is_text = |major, format| is_text_for(version(major), &smallints, &options(format));
+        assert_eq!(chosen(&smallints, Format::Auto).format, "binary");
+        assert_eq!([18, 19].map(|major| is_text(major, Format::Auto)), [false, true]);
+        assert!(!is_text(19, Format::Binary), "what the configuration says is obeyed");
+        assert!(!is_text_for(version(19), &table(&["uuid"; 4], 1_000_000, 100), &options(Format::Auto)));
+        assert!(
+            !is_text_for(version(19), &table(&["smallint"; 20], 1_000_000, 68), &options(Format::Auto)),
+            "already text"
+        );
     }
 
     #[test]

@@ -187,6 +187,7 @@ mod tests {
             version: 1,
             source: String::new(),
             source_version: 0,
+            pg_dump: None,
             config: serde_json::Value::Null,
             tables: BTreeMap::new(),
             absent: vec![],

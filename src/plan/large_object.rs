@@ -5,24 +5,25 @@
 
 use super::build::{Builder, Inputs, phases};
 use super::{Phase, Task, kind};
-use crate::catalog::LargeObject;
 use crate::catalog::scope::is_whole;
+use crate::catalog::{LargeObjects as Batch, Oid};
 use crate::config::{Config, LargeObjects};
 use crate::name::{ident, literal};
-use std::collections::BTreeMap;
-
-/// Large objects of one task: few enough for a short transaction, many enough for few of them.
-const A_TASK: usize = 500;
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{Hash, Hasher};
 
 /// Pushes the objects' contents, comments and owners.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     for batch in batches(inputs) {
-        let mut task = Task::new(Phase::Data, kind::LARGE_OBJECTS, "", name(&batch));
-        let oids: Vec<String> = batch.iter().map(|object| object.oid.to_string()).collect();
+        let mut task = Task::new(Phase::Data, kind::LARGE_OBJECTS, "", name(batch));
+        let oids: Vec<String> = batch.oids.iter().map(ToString::to_string).collect();
         task.source_sql = format!("SELECT unnest('{{{}}}'::pg_catalog.oid[])", oids.join(","));
-        task.target_sql = batch.iter().filter_map(|object| comment_sql(object)).collect();
-        task.optional_sql = batch.iter().map(|object| owner_sql(object)).collect();
-        task.rows = batch.len() as u64;
+        task.target_sql = batch.comments.iter().map(|(oid, comment)| comment_sql(*oid, comment)).collect();
+        if inputs.config.options.owners {
+            task.optional_sql = owner_sql(&batch.owner);
+        }
+        task.rows = batch.oids.len() as u64;
         task.after = phases(&[Phase::Roles]);
         let at = builder.push(task, vec![]);
         builder.large_objects.push(at);
@@ -32,13 +33,16 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
 /// Pushes the objects' privileges, one task a grantee and right of a batch.
 pub fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phase]) {
     let contents = std::mem::take(&mut builder.large_objects);
+    if !inputs.config.options.privileges {
+        return;
+    }
     for (batch, contents) in batches(inputs).zip(contents) {
-        let tasks = by_privilege(&batch).into_iter().filter_map(|(privilege, oids)| {
-            let (grantee, right) = privilege.rsplit_once(':')?;
+        let tasks = batch.grants.iter().filter_map(|grant| {
+            let (grantee, right) = grant.privilege.rsplit_once(':')?;
             let (right, option) = right.strip_suffix('*').map_or((right, ""), |right| (right, " WITH GRANT OPTION"));
-            let object = format!("{right} for {grantee} on {}", name(&batch));
+            let object = format!("{right} for {grantee} on {}", name(batch));
             let mut task = Task::new(Phase::Privileges, kind::ACL, "", object);
-            task.target_sql = format!("GRANT {right} ON LARGE OBJECT {} TO {grantee}{option}", oids.join(", "));
+            task.target_sql = format!("GRANT {right} ON LARGE OBJECT {} TO {grantee}{option}", grant.oids);
             task.after = phases(after);
             Some(task)
         });
@@ -56,54 +60,131 @@ pub fn moves_large_objects(config: &Config) -> bool {
     }
 }
 
-fn batches<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = Vec<&'a LargeObject>> {
+fn batches<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = &'a Batch> {
     let wanted = moves_large_objects(inputs.config);
-    let mut by_owner: BTreeMap<&str, Vec<&LargeObject>> = BTreeMap::new();
-    for object in inputs.catalog.large_objects.iter().filter(|_| wanted) {
-        by_owner.entry(&object.owner).or_default().push(object);
-    }
-    by_owner.into_values().flat_map(|objects| objects.chunks(A_TASK).map(<[_]>::to_vec).collect::<Vec<_>>())
+    inputs.catalog.large_objects.iter().filter(move |_| wanted)
 }
 
-fn name(batch: &[&LargeObject]) -> String {
-    match batch {
-        [one] => format!("large object {}", one.oid),
-        [first, .., last] => {
-            format!("large objects {} to {} of {}", first.oid, last.oid, crate::name::readable(&first.owner))
-        }
+fn name(batch: &Batch) -> String {
+    match batch.oids.as_slice() {
+        [one] => format!("large object {one}"),
+        [first, .., last] => format!("large objects {first} to {last} of {}", crate::name::readable(&batch.owner)),
         [] => String::new(),
     }
 }
 
-fn by_privilege<'a>(batch: &[&'a LargeObject]) -> BTreeMap<&'a str, Vec<String>> {
-    let mut objects: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for object in batch {
-        for privilege in &object.privileges {
-            objects.entry(privilege).or_default().push(object.oid.to_string());
+fn comment_sql(oid: Oid, comment: &str) -> String {
+    format!("COMMENT ON LARGE OBJECT {oid} IS {};\n", literal(comment))
+}
+
+/// How the optional statement of a task begins where it is one for all objects; `%s` is the object's OID.
+const FOR_EACH: &str = "ALTER LARGE OBJECT %s ";
+
+/// The statement that gives each object of a task to its owner.
+fn owner_sql(owner: &str) -> String {
+    format!("{FOR_EACH}OWNER TO {}", ident(owner))
+}
+
+/// What a task's optional statement is for these objects. Plans of earlier versions have a statement of its own for each object of the
+/// task.
+#[must_use]
+pub fn for_each(optional_sql: &str, oids: impl Iterator<Item = Oid>) -> String {
+    if optional_sql.starts_with(FOR_EACH) {
+        return oids.map(|oid| optional_sql.replacen("%s", &oid.to_string(), 1) + ";\n").collect();
+    }
+    let oids: HashSet<Oid> = oids.collect();
+    statements(optional_sql).filter(|statement| altered(statement).is_none_or(|(oid, _)| oids.contains(&oid))).collect()
+}
+
+/// The large object that a statement alters, and what it does to it.
+fn altered(statement: &str) -> Option<(Oid, &str)> {
+    let (oid, rest) = statement.strip_prefix("ALTER LARGE OBJECT ")?.split_once(' ')?;
+    Some((oid.parse().ok()?, rest.trim_end_matches([';', '\n'])))
+}
+
+/// What a plan's tasks set of a large object, as their statements say it. Of the privileges it has a hash, as there may be very many
+/// objects with the same ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Defined<'a> {
+    /// What is behind the object in `ALTER LARGE OBJECT`.
+    owner: &'a str,
+    comment: &'a str,
+    privileges: u64,
+}
+
+impl Defined<'_> {
+    /// What differs from another one of the same object.
+    #[must_use]
+    pub fn differences(&self, other: &Defined<'_>) -> BTreeSet<String> {
+        let parts = [
+            ("owner", self.owner != other.owner),
+            ("comment", self.comment != other.comment),
+            ("privileges", self.privileges != other.privileges),
+        ];
+        parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part.to_owned()).collect()
+    }
+}
+
+/// The large objects of a plan, whatever batches they are in.
+#[must_use]
+pub fn defined(tasks: &[Task]) -> BTreeMap<u32, Defined<'_>> {
+    let mut objects: BTreeMap<u32, Defined<'_>> = BTreeMap::new();
+    for task in tasks.iter().filter(|task| task.kind == kind::LARGE_OBJECTS) {
+        let oids = task.source_sql.split(|c: char| !c.is_ascii_digit()).filter_map(|oid| oid.parse().ok());
+        let owner = task.optional_sql.strip_prefix(FOR_EACH).unwrap_or_default();
+        let object = Defined { owner, comment: "", privileges: 0 };
+        objects.extend(oids.map(|oid| (oid, object)));
+        for (oid, owner) in statements(&task.optional_sql).filter_map(altered) {
+            if let Some(object) = objects.get_mut(&oid) {
+                object.owner = owner;
+            }
+        }
+        for statement in statements(&task.target_sql) {
+            if let Some(object) = commented(statement).and_then(|oid| objects.get_mut(&oid)) {
+                object.comment = statement;
+            }
+        }
+    }
+    for task in tasks {
+        let Some((right, oids, grantee)) = grant(task) else { continue };
+        let mut hasher = DefaultHasher::new();
+        (right, grantee).hash(&mut hasher);
+        let privilege = hasher.finish();
+        for oid in oids.split(", ").filter_map(|oid| oid.parse().ok()) {
+            if let Some(object) = objects.get_mut(&oid) {
+                // A sum, because the order of privileges says nothing.
+                object.privileges = object.privileges.wrapping_add(privilege);
+            }
         }
     }
     objects
 }
 
-fn comment_sql(object: &LargeObject) -> Option<String> {
-    let comment = object.comment.as_ref()?;
-    Some(format!("COMMENT ON LARGE OBJECT {} IS {};\n", object.oid, literal(comment)))
+/// The privilege, the OIDs and the grantee of a task that grants on many large objects.
+fn grant(task: &Task) -> Option<(&str, &str, &str)> {
+    let statement =
+        task.target_sql.strip_prefix("GRANT ").filter(|_| task.kind == kind::ACL && task.schema.is_empty())?;
+    let (right, rest) = statement.split_once(" ON LARGE OBJECT ")?;
+    let (oids, grantee) = rest.split_once(" TO ")?;
+    // Behind more words there is a name, which may hold anything.
+    (!right.contains(' ')).then_some((right, oids, grantee))
 }
 
-fn owner_sql(object: &LargeObject) -> String {
-    format!("ALTER LARGE OBJECT {} OWNER TO {};\n", object.oid, ident(&object.owner))
-}
-
-/// A task's statements about its objects, but for those about `oids`.
+/// Whether a task grants privileges on many large objects at once.
 #[must_use]
-pub fn without(sql: &str, oids: &[u32]) -> String {
-    const ABOUT: [&str; 2] = ["COMMENT ON LARGE OBJECT ", "ALTER LARGE OBJECT "];
-    let is_about = |statement: &str| {
-        let rest = ABOUT.iter().find_map(|command| statement.strip_prefix(command)).unwrap_or_default();
-        let oid = rest.split(' ').next().and_then(|oid| oid.parse::<u32>().ok());
-        oid.is_some_and(|oid| oids.contains(&oid))
-    };
-    statements(sql).filter(|statement| !is_about(statement)).collect()
+pub fn is_about_large_objects(task: &Task) -> bool {
+    grant(task).is_some()
+}
+
+/// A task's comments on its objects, but for those on `oids`.
+#[must_use]
+pub fn without(sql: &str, oids: &[Oid]) -> String {
+    statements(sql).filter(|statement| !commented(statement).is_some_and(|oid| oids.contains(&oid))).collect()
+}
+
+/// The large object that a statement comments on.
+fn commented(statement: &str) -> Option<Oid> {
+    statement.strip_prefix("COMMENT ON LARGE OBJECT ")?.split(' ').next()?.parse().ok()
 }
 
 /// Statements end in a semicolon and a line break outside of quotes, which are doubled inside.
@@ -127,18 +208,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_about_an_object_are_left_out_whatever_comments_hold() {
-        let object = |oid, comment: &str| LargeObject {
-            oid,
-            owner: "it's \";\nx".into(),
-            comment: Some(comment.into()),
-            privileges: Vec::new(),
-        };
-        let objects = [object(1, "a;\nCOMMENT ON LARGE OBJECT 2 IS 'x';\n"), object(2, "it's \\"), object(12, "\"")];
-        let comments: String = objects.iter().filter_map(comment_sql).collect();
-        let kept: String = [&objects[0], &objects[2]].into_iter().filter_map(comment_sql).collect();
-        assert_eq!(without(&comments, &[2]), kept);
-        let owners: String = objects.iter().map(owner_sql).collect();
-        assert_eq!(without(&owners, &[1, 12]), owner_sql(&objects[1]));
+    fn comments_on_an_object_are_left_out_whatever_comments_hold() {
+        let comments = [(1, "a;\nCOMMENT ON LARGE OBJECT 2 IS 'x';\n"), (2, "it's \\"), (12, "\"")];
+        let all: String = comments.iter().map(|(oid, comment)| comment_sql(*oid, comment)).collect();
+        let kept: String = [comments[0], comments[2]].iter().map(|(oid, comment)| comment_sql(*oid, comment)).collect();
+        assert_eq!(without(&all, &[2]), kept);
+    }
+
+    #[test]
+    fn an_owner_may_have_any_name() {
+        let sql = for_each(&owner_sql("of %s"), [1, 22].into_iter());
+        assert_eq!(sql, "ALTER LARGE OBJECT 1 OWNER TO \"of %s\";\nALTER LARGE OBJECT 22 OWNER TO \"of %s\";\n");
+        assert_eq!(for_each("", [1].into_iter()), "");
+    }
+
+    /// A task as plans of earlier versions have it: a statement for each object.
+    fn earlier(oids: &[Oid], owner: &str) -> Task {
+        let mut task = of_template(oids, owner);
+        let statements = oids.iter().map(|oid| format!("ALTER LARGE OBJECT {oid} OWNER TO {};\n", ident(owner)));
+        task.optional_sql = statements.collect::<Vec<_>>().concat();
+        task
+    }
+
+    fn of_template(oids: &[Oid], owner: &str) -> Task {
+        let mut task = Task::new(Phase::Data, kind::LARGE_OBJECTS, "", "large objects");
+        let all: Vec<String> = oids.iter().map(ToString::to_string).collect();
+        task.source_sql = format!("SELECT unnest('{{{}}}'::pg_catalog.oid[])", all.join(","));
+        task.optional_sql = owner_sql(owner);
+        task
+    }
+
+    const OWNERS: [&str; 4] = ["plain", "of %s", "a;\nALTER LARGE OBJECT 2 OWNER TO b;\n", "it's \""];
+
+    #[test]
+    fn the_statements_of_an_earlier_plan_run_once_and_for_the_copied_objects_alone() {
+        for owner in OWNERS {
+            let task = earlier(&[1, 2, 22], owner);
+            assert_eq!(for_each(&task.optional_sql, [1, 2, 22].into_iter()), task.optional_sql);
+            assert_eq!(for_each(&task.optional_sql, [1, 22].into_iter()), earlier(&[1, 22], owner).optional_sql);
+            assert_eq!(for_each(&task.optional_sql, [].into_iter()), "");
+        }
+    }
+
+    #[test]
+    fn an_earlier_plan_gives_objects_the_same_owners() {
+        for owner in OWNERS {
+            let old = [earlier(&[1, 2], owner), earlier(&[3], "other")];
+            let now = [of_template(&[1], owner), of_template(&[2, 3], owner)];
+            let (old, now) = (defined(&old), defined(&now));
+            assert_eq!((old.get(&1), old.get(&2)), (now.get(&1), now.get(&2)));
+            assert_eq!(old[&3].differences(&now[&3]), BTreeSet::from(["owner".to_owned()]));
+        }
     }
 }

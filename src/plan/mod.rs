@@ -6,18 +6,19 @@
 pub mod adapt;
 pub mod build;
 mod check;
-mod chunk;
+pub mod chunk;
 pub mod columns;
 pub mod cost;
 pub mod data;
 mod data_only;
 mod database;
+pub mod difference;
 pub mod document;
 mod draft;
 mod extension;
 mod finish;
 pub mod foreign_key;
-mod format;
+pub mod format;
 pub mod group;
 pub mod large_object;
 pub mod merge;
@@ -25,6 +26,7 @@ pub mod order;
 pub mod privilege;
 pub mod revision;
 pub mod role;
+mod role_scope;
 mod schema;
 pub mod setting;
 mod statistics;
@@ -260,6 +262,9 @@ pub struct Header {
     pub source: String,
     /// The source's `server_version_num` when the plan was made.
     pub source_version: u32,
+    /// The major of the `pg_dump` that wrote the definitions; none where there are none, or the plan is older than this entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pg_dump: Option<u32>,
     /// The configuration, without secrets.
     pub config: serde_json::Value,
     /// A digest of each table's columns, indexes and constraints.

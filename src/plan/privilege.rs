@@ -11,7 +11,8 @@ use crate::catalog::archive::{Entry, split};
 use crate::name::unquoted;
 use std::collections::HashMap;
 
-const BECOME: &str = "SET LOCAL ROLE ";
+/// What begins a statement in the name of another role.
+pub const BECOME: &str = "SET LOCAL ROLE ";
 const BECOME_ITSELF: &str = "RESET ROLE";
 
 /// Pushes the privileges. Those on a schema come before those in it: a role that grants on in its own name must reach the object first.
@@ -70,6 +71,39 @@ pub fn units(sql: &str) -> Vec<&str> {
     all
 }
 
+/// A unit for a server that has no privilege MAINTAIN; none where it is about nothing else.
+#[must_use]
+pub fn without_maintain(unit: &str) -> Option<String> {
+    let kept: Vec<String> = split(unit).iter().filter_map(|statement| without(statement)).collect();
+    let is_about_roles = |statement: &String| {
+        let text = statement.trim();
+        text.is_empty() || text.starts_with(BECOME) || text.starts_with(BECOME_ITSELF)
+    };
+    (!kept.iter().all(is_about_roles)).then(|| kept.concat().trim().trim_end_matches(';').to_owned())
+}
+
+/// A statement without MAINTAIN; none where it is about nothing else.
+fn without(statement: &str) -> Option<String> {
+    let Some((begin, end)) = list(statement) else { return Some(statement.to_owned()) };
+    let privileges: Vec<&str> = statement[begin..end].split(',').filter(|word| word.trim() != "MAINTAIN").collect();
+    let rest = format!("{}{}{}", &statement[..begin], privileges.join(","), &statement[end..]);
+    (!privileges.is_empty()).then_some(rest)
+}
+
+/// Where a statement lists the privileges.
+fn list(statement: &str) -> Option<(usize, usize)> {
+    const BEFORE: [&str; 3] = ["REVOKE GRANT OPTION FOR ", "REVOKE ", "GRANT "];
+    let mut is_name = false;
+    for (at, c) in statement.char_indices() {
+        is_name ^= c == '"';
+        if let Some(word) = BEFORE.iter().find(|word| !is_name && statement[at..].starts_with(**word)) {
+            let begin = at + word.len();
+            return Some((begin, begin + statement[begin..].find(" ON ")?));
+        }
+    }
+    None
+}
+
 /// An object as the archive's ACL entries name it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
@@ -105,6 +139,7 @@ pub fn place(task: &Task) -> Option<Place> {
         | "text search configuration"
         | "text search dictionary"
         | "publication"
+        | "subscription"
         | "event trigger" => return Some(made(task, &task.kind.to_uppercase())),
         _ => return None,
     };
@@ -165,6 +200,23 @@ mod tests {
             "GRANT SELECT ON TABLE s.t TO b",
         ];
         assert_eq!(units(&sql), wanted);
+    }
+
+    #[test]
+    fn maintain_is_left_out_wherever_it_is_listed() {
+        let kept = |sql: &str| without_maintain(sql);
+        assert_eq!(kept("GRANT SELECT,MAINTAIN ON TABLE s.t TO r").as_deref(), Some("GRANT SELECT ON TABLE s.t TO r"));
+        assert_eq!(kept("GRANT MAINTAIN ON TABLE s.t TO r WITH GRANT OPTION"), None);
+        assert_eq!(kept("REVOKE GRANT OPTION FOR MAINTAIN ON TABLE s.t FROM r"), None);
+        let other = "GRANT SELECT ON TABLE s.\"GRANT MAINTAIN ON x\" TO r";
+        assert_eq!(kept(other).as_deref(), Some(other));
+        let rule =
+            "ALTER DEFAULT PRIVILEGES FOR ROLE \"REVOKE MAINTAIN ON\" IN SCHEMA s GRANT MAINTAIN,DELETE ON TABLES TO r";
+        assert_eq!(kept(rule), Some(rule.replace("MAINTAIN,", "")));
+        let granted = "SET LOCAL ROLE o;\nGRANT MAINTAIN ON TABLE s.t TO a;\nRESET ROLE";
+        assert_eq!(kept(granted), None);
+        let both = "SET LOCAL ROLE o;\nGRANT SELECT,MAINTAIN ON TABLE s.t TO a;\nRESET ROLE";
+        assert_eq!(kept(both), Some(both.replace(",MAINTAIN", "")));
     }
 
     #[test]

@@ -6,31 +6,45 @@
 
 use super::build::{Builder, Inputs};
 use super::setting::{finding, in_this_database, is_carried_over, of_role, parameter, setting, verbatim};
-use super::{Phase, Task, kind};
+use super::{Phase, Task, kind, role_scope};
 use crate::catalog::{Membership, Role};
+use crate::config::RolesMode;
 use crate::finding::{Finding, Severity};
-use crate::name::{ident, literal};
+use crate::name::{ident, literal, split_ident, unquoted};
 use std::collections::{HashMap, HashSet};
 
 /// Pushes a task a role, a task a setting of it in this database, and a task a membership.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     let mut made: HashMap<&str, usize> = HashMap::new();
-    for role in &inputs.catalog.roles {
+    let scope = role_scope::select(inputs);
+    for role in inputs.catalog.roles.iter().filter(|role| scope.contains(role.name.as_str())) {
         let at = builder.push(role_task(role), vec![]);
         made.insert(&role.name, at);
         builder.push_in_turn(setting_tasks(role), &[at]);
     }
-    push_memberships(inputs, builder, &made);
-    push_parameters(inputs, builder, &made);
-    builder.findings.extend(left_out(inputs));
+    push_memberships(inputs, builder, (&made, &scope));
+    if inputs.config.options.privileges {
+        push_parameters(inputs, builder, &made);
+    }
+    builder.findings.extend(left_out(inputs, &made));
 }
 
 /// The memberships, each behind the one that gives its grantor the right to grant it.
-fn push_memberships(inputs: &Inputs<'_>, builder: &mut Builder, made: &HashMap<&str, usize>) {
+fn push_memberships(
+    inputs: &Inputs<'_>,
+    builder: &mut Builder,
+    (made, scope): (&HashMap<&str, usize>, &HashSet<&str>),
+) {
     let inherits: HashMap<&str, bool> =
         inputs.catalog.roles.iter().map(|role| (role.name.as_str(), role.inherits)).collect();
     let mut administered: HashMap<(&str, &str), usize> = HashMap::new();
-    for membership in in_order(&inputs.catalog.memberships) {
+    // A role that is not moved is there already, such as a predefined one.
+    let is_there = |role: &str| inputs.config.roles == RolesMode::All || role.starts_with("pg_");
+    let is_moved = |one: &&Membership| {
+        let granted = one.granted.as_str();
+        made.contains_key(one.member.as_str()) && (scope.contains(granted) || is_there(granted))
+    };
+    for membership in in_order(inputs.catalog.memberships.iter().filter(is_moved)) {
         let (granted, member) = (membership.granted.as_str(), membership.member.as_str());
         let of_grantor = membership.grantor.as_deref().map(|grantor| (granted, grantor));
         let mut requires: Vec<usize> = [granted, member].iter().filter_map(|name| made.get(name).copied()).collect();
@@ -45,10 +59,10 @@ fn push_memberships(inputs: &Inputs<'_>, builder: &mut Builder, made: &HashMap<&
 }
 
 /// Memberships such that a grantor's own one, with ADMIN OPTION, stands before what it granted.
-fn in_order(memberships: &[Membership]) -> Vec<&Membership> {
+fn in_order<'a>(memberships: impl Iterator<Item = &'a Membership>) -> Vec<&'a Membership> {
     let mut administered: HashSet<(&str, &str)> = HashSet::new();
     let mut waiting: HashMap<(&str, &str), Vec<&Membership>> = HashMap::new();
-    let mut all = Vec::with_capacity(memberships.len());
+    let mut all = Vec::new();
     for membership in memberships {
         let mut open = vec![membership];
         while let Some(next) = open.pop() {
@@ -88,18 +102,19 @@ fn push_parameters(inputs: &Inputs<'_>, builder: &mut Builder, made: &HashMap<&s
 }
 
 /// What of the roles' settings, and of what all roles have, stays behind.
-fn left_out<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = Finding> + use<'a> {
-    let of_role = |role: &'a Role| {
+fn left_out(inputs: &Inputs<'_>, made: &HashMap<&str, usize>) -> Vec<Finding> {
+    let of_role = |role: &&Role| -> Vec<Finding> {
         let [always, here] = of_role(&role.name);
-        let own = role.settings.iter().filter_map(move |stored| finding(&role.name, stored, &always));
-        own.chain(role.database_settings.iter().filter_map(move |stored| finding(&role.name, stored, &here)))
+        let own = role.settings.iter().filter_map(|stored| finding(&role.name, stored, &always));
+        own.chain(role.database_settings.iter().filter_map(|stored| finding(&role.name, stored, &here))).collect()
     };
     let of_all = inputs.catalog.parameter_grants.iter().filter(|grant| grant.grantee.is_none()).map(|grant| {
         let sql = format!("GRANT {} ON PARAMETER {} TO PUBLIC", grant.privilege, parameter(&grant.parameter));
         let message = format!("{sql} is not carried over: it would change every database of the target");
         Finding::new("parameter_left_out", Severity::Warning, "PUBLIC", message, format!("run on the target: {sql}"))
     });
-    inputs.catalog.roles.iter().flat_map(of_role).chain(of_all)
+    let roles: Vec<&Role> = inputs.catalog.roles.iter().filter(|role| made.contains_key(role.name.as_str())).collect();
+    roles.iter().flat_map(of_role).chain(of_all).collect()
 }
 
 fn role_task(role: &Role) -> Task {
@@ -118,22 +133,21 @@ fn role_task(role: &Role) -> Task {
     task.target_sql = std::iter::once(create.join(" ")).chain(comment).collect::<Vec<_>>().join(";\n");
     // Settings go with the role, so that a role which the target has already keeps its own.
     let settings = carried_over(&role.settings).map(|set| format!("ALTER ROLE {name} SET {set}"));
-    let attributes = refusable_attributes(role).map(|list| format!("ALTER ROLE {name}{list}"));
-    task.optional_sql = attributes.into_iter().chain(settings).collect::<Vec<_>>().join(";\n");
+    let attributes = refusable_attributes(role).map(|attribute| format!("ALTER ROLE {name} {attribute}"));
+    task.optional_sql = attributes.chain(settings).collect::<Vec<_>>().join(";\n");
     task.source_sql = format!("SELECT rolpassword FROM pg_catalog.pg_authid WHERE rolname = {}", literal(&role.name));
     task
 }
 
-/// The attributes that only a superuser gives, or from 16 on only a role that has them itself.
-fn refusable_attributes(role: &Role) -> Option<String> {
+/// The attributes that only a superuser gives, or from 16 on only a role that has them itself; a target may refuse any of them alone.
+fn refusable_attributes(role: &Role) -> impl Iterator<Item = &'static str> + use<> {
     let attributes = [
-        (role.can_create_databases, " CREATEDB"),
-        (role.is_superuser, " SUPERUSER"),
-        (role.is_replication, " REPLICATION"),
-        (role.bypasses_row_security, " BYPASSRLS"),
+        (role.can_create_databases, "CREATEDB"),
+        (role.is_superuser, "SUPERUSER"),
+        (role.is_replication, "REPLICATION"),
+        (role.bypasses_row_security, "BYPASSRLS"),
     ];
-    let list: String = attributes.into_iter().filter(|(on, _)| *on).map(|(_, word)| word).collect();
-    (!list.is_empty()).then_some(list)
+    attributes.into_iter().filter(|(on, _)| *on).map(|(_, word)| word)
 }
 
 fn carried_over(stored: &[String]) -> impl Iterator<Item = String> + use<'_> {
@@ -161,13 +175,75 @@ fn membership_task(membership: &Membership, inherits: Option<bool>) -> Task {
     let Some((inherit, set)) = membership.inherit.zip(membership.set) else { return task };
     let is_usual = set && inherits.is_none_or(|inherits| inherits == inherit);
     if !is_usual || membership.grantor.is_some() {
-        let word = |on| if on { "TRUE" } else { "FALSE" };
         let by =
             membership.grantor.as_ref().map(|grantor| format!(" GRANTED BY {}", ident(grantor))).unwrap_or_default();
-        task.optional_sql =
-            format!("{grant} WITH ADMIN {}, INHERIT {}, SET {}{by}", word(membership.admin), word(inherit), word(set));
+        task.optional_sql = format!("{grant} WITH {}{by}", options(membership.admin, inherit, set));
     }
     task
+}
+
+/// The options of a membership as a statement has them.
+fn options(admin: bool, inherit: bool, set: bool) -> String {
+    let word = |on| if on { "TRUE" } else { "FALSE" };
+    format!("ADMIN {}, INHERIT {}, SET {}", word(admin), word(inherit), word(set))
+}
+
+/// The granted role and the member of a membership's task.
+#[must_use]
+pub fn members(task: &Task) -> Option<[String; 2]> {
+    let (granted, rest) = split_ident(task.target_sql.strip_prefix("GRANT ")?)?;
+    let (member, _) = split_ident(rest.strip_prefix(" TO ")?)?;
+    Some([granted, member].map(unquoted))
+}
+
+const WITH_ADMIN: &str = " WITH ADMIN OPTION";
+
+/// A membership of the target, of which there is one for each grantor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExistingMembership {
+    /// WITH ADMIN.
+    pub admin: bool,
+    /// WITH INHERIT and WITH SET, from 16 on.
+    pub inherit_and_set: Option<(bool, bool)>,
+    /// Whether the member has INHERIT, the option's value where a GRANT does not say it.
+    pub member_inherits: bool,
+    /// Who granted it, from 16 on; none for the bootstrap superuser.
+    pub grantor: Option<String>,
+    /// Whether the connecting role can grant in the name of any role; where not, a grant of another one has to do.
+    pub may_choose_grantor: bool,
+}
+
+impl ExistingMembership {
+    /// Whether it is what a task makes.
+    #[must_use]
+    pub fn is_made_by(&self, task: &Task) -> bool {
+        let has_admin = self.admin || !task.target_sql.ends_with(WITH_ADMIN);
+        match self.inherit_and_set {
+            Some(_) if self.may_choose_grantor && !self.has_grantor_of(task) => false,
+            Some((inherit, set)) if !task.optional_sql.is_empty() => {
+                task.optional_sql.contains(&format!(" WITH {}", options(self.admin, inherit, set)))
+            }
+            Some(found) => has_admin && found == (self.member_inherits, true),
+            None => has_admin,
+        }
+    }
+
+    fn has_grantor_of(&self, task: &Task) -> bool {
+        match &self.grantor {
+            Some(grantor) => task.optional_sql.ends_with(&format!(" GRANTED BY {}", ident(grantor))),
+            None => !task.optional_sql.contains(" GRANTED BY "),
+        }
+    }
+}
+
+/// `target_sql` of a membership with the options that servers from 16 on give a new one: where one is there already, they leave those
+/// alone that a GRANT does not say.
+#[must_use]
+pub fn with_usual_options(task: &Task, member_inherits: bool) -> String {
+    let grant = task.target_sql.strip_suffix(WITH_ADMIN);
+    let inherit = if member_inherits { "TRUE" } else { "FALSE" };
+    let admin = if grant.is_some() { "ADMIN TRUE, " } else { "" };
+    format!("{} WITH {admin}INHERIT {inherit}, SET TRUE", grant.unwrap_or(&task.target_sql))
 }
 
 /// What the task of a membership is called.

@@ -17,16 +17,25 @@ use std::collections::BTreeMap;
 
 /// Pushes everything that must be there before rows come, with its comments and labels.
 pub fn push_pre_data(inputs: &Inputs<'_>, builder: &mut Builder) {
+    let mut servers: Vec<(&str, usize)> = Vec::new();
     for entry in inputs.entries().filter(|entry| belongs_before_data(entry)) {
         let mut task = entry_task(inputs, entry, Phase::PreData);
         task.after = phases(&[Phase::Roles]);
-        let requires = builder.completing(entry);
+        let mut requires = builder.completing(entry);
+        // The archive does not say which server a user mapping is of, but for its name.
+        if entry.desc == "USER MAPPING" {
+            let of = servers.iter().filter(|(name, _)| entry.tag.ends_with(&format!(" SERVER {name}")));
+            requires.extend(of.max_by_key(|(name, _)| name.len()).map(|(_, at)| *at));
+        }
         // A comment on something that is made later, such as an index, is pushed with it.
         if entry.section == Section::None && requires.is_empty() {
             continue;
         }
         let at = builder.push(task, requires);
         builder.by_entry.insert(entry.id, at);
+        if entry.desc == "SERVER" {
+            servers.push((entry.tag.as_str(), at));
+        }
     }
 }
 
@@ -41,7 +50,7 @@ fn entry_task(inputs: &Inputs<'_>, entry: &Entry, phase: Phase) -> Task {
         Some(masked) => (task.target_sql, task.source_sql) = (masked.statement, masked.query),
         None => task.target_sql = statement,
     }
-    task.optional_sql = entry.owner_statement().unwrap_or_default();
+    task.optional_sql = inputs.owner_statement(entry);
     task
 }
 

@@ -11,8 +11,6 @@ use crate::config::Statistics;
 use crate::name::literal;
 use std::collections::HashSet;
 
-/// The first server version whose statistics can travel.
-const SINCE: u32 = 180_000;
 /// Bytes below which ANALYZE is the faster way.
 const SMALL: u64 = 1 << 20;
 
@@ -43,7 +41,7 @@ impl<'a> Travel<'a> {
             Statistics::Auto => bytes >= SMALL,
         };
         if !is_wanted
-            || self.inputs.catalog.server.version < SINCE
+            || !self.inputs.catalog.server.version.has_statistics_functions()
             || !all.iter().all(|relation| self.comes_whole(relation))
         {
             return None;

@@ -306,6 +306,7 @@ mod tests {
             version: VERSION,
             source: "1/2/db".into(),
             source_version: 160_014,
+            pg_dump: None,
             config: serde_json::json!({"options": {"format": "auto"}}),
             tables: BTreeMap::from([("s.t".into(), "00".into())]),
             absent: vec![],

@@ -11,7 +11,9 @@ CREATE TABLE IF NOT EXISTS :"ledger".migration_run (
     consistent  boolean     NOT NULL,
     started     timestamptz NOT NULL DEFAULT now(),
     finished    timestamptz,
-    workers     integer     NOT NULL DEFAULT 0
+    workers     integer     NOT NULL DEFAULT 0,
+    -- The sessions of its processes on this target: pid and start of the session, of the one that holds the run's lock, and the process.
+    sessions    text[]      NOT NULL DEFAULT '{}'
 );
 CREATE TABLE IF NOT EXISTS :"ledger".migration_task (
     run         bigint           NOT NULL REFERENCES :"ledger".migration_run,

@@ -16,6 +16,10 @@ if __name__ == "__main__":
         from bench import import_time
 
         sys.exit(import_time.main(sys.argv[2:]))
+    if sys.argv[1:2] == ["large-objects"]:
+        from bench import large_objects
+
+        sys.exit(large_objects.main(sys.argv[2:]))
     from bench.command import main
 
     sys.exit(main())

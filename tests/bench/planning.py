@@ -172,7 +172,7 @@ def _steps(log: str) -> dict[str, float]:
     begun: dict[str, datetime] = {}
     steps: dict[str, float] = {}
     for stamp, step, what in re.findall(r"^(\S+ \S+) INFO (\w+) (started|done in)", log, re.M):
-        time = datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S,%f")
+        time = datetime.fromisoformat(stamp)
         if what == "started":
             begun[step] = time
         else:

@@ -74,6 +74,7 @@ def test_the_example_of_a_fan_out_moves_a_quiet_database_part_by_part(
     assert min(part["tasks"] for part in parts) > 0 and {part["run"] for part in parts} == {1}
     assert sum(part["rows"] for part in parts) > 50_000
     assert len(json.dumps(run.xcom)) < 32 * 1024
+    assert run.tasks["release"] == "success" and not run.xcom["release.return_value"]["released"]
     assert "nobody may write to the source until all rows are copied" in run.log
     assert_without_passwords(run.log + str(run.xcom), *demo)
 
@@ -243,6 +244,40 @@ def test_parts_that_an_earlier_dag_run_has_done_succeed_and_name_what_they_do_no
     assert len(skipped) == 1 and "set on_existing to truncate" in skipped[0], third.log
     assert warnings_of(third, "kept, not made: ")
     assert rows_of(target, "keyless") == 1000
+
+
+RELEASED = """
+from airflow.providers.common.compat.sdk import AirflowFailException
+from airflow.sdk import DAG, task
+from pgmigrate.airflow import PgMigrateReleaseSnapshot
+
+with DAG("released", schedule=None, default_args={
+    "source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target",
+}):
+    @task
+    def copy():
+        raise AirflowFailException("this part will never be done")
+
+    copy() >> PgMigrateReleaseSnapshot(task_id="release").as_teardown()
+"""
+
+
+def test_a_teardown_releases_the_snapshot_when_a_part_has_failed_for_good(
+    two_tables: tuple[str, str, AirflowSite],
+) -> None:
+    source, target, site = two_tables
+    file = site.dags / "released.py"
+    file.write_text(RELEASED)
+    migration = Migration(source=source, target=target, roles="none")
+    with migration.hold_snapshot(migration.plan(), idle_timeout=0) as held:
+        first, second = site.test_dag_runs(file, "released", DagTest(), DagTest())
+        assert held.wait().status == "released"
+    states = {"copy": "failed", "release": "success"}
+    for run in (first, second):
+        assert (run.state, run.tasks) == ("failed", states), run.log
+    assert first.xcom["release.return_value"] == {"released": True}
+    holders = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgmigrate hold%%'"
+    assert servers.fetch(source, holders + " AND datname = current_database()") == [(0,)]
 
 
 WHOLE_TWICE = """

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import signal
 import stat
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from conftest import Pair
-from pgmigrate import BackupError, Migration
+from pgmigrate import BackupError, Migration, _native
+from pgmigrate.cli import main
 from support import dumps, servers
 
 # What a migration, or somebody else, may leave in a database after its backup.
@@ -313,3 +316,61 @@ def test_subscriptions_are_refused_with_what_to_do(pair: Pair, tmp_path: Path) -
         finally:
             connection.execute("ALTER SUBSCRIPTION far SET (slot_name = NONE)")
             connection.execute("DROP SUBSCRIPTION far")
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_restored", "words"),
+    [
+        (("read_journal", 0), False, "interrupted; nothing was restored"),
+        (("restore", 0), True, "restore: "),
+        (("read_journal", 1), True, "restore: "),
+        (("hold_procedure", 0), True, "restore: "),
+    ],
+    ids=["before", "at its end", "journal", "lock"],
+)
+def test_what_the_command_says_of_an_interrupted_restore_is_so(
+    pair: Pair,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    moment: tuple[str, int],
+    is_restored: bool,
+    words: str,
+) -> None:
+    target = pair.target()
+    servers.run_script(target, "CREATE TABLE kept (id int)")
+    backup = _migration(pair, target).backup(tmp_path)
+    servers.run_script(target, "CREATE TABLE later (id int)")
+    started: list[str] = []
+    begin = _native.start
+
+    def start(verb: str, *given: Any) -> Any:
+        number = started.count(verb)
+        started.append(verb)
+        return _InterruptedAtItsEnd(begin(verb, *given), (verb, number) == moment)
+
+    monkeypatch.setattr(_native, "start", start)
+    end = ["--source", target, "--target", target]
+    code = main(["restore", backup.path, *end, "--yes"])
+    told = capsys.readouterr()
+    assert code == (0 if is_restored else 130) and words in told.out + told.err
+    with psycopg.connect(target) as connection:
+        row = connection.execute("SELECT to_regclass('kept'), to_regclass('later')").fetchone()
+    assert row == ("kept", None if is_restored else "later")
+
+
+class _InterruptedAtItsEnd:
+    """A job during which Ctrl-C is pressed once it has come to its end."""
+
+    def __init__(self, job: Any, is_interrupted: bool) -> None:
+        self._job, self._is_interrupted = job, is_interrupted
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._job, name)
+
+    def next(self) -> Any:
+        events = self._job.next()
+        if events is None and self._is_interrupted:
+            self._is_interrupted = False
+            signal.raise_signal(signal.SIGINT)
+        return events

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from conftest import Pair
-from pgmigrate import ConfigError
+from pgmigrate import ConfigError, PreflightError
 from support import servers
 from support.chunks import assert_equal, chunked, migration_of, queries, run
 
@@ -284,10 +284,17 @@ def test_a_where_with_an_error_fails_with_its_tables_name(pair: Pair) -> None:
         "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);"
         "CREATE TABLE other (id int); INSERT INTO other VALUES (1)",
     )
-    tables = {"include": [{"name": "t", "where": "idd > 1"}]}
+    wrong = migration_of(source, target, tables={"include": [{"name": "t", "where": "idd > 1"}]})
+    with pytest.raises(PreflightError) as caught:
+        wrong.run()
+    (finding,) = [found for found in caught.value.findings if found.check == "clause"]
+    assert finding.object == "public.t" and "42703" in finding.message
+    assert servers.tables(target) == []
+    # What only the rows show fails their table alone.
+    tables = {"include": [{"name": "t", "where": "1 / (id - 1) > 0"}]}
     report = migration_of(source, target, tables=tables).run()
     failed = [task for task in report.tasks if task.status == "failed"]
-    assert [(task.object, task.sqlstate) for task in failed] == [("public.t", "42703")]
+    assert [(task.object, task.sqlstate) for task in failed] == [("public.t", "22012")]
     assert len(servers.rows(target, "public", "other")) == 1
 
 

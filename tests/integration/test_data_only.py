@@ -9,79 +9,21 @@ import psycopg
 import pytest
 
 from conftest import Pair
-from pgmigrate import ConfigError, Migration, PreflightError, Report
+from pgmigrate import ConfigError, Migration
 from support import dumps, servers
 from support.config_keys import shows
+from support.data_only import (
+    AUTHORS,
+    SOURCE,
+    TARGET,
+    blocking,
+    ends,
+    messages,
+    migration,
+    query,
+    run,
+)
 from support.shell import Shell
-
-SOURCE = """
-CREATE SCHEMA app;
-CREATE TYPE app.mood AS ENUM ('sad', 'ok');
-CREATE TABLE app.author (
-    id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name varchar(10) NOT NULL, mood app.mood,
-    price numeric(6, 2), code char(5), flag boolean
-);
-CREATE TABLE app.book (
-    id serial PRIMARY KEY, author int NOT NULL REFERENCES app.author, title text
-);
-INSERT INTO app.author (name, mood, price, code, flag)
-    SELECT 'a' || i, CASE WHEN i % 2 = 0 THEN 'ok' ELSE 'sad' END::app.mood, i / 4.0, 'c' || i,
-           i % 3 = 0
-    FROM generate_series(1, 50) AS i;
-INSERT INTO app.book (author, title) SELECT i % 50 + 1, 't' || i FROM generate_series(1, 500) AS i;
-CREATE SEQUENCE app.ticket;
-SELECT setval('app.ticket', 41);
-"""
-TARGET = """
-CREATE SCHEMA app;
-CREATE TYPE app.mood AS ENUM ('happy', 'ok', 'sad');
-CREATE TABLE app.author (
-    price numeric(10, 4), id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL,
-    added timestamptz NOT NULL DEFAULT now(), mood app.mood, code varchar(20), flag text,
-    loud text GENERATED ALWAYS AS (upper(name)) STORED, origin text DEFAULT 'import'
-);
-CREATE TABLE app.book (
-    id serial PRIMARY KEY, title text, author bigint NOT NULL REFERENCES app.author
-);
-CREATE SEQUENCE app.ticket;
-"""
-AUTHORS = "SELECT id, name, mood::text, price, code, flag, loud, origin FROM app.author ORDER BY id"
-
-
-def query(conninfo: str, text: str) -> list[tuple[object, ...]]:
-    with psycopg.connect(conninfo) as connection:
-        return connection.execute(text).fetchall()
-
-
-def ends(pair: Pair, source: str = SOURCE, target: str = TARGET) -> tuple[str, str]:
-    made = pair.source(), pair.target()
-    servers.run_script(made[0], source)
-    servers.run_script(made[1], target)
-    return made
-
-
-def migration(found: tuple[str, str], **keys: object) -> Migration:
-    return Migration(source=found[0], target=found[1], **{"data_only": True, **keys})  # type: ignore[arg-type]
-
-
-def run(found: tuple[str, str], **keys: object) -> Report:
-    report = migration(found, **keys).run(jobs=3)
-    report.raise_for_failures()
-    return report
-
-
-def blocking(found: tuple[str, str], **keys: object) -> dict[tuple[str, str], str]:
-    """What blocks a run, by check and object; nothing was touched."""
-    before = dumps.schema(found[1])
-    with pytest.raises(PreflightError) as caught:
-        run(found, **keys)
-    assert dumps.schema(found[1]) == before
-    findings = [f for f in caught.value.findings if f.severity == "blocking"]
-    return {(f.check, f.object): f"{f.message} -> {f.remedy}" for f in findings}
-
-
-def messages(report: Report, check: str) -> dict[str, str]:
-    return {f.object: f.message for f in report.findings if f.check == check}
 
 
 @shows("options.data_only")
@@ -268,125 +210,6 @@ def test_a_column_that_the_target_computes_is_left_out_and_told(
     assert report.ok
 
 
-WIDER = [
-    ("smallint", "integer", "-32768"),
-    ("integer", "bigint", "2147483647"),
-    ("integer", "numeric", "-5"),
-    ("integer", "numeric(12,2)", "7"),
-    ("bigint", "numeric(19,0)", "9223372036854775807"),
-    ("integer", "double precision", "2147483647"),
-    ("real", "double precision", "0.1"),
-    ("real", "numeric", "0.12345679"),
-    ("double precision", "numeric", "1e20"),
-    ("numeric(10,2)", "numeric", "1.50"),
-    ("numeric(10,2)", "numeric(12,4)", "1.50"),
-    ("varchar(10)", "varchar(20)", "abc  "),
-    ("varchar(10)", "text", "abc  "),
-    ("text", "varchar", "abc"),
-    ("char(5)", "char(8)", "ab"),
-    ("char(5)", "text", "ab"),
-    ("char(5)", "varchar(5)", "ab"),
-    ("boolean", "text", "t"),
-    ("integer", "text", "-12"),
-    ("uuid", "varchar(36)", "0b0e0f00-0000-0000-0000-000000000001"),
-    ("date", "timestamp", "2024-02-29"),
-    ("timestamp(3)", "timestamp", "2024-02-29 12:00:00.125"),
-    ("timestamp", "timestamptz", "2024-02-29 12:00:00.125"),
-    ("time", "interval", "23:59:59.5"),
-    ("cidr", "inet", "10.0.0.0/8"),
-    ("inet", "text", "10.0.0.1"),
-    ("bit(4)", "bit varying(9)", "1010"),
-    ("jsonb", "json", '{"a": 1}'),
-    ("json", "jsonb", '{"b": 1, "a": 2}'),
-    ("mood", "text", "ok"),
-    ("positive", "bigint", "4"),
-    ("integer", "positive", "4"),
-    ("varchar(4)[]", "text[]", "{a,NULL,b}"),
-    ("numeric(6,2)[]", "numeric(8,3)[]", "{1.50,2}"),
-    ("integer[]", "text", "{1,2}"),
-]  # fmt: skip
-
-
-def test_types_that_take_every_value(pair: Pair) -> None:
-    """Each value is on the target what PostgreSQL's own assignment makes of it."""
-    types = (
-        "CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN positive AS int CHECK (VALUE > 0);"
-    )
-    source = ", ".join(f"c{i} {pair_[0]}" for i, pair_ in enumerate(WIDER))
-    target = ", ".join(f"c{i} {pair_[1]}" for i, pair_ in enumerate(WIDER))
-    values = ", ".join(f"'{pair_[2]}'" for pair_ in WIDER)
-    both = ends(
-        pair,
-        f"{types} CREATE TABLE t (id int PRIMARY KEY, {source});"
-        f"INSERT INTO t VALUES (1, {values}); INSERT INTO t VALUES (2)",
-        f"{types} CREATE TABLE t (id int PRIMARY KEY, {target});",
-    )
-    report = run(both, verify=True)
-    assert report.ok
-    for i, (old, new, value) in enumerate(WIDER):
-        # The digits of a float are what its text has, not what its cast to numeric keeps.
-        way = "::text" if old in ("real", "double precision") and new == "numeric" else ""
-        assigned = (
-            f"CREATE TEMP TABLE a AS SELECT NULL::{new} AS v; TRUNCATE a; SET TimeZone = 'UTC';"
-        )
-        with psycopg.connect(both[1]) as connection:
-            connection.execute(assigned)
-            connection.execute(f"INSERT INTO a SELECT (('{value}'::{old}){way})::{new}")
-            expected = connection.execute("SELECT v::text FROM a").fetchone()
-            found = connection.execute(f"SELECT c{i}::text FROM t WHERE id = 1").fetchone()
-        assert found == expected, f"{old} to {new}"
-    assert any("UTC" in f.message for f in report.findings if f.check == "column_type")
-
-
-NARROWER = [
-    ("bigint", "integer"),
-    ("bigint", "double precision"),
-    ("double precision", "real"),
-    ("numeric", "numeric(10,2)"),
-    ("numeric(10,2)", "numeric(10,1)"),
-    ("integer", "numeric(9,0)"),
-    ("numeric", "double precision"),
-    ("varchar(20)", "varchar(10)"),
-    ("text", "varchar(10)"),
-    ("text", "char(10)"),
-    ("timestamptz", "timestamp"),
-    ("timestamp", "date"),
-    ("timestamp", "timestamp(3)"),
-    ("inet", "cidr"),
-    ("money", "numeric"),
-    ("text", "integer"),
-    ("integer", "boolean"),
-    ("text", "mood"),
-    ("mood", "other_mood"),
-    ("level", "level"),
-    ("pair", "pair"),
-    ("integer", "integer[]"),
-    ("text", "xml"),
-    ("regclass", "oid"),
-]
-
-
-def test_every_other_type_blocks_before_a_row_moves(pair: Pair) -> None:
-    source = "".join(f"CREATE TABLE t{i} (c {old});" for i, (old, _) in enumerate(NARROWER))
-    target = "".join(f"CREATE TABLE t{i} (c {new});" for i, (_, new) in enumerate(NARROWER))
-    moods = "CREATE TYPE mood AS ENUM ('a'); CREATE TYPE other_mood AS ENUM ('a');"
-    both = ends(
-        pair,
-        f"{moods} CREATE TYPE level AS ENUM ('low', 'high'); CREATE TYPE pair AS (a int); {source}",
-        f"{moods} CREATE TYPE level AS ENUM ('low'); CREATE TYPE pair AS (a bigint); {target}",
-    )
-    found = blocking(both)
-    assert found.keys() == {("column_type", f"public.t{i}") for i in range(len(NARROWER))}
-    assert "lacks the labels high" in found["column_type", "public.t19"]
-    assert (
-        "column c: bigint on the source, integer on the target" in found["column_type", "public.t0"]
-    )
-    assert (
-        'ALTER TABLE "public"."t0" ALTER COLUMN "c" TYPE bigint'
-        in found["column_type", "public.t0"]
-    )
-
-
 def test_partitions_and_other_shapes(pair: Pair) -> None:
     both = ends(
         pair,
@@ -412,20 +235,39 @@ def test_partitions_and_other_shapes(pair: Pair) -> None:
     assert blocking(both).keys() == {("column_missing", "public.bare")}
 
 
-def test_equal_types_travel_in_binary(pair: Pair) -> None:
+@pytest.mark.parametrize("rerun", ["append", "truncate"])
+def test_rows_of_a_flat_table_go_through_the_root_of_a_partitioned_one(
+    pair: Pair, rerun: str
+) -> None:
+    """Each lands in its partition, in every way that rows come, and is compared at the root."""
     both = ends(
         pair,
-        "CREATE TABLE same (a int, b timestamptz); CREATE TABLE wider (a int, b timestamptz);"
-        "INSERT INTO same SELECT i, now() FROM generate_series(1, 10) i;"
-        "INSERT INTO wider SELECT * FROM same",
-        "CREATE TABLE same (b timestamptz, a int); CREATE TABLE wider (a bigint, b timestamptz);",
+        "CREATE TABLE m (k int PRIMARY KEY, v text); ALTER TABLE m ALTER v SET STORAGE EXTERNAL;"
+        "INSERT INTO m SELECT i, repeat('v', 2000) FROM generate_series(0, 999) i; ANALYZE;",
+        "CREATE TABLE m (v text, k int PRIMARY KEY) PARTITION BY RANGE (k);"
+        "CREATE TABLE low PARTITION OF m FOR VALUES FROM (0) TO (500);"
+        "CREATE TABLE high PARTITION OF m DEFAULT PARTITION BY HASH (k);"
+        "CREATE TABLE high0 PARTITION OF high FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
+        "CREATE TABLE high1 PARTITION OF high FOR VALUES WITH (MODULUS 2, REMAINDER 1);",
     )
-    report = run(both, verify=True)
-    assert report.ok
-    formats = query(
-        both[1], "SELECT object, format FROM pgmigrate.migration_task WHERE kind = 'data'"
+    chunks = {"split_larger_than": "512kB"}
+    assert run(both, verify=True, **chunks).ok
+    low = "SELECT count(*) FROM low"
+    assert query(both[1], low) == [(500,)]
+    assert query(both[1], "SELECT count(*) FROM high0 UNION ALL SELECT count(*) FROM high1") != [
+        (500,)
+    ]
+    assert servers.rows(both[1], "public", "m", ["k", "v"]) == servers.rows(
+        both[0], "public", "m", ["k", "v"]
     )
-    assert set(formats) == {("public.same", "binary"), ("public.wider", "text")}
+    with psycopg.connect(both[1], autocommit=True) as connection:
+        connection.execute("DELETE FROM m WHERE k % 3 = 0")
+    assert run(both, verify=True, on_existing=rerun, **chunks).ok
+    assert query(both[1], low) == [(500,)] and query(both[1], "SELECT count(*) FROM m") == [(1000,)]
+    with psycopg.connect(both[1], autocommit=True) as connection:
+        connection.execute("UPDATE m SET v = 'other' WHERE k = 700")
+    verification = Migration(source=both[0], target=both[1], data_only=True).verify()
+    assert verification.verdict == "different" and "m" in str(verification.differences[0].object)
 
 
 def test_large_objects_come_only_when_asked_for(pair: Pair) -> None:

@@ -65,7 +65,11 @@ def named(result: PreflightResult | PreflightError, check: str) -> dict[str, str
 
 @pytest.mark.parametrize(
     ("source_encoding", "target_encoding"),
-    [(one, other) for one, other in itertools.product(ENCODINGS, ENCODINGS)],
+    [
+        # Those without UTF8 on either side are run by `pytest -m matrix`.
+        pytest.param(one, other, marks=() if "UTF8" in (one, other) else pytest.mark.matrix)
+        for one, other in itertools.product(ENCODINGS, ENCODINGS)
+    ],
 )
 def test_names_arrive_or_are_refused_by_name_before_anything_is_touched(
     pair: Pair, tmp_path: Path, source_encoding: str, target_encoding: str
@@ -286,15 +290,15 @@ def test_a_row_fails_its_table_alone_and_no_value_is_shown(
 def test_a_message_that_the_target_lacks_letters_for_is_kept_and_read_back(pair: Pair) -> None:
     source, target = databases(pair, "UTF8", "LATIN1")
     name = 'aside."снег \\"'
-    function = f"FUNCTION {name}(int) RETURNS boolean LANGUAGE sql AS 'SELECT true'"
+    # The preflight plans the condition and does not run it: what it calls is missing only then.
+    body = f"BEGIN RETURN {name}(a); END"
+    function = f"FUNCTION aside.calls(a int) RETURNS boolean LANGUAGE plpgsql AS $f$ {body} $f$"
     servers.run_script(source, f"{LEAST} CREATE SCHEMA aside; CREATE {function}")
-    where = {"include": [{"schema": "public", "name": "good", "where": f"{name}(id)"}]}
+    where = {"include": [{"schema": "public", "name": "good", "where": "aside.calls(id)"}]}
     migration = Migration(
         source=source, target=target, roles="none", schemas=["public"], tables=where
     )
-    plan = migration.plan()
-    servers.run_script(source, f"DROP FUNCTION {name}")
-    report = migration.run(plan)
+    report = migration.run()
     (task,) = failed(report)
     assert (task.object, task.sqlstate) == ("public.good", "42883") and "снег \\" in task.note
     assert migration.status().failed[0].note == task.note

@@ -88,6 +88,44 @@ def test_a_rerun_of_a_finished_migration_changes_nothing(pair: Pair, schema: str
     servers.assert_equal(source, target)
 
 
+# Objects whose names others have, too: by operands and by access method.
+NAMESAKES = {
+    "OPERATOR": [
+        "CREATE OPERATOR s.=== (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int)",
+        "CREATE OPERATOR s.=== (FUNCTION = texteq, LEFTARG = text, RIGHTARG = text)",
+        "CREATE OPERATOR s.=== (FUNCTION = int4um, RIGHTARG = int)",
+    ],
+    "OPERATOR FAMILY": [
+        f"CREATE OPERATOR FAMILY s.ops USING {method}" for method in ("btree", "hash", "gist")
+    ],
+    "OPERATOR CLASS": [
+        "CREATE OPERATOR CLASS s.ops FOR TYPE int USING btree AS OPERATOR 3 =, "
+        "FUNCTION 1 btint4cmp(int, int)",
+        "CREATE OPERATOR CLASS s.ops FOR TYPE int USING hash AS OPERATOR 1 =, "
+        "FUNCTION 1 hashint4(int)",
+    ],
+}
+IDENTITIES = """
+SELECT (pg_identify_object(classid, oid, 0)).identity FROM (
+    SELECT 'pg_operator'::regclass AS classid, oid, oprnamespace AS schema FROM pg_operator
+    UNION ALL SELECT 'pg_opfamily'::regclass, oid, opfnamespace FROM pg_opfamily
+    UNION ALL SELECT 'pg_opclass'::regclass, oid, opcnamespace FROM pg_opclass
+) AS object WHERE schema = 's'::regnamespace ORDER BY 1
+"""
+
+
+@pytest.mark.parametrize("kind", NAMESAKES)
+def test_an_object_whose_name_another_has_is_made(pair: Pair, kind: str) -> None:
+    statements = NAMESAKES[kind]
+    source, target = _both(pair, f"CREATE SCHEMA s; {'; '.join(statements)}")
+    servers.run_script(target, f"CREATE SCHEMA s; {statements[1]}")
+    report = _run(source, target)
+    report.raise_for_failures()
+    assert _query(target, IDENTITIES) == _query(source, IDENTITIES)
+    kept = [task for task in report.tasks if task.kind == kind.lower() and task.status == "kept"]
+    assert [task.note for task in kept] == ["an equal one existed on the target"]
+
+
 def test_a_rerun_adds_only_the_missing_rows(pair: Pair) -> None:
     source, target = _both(pair)
     _run(source, target).raise_for_failures()

@@ -82,9 +82,9 @@ def _state(target: str) -> tuple[Any, ...] | None:
         return connection.execute("SELECT state FROM pgmigrate.migration_run").fetchone()
 
 
-@pytest.mark.parametrize("kind", ["whole", "part"])
+@pytest.mark.parametrize("kind", ["whole", "whole with a state file", "part"])
 def test_r1_a_lost_leader_on_the_target_takes_its_lock_again(
-    made: tuple[Migration, Any, str, str], kind: str
+    made: tuple[Migration, Any, str, str], kind: str, tmp_path: Path
 ) -> None:
     migration, plan, source, target = made
     ids = plan.ids("data")
@@ -93,7 +93,8 @@ def test_r1_a_lost_leader_on_the_target_takes_its_lock_again(
     def work() -> Report:
         if kind == "part":
             return migration.run_tasks(plan, ids)
-        return migration.run(plan, resume=True)
+        state = tmp_path / "state.tsv" if kind == "whole with a state file" else None
+        return migration.run(plan, resume=True, state=state)
 
     with _at_work(target, work) as run:
         lost = _terminate(target, "pgmigrate leader")

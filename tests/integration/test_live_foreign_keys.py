@@ -126,15 +126,55 @@ def test_a_circle_of_which_a_table_is_kept_comes_in_one_transaction(pair: Pair) 
     assert_same_rows(both, "a", "b1", "b2")
 
 
-def test_a_circle_is_not_emptied_table_by_table(pair: Pair) -> None:
+@pytest.mark.parametrize("outside", ["", "empty", "rows"])
+def test_tables_of_a_circle_are_emptied_together_and_none_besides_them(
+    pair: Pair, outside: str
+) -> None:
+    """Without CASCADE: a table that references them and is not moved keeps its rows."""
+    old = FILL.replace("30", "5").replace("31", "6")
+    if outside:
+        old += "CREATE TABLE s.outside (a int REFERENCES s.a ON DELETE CASCADE);"
+    if outside == "rows":
+        old += "INSERT INTO s.outside VALUES (1);"
+    both = ends(pair, old, tables=circle("DEFERRABLE"), rows=FILL)
+    keys = query(both[1], KEYS)
+    found = migration(both, target_foreign_keys="defer", on_existing="truncate", verify=True)
+    report = found.run(jobs=3)
+    if outside == "rows":
+        assert {t.object for t in report.failed if t.status == "failed"} == {"s.a", "s.b", "s.leaf"}
+        assert any("s.outside" in (t.note or "") for t in report.failed)
+        assert query(both[1], "SELECT count(*) FROM s.a") == [(5,)], "all or none"
+        assert query(both[1], "SELECT count(*) FROM s.outside") == [(1,)]
+        execute(both[1], "DELETE FROM s.outside")
+        report = found.run(resume=True)
+    report.raise_for_failures()
+    emptied = (
+        "SELECT DISTINCT status, xmin::text FROM pgmigrate.migration_task WHERE kind = 'truncate'"
+    )
+    assert len(query(both[1], emptied)) == 1, "one transaction"
+    assert query(both[1], KEYS) == keys
+    assert_same_rows(both, "a", "b", "leaf")
+    assert run(both, target_foreign_keys="drop", on_existing="truncate", verify=True).ok
+    assert_same_rows(both, "a", "b", "leaf")
+
+
+def test_what_was_emptied_together_is_not_emptied_again_by_a_resumed_run(pair: Pair) -> None:
     both = ends(
         pair, FILL.replace("30", "5").replace("31", "6"), tables=circle("DEFERRABLE"), rows=FILL
     )
-    with pytest.raises(PreflightError, match="cannot be emptied one by one"):
-        run(both, target_foreign_keys="defer", on_existing="truncate")
-    keys = query(both[1], KEYS)
-    assert run(both, target_foreign_keys="drop", on_existing="truncate", verify=True).ok
-    assert query(both[1], KEYS) == keys
+    execute(both[1], "ALTER TABLE s.b ADD CHECK (id < 30)")
+    found = migration(both, target_foreign_keys="defer", on_existing="truncate")
+    plan = found.plan()
+    report = found.run(plan, jobs=2)
+    assert {t.object for t in report.failed if t.status == "failed"} == {"s.a", "s.b", "s.leaf"}
+    emptied = (
+        "SELECT task, status, xmin::text FROM pgmigrate.migration_task WHERE kind = 'truncate'"
+    )
+    before = sorted(query(both[1], emptied))
+    assert {status for _, status, _ in before} == {"done"}
+    execute(both[1], "ALTER TABLE s.b DROP CONSTRAINT b_id_check")
+    found.run(plan, resume=True).raise_for_failures()
+    assert sorted(query(both[1], emptied)) == before
     assert_same_rows(both, "a", "b", "leaf")
 
 

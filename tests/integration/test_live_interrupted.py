@@ -15,7 +15,7 @@ import pytest
 
 from conftest import Pair
 from pgmigrate import Finding, Migration, Plan
-from pgmigrate._job import do
+from pgmigrate._bridge.job import do
 from pgmigrate.errors import PgMigrateError
 from support.live_target import (
     KEYS,

@@ -13,7 +13,7 @@ import pytest
 
 from conftest import Pair, Servers
 from pgmigrate import ConfigError, DriftError, StateError
-from pgmigrate._tools import pg_dump_candidates
+from pgmigrate._bridge.pg_tools import pg_dump_candidates
 from pgmigrate.embedded import EmbeddedServer
 from support import parts, servers
 from support.parts import Parts

@@ -58,6 +58,10 @@ HOSTILE = {
     "statement_timeout": "1ms",
     "synchronize_seqscans": "on",
     "synchronous_commit": "on",
+    "tcp_keepalives_count": "9",
+    "tcp_keepalives_idle": "7200",
+    "tcp_keepalives_interval": "75",
+    "tcp_user_timeout": "3600000",
     "timezone_abbreviations": "India",
     "transaction_timeout": "3s",
     "transform_null_equals": "on",
@@ -201,6 +205,9 @@ def test_s2_hostile_settings_of_either_side_change_nothing(
     seen = {row[0]: row[1] for row in servers.rows(target, "s", "session", ["name", "setting"])}
     for row in _table():
         value = "" if row["target"] == "''" else row["target"]
+        if row["name"] == "row_security":
+            # A view is filled as its owner sees the rows, so REFRESH alone obeys row security.
+            value = "on"
         if value != "-" and row["name"] in seen and row["name"] not in OF_TASKS:
             assert seen[row["name"]] in (value, f'"{value}"'), row["name"]
     for conninfo in (source, target):

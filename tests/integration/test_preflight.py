@@ -13,6 +13,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Pair, Servers
 from pgmigrate import Migration, PreflightError
+from pgmigrate.cli import main
 from pgmigrate.embedded import EmbeddedServer, find_installations
 from support import servers
 
@@ -226,21 +227,40 @@ def test_f11_every_missing_right_is_listed_at_once(make_role: MakeRole, pair: Pa
         "CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1)",
         "CREATE SEQUENCE alone",
     )
-    found = _found(_as(source, role), pair.target())
-    expected = [
-        'public."Closed One"',
-        'public."Closed One_id_seq"',
-        "hidden.inner",
-        "public.parts",
-        "public.parts_1",
-        "public.alone",
-    ]
-    assert _blocking(found) == {("source_right", name) for name in expected}
+    expected = {
+        'public."Closed One"', 'public."Closed One_id_seq"', "hidden.inner", "public.parts",
+        "public.parts_1", "public.alone",
+    }  # fmt: skip
+    result = Migration(source=_as(source, role), target=pair.target(), roles="none").preflight()
+    blocking = [finding for finding in result.findings if finding.severity == "blocking"]
+    # One line a cause: the schema, its tables, its sequences.
+    assert {finding.check for finding in blocking} == {"source_right"}
+    assert len(blocking) == 3
+    assert {name for finding in blocking for name in finding.objects} == expected
+    assert f"{role} has no SELECT on 3 tables in schema public" in result.text()
     with psycopg.connect(source, autocommit=True) as connection:
-        for name in expected:
-            remedy = found["source_right", name][1].split("; ", 1)[1]
-            connection.execute(remedy)
+        for finding in blocking:
+            connection.execute(finding.remedy.encode())
     assert _blocking(_found(_as(source, role), pair.target("_granted"))) == set()
+
+
+def test_l5_many_rights_are_one_line_and_one_grant(
+    make_role: MakeRole, pair: Pair, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source, target, role = pair.source(), pair.target(), make_role(16)
+    _run(source, "CREATE SCHEMA bookings", f"GRANT USAGE ON SCHEMA bookings TO {role}")
+    _run(source, *(f"CREATE TABLE bookings.t{i:02} (id serial)" for i in range(25)))
+    code = main(["migrate", "--source", _as(source, role), "--target", target])
+    printed = " ".join(capfd.readouterr().err.split())
+    assert code == 3
+    assert f"{role} has no SELECT on 25 tables in schema bookings (t00, t01, t02 and 22 more)" in (
+        printed
+    )
+    for kind in ("TABLES", "SEQUENCES"):
+        grant = f'GRANT SELECT ON ALL {kind} IN SCHEMA "bookings" TO "{role}"'
+        assert printed.count(grant) == 1
+        _run(source, grant)
+    assert _blocking(_found(_as(source, role), target)) == set()
 
 
 def test_f11_a_large_object_that_may_not_be_read_is_listed(make_role: MakeRole, pair: Pair) -> None:

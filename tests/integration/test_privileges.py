@@ -304,7 +304,7 @@ def test_s14_memberships_and_the_database_itself_arrive(any_pair: Pair) -> None:
             """,
         )
         try:
-            report = _run(source, target, verify=True)
+            report = _run(source, target, verify=True, roles="all")
             report.raise_for_failures()
         finally:
             servers.run_script(source, f'ALTER ROLE ALL RESET "{p}x.all"')
@@ -342,7 +342,7 @@ def test_s14_a_target_role_without_the_right_names_what_it_lacks(pair: Pair, pre
         COMMENT ON DATABASE :"DBNAME" IS 'text';
         """,
     )
-    report = _run(source, limited(pair, prefix, "CREATEROLE", owner=False))
+    report = _run(source, limited(pair, prefix, "CREATEROLE", owner=False), roles="all")
     # Each membership is there, granted by the connecting role, and its grantor is named.
     members = servers.fetch(target, OPTIONLESS.format(prefix))
     assert members == servers.fetch(source, OPTIONLESS.format(prefix))

@@ -321,8 +321,6 @@ def test_b6_resume_on_another_target_is_refused(pair: Pair) -> None:
     migration = _migration(source, target)
     plan = migration.plan()
     _begin(migration, plan)
-    with pytest.raises(StateError, match="nothing to resume"):
-        _migration(source, pair.target("_empty")).run(plan, resume=True)
     clone = _clone(pair, target)
     with pytest.raises(DriftError, match=str(conninfo_to_dict(clone)["dbname"])):
         _migration(source, clone).run(plan, resume=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import psycopg
+import pytest
 
 from conftest import Pair
 from pgmigrate import Migration, Report
@@ -13,6 +14,7 @@ from support.roles import limited
 
 
 def _migrate(source: str, target: str, **options: Any) -> Report:
+    options.setdefault("roles", "all")
     report = Migration(source=source, target=target, **options).run(jobs=3)
     report.raise_for_failures()
     return report
@@ -93,6 +95,62 @@ def test_memberships_keep_their_options(pair: Pair, prefix: str) -> None:
     assert _query(target, MEMBERSHIPS.format(prefix)) == expected
 
 
+MEMBER = """
+    SELECT pg_has_role('{0}', '{1}', 'USAGE'), pg_has_role('{0}', '{1}', 'SET')
+"""
+
+
+@pytest.mark.parametrize("admin", ["", " WITH ADMIN OPTION"], ids=["plain", "admin"])
+def test_a_membership_that_exists_gets_the_options_of_the_source(
+    pair: Pair, prefix: str, admin: str
+) -> None:
+    source, target = pair.source(), pair.target()
+    a, b = f"{prefix}a", f"{prefix}b"
+    servers.run_script(source, f"CREATE ROLE {a}; CREATE ROLE {b}; GRANT {a} TO {b}{admin}")
+    servers.run_script(
+        target, f"CREATE ROLE {a}; CREATE ROLE {b}; GRANT {a} TO {b} WITH INHERIT FALSE, SET FALSE"
+    )
+    migration = Migration(source=source, target=target, roles="all")
+    assert not migration.verify().ok
+    _migrate(source, target)
+    expected = _query(source, MEMBERSHIPS.format(prefix))
+    assert _query(target, MEMBERSHIPS.format(prefix)) == expected
+    result = migration.verify()
+    assert result.ok, result.text()
+
+
+def test_a_membership_that_the_target_refuses_to_change_is_a_difference(
+    pair: Pair, prefix: str
+) -> None:
+    source, target = pair.source(), pair.target()
+    a, b = f"{prefix}a", f"{prefix}b"
+    servers.run_script(source, f"CREATE ROLE {a}; CREATE ROLE {b}; GRANT {a} TO {b}")
+    servers.run_script(
+        target, f"CREATE ROLE {a}; CREATE ROLE {b}; GRANT {a} TO {b} WITH INHERIT FALSE, SET FALSE"
+    )
+    me = limited(pair, prefix, "CREATEROLE")
+    migration = Migration(source=source, target=me, roles="all")
+    report = migration.run(jobs=2)
+    of_this_test = [
+        one for one in report.tasks if one.kind == "membership" and prefix in one.object
+    ]
+    assert [task.status for task in of_this_test] == ["kept"]
+    assert "membership" in {finding.check for finding in report.findings}
+    objects = {difference.object for difference in migration.verify().differences}
+    assert f"membership {a} to {b}" in objects
+
+
+def test_who_makes_a_role_becomes_the_member_that_it_is_on_the_source(
+    pair: Pair, prefix: str
+) -> None:
+    source, target = pair.source(), pair.target()
+    app, admin = f"{prefix}app", f"{prefix}limited"
+    servers.run_script(source, f"CREATE ROLE {app}; CREATE ROLE {admin}; GRANT {app} TO {admin}")
+    me = limited(pair, prefix, "CREATEROLE")
+    _migrate(source, me)
+    assert _query(target, MEMBER.format(admin, app)) == [(True, True)]
+
+
 def test_roles_that_exist_are_no_failure_and_stay_as_they_are(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
@@ -127,13 +185,13 @@ def test_f3_provider_roles_are_skipped(pair: Pair) -> None:
         servers.run_script(source, f"CREATE ROLE {name}")
     servers.run_script(source, "CREATE ROLE f3_member; GRANT rds_superuser TO f3_member")
     try:
-        plan = Migration(source=source, target=target).plan()
+        plan = Migration(source=source, target=target, roles="all").plan()
         roles = {task.name for task in plan if task.phase == "roles"}
         assert "f3_member" in roles
         assert not any(name in role for name in names for role in roles)
         # A role of a person may begin with the same letters.
         servers.run_script(source, "CREATE ROLE rdsmith")
-        plan = Migration(source=source, target=target).plan()
+        plan = Migration(source=source, target=target, roles="all").plan()
         assert "rdsmith" in {task.name for task in plan if task.kind == "role"}
     finally:
         for name in [*names, "f3_member", "rdsmith"]:
@@ -145,7 +203,7 @@ def test_f3_attributes_that_the_target_role_cannot_give_are_told(pair: Pair, pre
     servers.run_script(
         source, f"CREATE ROLE {prefix}mighty SUPERUSER LOGIN; CREATE ROLE {prefix}builder CREATEDB"
     )
-    report = Migration(source=source, target=limited(pair, prefix, "CREATEROLE")).run()
+    report = Migration(source=source, target=limited(pair, prefix, "CREATEROLE"), roles="all").run()
     # Roles of other tests' schemas belong to the servers, too, and this role may not grant them.
     others = ("odd_reader", "odd_writer")
     failed = [task.object for task in report.tasks if task.status == "failed"]

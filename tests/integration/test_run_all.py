@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,14 +17,18 @@ import pytest
 
 from conftest import Pair
 from pgmigrate import (
+    ConfigError,
     ConnectError,
+    DriftError,
     Event,
     Migration,
     PgMigrateError,
     Report,
+    StateError,
     outcomes_of,
     run_all,
 )
+from pgmigrate._results.plan import OnDrift
 from support import servers
 from support.shell import Shell
 
@@ -142,3 +149,97 @@ def test_the_command_gives_all_outcomes_as_json(
         ("done", "done"),
         ("broken_off", "interrupted"),
     ]
+
+
+@pytest.mark.parametrize("on_drift", ["refuse", "warn"])
+def test_each_migration_follows_the_plan_that_was_reviewed_for_it(
+    pair: Pair, tmp_path: Path, on_drift: OnDrift
+) -> None:
+    migrations, ends = [], {}
+    for name in ("drifted", "same", "unplanned"):
+        source, target = pair.source(suffix=f"_{name}"), pair.target(suffix=f"_{name}")
+        ends[name] = (source, target)
+        servers.run_script(source, SCRIPT)
+        migrations.append(Migration(source=source, target=target, name=name, roles="none"))
+    path = tmp_path / "plan.tsv"
+    kept = {}
+    for migration in migrations[:2]:
+        file = tmp_path / f"plan-{migration.name}.tsv"
+        migration.plan().save(file)
+        kept[migration.name] = file.read_bytes()
+    source, target = ends["drifted"]
+    servers.run_script(source, "CREATE TABLE later (id int)")
+    outcomes = {
+        one.name: outcome for one, outcome in run_all(migrations, plan=path, on_drift=on_drift)
+    }
+    assert list(outcomes) == ["drifted", "same", "unplanned"]
+    drifted, same, unplanned = outcomes.values()
+    assert isinstance(same, Report) and same.ok and isinstance(unplanned, Report) and unplanned.ok
+    with psycopg.connect(target) as connection:
+        row = connection.execute("SELECT to_regclass('t'), to_regclass('later')").fetchone()
+    if on_drift == "refuse":
+        assert isinstance(drifted, DriftError) and row == (None, None)
+        assert drifted.problems == ("public.later: added (table)",)
+    else:
+        assert isinstance(drifted, Report) and drifted.ok
+        assert row == ("t", None)
+    for name, text in kept.items():
+        assert (tmp_path / f"plan-{name}.tsv").read_bytes() == text
+    assert (tmp_path / "plan-unplanned.tsv").exists()
+
+
+def test_drift_of_plans_that_are_not_named_is_a_mistake(pair: Pair) -> None:
+    with pytest.raises(ConfigError, match="on_drift"):
+        run_all([], on_drift="refuse")
+
+
+@pytest.mark.parametrize("on_drift", ["refuse", "warn"])
+def test_a_run_that_goes_on_follows_no_plan_file(tmp_path: Path, on_drift: OnDrift) -> None:
+    with pytest.raises(ConfigError, match=r"resume .* on_drift"):
+        run_all([], plan=tmp_path / "plan.tsv", resume=True, on_drift=on_drift)
+
+
+@pytest.mark.parametrize("cause", ["folder", "name"])
+def test_a_plan_that_cannot_be_looked_for_ends_its_migration_alone(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: str
+) -> None:
+    """Neither does another migration stay undone, nor pass a reviewed plan for none."""
+    names = {"blind": "x" * 300 if cause == "name" else "blind", "seen": "seen"}
+    migrations, targets = [], {}
+    for key, name in names.items():
+        source, target = pair.source(suffix=f"_{key}"), pair.target(suffix=f"_{key}")
+        servers.run_script(source, SCRIPT)
+        migrations.append(Migration(source=source, target=target, name=name, roles="none"))
+        targets[key] = target
+    if cause == "folder":
+        # Root may enter any folder.
+        look = Path.stat
+
+        def refused(path: Path, **options: Any) -> os.stat_result:
+            if path.name == "plan-blind.tsv":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return look(path, **options)
+
+        monkeypatch.setattr(Path, "stat", refused)
+    outcomes = run_all(migrations, plan=tmp_path / "plan.tsv", on_drift="refuse")
+    (_, blind), (_, seen) = outcomes
+    assert isinstance(blind, StateError) and "plan file" in str(blind)
+    assert isinstance(seen, Report) and seen.ok
+    with psycopg.connect(targets["blind"]) as connection:
+        assert connection.execute("SELECT to_regclass('t')").fetchone() == (None,)
+
+
+def test_the_command_runs_the_reviewed_plan_of_each_migration(pair: Pair, shell: Shell) -> None:
+    options = {}
+    for name in ("drifted", "same"):
+        source, target = pair.source(suffix=f"_{name}"), pair.target(suffix=f"_{name}")
+        servers.run_script(source, SCRIPT)
+        options[name] = {"source": source, "target": target, "roles": "none", "name": name}
+    (shell.folder / "config.json").write_text(json.dumps({"migrations": list(options.values())}))
+    call = ("--config", "config.json", "--plan", "p.tsv")
+    assert shell.run("plan", *call).code == 0
+    servers.run_script(options["drifted"]["source"], "CREATE TABLE later (id int)")
+    done = shell.run("migrate", *call)
+    assert done.code == 11, done.text
+    assert "drifted: stopped: the plan differs" in done.stdout and "same: done" in done.stdout
+    assert "later: added (table)" in done.text

@@ -14,6 +14,7 @@ import pytest
 from pgmigrate import CopyError, StateError
 from support import servers
 from support.application import Application
+from support.cases import some_each_time
 from support.safety import (
     GATED,
     REFUSING,
@@ -47,7 +48,7 @@ def assert_moved(written: tuple[str, str], application: Application) -> None:
 # X6: several at once.
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.matrix)])
 def test_of_several_at_once_one_works_and_the_others_stop_nothing(
     written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell, count: int
 ) -> None:
@@ -128,7 +129,7 @@ def test_a_lock_that_another_has_taken_meanwhile_ends_the_procedure(
 # X7: one more after a kill.
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", some_each_time(STEPS, "migrate", "start"))
 def test_after_a_kill_in_a_step_one_more_goes_on(
     written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell, step: str
 ) -> None:
@@ -201,7 +202,7 @@ def test_a_failure_after_a_kill_restores_what_was_there_before_the_first(
     assert contents(written[1]) == before
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.1, 0.25])
+@pytest.mark.parametrize("delay", some_each_time([0.0, 0.1, 0.25], 0.1))
 def test_after_a_kill_in_the_restore_one_more_goes_on(
     written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell, delay: float
 ) -> None:

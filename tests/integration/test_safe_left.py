@@ -15,6 +15,7 @@ import pytest
 from pgmigrate import BackupError, StateError, Status
 from support import servers
 from support.application import Application
+from support.cases import some_each_time
 from support.safety import (
     GATED,
     REFUSING,
@@ -66,7 +67,7 @@ def gated(written: tuple[str, str], application: Application, tmp_path: Path) ->
 # What status shows.
 
 
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("step", some_each_time(STEPS, "stop", "migrate", "verify"))
 def test_a_procedure_that_was_killed_is_shown_until_it_is_at_its_end(
     written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell, step: str
 ) -> None:

@@ -15,8 +15,8 @@ import pytest
 from bench import many_objects
 from conftest import Pair
 from pgmigrate import Migration, Plan, Report
-from pgmigrate._plan import Task
-from pgmigrate._report import TaskResult
+from pgmigrate._results.plan import Task
+from pgmigrate._results.report import TaskResult
 from pgmigrate.embedded import EmbeddedServer
 from support import servers
 
@@ -47,10 +47,57 @@ def test_planning_asks_as_much_of_many_tables_as_of_few(talkative: EmbeddedServe
         conninfo = _source(talkative, schemas)
         before = talkative.log_path.stat().st_size
         assert len(_plan(conninfo).tasks) > 150 * schemas
-        with talkative.log_path.open("rb") as log:
-            log.seek(before)
-            ours = [line for line in log if line.startswith(b"pgmigrate ")]
-        counts.append(sum(b" LOG:  execute " in line or b"statement: " in line for line in ours))
+        counts.append(_asked_since(talkative, before))
+    assert counts[0] == counts[1] > 10
+
+
+def _asked_since(server: EmbeddedServer, before: int) -> int:
+    """How many statements of pgmigrate the log has behind a place."""
+    with server.log_path.open("rb") as log:
+        log.seek(before)
+        ours = [line for line in log if line.startswith(b"pgmigrate ")]
+    return sum(b" LOG:  execute " in line or b"statement: " in line for line in ours)
+
+
+PRIVILEGES = """
+    CREATE ROLE owner_{n}; CREATE ROLE reader_{n}; GRANT reader_{n} TO owner_{n};
+    CREATE ROLE limited_{n} LOGIN PASSWORD 'limited' CREATEDB CREATEROLE;
+    SELECT format('CREATE ROLE member_{n}_%s; GRANT reader_{n} TO member_{n}_%s', i, i)
+        FROM generate_series(1, {n}) AS i \\gexec
+"""
+GRANTED = """
+    SELECT format('CREATE TABLE t%1$s (i int); ALTER TABLE t%1$s OWNER TO owner_{n};'
+        'GRANT SELECT ON t%1$s TO reader_{n}; GRANT INSERT (i) ON t%1$s TO reader_{n};'
+        'CREATE SCHEMA s%1$s AUTHORIZATION owner_{n};'
+        'GRANT USAGE ON SCHEMA s%1$s TO reader_{n};', i)
+    FROM generate_series(1, {n}) AS i \\gexec
+    GRANT SELECT ON t1, t2 TO member_{n}_1;
+"""
+
+
+def test_preflight_of_a_plain_role_asks_as_much_of_many_privileges_as_of_few(
+    talkative: EmbeddedServer,
+) -> None:
+    counts = []
+    for number in (3, 60):
+        source = servers.create_database(talkative, f"granted_{number}")
+        target = servers.create_database(talkative, f"granted_there_{number}")
+        servers.run_script(source, PRIVILEGES.format(n=number))
+        servers.run_script(source, GRANTED.format(n=number))
+        servers.run_script(target, GRANTED.format(n=number))
+        servers.run_script(target, f"REVOKE SELECT ON t2 FROM member_{number}_1")
+        limited = talkative.conninfo_for(
+            f"granted_there_{number}", user=f"limited_{number}", password="limited"
+        )
+        before = talkative.log_path.stat().st_size
+        migration = Migration(source=source, target=limited, roles="all")
+        found = migration.preflight().findings
+        counts.append(_asked_since(talkative, before))
+        # The columns' privileges are compared with the table's, and not known to be the same.
+        named = [set(one.objects) for one in found if one.check == "privileges_owner"]
+        columns = {f"acl COLUMN t{i}.i in public" for i in range(1, number + 1)}
+        assert named == [{"acl TABLE t2 in public"} | columns]
+        assert [one for one in found if one.check.startswith("membership")] == []
     assert counts[0] == counts[1] > 10
 
 

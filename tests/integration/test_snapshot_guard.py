@@ -209,7 +209,7 @@ def test_s1_a_part_refuses_what_changed_before_its_lock(bank: Parts) -> None:
 def test_s1_a_table_that_stays_locked_is_not_read_and_its_blocker_is_named(bank: Parts) -> None:
     source = bank.options["source"]
     brief = Migration(**{**bank.options, "lock_timeout": 1, "retries": 0})
-    plan = brief.plan()
+    plan = bank.plan
     held = brief.hold_snapshot(plan)
     with _locked(source) as waiting, ThreadPoolExecutor(1) as threads:
         pid = waiting.info.backend_pid

@@ -210,12 +210,13 @@ def test_ctrl_c_while_key_ranges_are_asked_for(ends: tuple[str, str], shell: She
         assert_nothing_of_ours(*ends)
 
 
-# What of the target each command reads first, or alone, while somebody else keeps it locked.
+# What of the target each command reads first, or alone, while somebody else keeps it locked. No
+# catalog among them has a cache of its own, which a new session may have to fill.
 READS_OF_THE_TARGET = [
     ("verify", "gated"),
     ("verify", "pg_catalog.pg_description"),
     ("verify", "pgmigrate.migration_run"),
-    ("preflight", "pg_catalog.pg_extension"),
+    ("preflight", "pg_catalog.pg_trigger"),
     ("status", "pgmigrate.migration_run"),
     ("cleanup", "pgmigrate.migration_run"),
     ("migrate --resume", "pgmigrate.migration_run"),

@@ -18,7 +18,7 @@ from psycopg import sql
 
 from conftest import Pair
 from pgmigrate import CopyError, Migration
-from pgmigrate._text import printable
+from pgmigrate._values.humanize import printable
 from support import servers
 from support.shell import Shell
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import permutations
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from conftest import Pair, Servers, majors
+from conftest import PAIRS, Pair, Servers, prefer_programs_for
 from pgmigrate import Difference, Migration, VerifyError, VerifyResult
-from support import servers
+from support import dumps, servers
 from support.planted import OPTIONS, PLANTED, PLANTED_18, ROLES, SOURCE, SOURCE_18, Planted
+from support.roles import prefixed
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,15 @@ class Migrated:
         return Migration(source=self.source, target=self.target, options=OPTIONS).verify(jobs=2)
 
 
-@pytest.fixture(
-    scope="module", params=[*majors(), (18, 18)], ids=lambda pair: f"{pair[0]}to{pair[1]}"
-)
+@pytest.fixture(scope="module", params=[*PAIRS, (18, 18)], ids=lambda pair: f"{pair[0]}to{pair[1]}")
 def migrated(request: pytest.FixtureRequest, all_servers: Servers) -> Iterator[Migrated]:
     source_major, target_major = request.param
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        prefer_programs_for(monkeypatch, request.param)
+        yield from _migrated(all_servers, source_major, target_major)
+
+
+def _migrated(all_servers: Servers, source_major: int, target_major: int) -> Iterator[Migrated]:
     of = (all_servers.of(source_major), all_servers.of(target_major))
     pair = Pair(*of, f"planted_{source_major}_{target_major}")
     source, target = pair.source(), pair.target()
@@ -122,6 +128,55 @@ def test_p3_generated_names_of_not_null_differ_by_version_and_others_really(
     servers.run_script(target, rename)
     (difference,) = migration.verify().differences
     assert (difference.object, difference.columns) == ("public.orders", ("placed",))
+
+
+POLICIES = """
+CREATE TABLE "a "" TO b" (a int);
+CREATE POLICY "p "" TO q, r" ON "a "" TO b" FOR SELECT TO {0}, {1}, {2} USING (a <> 1);
+CREATE POLICY checked ON "a "" TO b" FOR INSERT TO {0}, {1}, {2} WITH CHECK (a <> 1);
+CREATE POLICY bare ON "a "" TO b" TO {0}, {1}, {2};
+CREATE POLICY fewer ON "a "" TO b" TO {1}, {2};
+CREATE POLICY other ON "a "" TO b" TO {1}, {2} USING (a = 1)
+"""
+
+
+def _policies(conninfo: str) -> list[str]:
+    lines = dumps.schema(conninfo).splitlines()
+    return sorted(line for line in lines if line.startswith("CREATE POLICY"))
+
+
+@pytest.mark.parametrize("target_major", [16, 18])
+def test_roles_of_a_policy_have_no_order(
+    make_pair: Callable[[int, int], Pair], target_major: int
+) -> None:
+    pair = make_pair(16 if target_major == 18 else 18, target_major)
+    source, target = pair.source(), pair.target()
+    with prefixed(pair) as prefix:
+        roles = [f'"{prefix}{name}"' for name in ("z, x", "y TO", "a")]
+        made = "".join(f"CREATE ROLE {role};" for role in roles) + POLICIES.format(*roles)
+        servers.run_script(source, made)
+        # Which order makes the catalog list them otherwise depends on where it has room for them.
+        for ordered in permutations(roles):
+            made = "".join(f"CREATE ROLE {role};" for role in ordered) + POLICIES.format(*roles)
+            servers.run_script(target, made)
+            if _policies(target) != _policies(source):
+                break
+            dropped = "".join(f"DROP ROLE {role};" for role in roles)
+            servers.run_script(target, f'DROP TABLE "a "" TO b"; {dropped}')
+        else:
+            servers.run_script(target, made)
+        migration = Migration(source=source, target=target, roles="none")
+        report = migration.run()
+        report.raise_for_failures()
+        assert "differs" not in {finding.check for finding in report.findings}
+        migration.verify().raise_for_differences()
+        servers.run_script(
+            target,
+            f'ALTER POLICY fewer ON "a "" TO b" TO {roles[1]};'
+            'ALTER POLICY other ON "a "" TO b" USING (a = 2)',
+        )
+        named = {difference.object for difference in migration.verify().differences}
+        assert {name.rpartition(" ")[2] for name in named} == {"fewer", "other"}
 
 
 def test_what_the_target_had_before_is_named_and_no_difference(pair: Pair) -> None:

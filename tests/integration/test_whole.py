@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import psycopg
 import pytest
 
-from conftest import Pair
+from conftest import Pair, majors
 from pgmigrate import Migration, demo_database
 from support import servers
+from support.cases import some_each_time
 
 SCHEMAS = ["pagila_like", "odd_names", "odd_types", "odd_objects", "odd_order"]
 
@@ -21,21 +24,44 @@ def _migrate(source: str, target: str, split_larger_than: str = "64kB") -> None:
     servers.assert_equal(source, target)
 
 
-@pytest.mark.parametrize("schema", SCHEMAS)
-def test_a_whole_database_arrives(any_pair: Pair, schema: str) -> None:
-    source = any_pair.source(schema, has_xml="off")
-    if any_pair.majors[0] >= 18 > any_pair.majors[1]:
+# Between one pair each schema, between the others the one with most kinds of objects.
+CASES = [(*pair, schema) for pair in majors() for schema in SCHEMAS]
+EACH_TIME = [
+    (source, target, schema)
+    for source, target, schema in CASES
+    if (source, target) == (16, 18) or (majors()[source, target] and schema == "odd_objects")
+]
+
+
+@pytest.mark.parametrize(
+    "case", some_each_time(CASES, *EACH_TIME), ids=lambda case: "{}to{}-{}".format(*case)
+)
+def test_a_whole_database_arrives(
+    make_pair: Callable[[int, int], Pair], case: tuple[int, int, str]
+) -> None:
+    source_major, target_major, schema = case
+    pair = make_pair(source_major, target_major)
+    source = pair.source(schema, has_xml="off")
+    if source_major >= 18 > target_major:
         # The one thing in these schemas that older servers do not have at all.
         servers.run_script(source, "DROP TABLE IF EXISTS odd.virtual_columns")
-    target = any_pair.target()
+    target = pair.target()
     _migrate(source, target)
     servers.assert_no_worse_than_peer(source, target)
 
 
-def test_the_demo_database_arrives(any_pair: Pair) -> None:
-    source = any_pair.source()
+@pytest.mark.parametrize(
+    "versions",
+    some_each_time(majors(), *({(16, 18), (18, 19)} & majors().keys())),
+    ids=lambda versions: "{}to{}".format(*versions),
+)
+def test_the_demo_database_arrives(
+    make_pair: Callable[[int, int], Pair], versions: tuple[int, int]
+) -> None:
+    pair = make_pair(*versions)
+    source = pair.source()
     demo_database.fill(source, scale=0.05)
-    target = any_pair.target()
+    target = pair.target()
     _migrate(source, target, split_larger_than="512kB")
     servers.assert_no_worse_than_peer(source, target)
 

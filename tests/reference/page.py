@@ -26,17 +26,46 @@ PAGE: Final = PACKAGE / "reference.md"
 
 # Topic -> the names in it, by the modules that define them, or one by one where one leads.
 TOPICS: Final = {
-    "Migrations": ("_migration", "_run_all", "_job"),
-    "Plans": ("_plan.Plan", "_plan"),
-    "Runs in parts": ("_snapshot",),
-    "Estimates": ("_estimate.Estimate", "_estimate.Rates", "_estimate"),
-    "Runs": ("_report.Report", "_report"),
-    "The safe procedure": ("_safety.SafetyReport", "_safety", "_unfinished", "_checklist"),
-    "Verification": ("_verification.VerifyResult", "_verification"),
-    "Results as tables and pictures": ("_tabular", "_arrow"),
-    "Other results": ("_results", "_model", "__version__"),
-    "Errors": ("errors",),
-    "Progress": ("progress.progress", "progress.notebook", "progress", "_pictures.live", "_tally"),
+    "Migrations": ("_migration.migration", "_migration.run_all", "_bridge.job"),
+    "Plans": ("_results.plan.Plan", "_results.plan", "_results.plan_diff"),
+    "Runs in parts": ("_results.hold", "_migration.held_snapshot"),
+    "Estimates": (
+        "_results.estimate.Estimate",
+        "_results.rates.Rates",
+        "_results.rates",
+        "_results.estimate",
+    ),
+    "Runs": ("_results.report.Report", "_results.report"),
+    "The safe procedure": (
+        "_procedure.report.SafetyReport",
+        "_procedure.report",
+        "_journal.unfinished",
+        "_procedure.checklist",
+    ),
+    "Verification": (
+        "_results.verification.VerifyResult",
+        "_results.verification.TableResult",
+        "_values.finding.Difference",
+        "_results.verification",
+    ),
+    "Results as tables and pictures": ("_results.tabular", "_results.arrow"),
+    "Other results": (
+        "_results.preflight",
+        "_results.status",
+        "_results.backup",
+        "_values.record",
+        "_values.finding.Finding",
+        "_values.finding.Absent",
+        "__version__",
+    ),
+    "Errors": ("_values.error.PgMigrateError", "errors", "_values.error"),
+    "Progress": (
+        "progress._terminal.progress",
+        "progress._terminal.notebook",
+        "progress._terminal",
+        "progress._notebook",
+        "progress._tally",
+    ),
     "Airflow": ("airflow.whole", "airflow"),
     "alembic": ("alembic._hook", "alembic"),
     "Servers to try things on": ("embedded.server", "embedded", "demo_database", "demo"),
@@ -110,13 +139,19 @@ def _place(target: griffe.Object) -> tuple[int, int, int]:
 
 
 def _introduction(target: griffe.Object, introduced: set[str]) -> griffe.Module | None:
-    """The public module that defines a name, where it is the first one of it to be told."""
-    around = [one for one in public_modules() if target.path.startswith(f"{one.path}.")]
+    """The public module that exports a name, where it is the first of its names on the page."""
+    around = [one for one in public_modules() if _exports(one, target)]
     module = max(around, key=lambda one: len(one.path), default=package())
     if module.path in introduced:
         return None
     introduced.add(module.path)
     return module
+
+
+def _exports(module: griffe.Module, target: griffe.Object) -> bool:
+    member = module.members.get(target.name)
+    found = member.final_target if isinstance(member, griffe.Alias) else member
+    return target.name in (module.exports or ()) and found is target
 
 
 def _contents(topics: Mapping[str, Mapping[str, griffe.Object]]) -> list[str]:

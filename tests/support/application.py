@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 TABLES = """
 CREATE TABLE written (process int, number int, at timestamptz, PRIMARY KEY (process, number));
 CREATE TABLE settings (name text PRIMARY KEY, value text);
@@ -93,6 +91,9 @@ def _stop(folder: Path) -> None:
 
 
 def _run(folder: Path) -> None:
+    # The other verbs are run very often, and it takes most of their time to import this.
+    import psycopg
+
     wanted = True
 
     def stop(*_: object) -> None:

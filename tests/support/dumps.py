@@ -48,6 +48,11 @@ def run(
     )
 
 
+def without_membership_options(script: str) -> str:
+    """What pg_dumpall writes of memberships, as servers before 16 take it."""
+    return re.sub(r"(?m)^(GRANT \S+ TO \S+) WITH INHERIT .*;$", r"\1;", script)
+
+
 def dump(
     conninfo: str,
     ignore_schemas: Iterable[str] = (),
@@ -88,6 +93,17 @@ def without_attver(text: str) -> str:
     return _ATTVER_AMONG_OTHERS.sub("", _ATTVER_ALONE.sub("", text))
 
 
+_ROLE = r'(?:"(?:[^"]|"")*"|[a-z0-9_]+)'
+_POLICY_ROLES = re.compile(rf"(?<= TO ){_ROLE}(?:, {_ROLE})+(?= USING \(| WITH CHECK \(|;)")
+
+
+def _with_sorted_roles(entry: str) -> str:
+    """The entry of a policy with its roles by name: a dump has them in the order of the catalog."""
+    if not re.match("-- Name: .*; Type: POLICY;", entry):
+        return entry
+    return _POLICY_ROLES.sub(lambda found: ", ".join(sorted(re.findall(_ROLE, found[0]))), entry)
+
+
 def portable(text: str) -> str:
     """A dump without what depends on the versions and the time."""
     return without_attver(_VERSION_LINES.sub("", text))
@@ -108,6 +124,7 @@ def sorted_entries(text: str) -> list[str]:
             "-- Name: .*; Type: (TABLE|MATERIALIZED VIEW|INDEX|CONSTRAINT);", entry
         )
         applied = "".join(in_force.values()) if has_storage else ""
-        settled.append(_DEFAULT_LINES.sub("", entry).strip() + "\n" + applied)
+        plain = _DEFAULT_LINES.sub("", _with_sorted_roles(entry)).strip()
+        settled.append(f"{plain}\n{applied}")
         in_force.update((match[1], match[0]) for match in _DEFAULT_LINES.finditer(entry))
     return sorted(settled[1:])

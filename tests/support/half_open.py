@@ -59,7 +59,10 @@ class HalfOpen:
 
     def close(self) -> None:
         """Ends everything."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self.break_off()
         for end in (*self._forgotten, *(end for pair in self._pairs for end in pair)):
             end.close()
 

@@ -129,7 +129,11 @@ def test_a_task_log_has_a_line_now_and_then(caplog: pytest.LogCaptureFixture) ->
     tell("task_started", "t00000")
     for second in range(100):
         clock.now = float(second)
-        tell("task_progress", "t00000", rows=second * 10, bytes=second * 2**20)
+        if second % 10:
+            tell("task_progress", "t00000", rows=second * 10, bytes=second * 2**20)
+            continue
+        left = {"phase": "data", "seconds": 200.0 - second, "share": second / 200}
+        show({"event": "time_left", "seconds": None, "share": 0.0, "phases": [left]})
     done = {"status": "done", "rows": 1000, "bytes": 100 * 2**20, "note": ""}
     tell("task_finished", "t00000", **done)
     tell("task_retried", "t00001", reason="connection lost", attempt=1)
@@ -139,9 +143,9 @@ def test_a_task_log_has_a_line_now_and_then(caplog: pytest.LogCaptureFixture) ->
     show({"event": "found", "severity": "info", "message": "nothing"})
     assert caplog.messages == [
         "run 3: 2 tasks, 2 at once",
-        "data: 15%, 0/2 tasks, 300 rows, 30.0 MB, 1.0 MB/s, 2 min 50 s left",
-        "data: 30%, 0/2 tasks, 600 rows, 60.0 MB, 1.0 MB/s, 2 min 20 s left",
-        "data: 45%, 0/2 tasks, 900 rows, 90.0 MB, 1.0 MB/s, 1 min 50 s left",
+        "data: 15%, 0/2 tasks, 290 rows, 29.0 MB, 989.9 kB/s, 2 min 50 s left",
+        "data: 30%, 0/2 tasks, 590 rows, 59.0 MB, 1006.9 kB/s, 2 min 20 s left",
+        "data: 45%, 0/2 tasks, 890 rows, 89.0 MB, 1012.6 kB/s, 1 min 50 s left",
         "t00001 is tried again: connection lost",
         "data public.t00001 failed: full",
         "data: 2/2 tasks, 1 failed, 1,000 rows, 200.0 MB, 2.0 MB/s",

@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 import pytest
 
-from pgmigrate import _command, _output
-from pgmigrate._actions import Execute, Performer, Script
-from pgmigrate._command import Command, Ended, Surroundings
-from pgmigrate._output import Output
+from pgmigrate._procedure import command, output
+from pgmigrate._procedure.command import Command, Ended, Surroundings
+from pgmigrate._procedure.output import Output
+from pgmigrate._procedure.performer import Execute, Performer, Script
 from pgmigrate.errors import InterruptedRunError
 from support.processes import is_there
 
@@ -71,7 +71,8 @@ def signalled(after: Path, number: int = signal.SIGINT) -> Iterator[None]:
 
 # A process and its child, which print and do not end when they are asked to.
 STUBBORN = (
-    "trap '' TERM; (trap '' TERM; exec sh -c 'echo $$ > child; while :; do echo c; sleep 1; done')"
+    "trap '' TERM; (trap '' TERM; exec sh -c"
+    " 'echo $$ > made; mv made child; while :; do echo c; sleep 1; done')"
     " & while [ ! -s child ]; do sleep 0.01; done"
     "; echo $$ > new; mv new parent; while :; do echo p; echo q >&2; sleep 0.05; done"
 )
@@ -85,7 +86,7 @@ def assert_gone(folder: Path) -> None:
 @pytest.fixture(autouse=True)
 def _nothing_is_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # In containers no process waits for orphans, so that a group stays for all of that time.
-    monkeypatch.setattr(_command, "_SECONDS_TO_DIE", 0.3)
+    monkeypatch.setattr(command, "_SECONDS_TO_DIE", 0.3)
     own = Path("/proc/self/fd")
     before = len(list(own.iterdir())) if own.exists() else 0
     yield
@@ -188,7 +189,7 @@ def test_an_application_goes_on_printing_after_its_start(tmp_path: Path) -> None
 def test_a_command_outlives_a_procedure_that_is_killed(tmp_path: Path) -> None:
     program = (
         "from pathlib import Path\n"
-        "from pgmigrate._command import Command, Process, Surroundings\n"
+        "from pgmigrate._procedure.command import Command, Process, Surroundings\n"
         "import time\n"
         f"around = Surroundings(Path({str(tmp_path)!r}), {{}}, str, str)\n"
         f"process = Process(Command(({f'touch begun; {DAEMON} wait'!r},), 60, True), around)\n"
@@ -234,7 +235,7 @@ def faulty(fault: Fault, patch: pytest.MonkeyPatch) -> Iterator[Log]:
 
     number = errno.ENOSPC if fault == "full disk" else errno.EINVAL
     if fault in ("EINVAL", "closed file"):
-        patch.setattr(_output._Stream, "read", fail)
+        patch.setattr(output._Stream, "read", fail)
     begin = Output.begin
 
     def close_under_it(output: Output) -> None:
@@ -255,7 +256,7 @@ FAULTS = ["EINVAL", "closed file", "closed pipe", "full disk", "all descriptors"
 def test_whatever_fails_the_time_limit_holds(
     tmp_path: Path, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_command, "_SECONDS_TO_END", 0.3)
+    monkeypatch.setattr(command, "_SECONDS_TO_END", 0.3)
     with faulty(fault, monkeypatch) as log:
         began = time.monotonic()
         ended = executed(shell(STUBBORN, timeout=0.5), surroundings(tmp_path, log))
@@ -319,7 +320,7 @@ def test_what_may_not_be_ended_is_not_waited_for_without_end(
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
-    monkeypatch.setattr(_command, "_SECONDS_TO_END", 0.2)
+    monkeypatch.setattr(command, "_SECONDS_TO_END", 0.2)
     kill = os.killpg
     monkeypatch.setattr(os, "killpg", refuse)
     ended = executed(shell("exec sleep 600", timeout=0.2), surroundings(tmp_path))
@@ -389,7 +390,7 @@ def test_an_interruption_while_a_command_is_started_loses_no_process(
 async def test_an_awaited_command_is_ended(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_command, "_SECONDS_TO_END", 0.3)
+    monkeypatch.setattr(command, "_SECONDS_TO_END", 0.3)
     work = Performer({}, surroundings(tmp_path), str).run_async(script(shell(STUBBORN), []))
     if how == "cancelled":
         task = asyncio.ensure_future(work)
@@ -425,7 +426,7 @@ def test_what_reading_needs_is_looked_for_before_anything_is_stopped(
     around = surroundings(tmp_path)
     command = Command((sys.executable, "-c", "pass"), 5)
     assert around.problem(command) is None
-    monkeypatch.setattr(_output, "_search_path", lambda: str(tmp_path))
+    monkeypatch.setattr(output, "_search_path", lambda: str(tmp_path))
     assert around.problem(command) == "there is no program cat"
-    monkeypatch.setattr(_output, "SHELL", "/no/such/sh")
+    monkeypatch.setattr(output, "SHELL", "/no/such/sh")
     assert around.problem(command) == "there is no program /no/such/sh"

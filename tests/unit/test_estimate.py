@@ -159,7 +159,7 @@ def test_rates_survive_a_file(tmp_path: Path, rates: Rates) -> None:
         ({"uncertainty": 0.9}, "uncertainty is below 1"),
         ({"copy_speedup": [{"sessions": 2, "speedup": 3.0}]}, "copy_speedup"),
         ({"tables": [{"table": "a.b", "copy": -1.0}]}, "table a.b"),
-        ({"version": 2}, "version is 2"),
+        ({"version": 1}, "version is 1"),
         ({"misspelt": 1}, "form"),
     ],
 )

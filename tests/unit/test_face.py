@@ -25,9 +25,9 @@ from pgmigrate import (
     outcomes_of,
     run_all,
 )
-from pgmigrate._actions import Performer, Script, Verb
-from pgmigrate._command import Surroundings
-from pgmigrate._run_all import named_path
+from pgmigrate._migration.run_all import named_path
+from pgmigrate._procedure.command import Surroundings
+from pgmigrate._procedure.performer import Performer, Script, Verb
 from support.scripted_core import (
     SOURCE,
     TARGET,

@@ -20,6 +20,7 @@ FINDING = {
     "object": 'public."ünïcode ☃"',
     "message": "it differs",
     "remedy": "",
+    "objects": [],
 }
 
 
@@ -109,7 +110,8 @@ def test_every_part_can_be_had() -> None:
 
 def test_a_result_without_rows_has_its_columns() -> None:
     nothing = PreflightResult.from_mapping({"findings": [], "checks": []})
-    assert list(nothing.to_pandas().columns) == ["check", "severity", "object", "message", "remedy"]
+    fields = ["check", "severity", "object", "message", "remedy", "objects"]
+    assert list(nothing.to_pandas().columns) == fields
     table: Any = pyarrow.table(nothing)
     assert (table.num_rows, table.column_names[0]) == (0, "check")
 
@@ -146,7 +148,7 @@ def some_plan_estimate() -> Estimate:
 
 
 def test_a_status_is_what_runs_now() -> None:
-    counts = {"done": 1, "running": 1, "failed": 0, "blocked": 0, "pending": 0}
+    counts = {"done": 1, "kept": 0, "running": 1, "failed": 0, "blocked": 0, "pending": 0}
     status = Status.from_mapping(
         {
             "run": 1,
@@ -182,7 +184,7 @@ def test_a_status_is_what_runs_now() -> None:
 def test_a_missing_package_is_named_with_its_extra(
     monkeypatch: pytest.MonkeyPatch, module: str, call: str, extra: str
 ) -> None:
-    for name in ("pgmigrate._arrow", "pgmigrate._pictures.charts"):
+    for name in ("pgmigrate._results.arrow", "pgmigrate._display.charts.charts"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=rf"pip install 'pgmigrate\[{extra}\]'"):

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from pgmigrate import Plan, PreflightError, PreflightResult, Report, Status, VerifyResult
-from pgmigrate._model import Finding
-from pgmigrate._pictures import drawings, svg
-from pgmigrate._pictures.markup import Number, escaped, table
-from pgmigrate._pictures.page import error_page
-from pgmigrate._pictures.style import LIGHT, style_sheet
-from pgmigrate._pictures.svg import DrawingError
+from pgmigrate._display.charts import svg
+from pgmigrate._display.charts.svg import DrawingError
+from pgmigrate._display.html import figures
+from pgmigrate._display.html.page import error_page
+from pgmigrate._display.markup import Number, escaped, table
+from pgmigrate._display.style import LIGHT, style_sheet
+from pgmigrate._values.finding import Finding
 from pgmigrate.errors import ConnectError
 from support.scripted_core import report, some_plan, table_result, task_result, verification
 from unit.test_frames import some_plan_estimate, some_verification
@@ -68,23 +69,25 @@ def failed_report(**changes: Any) -> Report:
         task_result(2, status="failed", object=EVIL, note=note, sqlstate="23502", worker=1),
         task_result(3, status="blocked", begun=None, worker=None, seconds=0.0, note="needs d2"),
     ]
-    phase = {"phase": "data", "tasks": 3, "done": 1, "failed": 2, "rows": 10, "bytes": 1000}
+    phase = {"phase": "data", "tasks": 3, "done": 1, "kept": 0, "failed": 1}
+    phase |= {"blocked": 1, "rows": 10, "bytes": 1000}
     return Report.from_mapping(
         report(*tasks, status="failed", phases=[{**phase, "seconds": 2.5}], **changes)
     )
 
 
-def finding(severity: str, message: str) -> dict[str, str]:
+def finding(severity: str, message: str) -> dict[str, Any]:
     return {
         "check": "c",
         "severity": severity,
         "object": EVIL,
         "message": message,
         "remedy": "drop it",
+        "objects": [],
     }
 
 
-def preflight(*findings: dict[str, str]) -> PreflightResult:
+def preflight(*findings: dict[str, Any]) -> PreflightResult:
     checks = [
         {"check": "target_empty", "about": "the target is empty", "state": "ok"},
         {"check": "disk", "about": "there is room on the target", "state": "not_made"},
@@ -93,7 +96,7 @@ def preflight(*findings: dict[str, str]) -> PreflightResult:
 
 
 def status(**changes: Any) -> Status:
-    counts = {"done": 1, "running": 1, "failed": 1, "blocked": 0, "pending": 1}
+    counts = {"done": 1, "kept": 0, "running": 1, "failed": 1, "blocked": 0, "pending": 1}
     mapping = {
         "run": 3,
         "plan": "f00d",
@@ -226,9 +229,11 @@ def test_a_report_of_many_tasks_makes_a_small_page(tmp_path: Path) -> None:
 def test_the_tables_are_there_without_the_extra(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(drawings, "can_draw", lambda: False)
+    monkeypatch.setattr(figures, "can_draw", lambda: False)
     for module in ("plan_view", "run_view", "estimate_view"):
-        monkeypatch.setattr(f"pgmigrate._pictures.{module}.can_draw", lambda: False, raising=False)
+        monkeypatch.setattr(
+            f"pgmigrate._display.html.{module}.can_draw", lambda: False, raising=False
+        )
     for result in (some_plan(), failed_report(), some_plan_estimate()):
         text = result._repr_html_()
         assert "<svg" not in text and "pip install &#x27;pgmigrate[plots]&#x27;" in text
@@ -296,7 +301,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
 def test_colours_can_be_told_from_the_page(mode: int) -> None:
-    from pgmigrate._pictures.style import _COLOURS
+    from pgmigrate._display.style import _COLOURS
 
     colours = {name: both[mode] for name, both in _COLOURS.items()}
     papers = [colours["paper"], "#ffffff" if mode == 0 else "#111111"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pgmigrate._journal import (
+from pgmigrate._journal.journal import (
     Journal,
     StepTimes,
     begun,

@@ -10,8 +10,8 @@ import pytest
 from IPython.display import HTML, DisplayHandle
 from rich.console import Console
 
-from pgmigrate._pictures.live import NotebookProgress
 from pgmigrate.progress import notebook, progress
+from pgmigrate.progress._notebook import NotebookProgress
 
 
 class Clock:

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from pgmigrate import Migration
-from pgmigrate._files import why_no_folder, why_unwritable, write_atomically
-from pgmigrate._logging import LogFile, SteadyLogger
+from pgmigrate._bridge.files import why_no_folder, why_unwritable, write_atomically
+from pgmigrate._bridge.logs import LogFile, SteadyLogger
 from pgmigrate.cli import main
 from pgmigrate.cli.streams import SteadyStream
 from support.scripted_core import SOURCE, TARGET, Core, report, task_result, verification

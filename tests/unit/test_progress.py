@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pgmigrate.progress import BarProgress, LineProgress, progress
+from pgmigrate.progress import BarProgress, LineProgress, RunTally, progress
 
 
 class Clock:
@@ -51,6 +51,11 @@ def of_task(event: str, number: int, phase: str = "data", **changes: Any) -> dic
     }
 
 
+def time_left(seconds: float | None, share: float, **phases: float | None) -> dict[str, Any]:
+    told = [{"phase": name, "seconds": of, "share": share} for name, of in phases.items()]
+    return {"event": "time_left", "seconds": seconds, "share": share, "phases": told}
+
+
 def test_lines_are_few_and_tell_rows_bytes_rate_and_time_left() -> None:
     clock, out = Clock(), io.StringIO()
     with LineProgress(Console(file=out, width=200), clock) as show:
@@ -65,6 +70,7 @@ def test_lines_are_few_and_tell_rows_bytes_rate_and_time_left() -> None:
                 clock.now += 0.1
                 show(of_task("task_progress", number, rows=part * 10, bytes=part * 1024))
             show(of_task("task_finished", number, rows=100, bytes=10240))
+            show(time_left(30.0 - number, number / 20, data=20.0 - number))
     lines = out.getvalue().splitlines()
     assert lines[:3] == [
         "plan: done in 1.5 s",
@@ -72,7 +78,7 @@ def test_lines_are_few_and_tell_rows_bytes_rate_and_time_left() -> None:
         "pre-data: 100%, 1/1 tasks",
     ]
     assert lines[3].startswith("data: 2")
-    assert re.search(r"\d rows, .* kB, .* kB/s, \d+ s left$", lines[3])
+    assert re.search(r"\d rows, .* kB, .* kB/s, \d+ s left; run: \d+ s left$", lines[3])
     assert lines[-1] == "data: 100%, 20/20 tasks, 2,000 rows, 200.0 kB, 10.0 kB/s"
     assert len(lines) == 3 + 4
 
@@ -111,3 +117,32 @@ def test_bars_show_each_phase_and_the_total() -> None:
     last = shown.rsplit("pre-data", 1)[1]
     assert re.search(r"data +[━╺]+ +5% 100 rows, 10\.0 kB, 1 failed", last)
     assert "total" in last
+
+
+def test_a_build_moves_its_phase_and_what_is_not_known_is_said() -> None:
+    clock, out = Clock(), io.StringIO()
+    show = LineProgress(Console(file=out, width=200), clock)
+    index = {"phase": "index", "tasks": 2, "rows": 0, "bytes": 0}
+    show({**started(), "phases": [index]})
+    show(of_task("task_started", 1, "index"))
+    for share, left in ((0.1, None), (0.2, None), (0.5, 90.0)):
+        clock.now += 6.0
+        show(time_left(left, share, index=left))
+    assert out.getvalue().splitlines()[1:] == [
+        "index: 10%, 0/2 tasks, time left unknown; run: time left unknown",
+        "index: 20%, 0/2 tasks, time left unknown; run: time left unknown",
+        "index: 50%, 0/2 tasks, 1 min 30 s left; run: 1 min 30 s left",
+    ]
+
+
+def test_a_pause_is_in_no_rate() -> None:
+    clock = Clock()
+    tally = RunTally(clock)
+    tally.take(started())
+    tally.take(of_task("task_started", 1))
+    for seconds in (1.0, 1.0, 60.0, 1.0, 1.0):
+        clock.now += seconds
+        tally.take(of_task("task_progress", 1, rows=10, bytes=4096))
+    data = tally.phases["data"]
+    assert (data.active, tally.elapsed) == (4.0, 64.0)
+    assert "1.0 kB/s" in data.brief()

@@ -1,4 +1,4 @@
-"""What becomes of target and application after a failure: every row of the table of `_recovery`."""
+"""What becomes of target and application after a failure: every row of its table."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import get_args
 
 import pytest
 
-from pgmigrate import _recovery
-from pgmigrate._recovery import (
+from pgmigrate._journal import recovery
+from pgmigrate._journal.recovery import (
     ApplicationAction,
     ApplicationState,
     Decision,
@@ -27,7 +27,7 @@ BOOLEANS = (False, True)
 
 def table() -> list[list[str]]:
     """The rows of the table in the module's header, cell by cell."""
-    lines = (_recovery.__doc__ or "").splitlines()
+    lines = (recovery.__doc__ or "").splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line]
     return cells[2:]
 

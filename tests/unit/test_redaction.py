@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pgmigrate._redaction import HIDDEN_EVERYWHERE, hidden_in_part, hiding
+from pgmigrate._procedure.redaction import HIDDEN_EVERYWHERE, hidden_in_part, hiding
 
 
 def hidden(text: str, *values: str, short: bool = True) -> str:

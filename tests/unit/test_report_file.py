@@ -65,7 +65,7 @@ def test_so_is_a_verification_that_found_differences(core: Core) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(PreflightError("the table is there"), 3), (ConnectError("it is gone"), 1)]
+    ("error", "code"), [(PreflightError("the table is there"), 3), (ConnectError("it is gone"), 10)]
 )
 def test_an_error_leaves_no_older_page(core: Core, error: Exception, code: int) -> None:
     PAGE.write_text("the page of last night")

@@ -7,8 +7,8 @@ import itertools
 import pytest
 
 from pgmigrate import TaskResult
-from pgmigrate._pictures.timeline import Course
-from pgmigrate._pictures.treemap import Tile, tiles
+from pgmigrate._display.charts.timeline import Course
+from pgmigrate._display.charts.treemap import Tile, tiles
 from support.scripted_core import task_result
 
 

@@ -107,8 +107,8 @@ def test_a_report_without_failures() -> None:
     assert value.ok
     assert value.text().splitlines() == [
         "run 1 done in 1 min 15 s, one snapshot: old.example:5432/shop -> new.example:5432/shop",
-        "phase  tasks  done  failed       rows   bytes        work",
-        "data       1     1       0  1,234,567  3.0 MB  1 min 10 s",
+        "phase  tasks  done       rows   bytes        work",
+        "data       1     1  1,234,567  3.0 MB  1 min 10 s",
     ]
 
 
@@ -127,7 +127,10 @@ def test_failures_name_every_object() -> None:
     assert caught.value.sqlstate == "23505"
     assert "public.t2" in str(caught.value)
     assert not value.ok
-    assert "failed: data public.t3 (d3): unique_violation" in value.text()
+    assert str(caught.value).startswith("1 task failed, 1 task blocked: public.t3 (unique_")
+    text = value.text()
+    assert "public.t3: data failed (d3): unique_violation" in text
+    assert "not tried, because what they need failed: 1 task\n  public.t2: index (d2)" in text
 
 
 def test_a_failed_statement_is_a_schema_error() -> None:
@@ -204,7 +207,14 @@ def test_more_rows_pass_only_in_tables_that_held_rows_before() -> None:
 
 
 def test_blocking_findings_come_first() -> None:
-    finding = {"check": "c", "severity": "info", "object": "", "message": "fine", "remedy": ""}
+    finding = {
+        "check": "c",
+        "severity": "info",
+        "object": "",
+        "message": "fine",
+        "remedy": "",
+        "objects": [],
+    }
     blocking = {**finding, "severity": "blocking", "message": "full", "remedy": "make room"}
     value = PreflightResult.from_mapping({"findings": [finding, blocking], "checks": []})
     assert value.text().splitlines() == [
@@ -225,7 +235,7 @@ def test_status_in_words() -> None:
             "consistent": None,
             "state": "running",
             "active": True,
-            "tasks": {"done": 5, "running": 1, "failed": 0, "blocked": 0, "pending": 4},
+            "tasks": {"done": 5, "kept": 0, "running": 1, "failed": 0, "blocked": 0, "pending": 4},
             "rows_done": 500,
             "rows_total": 1000,
             "bytes_done": 1024,
@@ -242,5 +252,5 @@ def test_status_in_words() -> None:
         "run 2: running after 1 min 00 s, about 1 min 00 s left",
         "tasks: 5 done, 1 running, 4 pending",
         "rows: 500 of about 1,000, bytes: 1.0 kB of about 2.0 kB",
-        "running: data public.t7 (d7)",
+        "public.t7: data running (d7)",
     ]

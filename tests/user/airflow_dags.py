@@ -10,6 +10,7 @@ from pgmigrate.airflow import (
     PgMigratePlan,
     PgMigratePostData,
     PgMigratePreflight,
+    PgMigrateReleaseSnapshot,
     PgMigrateTasks,
     PgMigrateVerify,
     RunTrigger,
@@ -32,11 +33,13 @@ with DAG("in_parts", schedule=None, default_args=GIVEN):
         snapshot_wait=60,
     )
     copy = PgMigrateTasks.partial(task_id="copy", plan=plan.reference).expand(part=plan.output)
+    release = PgMigrateReleaseSnapshot(task_id="release")
     finish = PgMigratePostData(task_id="finish", plan=plan.reference)
     verify = PgMigrateVerify(task_id="verify", plan=plan.reference)
 
     preflight >> plan
     prepare >> copy
+    copy >> release.as_teardown()
     [hold, copy] >> finish >> verify
 
 with DAG("as_a_whole", schedule=None):
@@ -75,5 +78,7 @@ def of_others(
     verify: PgMigrateVerify,
     hold: PgMigrateHoldSnapshot,
     finish: PgMigratePostData,
+    release: PgMigrateReleaseSnapshot,
 ) -> list[object]:
-    return [preflight.execute, verify.execute, hold.execute, finish.execute]
+    parts = [hold.execute, finish.execute, release.execute]
+    return [preflight.execute, verify.execute, *parts]

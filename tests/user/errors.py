@@ -32,7 +32,9 @@ def told(work: Callable[[], object]) -> str:
         return f"{error}: {of_preflight(error)} findings"
     except VerifyError as error:
         return f"{error}: {of_verify(error)} differences"
-    except (InterruptedRunError, DriftError) as error:
+    except DriftError as error:
+        return f"make a new plan: {', '.join(of_drift(error))}"
+    except InterruptedRunError as error:
         return f"go on later: {error}"
     except (ConnectError, StateError, BackupError) as error:
         return f"nothing was done: {error}"
@@ -48,6 +50,10 @@ def of_any(error: PgMigrateError) -> str:
     why: tuple[str | None, ...] = (error.sqlstate, error.remedy)
     named = ", ".join(word for word in (*where, *why) if word is not None)
     return f"{error.kind}: {error.message} ({named}) {json.dumps(error.to_dict())}"
+
+
+def of_drift(error: DriftError) -> tuple[str, ...]:
+    return error.problems
 
 
 def of_config(error: ConfigError) -> tuple[str, ...]:

@@ -55,11 +55,13 @@ def blocking(migration: Migration, folder: Path) -> None:
     rates = known(migration.calibrate(plan, seconds=0.5), folder / "rates.json")
     print(estimated(plan, rates))
     with progress(console) as show:
-        report = migration.run(plan, on_event=both(show, tally))
+        report = migration.run(
+            plan, rates=Rates.typical(), on_drift="refuse", on_event=both(show, tally)
+        )
     pictured(plan, report, folder)
     print(values.of_report(report), json(report), brief(tally))
     print(values.of_verification(migration.verify(plan)))
-    print(values.of_status(migration.status()))
+    print(values.of_status(migration.status(rates=Rates.typical())))
     assert not migration.stop()
     backup = migration.backup(folder)
     print(values.of_backup(backup))
@@ -70,7 +72,7 @@ def blocking(migration: Migration, folder: Path) -> None:
 def several(migrations: list[Migration], folder: Path) -> None:
     outcomes: list[Outcome] = []
     try:
-        outcomes += run_all(migrations, plan=folder / "all.tsv", jobs=2)
+        outcomes += run_all(migrations, plan=folder / "all.tsv", jobs=2, rates=Rates.typical())
     except KeyboardInterrupt as interruption:
         outcomes += outcomes_of(interruption)
     for migration, outcome in outcomes:
@@ -93,6 +95,7 @@ def kept(plan: Plan, path: Path) -> Plan:
     values.of_plan(plan)
     plan.save(path)
     assert plan.is_in(path)
+    assert values.of_plan_diff(plan.diff(Plan.load(path)))[0]
     assert Plan.load(path) == Plan.parse(path.read_text(encoding="utf-8")) == plan
     return plan
 
@@ -134,25 +137,31 @@ def both(show: BarProgress | LineProgress | NotebookProgress, tally: RunTally) -
         show(event)
         phase = tally.take(event)
         if phase is not None:
-            of_phase(phase, tally.clock())
+            of_phase(phase)
 
     return on_event
 
 
 def brief(tally: RunTally) -> str:
-    return f"{list(tally.phases)} {tally.share:.0%} {tally.elapsed:.1f} {tally.brief()}"
+    left: float | None = tally.seconds_left
+    now = tally.clock()
+    told = f"{now} {tally.share:.0%} {tally.elapsed:.1f} {tally.brief()} {tally.left()} {left}"
+    return f"{list(tally.phases)} {told}"
 
 
-def of_phase(phase: PhaseTally, now: float) -> tuple[str, str, list[int]]:
+def of_phase(phase: PhaseTally) -> tuple[str, str, list[int]]:
     began: float | None = phase.began
     totals = [phase.tasks, phase.rows, phase.bytes]
     so_far = [phase.over, phase.failed, phase.rows_now, phase.bytes_now]
-    told = f"{began}: {phase.share:.0%} {phase.brief(now)} {phase.numbers(now)} {phase.left(now)}"
+    told = f"{began}: {phase.share:.0%} {phase.brief()} {phase.numbers()} {phase.left()}"
+    model: list[float | None] = [phase.work, phase.seconds_left, phase.active]
+    told = f"{told} {model}"
     return phase.name, told, totals + so_far
 
 
 def counted(phase: PhaseTally) -> None:
     """What `RunTally.take` does for each event."""
     phase.start("t0001", 0.0)
+    phase.pass_time(0.5)
     phase.advance("t0001", 10, 1000)
     phase.finish("t0001", 20, 2000, failed=False)

@@ -18,6 +18,8 @@ from pgmigrate import (
     PhaseEstimate,
     PhaseResult,
     Plan,
+    PlanChange,
+    PlanDiff,
     PreflightResult,
     Rates,
     Remark,
@@ -69,7 +71,8 @@ def of_absent(absent: Absent) -> Words:
 
 def of_finding(finding: Finding) -> Words:
     about = (finding.check, finding.severity, finding.object)
-    return (*about, finding.words(), finding.message, finding.remedy, finding.text())
+    words = (finding.words(), finding.message, finding.remedy, finding.text())
+    return (*about, *words, *finding.objects)
 
 
 def of_preflight(result: PreflightResult) -> tuple[bool, str]:
@@ -158,7 +161,8 @@ def of_task_result(task: TaskResult) -> tuple[Words, list[int], list[float | Non
 
 
 def of_phase(phase: PhaseResult) -> tuple[str, list[int], float]:
-    numbers = [phase.tasks, phase.done, phase.failed, phase.rows, phase.bytes]
+    numbers = [phase.tasks, phase.done, phase.kept, phase.failed, phase.blocked]
+    numbers += [phase.rows, phase.bytes]
     return phase.phase, numbers, phase.seconds
 
 
@@ -179,6 +183,15 @@ def of_verification(result: VerifyResult) -> tuple[bool, str]:
         of_table(table)
     words = f"{result.verdict}: {result.headline()}\n{result.text()}"
     return result.ok and result.equal and bool(amounts), words
+
+
+def of_plan_diff(diff: PlanDiff) -> tuple[bool, Words]:
+    changes = [word for change in diff.changes for word in of_plan_change(change)]
+    return diff.same, (*diff.basis, *changes, *diff.resized, diff.headline(), diff.text())
+
+
+def of_plan_change(change: PlanChange) -> Words:
+    return change.object, change.kind, change.change, change.text()
 
 
 def of_remark(remark: Remark) -> Words:
@@ -233,7 +246,8 @@ def of_unfinished(left: UnfinishedProcedure | None) -> tuple[Words, bool]:
 
 
 def of_counts(counts: TaskCounts) -> int:
-    return counts.done + counts.running + counts.failed + counts.blocked + counts.pending
+    settled = counts.done + counts.kept
+    return settled + counts.running + counts.failed + counts.blocked + counts.pending
 
 
 def of_backup(backup: BackupResult) -> tuple[str, int, float, str]:

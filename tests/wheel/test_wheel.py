@@ -21,6 +21,7 @@ from typing import Final
 import pytest
 
 from pgmigrate.embedded import find_tool
+from support.cases import some_each_time
 
 ROOT: Final = Path(__file__).parents[2]
 USES: Final = Path(__file__).with_name("uses")
@@ -96,7 +97,10 @@ def test_every_extra_has_a_use(wheel: Path) -> None:
     assert {"base", *named - FOR_DEVELOPERS} == set(extras())
 
 
-@pytest.mark.parametrize("extra", extras())
+# Airflow takes as long to install as all others together, and other tests use it.
+@pytest.mark.parametrize(
+    "extra", some_each_time(extras(), *(extra for extra in extras() if extra != "airflow"))
+)
 def test_an_extra_by_itself(extra: str, wheel: Path, ends: tuple[str, str], tmp_path: Path) -> None:
     python = environment(tmp_path / "venv", wheel, extra)
     given = {"source": ends[0], "target": ends[1], "pg_dump": str(find_tool("pg_dump"))}

@@ -1,6 +1,6 @@
 """Airflow's face: operators that run a migration, or parts of one, as tasks of a DAG.
 
-Needs Airflow 3 (`pip install 'pgmigrate[airflow]'`); the package is an Airflow provider, so Airflow
+Needs Airflow 3 (the extra `airflow`); the package is an Airflow provider, so Airflow
 finds it by itself. One task can do everything:
 
     from pgmigrate.airflow import PgMigrate
@@ -9,7 +9,8 @@ finds it by itself. One task can do everything:
 
 or many can share the rows of one plan, on any executor (``example_dags/pgmigrate_fan_out.py``):
 `PgMigratePreflight`, `PgMigratePlan`, `PgMigrateHoldSnapshot` beside `PgMigrateTasks` with
-``.partial(...).expand(...)``, `PgMigratePostData`, `PgMigrateVerify`.
+``.partial(...).expand(...)``, `PgMigrateReleaseSnapshot` as their teardown, `PgMigratePostData`,
+`PgMigrateVerify`.
 
 What holds for all of them:
 
@@ -31,7 +32,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from pgmigrate.airflow.checks import PgMigratePreflight, PgMigrateVerify
-    from pgmigrate.airflow.parts import PgMigrateHoldSnapshot, PgMigratePostData, PgMigrateTasks
+    from pgmigrate.airflow.parts import (
+        PgMigrateHoldSnapshot,
+        PgMigratePostData,
+        PgMigrateReleaseSnapshot,
+        PgMigrateTasks,
+    )
     from pgmigrate.airflow.planning import PgMigratePlan
     from pgmigrate.airflow.trigger import RunTrigger
     from pgmigrate.airflow.whole import PgMigrate
@@ -42,6 +48,7 @@ __all__ = [
     "PgMigratePlan",
     "PgMigratePostData",
     "PgMigratePreflight",
+    "PgMigrateReleaseSnapshot",
     "PgMigrateTasks",
     "PgMigrateVerify",
     "RunTrigger",
@@ -54,6 +61,7 @@ _MODULE_OF: Final = {
     "PgMigratePlan": "planning",
     "PgMigratePostData": "parts",
     "PgMigratePreflight": "checks",
+    "PgMigrateReleaseSnapshot": "parts",
     "PgMigrateTasks": "parts",
     "PgMigrateVerify": "checks",
     "RunTrigger": "trigger",

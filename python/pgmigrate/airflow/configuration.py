@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from pgmigrate import Migration
-from pgmigrate._config import from_keywords, read_documents
+from pgmigrate._bridge.options import from_keywords, read_documents
 from pgmigrate.airflow.connection import conninfo_of
 from pgmigrate.errors import ConfigError
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from pgmigrate._logging import SteadyLogger
+from pgmigrate._bridge.logs import SteadyLogger
 from pgmigrate.errors import ConfigError
 
 if TYPE_CHECKING:

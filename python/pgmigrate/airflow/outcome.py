@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from pgmigrate._text import plural, printable
+from pgmigrate._values.humanize import plural, printable
 
 if TYPE_CHECKING:
     from pgmigrate import Finding, Report
-    from pgmigrate._report import TaskResult
+    from pgmigrate._results.report import TaskResult
     from pgmigrate.airflow.task_log import TaskLog
 
 _NAMED_AT_MOST: Final = 10

@@ -8,6 +8,7 @@ from typing import Any
 from airflow.providers.common.compat.sdk import Context, XComArg
 
 from pgmigrate import HoldResult, Plan
+from pgmigrate.airflow.operator import PgMigrateOperator
 from pgmigrate.airflow.planned import DATA, PlannedOperator
 from pgmigrate.airflow.reference import PlanReference, part_ids, plan_of
 from pgmigrate.errors import ConfigError
@@ -169,3 +170,35 @@ class PgMigrateHoldSnapshot(PlannedOperator):
         with hold as held:
             self.log.info("run %s: snapshot %s is held", held.run, held.id)
             return held.wait()
+
+
+class PgMigrateReleaseSnapshot(PgMigrateOperator):
+    """Lets the held snapshot go when no part will be run any more; made to be a teardown.
+
+    A part that failed for good leaves its holder waiting, with a slot of a worker and an old
+    snapshot on the source, until its ``idle_timeout``. As a teardown behind the parts this task
+    runs however they ended, and asks the holder to end, on whatever machine it is:
+
+        release = PgMigrateReleaseSnapshot(task_id="release")
+        copy >> release.as_teardown()
+
+    Where all rows are copied the holder has ended by itself, and there is nothing to do. A part
+    that is cleared afterwards needs the `PgMigrateHoldSnapshot` task cleared with it.
+
+    XCom gets ``released``: whether there was a holder.
+
+    Args:
+        kwargs: as for `PgMigrateOperator`.
+    """
+
+    def execute(self, context: Context) -> dict[str, bool]:
+        """Asks the holder to end.
+
+        Args:
+            context: Airflow's.
+        """
+        with self._working():
+            is_released = self._migration().release_snapshot()
+        said = "the holder is asked to end" if is_released else "none to release"
+        self.log.info("held snapshot: %s", said)
+        return {"released": is_released}

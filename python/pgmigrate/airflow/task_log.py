@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pgmigrate import Finding
-from pgmigrate._text import count, duration, plural, printable, size
-from pgmigrate.progress import RunTally, milestone
+from pgmigrate._values.humanize import count, duration, plural, printable, size
+from pgmigrate.progress import RunTally
+from pgmigrate.progress._terminal import milestone
 
 if TYPE_CHECKING:
     from airflow.sdk.types import Logger
@@ -70,10 +71,13 @@ class TaskLog:
         elif kind == "task_finished" and event["status"] == "failed":
             about = f"{event['kind']} {event['object']} failed: {event['note']}"
             self.log.error("%s", printable(about))
+        if kind == "time_left" and self._tally.clock() - self._last >= self._every:
+            # A build of an index has no other event on its way.
+            self._show()
         if phase is None:
             return
         if phase.over and phase.over == phase.tasks:
-            self.log.info(f"{phase.name}: {phase.numbers(self._tally.clock())}")
+            self.log.info(f"{phase.name}: {phase.numbers()}")
         elif self._tally.clock() - self._last >= self._every:
             self._show()
 
@@ -113,10 +117,10 @@ class TaskLog:
         )
 
     def _show(self) -> None:
-        now = self._last = self._tally.clock()
+        self._last = self._tally.clock()
         for phase in self._tally.phases.values():
             if phase.began is not None and phase.over < phase.tasks:
-                self.log.info(f"{phase.name}: {phase.share:.0%}, {phase.numbers(now)}")
+                self.log.info(f"{phase.name}: {phase.share:.0%}, {phase.numbers()}")
 
 
 def _sizes(tasks: Sequence[Task]) -> list[dict[str, Any]]:
@@ -137,9 +141,10 @@ def status_line(status: Status) -> str:
         status: as the ledger has it.
     """
     counts = status.tasks
-    total = counts.done + counts.running + counts.failed + counts.blocked + counts.pending
+    settled = counts.done + counts.kept
+    total = settled + counts.running + counts.failed + counts.blocked + counts.pending
     parts = [
-        f"run {status.run} {status.state}: {counts.done:,} of {plural(total, 'task')}",
+        f"run {status.run} {status.state}: {settled:,} of {plural(total, 'task')}",
         f"{count(status.rows_done)} of about {count(status.rows_total)} rows",
         f"{size(status.bytes_done)}",
     ]

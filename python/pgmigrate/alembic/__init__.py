@@ -9,7 +9,7 @@
             context.run_migrations()
         hook.run()
 
-Needs the extra: ``pip install 'pgmigrate[alembic]'``.
+Needs the extra ``alembic``.
 """
 
 try:

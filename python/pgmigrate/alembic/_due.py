@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateSchema, DropSchema
 
 from pgmigrate import Plan
-from pgmigrate._logging import SteadyLogger
+from pgmigrate._bridge.logs import SteadyLogger
 from pgmigrate.errors import StateError
 
 logger: Final = SteadyLogger("pgmigrate.alembic")

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pgmigrate import Migration, OnEvent, Plan, Report
-from pgmigrate._logging import SteadyLogger
+from pgmigrate._bridge.logs import SteadyLogger
 from pgmigrate.alembic._due import Due, DueTable, turn
 from pgmigrate.alembic._move import Move, What
 from pgmigrate.alembic._revision import HEAD, applied, resolved

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 from pgmigrate import Migration, OnEvent, Plan, Report
-from pgmigrate._config import from_keywords
+from pgmigrate._bridge.options import from_keywords
 from pgmigrate.errors import ConfigError, PgMigrateError, StateError
 
 What: TypeAlias = (

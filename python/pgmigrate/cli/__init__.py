@@ -3,7 +3,9 @@
 Results go to standard output, progress and errors to standard error, and all that is logged into
 pgmigrate.log. Exit codes: 0 all done, 1 something failed, 2 usage or configuration, 3 preflight,
 4 verification found differences, 5 the migration is done, but the application is not started,
-6 all done, but a result could not be written to standard output or into its file, 130 interrupted.
+6 all done, but a result could not be written to standard output or into its file, 7 the target has
+more rows, 8 not all was compared, 9 the target is not restored, 10 a database cannot be reached, 11
+the plan is not the one that would be made now, 130 interrupted.
 Neither the log nor progress nor the state file decides about the exit code.
 """
 
@@ -11,12 +13,13 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Sequence
 
 import click
 
 import pgmigrate
-from pgmigrate.cli.call import DONE, INTERRUPTED, LOST
+from pgmigrate.cli.call import DONE, INTERRUPTED, LOST, USAGE, usage_json, usage_remedy, usage_words
 from pgmigrate.cli.checks import preflight, status, stop, verify
 from pgmigrate.cli.first_steps import demo, example_config, reference
 from pgmigrate.cli.interruption import ended_in_order
@@ -75,8 +78,10 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         return commands.main(args=arguments, prog_name="pgmigrate", standalone_mode=False) or DONE
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        click.echo(f"error: {usage_words(error)}\nremedy: {usage_remedy(error)}", err=True)
+        if "--json" in (sys.argv[1:] if arguments is None else arguments):
+            click.echo(usage_json(error))
+        return USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import click
 
-from pgmigrate import Migration, Report, VerifyResult
-from pgmigrate._console import log_event, logging_to, show_error
-from pgmigrate._job import Event, OnEvent, logger
-from pgmigrate._run_all import named_path
-from pgmigrate._text import printable, printable_json
-from pgmigrate._verification import Verdict
+from pgmigrate import Migration, Rates, Report, VerifyResult
+from pgmigrate._bridge.job import Event, OnEvent, logger
+from pgmigrate._migration.run_all import named_path
+from pgmigrate._results.verification import Verdict
+from pgmigrate._values.humanize import duration, plural, printable, printable_json
+from pgmigrate.cli.again import command_line, shown_conninfo, typed
+from pgmigrate.cli.console import (
+    LOG_FILE,
+    LogFormat,
+    LogSettings,
+    log_event,
+    log_head,
+    logging_to,
+    show_error,
+)
 from pgmigrate.cli.interruption import interrupted, spare_the_report
-from pgmigrate.cli.streams import can_encode, untold_loss
+from pgmigrate.cli.streams import can_encode, fitted, lost_output, untold_loss
 from pgmigrate.errors import (
     ConfigError,
+    ConnectError,
+    DriftError,
     InternalError,
     InterruptedRunError,
     PgMigrateError,
@@ -39,6 +53,8 @@ LOST: Final = 6
 MORE_ROWS: Final = 7
 NOT_COMPARED: Final = 8
 NOT_RESTORED: Final = 9
+UNREACHABLE: Final = 10
+DRIFT: Final = 11
 INTERRUPTED: Final = 130
 _OF_VERDICT: Final[Mapping[Verdict, int]] = {
     "equal": DONE,
@@ -56,11 +72,14 @@ class Answer:
         text: for people.
         data: makes what is for machines.
         code: the exit code.
+        state: what came of it in a few words, for a summary of several; by the exit code when
+            empty.
     """
 
     text: str
     data: Callable[[], dict[str, Any]]
     code: int = DONE
+    state: str = ""
 
 
 @dataclass
@@ -72,24 +91,42 @@ class Call:
         source: the source's conninfo, where there is no config file.
         target: the target's conninfo, where there is no config file.
         schemas: schemas to migrate, where there is no config file.
+        exclude_schemas: schemas to leave out, where there is no config file.
         tables: tables to migrate, where there is no config file.
+        exclude_tables: tables to leave out, where there is no config file.
         data_only: only rows, into tables that the target has, where there is no config file.
+        no_owner: the target's role owns what is made, where there is no config file.
+        no_privileges: nothing is granted or revoked, where there is no config file.
+        no_roles: no roles are made, where there is no config file.
         only: names of migrations of a config file; all where empty.
         json: results are JSON.
         verbose: the console shows INFO and WARN, too.
+        quiet: the console shows no progress.
         debug: the log has DEBUG, and errors have tracebacks.
+        log: the log file.
+        log_format: ``text`` or ``json``.
+        needs_source: whether the command opens the source, too.
     """
 
     config: Path | None = None
     source: str | None = None
     target: str | None = None
     schemas: tuple[str, ...] = ()
+    exclude_schemas: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
+    exclude_tables: tuple[str, ...] = ()
     data_only: bool = False
+    no_owner: bool = False
+    no_privileges: bool = False
+    no_roles: bool = False
     only: tuple[str, ...] = ()
     json: bool = False
     verbose: bool = False
+    quiet: bool = False
     debug: bool = False
+    log: Path = LOG_FILE
+    log_format: LogFormat = "text"
+    needs_source: bool = True
     _all: list[Migration] = field(default_factory=list)
 
     def migrations(self) -> list[Migration]:
@@ -102,9 +139,13 @@ class Call:
         if self.config is None:
             self._all = [self._from_endpoints()]
             return self._all
-        if self.source or self.target or self.schemas or self.tables or self.data_only:
+        filters = self.schemas or self.exclude_schemas or self.tables or self.exclude_tables
+        left_out = self.no_owner or self.no_privileges or self.no_roles
+        if self.source or self.target or filters or self.data_only or left_out:
             raise click.UsageError(
-                "--config and --source, --target, --schema, --table, --data-only exclude each other"
+                "--config and --source, --target, --schema, --exclude-schema, --table, "
+                "--exclude-table, --data-only, --no-owner, --no-privileges, --no-roles "
+                "exclude each other"
             )
         self._all = found = Migration.load_all(self.config)
         unknown = set(self.only) - {migration.name for migration in found}
@@ -116,16 +157,46 @@ class Call:
         return [migration for migration in found if not self.only or migration.name in self.only]
 
     def _from_endpoints(self) -> Migration:
-        if self.source is None or self.target is None:
-            raise click.UsageError("give --config FILE, or both --source and --target")
+        if self.target is None or (self.source is None and self.needs_source):
+            needed = "both --source and --target" if self.needs_source else "--target"
+            raise click.UsageError(
+                f"give --config FILE, or {needed} (or PGMIGRATE_SOURCE and PGMIGRATE_TARGET)"
+            )
         if self.only:
             raise click.UsageError("--only chooses among the migrations of a --config FILE")
         return Migration(
-            source=self.source,
+            # A command that opens the target alone never looks at it.
+            source=self.source or self.target,
             target=self.target,
-            schemas=self.schemas or None,
-            tables=self.tables or None,
-            options={"data_only": True} if self.data_only else None,
+            schemas=_filter(self.schemas, self.exclude_schemas),
+            tables=_filter(self.tables, self.exclude_tables),
+            roles="none" if self.no_roles else None,
+            options=self._options() or None,
+        )
+
+    def _options(self) -> dict[str, object]:
+        given = {
+            "data_only": self.data_only or None,
+            "owners": False if self.no_owner else None,
+            "privileges": False if self.no_privileges else None,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    @cached_property
+    def console(self) -> Console:
+        """Standard error; the one console that messages and live bars share, or they overwrite."""
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False)
+
+    def log_settings(self) -> LogSettings:
+        """What is logged where."""
+        return LogSettings(
+            path=self.log,
+            format=self.log_format,
+            verbose=self.verbose,
+            debug=self.debug,
+            quiet=self.quiet,
         )
 
     def one_migration(self) -> Migration:
@@ -144,18 +215,44 @@ class Call:
         """The path of a migration's own file, the same however many of the config are chosen."""
         return named_path(path, migration, self._all)
 
+    def only_name(self, migration: Migration) -> str | None:
+        """The name that chooses one of several migrations; None where there is one."""
+        return None if self.config is None or len(self._all) < 2 else migration.name or None
+
+    def own_rates(self, path: Path | None, migration: Migration) -> Rates | None:
+        """The rates in a migration's own file, where one is named."""
+        return None if path is None else Rates.load(self.own_path(path, migration))
+
     def words_of(self, migration: Migration) -> str:
-        """`words`, for one of the migrations; never a conninfo."""
-        if self.config is None or len(self._all) < 2 or not migration.name:
+        """`words`, for one of the migrations."""
+        name = self.only_name(migration)
+        if name is None:
             return self.words()
-        return shlex.join(["--config", str(self.config), "--only", migration.name])
+        return shlex.join(["--config", str(self.config), "--only", name])
 
     def words(self) -> str:
-        """The options that choose the migrations, to type them again; never a conninfo."""
+        """The options that choose the migrations, to type them again; never a password.
+
+        What the environment says need not be typed.
+        """
         if self.config is None:
-            return "--source ... --target ..."
+            context = click.get_current_context()
+            sides = {"source": self.source, "target": self.target}
+            return " ".join(
+                f"--{side} {shown_conninfo(conninfo)}"
+                for side, conninfo in sides.items()
+                if conninfo is not None and typed(context, side)
+            )
         chosen = [word for name in self.only for word in ("--only", name)]
         return shlex.join(["--config", str(self.config), *chosen])
+
+
+def _filter(chosen: Sequence[str], left_out: Sequence[str]) -> Mapping[str, object] | None:
+    """A section ``schemas`` or ``tables``; None where nothing is filtered."""
+    if not (chosen or left_out):
+        return None
+    include = {"mode": "include", "include": list(chosen)} if chosen else {"mode": "all"}
+    return {**include, "exclude": list(left_out)}
 
 
 Work: TypeAlias = Callable[[Migration, OnEvent], Answer]
@@ -170,30 +267,28 @@ def for_each(call: Call, migrations: Sequence[Migration], work: Work) -> int:
     Returns:
         The exit code.
     """
-    from rich.console import Console
-
-    console = Console(stderr=True, highlight=False)
-    with logging_to(console, verbose=call.verbose, debug=call.debug):
-        answers: list[tuple[Migration, Answer]] = []
-        for migration in migrations:
-            if len(migrations) > 1:
-                title = printable(f"migration {migration.name}")
+    console = call.console
+    answers: list[tuple[Migration, Answer]] = []
+    for migration in migrations:
+        if len(migrations) > 1:
+            title = printable(f"migration {migration.name}")
+            if not call.quiet:
                 console.print(title, markup=False, soft_wrap=True)
-                logger.info("%s", title)
-            answer = _attempt(call, console, migration, work)
-            if not call.json:
-                # A plan or a report is not kept for nothing while the next migration runs.
-                answer.data = dict
-            answers.append((migration, answer))
-            if not call.json and answer.text:
-                click.echo(printable(answer.text))
-            if answer.code == INTERRUPTED:
-                break
-        if call.json:
-            click.echo(_as_json(answers, many=len(migrations) > 1))
-        elif len(migrations) > 1:
-            click.echo(printable(_summary(answers, migrations)))
-        _tell_loss()
+            logger.info("%s", title)
+        answer = _attempt(call, console, migration, work)
+        if not call.json:
+            # A plan or a report is not kept for nothing while the next migration runs.
+            answer.data = dict
+        answers.append((migration, answer))
+        if not call.json and answer.text:
+            click.echo(fitted(printable(answer.text)))
+        if answer.code == INTERRUPTED:
+            break
+    if call.json:
+        click.echo(_as_json(answers, many=len(migrations) > 1))
+    elif len(migrations) > 1:
+        click.echo(printable(_summary(answers, migrations)))
+    _tell_loss()
     codes = {answer.code for _, answer in answers} - {DONE}
     if INTERRUPTED in codes:
         return INTERRUPTED
@@ -203,10 +298,8 @@ def for_each(call: Call, migrations: Sequence[Migration], work: Work) -> int:
 
 
 def _attempt(call: Call, console: Console, migration: Migration, work: Work) -> Answer:
-    from pgmigrate.progress import progress
-
     try:
-        with progress(console) as show:
+        with _progress(call, console) as show:
 
             def on_event(event: Event) -> None:
                 log_event(event)
@@ -221,6 +314,12 @@ def _attempt(call: Call, console: Console, migration: Migration, work: Work) -> 
     show_error(failure, call.debug)
     mapping = {"error": failure.to_dict()}
     return Answer("", lambda: mapping, exit_code(failure))
+
+
+def _progress(call: Call, console: Console) -> AbstractContextManager[OnEvent]:
+    from pgmigrate.progress import progress
+
+    return nullcontext(lambda event: None) if call.quiet else progress(console)
 
 
 def _tell_loss() -> None:
@@ -243,9 +342,21 @@ def _json(value: Any) -> str:
 
 
 def _summary(answers: Sequence[tuple[Migration, Answer]], migrations: Sequence[Migration]) -> str:
+    states = [answer.state for _, answer in answers]
+    if any(states):
+        states = [state or "failed" for state in states]
+        states += ["not looked at"] * (len(migrations) - len(states))
+        named = zip(migrations, states, strict=True)
+        return "\n".join(
+            [
+                f"{plural(len(migrations), 'migration')}:",
+                *(f"  {migration.name}: {state}" for migration, state in named),
+            ]
+        )
     words = {DONE: "done", PREFLIGHT: "stopped by preflight", DIFFERENT: "different"}
     words |= {INTERRUPTED: "interrupted", LOST: "done", NOT_COMPARED: "not all compared"}
     words[MORE_ROWS] = "done, the target has more rows"
+    words |= {UNREACHABLE: "a database cannot be reached", DRIFT: "stopped: the plan differs"}
     ended = [words.get(answer.code, "failed") for _, answer in answers]
     ended += ["not started"] * (len(migrations) - len(ended))
     lines = [
@@ -261,6 +372,10 @@ def exit_code(error: PgMigrateError) -> int:
         return USAGE
     if isinstance(error, PreflightError):
         return PREFLIGHT
+    if isinstance(error, ConnectError):
+        return UNREACHABLE
+    if isinstance(error, DriftError):
+        return DRIFT
     return INTERRUPTED if isinstance(error, InterruptedRunError) else FAILED
 
 
@@ -279,9 +394,46 @@ def verdict_code(result: VerifyResult) -> int:
 
 
 def guarded(call: Call, command: Callable[[], int]) -> int:
-    """Runs a command; whatever it raises before or beside its work is one line, not a traceback."""
-    from rich.console import Console
+    """Runs a command, which logs from its beginning to its exit code."""
+    began = time.monotonic()
+    with logging_to(call.console, call.log_settings()):
+        of_log = {"is_of_log": True}
+        logger.info("%s", log_head(command_line()), extra=of_log)
+        try:
+            code = _guarded(call, command)
+        except click.UsageError as error:
+            logger.error("%s", usage_words(error), extra={"remedy": usage_remedy(error)})
+            if call.json:
+                click.echo(usage_json(error))
+            code = USAGE
+        if code == DONE and lost_output() is not None:
+            code = LOST
+        took = duration(time.monotonic() - began)
+        logger.info("exit code %d after %s", code, took, extra=of_log)
+    return code
 
+
+def usage_words(error: click.ClickException) -> str:
+    """What is wrong on the command line, as our own messages are written."""
+    words = error.format_message().rstrip(".")
+    return words[:1].lower() + words[1:]
+
+
+def usage_json(error: click.ClickException) -> str:
+    """The same for machines."""
+    found = ConfigError(usage_words(error), remedy=usage_remedy(error))
+    return _json({"error": found.to_dict()})
+
+
+def usage_remedy(error: click.ClickException) -> str:
+    """Where the options are explained."""
+    context = getattr(error, "ctx", None)
+    path = "pgmigrate" if context is None else context.command_path
+    return f"`{path} --help` lists what there is"
+
+
+def _guarded(call: Call, command: Callable[[], int]) -> int:
+    """Whatever a command raises before or besides its work is one line, not a traceback."""
     try:
         return command()
     except PgMigrateError as error:
@@ -291,7 +443,7 @@ def guarded(call: Call, command: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         spare_the_report()
         failure = interrupted()
-    except click.ClickException:
+    except (click.ClickException, click.Abort):
         raise
     except Exception as error:
         if call.debug:
@@ -299,10 +451,8 @@ def guarded(call: Call, command: Callable[[], int]) -> int:
         failure = InternalError(
             f"{type(error).__name__}: {error}", remedy="run again with --debug and report it"
         )
-    console = Console(stderr=True, highlight=False)
-    with logging_to(console, verbose=call.verbose, debug=call.debug):
-        show_error(failure, call.debug)
-        if call.json:
-            click.echo(_json({"error": failure.to_dict()}))
-        _tell_loss()
+    show_error(failure, call.debug)
+    if call.json:
+        click.echo(_json({"error": failure.to_dict()}))
+    _tell_loss()
     return exit_code(failure)

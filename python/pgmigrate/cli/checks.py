@@ -7,10 +7,20 @@ from pathlib import Path
 
 import click
 
-from pgmigrate import Migration, Plan
-from pgmigrate._job import OnEvent
-from pgmigrate.cli.call import DONE, PREFLIGHT, Answer, Call, for_each, verdict_code
-from pgmigrate.cli.options import connected, jobs_option
+from pgmigrate import Migration, Plan, Status
+from pgmigrate._bridge.job import OnEvent
+from pgmigrate.cli.call import (
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    PREFLIGHT,
+    Answer,
+    Call,
+    for_each,
+    verdict_code,
+)
+from pgmigrate.cli.options import connected, connected_to_target, jobs_option, rates_option
+from pgmigrate.cli.watching import watch
 
 
 @click.command()
@@ -45,32 +55,69 @@ def verify(call: Call, plan_path: Path | None, jobs: int | None) -> int:
 
 
 @click.command()
-@connected
-def status(call: Call) -> int:
+@connected_to_target
+@click.option(
+    "--watch",
+    "interval",
+    is_flag=False,
+    flag_value=2.0,
+    type=click.FloatRange(min=0.1),
+    metavar="[SECONDS]",
+    help="Show it again every so many seconds (2) for as long as a run is active.",
+)
+@rates_option
+def status(call: Call, interval: float | None, rates_path: Path | None) -> int:
     """Tell how far the last run is, with an estimate of the time left.
 
-    A safe procedure that is at work, or was left before its end, is shown by its journal.
+    A safe procedure that is at work, or was left before its end, is shown by its journal. Needs no
+    source. Exit code 1: the last run failed.
+    --watch redraws it on a terminal, writes a line each time elsewhere, and ends with the run.
     """
+    if interval is not None and call.json:
+        raise click.UsageError("--watch shows a status to people: --json prints one")
+    migrations = call.migrations()
+
+    def look(migration: Migration) -> Status:
+        return migration.status(rates=call.own_rates(rates_path, migration))
+
+    if interval is not None:
+        try:
+            watch(migrations, look, interval)
+        except KeyboardInterrupt:
+            click.echo("no longer watched; the run goes on", err=True)
+            return INTERRUPTED
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
-        result = migration.status()
+        result = look(migration)
         if result.procedure is not None:
             left = result.procedure.for_command_line(call.words_of(migration))
             result = replace(result, procedure=left)
-        return Answer(result.text(), result.to_dict)
+        text = result.text()
+        if result.state in ("failed", "interrupted") and result.procedure is None:
+            # A status needs no source; a run does.
+            source = "" if call.config is not None or call.source is not None else " --source ..."
+            words = f"{call.words_of(migration)}{source}"
+            text += f"\nto go on: pgmigrate migrate {words} --resume"
+        code = FAILED if result.state == "failed" else DONE
+        run = "no run" if result.run is None else f"run {result.run} {result.state}"
+        at_work = ", a process is at work" if result.active and result.state != "running" else ""
+        return Answer(text, result.to_dict, code, f"{run}{at_work}")
 
-    return for_each(call, call.migrations(), work)
+    return for_each(call, migrations, work)
 
 
 @click.command()
-@connected
+@connected_to_target
 def stop(call: Call) -> int:
-    """Stop the run on the target in order, from any machine; it can be resumed."""
+    """Stop the run on the target in order, from any machine; it can be resumed.
+
+    Needs no source.
+    """
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
         stopped = migration.stop()
         words = "the run has stopped" if stopped else "no run is active on the target"
-        return Answer(words, lambda: {"stopped": stopped})
+        return Answer(words, lambda: {"stopped": stopped}, state=words)
 
     return for_each(call, call.migrations(), work)
 
@@ -82,6 +129,8 @@ def preflight(call: Call) -> int:
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
         result = migration.preflight(on_event=on_event)
-        return Answer(result.text(), result.to_dict, DONE if result.ok else PREFLIGHT)
+        state = result.text().partition("\n")[0].removeprefix("preflight: ")
+        code = DONE if result.ok else PREFLIGHT
+        return Answer(result.text(), result.to_dict, code, state)
 
     return for_each(call, call.migrations(), work)

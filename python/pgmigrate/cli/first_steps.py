@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import resources
+from typing import Any
 
 import click
 
-from pgmigrate._console import logging_to
 from pgmigrate.cli.call import DONE, FAILED, Call, guarded
-from pgmigrate.cli.options import jobs_option
+from pgmigrate.cli.options import jobs_option, log_options
 from pgmigrate.errors import PgMigrateError
+
+
+def _logged(command: Callable[..., int]) -> Callable[..., int]:
+    for option in reversed(log_options):
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -22,24 +29,20 @@ from pgmigrate.errors import PgMigrateError
     help="Size of the database; 1 is about a million rows.",
 )
 @jobs_option
-@click.option("--verbose", is_flag=True, help="Show INFO and WARN on the console, too.")
-@click.option("--debug", is_flag=True, help="Log more, and show tracebacks of errors.")
-def demo(keep: bool, scale: float, jobs: int | None, verbose: bool, debug: bool) -> int:
+@_logged
+def demo(keep: bool, scale: float, jobs: int | None, **given: Any) -> int:
     """Show a whole migration. Starts two throw-away servers of different majors."""
-    from rich.console import Console
-
     from pgmigrate.demo import run_demo
     from pgmigrate.embedded import EmbeddedServerError
 
-    call = Call(verbose=verbose, debug=debug)
+    call = Call(**given)
 
     def run() -> int:
-        console = Console(stderr=True, highlight=False)
-        with logging_to(console, verbose=call.verbose, debug=call.debug):
-            try:
-                ok = run_demo(keep=keep, scale=scale, jobs=jobs, console=console)
-            except EmbeddedServerError as error:
-                raise PgMigrateError(str(error)) from error
+        call.console.quiet = call.quiet
+        try:
+            ok = run_demo(keep=keep, scale=scale, jobs=jobs, console=call.console)
+        except EmbeddedServerError as error:
+            raise PgMigrateError(str(error)) from error
         return DONE if ok else FAILED
 
     return guarded(call, run)

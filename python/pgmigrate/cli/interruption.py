@@ -7,10 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Final, TypeVar
 
-from pgmigrate._job import outcome_of
+from pgmigrate._bridge.job import outcome_of
 from pgmigrate.errors import InterruptedRunError
 
 Result = TypeVar("Result")
@@ -74,14 +75,16 @@ def spare_the_report() -> None:
 
 
 def with_result(
-    verb: Callable[[], Result],
+    verb: str,
+    call: Callable[[], Result],
     made: Callable[[Mapping[str, Any]], Result],
     remedy: str = RUN_AGAIN,
 ) -> tuple[Result, bool]:
     """A verb's result, and whether it was interrupted: what was done by then is a result, too.
 
     Args:
-        verb: the verb.
+        verb: the verb, as the core calls it.
+        call: does it.
         made: makes the result of the core's mapping.
         remedy: what to do where there is no result.
 
@@ -89,13 +92,63 @@ def with_result(
         InterruptedRunError: the verb was interrupted before it had a result.
     """
     try:
-        return verb(), False
+        return call(), False
     except KeyboardInterrupt as interruption:
         spare_the_report()
-        outcome = outcome_of(interruption)
+        outcome = outcome_of(interruption, verb)
         if not isinstance(outcome, Mapping):
             raise interrupted(remedy) from None
         return made(outcome), True
+
+
+@dataclass(frozen=True)
+class Words:
+    """What to say of an interrupted verb that has no result.
+
+    Attributes:
+        nothing_done: the interruption kept it from its work.
+        not_known: nothing says whether it did.
+        remedy: how to find that out.
+    """
+
+    nothing_done: str
+    not_known: str
+    remedy: str
+
+
+def with_answer(
+    verb: str,
+    call: Callable[[], Result],
+    made: Callable[[Mapping[str, Any]], Result],
+    words: Words,
+) -> Result:
+    """A verb's result, also where it was interrupted when nothing could be given up any more.
+
+    Args:
+        verb: the verb, as the core calls it.
+        call: does it.
+        made: makes the result of the core's mapping.
+        words: what to say where there is no result.
+
+    Raises:
+        InterruptedRunError: the verb was interrupted; the message says whether it did nothing, or
+            that this is not known.
+        PgMigrateError: the verb failed, or could not find out what became of its work.
+    """
+    try:
+        return call()
+    except KeyboardInterrupt as interruption:
+        spare_the_report()
+        outcome = outcome_of(interruption, verb)
+        if isinstance(outcome, Mapping):
+            return made(outcome)
+        if outcome is None:
+            known = InterruptedRunError(f"interrupted; {words.not_known}", remedy=words.remedy)
+        elif isinstance(outcome, InterruptedRunError):
+            known = InterruptedRunError(f"interrupted; {words.nothing_done}", remedy=RUN_AGAIN)
+        else:
+            raise outcome from None
+        raise known from None
 
 
 def interrupted(remedy: str = RUN_AGAIN) -> InterruptedRunError:

@@ -9,8 +9,30 @@ from typing import Any, Final
 
 import click
 
+from pgmigrate.cli.again import typed
 from pgmigrate.cli.call import Call, guarded
+from pgmigrate.cli.console import LOG_FILE
 
+log_options: Final = (
+    click.option("-v", "--verbose", is_flag=True, help="Show INFO and WARN on the console, too."),
+    click.option("-q", "--quiet", is_flag=True, help="Show no progress: only results and errors."),
+    click.option("--debug", is_flag=True, help="Log more, and show tracebacks of errors."),
+    click.option(
+        "--log",
+        type=click.Path(path_type=Path),
+        default=LOG_FILE,
+        show_default=True,
+        metavar="FILE",
+        help="The log file, to which each command appends.",
+    ),
+    click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="One record a line, as text or as a JSON object.",
+    ),
+)
 _CALL_OPTIONS: Final = (
     click.option(
         "-c",
@@ -19,9 +41,22 @@ _CALL_OPTIONS: Final = (
         metavar="FILE",
         help="The config file (YAML or JSON).",
     ),
-    click.option("--source", metavar="CONNINFO", help="Without --config: the database to read."),
-    click.option("--target", metavar="CONNINFO", help="Without --config: the database to write."),
     click.option(
+        "--source",
+        metavar="CONNINFO",
+        envvar="PGMIGRATE_SOURCE",
+        show_envvar=True,
+        help="Without --config: the database to read.",
+    ),
+    click.option(
+        "--target",
+        metavar="CONNINFO",
+        envvar="PGMIGRATE_TARGET",
+        show_envvar=True,
+        help="Without --config: the database to write.",
+    ),
+    click.option(
+        "-n",
         "--schema",
         "schemas",
         multiple=True,
@@ -29,6 +64,15 @@ _CALL_OPTIONS: Final = (
         help="Without --config: a schema to migrate; repeatable.",
     ),
     click.option(
+        "-N",
+        "--exclude-schema",
+        "exclude_schemas",
+        multiple=True,
+        metavar="NAME",
+        help="Without --config: a schema to leave out; repeatable.",
+    ),
+    click.option(
+        "-t",
         "--table",
         "tables",
         multiple=True,
@@ -36,10 +80,21 @@ _CALL_OPTIONS: Final = (
         help="Without --config: a table to migrate; repeatable.",
     ),
     click.option(
+        "-T",
+        "--exclude-table",
+        "exclude_tables",
+        multiple=True,
+        metavar="SCHEMA.NAME",
+        help="Without --config: a table to leave out; repeatable.",
+    ),
+    click.option(
         "--data-only",
         is_flag=True,
         help="Without --config: only rows, into tables that the target has.",
     ),
+    click.option("--no-owner", is_flag=True, help="Without --config: set no owners."),
+    click.option("--no-privileges", is_flag=True, help="Without --config: set no privileges."),
+    click.option("--no-roles", is_flag=True, help="Without --config: create no roles."),
     click.option(
         "--only",
         multiple=True,
@@ -47,19 +102,31 @@ _CALL_OPTIONS: Final = (
         help="Of several migrations in the config, this one; repeatable.",
     ),
     click.option("--json", is_flag=True, help="Print the result as JSON."),
-    click.option("--verbose", is_flag=True, help="Show INFO and WARN on the console, too."),
-    click.option("--debug", is_flag=True, help="Log more, and show tracebacks of errors."),
+    *log_options,
 )
 
 
 def connected(command: Callable[..., int]) -> Callable[..., int]:
     """Gives a command the options of `Call`, and calls it with one."""
+    return _with_call(command, Call)
 
+
+def connected_to_target(command: Callable[..., int]) -> Callable[..., int]:
+    """As `connected`, for a command that opens the target alone and needs no source."""
+    return _with_call(command, lambda **given: Call(**given, needs_source=False))
+
+
+def _with_call(command: Callable[..., int], make: Callable[..., Call]) -> Callable[..., int]:
     @wraps(command)
     def with_call(**given: Any) -> int:
-        call = Call(
-            **{name: given.pop(name) for name in Call.__dataclass_fields__ if name in given}
-        )
+        context = click.get_current_context()
+        own = {name: given.pop(name) for name in Call.__dataclass_fields__ if name in given}
+        if own.get("config") is not None:
+            for side in ("source", "target"):
+                # A file outranks the environment, which is there for all commands.
+                if not typed(context, side):
+                    own[side] = None
+        call = make(**own)
         return guarded(call, lambda: command(call, **given))
 
     for option in reversed(_CALL_OPTIONS):
@@ -76,8 +143,37 @@ plan_option = click.option(
     metavar="FILE",
     help="The plan file.",
 )
+reviewed_plan_options: Final = (
+    click.option(
+        "--plan",
+        "plan_path",
+        type=click.Path(dir_okay=False, path_type=Path),
+        default=Path("plan.tsv"),
+        show_default=True,
+        metavar="FILE",
+        help="Run this plan, if the file is there and nothing but sizes changed since it was made. "
+        "Otherwise, and without --plan, a new plan is made and written into the file.",
+    ),
+    click.option(
+        "--replan",
+        is_flag=True,
+        help="Make a new plan, and replace the file that --plan names.",
+    ),
+    click.option(
+        "--accept-drift",
+        is_flag=True,
+        help="Run the plan that --plan names as it is, although the source changed since.",
+    ),
+)
 jobs_option = click.option(
-    "--jobs", type=click.IntRange(min=1), metavar="N", help="How many tasks run at once."
+    "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="How many tasks run at once."
+)
+rates_option = click.option(
+    "--rates",
+    "rates_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Count the time left with the rates that plan --calibrate has measured.",
 )
 state_option = click.option(
     "--state",
@@ -88,3 +184,10 @@ state_option = click.option(
     metavar="FILE",
     help="The state file, which mirrors the ledger in the target.",
 )
+
+
+def reviewable(command: Callable[..., int]) -> Callable[..., int]:
+    """Gives a command the options of a run that can follow a plan that was reviewed."""
+    for option in reversed(reviewed_plan_options):
+        command = option(command)
+    return command

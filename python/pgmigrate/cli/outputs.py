@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pgmigrate._files import why_unwritable, write_atomically
-from pgmigrate._job import logger
+from pgmigrate._bridge.files import why_unwritable, write_atomically
+from pgmigrate._bridge.job import logger
 from pgmigrate.errors import ConfigError
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pgmigrate import Migration, Plan
-from pgmigrate._estimate import asked
-from pgmigrate._job import OnEvent
-from pgmigrate.cli.call import Answer, Call, for_each
+from pgmigrate import Estimate, Migration, Plan, Rates, _native
+from pgmigrate._bridge.job import OnEvent
+from pgmigrate.cli.call import DONE, DRIFT, Answer, Call, for_each
 from pgmigrate.cli.options import connected, jobs_option, plan_option
 from pgmigrate.cli.outputs import check_writable
 from pgmigrate.errors import StateError
@@ -19,6 +19,12 @@ from pgmigrate.errors import StateError
 @click.command("plan")
 @connected
 @plan_option
+@click.option(
+    "--diff",
+    is_flag=True,
+    help="Show how the plan file differs from the plan that would be made now; write nothing. "
+    "Exit code 11 where they differ.",
+)
 @click.option("--estimate", is_flag=True, help="Tell how long a run of the plan will take.")
 @jobs_option
 @click.option(
@@ -41,6 +47,7 @@ from pgmigrate.errors import StateError
 def plan_command(
     call: Call,
     plan_path: Path,
+    diff: bool,
     estimate: bool,
     jobs: int | None,
     calibrate_path: Path | None,
@@ -52,7 +59,11 @@ def plan_command(
     is_asked = estimate or rates_path is not None or calibrate_path is not None
     if jobs is not None and not is_asked:
         raise click.UsageError("--jobs is about --estimate: a plan is the same for all")
+    if diff and is_asked:
+        raise click.UsageError("--diff compares two plans, and an estimate is about one")
     migrations = call.migrations()
+    if diff:
+        return for_each(call, migrations, partial(_compare, call, plan_path))
 
     def own(path: Path | None, migration: Migration) -> Path | None:
         return None if path is None else call.own_path(path, migration)
@@ -66,12 +77,50 @@ def plan_command(
         answer = Answer(f"{plan.summary()}\nwritten to {path}", lambda: _plan_data(plan, path))
         if is_asked:
             rates = own(rates_path, migration), own(calibrate_path, migration)
-            told = asked(migration, plan, jobs, *rates, on_event)
-            answer.text += f"\n\n{told}"
-            answer.data = lambda: {**_plan_data(plan, path), "estimate": told.to_dict()}
+            estimated = _estimate(migration, plan, jobs, *rates, on_event)
+            answer.text += f"\n\n{estimated}"
+            answer.data = lambda: {**_plan_data(plan, path), "estimate": estimated.to_dict()}
         return answer
 
     return for_each(call, migrations, work)
+
+
+def _estimate(
+    migration: Migration,
+    plan: Plan,
+    jobs: int | None,
+    rates_path: Path | None,
+    calibrate_path: Path | None,
+    on_event: OnEvent,
+) -> Estimate:
+    """What ``pgmigrate plan --estimate`` is asked for.
+
+    Args:
+        migration: whose plan it is.
+        plan: the plan.
+        jobs: how many tasks run at once; as the configuration says when None.
+        rates_path: a file of rates; typical ones when None.
+        calibrate_path: measure the rates, and write them into this file; not when None.
+        on_event: called with every event.
+
+    Raises:
+        StateError: the file of rates cannot be used.
+        OSError: the file of measured rates cannot be written.
+    """
+    rates = None if rates_path is None else Rates.load(rates_path)
+    if calibrate_path is not None:
+        rates = migration.calibrate(plan, on_event=on_event)
+        rates.save(calibrate_path)
+    if jobs is None:
+        jobs = _native.default_jobs(migration.config["parallel"]["max_jobs"])
+    return plan.estimate(jobs, rates=rates)
+
+
+def _compare(call: Call, path: Path, migration: Migration, on_event: OnEvent) -> Answer:
+    kept = Plan.load(call.own_path(path, migration))
+    found = kept.diff(migration.plan(like=kept, on_event=on_event))
+    code = DONE if found.same else DRIFT
+    return Answer(found.text(), found.to_dict, code, found.headline())
 
 
 def _new_plan(call: Call, migration: Migration, path: Path, on_event: OnEvent) -> Plan:

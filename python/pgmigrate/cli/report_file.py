@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from pgmigrate import Report
-from pgmigrate._files import write_atomically
-from pgmigrate._job import logger
+from pgmigrate._bridge.files import write_atomically
+from pgmigrate._bridge.job import logger
 from pgmigrate.cli.call import DONE, LOST, Answer
 from pgmigrate.errors import PgMigrateError
 
@@ -59,12 +59,12 @@ def _write(path: Path | None, page: Callable[[_About], str], about: _About) -> b
 
 
 def _report_page(report: Report) -> str:
-    from pgmigrate._pictures.page import report_page
+    from pgmigrate._display.html.page import report_page
 
     return report_page(report)
 
 
 def _page_of(error: PgMigrateError) -> str:
-    from pgmigrate._pictures.page import error_page
+    from pgmigrate._display.html.page import error_page
 
     return error_page(error)

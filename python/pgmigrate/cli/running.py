@@ -2,41 +2,60 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import click
-from click.core import ParameterSource
 
 from pgmigrate import Migration, Plan, Report
-from pgmigrate._job import OnEvent
+from pgmigrate._bridge.job import OnEvent
+from pgmigrate._values.humanize import plural, printable
+from pgmigrate.cli.again import command_line
 from pgmigrate.cli.call import INTERRUPTED, Answer, Call, for_each, report_code
 from pgmigrate.cli.interruption import with_result
-from pgmigrate.cli.options import connected, jobs_option, plan_option, state_option
+from pgmigrate.cli.options import (
+    connected,
+    jobs_option,
+    rates_option,
+    reviewable,
+    state_option,
+)
 from pgmigrate.cli.outputs import check_writable
 from pgmigrate.cli.report_file import page_of_errors, with_page
+from pgmigrate.cli.reviewed import PlanChoice, ReplacedPlan, ways_on
+from pgmigrate.errors import DriftError, InterruptedRunError, PreflightError
 
 _BEFORE_THE_RUN: Final = (
     "run it again, with --resume where `pgmigrate status` reports an interrupted run"
 )
+_NAMED_AT_MOST: Final = 3
 
 
 @click.command()
 @connected
-@plan_option
+@reviewable
 @state_option
 @jobs_option
+@rates_option
 @click.option("--dry-run", is_flag=True, help="Write the plan, print its summary, touch nothing.")
-@click.option("--resume", is_flag=True, help="Go on with an interrupted or failed run.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with an interrupted or failed run; begin one where none was begun.",
+)
 @click.option("--backup", is_flag=True, help="Back up the target first, with pg_dump.")
 @click.option("--verify", is_flag=True, help="Compare source and target afterwards.")
 @click.option(
     "--not-consistent",
     is_flag=True,
-    help="On --resume, let rows of several states of the source meet in one table.",
+    help=(
+        "On --resume, let rows of several states of the source meet in one table. "
+        "A table that is cut by pages is copied again all the same: an UPDATE moves rows between "
+        "pages."
+    ),
 )
 @click.option(
     "--report",
@@ -48,8 +67,11 @@ _BEFORE_THE_RUN: Final = (
 def migrate(
     call: Call,
     plan_path: Path,
+    replan: bool,
+    accept_drift: bool,
     state_path: Path,
     jobs: int | None,
+    rates_path: Path | None,
     dry_run: bool,
     resume: bool,
     backup: bool,
@@ -59,30 +81,33 @@ def migrate(
 ) -> int:
     """Plan and migrate. With --resume, do what is left of the last run.
 
+    Without --plan a new plan is made and written into plan.tsv. With --plan FILE, a file that is
+    there is run as it is: where the source or the configuration changed since it was made, the
+    differences are printed, and nothing is touched (exit code 11) unless --replan or --accept-drift
+    says what to do. Sizes of tables are no difference.
+
     A run is resumed by the plan that the target's ledger keeps, or by the file that --plan names.
     """
+    choice = PlanChoice.of(replan=replan, accept_drift=accept_drift, resume=resume)
     migrations = call.migrations()
-    source = click.get_current_context().get_parameter_source("plan_path")
-    is_plan_named = source is not ParameterSource.DEFAULT
 
     def own(path: Path | None, migration: Migration) -> Path | None:
         return None if path is None else call.own_path(path, migration)
 
     check_writable("--report", (own(report_path, migration) for migration in migrations))
     if not resume:
-        check_writable("--plan", (own(plan_path, migration) for migration in migrations))
+        plans = (call.own_path(plan_path, migration) for migration in migrations)
+        check_writable("--plan", (path for path in plans if not choice.reads(path)))
     if not dry_run:
         check_writable("--state", (own(state_path, migration) for migration in migrations))
-    is_open = resume
-    left: list[str] = []
+    ended: list[tuple[Migration, Report | BaseException]] = []
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
-        nonlocal is_open
-        is_open = resume
         path = call.own_path(plan_path, migration)
         page = own(report_path, migration)
-        with page_of_errors(page):
-            plan = Plan.load(path) if resume and is_plan_named else None
+        replaced = ReplacedPlan(path)
+        with page_of_errors(page), _noting(migration, ended):
+            plan = choice.plan(path)
             run = partial(
                 migration.run,
                 plan,
@@ -95,26 +120,73 @@ def migrate(
                 backup=backup or None,
                 verify=verify or None,
                 consistent=False if not_consistent else None,
+                on_drift=choice.on_drift if plan is not None else "warn",
+                rates=call.own_rates(rates_path, migration),
                 on_event=on_event,
             )
-            report, is_interrupted = with_result(run, Report.from_mapping, _BEFORE_THE_RUN)
-        is_open = report.run is not None and report.run_state != "done"
-        left[:] = [
-            finding.message for finding in report.findings if finding.check == "foreign_keys_left"
-        ]
+            report, is_interrupted = with_result("run", run, Report.from_mapping, _BEFORE_THE_RUN)
+        ended.append((migration, report))
         code = INTERRUPTED if is_interrupted else report_code(report)
         text = report.text()
         if dry_run and not resume:
-            text = f"{Plan.load(path).summary()}\nwritten to {path}"
+            done = "written to" if plan is None else "read from"
+            text = f"{Plan.load(path).summary()}\n{done} {path}"
+        text = "\n".join([text, *replaced.lines()])
         return with_page(Answer(text, report.to_dict, code), report, page)
 
     code = for_each(call, migrations, work)
-    if code == INTERRUPTED and is_open:
-        _say_how_to_resume(call, ["--state", str(state_path)], left)
+    for migration, outcome in ended:
+        for line in _next_lines(call, migration, outcome, is_open=resume):
+            click.echo(printable(line), err=True)
     return code
 
 
-def _say_how_to_resume(call: Call, files: Sequence[str], left: Sequence[str]) -> None:
-    again = f"pgmigrate migrate {call.words()} {shlex.join(files)} --resume"
-    state = "; ".join(["interrupted; what was finished is kept", *left])
-    click.echo(f"{state}. To go on: {again}", err=True)
+@contextmanager
+def _noting(
+    migration: Migration, ended: list[tuple[Migration, Report | BaseException]]
+) -> Iterator[None]:
+    """Keeps what ended a migration, for the command to type next."""
+    try:
+        yield
+    except BaseException as error:
+        ended.append((migration, error))
+        raise
+
+
+def _next_lines(
+    call: Call, migration: Migration, outcome: Report | BaseException, *, is_open: bool
+) -> list[str]:
+    """What failed, and the command that goes on, with the options that were given."""
+    only = call.only_name(migration)
+    same = command_line(only=only)
+    resumed = command_line(
+        without=("replan", "accept_drift", "resume"),
+        always=("state_path",),
+        extra=["--resume"],
+        only=only,
+    )
+    if isinstance(outcome, Report):
+        if outcome.run is None or outcome.run_state == "done":
+            return []
+        if outcome.status == "failed":
+            return [_failed_words(outcome), f"remove the cause, then go on: {resumed}"]
+        left = [one.message for one in outcome.findings if one.check == "foreign_keys_left"]
+        state = "; ".join(["interrupted; what was finished is kept", *left])
+        return [f"{state}. To go on: {resumed}"]
+    if isinstance(outcome, InterruptedRunError) and is_open:
+        return [f"interrupted; what was finished is kept. To go on: {resumed}"]
+    if isinstance(outcome, DriftError) and outcome.problems:
+        return ways_on(only)
+    if isinstance(outcome, PreflightError):
+        return [f"this command touched nothing. When the cause is gone: {same}"]
+    return []
+
+
+def _failed_words(report: Report) -> str:
+    failed = [task for task in report.failed if task.status == "failed"]
+    blocked = len(report.failed) - len(failed)
+    named = [f"{task.object} ({task.kind})" for task in failed[:_NAMED_AT_MOST]]
+    if more := len(failed) - len(named):
+        named.append(f"and {more:,} more")
+    also = f"; {plural(blocked, 'task')} not tried" if blocked else ""
+    return f"failed: {', '.join(named) or 'the run'}{also}"

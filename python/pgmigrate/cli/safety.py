@@ -8,11 +8,14 @@ from pathlib import Path
 import click
 
 from pgmigrate import Migration, SafetyReport
-from pgmigrate._job import OnEvent
-from pgmigrate._procedure import Procedure, Request
+from pgmigrate._bridge.job import OnEvent
+from pgmigrate._procedure.procedure import Procedure, Request
+from pgmigrate._values.humanize import printable
+from pgmigrate.cli.again import typed_words
 from pgmigrate.cli.call import (
     DIFFERENT,
     DONE,
+    DRIFT,
     FAILED,
     INTERRUPTED,
     LOST,
@@ -25,14 +28,15 @@ from pgmigrate.cli.call import (
     verdict_code,
 )
 from pgmigrate.cli.interruption import spare_the_report
-from pgmigrate.cli.options import connected, jobs_option, plan_option, state_option
+from pgmigrate.cli.options import connected, jobs_option, reviewable, state_option
 from pgmigrate.cli.outputs import check_writable, written
+from pgmigrate.cli.reviewed import PlanChoice, ways_on
 from pgmigrate.errors import VerifyError
 
 
 @click.command()
 @connected
-@plan_option
+@reviewable
 @state_option
 @jobs_option
 @click.option(
@@ -51,6 +55,8 @@ from pgmigrate.errors import VerifyError
 def safe(
     call: Call,
     plan_path: Path,
+    replan: bool,
+    accept_drift: bool,
     state_path: Path,
     jobs: int | None,
     dry_run: bool,
@@ -61,20 +67,29 @@ def safe(
 
     The section `procedure` of the config has the commands, and says what is undone when a step
     fails. A procedure that was killed is gone on with by the next one. Exit code 5: the migration
-    is done, but the application could not be started; 9: the target had to be restored and is not.
+    is done, but the application could not be started; 9: the target had to be restored and is not;
+    11: the plan that --plan names is not the one that would be made now, and nothing was stopped.
     """
+    choice = PlanChoice.of(replan=replan, accept_drift=accept_drift, resume=resume)
     migration = call.one_migration()
     check_writable("--checklist", [checklist_path])
 
+    files = ["--plan", str(plan_path), "--state", str(state_path)]
+    problems: list[str] = []
+
     def work(migration: Migration, on_event: OnEvent) -> Answer:
+        plan = choice.plan(call.own_path(plan_path, migration))
         request = Request(
+            plan=plan,
+            is_of_file=plan is not None,
+            on_drift=choice.on_drift if plan is not None else "warn",
             resume=resume,
             jobs=jobs,
             state=str(call.own_path(state_path, migration)),
             plan_file=str(call.own_path(plan_path, migration)),
             dry_run=dry_run,
             words=call.words(),
-            files=shlex.join(["--plan", str(plan_path), "--state", str(state_path)]),
+            files=" ".join([shlex.join(files), *typed_words("jobs", "checklist_path")]),
         )
         procedure = Procedure(migration._options, request, on_event)
         try:
@@ -83,6 +98,7 @@ def safe(
             spare_the_report()
             report = procedure.report()
         code = _code(report)
+        problems[:] = getattr(report.error, "problems", ())
         if (
             checklist_path is not None
             and not written(checklist_path, "checklist", report.markdown())
@@ -93,7 +109,13 @@ def safe(
             click.echo(line, err=True)
         return Answer(report.text(), report.to_dict, code)
 
-    return for_each(call, [migration], work)
+    code = for_each(call, [migration], work)
+    if code == DRIFT:
+        for problem in problems:
+            click.echo(printable(f"error: {problem}"), err=True)
+        for line in ways_on(call.only_name(migration)):
+            click.echo(line, err=True)
+    return code
 
 
 def _code(report: SafetyReport) -> int:

@@ -10,10 +10,13 @@ from __future__ import annotations
 import codecs
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TextIO, cast
+
+from pgmigrate._values.humanize import fitted_to
 
 # A mark that stays distinct from the others where only ASCII can be shown.
 _PLAIN: Final = {"✓": "+", "✗": "x", "·": ".", "…": "...", "→": "->"}
@@ -126,6 +129,22 @@ def untold_loss() -> str | None:
         return None
     out.is_reported = out.failure is not None
     return out.failure
+
+
+def lost_output() -> str | None:
+    """Why something could not be written to standard output so far; None where everything was."""
+    out = sys.stdout
+    if not isinstance(out, SteadyStream):
+        return None
+    out.flush()
+    return out.failure
+
+
+def fitted(text: str) -> str:
+    """A text for standard output: as wide as the terminal that it is, untouched for all else."""
+    if not sys.stdout.isatty():
+        return text
+    return fitted_to(text, shutil.get_terminal_size().columns)
 
 
 def can_encode(text: str) -> bool:

@@ -6,19 +6,19 @@
 use super::{Scope, Selection, chooses_schema};
 use crate::catalog::{Oid, RelationKind, Sequence};
 use crate::config::Mode;
-use crate::name::is_ledger_table;
 use std::collections::HashSet;
 
 /// Selects tables and sequences.
 pub(super) fn select(selection: &Selection<'_>) -> Scope {
-    let ledger = &selection.config.options.ledger_schema;
     let tables = selection.catalog.relations.iter().filter(|relation| {
-        let is_ledger = relation.name.schema == *ledger && is_ledger_table(&relation.name.name);
         // A member of an extension is only copied by its own name: CREATE EXTENSION may have filled it.
         let is_offered = !relation.is_plain_member() || selection.names.listed.contains(&relation.name);
-        relation.kind == RelationKind::Table && is_offered && !is_ledger && selection.chooses(relation)
+        relation.kind == RelationKind::Table
+            && is_offered
+            && !selection.is_of_ledger(relation)
+            && selection.chooses(relation)
     });
-    let mut scope = Scope::default();
+    let mut scope = Scope { ledgers: selection.left_ledgers(), ..Scope::default() };
     let mut served: HashSet<Oid> = HashSet::new();
     for table in tables {
         scope.tables.insert(table.oid);

@@ -18,8 +18,6 @@ const SMALLEST: u64 = 256 * 1024;
 /// Indexes of a table that are built at most.
 const INDEXES: usize = 3;
 const PAGE: u64 = 8192;
-/// The first server version that reads a range of pages without reading the whole table.
-const CTID_RANGES: u32 = 140_000;
 
 /// A table to be sampled.
 #[derive(Debug)]
@@ -71,7 +69,7 @@ pub fn tables<'a>(plan: &Plan, catalog: &'a Catalog, config: &'a Config) -> Vec<
         bytes: relation.total_bytes,
         keys: keys(catalog, relation, |_| true).take(INDEXES).collect(),
         unique: keys(catalog, relation, |index| index.is_arbiter).next().unwrap_or_default(),
-        has_pages: catalog.server.version >= CTID_RANGES && relation.access_method == "heap",
+        has_pages: catalog.server.version.has_tid_range_scan() && relation.access_method == "heap",
     };
     found.into_iter().map(choice).filter(|choice| !choice.columns.is_empty()).collect()
 }

@@ -3,7 +3,7 @@
 //! The rules are few and rough on purpose: rows by the bytes of their table, indexes and foreign keys by what they read and write, all
 //! else by the piece. Called by `estimate`.
 
-use crate::plan::{Phase, Plan, Task, kind};
+use crate::plan::{Phase, Task, kind};
 use crate::rates::{Rates, TableRates};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -16,6 +16,21 @@ pub enum Class {
     Build,
 }
 
+/// The figure of the rates that decides most of what a task costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Figure {
+    /// [`Rates::copy_binary`] or [`Rates::copy_text`].
+    Copy,
+    /// [`Rates::index`].
+    Index,
+    /// [`Rates::validation`].
+    Validation,
+    /// [`Rates::analyze`].
+    Analyze,
+    /// A figure for each piece.
+    Piece,
+}
+
 /// What a task costs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Work {
@@ -23,6 +38,8 @@ pub struct Work {
     pub seconds: f64,
     /// Of what.
     pub class: Class,
+    /// Counted with which figure.
+    pub figure: Figure,
 }
 
 /// A table of the plan.
@@ -60,11 +77,13 @@ const SETTLING: f64 = 4.0;
 const SETTLED_FROM: u64 = 1024 * 1024;
 /// Bytes of an index for each row, where the plan does not know its size.
 const KEY: u64 = 20;
+/// Comparing and moving the key of a row takes as long as writing so many bytes, whatever the key's size.
+const ROW: u64 = 32;
 /// Rows of the table that `Rates::index` is about.
 const INDEX_ROWS: u64 = 1_000_000;
 
-/// What the tasks of `plan` cost.
-pub fn costs(plan: &Plan, rates: &Rates) -> Costs {
+/// What the tasks of a plan cost.
+pub fn costs(plan: &[Task], rates: &Rates) -> Costs {
     let (tables, tables_of) = tables(plan);
     let pricing = Pricing {
         plan,
@@ -74,17 +93,17 @@ pub fn costs(plan: &Plan, rates: &Rates) -> Costs {
         apart: validated_apart(plan),
         first: first_readers(plan, &tables_of),
     };
-    let works = (0..plan.tasks.len()).map(|at| pricing.work(at, &tables_of[at])).collect();
+    let works = (0..plan.len()).map(|at| pricing.work(at, &tables_of[at])).collect();
     Costs { works, tables, tables_of }
 }
 
 /// The plan's tables, and which of them each task is about: those that it copies into, or whose rows it requires.
-fn tables(plan: &Plan) -> (Vec<Table>, Vec<Vec<usize>>) {
+fn tables(plan: &[Task]) -> (Vec<Table>, Vec<Vec<usize>>) {
     let mut tables: Vec<Table> = Vec::new();
     let mut known: HashMap<(&str, &str), usize> = HashMap::new();
     let mut position: HashMap<&str, usize> = HashMap::new();
-    let mut tables_of: Vec<Vec<usize>> = Vec::with_capacity(plan.tasks.len());
-    for (at, task) in plan.tasks.iter().enumerate() {
+    let mut tables_of: Vec<Vec<usize>> = Vec::with_capacity(plan.len());
+    for (at, task) in plan.iter().enumerate() {
         let of = if task.is_data() {
             let number = *known.entry((&task.schema, &task.name)).or_insert(tables.len());
             if number == tables.len() {
@@ -112,20 +131,20 @@ fn tables(plan: &Plan) -> (Vec<Table>, Vec<Vec<usize>>) {
 }
 
 /// The foreign keys that another task validates.
-fn validated_apart(plan: &Plan) -> HashSet<&str> {
-    let validations = plan.tasks.iter().filter(|task| task.kind == kind::FK_VALIDATION);
+fn validated_apart(plan: &[Task]) -> HashSet<&str> {
+    let validations = plan.iter().filter(|task| task.kind == kind::FK_VALIDATION);
     validations.flat_map(|task| task.requires.iter().map(String::as_str)).collect()
 }
 
 /// The tasks that are the first to read all rows of a table.
-fn first_readers(plan: &Plan, tables_of: &[Vec<usize>]) -> HashSet<usize> {
+fn first_readers(plan: &[Task], tables_of: &[Vec<usize>]) -> HashSet<usize> {
     let mut read: HashSet<usize> = HashSet::new();
-    let reads = |at: &usize| matches!(plan.tasks[*at].kind.as_str(), kind::INDEX | kind::ANALYZE);
-    (0..plan.tasks.len()).filter(reads).filter(|at| tables_of[*at].iter().any(|table| read.insert(*table))).collect()
+    let reads = |at: &usize| matches!(plan[*at].kind.as_str(), kind::INDEX | kind::ANALYZE);
+    (0..plan.len()).filter(reads).filter(|at| tables_of[*at].iter().any(|table| read.insert(*table))).collect()
 }
 
 struct Pricing<'a> {
-    plan: &'a Plan,
+    plan: &'a [Task],
     rates: &'a Rates,
     tables: &'a [Table],
     by_table: HashMap<&'a str, &'a TableRates>,
@@ -135,9 +154,21 @@ struct Pricing<'a> {
 
 impl Pricing<'_> {
     fn work(&self, at: usize, tables: &[usize]) -> Work {
-        let task = &self.plan.tasks[at];
+        let task = &self.plan[at];
         let class = if task.is_data() { Class::Copy } else { Class::Build };
-        Work { seconds: self.seconds(at, task, tables), class }
+        Work { seconds: self.seconds(at, task, tables), class, figure: self.figure(task) }
+    }
+
+    fn figure(&self, task: &Task) -> Figure {
+        match task.kind.as_str() {
+            kind::DATA => Figure::Copy,
+            kind::INDEX => Figure::Index,
+            kind::CONSTRAINT if !stands_on_an_index(task) => Figure::Index,
+            kind::FK_VALIDATION | kind::REFRESH => Figure::Validation,
+            kind::FK_CONSTRAINT if !self.is_unchecked(task) => Figure::Validation,
+            kind::ANALYZE => Figure::Analyze,
+            _ => Figure::Piece,
+        }
     }
 
     fn seconds(&self, at: usize, task: &Task, tables: &[usize]) -> f64 {
@@ -193,7 +224,7 @@ impl Pricing<'_> {
         let rate = self.known(tables, |table| table.index).unwrap_or(self.rates.index);
         let rows = self.rows(tables);
         let size = if task.bytes > 0 { task.bytes } else { rows * KEY };
-        per_second(self.bytes(tables), self.rates.scan) + per_second(size, rate) * depth(rows)
+        per_second(self.bytes(tables), self.rates.scan) + index_work(size, rows) / (rate * MB)
     }
 
     fn validation(&self, tables: &[usize]) -> f64 {
@@ -224,8 +255,13 @@ fn stands_on_an_index(task: &Task) -> bool {
     task.target_sql.contains(" USING INDEX ")
 }
 
+/// The bytes that an index of this size on so many rows counts as, in the unit of [`Rates::index`].
+pub fn index_work(size: u64, rows: u64) -> f64 {
+    to_f64(size + rows * ROW) * depth(rows)
+}
+
 /// Sorting takes a comparison more for each row with every doubling of their number.
-pub fn depth(rows: u64) -> f64 {
+fn depth(rows: u64) -> f64 {
     to_f64(rows.max(1024)).log2() / to_f64(INDEX_ROWS).log2()
 }
 

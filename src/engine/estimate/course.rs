@@ -1,12 +1,13 @@
 //! A run as it would go: the engine's schedule as a play of discrete events, in batches as the pool makes them.
 //!
-//! Sessions that work at the same time share the servers: with k of them each goes on at the k-th part of their common speedup.
+//! Sessions that work at the same time share the servers: with k of them each goes on at the k-th part of their common speedup. Sessions
+//! that wait for an answer share nothing.
 //! Without I/O and without a clock. Called by `estimate`.
 
-use super::cost::{Class, Costs};
+use super::cost::{Class, Work};
 use crate::engine::schedule::{End, Schedule};
 use crate::engine::worker::batch;
-use crate::plan::Plan;
+use crate::plan::Task;
 use crate::rates::{Rates, speedup};
 
 /// Round trips to the target around the tasks of a transaction: beginning, ledger, commit.
@@ -48,13 +49,26 @@ pub struct Course {
 /// A batch at work.
 struct Running {
     batch: usize,
+    /// Seconds that it waits for answers: these take no part of the servers from the others.
+    waits: f64,
+    /// Seconds of work.
     left: f64,
     class: Class,
 }
 
+/// What a run has still to do.
+pub struct Rest<'a> {
+    /// What is left of each task's work.
+    pub works: &'a [Work],
+    /// How tasks have ended, or will not be run.
+    pub ended: &'a dyn Fn(usize) -> Option<End>,
+    /// The tasks that run, by worker.
+    pub running: Vec<Vec<usize>>,
+}
+
 struct Play<'a> {
     rates: &'a Rates,
-    costs: &'a Costs,
+    works: &'a [Work],
     jobs: usize,
     schedule: Schedule,
     course: Course,
@@ -67,12 +81,24 @@ struct Play<'a> {
 
 impl Course {
     /// Plays the plan with `jobs` workers.
-    pub fn of(plan: &Plan, rates: &Rates, costs: &Costs, jobs: usize) -> Course {
-        let course = Course { batches: Vec::new(), batch_of: vec![None; plan.tasks.len()], seconds: 0.0 };
-        let schedule = Schedule::new(&plan.tasks, &|_| None)
-            .with_families(batch::families_of(&plan.tasks, |_| true), batch::LARGEST);
-        let (running, idle) = (Vec::new(), vec![None; jobs.min(plan.tasks.len() + 1)]);
-        let mut run = Play { rates, costs, jobs, schedule, course, running, idle, ended: None };
+    pub fn of(plan: &[Task], rates: &Rates, works: &[Work], jobs: usize) -> Course {
+        Course::rest(plan, rates, jobs, Rest { works, ended: &|_| None, running: Vec::new() })
+    }
+
+    /// Plays what is left of the plan with `jobs` workers.
+    pub fn rest(plan: &[Task], rates: &Rates, jobs: usize, rest: Rest<'_>) -> Course {
+        let course = Course { batches: Vec::new(), batch_of: vec![None; plan.len()], seconds: 0.0 };
+        let schedule =
+            Schedule::new(plan, rest.ended).with_families(batch::families_of(plan, |_| true), batch::LARGEST);
+        let free = jobs.min(plan.len() + 1).saturating_sub(rest.running.len());
+        let (running, idle, works) = (Vec::new(), vec![None; free], rest.works);
+        let mut run = Play { rates, works, jobs, schedule, course, running, idle, ended: None };
+        for tasks in rest.running {
+            for at in &tasks {
+                run.schedule.begin(*at);
+            }
+            run.begin(tasks, None);
+        }
         loop {
             run.start();
             if !run.step() {
@@ -103,16 +129,21 @@ impl Play<'_> {
             // Where another worker was free all along, it was not a worker that was missing.
             let is_alone = self.idle.is_empty() && last == self.ended;
             let before = self.ended.map(if is_alone { Before::Worker } else { Before::Lock });
-            let batch = self.course.batches.len();
-            let alone: f64 = tasks.iter().map(|at| self.costs.works[*at].seconds).sum();
-            let left = alone + ROUND_TRIPS * self.rates.target_round_trip;
-            self.running.push(Running { batch, left, class: self.costs.works[tasks[0]].class });
-            for at in &tasks {
-                self.course.batch_of[*at] = Some(batch);
-            }
-            let starts = self.course.seconds;
-            self.course.batches.push(Batch { tasks, starts, ends: starts, before });
+            self.begin(tasks, before);
         }
+    }
+
+    /// Lets a worker do the tasks.
+    fn begin(&mut self, tasks: Vec<usize>, before: Option<Before>) {
+        let batch = self.course.batches.len();
+        let left = tasks.iter().map(|at| self.works[*at].seconds).sum();
+        let waits = ROUND_TRIPS * self.rates.target_round_trip;
+        self.running.push(Running { batch, waits, left, class: self.works[tasks[0]].class });
+        for at in &tasks {
+            self.course.batch_of[*at] = Some(batch);
+        }
+        let starts = self.course.seconds;
+        self.course.batches.push(Batch { tasks, starts, ends: starts, before });
     }
 
     /// What one worker does next.
@@ -126,16 +157,27 @@ impl Play<'_> {
         Some(tasks)
     }
 
-    /// Goes on to the next end; false where nothing runs.
+    /// Goes on to the next end of a wait or a batch; false where nothing runs.
     fn step(&mut self) -> bool {
-        let speeds = [Class::Copy, Class::Build].map(|class| self.speed(class));
+        let working = self.running.iter().filter(|running| running.waits <= 0.0).count();
+        let speeds = [Class::Copy, Class::Build].map(|class| speed(self.rates, class, working));
         let speed = |running: &Running| speeds[usize::from(running.class == Class::Build)];
-        let times = self.running.iter().map(|running| running.left / speed(running));
+        let time = |running: &Running| if running.waits > 0.0 { running.waits } else { running.left / speed(running) };
+        let times = self.running.iter().map(time);
         let Some((first, time)) = times.enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b)) else { return false };
+        let has_waited = self.running[first].waits > 0.0;
         for running in &mut self.running {
-            running.left -= time * speed(running);
+            if running.waits > 0.0 {
+                running.waits -= time;
+            } else {
+                running.left -= time * speed(running);
+            }
         }
         self.course.seconds += time;
+        if has_waited {
+            self.running[first].waits = 0.0;
+            return true;
+        }
         let batch = self.running.remove(first).batch;
         self.course.batches[batch].ends = self.course.seconds;
         for at in &self.course.batches[batch].tasks {
@@ -145,11 +187,11 @@ impl Play<'_> {
         self.idle.push(self.ended);
         true
     }
+}
 
-    /// How fast each of those that run goes on, if all were of this class.
-    fn speed(&self, class: Class) -> f64 {
-        let sessions = u32::try_from(self.running.len()).unwrap_or(u32::MAX).max(1);
-        let points = if class == Class::Copy { &self.rates.copy_speedup } else { &self.rates.build_speedup };
-        speedup(points, sessions) / f64::from(sessions)
-    }
+/// How fast each of so many sessions goes on, if all did work of this class.
+pub fn speed(rates: &Rates, class: Class, sessions: usize) -> f64 {
+    let sessions = u32::try_from(sessions).unwrap_or(u32::MAX).max(1);
+    let points = if class == Class::Copy { &rates.copy_speedup } else { &rates.build_speedup };
+    speedup(points, sessions) / f64::from(sessions)
 }

@@ -1,18 +1,21 @@
-//! Estimates of plans that are small enough to be counted by hand: rows at 1 MB a second and nothing else that costs time, unless a
-//! test says so.
+//! Estimates of plans that are small enough to be counted by hand: rows and indexes at 1 MB a second and nothing else that costs time, unless
+//! a test says so.
 
 use super::{Estimate, estimate};
 use crate::plan::{Header, Phase, Plan, Task, kind};
 use crate::rates::{Rates, Speedup, TableRates};
 
 const MB: u64 = 1_000_000;
+/// None to compare the keys of, unless a test says so.
+const ROWS: u64 = 0;
 
 fn rates() -> Rates {
     let one_each = vec![Speedup { sessions: 64, speedup: 64.0 }];
     Rates {
         copy_binary: 1.0,
         copy_text: 0.5,
-        index: 1.0,
+        // Sorting few keys takes a part of what sorting a million takes.
+        index: 1024_f64.log2() / 1e6_f64.log2(),
         validation: 1.0,
         scan: 1e9,
         analyze: 0.0,
@@ -43,7 +46,7 @@ fn task(id: &str, phase: Phase, kind: &str, name: &str, requires: &[&str]) -> Ta
 
 fn data(id: &str, name: &str, megabytes: u64) -> Task {
     let mut task = task(id, Phase::Data, kind::DATA, name, &[]);
-    (task.bytes, task.rows, task.format) = (megabytes * MB, 1_000_000, "binary".into());
+    (task.bytes, task.rows, task.format) = (megabytes * MB, ROWS, "binary".into());
     task
 }
 
@@ -56,6 +59,7 @@ fn plan(tasks: Vec<Task>) -> Plan {
         version: 1,
         source: String::new(),
         source_version: 160_000,
+        pg_dump: None,
         config: serde_json::Value::Null,
         tables: std::collections::BTreeMap::new(),
         absent: vec![],
@@ -163,11 +167,13 @@ fn what_waits_for_a_lock_says_so() {
 #[test]
 fn a_key_over_an_index_costs_no_second_one() {
     let mut key = task("k", Phase::Constraint, kind::CONSTRAINT, "t t_pkey", &["d", "i"]);
-    let tasks = |key: &Task| vec![data("d", "t", 2), index("i", "t_pkey", 1, &["d"]), key.clone()];
-    // A million keys of 20 bytes, where the plan has no size.
-    assert_seconds(&tasks(&key), &rates(), 1, 2.0 + 1.0 + 20.0);
+    let rates = Rates { index: 1.0, ..rates() };
+    let data = Task { rows: 1_000_000, ..data("d", "t", 2) };
+    let tasks = |key: &Task| vec![data.clone(), index("i", "t_pkey", 1, &["d"]), key.clone()];
+    // A million rows count 32 bytes each, besides 1 MB of keys and, where the plan has no size, keys of 20 bytes.
+    assert_seconds(&tasks(&key), &rates, 1, 2.0 + (32.0 + 1.0) + (32.0 + 20.0));
     key.target_sql = "ALTER TABLE ONLY s.t ADD CONSTRAINT t_pkey PRIMARY KEY USING INDEX t_pkey".into();
-    assert_seconds(&tasks(&key), &rates(), 1, 2.0 + 1.0);
+    assert_seconds(&tasks(&key), &rates, 1, 2.0 + (32.0 + 1.0));
 }
 
 #[test]
@@ -198,7 +204,8 @@ fn only_chunks_leave_rows_to_settle_and_only_the_first_reader_pays() {
 fn larger_tables_take_longer_to_sort() {
     let mut tasks = [data("d", "t", 10), index("i", "key", 10, &["d"])];
     tasks[0].rows = 1_000_000_000_000;
-    assert_seconds(&tasks, &rates(), 1, 10.0 + 20.0);
+    // 10 MB of rows; 10 MB of keys and 32 bytes for each row, and twice the comparisons of a million rows.
+    assert_seconds(&tasks, &Rates { index: 1.0, ..rates() }, 1, 10.0 + 2.0 * (10.0 + 32e6));
 }
 
 #[test]
@@ -297,7 +304,8 @@ fn like_a_real_one(seed: u64) -> Vec<Task> {
 #[test]
 fn more_jobs_are_no_slower_and_the_chain_fills_the_whole_time() {
     for seed in 1..20 {
-        for rates in [rates(), shared(), Rates::typical()] {
+        let far = Rates { target_round_trip: 0.02, ..shared() };
+        for rates in [rates(), shared(), far, Rates::typical()] {
             let found = estimate(&plan(like_a_real_one(seed)), &rates, 3);
             for pair in found.by_jobs.windows(2) {
                 // Batches are cut by the number of workers, which may cost a moment.

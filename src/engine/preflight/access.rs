@@ -1,36 +1,36 @@
 //! Rights: what the role may not read on the source, and what it may not make or write on the target.
 
-use super::{Look, blocking};
+use super::{Look, blocking, info};
 use crate::catalog::scope::chooses_schema;
 use crate::catalog::{Oid, Server};
 use crate::config::{Config, Mode};
+use crate::engine::dump_filter;
 use crate::error::Result;
-use crate::finding::Finding;
+use crate::finding::{Finding, examples};
 use crate::name::{QualifiedName, ident, is_ledger_table, readable};
 use crate::pg::Session;
 use crate::pg::survey::{self, MissingRight};
 use crate::plan::kind;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 const PG_CLASS: Oid = 1259;
+/// So many objects a GRANT names; of more it takes all of their schema.
+const NAMED: usize = 3;
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let source = &look.ends.source;
     let moved: HashSet<Oid> = look.entries().filter(|entry| entry.catalog == PG_CLASS).map(|entry| entry.oid).collect();
     let mut findings = source_rights(look.subject.config, look.leader(), source, &moved).await?;
+    findings.extend(narrowed(look).await?);
     findings.extend(row_security(look));
     if look.plans(kind::LARGE_OBJECTS) {
-        for oid in survey::unreadable_large_objects(look.leader()).await? {
-            let object = format!("large object {oid}");
-            let grant = format!("GRANT SELECT ON LARGE OBJECT {oid} TO {}", ident(&source.role));
-            findings.push(blocking("source_right", object, may_not(source, "read it"), grant));
-        }
+        findings.extend(large_objects(source, &survey::unreadable_large_objects(look.leader()).await?));
     }
     findings.extend(target_rights(look).await?);
     Ok(findings)
 }
 
-/// One finding for each table and sequence that the run would read and may not. `moved` adds what the filters do not name.
+/// Findings of the tables and sequences that the run would read and may not. `moved` adds what the filters do not name.
 pub(super) async fn source_rights(
     config: &Config,
     session: &Session,
@@ -38,8 +38,9 @@ pub(super) async fn source_rights(
     moved: &HashSet<Oid>,
 ) -> Result<Vec<Finding>> {
     let missing = survey::missing_rights(session).await?;
-    let wanted = missing.iter().filter(|right| moved.contains(&right.oid) || chooses(config, right));
-    Ok(wanted.map(|right| missing_right(source, right)).collect())
+    let is_read = |right: &&MissingRight| moved.contains(&right.oid) || chooses(config, right);
+    let wanted: Vec<&MissingRight> = missing.iter().filter(is_read).collect();
+    Ok(missing_rights(source, &wanted))
 }
 
 /// Whether the filters choose a relation by one of its names.
@@ -55,29 +56,107 @@ fn chooses(config: &Config, right: &MissingRight) -> bool {
     }
 }
 
-fn missing_right(source: &Server, right: &MissingRight) -> Finding {
+/// A finding a cause: what is missing on a schema, on its tables, on its sequences.
+fn missing_rights(source: &Server, rights: &[&MissingRight]) -> Vec<Finding> {
+    let mut by_schema: BTreeMap<&str, Vec<&MissingRight>> = BTreeMap::new();
+    for right in rights {
+        by_schema.entry(&right.name.schema).or_default().push(right);
+    }
+    let mut findings = Vec::new();
+    for (schema, rights) in by_schema {
+        let closed: Vec<&MissingRight> = rights.iter().filter(|right| right.lacks_usage).copied().collect();
+        let (sequences, tables): (Vec<&MissingRight>, Vec<&MissingRight>) =
+            rights.iter().filter(|right| right.lacks_select).copied().partition(|right| right.is_sequence);
+        if !closed.is_empty() {
+            let (role, shown) = (readable(&source.role), readable(schema));
+            let (count, names) = described(&closed, "relation");
+            let message = format!("{role} has no USAGE on schema {shown}, which has {count} in scope ({names})");
+            let grant = format!("GRANT USAGE ON SCHEMA {} TO {}", ident(schema), ident(&source.role));
+            findings.push(blocking_all(format!("schema {shown}"), (message, grant), &closed));
+        }
+        findings.extend(lacking_select(source, (schema, "table", "TABLE"), &tables));
+        findings.extend(lacking_select(source, (schema, "sequence", "SEQUENCE"), &sequences));
+    }
+    findings
+}
+
+fn lacking_select(
+    source: &Server,
+    (schema, word, sql): (&str, &str, &str),
+    rights: &[&MissingRight],
+) -> Option<Finding> {
+    let (role, own) = (readable(&source.role), ident(&source.role));
+    let names: Vec<String> = rights.iter().map(|right| right.name.sql()).collect();
+    let kind = if sql == "TABLE" { "" } else { "SEQUENCE " };
+    let each = format!("GRANT SELECT ON {kind}{} TO {own}", names.join(", "));
+    match rights {
+        [] => None,
+        [one] => {
+            let found = (format!("{role} has no SELECT on it"), each);
+            Some(blocking_all(one.name.to_string(), found, rights))
+        }
+        _ => {
+            let shown = format!("schema {}", readable(schema));
+            let (count, names) = described(rights, word);
+            let message = format!("{role} has no SELECT on {count} in {shown} ({names})");
+            let all = format!("GRANT SELECT ON ALL {sql}S IN SCHEMA {} TO {own}", ident(schema));
+            Some(blocking_all(shown, (message, if rights.len() > NAMED { all } else { each }), rights))
+        }
+    }
+}
+
+/// How many there are, and the names of the first ones.
+fn described(rights: &[&MissingRight], word: &str) -> (String, String) {
+    let names: Vec<String> = rights.iter().map(|right| readable(&right.name.name)).collect();
+    let plural = if names.len() == 1 { "" } else { "s" };
+    (format!("{} {word}{plural}", names.len()), examples(&names))
+}
+
+fn blocking_all(object: String, (message, grant): (String, String), rights: &[&MissingRight]) -> Finding {
+    let objects = rights.iter().map(|right| right.name.to_string()).collect();
+    Finding { objects, ..blocking("source_right", object, message, grant) }
+}
+
+/// What `pg_dump` leaves out, because the role may not read it.
+async fn narrowed(look: &Look<'_>) -> Result<Option<Finding>> {
+    let filter = dump_filter::of(look.subject.config, look.leader()).await?;
+    let role = readable(&look.ends.source.role);
+    let message = format!(
+        "{role} may not read these, and pg_dump is called with {}: what chosen objects need from elsewhere is not included",
+        filter.options.join(" ")
+    );
+    let objects: Vec<String> = filter.unreadable.iter().map(ToString::to_string).collect();
+    Ok((!objects.is_empty()).then(|| info("dump_filter", "outside the filters", message).of(objects)))
+}
+
+fn large_objects(source: &Server, oids: &[Oid]) -> Option<Finding> {
+    let objects: Vec<String> = oids.iter().map(|oid| format!("large object {oid}")).collect();
+    let list = oids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let role = ident(&source.role);
-    let usage = format!("GRANT USAGE ON SCHEMA {} TO {role}", ident(&right.name.schema));
-    let word = if right.is_sequence { "SEQUENCE " } else { "" };
-    let select = format!("GRANT SELECT ON {word}{} TO {role}", right.name.sql());
-    let steps = [(right.lacks_usage, usage), (right.lacks_select, select)];
-    let remedy: Vec<String> = steps.into_iter().filter(|(is_missing, _)| *is_missing).map(|(_, grant)| grant).collect();
-    blocking("source_right", right.name.to_string(), may_not(source, "read it"), remedy.join("; "))
+    let remedy = match objects.len() {
+        0 => return None,
+        1..=NAMED => format!("GRANT SELECT ON LARGE OBJECT {list} TO {role}"),
+        // No statement names all of them.
+        _ => format!("GRANT SELECT ON LARGE OBJECT ... TO {role}, as pg_largeobject_metadata lists them"),
+    };
+    let message = format!("{} has no SELECT on {} large objects", readable(&source.role), objects.len());
+    Some(blocking("source_right", "large objects", message, remedy).of(objects))
 }
 
 fn may_not(server: &Server, what: &str) -> String {
     format!("the role {} may not {what}", readable(&server.role))
 }
 
-fn row_security(look: &Look<'_>) -> Vec<Finding> {
+fn row_security(look: &Look<'_>) -> Option<Finding> {
     let source = &look.ends.source;
     if source.bypasses_row_security {
-        return Vec::new();
+        return None;
     }
     let hidden = look.tables().filter(|table| table.hides_rows);
-    let message = format!("row security would hide rows of it from the role {}", readable(&source.role));
+    let message = format!("row security would hide rows from the role {} in these tables", readable(&source.role));
     let remedy = format!("ALTER ROLE {} BYPASSRLS, or connect as a role that has it", ident(&source.role));
-    hidden.map(|table| blocking("row_security", table.name.to_string(), message.clone(), remedy.clone())).collect()
+    let objects: Vec<String> = hidden.map(|table| table.name.to_string()).collect();
+    (!objects.is_empty()).then(|| blocking("row_security", "row security", message, remedy).of(objects))
 }
 
 async fn target_rights(look: &Look<'_>) -> Result<Vec<Finding>> {

@@ -55,6 +55,12 @@ pub(super) async fn readers_kept_out(config: &Config, source: &Session) -> Resul
     Ok(locked(Side::Source, &locks.iter().filter(chosen).collect::<Vec<_>>()))
 }
 
+/// The tables that no session can read at present.
+pub(super) async fn unreadable(source: &Session) -> Result<HashSet<QualifiedName>> {
+    let locks = survey::locks(source).await?.into_iter().filter(|lock| lock.mode == READERS_WAIT);
+    Ok(locks.map(|lock| lock.table).collect())
+}
+
 pub(super) fn target_sessions(sessions: &[Activity]) -> Option<Finding> {
     let others: Vec<String> = sessions.iter().map(describe).collect();
     (!others.is_empty()).then(|| {

@@ -10,8 +10,6 @@ use std::collections::{BTreeMap, HashSet};
 
 /// Sessions beside the workers' own: the leader or the ledger's, and one to spare for `pg_dump`.
 const BESIDE_WORKERS: i64 = 2;
-/// Large objects that one task holds locks on.
-const LARGE_OBJECTS_A_TASK: usize = 500;
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let (source, target) = (&look.ends.source_instance, &look.ends.target_instance);
@@ -20,10 +18,11 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     findings.extend(connections(Side::Target, target, look.subject.jobs));
     let tables = look.tables().count();
     findings.extend(locks(Side::Source, source, tables));
-    let large_objects = look.subject.catalog.large_objects.len();
+    let batches = || look.subject.catalog.large_objects.iter().map(|batch| batch.oids.len());
+    let (large_objects, a_task) = (batches().sum::<usize>(), batches().max().unwrap_or_default());
     if look.plans(kind::LARGE_OBJECTS) {
         findings.push(info("large_objects", "", format!("{large_objects} large objects are copied")));
-        findings.extend(locks(Side::Target, target, large_objects.min(look.subject.jobs * LARGE_OBJECTS_A_TASK)));
+        findings.extend(locks(Side::Target, target, large_objects.min(look.subject.jobs * a_task)));
     }
     findings.extend(disk(look));
     findings.extend(storage(look).await?);

@@ -47,15 +47,20 @@ const OUTSET: &[(&str, &str)] = &[
     ("standby_conflicts", "no standby ends the run's queries"),
     ("source_options", "the source's conninfo sets nothing that is pinned"),
     ("target_options", "the target's conninfo sets nothing that is pinned"),
-    ("pg_dump_version", "pg_dump is new enough"),
     (raw_text::CHECK, "names and definitions on the source can be read as text"),
     ("source_right", "everything in scope may be read on the source"),
+    ("clause", "the source takes every `where` and `order_by`"),
     ("table_locks", "nobody has tables in scope locked"),
     ("revision", "both databases are at the alembic revisions that the configuration asks for"),
 ];
 
 /// The checks that need the source's schema and the plan.
 const WHOLE: &[(&str, &str)] = &[
+    ("pg_dump_version", "pg_dump is new enough"),
+    ("dump_filter", "pg_dump may read the whole source"),
+    ("target_dump", "pg_dump may read what it has to of the target"),
+    ("build", "the target's server was built with what the scope uses"),
+    ("library", "the target has the libraries of functions in C"),
     ("row_security", "no row of the source is hidden by row security"),
     ("target_create", "schemas can be made on the target"),
     ("target_right", "the tables that exist on the target may be written"),
@@ -88,10 +93,15 @@ const WHOLE: &[(&str, &str)] = &[
     ("sequence_missing", "a data-only run has all of its sequences on the target"),
     ("triggers_fire", "no trigger of the target fires for our rows"),
     ("triggers_disabled", "no trigger of the target has to be off"),
+    (super::event_trigger::CHECK, "no event trigger of the target fires on our statements"),
     ("foreign_key_circle", "tables can be loaded in the order of the target's foreign keys"),
     ("foreign_keys_left", "no foreign key of the target is away because of an earlier run"),
     ("foreign_keys_dropped", "no foreign key of the target has to be dropped"),
     ("foreign_keys_kept", "no foreign key of the target stands in the way"),
+    ("target_lacks", "the target's version has all features that are used"),
+    ("lost_privileges", "the target's version has all privileges that are granted"),
+    ("role_name", "the target's version takes the names of the roles"),
+    ("operator_class", "the target has the operator classes of all indexes"),
     ("extension_configuration", "extensions on the target have the source's configuration tables"),
     ("extension_missing", "the target has the extensions at hand"),
     ("extension_right", "the target's role may make the extensions"),
@@ -109,7 +119,22 @@ const WHOLE: &[(&str, &str)] = &[
     ("role_passwords", "the passwords of roles can be read"),
     ("role_attributes", "the target's role may give the roles' attributes"),
     ("role_missing", "all roles that are named exist on the target or are made"),
+    ("membership_refused", "the target's role may grant the memberships"),
+    ("membership_changed", "memberships keep their grantors and options"),
+    ("role_settings", "the target's role may alter the roles"),
+    ("parameter_privileges", "no privileges on configuration parameters are granted"),
+    ("parameter_refused", "the target's role may set the parameters of functions, roles and the database"),
+    ("privileges_grantor", "the target's role can act for who granted privileges"),
+    ("privileges_owner", "the target's role owns what gets privileges"),
+    ("default_privileges", "the target's role may set default privileges"),
+    ("database_privileges", "the target's role owns the database that gets privileges"),
+    ("database_refused", "the target's role owns the database that gets settings"),
+    ("foreign_server", "the target's role may use the foreign data wrappers"),
+    ("comment_refused", "the target's role owns what gets comments"),
+    ("label_provider", "the target has loaded the providers of security labels"),
+    ("label_refused", "the target's role owns what gets security labels"),
     ("owner", "the target's role may set the owners"),
+    ("owner_privileges", "the target's role has the privileges of the owners that it sets"),
     ("database_owner", "both databases belong to the same role"),
 ];
 
@@ -143,7 +168,9 @@ mod tests {
     /// The first argument of every call that makes a finding in this folder; what planning finds, too, has its name there.
     fn named() -> BTreeSet<String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/preflight");
-        let mut names = BTreeSet::from([crate::plan::revision::CHECK, raw_text::CHECK].map(str::to_owned));
+        let mut names = BTreeSet::from(
+            [crate::plan::revision::CHECK, raw_text::CHECK, super::super::event_trigger::CHECK].map(str::to_owned),
+        );
         for entry in std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()) {
             if ["tests.rs", "checks.rs"].contains(&entry.file_name().and_then(|name| name.to_str()).unwrap_or_default())
             {

@@ -1,25 +1,12 @@
-//! Extensions, and everything else that only a superuser of the target can make.
+//! Extensions: which the target lacks, which it has in another version or schema, and which the connecting role cannot make.
 
-use super::{Look, blocking, info, list, warning};
-use crate::catalog::scope::display;
+use super::{Look, blocking, info, warning};
 use crate::catalog::{Relation, Server};
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{ident, readable};
 use crate::pg::survey::{self, AvailableExtension, Extension};
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
-
-/// Kinds of object that `PostgreSQL` lets only superusers make.
-const FOR_SUPERUSERS: [&str; 7] = [
-    "ACCESS METHOD",
-    "EVENT TRIGGER",
-    "FOREIGN DATA WRAPPER",
-    "OPERATOR CLASS",
-    "OPERATOR FAMILY",
-    "TEXT SEARCH PARSER",
-    "TEXT SEARCH TEMPLATE",
-];
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let on_source = survey::extensions(look.leader()).await?;
@@ -35,9 +22,6 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
             let offer = available.iter().find(|offer| offer.name == extension.name);
             findings.extend(not_installed(&look.ends.target, extension, offer));
         }
-    }
-    if !look.ends.target.is_superuser {
-        findings.extend(superuser_objects(look).await?);
     }
     Ok(findings)
 }
@@ -80,7 +64,9 @@ pub(super) fn not_installed(
             ident(&wanted.name),
             ident(&wanted.schema)
         );
-        return Some(warning("extension_right", object, message, remedy));
+        let mut finding = warning("extension_right", &object, message, remedy);
+        finding.objects.push(format!("extension {object}"));
+        return Some(finding);
     }
     let version = offer.version.as_deref().unwrap_or_default();
     version_differs(wanted, version).map(|mut finding| {
@@ -134,23 +120,4 @@ pub(super) fn compare(left: &str, right: &str) -> Ordering {
         (Some(left), Some(right)) => left.cmp(&right),
         _ => Ordering::Less,
     }
-}
-
-/// Objects that the target will refuse: by kind, or because they are written in C or another untrusted language.
-async fn superuser_objects(look: &Look<'_>) -> Result<Vec<Finding>> {
-    let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for entry in look.entries().filter(|entry| FOR_SUPERUSERS.contains(&entry.desc.as_str())) {
-        kinds.entry(entry.desc.to_lowercase()).or_default().push(display(entry));
-    }
-    let objects = look.objects();
-    for function in survey::superuser_functions(look.leader()).await? {
-        if objects.contains(&(function.catalog, function.oid)) {
-            kinds.entry(format!("language {}", readable(&function.language))).or_default().push(function.object);
-        }
-    }
-    let findings = kinds.into_iter().map(|(kind, names)| {
-        let message = format!("only a superuser of the target can make these, and they will fail: {}", list(&names));
-        warning("needs_superuser", kind, message, "connect to the target as a superuser, or make them there beforehand")
-    });
-    Ok(findings.collect())
 }

@@ -8,10 +8,10 @@ use crate::catalog::assign::Assignment;
 use crate::catalog::{Column, Constraint, Index, Relation};
 use crate::config::{TargetForeignKeys, TargetTriggers};
 use crate::engine::adapt::{Fit, Judge, Twin};
-use crate::engine::circles::circles;
 use crate::engine::existing::{self, Found};
 use crate::engine::foreign_keys::{LEFT, Left};
 use crate::engine::live;
+use crate::engine::table_order::TableOrder;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::ledger::Ledger;
@@ -23,7 +23,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let mut findings = missing_tables(look);
-    findings.extend(sequences(look).await?);
     findings.extend(firing(look).await?);
     findings.extend(checked(look).await?);
     if !look.subject.resuming {
@@ -193,71 +192,6 @@ fn unnamed(source: &Relation, target: &ExistingTable) -> Vec<Finding> {
     findings
 }
 
-/// Sequences whose values are set: they must be there, and ours to set.
-async fn sequences(look: &Look<'_>) -> Result<Vec<Finding>> {
-    let wanted: Vec<&Task> = look.subject.plan.tasks.iter().filter(|task| task.kind == kind::SEQUENCE_VALUE).collect();
-    let there: HashMap<&QualifiedName, &ExistingTable> =
-        look.existing.iter().map(|relation| (&relation.name, relation)).collect();
-    let mut findings = Vec::new();
-    let mut missing = Vec::new();
-    for task in wanted {
-        let name = name(task);
-        match there.get(&name) {
-            None => missing.push(name),
-            Some(found) if found.kind != 'S' => {
-                let remedy = "rename or drop it there, or leave the sequence out with tables.exclude";
-                findings.push(blocking(
-                    "sequence_missing",
-                    name.to_string(),
-                    "on the target it is no sequence",
-                    remedy,
-                ));
-            }
-            Some(found) if !(found.may_update && found.may_select) => {
-                let role = ident(&look.ends.target.role);
-                let message =
-                    format!("the role {} may not set its value on the target", readable(&look.ends.target.role));
-                let remedy = format!("GRANT SELECT, UPDATE ON SEQUENCE {} TO {role}", name.sql());
-                findings.push(blocking("target_right", name.to_string(), message, remedy));
-            }
-            Some(_) => {}
-        }
-    }
-    if !missing.is_empty() {
-        findings.extend(lacking(look, &missing).await?);
-    }
-    Ok(findings)
-}
-
-/// Sequences that the target has not, with the one that its table has in their place, if there is one.
-async fn lacking(look: &Look<'_>, missing: &[QualifiedName]) -> Result<Vec<Finding>> {
-    let on_target = introspect::sequences(look.subject.target).await?;
-    let tables = introspect::relations(look.subject.target).await?;
-    let names: HashMap<u32, &QualifiedName> = tables.iter().map(|table| (table.oid, &table.name)).collect();
-    let owner = |name: &QualifiedName| {
-        let sequence = look.subject.catalog.sequences.iter().find(|sequence| sequence.name == *name)?;
-        let owner = sequence.owner_relation?;
-        look.subject.catalog.relations.iter().find(|relation| relation.oid == owner).map(|relation| &relation.name)
-    };
-    let findings = missing.iter().map(|name| {
-        let owner = owner(name);
-        let of_owner = |sequence: &&crate::catalog::Sequence| {
-            owner.is_some() && sequence.owner_relation.and_then(|oid| names.get(&oid).copied()) == owner
-        };
-        let mut others = on_target.iter().filter(of_owner);
-        let remedy = match (others.next(), others.next()) {
-            (Some(other), None) => format!(
-                "ALTER SEQUENCE {} RENAME TO {} there, or leave it out with tables.exclude and set the target's by hand",
-                other.name.sql(),
-                ident(&name.name)
-            ),
-            _ => "make it there, or leave it out with tables.exclude".to_owned(),
-        };
-        blocking("sequence_missing", name.to_string(), "the target has no sequence of this name", remedy)
-    });
-    Ok(findings.collect())
-}
-
 /// Triggers of the target's tables, and what is done about them.
 async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
     let into = existing::tables(look.subject.plan);
@@ -333,31 +267,12 @@ async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
     let counts = |key: &Constraint| {
         key.checks() && !gone.contains(&key.oid) && (mode != TargetForeignKeys::Defer || !key.is_deferrable)
     };
-    for circle in circles(&existing::references(plan, &found, kind::DATA, &counts)) {
+    for circle in TableOrder::new(plan, &found, kind::DATA, &counts).circles() {
         let tables: BTreeSet<String> = circle.iter().map(|at| plan.tasks[*at].object()).collect();
         let tables: Vec<String> = tables.into_iter().collect();
         findings.push(no_order(mode, &tables));
     }
-    if mode == TargetForeignKeys::Defer && !look.subject.resuming {
-        for circle in circles(&existing::references(plan, &found, kind::DATA, &Constraint::checks)) {
-            findings.extend(not_emptied(&circle.iter().map(|at| &plan.tasks[*at]).collect::<Vec<_>>(), &found));
-        }
-    }
     Ok(findings)
-}
-
-/// Tables of a circle that hold rows and shall be emptied: each is referenced by another one that holds rows.
-fn not_emptied(circle: &[&Task], found: &Found) -> Option<Finding> {
-    let tables: BTreeSet<QualifiedName> = circle.iter().map(|task| name(task)).collect();
-    let is_emptied = circle.iter().any(|task| task.on_existing == "truncate");
-    if tables.len() < 2 || !is_emptied || !tables.iter().any(|table| found.present.with_rows.contains(table)) {
-        return None;
-    }
-    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
-    let message =
-        format!("tables that reference each other and hold rows cannot be emptied one by one: {}", list(&names));
-    let remedy = "set options.target_foreign_keys to drop, or empty them before the run";
-    Some(blocking("foreign_key_circle", names.first().map(String::as_str).unwrap_or_default(), message, remedy))
 }
 
 fn no_order(mode: TargetForeignKeys, tables: &[String]) -> Finding {

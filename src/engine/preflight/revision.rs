@@ -40,7 +40,7 @@ pub(super) async fn check(
 /// The revisions of one database.
 async fn look(rule: &RevisionRule, session: &Session, (side, reader): (&str, &str)) -> Result<Found> {
     match choose(rule, survey::version_tables(session).await?, side) {
-        Err(finding) => Ok(Err(finding)),
+        Err(finding) => Ok(Err(*finding)),
         Ok(table) if !table.may_select => {
             let message = format!("the role {} may not read alembic's version table of the {side}", readable(reader));
             let usage = format!("GRANT USAGE ON SCHEMA {} TO {}", ident(&table.name.schema), ident(reader));
@@ -52,7 +52,11 @@ async fn look(rule: &RevisionRule, session: &Session, (side, reader): (&str, &st
 }
 
 /// Alembic's table: the named one, else the only one of its usual name, else the only one that looks like it.
-fn choose(rule: &RevisionRule, tables: Vec<VersionTable>, side: &str) -> std::result::Result<VersionTable, Finding> {
+fn choose(
+    rule: &RevisionRule,
+    tables: Vec<VersionTable>,
+    side: &str,
+) -> std::result::Result<VersionTable, Box<Finding>> {
     let wanted = rule.table.as_ref();
     let is_usual = |table: &VersionTable| table.name.name == "alembic_version";
     let (usual, others): (Vec<VersionTable>, Vec<VersionTable>) =
@@ -66,17 +70,17 @@ fn choose(rule: &RevisionRule, tables: Vec<VersionTable>, side: &str) -> std::re
         (1, _) => Ok(left.remove(0)),
         (0, Some(name)) => {
             let message = format!("the {side} has no version table of alembic of this name");
-            Err(blocking("revision", name.to_string(), message, "correct options.require_revision.table"))
+            Err(Box::new(blocking("revision", name.to_string(), message, "correct options.require_revision.table")))
         }
         (0, None) => {
             let message = format!("the {side} has no version table of alembic, and a revision is required");
             let remedy = "run `alembic upgrade` on it, or `alembic stamp` where its schema is there already";
-            Err(blocking("revision", "", message, remedy))
+            Err(Box::new(blocking("revision", "", message, remedy)))
         }
         _ => {
             let names: Vec<String> = left.iter().map(|table| table.name.to_string()).collect();
             let message = format!("the {side} has several version tables of alembic: {}", list(&names));
-            Err(blocking("revision", "", message, "name one in options.require_revision.table"))
+            Err(Box::new(blocking("revision", "", message, "name one in options.require_revision.table")))
         }
     }
 }

@@ -1,53 +1,70 @@
 //! Roles: which the target lacks, which cannot be given what they had, and whose objects will have another owner.
 
-use super::{Look, blocking, list, warning};
+use super::refused_objects::entry_label;
+use super::rights::{Rights, label, owner_of};
+use super::{blocking, list, warning};
 use crate::catalog::Role;
+use crate::catalog::archive::Entry;
+use crate::catalog::role_use::{PG_USER_MAPPING, Part};
 use crate::catalog::scope::is_whole;
 use crate::config::RolesMode;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{ident, readable};
 use crate::pg::introspect;
-use crate::pg::survey::{self, TargetRole};
+use crate::pg::survey::TargetRole;
 use crate::plan::kind;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-const PG_LARGEOBJECT: u32 = 2613;
+/// Tasks by the role that they name.
+type ByRole = BTreeMap<String, BTreeSet<String>>;
 
-pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
-    let on_target = survey::roles(look.subject.target).await?;
-    let planned = look.subject.plan.tasks.iter().filter(|task| task.kind == kind::ROLE).map(|task| task.name.as_str());
-    let roles = Roles {
-        look,
-        on_target: on_target.iter().map(|role| (role.name.as_str(), role)).collect(),
-        planned: planned.collect(),
-    };
+/// The findings; `missing` are the tasks whose privileges name roles that will not be there.
+pub(super) async fn check(rights: &Rights<'_>, missing: ByRole) -> Result<Vec<Finding>> {
+    let roles = Roles { rights };
     let mut findings = roles.cannot_be_made();
     findings.extend(roles.passwords());
     findings.extend(roles.attributes());
     findings.extend(roles.owners());
-    findings.extend(roles.missing_grantees().await?);
+    findings.extend(roles.given_away());
+    findings.extend(roles.missing(missing));
     findings.extend(roles.database_owner().await?);
     Ok(findings)
 }
 
+/// Kinds of task that take the privileges of the owner of what they require.
+const FOR_OWNERS: [&str; 16] = [
+    "check constraint",
+    kind::CONSTRAINT,
+    kind::DATA,
+    "default",
+    kind::FK_CONSTRAINT,
+    kind::INDEX,
+    "index attach",
+    "policy",
+    kind::REFRESH,
+    "row security",
+    "rule",
+    "sequence owned by",
+    kind::SEQUENCE_VALUE,
+    "statistics",
+    "table attach",
+    "trigger",
+];
+
 struct Roles<'a> {
-    look: &'a Look<'a>,
-    on_target: HashMap<&'a str, &'a TargetRole>,
-    planned: HashSet<&'a str>,
+    rights: &'a Rights<'a>,
 }
 
 impl Roles<'_> {
     /// The source's roles that the plan makes anew.
     fn new_ones(&self) -> impl Iterator<Item = &Role> {
-        let roles = self.look.subject.catalog.roles.iter();
-        roles.filter(|role| {
-            self.planned.contains(role.name.as_str()) && !self.on_target.contains_key(role.name.as_str())
-        })
+        let roles = self.rights.look.subject.catalog.roles.iter();
+        roles.filter(|role| self.rights.is_planned(&role.name) && self.rights.role(&role.name).is_none())
     }
 
     fn cannot_be_made(&self) -> Vec<Finding> {
-        let target = &self.look.ends.target;
+        let target = &self.rights.look.ends.target;
         if target.is_superuser || target.can_create_roles {
             return Vec::new();
         }
@@ -66,7 +83,7 @@ impl Roles<'_> {
 
     fn passwords(&self) -> Option<Finding> {
         let new: Vec<String> = self.new_ones().filter(|role| role.can_login).map(|role| readable(&role.name)).collect();
-        if self.look.ends.source_instance.reads_passwords || new.is_empty() {
+        if self.rights.look.ends.source_instance.reads_passwords || new.is_empty() {
             return None;
         }
         let message = format!(
@@ -83,15 +100,16 @@ impl Roles<'_> {
 
     /// Attributes that only somebody who has them can give.
     fn attributes(&self) -> Vec<Finding> {
-        let target = &self.look.ends.target;
+        let target = &self.rights.look.ends.target;
         if target.is_superuser {
             return Vec::new();
         }
-        let own = self.on_target.get(target.role.as_str());
-        let may_pass_on = target.version >= 160_000;
-        let has = |attribute: fn(&TargetRole) -> bool| may_pass_on && own.is_some_and(|role| attribute(role));
+        let own = self.rights.role(&target.role);
+        let may_pass_on = target.version.passes_role_attributes_on();
+        let has = |attribute: fn(&TargetRole) -> bool| may_pass_on && own.is_some_and(attribute);
         let new = self.new_ones().filter_map(|role| {
             let words = [
+                (role.can_create_databases && may_pass_on && !has(|own| own.can_create_databases), "CREATEDB"),
                 (role.is_superuser, "SUPERUSER"),
                 (role.is_replication && !has(|own| own.is_replication), "REPLICATION"),
                 (role.bypasses_row_security && !has(|own| own.bypasses_row_security), "BYPASSRLS"),
@@ -101,7 +119,8 @@ impl Roles<'_> {
                 let remedy =
                     format!("have a superuser run ALTER ROLE {} {} on the target", ident(&role.name), lost.join(" "));
                 let message = format!("it comes without {}, which only a superuser can give", lost.join(", "));
-                warning("role_attributes", readable(&role.name), message, remedy)
+                let objects = vec![format!("role {}", role.name)];
+                Finding { objects, ..warning("role_attributes", readable(&role.name), message, remedy) }
             })
         });
         new.collect()
@@ -109,49 +128,68 @@ impl Roles<'_> {
 
     /// Owners that the target cannot give objects to; these will belong to the connecting role.
     fn owners(&self) -> Vec<Finding> {
-        let target = &self.look.ends.target;
-        let mut owned: BTreeMap<&str, usize> = BTreeMap::new();
-        for entry in self.look.entries().filter(|entry| entry.owner_statement().is_some()) {
-            *owned.entry(&entry.owner).or_default() += 1;
-        }
-        if self.look.plans(kind::LARGE_OBJECTS) {
-            for object in &self.look.subject.catalog.large_objects {
-                *owned.entry(&object.owner).or_default() += 1;
+        let target = &self.rights.look.ends.target;
+        let mut refused: BTreeMap<(String, &str), Vec<String>> = BTreeMap::new();
+        for task in &self.rights.look.subject.plan.tasks {
+            let Some(owner) = owner_of(task).filter(|_| !self.rights.is_kept(task)) else { continue };
+            if let Some(why) = self.rights.why_not_owner(&owner, task) {
+                refused.entry((owner, why)).or_default().push(label(task));
             }
         }
-        let finding = |(owner, count): (&str, usize)| {
-            let why = self.why_not_owner(owner)?;
-            let message =
-                format!("{why}: {count} of its objects will belong to {} on the target", readable(&target.role));
-            let remedy = if self.on_target.contains_key(owner) {
-                format!("GRANT {} TO {}", ident(owner), ident(&target.role))
+        let finding = |((owner, why), objects): ((String, &str), Vec<String>)| {
+            let message = format!(
+                "{why}: {} of its objects will belong to {} on the target",
+                objects.len(),
+                readable(&target.role)
+            );
+            let remedy = if self.rights.role(&owner).is_some() {
+                format!("GRANT {} TO {}", ident(&owner), ident(&target.role))
             } else {
-                format!("CREATE ROLE {0}; GRANT {0} TO {1}", ident(owner), ident(&target.role))
+                format!("CREATE ROLE {0}; GRANT {0} TO {1}", ident(&owner), ident(&target.role))
             };
-            Some(warning("owner", readable(owner), message, remedy))
+            Finding { objects, ..warning("owner", readable(&owner), message, remedy) }
         };
-        owned.into_iter().filter_map(finding).collect()
+        refused.into_iter().map(finding).collect()
     }
 
-    fn why_not_owner(&self, owner: &str) -> Option<&'static str> {
-        let target = &self.look.ends.target;
-        match self.on_target.get(owner) {
-            Some(role) => (!role.may_set).then_some("the connecting role is not a member of it"),
-            None if !self.planned.contains(owner) => Some("the target lacks this role"),
-            // Who makes a role does not become a member of it, whatever the version.
-            None => (!target.is_superuser).then_some("the connecting role will not be a member of it"),
+    /// What is done with an object once it belongs to a role that the connecting role can set, and whose privileges it does not inherit.
+    fn given_away(&self) -> Vec<Finding> {
+        let tasks = &self.rights.look.subject.plan.tasks;
+        let owners: HashMap<&str, &str> =
+            tasks.iter().filter_map(|task| Some((task.id.as_str(), self.rights.given_away(task)?))).collect();
+        let mut refused: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for task in tasks.iter().filter(|task| FOR_OWNERS.contains(&task.kind.as_str())) {
+            if let Some(owner) = task.requires.iter().find_map(|id| owners.get(id.as_str())) {
+                refused.entry(owner).or_default().insert(label(task));
+            }
         }
+        let me = &self.rights.look.ends.target.role;
+        let finding = |(owner, objects): (&str, BTreeSet<String>)| {
+            let message = format!(
+                "their tables will belong to {}, whose privileges {} does not have: these will fail",
+                readable(owner),
+                readable(me)
+            );
+            // Before 16 a role inherits all that it is a member of, or nothing.
+            let remedy = if self.rights.has_options() {
+                format!("GRANT {} TO {} WITH INHERIT TRUE", ident(owner), ident(me))
+            } else {
+                format!("ALTER ROLE {} INHERIT", ident(me))
+            };
+            warning("owner_privileges", readable(owner), message, remedy).of(objects.into_iter().collect())
+        };
+        refused.into_iter().map(finding).collect()
     }
 
     /// The owner of the database, which a plan does not change. A superuser has all rights on it anyway.
     async fn database_owner(&self) -> Result<Option<Finding>> {
-        let (catalog, config) = (self.look.subject.catalog, self.look.subject.config);
+        let (catalog, config) = (self.rights.look.subject.catalog, self.rights.look.subject.config);
         let owner = catalog.database.owner.as_str();
         let is_mighty = catalog.roles.iter().find(|role| role.name == owner).is_none_or(|role| role.is_superuser);
         if is_mighty || !is_whole(config) || config.options.data_only {
             return Ok(None);
         }
-        let on_target = introspect::database(self.look.subject.target).await?.owner;
+        let on_target = introspect::database(self.rights.look.subject.target).await?.owner;
         let message = format!(
             "the database belongs to {} on the source and to {} on the target, where {} will lack an owner's rights on it \
              and on the schema public",
@@ -163,29 +201,37 @@ impl Roles<'_> {
         Ok((on_target != owner).then(|| warning("database_owner", "DATABASE", message, remedy)))
     }
 
-    /// Roles that privileges or policies name and that nobody will have made.
-    async fn missing_grantees(&self) -> Result<Vec<Finding>> {
-        let objects = self.look.objects();
-        let with_large_objects = self.look.plans(kind::LARGE_OBJECTS);
-        let mut missing: BTreeMap<String, BTreeSet<(u32, u32)>> = BTreeMap::new();
-        for named in survey::named_roles(self.look.leader()).await? {
-            let key = (named.catalog, named.oid);
-            let is_moved = objects.contains(&key) || with_large_objects && named.catalog == PG_LARGEOBJECT;
-            let is_known =
-                self.on_target.contains_key(named.role.as_str()) || self.planned.contains(named.role.as_str());
-            if is_moved && !is_known {
-                missing.entry(named.role).or_default().insert(key);
+    /// Roles that privileges, policies or user mappings name and that no task makes.
+    fn missing(&self, mut missing: ByRole) -> Vec<Finding> {
+        let look = self.rights.look;
+        let entries: HashMap<(u32, u32), &Entry> =
+            look.entries().filter(|entry| entry.oid != 0).map(|entry| ((entry.catalog, entry.oid), entry)).collect();
+        let is_named = |part: Part, catalog: u32| part == Part::Policy || catalog == PG_USER_MAPPING;
+        let mappings: Vec<&Entry> = look.entries().filter(|entry| entry.desc == "USER MAPPING").collect();
+        for one in look.subject.catalog.role_uses.iter().filter(|one| is_named(one.part, one.catalog)) {
+            if self.rights.will_exist(&one.role) {
+                continue;
+            }
+            let begin = format!("USER MAPPING {} SERVER ", one.role);
+            let mapping =
+                mappings.iter().filter(|entry| one.catalog == PG_USER_MAPPING && entry.tag.starts_with(&begin));
+            let named = entries.get(&(one.catalog, one.oid)).into_iter().chain(mapping);
+            let labels: Vec<String> = named.map(|entry| entry_label(entry)).collect();
+            if !labels.is_empty() {
+                missing.entry(one.role.to_string()).or_default().extend(labels);
             }
         }
-        let is_off = self.look.subject.config.roles == RolesMode::None;
+        let is_off = look.subject.config.roles == RolesMode::None;
         let findings = missing.into_iter().map(|(role, objects)| {
             let message = format!(
                 "the target lacks this role: privileges or policies of {} objects name it and will fail",
                 objects.len()
             );
-            let or = if is_off { ", or set roles.mode to all" } else { "" };
-            warning("role_missing", readable(&role), message, format!("CREATE ROLE {} on the target{or}", ident(&role)))
+            let or = if is_off { ", or set roles.mode to needed" } else { "" };
+            let remedy = format!("CREATE ROLE {} on the target{or}", ident(&role));
+            let objects = objects.into_iter().collect();
+            Finding { objects, ..warning("role_missing", readable(&role), message, remedy) }
         });
-        Ok(findings.collect())
+        findings.collect()
     }
 }

@@ -2,29 +2,31 @@
 
 use super::{Ends, Look, blocking, info, warning};
 use crate::catalog::Server;
+use crate::config::Config;
+use crate::engine::Context;
+use crate::engine::programs::{Programs, for_target};
+use crate::error::{Error, Kind, Result};
 use crate::finding::Finding;
 use crate::name::is_ledger_table;
 use crate::pg::survey::Instance;
-use crate::pg::tool::Tools;
+use crate::server_version::{NEWEST, OLDEST, ServerVersion};
 
-const OLDEST: u32 = 13;
-const NEWEST: u32 = 18;
 const NEWER_TOOLS: &str =
     "pip install 'pgmigrate[pgtools]', or install newer client programs of PostgreSQL, or set options.pg_dump";
 
-pub(super) fn check(ends: &Ends, tools: Option<&Tools>) -> Vec<Finding> {
+pub(super) fn check(config: &Config, ends: &Ends, programs: Option<&Programs>) -> Vec<Finding> {
     let (source, target) = (&ends.source, &ends.target);
-    let mut findings = versions(source.version / 10_000, target.version / 10_000);
+    let mut findings = versions(source.version, target.version, config.options.accept_newer_servers);
     findings.extend(same_database((source, &ends.source_instance), (target, &ends.target_instance)));
     findings.extend(read_only(target, &ends.target_instance));
     findings.extend(standby(source, &ends.source_instance));
-    findings.extend(tools.and_then(|tools| old_tools(tools.major, source.version / 10_000, "source")));
+    findings.extend(programs.and_then(|programs| old_tools(programs.source.major, source.version.major(), "source")));
     findings
 }
 
-pub(super) fn versions(source: u32, target: u32) -> Vec<Finding> {
+pub(super) fn versions(source: ServerVersion, target: ServerVersion, accepts_newer: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (side, major) in [("source", source), ("target", target)] {
+    for (side, major) in [("source", source.major()), ("target", target.major())] {
         if major < OLDEST {
             let message = format!(
                 "the {side} is PostgreSQL {major}; its catalogs are older than what pgmigrate reads ({OLDEST} to {NEWEST})"
@@ -35,14 +37,17 @@ pub(super) fn versions(source: u32, target: u32) -> Vec<Finding> {
                 message,
                 "upgrade that server, or move the database with pg_dump",
             ));
-        } else if major > NEWEST {
+        } else if major > NEWEST && !accepts_newer {
             let message = format!(
                 "the {side} is PostgreSQL {major}; this pgmigrate knows {OLDEST} to {NEWEST} and could miss what is new there"
             );
-            findings.push(blocking(&format!("{side}_version"), "", message, "use a newer pgmigrate"));
+            let remedy =
+                "use a newer pgmigrate, or set options.accept_newer_servers to true and compare what the report lists";
+            findings.push(warning(&format!("{side}_version"), "", message, remedy));
         }
     }
-    if findings.is_empty() && target < source {
+    let (source, target) = (source.major(), target.major());
+    if source >= OLDEST && target >= OLDEST && target < source {
         let message = format!(
             "the target is PostgreSQL {target}, older than the source's {source}: an object that needs a newer server fails, and is reported"
         );
@@ -115,7 +120,8 @@ fn standby(source: &Server, instance: &Instance) -> Vec<Finding> {
     findings
 }
 
-fn old_tools(tools: u32, server: u32, side: &str) -> Option<Finding> {
+/// The finding of a `pg_dump` that is older than the server that it is to read.
+pub(in crate::engine) fn old_tools(tools: u32, server: u32, side: &str) -> Option<Finding> {
     (tools < server).then(|| {
         let message = format!("pg_dump {tools} is older than the {side}, which is PostgreSQL {server}");
         blocking("pg_dump_version", "", message, NEWER_TOOLS)
@@ -127,7 +133,29 @@ pub(super) fn reading_the_target(look: &Look<'_>) -> Option<Finding> {
     let options = &look.subject.config.options;
     // What a resumed run finds there its own plan made, and needs no second look.
     let is_empty = look.subject.resuming || look.existing.iter().all(|table| is_ledger_table(&table.name.name));
-    let is_read = options.backup || options.verify || !is_empty;
-    let major = look.ends.target.version / 10_000;
-    old_tools(look.subject.tools?.major, major, "target").filter(|_| is_read)
+    let is_read = look.subject.backs_up || options.verify || !is_empty;
+    let major = look.ends.target.version.major();
+    old_tools(look.subject.programs?.both.major, major, "target").filter(|_| is_read)
+}
+
+/// A run of rows alone needs no client programs but for its backup.
+pub(super) async fn backing_up(look: &Look<'_>, context: &Context) -> Result<Vec<Finding>> {
+    let options = &look.subject.config.options;
+    if !options.data_only || !look.subject.backs_up {
+        return Ok(Vec::new());
+    }
+    let found = for_target(look.subject.config, context, look.ends.target.version.major()).await;
+    found.map_or_else(no_backup, |_| Ok(Vec::new()))
+}
+
+/// Why no program can make the backup, as findings; a wrong configuration stays an error.
+pub(super) fn no_backup(error: Error) -> Result<Vec<Finding>> {
+    match error.kind {
+        Kind::Preflight if !error.details.findings.is_empty() => Ok(error.details.findings),
+        Kind::Preflight => {
+            let message = format!("the target cannot be backed up: {}", error.chain());
+            Ok(vec![blocking("pg_dump_version", "", message, error.remedy.unwrap_or_default())])
+        }
+        _ => Err(error),
+    }
 }

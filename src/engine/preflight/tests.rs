@@ -6,12 +6,14 @@ use super::existing::differences;
 use super::extension::{compare, installed, not_installed};
 use super::list;
 use super::locale::{encoding, stale};
-use super::server::versions;
+use super::server::{no_backup, versions};
 use crate::catalog::{Column, Relation, RelationKind, Server};
-use crate::error::Side;
+use crate::error::{Error, Kind, Side};
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
 use crate::pg::survey::{Activity, AvailableExtension, ExistingColumn, ExistingTable, Extension, Instance};
+use crate::pg::tool::none_found;
+use crate::server_version::{NEWEST, OLDEST, ServerVersion};
 use std::cmp::Ordering;
 
 fn told(findings: impl IntoIterator<Item = Finding>) -> Vec<(String, Severity)> {
@@ -20,7 +22,7 @@ fn told(findings: impl IntoIterator<Item = Finding>) -> Vec<(String, Severity)> 
 
 fn server(is_superuser: bool) -> Server {
     Server {
-        version: 180_000,
+        version: ServerVersion(180_000),
         system: "1".into(),
         database: "d".into(),
         database_oid: 5,
@@ -51,15 +53,36 @@ fn instance(free_connections: i64) -> Instance {
     }
 }
 
+fn of_majors(source: u32, target: u32, accepts_newer: bool) -> Vec<Finding> {
+    versions(ServerVersion(source * 10_000), ServerVersion(target * 10_000), accepts_newer)
+}
+
 #[test]
-fn majors_from_13_to_18_are_taken() {
-    for major in 13..=18 {
-        assert_eq!(versions(major, 18), []);
+fn known_majors_are_taken() {
+    for major in OLDEST..=NEWEST {
+        assert_eq!(of_majors(major, NEWEST, false), []);
     }
-    assert_eq!(told(versions(12, 18)), [("source_version".into(), Severity::Blocking)]);
-    assert_eq!(told(versions(18, 19)), [("target_version".into(), Severity::Blocking)]);
-    assert_eq!(told(versions(18, 15)), [("target_older".into(), Severity::Warning)]);
-    assert!(versions(12, 18)[0].message.contains("PostgreSQL 12"), "the version is named");
+    assert_eq!(told(of_majors(OLDEST - 1, NEWEST, true)), [("source_version".into(), Severity::Blocking)]);
+    assert_eq!(told(of_majors(18, 15, false)), [("target_older".into(), Severity::Warning)]);
+    assert!(of_majors(12, 18, false)[0].message.contains("PostgreSQL 12"), "the version is named");
+}
+
+#[test]
+fn a_newer_major_is_a_warning_that_an_option_lifts() {
+    let newer = NEWEST + 1;
+    assert_eq!(told(of_majors(18, newer, false)), [("target_version".into(), Severity::Warning)]);
+    let both = told(of_majors(newer, 18, false));
+    assert_eq!(both.iter().map(|(check, _)| check.as_str()).collect::<Vec<_>>(), ["source_version", "target_older"]);
+    assert_eq!(of_majors(newer, newer, true), []);
+}
+
+#[test]
+fn what_cannot_make_a_backup_is_a_finding() {
+    let found = no_backup(none_found()).expect("findings");
+    assert_eq!(told(found.clone()), [("pg_dump_version".into(), Severity::Blocking)]);
+    assert!(found[0].message.ends_with("no pg_dump was found") && found[0].remedy.contains("pgtools"));
+    let wrong = no_backup(Error::new(Kind::Config, "options.pg_dump names no pg_dump that runs"));
+    assert_eq!(wrong.expect_err("an error").kind, Kind::Config);
 }
 
 fn relation(columns: &[(&str, &str)]) -> Relation {
@@ -71,6 +94,7 @@ fn relation(columns: &[(&str, &str)]) -> Relation {
         is_generated: *name == "computed",
         identity_always: false,
         binary_safe: true,
+        lsn: None,
         is_excluded: false,
     };
     Relation {

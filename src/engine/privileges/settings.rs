@@ -72,11 +72,14 @@ fn membership_differs(
     let by_grantor = |other: &&Membership| {
         !is_plain || wanted.grantor.is_none() || other.grantor == wanted.grantor || other.set.is_none()
     };
-    let found = target.iter().filter(same).find(by_grantor);
-    let words = match found {
-        None => "the membership is not on the target",
-        Some(other) if is_plain && !has_options(wanted, other) => "its options are not those of the source",
-        Some(_) => return None,
+    let found: Vec<&Membership> = target.iter().filter(same).filter(by_grantor).collect();
+    // Who makes a role has a grant of it besides: one with the source's options is enough.
+    let words = if found.is_empty() {
+        "the membership is not on the target"
+    } else if is_plain && !found.iter().any(|other| has_options(wanted, other)) {
+        "its options are not those of the source"
+    } else {
+        return None;
     };
     Some((name.to_owned(), words.to_owned()))
 }

@@ -10,6 +10,7 @@ use super::verdict::{Closer, Different, Verdict};
 use super::{Sides, Subject};
 use crate::catalog::archive::Entry;
 use crate::catalog::scope::{self, Scope};
+use crate::engine::dump_filter;
 use crate::error::Result;
 use crate::name::{QualifiedName, readable};
 use crate::pg::archive;
@@ -37,6 +38,7 @@ pub async fn compare(subject: &Subject<'_>, sides: &mut Sides, before: &Verifica
         source: scope::select(&sides.source, subject.config),
         target: scope::select(&sides.target, subject.config),
         planned: planned(subject.plan),
+        with_owners: subject.config.options.owners,
     };
     let closer = Closer {
         source: &Archive::new(&sides.source.entries),
@@ -68,6 +70,8 @@ pub struct Scopes {
     pub target: Scope,
     /// What the plan makes.
     planned: HashSet<(String, String, String)>,
+    /// Whether owners are compared.
+    with_owners: bool,
 }
 
 impl Scopes {
@@ -89,8 +93,9 @@ fn planned(plan: &Plan) -> HashSet<(String, String, String)> {
 async fn archives(subject: &Subject<'_>, tools: &Tools) -> Result<(Vec<Entry>, Vec<Entry>)> {
     let lock_timeout = subject.config.options.lock_timeout;
     let snapshot = Some(subject.source.snapshot.id.as_str());
-    let source = archive::read_schema(tools, subject.source.leader.conninfo(), snapshot, lock_timeout);
-    let target = archive::read_schema(tools, subject.target.conninfo(), None, lock_timeout);
+    let filter = dump_filter::of(subject.config, &subject.source.leader).await?;
+    let source = archive::read_schema(tools, subject.source.leader.conninfo(), snapshot, lock_timeout, &filter.options);
+    let target = archive::read_schema(tools, subject.target.conninfo(), None, lock_timeout, &[]);
     tokio::try_join!(source, target)
 }
 
@@ -149,7 +154,9 @@ fn pair<'a>(closer: &Closer<'a>, scopes: &Scopes, part: &mut Verification) -> Fo
         }
         part.count(&entry.desc.to_lowercase(), 1);
         let object = object(entry);
-        part.differences.extend(other.and_then(|other| owner_difference(&object, entry, other)));
+        if scopes.with_owners {
+            part.differences.extend(other.and_then(|other| owner_difference(&object, entry, other)));
+        }
         if other.is_none() && !scopes.is_planned(entry) {
             let message = "it is in scope, and the plan does not have it: make a new plan";
             part.not_moved.push(Remark::new(entry.desc.to_lowercase(), object, message));

@@ -4,13 +4,14 @@
 use super::pool::Item;
 use super::{Sides, Subject, lonely};
 use crate::catalog::RelationKind;
+use crate::config::Options;
 use crate::error::Result;
 use crate::name::{QualifiedName, readable};
 use crate::pg::compare::Readers;
 use crate::pg::compare::objects::{self as read, Unusable, UnusableKind};
 use crate::plan::{self, Plan, kind};
 use crate::verification::{Difference, DifferenceKind, Remark, TableResult, TableStatus, Verification};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Sequences of one item: a few round trips, and enough items for all workers.
 const SEQUENCES: usize = 100;
@@ -26,8 +27,21 @@ pub struct SequencePair {
     pub may_be_ahead: bool,
 }
 
+/// A batch of large objects.
+#[derive(Debug, Clone)]
+pub struct LargeObjects {
+    /// What to call it.
+    pub name: String,
+    /// The statement that lists them.
+    list: String,
+    /// Whether their owners are compared.
+    with_owners: bool,
+    /// Whether their privileges are compared.
+    with_privileges: bool,
+}
+
 /// The items for the sequences and the large objects of a plan.
-pub fn items(plan: &Plan, sides: &Sides) -> Vec<Item> {
+pub fn items(plan: &Plan, sides: &Sides, options: &Options) -> Vec<Item> {
     let past = &sides.past;
     let of_kind = |kind: &'static str| plan.tasks.iter().filter(move |task| task.kind == kind);
     let sequences: Vec<SequencePair> = of_kind(kind::SEQUENCE_VALUE)
@@ -36,7 +50,14 @@ pub fn items(plan: &Plan, sides: &Sides) -> Vec<Item> {
             SequencePair { may_be_ahead: past.mode(&object) == "forward", object, sql: task.source_sql.clone() }
         })
         .collect();
-    let large = of_kind(kind::LARGE_OBJECTS).map(|task| Item::LargeObjects(task.object(), task.source_sql.clone()));
+    let large = of_kind(kind::LARGE_OBJECTS).map(|task| {
+        Item::LargeObjects(LargeObjects {
+            name: task.object(),
+            list: task.source_sql.clone(),
+            with_owners: options.owners,
+            with_privileges: options.privileges,
+        })
+    });
     let relations = sides.source.relations.iter().filter(|relation| relation.kind == RelationKind::MaterializedView);
     let by_name: HashMap<(&str, String), &QualifiedName> =
         relations.map(|view| ((view.name.schema.as_str(), readable(&view.name.name)), &view.name)).collect();
@@ -86,9 +107,9 @@ fn compare_sequence(
     Some(Difference::new(DifferenceKind::Sequence, &sequence.object, message))
 }
 
-/// Compares the large objects that `list` gives: whether they exist, who owns them and may use them, what they hold.
-pub async fn compare_large_objects(readers: &Readers, list: &str) -> Result<Verification> {
-    let oids = crate::pg::large_object::oids(&readers.source, list).await?;
+/// Compares the large objects of a batch: whether they exist, who owns them and may use them, what they hold.
+pub async fn compare_large_objects(readers: &Readers, batch: &LargeObjects) -> Result<Verification> {
+    let oids = crate::pg::large_object::oids(&readers.source, &batch.list).await?;
     let (source, target) =
         tokio::try_join!(read::large_objects(&readers.source, &oids), read::large_objects(&readers.target, &oids))?;
     let mut part = Verification::default();
@@ -100,7 +121,7 @@ pub async fn compare_large_objects(readers: &Readers, list: &str) -> Result<Veri
     for (&oid, facts) in &source {
         match target.get(&oid) {
             None => differs(oid, "it is missing on the target".into()),
-            Some(other) => compare_facts(facts, other).into_iter().for_each(|message| differs(oid, message)),
+            Some(other) => compare_facts(batch, facts, other).into_iter().for_each(|message| differs(oid, message)),
         }
     }
     for oid in read::differing_contents(readers, &both).await? {
@@ -112,9 +133,13 @@ pub async fn compare_large_objects(readers: &Readers, list: &str) -> Result<Veri
     Ok(part)
 }
 
-fn compare_facts(source: &read::LargeObjectFacts, target: &read::LargeObjectFacts) -> Vec<String> {
+fn compare_facts(
+    batch: &LargeObjects,
+    source: &read::LargeObjectFacts,
+    target: &read::LargeObjectFacts,
+) -> Vec<String> {
     let mut found = Vec::new();
-    if source.owner != target.owner {
+    if batch.with_owners && source.owner != target.owner {
         let owners = (readable(&source.owner), readable(&target.owner));
         found.push(format!("its owner is {} on the source and {} on the target", owners.0, owners.1));
     }
@@ -127,7 +152,7 @@ fn compare_facts(source: &read::LargeObjectFacts, target: &read::LargeObjectFact
     };
     let mut privileges = only(&source.privileges, &target.privileges, "source");
     privileges.extend(only(&target.privileges, &source.privileges, "target"));
-    if !privileges.is_empty() {
+    if batch.with_privileges && !privileges.is_empty() {
         found.push(format!("its privileges differ: {}", privileges.join(", ")));
     }
     found
@@ -143,7 +168,7 @@ pub async fn lonely_large_objects(subject: &Subject<'_>, sides: &Sides) -> Resul
     for task in subject.plan.tasks.iter().filter(|task| task.kind == kind::LARGE_OBJECTS) {
         planned.extend(crate::pg::large_object::oids(&subject.source.leader, &task.source_sql).await?);
     }
-    let all: HashSet<u32> = sides.source.large_objects.iter().map(|object| object.oid).collect();
+    let all: HashSet<u32> = sides.source.large_objects.iter().flat_map(|batch| batch.oids.iter().copied()).collect();
     let mut left_out: Vec<u32> = all.iter().copied().filter(|oid| !planned.contains(oid)).collect();
     left_out.sort_unstable();
     part.not_moved.extend(left_out.into_iter().map(|oid| {
@@ -151,7 +176,9 @@ pub async fn lonely_large_objects(subject: &Subject<'_>, sides: &Sides) -> Resul
         Remark::new("large object", format!("large object {oid}"), message)
     }));
     let first = lonely::made_before(subject).await?;
-    let extra = sides.target.large_objects.iter().map(|object| object.oid).filter(|oid| !all.contains(oid));
+    let present: BTreeSet<u32> =
+        sides.target.large_objects.iter().flat_map(|batch| batch.oids.iter().copied()).collect();
+    let extra = present.into_iter().filter(|oid| !all.contains(oid));
     let (before, later): (Vec<u32>, Vec<u32>) = extra.partition(|&oid| first.is_some_and(|first| oid < first));
     part.only_on_target.extend(before.into_iter().map(|oid| {
         let message = "it is on the target only, and was there before the first run";

@@ -37,10 +37,35 @@ pub struct Pair {
     pub queries: (String, String),
     /// The source's rows as the run sent them.
     pub proved: Option<RowSum>,
+    /// The values that stand for the columns where text is compared; empty where the columns themselves do.
+    pub values: Vec<String>,
     /// Whether the table held rows before the run, by the ledger.
     pub held_rows: bool,
     /// Whether the source chose some rows of many, and might choose others now.
     pub is_a_choice: bool,
+}
+
+impl Pair {
+    /// The COPY statements, without a format option, that give the source's rows in a format.
+    #[must_use]
+    pub fn source_in(&self, format: RowFormat) -> Vec<String> {
+        if !self.is_rewritten(format) {
+            return self.source.clone();
+        }
+        let query = |(statement, table): (&String, _)| rows::query_of(statement, table);
+        let queries = self.source.iter().zip(&self.reads).map(query);
+        queries.map(|query| format!("COPY ({}) TO STDOUT", rows::with_values(&query, &self.values))).collect()
+    }
+
+    /// The one that gives the target's.
+    #[must_use]
+    pub fn target_in(&self, format: RowFormat) -> String {
+        if self.is_rewritten(format) { format!("COPY ({}) TO STDOUT", self.queries.1) } else { self.target.clone() }
+    }
+
+    fn is_rewritten(&self, format: RowFormat) -> bool {
+        format == RowFormat::Text && !self.values.is_empty()
+    }
 }
 
 /// An item of work for each table whose rows the plan moves.
@@ -53,6 +78,7 @@ pub fn build(subject: &Subject<'_>, sides: &Sides) -> Vec<Item> {
         source: by_name(&sides.source.relations),
         target: by_name(&sides.target.relations),
         judge: sides.judge.as_ref(),
+        writes_lsn_in_two_forms: sides.source.server.version.pads_lsn() != sides.target.server.version.pads_lsn(),
     };
     let item = |group: Group<'_>| {
         let object = pairing.object(&group);
@@ -104,6 +130,7 @@ struct Pairing<'a> {
     /// The target's.
     target: HashMap<String, &'a Relation>,
     judge: Option<&'a Judge>,
+    writes_lsn_in_two_forms: bool,
 }
 
 /// The relations that a group is about.
@@ -150,6 +177,9 @@ impl<'a> Pairing<'a> {
         let columns = adaptation.as_ref().map_or_else(|| names(ground.like), Adaptation::names);
         let in_order = ground.relations.iter().all(|relation| names(relation) == names(ground.like));
         let (format, proved) = self.format(group, ground, in_order);
+        let values = self.values(ground, &columns);
+        // What was sent has the text form of one of the two versions.
+        let proved = proved.filter(|_| values.is_empty() || format == RowFormat::Binary);
         let source = group.tasks.iter().zip(&ground.relations).map(|(task, relation)| match &adaptation {
             Some(to) => format!("COPY ({}) TO STDOUT", to.query(&rows::query_of(&task.source_sql, &relation.name))),
             None if in_order => task.source_sql.clone(),
@@ -162,6 +192,7 @@ impl<'a> Pairing<'a> {
         } else {
             rows::on_target(group.into, ground.target.kind == RelationKind::Partitioned)
         };
+        let comparable = |query: String| if values.is_empty() { query } else { rows::with_values(&query, &values) };
         let mut modes = group.tasks.iter().map(|task| self.past.mode(&task.object()));
         let options = self.options(ground.like);
         Pair {
@@ -169,7 +200,8 @@ impl<'a> Pairing<'a> {
             source: source.collect(),
             reads: ground.relations.iter().map(|relation| relation.name.clone()).collect(),
             target: rows::copy(&on_target, &columns),
-            queries: (query, on_target),
+            queries: (comparable(query), comparable(on_target)),
+            values,
             held_rows: modes.any(|mode| matches!(mode, "append" | "merge")),
             is_a_choice: options.limit.is_some() && options.order_by.is_none(),
             object,
@@ -177,6 +209,18 @@ impl<'a> Pairing<'a> {
             format,
             proved,
         }
+    }
+
+    /// What stands for each column in text, where source and target write `pg_lsn` in two forms.
+    fn values(&self, ground: &Ground<'_>, columns: &[String]) -> Vec<String> {
+        let lsn = |name: &String| {
+            let found = ground.like.columns.iter().find(|column| column.name.as_str() == name.as_str());
+            found.and_then(|column| column.lsn)
+        };
+        if !self.writes_lsn_in_two_forms || columns.iter().all(|name| lsn(name).is_none()) {
+            return Vec::new();
+        }
+        columns.iter().map(|name| rows::value(name, lsn(name))).collect()
     }
 
     /// The columns of the key; none where not all of it is compared.

@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::name::QualifiedName;
 use crate::pg::compare::{Ends, Readers};
+use crate::pg::unqualified;
 use crate::verification::{TableResult, TableStatus, Verification};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,8 +25,8 @@ pub enum Item {
     Table(Box<Pair>),
     /// Some sequences.
     Sequences(Vec<objects::SequencePair>),
-    /// A batch of large objects: what to call it, and the statement that lists them.
-    LargeObjects(String, String),
+    /// A batch of large objects.
+    LargeObjects(objects::LargeObjects),
     /// A materialized view's rows.
     View(QualifiedName),
     /// A table that needs no look at its rows.
@@ -37,9 +38,18 @@ impl Item {
         match self {
             Item::Table(pair) => rows::compare(readers, pair).await,
             Item::Sequences(sequences) => objects::compare_sequences(readers, sequences).await,
-            Item::LargeObjects(_, list) => objects::compare_large_objects(readers, list).await,
+            Item::LargeObjects(batch) => objects::compare_large_objects(readers, batch).await,
             Item::View(view) => objects::compare_view(readers, view).await,
             Item::Settled(part) => Ok((**part).clone()),
+        }
+    }
+
+    /// The source's relations whose rows are read.
+    fn relations(&self) -> &[QualifiedName] {
+        match self {
+            Item::Table(pair) => &pair.reads,
+            Item::View(view) => std::slice::from_ref(view),
+            Item::Sequences(_) | Item::LargeObjects(_) | Item::Settled(_) => &[],
         }
     }
 
@@ -52,7 +62,7 @@ impl Item {
                 part.tables.push(TableResult::unread(&pair.object, TableStatus::Unchecked, note));
             }
             Item::Sequences(sequences) => sequences.iter().for_each(|s| part.push_unchecked(&s.object, &note)),
-            Item::LargeObjects(name, _) => part.push_unchecked(name, note),
+            Item::LargeObjects(batch) => part.push_unchecked(&batch.name, note),
             Item::View(view) => {
                 part.push_unchecked(view.to_string(), &note);
                 part.materialized_views.push(TableResult::unread(view.to_string(), TableStatus::Unchecked, note));
@@ -64,8 +74,16 @@ impl Item {
 }
 
 /// Compares all items; the parts of the result stand in the items' order.
-pub async fn run(ends: Ends, items: Vec<Item>, jobs: usize, context: &Context) -> Result<Verification> {
-    let work = Arc::new(Work { ends, items, next: AtomicUsize::new(0), context: context.clone() });
+///
+/// What cannot be read because a function of an index or a view names an object without a schema is read with the `search_path`.
+pub async fn run(
+    ends: Ends,
+    items: Vec<Item>,
+    search_path: String,
+    jobs: usize,
+    context: &Context,
+) -> Result<Verification> {
+    let work = Arc::new(Work { ends, search_path, items, next: AtomicUsize::new(0), context: context.clone() });
     let mut workers = JoinSet::new();
     for _ in 0..jobs.min(work.items.len()) {
         workers.spawn(Arc::clone(&work).compare_items());
@@ -85,6 +103,7 @@ pub async fn run(ends: Ends, items: Vec<Item>, jobs: usize, context: &Context) -
 
 struct Work {
     ends: Ends,
+    search_path: String,
     items: Vec<Item>,
     next: AtomicUsize,
     context: Context,
@@ -95,6 +114,7 @@ impl Work {
         let mut done = Vec::new();
         let mut open: Option<Readers> = None;
         loop {
+            self.context.events.room().await;
             let at = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(item) = self.items.get(at) else { return Ok(done) };
             let readers = match open.take() {
@@ -106,6 +126,10 @@ impl Work {
                 Ok(part) => {
                     open = readers.release().await.is_ok().then_some(readers);
                     part
+                }
+                Err(error) if error.is_undefined() => {
+                    drop(readers);
+                    self.compare_by_path(item, &error).await?
                 }
                 Err(error) => item.unchecked(&error),
             };
@@ -119,6 +143,22 @@ impl Work {
             }
             done.push((at, part));
         }
+    }
+
+    async fn compare_by_path(&self, item: &Item, first: &Error) -> Result<Verification> {
+        let mut readers = Readers::open(&self.ends).await?;
+        let mut names_objects = false;
+        for relation in item.relations() {
+            names_objects |= unqualified::names_objects(&readers.source, &relation.sql()).await?;
+        }
+        // Names of two schemas would look equal under a path that has both.
+        let path = if names_objects { "" } else { &self.search_path };
+        readers.look_up_in(path).await?;
+        Ok(match item.compare(&readers).await {
+            Ok(part) => part,
+            Err(second) if !second.is_undefined() => item.unchecked(&second),
+            Err(_) => item.unchecked(first),
+        })
     }
 
     fn tell(&self, table: &TableResult) {

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::name::readable;
 use crate::pg::compare::{Readers, objects};
 use crate::plan::{Plan, Task, kind, role, setting};
-use crate::verification::{Difference, DifferenceKind, Remark, SETTING_LEFT_OUT, Verification};
+use crate::verification::{Difference, DifferenceKind, OPTION_LEFT_OUT, Remark, SETTING_LEFT_OUT, Verification};
 use std::collections::{HashMap, HashSet};
 
 /// Compares roles, memberships and settings.
@@ -21,7 +21,18 @@ pub fn compare(config: &Config, plan: &Plan, sides: &Sides) -> Verification {
     compare_memberships(plan, sides, &mut part);
     compare_database_settings(plan, sides, &mut part);
     part.not_moved = settings_left_out(config, plan, sides);
+    part.not_moved.extend(left_out(config));
     part
+}
+
+/// What the options leave out, which is not compared.
+fn left_out(config: &Config) -> impl Iterator<Item = Remark> {
+    let options = &config.options;
+    let all = [
+        (!options.owners, "owners", "not compared: options.owners is false"),
+        (!options.privileges, "privileges", "not compared: options.privileges is false"),
+    ];
+    all.into_iter().filter(|(is_out, ..)| *is_out).map(|(_, object, words)| Remark::new(OPTION_LEFT_OUT, object, words))
 }
 
 /// The settings of the source that a run leaves out and the target lacks, with what sets them.
@@ -120,7 +131,9 @@ fn lacks(found: &[String], wanted: &[String]) -> bool {
 }
 
 fn compare_memberships(plan: &Plan, sides: &Sides, part: &mut Verification) {
-    let planned = names(plan, "membership");
+    let planned = names(plan, kind::MEMBERSHIP);
+    let inherits: HashMap<&str, bool> =
+        sides.target.roles.iter().map(|role| (role.name.as_str(), role.inherits)).collect();
     let mut found: HashMap<(&str, &str), Vec<&Membership>> = HashMap::new();
     for membership in &sides.target.memberships {
         found.entry((&membership.granted, &membership.member)).or_default().push(membership);
@@ -133,9 +146,15 @@ fn compare_memberships(plan: &Plan, sides: &Sides, part: &mut Verification) {
         part.count("membership", 1);
         let object = format!("membership {} to {}", readable(&membership.granted), readable(&membership.member));
         let there = found.get(&(membership.granted.as_str(), membership.member.as_str()));
+        // A member on a server before 16 may SET ROLE, and inherits where it has INHERIT.
+        let wanted = Membership {
+            inherit: membership.inherit.or_else(|| inherits.get(membership.member.as_str()).copied()),
+            set: membership.set.or(Some(true)),
+            ..membership.clone()
+        };
         let difference = match there {
             None => Some((DifferenceKind::MissingObject, "the membership is missing on the target")),
-            Some(there) if there.iter().any(|other| has_same_options(membership, other)) => None,
+            Some(there) if there.iter().any(|other| has_same_options(&wanted, other)) => None,
             Some(_) => Some((DifferenceKind::DifferentObject, "the membership differs on the target: its options")),
         };
         part.differences.extend(difference.map(|(kind, message)| Difference::new(kind, object, message)));

@@ -17,7 +17,7 @@ pub async fn compare(readers: &Readers, pair: &Pair) -> Result<Verification> {
     let found = sums(readers, pair).await?;
     Ok(match found.note {
         Some(note) => equal(pair, found.sums, note),
-        None => search(readers, pair, found.sums).await,
+        None => search(readers, pair, found.sums).await?,
     })
 }
 
@@ -58,14 +58,14 @@ fn is_equal((source, target): Sums) -> bool {
 }
 
 async fn target_sum(readers: &Readers, pair: &Pair, format: RowFormat) -> Result<RowSum> {
-    copy::sum(&readers.target, &format.apply(&pair.target), format).await
+    copy::sum(&readers.target, &format.apply(&pair.target_in(format)), format).await
 }
 
 async fn source_sum(readers: &Readers, pair: &Pair, format: RowFormat) -> Result<RowSum> {
     table_lock::guard(&readers.source, &pair.reads).await?;
     let mut sum = RowSum::default();
-    for statement in &pair.source {
-        sum = sum.plus(copy::sum(&readers.source, &format.apply(statement), format).await?);
+    for statement in pair.source_in(format) {
+        sum = sum.plus(copy::sum(&readers.source, &format.apply(&statement), format).await?);
     }
     Ok(sum)
 }
@@ -82,12 +82,14 @@ fn equal(pair: &Pair, sums: Sums, note: impl Into<String>) -> Verification {
 }
 
 /// Tells the rows that differ.
-async fn search(readers: &Readers, pair: &Pair, sums: Sums) -> Verification {
+async fn search(readers: &Readers, pair: &Pair, sums: Sums) -> Result<Verification> {
     match differing(readers, pair).await {
-        Ok(found) => judge(pair, sums, found),
+        Ok(found) => Ok(judge(pair, sums, found)),
+        // The whole table is compared once more, under another path.
+        Err(error) if error.is_undefined() && !readers.is_second_attempt => Err(error),
         Err(error) => {
             readers.cancel().await;
-            unlocated(pair, sums, &error)
+            Ok(unlocated(pair, sums, &error))
         }
     }
 }

@@ -100,6 +100,10 @@ impl Closer<'_> {
         if !comparison.undecided.is_empty() {
             return Verdict::Unknown;
         }
+        // All that a policy says is among its properties; pg_dump writes its roles as they come in the server's catalog.
+        if entry.desc == "POLICY" {
+            reasons.push("");
+        }
         if !comparison.rewritten.is_empty() {
             reasons.push("the servers write one expression in two ways");
         }
@@ -157,6 +161,7 @@ impl Closer<'_> {
         if !found.is_known {
             return Ok(None);
         }
+        let unknown: Vec<String> = found.unknown.iter().filter(|of| is_about(of)).map(right).collect();
         let words = |list: &[Privilege], side: &str| -> Vec<String> {
             let about = list.iter().filter(|of| is_about(of));
             about.map(|of| format!("{} on the {side} only", right(of))).collect()
@@ -165,6 +170,9 @@ impl Closer<'_> {
         what.extend(words(&found.target, "target"));
         Ok(Some(if !what.is_empty() {
             Verdict::Different(Different { columns: Vec::new(), what })
+        } else if !unknown.is_empty() {
+            let message = format!("PostgreSQL {} has no such privilege: {}", self.majors.1, unknown.join(", "));
+            Verdict::ByVersion(message)
         } else if self.majors.0 == self.majors.1 {
             Verdict::Different(Different { columns: Vec::new(), what: vec!["the grantors".into()] })
         } else {

@@ -8,6 +8,7 @@ use crate::engine::job::{Form, Job, Mode};
 use crate::error::{Error, Kind, Result, Side};
 use crate::pg::apply;
 use crate::pg::copy::{Copied, Copy, Pump};
+use crate::plan::large_object::is_about_large_objects;
 use crate::plan::{Task, cost, kind};
 use crate::record::Effect;
 use std::collections::{HashMap, HashSet};
@@ -47,7 +48,8 @@ pub fn families_of(tasks: &[Task], is_direct: impl Fn(usize) -> bool) -> Vec<Opt
             | kind::FK_CHECK
             | kind::REFRESH
             | kind::STATISTICS => false,
-            _ => true,
+            // Each of them locks as many objects as a transaction should.
+            _ => !is_about_large_objects(task),
         };
         (is_batched && weight <= cost::SMALL).then(|| *numbers.entry(&task.kind).or_insert(next))
     })

@@ -13,7 +13,7 @@ use crate::name::QualifiedName;
 use crate::pg::copy::RowFormat;
 use crate::pg::triggers::{self, Silenced};
 use crate::pg::{apply, merge};
-use crate::plan::Task;
+use crate::plan::{Task, kind};
 use crate::record::Effect;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Worker {
             let done = tokio::select! {
                 biased;
                 () = job.context.stop.stopped() => None,
-                done = self.attempt_together(group, as_text.as_deref()) => Some(done),
+                done = self.attempt_together_by_path(group, as_text.as_deref()) => Some(done),
             };
             let error = match done {
                 None => {
@@ -119,7 +119,10 @@ impl Worker {
         let mut outcomes = Vec::with_capacity(group.len());
         for at in group {
             let task = &job.tasks[*at];
-            let doing = "bringing tables that reference each other in one transaction";
+            let doing = match task.kind.as_str() {
+                kind::TRUNCATE => "emptying tables that reference each other in one transaction",
+                _ => "bringing tables that reference each other in one transaction",
+            };
             let mut own = Error::new(error.kind, doing).task(&task.id, task.phase.word()).object(task.object());
             own.remedy.clone_from(&error.remedy);
             let own = match error.server().cloned() {
@@ -132,7 +135,7 @@ impl Worker {
     }
 
     /// Brings the rows of tables that reference each other in one transaction, their deferrable checks made at its end; with a note, as text.
-    async fn attempt_together(&mut self, group: &[usize], as_text: Option<&str>) -> Result<Vec<Effect>> {
+    pub(super) async fn attempt_together(&mut self, group: &[usize], as_text: Option<&str>) -> Result<Vec<Effect>> {
         let job = Arc::clone(&self.job);
         let number = self.number_in_run();
         let Some(first) = group.first() else { return Ok(Vec::new()) };
@@ -142,6 +145,9 @@ impl Worker {
         }
         for at in group {
             job.ledger.start(self.target().await?, job.run, &job.tasks[*at].id, number).await?;
+        }
+        if job.tasks[*first].kind == kind::TRUNCATE {
+            return self.empty_together(&job, group).await;
         }
         self.open_source_of(group.iter().map(|at| &job.tasks[*at])).await?;
         self.begin(&job.tasks[*first]).await?;

@@ -9,6 +9,7 @@
 
 mod share;
 
+use super::unqualified::{self, may_lack_path, of_both};
 use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, described, refused_optional};
 use crate::engine::job::Job;
 use crate::error::{Error, Result, Side};
@@ -68,6 +69,8 @@ struct Order<'a> {
     /// Tasks to be sent again once nothing is in flight.
     again: BTreeSet<usize>,
     attempts: HashMap<usize, u32>,
+    /// Tasks that are done with the source database's `search_path`, and how they failed without it.
+    by_path: HashMap<usize, Error>,
     flight: VecDeque<Sent>,
     bytes: usize,
     /// Statements for the ledger that no transaction of a task has.
@@ -173,6 +176,7 @@ impl<'a> Order<'a> {
             alone: HashSet::new(),
             again: BTreeSet::new(),
             attempts: HashMap::new(),
+            by_path: HashMap::new(),
             flight: VecDeque::new(),
             bytes: 0,
             records: VecDeque::new(),
@@ -217,6 +221,9 @@ impl<'a> Order<'a> {
 
     fn find_settled(&mut self, settled: &[String]) {
         for at in settled.iter().filter_map(|id| self.position.get(id.as_str()).copied()).collect::<Vec<_>>() {
+            if let Some(error) = self.by_path.remove(&at) {
+                unqualified::report(self.job, &error);
+            }
             self.end(at, Outcome::Settled("done", Effect::default()));
         }
     }
@@ -285,6 +292,10 @@ impl<'a> Order<'a> {
             return;
         }
         let error = self.in_words(at, error);
+        let error = match self.by_path.remove(&at) {
+            Some(first) => of_both(self.job, first, error),
+            None => error,
+        };
         let note = described(&error);
         let sqlstate = error.sqlstate.as_deref().unwrap_or_default();
         let failure = Failure { task: &task.id, worker: self.number, sqlstate, note: &note };
@@ -373,7 +384,11 @@ impl<'a> Order<'a> {
         let statements: Vec<&str> = tasks.iter().map(|at| job.tasks[*at].target_sql.as_str()).collect();
         // Tasks that share a transaction have no such part.
         let optional_sql = self.optional_sql(&job.tasks[tasks[0]]);
-        let sql = apply::joined(&statements);
+        let mut sql = apply::joined(&statements);
+        if self.by_path.contains_key(&tasks[0]) {
+            let (path, empty) = (apply::search_path(&job.search_path), apply::search_path(""));
+            sql = format!("{path};\n{sql}{empty}");
+        }
         let messages = Transaction { purpose: ids[0], sql: &sql, optional_sql, record: &record }.messages();
         let mut answers = Vec::with_capacity(messages.len());
         for message in &messages {
@@ -408,6 +423,9 @@ impl<'a> Order<'a> {
     }
 
     fn conclude_committed(&mut self, tasks: &[usize], refused: Option<Error>) {
+        if let Some(error) = self.by_path.remove(&tasks[0]) {
+            unqualified::report(self.job, &error);
+        }
         let first = &self.job.tasks[tasks[0]];
         let note = refused.map(|error| refused_optional(self.job, first, &error)).unwrap_or_default();
         if !note.is_empty() {
@@ -432,6 +450,10 @@ impl<'a> Order<'a> {
             self.again.insert(at);
         } else if error.is(NOT_RECORDED) && self.job.ledger.is_settled(target, self.job.run, &task.id).await? {
             self.end(at, Outcome::Settled("done", Effect::default()));
+        } else if !self.by_path.contains_key(&at) && may_lack_path(self.job, task, &error) {
+            self.by_path.insert(at, self.in_words(at, error));
+            self.alone.insert(at);
+            self.again.insert(at);
         } else {
             self.try_again(at, error);
         }

@@ -3,6 +3,7 @@
 //! The server answers a GRANT that grants nothing with a warning, so a statement counts only where it was neither refused nor warned about,
 //! or where the object's privileges are the source's all the same. What took effect stays; what did not fails the task by name.
 
+use super::rows::joined;
 use super::{Settled, Worker};
 use crate::engine::privileges::settings;
 use crate::engine::privileges::{Comparison, Difference, is_by_default, scope};
@@ -12,9 +13,11 @@ use crate::pg::apply;
 use crate::pg::notice::Warning;
 use crate::pg::privileges::{self, Held};
 use crate::pg::statements::{self, Applied, Effect as Came};
-use crate::plan::privilege;
 use crate::plan::{Task, kind};
+use crate::plan::{privilege, role};
 use crate::record::Effect;
+use crate::server_version::ServerVersion;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -25,13 +28,17 @@ impl Worker {
     /// Sets the privileges of one object, statement by statement.
     pub(super) async fn grant(&mut self, task: &Task) -> Result<Settled> {
         self.begin(task).await?;
-        let applied = statements::each(self.target().await?, &privilege::units(&task.target_sql)).await?;
+        let target = self.target().await?;
+        let (units, left_out) = known_to(target.version(), &task.target_sql);
+        let units: Vec<&str> = units.iter().map(AsRef::as_ref).collect();
+        let applied = statements::each(target, &units).await?;
         let open: Vec<&Applied<'_>> = applied.iter().filter(|one| !one.is_done()).collect();
         if task.kind == kind::DATABASE_ACL && !privileges::may_connect(self.target().await?).await? {
             return Err(locked_out(task));
         }
+        let lost = if left_out { LOST } else { "" };
         if open.is_empty() {
-            return self.settle(task, "done", Effect::default()).await;
+            return self.settle(task, "done", Effect { note: lost.into(), ..Effect::default() }).await;
         }
         let words = open.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let is_other_warning = |one: &&Applied<'_>| match &one.effect {
@@ -42,6 +49,7 @@ impl Worker {
         if open.iter().all(is_other_warning) || differences.as_ref().is_some_and(Vec::is_empty) {
             let note =
                 format!("the privileges are the source's, although the target did not take every statement: {words}");
+            let note = joined([&note, lost]);
             return self.settle(task, "done", Effect { note, ..Effect::default() }).await;
         }
         apply::commit(self.target().await?).await?;
@@ -50,21 +58,38 @@ impl Worker {
 
     /// A membership, in the name of who granted it on the source where the target lets the connecting role do that.
     pub(super) async fn add_member(&mut self, task: &Task) -> Result<Settled> {
-        if task.optional_sql.is_empty() {
-            return self.run_statement(task).await;
-        }
         self.begin(task).await?;
         let target = self.target().await?;
-        let applied = statements::each(target, &[&task.optional_sql]).await?;
+        let there = match role::members(task) {
+            Some([granted, member]) => apply::memberships(target, &granted, &member).await?,
+            None => Vec::new(),
+        };
+        if there.iter().any(|one| one.is_made_by(task)) {
+            let effect = Effect { note: "it existed on the target and was kept".into(), ..Effect::default() };
+            return self.settle(task, "kept", effect).await;
+        }
+        let has_options = there.iter().find(|one| one.inherit_and_set.is_some());
+        let usual = has_options.map(|one| role::with_usual_options(task, one.member_inherits));
+        let both = [task.optional_sql.as_str(), usual.as_deref().unwrap_or(&task.target_sql)];
+        let mut refused = Vec::new();
+        for sql in both.into_iter().filter(|sql| !sql.is_empty()) {
+            match statements::each(target, &[sql]).await?.into_iter().find(|one| !one.is_done()) {
+                None => break,
+                Some(one) => refused.push(one),
+            }
+        }
+        let is_granted = refused.len() < both.iter().filter(|sql| !sql.is_empty()).count();
+        if !is_granted && there.is_empty() {
+            return Err(not_a_member(task, &refused));
+        }
         let mut effect = Effect::default();
-        if let Some(refused) = applied.iter().find(|one| !one.is_done()) {
-            target.batch(&task.target_sql).await?;
-            effect.note = format!("its grantor or its options are not the source's: {refused}");
-            let remedy = format!("as a role that may, run: {}", task.optional_sql);
+        if let Some(first) = refused.first() {
+            effect.note = format!("its grantor or its options are not the source's: {first}");
+            let remedy = format!("as a role that may, run: {}", first.sql);
             let finding = Finding::new("membership", Severity::Warning, task.object(), effect.note.clone(), remedy);
             self.job.report(vec![finding]);
         }
-        self.settle(task, "done", effect).await
+        self.settle(task, if is_granted { "done" } else { "kept" }, effect).await
     }
 
     /// A role with its password, its attributes and its settings, of which the target may refuse some.
@@ -121,9 +146,13 @@ impl Worker {
         self.open_source().await?;
         let (source, target) = self.sessions()?;
         let (found, on_target) = tokio::try_join!(privileges::of(source, &place), privileges::of(target, &place))?;
+        if on_target.is_empty() {
+            // What is not there has nobody's privileges.
+            return Ok(None);
+        }
         let scope =
             HashMap::from([(place, crate::engine::privileges::Compared { privileges: true, ..Default::default() })]);
-        let mut comparison = Comparison::new(&scope, (source.major(), target.major()));
+        let mut comparison = Comparison::new(&scope, source.version().min(target.version()));
         for held in found {
             comparison.source(held);
         }
@@ -140,8 +169,8 @@ impl Worker {
         self.begin(task).await?;
         let (source, target) = self.sessions()?;
         let notes = job.ledger.notes(target, job.run).await?;
-        let scope = scope(&job.tasks, &notes);
-        let mut comparison = Comparison::new(&scope, (source.major(), target.major()));
+        let scope = scope(&job.tasks, &notes, &job.options);
+        let mut comparison = Comparison::new(&scope, source.version().min(target.version()));
         let mut defaults: Vec<Held> = Vec::new();
         privileges::each(source, |held| comparison.source(held)).await?;
         privileges::each(target, |held| {
@@ -224,6 +253,21 @@ impl Found {
     }
 }
 
+/// What a note says of privileges that are left out.
+const LOST: &str = "MAINTAIN was left out, which the target's version does not have";
+
+/// The statements of a task for a server of this version, and whether a privilege that it does not have was left out.
+fn known_to(version: ServerVersion, sql: &str) -> (Vec<Cow<'_, str>>, bool) {
+    let units = privilege::units(sql);
+    if version.has_maintain_privilege() {
+        return (units.into_iter().map(Cow::Borrowed).collect(), false);
+    }
+    let kept: Vec<Cow<'_, str>> =
+        units.iter().filter_map(|unit| privilege::without_maintain(unit)).map(Cow::Owned).collect();
+    let left_out = kept.iter().map(AsRef::as_ref).ne(units.iter().copied());
+    (kept, left_out)
+}
+
 fn listed(words: &[String]) -> String {
     let rest = words.len().saturating_sub(NAMED);
     let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
@@ -254,6 +298,16 @@ fn locked_out(task: &Task) -> Error {
             "GRANT CONNECT on the database to the connecting role, or as its owner run: {}",
             task.target_sql
         ))
+}
+
+fn not_a_member(task: &Task, refused: &[Applied<'_>]) -> Error {
+    let words = refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let statement = refused.first().map(|one| one.sql).unwrap_or_default();
+    let mut error = Error::new(Kind::Schema, format!("granting a membership was refused: {words}"))
+        .object(task.object())
+        .remedy(format!("as a role with ADMIN OPTION on the granted role, run: {statement}"));
+    error.sqlstate = refused.last().and_then(|one| one.sqlstate()).map(str::to_owned);
+    error
 }
 
 fn not_granted(task: &Task, applied: &[Applied<'_>], differences: &[Difference]) -> Error {

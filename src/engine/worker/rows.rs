@@ -14,7 +14,7 @@ use crate::pg::triggers::Silenced;
 use crate::pg::{apply, merge};
 use crate::plan::Task;
 use crate::plan::data::STAGE;
-use crate::plan::large_object::without;
+use crate::plan::large_object::{for_each, without};
 use crate::plan::merge::Merge;
 use crate::record::Effect;
 use std::sync::Arc;
@@ -66,7 +66,7 @@ impl Worker {
             Error::new(Kind::State, "the plan's target_sql is no COPY of a table").object(task.object())
         })?;
         let silenced = self.silence(task, (into, form)).await?;
-        let (source, target) = self.sessions()?;
+        let (_, target) = self.sessions()?;
         let from = form.format.apply(&task.source_sql);
         let mut progress = self.progress(task);
         let mut effect = Effect { snapshot: self.job.snapshot.sees.clone(), ..Effect::default() };
@@ -75,8 +75,7 @@ impl Worker {
         let copied = if is_staged {
             merge::create_stage(target, into).await?;
             let stage = form.format.apply(&format!("COPY {STAGE}{columns}"));
-            let copied =
-                copy::copy_one(source, target, Copy { from, into: stage, format: form.format }, &mut progress).await?;
+            let copied = self.copy_by_path(Copy { from, into: stage, format: form.format }, &mut progress).await?;
             refused = self.delete_replaced(task, form).await?;
             let (rows, kept) = self.merge_rows(task, copied, is_alone).await.map_err(as_copy)?;
             effect.rows = rows;
@@ -92,9 +91,7 @@ impl Worker {
                 refused = self.delete_replaced(task, form).await?;
                 form.format.apply(&task.target_sql)
             };
-            let copied =
-                copy::copy_one(source, target, Copy { from, into: into_sql, format: form.format }, &mut progress)
-                    .await?;
+            let copied = self.copy_by_path(Copy { from, into: into_sql, format: form.format }, &mut progress).await?;
             self.check_stored(into, (copied.sent.rows, copied.written)).await?;
             effect.rows = copied.written;
             copied
@@ -104,6 +101,16 @@ impl Worker {
         effect.format = form.format.word().into();
         effect.note = joined([&effect.note, &silenced.note(), &refused]);
         Ok((effect, silenced))
+    }
+
+    async fn copy_by_path(&self, copy: Copy, progress: impl FnMut(u64, u64)) -> Result<Copied> {
+        let (source, target) = self.sessions()?;
+        self.enter_source_path(source).await?;
+        self.enter_source_path(target).await?;
+        let copied = copy::copy_one(source, target, copy, progress).await?;
+        self.leave_source_path(source).await?;
+        self.leave_source_path(target).await?;
+        Ok(copied)
     }
 
     /// Deletes what CREATE EXTENSION has inserted in place of a configuration table's rows; what the target refuses of it, in words.
@@ -125,7 +132,9 @@ impl Worker {
         let statement = Merge::read(&task.merge_sql).ok_or_else(no_merge)?;
         self.check_stored(STAGE, (staged.sent.rows, staged.written)).await?;
         let (_, target) = self.sessions()?;
+        self.enter_source_path(target).await?;
         let merged = merge::merge(target, &statement, staged.written, is_alone).await?;
+        self.leave_source_path(target).await?;
         self.check_stored(statement.into, (merged.expected, merged.written)).await?;
         Ok((merged.written, merged.kept))
     }
@@ -165,13 +174,14 @@ impl Worker {
         let (source, target) = self.sessions()?;
         let wanted = apply::sequence_value(source, &task.source_sql).await?;
         let mut effect = Effect::default();
-        if form.mode == Mode::Forward && is_ahead(apply::sequence_value(target, &task.source_sql).await?, wanted) {
+        if form.mode == Mode::Forward && apply::is_ahead(apply::sequence_value(target, &task.source_sql).await?, wanted)
+        {
             effect.note = "the target's value is ahead of the source's and was kept".into();
             return self.settle(task, "kept", effect).await;
         }
         apply::set_sequence(target, &task.target_sql, wanted).await?;
         let found = apply::sequence_value(target, &task.source_sql).await?;
-        if found != wanted && !is_ahead(found, wanted) {
+        if found != wanted && !apply::is_ahead(found, wanted) {
             let doing = format!("the sequence was set to {} and is at {}", wanted.0, found.0);
             return Err(Error::new(Kind::Copy, doing).on(Side::Target).remedy("compare its definitions on both sides"));
         }
@@ -189,7 +199,8 @@ impl Worker {
         effect.snapshot.clone_from(&self.job.snapshot.sees);
         let left_out: Vec<u32> = failed.iter().map(|(oid, _)| *oid).collect();
         target.batch(&without(&task.target_sql, &left_out)).await?;
-        let refused = self.try_optional_sql(task, &without(&task.optional_sql, &left_out)).await?;
+        let owned = oids.iter().copied().filter(|oid| !left_out.contains(oid));
+        let refused = self.try_optional_sql(task, &for_each(&task.optional_sql, owned)).await?;
         effect.note = joined([&effect.note, &refused]);
         if failed.is_empty() {
             return self.settle(task, "done", effect).await;
@@ -206,8 +217,11 @@ impl Worker {
         self.begin(task).await?;
         let table = QualifiedName::new(&task.schema, &task.name).sql();
         let silenced = self.silence(task, (&table, form)).await?;
-        let target = self.target().await?;
+        self.target().await?;
+        let target = self.target.as_ref().ok_or_else(super::no_session)?;
+        self.enter_source_path(target).await?;
         apply::empty(target, &table).await?;
+        self.leave_source_path(target).await?;
         let note = silenced.note();
         silenced.restore(target).await?;
         self.settle(task, "done", Effect { note, ..Effect::default() }).await
@@ -223,12 +237,6 @@ fn of_configuration(error: Error, form: Form) -> Error {
         "the version of the extension on the target has no such configuration table or column: install the source's version there, \
          or leave the table out with tables.exclude",
     )
-}
-
-/// Whether a sequence gives out its next number later than the other.
-fn is_ahead(found: apply::SequenceValue, other: apply::SequenceValue) -> bool {
-    let further = if other.2 { found.0 > other.0 } else { found.0 < other.0 };
-    further || found.0 == other.0 && found.1 && !other.1
 }
 
 fn as_copy(mut error: Error) -> Error {

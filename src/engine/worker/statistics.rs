@@ -4,9 +4,10 @@
 
 use super::Worker;
 use crate::engine::job::{Form, Mode};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::finding::{Finding, Severity};
 use crate::pg::{large_object, statistics};
-use crate::plan::Task;
+use crate::plan::{Task, kind};
 use crate::record::{Effect, Record};
 use std::collections::HashMap;
 
@@ -22,7 +23,47 @@ pub fn mode_of_rows(task: &Task, records: &HashMap<&str, &Record>) -> Mode {
     }
 }
 
+/// Whether a task gathers what the planner goes by, without which all data is as it should be.
+fn is_about_statistics(task: &Task) -> bool {
+    matches!(task.kind.as_str(), kind::ANALYZE | kind::STATISTICS)
+}
+
 impl Worker {
+    /// Whether the target itself has said that it cannot reach another server: ANALYZE asks those of foreign tables for rows, and asking
+    /// them again would take as long.
+    pub(super) fn is_remote_refusal(&self, task: &Task, error: &Error) -> bool {
+        let is_open = self.target.as_ref().is_some_and(|target| !target.is_closed());
+        is_about_statistics(task) && is_open && error.sqlstate.as_deref().is_some_and(|code| code.starts_with("08"))
+    }
+
+    /// Planner statistics never decide about a run: what could not be gathered is a warning. None where the task is another one, or the
+    /// target does not take its row.
+    pub(super) async fn go_without_statistics(&mut self, task: &Task, error: &Error) -> Option<Effect> {
+        if !is_about_statistics(task) {
+            return None;
+        }
+        match self.analyze_local(task, error).await {
+            Ok(effect) => Some(effect),
+            Err(second) => {
+                tracing::debug!("task {}: {}", task.id, second.chain());
+                None
+            }
+        }
+    }
+
+    /// Gathers at least those of the tables below that are no foreign ones, and settles the task as left out.
+    async fn analyze_local(&mut self, task: &Task, error: &Error) -> Result<Effect> {
+        self.begin(task).await?;
+        let analyzed = statistics::analyze_below(self.target().await?, &task.target_sql).await?;
+        let instead = if analyzed.is_empty() { String::new() } else { format!("; analyzed: {}", analyzed.join(", ")) };
+        let note = format!("it could not be analyzed: {}{instead}", error.chain());
+        let remedy = format!("when the cause is gone: {}", task.target_sql);
+        self.job.report(vec![Finding::new("not_analyzed", Severity::Warning, task.object(), &note, remedy)]);
+        let effect = Effect { note, ..Effect::default() };
+        self.settle(task, "skipped", effect.clone()).await?;
+        Ok(effect)
+    }
+
     pub(super) async fn bring_statistics(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
         self.begin(task).await?;
         let note = match self.carry_statistics(task, form).await? {
@@ -37,7 +78,7 @@ impl Worker {
 
     /// Why the source's statistics cannot stand on the target, if so.
     async fn carry_statistics(&mut self, task: &Task, form: Form) -> Result<Option<String>> {
-        if self.target().await?.version() < statistics::SINCE {
+        if !self.target().await?.version().has_statistics_functions() {
             return Ok(Some("the target is older than 18".into()));
         }
         if !self.job.same_collation {

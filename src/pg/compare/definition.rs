@@ -38,6 +38,9 @@ pub struct Both {
     pub target: Oid,
 }
 
+/// The owner of an object among its grantees, whatever its name.
+const OWNER: &str = "the owner";
+
 /// One right of one role on an object or on a column of it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Privilege {
@@ -60,17 +63,26 @@ pub struct PrivilegeDifference {
     pub source: Vec<Privilege>,
     /// On the target only.
     pub target: Vec<Privilege>,
+    /// On the source, of others than the owner, and unknown to the target's version.
+    pub unknown: Vec<Privilege>,
 }
 
 /// Which roles have which rights on one side only, as far as both majors know these rights.
 pub async fn privilege_difference(readers: &Readers, of: Both) -> Result<PrivilegeDifference> {
-    let has_maintain = readers.source.major() >= 17 && readers.target.major() >= 17;
+    let [of_source, of_target] =
+        [&readers.source, &readers.target].map(|session| session.version().has_maintain_privilege());
     let (source, target) = tokio::try_join!(
-        privileges(&readers.source, of.catalog, of.source, has_maintain),
-        privileges(&readers.target, of.catalog, of.target, has_maintain)
+        privileges(&readers.source, of.catalog, of.source, of_target),
+        privileges(&readers.target, of.catalog, of.target, of_source)
     )?;
+    let mut unknown = Vec::new();
+    if of_source && !of_target {
+        let all = privileges(&readers.source, of.catalog, of.source, true).await?;
+        unknown.extend(all.difference(&source).filter(|lost| lost.grantee != OWNER).cloned());
+    }
     Ok(PrivilegeDifference {
         is_known: !source.is_empty() || !target.is_empty(),
+        unknown,
         source: source.difference(&target).cloned().collect(),
         target: target.difference(&source).cloned().collect(),
     })

@@ -4,7 +4,7 @@
 //! Rows are compared as COPY sends them, so both sides need the same columns in the same order. Sorting goes by bytes
 //! and not by a collation, which two servers may know in two versions.
 
-use crate::catalog::Relation;
+use crate::catalog::{Lsn, Relation};
 use crate::name::{QualifiedName, ident, ident_list};
 pub use crate::plan::adapt::query_of;
 
@@ -34,6 +34,23 @@ pub fn union(queries: &[String], columns: &[String]) -> String {
 #[must_use]
 pub fn on_target(table: &str, is_partitioned: bool) -> String {
     format!("SELECT * FROM {}{table}", if is_partitioned { "" } else { "ONLY " })
+}
+
+/// What stands for a column `r.name` where rows are compared as text: `pg_lsn`, whose text form 19 pads with zeros, as its bytes.
+#[must_use]
+pub fn value(name: &str, lsn: Option<Lsn>) -> String {
+    let name = ident(name);
+    match lsn {
+        None => format!("r.{name}"),
+        Some(Lsn::Value) => format!("pg_catalog.pg_lsn_send(r.{name}) AS {name}"),
+        Some(Lsn::Array) => format!("pg_catalog.array_send(r.{name}) AS {name}"),
+    }
+}
+
+/// The rows of a query with these values for its columns.
+#[must_use]
+pub fn with_values(query: &str, values: &[String]) -> String {
+    format!("SELECT {} FROM ({query}) AS r", values.join(", "))
 }
 
 /// The rows of a query as they come.

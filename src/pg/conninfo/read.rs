@@ -31,6 +31,8 @@ pub(super) fn conninfo(text: &str, env: &Env) -> Result<Conninfo> {
     fill_passwords(&mut hosts, &settings, [&dbname, &user], home);
     Ok(Conninfo {
         hosts,
+        named_hosts: Vec::new(),
+        is_encrypted: false,
         user,
         dbname,
         options: settings.text("options"),

@@ -235,6 +235,7 @@ pub(super) fn server_error(fields: ErrorFields<'_>) -> ServerError {
         column: of(b'c'),
         constraint: of(b'n'),
         routine: of(b'R'),
+        context: of(b'W'),
     };
     fields.into()
 }

@@ -6,8 +6,8 @@ use super::{name, read};
 use crate::catalog::Oid;
 use crate::error::Result;
 use crate::name::QualifiedName;
-use crate::pg::Session;
-use std::collections::HashMap;
+use crate::pg::{Session, unqualified};
+use std::collections::{HashMap, HashSet};
 use tokio_postgres::Row;
 
 /// A relation that stands on the target, and what the role may do with it.
@@ -106,11 +106,21 @@ fn table(row: &Row, columns: &mut HashMap<Oid, Vec<ExistingColumn>>) -> Existing
 /// Whether each of `tables`, which the role may read, holds a row.
 pub async fn have_rows(session: &Session, tables: &[&QualifiedName]) -> Result<Vec<bool>> {
     const A_STATEMENT: usize = 200;
+    let sql = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'p'";
+    let partitioned: HashSet<QualifiedName> = session
+        .query(sql, &[])
+        .await?
+        .iter()
+        .map(|row| QualifiedName::new(row.get::<_, &str>(0), row.get::<_, &str>(1)))
+        .collect();
+    // A partitioned table has its rows in its partitions.
+    let only = |table: &QualifiedName| if partitioned.contains(table) { "" } else { "ONLY " };
     let mut found = Vec::with_capacity(tables.len());
     for batch in tables.chunks(A_STATEMENT) {
         let tests: Vec<String> =
-            batch.iter().map(|table| format!("EXISTS (SELECT FROM ONLY {})", table.sql())).collect();
-        let row = session.query_one(&format!("SELECT ARRAY[{}]", tests.join(", ")), &[]).await?;
+            batch.iter().map(|table| format!("EXISTS (SELECT FROM {}{})", only(table), table.sql())).collect();
+        let row = unqualified::query_one(session, &format!("SELECT ARRAY[{}]", tests.join(", ")), &[]).await?;
         found.extend(row.get::<_, Vec<bool>>(0));
     }
     Ok(found)

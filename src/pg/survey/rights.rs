@@ -10,6 +10,7 @@ use crate::pg::Session;
 use tokio_postgres::Row;
 
 /// A table or sequence that the role may not read.
+#[expect(clippy::struct_excessive_bools, reason = "rights, each of which may be missing by itself")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingRight {
     /// Its OID.
@@ -22,6 +23,10 @@ pub struct MissingRight {
     pub lacks_usage: bool,
     /// Whether SELECT on the object is missing.
     pub lacks_select: bool,
+    /// Whether every right is missing that lets a table be locked for reading.
+    pub lacks_lock: bool,
+    /// Whether it belongs to an extension, which keeps `pg_dump` from reading more of it than its rows.
+    pub is_member: bool,
     /// The names, quoted, by which a filter can choose it.
     pub line: Vec<String>,
 }
@@ -50,17 +55,6 @@ pub struct AvailableExtension {
     pub needs_superuser: bool,
 }
 
-/// A role that an object's privileges or policies name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedRole {
-    /// The role.
-    pub role: String,
-    /// The system catalog that lists the object.
-    pub catalog: Oid,
-    /// The object.
-    pub oid: Oid,
-}
-
 /// A role of the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "these are the catalog's independent flags")]
@@ -69,25 +63,18 @@ pub struct TargetRole {
     pub name: String,
     /// Whether objects can be given to it.
     pub may_set: bool,
+    /// Whether what it may do is open to us.
+    pub has_privileges: bool,
+    /// Whether we may make others members of it, by ADMIN OPTION.
+    pub is_admin: bool,
     /// SUPERUSER.
     pub is_superuser: bool,
     /// REPLICATION.
     pub is_replication: bool,
     /// BYPASSRLS.
     pub bypasses_row_security: bool,
-}
-
-/// A function, or a language, that only a superuser can make.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SuperuserFunction {
-    /// The system catalog that lists it.
-    pub catalog: Oid,
-    /// Its OID.
-    pub oid: Oid,
-    /// Its name with arguments, quoted.
-    pub object: String,
-    /// The language.
-    pub language: String,
+    /// CREATEDB.
+    pub can_create_databases: bool,
 }
 
 /// Tables and sequences that the role may not read.
@@ -98,6 +85,8 @@ pub async fn missing_rights(session: &Session) -> Result<Vec<MissingRight>> {
         is_sequence: row.get("is_sequence"),
         lacks_usage: row.get("lacks_usage"),
         lacks_select: row.get("lacks_select"),
+        lacks_lock: row.get("lacks_lock"),
+        is_member: row.get("is_member"),
         line: row.get("line"),
     };
     read(session, include_str!("../../sql/survey/missing_rights.sql"), translate).await
@@ -129,33 +118,19 @@ pub async fn available_extensions(session: &Session) -> Result<Vec<AvailableExte
     read(session, include_str!("../../sql/survey/available_extensions.sql"), translate).await
 }
 
-/// The roles that privileges and policies of this database name.
-pub async fn named_roles(session: &Session) -> Result<Vec<NamedRole>> {
-    let translate = |row: &Row| NamedRole { role: row.get("role"), catalog: row.get("catalog"), oid: row.get("oid") };
-    read(session, include_str!("../../sql/survey/named_roles.sql"), translate).await
-}
-
 /// Every role of the server.
 pub async fn roles(session: &Session) -> Result<Vec<TargetRole>> {
     let translate = |row: &Row| TargetRole {
         name: row.get("name"),
         may_set: row.get("may_set"),
+        has_privileges: row.get("has_privileges"),
+        is_admin: row.get("is_admin"),
         is_superuser: row.get("is_superuser"),
         is_replication: row.get("is_replication"),
         bypasses_row_security: row.get("bypasses_row_security"),
+        can_create_databases: row.get("can_create_databases"),
     };
     read(session, include_str!("../../sql/survey/roles.sql"), translate).await
-}
-
-/// Functions and languages that only a superuser can make.
-pub async fn superuser_functions(session: &Session) -> Result<Vec<SuperuserFunction>> {
-    let translate = |row: &Row| SuperuserFunction {
-        catalog: row.get("catalog"),
-        oid: row.get("oid"),
-        object: row.get("object"),
-        language: row.get("language"),
-    };
-    read(session, include_str!("../../sql/survey/superuser_functions.sql"), translate).await
 }
 
 /// The schemas, and whether the role may make objects in each.

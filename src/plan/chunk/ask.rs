@@ -4,7 +4,7 @@
 //! cutting and its pages cannot be read in ranges. Questions go to `pg::keys` by way of the engine; the answers come back to `cut`.
 
 use super::key::{KeyBounds, KeyRange};
-use super::{CTID_RANGES, Cutting, Route, Rules};
+use super::{Cutting, Route, Rules};
 use crate::catalog::{Catalog, Oid, Relation, RelationKind, scope};
 use crate::config::{Config, TableOptions};
 use std::cmp::Reverse;
@@ -70,7 +70,7 @@ fn question<'a>((route, count): &(Route<'a>, u64), options: &'a TableOptions) ->
 fn may_need_keys(catalog: &Catalog, config: &Config) -> bool {
     let mut options = config.tables.include.iter().map(|rule| &rule.options).chain([&config.tables.default]);
     let has_pages = |relation: &Relation| relation.kind != RelationKind::Table || relation.access_method == "heap";
-    catalog.server.version < CTID_RANGES
+    !catalog.server.version.has_tid_range_scan()
         || options.any(|options| options.chunk_column.is_some())
         || !catalog.relations.iter().all(has_pages)
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::catalog::RelationKind;
 use crate::config::{Format, OnConflict, OnExisting};
+use crate::server_version::ServerVersion;
 use serde_json::json;
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ fn column(name: &str, type_name: &str) -> Column {
         is_generated: false,
         identity_always: false,
         binary_safe: true,
+        lsn: None,
         is_excluded: false,
     }
 }
@@ -77,7 +79,7 @@ fn options() -> TableOptions {
 
 fn server(version: u32) -> Server {
     Server {
-        version,
+        version: ServerVersion(version),
         system: String::new(),
         database: String::new(),
         database_oid: 1,
@@ -239,4 +241,5 @@ fn pages_are_cut_into_open_ranges() {
     let predicates: Vec<String> = by_ctid(100, 2).into_iter().map(|chunk| chunk.predicate).collect();
     assert_eq!(predicates, ["ctid < '(50,0)'::pg_catalog.tid", "ctid >= '(50,0)'::pg_catalog.tid"]);
     assert_eq!(by_ctid(1, 50), Chunk::whole(), "all of it is TOAST: one page cannot be cut");
+    assert!(predicates.iter().all(|predicate| is_of_pages(predicate)) && !is_of_pages("id < 50"));
 }

@@ -13,7 +13,8 @@ WITH RECURSIVE base AS (
            t.typsend <> 0 AND t.typreceive <> 0
            AND (t.typtype = 'e'
                 OR t.oid < 16384 AND t.typtype IN ('b', 'r', 'm')
-                   AND t.typname !~ '^_?(reg|aclitem|pg_|xml|tsquery|int2vector|oidvector)') AS is_safe
+                   AND t.typname !~ '^_?(reg|aclitem|pg_(?!lsn)|xml|tsquery|int2vector|oidvector)') AS is_safe,
+           pg_catalog.format_type(t.oid, NULL) AS base
     FROM base b JOIN pg_catalog.pg_type t ON t.oid = b.base_oid
     WHERE b.typtype <> 'd'
 )
@@ -27,7 +28,8 @@ SELECT a.attrelid AS relation,
            WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated AND k.conkey[1] = a.attnum) AS not_null,
        a.attgenerated <> '' AS is_generated,
        a.attidentity = 'a' AS identity_always,
-       coalesce(s.is_safe, false) AS binary_safe
+       coalesce(s.is_safe, false) AS binary_safe,
+       coalesce(s.base, '') AS base
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -1,15 +1,33 @@
--- Every large object with its owner, comment and the statements that give its privileges back
--- (https://www.postgresql.org/docs/current/catalog-pg-largeobject-metadata.html).
-SELECT m.oid AS oid,
-       r.rolname::text AS owner,
-       d.description AS comment,
-       ARRAY(SELECT CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(g.rolname) END
-                    || ':' || x.privilege_type || CASE WHEN x.is_grantable THEN '*' ELSE '' END
-             FROM pg_catalog.aclexplode(m.lomacl) x LEFT JOIN pg_catalog.pg_roles g ON g.oid = x.grantee
-             WHERE x.grantee <> m.lomowner
-             ORDER BY 1) AS privileges
-FROM pg_catalog.pg_largeobject_metadata m
-JOIN pg_catalog.pg_roles r ON r.oid = m.lomowner
-LEFT JOIN pg_catalog.pg_description d
-       ON d.classoid = 'pg_catalog.pg_largeobject'::regclass AND d.objoid = m.oid AND d.objsubid = 0
-ORDER BY m.oid
+-- Every large object with its owner, comment and privileges, in groups of objects of one owner: what each object has in common with the
+-- others is sent and kept once (https://www.postgresql.org/docs/current/catalog-pg-largeobject-metadata.html).
+--
+-- A group is what one task copies: many enough for few transactions, and few enough for the target's lock table, in which each object
+-- that is commented on, given away or granted on has a place until the transaction ends.
+WITH numbered AS (
+    SELECT m.oid, m.lomowner, m.lomacl,
+           (pg_catalog.row_number() OVER (PARTITION BY m.lomowner ORDER BY m.oid) - 1) / 200 AS number
+    FROM pg_catalog.pg_largeobject_metadata m),
+privileges AS (
+    SELECT n.lomowner, n.number,
+           CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(g.rolname) END
+           || ':' || x.privilege_type || CASE WHEN x.is_grantable THEN '*' ELSE '' END AS privilege,
+           pg_catalog.string_agg(n.oid::text, ', ' ORDER BY n.oid) AS oids
+    FROM numbered n CROSS JOIN LATERAL pg_catalog.aclexplode(n.lomacl) x LEFT JOIN pg_catalog.pg_roles g ON g.oid = x.grantee
+    WHERE x.grantee <> n.lomowner
+    GROUP BY n.lomowner, n.number, 3)
+SELECT r.rolname::text AS owner, o.oids, o.commented, o.comments,
+       coalesce(p.privileges, '{}') AS privileges, coalesce(p.granted, '{}') AS granted
+FROM (SELECT n.lomowner, n.number,
+             pg_catalog.array_agg(n.oid ORDER BY n.oid) AS oids,
+             coalesce(pg_catalog.array_agg(n.oid ORDER BY n.oid) FILTER (WHERE d.description IS NOT NULL), '{}') AS commented,
+             coalesce(pg_catalog.array_agg(d.description ORDER BY n.oid) FILTER (WHERE d.description IS NOT NULL), '{}') AS comments
+      FROM numbered n
+      LEFT JOIN pg_catalog.pg_description d
+             ON d.classoid = 'pg_catalog.pg_largeobject'::regclass AND d.objoid = n.oid AND d.objsubid = 0
+      GROUP BY n.lomowner, n.number) o
+JOIN pg_catalog.pg_roles r ON r.oid = o.lomowner
+LEFT JOIN (SELECT lomowner, number,
+                  pg_catalog.array_agg(privilege ORDER BY privilege COLLATE "C") AS privileges,
+                  pg_catalog.array_agg(oids ORDER BY privilege COLLATE "C") AS granted
+           FROM privileges GROUP BY lomowner, number) p ON p.lomowner = o.lomowner AND p.number = o.number
+ORDER BY r.rolname COLLATE "C", o.number

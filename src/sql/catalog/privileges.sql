@@ -76,6 +76,10 @@ WITH usual (kind, privileges) AS MATERIALIZED (
     UNION ALL
     SELECT 'PUBLICATION', '', p.pubname::text, '', p.pubowner, NULL, NULL FROM pg_catalog.pg_publication p
     UNION ALL
+    SELECT 'SUBSCRIPTION', '', s.subname::text, '', s.subowner, NULL, NULL
+    FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
+    WHERE d.datname = pg_catalog.current_database()
+    UNION ALL
     SELECT 'EVENT TRIGGER', '', e.evtname::text, '', e.evtowner, NULL, NULL FROM pg_catalog.pg_event_trigger e
 )
 SELECT o.class AS class, o.schema::text AS schema, o.name AS name, o.part AS part, pg_catalog.pg_get_userbyid(o.owner)::text AS owner,

@@ -6,6 +6,10 @@ SELECT c.oid AS oid,
        c.relkind = 'S' AS is_sequence,
        NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS lacks_usage,
        NOT m.may_select AS lacks_select,
+       -- What the lock that pg_dump takes asks for (https://www.postgresql.org/docs/current/sql-lock.html).
+       c.relkind <> 'S' AND NOT pg_catalog.has_table_privilege(c.oid, 'SELECT, UPDATE, DELETE, TRUNCATE') AS lacks_lock,
+       EXISTS (SELECT FROM pg_catalog.pg_depend e
+               WHERE e.classid = 'pg_catalog.pg_class'::regclass AND e.objid = c.oid AND e.deptype = 'e') AS is_member,
        ARRAY(SELECT '"' || replace(ln.nspname, '"', '""') || '"."' || replace(lc.relname, '"', '""') || '"'
              FROM pg_catalog.pg_class lc JOIN pg_catalog.pg_namespace ln ON ln.oid = lc.relnamespace
              WHERE lc.oid IN (SELECT c.oid UNION SELECT o.refobjid

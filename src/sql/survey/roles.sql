@@ -1,6 +1,10 @@
--- Every role, and whether ALTER ... OWNER TO it is open to us. From 16 on membership alone is not enough for that.
+-- Every role, and what we may do with it: give objects to it (from 16 on membership alone is not enough for that), do what it may do, and
+-- make others members of it.
 SELECT r.rolname::text AS name,
        pg_catalog.pg_has_role(r.oid, CASE WHEN current_setting('server_version_num')::int4 >= 160000 THEN 'SET' ELSE 'MEMBER' END) AS may_set,
-       r.rolsuper AS is_superuser, r.rolreplication AS is_replication, r.rolbypassrls AS bypasses_row_security
+       pg_catalog.pg_has_role(r.oid, 'USAGE') AS has_privileges,
+       pg_catalog.pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') AS is_admin,
+       r.rolsuper AS is_superuser, r.rolreplication AS is_replication, r.rolbypassrls AS bypasses_row_security,
+       r.rolcreatedb AS can_create_databases
 FROM pg_catalog.pg_roles r
 ORDER BY r.rolname COLLATE "C"

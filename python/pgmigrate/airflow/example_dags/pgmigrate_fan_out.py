@@ -2,7 +2,8 @@
 
 Planned once; the tasks that copy rows are mapped over the workers of any executor, all of them in
 the one snapshot that `hold` keeps beside them. It needs a slot for itself; where nobody writes to
-the source, start the DAG with `{"snapshot": "own"}`, and `hold` has nothing to do.
+the source, start the DAG with `{"snapshot": "own"}`, and `hold` has nothing to do. Where a part
+fails for good, the teardown `release` lets the snapshot go, which nobody needs any more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pgmigrate.airflow import (
     PgMigratePlan,
     PgMigratePostData,
     PgMigratePreflight,
+    PgMigrateReleaseSnapshot,
     PgMigrateTasks,
     PgMigrateVerify,
 )
@@ -43,11 +45,13 @@ def pgmigrate_fan_out() -> None:
     copy = PgMigrateTasks.partial(
         task_id="copy", plan=plan.reference, jobs=2, map_index_template="{{ task.part }}"
     ).expand(part=plan.output)
+    release = PgMigrateReleaseSnapshot(task_id="release")
     finish = PgMigratePostData(task_id="finish", plan=plan.reference)
     verify = PgMigrateVerify(task_id="verify", plan=plan.reference)
 
     preflight >> plan
     prepare >> copy
+    copy >> release.as_teardown()
     [hold, copy] >> finish >> verify
 
 

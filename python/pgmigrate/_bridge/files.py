@@ -1,0 +1,128 @@
+"""Text files of a migration: read whole, replaced whole, and checked before anything begins."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from pgmigrate.errors import StateError
+
+
+def read_text(path: str | os.PathLike[str], what: str, remedy: str) -> str:
+    """The text of a file, its line ends as they are.
+
+    Args:
+        path: the file.
+        what: what it is, for errors: ``plan file``.
+        remedy: what to do where it cannot be read.
+
+    Raises:
+        StateError: it cannot be read.
+    """
+    try:
+        with Path(path).open(encoding="utf-8", newline="") as file:
+            return file.read()
+    except OSError as error:
+        raise StateError(f"{what} {os.fspath(path)}: {error.strerror}", remedy=remedy) from error
+    except UnicodeDecodeError as error:
+        raise StateError(f"{what} {os.fspath(path)}: it is not valid UTF-8") from error
+
+
+def is_file(path: Path, what: str) -> bool:
+    """Whether a path is a file with contents, or a link to one: not a folder, device or pipe.
+
+    Args:
+        path: the path.
+        what: what it is, for errors: ``plan file``.
+
+    Raises:
+        StateError: that cannot be found out, and a file that is there would pass for none.
+    """
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StateError(
+            f"{what} {path}: {error.strerror}",
+            remedy="name a file in a folder that may be entered",
+        ) from error
+
+
+def write_atomically(path: Path, parts: Iterable[bytes], mode: int = 0o666) -> None:
+    """Replaces a file by one with other bytes; no reader and no crash ever meets half of it.
+
+    Args:
+        path: the file. A device or a pipe is written into.
+        parts: what it holds from then on.
+        mode: who may use it, of which the process's umask takes away.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if _is_special(path):
+        with path.open("wb") as file:
+            file.writelines(parts)
+        return
+    path, temporary = _places(path)
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        # Below what is no folder there is nothing to remove.
+        if temporary.exists():
+            temporary.unlink()
+
+
+def why_unwritable(path: Path) -> str | None:
+    """Why a file could not be written by `write_atomically`; None where it can be.
+
+    Args:
+        path: the file; neither it nor anything else is changed.
+    """
+    try:
+        if path.is_dir():
+            return os.strerror(errno.EISDIR)
+        if _is_special(path):
+            return None if os.access(path, os.W_OK) else os.strerror(errno.EACCES)
+        _, temporary = _places(path)
+        temporary.touch(exist_ok=False)
+        temporary.unlink()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def why_no_folder(path: Path) -> str | None:
+    """Why no file can be made in a folder, which is made where it is missing; None if one can.
+
+    Args:
+        path: the folder; neither it nor anything else is changed.
+    """
+    path = Path(os.path.realpath(path))
+    # Who may make a file in a folder may make a folder in it, too.
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    return why_unwritable(there / "probe")
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path is a device, a pipe or a socket."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _places(path: Path) -> tuple[Path, Path]:
+    """The file itself where the path is a link, and one next to it that does not exist yet."""
+    path = Path(os.path.realpath(path))
+    return path, path.with_name(f".{path.name}.{secrets.token_hex(4)}")

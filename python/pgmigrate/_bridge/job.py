@@ -1,0 +1,270 @@
+"""Driving a job of the core: from its settings to its result.
+
+The calling thread alone runs callbacks and logging; the core's threads never touch Python.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from pgmigrate import _native
+from pgmigrate._bridge.logs import SteadyLogger
+from pgmigrate._bridge.signals import held_back
+from pgmigrate.errors import PgMigrateError
+
+if TYPE_CHECKING:
+    from pgmigrate._native import Job
+
+Event: TypeAlias = dict[str, Any]
+"""Something that happened in a run; its key ``event`` says what."""
+
+OnEvent: TypeAlias = Callable[[Event], object]
+"""What is called with every event, in the thread that called the verb."""
+
+Outcome: TypeAlias = Mapping[str, Any] | PgMigrateError
+"""What a job has come to: its result or its error."""
+
+logger: Final = SteadyLogger("pgmigrate")
+_LEVELS: Final = {
+    "ERROR": logging.ERROR,
+    "WARN": logging.WARNING,
+    "INFO": logging.INFO,
+    "DEBUG": logging.DEBUG,
+}
+_OUTCOME: Final = "_pgmigrate_outcome"
+_MOST_FAILURES: Final = 3
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What an exception knows of the job that it interrupted."""
+
+    verb: str
+    outcome: Outcome | None
+
+
+def do(
+    verb: str,
+    options: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    on_event: OnEvent | None,
+) -> Any:
+    """Does what a verb of the core does.
+
+    Args:
+        verb: its name.
+        options: the migration's configuration.
+        settings: what the call sets; None leaves it to the configuration.
+        on_event: called with every event.
+
+    Raises:
+        PgMigrateError: the verb failed.
+    """
+    return drive(start(verb, options, settings), on_event, verb)
+
+
+async def do_async(
+    verb: str,
+    options: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    on_event: OnEvent | None,
+) -> Any:
+    """`do` as an awaitable; cancelling it stops the job in order."""
+    return await drive_async(start(verb, options, settings), on_event, verb)
+
+
+def start(verb: str, options: Mapping[str, Any], settings: Mapping[str, Any]) -> Job:
+    """Begins a verb of the core; None among the settings leaves a thing to the configuration."""
+    given = {key: value for key, value in settings.items() if value is not None}
+    return _native.start(verb, options, given)
+
+
+def path_text(path: str | os.PathLike[str] | None) -> str | None:
+    """A path as the core takes it."""
+    return None if path is None else os.fspath(path)
+
+
+class Ending:
+    """What a job comes to. The job gives it once, and no interruption may lose it.
+
+    Args:
+        job: the job.
+
+    Attributes:
+        is_taken: whether it is known.
+        outcome: the result or the error, once it is known.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self.is_taken = False
+        self.outcome: Outcome | None = None
+
+    def take(self) -> Outcome | None:
+        """The result or the error of the job, which has ended; None of a verb without a result."""
+        if not self.is_taken:
+            with held_back():
+                try:
+                    self.outcome = self._job.result()
+                except PgMigrateError as failure:
+                    self.outcome = failure
+                self.is_taken = True
+        return self.outcome
+
+    def result(self) -> Any:
+        """The result of the job, which has ended.
+
+        Raises:
+            PgMigrateError: the job failed.
+        """
+        outcome = self.take()
+        if isinstance(outcome, PgMigrateError):
+            raise outcome
+        return outcome
+
+
+def drive(job: Job, on_event: OnEvent | None, verb: str) -> Any:
+    """The result of a job, whose events and log records are delivered meanwhile.
+
+    Args:
+        job: the job.
+        on_event: called with every event.
+        verb: what the job does, for `outcome_of`.
+    """
+    ending = Ending(job)
+    try:
+        while (events := job.next()) is not None:
+            deliver(events, on_event)
+        # Within the block, for an interruption may come between the job's end and the return, too.
+        return ending.result()
+    except BaseException as error:
+        if error is ending.outcome:
+            raise
+        try:
+            if not ending.is_taken:
+                end(job)
+        except BaseException as later:
+            keep_outcome(later, verb, ending.take())
+            raise
+        keep_outcome(error, verb, ending.take())
+        raise
+
+
+def outcome_of(interruption: BaseException, verb: str) -> Outcome | None:
+    """What a job had come to when it ended for an interruption that it was driven through.
+
+    Args:
+        interruption: what `drive` raised, be it of Ctrl-C, a signal's handler or ``on_event``.
+        verb: what the job did.
+
+    Returns:
+        Its result or its error; None where the interruption came from elsewhere, or from a job of
+        another verb: what became of this one is then not known.
+    """
+    kept: _Kept | None = getattr(interruption, _OUTCOME, None)
+    return kept.outcome if kept is not None and kept.verb == verb else None
+
+
+def keep_outcome(error: BaseException, verb: str, outcome: Outcome | None) -> None:
+    """Gives an exception what the caller that reports the work needs to know of it.
+
+    Args:
+        error: the exception that ends the work.
+        verb: the verb of the core that did the work.
+        outcome: what it has come to, in place of what the exception knew of any other verb.
+    """
+    # An exception of the caller's need not take attributes.
+    with suppress(AttributeError, TypeError):
+        setattr(error, _OUTCOME, _Kept(verb, outcome))
+
+
+async def drive_async(job: Job, on_event: OnEvent | None, verb: str) -> Any:
+    """`drive` as an awaitable."""
+    ending = Ending(job)
+    try:
+        while (events := await job.next_async()) is not None:
+            deliver(events, on_event)
+        return ending.result()
+    except GeneratorExit:
+        # The coroutine is thrown away and may not await any more.
+        job.stop()
+        raise
+    except BaseException as error:
+        if error is ending.outcome:
+            raise
+        try:
+            if not ending.is_taken:
+                await end_async(job)
+        except GeneratorExit:
+            raise
+        except BaseException as later:
+            keep_outcome(later, verb, ending.take())
+            raise
+        keep_outcome(error, verb, ending.take())
+        raise
+
+
+def end(job: Job) -> None:
+    """Stops a job in order, and waits for its end; what it logs meanwhile is delivered.
+
+    Raises:
+        BaseException: the last interruption that came meanwhile. It ends the waiting no sooner, for
+            what is done next must not meet a job at work.
+    """
+    job.stop()
+    held: BaseException | None = None
+    failures = 0
+    while True:
+        try:
+            if (events := job.next()) is None:
+                break
+            deliver(events, None)
+        except (KeyboardInterrupt, SystemExit) as interruption:
+            held = interruption
+        except BaseException as error:
+            # A signal's handler may raise anything; the job itself fails again and again.
+            held, failures = error, failures + 1
+            if failures == _MOST_FAILURES:
+                break
+    if held is not None:
+        raise held
+
+
+async def end_async(job: Job) -> None:
+    """`end` as an awaitable."""
+    # The package must not load it for those who never await.
+    from asyncio import CancelledError
+
+    job.stop()
+    held: BaseException | None = None
+    failures = 0
+    while True:
+        try:
+            if (events := await job.next_async()) is None:
+                break
+            deliver(events, None)
+        except (CancelledError, KeyboardInterrupt, SystemExit) as interruption:
+            held = interruption
+        except GeneratorExit:
+            # The coroutine is thrown away and may not await any more.
+            raise
+        except BaseException as error:
+            held, failures = error, failures + 1
+            if failures == _MOST_FAILURES:
+                break
+    if held is not None:
+        raise held
+
+
+def deliver(events: Iterable[Event], on_event: OnEvent | None) -> None:
+    """Hands events to the callback, and log records to ``logging``."""
+    for event in events:
+        if event["event"] == "log":
+            logger.log(_LEVELS.get(event["level"], logging.INFO), event["message"])
+        elif on_event is not None:
+            on_event(event)

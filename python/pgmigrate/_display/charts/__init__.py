@@ -1,0 +1,1 @@
+"""Charts of plans and results: what they show, and altair and SVG to draw them."""

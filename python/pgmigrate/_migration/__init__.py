@@ -1,0 +1,1 @@
+"""The migration and its verbs, alone, in parts and many at once."""

@@ -1,0 +1,162 @@
+"""A held snapshot: one state of the source for all parts of a run, whatever process they are in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from pgmigrate._bridge.job import Event, OnEvent, deliver, drive, drive_async, end, end_async
+from pgmigrate._results.hold import HoldResult
+from pgmigrate.errors import InternalError, PgMigrateError
+
+if TYPE_CHECKING:
+    from pgmigrate._native import Job
+
+Snapshot: TypeAlias = Literal["own", "held"]
+"""Which state of the source a part reads: one of its own, or the one that a holder announced."""
+
+
+class HeldSnapshot:
+    """A snapshot that this process holds for the parts of a run, in the background.
+
+    It is held until all rows are on the target, or somebody releases or stops it, or this process
+    ends. As a context manager it is stopped at the end of the block. `stop` may be called from any
+    thread and from a signal handler; the rest belongs to one thread at a time.
+
+    Attributes:
+        run: the run's number in the ledger.
+        id: the snapshot's name on the source
+            (https://www.postgresql.org/docs/current/sql-set-transaction.html).
+        snapshot: the state of the source, as ``pg_current_snapshot()`` writes it, and behind ``@``
+            the timeline and the start of the server.
+    """
+
+    def __init__(self, job: Job, event: Event, on_event: OnEvent | None) -> None:
+        self.run: int = event["run"]
+        self.id: str = event["id"]
+        self.snapshot: str = event["sees"]
+        self._job = job
+        self._on_event = on_event
+        self._outcome: HoldResult | BaseException | None = None
+
+    def __repr__(self) -> str:
+        return f"HeldSnapshot(run={self.run}, id={self.id!r}, snapshot={self.snapshot!r})"
+
+    def stop(self) -> None:
+        """Asks the holder to end; returns at once, and `wait` gives the result."""
+        self._job.stop()
+
+    def wait(self) -> HoldResult:
+        """Waits until the hold ends by itself: when all rows are on the target, or it is stopped.
+
+        Events and log records since the last call come first. Ctrl-C and an exception in
+        ``on_event`` stop the hold and are raised again.
+
+        Raises:
+            ConnectError: the session on the source is lost, and with it the snapshot.
+            StateError: no part was at work for as long as ``idle_timeout`` says.
+        """
+        if self._outcome is None:
+            try:
+                self._outcome = HoldResult.from_mapping(drive(self._job, self._on_event, "hold"))
+            except BaseException as error:
+                self._outcome = error
+                raise
+        return _result(self._outcome)
+
+    async def wait_async(self) -> HoldResult:
+        """`wait` as an awaitable; cancelling it stops the hold."""
+        if self._outcome is None:
+            try:
+                mapping = await drive_async(self._job, self._on_event, "hold")
+                self._outcome = HoldResult.from_mapping(mapping)
+            except BaseException as error:
+                self._outcome = error
+                raise
+        return _result(self._outcome)
+
+    def __enter__(self) -> HeldSnapshot:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._outcome is not None:
+            return
+        self.stop()
+        try:
+            self.wait()
+        except BaseException:
+            # What went wrong in the block is worth more than what it did to the hold.
+            if error is None:
+                raise
+
+    async def __aenter__(self) -> HeldSnapshot:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._outcome is not None:
+            return
+        self.stop()
+        try:
+            await self.wait_async()
+        except BaseException:
+            if error is None:
+                raise
+
+
+def hold(job: Job, on_event: OnEvent | None) -> HeldSnapshot:
+    """The hold that a job begins, once its snapshot is announced."""
+    try:
+        while (events := job.next()) is not None:
+            deliver(events, on_event)
+            if announced := _announced(events):
+                return HeldSnapshot(job, announced, on_event)
+    except BaseException:
+        end(job)
+        raise
+    raise _not_announced(job)
+
+
+async def hold_async(job: Job, on_event: OnEvent | None) -> HeldSnapshot:
+    """`hold` as an awaitable."""
+    try:
+        while (events := await job.next_async()) is not None:
+            deliver(events, on_event)
+            if announced := _announced(events):
+                return HeldSnapshot(job, announced, on_event)
+    except GeneratorExit:
+        # The coroutine is thrown away and may not await any more.
+        job.stop()
+        raise
+    except BaseException:
+        await end_async(job)
+        raise
+    raise _not_announced(job)
+
+
+def _announced(events: Iterable[Event]) -> Event | None:
+    return next((event for event in events if event["event"] == "snapshot_held"), None)
+
+
+def _not_announced(job: Job) -> Exception:
+    try:
+        job.result()
+    except PgMigrateError as error:
+        return error
+    return InternalError("a hold ended without having announced its snapshot")
+
+
+def _result(outcome: HoldResult | BaseException) -> HoldResult:
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome

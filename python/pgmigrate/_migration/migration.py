@@ -1,0 +1,391 @@
+"""`Migration`: one source, one target, what to move, and the verbs that do it.
+
+Every verb starts a job of the core and drives it from the calling thread, which alone runs
+callbacks and logging; the core's threads never touch Python.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+from pgmigrate._bridge.job import OnEvent, path_text
+from pgmigrate._migration.parts import InParts
+from pgmigrate._migration.safely import Safely
+from pgmigrate._results.backup import BackupResult, CleanupResult, RestoreResult
+from pgmigrate._results.plan import OnDrift, Plan
+from pgmigrate._results.preflight import PreflightResult
+from pgmigrate._results.rates import Rates
+from pgmigrate._results.report import Report
+from pgmigrate._results.status import Status
+from pgmigrate._results.verification import VerifyResult
+
+if TYPE_CHECKING:
+    from pgmigrate._native import PlanText
+
+CALIBRATION_SECONDS: Final = 10.0
+
+
+class Migration(InParts, Safely):
+    """One migration: it knows its two databases and what to move, and holds no connection.
+
+    The arguments are the keys of a config file; ``pgmigrate reference`` lists them with their
+    defaults. Whatever is wrong in them is found here, all of it at once, before any connection is
+    made.
+
+    Args:
+        source: the database to read: a libpq connection string, or a mapping of its parts.
+        target: the database to write.
+        schemas: which schemas: a list of names, or a mapping with ``mode``, ``include`` and
+            ``exclude``.
+        tables: which tables and how: a list of ``schema.table``, or a mapping with ``mode``,
+            ``default``, ``include``, ``exclude``.
+        roles: ``needed``, ``all`` or ``none``.
+        options: the section ``options``.
+        parallel: the section ``parallel``.
+        procedure: the section ``procedure``, which `run_safely` follows.
+        name: what logs and summaries call it.
+        jobs: how many tasks run at once, where a verb is not told otherwise.
+        flat: keys of ``options`` by themselves, such as ``format="text"``.
+
+    Attributes:
+        name: as given; empty when it was not.
+        config: the checked configuration with all defaults filled in, secrets as ``***``.
+
+    Raises:
+        ConfigError: a wrong key, type or value; ``problems`` lists every one.
+    """
+
+    def preflight(self, *, on_event: OnEvent | None = None) -> PreflightResult:
+        """Looks for everything that would hinder the migration; changes nothing.
+
+        Args:
+            on_event: called with every event.
+
+        Raises:
+            ConnectError: a database cannot be reached.
+        """
+        return PreflightResult.from_mapping(self._do("preflight", {}, on_event))
+
+    async def preflight_async(self, *, on_event: OnEvent | None = None) -> PreflightResult:
+        """`preflight` as an awaitable."""
+        return PreflightResult.from_mapping(await self._do_async("preflight", {}, on_event))
+
+    def plan(self, *, like: Plan | None = None, on_event: OnEvent | None = None) -> Plan:
+        """Decides what to do, task by task; changes nothing.
+
+        The target is asked for its version alone, by which the ``pg_dump`` that writes the
+        definitions is chosen, as `run` does. Where it cannot be reached, the plan is written for
+        the source's version, and a finding says so.
+
+        Args:
+            like: an earlier plan that the new one is to be compared with: the ``pg_dump`` of the
+                major that wrote its definitions writes these, too, where it is found.
+            on_event: called with every event.
+
+        Raises:
+            ConnectError: a database cannot be reached.
+            ConfigError: a schema, table or column of the configuration matches nothing.
+            PreflightError: what was found forbids a run.
+        """
+        return Plan.from_mapping(self._do("plan", {"plan": _text(like)}, on_event))
+
+    async def plan_async(
+        self, *, like: Plan | None = None, on_event: OnEvent | None = None
+    ) -> Plan:
+        """`plan` as an awaitable."""
+        return Plan.from_mapping(await self._do_async("plan", {"plan": _text(like)}, on_event))
+
+    def calibrate(
+        self,
+        plan: Plan | None = None,
+        *,
+        seconds: float = CALIBRATION_SECONDS,
+        on_event: OnEvent | None = None,
+    ) -> Rates:
+        """Measures how fast the two servers are, for `Plan.estimate`; leaves nothing on either.
+
+        Rows of the largest tables are copied into tables of its own on the target, indexed and
+        analyzed, by one session and by several, in transactions that are rolled back. That costs
+        the target some WAL and, of its rights, what a run needs to make its ledger.
+
+        Args:
+            plan: whose tables to sample; those that the configuration selects when None.
+            seconds: how long the sample may take; what is not measured by then keeps a typical
+                figure. Connecting and reading the catalog come before.
+            on_event: called with every event.
+
+        Raises:
+            ConnectError: a database cannot be reached.
+            SchemaError: the target's role may make no table.
+            ConfigError: ``seconds`` is not above 0.
+        """
+        settings = {"plan": _text(plan), "seconds": seconds}
+        return Rates.from_mapping(self._do("calibrate", settings, on_event))
+
+    async def calibrate_async(
+        self,
+        plan: Plan | None = None,
+        *,
+        seconds: float = CALIBRATION_SECONDS,
+        on_event: OnEvent | None = None,
+    ) -> Rates:
+        """`calibrate` as an awaitable."""
+        settings = {"plan": _text(plan), "seconds": seconds}
+        return Rates.from_mapping(await self._do_async("calibrate", settings, on_event))
+
+    def run(
+        self,
+        plan: Plan | None = None,
+        *,
+        resume: bool = False,
+        jobs: int | None = None,
+        state: str | os.PathLike[str] | None = None,
+        plan_file: str | os.PathLike[str] | None = None,
+        dry_run: bool = False,
+        backup: bool | None = None,
+        verify: bool | None = None,
+        consistent: bool | None = None,
+        on_drift: OnDrift = "warn",
+        rates: Rates | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Report:
+        """Does the migration, or what is left of it.
+
+        A task that fails stops only the tasks that need it; the report names them
+        (`Report.raise_for_failures`). Ctrl-C and an exception in ``on_event`` stop the run in
+        order, so that it can be resumed, and are raised again.
+
+        Args:
+            plan: the plan to follow. When None, a new one is made, and a run that is resumed
+                follows the plan that the target's ledger keeps.
+            resume: go on with the run that the target's ledger holds. Where it holds none, because
+                none was begun, this one begins: so a call that is repeated until it succeeds ends,
+                whenever it was killed. A state file that has work done which no ledger has is
+                refused.
+            jobs: how many tasks run at once.
+            state: a file that mirrors the ledger, for people to read.
+            plan_file: where a new plan is written before anything is touched. Another plan that is
+                there is kept where an unfinished run needs it.
+            dry_run: plan and check, but touch nothing.
+            backup: back up the target first; as the configuration says when None.
+            verify: compare source and target afterwards; as the configuration says when None.
+            consistent: False allows rows of several states of the source in one table, unless it is
+                cut by pages; as the configuration says when None.
+            on_drift: what becomes of a given plan that is not the one that would be made now:
+                ``warn`` follows it, and findings say what differs; ``refuse`` raises `DriftError`
+                with every difference, before the target is touched. Sizes of tables make none.
+                A run that goes on, and a plan of another source or configuration, are refused
+                either way where they do not fit.
+            rates: how fast the servers are, for the time left; without them it is known only of
+                what the run has measured.
+            on_event: called with every event.
+
+        Raises:
+            ConnectError: a database cannot be reached.
+            PreflightError: what was found forbids a run; the target was not touched.
+            DriftError: plan and reality differ.
+            StateError: the ledger cannot be used as asked, or another run is active.
+            BackupError: the backup failed; the target was not touched.
+        """
+        settings = self._run_settings(
+            plan,
+            resume,
+            jobs,
+            (state, plan_file),
+            dry_run=dry_run,
+            backup=backup,
+            verify=verify,
+            consistent=consistent,
+            on_drift=None if on_drift == "warn" else on_drift,
+            rates=None if rates is None else rates.to_dict(),
+        )
+        return Report.from_mapping(self._do("run", settings, on_event))
+
+    async def run_async(
+        self,
+        plan: Plan | None = None,
+        *,
+        resume: bool = False,
+        jobs: int | None = None,
+        state: str | os.PathLike[str] | None = None,
+        plan_file: str | os.PathLike[str] | None = None,
+        dry_run: bool = False,
+        backup: bool | None = None,
+        verify: bool | None = None,
+        consistent: bool | None = None,
+        on_drift: OnDrift = "warn",
+        rates: Rates | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Report:
+        """`run` as an awaitable; cancelling it stops the run in order."""
+        settings = self._run_settings(
+            plan,
+            resume,
+            jobs,
+            (state, plan_file),
+            dry_run=dry_run,
+            backup=backup,
+            verify=verify,
+            consistent=consistent,
+            on_drift=None if on_drift == "warn" else on_drift,
+            rates=None if rates is None else rates.to_dict(),
+        )
+        return Report.from_mapping(await self._do_async("run", settings, on_event))
+
+    def verify(
+        self,
+        plan: Plan | None = None,
+        *,
+        jobs: int | None = None,
+        on_event: OnEvent | None = None,
+    ) -> VerifyResult:
+        """Compares source and target; changes nothing.
+
+        Args:
+            plan: compare what this plan moves; what the configuration selects when None.
+            jobs: how many tables are compared at once.
+            on_event: called with every event.
+
+        Raises:
+            ConnectError: a database cannot be reached.
+        """
+        settings = {"plan": _text(plan), "jobs": self._jobs_or(jobs)}
+        return VerifyResult.from_mapping(self._do("verify", settings, on_event))
+
+    async def verify_async(
+        self,
+        plan: Plan | None = None,
+        *,
+        jobs: int | None = None,
+        on_event: OnEvent | None = None,
+    ) -> VerifyResult:
+        """`verify` as an awaitable."""
+        settings = {"plan": _text(plan), "jobs": self._jobs_or(jobs)}
+        return VerifyResult.from_mapping(await self._do_async("verify", settings, on_event))
+
+    def status(self, *, rates: Rates | None = None) -> Status:
+        """How far the last run in the target's ledger is; a run may be active meanwhile.
+
+        Args:
+            rates: how fast the servers are, for the time left; without them it is known only of
+                what the run has measured.
+
+        Raises:
+            ConnectError: the target cannot be reached.
+            StateError: a figure of the rates cannot be one.
+        """
+        settings = {"rates": None if rates is None else rates.to_dict()}
+        return Status._from_core(self._do("status", settings, None))
+
+    def stop(self) -> bool:
+        """Stops the run on the target in order, whoever does it and wherever; returns when it has.
+
+        All parts of a run in parts stop, too. Tasks that run are rolled back, the rest stays, and
+        the run can be resumed. One that is still planned, checked or backing the target up does
+        not begin. It stops within some seconds, but not while it reads the source's catalog, nor
+        while it is verified after its last task.
+
+        Returns:
+            Whether there was a run.
+
+        Raises:
+            ConnectError: the target cannot be reached.
+        """
+        return bool(self._do("stop", {}, None)["stopped"])
+
+    def backup(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        on_event: OnEvent | None = None,
+    ) -> BackupResult:
+        """Backs up the target database with pg_dump and reads the backup's contents back.
+
+        Args:
+            directory: where to; as the configuration says when None.
+            on_event: called with every event.
+
+        Raises:
+            BackupError: it failed.
+        """
+        settings = {"directory": path_text(directory)}
+        return BackupResult.from_mapping(self._do("backup", settings, on_event))
+
+    async def backup_async(
+        self,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        on_event: OnEvent | None = None,
+    ) -> BackupResult:
+        """`backup` as an awaitable."""
+        settings = {"directory": path_text(directory)}
+        return BackupResult.from_mapping(await self._do_async("backup", settings, on_event))
+
+    def restore(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        state: str | os.PathLike[str] | None = None,
+        on_event: OnEvent | None = None,
+    ) -> RestoreResult:
+        """Brings a backup back into the target, in place of what is there. Does not ask.
+
+        The journal of a safe procedure on the target says afterwards that it was restored.
+
+        Args:
+            path: a file that `backup` wrote.
+            state: the state file of the safe procedure, next to which its journal is mirrored.
+            on_event: called with every event.
+
+        Raises:
+            StateError: a safe procedure, or another restore, is at work on the target.
+            BackupError: it failed.
+        """
+        from pgmigrate._procedure.restored import ByHand
+
+        return ByHand(self._options, path_text(path), path_text(state), on_event).run()
+
+    async def restore_async(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        state: str | os.PathLike[str] | None = None,
+        on_event: OnEvent | None = None,
+    ) -> RestoreResult:
+        """`restore` as an awaitable."""
+        from pgmigrate._procedure.restored import ByHand
+
+        work = ByHand(self._options, path_text(path), path_text(state), on_event)
+        return await work.run_async()
+
+    def cleanup(self) -> CleanupResult:
+        """Drops the ledger on the target; runs in it can then not be resumed.
+
+        Raises:
+            ConnectError: the target cannot be reached.
+            StateError: a run is active.
+        """
+        return CleanupResult.from_mapping(self._do("cleanup", {}, None))
+
+    def _run_settings(
+        self,
+        plan: Plan | None,
+        resume: bool,
+        jobs: int | None,
+        files: tuple[str | os.PathLike[str] | None, str | os.PathLike[str] | None],
+        **others: bool | str | dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        state, plan_file = files
+        return {
+            "plan": _text(plan),
+            "plan_file": path_text(plan_file),
+            "resume": resume,
+            "jobs": self._jobs_or(jobs),
+            "state": path_text(state),
+            **others,
+        }
+
+
+def _text(plan: Plan | None) -> str | PlanText | None:
+    return None if plan is None else plan.source

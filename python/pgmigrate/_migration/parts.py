@@ -1,0 +1,153 @@
+"""A run in parts: chosen tasks in any number of processes, and one snapshot for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pgmigrate._bridge.job import OnEvent, start
+from pgmigrate._migration.configured import Configured
+from pgmigrate._migration.held_snapshot import HeldSnapshot, Snapshot, hold, hold_async
+from pgmigrate._results.plan import Plan
+from pgmigrate._results.report import Report
+
+
+class InParts(Configured):
+    """The verbs of a migration that several processes share."""
+
+    def run_tasks(
+        self,
+        plan: Plan,
+        ids: Iterable[str],
+        *,
+        snapshot: Snapshot = "own",
+        wait: float | None = None,
+        jobs: int | None = None,
+        consistent: bool | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Report:
+        """Does the named tasks of a plan and no others, against the same ledger as a whole run.
+
+        Any number of processes, on any machines, do so at the same time with different tasks of one
+        plan. The first one begins the run in the ledger; the others join it. A part that was killed
+        is run again with the same ids: what it has finished is kept, and where nothing is left it
+        returns at once. The part that settles the last task of the plan says in the ledger that the
+        run is done. Behind all parts, ``run(plan, resume=True)`` does whatever is left.
+
+        Args:
+            plan: the plan.
+            ids: ids of tasks in it, such as a group of `Plan.groups` or what `Plan.ids` gives.
+            snapshot: ``held`` reads the source in the snapshot that `hold_snapshot` has announced,
+                so that the rows of all parts are of one moment. ``own`` reads it as it is now: the
+                parts fit together only if nothing writes to the source until all are done.
+            wait: seconds to wait for a held snapshot to be announced; 300 when None.
+            jobs: how many tasks run at once in this process.
+            consistent: as in `run`.
+            on_event: called with every event.
+
+        Raises:
+            StateError: the plan has no task of that id, a task that one of them needs is not done,
+                no snapshot is held, or its holder has ended; else as `run`.
+        """
+        settings = self._task_settings(plan, ids, snapshot, jobs, wait=wait, consistent=consistent)
+        return Report.from_mapping(self._do("run", settings, on_event))
+
+    async def run_tasks_async(
+        self,
+        plan: Plan,
+        ids: Iterable[str],
+        *,
+        snapshot: Snapshot = "own",
+        wait: float | None = None,
+        jobs: int | None = None,
+        consistent: bool | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Report:
+        """`run_tasks` as an awaitable; cancelling it stops the run in order."""
+        settings = self._task_settings(plan, ids, snapshot, jobs, wait=wait, consistent=consistent)
+        return Report.from_mapping(await self._do_async("run", settings, on_event))
+
+    def hold_snapshot(
+        self,
+        plan: Plan,
+        *,
+        idle_timeout: float | None = None,
+        consistent: bool | None = None,
+        on_event: OnEvent | None = None,
+    ) -> HeldSnapshot:
+        """Holds one snapshot of the source for parts in other processes, and keeps its tables.
+
+        Proves that the plan fits the source, begins or joins the run in the ledger, announces there
+        the snapshot for ``run_tasks(snapshot="held")``, and returns. From then on the snapshot is
+        held in the background; `HeldSnapshot.wait` waits for its end, which comes by itself once
+        all rows, sequences and large objects of the run are on the target.
+
+        Failed and killed parts do not end it, for only whoever started them knows whether they are
+        tried again: call `release_snapshot` when they are not. While it lasts, the source's vacuum
+        removes nothing that the snapshot still sees
+        (https://www.postgresql.org/docs/current/routine-vacuuming.html).
+
+        Args:
+            plan: the plan that the parts follow.
+            idle_timeout: seconds after which it gives up while no part is at work and tasks are
+                left; 3600 when None, never when 0.
+            consistent: as in `run`.
+            on_event: called with every event, here and in `HeldSnapshot.wait`.
+
+        Raises:
+            ConnectError: a database cannot be reached.
+            PreflightError: what was found forbids a run.
+            DriftError: plan and reality differ.
+            StateError: a snapshot is held for this target already, or the ledger cannot be used.
+        """
+        job = start("hold", self._options, _hold_settings(plan, idle_timeout, consistent))
+        return hold(job, on_event)
+
+    async def hold_snapshot_async(
+        self,
+        plan: Plan,
+        *,
+        idle_timeout: float | None = None,
+        consistent: bool | None = None,
+        on_event: OnEvent | None = None,
+    ) -> HeldSnapshot:
+        """`hold_snapshot` as an awaitable; use ``async with`` and `HeldSnapshot.wait_async`."""
+        job = start("hold", self._options, _hold_settings(plan, idle_timeout, consistent))
+        return await hold_async(job, on_event)
+
+    def release_snapshot(self) -> bool:
+        """Asks the holder of the last run's snapshot, wherever it is, to end; returns at once.
+
+        For when no part is coming any more although tasks are left. A part that is at work goes on.
+
+        Returns:
+            Whether there is a holder.
+
+        Raises:
+            ConnectError: the target cannot be reached.
+        """
+        return bool(self._do("release", {}, None)["released"])
+
+    def _task_settings(
+        self,
+        plan: Plan,
+        ids: Iterable[str],
+        snapshot: Snapshot,
+        jobs: int | None,
+        **others: float | bool | None,
+    ) -> dict[str, Any]:
+        if isinstance(ids, str):
+            raise TypeError("ids is one text, not several ids: put it into a list")
+        return {
+            "plan": plan.source,
+            "tasks": list(ids),
+            "snapshot": snapshot,
+            "jobs": self._jobs_or(jobs),
+            **others,
+        }
+
+
+def _hold_settings(
+    plan: Plan, idle_timeout: float | None, consistent: bool | None
+) -> dict[str, Any]:
+    return {"plan": plan.source, "idle_timeout": idle_timeout, "consistent": consistent}

@@ -1,0 +1,162 @@
+"""`run_all`: several migrations one after another, each with files of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from pgmigrate._bridge.files import is_file
+from pgmigrate._bridge.job import Event, OnEvent, outcome_of
+from pgmigrate._migration.migration import Migration
+from pgmigrate._results.plan import OnDrift, Plan
+from pgmigrate._results.rates import Rates
+from pgmigrate._results.report import Report
+from pgmigrate.errors import ConfigError, InterruptedRunError, PgMigrateError
+
+Outcome: TypeAlias = tuple[Migration, Report | PgMigrateError]
+"""A migration with its report, or with what ended it before it had one."""
+
+_OUTCOMES: Final = "_pgmigrate_outcomes"
+
+
+def run_all(
+    migrations: Sequence[Migration],
+    *,
+    plan: str | os.PathLike[str] | None = None,
+    state: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    jobs: int | None = None,
+    dry_run: bool = False,
+    backup: bool | None = None,
+    verify: bool | None = None,
+    consistent: bool | None = None,
+    on_drift: OnDrift | None = None,
+    rates: Rates | None = None,
+    on_event: Callable[[Migration, Event], object] | None = None,
+) -> list[Outcome]:
+    """Runs migrations one after another, and goes on after one that fails.
+
+    Ctrl-C, an exception of a signal's handler and one of ``on_event`` stop the run in order and are
+    raised again; those after it are not started. `outcomes_of` gives what had ended by then.
+
+    Args:
+        migrations: what to run, in this order.
+        plan: where plans are kept; among several migrations ``plan.tsv`` stands for
+            ``plan-<name>.tsv`` and so on. A new plan replaces a file that is there, unless
+            ``on_drift`` says otherwise.
+        state: the state files, named in the same way.
+        resume: go on with the runs that the targets' ledgers hold, by the plans that they keep.
+        jobs: as in `Migration.run`, like all others.
+        dry_run: plan and check, but touch nothing.
+        backup: back up each target first.
+        verify: compare source and target afterwards.
+        consistent: whether rows of several states of a source may meet in one table.
+        on_drift: follow the plan files that are there, such as reviewed ones, and make new plans
+            only where there is none. A plan that is not the one that would be made now is, with
+            ``warn``, followed nevertheless; with ``refuse`` its migration ends in `DriftError`
+            before anything is touched, and the others go on. None: make new plans.
+        rates: how fast the servers are, for the time left.
+        on_event: called with the migration and each of its events.
+
+    Returns:
+        Each migration with its report, or with the error that ended it.
+
+    Raises:
+        ConfigError: ``on_drift`` is given and ``plan`` is not, or ``resume`` is, too.
+        InterruptedRunError: a run was stopped before it began; those after it were not started.
+    """
+    if on_drift is not None and plan is None:
+        raise ConfigError("on_drift is about the files that plan names: give both, or none")
+    if on_drift is not None and resume:
+        raise ConfigError(
+            "resume goes on by the plans that the ledgers keep, and on_drift follows files: give "
+            "one of them"
+        )
+    outcomes: list[Outcome] = []
+    for migration in migrations:
+        listener = _with_migration(migration, on_event)
+        plan_path = None if plan is None else named_path(Path(plan), migration, migrations)
+        try:
+            kept = None if on_drift is None or plan_path is None else _kept_plan(plan_path)
+            report = migration.run(
+                kept,
+                resume=resume,
+                jobs=jobs,
+                plan_file=plan_path,
+                state=None if state is None else named_path(Path(state), migration, migrations),
+                dry_run=dry_run,
+                backup=backup,
+                verify=verify,
+                consistent=consistent,
+                on_drift="warn" if kept is None or on_drift is None else on_drift,
+                rates=rates,
+                on_event=listener,
+            )
+        except BaseException as error:
+            outcome = outcome_of(error, "run")
+            if isinstance(outcome, Mapping):
+                outcomes.append((migration, Report.from_mapping(outcome)))
+            elif outcome is not None:
+                outcomes.append((migration, outcome))
+            elif isinstance(error, PgMigrateError):
+                # The run's own: one of `on_event` comes with the outcome of the run that it ended.
+                outcomes.append((migration, error))
+                if not isinstance(error, InterruptedRunError):
+                    continue
+            _keep(error, outcomes)
+            raise
+        else:
+            outcomes.append((migration, report))
+    return outcomes
+
+
+def _kept_plan(path: Path) -> Plan | None:
+    # A device or a pipe is where a new plan goes.
+    return Plan.load(path) if is_file(path, "plan file") else None
+
+
+def outcomes_of(interruption: BaseException) -> tuple[Outcome, ...]:
+    """What `run_all` had come to when an exception ended it.
+
+    Args:
+        interruption: what `run_all` raised, such as ``KeyboardInterrupt``.
+
+    Returns:
+        The migrations that had ended, and the one that was interrupted as the last, with its report
+        or its error; those that were not started are not among them. Nothing where the exception
+        did not come from `run_all`.
+    """
+    found: tuple[Outcome, ...] = getattr(interruption, _OUTCOMES, ())
+    return found
+
+
+def _keep(interruption: BaseException, outcomes: Sequence[Outcome]) -> None:
+    # An exception of the caller's need not take attributes.
+    with suppress(AttributeError, TypeError):
+        setattr(interruption, _OUTCOMES, tuple(outcomes))
+
+
+def _with_migration(
+    migration: Migration, on_event: Callable[[Migration, Event], object] | None
+) -> OnEvent | None:
+    return None if on_event is None else lambda event: on_event(migration, event)
+
+
+def named_path(path: Path, migration: Migration, migrations: Sequence[Migration]) -> Path:
+    """The path of a migration's own file: ``plan.tsv``, or ``plan-<name>.tsv`` among several.
+
+    A name with characters that a file's name may lack has a part of its hash in the file's name:
+    two names never share a file.
+    """
+    if len(migrations) == 1:
+        return path
+    name = migration.name or str(migrations.index(migration))
+    safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in name)
+    # Some file systems take no difference between capitals and small letters for one.
+    if safe != name.casefold():
+        safe += f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return path.with_name(f"{path.stem}-{safe}{path.suffix}")

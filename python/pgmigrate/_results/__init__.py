@@ -1,0 +1,1 @@
+"""What the verbs give back: plans, reports, verifications, estimates, states."""

@@ -1,0 +1,135 @@
+"""How fast two servers are: what an estimate counts with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pgmigrate import _native
+from pgmigrate._bridge.files import read_text, write_atomically
+from pgmigrate._values.record import Record
+
+
+@dataclass(frozen=True)
+class Speedup(Record):
+    """What several sessions that work at once do together.
+
+    Attributes:
+        sessions: how many there are.
+        speedup: what they do in the time in which one alone does 1.
+    """
+
+    sessions: int
+    speedup: float
+
+
+@dataclass(frozen=True)
+class TableRates(Record):
+    """What is known of one table; it goes before the rates of all. None where nothing is known.
+
+    Attributes:
+        table: its name, as plans and reports write it.
+        copy: MB of it that one session copies in a second.
+        index: as `Rates.index`.
+        validation: as `Rates.validation`.
+        analyze: as `Rates.analyze`.
+    """
+
+    table: str
+    copy: float | None = None
+    index: float | None = None
+    validation: float | None = None
+    analyze: float | None = None
+
+
+@dataclass(frozen=True)
+class Rates(Record):
+    """How fast two servers do what a plan asks of them, one session at work unless said otherwise.
+
+    `Migration.calibrate` measures them, `typical` has figures for servers that were not measured,
+    and ``dataclasses.replace(rates, copy_binary=300.0)`` puts in what is known better. They are
+    data of their own next to a plan: names of tables and numbers, no secret and no value of a row.
+    A MB is a million bytes; bytes of a table are those of its heap and TOAST on the source.
+
+    Attributes:
+        version: of the file's format.
+        calibrated: whether they were measured on the two servers.
+        copy_binary: MB of a table copied in a second, in COPY's binary format.
+        copy_text: the same in its text format.
+        index: MB of an index on a table of a million rows that are sorted and written in a
+            second, where each row counts as 32 bytes more than its key; the table is read besides.
+        validation: MB of a table and of the one it references, checked in a second.
+        scan: MB of a table read in a second.
+        analyze: seconds for the statistics of a table that fills the sample of ANALYZE
+            (https://www.postgresql.org/docs/current/sql-analyze.html).
+        create_table: seconds to make an empty table.
+        statement: seconds for a small statement sent together with others.
+        small_copy: seconds to copy a table of a few rows.
+        source_round_trip: seconds for a question to the source and its answer.
+        target_round_trip: the same for the target.
+        preparation: seconds before the first task: connecting, reading the catalog, preflight.
+        uncertainty: how many times longer or shorter than estimated a run may take.
+        copy_speedup: copying by several sessions at once; beyond the last point Amdahl's law
+            goes on (https://doi.org/10.1145/1465482.1465560).
+        build_speedup: the same for building indexes.
+        tables: what is known of single tables.
+        notes: what a reader should know of how they came about.
+    """
+
+    _parts: ClassVar[Mapping[str, type[Record]]] = {
+        "copy_speedup": Speedup,
+        "build_speedup": Speedup,
+        "tables": TableRates,
+    }
+
+    version: int
+    calibrated: bool
+    copy_binary: float
+    copy_text: float
+    index: float
+    validation: float
+    scan: float
+    analyze: float
+    create_table: float
+    statement: float
+    small_copy: float
+    source_round_trip: float
+    target_round_trip: float
+    preparation: float
+    uncertainty: float
+    copy_speedup: tuple[Speedup, ...]
+    build_speedup: tuple[Speedup, ...]
+    tables: tuple[TableRates, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def typical(cls) -> Rates:
+        """Figures of two servers of a few cores, near each other, with the database in memory."""
+        return cls.from_mapping(_native.typical_rates())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Rates:
+        """Reads rates that `save` wrote.
+
+        Args:
+            path: the file.
+
+        Raises:
+            StateError: it cannot be read, or a figure in it cannot be one.
+        """
+        remedy = "measure the rates with `pgmigrate plan --calibrate`"
+        return cls.from_mapping(_native.parse_rates(read_text(path, "rates file", remedy)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the rates to a file as JSON.
+
+        Args:
+            path: the file; one that is there is replaced.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        write_atomically(Path(path), [self.to_json(indent=2).encode() + b"\n"])

@@ -1,0 +1,1 @@
+"""What everything else is made of: records of the core, findings, errors, texts for people."""

@@ -1,0 +1,87 @@
+"""The error that all others are, and the one of a defect: the values below need them.
+
+Their public place is `pgmigrate.errors`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from pgmigrate._values.humanize import printable
+
+
+class PgMigrateError(Exception):
+    """The base of all errors of this package.
+
+    Args:
+        message: what failed, in lower case.
+        phase: the phase of the run.
+        task: the task's id in the plan.
+        object: the database object, quoted as SQL quotes it.
+        side: ``source`` or ``target``.
+        sqlstate: the five characters of the server's code, where a server replied with one.
+        remedy: what to do about it.
+
+    Attributes:
+        kind: a stable name of the class for machines, such as ``config``.
+    """
+
+    kind: ClassVar[str] = "error"
+    # Its public name, in tracebacks and pickles.
+    __module__ = "pgmigrate.errors"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        phase: str | None = None,
+        task: str | None = None,
+        object: str | None = None,
+        side: str | None = None,
+        sqlstate: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.phase = phase
+        self.task = task
+        self.object = object
+        self.side = side
+        self.sqlstate = sqlstate
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return printable(f"{self.message}; {self.remedy}" if self.remedy else self.message)
+
+    def __reduce__(self) -> tuple[Callable[..., PgMigrateError], tuple[Any, ...]]:
+        return _restore, (type(self), self.message, self._attributes())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The error as plain values: ``kind``, ``message`` and all attributes."""
+        plain = {"kind": self.kind, "message": self.message, **self._attributes()}
+        for key in ("findings", "differences"):
+            if key in plain:
+                plain[key] = [item.to_dict() for item in plain[key]]
+        return plain
+
+    def _attributes(self) -> dict[str, Any]:
+        # Notes that a caller added live in the same place, under a name with underscores.
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name != "message" and not name.startswith("_")
+        }
+
+
+class InternalError(PgMigrateError):
+    """A defect of this package."""
+
+    kind = "internal"
+    __module__ = "pgmigrate.errors"
+
+
+def _restore(
+    error: type[PgMigrateError], message: str, attributes: Mapping[str, Any]
+) -> PgMigrateError:
+    return error(message, **attributes)

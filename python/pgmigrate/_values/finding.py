@@ -1,0 +1,101 @@
+"""What people should know of two databases: findings, objects that are left out, differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pgmigrate._values.humanize import printed
+from pgmigrate._values.record import Record
+
+
+@dataclass(frozen=True)
+class Finding(Record):
+    """Something found out about the two databases that a person should know.
+
+    Attributes:
+        check: a stable name of the check, such as ``target_version``.
+        severity: ``info``, ``warning`` or ``blocking``.
+        object: what it is about, quoted as SQL quotes it; empty for a whole server.
+        message: what was found.
+        remedy: what to do about it; empty where there is nothing to do.
+        objects: all objects that it is about, where it stands for several of one cause; the
+            message names the first ones.
+    """
+
+    check: str
+    severity: str
+    object: str
+    message: str
+    remedy: str
+    objects: tuple[str, ...] = ()
+
+    def words(self) -> str:
+        """What was found, with the object it is about."""
+        about = f"{self.object}: " if self.object and self.object not in self.message else ""
+        return f"{about}{self.message}"
+
+    @printed
+    def text(self) -> str:
+        """The finding on one line, the remedy on a second one."""
+        line = f"{self.severity}: {self.words()}"
+        return f"{line}\n    remedy: {self.remedy}" if self.remedy else line
+
+
+@dataclass(frozen=True)
+class Absent(Record):
+    """An object of the source that the target will not have, and why.
+
+    Attributes:
+        kind: what it is, such as ``INDEX``.
+        object: its name, quoted as SQL quotes it.
+        reason: why it is left out.
+    """
+
+    kind: str
+    object: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Difference(Record):
+    """One thing in which source and target differ.
+
+    Attributes:
+        kind: what differs, such as ``row`` or ``sequence``.
+        object: where.
+        key: the key of the row, without the values of other columns.
+        columns: the columns that differ.
+        message: the difference in words.
+    """
+
+    kind: str
+    object: str
+    key: str | None
+    columns: tuple[str, ...]
+    message: str
+
+    @printed
+    def text(self, *, with_key: bool = True) -> str:
+        """The difference on one line.
+
+        Args:
+            with_key: name the row, too; its key is a value of the database.
+        """
+        about = "" if self.object in self.message else f"{self.object}: "
+        row = f", key {self.key}" if with_key and self.key is not None else ""
+        return f"{about}{self.message}{row}"
+
+
+def absent_lines(absent: Sequence[Absent]) -> list[str]:
+    """What the target lacks, with a headline; no line where it lacks nothing."""
+    if not absent:
+        return []
+    named = [f"  {item.kind} {item.object}: {item.reason}" for item in absent]
+    return ["not on the target:", *named]
+
+
+def finding_lines(findings: Sequence[Finding], head: str = "findings:") -> list[str]:
+    """Findings below a headline; no line where there are none."""
+    lines = [f"  {finding.text()}" for finding in findings]
+    return [head, *lines] if head and lines else lines

@@ -1,0 +1,201 @@
+"""What the command line logs, and where: a console gets what was asked for, a file gets all.
+
+Only the command line uses this. A library's user configures the logger ``pgmigrate`` as any other.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+from pgmigrate._bridge.job import Event, logger
+from pgmigrate._bridge.logs import LogFile
+from pgmigrate._values.humanize import plural
+from pgmigrate.errors import DriftError, PgMigrateError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+LOG_FILE: Final = Path("pgmigrate.log")
+_PROBLEMS_AT_MOST: Final = 20
+
+
+class ConsoleHandler(logging.Handler):
+    """Log records on the console, above live bars where there are some."""
+
+    def __init__(self, console: Console, level: int) -> None:
+        super().__init__(level)
+        self._console = console
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Leaves out what is about the log itself."""
+        return not getattr(record, "is_of_log", False) and bool(super().filter(record))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints a record, its remedy on a line of its own."""
+        name = "warning" if record.levelno == logging.WARNING else record.levelname.lower()
+        lines = [f"{name}: {record.getMessage()}"]
+        remedy = getattr(record, "remedy", None)
+        if remedy:
+            lines.append(f"remedy: {remedy}")
+        if record.exc_text:
+            lines.append(record.exc_text)
+        for line in lines:
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class FileFormatter(logging.Formatter):
+    """A record on one line, with its remedy."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    # The name is the base class's, as its arguments'.
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        """When it was, with the offset from UTC: logs of several machines are read together."""
+        return _when(record)
+
+    # The name is the base class's.
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        """The line of a record."""
+        remedy = getattr(record, "remedy", None)
+        line = super().formatMessage(record).replace("\n", " ")
+        return f"{line}; remedy: {remedy}" if remedy else line
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as a JSON object on one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        found = {"time": _when(record), "level": record.levelname, "message": record.getMessage()}
+        if remedy := getattr(record, "remedy", None):
+            found["remedy"] = remedy
+        if record.exc_text:
+            found["traceback"] = record.exc_text
+        return json.dumps(found, ensure_ascii=False)
+
+
+def _when(record: logging.LogRecord) -> str:
+    local = datetime.fromtimestamp(record.created).astimezone()
+    return local.isoformat(sep=" ", timespec="milliseconds")
+
+
+LogFormat: TypeAlias = Literal["text", "json"]
+
+
+@dataclass(frozen=True)
+class LogSettings:
+    """What is logged where.
+
+    Attributes:
+        path: the log file.
+        format: how it has the records.
+        verbose: the console shows INFO and WARN, too.
+        debug: the file has DEBUG.
+        quiet: the console shows errors alone.
+    """
+
+    path: Path = LOG_FILE
+    format: LogFormat = "text"
+    verbose: bool = False
+    debug: bool = False
+    quiet: bool = False
+
+
+def log_head(command: str) -> str:
+    """What a log begins with: what runs where, and the command without secrets."""
+    from pgmigrate import __version__
+
+    versions = f"pgmigrate {__version__}, Python {platform.python_version()}"
+    return f"{versions}, {platform.platform()}, process {os.getpid()}: {command}"
+
+
+@contextmanager
+def logging_to(console: Console, settings: LogSettings) -> Iterator[None]:
+    """Logs to the console and to a file while the block runs.
+
+    Args:
+        console: where people look.
+        settings: what is logged where.
+    """
+    path = settings.path
+    handlers: list[logging.Handler] = [
+        ConsoleHandler(console, logging.INFO if settings.verbose else logging.ERROR)
+    ]
+
+    def warn(words: str) -> None:
+        if not settings.quiet:
+            console.print(f"warning: {words}", markup=False, soft_wrap=True)
+
+    try:
+        path.touch(mode=0o600)
+        file = LogFile(path, lambda reason: warn(f"{path} lacks records: {reason}"))
+    except OSError as error:
+        warn(f"no log file {path}: {error.strerror}")
+    else:
+        file.setFormatter(JsonFormatter() if settings.format == "json" else FileFormatter())
+        handlers.append(file)
+    log = logger.logger
+    level, propagate = log.level, log.propagate
+    log.setLevel(logging.DEBUG if settings.debug else logging.INFO)
+    log.propagate = False
+    for handler in handlers:
+        log.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()
+        log.setLevel(level)
+        log.propagate = propagate
+
+
+def log_event(event: Event) -> None:
+    """Logs what tasks, findings and tables came to; failures and all else the core logs itself."""
+    kind = event["event"]
+    if kind == "task_finished" and event["status"] != "failed":
+        note = f": {event['note']}" if event["note"] else ""
+        what = f"{event['kind']} {event['object']} ({event['task']})"
+        # Formatted here: every handler and filter would do it again.
+        logger.info(f"{event['status']} {what}{note}")
+    elif kind == "found" and event["severity"] != "blocking":
+        # What blocks is told by the error that it leads to.
+        level = logging.WARNING if event["severity"] == "warning" else logging.INFO
+        about = f"{event['object']}: " if event["object"] else ""
+        logger.log(level, "%s%s", about, event["message"], extra={"remedy": event["remedy"]})
+    elif kind == "table_verified":
+        levels = {"equal": logging.INFO, "contains_source": logging.WARNING}
+        level = levels.get(event["status"], logging.ERROR)
+        logger.log(level, "%s: %s (%d rows)", event["object"], event["status"], event["rows"])
+
+
+def show_error(error: PgMigrateError, debug: bool) -> None:
+    """Logs an error, and so prints it; a traceback only for `debug`."""
+    # The message of an error that lists what is wrong is that list once more.
+    problems = list(getattr(error, "problems", ()))
+    shown = problems[:_PROBLEMS_AT_MOST] if isinstance(error, DriftError) else problems
+    listed: list[tuple[str, str | None]] = [(problem, None) for problem in shown]
+    if isinstance(error, DriftError) and problems:
+        head = "the plan is not the one that would be made now"
+        more = len(problems) - len(shown)
+        listed = [(f"{head}: {plural(len(problems), 'difference')}", None), *listed]
+        listed += [(f"and {more:,} more", None)] if more else []
+    listed += [
+        (finding.words(), finding.remedy)
+        for finding in getattr(error, "findings", ())
+        if finding.severity == "blocking"
+    ]
+    for message, remedy in listed or [(error.message, error.remedy)]:
+        logger.error("%s", message, extra={"remedy": remedy})
+    if debug:
+        logger.error("the error in full", exc_info=error)

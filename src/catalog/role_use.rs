@@ -1,0 +1,36 @@
+//! Which roles the objects of the database name, and as what.
+//!
+//! Pure data, read by `pg::introspect` from the dependencies that the server keeps on roles. `plan::role_scope` chooses by it the roles that
+//! a migration makes; the preflight finds by it the roles that the target lacks.
+
+use super::Oid;
+use crate::word::Word;
+
+/// As what an object names a role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// As its owner; a user mapping has its user as its owner, and default privileges have the role whose objects they are for.
+    Owner,
+    /// In its privileges, as grantee or grantor.
+    Privileges,
+    /// As a role that a policy is for.
+    Policy,
+}
+
+/// An object that names a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleUse {
+    /// The role.
+    pub role: Word,
+    /// As what.
+    pub part: Part,
+    /// The system catalog that lists the object.
+    pub catalog: Oid,
+    /// The object.
+    pub oid: Oid,
+}
+
+/// `pg_largeobject`, by which dependencies name large objects. All of them are one object here, of OID 0.
+pub const PG_LARGEOBJECT: Oid = 2613;
+/// `pg_user_mapping`.
+pub const PG_USER_MAPPING: Oid = 1418;

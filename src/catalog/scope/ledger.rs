@@ -1,0 +1,94 @@
+//! Ledgers in the source: a database that was the target of a migration keeps one, under whatever schema its run was given.
+//!
+//! A ledger says what was done on its own database and means nothing on another one, so it stays behind: the tables with all that belongs to
+//! them, and their schema where that was made for the ledger and holds nothing else. Pure; called by the parent module.
+
+use super::Selection;
+use crate::catalog::archive::Entry;
+use crate::catalog::{Catalog, Relation, RelationKind};
+use crate::config::Config;
+use crate::name::{LEDGER_TABLES, SCHEMA_COMMENT, is_ledger_table, literal, unquoted};
+use std::collections::HashSet;
+
+/// What tells a ledger's two main tables from tables that a user has given the same names.
+const COLUMNS: [&[&str]; 2] =
+    [&["run", "plan", "source", "target", "config", "state"], &["run", "task", "phase", "kind", "object", "status"]];
+
+/// The schemas of the source that hold a ledger's two main tables, and the one that the run would use for its own.
+#[must_use]
+pub fn schemas<'a>(catalog: &'a Catalog, config: &'a Config) -> HashSet<&'a str> {
+    let holds = |relation: &Relation, at: usize| {
+        let has = |wanted: &&str| relation.columns.iter().any(|column| column.name == **wanted);
+        relation.kind == RelationKind::Table && relation.name.name == LEDGER_TABLES[at] && COLUMNS[at].iter().all(has)
+    };
+    let of = |at: usize| -> HashSet<&'a str> {
+        let tables = catalog.relations.iter().filter(|relation| holds(relation, at));
+        tables.map(|relation| relation.name.schema.as_str()).collect()
+    };
+    let mut found: HashSet<&str> = of(0).intersection(&of(1)).copied().collect();
+    found.insert(config.options.ledger_schema.as_str());
+    found
+}
+
+impl Selection<'_> {
+    /// Whether a relation is a table of a ledger.
+    pub(super) fn is_of_ledger(&self, relation: &Relation) -> bool {
+        self.ledgers.contains(relation.name.schema.as_str()) && is_ledger_table(&relation.name.name)
+    }
+
+    /// Whether an entry is a ledger's: a table of it, the sequence of such a table, or its schema.
+    pub(super) fn is_ledger(&self, entry: &Entry) -> bool {
+        if self.kept_for_ledgers.contains(&schema_of(entry)) {
+            return true;
+        }
+        let owner = self.lookup.sequences.get(&entry.oid).and_then(|sequence| sequence.owner_relation);
+        let table = self.lookup.relations.get(&owner.unwrap_or(entry.oid));
+        table.is_some_and(|relation| self.is_of_ledger(relation))
+    }
+
+    /// The schemas that hold a ledger which the filters would have chosen otherwise.
+    pub(super) fn left_ledgers(&self) -> Vec<String> {
+        let tables = self.catalog.relations.iter().filter(|table| self.is_of_ledger(table) && self.chooses(table));
+        let mut found: Vec<String> = tables.map(|table| table.name.schema.clone()).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}
+
+/// The schemas that a run has made for its ledger and that hold nothing else.
+pub(super) fn kept_for_ledgers(catalog: &Catalog, ledgers: &HashSet<&str>) -> HashSet<String> {
+    let is_made = |schema: &&&str| {
+        catalog.entries.iter().any(|entry| {
+            entry.desc == "COMMENT"
+                && schema_of(entry) == ***schema
+                && entry.statement.contains(&literal(SCHEMA_COMMENT))
+        })
+    };
+    let relations: HashSet<u32> =
+        catalog.relations.iter().filter(|table| is_ledger_table(&table.name.name)).map(|table| table.oid).collect();
+    let is_other = |entry: &&Entry| match entry.desc.as_str() {
+        "TABLE" => !relations.contains(&entry.oid),
+        "SEQUENCE" => {
+            let owners = catalog.sequences.iter().filter(|sequence| sequence.oid == entry.oid);
+            !owners.filter_map(|sequence| sequence.owner_relation).any(|owner| relations.contains(&owner))
+        }
+        // Parts of tables, and rows; what belongs to another object than a ledger's table goes with an entry of that.
+        "INDEX" | "CONSTRAINT" | "FK CONSTRAINT" | "SEQUENCE OWNED BY" | "SEQUENCE SET" | "DEFAULT" | "ACL"
+        | "COMMENT" | "TABLE DATA" | "STATISTICS DATA" | "SECURITY LABEL" => false,
+        _ => true,
+    };
+    let schemas = ledgers.iter().filter(is_made);
+    let bare =
+        schemas.filter(|schema| !catalog.entries.iter().filter(|e| e.namespace == ***schema).any(|e| is_other(&e)));
+    bare.map(|schema| (*schema).to_owned()).collect()
+}
+
+/// The schema that an entry makes, or says something of; empty for other entries.
+fn schema_of(entry: &Entry) -> String {
+    match entry.desc.as_str() {
+        "SCHEMA" => entry.tag.clone(),
+        "COMMENT" | "ACL" | "SECURITY LABEL" => entry.tag.strip_prefix("SCHEMA ").map(unquoted).unwrap_or_default(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,60 @@
+//! What of the source `pg_dump` reads: all of it where the role may, else no more than the filters choose.
+//!
+//! An archive of the whole database shows what the chosen objects need from outside the filters. A role with rights on a part of the
+//! database cannot have one, for `pg_dump` locks every table that it dumps. Called by `connect`, `verify` and `preflight`.
+
+use crate::catalog::scope::chooses_schema;
+use crate::config::{Config, Mode};
+use crate::error::Result;
+use crate::name::{QualifiedName, ident};
+use crate::pg::Session;
+use crate::pg::survey::{self, MissingRight};
+use std::collections::BTreeSet;
+
+/// What `pg_dump` leaves out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DumpFilter {
+    /// Its options, exact names in quotes as its patterns want them.
+    pub options: Vec<String>,
+    /// The relations outside the filters that the role may not read.
+    pub unreadable: Vec<QualifiedName>,
+}
+
+/// The narrowest reading that the role's rights ask for.
+pub async fn of(config: &Config, source: &Session) -> Result<DumpFilter> {
+    if config.options.data_only {
+        return Ok(DumpFilter::default());
+    }
+    Ok(narrow(config, &survey::missing_rights(source).await?))
+}
+
+fn narrow(config: &Config, missing: &[MissingRight]) -> DumpFilter {
+    let excluded = |right: &MissingRight| config.tables.exclude.iter().any(|table| right.line.contains(&table.sql()));
+    let outside: Vec<&MissingRight> = missing
+        .iter()
+        .filter(|right| match config.tables.mode {
+            _ if excluded(right) => true,
+            Mode::Include => !config.tables.include.iter().any(|rule| right.line.contains(&rule.table.sql())),
+            Mode::All | Mode::Exclude => !chooses_schema(config, &right.name.schema),
+        })
+        .collect();
+    if outside.is_empty() {
+        return DumpFilter::default();
+    }
+    let schema = |option: &str, name: &str| format!("--{option}={}", ident(name));
+    let table = |option: &str, name: &QualifiedName| format!("--{option}={}", name.sql());
+    let mut options: Vec<String> = match (config.tables.mode, config.schemas.mode) {
+        (Mode::Include, _) => {
+            let schemas: BTreeSet<&str> = config.tables.include.iter().map(|rule| rule.table.schema.as_str()).collect();
+            // Types and functions that the tables use are in their schemas, which the archive has but for what cannot be read.
+            let beside = outside.iter().filter(|right| schemas.contains(right.name.schema.as_str()));
+            let beside: Vec<String> = beside.map(|right| table("exclude-table", &right.name)).collect();
+            schemas.into_iter().map(|name| schema("schema", name)).chain(beside).collect()
+        }
+        (_, Mode::Include) => config.schemas.include.iter().map(|name| schema("schema", name)).collect(),
+        _ => Vec::new(),
+    };
+    options.extend(config.schemas.exclude.iter().map(|name| schema("exclude-schema", name)));
+    options.extend(config.tables.exclude.iter().map(|name| table("exclude-table", name)));
+    DumpFilter { options, unreadable: outside.iter().map(|right| right.name.clone()).collect() }
+}

@@ -1,0 +1,89 @@
+//! Sessions on the target that processes of a run have left behind, and their end.
+//!
+//! A process that is killed, or whose network path is gone, leaves sessions with their locks for as long as the server does not notice. The
+//! ledger has the sessions of each process, so that the next one ends them. It ends none of a process that may still be at work: those of a
+//! run that it has to itself, those of a process of this machine that is gone, and those of a process whose leader is gone and whose other
+//! sessions have had nothing to do for longer than a leader takes to come back. Called by `begin`, `join` and `leader`.
+
+use super::leader::{AWAY, end_lost, not_ended};
+use super::process;
+use crate::error::Result;
+use crate::ledger::{Ledger, SessionEntry};
+use crate::pg::Session;
+use crate::pg::backend::{self, Presence};
+
+/// For how long, in seconds, a process's sessions are quiet before it counts as lost: its leader has given up by then.
+const QUIET_SECONDS: f64 = 1.5 * AWAY.as_secs_f64();
+
+/// Ends all that earlier processes of the run have left; this one has the run to itself.
+pub(super) async fn end_all(session: &Session, ledger: &Ledger, run: i64) -> Result<()> {
+    let entries = of_run(session, ledger, run).await?;
+    end(session, ledger, run, entries).await
+}
+
+/// Ends what parts of the run have left that are gone.
+pub(super) async fn end_of_lost_parts(session: &Session, ledger: &Ledger, run: i64) -> Result<()> {
+    let entries = of_run(session, ledger, run).await?;
+    let mut lost = Vec::new();
+    for entry in &entries {
+        if process::is_gone(&entry.process) || is_silent(session, &entries, entry).await? {
+            lost.push(entry.clone());
+        }
+    }
+    end(session, ledger, run, lost).await
+}
+
+/// Ends what processes of this machine have left that are gone, before the run's lock is had; whether there was any.
+pub(super) async fn end_of_dead_processes(session: &Session, ledger: &Ledger) -> Result<bool> {
+    if !ledger.exists(session).await? {
+        return Ok(false);
+    }
+    let entries = ledger.last_sessions(session).await?;
+    let mut has_ended = false;
+    for entry in entries.iter().filter(|entry| process::is_gone(&entry.process)) {
+        match backend::presence(session, &entry.backend, QUIET_SECONDS).await? {
+            Presence::Absent => {}
+            Presence::Hidden => return Err(not_ended(&entry.backend)),
+            Presence::Committing | Presence::Quiet | Presence::Busy => {
+                has_ended = true;
+                end_lost(session, &entry.backend).await?;
+            }
+        }
+    }
+    Ok(has_ended)
+}
+
+async fn of_run(session: &Session, ledger: &Ledger, run: i64) -> Result<Vec<SessionEntry>> {
+    let entries = ledger.last_sessions(session).await?;
+    Ok(entries.into_iter().filter(|entry| entry.run == run).collect())
+}
+
+/// Whether the leader of an entry's process is gone, and every session of the process gone or quiet. A leader whose connection is lost comes
+/// back, and its workers are at work meanwhile.
+async fn is_silent(session: &Session, entries: &[SessionEntry], entry: &SessionEntry) -> Result<bool> {
+    if backend::presence(session, &entry.leader, QUIET_SECONDS).await? != Presence::Absent {
+        return Ok(false);
+    }
+    for other in entries.iter().filter(|other| other.leader == entry.leader) {
+        match backend::presence(session, &other.backend, QUIET_SECONDS).await? {
+            Presence::Absent | Presence::Quiet => {}
+            Presence::Hidden | Presence::Committing | Presence::Busy => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+async fn end(session: &Session, ledger: &Ledger, run: i64, lost: Vec<SessionEntry>) -> Result<()> {
+    let mut ended = Vec::new();
+    for entry in lost {
+        match backend::presence(session, &entry.backend, QUIET_SECONDS).await? {
+            // What a commit that is under way settles is waited for.
+            Presence::Committing => continue,
+            Presence::Hidden => return Err(not_ended(&entry.backend)),
+            Presence::Absent => {}
+            Presence::Quiet | Presence::Busy => end_lost(session, &entry.backend).await?,
+        }
+        ended.push(entry);
+    }
+    ledger.forget_sessions(session, run, &ended).await
+}

@@ -1,0 +1,91 @@
+//! Which process of which machine a session belongs to, so that a later process can tell that it is gone.
+//!
+//! Reads `/proc` where there is one; elsewhere no process is known to be gone. Called by `lost`.
+
+use std::fs;
+
+/// This process: the boot of the machine, the space of process numbers, the number, and when it was started. Empty where that cannot be told.
+pub(super) fn this() -> String {
+    identity(std::process::id()).unwrap_or_default()
+}
+
+/// Whether a process was on this machine, since it was booted, and is proved to be gone. False for those of other machines and containers.
+pub(super) fn is_gone(process: &str) -> bool {
+    let (Some(place), Some((there, rest))) = (place(), process.split_once(' ')) else { return false };
+    let Some((Ok(pid), started)) = rest.split_once(' ').map(|(pid, started)| (pid.parse::<u32>(), started)) else {
+        return false;
+    };
+    place == there
+        && match look(pid) {
+            Seen::Alive(since) => since != started,
+            Seen::Dead => true,
+            Seen::Hidden => has_no_process(pid),
+        }
+}
+
+/// What `/proc` shows of a process.
+enum Seen {
+    /// It runs since then.
+    Alive(String),
+    /// It has ended, and its parent has not taken note.
+    Dead,
+    /// Nothing: there is none, or it belongs to another account and `/proc` hides those (its option hidepid, `ProtectProc` of systemd).
+    Hidden,
+}
+
+/// Whether no process at all has the number. A signal is refused, rather than not delivered, where one of another account has it.
+#[cfg(unix)]
+fn has_no_process(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+}
+
+#[cfg(not(unix))]
+fn has_no_process(_: u32) -> bool {
+    false
+}
+
+fn place() -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    let space = fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{}/{}", boot.trim(), space.display()))
+}
+
+fn identity(pid: u32) -> Option<String> {
+    let Seen::Alive(started) = look(pid) else { return None };
+    Some(format!("{} {pid} {started}", place()?))
+}
+
+fn look(pid: u32) -> Seen {
+    // Behind the program's name, which may hold anything, the twentieth field is the time of the start.
+    const STARTED: usize = 19;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let Some((_, fields)) = stat.rsplit_once(") ") else { return Seen::Hidden };
+    if fields.starts_with(['Z', 'X']) {
+        return Seen::Dead;
+    }
+    fields.split(' ').nth(STARTED).map_or(Seen::Hidden, |started| Seen::Alive(started.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_processes_of_this_machine_are_known_to_be_gone() {
+        let this = this();
+        assert!(!this.is_empty() && !is_gone(&this));
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let other = identity(child.id()).unwrap();
+        assert!(!is_gone(&other));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(is_gone(&other));
+        assert!(!has_no_process(std::process::id()) && !has_no_process(1), "whoever they belong to");
+        assert!(!has_no_process(0));
+        let (place, rest) = other.split_once(' ').unwrap();
+        assert!(!is_gone(&format!("{place}1 {rest}")), "another machine");
+        assert!(!is_gone(""));
+    }
+}

@@ -1,0 +1,166 @@
+//! Which `pg_dump` a verb uses, by the majors of the servers that it opens and by the plan that it follows.
+//!
+//! The source's definitions are read by the program that wrote those of a given plan, so that no difference between two programs looks like
+//! a change of the source. What also reads the target takes one that serves both servers. Called by every verb.
+
+use super::Context;
+use super::preflight::old_tools;
+use crate::config::Config;
+use crate::error::{Error, Kind, Result};
+use crate::finding::{Finding, Severity};
+use crate::pg::Session;
+use crate::pg::tool::{self, Installed, Tools};
+use crate::plan::Plan;
+
+/// The client programs of a verb.
+#[derive(Debug, Clone)]
+pub(super) struct Programs {
+    /// Reads the source's definitions for the plan.
+    pub source: Tools,
+    /// Reads the target's definitions, and both servers' to compare them.
+    pub both: Tools,
+    /// What a person should know of the choice.
+    pub finding: Option<Finding>,
+}
+
+/// Which `pg_dump` wrote the definitions of a given plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writer {
+    /// No plan is given.
+    None,
+    /// The plan does not say so: it was made when the newest one found wrote all plans.
+    Newest,
+    /// The one of this major.
+    Major(u32),
+}
+
+impl Writer {
+    /// That of a plan.
+    pub(super) fn of(plan: &Plan) -> Writer {
+        plan.header.pg_dump.map_or(Writer::Newest, Writer::Major)
+    }
+}
+
+/// The majors that a choice is made for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Majors {
+    /// The source's.
+    pub source: u32,
+    /// The target's; the source's again where no target is opened.
+    pub target: u32,
+    /// Which `pg_dump` wrote the plan's definitions.
+    pub planned: Writer,
+}
+
+impl Majors {
+    /// Those of both servers, and of a plan that is given.
+    pub(super) fn of(source: &Session, target: &Session, plan: Option<&Plan>) -> Majors {
+        Majors { source: source.major(), target: target.major(), planned: plan.map_or(Writer::None, Writer::of) }
+    }
+}
+
+/// Finds and chooses the client programs for both servers; none where only rows are moved.
+pub(super) async fn of(config: &Config, context: &Context, majors: Majors) -> Result<Option<Programs>> {
+    find(config, context).await?.map(|installed| choose(&installed, majors)).transpose()
+}
+
+/// Finds the client programs; none where only rows are moved, for which nothing but a backup needs them.
+pub(super) async fn find(config: &Config, context: &Context) -> Result<Option<Installed>> {
+    if config.options.data_only {
+        return Ok(None);
+    }
+    tool::find(config.options.pg_dump.as_deref(), &context.tools).await.map(Some)
+}
+
+/// Finds the program that backs up and restores the target.
+pub(super) async fn for_target(config: &Config, context: &Context, target: u32) -> Result<Tools> {
+    let installed = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let tools = installed.for_servers(target, target).ok_or_else(tool::none_found)?;
+    refuse_older(tools, target, "target")?;
+    tracing::info!("pg_dump {} serves the target, {}", tools.major, tools.pg_dump.display());
+    Ok(tools.clone())
+}
+
+/// Finds the programs that replay a backup, made by the `pg_dump` of a major, into a target of another: an older `pg_restore` may not
+/// read the file. One that is older than the target may do, and it is for the programs to say so where not.
+pub(super) async fn for_restore(
+    config: &Config,
+    context: &Context,
+    target: u32,
+    written_by: Option<u32>,
+) -> Result<Tools> {
+    let installed = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let tools = installed.for_servers(target, written_by.unwrap_or(target)).ok_or_else(tool::none_found)?;
+    tracing::info!("pg_restore {} replays the backup, {}", tools.major, tools.pg_restore().display());
+    Ok(tools.clone())
+}
+
+/// Chooses among the programs that were found.
+pub(super) fn choose(installed: &Installed, majors: Majors) -> Result<Programs> {
+    let both = installed.for_servers(majors.source, majors.target).ok_or_else(tool::none_found)?;
+    let as_planned = match majors.planned {
+        Writer::None => None,
+        Writer::Newest => installed.newest(),
+        Writer::Major(major) => installed.of_major(major),
+    };
+    // A server may have been upgraded since the plan was made.
+    let source = as_planned.filter(|tools| tools.major >= majors.source).unwrap_or(both);
+    // The plan's own definitions are compared with what the target holds: by the program that wrote them, where it can read the target.
+    let both = if source.major >= majors.target { source } else { both };
+    let finding = match majors.planned {
+        Writer::None => None,
+        Writer::Newest => Some(unsaid(source.major)),
+        Writer::Major(planned) => (planned != source.major).then(|| other(planned, source.major)),
+    };
+    tracing::info!("pg_dump {} reads the source, {}", source.major, source.pg_dump.display());
+    Ok(Programs { source: source.clone(), both: both.clone(), finding })
+}
+
+/// Refuses a program that is older than the server that it is to read.
+pub(super) fn refuse_older(tools: &Tools, server: u32, side: &str) -> Result<()> {
+    let Some(finding) = old_tools(tools.major, server, side) else { return Ok(()) };
+    let mut error = Error::new(Kind::Preflight, &*finding.message).remedy(&*finding.remedy);
+    error.details.findings.push(finding);
+    Err(error)
+}
+
+fn other(planned: u32, used: u32) -> Finding {
+    let message = format!(
+        "the plan's definitions were written by pg_dump {planned}, which is not found or too old for the source: pg_dump {used} is used, \
+         and what the two write differently counts as changed"
+    );
+    let remedy =
+        format!("make a new plan with `pgmigrate plan`, or install the client programs of PostgreSQL {planned}");
+    Finding::new("pg_dump_version", Severity::Info, "", message, remedy)
+}
+
+fn unsaid(used: u32) -> Finding {
+    let message = format!(
+        "the plan does not say which pg_dump wrote its definitions: pg_dump {used} is used, the newest one found, as when such plans were \
+         made; if another one wrote them, what the two write differently counts as changed"
+    );
+    Finding::new("pg_dump_version", Severity::Info, "", message, "make a new plan with `pgmigrate plan`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    /// The majors of the programs for source and both among these, and the finding.
+    fn chosen(found: &[u32], source: u32, target: u32, planned: Writer) -> (u32, u32, String) {
+        let installed: Installed = found.iter().map(|&major| Tools { pg_dump: PathBuf::new(), major }).collect();
+        let programs = choose(&installed, Majors { source, target, planned }).expect("a choice");
+        let message = programs.finding.map(|finding| finding.message).unwrap_or_default();
+        (programs.source.major, programs.both.major, message)
+    }
+
+    #[test]
+    fn a_plan_that_names_no_program_is_read_by_the_newest() {
+        let (source, both, message) = chosen(&[16, 17, 18], 16, 16, Writer::Newest);
+        assert_eq!((source, both), (18, 18));
+        assert!(message.contains("does not say") && message.contains("pg_dump 18 is used"), "{message}");
+        assert_eq!(chosen(&[16, 17, 18], 16, 16, Writer::None), (16, 16, String::new()));
+        assert_eq!(chosen(&[16, 17, 18], 16, 16, Writer::Major(17)), (17, 17, String::new()));
+    }
+}

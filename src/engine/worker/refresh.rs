@@ -1,0 +1,31 @@
+//! Materialized views: their rows are those of the view's query on the target, under the rights of its owner.
+//!
+//! Called by `worker` for the tasks of the phase `refresh`.
+
+use super::{Settled, Worker};
+use crate::error::{Error, Result};
+use crate::pg::apply;
+use crate::plan::{Phase, Task};
+
+const STALE: &str = "the view was filled anew from its tables and holds equal keys, which the source's view does not show where it is older than its \
+                     tables: REFRESH MATERIALIZED VIEW on the source to compare, mend the rows or the view, and run again with --resume";
+
+impl Worker {
+    /// Fills a view. Row security filters what its owner may see, as it does when the owner fills it: the session would refuse that.
+    pub(super) async fn refresh(&mut self, task: &Task) -> Result<Settled> {
+        self.begin(task).await?;
+        self.tune(task).await?;
+        apply::obey_row_security(self.target().await?).await?;
+        self.finish_statement(task).await
+    }
+
+    /// An index of a view: rows that the source's view no longer shows may break its uniqueness.
+    pub(super) async fn build_view_index(&mut self, task: &Task) -> Result<Settled> {
+        let is_of_view = task.phase == Phase::Refresh;
+        self.build_index(task).await.map_err(|error| if is_of_view { of_stale_view(error) } else { error })
+    }
+}
+
+fn of_stale_view(error: Error) -> Error {
+    if error.is("23505") { error.remedy(STALE) } else { error }
+}

@@ -1,0 +1,51 @@
+//! Empties tables that reference each other, all of them by one statement and none besides them.
+//!
+//! TRUNCATE takes tables whose foreign keys reference each other when it is given all of them at once
+//! (<https://www.postgresql.org/docs/current/sql-truncate.html>); its CASCADE, which would empty further tables, is never used.
+
+use super::{Session, apply};
+use crate::error::{Error, Kind, Result, Side};
+
+/// Empties the tables, given by their quoted names, in the transaction that is open. Where a table besides them references one of them,
+/// TRUNCATE is refused: they are then emptied by one DELETE if that table holds no rows, and left as they are if it does.
+pub async fn empty_together(session: &Session, tables: &[String]) -> Result<()> {
+    let list = items(session, tables).await?;
+    match apply::optional(session, &format!("TRUNCATE {}", list.join(", "))).await? {
+        None => return Ok(()),
+        Some(error) if !error.is("0A000") => return Err(error),
+        Some(_) => {}
+    }
+    for row in session.query(include_str!("../sql/target/referencing.sql"), &[&tables]).await? {
+        let (child, table): (String, String) = (row.get("child"), row.get("referenced"));
+        if session.query_one(&format!("SELECT EXISTS (SELECT FROM {child})"), &[]).await?.get(0) {
+            let doing = format!("{child} references the table and holds rows, so it cannot be emptied");
+            let error = Error::new(Kind::Schema, doing).object(table).on(Side::Target);
+            return Err(error.remedy("empty both, or keep the rows of both"));
+        }
+    }
+    // The keys among them are checked when the whole statement has ended.
+    let Some((final_one, others)) = list.split_last() else { return Ok(()) };
+    let others: Vec<String> =
+        others.iter().enumerate().map(|(at, table)| format!("d{at} AS (DELETE FROM {table})")).collect();
+    let with = if others.is_empty() { String::new() } else { format!("WITH {} ", others.join(", ")) };
+    session.batch(&format!("{with}DELETE FROM {final_one}")).await?;
+    for (table, item) in tables.iter().zip(&list) {
+        if session.query_one(&format!("SELECT EXISTS (SELECT FROM {item})"), &[]).await?.get(0) {
+            let (causes, remedy) = apply::in_words(&apply::losses(session, table, apply::Change::Delete).await?);
+            let doing = format!("rows are left after they were deleted: {causes}");
+            return Err(Error::new(Kind::Schema, doing).object(table).on(Side::Target).remedy(remedy));
+        }
+    }
+    Ok(())
+}
+
+/// The tables as the statements name them: a partitioned one with its partitions, another one without what inherits from it.
+async fn items(session: &Session, tables: &[String]) -> Result<Vec<String>> {
+    let sql = "SELECT CASE WHEN c.relkind = 'p' THEN '' ELSE 'ONLY ' END || t.name FROM unnest($1::text[]) WITH ORDINALITY AS t (name, place) \
+               JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(t.name) ORDER BY t.place";
+    let items: Vec<String> = session.query(sql, &[&tables]).await?.iter().map(|row| row.get(0)).collect();
+    if items.len() != tables.len() {
+        return Err(Error::new(Kind::Schema, "emptying tables of which one is not there").on(Side::Target));
+    }
+    Ok(items)
+}

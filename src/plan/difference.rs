@@ -1,0 +1,263 @@
+//! What a plan made now has otherwise than one that was kept: a person may have reviewed that one days ago, and the source goes on.
+//!
+//! Objects are compared by kind and name, and by the statements that define them. Sizes, and where a table is cut, follow its rows and
+//! make no difference: the first and the last chunk are open, so that no row is lost. Pure; called by `run` before a plan that may not
+//! differ is followed, and by the bindings.
+
+use super::{Plan, Task, kind, large_object};
+use crate::config::Config;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How two plans differ.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Another source, or keys of the configuration with other values.
+    pub basis: Vec<String>,
+    /// Objects, by name.
+    pub changes: Vec<Change>,
+    /// Tables of other sizes, or cut in other places; no difference.
+    pub resized: Vec<String>,
+}
+
+/// An object in which two plans differ.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Change {
+    /// The object, as people read it.
+    pub object: String,
+    /// What it is.
+    pub kind: String,
+    /// What became of it.
+    pub change: Became,
+}
+
+/// What became of an object since a plan was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Became {
+    /// Only the new plan has it.
+    Added,
+    /// The new plan has it no more.
+    Removed,
+    /// The new plan defines it otherwise.
+    Changed,
+}
+
+impl Became {
+    fn word(self) -> &'static str {
+        match self {
+            Became::Added => "added",
+            Became::Removed => "removed",
+            Became::Changed => "changed",
+        }
+    }
+}
+
+impl Difference {
+    /// Whether both plans do the same.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.basis.is_empty() && self.changes.is_empty()
+    }
+
+    /// One line a difference, the object first.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let changes = self.changes.iter().map(|one| format!("{}: {} ({})", one.object, one.change.word(), one.kind));
+        self.basis.iter().cloned().chain(changes).collect()
+    }
+}
+
+/// Compares a plan that was kept with the one that would be made now.
+#[must_use]
+pub fn compare(kept: &Plan, now: &Plan) -> Difference {
+    let mut basis = Vec::new();
+    if kept.header.source != now.header.source {
+        basis.push(format!("source: {} in the plan, {} now", kept.header.source, now.header.source));
+    }
+    basis.extend(Config::differences(&kept.header.config.to_string(), &now.header.config.to_string()));
+    let mut changes = Changes::new();
+    let (old, new) = (objects(kept), objects(now));
+    for (key, tasks) in &new {
+        match old.get(key) {
+            None => add(&mut changes, tasks[0], Became::Added),
+            Some(planned) if definitions(planned) != definitions(tasks) => add(&mut changes, tasks[0], Became::Changed),
+            Some(_) => {}
+        }
+    }
+    for (_, tasks) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
+        add(&mut changes, tasks[0], Became::Removed);
+    }
+    let digests = now
+        .header
+        .tables
+        .iter()
+        .filter(|(table, digest)| kept.header.tables.get(table.as_str()).is_some_and(|planned| planned != *digest));
+    for (table, _) in digests {
+        let found = changes.entry((table.clone(), Became::Changed)).or_default();
+        found.insert("columns, indexes or constraints".into());
+    }
+    large_objects(&mut changes, kept, now);
+    let change = |((object, change), kinds): ((String, Became), BTreeSet<String>)| {
+        let kinds: Vec<String> = kinds.into_iter().collect();
+        Change { object, kind: kinds.join(", "), change }
+    };
+    Difference { basis, changes: changes.into_iter().map(change).collect(), resized: resized(kept, now) }
+}
+
+/// The kinds of an object that differ, by its name and what became of it.
+type Changes = BTreeMap<(String, Became), BTreeSet<String>>;
+
+/// An object of a plan: kind, schema, name.
+type Key<'a> = (&'a str, &'a str, &'a str);
+
+fn add(changes: &mut Changes, task: &Task, change: Became) {
+    changes.entry((object(task), change)).or_default().insert(shown(&task.kind).to_lowercase());
+}
+
+/// The kind of object that a task's rows or contents belong to.
+fn shown(kind: &str) -> &str {
+    match kind {
+        kind::DATA => "table",
+        kind::SEQUENCE_VALUE => "sequence",
+        kind::REFRESH => "materialized view",
+        kind::ACL => "privileges",
+        kind::DEFAULT_ACL => "default privileges",
+        kind::DATABASE_ACL => "privileges of the database",
+        kind::FK_CONSTRAINT => "foreign key",
+        other => other,
+    }
+}
+
+fn object(task: &Task) -> String {
+    match task.kind.as_str() {
+        kind::DATA => crate::name::QualifiedName::new(&task.schema, &task.name).to_string(),
+        _ => task.object(),
+    }
+}
+
+/// The tasks of each object, but for those that follow from others, or from the size of a table.
+fn objects(plan: &Plan) -> BTreeMap<Key<'_>, Vec<&Task>> {
+    let mut objects: BTreeMap<Key<'_>, Vec<&Task>> = BTreeMap::new();
+    for task in plan.tasks.iter().filter(|task| !follows(task)) {
+        objects.entry((&task.kind, &task.schema, &task.name)).or_default().push(task);
+    }
+    objects
+}
+
+fn follows(task: &Task) -> bool {
+    matches!(
+        task.kind.as_str(),
+        kind::TRUNCATE
+            | kind::FK_DROP
+            | kind::FK_RESTORE
+            | kind::FK_CHECK
+            | kind::FK_VALIDATION
+            | kind::ANALYZE
+            | kind::STATISTICS
+            | kind::PRIVILEGE_CHECK
+            | kind::LARGE_OBJECTS
+    ) || large_object::is_about_large_objects(task)
+}
+
+/// What of an object's tasks defines it. Whether a key is made of an index that exists depends on its table's size.
+fn definitions<'a>(tasks: &[&'a Task]) -> BTreeSet<[&'a str; 3]> {
+    let definition = |task: &&'a Task| match task.kind.as_str() {
+        kind::DATA => [task.target_sql.as_str(), &task.on_existing, &task.merge_sql],
+        kind::SEQUENCE_VALUE | kind::CONSTRAINT | kind::FK_CONSTRAINT => [""; 3],
+        _ => [task.target_sql.as_str(), &task.optional_sql, ""],
+    };
+    tasks.iter().map(definition).collect()
+}
+
+/// Large objects are compared one by one: which batch one is in depends on the others.
+fn large_objects(changes: &mut Changes, kept: &Plan, now: &Plan) {
+    let (old, new) = (large_object::defined(&kept.tasks), large_object::defined(&now.tasks));
+    let mut add = |oid: &u32, change, kinds: BTreeSet<String>| {
+        if !kinds.is_empty() {
+            changes.insert((format!("large object {oid}"), change), kinds);
+        }
+    };
+    let contents = || BTreeSet::from(["contents".to_owned()]);
+    for (oid, object) in &new {
+        match old.get(oid) {
+            None => add(oid, Became::Added, contents()),
+            Some(planned) => add(oid, Became::Changed, planned.differences(object)),
+        }
+    }
+    for oid in old.keys().filter(|oid| !new.contains_key(*oid)) {
+        add(oid, Became::Removed, contents());
+    }
+}
+
+/// Tables that both plans copy, of another size or cut otherwise.
+fn resized(kept: &Plan, now: &Plan) -> Vec<String> {
+    let (old, new) = (sizes(kept), sizes(now));
+    let differs = |(table, size): &(&String, &Vec<Size<'_>>)| old.get(*table).is_some_and(|planned| planned != *size);
+    new.iter().filter(differs).map(|(table, _)| table.clone()).collect()
+}
+
+/// Rows, bytes and what selects the rows.
+type Size<'a> = (u64, u64, &'a str);
+
+fn sizes(plan: &Plan) -> BTreeMap<String, Vec<Size<'_>>> {
+    let mut sizes: BTreeMap<String, Vec<Size<'_>>> = BTreeMap::new();
+    for task in plan.tasks.iter().filter(|task| task.kind == kind::DATA) {
+        sizes.entry(object(task)).or_default().push((task.rows, task.bytes, &task.source_sql));
+    }
+    sizes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Header, Phase, tsv};
+
+    fn task(kind: &str, name: &str, sql: &str) -> Task {
+        let mut task = Task::new(Phase::PreData, kind, "s", name);
+        task.target_sql = sql.into();
+        task
+    }
+
+    fn plan(tasks: Vec<Task>) -> Plan {
+        let header = Header {
+            version: tsv::VERSION,
+            source: "1/2/db".into(),
+            source_version: 160_014,
+            pg_dump: None,
+            config: serde_json::json!({"options": {"format": "auto"}}),
+            tables: BTreeMap::from([("s.t".into(), "00".into())]),
+            absent: vec![],
+            findings: vec![],
+        };
+        Plan { header, tasks }
+    }
+
+    #[test]
+    fn objects_are_compared_and_sizes_are_not() {
+        let mut rows = task(kind::DATA, "t", "COPY s.t FROM STDIN");
+        rows.rows = 5;
+        let kept = plan(vec![task("TABLE", "t", "a"), task("VIEW", "v", "a"), task("VIEW", "w", "a"), rows.clone()]);
+        assert_eq!(compare(&kept, &kept), Difference::default());
+        rows.rows = 6;
+        let same = plan(vec![task("TABLE", "t", "a"), task("VIEW", "v", "a"), task("VIEW", "w", "a"), rows.clone()]);
+        let found = compare(&kept, &same);
+        assert!(found.is_empty() && found.resized == ["s.t"]);
+        let other = plan(vec![task("TABLE", "t", "a"), task("VIEW", "v", "b"), task("TABLE", "x", "a"), rows]);
+        let found = compare(&kept, &other);
+        assert_eq!(found.lines(), ["s.v: changed (view)", "s.w: removed (view)", "s.x: added (table)"]);
+    }
+
+    #[test]
+    fn what_a_plan_stands_on_comes_first() {
+        let kept = plan(vec![]);
+        let mut now = kept.clone();
+        now.header.source = "1/2/other".into();
+        now.header.config = serde_json::json!({"options": {"format": "text"}});
+        now.header.tables.insert("s.t".into(), "01".into());
+        let lines = compare(&kept, &now).lines();
+        assert_eq!(lines[0], "source: 1/2/db in the plan, 1/2/other now");
+        assert!(lines[1].starts_with("options.format: "), "{lines:?}");
+        assert_eq!(lines[2], "s.t: changed (columns, indexes or constraints)");
+    }
+}

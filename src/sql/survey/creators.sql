@@ -1,0 +1,6 @@
+-- In which schemas the roles that objects can be given to may create objects, which their new owners must be allowed to.
+SELECT n.nspname::text AS schema, r.rolname::text AS role
+FROM pg_catalog.pg_namespace n CROSS JOIN pg_catalog.pg_roles r
+WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND pg_catalog.pg_has_role(r.oid, CASE WHEN current_setting('server_version_num')::int4 >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+  AND pg_catalog.has_schema_privilege(r.oid, n.oid, 'CREATE')

@@ -1,0 +1,8 @@
+-- Which of the parameters ($1) we may not set for a role, a database or a function: those for superusers, and those that the server does not
+-- know. A parameter of an extension that is not loaded is open to superusers only. The catalog may have a name in other letters than
+-- pg_settings, such as timezone. Those that pg_settings leaves out and everybody may set stand in the condition.
+SELECT p.name AS name
+FROM unnest($1::text[]) p(name)
+LEFT JOIN pg_catalog.pg_settings s ON lower(s.name) = lower(p.name)
+WHERE s.context IS DISTINCT FROM 'user'
+  AND lower(p.name) NOT IN ('role', 'session_authorization', 'seed')
