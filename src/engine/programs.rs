@@ -9,7 +9,8 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
 use crate::pg::Session;
-use crate::pg::tool::{self, Installed, Tools};
+use crate::pg::client::tool;
+use crate::pg::client::tool::{Installed, Tools};
 use crate::plan::Plan;
 
 /// The client programs of a verb.

@@ -4,11 +4,14 @@
 //! one row (<https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY>), which gives the frames to hash: a 128-bit
 //! sum over rows does not depend on their order. Whoever calls owns the transaction around it.
 
+pub mod large_object;
+pub(super) mod relay;
+
 use super::Session;
-use super::relay::{End, Rows, relay};
 use crate::error::{Error, Kind, Result, Side};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use relay::{End, Rows, relay};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Signature, flags and length of the extension area of a binary COPY.

@@ -5,35 +5,27 @@
 //! that may quote a row or a password.
 
 pub mod apply;
-pub mod archive;
 pub mod backend;
-mod bound_login;
-mod cancel;
+pub mod client;
 pub mod compare;
-mod connect;
+pub mod connection;
 pub mod conninfo;
 pub mod copy;
 pub mod emptying;
 pub mod event_triggers;
 pub mod foreign_keys;
-mod gate;
 pub mod introspect;
 pub mod keys;
-pub mod large_object;
 pub mod maintenance;
 pub mod mask;
 pub mod members;
 pub mod merge;
-mod net;
 pub mod notice;
 pub mod pinned;
 pub mod pipeline;
 pub mod present;
 pub mod privileges;
 pub mod progress;
-mod refusal;
-mod relay;
-pub mod replay;
 pub mod reply;
 pub mod sample;
 pub mod secret;
@@ -43,10 +35,7 @@ pub mod statements;
 pub mod statistics;
 pub mod survey;
 pub mod table_lock;
-pub mod tls;
-pub mod tool;
 pub mod triggers;
-mod tunnel;
 pub mod types;
 pub mod unqualified;
 

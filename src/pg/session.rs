@@ -3,13 +3,14 @@
 //! A session has its settings pinned from the start (see `connect`), so that values read the same on every server. It
 //! does not retry and does not know what its statements are for. Every adapter above works on one.
 
-use super::cancel::Owner;
-pub use super::cancel::{Canceller, closed};
 use super::conninfo::Conninfo;
-use super::gate::{Gate, Held};
 use super::notice::{Warning, Warnings};
-use super::{connect, reply, secret};
+use super::{reply, secret};
 use crate::error::{Error, Kind, Result, ServerError, Side};
+use crate::pg::connection::cancel::Owner;
+pub use crate::pg::connection::cancel::{Canceller, closed};
+use crate::pg::connection::connect;
+use crate::pg::connection::gate::{Gate, Held};
 use crate::server_version::ServerVersion;
 use bytes::Bytes;
 use futures_util::TryStreamExt;

@@ -11,8 +11,8 @@ use crate::catalog::{Column, Relation, RelationKind, Server};
 use crate::error::{Error, Kind, Side};
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
+use crate::pg::client::tool::none_found;
 use crate::pg::survey::{Activity, AvailableExtension, ExistingColumn, ExistingTable, Extension, Instance};
-use crate::pg::tool::none_found;
 use crate::server_version::{NEWEST, OLDEST, ServerVersion};
 use std::cmp::Ordering;
 

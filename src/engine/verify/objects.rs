@@ -109,7 +109,7 @@ fn compare_sequence(
 
 /// Compares the large objects of a batch: whether they exist, who owns them and may use them, what they hold.
 pub async fn compare_large_objects(readers: &Readers, batch: &LargeObjects) -> Result<Verification> {
-    let oids = crate::pg::large_object::oids(&readers.source, &batch.list).await?;
+    let oids = crate::pg::copy::large_object::oids(&readers.source, &batch.list).await?;
     let (source, target) =
         tokio::try_join!(read::large_objects(&readers.source, &oids), read::large_objects(&readers.target, &oids))?;
     let mut part = Verification::default();
@@ -166,7 +166,7 @@ pub async fn lonely_large_objects(subject: &Subject<'_>, sides: &Sides) -> Resul
     }
     let mut planned: HashSet<u32> = HashSet::new();
     for task in subject.plan.tasks.iter().filter(|task| task.kind == kind::LARGE_OBJECTS) {
-        planned.extend(crate::pg::large_object::oids(&subject.source.leader, &task.source_sql).await?);
+        planned.extend(crate::pg::copy::large_object::oids(&subject.source.leader, &task.source_sql).await?);
     }
     let all: HashSet<u32> = sides.source.large_objects.iter().flat_map(|batch| batch.oids.iter().copied()).collect();
     let mut left_out: Vec<u32> = all.iter().copied().filter(|oid| !planned.contains(oid)).collect();

@@ -4,9 +4,10 @@
 
 use super::Readers;
 use crate::error::Result;
+use crate::pg::Session;
 use crate::pg::apply::sequence_value;
+use crate::pg::copy::large_object;
 use crate::pg::copy::{self, RowFormat, RowSum};
-use crate::pg::{Session, large_object};
 use std::collections::BTreeMap;
 use std::fmt;
 

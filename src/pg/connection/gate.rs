@@ -14,7 +14,7 @@ use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream}
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// A stream to a server, encrypted or not.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
     /// What ties a login to this very channel.
     fn binding(&self) -> ChannelBinding {
         ChannelBinding::none()
@@ -41,10 +41,10 @@ struct Slot {
 
 /// A stream that can be taken away; clones share it.
 #[derive(Clone)]
-pub(super) struct Gate(Arc<Mutex<Slot>>);
+pub struct Gate(Arc<Mutex<Slot>>);
 
 impl Gate {
-    pub(super) fn new(stream: Boxed) -> Self {
+    pub fn new(stream: Boxed) -> Self {
         Gate(Arc::new(Mutex::new(Slot { stream: Some(stream), ..Slot::default() })))
     }
 
@@ -53,19 +53,19 @@ impl Gate {
     }
 
     /// Reads until the server closes its side, which it does when the session's process ends: it has let go of all locks by then.
-    pub(super) async fn ended(mut self) {
+    pub async fn ended(mut self) {
         let mut rest = [0; 512];
         while !self.is_lost() && matches!(self.read(&mut rest).await, Ok(1..)) {}
     }
 
     /// Takes the stream; none where it is taken or lost already.
-    pub(super) fn hold(&self) -> Option<Held> {
+    pub fn hold(&self) -> Option<Held> {
         let stream = self.slot().stream.take()?;
         Some(Held { stream: Some(stream), gate: self.clone() })
     }
 
     /// Whether the stream was dropped in the middle of a conversation.
-    pub(super) fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.slot().is_lost
     }
 
@@ -87,19 +87,19 @@ impl Gate {
 }
 
 /// A stream that was taken.
-pub(super) struct Held {
+pub struct Held {
     stream: Option<Boxed>,
     gate: Gate,
 }
 
 impl Held {
     /// The stream.
-    pub(super) fn stream(&mut self) -> io::Result<&mut Boxed> {
+    pub fn stream(&mut self) -> io::Result<&mut Boxed> {
         self.stream.as_mut().ok_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
 
     /// Gives it back. Nothing may be left of what was said over it.
-    pub(super) fn give_back(mut self) {
+    pub fn give_back(mut self) {
         let stream = self.stream.take();
         self.gate.slot().stream = stream;
     }
@@ -141,7 +141,7 @@ impl TlsStream for Gate {
 }
 
 /// Encrypts a stream and puts the result behind a gate of its own, which `inner` then holds.
-pub(super) struct GatedTls {
+pub struct GatedTls {
     connector: MakeRustlsConnect,
     host: String,
     inner: Arc<Mutex<Option<Gate>>>,
@@ -149,7 +149,7 @@ pub(super) struct GatedTls {
 
 impl GatedTls {
     /// What encrypts a connection to `host`; the second value holds the gate once it did.
-    pub(super) fn new(connector: MakeRustlsConnect, host: &str) -> (Self, Arc<Mutex<Option<Gate>>>) {
+    pub fn new(connector: MakeRustlsConnect, host: &str) -> (Self, Arc<Mutex<Option<Gate>>>) {
         let inner = Arc::default();
         (GatedTls { connector, host: host.to_owned(), inner: Arc::clone(&inner) }, inner)
     }

@@ -5,11 +5,11 @@
 //! each program that they run.
 
 use super::bound_login;
-use super::conninfo::{Conninfo, SslMode};
-use super::net::Net;
-use super::tls;
 use super::tool::private_folder;
 use crate::error::{Error, Kind, Result};
+use crate::pg::connection::net::Net;
+use crate::pg::connection::tls;
+use crate::pg::conninfo::{Conninfo, SslMode};
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use rustls::pki_types::ServerName;
@@ -25,16 +25,16 @@ use tokio_rustls::TlsConnector;
 const PORT: u16 = 5432;
 
 /// An open tunnel; it closes when dropped.
-pub(super) struct Tunnel {
+pub struct Tunnel {
     folder: TempDir,
     accepting: tokio::task::JoinHandle<()>,
 }
 
 impl Tunnel {
     /// Opens one where `conninfo` insists on TLS or was found to lead to it; none elsewhere, for there the program's own way will do.
-    pub(super) fn open(conninfo: &Conninfo) -> Result<Option<Tunnel>> {
+    pub fn open(conninfo: &Conninfo) -> Result<Option<Tunnel>> {
         let insists = matches!(conninfo.ssl.mode, SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull);
-        if !insists && !conninfo.is_encrypted || conninfo.hosts.iter().any(super::conninfo::Host::is_socket) {
+        if !insists && !conninfo.is_encrypted || conninfo.hosts.iter().any(crate::pg::conninfo::Host::is_socket) {
             return Ok(None);
         }
         let failed = |error: io::Error| {
@@ -48,7 +48,7 @@ impl Tunnel {
     }
 
     /// The conninfo by which a program comes through.
-    pub(super) fn conninfo(&self, user: &str, dbname: &str) -> String {
+    pub fn conninfo(&self, user: &str, dbname: &str) -> String {
         let quote = |value: &str| value.replace('\\', "\\\\").replace('\'', "\\'");
         let folder = self.folder.path().display().to_string();
         let (folder, user, dbname) = (quote(&folder), quote(user), quote(dbname));
@@ -117,7 +117,7 @@ async fn open_conversation(
 }
 
 /// A packet whose length stands behind `head`, and counts itself.
-pub(super) async fn read_packet(from: &mut (impl AsyncRead + Unpin), head: &[u8]) -> io::Result<Vec<u8>> {
+pub async fn read_packet(from: &mut (impl AsyncRead + Unpin), head: &[u8]) -> io::Result<Vec<u8>> {
     const LARGEST: u32 = 64 * 1024;
     let length = from.read_u32().await?;
     if !(4..=LARGEST).contains(&length) {

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of what is said. `connect` and `cancel` open it.
 
-use super::conninfo::{Host, Keepalive};
+use crate::pg::conninfo::{Host, Keepalive};
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::pin::Pin;
@@ -18,14 +18,14 @@ const KEEPALIVE_COUNT: u32 = 6;
 
 /// A stream to a server, not encrypted.
 #[derive(Debug)]
-pub(super) enum Net {
+pub enum Net {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
 impl Net {
     /// Connects to a host.
-    pub(super) async fn open(host: &Host, keepalive: &Keepalive) -> io::Result<Net> {
+    pub async fn open(host: &Host, keepalive: &Keepalive) -> io::Result<Net> {
         if host.is_socket() {
             return UnixStream::connect(format!("{}/.s.PGSQL.{}", host.name, host.port)).await.map(Net::Unix);
         }

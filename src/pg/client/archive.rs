@@ -3,10 +3,10 @@
 //! `pg_dump` runs in our snapshot, so its entries and our catalog queries see the same moment. The archive is a temporary file
 //! that is gone when this returns.
 
-use super::Conninfo;
 use super::tool::{Tools, private_folder};
 use crate::catalog::archive::{Entry, Section};
 use crate::error::{Error, Kind, Result};
+use crate::pg::Conninfo;
 use crate::word::Words;
 use libpgdump::format::custom::{CustomReader, read_archive};
 use std::fs::File;

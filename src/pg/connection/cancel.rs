@@ -4,12 +4,12 @@
 //! [`Owner`].
 
 use super::connect::Wire;
-use super::conninfo::{Host, Keepalive};
 use super::gate::{Gate, GatedTls};
 use super::net::Net;
-use super::notice::Warnings;
-use super::reply;
 use crate::error::{Error, Kind, Result};
+use crate::pg::conninfo::{Host, Keepalive};
+use crate::pg::notice::Warnings;
+use crate::pg::reply;
 use std::collections::BTreeSet;
 use std::pin::pin;
 use std::sync::LazyLock;
@@ -28,14 +28,14 @@ const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How a session's server was reached, for another connection to it.
 #[derive(Clone)]
-pub(super) struct Way {
+pub struct Way {
     host: Host,
     keepalive: Keepalive,
     tls: MakeRustlsConnect,
 }
 
 impl Way {
-    pub(super) fn new(host: &Host, keepalive: &Keepalive, tls: &MakeRustlsConnect) -> Self {
+    pub fn new(host: &Host, keepalive: &Keepalive, tls: &MakeRustlsConnect) -> Self {
         Way { host: host.clone(), keepalive: keepalive.clone(), tls: tls.clone() }
     }
 }
@@ -48,7 +48,7 @@ pub struct Canceller {
 }
 
 impl Canceller {
-    pub(super) fn new(token: CancelToken, way: Way) -> Self {
+    pub(in crate::pg) fn new(token: CancelToken, way: Way) -> Self {
         Canceller { token, way }
     }
 
@@ -122,12 +122,12 @@ async fn drive(mut wire: Wire, warnings: Warnings) {
 }
 
 /// Keeps a connection open; it is closed once this is dropped.
-pub(super) struct Owner(Option<oneshot::Sender<Closing>>);
+pub struct Owner(Option<oneshot::Sender<Closing>>);
 
 impl Owner {
     /// Starts to move the bytes of `wire`. When the owner is gone and a statement still runs, it is cancelled: closing
     /// the socket alone would let the server go on with it.
-    pub(super) fn of(wire: Wire, gate: Gate, canceller: Canceller, warnings: Warnings) -> Owner {
+    pub fn of(wire: Wire, gate: Gate, canceller: Canceller, warnings: Warnings) -> Owner {
         let (owner, gone) = oneshot::channel();
         tokio::spawn(async move {
             let mut wire = pin!(drive(wire, warnings));

@@ -7,7 +7,7 @@ use super::buffer::{Inbox, Taken};
 use crate::error::{Error, Kind, Result, ServerError, Side};
 use crate::name::literal;
 use crate::pg::Session;
-use crate::pg::gate::{Duplex, Held};
+use crate::pg::connection::gate::{Duplex, Held};
 use crate::pg::reply::Fields;
 use bytes::BytesMut;
 use postgres_protocol::message::backend::{ErrorFields, Message};

@@ -2,8 +2,8 @@
 //!
 //! <https://www.postgresql.org/docs/current/lo-funcs.html>. Memory holds one batch of slices. The caller owns the transactions.
 
-use super::Session;
 use crate::error::{Result, Side};
+use crate::pg::Session;
 use crate::record::Effect;
 use std::collections::{HashMap, HashSet};
 

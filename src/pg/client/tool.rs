@@ -4,11 +4,11 @@
 //! Passwords go by environment, never by arguments, which other users of the machine can read. Nothing here decides what to run
 //! or what a failure means for the run.
 
-use super::Conninfo;
-use super::conninfo::SETTING_VARIABLES;
-use super::pinned::Program;
 use super::tunnel::Tunnel;
 use crate::error::{Error, Kind, Result};
+use crate::pg::Conninfo;
+use crate::pg::conninfo::SETTING_VARIABLES;
+use crate::pg::pinned::Program;
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -187,7 +187,7 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> std
 
 /// Tells a program how to connect, with the password in its environment. Where the conninfo insists on TLS, the way is ours, and lasts
 /// as long as the tunnel that is given back.
-pub(super) fn connect_by(command: &mut Command, conninfo: &Conninfo, program: Program) -> Result<Option<Tunnel>> {
+pub fn connect_by(command: &mut Command, conninfo: &Conninfo, program: Program) -> Result<Option<Tunnel>> {
     let (text, env) = conninfo.for_libpq_tool(program);
     let tunnel = Tunnel::open(conninfo)?;
     let text = tunnel.as_ref().map_or(text, |tunnel| tunnel.conninfo(conninfo.user(), conninfo.dbname()));
@@ -212,7 +212,7 @@ fn first_error(name: &str, said: &str) -> String {
 
 /// A folder for what client programs read or write, open to this role alone and removed when dropped. Its name is random: what a killed
 /// process has left must not stand in the way of one that gets its number, as it does in containers.
-pub(super) fn private_folder() -> std::io::Result<tempfile::TempDir> {
+pub fn private_folder() -> std::io::Result<tempfile::TempDir> {
     use std::os::unix::fs::PermissionsExt;
     tempfile::Builder::new().prefix("pgmigrate-").permissions(std::fs::Permissions::from_mode(0o700)).tempdir()
 }

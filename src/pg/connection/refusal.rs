@@ -3,18 +3,18 @@
 //! It reads SQLSTATEs and the types of errors. Only the two kinds that tokio-postgres keeps to itself are told by how
 //! it prints them, which no server has a say in. `connect` asks.
 
-use super::conninfo::Conninfo;
+use crate::pg::conninfo::Conninfo;
 use rustls::CertificateError;
 use std::error::Error as _;
 use std::io;
 use tokio_postgres::Error;
 
 /// What to do about a server that does not answer.
-pub(super) const UNREACHABLE: &str =
+pub const UNREACHABLE: &str =
     "check host and port, that the server runs and listens there (listen_addresses), and the firewalls in between";
 
 /// What to do about `error`, where there is something to say.
-pub(super) fn remedy(error: &Error, conninfo: &Conninfo) -> Option<String> {
+pub fn remedy(error: &Error, conninfo: &Conninfo) -> Option<String> {
     let words = match error.code() {
         Some(state) => by_state(state.code(), conninfo)?,
         None if is_password_missing(error) => {
@@ -48,7 +48,7 @@ fn by_state(sqlstate: &str, conninfo: &Conninfo) -> Option<String> {
 }
 
 /// What to do about a socket that cannot be opened.
-pub(super) fn by_io_error(error: &io::Error) -> &'static str {
+pub fn by_io_error(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => "no Unix socket there: check that the server runs, or say host=... for TCP",
         io::ErrorKind::PermissionDenied => "the Unix socket may not be opened by this operating system user",
@@ -85,7 +85,7 @@ fn about_certificate(problem: &CertificateError) -> &'static str {
 }
 
 /// Whether the server wanted a password and there was none to send.
-pub(super) fn is_password_missing(error: &Error) -> bool {
+pub fn is_password_missing(error: &Error) -> bool {
     error.to_string() == "invalid configuration"
 }
 
@@ -95,7 +95,7 @@ fn is_about_tls(error: &Error) -> bool {
 }
 
 /// Whether the same server may let us in with TLS where it did not without it, or the other way round.
-pub(super) fn may_differ_with_tls(error: &Error) -> bool {
+pub fn may_differ_with_tls(error: &Error) -> bool {
     error.code().map_or_else(|| is_about_tls(error), |state| state.code() == "28000")
 }
 

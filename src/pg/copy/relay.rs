@@ -8,7 +8,7 @@
 mod buffer;
 mod end;
 
-pub(super) use end::End;
+pub(in crate::pg) use end::End;
 
 use crate::error::{Error, Kind, Result, Side};
 use buffer::{Outbox, Taken};
@@ -23,7 +23,7 @@ use tokio::io::AsyncWrite;
 const BETWEEN_YIELDS: usize = 16;
 
 /// Who sees the rows on their way.
-pub(super) trait Rows {
+pub trait Rows {
     /// A row.
     fn row(&mut self, row: &[u8]);
     /// A piece of a row that does not lie in the buffer as a whole.
@@ -45,7 +45,7 @@ struct Relay<'a, R> {
 
 /// Moves the rows of as many COPY as both ends were asked for, one behind the other. The target is told the end of each, and waits for
 /// nothing of us afterwards.
-pub(super) async fn relay<R: Rows>(
+pub async fn relay<R: Rows>(
     (source, target): (&mut End, &mut End),
     copies: usize,
     rows: &mut R,
@@ -198,9 +198,9 @@ impl<R: Rows> Relay<'_, R> {
 
 #[cfg(test)]
 mod tests {
-    use super::buffer::{COPY_DATA, Inbox, MESSAGE};
     use super::*;
-    use crate::pg::gate::{Duplex, Gate};
+    use crate::pg::connection::gate::{Duplex, Gate};
+    use crate::pg::copy::relay::buffer::{COPY_DATA, Inbox, MESSAGE};
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 
     impl Duplex for DuplexStream {}

@@ -3,13 +3,14 @@
 //! It makes one attempt a host; trying again later is the engine's. `Session::open` calls it.
 
 use super::cancel::{Canceller, Owner, Way};
-use super::conninfo::{Conninfo, Host, SessionAttrs, SslMode};
 use super::gate::{Gate, GatedTls};
 use super::net::Net;
-use super::notice::Warnings;
 use super::refusal::{UNREACHABLE, by_io_error, is_password_missing, may_differ_with_tls, remedy};
-use super::{backend, pinned, reply, tls};
+use super::tls;
 use crate::error::{Error, Kind, Result, Side};
+use crate::pg::conninfo::{Conninfo, Host, SessionAttrs, SslMode};
+use crate::pg::notice::Warnings;
+use crate::pg::{backend, pinned, reply};
 use crate::server_version::ServerVersion;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::PoisonError;
@@ -28,25 +29,25 @@ const FACTS: &str = "\
     pg_catalog.set_config('search_path', '', false); ";
 
 /// The half of a connection that moves bytes.
-pub(super) type Wire = Connection<Gate, Gate>;
+pub type Wire = Connection<Gate, Gate>;
 
 /// A login that went well.
-pub(super) struct Connected {
-    pub(super) client: Client,
-    pub(super) canceller: Canceller,
-    pub(super) owner: Owner,
+pub struct Connected {
+    pub client: Client,
+    pub canceller: Canceller,
+    pub owner: Owner,
     /// The warnings that the server has sent.
-    pub(super) warnings: Warnings,
+    pub warnings: Warnings,
     /// The stream under the client.
-    pub(super) gate: Gate,
+    pub gate: Gate,
     /// The conninfo with only the host that answered.
-    pub(super) conninfo: Conninfo,
-    pub(super) version: ServerVersion,
-    pub(super) backend_pid: i32,
+    pub conninfo: Conninfo,
+    pub version: ServerVersion,
+    pub backend_pid: i32,
 }
 
 /// Connects to the first host that fits, in the order that libpq would try them.
-pub(super) async fn connect(conninfo: &Conninfo, side: Side, application: &str) -> Result<Connected> {
+pub async fn connect(conninfo: &Conninfo, side: Side, application: &str) -> Result<Connected> {
     let hosts = in_order(conninfo);
     let passes: &[SessionAttrs] = match &conninfo.session_attrs {
         SessionAttrs::PreferStandby => &[SessionAttrs::Standby, SessionAttrs::Any],

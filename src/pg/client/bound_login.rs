@@ -3,8 +3,8 @@
 //! The program sees no TLS and could not bind anything, so the login is ours: SCRAM-SHA-256-PLUS over the server's certificate
 //! (<https://www.postgresql.org/docs/current/sasl-authentication.html>). The program is told that it is in. Called by `tunnel`.
 
-use super::tls::der_element;
 use super::tunnel::read_packet;
+use crate::pg::connection::tls::der_element;
 use bytes::BytesMut;
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use postgres_protocol::message::frontend;
@@ -22,7 +22,7 @@ const SASL_FINAL: u32 = 12;
 const PROTOCOL_3: [u8; 2] = [0, 3];
 
 /// Logs the program in, and hands on the message that says so; what the server says instead, too.
-pub(super) async fn log_in(
+pub async fn log_in(
     program: &mut (impl AsyncRead + AsyncWrite + Unpin),
     server: &mut (impl AsyncRead + AsyncWrite + Unpin),
     password: &[u8],

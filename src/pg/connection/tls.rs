@@ -2,8 +2,8 @@
 //! whole process. It reads the certificate files and decides whom to trust; it opens no connection. `connect` calls
 //! it, and the cancel requests of a session use the same connector.
 
-use super::conninfo::{RootCert, Ssl, SslMode, TlsVersion};
 use crate::error::{Error, Kind, Result};
+use crate::pg::conninfo::{RootCert, Ssl, SslMode, TlsVersion};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{
@@ -207,13 +207,13 @@ fn public_key<'c>(cert: &'c CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDe
 }
 
 /// One element of DER: with its tag and length, and without.
-pub(super) struct Der<'c> {
-    pub(super) whole: &'c [u8],
-    pub(super) content: &'c [u8],
+pub struct Der<'c> {
+    pub whole: &'c [u8],
+    pub content: &'c [u8],
 }
 
 /// The first element of `bytes`, and what follows it.
-pub(super) fn der_element(bytes: &[u8]) -> Option<(Der<'_>, &[u8])> {
+pub fn der_element(bytes: &[u8]) -> Option<(Der<'_>, &[u8])> {
     let [_tag, first, rest @ ..] = bytes else { return None };
     let extra = if *first < 0x80 { 0 } else { usize::from(first & 0x7f) };
     let length = match extra {

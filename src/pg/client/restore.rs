@@ -6,13 +6,13 @@
 //! would leave what the archive does not know, and a new database under the old name needs more rights, loses the database's own
 //! privileges and slots, and has a moment without a database. Called by `engine::backup`.
 
-use super::pinned::Program;
 use super::tool::{Tools, connect_by};
 use super::tunnel::Tunnel;
-use super::{Conninfo, Session};
 use crate::catalog::archive::Entry;
 use crate::error::{Error, Kind, Result, ServerError, Side};
 use crate::name::{ident, readable};
+use crate::pg::pinned::Program;
+use crate::pg::{Conninfo, Session};
 use std::collections::HashSet;
 use std::path::Path;
 use std::pin::Pin;
@@ -83,7 +83,7 @@ impl Replay<'_> {
 
     /// Looks at the target. Extensions that are installed and in the archive stay: to make them again may need a superuser.
     async fn state(&self) -> Result<State> {
-        let row = self.session.query_one(include_str!("../sql/restore/target.sql"), &[]).await?;
+        let row = self.session.query_one(include_str!("../../sql/restore/target.sql"), &[]).await?;
         let subscriptions: Vec<String> = row.get("subscriptions");
         if !subscriptions.is_empty() {
             let names: Vec<String> = subscriptions.iter().map(|name| readable(name)).collect();
@@ -96,7 +96,7 @@ impl Replay<'_> {
         let mut kept: Vec<String> = row.get("extensions");
         // The archive never names plpgsql, with which every database is made.
         kept.retain(|name| archived.contains(name.as_str()) || name == "plpgsql");
-        let held = self.session.query(include_str!("../sql/restore/held_schemas.sql"), &[&kept]).await?;
+        let held = self.session.query(include_str!("../../sql/restore/held_schemas.sql"), &[&kept]).await?;
         Ok(State {
             kept,
             held: held.iter().map(|row| row.get(0)).collect(),
@@ -107,7 +107,7 @@ impl Replay<'_> {
 
     async fn statements_before(&self, state: &State) -> Result<String> {
         let mut sql = String::new();
-        for row in self.session.query(include_str!("../sql/restore/drop.sql"), &[&state.kept, &state.held]).await? {
+        for row in self.session.query(include_str!("../../sql/restore/drop.sql"), &[&state.kept, &state.held]).await? {
             sql.extend([row.get::<_, &str>(0), ";\n"]);
         }
         if !state.has_public && self.entries.iter().any(|entry| entry.namespace == "public") {
@@ -200,7 +200,7 @@ impl Replay<'_> {
 
     /// Locks all tables within the transaction, and waits until it has the locks.
     async fn lock(&self, to: &mut ChildStdin, said: &mut BufReader<ChildStdout>) -> Result<()> {
-        let row = self.session.query_one(include_str!("../sql/restore/lock.sql"), &[]).await?;
+        let row = self.session.query_one(include_str!("../../sql/restore/lock.sql"), &[]).await?;
         let lock = row.get::<_, Option<String>>("statement").map(|sql| sql + ";\n").unwrap_or_default();
         let statements = format!("{lock}\\echo {LOCKED}\n");
         to.write_all(statements.as_bytes()).await.map_err(|e| failed().caused_by(e))?;
@@ -428,7 +428,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let (Some(session), Ok(runtime)) = (self.session.take(), tokio::runtime::Handle::try_current()) else { return };
         let name = std::mem::take(&mut self.name);
-        runtime.spawn(async move { session.query(include_str!("../sql/restore/terminate.sql"), &[&name]).await });
+        runtime.spawn(async move { session.query(include_str!("../../sql/restore/terminate.sql"), &[&name]).await });
     }
 }
 
