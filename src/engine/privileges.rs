@@ -8,7 +8,8 @@ pub mod settings;
 use crate::config::Options;
 use crate::pg::privileges::Held;
 use crate::plan::Task;
-use crate::plan::privilege::{self, Place};
+use crate::plan::build::privilege;
+use crate::plan::build::privilege::Place;
 use crate::server_version::ServerVersion;
 use std::collections::HashMap;
 

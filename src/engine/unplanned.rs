@@ -10,7 +10,8 @@ use crate::catalog::Catalog;
 use crate::catalog::scope::Absent;
 use crate::config::Config;
 use crate::finding::{Finding, Severity};
-use crate::plan::large_object::{self, Defined};
+use crate::plan::build::large_object;
+use crate::plan::build::large_object::Defined;
 use crate::plan::{Answers, Plan, Task, build, kind};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

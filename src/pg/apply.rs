@@ -5,7 +5,7 @@
 use super::{Session, unqualified};
 use crate::error::{Error, Kind, Result, Side};
 use crate::name::literal;
-use crate::plan::role::ExistingMembership;
+use crate::plan::build::role::ExistingMembership;
 use std::collections::HashMap;
 
 /// Begins a transaction whose statements wait for a lock `lock_timeout` seconds at most and show `purpose` to who looks at sessions.

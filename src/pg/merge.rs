@@ -6,7 +6,7 @@
 
 use super::{Session, apply};
 use crate::error::{Error, Kind, Result, Side};
-use crate::plan::data::STAGE;
+use crate::plan::build::data::STAGE;
 use crate::plan::merge::Merge;
 use futures_util::{SinkExt, TryStreamExt};
 use tokio_postgres::Row;

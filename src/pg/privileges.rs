@@ -5,7 +5,7 @@
 
 use super::Session;
 use crate::error::Result;
-use crate::plan::privilege::Place;
+use crate::plan::build::privilege::Place;
 
 /// An object's owner and privileges.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,9 +4,9 @@
 //! are left out, and values that it would read as others are cast on the source. Pure; called by the engine's `adapt`.
 
 use super::Task;
-use super::data::STAGE;
 use crate::catalog::Relation;
 use crate::name::{QualifiedName, ident, ident_list, split_name};
+use crate::plan::build::data::STAGE;
 
 /// How the rows of a table are read for its counterpart on the target.
 #[derive(Debug, Clone, PartialEq, Eq)]

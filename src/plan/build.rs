@@ -3,15 +3,30 @@
 //! One [`Builder`] collects the tasks; roles, schema, data and finish each push theirs in that order. Pure: what must be
 //! asked of the source first (what its keys hold) comes in as a value. Called by the engine; refused configurations come from `check`.
 
+pub mod data;
+mod data_only;
+mod database;
+mod draft;
+mod extension;
+mod finish;
+pub mod large_object;
+pub mod order;
+pub mod privilege;
+pub mod revision;
+pub mod role;
+mod role_scope;
+mod schema;
+mod statistics;
+
 use super::document::Document;
-use super::draft::Draft;
-use super::{Answers, Header, Phase, Task, data, data_only, extension, finish, revision, role, schema, tsv};
+use super::{Answers, Header, Phase, Task, tsv};
 use crate::catalog::archive::{Entry, Section};
 use crate::catalog::scope::{self, Scope};
 use crate::catalog::{Catalog, Lookup, Oid};
 use crate::config::{Config, RolesMode};
 use crate::finding::{Finding, Severity};
 use crate::name::readable;
+use draft::Draft;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// What planning reads: the catalog, the user's wishes, and what the source says of its keys.

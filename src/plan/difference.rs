@@ -4,8 +4,9 @@
 //! make no difference: the first and the last chunk are open, so that no row is lost. Pure; called by `run` before a plan that may not
 //! differ is followed, and by the bindings.
 
-use super::{Plan, Task, kind, large_object};
+use super::{Plan, Task, kind};
 use crate::config::Config;
+use crate::plan::build::large_object;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 

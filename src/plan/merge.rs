@@ -3,8 +3,8 @@
 //! A plan holds one statement; a run takes it apart, because the target decides whether ON CONFLICT can be used. Pure; `data` writes the
 //! statement, the engine reads it.
 
-use super::data::{OVERRIDING, STAGE};
 use crate::name::{split_ident, split_name};
+use crate::plan::build::data::{OVERRIDING, STAGE};
 
 /// A statement that adds staged rows to a table.
 #[derive(Debug, Clone, PartialEq, Eq)]

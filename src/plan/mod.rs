@@ -9,27 +9,13 @@ mod check;
 pub mod chunk;
 pub mod columns;
 pub mod cost;
-pub mod data;
-mod data_only;
-mod database;
 pub mod difference;
 pub mod document;
-mod draft;
-mod extension;
-mod finish;
 pub mod foreign_key;
 pub mod format;
 pub mod group;
-pub mod large_object;
 pub mod merge;
-pub mod order;
-pub mod privilege;
-pub mod revision;
-pub mod role;
-mod role_scope;
-mod schema;
 pub mod setting;
-mod statistics;
 pub mod tsv;
 
 use crate::catalog::scope::Absent;
@@ -39,10 +25,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use build::large_object::moves_large_objects;
 pub use build::{Unfinished, build};
 pub use check::check;
 pub use chunk::{Answer, Answers, KeyBounds, KeyRange, Question, Rules, Spread, questions};
-pub use large_object::moves_large_objects;
 
 /// The part of a run that a task belongs to, in the order in which they mostly happen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -4,9 +4,9 @@
 //! absent value is an empty field, for pandas would not give `\N` back. The first row names the columns, the second holds the
 //! header as JSON in its `note`.
 
-use super::order::OTHER_ROWS;
 use super::{Header, Phase, Plan, Task};
 use crate::error::{Error, Kind, Result};
+use crate::plan::build::order::OTHER_ROWS;
 
 /// The version of the format, raised when an older program could misread a file.
 pub const VERSION: u32 = 2;

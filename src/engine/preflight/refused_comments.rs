@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{readable, unquoted};
 use crate::pg::survey::{self, Identified};
-use crate::plan::privilege::{self, Place};
+use crate::plan::build::privilege;
+use crate::plan::build::privilege::Place;
 use std::collections::{HashMap, HashSet};
 
 pub(super) async fn check(rights: &Rights<'_>) -> Result<Option<Finding>> {

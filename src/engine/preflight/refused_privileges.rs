@@ -10,7 +10,8 @@ use crate::finding::Finding;
 use crate::name::{ident, readable, split_ident, unquoted};
 use crate::pg::introspect;
 use crate::pg::privileges::Held;
-use crate::plan::privilege::{self, Place};
+use crate::plan::build::privilege;
+use crate::plan::build::privilege::Place;
 use crate::plan::{Task, kind};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 

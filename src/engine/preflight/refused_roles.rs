@@ -6,7 +6,8 @@ use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{ident, readable};
 use crate::pg::apply;
-use crate::plan::{Task, kind, role};
+use crate::plan::build::role;
+use crate::plan::{Task, kind};
 use std::collections::{BTreeMap, HashMap};
 
 pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {

@@ -10,7 +10,7 @@ use crate::finding::Finding;
 use crate::name::{QualifiedName, ident, readable};
 use crate::pg::Session;
 use crate::pg::survey::{self, VersionTable};
-use crate::plan::revision::{CHECK as WRITTEN, is_version_table, remedy};
+use crate::plan::build::revision::{CHECK as WRITTEN, is_version_table, remedy};
 use std::collections::HashMap;
 
 /// The revisions of a database, or why they are not known.

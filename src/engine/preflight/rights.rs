@@ -11,7 +11,8 @@ use crate::name::unquoted;
 use crate::pg::Session;
 use crate::pg::privileges::{self, Held};
 use crate::pg::survey::{self, Identified, TargetRole};
-use crate::plan::privilege::{self, Place};
+use crate::plan::build::privilege;
+use crate::plan::build::privilege::Place;
 use crate::plan::{Task, kind};
 use std::collections::{HashMap, HashSet};
 

@@ -8,7 +8,8 @@ use crate::catalog::database::Database;
 use crate::catalog::{Membership, Role};
 use crate::error::Result;
 use crate::pg::{Session, introspect};
-use crate::plan::{Task, kind, role, setting};
+use crate::plan::build::role;
+use crate::plan::{Task, kind, setting};
 use std::collections::HashSet;
 
 /// What differs, by object, in words.

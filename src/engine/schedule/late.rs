@@ -5,7 +5,8 @@
 //! such tables. While they run nothing else begins: the function's locks on what it reads would keep keys from being added there until the
 //! copy ends. Where all else waits for them they run, too. Called by `schedule`.
 
-use crate::plan::{Task, order};
+use crate::plan::Task;
+use crate::plan::build::order;
 use std::collections::{HashMap, VecDeque};
 
 /// How far the rows are.

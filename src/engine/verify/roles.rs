@@ -10,7 +10,8 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::name::readable;
 use crate::pg::compare::{Readers, objects};
-use crate::plan::{Plan, Task, kind, role, setting};
+use crate::plan::build::role;
+use crate::plan::{Plan, Task, kind, setting};
 use crate::verification::{Difference, DifferenceKind, OPTION_LEFT_OUT, Remark, SETTING_LEFT_OUT, Verification};
 use std::collections::{HashMap, HashSet};
 

@@ -8,7 +8,7 @@ use crate::engine::job::{Form, Job, Mode};
 use crate::error::{Error, Kind, Result, Side};
 use crate::pg::apply;
 use crate::pg::copy::{Copied, Copy, Pump};
-use crate::plan::large_object::is_about_large_objects;
+use crate::plan::build::large_object::is_about_large_objects;
 use crate::plan::{Task, cost, kind};
 use crate::record::Effect;
 use std::collections::{HashMap, HashSet};

@@ -3,13 +3,13 @@
 //! A plan makes no database, so all of this goes to the one that it runs in, whatever its name, and only where the whole database is
 //! moved. What is the target's own business, or the server's and not the database's, is named by a finding with its statement.
 
-use super::build::{Builder, Inputs};
-use super::setting::{THIS_DATABASE as THIS, finding, in_this_database, is_carried_over, setting, verbatim};
-use super::{Phase, Task, kind};
+use super::{Builder, Inputs};
 use crate::catalog::database::{Database, DatabaseGrant};
 use crate::catalog::scope::is_whole;
 use crate::finding::{Finding, Severity};
 use crate::name::{ident, literal, readable};
+use crate::plan::setting::{THIS_DATABASE as THIS, finding, in_this_database, is_carried_over, setting, verbatim};
+use crate::plan::{Phase, Task, kind};
 
 /// Pushes what is moved of the database itself, behind `before`.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder, before: &[String]) {

@@ -5,14 +5,15 @@
 //! INDEX then takes a moment (<https://www.postgresql.org/docs/current/sql-altertable.html>). Foreign keys are added NOT VALID and
 //! validated apart, for validation holds no lock that another one needs. Small tables have both in one step.
 
-use super::build::{Builder, Inputs, phases};
-use super::cost::SMALL;
 use super::statistics::Travel;
-use super::{Phase, Task, extension, foreign_key, kind, order};
+use super::{Builder, Inputs, phases};
+use super::{extension, order};
 use crate::catalog::archive::{Entry, Section};
 use crate::catalog::secret;
 use crate::catalog::{Constraint, Oid, Relation, RelationKind};
 use crate::name::ident;
+use crate::plan::cost::SMALL;
+use crate::plan::{Phase, Task, foreign_key, kind};
 use std::collections::BTreeMap;
 
 /// Pushes everything that must be there before rows come, with its comments and labels.

@@ -3,11 +3,12 @@
 //! The order is that of `pg_restore`: privileges may take rights that the steps before need, a materialized view is filled with
 //! its owner's rights and so needs them given, and an event trigger would fire on everything.
 
-use super::build::{Builder, Inputs};
-use super::{Phase, Task, database, kind, order, privilege};
+use super::{Builder, Inputs};
+use super::{database, order, privilege};
 use crate::catalog::archive::{Entry, Section};
 use crate::catalog::{Oid, RelationKind};
 use crate::name::readable;
+use crate::plan::{Phase, Task, kind};
 use std::collections::{HashMap, HashSet};
 
 /// What may keep a unique index of a view from being made.
@@ -30,12 +31,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     push_check(builder, last);
 }
 
-pub(super) fn push_entry(
-    inputs: &Inputs<'_>,
-    builder: &mut Builder,
-    entry: &Entry,
-    when: (Phase, Vec<String>),
-) -> usize {
+pub fn push_entry(inputs: &Inputs<'_>, builder: &mut Builder, entry: &Entry, when: (Phase, Vec<String>)) -> usize {
     let (phase, after) = when;
     let mut task = Task::new(phase, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
     task.target_sql = entry.with_settings(inputs.config.options.tablespaces);

@@ -4,18 +4,18 @@
 //! travel (<https://www.postgresql.org/docs/18/app-pgdump.html>), and only ANALYZE makes them, along with all others of the table. A
 //! small table is analyzed faster than its statistics are carried. The plan only says whose: they hold rows' values. Called by `schema`.
 
-use super::build::Inputs;
-use super::chunk::Rules;
+use super::Inputs;
 use crate::catalog::{Oid, Relation, RelationKind};
 use crate::config::Statistics;
 use crate::name::literal;
+use crate::plan::chunk::Rules;
 use std::collections::HashSet;
 
 /// Bytes below which ANALYZE is the faster way.
 const SMALL: u64 = 1 << 20;
 
 /// What decides for every table.
-pub(super) struct Travel<'a> {
+pub struct Travel<'a> {
     inputs: &'a Inputs<'a>,
     rules: Rules<'a>,
     extended: HashSet<Oid>,
@@ -23,13 +23,13 @@ pub(super) struct Travel<'a> {
 
 impl<'a> Travel<'a> {
     /// For a plan in which the relations of `extended` have extended statistics.
-    pub(super) fn new(inputs: &'a Inputs<'a>, extended: HashSet<Oid>) -> Self {
+    pub fn new(inputs: &'a Inputs<'a>, extended: HashSet<Oid>) -> Self {
         Travel { inputs, rules: Rules::new(inputs.config), extended }
     }
 
     /// What lists, on the source, the relations whose statistics travel together: a table with all below it, `tree`. None where ANALYZE
     /// gathers them.
-    pub(super) fn source_sql(&self, relation: &Relation, tree: &[Oid]) -> Option<String> {
+    pub fn source_sql(&self, relation: &Relation, tree: &[Oid]) -> Option<String> {
         let all: Vec<&Relation> =
             tree.iter().filter_map(|oid| self.inputs.lookup.relations.get(oid).copied()).collect();
         let bytes: u64 = all.iter().map(|relation| relation.total_bytes).sum();

@@ -6,10 +6,10 @@
 //! for. Where `pg_restore` has an order without a dependency, these tasks have it, too
 //! (<https://www.postgresql.org/docs/current/app-pgrestore.html>). The rest of `plan` asks this file and no other; the engine obeys.
 
-use super::build::{Inputs, phases};
-use super::cost::SMALL;
-use super::{Phase, Task};
+use super::{Inputs, phases};
 use crate::catalog::{Constraint, Index, Oid, Relation, RelationKind};
+use crate::plan::cost::SMALL;
+use crate::plan::{Phase, Task};
 
 /// In `after`, the rows of all tables whose tasks do not say this themselves.
 pub const OTHER_ROWS: &str = "other-rows";

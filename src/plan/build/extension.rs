@@ -4,8 +4,8 @@
 //! has. Where the run makes the extension, the rows that meet the condition are those of the source afterwards; where it was
 //! installed before, rows are merged by their key, and the source's win. Called by `data`, `schema` and `build`.
 
-use super::build::{Builder, Inputs};
 use super::data::STAGE;
+use super::{Builder, Inputs};
 use crate::catalog::archive::Entry;
 use crate::catalog::{Index, Oid, Relation};
 use crate::config::{OnConflict, TableOptions};

@@ -3,12 +3,12 @@
 //! A batch has one owner and a privilege is granted on many objects at once, so that a role which the target lacks costs only what is
 //! about that role. Called by `data` and `finish`.
 
-use super::build::{Builder, Inputs, phases};
-use super::{Phase, Task, kind};
+use super::{Builder, Inputs, phases};
 use crate::catalog::scope::is_whole;
 use crate::catalog::{LargeObjects as Batch, Oid};
 use crate::config::{Config, LargeObjects};
 use crate::name::{ident, literal};
+use crate::plan::{Phase, Task, kind};
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{Hash, Hasher};

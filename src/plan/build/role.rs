@@ -4,13 +4,14 @@
 //! role may be unable to give, and settings, stand in `optional_sql`, so that a target which refuses them still gets the role
 //! (<https://www.postgresql.org/docs/current/sql-createrole.html>).
 
-use super::build::{Builder, Inputs};
-use super::setting::{finding, in_this_database, is_carried_over, of_role, parameter, setting, verbatim};
-use super::{Phase, Task, kind, role_scope};
+use super::role_scope;
+use super::{Builder, Inputs};
 use crate::catalog::{Membership, Role};
 use crate::config::RolesMode;
 use crate::finding::{Finding, Severity};
 use crate::name::{ident, literal, split_ident, unquoted};
+use crate::plan::setting::{finding, in_this_database, is_carried_over, of_role, parameter, setting, verbatim};
+use crate::plan::{Phase, Task, kind};
 use std::collections::{HashMap, HashSet};
 
 /// Pushes a task a role, a task a setting of it in this database, and a task a membership.

@@ -3,11 +3,11 @@
 //! A plan stands on source and configuration alone, so it names what is done and never which triggers and keys are there: these the
 //! run finds, and the ledger keeps. Called by `build`.
 
-use super::build::{Builder, Inputs, phases};
-use super::{Phase, Task, kind};
+use super::{Builder, Inputs, phases};
 use crate::catalog::Relation;
 use crate::config::{LargeObjects, TargetForeignKeys, TargetTriggers};
 use crate::finding::{Finding, Severity};
+use crate::plan::{Phase, Task, kind};
 
 /// Pushes the task that all rows wait for, where there is one.
 pub fn push_before(inputs: &Inputs<'_>, builder: &mut Builder) {

@@ -3,8 +3,8 @@
 //! A task's id is as wide as the number of all tasks asks for, so no row can be finished before the last one is there. Kept as text,
 //! half a million tasks are a third as large as they would be as values. Filled by `build`, and ends as a `Document`.
 
-use super::document::{Document, Sum, add};
-use super::{Header, Task, tsv};
+use crate::plan::document::{Document, Sum, add};
+use crate::plan::{Header, Task, tsv};
 
 /// Bytes in one piece of text: pieces are never copied to grow, and are let go one by one as they are finished.
 const PIECE: usize = 1 << 20;

@@ -4,11 +4,12 @@
 //! to its members, instead of SET SESSION AUTHORIZATION, which is open to superusers only. Called by `finish`; the engine asks
 //! [`units`] and [`place`].
 
-use super::build::{Builder, Inputs};
 use super::finish::push_entry;
-use super::{Phase, Task, kind, large_object, order};
+use super::{Builder, Inputs};
+use super::{large_object, order};
 use crate::catalog::archive::{Entry, split};
 use crate::name::unquoted;
+use crate::plan::{Phase, Task, kind};
 use std::collections::HashMap;
 
 /// What begins a statement in the name of another role.

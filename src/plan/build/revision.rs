@@ -3,12 +3,12 @@
 //! It says which revision a database's schema is at, so its row is right on a target whose schema the run makes and wrong on
 //! one that alembic has made. The preflight, which knows the target, weighs the same table again.
 
-use super::build::Inputs;
-use super::chunk::Rules;
+use super::Inputs;
 use crate::catalog::Relation;
 use crate::config::OnExisting;
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
+use crate::plan::chunk::Rules;
 
 /// What findings about it are called.
 pub const CHECK: &str = "alembic_version";

@@ -3,13 +3,14 @@
 //! Every data task holds the exact COPY of both sides; the format stands beside it, for the engine takes text where a table that
 //! existed before has other types. Large tables come first, so that none of them is the last one running.
 
-use super::build::{Builder, Inputs};
-use super::chunk::{Chunk, Cutting, Rules};
-use super::{Phase, Task, extension, format, kind, large_object, order};
+use super::{Builder, Inputs};
+use super::{extension, large_object, order};
 use crate::catalog::{Column, Index, Oid, Relation};
 use crate::config::{OnConflict, OnExisting, TableOptions};
 use crate::finding::{Finding, Severity};
 use crate::name::{QualifiedName, ident, ident_list, literal};
+use crate::plan::chunk::{Chunk, Cutting, Rules};
+use crate::plan::{Phase, Task, format, kind};
 use crate::word::Word;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ use std::collections::HashMap;
 /// Where a chunk is staged before it is merged into a table that existed before.
 pub const STAGE: &str = "pg_temp.\"pgmigrate_stage\"";
 /// Lets an identity GENERATED ALWAYS take the source's values.
-pub(super) const OVERRIDING: &str = " OVERRIDING SYSTEM VALUE";
+pub const OVERRIDING: &str = " OVERRIDING SYSTEM VALUE";
 
 /// Pushes all data tasks.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
