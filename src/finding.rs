@@ -75,12 +75,20 @@ impl Finding {
     }
 }
 
-/// The first of several names, and how many there are beside them.
+/// Names that a message which is about the keys or tables of a whole plan lists.
+pub const LISTED: usize = 10;
+
+/// The first of several names as examples, and how many more there are.
 #[must_use]
 pub fn examples(names: &[String]) -> String {
-    const SHOWN: usize = 3;
-    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(SHOWN) {
+    listed(names, 3)
+}
+
+/// The first `most` names, and how many more there are.
+#[must_use]
+pub fn listed<S: AsRef<str>>(names: &[S], most: usize) -> String {
+    let shown = names.iter().take(most).map(AsRef::as_ref).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(most) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }

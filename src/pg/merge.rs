@@ -6,8 +6,8 @@
 
 use super::{Session, apply};
 use crate::error::{Error, Kind, Result, Side};
-use crate::plan::build::data::STAGE;
 use crate::plan::merge::Merge;
+use crate::plan::merge::STAGE;
 use futures_util::{SinkExt, TryStreamExt};
 use tokio_postgres::Row;
 

@@ -6,7 +6,7 @@
 use super::Task;
 use crate::catalog::Relation;
 use crate::name::{QualifiedName, ident, ident_list, split_name};
-use crate::plan::build::data::STAGE;
+use crate::plan::merge::STAGE;
 
 /// How the rows of a table are read for its counterpart on the target.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,12 +3,14 @@
 //! One [`Builder`] collects the tasks; roles, schema, data and finish each push theirs in that order. Pure: what must be
 //! asked of the source first (what its keys hold) comes in as a value. Called by the engine; refused configurations come from `check`.
 
+mod builder;
 pub mod data;
 mod data_only;
 mod database;
 mod draft;
 mod extension;
 mod finish;
+mod inputs;
 pub mod large_object;
 pub mod order;
 pub mod privilege;
@@ -19,34 +21,17 @@ mod schema;
 mod statistics;
 
 use super::document::Document;
-use super::{Answers, Header, Phase, Task, tsv};
+use super::{Answers, Header, tsv};
 use crate::catalog::archive::{Entry, Section};
-use crate::catalog::scope::{self, Scope};
-use crate::catalog::{Catalog, Lookup, Oid};
+use crate::catalog::scope;
+use crate::catalog::{Catalog, Oid};
 use crate::config::{Config, RolesMode};
 use crate::finding::{Finding, Severity};
 use crate::name::readable;
+use builder::Builder;
 use draft::Draft;
-use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// What planning reads: the catalog, the user's wishes, and what the source says of its keys.
-#[derive(Debug)]
-pub struct Inputs<'a> {
-    /// The source's catalog.
-    pub catalog: &'a Catalog,
-    /// Its lookups.
-    pub lookup: Lookup<'a>,
-    /// The configuration.
-    pub config: &'a Config,
-    /// What is moved.
-    pub scope: Scope,
-    /// What the source says of its keys.
-    pub answers: Answers,
-    /// The tables whose definitions stand on functions.
-    pub reaches_function: HashSet<Oid>,
-    /// The tables that other objects of pre-data stand on, or that stand on other tables: see `interwoven`.
-    pub interwoven: HashSet<Oid>,
-}
+use inputs::Inputs;
+use std::collections::{HashMap, HashSet};
 
 /// A plan that only has to be written; it needs the catalog no more.
 #[derive(Debug)]
@@ -162,111 +147,4 @@ fn left_out(inputs: &Inputs<'_>) -> Vec<Finding> {
     ];
     let found = all.into_iter().filter(|(is_out, ..)| *is_out);
     found.map(|(_, object, words)| Finding::new("left_out", Severity::Info, object, words, "")).collect()
-}
-
-/// Collects tasks; a task's number here becomes its id once all are known.
-#[derive(Debug, Default)]
-pub struct Builder {
-    draft: Draft,
-    /// The task that completes an entry.
-    pub by_entry: HashMap<i32, usize>,
-    /// The task that all rows wait for.
-    pub before_rows: Option<usize>,
-    /// The data tasks of a table.
-    pub data_of: HashMap<Oid, Vec<usize>>,
-    /// The tasks of a relation's indexes and extended statistics.
-    pub indexes_of: HashMap<Oid, Vec<usize>>,
-    /// The last task that attaches an index in a partition tree, by the tree's root.
-    pub attached_in: HashMap<Oid, usize>,
-    /// The last task that adds a foreign key to a partition tree or to what references one, by the tree's root.
-    pub keyed_in: HashMap<Oid, usize>,
-    /// The task that gathers a table's planner statistics.
-    pub analyze_of: HashMap<Oid, usize>,
-    /// The tasks that copy the rows of an extension's configuration tables, by the extension's entry.
-    pub configuration_of: HashMap<i32, Vec<usize>>,
-    /// The tasks that copy large objects, batch by batch.
-    pub large_objects: Vec<usize>,
-    /// What a reader of the plan should know.
-    pub findings: Vec<Finding>,
-}
-
-impl Builder {
-    /// Adds a task that requires the tasks numbered `requires`, and gives its number.
-    #[expect(clippy::needless_pass_by_value, reason = "whoever made a task has no use for it behind this")]
-    pub fn push(&mut self, task: Task, requires: Vec<usize>) -> usize {
-        self.draft.push(&task, requires);
-        self.draft.len() - 1
-    }
-
-    /// How many tasks there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.draft.len()
-    }
-
-    /// Adds tasks that change the same row of a system catalog, and so go one after another.
-    pub fn push_in_turn(&mut self, tasks: impl IntoIterator<Item = Task>, requires: &[usize]) {
-        let mut last = None;
-        for task in tasks {
-            let at = self.push(task, requires.to_vec());
-            self.wait_for(at, last);
-            last = Some(at);
-        }
-    }
-
-    /// Lets task `at` wait for the end of `others`, however they end.
-    pub fn wait_for(&mut self, at: usize, others: impl IntoIterator<Item = usize>) {
-        for other in others.into_iter().filter(|&other| other < at) {
-            self.draft.wait_for(at, other);
-        }
-    }
-
-    /// The tasks that complete the entries which `entry` depends on.
-    #[must_use]
-    pub fn completing(&self, entry: &Entry) -> Vec<usize> {
-        entry.dependencies.iter().filter_map(|id| self.by_entry.get(id).copied()).collect()
-    }
-
-    /// The data tasks of a relation and of everything below it.
-    #[must_use]
-    pub fn data_below(&self, oid: Oid, children: &BTreeMap<Oid, Vec<Oid>>) -> Vec<usize> {
-        let mut found = Vec::new();
-        let mut open = vec![oid];
-        while let Some(next) = open.pop() {
-            found.extend(self.data_of.get(&next).into_iter().flatten());
-            open.extend(children.get(&next).into_iter().flatten());
-        }
-        found
-    }
-}
-
-impl Inputs<'_> {
-    /// The partitions of each partitioned table.
-    #[must_use]
-    pub fn children(&self) -> BTreeMap<Oid, Vec<Oid>> {
-        let mut children: BTreeMap<Oid, Vec<Oid>> = BTreeMap::new();
-        for relation in &self.catalog.relations {
-            if let Some(parent) = relation.partition_of {
-                children.entry(parent).or_default().push(relation.oid);
-            }
-        }
-        children
-    }
-
-    /// The statement that gives an entry's object to its owner, where owners are set.
-    #[must_use]
-    pub fn owner_statement(&self, entry: &Entry) -> String {
-        entry.owner_statement().filter(|_| self.config.options.owners).unwrap_or_default()
-    }
-
-    /// The selected entries in the archive's order.
-    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.catalog.entries.iter().filter(|entry| self.scope.entries.contains(&entry.id))
-    }
-}
-
-/// The words of phases, for a task's `after`.
-#[must_use]
-pub fn phases(list: &[Phase]) -> Vec<String> {
-    list.iter().map(|phase| phase.word().to_owned()).collect()
 }

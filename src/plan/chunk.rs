@@ -7,16 +7,18 @@
 
 mod ask;
 mod key;
+mod route;
 mod weigh;
 
-use crate::catalog::{Column, Index, Lookup, Oid, Relation, Server};
+use crate::catalog::{Lookup, Oid, Relation, Server};
 use crate::config::{Config, TableOptions};
 use crate::name::QualifiedName;
-use crate::server_version::ServerVersion;
 use std::collections::HashMap;
 
 pub use ask::{Answer, Answers, Question, questions};
 pub use key::{KeyBounds, KeyRange, Spread};
+
+use route::{Route, route};
 
 const PAGE: u64 = 8192;
 /// Rows lie in the order of a key from this correlation on: a range of it is a range of pages, or nearly.
@@ -60,19 +62,6 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// How a table can be cut.
-#[derive(Debug, Clone, PartialEq)]
-enum Route<'a> {
-    /// By the integer column that the configuration names.
-    Column(&'a str),
-    /// By ranges of pages.
-    Pages,
-    /// By ranges of a key, of the type that [`key_type`] names.
-    Key(&'a Column, &'static str),
-    /// Not at all; the reason is empty where the configuration is it.
-    Not(String),
-}
-
 /// How the tables of a plan are cut.
 #[derive(Debug)]
 pub struct Cutting<'a> {
@@ -98,7 +87,8 @@ impl<'a> Cutting<'a> {
         config: &Config,
         tables: &[(&'a Relation, &'a TableOptions)],
     ) -> Self {
-        let routes: Vec<Route<'a>> = tables.iter().map(|table| route(server.version, lookup, *table)).collect();
+        let routes: Vec<Route<'a>> =
+            tables.iter().map(|table| route(server.version, lookup, table.0, table.1)).collect();
         let jobs = weigh::jobs(config);
         let counts = match config.options.split_larger_than {
             None => weigh::decide(tables, &routes, lookup, config),
@@ -157,63 +147,6 @@ impl Cut {
 /// Into how many pieces a table is cut whose chunks shall not be larger than `most`. What is cut has lost FREEZE, so it is cut for all jobs.
 fn obey(bytes: u64, most: u64, jobs: u64) -> u64 {
     if bytes > most { bytes.div_ceil(most).max(weigh::pieces(bytes, jobs)) } else { 1 }
-}
-
-fn route<'a>(
-    version: ServerVersion,
-    lookup: &Lookup<'a>,
-    (relation, options): (&'a Relation, &'a TableOptions),
-) -> Route<'a> {
-    // A condition is text behind the table's name, which no predicate can follow.
-    if relation.is_configuration() {
-        return Route::Not(String::new());
-    }
-    if let Some(column) = chunk_column(relation, options) {
-        return Route::Column(column);
-    }
-    if options.limit.is_some() {
-        return Route::Not(String::new());
-    }
-    if version.has_tid_range_scan() && relation.access_method == "heap" {
-        return Route::Pages;
-    }
-    let indexes = || lookup.indexes_of.get(&relation.oid).into_iter().flatten().filter(|i| i.is_arbiter && i.is_valid);
-    let lead = |index: &&'a Index| {
-        let column = relation.columns.iter().find(|column| Some(&column.name) == index.columns.first())?;
-        key_type(column).map(|type_name| (column, type_name))
-    };
-    match indexes().filter_map(lead).min_by_key(|(column, _)| !column.is_integer) {
-        Some((column, type_name)) => Route::Key(column, type_name),
-        None => Route::Not(not_cut(version, relation)),
-    }
-}
-
-fn not_cut(version: ServerVersion, relation: &Relation) -> String {
-    let pages = if version.has_tid_range_scan() {
-        format!("access method {:?} has no ranges of pages", relation.access_method)
-    } else {
-        format!("PostgreSQL {version} reads no range of pages by itself")
-    };
-    // Bounds of any other key would tell what stands in rows.
-    format!("whole: {pages}, and no unique key begins with an integer, uuid, date or timestamp")
-}
-
-/// The type within `pg_catalog` of a column whose ranges can cut a table; none where its bounds would tell something of the rows.
-fn key_type(column: &Column) -> Option<&'static str> {
-    let name = column.type_name.as_str();
-    match name {
-        _ if column.is_integer => Some("int8"),
-        "uuid" => Some("uuid"),
-        "date" => Some("date"),
-        _ if name.starts_with("timestamp") && name.ends_with("with time zone") => Some("timestamptz"),
-        _ if name.starts_with("timestamp") && name.ends_with("without time zone") => Some("timestamp"),
-        _ => None,
-    }
-}
-
-fn chunk_column<'a>(relation: &Relation, options: &'a TableOptions) -> Option<&'a str> {
-    let column = options.chunk_column.as_deref().filter(|_| options.limit.is_none())?;
-    relation.columns.iter().any(|c| c.name == column && c.is_integer).then_some(column)
 }
 
 fn is_nullable(relation: &Relation, column: &str) -> bool {

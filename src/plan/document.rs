@@ -3,10 +3,8 @@
 //! What a caller keeps of a plan so costs as much as its file: a plan of a hundred thousand tables has half a million tasks, and few
 //! callers look at more than some of them. Made by `build`, and by the bindings from a plan that somebody wrote.
 
-use super::{Header, Phase, Plan, Task, kind, tsv};
-
-/// Bytes in a piece, after which the next one is begun.
-pub(super) const PIECE: usize = 1 << 20;
+use super::model::{Header, Phase, Plan, Task, kind};
+use super::tsv::{self, PIECE};
 
 /// A plan as text.
 #[derive(Debug, Clone)]

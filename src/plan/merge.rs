@@ -4,7 +4,12 @@
 //! statement, the engine reads it.
 
 use crate::name::{split_ident, split_name};
-use crate::plan::build::data::{OVERRIDING, STAGE};
+
+/// Where a chunk is staged before it is merged into a table that existed before.
+pub const STAGE: &str = "pg_temp.\"pgmigrate_stage\"";
+
+/// Lets an identity GENERATED ALWAYS take the source's values.
+pub const OVERRIDING: &str = " OVERRIDING SYSTEM VALUE";
 
 /// A statement that adds staged rows to a table.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,9 +4,8 @@
 //! absent value is an empty field, for pandas would not give `\N` back. The first row names the columns, the second holds the
 //! header as JSON in its `note`.
 
-use super::{Header, Phase, Plan, Task};
+use super::model::{Header, OTHER_ROWS, Phase, Plan, Task};
 use crate::error::{Error, Kind, Result};
-use crate::plan::build::order::OTHER_ROWS;
 
 /// The version of the format, raised when an older program could misread a file.
 pub const VERSION: u32 = 2;
@@ -35,6 +34,32 @@ pub const COLUMNS: [&str; 16] = [
 ];
 
 const HEADER_ID: &str = "plan";
+
+/// Bytes in a piece of the text, after which the next one is begun.
+pub const PIECE: usize = 1 << 20;
+
+impl Plan {
+    /// A digest of the whole plan: equal plans are equal byte for byte.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let head = std::iter::once(head(&self.header));
+        fingerprint(head.chain(self.tasks.iter().map(row)))
+    }
+
+    /// The plan as its file holds it, in pieces of about a megabyte.
+    pub fn pieces(&self) -> impl Iterator<Item = String> {
+        let mut rows = std::iter::once(head(&self.header)).chain(self.tasks.iter().map(row));
+        std::iter::from_fn(move || {
+            let mut piece = rows.next()?;
+            while piece.len() < PIECE
+                && let Some(row) = rows.next()
+            {
+                piece.push_str(&row);
+            }
+            Some(piece)
+        })
+    }
+}
 
 /// Writes a plan.
 #[must_use]

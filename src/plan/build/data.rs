@@ -3,22 +3,21 @@
 //! Every data task holds the exact COPY of both sides; the format stands beside it, for the engine takes text where a table that
 //! existed before has other types. Large tables come first, so that none of them is the last one running.
 
-use super::{Builder, Inputs};
-use super::{extension, large_object, order};
+use super::builder::Builder;
+use super::extension;
+use super::inputs::Inputs;
+use super::large_object;
+use super::order;
 use crate::catalog::{Column, Index, Oid, Relation};
 use crate::config::{OnConflict, OnExisting, TableOptions};
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, LISTED, Severity, listed};
 use crate::name::{QualifiedName, ident, ident_list, literal};
 use crate::plan::chunk::{Chunk, Cutting, Rules};
+use crate::plan::merge::{OVERRIDING, STAGE};
 use crate::plan::{Phase, Task, format, kind};
 use crate::word::Word;
 use std::cmp::Reverse;
 use std::collections::HashMap;
-
-/// Where a chunk is staged before it is merged into a table that existed before.
-pub const STAGE: &str = "pg_temp.\"pgmigrate_stage\"";
-/// Lets an identity GENERATED ALWAYS take the source's values.
-pub const OVERRIDING: &str = " OVERRIDING SYSTEM VALUE";
 
 /// Pushes all data tasks.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
@@ -293,17 +292,10 @@ fn report_keys(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation,
     if !keyless.is_empty() {
         let message = format!(
             "no unique key over NOT NULL columns tells rows that the target has already from new ones, and a rerun relies on the ledger: {}",
-            some_of(&keyless)
+            listed(&keyless, LISTED)
         );
         builder.findings.push(Finding::new("keyless", Severity::Info, "", message, REMEDY));
     }
-}
-
-/// A list as people read it, its tail only counted.
-pub(super) fn some_of(names: &[String]) -> String {
-    const SHOWN: usize = 10;
-    let shown = names[..names.len().min(SHOWN)].join(", ");
-    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
 }
 
 /// A sequence's value is read when the task runs, after the rows that were numbered from it.

@@ -3,7 +3,8 @@
 //! A plan stands on source and configuration alone, so it names what is done and never which triggers and keys are there: these the
 //! run finds, and the ledger keeps. Called by `build`.
 
-use super::{Builder, Inputs, phases};
+use super::builder::Builder;
+use super::inputs::{Inputs, phases};
 use crate::catalog::Relation;
 use crate::config::{LargeObjects, TargetForeignKeys, TargetTriggers};
 use crate::finding::{Finding, Severity};

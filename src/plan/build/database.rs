@@ -3,7 +3,8 @@
 //! A plan makes no database, so all of this goes to the one that it runs in, whatever its name, and only where the whole database is
 //! moved. What is the target's own business, or the server's and not the database's, is named by a finding with its statement.
 
-use super::{Builder, Inputs};
+use super::builder::Builder;
+use super::inputs::Inputs;
 use crate::catalog::database::{Database, DatabaseGrant};
 use crate::catalog::scope::is_whole;
 use crate::finding::{Finding, Severity};

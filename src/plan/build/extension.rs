@@ -4,13 +4,14 @@
 //! has. Where the run makes the extension, the rows that meet the condition are those of the source afterwards; where it was
 //! installed before, rows are merged by their key, and the source's win. Called by `data`, `schema` and `build`.
 
-use super::data::STAGE;
-use super::{Builder, Inputs};
+use super::builder::Builder;
+use super::inputs::Inputs;
 use crate::catalog::archive::Entry;
 use crate::catalog::{Index, Oid, Relation};
 use crate::config::{OnConflict, TableOptions};
-use crate::finding::{Finding, Severity};
+use crate::finding::{Finding, LISTED, Severity, listed};
 use crate::name::{ident, readable};
+use crate::plan::merge::STAGE;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The task that makes an extension.
@@ -163,7 +164,7 @@ pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
             "the rows of its configuration tables are copied ({}). Where this run makes the extension, rows that CREATE EXTENSION \
              inserts and the source lacks are deleted if they meet the table's condition; where it was installed before, they stay. A \
              row of the source replaces one of the same key",
-            super::data::some_of(&tables)
+            listed(&tables, LISTED)
         );
         Finding::new("extension_configuration", Severity::Info, readable(extension), message, "")
     });
@@ -186,7 +187,7 @@ fn members<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = Finding> + 'a {
             "rows of its members that are no configuration tables are not copied, as in pg_dump: {} ({}). Those that the target lacks after \
              CREATE EXTENSION, or has with other rows, are reported when the run ends",
             tables.len(),
-            super::data::some_of(&tables)
+            listed(&tables, LISTED)
         );
         Finding::new("extension_members", Severity::Info, readable(extension), message, "")
     })

@@ -3,8 +3,12 @@
 //! The order is that of `pg_restore`: privileges may take rights that the steps before need, a materialized view is filled with
 //! its owner's rights and so needs them given, and an event trigger would fire on everything.
 
-use super::{Builder, Inputs};
-use super::{database, order, privilege};
+use super::builder::Builder;
+use super::database;
+use super::inputs::Inputs;
+use super::order;
+use super::privilege;
+use super::privilege::push_entry;
 use crate::catalog::archive::{Entry, Section};
 use crate::catalog::{Oid, RelationKind};
 use crate::name::readable;
@@ -29,21 +33,6 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     push_open_comments(inputs, builder);
     let last = first..builder.count();
     push_check(builder, last);
-}
-
-pub fn push_entry(inputs: &Inputs<'_>, builder: &mut Builder, entry: &Entry, when: (Phase, Vec<String>)) -> usize {
-    let (phase, after) = when;
-    let mut task = Task::new(phase, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
-    task.target_sql = entry.with_settings(inputs.config.options.tablespaces);
-    if privilege::is_acl(&task) {
-        task.target_sql = privilege::by_role(&task.target_sql);
-    }
-    task.optional_sql = inputs.owner_statement(entry);
-    task.after = after;
-    let requires = builder.completing(entry);
-    let at = builder.push(task, requires);
-    builder.by_entry.insert(entry.id, at);
-    at
 }
 
 /// Materialized views in the archive's order, which is that of their dependencies, and then their indexes. Those that may read other views

@@ -3,7 +3,8 @@
 //! A batch has one owner and a privilege is granted on many objects at once, so that a role which the target lacks costs only what is
 //! about that role. Called by `data` and `finish`.
 
-use super::{Builder, Inputs, phases};
+use super::builder::Builder;
+use super::inputs::{Inputs, phases};
 use crate::catalog::scope::is_whole;
 use crate::catalog::{LargeObjects as Batch, Oid};
 use crate::config::{Config, LargeObjects};

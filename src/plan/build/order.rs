@@ -6,13 +6,10 @@
 //! for. Where `pg_restore` has an order without a dependency, these tasks have it, too
 //! (<https://www.postgresql.org/docs/current/app-pgrestore.html>). The rest of `plan` asks this file and no other; the engine obeys.
 
-use super::{Inputs, phases};
+use super::inputs::{Inputs, phases};
 use crate::catalog::{Constraint, Index, Oid, Relation, RelationKind};
 use crate::plan::cost::SMALL;
-use crate::plan::{Phase, Task};
-
-/// In `after`, the rows of all tables whose tasks do not say this themselves.
-pub const OTHER_ROWS: &str = "other-rows";
+use crate::plan::{OTHER_ROWS, Phase, Task};
 
 /// All that comes before the objects' privileges.
 pub const BEFORE_PRIVILEGES: [Phase; 7] =

@@ -4,9 +4,10 @@
 //! to its members, instead of SET SESSION AUTHORIZATION, which is open to superusers only. Called by `finish`; the engine asks
 //! [`units`] and [`place`].
 
-use super::finish::push_entry;
-use super::{Builder, Inputs};
-use super::{large_object, order};
+use super::builder::Builder;
+use super::inputs::Inputs;
+use super::large_object;
+use super::order;
 use crate::catalog::archive::{Entry, split};
 use crate::name::unquoted;
 use crate::plan::{Phase, Task, kind};
@@ -184,6 +185,26 @@ fn first_ident(tag: &str) -> &str {
 #[must_use]
 pub fn is_acl(task: &Task) -> bool {
     matches!(task.kind.as_str(), kind::ACL | kind::DEFAULT_ACL)
+}
+
+pub(super) fn push_entry(
+    inputs: &Inputs<'_>,
+    builder: &mut Builder,
+    entry: &Entry,
+    when: (Phase, Vec<String>),
+) -> usize {
+    let (phase, after) = when;
+    let mut task = Task::new(phase, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
+    task.target_sql = entry.with_settings(inputs.config.options.tablespaces);
+    if is_acl(&task) {
+        task.target_sql = by_role(&task.target_sql);
+    }
+    task.optional_sql = inputs.owner_statement(entry);
+    task.after = after;
+    let requires = builder.completing(entry);
+    let at = builder.push(task, requires);
+    builder.by_entry.insert(entry.id, at);
+    at
 }
 
 #[cfg(test)]

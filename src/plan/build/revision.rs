@@ -3,7 +3,7 @@
 //! It says which revision a database's schema is at, so its row is right on a target whose schema the run makes and wrong on
 //! one that alembic has made. The preflight, which knows the target, weighs the same table again.
 
-use super::Inputs;
+use super::inputs::Inputs;
 use crate::catalog::Relation;
 use crate::config::OnExisting;
 use crate::finding::{Finding, Severity};

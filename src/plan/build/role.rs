@@ -4,8 +4,9 @@
 //! role may be unable to give, and settings, stand in `optional_sql`, so that a target which refuses them still gets the role
 //! (<https://www.postgresql.org/docs/current/sql-createrole.html>).
 
+use super::builder::Builder;
+use super::inputs::Inputs;
 use super::role_scope;
-use super::{Builder, Inputs};
 use crate::catalog::{Membership, Role};
 use crate::config::RolesMode;
 use crate::finding::{Finding, Severity};

@@ -3,7 +3,7 @@
 //! Needed are the roles that objects in scope name, the members of these, who reach the objects through them, and the roles that these are
 //! members of. What a role of another database is a member of besides does not count. Called by `role`; pure.
 
-use super::Inputs;
+use super::inputs::Inputs;
 use super::large_object::moves_large_objects;
 use crate::catalog::Oid;
 use crate::catalog::role_use::{PG_LARGEOBJECT, PG_USER_MAPPING, Part, RoleUse};

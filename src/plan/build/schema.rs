@@ -5,9 +5,11 @@
 //! INDEX then takes a moment (<https://www.postgresql.org/docs/current/sql-altertable.html>). Foreign keys are added NOT VALID and
 //! validated apart, for validation holds no lock that another one needs. Small tables have both in one step.
 
+use super::builder::Builder;
+use super::extension;
+use super::inputs::{Inputs, phases};
+use super::order;
 use super::statistics::Travel;
-use super::{Builder, Inputs, phases};
-use super::{extension, order};
 use crate::catalog::archive::{Entry, Section};
 use crate::catalog::secret;
 use crate::catalog::{Constraint, Oid, Relation, RelationKind};

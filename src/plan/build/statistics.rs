@@ -4,7 +4,7 @@
 //! travel (<https://www.postgresql.org/docs/18/app-pgdump.html>), and only ANALYZE makes them, along with all others of the table. A
 //! small table is analyzed faster than its statistics are carried. The plan only says whose: they hold rows' values. Called by `schema`.
 
-use super::Inputs;
+use super::inputs::Inputs;
 use crate::catalog::{Oid, Relation, RelationKind};
 use crate::config::Statistics;
 use crate::name::literal;

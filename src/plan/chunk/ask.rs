@@ -4,7 +4,8 @@
 //! cutting and its pages cannot be read in ranges. Questions go to `pg::keys` by way of the engine; the answers come back to `cut`.
 
 use super::key::{KeyBounds, KeyRange};
-use super::{Cutting, Route, Rules};
+use super::route::Route;
+use super::{Cutting, Rules};
 use crate::catalog::{Catalog, Oid, Relation, RelationKind, scope};
 use crate::config::{Config, TableOptions};
 use std::cmp::Reverse;

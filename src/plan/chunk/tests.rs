@@ -1,7 +1,7 @@
 //! How tables are cut, by what the source can and the configuration says.
 
 use super::*;
-use crate::catalog::RelationKind;
+use crate::catalog::{Column, Index, RelationKind};
 use crate::config::{Format, OnConflict, OnExisting};
 use crate::server_version::ServerVersion;
 use serde_json::json;

@@ -5,7 +5,7 @@
 //! run would end by waiting for it: where other tables' work lies beside it, it stays whole. The model counts with what the
 //! source says and with `parallel.max_jobs`, never with the CPUs of the machine that plans. Called by `chunk`.
 
-use super::Route;
+use super::route::Route;
 use crate::catalog::{Lookup, Relation};
 use crate::config::{Config, TableOptions};
 use std::cmp::Reverse;

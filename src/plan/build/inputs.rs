@@ -1,0 +1,58 @@
+//! What the modules that build a plan read.
+
+use crate::catalog::archive::Entry;
+use crate::catalog::scope::Scope;
+use crate::catalog::{Catalog, Lookup, Oid};
+use crate::config::Config;
+use crate::plan::{Answers, Phase};
+use std::collections::{BTreeMap, HashSet};
+
+/// What planning reads: the catalog, the user's wishes, and what the source says of its keys.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    /// The source's catalog.
+    pub catalog: &'a Catalog,
+    /// Its lookups.
+    pub lookup: Lookup<'a>,
+    /// The configuration.
+    pub config: &'a Config,
+    /// What is moved.
+    pub scope: Scope,
+    /// What the source says of its keys.
+    pub answers: Answers,
+    /// The tables whose definitions stand on functions.
+    pub reaches_function: HashSet<Oid>,
+    /// The tables that other objects of pre-data stand on, or that stand on other tables: see `interwoven`.
+    pub interwoven: HashSet<Oid>,
+}
+
+impl Inputs<'_> {
+    /// The partitions of each partitioned table.
+    #[must_use]
+    pub fn children(&self) -> BTreeMap<Oid, Vec<Oid>> {
+        let mut children: BTreeMap<Oid, Vec<Oid>> = BTreeMap::new();
+        for relation in &self.catalog.relations {
+            if let Some(parent) = relation.partition_of {
+                children.entry(parent).or_default().push(relation.oid);
+            }
+        }
+        children
+    }
+
+    /// The statement that gives an entry's object to its owner, where owners are set.
+    #[must_use]
+    pub fn owner_statement(&self, entry: &Entry) -> String {
+        entry.owner_statement().filter(|_| self.config.options.owners).unwrap_or_default()
+    }
+
+    /// The selected entries in the archive's order.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.catalog.entries.iter().filter(|entry| self.scope.entries.contains(&entry.id))
+    }
+}
+
+/// The words of phases, for a task's `after`.
+#[must_use]
+pub fn phases(list: &[Phase]) -> Vec<String> {
+    list.iter().map(|phase| phase.word().to_owned()).collect()
+}

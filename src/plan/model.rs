@@ -1,0 +1,259 @@
+//! What a plan consists of, as values: phases, tasks and what it stands on.
+
+use crate::catalog::scope::Absent;
+use crate::finding::Finding;
+use crate::name::{QualifiedName, readable};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// In a task's `after`, the rows of all tables whose tasks do not say this themselves.
+pub const OTHER_ROWS: &str = "other-rows";
+
+/// The part of a run that a task belongs to, in the order in which they mostly happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Roles and memberships.
+    Roles,
+    /// Schemas, types, functions, tables: what must be there before rows are.
+    PreData,
+    /// Rows, sequences' values, large objects.
+    Data,
+    /// Indexes, of a table as soon as its rows are in.
+    Index,
+    /// Planner statistics.
+    Analyze,
+    /// Keys, exclusion constraints, foreign keys.
+    Constraint,
+    /// Triggers, rules, policies and the rest of what `pg_dump` puts behind the data.
+    PostData,
+    /// Privileges, once nothing of ours needs the rights that they may take.
+    Privileges,
+    /// Materialized views' contents, which their owners read with the rights given before.
+    Refresh,
+    /// Event triggers, which would fire on all that stands above.
+    Finish,
+}
+
+impl Phase {
+    /// All phases in order.
+    pub const ALL: [Phase; 10] = [
+        Phase::Roles,
+        Phase::PreData,
+        Phase::Data,
+        Phase::Index,
+        Phase::Analyze,
+        Phase::Constraint,
+        Phase::PostData,
+        Phase::Privileges,
+        Phase::Refresh,
+        Phase::Finish,
+    ];
+
+    /// The word for it in plans, events and reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Phase::Roles => "roles",
+            Phase::PreData => "pre-data",
+            Phase::Data => "data",
+            Phase::Index => "index",
+            Phase::Analyze => "analyze",
+            Phase::Constraint => "constraint",
+            Phase::PostData => "post-data",
+            Phase::Privileges => "privileges",
+            Phase::Refresh => "refresh",
+            Phase::Finish => "finish",
+        }
+    }
+
+    /// The phase of that word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Phase> {
+        Phase::ALL.into_iter().find(|phase| phase.word() == word)
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// One thing to do, done and recorded in one transaction of the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Task {
+    /// Its name in the plan, the ledger and the state file.
+    pub id: String,
+    /// Its phase.
+    pub phase: Phase,
+    /// What kind of task: `data`, `index`, `sequence value`..., else the archive's word for the object.
+    pub kind: String,
+    /// The object's schema, empty where it has none.
+    pub schema: String,
+    /// The object's name; its table's name before it where it belongs to one.
+    pub name: String,
+    /// The tasks that must have succeeded.
+    pub requires: Vec<String>,
+    /// Tasks, whole phases, or the rows of other tables (`other-rows`) that must have ended, well or not.
+    pub after: Vec<String>,
+    /// Rows by the source's statistics.
+    pub rows: u64,
+    /// Bytes by the source's statistics.
+    pub bytes: u64,
+    /// `text` or `binary` for data tasks, else empty.
+    pub format: String,
+    /// What becomes of a table that exists and holds rows: `append`, `truncate`, `error` or `skip`; empty for other tasks.
+    pub on_existing: String,
+    /// What is read on the source.
+    pub source_sql: String,
+    /// What is run on the target.
+    pub target_sql: String,
+    /// What the target may refuse without failing the task, such as the owner; a refusal is reported.
+    pub optional_sql: String,
+    /// What moves staged rows into a table that existed before.
+    pub merge_sql: String,
+    /// What a reader should know.
+    pub note: String,
+}
+
+/// Kinds of task that the engine does by itself; every other kind runs its `target_sql`.
+pub mod kind {
+    /// Rows of a table or of a chunk of it.
+    pub const DATA: &str = "data";
+    /// Empties an existing table before its first chunk.
+    pub const TRUNCATE: &str = "truncate";
+    /// A sequence's value.
+    pub const SEQUENCE_VALUE: &str = "sequence value";
+    /// A batch of large objects.
+    pub const LARGE_OBJECTS: &str = "large objects";
+    /// An extension.
+    pub const EXTENSION: &str = "extension";
+    /// A role.
+    pub const ROLE: &str = "role";
+    /// An index.
+    pub const INDEX: &str = "index";
+    /// A key or exclusion constraint.
+    pub const CONSTRAINT: &str = "constraint";
+    /// A foreign key.
+    pub const FK_CONSTRAINT: &str = "fk constraint";
+    /// Takes the foreign keys of the target's own tables away.
+    pub const FK_DROP: &str = "fk drop";
+    /// Brings them back, their rows not checked.
+    pub const FK_RESTORE: &str = "fk restore";
+    /// Checks the rows of those of one table.
+    pub const FK_CHECK: &str = "fk check";
+    /// The check of a foreign key's existing rows.
+    pub const FK_VALIDATION: &str = "fk validation";
+    /// Planner statistics of a table, gathered on the target.
+    pub const ANALYZE: &str = "analyze";
+    /// Planner statistics of a table, carried over from the source where that can be done.
+    pub const STATISTICS: &str = "statistics data";
+    /// The privileges of an object.
+    pub const ACL: &str = "acl";
+    /// The privileges of objects that are made later.
+    pub const DEFAULT_ACL: &str = "default acl";
+    /// The privileges of the database itself.
+    pub const DATABASE_ACL: &str = "database acl";
+    /// A setting of the database.
+    pub const DATABASE_SETTING: &str = "database setting";
+    /// A role's membership in another.
+    pub const MEMBERSHIP: &str = "membership";
+    /// Compares owners, privileges and settings on the target with the source's.
+    pub const PRIVILEGE_CHECK: &str = "privilege check";
+    /// A materialized view's contents.
+    pub const REFRESH: &str = "refresh";
+}
+
+impl Task {
+    /// A task without dependencies.
+    #[must_use]
+    pub fn new(phase: Phase, kind: impl Into<String>, schema: impl Into<String>, name: impl Into<String>) -> Self {
+        Task {
+            id: String::new(),
+            phase,
+            kind: kind.into(),
+            schema: schema.into(),
+            name: name.into(),
+            requires: Vec::new(),
+            after: Vec::new(),
+            rows: 0,
+            bytes: 0,
+            format: String::new(),
+            on_existing: String::new(),
+            source_sql: String::new(),
+            target_sql: String::new(),
+            optional_sql: String::new(),
+            merge_sql: String::new(),
+            note: String::new(),
+        }
+    }
+
+    /// The object as people read it.
+    #[must_use]
+    pub fn object(&self) -> String {
+        match (self.schema.is_empty(), self.kind.as_str()) {
+            (true, _) => self.name.clone(),
+            // The archive names these by kind and name: `TABLE flights`.
+            (_, "acl" | "comment" | "security label" | "default acl") => {
+                format!("{} in {}", self.name, readable(&self.schema))
+            }
+            (_, kind::DATA | kind::TRUNCATE | kind::SEQUENCE_VALUE | kind::INDEX | kind::FK_CHECK) => {
+                format!("{}.{}", readable(&self.schema), readable(&self.name))
+            }
+            _ => format!("{}.{}", readable(&self.schema), self.name),
+        }
+    }
+
+    /// Whether the task copies rows of a table.
+    #[must_use]
+    pub fn is_data(&self) -> bool {
+        self.kind == kind::DATA
+    }
+
+    /// The source's table that a data task reads.
+    #[must_use]
+    pub fn source_table(&self) -> QualifiedName {
+        QualifiedName::new(&self.schema, &self.name)
+    }
+}
+
+/// What a plan stands on; a run compares it with what it finds and refuses where they differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// The version of this file's format.
+    pub version: u32,
+    /// The source's identity.
+    pub source: String,
+    /// The source's `server_version_num` when the plan was made.
+    pub source_version: u32,
+    /// The major of the `pg_dump` that wrote the definitions; none where there are none, or the plan is older than this entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pg_dump: Option<u32>,
+    /// The configuration, without secrets.
+    pub config: serde_json::Value,
+    /// A digest of each table's columns, indexes and constraints.
+    pub tables: BTreeMap<String, String>,
+    /// What will not exist on the target.
+    pub absent: Vec<Absent>,
+    /// What a reader of the plan should know.
+    pub findings: Vec<Finding>,
+}
+
+/// A plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// What it stands on.
+    pub header: Header,
+    /// The tasks; each stands behind what it requires. Those of pre-data run in this order, which is the archive's.
+    pub tasks: Vec<Task>,
+}
+
+impl Plan {
+    /// The task of that id.
+    #[must_use]
+    pub fn task(&self, id: &str) -> Option<&Task> {
+        self.tasks.iter().find(|task| task.id == id)
+    }
+}
