@@ -6,9 +6,8 @@
 mod queue;
 
 use crate::finding::Finding;
-pub use queue::{Queue, queue};
+pub use queue::{Events, Observer, Queue, queue};
 use serde::Serialize;
-use std::sync::Arc;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -179,48 +178,4 @@ pub struct PhaseLeft {
     pub seconds: Option<f64>,
     /// The part of its work that is done, from 0 to 1.
     pub share: f64,
-}
-
-/// Takes note of events before the caller has them.
-pub trait Observer: std::fmt::Debug + Send + Sync {
-    /// Takes note of one; called by the thread that sends it.
-    fn observe(&self, event: &Event);
-}
-
-/// The sending end of a run's events; clones share the queue. Without a receiver, events are dropped.
-#[derive(Debug, Clone, Default)]
-pub struct Events {
-    queue: Option<Arc<queue::Sender>>,
-    observer: Option<Arc<dyn Observer>>,
-}
-
-impl Events {
-    /// The same queue, of whose events `observer` takes note.
-    #[must_use]
-    pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
-        Events { queue: self.queue.clone(), observer: Some(observer) }
-    }
-
-    /// Tells the caller; a caller that has gone away misses nothing that the ledger does not hold.
-    pub fn send(&self, event: Event) {
-        if let Some(observer) = &self.observer {
-            observer.observe(&event);
-        }
-        if let Some(sender) = &self.queue {
-            sender.send(event);
-        }
-    }
-
-    /// Whether the caller is up with what happens. Where it is not, no new work is begun, which would only make more events.
-    #[must_use]
-    pub fn have_room(&self) -> bool {
-        self.queue.as_ref().is_none_or(|sender| sender.has_room())
-    }
-
-    /// Waits until the caller has taken some events.
-    pub async fn room(&self) {
-        if let Some(sender) = &self.queue {
-            sender.room().await;
-        }
-    }
 }

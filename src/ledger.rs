@@ -5,6 +5,7 @@
 
 mod announcement;
 mod beginning;
+mod failure;
 mod foreign_key;
 pub mod order;
 mod plan;
@@ -20,6 +21,7 @@ use crate::pg::Session;
 use crate::pg::event_triggers::{self, LEFT_OUT};
 pub use crate::record::{Effect, Record, Run, RunState, is_settled};
 pub use announcement::{Announcement, Progress, Role};
+pub use failure::Failure;
 pub use foreign_key::Taken;
 pub use procedure::{Journal, LockHolder, Subject};
 pub use records::Standing;

@@ -2,9 +2,11 @@
 //!
 //! Waiting releases the GIL and looks for signals; a worker thread never takes it.
 
-use super::convert::{self, Answer, from_python, to_python};
+use super::answer::Answer;
+use super::convert::{self, from_python, to_python};
+use super::machine::{cpus, environment};
 use super::rows::PlanText;
-use super::{environment, error, logging};
+use super::{error, logging};
 use crate::config::Config;
 use crate::engine::{self, Context, Stop};
 use crate::error::{Error, Kind, Result};
@@ -58,7 +60,7 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
     let tools: Vec<PathBuf> = py.import("pgmigrate._bridge.pg_tools")?.call_method0("pg_dump_candidates")?.extract()?;
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let (events, receiver) = queue();
-    let context = Context { events, stop: Stop::default(), env: environment(), tools, cpus: super::cpus() };
+    let context = Context { events, stop: Stop::default(), env: environment(), tools, cpus: cpus() };
     let job = Job {
         events: Arc::new(tokio::sync::Mutex::new(receiver)),
         result: Arc::default(),

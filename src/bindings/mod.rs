@@ -6,10 +6,12 @@
 // pyo3 hands arguments over by value and expects results of functions that may come to fail.
 #![allow(clippy::needless_pass_by_value)]
 
+mod answer;
 mod convert;
 mod error;
 mod job;
 mod logging;
+mod machine;
 mod procedure;
 mod rows;
 
@@ -20,28 +22,12 @@ use crate::pg::mask::Mask;
 use crate::plan::document::Document;
 use crate::plan::{difference, group, tsv};
 use crate::rates::Rates;
-use convert::{Answer, from_python, to_python};
+use answer::Answer;
+use convert::{from_python, to_python};
 use job::Given;
+use machine::{cpus, environment};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-
-pub(crate) fn environment() -> BTreeMap<String, String> {
-    let mut env: BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    // A conninfo without a user means the account of the process, as libpq asks the system for it: the variable may be missing (cron,
-    // systemd, containers) or another one's. An account without a name leaves it to the variable.
-    if let Ok(account) = whoami::username() {
-        env.insert("USER".into(), account);
-    }
-    env
-}
-
-/// How many CPUs this machine has.
-pub(crate) fn cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, Into::into)
-}
 
 /// The version of the core.
 #[pyfunction]

@@ -1,7 +1,8 @@
 //! What the Python face needs to run the procedure's commands: the checked section with the variables' values, and what hides passwords.
 
 use super::convert::{from_python, to_python};
-use super::{environment, error};
+use super::error;
+use super::machine::environment;
 use crate::config::Config;
 use crate::pg::mask;
 use pyo3::prelude::*;

@@ -3,7 +3,7 @@
 //! `pg_dump` is the authority on DDL; this file only reads what an entry says of itself: which object, which statement,
 //! who owns it, what it depends on. `pg::archive` makes entries from a real archive.
 
-use super::Oid;
+use super::oid::Oid;
 use crate::word::Word;
 
 /// The part of an archive that an entry belongs to

@@ -6,18 +6,18 @@
 pub mod archive;
 pub mod assign;
 pub mod database;
+mod oid;
 pub mod role_use;
 pub mod scope;
 pub mod secret;
+
+pub use oid::Oid;
 
 use crate::name::QualifiedName;
 use crate::server_version::ServerVersion;
 use crate::word::Word;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// An object identifier of the source.
-pub type Oid = u32;
 
 /// Who a server is and what the connecting role may do there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

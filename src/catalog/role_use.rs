@@ -3,7 +3,7 @@
 //! Pure data, read by `pg::introspect` from the dependencies that the server keeps on roles. `plan::role_scope` chooses by it the roles that
 //! a migration makes; the preflight finds by it the roles that the target lacks.
 
-use super::Oid;
+use super::oid::Oid;
 use crate::word::Word;
 
 /// As what an object names a role.

@@ -3,8 +3,8 @@
 //! Checked values only; `read/procedure.rs` makes them, and the Python face runs the commands, because it is the application's machine
 //! and not a server that they belong to. Values of `env` may be secrets and are shown as `***`.
 
-use super::Secret;
 use super::choice::Choice;
+use super::secret::Secret;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! The configuration as a whole: the shapes that users write, and what each mistake is told.
 
 use super::*;
+use crate::name::QualifiedName;
 
 const EXAMPLE: &str = include_str!("../../python/pgmigrate/config.example.yaml");
 

@@ -20,6 +20,7 @@ use super::stop::interrupted;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
+use crate::ledger::Failure;
 use crate::name::QualifiedName;
 use crate::pg::apply::{self, Orphans};
 use crate::pg::backend::{self, Backend};
@@ -175,10 +176,12 @@ impl Worker {
         if let Some(effect) = self.go_without_statistics(task, &error).await {
             return Outcome::Settled("skipped", effect);
         }
-        let failure = ("failed", error.sqlstate.clone().unwrap_or_default(), described(&error));
+        let note = described(&error);
+        let failure =
+            Failure { status: "failed", sqlstate: error.sqlstate.as_deref().unwrap_or_default(), note: &note };
         let job = Arc::clone(&self.job);
         if let Ok(target) = self.target().await
-            && let Err(second) = job.ledger.fail(target, job.run, &task.id, (failure.0, &failure.1, &failure.2)).await
+            && let Err(second) = job.ledger.fail(target, job.run, &task.id, failure).await
         {
             tracing::error!("task {}: its failure could not be recorded: {}", task.id, second.chain());
         }

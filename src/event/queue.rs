@@ -4,13 +4,57 @@
 //! What has been begun may add its own events beyond that, so the queue holds no more than its capacity and what the tasks at work say.
 //! Called by the bindings, and by the engine through `Events`.
 
-use super::{Event, Events};
+use super::Event;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// Events that wait for the caller before no new work is begun.
 const CAPACITY: usize = 1024;
+
+/// Takes note of events before the caller has them.
+pub trait Observer: std::fmt::Debug + Send + Sync {
+    /// Takes note of one; called by the thread that sends it.
+    fn observe(&self, event: &Event);
+}
+
+/// The sending end of a run's events; clones share the queue. Without a receiver, events are dropped.
+#[derive(Debug, Clone, Default)]
+pub struct Events {
+    queue: Option<Arc<Sender>>,
+    observer: Option<Arc<dyn Observer>>,
+}
+
+impl Events {
+    /// The same queue, of whose events `observer` takes note.
+    #[must_use]
+    pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
+        Events { queue: self.queue.clone(), observer: Some(observer) }
+    }
+
+    /// Tells the caller; a caller that has gone away misses nothing that the ledger does not hold.
+    pub fn send(&self, event: Event) {
+        if let Some(observer) = &self.observer {
+            observer.observe(&event);
+        }
+        if let Some(sender) = &self.queue {
+            sender.send(event);
+        }
+    }
+
+    /// Whether the caller is up with what happens. Where it is not, no new work is begun, which would only make more events.
+    #[must_use]
+    pub fn have_room(&self) -> bool {
+        self.queue.as_ref().is_none_or(|sender| sender.has_room())
+    }
+
+    /// Waits until the caller has taken some events.
+    pub async fn room(&self) {
+        if let Some(sender) = &self.queue {
+            sender.room().await;
+        }
+    }
+}
 
 /// A new queue: what sends into it, and what takes from it.
 #[must_use]

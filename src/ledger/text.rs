@@ -3,33 +3,12 @@
 //!
 //! Names of objects are not among it: the preflight refuses those that the target cannot have. What is written here is read back as it was.
 
-use super::Ledger;
 use crate::error::Result;
 use crate::pg::Session;
 use crate::pg::survey;
 
 /// What an escaped text begins with, as in SQL. No identity of a server, no configuration and no message does.
 const MARK: &str = "U&";
-
-impl Ledger {
-    /// Records a failure, or that the task cannot be tried because of another's.
-    pub async fn fail(&self, session: &Session, run: i64, task: &str, failure: (&str, &str, &str)) -> Result<()> {
-        let (status, sqlstate, note) = failure;
-        let sql = format!(
-            "UPDATE {} SET status = $3, sqlstate = $4, note = $5, \
-                    seconds = coalesce(extract(epoch FROM clock_timestamp() - started)::float8, 0) \
-             WHERE run = $1 AND task = $2 AND status NOT IN ('done', 'kept', 'skipped')",
-            self.tasks()
-        );
-        match session.execute(&sql, &[&run, &task, &status, &sqlstate, &note]).await {
-            // The source's server may speak a language that the target has no letters for.
-            Err(error) if error.is("22P05") => {
-                session.execute(&sql, &[&run, &task, &status, &sqlstate, &escaped(note)]).await.map(|_| ())
-            }
-            result => result.map(|_| ()),
-        }
-    }
-}
 
 /// The text as the target can keep it.
 pub(super) async fn kept(session: &Session, text: &str) -> Result<String> {

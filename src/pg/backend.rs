@@ -15,13 +15,6 @@ pub struct Backend {
     pub started: String,
 }
 
-/// Ends a long statement whose client is gone, where the server's platform can tell; elsewhere the setting would be refused
-/// (<https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL>). The TCP settings are among
-/// the pins of every session.
-pub(super) const CHECK_CLIENT: &str = "SELECT pg_catalog.set_config('client_connection_check_interval', '5s', false) \
-     WHERE pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL \
-     AND (pg_catalog.version() ~ 'linux' OR pg_catalog.version() ~ 'darwin|bsd' \
-          AND pg_catalog.current_setting('server_version_num')::int4 >= 150000); ";
 const IDENTITY: &str =
     "SELECT pid, backend_start FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()";
 

@@ -16,8 +16,7 @@ mod tool;
 pub(super) use tool::SETTING_VARIABLES;
 
 use crate::config::Secret;
-use crate::error::{Result, Side};
-use std::collections::BTreeMap;
+use crate::error::Side;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -206,12 +205,6 @@ pub fn has_password(text: &str) -> bool {
 }
 
 impl Conninfo {
-    /// Reads `text`, a `keyword=value` string or a `postgresql://` URI, as libpq would with the environment `env`:
-    /// `PG*` variables, service file, password file (`HOME`), operating system user (`USER`).
-    pub fn parse(text: &str, env: &BTreeMap<String, String>) -> Result<Conninfo> {
-        read::conninfo(text, env)
-    }
-
     /// `host:port/dbname`, for messages.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -28,6 +28,7 @@ pub mod privileges;
 pub mod progress;
 pub mod reply;
 pub mod sample;
+mod scrub;
 pub mod secret;
 pub mod session;
 pub mod snapshot;

@@ -161,6 +161,14 @@ fn assignments(options: &str) -> Vec<(String, String)> {
     words.iter().filter_map(bare).collect()
 }
 
+/// Ends a long statement whose client is gone, where the server's platform can tell; elsewhere the setting would be refused
+/// (<https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL>). The TCP settings are among
+/// the pins of every session.
+pub(super) const CHECK_CLIENT: &str = "SELECT pg_catalog.set_config('client_connection_check_interval', '5s', false) \
+     WHERE pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL \
+     AND (pg_catalog.version() ~ 'linux' OR pg_catalog.version() ~ 'darwin|bsd' \
+          AND pg_catalog.current_setting('server_version_num')::int4 >= 150000); ";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@
 
 use super::conninfo::Conninfo;
 use super::notice::{Warning, Warnings};
-use super::{reply, secret};
+use super::{reply, scrub};
 use crate::error::{Error, Kind, Result, ServerError, Side};
 use crate::pg::connection::cancel::Owner;
 pub use crate::pg::connection::cancel::{Canceller, closed};
@@ -198,7 +198,7 @@ impl Session {
     pub fn error(&self, error: &tokio_postgres::Error, kind: Kind, doing: &str) -> Error {
         let error = reply::from_postgres(error, kind, doing).on(self.side);
         let Some(reply) = error.server().cloned() else { return error };
-        match secret::scrub(&reply.message, &self.conninfo.secrets) {
+        match scrub::scrub(&reply.message, &self.conninfo.secrets) {
             Some(message) => error.caused_by_server(ServerError { message, ..reply }),
             None => error,
         }

@@ -3,7 +3,8 @@
 //! An extension's members are made by CREATE EXTENSION; only the rows of its configuration tables are dumped, and they are included
 //! with the extension unless a filter leaves them out. Called by `scope`.
 
-use super::{Absent, Choice, Scope, Selection, is_whole};
+use super::model::{Absent, Scope, is_whole};
+use super::selection::{Choice, Selection};
 use crate::catalog::archive::Entry;
 use crate::catalog::{Oid, Relation, RelationKind};
 use crate::config::Mode;

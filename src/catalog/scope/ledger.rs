@@ -3,7 +3,6 @@
 //! A ledger says what was done on its own database and means nothing on another one, so it stays behind: the tables with all that belongs to
 //! them, and their schema where that was made for the ledger and holds nothing else. Pure; called by the parent module.
 
-use super::Selection;
 use crate::catalog::archive::Entry;
 use crate::catalog::{Catalog, Relation, RelationKind};
 use crate::config::Config;
@@ -28,32 +27,6 @@ pub fn schemas<'a>(catalog: &'a Catalog, config: &'a Config) -> HashSet<&'a str>
     let mut found: HashSet<&str> = of(0).intersection(&of(1)).copied().collect();
     found.insert(config.options.ledger_schema.as_str());
     found
-}
-
-impl Selection<'_> {
-    /// Whether a relation is a table of a ledger.
-    pub(super) fn is_of_ledger(&self, relation: &Relation) -> bool {
-        self.ledgers.contains(relation.name.schema.as_str()) && is_ledger_table(&relation.name.name)
-    }
-
-    /// Whether an entry is a ledger's: a table of it, the sequence of such a table, or its schema.
-    pub(super) fn is_ledger(&self, entry: &Entry) -> bool {
-        if self.kept_for_ledgers.contains(&schema_of(entry)) {
-            return true;
-        }
-        let owner = self.lookup.sequences.get(&entry.oid).and_then(|sequence| sequence.owner_relation);
-        let table = self.lookup.relations.get(&owner.unwrap_or(entry.oid));
-        table.is_some_and(|relation| self.is_of_ledger(relation))
-    }
-
-    /// The schemas that hold a ledger which the filters would have chosen otherwise.
-    pub(super) fn left_ledgers(&self) -> Vec<String> {
-        let tables = self.catalog.relations.iter().filter(|table| self.is_of_ledger(table) && self.chooses(table));
-        let mut found: Vec<String> = tables.map(|table| table.name.schema.clone()).collect();
-        found.sort_unstable();
-        found.dedup();
-        found
-    }
 }
 
 /// The schemas that a run has made for its ledger and that hold nothing else.
@@ -85,7 +58,7 @@ pub(super) fn kept_for_ledgers(catalog: &Catalog, ledgers: &HashSet<&str>) -> Ha
 }
 
 /// The schema that an entry makes, or says something of; empty for other entries.
-fn schema_of(entry: &Entry) -> String {
+pub(super) fn schema_of(entry: &Entry) -> String {
     match entry.desc.as_str() {
         "SCHEMA" => entry.tag.clone(),
         "COMMENT" | "ACL" | "SECURITY LABEL" => entry.tag.strip_prefix("SCHEMA ").map(unquoted).unwrap_or_default(),

@@ -3,7 +3,8 @@
 //! No archive is read for it: the catalog alone says which tables there are and which sequences number their rows. Nothing is pulled
 //! in; what the target lacks the preflight tells. Called by `select`.
 
-use super::{Scope, Selection, chooses_schema};
+use super::model::{Scope, chooses_schema};
+use super::selection::Selection;
 use crate::catalog::{Oid, RelationKind, Sequence};
 use crate::config::Mode;
 use std::collections::HashSet;

@@ -3,7 +3,7 @@
 //! A text is cut into words as a shell would cut it, and nothing in it is expanded; only `shell: true` hands it to a shell. No word of a
 //! command is shown in a problem, for it may be a password. Called by the walk in `read`.
 
-use super::{Reader, Section};
+use super::reader::{Reader, Section};
 use crate::config::procedure::{Check, Command, Expect, OnFailure, Procedure, Run, StartOnFailure};
 use crate::config::value::{self, Parsed, choice, kind};
 use crate::config::{Secret, conninfo_text};
@@ -11,10 +11,6 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 const COMMAND: &str = "a command as a text, as a list of words or as a mapping with run";
-
-/// The places that take a command or a list of them, without the list's brackets.
-pub(super) const PLACES: [&str; 4] =
-    ["procedure.stop", "procedure.start", "procedure.check_stopped", "procedure.start_on_failure"];
 
 impl Reader<'_> {
     /// The section `procedure`.

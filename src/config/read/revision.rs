@@ -2,7 +2,7 @@
 //!
 //! Called by the walk in `read`.
 
-use super::{Reader, Section};
+use super::reader::{Reader, Section};
 use crate::config::RevisionRule;
 use crate::config::value::{self, Parsed, shown};
 use crate::name::QualifiedName;

@@ -3,7 +3,7 @@
 //! Nothing that stands here is ever shown, whatever is wrong with it: a problem names the path and the kind of value
 //! that was found. Which keywords exist is for the connection to say. Called by the walk in `read`.
 
-use super::{Reader, Section};
+use super::reader::{Reader, Section};
 use crate::config::value::kind;
 use crate::config::{Secret, conninfo_text};
 use serde_json::{Map, Value};

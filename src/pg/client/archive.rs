@@ -3,7 +3,8 @@
 //! `pg_dump` runs in our snapshot, so its entries and our catalog queries see the same moment. The archive is a temporary file
 //! that is gone when this returns.
 
-use super::tool::{Tools, private_folder};
+use super::private_folder;
+use super::tool::Tools;
 use crate::catalog::archive::{Entry, Section};
 use crate::error::{Error, Kind, Result};
 use crate::pg::Conninfo;

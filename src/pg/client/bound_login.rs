@@ -3,7 +3,6 @@
 //! The program sees no TLS and could not bind anything, so the login is ours: SCRAM-SHA-256-PLUS over the server's certificate
 //! (<https://www.postgresql.org/docs/current/sasl-authentication.html>). The program is told that it is in. Called by `tunnel`.
 
-use super::tunnel::read_packet;
 use crate::pg::connection::tls::der_element;
 use bytes::BytesMut;
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
@@ -143,6 +142,21 @@ fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
         [3, 4] => sha512(),
         _ => None,
     }
+}
+
+/// A packet whose length stands behind `head`, and counts itself.
+pub async fn read_packet(from: &mut (impl AsyncRead + Unpin), head: &[u8]) -> io::Result<Vec<u8>> {
+    const LARGEST: u32 = 64 * 1024;
+    let length = from.read_u32().await?;
+    if !(4..=LARGEST).contains(&length) {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut packet = head.to_vec();
+    packet.extend_from_slice(&length.to_be_bytes());
+    let begin = packet.len();
+    packet.resize(begin + length as usize - 4, 0);
+    from.read_exact(&mut packet[begin..]).await?;
+    Ok(packet)
 }
 
 #[cfg(test)]

@@ -210,13 +210,6 @@ fn first_error(name: &str, said: &str) -> String {
     line.strip_prefix(&format!("{name}: ")).unwrap_or(line).to_owned()
 }
 
-/// A folder for what client programs read or write, open to this role alone and removed when dropped. Its name is random: what a killed
-/// process has left must not stand in the way of one that gets its number, as it does in containers.
-pub fn private_folder() -> std::io::Result<tempfile::TempDir> {
-    use std::os::unix::fs::PermissionsExt;
-    tempfile::Builder::new().prefix("pgmigrate-").permissions(std::fs::Permissions::from_mode(0o700)).tempdir()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,8 +4,8 @@
 //! only we can enter, and its bytes go on over TLS as all our own connections do, with the same checks. `tool` and `replay` open one for
 //! each program that they run.
 
-use super::bound_login;
-use super::tool::private_folder;
+use super::bound_login::{self, read_packet};
+use super::private_folder;
 use crate::error::{Error, Kind, Result};
 use crate::pg::connection::net::Net;
 use crate::pg::connection::tls;
@@ -114,21 +114,6 @@ async fn open_conversation(
     let kind = server.read_u8().await?;
     let message = read_packet(server, &[kind]).await?;
     program.write_all(&without_binding(&message)).await
-}
-
-/// A packet whose length stands behind `head`, and counts itself.
-pub async fn read_packet(from: &mut (impl AsyncRead + Unpin), head: &[u8]) -> io::Result<Vec<u8>> {
-    const LARGEST: u32 = 64 * 1024;
-    let length = from.read_u32().await?;
-    if !(4..=LARGEST).contains(&length) {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut packet = head.to_vec();
-    packet.extend_from_slice(&length.to_be_bytes());
-    let begin = packet.len();
-    packet.resize(begin + length as usize - 4, 0);
-    from.read_exact(&mut packet[begin..]).await?;
-    Ok(packet)
 }
 
 /// `AuthenticationSASL` without the mechanisms that bind the channel; any other message as it is.

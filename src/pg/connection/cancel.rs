@@ -3,8 +3,7 @@
 //! It decides nothing about when to stop. `Session` hands out [`Canceller`]s; `connect` gives each connection its
 //! [`Owner`].
 
-use super::connect::Wire;
-use super::gate::{Gate, GatedTls};
+use super::gate::{Gate, GatedTls, Wire};
 use super::net::Net;
 use crate::error::{Error, Kind, Result};
 use crate::pg::conninfo::{Host, Keepalive};

@@ -3,18 +3,18 @@
 //! It makes one attempt a host; trying again later is the engine's. `Session::open` calls it.
 
 use super::cancel::{Canceller, Owner, Way};
-use super::gate::{Gate, GatedTls};
+use super::gate::{Gate, GatedTls, Wire};
 use super::net::Net;
 use super::refusal::{UNREACHABLE, by_io_error, is_password_missing, may_differ_with_tls, remedy};
 use super::tls;
 use crate::error::{Error, Kind, Result, Side};
 use crate::pg::conninfo::{Conninfo, Host, SessionAttrs, SslMode};
 use crate::pg::notice::Warnings;
-use crate::pg::{backend, pinned, reply};
+use crate::pg::{pinned, reply};
 use crate::server_version::ServerVersion;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::PoisonError;
-use tokio_postgres::{Client, Connection, SimpleQueryMessage, config};
+use tokio_postgres::{Client, SimpleQueryMessage, config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// The limits that would stop a long statement or kill an idle snapshot, off from the first statement on. All servers know them; more
@@ -27,9 +27,6 @@ const FACTS: &str = "\
     SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.pg_backend_pid(), \
     pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only'), \
     pg_catalog.set_config('search_path', '', false); ";
-
-/// The half of a connection that moves bytes.
-pub type Wire = Connection<Gate, Gate>;
 
 /// A login that went well.
 pub struct Connected {
@@ -182,7 +179,7 @@ impl Attempt<'_> {
         let canceller = Canceller::new(client.cancel_token(), Way::new(self.host, &self.conninfo.keepalive, &self.tls));
         let warnings = Warnings::default();
         let owner = Owner::of(wire, gate.clone(), canceller.clone(), warnings.clone());
-        let sql = format!("{FACTS}{}{}", backend::CHECK_CLIENT, pinned::statements(self.side, major));
+        let sql = format!("{FACTS}{}{}", pinned::CHECK_CLIENT, pinned::statements(self.side, major));
         let messages = client.simple_query(&sql).await.map_err(|error| self.explain(&error))?;
         let rows = || {
             messages.iter().filter_map(|message| match message {

@@ -172,3 +172,6 @@ impl TlsConnect<Gate> for GatedTls {
         })
     }
 }
+
+/// The half of a connection that moves bytes.
+pub type Wire = tokio_postgres::Connection<Gate, Gate>;

@@ -17,34 +17,37 @@ const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
 type Env = BTreeMap<String, String>;
 
-/// The whole of `Conninfo::parse`.
-pub(super) fn conninfo(text: &str, env: &Env) -> Result<Conninfo> {
-    let mut settings = text::parse(text)?;
-    service::fill(&mut settings, env)?;
-    settings.fill_from_environment(env)?;
-    settings.choice("client_encoding", &["auto", "UTF8", "utf8", "UTF-8", "utf-8"].map(|name| (name, ())))?;
-    settings.choice("gssencmode", &["prefer", "disable"].map(|name| (name, ())))?;
-    let home = env.get("HOME").map(Path::new);
-    let user = user(&settings, env)?;
-    let dbname = settings.text("dbname").unwrap_or_else(|| user.clone());
-    let mut hosts = hosts(&settings)?;
-    fill_passwords(&mut hosts, &settings, [&dbname, &user], home);
-    Ok(Conninfo {
-        hosts,
-        named_hosts: Vec::new(),
-        is_encrypted: false,
-        user,
-        dbname,
-        options: settings.text("options"),
-        ssl: ssl(&settings, home)?,
-        channel_binding: channel_binding(&settings)?,
-        session_attrs: settings.choice("target_session_attrs", &SESSION_ATTRS)?,
-        any_order: settings.choice("load_balance_hosts", &[("disable", false), ("random", true)])?,
-        connect_timeout: connect_timeout(&settings)?,
-        keepalive: keepalive(&settings)?,
-        forced: Vec::new(),
-        secrets: Vec::new().into(),
-    })
+impl Conninfo {
+    /// Reads `text`, a `keyword=value` string or a `postgresql://` URI, as libpq would with the environment `env`:
+    /// `PG*` variables, service file, password file (`HOME`), operating system user (`USER`).
+    pub fn parse(text: &str, env: &Env) -> Result<Conninfo> {
+        let mut settings = text::parse(text)?;
+        service::fill(&mut settings, env)?;
+        settings.fill_from_environment(env)?;
+        settings.choice("client_encoding", &["auto", "UTF8", "utf8", "UTF-8", "utf-8"].map(|name| (name, ())))?;
+        settings.choice("gssencmode", &["prefer", "disable"].map(|name| (name, ())))?;
+        let home = env.get("HOME").map(Path::new);
+        let user = user(&settings, env)?;
+        let dbname = settings.text("dbname").unwrap_or_else(|| user.clone());
+        let mut hosts = hosts(&settings)?;
+        fill_passwords(&mut hosts, &settings, [&dbname, &user], home);
+        Ok(Conninfo {
+            hosts,
+            named_hosts: Vec::new(),
+            is_encrypted: false,
+            user,
+            dbname,
+            options: settings.text("options"),
+            ssl: ssl(&settings, home)?,
+            channel_binding: channel_binding(&settings)?,
+            session_attrs: settings.choice("target_session_attrs", &SESSION_ATTRS)?,
+            any_order: settings.choice("load_balance_hosts", &[("disable", false), ("random", true)])?,
+            connect_timeout: connect_timeout(&settings)?,
+            keepalive: keepalive(&settings)?,
+            forced: Vec::new(),
+            secrets: Vec::new().into(),
+        })
+    }
 }
 
 fn user(settings: &Settings, env: &Env) -> Result<String> {

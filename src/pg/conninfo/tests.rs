@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::pg::pinned::Program;
+use std::collections::BTreeMap;
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
 

@@ -7,8 +7,10 @@
 
 mod buffer;
 mod end;
+mod rows;
 
 pub(in crate::pg) use end::End;
+pub use rows::Rows;
 
 use crate::error::{Error, Kind, Result, Side};
 use buffer::{Outbox, Taken};
@@ -21,16 +23,6 @@ use tokio::io::AsyncWrite;
 
 /// Messages to the target after which others of the runtime have their turn: about a megabyte.
 const BETWEEN_YIELDS: usize = 16;
-
-/// Who sees the rows on their way.
-pub trait Rows {
-    /// A row.
-    fn row(&mut self, row: &[u8]);
-    /// A piece of a row that does not lie in the buffer as a whole.
-    fn part(&mut self, part: &[u8], is_last: bool);
-    /// The rows of one COPY are all there; those of the next follow.
-    fn end_copy(&mut self);
-}
 
 /// Rows on their way.
 struct Relay<'a, R> {

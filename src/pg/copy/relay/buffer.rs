@@ -2,7 +2,7 @@
 //!
 //! No I/O; `relay` and its ends fill and empty these.
 
-use super::Rows;
+use super::rows::Rows;
 use bytes::BytesMut;
 use postgres_protocol::message::backend::Message;
 use std::io;

@@ -2,8 +2,8 @@
 //!
 //! It begins a COPY, ends it, and gives the stream back where what was said is over; `relay` moves the rows in between.
 
-use super::Rows;
 use super::buffer::{Inbox, Taken};
+use super::rows::Rows;
 use crate::error::{Error, Kind, Result, ServerError, Side};
 use crate::name::literal;
 use crate::pg::Session;

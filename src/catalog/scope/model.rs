@@ -1,0 +1,84 @@
+//! What a migration moves and what it leaves out, as values, and what the filters say of a name.
+
+use crate::catalog::Oid;
+use crate::config::{Config, Mode};
+use crate::name::QualifiedName;
+use std::collections::HashSet;
+
+/// Something that will not exist on the target, and why.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Absent {
+    /// The archive's word for the kind of object, in lower case.
+    pub kind: String,
+    /// The object.
+    pub object: String,
+    /// Why it will not be there.
+    pub reason: String,
+}
+
+/// What a migration moves.
+#[derive(Debug, Default)]
+pub struct Scope {
+    /// The entries to make, by the archive's number.
+    pub entries: HashSet<i32>,
+    /// The tables whose rows are moved.
+    pub tables: HashSet<Oid>,
+    /// The sequences whose values are moved without their entries.
+    pub sequences: HashSet<Oid>,
+    /// What stays behind although a reader could expect it.
+    pub absent: Vec<Absent>,
+    /// Objects outside the filters that chosen ones need.
+    pub pulled: Vec<String>,
+    /// Schemas whose ledger of earlier runs into the source stays behind.
+    pub ledgers: Vec<String>,
+}
+
+/// Whether neither schemas nor tables are filtered, so that objects of the whole database come along.
+#[must_use]
+pub fn is_whole(config: &Config) -> bool {
+    config.schemas.mode == Mode::All
+        && config.schemas.exclude.is_empty()
+        && config.tables.mode == Mode::All
+        && config.tables.exclude.is_empty()
+}
+
+/// Whether the filters choose objects of `schema`.
+#[must_use]
+pub fn chooses_schema(config: &Config, schema: &str) -> bool {
+    let named = |names: &[String]| names.iter().any(|name| name == schema);
+    match config.schemas.mode {
+        Mode::Include => named(&config.schemas.include) && !named(&config.schemas.exclude),
+        Mode::All | Mode::Exclude => !named(&config.schemas.exclude),
+    }
+}
+
+/// The names of relations that the configuration lists.
+pub struct Names<'a> {
+    config: &'a Config,
+    pub(super) listed: HashSet<&'a QualifiedName>,
+    pub(super) excluded: HashSet<&'a QualifiedName>,
+}
+
+impl<'a> Names<'a> {
+    /// The names in `config`.
+    #[must_use]
+    pub fn new(config: &'a Config) -> Self {
+        Names {
+            config,
+            listed: config.tables.include.iter().map(|rule| &rule.table).collect(),
+            excluded: config.tables.exclude.iter().collect(),
+        }
+    }
+
+    /// Whether the filters choose a relation: `line` is its name and those of the partitioned tables above it.
+    #[must_use]
+    pub fn choose(&self, line: &[&QualifiedName]) -> bool {
+        if line.iter().any(|name| self.excluded.contains(name)) {
+            return false;
+        }
+        match self.config.tables.mode {
+            Mode::Include => line.iter().any(|name| self.listed.contains(name)),
+            Mode::All | Mode::Exclude => line.first().is_some_and(|name| chooses_schema(self.config, &name.schema)),
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! Which entries of a catalog a configuration chooses, and which of the others those need.
+
+use super::ledger::{self, schema_of};
+use super::model::{Absent, Names, Scope, chooses_schema, is_whole};
+use crate::catalog::archive::Entry;
+use crate::catalog::{Catalog, Lookup, Oid, Relation, RelationKind};
+use crate::config::{Config, Mode};
+use crate::name::{is_ledger_table, readable};
+use std::collections::{HashMap, HashSet};
+
+/// What the filters say of one entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Choice {
+    /// Chosen.
+    Yes,
+    /// Not chosen, and moved when a chosen object needs it.
+    WhenNeeded,
+    /// Never moved; the reason is empty where the user's own filter is the reason.
+    No(&'static str),
+}
+
+/// Entries of the archive that are settings, rows, or about the database as a whole; all of these are moved by other means.
+const NOT_DDL: &[&str] = &[
+    "BLOB",
+    "BLOB METADATA",
+    "BLOBS",
+    "DATABASE",
+    "DATABASE PROPERTIES",
+    "ENCODING",
+    "LARGE OBJECT",
+    "MATERIALIZED VIEW DATA",
+    "SEARCHPATH",
+    "SEQUENCE SET",
+    "STATISTICS DATA",
+    "STDSTRINGS",
+    "TABLE DATA",
+];
+
+/// The choices of a configuration among the entries of a catalog.
+pub(super) struct Selection<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) config: &'a Config,
+    pub(super) lookup: Lookup<'a>,
+    pub(super) position: HashMap<i32, usize>,
+    pub(super) relation_at: HashMap<Oid, usize>,
+    pub(super) choices: Vec<Choice>,
+    pub(super) names: Names<'a>,
+    pub(super) ledgers: HashSet<&'a str>,
+    pub(super) kept_for_ledgers: HashSet<String>,
+}
+
+impl<'a> Selection<'a> {
+    pub(super) fn new(catalog: &'a Catalog, config: &'a Config) -> Self {
+        let ledgers = ledger::schemas(catalog, config);
+        let mut selection = Selection {
+            catalog,
+            config,
+            lookup: catalog.lookup(),
+            position: catalog.entries.iter().enumerate().map(|(at, entry)| (entry.id, at)).collect(),
+            relation_at: relation_positions(&catalog.entries),
+            choices: Vec::new(),
+            names: Names::new(config),
+            kept_for_ledgers: ledger::kept_for_ledgers(catalog, &ledgers),
+            ledgers,
+        };
+        selection.choices = catalog.entries.iter().map(|entry| selection.choice(entry)).collect();
+        selection.offer_parents();
+        selection
+    }
+
+    fn choice(&self, entry: &Entry) -> Choice {
+        if NOT_DDL.contains(&entry.desc.as_str()) || is_about_database(entry) || self.is_ledger(entry) {
+            return Choice::No("");
+        }
+        if let Some(no) = self.switched_off(entry) {
+            return no;
+        }
+        let whole = is_whole(self.config);
+        match entry.desc.as_str() {
+            "TABLE" | "FOREIGN TABLE" | "VIEW" | "MATERIALIZED VIEW" | "SEQUENCE" => self.relation_choice(entry),
+            _ if entry.is_part() && !self.stands_alone(entry) => Choice::WhenNeeded,
+            "ACL" | "COMMENT" | "SECURITY LABEL" if entry.namespace.is_empty() => {
+                match entry.tag.strip_prefix("SCHEMA ") {
+                    Some(schema) => self.schema_choice(schema.trim_matches('"')),
+                    None => {
+                        if whole {
+                            Choice::Yes
+                        } else {
+                            Choice::WhenNeeded
+                        }
+                    }
+                }
+            }
+            "EVENT TRIGGER" if !whole => Choice::No("event triggers come only with a whole database"),
+            "SCHEMA" => self.schema_choice(&entry.tag),
+            "EXTENSION" => self.extension_choice(entry),
+            "DEFAULT ACL" if entry.namespace.is_empty() => {
+                if whole {
+                    Choice::Yes
+                } else {
+                    Choice::No("")
+                }
+            }
+            "DEFAULT ACL" => self.schema_choice(&entry.namespace),
+            _ if entry.namespace.is_empty() && whole => Choice::Yes,
+            _ if entry.namespace.is_empty() => Choice::WhenNeeded,
+            _ => self.schema_choice(&entry.namespace),
+        }
+    }
+
+    /// Whether the archive does not hold the object that a part belongs to, such as the schema `public` or a member of an extension.
+    fn stands_alone(&self, entry: &Entry) -> bool {
+        !entry.dependencies.iter().any(|id| self.position.contains_key(id))
+    }
+
+    /// What the options leave out by kind.
+    fn switched_off(&self, entry: &Entry) -> Option<Choice> {
+        let options = &self.config.options;
+        let is_key = || self.lookup.constraints.contains_key(&entry.oid);
+        match entry.desc.as_str() {
+            "PUBLICATION" if !options.publications => {
+                Some(Choice::No("publications are not moved unless options.publications is true"))
+            }
+            "SUBSCRIPTION" if !options.subscriptions => {
+                Some(Choice::No("subscriptions are not moved unless options.subscriptions is true"))
+            }
+            // Their publication or subscription tells the reason for them.
+            "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" if !options.publications => Some(Choice::No("")),
+            "SUBSCRIPTION TABLE" if !options.subscriptions => Some(Choice::No("")),
+            "ACL" | "DEFAULT ACL" if !options.privileges => Some(Choice::No("")),
+            "INDEX" | "INDEX ATTACH" if !options.create_indexes_after_data => {
+                Some(Choice::No("options.create_indexes_after_data is false"))
+            }
+            "CONSTRAINT" | "FK CONSTRAINT" if !options.create_constraints_after_data && is_key() => {
+                Some(Choice::No("options.create_constraints_after_data is false"))
+            }
+            _ => None,
+        }
+    }
+
+    fn schema_choice(&self, schema: &str) -> Choice {
+        if self.config.tables.mode != Mode::Include && chooses_schema(self.config, schema) {
+            Choice::Yes
+        } else {
+            Choice::WhenNeeded
+        }
+    }
+
+    fn relation_choice(&self, entry: &Entry) -> Choice {
+        let Some(relation) = self.lookup.relations.get(&entry.oid) else {
+            return self.schema_choice(&entry.namespace);
+        };
+        let owner = self.lookup.sequences.get(&entry.oid).and_then(|sequence| sequence.owner_relation);
+        match owner.and_then(|oid| self.lookup.relations.get(&oid)) {
+            Some(table) if self.chooses(table) => Choice::Yes,
+            Some(_) if !self.names.listed.contains(&relation.name) => Choice::WhenNeeded,
+            _ if self.chooses(relation) => Choice::Yes,
+            // A view or a table is never pulled in by name alone: its rows would be missing. A sequence has one value.
+            _ if relation.kind == RelationKind::Sequence => Choice::WhenNeeded,
+            _ => Choice::No(""),
+        }
+    }
+
+    /// Whether the filters choose a relation, by its own name or by that of a partitioned table above it.
+    pub(super) fn chooses(&self, relation: &'a Relation) -> bool {
+        let mut line = vec![&relation.name];
+        line.extend(self.lookup.ancestors(relation).iter().map(|ancestor| &ancestor.name));
+        self.names.choose(&line)
+    }
+
+    /// Lets the parents of chosen partitions and inheriting tables come along without their rows.
+    fn offer_parents(&mut self) {
+        for at in (0..self.catalog.entries.len()).rev() {
+            if self.choices[at] == Choice::No("")
+                || !matches!(self.catalog.entries[at].desc.as_str(), "TABLE" | "FOREIGN TABLE")
+            {
+                continue;
+            }
+            let parents: Vec<usize> = self.dependencies(at).filter(|&parent| self.may_be_offered(parent)).collect();
+            for parent in parents {
+                self.choices[parent] = Choice::WhenNeeded;
+            }
+        }
+    }
+
+    fn may_be_offered(&self, at: usize) -> bool {
+        let entry = &self.catalog.entries[at];
+        let is_excluded =
+            || self.lookup.relations.get(&entry.oid).is_some_and(|r| self.names.excluded.contains(&r.name));
+        entry.desc == "TABLE" && self.choices[at] == Choice::No("") && !is_excluded()
+    }
+
+    /// The entries that `at` cannot be without. A sequence can be without the table that owns it; an identity cannot.
+    pub(super) fn dependencies(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+        let entry = &self.catalog.entries[at];
+        let owner = self.lookup.sequences.get(&entry.oid).filter(|s| entry.desc == "SEQUENCE" && !s.is_identity);
+        let owner = owner.and_then(|sequence| sequence.owner_relation);
+        entry.dependencies.iter().filter_map(|id| self.position.get(id).copied()).filter(move |&dependency| {
+            dependency != at && (owner.is_none() || owner != Some(self.catalog.entries[dependency].oid))
+        })
+    }
+
+    /// For each entry the reason why it cannot come, if there is one.
+    pub(super) fn possible(&self) -> Vec<Result<(), String>> {
+        let mut possible: Vec<Result<(), String>> = Vec::with_capacity(self.catalog.entries.len());
+        for at in 0..self.catalog.entries.len() {
+            let verdict = if let Choice::No(reason) = &self.choices[at] {
+                Err((*reason).to_owned())
+            } else {
+                let mut before = self.dependencies(at).filter(|&d| d < at);
+                before.find_map(|d| Some(self.missing(d, possible[d].as_ref().err()?))).map_or(Ok(()), Err)
+            };
+            possible.push(verdict);
+        }
+        possible
+    }
+
+    /// Why an entry cannot come that depends on another one, which cannot for `reason`.
+    fn missing(&self, dependency: usize, reason: &str) -> String {
+        let entry = &self.catalog.entries[dependency];
+        let object = format!("{} {}", entry.desc.to_lowercase(), display(entry));
+        match &self.choices[dependency] {
+            Choice::No("") => format!("needs {object}, which is not in scope"),
+            Choice::No(reason) => format!("needs {object}: {reason}"),
+            // What a part lacks is what a reader can look up.
+            _ if entry.is_part() => reason.to_owned(),
+            _ => format!("needs {object}, which {reason}"),
+        }
+    }
+
+    /// Which entries are moved: the chosen ones that are possible, what they need, and the parts of all these.
+    pub(super) fn keep(&self, possible: &[Result<(), String>]) -> Vec<bool> {
+        let entries = &self.catalog.entries;
+        let mut kept: Vec<bool> =
+            (0..entries.len()).map(|at| self.choices[at] == Choice::Yes && possible[at].is_ok()).collect();
+        for at in (0..entries.len()).rev() {
+            if kept[at] {
+                self.pull(at, &mut kept);
+            }
+        }
+        for at in 0..entries.len() {
+            if entries[at].is_part() && possible[at].is_ok() && self.holds(at, &kept) {
+                kept[at] = true;
+                self.pull(at, &mut kept);
+            }
+        }
+        kept
+    }
+
+    /// Keeps everything that `at` needs, and what that needs.
+    fn pull(&self, at: usize, kept: &mut [bool]) {
+        let mut open = vec![at];
+        while let Some(next) = open.pop() {
+            for dependency in self.dependencies(next) {
+                if !kept[dependency] && !self.catalog.entries[dependency].is_part() {
+                    kept[dependency] = true;
+                    open.push(dependency);
+                }
+            }
+        }
+    }
+
+    /// Whether everything that a part is a part of is kept. A part may pull in a function or a type, never a table.
+    fn holds(&self, at: usize, kept: &[bool]) -> bool {
+        let entry = &self.catalog.entries[at];
+        let mut any = false;
+        for dependency in self.dependencies(at) {
+            let whole = &self.catalog.entries[dependency];
+            let may_be_pulled = !whole.is_part()
+                && !matches!(whole.desc.as_str(), "TABLE" | "VIEW" | "MATERIALIZED VIEW" | "FOREIGN TABLE")
+                && matches!(
+                    entry.desc.as_str(),
+                    "TRIGGER"
+                        | "DEFAULT"
+                        | "CHECK CONSTRAINT"
+                        | "INDEX"
+                        | "CONSTRAINT"
+                        | "POLICY"
+                        | "RULE"
+                        | "STATISTICS"
+                );
+            if !kept[dependency] && !may_be_pulled {
+                return false;
+            }
+            any |= kept[dependency];
+        }
+        any && self.owner_is_kept(entry, kept)
+    }
+
+    /// OWNED BY names a table that the archive does not list among its dependencies.
+    fn owner_is_kept(&self, entry: &Entry, kept: &[bool]) -> bool {
+        if entry.desc != "SEQUENCE OWNED BY" {
+            return true;
+        }
+        let sequences = entry.dependencies.iter().filter_map(|id| self.position.get(id));
+        let mut owners =
+            sequences.filter_map(|&at| self.lookup.sequences.get(&self.catalog.entries[at].oid)?.owner_relation);
+        owners.all(|owner| self.relation_at.get(&owner).is_some_and(|&at| kept[at]))
+    }
+
+    pub(super) fn scope(&self, possible: &[Result<(), String>], kept: &[bool]) -> Scope {
+        let mut scope = Scope { ledgers: self.left_ledgers(), ..Scope::default() };
+        for (at, entry) in self.catalog.entries.iter().enumerate() {
+            if kept[at] {
+                scope.entries.insert(entry.id);
+                if self.choices[at] == Choice::WhenNeeded && !entry.is_part() && entry.desc != "SCHEMA" {
+                    scope.pulled.push(format!("{} {}", entry.desc.to_lowercase(), display(entry)));
+                }
+                if entry.desc == "TABLE" && self.choices[at] == Choice::Yes && self.holds_rows(entry.oid) {
+                    scope.tables.insert(entry.oid);
+                }
+            } else if let Err(reason) = &possible[at]
+                && !reason.is_empty()
+                && self.is_missed(at, kept)
+            {
+                scope.absent.push(Absent {
+                    kind: entry.desc.to_lowercase(),
+                    object: display(entry),
+                    reason: reason.clone(),
+                });
+            }
+        }
+        self.add_configuration(kept, &mut scope);
+        self.report_invalid_indexes(&mut scope);
+        scope
+    }
+
+    fn holds_rows(&self, oid: Oid) -> bool {
+        self.lookup.relations.get(&oid).is_some_and(|r| r.kind == RelationKind::Table)
+    }
+
+    /// Whether a reader would look for the entry: it was chosen, or it is a part of something that is moved.
+    fn is_missed(&self, at: usize, kept: &[bool]) -> bool {
+        let entry = &self.catalog.entries[at];
+        if !entry.is_part() {
+            return self.choices[at] != Choice::WhenNeeded;
+        }
+        let own = match entry.desc.as_str() {
+            "COMMENT" | "ACL" | "SECURITY LABEL" | "TABLE ATTACH" | "INDEX ATTACH" => return false,
+            "INDEX" => self.lookup.indexes.get(&entry.oid).map(|index| index.relation),
+            "CONSTRAINT" | "FK CONSTRAINT" => {
+                self.lookup.constraints.get(&entry.oid).map(|constraint| constraint.relation)
+            }
+            _ => None,
+        };
+        match own {
+            Some(oid) => self.relation_at.get(&oid).is_some_and(|&at| kept[at]),
+            None => self.dependencies(at).any(|d| kept[d]),
+        }
+    }
+
+    fn report_invalid_indexes(&self, scope: &mut Scope) {
+        let is_made = |oid: Oid| {
+            self.relation_at.get(&oid).is_some_and(|&at| scope.entries.contains(&self.catalog.entries[at].id))
+        };
+        let invalid = self.catalog.indexes.iter().filter(|index| !index.is_valid);
+        let missed: Vec<Absent> = invalid
+            .filter(|index| is_made(index.relation) && !is_made(index.oid))
+            .map(|index| Absent {
+                kind: "index".into(),
+                object: index.name.to_string(),
+                reason: "it is INVALID on the source".into(),
+            })
+            .collect();
+        scope.absent.extend(missed);
+    }
+}
+
+/// Where each relation's entry stands; indexes are relations, too.
+fn relation_positions(entries: &[Entry]) -> HashMap<Oid, usize> {
+    const PG_CLASS: Oid = 1259;
+    entries
+        .iter()
+        .enumerate()
+        .filter(|(_, entry)| entry.catalog == PG_CLASS)
+        .map(|(at, entry)| (entry.oid, at))
+        .collect()
+}
+
+fn is_about_database(entry: &Entry) -> bool {
+    matches!(entry.desc.as_str(), "COMMENT" | "ACL" | "SECURITY LABEL")
+        && (entry.tag.starts_with("DATABASE ") || entry.tag.starts_with("LARGE OBJECT"))
+}
+
+/// An entry's name as people read it.
+#[must_use]
+pub fn display(entry: &Entry) -> String {
+    if entry.namespace.is_empty() { entry.tag.clone() } else { format!("{}.{}", readable(&entry.namespace), entry.tag) }
+}
+
+impl Selection<'_> {
+    /// Whether a relation is a table of a ledger.
+    pub(super) fn is_of_ledger(&self, relation: &Relation) -> bool {
+        self.ledgers.contains(relation.name.schema.as_str()) && is_ledger_table(&relation.name.name)
+    }
+
+    /// Whether an entry is a ledger's: a table of it, the sequence of such a table, or its schema.
+    pub(super) fn is_ledger(&self, entry: &Entry) -> bool {
+        if self.kept_for_ledgers.contains(&schema_of(entry)) {
+            return true;
+        }
+        let owner = self.lookup.sequences.get(&entry.oid).and_then(|sequence| sequence.owner_relation);
+        let table = self.lookup.relations.get(&owner.unwrap_or(entry.oid));
+        table.is_some_and(|relation| self.is_of_ledger(relation))
+    }
+
+    /// The schemas that hold a ledger which the filters would have chosen otherwise.
+    pub(super) fn left_ledgers(&self) -> Vec<String> {
+        let tables = self.catalog.relations.iter().filter(|table| self.is_of_ledger(table) && self.chooses(table));
+        let mut found: Vec<String> = tables.map(|table| table.name.schema.clone()).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+}

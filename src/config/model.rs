@@ -1,0 +1,243 @@
+//! A configuration as values.
+
+use super::choice::{
+    Format, LargeObjects, Mode, OnConflict, OnExisting, RolesMode, Statistics, TargetForeignKeys, TargetTriggers,
+};
+use super::procedure::Procedure;
+use super::revision::RevisionRule;
+use super::secret::Secret;
+use crate::name::QualifiedName;
+use serde::{Serialize, Serializer};
+
+/// The most tasks at once where the configuration says nothing.
+pub const MAX_JOBS: usize = 8;
+
+/// The choice of schemas by exact name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NameFilter {
+    /// How the two lists are read.
+    pub mode: Mode,
+    /// The names in scope where `mode` is [`Mode::Include`].
+    pub include: Vec<String>,
+    /// The names out of scope.
+    pub exclude: Vec<String>,
+}
+
+/// The choice of tables, and how each is copied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableFilter {
+    /// How the two lists are read; with [`Mode::All`] and [`Mode::Exclude`], `include` only tunes single tables.
+    pub mode: Mode,
+    /// How a table without a rule is copied.
+    pub default: TableOptions,
+    /// The tables with a rule of their own.
+    pub include: Vec<TableRule>,
+    /// The tables out of scope.
+    pub exclude: Vec<QualifiedName>,
+}
+
+/// One table's rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableRule {
+    /// The table.
+    #[serde(flatten)]
+    pub table: QualifiedName,
+    /// Its options: the rule's own, else `tables.default`'s, else the built-in ones.
+    #[serde(flatten)]
+    pub options: TableOptions,
+}
+
+/// How one table is copied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TableOptions {
+    /// The integer column whose ranges make the chunks; none: whole, or as `split_larger_than` says.
+    #[serde(serialize_with = "none_as_empty")]
+    pub chunk_column: Option<String>,
+    /// Key values per chunk.
+    pub chunk_size: u64,
+    /// A condition that the copied rows meet, evaluated on the source.
+    #[serde(rename = "where", serialize_with = "none_as_empty")]
+    pub filter: Option<String>,
+    /// The order in which rows are read.
+    #[serde(serialize_with = "none_as_empty")]
+    pub order_by: Option<String>,
+    /// The most rows to copy; switches chunking off.
+    #[serde(serialize_with = "none_as_zero")]
+    pub limit: Option<u64>,
+    /// What happens to rows of a table that exists before the run.
+    pub on_existing: OnExisting,
+    /// What happens to a row whose key is taken.
+    pub on_conflict: OnConflict,
+    /// The format of the COPY stream.
+    pub format: Format,
+    /// Columns that are not copied.
+    pub exclude_columns: Vec<String>,
+}
+
+impl TableOptions {
+    /// The built-in options, with what `options` sets for all tables.
+    pub(super) fn built_in(options: &Options) -> Self {
+        TableOptions {
+            chunk_column: None,
+            chunk_size: 500_000,
+            filter: None,
+            order_by: None,
+            limit: None,
+            on_existing: options.on_existing,
+            on_conflict: options.on_conflict,
+            format: options.format,
+            exclude_columns: Vec::new(),
+        }
+    }
+}
+
+// serde hands a field over by reference, whatever its type.
+#[allow(clippy::ref_option)]
+fn none_as_empty<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text.as_deref().unwrap_or_default())
+}
+
+// As above.
+#[allow(clippy::ref_option)]
+fn none_as_zero<S: Serializer>(number: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(number.unwrap_or_default())
+}
+
+// As above.
+#[allow(clippy::ref_option)]
+fn none_as_auto<S: Serializer>(number: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match number {
+        Some(number) => serializer.serialize_u64(*number),
+        None => serializer.serialize_str("auto"),
+    }
+}
+
+/// Everything under `options`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+// Each is a switch of its own that the user writes as true or false; no two of them make a state together.
+#[allow(clippy::struct_excessive_bools)]
+pub struct Options {
+    /// Whether only rows, sequences' values and large objects are moved, into tables that the target has.
+    pub data_only: bool,
+    /// What a data-only run does about the triggers of the target's tables.
+    pub target_triggers: TargetTriggers,
+    /// What a data-only run does about the foreign keys of the target's tables.
+    pub target_foreign_keys: TargetForeignKeys,
+    /// True: a table's indexes are built as its last chunk lands. False: this run builds none.
+    pub create_indexes_after_data: bool,
+    /// The same for primary key, unique, exclusion and foreign key constraints.
+    pub create_constraints_after_data: bool,
+    /// Whether each table gets planner statistics once it is loaded.
+    pub analyze_after_load: bool,
+    /// Where those come from.
+    pub statistics: Statistics,
+    /// Bytes of `maintenance_work_mem` for each index build and foreign key; none: by the target's settings.
+    #[serde(serialize_with = "none_as_auto")]
+    pub maintenance_work_mem: Option<u64>,
+    /// Parallel workers of each index build; none: by the target's settings and what else is to be done.
+    #[serde(serialize_with = "none_as_auto")]
+    pub parallel_maintenance_workers: Option<u64>,
+    /// The default of the tables' `on_existing`.
+    pub on_existing: OnExisting,
+    /// The default of the tables' `on_conflict`.
+    pub on_conflict: OnConflict,
+    /// The default of the tables' `format`.
+    pub format: Format,
+    /// Bytes above which a table without a chunk column is cut; none: where that shortens the run.
+    #[serde(serialize_with = "none_as_auto")]
+    pub split_larger_than: Option<u64>,
+    /// Whether a run whose snapshot was lost while the source was written keeps to whole tables of one snapshot.
+    pub consistent: bool,
+    /// The schema on the target that holds the ledger.
+    pub ledger_schema: String,
+    /// Whether the ledger stays after a run without failures.
+    pub keep_ledger: bool,
+    /// Whether the target is dumped first.
+    pub backup: bool,
+    /// The folder of those dumps.
+    pub backup_dir: String,
+    /// Whether source and target are compared at the end.
+    pub verify: bool,
+    /// Whether large objects are copied.
+    pub large_objects: LargeObjects,
+    /// Whether publications are created.
+    pub publications: bool,
+    /// Whether subscriptions are created.
+    pub subscriptions: bool,
+    /// Whether objects get the owners that they have on the source; else the connecting role owns them.
+    pub owners: bool,
+    /// Whether privileges and default privileges are granted and revoked as on the source.
+    pub privileges: bool,
+    /// True: tablespaces as on the source. False: the target's default.
+    pub tablespaces: bool,
+    /// The path of the `pg_dump` program; none: it is looked for.
+    pub pg_dump: Option<String>,
+    /// Seconds that a schema statement waits for a lock on the target; 0: without end.
+    pub lock_timeout: u64,
+    /// Attempts after the first for transient failures.
+    pub retries: u32,
+    /// Whether a server of a major version that this pgmigrate does not know is accepted without a warning.
+    pub accept_newer_servers: bool,
+    /// The revisions of alembic that the databases must be at; none: any.
+    pub require_revision: Option<RevisionRule>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            data_only: false,
+            target_triggers: TargetTriggers::Fire,
+            target_foreign_keys: TargetForeignKeys::Order,
+            create_indexes_after_data: true,
+            create_constraints_after_data: true,
+            analyze_after_load: true,
+            statistics: Statistics::Auto,
+            maintenance_work_mem: None,
+            parallel_maintenance_workers: None,
+            on_existing: OnExisting::Append,
+            on_conflict: OnConflict::Auto,
+            format: Format::Auto,
+            split_larger_than: None,
+            consistent: true,
+            ledger_schema: "pgmigrate".to_owned(),
+            keep_ledger: true,
+            backup: false,
+            backup_dir: "backup".to_owned(),
+            verify: false,
+            large_objects: LargeObjects::Auto,
+            publications: false,
+            subscriptions: false,
+            owners: true,
+            privileges: true,
+            tablespaces: true,
+            pg_dump: None,
+            lock_timeout: 60,
+            retries: 5,
+            accept_newer_servers: false,
+            require_revision: None,
+        }
+    }
+}
+
+/// One migration, checked and complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Its name in a file of several; empty where it has none.
+    pub name: String,
+    /// The libpq conninfo of the database that is read: key/value text or a URI.
+    pub source: Secret,
+    /// The libpq conninfo of the database that is written.
+    pub target: Secret,
+    /// The schemas in scope.
+    pub schemas: NameFilter,
+    /// Which roles are created.
+    pub roles: RolesMode,
+    /// The tables in scope.
+    pub tables: TableFilter,
+    /// The most connections per side that work at once.
+    pub max_jobs: usize,
+    /// Everything else.
+    pub options: Options,
+    /// What is done around the migration by `pgmigrate safe`.
+    pub procedure: Procedure,
+}

@@ -1,0 +1,37 @@
+//! Tasks that are not done. Called by the pool and the workers.
+
+use super::Ledger;
+use super::text::escaped;
+use crate::error::Result;
+use crate::pg::Session;
+
+/// Why a task is not done.
+#[derive(Debug, Clone, Copy)]
+pub struct Failure<'a> {
+    /// `failed`, or `blocked` where it cannot be tried because of another's failure.
+    pub status: &'a str,
+    /// The server's error code, empty where there is none.
+    pub sqlstate: &'a str,
+    /// The reason as people read it.
+    pub note: &'a str,
+}
+
+impl Ledger {
+    /// Records a failure, or that the task cannot be tried because of another's.
+    pub async fn fail(&self, session: &Session, run: i64, task: &str, failure: Failure<'_>) -> Result<()> {
+        let Failure { status, sqlstate, note } = failure;
+        let sql = format!(
+            "UPDATE {} SET status = $3, sqlstate = $4, note = $5, \
+                    seconds = coalesce(extract(epoch FROM clock_timestamp() - started)::float8, 0) \
+             WHERE run = $1 AND task = $2 AND status NOT IN ('done', 'kept', 'skipped')",
+            self.tasks()
+        );
+        match session.execute(&sql, &[&run, &task, &status, &sqlstate, &note]).await {
+            // The source's server may speak a language that the target has no letters for.
+            Err(error) if error.is("22P05") => {
+                session.execute(&sql, &[&run, &task, &status, &sqlstate, &escaped(note)]).await.map(|_| ())
+            }
+            result => result.map(|_| ()),
+        }
+    }
+}
