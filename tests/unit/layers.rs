@@ -2,7 +2,7 @@
 //!
 //! The test reads the sources, because nothing else can see that a layer was crossed while everything still compiles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Modules by layer, the lowest first.
@@ -13,6 +13,10 @@ const LAYERS: [&[&str]; 5] = [
     &["engine"],
     &["bindings"],
 ];
+
+/// Modules whose parts do not use each other in a cycle.
+const WITHOUT_CYCLES: [&str; 8] =
+    ["bindings", "catalog", "config", "event", "ledger", "pg", "plan", "engine"];
 
 fn layer(module: &str) -> usize {
     LAYERS
@@ -32,7 +36,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Every file of the crate with its top module and its text, without the tests inside it.
+/// Every file of the crate with its top module and its text, without its tests.
 fn files() -> Vec<(PathBuf, String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut paths = Vec::new();
@@ -40,10 +44,17 @@ fn files() -> Vec<(PathBuf, String, String)> {
     let with_module = |path: PathBuf| {
         let relative = path.strip_prefix(&root).unwrap().to_owned();
         let module = relative.components().next().unwrap().as_os_str().to_string_lossy().replace(".rs", "");
-        let text = std::fs::read_to_string(&path).unwrap();
-        (relative, module, text.split("#[cfg(test)]").next().unwrap().to_owned())
+        (relative, module, without_tests(&std::fs::read_to_string(&path).unwrap()))
     };
-    paths.into_iter().map(with_module).filter(|(_, module, _)| module != "lib").collect()
+    let is_test = |path: &Path| path.ends_with("tests.rs");
+    let paths = paths.into_iter().filter(|path| !is_test(path));
+    paths.map(with_module).filter(|(_, module, _)| module != "lib").collect()
+}
+
+/// A file's text without a module of tests that stands in it, which is its end, or that it declares.
+fn without_tests(text: &str) -> String {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    text.replace("#[cfg(test)]\nmod tests;", "")
 }
 
 /// The crate's modules that a text names as `crate::module`, in `use` or in place.
@@ -123,4 +134,151 @@ fn files_stay_small_enough_to_read() {
         .map(|(path, _, text)| format!("{}: {} lines", path.display(), text.lines().count()))
         .collect();
     assert!(long.is_empty(), "split by concept: {long:?}");
+}
+
+/// A module by its place in the crate: `["pg", "copy"]`.
+type Module = Vec<String>;
+
+fn module_of(path: &Path) -> Module {
+    let mut parts: Module = path.iter().map(|part| part.to_string_lossy().replace(".rs", "")).collect();
+    if parts.last().is_some_and(|name| name == "mod") {
+        parts.pop();
+    }
+    parts
+}
+
+/// Ends of a path are parted by `::`, those of a group by commas outside of inner groups.
+fn leaves(tree: &str) -> Vec<Vec<String>> {
+    let tree = tree.trim();
+    let Some((prefix, group)) = tree.split_once('{') else {
+        let path = tree.split(" as ").next().unwrap();
+        return vec![path.split("::").map(|part| part.trim().to_owned()).collect()];
+    };
+    let group = group.strip_suffix('}').unwrap();
+    let prefix: Vec<String> = prefix.split("::").map(str::trim).filter(|p| !p.is_empty()).map(str::to_owned).collect();
+    let (mut depth, mut begin, mut found) = (0, 0, Vec::new());
+    let mut add = |part: &str| {
+        for leaf in leaves(part).into_iter().filter(|leaf| !leaf[0].is_empty()) {
+            found.push(prefix.iter().chain(leaf.iter().filter(|name| *name != "self")).cloned().collect());
+        }
+    };
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                add(&group[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    add(&group[begin..]);
+    found
+}
+
+/// What a file names: by `pub use`, and by `use` or in place.
+#[derive(Default)]
+struct Names {
+    exported: Vec<Vec<String>>,
+    used: Vec<Vec<String>>,
+}
+
+fn names(text: &str) -> Names {
+    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|l| format!("{l}\n")).collect();
+    let (mut names, mut rest) = (Names::default(), String::new());
+    for statement in code.split_inclusive(';') {
+        let begin = statement.rfind("use ").filter(|at| {
+            let before = statement[..*at].rsplit('\n').next().unwrap().trim();
+            before.is_empty() || before.starts_with("pub")
+        });
+        match begin {
+            Some(at) => {
+                let is_public = statement[..at].trim_end().ends_with([')', 'b']) && statement[..at].contains("pub");
+                let tree = leaves(statement[at + 4..].trim_end_matches(';'));
+                if is_public { names.exported.extend(tree) } else { names.used.extend(tree) }
+                rest.push_str(&statement[..at]);
+            }
+            None => rest.push_str(statement),
+        }
+    }
+    let is_of_path = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    for path in rest.split(|c| !is_of_path(c)).filter(|path| path.contains("::") && !path.starts_with(':')) {
+        names.used.push(path.trim_end_matches(':').split("::").map(str::to_owned).collect());
+    }
+    names
+}
+
+struct Crate {
+    modules: BTreeMap<Module, Names>,
+}
+
+impl Crate {
+    /// The place in the crate that a path written in `here` names; none for a path of another crate or of a local name.
+    fn absolute(&self, here: &Module, path: &[String]) -> Option<Vec<String>> {
+        let above = path.iter().take_while(|part| *part == "super").count();
+        match path[0].as_str() {
+            "crate" => Some(path[1..].to_vec()),
+            "self" => Some([here, &path[1..]].concat()),
+            "super" => Some([&here[..here.len().checked_sub(above)?], &path[above..]].concat()),
+            name => {
+                let child = [here.as_slice(), &[name.to_owned()]].concat();
+                self.modules.contains_key(&child).then(|| [here, path].concat())
+            }
+        }
+    }
+
+    /// The module that defines what a place names, whichever modules export it again.
+    fn defining(&self, mut place: Vec<String>) -> Option<Module> {
+        loop {
+            let length = (1..=place.len()).rev().find(|length| self.modules.contains_key(&place[..*length]))?;
+            let (module, name) = (place[..length].to_vec(), place.get(length).cloned());
+            let again = name.and_then(|name| {
+                let mut exported = self.modules[&module].exported.iter();
+                let path = exported.find(|path| path.last() == Some(&name))?;
+                Some([self.absolute(&module, path)?.as_slice(), &place[length + 1..]].concat())
+            });
+            match again {
+                Some(next) if next != place => place = next,
+                _ => return Some(module),
+            }
+        }
+    }
+
+    /// Which modules each module of the layer uses.
+    fn uses(&self, layer: &str) -> BTreeMap<Module, BTreeSet<Module>> {
+        let of_layer = |module: &&Module| module[0] == layer;
+        let used = |module: &Module| {
+            let places = self.modules[module].used.iter().filter_map(|path| self.absolute(module, path));
+            let defining = places.filter_map(|place| self.defining(place));
+            defining.filter(|other| other != module && of_layer(&other)).collect()
+        };
+        self.modules.keys().filter(of_layer).map(|module| (module.clone(), used(module))).collect()
+    }
+}
+
+#[test]
+fn no_modules_of_a_layer_use_each_other_in_a_cycle() {
+    let found = files().into_iter().map(|(path, _, text)| (module_of(&path), names(&text)));
+    let whole = Crate { modules: found.collect() };
+    let mut cycles = BTreeMap::new();
+    for layer in WITHOUT_CYCLES {
+        let mut uses = whole.uses(layer);
+        assert!(!uses.is_empty(), "no module of {layer} is found");
+        // A module that uses none of those left is in no cycle; nor is one that none of them uses.
+        loop {
+            let left: BTreeSet<Module> = uses.keys().cloned().collect();
+            let used: BTreeSet<Module> = uses.values().flatten().cloned().collect();
+            uses.retain(|module, others| {
+                others.retain(|other| left.contains(other));
+                !others.is_empty() && used.contains(module)
+            });
+            if uses.len() == left.len() {
+                break;
+            }
+        }
+        cycles.extend(uses);
+    }
+    let shown: Vec<String> = cycles.iter().map(|(module, others)| format!("{} uses {others:?}", module.join("::"))).collect();
+    assert!(shown.is_empty(), "cycles:\n{}", shown.join("\n"));
 }
