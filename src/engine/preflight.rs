@@ -200,6 +200,11 @@ impl<'a> Look<'a> {
         &self.subject.source.leader
     }
 
+    /// The `search_path` of the source database, which its functions were written for.
+    async fn source_path(&self) -> Result<String> {
+        introspect::search_path(self.leader()).await
+    }
+
     /// Whether the plan holds a task of that kind.
     fn plans(&self, kind: &str) -> bool {
         self.subject.plan.tasks.iter().any(|task| task.kind == kind)

@@ -310,7 +310,8 @@ pub struct Orphans {
 pub async fn orphans(session: &Session, table: &str, constraint: &str) -> Result<Option<Orphans>> {
     let row = session.query_opt(include_str!("../sql/orphans.sql"), &[&table, &constraint]).await?;
     let Some(query) = row.map(|row| row.get::<_, String>(0)) else { return Ok(None) };
-    let count = match unqualified::query_one(session, &format!("SELECT count(*) FROM ({query}) orphans"), &[]).await {
+    let count = match unqualified::query_one(session, &format!("SELECT count(*) FROM ({query}) orphans"), &[], "").await
+    {
         Ok(row) => row.get::<_, i64>(0).to_string(),
         Err(error) if error.is_undefined() => "some".into(),
         Err(error) => return Err(error),

@@ -167,8 +167,8 @@ fn table(row: &Row, columns: &mut HashMap<Oid, Vec<ExistingColumn>>) -> Existing
     }
 }
 
-/// Whether each of `tables`, which the role may read, holds a row.
-pub async fn have_rows(session: &Session, tables: &[&QualifiedName]) -> Result<Vec<bool>> {
+/// Whether each of `tables`, which the role may read, holds a row. Functions of their indexes may need `source_path`.
+pub async fn have_rows(session: &Session, tables: &[&QualifiedName], source_path: &str) -> Result<Vec<bool>> {
     const A_STATEMENT: usize = 200;
     let sql = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'p'";
@@ -184,7 +184,8 @@ pub async fn have_rows(session: &Session, tables: &[&QualifiedName]) -> Result<V
     for batch in tables.chunks(A_STATEMENT) {
         let tests: Vec<String> =
             batch.iter().map(|table| format!("EXISTS (SELECT FROM {}{})", only(table), table.sql())).collect();
-        let row = unqualified::query_one(session, &format!("SELECT ARRAY[{}]", tests.join(", ")), &[]).await?;
+        let row =
+            unqualified::query_one(session, &format!("SELECT ARRAY[{}]", tests.join(", ")), &[], source_path).await?;
         found.extend(row.get::<_, Vec<bool>>(0));
     }
     Ok(found)
