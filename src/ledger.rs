@@ -21,7 +21,7 @@ use crate::pg::Session;
 use crate::pg::event_triggers::{self, LEFT_OUT};
 pub use crate::record::{Effect, Record, Run, RunState, is_settled};
 pub use announcement::{Announcement, Progress, Role};
-pub use failure::Failure;
+pub use failure::TaskFailure;
 pub use foreign_key::Taken;
 pub use procedure::{Journal, LockHolder, Subject};
 pub use records::Standing;

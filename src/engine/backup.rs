@@ -15,6 +15,7 @@ use crate::pg::client::tool::Tools;
 use crate::pg::{Conninfo, Session, survey};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,6 +69,20 @@ pub async fn backup(target: &Conninfo, tools: &Tools, directory: &Path, context:
     let (_, entries) = context.stop.or(contents(tools, &file.partial)).await?;
     let (path, bytes) = file.keep()?;
     Ok(Backup { path, bytes, seconds: started.elapsed().as_secs_f64(), entries: entries.len() })
+}
+
+/// Whether a backup can be written into the folder, which is made if it does not exist: tried out with a file that is removed at once, in
+/// the folder or in the nearest one that exists above it.
+pub(super) fn try_directory(directory: &Path) -> std::io::Result<()> {
+    let is_there = |path: &&Path| path.as_os_str().is_empty() || path.symlink_metadata().is_ok();
+    let nearest = directory.ancestors().find(is_there).unwrap_or(directory);
+    let nearest = if nearest.as_os_str().is_empty() { Path::new(".") } else { nearest };
+    let trial = nearest.join(format!(".pgmigrate_{}_{}", std::process::id(), timestamp(SystemTime::now())));
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&trial)?;
+    // A full disk may still take an empty file.
+    let written = (&file).write_all(&[0]).and_then(|()| file.sync_all());
+    std::fs::remove_file(&trial)?;
+    written
 }
 
 /// Brings the target back to what it was when `path` was made, or leaves it as it is.

@@ -19,7 +19,7 @@ use crate::ledger::NewRun;
 use crate::name::QualifiedName;
 use crate::pg::client::archive;
 use crate::pg::triggers::{self, Silenced};
-use crate::pg::{apply, present};
+use crate::pg::{apply, introspect, present};
 use crate::plan::{Plan, Rules, Task, format};
 use crate::record::{Record, Run, RunState};
 use std::collections::HashSet;
@@ -154,12 +154,14 @@ async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
     } else {
         HashSet::new()
     };
-    Ok(Found { present: present::look(&ends.target, &existing::tables(plan)).await?, entries, loaded, alike })
+    let path = introspect::search_path(&ends.source.leader).await?;
+    let present = present::look(&ends.target, &existing::tables(plan), &path).await?;
+    Ok(Found { present, entries, loaded, alike })
 }
 
 /// What triggers and foreign keys on the target ask for, as they are now.
 pub(super) async fn live(config: &Config, ends: &Ends, plan: &Plan) -> Result<Live> {
-    let found = Found { present: present::look(&ends.target, &HashSet::new()).await?, ..Found::default() };
+    let found = Found { present: present::look(&ends.target, &HashSet::new(), "").await?, ..Found::default() };
     live::look(config, &ends.target, plan, &found).await
 }
 

@@ -11,6 +11,7 @@ use crate::finding::{Finding, Severity};
 use crate::ledger::{Ledger, Taken};
 use crate::name::QualifiedName;
 use crate::pg::apply::{self, Orphans};
+use crate::pg::search_path;
 use crate::pg::{Session, foreign_keys, introspect};
 use crate::plan::{Plan, kind};
 use crate::record::Record;
@@ -199,7 +200,7 @@ impl Place<'_> {
     /// The same with names looked up as sessions of the target's users look them up.
     async fn finish_by_path(&self, one: &Taken) -> Result<()> {
         let path = introspect::search_path(self.target).await?;
-        self.target.batch(&apply::search_path(&path)).await?;
+        self.target.batch(&search_path::of_transaction(&path)).await?;
         self.finish(one).await
     }
 

@@ -12,8 +12,8 @@ use super::worker::{Outcome, Worker, order};
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::finding::Finding;
-use crate::ledger::Failure;
 use crate::ledger::Role;
+use crate::ledger::TaskFailure;
 use crate::pg::Session;
 use crate::plan::Task;
 use crate::plan::build::order as plan_order;
@@ -338,7 +338,7 @@ impl Pool<'_> {
         for &at in blocked {
             let task = &job.tasks[at];
             let note = format!("not tried: it requires task {cause}, which is not done");
-            let failure = Failure { status: "blocked", sqlstate: "", note: &note };
+            let failure = TaskFailure { status: "blocked", sqlstate: "", note: &note };
             if let Err(error) = job.ledger.fail(self.leader, job.run, &task.id, failure).await {
                 self.leader.recover(&job.context.stop, error).await?;
                 job.ledger.fail(self.leader, job.run, &task.id, failure).await?;

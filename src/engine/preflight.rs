@@ -6,6 +6,7 @@
 
 mod access;
 mod activity;
+mod backup_dir;
 mod capacity;
 pub(super) mod checks;
 mod encoding;
@@ -14,12 +15,15 @@ mod existing;
 mod extension;
 mod feature;
 mod label;
+mod large_object;
 mod live;
 mod locale;
 mod major;
 mod mapping;
+mod member;
 mod refused_comments;
 mod refused_objects;
+mod refused_parts;
 mod refused_privileges;
 mod refused_roles;
 mod revision;
@@ -105,6 +109,7 @@ async fn look_at(subject: &Subject<'_>, context: &Context) -> Result<Vec<Finding
     findings.extend(server::reading_the_target(&look));
     findings.extend(server::backing_up(&look, context).await?);
     findings.extend(target_dump::check(&look).await?);
+    findings.extend(backup_dir::check(&look));
     findings.extend(setting::check(look.leader(), subject.target));
     findings.extend(revision::check(subject.config, (look.leader(), subject.target), &look.ends).await?);
     findings.extend(revision::written(&look).await?);
@@ -115,10 +120,13 @@ async fn look_at(subject: &Subject<'_>, context: &Context) -> Result<Vec<Finding
     findings.extend(refused_roles::check(&rights).await?);
     findings.extend(privileges);
     findings.extend(refused_objects::check(&rights).await?);
+    findings.extend(refused_parts::check(&rights).await?);
+    findings.extend(large_object::check(&rights).await?);
     findings.extend(label::check(&rights).await?);
     findings.extend(mapping::check(&look));
     findings.extend(major::check(&look).await?);
     findings.extend(extension::check(&look).await?);
+    findings.extend(member::check(&look).await?);
     findings.extend(feature::clauses_of_rules(subject.config, look.leader()).await?);
     findings.extend(feature::clauses_of_all(&look).await?);
     findings.extend(feature::check(&look).await?);
@@ -190,6 +198,11 @@ impl<'a> Look<'a> {
 
     fn leader(&self) -> &'a Session {
         &self.subject.source.leader
+    }
+
+    /// The `search_path` of the source database, which its functions were written for.
+    async fn source_path(&self) -> Result<String> {
+        introspect::search_path(self.leader()).await
     }
 
     /// Whether the plan holds a task of that kind.

@@ -20,7 +20,7 @@ use super::stop::interrupted;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
-use crate::ledger::Failure;
+use crate::ledger::TaskFailure;
 use crate::name::QualifiedName;
 use crate::pg::apply::{self, Orphans};
 use crate::pg::backend::{self, Backend};
@@ -178,7 +178,7 @@ impl Worker {
         }
         let note = described(&error);
         let failure =
-            Failure { status: "failed", sqlstate: error.sqlstate.as_deref().unwrap_or_default(), note: &note };
+            TaskFailure { status: "failed", sqlstate: error.sqlstate.as_deref().unwrap_or_default(), note: &note };
         let job = Arc::clone(&self.job);
         if let Ok(target) = self.target().await
             && let Err(second) = job.ledger.fail(target, job.run, &task.id, failure).await

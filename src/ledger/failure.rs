@@ -7,7 +7,7 @@ use crate::pg::Session;
 
 /// Why a task is not done.
 #[derive(Debug, Clone, Copy)]
-pub struct Failure<'a> {
+pub struct TaskFailure<'a> {
     /// `failed`, or `blocked` where it cannot be tried because of another's failure.
     pub status: &'a str,
     /// The server's error code, empty where there is none.
@@ -18,8 +18,8 @@ pub struct Failure<'a> {
 
 impl Ledger {
     /// Records a failure, or that the task cannot be tried because of another's.
-    pub async fn fail(&self, session: &Session, run: i64, task: &str, failure: Failure<'_>) -> Result<()> {
-        let Failure { status, sqlstate, note } = failure;
+    pub async fn fail(&self, session: &Session, run: i64, task: &str, failure: TaskFailure<'_>) -> Result<()> {
+        let TaskFailure { status, sqlstate, note } = failure;
         let sql = format!(
             "UPDATE {} SET status = $3, sqlstate = $4, note = $5, \
                     seconds = coalesce(extract(epoch FROM clock_timestamp() - started)::float8, 0) \

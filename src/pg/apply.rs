@@ -26,19 +26,6 @@ pub async fn obey_row_security(session: &Session) -> Result<()> {
     session.batch("SET LOCAL row_security = on").await
 }
 
-/// The statement that lets those behind it in the transaction look names without a schema up in `path`, a value of `search_path`. The value
-/// is no part of the statement's own text: a server keeps what it was given, whatever characters that has.
-#[must_use]
-pub fn search_path(path: &str) -> String {
-    format!("SELECT pg_catalog.set_config('search_path', {}, true)", literal(path))
-}
-
-/// The same for the whole session.
-#[must_use]
-pub fn session_search_path(path: &str) -> String {
-    format!("SELECT pg_catalog.set_config('search_path', {}, false)", literal(path))
-}
-
 /// Runs the statements of several tasks, each under its own settings, in one transaction that stays open.
 pub async fn begin_many(session: &Session, lock_timeout: u64, purpose: &str, statements: &[&str]) -> Result<()> {
     begin(session, lock_timeout, purpose).await?;
@@ -310,7 +297,8 @@ pub struct Orphans {
 pub async fn orphans(session: &Session, table: &str, constraint: &str) -> Result<Option<Orphans>> {
     let row = session.query_opt(include_str!("../sql/orphans.sql"), &[&table, &constraint]).await?;
     let Some(query) = row.map(|row| row.get::<_, String>(0)) else { return Ok(None) };
-    let count = match unqualified::query_one(session, &format!("SELECT count(*) FROM ({query}) orphans"), &[]).await {
+    let count = match unqualified::query_one(session, &format!("SELECT count(*) FROM ({query}) orphans"), &[], "").await
+    {
         Ok(row) => row.get::<_, i64>(0).to_string(),
         Err(error) if error.is_undefined() => "some".into(),
         Err(error) => return Err(error),

@@ -10,7 +10,7 @@ pub mod objects;
 pub mod rows;
 
 use super::snapshot::{self, Snapshot};
-use super::{Conninfo, Session, apply};
+use super::{Conninfo, Session, search_path};
 use crate::error::{Result, Side};
 
 /// Where readers connect to, and what they read.
@@ -54,7 +54,7 @@ impl Readers {
 
     /// Lets both sessions look names without a schema up in `path` from now on.
     pub async fn look_up_in(&mut self, path: &str) -> Result<()> {
-        let sql = apply::session_search_path(path);
+        let sql = search_path::of_session(path);
         self.is_second_attempt = true;
         tokio::try_join!(self.source.batch(&sql), self.target.batch(&sql)).map(|_| ())
     }

@@ -3,7 +3,7 @@
 //! Every answer is the same for the same rows and statistics: samples are repeatable. Which tables are asked about, and what becomes of
 //! the answers, `plan::chunk` decides; called by the engine before it builds a plan.
 
-use super::{Session, apply};
+use super::{Session, search_path};
 use crate::catalog::Relation;
 use crate::error::Result;
 use crate::name::{ident, literal};
@@ -50,9 +50,9 @@ pub async fn answer_by_path(
     question: Question<'_>,
     path: &str,
 ) -> Result<Option<Answer>> {
-    session.batch(&format!("ROLLBACK TO pgmigrate_questions; {}", apply::search_path(path))).await?;
+    session.batch(&format!("ROLLBACK TO pgmigrate_questions; {}", search_path::of_transaction(path))).await?;
     let found = answer(session, table, question).await?;
-    session.batch(&apply::search_path("")).await?;
+    session.batch(&search_path::of_transaction("")).await?;
     Ok(found)
 }
 

@@ -29,6 +29,7 @@ pub mod progress;
 pub mod reply;
 pub mod sample;
 mod scrub;
+pub mod search_path;
 pub mod secret;
 pub mod session;
 pub mod snapshot;

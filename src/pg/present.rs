@@ -23,16 +23,16 @@ pub struct Present {
     pub subscriptions: HashSet<String>,
 }
 
-/// Looks at the relations, and at which of `tables` hold rows.
+/// Looks at the relations, and at which of `tables` hold rows. Functions of their indexes may need `source_path`.
 #[expect(clippy::implicit_hasher, reason = "only the engine's own set comes here")]
-pub async fn look(target: &Session, tables: &HashSet<QualifiedName>) -> Result<Present> {
+pub async fn look(target: &Session, tables: &HashSet<QualifiedName>, source_path: &str) -> Result<Present> {
     let relations = introspect::relations(target).await?;
     let mut with_rows = HashSet::new();
     for relation in relations.iter().filter(|relation| tables.contains(&relation.name)) {
         // A partitioned table has its rows in its partitions.
         let only = if relation.kind == RelationKind::Partitioned { "" } else { "ONLY " };
         let sql = format!("SELECT EXISTS (SELECT FROM {only}{})", relation.name.sql());
-        if unqualified::query_one(target, &sql, &[]).await?.get(0) {
+        if unqualified::query_one(target, &sql, &[], source_path).await?.get(0) {
             with_rows.insert(relation.name.clone());
         }
     }

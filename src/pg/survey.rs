@@ -8,6 +8,7 @@ mod counters;
 mod encoding;
 mod existing;
 mod features;
+mod large_object;
 mod major;
 mod refusal;
 mod revision;
@@ -18,16 +19,21 @@ pub use changes::{Address, Changed, LooseParts, SequenceCounter};
 pub use changes::{ForeignKey, changed_objects, foreign_keys, missing_comments, missing_objects, reads_large_objects};
 pub use counters::{Counters, NewRows, TableCounters, counters, new_rows, unknown_pages};
 pub use encoding::{RawText, lacked, raw_texts};
-pub use existing::{Collation, ExistingColumn, ExistingTable, Storage, existing_tables, have_rows, storage};
+pub use existing::{Collation, ExistingColumn, ExistingTable, RelationPart, RelationRights, Storage};
 pub use existing::{all_collations, database_collation, used_collations};
+pub use existing::{existing_tables, have_rows, relation_parts, storage};
 pub use features::{FeatureUse, LabelProvider, feature_uses, has_lz4_and_icu, has_xml, label_provider};
 pub use features::{refused_library, refused_order, refused_where};
+pub use large_object::{HeldLargeObject, held_large_objects};
 pub use major::{
     BuiltIn, NewerFeature, inet_indexes, lacking_functions, maintain_grants, newer_expressions, newer_features,
 };
-pub use refusal::{FunctionSettings, Identified, Subscription, SuperuserObject, commented, creators, foreign_servers};
 pub use refusal::{
-    function_settings, identified, labelled, refused_parameters, subscriptions, superuser_objects, unusable_wrappers,
+    FunctionSettings, Identified, Made, Subscription, SuperuserObject, commented, creators, foreign_servers,
+};
+pub use refusal::{
+    function_settings, identified, labelled, made, refused_parameters, subscriptions, superuser_objects,
+    unusable_wrappers,
 };
 pub use revision::{VersionTable, revisions, version_tables};
 pub use rights::{AvailableExtension, Extension, MissingRight, TargetRole};

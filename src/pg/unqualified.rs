@@ -1,26 +1,37 @@
 //! Questions about tables whose indexes call functions that name objects without a schema.
 //!
 //! Planning a query reads the indexes of its tables and inlines their functions. Under the empty `search_path` of our sessions such a
-//! function finds nothing, and the query fails even where no index is used. It is asked once more, as the database's own sessions would.
+//! function finds nothing, and the query fails even where no index is used. It is asked once more, as the database's own sessions would, and
+//! then under the path that the functions come from.
 //! Called by what looks at a target, and by who asks whether rows may be read under another path at all.
 
-use super::{Session, apply, introspect};
+use super::{Session, introspect, search_path};
 use crate::error::Result;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-/// The one row of a query; where a name is not found, that of the query under the database's own `search_path`. The query's own names have
-/// their schemas.
-pub async fn query_one(session: &Session, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Row> {
+/// The one row of a query; where a name is not found, that of the query under the database's own `search_path`, or under `source_path`, which
+/// is the source's where there is one. The query's own names have their schemas.
+pub async fn query_one(
+    session: &Session,
+    sql: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+    source_path: &str,
+) -> Result<Row> {
     let first = match session.query_one(sql, parameters).await {
         Err(error) if error.is_undefined() => error,
         answer => return answer,
     };
-    let path = introspect::search_path(session).await?;
-    session.batch(&apply::session_search_path(&path)).await?;
-    let second = session.query_one(sql, parameters).await;
-    session.batch(&apply::session_search_path("")).await?;
-    second.map_err(|_| first)
+    let own = introspect::search_path(session).await?;
+    for path in [own.as_str(), source_path].into_iter().filter(|path| !path.is_empty()) {
+        session.batch(&search_path::of_session(path)).await?;
+        let answer = session.query_one(sql, parameters).await;
+        session.batch(&search_path::of_session("")).await?;
+        if answer.is_ok() {
+            return answer;
+        }
+    }
+    Err(first)
 }
 
 /// Whether the text of a relation's rows depends on the `search_path`, because values of its columns name objects; `relation` is quoted.

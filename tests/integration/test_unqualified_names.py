@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Pair
 from pgmigrate import Migration, Report
@@ -210,6 +210,26 @@ def test_l12_a_target_whose_tables_have_such_indexes_is_filled_again(
     report = Migration(source=source, target=target, options=options).run(verify=True)
     assert report.ok and report.verification is not None and report.verification.equal
     assert _rows(target, "SELECT count(*) FROM t") == [(50,)]
+
+
+def test_l12_a_target_without_the_sources_path_is_filled_under_it(
+    make_pair: Callable[[int, int], Pair],
+) -> None:
+    pair = make_pair(16, 16)
+    source, target = pair.source(), pair.target()
+    script = "CREATE SCHEMA app; SET search_path = app;" + _BELOW + _FUNCTIONS["sql"]
+    script += "CREATE TABLE t (i int PRIMARY KEY, v text); CREATE INDEX t_norm ON t (norm(v));"
+    path = "SELECT format('ALTER DATABASE %I SET search_path = app', current_database()) \\gexec\n"
+    servers.run_script(
+        source, script + path + "INSERT INTO t SELECT i, 'v' FROM generate_series(1, 50) AS i"
+    )
+    servers.run_script(target, script + "INSERT INTO t VALUES (1, 'v')")
+    migration = Migration(source=source, target=target, options={"data_only": True})
+    assert [f.check for f in migration.preflight().findings if f.severity == "blocking"] == []
+    report = migration.run(verify=True)
+    assert report.ok and report.verification is not None and report.verification.equal
+    by_path = make_conninfo(target, options="-c search_path=app")
+    assert _rows(by_path, "SELECT count(*) FROM app.t") == [(50,)]
 
 
 def test_l12_values_that_name_objects_keep_their_schemas(

@@ -15,8 +15,7 @@ const LAYERS: [&[&str]; 5] = [
 ];
 
 /// Modules whose parts do not use each other in a cycle.
-const WITHOUT_CYCLES: [&str; 8] =
-    ["bindings", "catalog", "config", "event", "ledger", "pg", "plan", "engine"];
+const WITHOUT_CYCLES: [&str; 8] = ["bindings", "catalog", "config", "event", "ledger", "pg", "plan", "engine"];
 
 fn layer(module: &str) -> usize {
     LAYERS
@@ -95,8 +94,10 @@ fn only_the_bindings_know_python() {
 fn only_adapters_talk_to_servers_and_only_they_and_plans_hold_sql() {
     let mut wrong = BTreeMap::new();
     for (path, module, text) in files() {
-        let code: String =
-            text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join(
+            "
+",
+        );
         if layer(&module) != layer("pg") && code.contains("tokio_postgres::") {
             wrong.insert(path.clone(), "talks to servers by itself");
         }
@@ -185,22 +186,21 @@ struct Names {
 }
 
 fn names(text: &str) -> Names {
-    let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|l| format!("{l}\n")).collect();
+    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = code.join("\n");
     let (mut names, mut rest) = (Names::default(), String::new());
     for statement in code.split_inclusive(';') {
-        let begin = statement.rfind("use ").filter(|at| {
-            let before = statement[..*at].rsplit('\n').next().unwrap().trim();
-            before.is_empty() || before.starts_with("pub")
+        let begin = statement.rfind("use ").and_then(|at| {
+            let before = statement[..at].rsplit('\n').next().unwrap().trim();
+            (before.is_empty() || before.starts_with("pub")).then_some((at, !before.is_empty()))
         });
-        match begin {
-            Some(at) => {
-                let is_public = statement[..at].trim_end().ends_with([')', 'b']) && statement[..at].contains("pub");
-                let tree = leaves(statement[at + 4..].trim_end_matches(';'));
-                if is_public { names.exported.extend(tree) } else { names.used.extend(tree) }
-                rest.push_str(&statement[..at]);
-            }
-            None => rest.push_str(statement),
-        }
+        let Some((at, is_public)) = begin else {
+            rest.push_str(statement);
+            continue;
+        };
+        let tree = leaves(statement[at + 4..].trim_end_matches(';'));
+        if is_public { &mut names.exported } else { &mut names.used }.extend(tree);
+        rest.push_str(&statement[..at]);
     }
     let is_of_path = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     for path in rest.split(|c| !is_of_path(c)).filter(|path| path.contains("::") && !path.starts_with(':')) {
@@ -248,12 +248,12 @@ impl Crate {
     /// Which modules each module of the layer uses.
     fn uses(&self, layer: &str) -> BTreeMap<Module, BTreeSet<Module>> {
         let of_layer = |module: &&Module| module[0] == layer;
-        let used = |module: &Module| {
+        let used_by = |module: &Module| {
             let places = self.modules[module].used.iter().filter_map(|path| self.absolute(module, path));
             let defining = places.filter_map(|place| self.defining(place));
             defining.filter(|other| other != module && of_layer(&other)).collect()
         };
-        self.modules.keys().filter(of_layer).map(|module| (module.clone(), used(module))).collect()
+        self.modules.keys().filter(of_layer).map(|module| (module.clone(), used_by(module))).collect()
     }
 }
 
@@ -268,10 +268,10 @@ fn no_modules_of_a_layer_use_each_other_in_a_cycle() {
         // A module that uses none of those left is in no cycle; nor is one that none of them uses.
         loop {
             let left: BTreeSet<Module> = uses.keys().cloned().collect();
-            let used: BTreeSet<Module> = uses.values().flatten().cloned().collect();
-            uses.retain(|module, others| {
-                others.retain(|other| left.contains(other));
-                !others.is_empty() && used.contains(module)
+            let others: BTreeSet<Module> = uses.values().flatten().cloned().collect();
+            uses.retain(|module, of_module| {
+                of_module.retain(|other| left.contains(other));
+                !of_module.is_empty() && others.contains(module)
             });
             if uses.len() == left.len() {
                 break;
@@ -279,6 +279,7 @@ fn no_modules_of_a_layer_use_each_other_in_a_cycle() {
         }
         cycles.extend(uses);
     }
-    let shown: Vec<String> = cycles.iter().map(|(module, others)| format!("{} uses {others:?}", module.join("::"))).collect();
+    let shown: Vec<String> =
+        cycles.iter().map(|(module, others)| format!("{} uses {others:?}", module.join("::"))).collect();
     assert!(shown.is_empty(), "cycles:\n{}", shown.join("\n"));
 }

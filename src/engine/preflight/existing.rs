@@ -192,7 +192,7 @@ async fn contents(look: &Look<'_>, pairs: &[Pair<'_>]) -> Result<Vec<Finding>> {
     let can_ask = |pair: &&Pair<'_>| pair.is_table() && pair.target.may_select && !locked.contains(&pair.target.name);
     let asked: Vec<&Pair<'_>> = pairs.iter().filter(can_ask).collect();
     let names: Vec<&QualifiedName> = asked.iter().map(|pair| &pair.target.name).collect();
-    let full = survey::have_rows(look.subject.target, &names).await?;
+    let full = survey::have_rows(look.subject.target, &names, &look.source_path().await?).await?;
     let mut fates: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
     let mut findings = Vec::new();
     let loaded = loaded(look).await?;

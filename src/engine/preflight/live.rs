@@ -70,7 +70,7 @@ async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
     let told: Vec<(QualifiedName, Finding)> = told.collect();
     let names: Vec<&QualifiedName> = told.iter().map(|(name, _)| name).collect();
     // Only a table that holds rows has them merged.
-    let full = survey::have_rows(look.subject.target, &names).await?;
+    let full = survey::have_rows(look.subject.target, &names, &look.source_path().await?).await?;
     Ok(told.iter().zip(full).filter(|(_, is_full)| *is_full).map(|((_, finding), _)| finding.clone()).collect())
 }
 
@@ -239,7 +239,7 @@ pub(super) async fn left(look: &Look<'_>) -> Result<Option<Finding>> {
 /// Foreign keys that rows are checked by: those in a circle, which no order satisfies, and those that are dropped.
 async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
     let (plan, target) = (look.subject.plan, look.subject.target);
-    let present = present::look(target, &existing::tables(plan)).await?;
+    let present = present::look(target, &existing::tables(plan), &look.source_path().await?).await?;
     let found = Found { present, ..Found::default() };
     let (mode, mut findings) = (look.subject.config.options.target_foreign_keys, Vec::new());
     let gone = live::droppable(look.subject.config, target, plan).await?;

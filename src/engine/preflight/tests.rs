@@ -12,7 +12,9 @@ use crate::error::{Error, Kind, Side};
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
 use crate::pg::client::tool::none_found;
-use crate::pg::survey::{Activity, AvailableExtension, ExistingColumn, ExistingTable, Extension, Instance};
+use crate::pg::survey::{
+    Activity, AvailableExtension, ExistingColumn, ExistingTable, Extension, Instance, RelationRights,
+};
 use crate::server_version::{NEWEST, OLDEST, ServerVersion};
 use std::cmp::Ordering;
 
@@ -131,6 +133,7 @@ fn existing(columns: &[(&str, &str, bool)]) -> ExistingTable {
         may_truncate: true,
         may_update: true,
         has_row_security: false,
+        rights: RelationRights::default(),
         rules: vec![],
         columns: columns.iter().map(column).collect(),
     }

@@ -16,7 +16,7 @@ use crate::error::{Error, Result, Side};
 use crate::event::Event;
 use crate::ledger::order::Failure;
 use crate::pg::pipeline::{self, Answer, Reply, Transaction};
-use crate::pg::{Session, apply};
+use crate::pg::{Session, apply, search_path};
 use crate::plan::Task;
 use crate::record::Effect;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -386,7 +386,7 @@ impl<'a> Order<'a> {
         let optional_sql = self.optional_sql(&job.tasks[tasks[0]]);
         let mut sql = apply::joined(&statements);
         if self.by_path.contains_key(&tasks[0]) {
-            let (path, empty) = (apply::search_path(&job.search_path), apply::search_path(""));
+            let (path, empty) = (search_path::of_transaction(&job.search_path), search_path::of_transaction(""));
             sql = format!("{path};\n{sql}{empty}");
         }
         let messages = Transaction { purpose: ids[0], sql: &sql, optional_sql, record: &record }.messages();

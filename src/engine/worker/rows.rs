@@ -7,7 +7,7 @@ use super::{PROGRESS, Worker, refused_optional};
 use crate::engine::job::{Form, Mode};
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
-use crate::ledger::Failure;
+use crate::ledger::TaskFailure;
 use crate::name::{QualifiedName, split_name};
 use crate::pg::copy::large_object;
 use crate::pg::copy::large_object::Obstacle;
@@ -211,7 +211,7 @@ impl Worker {
         let job = Arc::clone(&self.job);
         let target = self.target().await?;
         job.ledger
-            .fail(target, job.run, &task.id, Failure { status: "failed", sqlstate: "", note: &error.chain() })
+            .fail(target, job.run, &task.id, TaskFailure { status: "failed", sqlstate: "", note: &error.chain() })
             .await?;
         apply::commit(target).await?;
         Err(error)

@@ -9,7 +9,7 @@ use crate::engine::job::{Form, Job};
 use crate::error::{Error, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
-use crate::pg::{Session, apply, unqualified};
+use crate::pg::{Session, search_path, unqualified};
 use crate::plan::{Task, kind};
 use crate::record::Effect;
 use std::sync::Arc;
@@ -140,12 +140,16 @@ impl Worker {
     }
 
     pub(super) async fn enter_source_path(&self, session: &Session) -> Result<()> {
-        if self.has_path(session) { session.batch(&apply::search_path(&self.job.search_path)).await } else { Ok(()) }
+        if self.has_path(session) {
+            session.batch(&search_path::of_transaction(&self.job.search_path)).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Sets the path back for what follows in the transaction, such as the ledger's row.
     pub(super) async fn leave_source_path(&self, session: &Session) -> Result<()> {
-        if self.has_path(session) { session.batch(&apply::search_path("")).await } else { Ok(()) }
+        if self.has_path(session) { session.batch(&search_path::of_transaction("")).await } else { Ok(()) }
     }
 
     fn has_path(&self, session: &Session) -> bool {

@@ -87,7 +87,7 @@ pub struct NewRows {
 pub async fn new_rows(session: &Session, table: &QualifiedName, horizon: i64, ledger: Option<&str>) -> Result<NewRows> {
     let sql =
         format!("SELECT count(*), count(*) FILTER (WHERE {}) FROM ONLY {} t WHERE {NEW}", unknown(ledger), table.sql());
-    let row = unqualified::query_one(session, &sql, &[&horizon]).await?;
+    let row = unqualified::query_one(session, &sql, &[&horizon], "").await?;
     Ok(NewRows { all: row.get(0), unknown: row.get(1) })
 }
 

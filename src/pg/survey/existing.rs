@@ -28,10 +28,67 @@ pub struct ExistingTable {
     pub may_update: bool,
     /// Whether row security applies to the role.
     pub has_row_security: bool,
+    /// What its definition may be altered by.
+    pub rights: RelationRights,
     /// Its rules that ON CONFLICT refuses.
     pub rules: Vec<String>,
     /// Its columns, for tables only.
     pub columns: Vec<ExistingColumn>,
+}
+
+/// Who owns a relation, and what the role may do to its definition and with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "these are independent rights")]
+pub struct RelationRights {
+    /// Its owner.
+    pub owner: String,
+    /// Whether the role acts for the owner.
+    pub is_owner: bool,
+    /// TRIGGER.
+    pub may_trigger: bool,
+    /// REFERENCES, of a column at least.
+    pub may_reference: bool,
+    /// MAINTAIN; before 17, which does not have it, the owner's right.
+    pub may_maintain: bool,
+}
+
+/// A part of a relation that a statement of its own makes, such as an index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelationPart {
+    /// Its kind, as an archive calls it.
+    pub kind: String,
+    /// The system catalog that lists it.
+    pub catalog: Oid,
+    /// Its OID.
+    pub oid: Oid,
+    /// Its schema; empty where that is its relation's.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// The relation.
+    pub relation: QualifiedName,
+    /// The other relation, such as the one that a foreign key references.
+    pub other: Option<QualifiedName>,
+    /// Whether it is no foreign key that is NOT VALID.
+    pub is_valid: bool,
+}
+
+/// The parts of all relations.
+pub async fn relation_parts(session: &Session) -> Result<Vec<RelationPart>> {
+    let translate = |row: &Row| RelationPart {
+        kind: row.get("kind"),
+        catalog: row.get("catalog"),
+        oid: row.get("oid"),
+        schema: row.get("schema"),
+        name: row.get("name"),
+        relation: QualifiedName::new(row.get::<_, String>("relation_schema"), row.get::<_, String>("relation_name")),
+        other: row
+            .get::<_, Option<String>>("other_schema")
+            .zip(row.get::<_, Option<String>>("other_name"))
+            .map(|(schema, name)| QualifiedName::new(schema, name)),
+        is_valid: row.get("is_valid"),
+    };
+    read(session, include_str!("../../sql/survey/relation_parts.sql"), translate).await
 }
 
 /// A column of a table that stands on the target.
@@ -98,13 +155,20 @@ fn table(row: &Row, columns: &mut HashMap<Oid, Vec<ExistingColumn>>) -> Existing
         may_truncate: row.get("may_truncate"),
         may_update: row.get("may_update"),
         has_row_security: row.get("has_row_security"),
+        rights: RelationRights {
+            owner: row.get("owner"),
+            is_owner: row.get("is_owner"),
+            may_trigger: row.get("may_trigger"),
+            may_reference: row.get("may_reference"),
+            may_maintain: row.get("may_maintain"),
+        },
         rules: row.get("rules"),
         columns: columns.remove(&row.get("oid")).unwrap_or_default(),
     }
 }
 
-/// Whether each of `tables`, which the role may read, holds a row.
-pub async fn have_rows(session: &Session, tables: &[&QualifiedName]) -> Result<Vec<bool>> {
+/// Whether each of `tables`, which the role may read, holds a row. Functions of their indexes may need `source_path`.
+pub async fn have_rows(session: &Session, tables: &[&QualifiedName], source_path: &str) -> Result<Vec<bool>> {
     const A_STATEMENT: usize = 200;
     let sql = "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'p'";
@@ -120,7 +184,8 @@ pub async fn have_rows(session: &Session, tables: &[&QualifiedName]) -> Result<V
     for batch in tables.chunks(A_STATEMENT) {
         let tests: Vec<String> =
             batch.iter().map(|table| format!("EXISTS (SELECT FROM {}{})", only(table), table.sql())).collect();
-        let row = unqualified::query_one(session, &format!("SELECT ARRAY[{}]", tests.join(", ")), &[]).await?;
+        let row =
+            unqualified::query_one(session, &format!("SELECT ARRAY[{}]", tests.join(", ")), &[], source_path).await?;
         found.extend(row.get::<_, Vec<bool>>(0));
     }
     Ok(found)

@@ -68,6 +68,32 @@ pub struct Identified {
     pub is_member: bool,
 }
 
+/// An object with what identifies it on every server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// The system catalog that lists it.
+    pub catalog: Oid,
+    /// Its OID.
+    pub oid: Oid,
+    /// Its kind, as `pg_identify_object` calls it.
+    pub kind: String,
+    /// Its full name.
+    pub identity: String,
+}
+
+/// What identifies objects, which are given by system catalog and OID.
+pub async fn made(session: &Session, objects: &[(Oid, Oid)]) -> Result<Vec<Made>> {
+    let (catalogs, oids): (Vec<Oid>, Vec<Oid>) = objects.iter().copied().unzip();
+    let rows = session.query(include_str!("../../sql/survey/made.sql"), &[&catalogs, &oids]).await?;
+    let translate = rows.iter().map(|row| Made {
+        catalog: row.get("catalog"),
+        oid: row.get("oid"),
+        kind: row.get("kind"),
+        identity: row.get("identity"),
+    });
+    Ok(translate.collect())
+}
+
 /// The objects that only their identity names.
 pub async fn identified(session: &Session) -> Result<Vec<Identified>> {
     let translate = |row: &Row| Identified {

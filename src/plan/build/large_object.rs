@@ -171,6 +171,23 @@ fn grant(task: &Task) -> Option<(&str, &str, &str)> {
     (!right.contains(' ')).then_some((right, oids, grantee))
 }
 
+/// The large objects that a task copies or grants privileges on.
+#[must_use]
+pub fn oids(task: &Task) -> Vec<Oid> {
+    let numbers = |text: &str| text.split(|c: char| !c.is_ascii_digit()).filter_map(|oid| oid.parse().ok()).collect();
+    match grant(task) {
+        Some((_, oids, _)) => numbers(oids),
+        None if task.kind == kind::LARGE_OBJECTS => numbers(&task.source_sql),
+        None => Vec::new(),
+    }
+}
+
+/// The large objects that a task comments on.
+#[must_use]
+pub fn commented_oids(task: &Task) -> HashSet<Oid> {
+    statements(&task.target_sql).filter_map(commented).collect()
+}
+
 /// Whether a task grants privileges on many large objects at once.
 #[must_use]
 pub fn is_about_large_objects(task: &Task) -> bool {

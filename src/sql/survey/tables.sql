@@ -8,6 +8,13 @@ SELECT c.oid AS oid,
        pg_catalog.has_table_privilege(c.oid, 'TRUNCATE') AS may_truncate,
        pg_catalog.has_table_privilege(c.oid, 'UPDATE') AS may_update,
        pg_catalog.row_security_active(c.oid) AS has_row_security,
+       pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
+       pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_owner,
+       pg_catalog.has_table_privilege(c.oid, 'TRIGGER') AS may_trigger,
+       pg_catalog.has_any_column_privilege(c.oid, 'REFERENCES') AS may_reference,
+       -- Versions before 17 have no such privilege.
+       CASE WHEN current_setting('server_version_num')::int >= 170000 THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN')
+            ELSE pg_catalog.pg_has_role(c.relowner, 'USAGE') END AS may_maintain,
        -- Rules on UPDATE keep ON CONFLICT from being used even where they are disabled.
        ARRAY(SELECT r.rulename::text FROM pg_catalog.pg_rewrite r
              WHERE r.ev_class = c.oid AND (r.ev_type = '2' OR r.ev_type = '3' AND r.ev_enabled IN ('O', 'A'))

@@ -1,0 +1,17 @@
+//! Whether the backup of the target has a folder to be written into.
+
+use super::{Look, blocking};
+use crate::engine::backup;
+use crate::finding::Finding;
+use std::path::Path;
+
+pub(super) fn check(look: &Look<'_>) -> Option<Finding> {
+    let directory = Path::new(&look.subject.config.options.backup_dir);
+    if !look.subject.backs_up {
+        return None;
+    }
+    let error = backup::try_directory(directory).err()?;
+    let message = format!("options.backup_dir: no backup of the target can be written there: {error}");
+    let remedy = "set options.backup_dir to a folder that can be written, or run without a backup";
+    Some(blocking("backup_dir", directory.display().to_string(), message, remedy))
+}

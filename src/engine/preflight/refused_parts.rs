@@ -1,0 +1,277 @@
+//! Indexes, constraints, triggers and whatever else statements of their own make of tables and views that are on the target already, where
+//! the connecting role may not alter these; and materialized views that it may not fill.
+//!
+//! What becomes of relations that the run itself makes and gives away, `role` says.
+
+use super::refused_objects::entry_label;
+use super::rights::{Rights, label};
+use super::warning;
+use crate::catalog::archive::Entry;
+use crate::error::Result;
+use crate::finding::Finding;
+use crate::name::{QualifiedName, ident, readable};
+use crate::pg::survey::{self, ExistingTable, RelationPart};
+use crate::plan::build::privilege;
+use crate::plan::{Task, kind};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// So many relations a statement names; of more it takes all of their schemas.
+const NAMED: usize = 3;
+
+/// What a statement takes on a relation that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Right {
+    Owner,
+    /// The owner of another object, too.
+    SameOwner,
+    Trigger,
+    References,
+    Maintain,
+}
+
+/// Why statements will be refused: the right, and whose it is where it is an owner's.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Cause {
+    right: Right,
+    owner: String,
+}
+
+#[derive(Default)]
+struct Refused {
+    relations: BTreeSet<QualifiedName>,
+    tasks: BTreeSet<String>,
+}
+
+/// A part with the relation that it is of.
+type Place<'a> = (&'a str, &'a str, &'a str, &'a QualifiedName);
+
+struct Parts<'a> {
+    rights: &'a Rights<'a>,
+    relations: HashMap<&'a QualifiedName, &'a ExistingTable>,
+    /// What the target has, and whether it is valid.
+    there: HashMap<Place<'a>, bool>,
+    /// The plan's indexes.
+    indexes: HashMap<(&'a str, &'a str), &'a Task>,
+    refused: BTreeMap<Cause, Refused>,
+}
+
+pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
+    let look = rights.look;
+    let needs = |relation: &ExistingTable| !relation.rights.is_owner;
+    if look.ends.target.is_superuser || !look.existing.iter().any(needs) {
+        return Ok(Vec::new());
+    }
+    let on_source = survey::relation_parts(look.leader()).await?;
+    let on_target = survey::relation_parts(look.subject.target).await?;
+    let mut parts = Parts {
+        rights,
+        relations: look.existing.iter().map(|relation| (&relation.name, relation)).collect(),
+        there: on_target.iter().map(|part| (place(part), part.is_valid)).collect(),
+        indexes: look
+            .subject
+            .plan
+            .tasks
+            .iter()
+            .filter(|task| task.kind == kind::INDEX)
+            .map(|task| ((task.schema.as_str(), task.name.as_str()), task))
+            .collect(),
+        refused: BTreeMap::new(),
+    };
+    let by_oid = grouped(&on_source, |part| (part.kind.as_str(), part.catalog, part.oid));
+    let by_name = grouped(&on_source, |part| (part.kind.as_str(), part.schema.as_str(), part.name.as_str()));
+    for entry in look.entries() {
+        let Some(kind) = kind_of(entry) else { continue };
+        let found = by_oid.get(&(kind, entry.catalog, entry.oid)).filter(|_| entry.catalog != 0);
+        let found = found.or_else(|| by_name.get(&(kind, entry.namespace.as_str(), entry.tag.as_str())));
+        for part in found.into_iter().flatten() {
+            parts.look_at(entry, part);
+        }
+    }
+    parts.refreshes();
+    Ok(parts.refused.into_iter().map(|(cause, refused)| finding(rights, &cause, refused)).collect())
+}
+
+fn grouped<'a, K: std::hash::Hash + Eq>(
+    parts: &'a [RelationPart],
+    key: impl Fn(&'a RelationPart) -> K,
+) -> HashMap<K, Vec<&'a RelationPart>> {
+    let mut groups: HashMap<K, Vec<&RelationPart>> = HashMap::new();
+    for part in parts {
+        groups.entry(key(part)).or_default().push(part);
+    }
+    groups
+}
+
+fn place(part: &RelationPart) -> Place<'_> {
+    (&part.kind, &part.schema, &part.name, &part.relation)
+}
+
+/// The kind of part that an entry makes, if it makes one.
+fn kind_of(entry: &Entry) -> Option<&'static str> {
+    Some(match entry.desc.as_str() {
+        "CHECK CONSTRAINT" | "CONSTRAINT" | "FK CONSTRAINT" => "constraint",
+        "DEFAULT" => "default",
+        "INDEX" => "index",
+        "INDEX ATTACH" => "index attach",
+        "POLICY" => "policy",
+        "PUBLICATION TABLE" => "publication table",
+        "ROW SECURITY" => "row security",
+        "RULE" => "rule",
+        "SEQUENCE" => "sequence",
+        "SEQUENCE OWNED BY" => "sequence owned by",
+        "STATISTICS" => "statistics",
+        "TABLE" => "table",
+        "TABLE ATTACH" => "table attach",
+        "TRIGGER" => "trigger",
+        _ => return None,
+    })
+}
+
+impl Parts<'_> {
+    fn look_at(&mut self, entry: &Entry, part: &RelationPart) {
+        let made = QualifiedName::new(entry.namespace.as_str(), entry.tag.as_str());
+        let is_relation = matches!(part.kind.as_str(), "table" | "sequence");
+        // A foreign key that is not checked there is added.
+        let is_kept = self.there.get(&place(part)).is_some_and(|is_valid| *is_valid || !part.is_valid);
+        if is_kept || is_relation && self.relations.contains_key(&made) {
+            return;
+        }
+        let alters = entry.statement.contains("\nALTER TABLE ");
+        let (own, other) = match part.kind.as_str() {
+            "trigger" if alters => (Right::Owner, Right::Trigger),
+            "trigger" => (Right::Trigger, Right::Trigger),
+            "constraint" => (Right::Owner, Right::References),
+            "sequence owned by" => return self.given(entry, part),
+            _ => (Right::Owner, Right::Owner),
+        };
+        let labels = self.labels(entry, part);
+        self.lack(own, &part.relation, &labels);
+        if let Some(relation) = &part.other {
+            self.lack(other, relation, &labels);
+        }
+        if part.kind == "publication table" {
+            self.publication(part, &labels);
+        }
+    }
+
+    /// The tasks of an entry: a key may have one for its index.
+    fn labels(&self, entry: &Entry, part: &RelationPart) -> Vec<String> {
+        let index = self.indexes.get(&(entry.namespace.as_str(), part.name.as_str()));
+        let of_key = index.filter(|_| entry.desc == "CONSTRAINT").map(|task| label(task));
+        of_key.into_iter().chain([entry_label(entry)]).collect()
+    }
+
+    fn lack(&mut self, right: Right, relation: &QualifiedName, labels: &[String]) {
+        let Some(found) = self.relations.get(relation) else { return };
+        let rights = &found.rights;
+        let is_open = match right {
+            Right::Owner | Right::SameOwner => rights.is_owner,
+            Right::Trigger => rights.may_trigger,
+            Right::References => rights.may_reference,
+            Right::Maintain => rights.may_maintain,
+        };
+        if !is_open {
+            let owner = if right == Right::Owner { rights.owner.clone() } else { String::new() };
+            self.add(Cause { right, owner }, relation, labels);
+        }
+    }
+
+    fn add(&mut self, cause: Cause, relation: &QualifiedName, labels: &[String]) {
+        let refused = self.refused.entry(cause).or_default();
+        refused.relations.insert(relation.clone());
+        refused.tasks.extend(labels.iter().cloned());
+    }
+
+    /// A sequence is given to a column: both have to have one owner, for whom the connecting role acts.
+    fn given(&mut self, entry: &Entry, part: &RelationPart) {
+        let Some(sequence) = &part.other else { return };
+        let labels = [entry_label(entry)];
+        if self.relations.get(sequence).is_some_and(|found| !found.rights.is_owner) {
+            return self.lack(Right::Owner, sequence, &labels);
+        }
+        let made = |class: &str, name: &QualifiedName| privilege::Place {
+            class: class.into(),
+            schema: name.schema.clone(),
+            name: name.name.clone(),
+        };
+        let owners = [
+            self.rights.owner(&made("SEQUENCE", sequence)).map(str::to_owned),
+            self.rights.owner(&made("TABLE", &part.relation)).map(str::to_owned),
+        ];
+        if let [Some(of_sequence), Some(owner)] = owners
+            && of_sequence != owner
+        {
+            self.add(Cause { right: Right::SameOwner, owner }, sequence, &labels);
+        }
+    }
+
+    /// A publication takes a table from its own owner.
+    fn publication(&mut self, part: &RelationPart, labels: &[String]) {
+        let place = privilege::Place { class: "PUBLICATION".into(), schema: String::new(), name: part.name.clone() };
+        let owner = self.rights.owner(&place).filter(|owner| !self.rights.acts_for(owner)).map(str::to_owned);
+        if let Some(owner) = owner {
+            self.add(Cause { right: Right::Owner, owner }, &part.relation, labels);
+        }
+    }
+
+    /// Materialized views that are filled.
+    fn refreshes(&mut self) {
+        let look = self.rights.look;
+        let views = look.entries().filter(|entry| entry.desc == "MATERIALIZED VIEW");
+        let views: HashMap<(&str, String), &Entry> =
+            views.map(|entry| ((entry.namespace.as_str(), readable(&entry.tag)), entry)).collect();
+        let right = if look.ends.target.version.has_maintain_privilege() { Right::Maintain } else { Right::Owner };
+        for task in look.subject.plan.tasks.iter().filter(|task| task.kind == kind::REFRESH) {
+            if let Some(view) = views.get(&(task.schema.as_str(), task.name.clone())) {
+                let name = QualifiedName::new(view.namespace.as_str(), view.tag.as_str());
+                self.lack(right, &name, &[label(task)]);
+            }
+        }
+    }
+}
+
+fn finding(rights: &Rights<'_>, cause: &Cause, refused: Refused) -> Finding {
+    let me = &rights.look.ends.target.role;
+    let (shown, own, owner) = (readable(me), ident(me), readable(&cause.owner));
+    let names: Vec<String> = refused.relations.iter().map(QualifiedName::sql).collect();
+    let fail = match refused.tasks.len() {
+        1 => "1 statement will fail".to_owned(),
+        count => format!("{count} statements will fail"),
+    };
+    let schemas: BTreeSet<String> = refused.relations.iter().map(|name| ident(&name.schema)).collect();
+    let all = format!("ALL TABLES IN SCHEMA {}", schemas.into_iter().collect::<Vec<_>>().join(", "));
+    let on = if names.len() > NAMED { all } else { names.join(", ") };
+    let lacks = |right: &str, what: &str| {
+        let message = format!("{shown} has no {right} on {what} that the target has already: {fail}");
+        (right.to_owned(), message, format!("on the target: GRANT {right} ON {on} TO {own}"))
+    };
+    let (object, message, remedy) = match cause.right {
+        Right::Owner => (
+            owner.clone(),
+            format!("{owner} owns relations that the target has already, and {shown} may not alter them: {fail}"),
+            if rights.role(&cause.owner).is_some_and(|role| role.is_superuser) {
+                given_over(&names, &own)
+            } else {
+                format!("as a role that may: GRANT {} TO {own}", ident(&cause.owner))
+            },
+        ),
+        Right::SameOwner => (
+            owner.clone(),
+            format!("{owner} owns tables that the target has already, and another role their sequences: {fail}"),
+            format!("after the run: ALTER SEQUENCE ... OWNER TO {}, and OWNED BY its column", ident(&cause.owner)),
+        ),
+        Right::Trigger => lacks("TRIGGER", "relations"),
+        Right::References => lacks("REFERENCES", "tables"),
+        Right::Maintain => lacks("MAINTAIN", "materialized views"),
+    };
+    warning("relation_refused", object, message, remedy).of(refused.tasks.into_iter().collect())
+}
+
+/// A superuser's relations are given to the connecting role, which should not become a superuser's member.
+fn given_over(names: &[String], role: &str) -> String {
+    if names.len() > NAMED {
+        return format!("as a superuser: ALTER TABLE ... OWNER TO {role}, for each of {} relations", names.len());
+    }
+    let each: Vec<String> = names.iter().map(|name| format!("ALTER TABLE {name} OWNER TO {role}")).collect();
+    format!("as a superuser: {}", each.join("; "))
+}
