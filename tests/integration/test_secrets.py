@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Pair
-from pgmigrate import ConfigError, ConnectError, Migration, PgMigrateError
+from pgmigrate import ConfigError, ConnectError, Event, Migration, PgMigrateError
 from pgmigrate.embedded import find_tool
 from support import servers
 from support.shell import Shell
@@ -127,7 +127,7 @@ def test_no_output_of_a_failing_run_tells_a_secret(ends: tuple[str, str], tmp_pa
 
 def test_no_object_and_no_event_tells_a_secret(ends: tuple[str, str], tmp_path: Path) -> None:
     chosen = migration(ends)
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     plan = chosen.plan(on_event=events.append)
     report = chosen.run(plan, state=tmp_path / "state.tsv", on_event=events.append)
     assert report.failed
