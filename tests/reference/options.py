@@ -106,7 +106,15 @@ from typing import Literal, TypeAlias, TypedDict'''
 
 
 def module() -> str:
-    """The text of the module."""
+    """The text of the module.
+
+    Raises:
+        ValueError: a key of the core has no place in it.
+    """
+    for key in _kinds():
+        parent, _, name = key.rpartition(".")
+        if parent not in CLASSES and name != "<option>":
+            raise ValueError(f"{key}: name a class for {parent} in CLASSES of {__file__}")
     parts = []
     for name, (key, meaning) in _SETS.items():
         words = _literal(_kinds()[key])
