@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from pgmigrate._bridge.keywords import spelled_out
 from pgmigrate.alembic._hook import ask_for_copy
 from pgmigrate.alembic._move import CopyOptions, MoveOptions
 
@@ -34,7 +33,6 @@ def setup(plugin: Plugin) -> None:
             self.keywords = keywords
 
         @classmethod
-        @spelled_out(CopyOptions)
         def pgmigrate_copy(
             cls, operations: Operations, tables: Sequence[str], **keywords: Unpack[CopyOptions]
         ) -> None:
