@@ -154,18 +154,18 @@ def _literal(kind: str) -> str | None:
     return "Literal[" + ", ".join(f'"{word}"' for word in words) + "]"
 
 
-def _class(path: str, name: str, base: str, meaning: str) -> str:
-    lines = [f"class {name}({base or 'TypedDict'}, total=False):", f'    """{meaning}"""']
-    for key, kind, told in _keys(path):
+def _class(path: str, name: str, base: str, about: str) -> str:
+    lines = [f"class {name}({base or 'TypedDict'}, total=False):", f'    """{about}"""']
+    for key, kind, meaning in _keys(path):
         at = f"{path}.{key}" if path else key
-        lines += ["", f"    {key}: {annotation(at, kind)}", *_docstring(told)]
+        lines += ["", f"    {key}: {annotation(at, kind)}", *_docstring(meaning)]
     return "\n".join(lines) + "\n"
 
 
-def _docstring(told: str) -> list[str]:
+def _docstring(meaning: str) -> list[str]:
     # A value or a name that an explanation begins with stays as it is written.
-    begins_with_word = re.match(r"[a-z]+[ ;,]", told) is not None
-    text = told[0].upper() + told[1:] if begins_with_word else told
+    begins_with_word = re.match(r"[a-z]+[ ;,]", meaning) is not None
+    text = meaning[0].upper() + meaning[1:] if begins_with_word else meaning
     text = re.sub(r"`([^`]*)`", r"``\1``", text)
     quote = '"""'
     lines = wrap(f"{quote}{text}.{quote}", 94, break_long_words=False, break_on_hyphens=False)
