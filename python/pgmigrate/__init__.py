@@ -12,11 +12,11 @@ The same from a shell: ``pgmigrate migrate --config config.yaml``.
 """
 
 from pgmigrate import _native
-from pgmigrate._bridge.job import Event, OnEvent
 from pgmigrate._journal.unfinished import UnfinishedProcedure
 from pgmigrate._migration.held_snapshot import HeldSnapshot
 from pgmigrate._migration.migration import Migration
 from pgmigrate._migration.run_all import Outcome, outcomes_of, run_all
+from pgmigrate._migration.run_options import RunOptions, SafeRunOptions, TaskOptions
 from pgmigrate._procedure.checklist import Checklist, ChecklistItem
 from pgmigrate._procedure.report import SafetyReport, SafetyStep
 from pgmigrate._results.backup import BackupResult, CleanupResult, RestoreResult
@@ -37,6 +37,24 @@ from pgmigrate._results.shown import Display, install
 from pgmigrate._results.status import Status, TaskCounts
 from pgmigrate._results.verification import KindCount, Remark, TableResult, Unchecked, VerifyResult
 from pgmigrate._values.finding import Absent, Difference, Finding
+from pgmigrate._values.options import (
+    Command,
+    Configuration,
+    Connection,
+    OneCommand,
+    Options,
+    Parallel,
+    Procedure,
+    RevisionRule,
+    Roles,
+    RolesMode,
+    Schemas,
+    StopCheck,
+    TableName,
+    TableOptions,
+    TableRule,
+    Tables,
+)
 from pgmigrate.errors import (
     BackupError,
     CommandError,
@@ -52,6 +70,7 @@ from pgmigrate.errors import (
     StateError,
     VerifyError,
 )
+from pgmigrate.events import Event, OnEvent
 
 
 def _load_display() -> Display:
@@ -74,9 +93,12 @@ __all__ = [
     "Checklist",
     "ChecklistItem",
     "CleanupResult",
+    "Command",
     "CommandError",
     "ConfigError",
+    "Configuration",
     "ConnectError",
+    "Connection",
     "CopyError",
     "Difference",
     "DriftError",
@@ -91,7 +113,10 @@ __all__ = [
     "KindCount",
     "Migration",
     "OnEvent",
+    "OneCommand",
+    "Options",
     "Outcome",
+    "Parallel",
     "PgMigrateError",
     "PhaseEstimate",
     "PhaseResult",
@@ -100,21 +125,34 @@ __all__ = [
     "PlanDiff",
     "PreflightError",
     "PreflightResult",
+    "Procedure",
     "Rates",
     "Remark",
     "Report",
     "RestoreResult",
+    "RevisionRule",
+    "Roles",
+    "RolesMode",
+    "RunOptions",
+    "SafeRunOptions",
     "SafetyReport",
     "SafetyStep",
     "SchemaError",
+    "Schemas",
     "Speedup",
     "StateError",
     "Status",
+    "StopCheck",
     "TableEstimate",
+    "TableName",
+    "TableOptions",
     "TableRates",
     "TableResult",
+    "TableRule",
+    "Tables",
     "Task",
     "TaskCounts",
+    "TaskOptions",
     "TaskResult",
     "Unchecked",
     "UnfinishedProcedure",

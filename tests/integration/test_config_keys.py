@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from conftest import Pair
-from pgmigrate import ConfigError, ConnectError, Migration, StateError, _native
+from pgmigrate import ConfigError, ConnectError, Connection, Migration, StateError, _native
 from support import servers
 from support.config_keys import SCRIPT, app_t, ids, migration, shown, shows, tables
 
@@ -35,8 +35,8 @@ def test_no_test_is_about_a_key_that_is_gone() -> None:
     "target",
 )
 def test_databases_by_their_parts(ends: tuple[str, str]) -> None:
-    def parts(conninfo: str) -> dict[str, Any]:
-        given = conninfo_to_dict(conninfo)
+    def parts(conninfo: str) -> Connection:
+        given: dict[str, Any] = conninfo_to_dict(conninfo)
         port = int(str(given["port"]))
         return {
             "host": given["host"],
@@ -51,7 +51,7 @@ def test_databases_by_their_parts(ends: tuple[str, str]) -> None:
     assert ids(ends[1]) == list(range(1, 41))
     for key, wrong in [("database", "none_such"), ("username", "none_such"), ("password", "x")]:
         with pytest.raises(ConnectError) as caught:
-            Migration(source={**source, key: wrong}, target=target).plan()
+            Migration(source=cast("Connection", {**source, key: wrong}), target=target).plan()
         assert caught.value.side == "source"
 
 
@@ -59,20 +59,18 @@ def test_databases_by_their_parts(ends: tuple[str, str]) -> None:
 def test_a_conninfo_as_keywords_and_as_a_uri(ends: tuple[str, str]) -> None:
     given = conninfo_to_dict(ends[0])
     uri = "postgresql://{user}:{password}@{host}:{port}/{dbname}".format(**given)
-    plans = [
-        Migration(source=source, target=ends[1], roles="none").plan()
-        for source in (ends[0], {"conninfo": ends[0]}, {"conninfo": uri})
-    ]
+    sources: list[str | Connection] = [ends[0], {"conninfo": ends[0]}, {"conninfo": uri}]
+    plans = [Migration(source=source, target=ends[1], roles="none").plan() for source in sources]
     assert plans[0] == plans[1] == plans[2]
 
 
 @shows("source.<keyword>")
 def test_any_keyword_of_libpq(ends: tuple[str, str]) -> None:
-    given = {key: str(value) for key, value in conninfo_to_dict(ends[0]).items()}
-    Migration(source={**given, "sslmode": "disable"}, target=ends[1]).plan()
+    given: Any = {key: str(value) for key, value in conninfo_to_dict(ends[0]).items()}
+    Migration(source=given | {"sslmode": "disable"}, target=ends[1]).plan()
     # The test's servers have no TLS.
     with pytest.raises(ConnectError):
-        Migration(source={**given, "sslmode": "require"}, target=ends[1]).plan()
+        Migration(source=given | {"sslmode": "require"}, target=ends[1]).plan()
 
 
 @shows("name", "migrations")
@@ -95,25 +93,26 @@ def test_several_migrations_with_names(pair: Pair, tmp_path: Path) -> None:
 def test_every_mistake_is_told_at_once_before_any_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
+        wrong: dict[str, Any] = {
+            "source": f"host=127.0.0.1 port={port} password=hunter2 user=${{NO_SUCH_NAME}}",
+            "target": {"host": "127.0.0.1", "port": port, "password": 123},
+            "schemas": {"mode": "some", "includes": ["a"]},
+            "tables": {
+                "mode": "include",
+                "include": [
+                    {"name": "a"},
+                    {"name": "b", "chunk_size": "many"},
+                    {"schema": "c"},
+                    {"name": "a"},
+                ],
+                "exclude": ["a"],
+            },
+            "parallel": {"max_jobs": 0},
+            "options": {"backup": "yes", "format": "csv", "split_larger_than": "big"},
+            "retries": -1,
+        }
         with pytest.raises(ConfigError) as caught:
-            Migration(
-                source=f"host=127.0.0.1 port={port} password=hunter2 user=${{NO_SUCH_NAME}}",
-                target={"host": "127.0.0.1", "port": port, "password": 123},
-                schemas={"mode": "some", "includes": ["a"]},
-                tables={
-                    "mode": "include",
-                    "include": [
-                        {"name": "a"},
-                        {"name": "b", "chunk_size": "many"},
-                        {"schema": "c"},
-                        {"name": "a"},
-                    ],
-                    "exclude": ["a"],
-                },
-                parallel={"max_jobs": 0},
-                options={"backup": "yes", "format": "csv", "split_larger_than": "big"},
-                retries=-1,
-            )
+            Migration(**wrong)
         listener.setblocking(False)
         with pytest.raises(BlockingIOError):
             listener.accept()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from conftest import Pair
-from pgmigrate import ConfigError
+from pgmigrate import ConfigError, Event
 from pgmigrate.embedded import find_tool
 from support import servers
 from support.config_keys import app_t, ids, migration, run, shows, values
@@ -20,7 +20,7 @@ from support.config_keys import app_t, ids, migration, run, shows, values
 @shows("parallel", "parallel.max_jobs")
 def test_max_jobs_and_jobs_over_it(pair: Pair, ends: tuple[str, str]) -> None:
     def jobs(suffix: str, given: int | None) -> int:
-        events: list[dict[str, Any]] = []
+        events: list[Event] = []
         chosen = migration((ends[0], pair.target(suffix)), parallel={"max_jobs": 1})
         chosen.run(jobs=given, on_event=events.append)
         workers = {event["worker"] for event in events if event["event"] == "task_started"}
@@ -47,7 +47,7 @@ def test_consistent(ends: tuple[str, str], given: bool) -> None:
     chosen = migration(ends, tables={"mode": "include", "include": [rule]}, consistent=given)
     plan = chosen.plan()
 
-    def leave(event: dict[str, Any]) -> None:
+    def leave(event: Mapping[str, Any]) -> None:
         if event["event"] == "task_finished" and event["kind"] == "data":
             raise ZeroDivisionError
 
@@ -140,7 +140,7 @@ def test_accept_newer_servers(ends: tuple[str, str]) -> None:
 def test_retries(ends: tuple[str, str]) -> None:
     with _schema_in_the_making(ends[1]) as connection:
 
-        def give_way(event: dict[str, Any]) -> None:
+        def give_way(event: Mapping[str, Any]) -> None:
             if event["event"] == "task_retried":
                 connection.rollback()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -312,7 +312,7 @@ def test_entries_do_not_wait_for_the_answers_to_those_before_them(pair: Pair) ->
     servers.run_script(source, WINDOW)
     times: list[float] = []
 
-    def note(event: dict[str, Any]) -> None:
+    def note(event: Mapping[str, Any]) -> None:
         if event.get("phase") == "pre-data":
             times.append(time.monotonic())
 

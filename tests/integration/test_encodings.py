@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Literal
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from conftest import Pair
-from pgmigrate import Migration, Plan, PreflightError, PreflightResult, Report, TaskResult
+from pgmigrate import Migration, Plan, PreflightError, PreflightResult, Report, Tables, TaskResult
 from support import servers
 from support.safety import config_file
 from support.shell import Shell
@@ -96,7 +97,7 @@ def test_names_arrive_or_are_refused_by_name_before_anything_is_touched(
         assert named(caught.value, "target_encoding") == blocking
         assert "tables.exclude" in str(caught.value) and "ENCODING 'UTF8'" in str(caught.value)
         assert is_untouched(target)
-        rest = {"exclude": sorted(lacking)}
+        rest: Tables = {"exclude": sorted(lacking)}
         migration = Migration(source=source, target=target, roles="none", tables=rest)
     plan = migration.plan()
     plan.save(tmp_path / "plan.tsv")
@@ -176,7 +177,7 @@ def test_definitions_are_named_and_comments_do_not_forbid_a_run(pair: Pair) -> N
     # What tables.exclude and schemas leave out no longer forbids the run.
     servers.run_script(source, "DROP TYPE mood; DROP FUNCTION snow")
     columns = [f"public.with_{what}" for what in ("column", "default", "check")]
-    tables = {"exclude": [*columns, "public.seen"]}
+    tables: Tables = {"exclude": [*columns, "public.seen"]}
     rest = Migration(source=source, target=target, roles="none", schemas=["public"], tables=tables)
     report = rest.run()
     assert [(task.kind, task.sqlstate) for task in failed(report)] == [("comment", "22P05")]
@@ -261,7 +262,7 @@ def test_a_source_whose_database_has_such_a_name_is_resumed(pair: Pair) -> None:
 def test_a_row_fails_its_table_alone_and_no_value_is_shown(
     pair: Pair,
     shell: Shell,
-    row_format: str,
+    row_format: Literal["text", "binary"],
     source_encoding: str,
     target_encoding: str,
     value: str,
@@ -294,7 +295,7 @@ def test_a_message_that_the_target_lacks_letters_for_is_kept_and_read_back(pair:
     body = f"BEGIN RETURN {name}(a); END"
     function = f"FUNCTION aside.calls(a int) RETURNS boolean LANGUAGE plpgsql AS $f$ {body} $f$"
     servers.run_script(source, f"{LEAST} CREATE SCHEMA aside; CREATE {function}")
-    where = {"include": [{"schema": "public", "name": "good", "where": "aside.calls(id)"}]}
+    where: Tables = {"include": [{"schema": "public", "name": "good", "where": "aside.calls(id)"}]}
     migration = Migration(
         source=source, target=target, roles="none", schemas=["public"], tables=where
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import psycopg
@@ -203,7 +204,7 @@ def test_a_calibration_that_is_stopped_leaves_nothing(pair: Pair) -> None:
     migration, _, target = _migration(pair)
     before = _everything(target)
 
-    def stop(event: dict[str, Any]) -> None:
+    def stop(event: Mapping[str, Any]) -> None:
         if event == {"event": "step_started", "step": "calibrate"}:
             raise KeyboardInterrupt
 

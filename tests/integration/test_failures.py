@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -193,7 +195,7 @@ def test_a6_a_backend_killed_in_mid_copy_is_retried(pair: Pair, side: str) -> No
         # Readers pass and our rows wait, so both backends are in mid-COPY until this is let go.
         in_the_way.execute("LOCK TABLE s.c IN SHARE MODE")
 
-        def strike(event: dict[str, object]) -> None:
+        def strike(event: Mapping[str, Any]) -> None:
             if event["event"] == "task_started" and event["object"] == "s.c" and not hit:
                 with psycopg.connect(victim, autocommit=True) as connection:
                     while not hit:
@@ -230,7 +232,7 @@ def test_a5_a_lost_snapshot_is_never_replaced_by_another(pair: Pair) -> None:
     plan = migration.plan()
     hit: list[object] = []
 
-    def strike(event: dict[str, object]) -> None:
+    def strike(event: Mapping[str, Any]) -> None:
         if event["event"] == "run_started":
             with psycopg.connect(source, autocommit=True) as connection:
                 query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE %s"
@@ -251,7 +253,7 @@ def test_a_lost_target_leader_does_not_end_the_run(pair: Pair) -> None:
     plan = migration.plan()
     ours = "datname = current_database() AND application_name LIKE 'pgmigrate%leader%'"
 
-    def strike(event: dict[str, object]) -> None:
+    def strike(event: Mapping[str, Any]) -> None:
         if event["event"] == "run_started":
             _execute(target, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")
 

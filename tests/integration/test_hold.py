@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from conftest import Pair
-from pgmigrate import ConnectError, Migration, StateError
+from pgmigrate import ConnectError, Event, Migration, StateError
 from support import parts, servers
 from support.parts import Parts
 
@@ -190,7 +190,7 @@ def test_tasks_that_read_no_rows_need_no_holder(bank: Parts) -> None:
 
 def test_failed_tasks_end_no_hold_and_a_release_does(bank: Parts, others: list[str]) -> None:
     target, keyless = bank.target, bank.tasks("transfer")
-    told: list[dict[str, Any]] = []
+    told: list[Event] = []
     held = bank.migration.hold_snapshot(bank.plan, on_event=told.append)
     servers.run_script(target, "ALTER TABLE bank.transfer ADD CHECK (amount > 0)")
     run = bank.migration.run_tasks

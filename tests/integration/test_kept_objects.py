@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from conftest import Pair
-from pgmigrate import Migration, PreflightError
+from pgmigrate import Migration, Options, PreflightError
 from pgmigrate.embedded import find_installations
 from support import servers
 from support.foreseen import assert_foreseen, foreseen
@@ -143,7 +143,7 @@ def test_a_target_with_nothing_but_one_such_object_keeps_it(
         servers.run_script(source, only)
         servers.run_script(target, only)
         try:
-            options = {"subscriptions": True, "verify": False}
+            options: Options = {"subscriptions": True, "verify": False}
             report = Migration(source=source, target=target, options=options).run(jobs=1)
         finally:
             servers.run_script(source, UNSUBSCRIBE)
@@ -170,7 +170,7 @@ ALL = {*TABLES, "public.others_sequence", "public.written", "public.hidden", "la
     ids=["compared", "backed up", "of rows"],
 )
 def test_what_pg_dump_may_not_read_of_the_target_is_named(
-    pair: Pair, prefix: str, tmp_path: Path, options: dict[str, bool], unread: set[str]
+    pair: Pair, prefix: str, tmp_path: Path, options: Options, unread: set[str]
 ) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, "CREATE TABLE t (i int); INSERT INTO t VALUES (1)")

@@ -5,7 +5,7 @@ Holders and parts that are lost are in test_hold.py, test_parts.py and tests/fau
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -154,7 +154,7 @@ def test_r1_a_leader_that_is_lost_while_the_run_is_closed_closes_it(
     ):
         events: list[str] = []
 
-        def watch(event: dict[str, Any]) -> None:
+        def watch(event: Mapping[str, Any]) -> None:
             if event["event"] == "run_started":
                 other.execute("SELECT pg_advisory_lock(%s, %s)", (CLASS, BEGIN))
             events.append(event["event"])

@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ def _stop_between(both: tuple[str, str]) -> tuple[Migration, Plan]:
     found = migration(both, target_foreign_keys="drop")
     plan = found.plan()
 
-    def leave(event: dict[str, object]) -> None:
+    def leave(event: Mapping[str, Any]) -> None:
         if event["event"] == "task_finished" and event["kind"] == "fk drop":
             raise ZeroDivisionError
 

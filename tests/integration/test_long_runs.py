@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Pair
-from pgmigrate import BackupError, Migration, StateError
+from pgmigrate import BackupError, Migration, StateError, TableRule, Tables
 from pgmigrate._procedure.lock import ProcedureLock
 from support import parts, roles, servers
 from support.half_open import half_open
@@ -105,11 +106,11 @@ def chain(pair: Pair) -> tuple[Migration, str]:
     )
     servers.run_script(source, f"{script} {rows} ANALYZE")
     servers.run_script(target, script)
-    chunks = [
+    chunks: list[TableRule] = [
         {"schema": "public", "name": f"t{n}", "chunk_column": "id", "chunk_size": 1}
         for n in range(_TABLES)
     ]
-    tables = {"include": chunks}
+    tables: Tables = {"include": chunks}
     return Migration(source=source, target=target, data_only=True, tables=tables), target
 
 
@@ -127,7 +128,7 @@ def test_r4_r5_ten_thousand_chunks_start_within_seconds_and_stop_within_one(
     done = "SELECT count(*) FROM pgmigrate.migration_task WHERE status = 'done'"
     settled: list[int] = []
 
-    def watch(event: dict[str, Any]) -> None:
+    def watch(event: Mapping[str, Any]) -> None:
         times.setdefault(event["event"] + event.get("step", ""), time.monotonic())
         if event["event"] == "step_finished" and event["step"] == "ledger":
             times["begun"] = time.monotonic()
@@ -150,7 +151,7 @@ def test_r4_r5_ten_thousand_chunks_start_within_seconds_and_stop_within_one(
     assert 0 < settled[-1] < 2000
     for step in ("ledger", "connect"):
 
-        def stop(event: dict[str, Any], step: str = step) -> None:
+        def stop(event: Mapping[str, Any], step: str = step) -> None:
             if event["event"] == "step_started" and event["step"] == step:
                 times["stopped"] = time.monotonic()
                 raise _StoppedError
@@ -373,8 +374,14 @@ def test_r9_a_snapshot_that_a_lagging_standby_writes_alike_is_another_one(pair: 
                 _rows(conninfo, f"UPDATE t SET n = {at} RETURNING id")
             written = "SELECT pg_current_snapshot()::text"
             assert _rows(first, written) == _rows(second, written), "the server writes both alike"
-            chunks = {"name": "t", "schema": "public", "chunk_column": "id", "chunk_size": 10}
-            target, tables = pair.target(), {"include": [chunks]}
+            chunks: TableRule = {
+                "name": "t",
+                "schema": "public",
+                "chunk_column": "id",
+                "chunk_size": 10,
+            }
+            target = pair.target()
+            tables: Tables = {"include": [chunks]}
             migration = Migration(source=first, target=target, tables=tables)
             plan = migration.plan()
             ids = [*plan.ids("roles", "pre-data"), *plan.ids("data")[:2]]

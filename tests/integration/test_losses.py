@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from conftest import Pair
-from pgmigrate import Migration, Plan, Report
+from pgmigrate import Migration, Plan, Report, Tables
 from support import parts, servers
 
 State: TypeAlias = Literal["pre-data", "rows are read", "rows are written", "index"]
@@ -102,7 +102,7 @@ def _assert_honest(report: Report, migration: Migration, plan: Plan, ends: dict[
 def test_a_session_is_lost(pair: Pair, state: State, session: str) -> None:
     ends = {"source": pair.source(), "target": pair.target()}
     servers.run_script(ends["source"], SCRIPT)
-    tables = {"mode": "all", "include": [{"name": "keyless", "where": PASSES}]}
+    tables: Tables = {"mode": "all", "include": [{"name": "keyless", "where": PASSES}]}
     migration = Migration(source=ends["source"], target=ends["target"], roles="none", tables=tables)
     plan = migration.plan()
     side, pattern = SESSIONS[session]
@@ -134,7 +134,7 @@ def test_a_server_is_lost(state: State, side: str) -> None:
         }
         # A sequence that was used after the last checkpoint goes on from a later value.
         servers.run_script(ends["source"], f"{SCRIPT} CHECKPOINT;")
-        tables = {"mode": "all", "include": [{"name": "keyless", "where": PASSES}]}
+        tables: Tables = {"mode": "all", "include": [{"name": "keyless", "where": PASSES}]}
         migration = Migration(
             source=ends["source"],
             target=ends["target"],

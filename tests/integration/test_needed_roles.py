@@ -138,9 +138,9 @@ def test_owners_and_privileges_can_be_left_out(pair: Pair, prefix: str) -> None:
     servers.run_script(source, OWNED.format(p=prefix))
     me = servers.fetch(source, "SELECT current_user::text")[0][0]
 
-    def moved(suffix: str, **options: bool) -> tuple[str, list[tuple[Any, ...]]]:
+    def moved(suffix: str, **options: Any) -> tuple[str, list[tuple[Any, ...]]]:
         target = pair.target(suffix)
-        migration = Migration(source=source, target=target, options=options)
+        migration = Migration(source=source, target=target, **options)
         report = migration.run(jobs=2)
         report.raise_for_failures()
         result = migration.verify()

@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from conftest import Pair
-from pgmigrate import BackupError, Migration
+from pgmigrate import BackupError, Migration, Options
 from support import servers
 from support.application import Application
 from support.safety import GATED as GATED_SETTINGS
@@ -170,7 +170,7 @@ def test_what_migrate_cannot_write_is_found_before_the_run(
         words = f"error: {option} config.json/below: Not a directory\nremedy: "
         assert words in done.stderr.decode()
         assert json.loads(done.stdout)["error"]["kind"] == "config"
-    options = {"backup_dir": str(shell.folder / "config.json" / "backup")}
+    options: Options = {"backup_dir": str(shell.folder / "config.json" / "backup")}
     chosen = Migration(source=ends[0], target=ends[1], roles="none", options=options)
     with pytest.raises(BackupError, match="Not a directory") as raised:
         chosen.run(backup=True)

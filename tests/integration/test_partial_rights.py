@@ -9,7 +9,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from conftest import Pair
-from pgmigrate import Finding, Migration, PreflightError
+from pgmigrate import Finding, Migration, Options, PreflightError, TableRule
 from support import servers
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_l2_without_a_filter_the_grants_are_named(pair: Pair, prefix: str) -> No
     source, target = pair.source(), pair.target()
     servers.run_script(source, PARTS.format(p=prefix))
     reader = make_conninfo(source, user=f"{prefix}reader", password="reader")
-    left_out = {"owners": False, "privileges": False}
+    left_out: Options = {"owners": False, "privileges": False}
     migration = Migration(source=reader, target=target, roles="none", options=left_out)
     with pytest.raises(PreflightError) as caught:
         migration.run()
@@ -146,8 +146,8 @@ def test_l11_clauses_that_the_source_refuses(
 ) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, "CREATE TABLE t (a int)")
-    rule = {key: clause}
-    tables = {"default": rule} if for_all else [{"schema": "public", "name": "t", **rule}]
+    rule: Any = {key: clause}
+    tables: Any = {"default": rule} if for_all else [{"schema": "public", "name": "t", **rule}]
     migration = Migration(source=source, target=target, roles="none", tables=tables)
     with pytest.raises(PreflightError) as caught:
         migration.run()
@@ -161,8 +161,10 @@ def test_l11_clauses_that_the_source_refuses(
 def test_l11_a_table_that_is_locked_is_not_asked_about(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, "CREATE TABLE t (a int); CREATE TABLE u (a int)")
-    rules = [{"schema": "public", "name": name, "where": "no_such > 1"} for name in ("t", "u")]
-    options = {"lock_timeout": 1}
+    rules: list[TableRule] = [
+        {"schema": "public", "name": name, "where": "no_such > 1"} for name in ("t", "u")
+    ]
+    options: Options = {"lock_timeout": 1}
     migration = Migration(source=source, target=target, roles="none", tables=rules, options=options)
     with psycopg.connect(source) as other:
         other.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")

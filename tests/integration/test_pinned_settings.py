@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 import pytest
@@ -14,7 +14,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Pair, Servers
-from pgmigrate import Migration
+from pgmigrate import Migration, TableRule, Tables
 from pgmigrate.errors import ConnectError
 from support import servers
 
@@ -188,7 +188,7 @@ def _hostile_objects(conninfo: str, drop_from: tuple[str, str]) -> Iterator[None
 @pytest.mark.parametrize("side", ["source", "target"])
 @pytest.mark.parametrize("format", ["text", "binary"])
 def test_s2_hostile_settings_of_either_side_change_nothing(
-    pair: Pair, side: str, format: str
+    pair: Pair, side: str, format: Literal["text", "binary"]
 ) -> None:
     source, target = pair.source("literals"), pair.target()
     servers.run_script(source, SESSION)
@@ -228,12 +228,12 @@ def test_s2_a_condition_runs_under_the_pinned_settings(pair: Pair) -> None:
     checks = " AND ".join(f"current_setting('{name}') = '{value}'" for name, value in pins.items())
     with _hostile_objects(source, drop_from=(source, target)):
         _set_hostile(source, {READ_ONLY: "on"})
-        include: list[dict[str, str]] = [
+        include: list[TableRule] = [
             {"schema": "s", "name": "t", "where": checks},
             {"schema": "s", "name": "tagged", "where": "tags @> '{a}'"},
             {"schema": "s", "name": "parts_a1", "where": "k = NULL"},
         ]
-        tables = {"mode": "include", "include": include}
+        tables: Tables = {"mode": "include", "include": include}
         report = Migration(source=source, target=target, roles="none", tables=tables).run()
         _reset(source)
         _reset(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
@@ -32,8 +33,8 @@ LSN = """
 """
 
 
-def _moved(source: str, target: str, **options: object) -> Report:
-    report = Migration(source=source, target=target, roles="none", options=options).run(verify=True)
+def _moved(source: str, target: str, **options: Any) -> Report:
+    report = Migration(source=source, target=target, roles="none", **options).run(verify=True)
     report.raise_for_failures()
     return report
 

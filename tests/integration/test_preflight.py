@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Pair, Servers
-from pgmigrate import Migration, PreflightError
+from pgmigrate import Migration, Parallel, PreflightError
 from pgmigrate.cli import main
 from pgmigrate.embedded import EmbeddedServer, find_installations
 from support import servers
@@ -203,7 +203,7 @@ def test_f6_an_extension_in_another_schema_is_told(make_pair: MakePair) -> None:
 
 def test_f10_too_few_connections_are_told(make_role: MakeRole, pair: Pair) -> None:
     source, role = pair.source(), make_role(16, "LOGIN CONNECTION LIMIT 5")
-    parallel = {"max_jobs": 60}
+    parallel: Parallel = {"max_jobs": 60}
     migration = Migration(
         source=_as(source, role), target=pair.target(), roles="none", parallel=parallel
     )

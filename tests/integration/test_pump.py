@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 import pytest
@@ -48,7 +50,7 @@ def test_an_error_in_the_first_row_ends_the_copy_at_once(pair: Pair) -> None:
     )
     sent: list[int] = []
 
-    def watch(event: dict[str, object]) -> None:
+    def watch(event: Mapping[str, Any]) -> None:
         if event["event"] == "task_progress":
             sent.append(int(str(event["bytes"])))
 

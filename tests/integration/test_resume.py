@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -199,7 +200,7 @@ def test_b5_a_second_run_on_the_same_target_is_refused(pair: Pair, tmp_path: Pat
         # Readers pass, our rows wait: the run is under way for as long as this is held.
         in_the_way.execute("LOCK TABLE s.keyless IN SHARE MODE")
 
-        def another(event: dict[str, object]) -> None:
+        def another(event: Mapping[str, Any]) -> None:
             if event["event"] == "task_started" and not refused:
                 with pytest.raises(PreflightError) as caught:
                     migration.run()

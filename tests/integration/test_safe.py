@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Watch:
     def __init__(self) -> None:
         self.at: dict[tuple[str, str], float] = {}
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "procedure_step":
             self.at[event["name"], event["state"]] = time.time()
 

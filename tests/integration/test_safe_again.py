@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_of_several_at_once_one_works_and_the_others_stop_nothing(
 def test_an_application_that_runs_again_is_found_before_the_backup(
     written: tuple[str, str], application: Application, tmp_path: Path
 ) -> None:
-    def run_again(event: dict[str, Any]) -> None:
+    def run_again(event: Mapping[str, Any]) -> None:
         if (event["event"], event.get("name"), event.get("state")) == (
             "procedure_step",
             "backup",
@@ -90,7 +91,7 @@ def test_an_application_that_runs_again_is_found_before_the_backup(
 
 
 def test_a_lock_that_was_lost_is_taken_again(written: tuple[str, str], tmp_path: Path) -> None:
-    def lose(event: dict[str, Any]) -> None:
+    def lose(event: Mapping[str, Any]) -> None:
         if (event["event"], event.get("state")) == ("procedure_step", "running"):
             servers.run_script(
                 written[1],
@@ -108,7 +109,7 @@ def test_a_lock_that_another_has_taken_meanwhile_ends_the_procedure(
 ) -> None:
     thief = psycopg.connect(written[1], autocommit=True, application_name="pgmigrate other")
 
-    def steal(event: dict[str, Any]) -> None:
+    def steal(event: Mapping[str, Any]) -> None:
         if (event["event"], event.get("step")) == ("step_started", "wait for writers"):
             # Until the procedure's own session is back, the lock is free.
             while not thief.execute("SELECT pg_try_advisory_lock(1885826409, 6)").fetchone()[0]:  # type: ignore[index]
@@ -242,7 +243,7 @@ def test_rows_of_others_are_not_restored_away(
     servers.run_script(written[1], REFUSING)
     servers.run_script(written[1], "CREATE TABLE own (a int); INSERT INTO own VALUES (1)")
 
-    def write(event: dict[str, Any]) -> None:
+    def write(event: Mapping[str, Any]) -> None:
         if (event["event"], event.get("name"), event.get("state")) == (
             "procedure_step",
             "migrate",
@@ -307,7 +308,7 @@ def test_a_run_that_is_at_work_keeps_a_restore_away(
     began = time.monotonic()
     with psycopg.connect(written[1], autocommit=True) as connection:
 
-        def hold(event: dict[str, Any]) -> None:
+        def hold(event: Mapping[str, Any]) -> None:
             if (event["event"], event.get("name")) == ("procedure_step", "restore"):
                 connection.execute(RUN_LOCK)
 

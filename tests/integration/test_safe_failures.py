@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def test_a_source_that_is_written_to_meanwhile_is_found_out(
 ) -> None:
     before = contents(written[1])
 
-    def write(event: dict[str, Any]) -> None:
+    def write(event: Mapping[str, Any]) -> None:
         # Both sides have been read by then.
         if event["event"] == "step_finished" and event["step"] == "verify catalog":
             servers.run_script(written[0], "INSERT INTO written VALUES (0, 0, now())")
@@ -154,7 +155,7 @@ def test_a_restore_that_fails_is_told_and_the_application_started(
 ) -> None:
     servers.run_script(written[1], REFUSING)
 
-    def lose(event: dict[str, Any]) -> None:
+    def lose(event: Mapping[str, Any]) -> None:
         if event["event"] == "step_started" and event["step"] == "ledger":
             for backup in (tmp_path / "backup").iterdir():
                 backup.unlink()
@@ -283,7 +284,7 @@ def test_an_exception_in_on_event_is_raised_after_all_is_undone(
 ) -> None:
     before, first = contents(written[1]), application.process()
 
-    def fail(event: dict[str, Any]) -> None:
+    def fail(event: Mapping[str, Any]) -> None:
         if event["event"] == "run_started":
             raise ZeroDivisionError
 
@@ -299,7 +300,7 @@ def test_a_run_that_goes_on_behind_an_exception_in_on_event_is_undone(
 ) -> None:
     before, steps = contents(written[1]), []
 
-    def fail(event: dict[str, Any]) -> None:
+    def fail(event: Mapping[str, Any]) -> None:
         if event["event"] == "procedure_step":
             steps.append(event["name"])
         elif event["event"] == "step_started" and steps[-1] == "migrate":
@@ -317,7 +318,7 @@ def test_a_run_that_goes_on_behind_an_exception_in_on_event_is_undone(
 def test_an_exception_after_the_verification_starts_the_application_nevertheless(
     written: tuple[str, str], tmp_path: Path, moment: tuple[str, str]
 ) -> None:
-    def interrupt(event: dict[str, Any]) -> None:
+    def interrupt(event: Mapping[str, Any]) -> None:
         if event["event"] == "procedure_step" and (event["name"], event["state"]) == moment:
             raise CommandError("not this one", remedy="")
 
@@ -332,7 +333,7 @@ def test_an_exception_after_the_verification_starts_the_application_nevertheless
 def test_an_exception_in_on_event_keeps_nothing_from_being_undone(
     written: tuple[str, str], tmp_path: Path
 ) -> None:
-    def fail(event: dict[str, Any]) -> None:
+    def fail(event: Mapping[str, Any]) -> None:
         if event["event"] == "procedure_step" and event["name"] == "start_again":
             raise ZeroDivisionError
 

@@ -6,6 +6,7 @@ import json
 import shlex
 import signal
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -259,7 +260,7 @@ def test_what_others_write_after_the_check_is_not_restored_away(
 ) -> None:
     servers.run_script(written[1], REFUSING + OWN)
 
-    def write(event: dict[str, Any]) -> None:
+    def write(event: Mapping[str, Any]) -> None:
         if (event["event"], event.get("name"), event.get("state")) == (
             "procedure_step",
             "restore",
@@ -281,7 +282,7 @@ def test_what_is_committed_while_the_restore_waits_for_its_locks_is_not_restored
     waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'own'::regclass"
     writers: list[threading.Thread] = []
 
-    def write(event: dict[str, Any]) -> None:
+    def write(event: Mapping[str, Any]) -> None:
         if (event["event"], event.get("name"), event.get("state")) != (
             "procedure_step",
             "restore",

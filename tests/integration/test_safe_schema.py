@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -119,7 +119,7 @@ def failed(
     """A procedure whose run fails, and others change the target then; what it was after that."""
     after: list[Any] = []
 
-    def change(event: dict[str, Any]) -> None:
+    def change(event: Mapping[str, Any]) -> None:
         if (event["event"], event.get("name"), event.get("state")) == (
             "procedure_step",
             "migrate",
@@ -191,7 +191,7 @@ def test_what_the_run_has_made_is_its_own(
     before = contents(ends[1])
     seen: list[tuple[str, str]] = []
 
-    def fail(event: dict[str, Any]) -> None:
+    def fail(event: Mapping[str, Any]) -> None:
         if event["event"] == "procedure_step":
             seen.append((event["name"], event["state"]))
         if seen[-1:] == [("verify", "running")]:

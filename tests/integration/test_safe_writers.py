@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_who_comes_to_an_end_is_waited_for(written: tuple[str, str], tmp_path: P
     connection = psycopg.connect(written[0], application_name="slow")
     connection.execute("INSERT INTO t VALUES (2)")
 
-    def end(event: dict[str, Any]) -> None:
+    def end(event: Mapping[str, Any]) -> None:
         if event["event"] == "step_started" and event["step"] == "wait for writers":
             time.sleep(1)
             connection.commit()

@@ -13,7 +13,8 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Pair
-from pgmigrate import ConfigError, ConnectError, Migration, PgMigrateError
+from pgmigrate import ConfigError, ConnectError, Event, Migration, PgMigrateError, outcomes_of
+from pgmigrate.alembic import PostUpgrade
 from pgmigrate.embedded import find_tool
 from support import servers
 from support.shell import Shell
@@ -127,7 +128,7 @@ def test_no_output_of_a_failing_run_tells_a_secret(ends: tuple[str, str], tmp_pa
 
 def test_no_object_and_no_event_tells_a_secret(ends: tuple[str, str], tmp_path: Path) -> None:
     chosen = migration(ends)
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     plan = chosen.plan(on_event=events.append)
     report = chosen.run(plan, state=tmp_path / "state.tsv", on_event=events.append)
     assert report.failed
@@ -143,6 +144,21 @@ def test_no_object_and_no_event_tells_a_secret(ends: tuple[str, str], tmp_path: 
         assert not holds_secret(text), text
     assert not holds_secret(pickle.dumps(caught.value, 0).decode("latin-1"))
     assert not holds_secret(pickle.dumps(report, 0).decode("latin-1"))
+
+
+def test_no_repr_of_any_other_result_tells_a_secret(ends: tuple[str, str], tmp_path: Path) -> None:
+    chosen = migration(ends, backup_dir=tmp_path, tables=["parent"])
+    plan = chosen.plan()
+    shown: list[object] = [chosen.calibrate(plan, seconds=0.2), plan.estimate(), plan.diff(plan)]
+    shown += [chosen.run_safely(plan, dry_run=True), backup := chosen.backup()]
+    with chosen.hold_snapshot(plan) as held:
+        shown += [held, chosen.run_tasks(plan, plan.ids()), held.wait()]
+    shown += [chosen.verify(plan), chosen.restore(backup.path), chosen.cleanup()]
+    shown += [PostUpgrade(chosen, on={"head": True}), outcomes_of(KeyboardInterrupt())]
+    assert "***" not in repr(chosen)
+    for thing in [chosen, *shown]:
+        for text in (repr(thing), str(thing)):
+            assert not holds_secret(text), text
 
 
 def test_no_verification_tells_more_of_a_row_than_its_key(ends: tuple[str, str]) -> None:

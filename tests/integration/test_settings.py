@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conftest import Pair
-from pgmigrate import Migration
+from pgmigrate import Migration, Tables
 from support import servers
 
 
@@ -20,11 +20,15 @@ def test_readers_scan_a_table_from_its_first_page(pair: Pair) -> None:
         "CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 30);"
         "CREATE TABLE u (id int); INSERT INTO u VALUES (1)",
     )
-    rule = {"chunk_column": "id", "chunk_size": 10}
     off = "current_setting('synchronize_seqscans') = 'off'"
     on = "current_setting('synchronize_seqscans') = 'on'"
-    include = [{"name": "t", "where": off, **rule}, {"name": "u", "where": on}]
-    tables = {"mode": "include", "include": include}
+    tables: Tables = {
+        "mode": "include",
+        "include": [
+            {"name": "t", "where": off, "chunk_column": "id", "chunk_size": 10},
+            {"name": "u", "where": on},
+        ],
+    }
     report = Migration(source=source, target=target, roles="none", tables=tables).run()
     report.raise_for_failures()
     assert len([task for task in report.tasks if task.kind == "data"]) > 2

@@ -6,7 +6,7 @@ test makes one happen at a certain moment: before the locks, under them, and aft
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,7 +113,7 @@ def test_s1_tables_are_locked_through_all_that_comes_before_their_rows(
     gate.execute("SELECT pg_advisory_lock(4244)")
     passes = "pg_catalog.pg_advisory_xact_lock_shared(4244)::text = ''"
 
-    def truncate(event: dict[str, Any]) -> None:
+    def truncate(event: Mapping[str, Any]) -> None:
         if event["event"] != "step_started" or event["step"] == "connect" or gate.closed:
             return
         with psycopg.connect(source, autocommit=True) as connection:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from conftest import Pair
-from pgmigrate import Migration
+from pgmigrate import Migration, TableRule
 from support import servers
 from support.shell import Shell
 
@@ -36,7 +36,10 @@ INSERT INTO later SELECT i, i FROM generate_series(1, 50) AS i;
 ANALYZE;
 """
 # No row passes while somebody holds the lock.
-GATED = {"name": "gated", "where": f"pg_catalog.pg_advisory_xact_lock_shared({GATE})::text = ''"}
+GATED: TableRule = {
+    "name": "gated",
+    "where": f"pg_catalog.pg_advisory_xact_lock_shared({GATE})::text = ''",
+}
 
 
 @pytest.fixture
@@ -46,7 +49,7 @@ def ends(pair: Pair) -> tuple[str, str]:
     return source, pair.target()
 
 
-def migration(ends: tuple[str, str], *rules: dict[str, Any], **keys: Any) -> Migration:
+def migration(ends: tuple[str, str], *rules: TableRule, **keys: Any) -> Migration:
     return Migration(
         source=ends[0], target=ends[1], roles="none", tables={"include": list(rules)}, **keys
     )
@@ -129,7 +132,7 @@ def ctrl_c(process: subprocess.Popen[str]) -> str:
     return stdout + stderr
 
 
-def write(shell: Shell, ends: tuple[str, str], *rules: dict[str, Any], **keys: Any) -> None:
+def write(shell: Shell, ends: tuple[str, str], *rules: TableRule, **keys: Any) -> None:
     config = {"source": ends[0], "target": ends[1], "roles": "none", **keys}
     config["tables"] = {"include": list(rules)}
     (shell.folder / "config.json").write_text(json.dumps(config))
@@ -263,7 +266,7 @@ def test_an_exception_in_on_event_stops_the_run(ends: tuple[str, str], at: str) 
     plan = chosen.plan()
     raised_at: list[float] = []
 
-    def on_event(event: dict[str, Any]) -> None:
+    def on_event(event: Mapping[str, Any]) -> None:
         assert not raised_at, "no event is told after an exception"
         if event["event"] == at:
             raised_at.append(time.monotonic())
@@ -281,7 +284,7 @@ def test_an_exception_in_on_event_stops_the_run(ends: tuple[str, str], at: str) 
 
 
 def test_an_exception_in_any_verb_is_raised_again(ends: tuple[str, str]) -> None:
-    def on_event(event: dict[str, Any]) -> None:
+    def on_event(event: Mapping[str, Any]) -> None:
         raise EnoughError
 
     chosen = migration(ends)
@@ -369,7 +372,7 @@ async def test_a_loop_that_ends_leaves_nothing_behind(ends: tuple[str, str]) -> 
 
 
 def test_a_stop_before_the_start_is_no_failure(ends: tuple[str, str]) -> None:
-    def on_event(event: dict[str, Any]) -> None:
+    def on_event(event: Mapping[str, Any]) -> None:
         raise KeyboardInterrupt
 
     chosen = migration(ends)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -52,7 +52,7 @@ def test_calls_from_several_threads_at_once(pair: Pair, source: str) -> None:
         chosen = migration(source, target)
         callers: set[int] = set()
 
-        def on_event(event: dict[str, Any]) -> None:
+        def on_event(event: Mapping[str, Any]) -> None:
             callers.add(threading.get_ident())
 
         together.wait(30)
@@ -75,7 +75,7 @@ async def test_calls_in_one_loop_at_once(pair: Pair, source: str) -> None:
     most = 0
 
     async def work(target: str) -> None:
-        def on_event(event: dict[str, Any]) -> None:
+        def on_event(event: Mapping[str, Any]) -> None:
             nonlocal most
             if event["event"] == "run_started":
                 running.add(target)

@@ -17,7 +17,7 @@ import pytest
 
 from conftest import Pair
 from pgmigrate import Migration
-from pgmigrate._bridge.job import Event
+from pgmigrate.events import Event
 from support import servers
 
 # A build takes its time on the target alone, and needs no large table for that.

@@ -7,14 +7,14 @@ source database's search_path, and said; what is missing for good fails by its f
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Pair
-from pgmigrate import Migration, Report
+from pgmigrate import Migration, Options, Report
 from support import servers
 
 # Each calls a function that names a function, a relation or a type of the schema without it.
@@ -196,7 +196,7 @@ def test_l12_rows_that_the_target_merges(pair: Pair) -> None:
 
 @pytest.mark.parametrize("mode", ["truncate", "append"])
 def test_l12_a_target_whose_tables_have_such_indexes_is_filled_again(
-    make_pair: Callable[[int, int], Pair], mode: str
+    make_pair: Callable[[int, int], Pair], mode: Literal["append", "truncate"]
 ) -> None:
     pair = make_pair(16, 16)
     source, target = pair.source(), pair.target()
@@ -206,7 +206,7 @@ def test_l12_a_target_whose_tables_have_such_indexes_is_filled_again(
     servers.run_script(
         target, script + ("INSERT INTO t VALUES ('old')" if mode == "truncate" else "")
     )
-    options = {"data_only": True, "on_existing": mode}
+    options: Options = {"data_only": True, "on_existing": mode}
     report = Migration(source=source, target=target, options=options).run(verify=True)
     assert report.ok and report.verification is not None and report.verification.equal
     assert _rows(target, "SELECT count(*) FROM t") == [(50,)]
@@ -278,7 +278,7 @@ def test_l12_foreign_keys_that_were_dropped_come_back(
         source, script + "INSERT INTO parent VALUES (1, 'a'); INSERT INTO child VALUES (1, 'b');"
     )
     servers.run_script(target, script)
-    options = {"data_only": True, "target_foreign_keys": "drop"}
+    options: Options = {"data_only": True, "target_foreign_keys": "drop"}
     report = Migration(source=source, target=target, options=options).run(verify=True)
     assert report.ok and report.verification is not None and report.verification.equal
     query = "SELECT convalidated FROM pg_constraint WHERE conrelid = 'child'::regclass"

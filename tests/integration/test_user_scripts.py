@@ -19,10 +19,10 @@ from typing import Final
 import griffe
 import pytest
 
-from pgmigrate import Migration
+from pgmigrate import Connection, Migration, Procedure
 from reference.public import every_base, members, public_names, shared_bases
 from support import servers
-from user import moves, parts, safely, throw_away
+from user import moves, options, parts, safely, throw_away
 
 SCRIPTS: Final = Path(__file__).parents[1] / "user"
 
@@ -80,6 +80,10 @@ def read_members(tree: ast.Module) -> set[str]:
         for variable, name in typed(function):
             types.setdefault(variable, set()).add(name)
         for node in ast.walk(function):
+            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+                # A key of a mapping with a type.
+                key = getattr(node.slice, "value", "")
+                found |= {f"{name}.{key}" for name in types.get(node.value.id, ())}
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 # A class method is read of the class itself.
                 for name in types.get(node.value.id, {node.value.id}):
@@ -156,16 +160,24 @@ def test_parts_of_a_user_run(ends: tuple[str, str], capsys: pytest.CaptureFixtur
 def test_the_safe_procedure_of_a_user_runs(
     ends: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    procedure = {"stop": "touch stopped", "start": "touch started", "cwd": str(tmp_path)}
-    options = {"backup_dir": str(tmp_path)}
+    procedure: Procedure = {"stop": "touch stopped", "start": "touch started", "cwd": str(tmp_path)}
     migration = Migration(
-        source=ends[0], target=ends[1], roles="none", options=options, procedure=procedure
+        source=ends[0], target=ends[1], roles="none", backup_dir=tmp_path, procedure=procedure
     )
     safely.main(migration, tmp_path / "ticket.md")
     servers.assert_equal(*ends)
     assert asyncio.run(safely.awaited(migration))
     assert "the application is started" in capsys.readouterr().out
     assert {"stopped", "started", "ticket.md"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_a_configuration_with_every_key_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGMIGRATE_PASSWORD", "x")
+    migration = options.whole(tmp_path)
+    assert migration.config["options"]["statistics"] == "analyze"
+    assert {*options.encrypted(), *options.tuned()} < Connection.__annotations__.keys()
 
 
 def test_throw_away_servers_of_a_user_run(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,15 +6,16 @@ import itertools
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from conftest import Pair, Servers
-from pgmigrate import Difference, Migration, VerifyError, VerifyResult
+from pgmigrate import Difference, Migration, TableRule, Tables, VerifyError, VerifyResult
 from support import dumps, servers
 from support.shell import Shell
 
@@ -293,12 +294,12 @@ def test_a_source_that_moves_on_changes_nothing_of_the_proof(pair: Pair) -> None
 def test_a_chosen_part_is_compared_with_what_was_chosen(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, SOURCE)
-    include = [
+    include: list[TableRule] = [
         {"schema": "shop", "name": "item", "where": "size > 100 -- and more\n"},
         {"schema": "shop", "name": "visit", "limit": 50},
         {"schema": "shop", "name": "customer", "chunk_column": "id", "chunk_size": 700},
     ]
-    tables = {"mode": "include", "include": include}
+    tables: Tables = {"mode": "include", "include": include}
     migration = Migration(source=source, target=target, tables=tables, keep_ledger=False)
     migration.run(jobs=2).raise_for_failures()
     found = migration.verify()
@@ -357,7 +358,7 @@ def test_x4_the_verdict_depends_on_the_rows_and_not_on_who_made_the_table(
     assert migration.verify().verdict == "different"
 
 
-def _only(name: str) -> dict[str, object]:
+def _only(name: str) -> Tables:
     return {"mode": "include", "include": [{"schema": "public", "name": name}]}
 
 
@@ -376,7 +377,7 @@ def test_what_cannot_be_read_is_unchecked_and_no_pass(migrated: Migrated) -> Non
 def test_a_stopped_verification_leaves_nothing_running(
     migrated: Migrated, all_servers: Servers
 ) -> None:
-    def stop(event: dict[str, object]) -> None:
+    def stop(event: Mapping[str, Any]) -> None:
         if event["event"] == "step_started" and event["step"] == "verify rows":
             raise InterruptedError
 

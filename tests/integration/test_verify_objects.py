@@ -15,7 +15,7 @@ import pytest
 from psycopg import sql
 
 from conftest import PAIRS, Pair, Servers, prefer_programs_for
-from pgmigrate import Difference, Migration, VerifyError, VerifyResult
+from pgmigrate import Difference, Migration, Tables, VerifyError, VerifyResult
 from support import dumps, servers
 from support.planted import OPTIONS, PLANTED, PLANTED_18, ROLES, SOURCE, SOURCE_18, Planted
 from support.roles import prefixed
@@ -215,7 +215,7 @@ def test_filters_decide_what_counts_as_only_on_the_target(pair: Pair) -> None:
     )
     objects = {item.object for item in of_schema.verify().differences}
     assert objects == {"a.u", "a.t_id"}
-    tables = {"mode": "include", "include": [{"schema": "a", "name": "t"}]}
+    tables: Tables = {"mode": "include", "include": [{"schema": "a", "name": "t"}]}
     of_table = Migration(source=source, target=target, tables=tables)
     assert {item.object for item in of_table.verify().differences} == {"a.t_id"}
 

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from conftest import Pair, majors
-from pgmigrate import Migration, demo_database
+from pgmigrate import Migration, Options, TableRule, demo_database
 from support import servers
 from support.cases import some_each_time
 
@@ -16,7 +16,7 @@ SCHEMAS = ["pagila_like", "odd_names", "odd_types", "odd_objects", "odd_order"]
 
 
 def _migrate(source: str, target: str, split_larger_than: str = "64kB") -> None:
-    options = {"publications": True, "split_larger_than": split_larger_than}
+    options: Options = {"publications": True, "split_larger_than": split_larger_than}
     migration = Migration(source=source, target=target, options=options)
     report = migration.run(jobs=3)
     report.raise_for_failures()
@@ -87,7 +87,9 @@ def _everything(conninfo: str) -> list[tuple[object, ...]]:
 
 def test_d1_odd_names_arrive_when_each_is_asked_for_by_itself(pair: Pair) -> None:
     source, target = pair.source("odd_names"), pair.target()
-    named = [{"schema": schema, "name": table} for schema, table in _tables(source)]
+    named: list[TableRule] = [
+        {"schema": schema, "name": table} for schema, table in _tables(source)
+    ]
     assert any(set(table["name"]) & set('."\n\t-') for table in named)
     migration = Migration(
         source=source, target=target, tables={"mode": "include", "include": named}

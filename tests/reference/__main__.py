@@ -1,4 +1,4 @@
-"""`python tests/reference` writes the reference page anew."""
+"""`python tests/reference` writes the reference page and the module of typed keywords again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 if __name__ == "__main__":
     # Python puts a directory that it runs on the path, and the package's name is one level above.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from reference.page import PAGE, page
+    from reference import options, page
 
-    PAGE.write_text(page(), encoding="utf-8")
-    print(f"written to {PAGE}")
+    options.MODULE.write_text(options.module(), encoding="utf-8")
+    page.PAGE.write_text(page.page(), encoding="utf-8")
+    print(f"written to {options.MODULE} and {page.PAGE}")

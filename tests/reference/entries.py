@@ -155,7 +155,10 @@ def _properties(of: griffe.Class) -> dict[str, griffe.Attribute]:
 
 
 def _is_property(member: Member) -> bool:
-    return isinstance(member, griffe.Attribute) and "property" in member.labels
+    """Whether an attribute has a docstring of its own: a property, or a key of a mapping."""
+    return isinstance(member, griffe.Attribute) and (
+        "property" in member.labels or member.has_docstring
+    )
 
 
 def _typed(annotation: str | griffe.Expr | None) -> str:

@@ -26,7 +26,13 @@ PAGE: Final = PACKAGE / "reference.md"
 
 # Topic -> the names in it, by the modules that define them, or one by one where one leads.
 TOPICS: Final = {
-    "Migrations": ("_migration.migration", "_migration.run_all", "_bridge.job"),
+    "Migrations": ("_migration.migration", "_migration.run_all", "_migration.run_options"),
+    "Options": (
+        "_values.options.Configuration",
+        "_values.options.Options",
+        "_values.options",
+    ),
+    "Events": ("events.Event", "events.OnEvent", "events"),
     "Plans": ("_results.plan.Plan", "_results.plan", "_results.plan_diff"),
     "Runs in parts": ("_results.hold", "_migration.held_snapshot"),
     "Estimates": (

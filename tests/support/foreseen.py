@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pgmigrate import Migration, Report
+from pgmigrate import Migration, Options, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from typing_extensions import Unpack
 
 
-def foreseen(source: str, target: str, options: Mapping[str, Any]) -> dict[str, set[str]]:
+def foreseen(source: str, target: str, options: Options) -> dict[str, set[str]]:
     """The objects of preflight's warnings by the names of their checks; nothing may be blocking."""
     findings = Migration(source=source, target=target, options=options).preflight().findings
     assert [finding.object for finding in findings if finding.severity == "blocking"] == []
@@ -27,7 +27,7 @@ def labels(report: Report, *states: str) -> set[str]:
 
 
 def assert_foreseen(
-    source: str, target: str, **options: bool
+    source: str, target: str, **options: Unpack[Options]
 ) -> tuple[dict[str, set[str]], Report]:
     """Every task that fails was named; each named one fails, or is blocked by one that does."""
     found = foreseen(source, target, options)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-OPTIONS = {"publications": True}
+from pgmigrate import Options
+
+OPTIONS: Options = {"publications": True}
 SOURCE = Path(__file__).with_name("planted.sql").read_text()
 # What only 18 knows.
 SOURCE_18 = Path(__file__).with_name("planted_18.sql").read_text()

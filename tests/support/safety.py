@@ -33,10 +33,8 @@ GATED = {
 MIRROR = "state.tsv.procedure.json"
 
 
-def migration(
-    ends: tuple[str, str], folder: Path, procedure: dict[str, Any], **keys: Any
-) -> Migration:
-    options = {"backup_dir": str(folder / "backup"), **keys.pop("options", {})}
+def migration(ends: tuple[str, str], folder: Path, procedure: Any, **keys: Any) -> Migration:
+    options: Any = {"backup_dir": str(folder / "backup"), **keys.pop("options", {})}
     return Migration(
         source=ends[0], target=ends[1], roles="none", options=options, procedure=procedure, **keys
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_what_is_no_move(what: Any) -> None:
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_a_move_is_between_the_hooks_own_databases(side: str) -> None:
     with pytest.raises(ConfigError, match=f"{side}: a data move is between the hook's own"):
-        Move(MIGRATION, {side: "host=c"})
+        Move(MIGRATION, cast("Any", {side: "host=c"}))
 
 
 def test_keywords_are_laid_over_the_migrations_own() -> None:

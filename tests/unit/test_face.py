@@ -9,6 +9,7 @@ import asyncio
 import json
 import logging
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +77,66 @@ def test_a_key_given_twice_is_refused() -> None:
 
 
 def test_a_wrong_key_is_found_at_once() -> None:
+    misspelt: Any = {"fromat": "text"}
     with pytest.raises(ConfigError) as caught:
-        Migration(source=SOURCE, target=TARGET, fromat="text")
+        Migration(source=SOURCE, target=TARGET, **misspelt)
     assert any("options.fromat" in problem for problem in caught.value.problems)
 
 
-def test_repr_shows_no_secret(migration: Migration) -> None:
-    assert repr(migration) == "Migration(name='shop', source='***', target='***')"
+PASSWORDS = [
+    "host=h port=5433 dbname=d user=u password=hush",
+    "host=h port=5433 dbname=d user=u password='hu\\'sh hush'",
+    "postgresql://u:hush@h:5433/d",
+    "postgres://u:%68ush%40hush@h:5433/d?application_name=a",
+    "postgresql://u@h:5433/d?password=hush",
+    {"host": "h", "port": 5433, "database": "d", "username": "u", "password": "hush"},
+    {"conninfo": "postgresql://u:hush@h:5433/d"},
+    "postgresql://u@h:5433/d",
+]
+
+
+@pytest.mark.parametrize("side", PASSWORDS)
+def test_repr_shows_where_the_databases_are_and_no_password(
+    side: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passfile = tmp_path / "pgpass"
+    passfile.write_text("*:*:*:*:hush\n", encoding="utf-8")
+    passfile.chmod(0o600)
+    monkeypatch.setenv("PGPASSFILE", str(passfile))
+    monkeypatch.setenv("PGPASSWORD", "hush")
+    migration = Migration(source=side, target=side, name="shop")
+    assert repr(migration) == "Migration(name='shop', source='h:5433/d', target='h:5433/d')"
     assert "hush" not in repr(migration.config)
+
+
+@pytest.mark.parametrize(
+    "side",
+    [
+        "host=h dbname=postgresql://u:hush@h/d",
+        "host='h password=hush' dbname=d",
+        "dbname='d password=hush' host=h",
+        "postgresql://u:p@hush@h/d",
+        "postgresql://u:p/hush@h/d",
+        "postgresql://u:p#hush@h/d",
+        "postgresql://u:p?hush@h/d",
+        "postgresql://h/d password=hush",
+        "postgresql://h/d%20password%3Dhush",
+        {"host": "h", "database": "postgresql://u:hush@h/d"},
+        {"host": "u:hush@h", "database": "d"},
+        {"host": "h", "database": "d?password=hush"},
+    ],
+)
+def test_repr_shows_nothing_of_a_conninfo_in_a_wrong_place(side: Any) -> None:
+    assert "hush" not in repr(Migration(source=side, target="host=h dbname=d"))
+
+
+def test_repr_outlives_the_environment_that_a_conninfo_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NAMED", "h")
+    migration = Migration(source="host=${NAMED} dbname=d", target="host=h dbname=d")
+    monkeypatch.delenv("NAMED")
+    assert repr(migration) == "Migration(source='***', target='***')"
 
 
 def test_a_migration_survives_pickle(core: Core, migration: Migration) -> None:
@@ -244,7 +297,7 @@ def test_an_exception_in_the_callback_stops_the_job_and_comes_back(
 ) -> None:
     job = core.will(None, EVENTS)
 
-    def refuse(event: dict[str, Any]) -> None:
+    def refuse(event: Mapping[str, Any]) -> None:
         raise LookupError("not this one")
 
     with caplog.at_level(logging.INFO, logger="pgmigrate"), pytest.raises(LookupError):
@@ -319,7 +372,7 @@ async def test_an_exception_in_the_callback_of_an_awaitable(
 ) -> None:
     job = core.will(None, EVENTS)
 
-    def refuse(event: dict[str, Any]) -> None:
+    def refuse(event: Mapping[str, Any]) -> None:
         raise LookupError("not this one")
 
     with pytest.raises(LookupError):

@@ -33,6 +33,7 @@ BROUGHT = {
     "pgmigrate.demo_database": set[str](),
     "pgmigrate.embedded": set[str](),
     "pgmigrate.errors": set[str](),
+    "pgmigrate.events": set[str](),
     "pgmigrate.progress": set[str](),
 }
 

@@ -18,7 +18,7 @@ PACKAGE: Final = Path(__file__).parents[2] / "python" / "pgmigrate"
 # From the bottom up. A name is a package or a module of the package.
 LAYERS: Final = (
     ("_values",),
-    ("errors",),
+    ("errors", "events"),
     ("_bridge",),
     ("_journal",),
     ("_results",),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, cast
 
 import pytest
 
 from pgmigrate import HeldSnapshot, HoldResult, InternalError, Migration, StateError, _native
+from pgmigrate.events import SnapshotHeldEvent
 from support.scripted_core import SOURCE, TARGET, Core, report, some_plan
 
 HELD = {"event": "snapshot_held", "run": 7, "id": "00000003-00000002-1", "sees": "9:9:"}
@@ -94,11 +96,13 @@ def test_a_hold_that_is_never_announced(core: Core, migration: Migration) -> Non
 
 
 def test_an_exception_in_the_callback_ends_the_hold(core: Core, migration: Migration) -> None:
-    def refuse(event: dict[str, Any]) -> None:
+    def refuse(event: Mapping[str, Any]) -> None:
         raise LookupError
 
     job = core.will(RESULT, [[HELD], [PROGRESS]])
-    held = HeldSnapshot(migration.hold_snapshot(some_plan())._job, HELD, refuse)
+    held = HeldSnapshot(
+        migration.hold_snapshot(some_plan())._job, cast("SnapshotHeldEvent", HELD), refuse
+    )
     with pytest.raises(LookupError):
         held.wait()
     assert job.stopped == 1

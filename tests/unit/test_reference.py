@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from pgmigrate import _native
 from pgmigrate.cli import commands
+from reference import options
 from reference.page import PAGE, anchor, page
 from reference.public import PACKAGE, members, public_names
 
@@ -35,6 +36,11 @@ def exported(path: Path) -> list[str]:
 
 def test_the_page_is_what_its_generator_writes(text: str) -> None:
     assert text == page(), "write it anew: python tests/reference"
+
+
+def test_the_types_of_options_are_what_their_generator_writes() -> None:
+    written = options.MODULE.read_text(encoding="utf-8")
+    assert written == options.module(), "write it again: python tests/reference"
 
 
 def test_every_public_name_has_an_entry(text: str) -> None:

@@ -121,6 +121,7 @@ def of_rates(rates: Rates) -> tuple[int, bool, list[float], Words]:
     megabytes = [rates.copy_binary, rates.copy_text, rates.index, rates.validation, rates.scan]
     seconds = [rates.analyze, rates.create_table, rates.statement, rates.small_copy]
     seconds += [rates.source_round_trip, rates.target_round_trip, rates.preparation]
+    assert rates.text()
     return rates.version, rates.calibrated, [*megabytes, *seconds, rates.uncertainty], rates.notes
 
 

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from pgmigrate import _native
 from pgmigrate._bridge.logs import SteadyLogger
 from pgmigrate._bridge.signals import held_back
 from pgmigrate.errors import PgMigrateError
+from pgmigrate.events import Event, OnEvent
 
 if TYPE_CHECKING:
     from pgmigrate._native import Job
 
-Event: TypeAlias = dict[str, Any]
-"""Something that happened in a run; its key ``event`` says what."""
-
-OnEvent: TypeAlias = Callable[[Event], object]
-"""What is called with every event, in the thread that called the verb."""
+CoreEvent: TypeAlias = dict[str, Any]
+"""An event as a job gives it: one of `Event`, or one that no caller gets, such as a log record."""
 
 Outcome: TypeAlias = Mapping[str, Any] | PgMigrateError
 """What a job has come to: its result or its error."""
@@ -261,10 +259,10 @@ async def end_async(job: Job) -> None:
         raise held
 
 
-def deliver(events: Iterable[Event], on_event: OnEvent | None) -> None:
+def deliver(events: Iterable[CoreEvent], on_event: OnEvent | None) -> None:
     """Hands events to the callback, and log records to ``logging``."""
     for event in events:
         if event["event"] == "log":
             logger.log(_LEVELS.get(event["level"], logging.INFO), event["message"])
         elif on_event is not None:
-            on_event(event)
+            on_event(cast("Event", event))

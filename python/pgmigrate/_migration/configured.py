@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pgmigrate import _native
-from pgmigrate._bridge.job import OnEvent, do, do_async
+from pgmigrate._bridge.job import do, do_async
+from pgmigrate._bridge.keywords import spelled_out
 from pgmigrate._bridge.options import from_keywords, read_documents
-from pgmigrate.errors import ConfigError
+from pgmigrate._values.options import (
+    Connection,
+    Options,
+    Parallel,
+    Procedure,
+    Roles,
+    RolesMode,
+    Schemas,
+    TableRule,
+    Tables,
+)
+from pgmigrate.errors import ConfigError, PgMigrateError
+from pgmigrate.events import OnEvent
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+# Hosts, ports and a database. Any other character may be of a conninfo that was pasted into a part
+# of another one, with its password.
+_PLACE: Final = re.compile(r"@?[\w./:,\[\]-]+")
 
 Self = TypeVar("Self", bound="Configured")
 
@@ -20,20 +41,21 @@ class Configured:
     name: str
     config: dict[str, Any]
 
+    @spelled_out(Options)
     def __init__(
         self,
         *,
-        source: str | Mapping[str, object] | None = None,
-        target: str | Mapping[str, object] | None = None,
-        schemas: Sequence[str] | Mapping[str, object] | None = None,
-        tables: Sequence[str | Mapping[str, object]] | Mapping[str, object] | None = None,
-        roles: str | Mapping[str, object] | None = None,
-        options: Mapping[str, object] | None = None,
-        parallel: Mapping[str, object] | None = None,
-        procedure: Mapping[str, object] | None = None,
+        source: str | Connection | None = None,
+        target: str | Connection | None = None,
+        schemas: Schemas | Sequence[str] | None = None,
+        tables: Tables | Sequence[str | TableRule] | None = None,
+        roles: Roles | RolesMode | None = None,
+        options: Options | None = None,
+        parallel: Parallel | None = None,
+        procedure: Procedure | None = None,
         name: str | None = None,
         jobs: int | None = None,
-        **flat: object,
+        **flat: Unpack[Options],
     ) -> None:
         sections = {
             "name": name,
@@ -93,8 +115,14 @@ class Configured:
         return [cls._from_options(options) for options in read_documents(path)]
 
     def __repr__(self) -> str:
-        named = f"name={self.name!r}, " if self.name else ""
-        return f"Migration({named}source='***', target='***')"
+        try:
+            places = _native.places(self._options)
+        except PgMigrateError:
+            # A variable of the environment, or a service file, has gone since.
+            places = {}
+        shown = {"name": self.name} if self.name else {}
+        shown |= {side: _harmless(places.get(side)) for side in ("source", "target")}
+        return f"Migration({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
 
     def _jobs_or(self, jobs: int | None) -> int | None:
         return self._jobs if jobs is None else jobs
@@ -106,3 +134,8 @@ class Configured:
         self, verb: str, settings: Mapping[str, Any], on_event: OnEvent | None
     ) -> Any:
         return await do_async(verb, self._options, settings, on_event)
+
+
+def _harmless(place: str | None) -> str:
+    """A database as ``host:port/database``, where nothing in it can be a password."""
+    return place if place is not None and _PLACE.fullmatch(place) else "***"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
-from pgmigrate._bridge.job import Event, OnEvent, deliver, drive, drive_async, end, end_async
+from pgmigrate._bridge.job import CoreEvent, deliver, drive, drive_async, end, end_async
 from pgmigrate._results.hold import HoldResult
 from pgmigrate.errors import InternalError, PgMigrateError
+from pgmigrate.events import OnEvent, SnapshotHeldEvent
 
 if TYPE_CHECKING:
     from pgmigrate._native import Job
@@ -32,7 +32,7 @@ class HeldSnapshot:
             the timeline and the start of the server.
     """
 
-    def __init__(self, job: Job, event: Event, on_event: OnEvent | None) -> None:
+    def __init__(self, job: Job, event: SnapshotHeldEvent, on_event: OnEvent | None) -> None:
         self.run: int = event["run"]
         self.id: str = event["id"]
         self.snapshot: str = event["sees"]
@@ -79,12 +79,7 @@ class HeldSnapshot:
     def __enter__(self) -> HeldSnapshot:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         if self._outcome is not None:
             return
         self.stop()
@@ -92,25 +87,20 @@ class HeldSnapshot:
             self.wait()
         except BaseException:
             # What went wrong in the block is worth more than what it did to the hold.
-            if error is None:
+            if raised[0] is None:
                 raise
 
     async def __aenter__(self) -> HeldSnapshot:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         if self._outcome is not None:
             return
         self.stop()
         try:
             await self.wait_async()
         except BaseException:
-            if error is None:
+            if raised[0] is None:
                 raise
 
 
@@ -144,8 +134,9 @@ async def hold_async(job: Job, on_event: OnEvent | None) -> HeldSnapshot:
     raise _not_announced(job)
 
 
-def _announced(events: Iterable[Event]) -> Event | None:
-    return next((event for event in events if event["event"] == "snapshot_held"), None)
+def _announced(events: Iterable[CoreEvent]) -> SnapshotHeldEvent | None:
+    held = (event for event in events if event["event"] == "snapshot_held")
+    return cast("SnapshotHeldEvent | None", next(held, None))
 
 
 def _not_announced(job: Job) -> Exception:

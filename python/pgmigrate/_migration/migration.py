@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from pgmigrate._bridge.job import OnEvent, path_text
+from pgmigrate._bridge.job import path_text
+from pgmigrate._bridge.keywords import check_known, spelled_out
 from pgmigrate._migration.parts import InParts
+from pgmigrate._migration.run_options import RunOptions
 from pgmigrate._migration.safely import Safely
 from pgmigrate._results.backup import BackupResult, CleanupResult, RestoreResult
 from pgmigrate._results.plan import OnDrift, Plan
@@ -19,8 +21,11 @@ from pgmigrate._results.rates import Rates
 from pgmigrate._results.report import Report
 from pgmigrate._results.status import Status
 from pgmigrate._results.verification import VerifyResult
+from pgmigrate.events import OnEvent
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from pgmigrate._native import PlanText
 
 CALIBRATION_SECONDS: Final = 10.0
@@ -134,21 +139,15 @@ class Migration(InParts, Safely):
         settings = {"plan": _text(plan), "seconds": seconds}
         return Rates.from_mapping(await self._do_async("calibrate", settings, on_event))
 
+    @spelled_out(RunOptions)
     def run(
         self,
         plan: Plan | None = None,
         *,
-        resume: bool = False,
-        jobs: int | None = None,
-        state: str | os.PathLike[str] | None = None,
         plan_file: str | os.PathLike[str] | None = None,
-        dry_run: bool = False,
-        backup: bool | None = None,
-        verify: bool | None = None,
-        consistent: bool | None = None,
         on_drift: OnDrift = "warn",
-        rates: Rates | None = None,
         on_event: OnEvent | None = None,
+        **options: Unpack[RunOptions],
     ) -> Report:
         """Does the migration, or what is left of it.
 
@@ -159,27 +158,15 @@ class Migration(InParts, Safely):
         Args:
             plan: the plan to follow. When None, a new one is made, and a run that is resumed
                 follows the plan that the target's ledger keeps.
-            resume: go on with the run that the target's ledger holds. Where it holds none, because
-                none was begun, this one begins: so a call that is repeated until it succeeds ends,
-                whenever it was killed. A state file that has work done which no ledger has is
-                refused.
-            jobs: how many tasks run at once.
-            state: a file that mirrors the ledger, for people to read.
             plan_file: where a new plan is written before anything is touched. Another plan that is
                 there is kept where an unfinished run needs it.
-            dry_run: plan and check, but touch nothing.
-            backup: back up the target first; as the configuration says when None.
-            verify: compare source and target afterwards; as the configuration says when None.
-            consistent: False allows rows of several states of the source in one table, unless it is
-                cut by pages; as the configuration says when None.
             on_drift: what becomes of a given plan that is not the one that would be made now:
                 ``warn`` follows it, and findings say what differs; ``refuse`` raises `DriftError`
                 with every difference, before the target is touched. Sizes of tables make none.
                 A run that goes on, and a plan of another source or configuration, are refused
                 either way where they do not fit.
-            rates: how fast the servers are, for the time left; without them it is known only of
-                what the run has measured.
             on_event: called with every event.
+            options: the keywords that `RunOptions` lists.
 
         Raises:
             ConnectError: a database cannot be reached.
@@ -188,49 +175,21 @@ class Migration(InParts, Safely):
             StateError: the ledger cannot be used as asked, or another run is active.
             BackupError: the backup failed; the target was not touched.
         """
-        settings = self._run_settings(
-            plan,
-            resume,
-            jobs,
-            (state, plan_file),
-            dry_run=dry_run,
-            backup=backup,
-            verify=verify,
-            consistent=consistent,
-            on_drift=None if on_drift == "warn" else on_drift,
-            rates=None if rates is None else rates.to_dict(),
-        )
+        settings = self._run_settings(plan, plan_file, on_drift, options)
         return Report.from_mapping(self._do("run", settings, on_event))
 
+    @spelled_out(RunOptions)
     async def run_async(
         self,
         plan: Plan | None = None,
         *,
-        resume: bool = False,
-        jobs: int | None = None,
-        state: str | os.PathLike[str] | None = None,
         plan_file: str | os.PathLike[str] | None = None,
-        dry_run: bool = False,
-        backup: bool | None = None,
-        verify: bool | None = None,
-        consistent: bool | None = None,
         on_drift: OnDrift = "warn",
-        rates: Rates | None = None,
         on_event: OnEvent | None = None,
+        **options: Unpack[RunOptions],
     ) -> Report:
         """`run` as an awaitable; cancelling it stops the run in order."""
-        settings = self._run_settings(
-            plan,
-            resume,
-            jobs,
-            (state, plan_file),
-            dry_run=dry_run,
-            backup=backup,
-            verify=verify,
-            consistent=consistent,
-            on_drift=None if on_drift == "warn" else on_drift,
-            rates=None if rates is None else rates.to_dict(),
-        )
+        settings = self._run_settings(plan, plan_file, on_drift, options)
         return Report.from_mapping(await self._do_async("run", settings, on_event))
 
     def verify(
@@ -371,19 +330,22 @@ class Migration(InParts, Safely):
     def _run_settings(
         self,
         plan: Plan | None,
-        resume: bool,
-        jobs: int | None,
-        files: tuple[str | os.PathLike[str] | None, str | os.PathLike[str] | None],
-        **others: bool | str | dict[str, Any] | None,
+        plan_file: str | os.PathLike[str] | None,
+        on_drift: OnDrift,
+        options: RunOptions,
     ) -> dict[str, Any]:
-        state, plan_file = files
+        check_known("run", RunOptions, options)
+        rates = options.get("rates")
         return {
+            "resume": False,
+            "dry_run": False,
+            **options,
             "plan": _text(plan),
             "plan_file": path_text(plan_file),
-            "resume": resume,
-            "jobs": self._jobs_or(jobs),
-            "state": path_text(state),
-            **others,
+            "jobs": self._jobs_or(options.get("jobs")),
+            "state": path_text(options.get("state")),
+            "on_drift": None if on_drift == "warn" else on_drift,
+            "rates": None if rates is None else rates.to_dict(),
         }
 
 

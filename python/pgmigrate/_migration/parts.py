@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pgmigrate._bridge.job import OnEvent, start
+from pgmigrate._bridge.job import start
+from pgmigrate._bridge.keywords import check_known, spelled_out
+from pgmigrate.events import OnEvent
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 from pgmigrate._migration.configured import Configured
-from pgmigrate._migration.held_snapshot import HeldSnapshot, Snapshot, hold, hold_async
+from pgmigrate._migration.held_snapshot import HeldSnapshot, hold, hold_async
+from pgmigrate._migration.run_options import TaskOptions
 from pgmigrate._results.plan import Plan
 from pgmigrate._results.report import Report
 
@@ -15,16 +21,14 @@ from pgmigrate._results.report import Report
 class InParts(Configured):
     """The verbs of a migration that several processes share."""
 
+    @spelled_out(TaskOptions)
     def run_tasks(
         self,
         plan: Plan,
         ids: Iterable[str],
         *,
-        snapshot: Snapshot = "own",
-        wait: float | None = None,
-        jobs: int | None = None,
-        consistent: bool | None = None,
         on_event: OnEvent | None = None,
+        **options: Unpack[TaskOptions],
     ) -> Report:
         """Does the named tasks of a plan and no others, against the same ledger as a whole run.
 
@@ -37,34 +41,27 @@ class InParts(Configured):
         Args:
             plan: the plan.
             ids: ids of tasks in it, such as a group of `Plan.groups` or what `Plan.ids` gives.
-            snapshot: ``held`` reads the source in the snapshot that `hold_snapshot` has announced,
-                so that the rows of all parts are of one moment. ``own`` reads it as it is now: the
-                parts fit together only if nothing writes to the source until all are done.
-            wait: seconds to wait for a held snapshot to be announced; 300 when None.
-            jobs: how many tasks run at once in this process.
-            consistent: as in `run`.
             on_event: called with every event.
+            options: the keywords that `TaskOptions` lists.
 
         Raises:
             StateError: the plan has no task of that id, a task that one of them needs is not done,
                 no snapshot is held, or its holder has ended; else as `run`.
         """
-        settings = self._task_settings(plan, ids, snapshot, jobs, wait=wait, consistent=consistent)
+        settings = self._task_settings(plan, ids, options)
         return Report.from_mapping(self._do("run", settings, on_event))
 
+    @spelled_out(TaskOptions)
     async def run_tasks_async(
         self,
         plan: Plan,
         ids: Iterable[str],
         *,
-        snapshot: Snapshot = "own",
-        wait: float | None = None,
-        jobs: int | None = None,
-        consistent: bool | None = None,
         on_event: OnEvent | None = None,
+        **options: Unpack[TaskOptions],
     ) -> Report:
         """`run_tasks` as an awaitable; cancelling it stops the run in order."""
-        settings = self._task_settings(plan, ids, snapshot, jobs, wait=wait, consistent=consistent)
+        settings = self._task_settings(plan, ids, options)
         return Report.from_mapping(await self._do_async("run", settings, on_event))
 
     def hold_snapshot(
@@ -91,7 +88,7 @@ class InParts(Configured):
             plan: the plan that the parts follow.
             idle_timeout: seconds after which it gives up while no part is at work and tasks are
                 left; 3600 when None, never when 0.
-            consistent: as in `run`.
+            consistent: as in `RunOptions`.
             on_event: called with every event, here and in `HeldSnapshot.wait`.
 
         Raises:
@@ -132,18 +129,17 @@ class InParts(Configured):
         self,
         plan: Plan,
         ids: Iterable[str],
-        snapshot: Snapshot,
-        jobs: int | None,
-        **others: float | bool | None,
+        options: TaskOptions,
     ) -> dict[str, Any]:
+        check_known("run_tasks", TaskOptions, options)
         if isinstance(ids, str):
             raise TypeError("ids is one text, not several ids: put it into a list")
         return {
+            "snapshot": "own",
+            **options,
             "plan": plan.source,
             "tasks": list(ids),
-            "snapshot": snapshot,
-            "jobs": self._jobs_or(jobs),
-            **others,
+            "jobs": self._jobs_or(options.get("jobs")),
         }
 
 

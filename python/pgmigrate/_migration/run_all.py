@@ -7,15 +7,20 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pgmigrate._bridge.files import is_file
-from pgmigrate._bridge.job import Event, OnEvent, outcome_of
+from pgmigrate._bridge.job import outcome_of
+from pgmigrate._bridge.keywords import check_known, spelled_out
 from pgmigrate._migration.migration import Migration
+from pgmigrate._migration.run_options import RunOptions
 from pgmigrate._results.plan import OnDrift, Plan
-from pgmigrate._results.rates import Rates
 from pgmigrate._results.report import Report
 from pgmigrate.errors import ConfigError, InterruptedRunError, PgMigrateError
+from pgmigrate.events import Event, OnEvent
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 Outcome: TypeAlias = tuple[Migration, Report | PgMigrateError]
 """A migration with its report, or with what ended it before it had one."""
@@ -23,20 +28,14 @@ Outcome: TypeAlias = tuple[Migration, Report | PgMigrateError]
 _OUTCOMES: Final = "_pgmigrate_outcomes"
 
 
+@spelled_out(RunOptions)
 def run_all(
     migrations: Sequence[Migration],
     *,
     plan: str | os.PathLike[str] | None = None,
-    state: str | os.PathLike[str] | None = None,
-    resume: bool = False,
-    jobs: int | None = None,
-    dry_run: bool = False,
-    backup: bool | None = None,
-    verify: bool | None = None,
-    consistent: bool | None = None,
     on_drift: OnDrift | None = None,
-    rates: Rates | None = None,
     on_event: Callable[[Migration, Event], object] | None = None,
+    **options: Unpack[RunOptions],
 ) -> list[Outcome]:
     """Runs migrations one after another, and goes on after one that fails.
 
@@ -48,19 +47,12 @@ def run_all(
         plan: where plans are kept; among several migrations ``plan.tsv`` stands for
             ``plan-<name>.tsv`` and so on. A new plan replaces a file that is there, unless
             ``on_drift`` says otherwise.
-        state: the state files, named in the same way.
-        resume: go on with the runs that the targets' ledgers hold, by the plans that they keep.
-        jobs: as in `Migration.run`, like all others.
-        dry_run: plan and check, but touch nothing.
-        backup: back up each target first.
-        verify: compare source and target afterwards.
-        consistent: whether rows of several states of a source may meet in one table.
         on_drift: follow the plan files that are there, such as reviewed ones, and make new plans
             only where there is none. A plan that is not the one that would be made now is, with
             ``warn``, followed nevertheless; with ``refuse`` its migration ends in `DriftError`
             before anything is touched, and the others go on. None: make new plans.
-        rates: how fast the servers are, for the time left.
         on_event: called with the migration and each of its events.
+        options: the keywords that `RunOptions` lists; the state files are named as the plans are.
 
     Returns:
         Each migration with its report, or with the error that ended it.
@@ -69,9 +61,10 @@ def run_all(
         ConfigError: ``on_drift`` is given and ``plan`` is not, or ``resume`` is, too.
         InterruptedRunError: a run was stopped before it began; those after it were not started.
     """
+    check_known("run_all", RunOptions, options)
     if on_drift is not None and plan is None:
         raise ConfigError("on_drift is about the files that plan names: give both, or none")
-    if on_drift is not None and resume:
+    if on_drift is not None and options.get("resume"):
         raise ConfigError(
             "resume goes on by the plans that the ledgers keep, and on_drift follows files: give "
             "one of them"
@@ -82,19 +75,15 @@ def run_all(
         plan_path = None if plan is None else named_path(Path(plan), migration, migrations)
         try:
             kept = None if on_drift is None or plan_path is None else _kept_plan(plan_path)
+            own: RunOptions = {**options}
+            if (state := options.get("state")) is not None:
+                own["state"] = named_path(Path(state), migration, migrations)
             report = migration.run(
                 kept,
-                resume=resume,
-                jobs=jobs,
                 plan_file=plan_path,
-                state=None if state is None else named_path(Path(state), migration, migrations),
-                dry_run=dry_run,
-                backup=backup,
-                verify=verify,
-                consistent=consistent,
                 on_drift="warn" if kept is None or on_drift is None else on_drift,
-                rates=rates,
                 on_event=listener,
+                **own,
             )
         except BaseException as error:
             outcome = outcome_of(error, "run")

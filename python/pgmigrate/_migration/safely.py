@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from pgmigrate._bridge.job import OnEvent, path_text
+from pgmigrate._bridge.job import path_text
+from pgmigrate._bridge.keywords import check_known, spelled_out
+from pgmigrate.events import OnEvent
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from pgmigrate._procedure.procedure import Procedure
 from pgmigrate._migration.configured import Configured
+from pgmigrate._migration.run_options import SafeRunOptions
 from pgmigrate._procedure.report import SafetyReport
 from pgmigrate._results.plan import OnDrift, Plan
 
@@ -13,17 +22,15 @@ from pgmigrate._results.plan import OnDrift, Plan
 class Safely(Configured):
     """The safe procedure of a migration, blocking and awaited."""
 
+    @spelled_out(SafeRunOptions)
     def run_safely(
         self,
         plan: Plan | None = None,
         *,
-        resume: bool = False,
-        jobs: int | None = None,
-        state: str | os.PathLike[str] | None = None,
         plan_file: str | os.PathLike[str] | None = None,
-        dry_run: bool = False,
         on_drift: OnDrift = "warn",
         on_event: OnEvent | None = None,
+        **options: Unpack[SafeRunOptions],
     ) -> SafetyReport:
         """Does the migration within the safe procedure that the section ``procedure`` describes.
 
@@ -35,40 +42,49 @@ class Safely(Configured):
 
         Args:
             plan: the plan to follow; a new one is made when None.
-            resume: go on with the run that the target's ledger holds, by its plan; begin one where
-                it holds none.
-            jobs: how many tasks run at once.
-            state: a file that mirrors the ledger, for people to read.
             plan_file: where a new plan is written.
             on_drift: as in `run`; ``refuse`` compares the plan before anything is stopped.
-            dry_run: make the checklist and say what would be done, but stop and touch nothing.
             on_event: called with every event; ``procedure_step`` is a step's beginning and end.
+            options: the keywords that `SafeRunOptions` lists. A dry run makes the checklist and
+                says what would be done, but stops and touches nothing.
 
         Returns:
             What was done; its ``error`` is what ended the procedure
             (`SafetyReport.raise_for_failures`).
         """
-        from pgmigrate._procedure.procedure import Procedure, Request
+        return self._procedure(plan, plan_file, on_drift, on_event, options).run()
 
-        files = path_text(state), path_text(plan_file)
-        request = Request(plan, resume, self._jobs_or(jobs), *files, dry_run, on_drift)
-        return Procedure(self._options, request, on_event).run()
-
+    @spelled_out(SafeRunOptions)
     async def run_safely_async(
         self,
         plan: Plan | None = None,
         *,
-        resume: bool = False,
-        jobs: int | None = None,
-        state: str | os.PathLike[str] | None = None,
         plan_file: str | os.PathLike[str] | None = None,
-        dry_run: bool = False,
         on_drift: OnDrift = "warn",
         on_event: OnEvent | None = None,
+        **options: Unpack[SafeRunOptions],
     ) -> SafetyReport:
         """`run_safely` as an awaitable; cancelling it undoes as an interruption does."""
+        return await self._procedure(plan, plan_file, on_drift, on_event, options).run_async()
+
+    def _procedure(
+        self,
+        plan: Plan | None,
+        plan_file: str | os.PathLike[str] | None,
+        on_drift: OnDrift,
+        on_event: OnEvent | None,
+        options: SafeRunOptions,
+    ) -> Procedure:
         from pgmigrate._procedure.procedure import Procedure, Request
 
-        files = path_text(state), path_text(plan_file)
-        request = Request(plan, resume, self._jobs_or(jobs), *files, dry_run, on_drift)
-        return await Procedure(self._options, request, on_event).run_async()
+        check_known("run_safely", SafeRunOptions, options)
+        request = Request(
+            plan=plan,
+            resume=options.get("resume", False),
+            jobs=self._jobs_or(options.get("jobs")),
+            state=path_text(options.get("state")),
+            plan_file=path_text(plan_file),
+            dry_run=options.get("dry_run", False),
+            on_drift=on_drift,
+        )
+        return Procedure(self._options, request, on_event)

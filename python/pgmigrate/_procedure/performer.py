@@ -17,7 +17,6 @@ from typing import Any, TypeAlias
 
 from pgmigrate._bridge.job import (
     Ending,
-    OnEvent,
     deliver,
     drive,
     drive_async,
@@ -29,6 +28,7 @@ from pgmigrate._bridge.signals import held_back
 from pgmigrate._procedure.command import Command, Ended, Process, Surroundings
 from pgmigrate._procedure.lock import ProcedureLock
 from pgmigrate.errors import InterruptedRunError
+from pgmigrate.events import OnEvent
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import time
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from pgmigrate import _native
-from pgmigrate._bridge.job import Event, OnEvent, logger
+from pgmigrate._bridge.job import logger
 from pgmigrate._journal.journal import (
     Journal,
     StepTimes,
@@ -34,6 +34,7 @@ from pgmigrate._results.plan import Plan
 from pgmigrate._results.status import Status
 from pgmigrate._values.humanize import duration
 from pgmigrate.errors import PgMigrateError, StateError
+from pgmigrate.events import Event, OnEvent, ProcedureStepEvent
 
 # For how long the sessions of a procedure that was killed may still be at work.
 _SECONDS_TO_LINGER: Final = 60.0
@@ -210,7 +211,8 @@ class Recorded:
             level = logging.ERROR if state in ("failed", "interrupted") else logging.INFO
             after = f": {note}" if note else ""
             logger.log(level, "%s: %s after %s%s", name, state, duration(seconds), after)
-        self._event({"event": "procedure_step", **step.to_dict()})
+        event = {"event": "procedure_step", **step.to_dict()}
+        self._event(cast("ProcedureStepEvent", event))
 
     def _event(self, event: Event) -> None:
         if event["event"] == "step_started" and event["step"] == "ledger":

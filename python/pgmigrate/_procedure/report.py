@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 from pgmigrate._procedure.checklist import Checklist, escaped
 from pgmigrate._results.report import Report
+from pgmigrate._results.tabular import Tabular
 from pgmigrate._results.verification import VerifyResult
 from pgmigrate._values.humanize import duration, printed
 from pgmigrate._values.record import Record
@@ -71,8 +72,8 @@ class SafetyStep(Record):
         return f"{_MARKS[self.state]} {self.about}{state}{took}{note}"
 
 
-@dataclass(frozen=True)
-class SafetyReport(Record):
+@dataclass(frozen=True, repr=False)
+class SafetyReport(Tabular):
     """What the safe procedure did, from the checklist to the start of the application.
 
     Attributes:
@@ -101,6 +102,7 @@ class SafetyReport(Record):
         others: what others have written to the target since the backup.
     """
 
+    _table: ClassVar[str] = "steps"
     _parts: ClassVar[Mapping[str, type[Record]]] = {"steps": SafetyStep}
 
     status: str

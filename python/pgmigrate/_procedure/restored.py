@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from pgmigrate._bridge.job import OnEvent, keep_outcome, logger, outcome_of
+from pgmigrate._bridge.job import keep_outcome, logger, outcome_of
 from pgmigrate._journal.journal import Journal, Outcome, file_of, read_file, write_file
 from pgmigrate._journal.recovery import TargetState
 from pgmigrate._procedure.command import Surroundings
@@ -20,6 +20,7 @@ from pgmigrate._procedure.lock import ProcedureLock
 from pgmigrate._procedure.performer import Performer, Script, TakeLock, Verb
 from pgmigrate._results.backup import RestoreResult
 from pgmigrate.errors import InterruptedRunError, PgMigrateError, StateError
+from pgmigrate.events import OnEvent
 
 _RESTORE: Final = "restore"
 # What a backup was made of that has a run of the procedure.

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pgmigrate._results.tabular import Tabular
 from pgmigrate._values.finding import Finding
 from pgmigrate._values.humanize import duration, plural, printed, size
 from pgmigrate._values.record import Record
 
 
-@dataclass(frozen=True)
-class BackupResult(Record):
+@dataclass(frozen=True, repr=False)
+class BackupResult(Tabular):
     """A backup of the target.
 
     Attributes:
@@ -36,8 +37,8 @@ class BackupResult(Record):
         )
 
 
-@dataclass(frozen=True)
-class RestoreResult(Record):
+@dataclass(frozen=True, repr=False)
+class RestoreResult(Tabular):
     """What a restore did.
 
     Attributes:
@@ -61,8 +62,8 @@ class RestoreResult(Record):
         )
 
 
-@dataclass(frozen=True)
-class CleanupResult(Record):
+@dataclass(frozen=True, repr=False)
+class CleanupResult(Tabular):
     """What a cleanup dropped on the target.
 
     Attributes:
@@ -71,6 +72,7 @@ class CleanupResult(Record):
             many rows reference nothing and a query that lists them. Nothing else records them.
     """
 
+    _table: ClassVar[str] = "findings"
     _parts: ClassVar[Mapping[str, type[Record]]] = {"findings": Finding}
 
     dropped: tuple[str, ...]

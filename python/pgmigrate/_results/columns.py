@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from enum import Enum
 from types import UnionType
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from pgmigrate._values.record import Record, Records
 
@@ -38,7 +38,9 @@ def column_types(kind: type[Record]) -> dict[str, tuple[ColumnType, bool]]:
         hint = hints[field.name]
         options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
         held = [option for option in options if option is not type(None)]
-        found[field.name] = _TYPES[held[0]], len(held) < len(options)
+        # The words of a closed set are texts.
+        of = str if get_origin(held[0]) is Literal else held[0]
+        found[field.name] = _TYPES[of], len(held) < len(options)
     return found
 
 

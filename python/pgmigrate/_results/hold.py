@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pgmigrate._results.tabular import Tabular
 from pgmigrate._values.humanize import duration, plural, printed
-from pgmigrate._values.record import Record
 
 
-@dataclass(frozen=True)
-class HoldResult(Record):
+@dataclass(frozen=True, repr=False)
+class HoldResult(Tabular):
     """How a hold ended.
 
     Attributes:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
+from pgmigrate._results.tabular import Tabular
 from pgmigrate._values.humanize import plural, printed
 from pgmigrate._values.record import Record
 
@@ -32,8 +33,8 @@ class PlanChange(Record):
         return f"{self.object}: {self.change} ({self.kind})"
 
 
-@dataclass(frozen=True)
-class PlanDiff(Record):
+@dataclass(frozen=True, repr=False)
+class PlanDiff(Tabular):
     """How a plan that was kept differs from a later one.
 
     Attributes:
@@ -43,6 +44,7 @@ class PlanDiff(Record):
             difference: the first and the last part are open, so a kept plan copies every row.
     """
 
+    _table: ClassVar[str] = "changes"
     _parts: ClassVar[Mapping[str, type[Record]]] = {"changes": PlanChange}
 
     basis: tuple[str, ...]

@@ -10,6 +10,8 @@ from typing import ClassVar
 
 from pgmigrate import _native
 from pgmigrate._bridge.files import read_text, write_atomically
+from pgmigrate._results.tabular import Tabular
+from pgmigrate._values.humanize import plural, printed
 from pgmigrate._values.record import Record
 
 
@@ -45,8 +47,8 @@ class TableRates(Record):
     analyze: float | None = None
 
 
-@dataclass(frozen=True)
-class Rates(Record):
+@dataclass(frozen=True, repr=False)
+class Rates(Tabular):
     """How fast two servers do what a plan asks of them, one session at work unless said otherwise.
 
     `Migration.calibrate` measures them, `typical` has figures for servers that were not measured,
@@ -79,6 +81,7 @@ class Rates(Record):
         notes: what a reader should know of how they came about.
     """
 
+    _table: ClassVar[str] = "tables"
     _parts: ClassVar[Mapping[str, type[Record]]] = {
         "copy_speedup": Speedup,
         "build_speedup": Speedup,
@@ -133,3 +136,18 @@ class Rates(Record):
             OSError: the file cannot be written.
         """
         write_atomically(Path(path), [self.to_json(indent=2).encode() + b"\n"])
+
+    @printed
+    def text(self) -> str:
+        """A text for people: what one session does, and how far the figures may be off."""
+        how = "measured" if self.calibrated else "typical, not measured"
+        lines = [
+            f"rates, {how}; a run may take {self.uncertainty:.1f} times longer or shorter",
+            f"  copy: {self.copy_binary:,.0f} MB/s (binary), {self.copy_text:,.0f} MB/s (text)",
+            f"  index: {self.index:,.0f} MB/s; validation: {self.validation:,.0f} MB/s; "
+            f"scan: {self.scan:,.0f} MB/s",
+            f"  round trip: {1000 * self.source_round_trip:.1f} ms to the source, "
+            f"{1000 * self.target_round_trip:.1f} ms to the target",
+        ]
+        measured = [f"  {plural(len(self.tables), 'table')} measured"] if self.tables else []
+        return "\n".join([*lines, *measured, *(f"  {note}" for note in self.notes)])

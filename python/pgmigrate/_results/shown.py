@@ -21,11 +21,7 @@ class Display(Protocol):
     """Shows results."""
 
     def html(self, result: Record) -> str:
-        """A result as a notebook shows it.
-
-        Raises:
-            KeyError: there is no view of such a result.
-        """
+        """A result as a notebook shows it."""
 
     def page(self, report: Record) -> str:
         """The page of a report."""

@@ -30,15 +30,16 @@ def _brief(value: object) -> str:
 class Tabular(Record):
     """A result that can be looked at as tables: its parts, of which one stands for the whole."""
 
-    # The part that `to_pandas` and the Arrow interface give where none is named.
-    _table: ClassVar[str]
+    # The part that `to_pandas` and the Arrow interface give where none is named; empty where the
+    # result is a row by itself.
+    _table: ClassVar[str] = ""
 
     def to_pandas(self, part: str | None = None) -> pandas.DataFrame:
         """One part of the result as a data frame, a row for each record.
 
         Args:
             part: which part, by the name of its attribute: a plan has ``tasks``, ``absent`` and
-                ``findings``. The main one when None.
+                ``findings``. The main one when None; a result without parts is one row.
 
         Raises:
             ValueError: there is no such part.
@@ -88,8 +89,11 @@ class Tabular(Record):
 
     def _rows_of(self, part: str | None) -> tuple[type[Record], Sequence[Record]]:
         name = self._table if part is None else part
+        if not name:
+            return type(self), (self,)
         rows = getattr(self, name) if name in self._parts else None
         if not isinstance(rows, tuple | Records):
             names = [known for known in self._parts if isinstance(getattr(self, known), Sequence)]
-            raise ValueError(f"there is no part {name!r}: choose among {', '.join(names)}")
+            known = f"choose among {', '.join(names)}" if names else "the result has none"
+            raise ValueError(f"there is no part {name!r}: {known}")
         return self._parts[name], rows

@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from pgmigrate import Migration
+from pgmigrate import Configuration, Migration
 from pgmigrate._bridge.options import from_keywords, read_documents
 from pgmigrate.airflow.connection import conninfo_of
 from pgmigrate.errors import ConfigError
 
-Config: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any] | None"
+Config: TypeAlias = "str | os.PathLike[str] | Configuration | None"
 """The path of a config file, or a mapping of the same shape."""
 
 

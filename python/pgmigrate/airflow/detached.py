@@ -19,11 +19,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 
-from pgmigrate import Migration, OnEvent, PgMigrateError, Plan
+from pgmigrate import Event, Migration, OnEvent, PgMigrateError, Plan
 from pgmigrate.errors import InterruptedRunError, from_native
 from pgmigrate.progress import LineProgress
 
@@ -104,7 +104,7 @@ def _ask(
             answer: dict[str, Any] = json.loads(line)
             if "event" not in answer:
                 return answer
-            on_event(answer)
+            on_event(cast("Event", answer))
     code = process.wait()
     message = f"the process of the run ended with {code} before the run began"
     return {"kind": InterruptedRunError.kind, "message": message}
@@ -146,7 +146,7 @@ def _main() -> int:
     answer = _Answer()
     progress = LineProgress(Console(stderr=True))
 
-    def on_event(event: dict[str, Any]) -> None:
+    def on_event(event: Event) -> None:
         if _is_backup(event):
             print("backing up the target before the run begins", file=sys.stderr, flush=True)
         answer(event)

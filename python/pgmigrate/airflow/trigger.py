@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from pgmigrate import Migration, Status
+from pgmigrate import Configuration, Migration, Status
 from pgmigrate.airflow.configuration import migration_of
 from pgmigrate.airflow.task_log import status_line
 from pgmigrate.errors import ConnectError
@@ -112,7 +112,7 @@ class RunTrigger(BaseTrigger):
 
     def _migration(self) -> Migration:
         # It has a source, which neither a look at the ledger nor a stop opens.
-        config: dict[str, Any] = {"options": {"ledger_schema": self.ledger_schema}}
+        config: Configuration = {"options": {"ledger_schema": self.ledger_schema}}
         return migration_of(config, self.target_conn_id, self.target_conn_id)
 
 

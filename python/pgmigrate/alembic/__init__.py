@@ -22,7 +22,7 @@ except ModuleNotFoundError as error:
     ) from None
 
 from pgmigrate.alembic._hook import PostUpgrade
-from pgmigrate.alembic._move import What
+from pgmigrate.alembic._move import CopyOptions, MoveOptions, What
 from pgmigrate.alembic._revision import require_revision
 
-__all__ = ["PostUpgrade", "What", "require_revision"]
+__all__ = ["CopyOptions", "MoveOptions", "PostUpgrade", "What", "require_revision"]

@@ -19,6 +19,7 @@ from sqlalchemy.schema import CreateSchema, DropSchema
 
 from pgmigrate import Plan
 from pgmigrate._bridge.logs import SteadyLogger
+from pgmigrate.alembic._move import MoveOptions
 from pgmigrate.errors import StateError
 
 logger: Final = SteadyLogger("pgmigrate.alembic")
@@ -55,7 +56,7 @@ class Due:
     number: int
     revision: str
     key: str | None
-    copy: dict[str, Any] | None
+    copy: MoveOptions | None
     plan: str | None
 
 
@@ -84,7 +85,7 @@ class DueTable:
         )
 
     def add(
-        self, connection: Connection, revision: str, key: str | None, copy: dict[str, Any] | None
+        self, connection: Connection, revision: str, key: str | None, copy: MoveOptions | None
     ) -> None:
         """Notes a data move as due, in the connection's transaction.
 

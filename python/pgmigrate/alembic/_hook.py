@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from pgmigrate import Migration, OnEvent, Plan, Report
 from pgmigrate._bridge.logs import SteadyLogger
 from pgmigrate.alembic._due import Due, DueTable, turn
-from pgmigrate.alembic._move import Move, What
+from pgmigrate.alembic._move import Move, MoveOptions, What
 from pgmigrate.alembic._revision import HEAD, applied, resolved
 from pgmigrate.errors import ConfigError, PgMigrateError, StateError
 
@@ -61,12 +61,12 @@ class PostUpgrade:
         self._migration = migration
         self._moves = {key: Move(migration, what) for key, what in on.items()}
         self._on_event = on_event
-        self._queued: list[dict[str, Any]] = []
+        self._queued: list[MoveOptions] = []
         self._context: MigrationContext | None = None
         self._noted: set[tuple[str, str | None]] = set()
         self._moves_data = False
 
-    def _ask_for(self, keywords: dict[str, Any]) -> None:
+    def _ask_for(self, keywords: MoveOptions) -> None:
         Move(self._migration, keywords)
         self._queued.append(keywords)
 
@@ -94,7 +94,7 @@ class PostUpgrade:
         self._moves_data = step.is_upgrade and not step.is_stamp
         script = _script_of(ctx)
         if self._moves_data:
-            asked: list[tuple[str | None, dict[str, Any] | None]]
+            asked: list[tuple[str | None, MoveOptions | None]]
             asked = [(key, None) for key in self._keys(script, step, set(heads))]
             asked += [(None, keywords) for keywords in queued]
             self._note(ctx, ", ".join(step.up_revision_ids), asked)
@@ -190,7 +190,7 @@ class PostUpgrade:
         self,
         context: MigrationContext,
         revision: str,
-        asked: Sequence[tuple[str | None, dict[str, Any] | None]],
+        asked: Sequence[tuple[str | None, MoveOptions | None]],
     ) -> None:
         for key, copy in asked:
             if context.as_sql:
@@ -217,7 +217,7 @@ class PostUpgrade:
                 reached.append(key)
         return reached
 
-    def _move(self, key: str | None, copy: dict[str, Any] | None) -> Move:
+    def _move(self, key: str | None, copy: MoveOptions | None) -> Move:
         return self._moves[key] if key is not None else Move(self._migration, copy or {})
 
     def _table(self, context: MigrationContext, connection: Connection) -> DueTable:
@@ -245,7 +245,7 @@ class PostUpgrade:
         return self._context is None and command.endswith("upgrade")
 
 
-def ask_for_copy(context: MigrationContext, keywords: dict[str, Any]) -> None:
+def ask_for_copy(context: MigrationContext, keywords: MoveOptions) -> None:
     """Lets the step that runs now ask env.py's hook for a data move.
 
     Args:

@@ -5,13 +5,52 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
-from pgmigrate import Migration, OnEvent, Plan, Report
+from pgmigrate import (
+    Migration,
+    OnEvent,
+    Options,
+    Parallel,
+    Plan,
+    Report,
+    Roles,
+    RolesMode,
+    Schemas,
+    TableRule,
+    Tables,
+)
 from pgmigrate._bridge.options import from_keywords
 from pgmigrate.errors import ConfigError, PgMigrateError, StateError
 
-What: TypeAlias = (
-    Literal[True] | Sequence[str] | Mapping[str, object] | Callable[[Migration], object]
-)
+
+class CopyOptions(Options, total=False):
+    """Keywords of ``op.pgmigrate_copy``: the keys of `Options`, and these.
+
+    Attributes:
+        name: what logs and summaries call the migration.
+        schemas: which schemas.
+        roles: which roles.
+        parallel: the section ``parallel``.
+        options: the section ``options``, whose keys may be given by themselves.
+    """
+
+    name: str
+    schemas: Schemas | Sequence[str]
+    roles: Roles | RolesMode
+    parallel: Parallel
+    options: Options
+
+
+class MoveOptions(CopyOptions, total=False):
+    """Keywords of `Migration` for a data move, which is between the databases of its hook.
+
+    Attributes:
+        tables: which tables and how.
+    """
+
+    tables: Tables | Sequence[str | TableRule]
+
+
+What: TypeAlias = Literal[True] | Sequence[str] | MoveOptions | Callable[[Migration], object]
 """What is done after an upgrade. True runs the migration as it is. A list of ``schema.table``
 copies the rows of these tables. A mapping runs the migration with these keywords of `Migration`
 instead of its own, and with ``data_only`` unless it says otherwise, for alembic makes the schema. A

@@ -6,13 +6,15 @@ See https://alembic.sqlalchemy.org/en/latest/api/plugins.html.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from pgmigrate.alembic._hook import ask_for_copy
+from pgmigrate.alembic._move import CopyOptions, MoveOptions
 
 if TYPE_CHECKING:
     from alembic.operations import Operations
     from alembic.runtime.plugins import Plugin
+    from typing_extensions import Unpack
 
 
 def setup(plugin: Plugin) -> None:
@@ -26,13 +28,13 @@ def setup(plugin: Plugin) -> None:
     class PgMigrateCopyOp(MigrateOperation):
         """Tables whose rows are copied after the upgrade has committed."""
 
-        def __init__(self, tables: Sequence[str], keywords: dict[str, Any]) -> None:
+        def __init__(self, tables: Sequence[str], keywords: CopyOptions) -> None:
             self.tables = tables
             self.keywords = keywords
 
         @classmethod
         def pgmigrate_copy(
-            cls, operations: Operations, tables: Sequence[str], **keywords: Any
+            cls, operations: Operations, tables: Sequence[str], **keywords: Unpack[CopyOptions]
         ) -> None:
             """Copies the rows of tables from the migration's source after the upgrade's commit.
 
@@ -41,7 +43,7 @@ def setup(plugin: Plugin) -> None:
             Args:
                 operations: alembic's.
                 tables: the tables, as ``schema.table``.
-                keywords: more keywords of `pgmigrate.Migration`, such as ``on_conflict``.
+                keywords: more keywords of `pgmigrate.Migration`, as `CopyOptions` lists them.
 
             Raises:
                 ConfigError: env.py has no hook, or a keyword is wrong.
@@ -50,7 +52,7 @@ def setup(plugin: Plugin) -> None:
 
     def implementation(operations: Operations, operation: PgMigrateCopyOp) -> None:
         keywords = {**operation.keywords, "tables": list(operation.tables)}
-        ask_for_copy(operations.get_context(), keywords)
+        ask_for_copy(operations.get_context(), cast("MoveOptions", keywords))
 
     Operations.register_operation("pgmigrate_copy")(PgMigrateCopyOp)
     Operations.implementation_for(PgMigrateCopyOp)(implementation)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import click
 
 from pgmigrate import Migration, Rates, Report, VerifyResult
-from pgmigrate._bridge.job import Event, OnEvent, logger
+from pgmigrate._bridge.job import logger
 from pgmigrate._migration.run_all import named_path
 from pgmigrate._results.verification import Verdict
 from pgmigrate._values.humanize import duration, plural, printable, printable_json
@@ -39,6 +39,7 @@ from pgmigrate.errors import (
     PgMigrateError,
     PreflightError,
 )
+from pgmigrate.events import Event, OnEvent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -164,15 +165,16 @@ class Call:
             )
         if self.only:
             raise click.UsageError("--only chooses among the migrations of a --config FILE")
-        return Migration(
+        given: dict[str, Any] = {
             # A command that opens the target alone never looks at it.
-            source=self.source or self.target,
-            target=self.target,
-            schemas=_filter(self.schemas, self.exclude_schemas),
-            tables=_filter(self.tables, self.exclude_tables),
-            roles="none" if self.no_roles else None,
-            options=self._options() or None,
-        )
+            "source": self.source or self.target,
+            "target": self.target,
+            "schemas": _filter(self.schemas, self.exclude_schemas),
+            "tables": _filter(self.tables, self.exclude_tables),
+            "roles": "none" if self.no_roles else None,
+            "options": self._options() or None,
+        }
+        return Migration(**given)
 
     def _options(self) -> dict[str, object]:
         given = {

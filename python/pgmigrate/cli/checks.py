@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from pgmigrate import Migration, Plan, Status
-from pgmigrate._bridge.job import OnEvent
 from pgmigrate.cli.call import (
     DONE,
     FAILED,
@@ -21,6 +20,7 @@ from pgmigrate.cli.call import (
 )
 from pgmigrate.cli.options import connected, connected_to_target, jobs_option, rates_option
 from pgmigrate.cli.watching import watch
+from pgmigrate.events import OnEvent
 
 
 @click.command()

@@ -16,10 +16,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from pgmigrate._bridge.job import Event, logger
+from pgmigrate._bridge.job import logger
 from pgmigrate._bridge.logs import LogFile
 from pgmigrate._values.humanize import plural
 from pgmigrate.errors import DriftError, PgMigrateError
+from pgmigrate.events import Event
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -162,18 +163,17 @@ def logging_to(console: Console, settings: LogSettings) -> Iterator[None]:
 
 def log_event(event: Event) -> None:
     """Logs what tasks, findings and tables came to; failures and all else the core logs itself."""
-    kind = event["event"]
-    if kind == "task_finished" and event["status"] != "failed":
+    if event["event"] == "task_finished" and event["status"] != "failed":
         note = f": {event['note']}" if event["note"] else ""
         what = f"{event['kind']} {event['object']} ({event['task']})"
         # Formatted here: every handler and filter would do it again.
         logger.info(f"{event['status']} {what}{note}")
-    elif kind == "found" and event["severity"] != "blocking":
+    elif event["event"] == "found" and event["severity"] != "blocking":
         # What blocks is told by the error that it leads to.
         level = logging.WARNING if event["severity"] == "warning" else logging.INFO
         about = f"{event['object']}: " if event["object"] else ""
         logger.log(level, "%s%s", about, event["message"], extra={"remedy": event["remedy"]})
-    elif kind == "table_verified":
+    elif event["event"] == "table_verified":
         levels = {"equal": logging.INFO, "contains_source": logging.WARNING}
         level = levels.get(event["status"], logging.ERROR)
         logger.log(level, "%s: %s (%d rows)", event["object"], event["status"], event["rows"])

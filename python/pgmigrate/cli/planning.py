@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from pgmigrate import Estimate, Migration, Plan, Rates, _native
-from pgmigrate._bridge.job import OnEvent
 from pgmigrate.cli.call import DONE, DRIFT, Answer, Call, for_each
 from pgmigrate.cli.options import connected, jobs_option, plan_option
 from pgmigrate.cli.outputs import check_writable
 from pgmigrate.errors import StateError
+from pgmigrate.events import OnEvent
 
 
 @click.command("plan")

@@ -9,10 +9,10 @@ from typing import Final
 import click
 
 from pgmigrate import BackupResult, CleanupResult, Migration, RestoreResult, _native
-from pgmigrate._bridge.job import OnEvent
 from pgmigrate.cli.call import DONE, FAILED, INTERRUPTED, Answer, Call, for_each
 from pgmigrate.cli.interruption import Words, with_answer, with_result
 from pgmigrate.cli.options import connected_to_target, state_option
+from pgmigrate.events import OnEvent
 
 _NOTHING: Final = "nothing was restored"
 _UNANSWERED: Final = Words(

@@ -11,7 +11,6 @@ from typing import Final
 import click
 
 from pgmigrate import Migration, Plan, Report
-from pgmigrate._bridge.job import OnEvent
 from pgmigrate._values.humanize import plural, printable
 from pgmigrate.cli.again import command_line
 from pgmigrate.cli.call import INTERRUPTED, Answer, Call, for_each, report_code
@@ -27,6 +26,7 @@ from pgmigrate.cli.outputs import check_writable
 from pgmigrate.cli.report_file import page_of_errors, with_page
 from pgmigrate.cli.reviewed import PlanChoice, ReplacedPlan, ways_on
 from pgmigrate.errors import DriftError, InterruptedRunError, PreflightError
+from pgmigrate.events import OnEvent
 
 _BEFORE_THE_RUN: Final = (
     "run it again, with --resume where `pgmigrate status` reports an interrupted run"

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from pgmigrate import Migration, SafetyReport
-from pgmigrate._bridge.job import OnEvent
 from pgmigrate._procedure.procedure import Procedure, Request
 from pgmigrate._values.humanize import printable
 from pgmigrate.cli.again import typed_words
@@ -32,6 +31,7 @@ from pgmigrate.cli.options import connected, jobs_option, reviewable, state_opti
 from pgmigrate.cli.outputs import check_writable, written
 from pgmigrate.cli.reviewed import PlanChoice, ways_on
 from pgmigrate.errors import VerifyError
+from pgmigrate.events import OnEvent
 
 
 @click.command()

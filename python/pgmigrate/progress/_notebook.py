@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from types import TracebackType
 from typing import Any, Final
 
 from pgmigrate._display.html.views import framed
@@ -68,13 +67,8 @@ class NotebookProgress:
     def __enter__(self) -> NotebookProgress:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is not None and self._state == "running":
+    def __exit__(self, *raised: object) -> None:
+        if raised[0] is not None and self._state == "running":
             self._state = "stopped"
         self._update()
 

@@ -34,18 +34,19 @@ if TYPE_CHECKING:
 
 
 def html_of(result: Tabular) -> str:
-    """A result as a notebook shows it, with its own style sheet.
-
-    Raises:
-        KeyError: there is no view of such a result.
-    """
-    return framed(_VIEWS[type(result)](result))
+    """A result as a notebook shows it, with its own style sheet; one without a view as its text."""
+    return framed(_VIEWS.get(type(result), text_view)(result))
 
 
 def framed(content: str) -> Html:
     """Content inside the element that the style sheet is for, after the style sheet."""
     style = Html(f"<style>{style_sheet()}</style>")
     return element("div", joined([style, content]), "pgm")
+
+
+def text_view(result: Any) -> Html:
+    """The text of a result that has little to show."""
+    return element("pre", result.text())
 
 
 def preflight_view(result: PreflightResult) -> Html:

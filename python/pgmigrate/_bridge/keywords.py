@@ -1,0 +1,67 @@
+"""Keywords that a `TypedDict` lists: one list for several functions, also where they are called.
+
+Type checkers know such keywords by themselves; here stands what a running program needs of them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+CallT = TypeVar("CallT", bound=Callable[..., object])
+
+
+class _NotGiven:
+    """The default that a signature shows where the function or the core decides on it."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+_NOT_GIVEN = _NotGiven()
+
+
+def spelled_out(keywords: type[Any]) -> Callable[[CallT], CallT]:
+    """Lets the signature of a function show each of the keywords that its ``**`` parameter takes.
+
+    ``help()`` and the completion of notebooks read the signature, and know no `TypedDict`.
+
+    Args:
+        keywords: the `TypedDict` of that parameter.
+    """
+
+    def decorated(call: CallT) -> CallT:
+        signature = inspect.signature(call)
+        named = [
+            parameter
+            for parameter in signature.parameters.values()
+            if parameter.kind is not parameter.VAR_KEYWORD
+        ]
+        more = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=_NOT_GIVEN, annotation=annotation
+            )
+            for name, annotation in keywords.__annotations__.items()
+        ]
+        written = signature.replace(parameters=[*named, *more])
+        call.__signature__ = written  # type: ignore[attr-defined]
+        return call
+
+    return decorated
+
+
+def check_known(call: str, keywords: type[Any], given: Mapping[str, object]) -> None:
+    """Refuses a keyword that the `TypedDict` does not list, as Python refuses one by itself.
+
+    Args:
+        call: the name of the function.
+        keywords: the `TypedDict`.
+        given: what the function got.
+
+    Raises:
+        TypeError: there is such a keyword.
+    """
+    for name in given:
+        if name not in keywords.__annotations__:
+            raise TypeError(f"{call}() got an unexpected keyword argument {name!r}")
