@@ -3,37 +3,24 @@
 //! Everything that is decided by what source, target and ledger hold is decided here, and written down before the first task.
 //! Called by `run` between backup and tasks.
 
-use super::ends::Ends;
+use super::connections::Ends;
 use super::existing::{self, Found};
-use super::foreign_keys::Place;
 use super::join::{self, join};
-use super::live::{self, Live};
+use super::live::{self};
 use super::resume::Mixing;
-use super::run::Settings;
+use super::settings::Settings;
+use super::start::{Start, live, place, refuse_changed, restart_table};
 use super::{adapt, lost, resume, state_file};
 use crate::catalog::Relation;
-use crate::config::{Config, TargetTriggers};
+use crate::config::Config;
 use crate::error::{Error, Kind, Result};
-use crate::finding::Finding;
 use crate::ledger::NewRun;
 use crate::name::QualifiedName;
 use crate::pg::client::archive;
-use crate::pg::triggers::{self, Silenced};
-use crate::pg::{apply, introspect, present};
-use crate::plan::{Plan, Rules, Task, format};
-use crate::record::{Record, Run, RunState};
+use crate::pg::{introspect, present};
+use crate::plan::{Plan, Rules, format};
+use crate::record::{Run, RunState};
 use std::collections::HashSet;
-
-/// What the run stands on once everything is decided.
-pub(super) struct Start {
-    pub(super) run: i64,
-    pub(super) records: Vec<Record>,
-    pub(super) live: Live,
-    pub(super) findings: Vec<Finding>,
-    pub(super) started: String,
-    /// Tasks beyond the chosen ones that this process does, because it has put them back or found them put back.
-    pub(super) put_back: Vec<String>,
-}
 
 /// Writes the run into the ledger, or finds the one to go on with, which chosen tasks join where it is known to be of their plan. It is
 /// this process's turn to begin.
@@ -66,18 +53,6 @@ pub(super) async fn begin(
         }
         _ => start_anew(config, settings, ends, plan).await,
     }
-}
-
-/// Refuses to go on where the snapshot does not give the rows of a table that a task still has to read.
-pub(super) fn refuse_changed(
-    ends: &Ends,
-    (plan, records): (&Plan, &[Record]),
-    is_wanted: &dyn Fn(&str) -> bool,
-) -> Result<()> {
-    let settled: HashSet<&str> = records.iter().filter(|record| record.is_settled()).map(|r| r.task.as_str()).collect();
-    let is_open = |task: &&Task| task.is_data() && !settled.contains(task.id.as_str()) && is_wanted(&task.id);
-    let open: HashSet<QualifiedName> = plan.tasks.iter().filter(is_open).map(Task::source_table).collect();
-    ends.source.refuse_changed(|table| open.contains(table))
 }
 
 async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Plan) -> Result<Start> {
@@ -159,17 +134,6 @@ async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
     Ok(Found { present, entries, loaded, alike })
 }
 
-/// What triggers and foreign keys on the target ask for, as they are now.
-pub(super) async fn live(config: &Config, ends: &Ends, plan: &Plan) -> Result<Live> {
-    let found = Found { present: present::look(&ends.target, &HashSet::new(), "").await?, ..Found::default() };
-    live::look(config, &ends.target, plan, &found).await
-}
-
-/// Where the foreign keys of the target's own tables are taken away.
-pub(super) fn place<'a>(config: &Config, ends: &'a Ends) -> Place<'a> {
-    Place { target: &ends.target, ledger: &ends.ledger, lock_timeout: config.options.lock_timeout }
-}
-
 /// Takes up a run where it stopped.
 async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[String])) -> Result<Start> {
     ends.ledger.add_columns(&ends.target).await?;
@@ -191,23 +155,4 @@ async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[S
     let records = ends.ledger.records(&ends.target, run.run).await?;
     let live = live(config, ends, plan).await?;
     Ok(Start { run: run.run, records, live, findings: vec![], started: run.started, put_back: vec![] })
-}
-
-/// Empties a half-copied table and forgets its chunks, both or neither.
-pub(super) async fn restart_table(config: &Config, ends: &Ends, run: i64, restart: &resume::Restart) -> Result<()> {
-    apply::begin(&ends.target, config.options.lock_timeout, "restart").await?;
-    if let Some(table) = &restart.empty {
-        tracing::info!("{table} was half copied under another state of the source and begins anew");
-        let silenced = match config.options.target_triggers {
-            TargetTriggers::Disable => triggers::silence(&ends.target, table).await?,
-            TargetTriggers::Fire => Silenced::default(),
-        };
-        if silenced.refused.is_some() {
-            tracing::warn!("{table}: {}", silenced.note());
-        }
-        apply::empty(&ends.target, table).await?;
-        silenced.restore(&ends.target).await?;
-    }
-    ends.ledger.reset(&ends.target, run, &restart.tasks).await?;
-    apply::commit(&ends.target).await
 }

@@ -3,13 +3,13 @@
 //! Work was done before this is called, so nothing in it may end without a report: what fails becomes a finding, and where the ledger
 //! cannot be reached the report is made from what this process knows. Called by `run`.
 
-use super::begin::Start;
-use super::ends::Ends;
+use super::connections::Ends;
 use super::foreign_keys::Left;
 use super::lifecycle::{Concluded, conclude};
 use super::pool::{Ended, Known};
 use super::programs::{self, Majors};
-use super::run::Settings;
+use super::settings::Settings;
+use super::start::Start;
 use super::{Context, foreign_keys, members, verify};
 use crate::config::Config;
 use crate::error::{Error, Result};

@@ -4,46 +4,19 @@
 //! `part`. Called by `run` and `hold`.
 
 use super::connect::{Endpoints, Source};
+use super::connections::{Ends, Looked};
 use super::leader::{Leader, RunLock};
-use super::programs::{self, Majors, Programs, Writer};
+use super::programs::{self, Majors, Writer};
 use super::refuse::refuse;
-use super::run::Settings;
+use super::settings::Settings;
 use super::{Context, part, preflight};
-use crate::catalog::{Catalog, Server};
 use crate::config::Config;
-use crate::error::{Error, Kind, Result, Side};
-use crate::finding::{Finding, Severity};
+use crate::error::{Result, Side};
 use crate::ledger::Ledger;
 use crate::name::QualifiedName;
 use crate::pg::snapshot::Snapshot;
 use crate::pg::{Session, introspect};
 use crate::plan::Plan;
-
-/// Both ends, opened and looked at.
-pub(super) struct Ends {
-    pub(super) source: Source,
-    pub(super) target: Leader,
-    pub(super) source_server: Server,
-    pub(super) target_server: Server,
-    pub(super) ledger: Ledger,
-    /// Whoever begins a run looks; who joins one that has begun need not.
-    pub(super) looked: Option<Looked>,
-}
-
-/// The whole source, and what reads it.
-pub(super) struct Looked {
-    /// None where only rows are moved.
-    pub(super) programs: Option<Programs>,
-    pub(super) catalog: Catalog,
-}
-
-impl Ends {
-    pub(super) fn looked(&self) -> Result<&Looked> {
-        self.looked.as_ref().ok_or_else(|| {
-            Error::new(Kind::State, "the run that this part joined is gone from the ledger").on(Side::Target)
-        })
-    }
-}
 
 /// Connects to both, as a part where tasks are chosen of a plan whose run has begun.
 pub(super) async fn connect(
@@ -127,19 +100,6 @@ pub(super) async fn look_over(
     let catalog = source.catalog(config, programs.as_ref().map(|programs| &programs.source)).await?;
     let (source_server, target_server) = (catalog.server.clone(), introspect::server(&target).await?);
     Ok(Ends { source, target, source_server, target_server, ledger, looked: Some(Looked { programs, catalog }) })
-}
-
-pub(super) fn already_running() -> Error {
-    let finding = Finding::new(
-        "already_running",
-        Severity::Blocking,
-        "",
-        "another run of pgmigrate is active on this target",
-        "wait for it, or stop it; its sessions have an application_name that begins with pgmigrate",
-    );
-    let mut error = Error::new(Kind::Preflight, &*finding.message).on(Side::Target).remedy(&*finding.remedy);
-    error.details.findings.push(finding);
-    error
 }
 
 async fn open_source(config: &Config, endpoints: &Endpoints, way: Way<'_>) -> Result<Source> {

@@ -6,7 +6,7 @@
 
 use super::Context;
 use super::connect::Endpoints;
-use super::ends::Ends;
+use super::connections::Ends;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;

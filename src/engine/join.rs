@@ -3,11 +3,11 @@
 //! A part claims its rows in the ledger for the state of the source that it reads, so that chunks of two states never meet in one table:
 //! whoever comes with another one is refused for as long as the part lives. Called by `begin` and `hold`, in their turn to begin.
 
-use super::begin::{Start, live, place, refuse_changed, restart_table};
-use super::ends::Ends;
+use super::connections::Ends;
 use super::live::Live;
 use super::resume::Mixing;
-use super::run::Settings;
+use super::settings::Settings;
+use super::start::{Start, live, place, refuse_changed, restart_table};
 use super::{lost, part, resume};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};

@@ -4,7 +4,8 @@
 //! server, and takes the lock again; where another process has it meanwhile, this one has to stop. Made by `ends` and `part`; kept by
 //! `pool` while tasks run and by `close` at the end.
 
-use super::ends::already_running;
+use super::lost::{AWAY, LINGER, end_lost};
+use super::refuse::already_running;
 use super::stop::interrupted;
 use super::{Stop, lost};
 use crate::error::{Error, Kind, Result, Side};
@@ -14,10 +15,6 @@ use crate::pg::{Session, introspect};
 use std::ops::Deref;
 use std::time::{Duration, Instant};
 
-/// How long a target that is gone may stay away.
-pub(super) const AWAY: Duration = Duration::from_secs(60);
-/// For how long a lost session may keep its lock after it was ended.
-const LINGER: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -218,27 +215,6 @@ async fn take(ledger: &Ledger, session: &Session, lock: RunLock) -> Result<bool>
         RunLock::Procedure => ledger.lock_procedure(session).await,
         RunLock::Exclusive | RunLock::Shared => ledger.lock(session, lock == RunLock::Shared).await,
     }
-}
-
-/// Ends what a lost session has left on the server, so that its locks are free.
-pub(super) async fn end_lost(session: &Session, backend: &Backend) -> Result<()> {
-    let began = Instant::now();
-    let is_refused = |error: Error| if error.is("42501") { not_ended(backend).caused_by(error) } else { error };
-    while backend::terminate(session, backend).await.map_err(is_refused)? && began.elapsed() < LINGER {
-        tokio::time::sleep(FIRST_PAUSE).await;
-    }
-    Ok(())
-}
-
-/// The role may not end a session that has to end first.
-pub(super) fn not_ended(backend: &Backend) -> Error {
-    let Backend { pid, .. } = backend;
-    let doing = format!(
-        "an earlier process of the run has left session {pid} on the target, which this role may not end: it is another role's"
-    );
-    Error::new(Kind::State, doing).on(Side::Target).remedy(format!(
-        "let its role or a superuser run SELECT pg_terminate_backend({pid}) on the target, then go on by --resume"
-    ))
 }
 
 fn taken_over(owner: &str) -> Error {

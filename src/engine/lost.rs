@@ -5,13 +5,18 @@
 //! run that it has to itself, those of a process of this machine that is gone, and those of a process whose leader is gone and whose other
 //! sessions have had nothing to do for longer than a leader takes to come back. Called by `begin`, `join` and `leader`.
 
-use super::leader::{AWAY, end_lost, not_ended};
 use super::process;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::{Ledger, SessionEntry};
 use crate::pg::Session;
-use crate::pg::backend::{self, Presence};
+use crate::pg::backend::{self, Backend, Presence};
+use std::time::{Duration, Instant};
 
+/// How long a target that is gone may stay away.
+pub(super) const AWAY: Duration = Duration::from_secs(60);
+/// For how long a lost session may keep its lock after it was ended.
+pub(super) const LINGER: Duration = Duration::from_secs(5);
+const BETWEEN_CHECKS: Duration = Duration::from_millis(100);
 /// For how long, in seconds, a process's sessions are quiet before it counts as lost: its leader has given up by then.
 const QUIET_SECONDS: f64 = 1.5 * AWAY.as_secs_f64();
 
@@ -86,4 +91,25 @@ async fn end(session: &Session, ledger: &Ledger, run: i64, lost: Vec<SessionEntr
         ended.push(entry);
     }
     ledger.forget_sessions(session, run, &ended).await
+}
+
+/// Ends what a lost session has left on the server, so that its locks are free.
+pub(super) async fn end_lost(session: &Session, backend: &Backend) -> Result<()> {
+    let began = Instant::now();
+    let is_refused = |error: Error| if error.is("42501") { not_ended(backend).caused_by(error) } else { error };
+    while backend::terminate(session, backend).await.map_err(is_refused)? && began.elapsed() < LINGER {
+        tokio::time::sleep(BETWEEN_CHECKS).await;
+    }
+    Ok(())
+}
+
+/// The role may not end a session that has to end first.
+pub(super) fn not_ended(backend: &Backend) -> Error {
+    let Backend { pid, .. } = backend;
+    let doing = format!(
+        "an earlier process of the run has left session {pid} on the target, which this role may not end: it is another role's"
+    );
+    Error::new(Kind::State, doing).on(Side::Target).remedy(format!(
+        "let its role or a superuser run SELECT pg_terminate_backend({pid}) on the target, then go on by --resume"
+    ))
 }

@@ -4,7 +4,7 @@
 //! tables. The catalog does not say what came with the script; the target after CREATE EXTENSION does. Called at the end of a run and
 //! by `verify`.
 
-use super::ends::Ends;
+use super::connections::Ends;
 use crate::catalog::scope::Absent;
 use crate::catalog::{Relation, RelationKind};
 use crate::error::Result;

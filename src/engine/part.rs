@@ -5,9 +5,10 @@
 //! and keeps it from changing by its locks. Called by `run`.
 
 use super::connect::{Endpoints, Source};
-use super::ends::{Ends, already_running};
+use super::connections::Ends;
 use super::leader::{Leader, RunLock};
-use super::run::Settings;
+use super::refuse::already_running;
+use super::settings::{Reading, Settings};
 use super::{Context, resume};
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
@@ -21,28 +22,6 @@ use crate::record::Run;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-/// Which snapshot a part reads the source in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reading {
-    /// One of its own.
-    Own,
-    /// The one that a holder has announced.
-    Held,
-}
-
-impl Reading {
-    /// The reading of that word.
-    pub(super) fn from_word(word: &str) -> Result<Reading> {
-        match word {
-            "own" => Ok(Reading::Own),
-            "held" => Ok(Reading::Held),
-            other => Err(Error::config(vec![format!("snapshot is {other:?}: use own or held")])),
-        }
-    }
-}
-
-/// How long a part waits for a snapshot to be announced where nobody says how long.
-pub(super) const WAIT: Duration = Duration::from_secs(300);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// Connects a part that joins a run; none where there is no run of the plan yet, and this part has to begin it.

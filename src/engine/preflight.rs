@@ -10,6 +10,7 @@ mod backup_dir;
 mod capacity;
 pub(super) mod checks;
 mod encoding;
+mod entry;
 mod event_trigger;
 mod existing;
 mod extension;
@@ -18,6 +19,7 @@ mod label;
 mod large_object;
 mod live;
 mod locale;
+mod look;
 mod major;
 mod mapping;
 mod member;
@@ -36,44 +38,17 @@ mod target_dump;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::server::old_tools;
 use super::programs::Programs;
-use super::{Context, Source, raw_text};
-use crate::catalog::archive::Entry;
-use crate::catalog::scope::{self, Scope};
-use crate::catalog::{Catalog, Relation, Server};
+use super::{Context, raw_text};
 use crate::config::Config;
 use crate::error::Result;
-use crate::finding::{Finding, Severity};
-use crate::pg::survey::{self, ExistingTable, Instance};
-use crate::pg::{Session, introspect};
-use crate::plan::Plan;
+use crate::finding::Finding;
+use crate::pg::Session;
+pub use look::Subject;
+use look::{Ends, Look};
 use rights::Rights;
 use std::cmp::Reverse;
 use std::collections::HashSet;
-
-/// What preflight looks at.
-#[derive(Clone, Copy)]
-pub struct Subject<'a> {
-    /// What the user asked for.
-    pub config: &'a Config,
-    /// The source, opened for reading.
-    pub source: &'a Source,
-    /// A session on the target.
-    pub target: &'a Session,
-    /// The client programs; none where none are needed.
-    pub(super) programs: Option<&'a Programs>,
-    /// What the source contains.
-    pub catalog: &'a Catalog,
-    /// What is going to be done.
-    pub plan: &'a Plan,
-    /// How many tasks run at once.
-    pub jobs: usize,
-    /// Whether an earlier run goes on, whose tables are on the target already.
-    pub resuming: bool,
-    /// Whether the target is backed up before the run: where it begins, be it as the first of several parts.
-    pub backs_up: bool,
-}
 
 /// Finds out what would keep the source's schema from being read: to be asked before `Source::catalog`.
 pub(super) async fn outset(
@@ -147,88 +122,4 @@ async fn look_at(subject: &Subject<'_>, context: &Context) -> Result<Vec<Finding
 fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort_by_key(|finding| Reverse(finding.severity));
     findings
-}
-
-/// The two servers.
-struct Ends {
-    source: Server,
-    target: Server,
-    source_instance: Instance,
-    target_instance: Instance,
-}
-
-impl Ends {
-    async fn ask(source: &Session, target: &Session) -> Result<Ends> {
-        Ok(Ends {
-            source: introspect::server(source).await?,
-            target: introspect::server(target).await?,
-            source_instance: survey::instance(source).await?,
-            target_instance: survey::instance(target).await?,
-        })
-    }
-}
-
-/// What all checks look at.
-struct Look<'a> {
-    subject: Subject<'a>,
-    ends: Ends,
-    scope: Scope,
-    existing: Vec<ExistingTable>,
-}
-
-impl<'a> Look<'a> {
-    async fn new(subject: &Subject<'a>) -> Result<Look<'a>> {
-        Ok(Look {
-            subject: *subject,
-            ends: Ends::ask(&subject.source.leader, subject.target).await?,
-            scope: scope::select(subject.catalog, subject.config),
-            existing: survey::existing_tables(subject.target).await?,
-        })
-    }
-
-    /// The archive's entries that are moved.
-    fn entries(&self) -> impl Iterator<Item = &'a Entry> {
-        self.subject.catalog.entries.iter().filter(|entry| self.scope.entries.contains(&entry.id))
-    }
-
-    /// The tables whose rows are moved.
-    fn tables(&self) -> impl Iterator<Item = &'a Relation> {
-        self.subject.catalog.relations.iter().filter(|relation| self.scope.tables.contains(&relation.oid))
-    }
-
-    fn leader(&self) -> &'a Session {
-        &self.subject.source.leader
-    }
-
-    /// The `search_path` of the source database, which its functions were written for.
-    async fn source_path(&self) -> Result<String> {
-        introspect::search_path(self.leader()).await
-    }
-
-    /// Whether the plan holds a task of that kind.
-    fn plans(&self, kind: &str) -> bool {
-        self.subject.plan.tasks.iter().any(|task| task.kind == kind)
-    }
-}
-
-fn blocking(check: &str, object: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding::new(check, Severity::Blocking, object, message, remedy)
-}
-
-fn warning(check: &str, object: impl Into<String>, message: impl Into<String>, remedy: impl Into<String>) -> Finding {
-    Finding::new(check, Severity::Warning, object, message, remedy)
-}
-
-fn info(check: &str, object: impl Into<String>, message: impl Into<String>) -> Finding {
-    Finding::new(check, Severity::Info, object, message, "")
-}
-
-/// Names for a message: all of a few, else the first ones and how many more there are.
-fn list<S: AsRef<str>>(names: &[S]) -> String {
-    const SHOWN: usize = 20;
-    let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
 }

@@ -4,7 +4,6 @@
 //! a change of the source. What also reads the target takes one that serves both servers. Called by every verb.
 
 use super::Context;
-use super::preflight::old_tools;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
@@ -12,6 +11,9 @@ use crate::pg::Session;
 use crate::pg::client::tool;
 use crate::pg::client::tool::{Installed, Tools};
 use crate::plan::Plan;
+
+pub(super) const NEWER_TOOLS: &str =
+    "pip install 'pgmigrate[pgtools]', or install newer client programs of PostgreSQL, or set options.pg_dump";
 
 /// The client programs of a verb.
 #[derive(Debug, Clone)]
@@ -141,6 +143,14 @@ fn unsaid(used: u32) -> Finding {
          made; if another one wrote them, what the two write differently counts as changed"
     );
     Finding::new("pg_dump_version", Severity::Info, "", message, "make a new plan with `pgmigrate plan`")
+}
+
+/// The finding of a `pg_dump` that is older than the server that it is to read.
+pub(super) fn old_tools(tools: u32, server: u32, side: &str) -> Option<Finding> {
+    (tools < server).then(|| {
+        let message = format!("pg_dump {tools} is older than the {side}, which is PostgreSQL {server}");
+        Finding::new("pg_dump_version", Severity::Blocking, "", message, NEWER_TOOLS)
+    })
 }
 
 #[cfg(test)]

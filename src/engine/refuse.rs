@@ -1,6 +1,6 @@
-//! The error of findings that block a verb. Called by `run`, `ends` and `connect`.
+//! The error of findings that block a verb. Called by `run`, `ends`, `part`, `leader` and `connect`.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 
 /// Gives the findings back, or the error of a verb that one of them blocks.
@@ -14,4 +14,18 @@ pub(super) fn refuse(findings: Vec<Finding>) -> Result<Vec<Finding>> {
     let mut error = Error::new(Kind::Preflight, doing).object(first.object.clone()).remedy(first.remedy.clone());
     error.details.findings = findings;
     Err(error)
+}
+
+/// The error of a verb while another process works on the same target.
+pub(super) fn already_running() -> Error {
+    let finding = Finding::new(
+        "already_running",
+        Severity::Blocking,
+        "",
+        "another run of pgmigrate is active on this target",
+        "wait for it, or stop it; its sessions have an application_name that begins with pgmigrate",
+    );
+    let mut error = Error::new(Kind::Preflight, &*finding.message).on(Side::Target).remedy(&*finding.remedy);
+    error.details.findings.push(finding);
+    error
 }

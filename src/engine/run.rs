@@ -3,21 +3,23 @@
 //! The order is the design's: nothing on the target is touched before the snapshot is proved, the preflight has passed and the backup, if
 //! asked for, can be read back. Every step is a function; this file only puts them in order.
 
-use super::begin::{Start, begin};
+use super::begin::begin;
 use super::close::{Closing, close};
 use super::connect::Endpoints;
-use super::ends::{Ends, Looked, connect};
+use super::connections::{Ends, Looked};
+use super::ends::connect;
 use super::job::{Form, Job, Mode, Target};
-use super::part::{self, Reading};
+use super::part;
 use super::pool::{Ended, Known, Pool};
 use super::refuse::refuse;
 use super::resume::OnDrift;
-use super::schedule::{End, Schedule};
+use super::schedule::{End, Schedule, family};
+use super::settings::Settings;
+use super::start::Start;
 use super::state_file::{self, StateFile};
 use super::time_left::{Start as Progress, Watch};
 use super::tuning::Tuning;
 use super::unplanned::{self, Changes};
-use super::worker::batch::{self, families};
 use super::worker::statistics;
 use super::{Context, adapt, backup, halt, preflight, process, programs, resume, secret};
 use crate::catalog::Server;
@@ -31,73 +33,13 @@ use crate::pg::copy::RowFormat;
 use crate::pg::{Session, introspect, maintenance, privileges};
 use crate::plan::document::Document;
 use crate::plan::{Phase, Plan, Task, kind, tsv};
-use crate::rates::Rates;
 use crate::record::{Record, RunState};
 use crate::report::{self, Report};
-use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
-/// What a run is told beside its configuration.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Where a plan that the run makes is written, before anything is touched.
-    pub plan_file: Option<PathBuf>,
-    /// Whether to go on with the run that the ledger has.
-    pub resume: bool,
-    /// How many tasks run at once, whatever the configuration says.
-    pub jobs: Option<usize>,
-    /// What becomes of a given plan that is not the one that would be made now.
-    pub on_drift: OnDrift,
-    /// Only these tasks.
-    pub tasks: Option<Vec<String>>,
-    /// Where the state file is.
-    pub state: Option<PathBuf>,
-    /// Whether to stop before the target is touched.
-    pub dry_run: bool,
-    /// Overrides `options.backup`.
-    pub backup: Option<bool>,
-    /// Overrides `options.verify`.
-    pub verify: Option<bool>,
-    /// Overrides `options.consistent`.
-    pub consistent: Option<bool>,
-    /// For chosen tasks: `own` or `held`, the snapshot that they read the source in; their own where nothing is said.
-    pub snapshot: Option<String>,
-    /// For how many seconds to wait for a held snapshot to be announced.
-    pub wait: Option<f64>,
-    /// How fast the two servers are, for the time left; typical rates where nothing is said.
-    pub rates: Option<Rates>,
-}
-
-impl Settings {
-    pub(super) fn reading(&self) -> Result<Reading> {
-        self.snapshot.as_deref().map_or(Ok(Reading::Own), Reading::from_word)
-    }
-
-    pub(super) fn wait(&self) -> Result<Duration> {
-        let Some(seconds) = self.wait else { return Ok(part::WAIT) };
-        Duration::try_from_secs_f64(seconds)
-            .map_err(|_| Error::config(vec![format!("wait is {seconds}: use seconds, 0 or more")]))
-    }
-
-    /// The rates that the time left is counted with.
-    pub(super) fn rates(&self) -> Result<Rates> {
-        self.rates.clone().map_or_else(|| Ok(Rates::typical()), Rates::checked)
-    }
-
-    pub(super) fn over(&self, config: &Config) -> Config {
-        let mut config = config.clone();
-        let options = &mut config.options;
-        options.backup = self.backup.unwrap_or(options.backup);
-        options.verify = self.verify.unwrap_or(options.verify);
-        options.consistent = self.consistent.unwrap_or(options.consistent);
-        config
-    }
-}
+use std::time::Instant;
 
 /// Runs a migration, or goes on with one. Without a plan, one is made.
 pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, context: &Context) -> Result<Report> {
@@ -347,7 +289,7 @@ async fn execute(
     job.context.events = job.context.events.observed_by(watch.observer());
     ends.target.leads(start.run);
     let job = Arc::new(job);
-    let schedule = schedule.with_families(families(&job), batch::LARGEST);
+    let schedule = schedule.with_families(family::families(&job), family::LARGEST);
     let state = settings.state.as_deref().and_then(|path: &Path| match StateFile::create(path, &records) {
         Ok(state) => Some(state),
         Err(error) => {

@@ -7,6 +7,7 @@
 //! for these. Called by `pool`, and by the estimate, which simulates a run.
 
 mod barrier;
+pub(super) mod family;
 mod late;
 mod lock;
 mod missing;

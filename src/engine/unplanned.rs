@@ -4,7 +4,7 @@
 //! in findings, and what is not moved in the report. Pure; called by `run` and `hold`, which have the whole catalog at hand. A part
 //! that joins a run reads no archive: the process that began the run has reported for it.
 
-use super::ends::{Ends, Looked};
+use super::connections::{Ends, Looked};
 use super::{Context, resume};
 use crate::catalog::Catalog;
 use crate::catalog::scope::Absent;

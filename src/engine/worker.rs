@@ -5,6 +5,7 @@
 //! done twice. Driven by `pool`.
 
 pub mod batch;
+mod by_path;
 mod emptying;
 mod live;
 pub mod order;
@@ -15,7 +16,7 @@ pub mod statistics;
 mod unqualified;
 
 use super::job::{Form, Job};
-use super::leader::end_lost;
+use super::lost::end_lost;
 use super::stop::interrupted;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
@@ -27,6 +28,7 @@ use crate::pg::backend::{self, Backend};
 use crate::pg::{Session, snapshot, table_lock};
 use crate::plan::{Task, foreign_key, kind};
 use crate::record::Effect;
+use by_path::ByPath;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +61,7 @@ pub struct Worker {
     /// Tables that the source session has locked and found as the snapshot contains them.
     guarded: HashSet<QualifiedName>,
     /// Which statements of tasks look names up in the source database's `search_path`.
-    by_path: unqualified::ByPath,
+    by_path: ByPath,
     /// Whether the last error was the reader's refusal of a table.
     is_refused: bool,
     /// The server process of the target session.
@@ -78,7 +80,7 @@ impl Worker {
             source: None,
             target: None,
             guarded: HashSet::new(),
-            by_path: unqualified::ByPath::None,
+            by_path: ByPath::None,
             is_refused: false,
             backend: None,
             lost: None,

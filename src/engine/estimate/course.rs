@@ -5,8 +5,8 @@
 //! Without I/O and without a clock. Called by `estimate`.
 
 use super::cost::{Class, Work};
+use crate::engine::schedule::family;
 use crate::engine::schedule::{End, Schedule};
-use crate::engine::worker::batch;
 use crate::plan::Task;
 use crate::rates::{Rates, speedup};
 
@@ -89,7 +89,7 @@ impl Course {
     pub fn rest(plan: &[Task], rates: &Rates, jobs: usize, rest: Rest<'_>) -> Course {
         let course = Course { batches: Vec::new(), batch_of: vec![None; plan.len()], seconds: 0.0 };
         let schedule =
-            Schedule::new(plan, rest.ended).with_families(batch::families_of(plan, |_| true), batch::LARGEST);
+            Schedule::new(plan, rest.ended).with_families(family::families_of(plan, |_| true), family::LARGEST);
         let free = jobs.min(plan.len() + 1).saturating_sub(rest.running.len());
         let (running, idle, works) = (Vec::new(), vec![None; free], rest.works);
         let mut run = Play { rates, works, jobs, schedule, course, running, idle, ended: None };

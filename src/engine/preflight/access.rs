@@ -1,6 +1,6 @@
 //! Rights: what the role may not read on the source, and what it may not make or write on the target.
 
-use super::{Look, blocking, info};
+use super::look::{Look, blocking, info};
 use crate::catalog::scope::chooses_schema;
 use crate::catalog::{Oid, Server};
 use crate::config::{Config, Mode};
@@ -169,7 +169,7 @@ async fn target_rights(look: &Look<'_>) -> Result<Vec<Finding>> {
     let new_schemas: Vec<&str> = new_schemas.chain([ledger.as_str()]).filter(|name| existing(name).is_none()).collect();
     if !target.can_create && !new_schemas.is_empty() {
         let grant = format!("GRANT CREATE ON DATABASE {} TO {}", ident(&target.database), ident(&target.role));
-        let message = format!("{}: {}", may_not(target, "make schemas there"), super::list(&new_schemas));
+        let message = format!("{}: {}", may_not(target, "make schemas there"), super::look::list(&new_schemas));
         findings.push(blocking("target_create", readable(&target.database), message, grant));
     }
     let needed = namespaces_to_fill(look);

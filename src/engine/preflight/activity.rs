@@ -1,6 +1,6 @@
 //! What others do on the two servers: a run that is active, sessions, open transactions, locks.
 
-use super::{Look, blocking, list, warning};
+use super::look::{Look, blocking, list, warning};
 use crate::config::Config;
 use crate::error::{Result, Side};
 use crate::finding::Finding;

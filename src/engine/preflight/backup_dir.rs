@@ -1,6 +1,6 @@
 //! Whether the backup of the target has a folder to be written into.
 
-use super::{Look, blocking};
+use super::look::{Look, blocking};
 use crate::engine::backup;
 use crate::finding::Finding;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Room: connections, locks, disk, places to store, and what cannot be read or built whatever the room.
 
-use super::{Look, blocking, info, list, warning};
+use super::look::{Look, blocking, info, list, warning};
 use crate::error::{Result, Side};
 use crate::finding::Finding;
 use crate::name::{ident, readable};

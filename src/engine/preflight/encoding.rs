@@ -3,7 +3,7 @@
 //! Rows are not looked at: characters that the target lacks fail their table alone. A comment, a label or a privilege that cannot be
 //! written is no reason to refuse the rest.
 
-use super::{Look, blocking, warning};
+use super::look::{Look, blocking, warning};
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{QualifiedName, readable};

@@ -2,7 +2,7 @@
 //!
 //! Whether one refuses them is tried in a transaction that is rolled back. Called by the parent module.
 
-use super::{Look, list};
+use super::look::{Look, list};
 use crate::error::Result;
 use crate::finding::{Finding, Severity};
 use crate::pg::event_triggers;

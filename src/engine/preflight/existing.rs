@@ -1,6 +1,7 @@
 //! Tables that are on the target already: what they differ in, what they hold, and what will be done with them.
 
-use super::{Look, blocking, info, list, live, warning};
+use super::live;
+use super::look::{Look, blocking, info, list, warning};
 use crate::catalog::Relation;
 use crate::engine::adapt::Judge;
 use crate::engine::existing::NOT_MOVED;

@@ -1,6 +1,6 @@
 //! Extensions: which the target lacks, which it has in another version or schema, and which the connecting role cannot make.
 
-use super::{Look, blocking, info, warning};
+use super::look::{Look, blocking, info, warning};
 use crate::catalog::{Relation, Server};
 use crate::error::Result;
 use crate::finding::Finding;

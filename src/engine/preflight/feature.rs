@@ -1,7 +1,8 @@
 //! What the target's server was built without and the scope uses, and clauses of the configuration that the source refuses.
 
-use super::refused_objects::entry_label;
-use super::{Look, activity, blocking, warning};
+use super::activity;
+use super::entry::entry_label;
+use super::look::{Look, blocking, warning};
 use crate::catalog::archive::Entry;
 use crate::catalog::{Oid, Relation};
 use crate::config::{Config, TableOptions};

@@ -4,10 +4,11 @@
 //! No catalog lists the providers that are loaded, so the server is asked to label what does not exist. A label that the target has on the
 //! same object is kept, whatever it says. That of the database is of `refused_objects`. Called by `preflight`.
 
+use super::entry::entry_label;
+use super::entry::label;
+use super::look::{info, warning};
 use super::refused_comments::{self, place};
-use super::refused_objects::entry_label;
-use super::rights::{Rights, label};
-use super::{info, warning};
+use super::rights::Rights;
 use crate::catalog::archive::Entry;
 use crate::error::{Result, Side};
 use crate::finding::Finding;

@@ -2,8 +2,9 @@
 //!
 //! The run compares such an object with the source's. What it may not read, comment on or grant fails its whole task.
 
-use super::rights::{Rights, label};
-use super::{Look, warning};
+use super::entry::label;
+use super::look::{Look, warning};
+use super::rights::Rights;
 use crate::catalog::Oid;
 use crate::error::Result;
 use crate::finding::{Finding, examples};

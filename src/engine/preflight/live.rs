@@ -3,7 +3,7 @@
 //! Nothing is made on such a target, so everything that a row could fail on is told before the first one moves. Called by `preflight`;
 //! how columns fit says `engine::adapt`, what can be ordered `engine::live`.
 
-use super::{Look, blocking, info, list, warning};
+use super::look::{Look, blocking, info, list, warning};
 use crate::catalog::assign::Assignment;
 use crate::catalog::{Column, Constraint, Index, Relation};
 use crate::config::{TargetForeignKeys, TargetTriggers};

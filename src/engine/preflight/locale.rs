@@ -1,6 +1,6 @@
 //! Encoding and collation: what text may not survive, sort otherwise, or have no collation to go to.
 
-use super::{Ends, Look, info, list, warning};
+use super::look::{Ends, Look, info, list, warning};
 use crate::error::{Result, Side};
 use crate::finding::Finding;
 use crate::name::ident;

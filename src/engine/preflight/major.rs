@@ -2,8 +2,8 @@
 //!
 //! An older target fails on statements that it does not know; each is found here by the catalogs of both, never by reading SQL text.
 
-use super::refused_objects::entry_task;
-use super::{Look, info, warning};
+use super::entry::entry_task;
+use super::look::{Look, info, warning};
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
 use crate::error::Result;

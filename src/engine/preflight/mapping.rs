@@ -1,6 +1,6 @@
 //! User mappings whose options the source's role may not read: `pg_dump` writes such a mapping without them.
 
-use super::{Look, warning};
+use super::look::{Look, warning};
 use crate::finding::Finding;
 
 pub(super) fn check(look: &Look<'_>) -> Vec<Finding> {

@@ -2,8 +2,8 @@
 //!
 //! An archive of the target does not list what extensions have made there, so such an object is not kept: making it fails.
 
-use super::refused_objects::entry_label;
-use super::{Look, warning};
+use super::entry::entry_label;
+use super::look::{Look, warning};
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
 use crate::error::Result;

@@ -3,9 +3,9 @@
 //! A comment that the target has on the same object is kept, whatever it says, and is not refused. Called by `refused_objects`; `label`
 //! asks who owns what security labels are about.
 
-use super::refused_objects::{entry_label, entry_task};
+use super::entry::{entry_label, entry_task};
+use super::look::warning;
 use super::rights::{self, Rights};
-use super::warning;
 use crate::catalog::archive::Entry;
 use crate::error::Result;
 use crate::finding::Finding;

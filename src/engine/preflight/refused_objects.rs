@@ -1,8 +1,10 @@
 //! Objects that the target will refuse the connecting role: those that only superusers make, functions and databases with settings that
 //! only superusers make, servers of wrappers that it may not use.
 
-use super::rights::{Rights, label};
-use super::{refused_comments, warning};
+use super::entry::{entry_label, label};
+use super::look::warning;
+use super::refused_comments;
+use super::rights::Rights;
 use crate::catalog::archive::Entry;
 use crate::catalog::scope::is_whole;
 use crate::catalog::{Oid, Role};
@@ -11,7 +13,7 @@ use crate::finding::Finding;
 use crate::name::{ident, readable, split_ident};
 use crate::pg::introspect;
 use crate::pg::survey;
-use crate::plan::{Phase, Task, kind, setting};
+use crate::plan::{Task, kind, setting};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Kinds of object that `PostgreSQL` lets only superusers make.
@@ -43,16 +45,6 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     findings.extend(servers(rights).await?);
     findings.extend(refused_comments::check(rights).await?);
     Ok(findings)
-}
-
-/// An archive's entry as its task is called.
-pub(super) fn entry_label(entry: &Entry) -> String {
-    label(&entry_task(entry))
-}
-
-/// An archive's entry as a task, as far as its name goes.
-pub(super) fn entry_task(entry: &Entry) -> Task {
-    Task::new(Phase::PreData, entry.desc.to_lowercase(), &entry.namespace, &entry.tag)
 }
 
 async fn superuser_objects(rights: &Rights<'_>) -> Result<Vec<Finding>> {

@@ -3,9 +3,10 @@
 //!
 //! What becomes of relations that the run itself makes and gives away, `role` says.
 
-use super::refused_objects::entry_label;
-use super::rights::{Rights, label};
-use super::warning;
+use super::entry::entry_label;
+use super::entry::label;
+use super::look::warning;
+use super::rights::Rights;
 use crate::catalog::archive::Entry;
 use crate::error::Result;
 use crate::finding::Finding;

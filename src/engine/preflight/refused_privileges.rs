@@ -3,8 +3,9 @@
 //!
 //! Statement by statement, as the run sets them: a refused one costs no other.
 
-use super::rights::{self, Rights, label};
-use super::{Look, warning};
+use super::entry::label;
+use super::look::{Look, warning};
+use super::rights::{self, Rights};
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{ident, readable, split_ident, unquoted};

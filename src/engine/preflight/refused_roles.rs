@@ -1,7 +1,8 @@
 //! Memberships and settings of roles that the target will refuse the connecting role.
 
-use super::rights::{Rights, label};
-use super::warning;
+use super::entry::label;
+use super::look::warning;
+use super::rights::Rights;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{ident, readable};

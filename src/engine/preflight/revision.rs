@@ -3,7 +3,7 @@
 //!
 //! A revision is compared by its id, and several of them as a set; which of two is the newer only alembic's scripts know.
 
-use super::{Ends, Look, blocking, list, warning};
+use super::look::{Ends, Look, blocking, list, warning};
 use crate::config::{Config, RevisionRule};
 use crate::error::Result;
 use crate::finding::Finding;

@@ -2,8 +2,8 @@
 //!
 //! Asked once for all checks of what the target refuses. Nothing here makes a finding.
 
-use super::Look;
-use super::refused_objects::entry_task;
+use super::entry::entry_task;
+use super::look::Look;
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
 use crate::error::Result;
@@ -256,9 +256,4 @@ fn of_table(place: Place) -> Place {
 pub(super) fn owner_of(task: &Task) -> Option<String> {
     let (_, owner) = task.optional_sql.trim_end().trim_end_matches(';').rsplit_once(" OWNER TO ")?;
     Some(unquoted(owner))
-}
-
-/// A task as people read it in a list.
-pub(super) fn label(task: &Task) -> String {
-    format!("{} {}", task.kind, task.object())
 }

@@ -1,8 +1,9 @@
 //! Roles: which the target lacks, which cannot be given what they had, and whose objects will have another owner.
 
-use super::refused_objects::entry_label;
-use super::rights::{Rights, label, owner_of};
-use super::{blocking, list, warning};
+use super::entry::entry_label;
+use super::entry::label;
+use super::look::{blocking, list, warning};
+use super::rights::{Rights, owner_of};
 use crate::catalog::Role;
 use crate::catalog::archive::Entry;
 use crate::catalog::role_use::{PG_USER_MAPPING, Part};

@@ -2,8 +2,8 @@
 //!
 //! A value that is ahead of the source's is kept, and takes no right but to read it. Called by `preflight`.
 
-use super::rights::label;
-use super::{Look, blocking, warning};
+use super::entry::label;
+use super::look::{Look, blocking, warning};
 use crate::catalog::Sequence;
 use crate::error::Result;
 use crate::finding::Finding;

@@ -1,18 +1,16 @@
 //! The two servers themselves: versions, whether they are two at all, whether the target can be written, and the `pg_dump` for them.
 
-use super::{Ends, Look, blocking, info, warning};
+use super::look::{Ends, Look, blocking, info, warning};
 use crate::catalog::Server;
 use crate::config::Config;
 use crate::engine::Context;
+use crate::engine::programs::old_tools;
 use crate::engine::programs::{Programs, for_target};
 use crate::error::{Error, Kind, Result};
 use crate::finding::Finding;
 use crate::name::is_ledger_table;
 use crate::pg::survey::Instance;
 use crate::server_version::{NEWEST, OLDEST, ServerVersion};
-
-const NEWER_TOOLS: &str =
-    "pip install 'pgmigrate[pgtools]', or install newer client programs of PostgreSQL, or set options.pg_dump";
 
 pub(super) fn check(config: &Config, ends: &Ends, programs: Option<&Programs>) -> Vec<Finding> {
     let (source, target) = (&ends.source, &ends.target);
@@ -118,14 +116,6 @@ fn standby(source: &Server, instance: &Instance) -> Vec<Finding> {
         findings.push(warning("standby_conflicts", "", message, remedy));
     }
     findings
-}
-
-/// The finding of a `pg_dump` that is older than the server that it is to read.
-pub(in crate::engine) fn old_tools(tools: u32, server: u32, side: &str) -> Option<Finding> {
-    (tools < server).then(|| {
-        let message = format!("pg_dump {tools} is older than the {side}, which is PostgreSQL {server}");
-        blocking("pg_dump_version", "", message, NEWER_TOOLS)
-    })
 }
 
 /// The target's own schema is dumped for a backup, for verification, and to compare what exists.

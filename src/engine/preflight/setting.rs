@@ -1,6 +1,6 @@
 //! The user's startup options that sessions do not obey, because the settings have another value pinned.
 
-use super::{info, list};
+use super::look::{info, list};
 use crate::error::Side;
 use crate::finding::Finding;
 use crate::pg::Session;

@@ -2,7 +2,7 @@
 //!
 //! One table of the target that the connecting role may not read ends a dump of it, be it none of the run's. Called by `preflight`.
 
-use super::{Look, blocking};
+use super::look::{Look, blocking};
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{ident, readable};

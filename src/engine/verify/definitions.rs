@@ -4,19 +4,20 @@
 //! Both archives are written by one `pg_dump`, so equal objects have equal texts where the majors are equal. What has not gets a closer
 //! look by `verdict`; what has no counterpart is named by `lonely`.
 
-use super::archive::{Archive, is_same_text, key};
+use super::archive::{Archive, is_same_text};
 use super::lonely::{self, Lonely};
+use super::scopes::{Scopes, object};
+use super::subject::{Sides, Subject};
 use super::verdict::{Closer, Different, Verdict};
-use super::{Sides, Subject};
 use crate::catalog::archive::Entry;
-use crate::catalog::scope::{self, Scope};
+use crate::catalog::scope::{self};
 use crate::engine::dump_filter;
 use crate::error::Result;
-use crate::name::{QualifiedName, readable};
+use crate::name::readable;
 use crate::pg::client::archive;
 use crate::pg::client::tool::Tools;
 use crate::pg::compare::Readers;
-use crate::plan::{Phase, Plan, Task, kind};
+use crate::plan::Plan;
 use crate::verification::{Difference, DifferenceKind, Remark, Verification};
 use std::collections::HashSet;
 
@@ -60,30 +61,6 @@ pub async fn compare(subject: &Subject<'_>, sides: &mut Sides, before: &Verifica
     }));
     Box::pin(judge(subject, &closer, &suspects, &mut part)).await?;
     Ok(part)
-}
-
-/// What both sides' archives have to do with the configuration and the plan.
-pub struct Scopes {
-    /// What the configuration chooses of the source.
-    pub source: Scope,
-    /// What it would choose of the target.
-    pub target: Scope,
-    /// What the plan makes.
-    planned: HashSet<(String, String, String)>,
-    /// Whether owners are compared.
-    with_owners: bool,
-}
-
-impl Scopes {
-    /// Whether an entry of the source is compared.
-    pub fn is_wanted(&self, entry: &Entry) -> bool {
-        self.source.entries.contains(&entry.id) || self.is_planned(entry)
-    }
-
-    fn is_planned(&self, entry: &Entry) -> bool {
-        let (kind, schema, name, _) = key(entry);
-        self.planned.contains(&(kind, schema, name))
-    }
 }
 
 fn planned(plan: &Plan) -> HashSet<(String, String, String)> {
@@ -231,7 +208,7 @@ async fn judge(
     for suspect in suspects {
         let readers = match open.take() {
             Some(readers) => readers,
-            None => super::readers(subject).await?,
+            None => super::subject::readers(subject).await?,
         };
         let verdict = closer.verdict(&readers, suspect.entry, suspect.other).await;
         open = readers.release().await.is_ok().then_some(readers);
@@ -298,21 +275,4 @@ fn unknown(kind: &str, (source, target): (u32, u32)) -> String {
     format!(
         "the {kind} has another text on the target; versions {source} and {target} may write one definition in two ways"
     )
-}
-
-/// What an entry's object is called: by the name that its rows have where it has any.
-pub fn object(entry: &Entry) -> String {
-    match entry.desc.as_str() {
-        "TABLE" | "SEQUENCE" | "MATERIALIZED VIEW" | "VIEW" | "FOREIGN TABLE" => {
-            QualifiedName::new(entry.namespace.as_str(), &entry.tag).to_string()
-        }
-        "DEFAULT ACL" => {
-            let task = Task::new(Phase::Privileges, "default acl", entry.namespace.as_str(), &entry.tag);
-            format!("{} of {}", task.object(), readable(&entry.owner))
-        }
-        desc => {
-            let kind = if desc == "INDEX" { kind::INDEX.to_owned() } else { desc.to_lowercase() };
-            Task::new(Phase::PreData, kind, entry.namespace.as_str(), &entry.tag).object()
-        }
-    }
 }

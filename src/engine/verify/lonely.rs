@@ -5,9 +5,9 @@
 //! lower than those of the ledger's tables, or a restore has made it together with a ledger whose runs have not made it. Without a ledger
 //! that cannot be known. Called by `definitions`.
 
-use super::definitions::{Scopes, object};
+use super::scopes::{Scopes, object};
+use super::subject::{Sides, Subject};
 use super::verdict::Closer;
-use super::{Sides, Subject};
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
 use crate::catalog::scope::display;

@@ -1,8 +1,9 @@
 //! Compares what is neither a row nor a definition: sequences' values, large objects, and whether indexes and
 //! constraints hold.
 
-use super::pool::Item;
-use super::{Sides, Subject, lonely};
+use super::item::{Item, LargeObjects, SequencePair};
+use super::lonely;
+use super::subject::{Sides, Subject};
 use crate::catalog::RelationKind;
 use crate::config::Options;
 use crate::error::Result;
@@ -15,30 +16,6 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Sequences of one item: a few round trips, and enough items for all workers.
 const SEQUENCES: usize = 100;
-
-/// A sequence on both sides.
-#[derive(Debug, Clone)]
-pub struct SequencePair {
-    /// The sequence.
-    pub object: String,
-    /// The query that reads it.
-    pub sql: String,
-    /// Whether it was there before, so that its value could only go forward.
-    pub may_be_ahead: bool,
-}
-
-/// A batch of large objects.
-#[derive(Debug, Clone)]
-pub struct LargeObjects {
-    /// What to call it.
-    pub name: String,
-    /// The statement that lists them.
-    list: String,
-    /// Whether their owners are compared.
-    with_owners: bool,
-    /// Whether their privileges are compared.
-    with_privileges: bool,
-}
 
 /// The items for the sequences and the large objects of a plan.
 pub fn items(plan: &Plan, sides: &Sides, options: &Options) -> Vec<Item> {

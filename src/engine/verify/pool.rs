@@ -4,7 +4,7 @@
 //! opened ends the comparison. Dropping the future ends all workers, and with their sessions what the servers run for
 //! them.
 
-use super::pairs::Pair;
+use super::item::Item;
 use super::{objects, rows};
 use crate::engine::Context;
 use crate::error::{Error, Kind, Result};
@@ -17,21 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use tokio::task::JoinSet;
-
-/// One thing to compare.
-#[derive(Debug)]
-pub enum Item {
-    /// A table's rows.
-    Table(Box<Pair>),
-    /// Some sequences.
-    Sequences(Vec<objects::SequencePair>),
-    /// A batch of large objects.
-    LargeObjects(objects::LargeObjects),
-    /// A materialized view's rows.
-    View(QualifiedName),
-    /// A table that needs no look at its rows.
-    Settled(Box<Verification>),
-}
 
 impl Item {
     async fn compare(&self, readers: &Readers) -> Result<Verification> {

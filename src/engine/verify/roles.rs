@@ -3,7 +3,7 @@
 //!
 //! A role that the target had before keeps what it has, and is not compared. Decides on both catalogs; called by `verify`.
 
-use super::Sides;
+use super::subject::Sides;
 use crate::catalog::scope::is_whole;
 use crate::catalog::{Membership, Role};
 use crate::config::Config;

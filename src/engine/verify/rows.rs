@@ -3,7 +3,7 @@
 //! A table may have more rows than the source's, which is a result of its own; a table of which the source chose some rows by
 //! `limit` without an order must hold as many as it sends, all of them the source's.
 
-use super::pairs::Pair;
+use super::pair::Pair;
 use crate::error::{Error, Result};
 use crate::pg::compare::merge::{Differing, Shape, merge};
 use crate::pg::compare::{Readers, rows};

@@ -4,57 +4,12 @@
 //! and what the target refuses. Which tasks fit together is decided here, what is ready in `schedule`.
 
 use super::{Outcome, Worker};
-use crate::engine::job::{Form, Job, Mode};
 use crate::error::{Error, Kind, Result, Side};
 use crate::pg::apply;
 use crate::pg::copy::{Copied, Copy, Pump};
-use crate::plan::build::large_object::is_about_large_objects;
-use crate::plan::{Task, cost, kind};
 use crate::record::Effect;
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Tasks in a batch at most: their locks are held to its end, and a failure costs the time of all.
-pub const LARGEST: usize = 48;
-
-/// Which tasks may share a batch, by a number for each kind of batch; none for a task that has a way of its own.
-#[must_use]
-pub fn families(job: &Job) -> Vec<Option<u16>> {
-    let grouped: HashSet<usize> = job.together.values().flatten().copied().collect();
-    let is_direct = |form: &Form| matches!(form.mode, Mode::Create | Mode::Copy) && !form.is_silent;
-    families_of(&job.tasks, |at| is_direct(&job.forms[at]) && !grouped.contains(&at))
-}
-
-/// The same where `is_direct` says of which data tasks the rows come straight into their tables.
-#[must_use]
-pub fn families_of(tasks: &[Task], is_direct: impl Fn(usize) -> bool) -> Vec<Option<u16>> {
-    let weights = cost::weights(tasks);
-    let mut numbers: HashMap<&str, u16> = HashMap::new();
-    let all = tasks.iter().zip(weights).enumerate();
-    all.map(|(at, (task, weight))| {
-        let next = u16::try_from(numbers.len()).ok()?;
-        let is_batched = match task.kind.as_str() {
-            kind::DATA => is_direct(at),
-            kind::SEQUENCE_VALUE
-            | kind::LARGE_OBJECTS
-            | kind::ROLE
-            | kind::MEMBERSHIP
-            | kind::DATABASE_ACL
-            | kind::PRIVILEGE_CHECK
-            | kind::TRUNCATE
-            | kind::FK_DROP
-            | kind::FK_RESTORE
-            | kind::FK_CHECK
-            | kind::REFRESH
-            | kind::STATISTICS => false,
-            // Each of them locks as many objects as a transaction should.
-            _ => !is_about_large_objects(task),
-        };
-        (is_batched && weight <= cost::SMALL).then(|| *numbers.entry(&task.kind).or_insert(next))
-    })
-    .collect()
-}
 
 impl Worker {
     /// Does several tasks of one family.

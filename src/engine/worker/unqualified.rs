@@ -4,6 +4,7 @@
 //! has the source database's `search_path`: the functions were written for that. A finding names the function, because a restore by other
 //! programs, and each session with another `search_path`, meets the same. Called by `worker`, `live` and `order`.
 
+use super::by_path::ByPath;
 use super::{Settled, Worker};
 use crate::engine::job::{Form, Job};
 use crate::error::{Error, Result, Side};
@@ -70,18 +71,6 @@ fn remedy(job: &Job, error: &Error) -> String {
         Some(name) => format!("on both sides, ALTER FUNCTION ... SET search_path = {path}, for function {name}"),
         None => format!("on both sides, ALTER FUNCTION ... SET search_path = {path}, for the function that names it"),
     }
-}
-
-/// The sessions whose statements look names up in the source database's `search_path`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum ByPath {
-    /// None: the path is empty.
-    #[default]
-    None,
-    /// The target's: rows whose values name objects come with these objects' schemas.
-    Target,
-    /// Those of both sides.
-    Both,
 }
 
 impl Worker {

@@ -128,25 +128,26 @@ pub struct Storage {
 
 /// Every relation of the database that is no part of the system.
 pub async fn existing_tables(session: &Session) -> Result<Vec<ExistingTable>> {
-    let mut columns: HashMap<Oid, Vec<ExistingColumn>> = HashMap::new();
-    for row in session.query(include_str!("../../sql/survey/table_columns.sql"), &[]).await? {
-        columns.entry(row.get("relation")).or_default().push(column(&row));
-    }
-    let rows = session.query(include_str!("../../sql/survey/tables.sql"), &[]).await?;
-    Ok(rows.iter().map(|row| table(row, &mut columns)).collect())
+    read(session, include_str!("../../sql/survey/tables.sql"), table).await
 }
 
-fn column(row: &Row) -> ExistingColumn {
-    ExistingColumn {
-        name: row.get("name"),
-        type_name: row.get("type"),
-        is_required: row.get("is_required"),
-        is_not_null: row.get("is_not_null"),
-        is_generated: row.get("is_generated"),
-    }
+fn columns(row: &Row) -> Vec<ExistingColumn> {
+    let (names, types): (Vec<String>, Vec<String>) = (row.get("column_names"), row.get("column_types"));
+    let [are_required, are_not_null, are_generated]: [Vec<bool>; 3] =
+        ["are_required", "are_not_null", "are_generated"].map(|name| row.get(name));
+    let flags = are_required.into_iter().zip(are_not_null).zip(are_generated);
+    let all = names.into_iter().zip(types).zip(flags);
+    all.map(|((name, type_name), ((is_required, is_not_null), is_generated))| ExistingColumn {
+        name,
+        type_name,
+        is_required,
+        is_not_null,
+        is_generated,
+    })
+    .collect()
 }
 
-fn table(row: &Row, columns: &mut HashMap<Oid, Vec<ExistingColumn>>) -> ExistingTable {
+fn table(row: &Row) -> ExistingTable {
     ExistingTable {
         name: name(row),
         kind: row.get::<_, String>("kind").chars().next().unwrap_or(' '),
@@ -163,7 +164,7 @@ fn table(row: &Row, columns: &mut HashMap<Oid, Vec<ExistingColumn>>) -> Existing
             may_maintain: row.get("may_maintain"),
         },
         rules: row.get("rules"),
-        columns: columns.remove(&row.get("oid")).unwrap_or_default(),
+        columns: columns(row),
     }
 }
 

@@ -1,6 +1,6 @@
--- What stands where tables would be made, and what we may do with it.
-SELECT c.oid AS oid,
-       n.nspname::text AS schema,
+-- What stands where tables would be made, and what the role may do with it. Columns are read by the same statement: another process of the run
+-- may make tables meanwhile.
+SELECT n.nspname::text AS schema,
        c.relname::text AS name,
        c.relkind::text AS kind,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_select,
@@ -18,9 +18,19 @@ SELECT c.oid AS oid,
        -- Rules on UPDATE keep ON CONFLICT from being used even where they are disabled.
        ARRAY(SELECT r.rulename::text FROM pg_catalog.pg_rewrite r
              WHERE r.ev_class = c.oid AND (r.ev_type = '2' OR r.ev_type = '3' AND r.ev_enabled IN ('O', 'A'))
-             ORDER BY r.rulename) AS rules
+             ORDER BY r.rulename) AS rules,
+       columns.*
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+CROSS JOIN LATERAL (
+    SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') AS column_names,
+           coalesce(array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum), '{}') AS column_types,
+           -- Whether a row cannot come without it.
+           coalesce(array_agg(a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' ORDER BY a.attnum), '{}') AS are_required,
+           coalesce(array_agg(a.attnotnull ORDER BY a.attnum), '{}') AS are_not_null,
+           coalesce(array_agg(a.attgenerated <> '' ORDER BY a.attnum), '{}') AS are_generated
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f')) columns
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"

@@ -1,0 +1,125 @@
+//! What all checks look at, and the findings that they make.
+
+use crate::catalog::archive::Entry;
+use crate::catalog::scope::{self, Scope};
+use crate::catalog::{Catalog, Relation, Server};
+use crate::config::Config;
+use crate::engine::Source;
+use crate::engine::programs::Programs;
+use crate::error::Result;
+use crate::finding::{Finding, Severity, listed};
+use crate::pg::survey::{self, ExistingTable, Instance};
+use crate::pg::{Session, introspect};
+use crate::plan::Plan;
+
+/// What preflight looks at.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// What the user asked for.
+    pub config: &'a Config,
+    /// The source, opened for reading.
+    pub source: &'a Source,
+    /// A session on the target.
+    pub target: &'a Session,
+    /// The client programs; none where none are needed.
+    pub(in crate::engine) programs: Option<&'a Programs>,
+    /// What the source contains.
+    pub catalog: &'a Catalog,
+    /// What is going to be done.
+    pub plan: &'a Plan,
+    /// How many tasks run at once.
+    pub jobs: usize,
+    /// Whether an earlier run goes on, whose tables are on the target already.
+    pub resuming: bool,
+    /// Whether the target is backed up before the run: where it begins, be it as the first of several parts.
+    pub backs_up: bool,
+}
+
+/// The two servers.
+pub(super) struct Ends {
+    pub(super) source: Server,
+    pub(super) target: Server,
+    pub(super) source_instance: Instance,
+    pub(super) target_instance: Instance,
+}
+
+impl Ends {
+    pub(super) async fn ask(source: &Session, target: &Session) -> Result<Ends> {
+        Ok(Ends {
+            source: introspect::server(source).await?,
+            target: introspect::server(target).await?,
+            source_instance: survey::instance(source).await?,
+            target_instance: survey::instance(target).await?,
+        })
+    }
+}
+
+/// What all checks look at.
+pub(super) struct Look<'a> {
+    pub(super) subject: Subject<'a>,
+    pub(super) ends: Ends,
+    pub(super) scope: Scope,
+    pub(super) existing: Vec<ExistingTable>,
+}
+
+impl<'a> Look<'a> {
+    pub(super) async fn new(subject: &Subject<'a>) -> Result<Look<'a>> {
+        Ok(Look {
+            subject: *subject,
+            ends: Ends::ask(&subject.source.leader, subject.target).await?,
+            scope: scope::select(subject.catalog, subject.config),
+            existing: survey::existing_tables(subject.target).await?,
+        })
+    }
+
+    /// The archive's entries that are moved.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &'a Entry> {
+        self.subject.catalog.entries.iter().filter(|entry| self.scope.entries.contains(&entry.id))
+    }
+
+    /// The tables whose rows are moved.
+    pub(super) fn tables(&self) -> impl Iterator<Item = &'a Relation> {
+        self.subject.catalog.relations.iter().filter(|relation| self.scope.tables.contains(&relation.oid))
+    }
+
+    pub(super) fn leader(&self) -> &'a Session {
+        &self.subject.source.leader
+    }
+
+    /// The `search_path` of the source database, which its functions were written for.
+    pub(super) async fn source_path(&self) -> Result<String> {
+        introspect::search_path(self.leader()).await
+    }
+
+    /// Whether the plan holds a task of that kind.
+    pub(super) fn plans(&self, kind: &str) -> bool {
+        self.subject.plan.tasks.iter().any(|task| task.kind == kind)
+    }
+}
+
+pub(super) fn blocking(
+    check: &str,
+    object: impl Into<String>,
+    message: impl Into<String>,
+    remedy: impl Into<String>,
+) -> Finding {
+    Finding::new(check, Severity::Blocking, object, message, remedy)
+}
+
+pub(super) fn warning(
+    check: &str,
+    object: impl Into<String>,
+    message: impl Into<String>,
+    remedy: impl Into<String>,
+) -> Finding {
+    Finding::new(check, Severity::Warning, object, message, remedy)
+}
+
+pub(super) fn info(check: &str, object: impl Into<String>, message: impl Into<String>) -> Finding {
+    Finding::new(check, Severity::Info, object, message, "")
+}
+
+/// Names for a message: all of a few, else the first ones and how many more there are.
+pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
+    listed(names, 20)
+}

@@ -1,0 +1,90 @@
+//! What a run is asked for besides its configuration.
+
+use super::resume::OnDrift;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::rates::Rates;
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What a run is asked for besides its configuration.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where a plan that the run makes is written, before anything is touched.
+    pub plan_file: Option<PathBuf>,
+    /// Whether to go on with the run that the ledger has.
+    pub resume: bool,
+    /// How many tasks run at once, whatever the configuration says.
+    pub jobs: Option<usize>,
+    /// What becomes of a given plan that is not the one that would be made now.
+    pub on_drift: OnDrift,
+    /// Only these tasks.
+    pub tasks: Option<Vec<String>>,
+    /// Where the state file is.
+    pub state: Option<PathBuf>,
+    /// Whether to stop before the target is touched.
+    pub dry_run: bool,
+    /// Overrides `options.backup`.
+    pub backup: Option<bool>,
+    /// Overrides `options.verify`.
+    pub verify: Option<bool>,
+    /// Overrides `options.consistent`.
+    pub consistent: Option<bool>,
+    /// For chosen tasks: `own` or `held`, the snapshot that they read the source in; their own where nothing is said.
+    pub snapshot: Option<String>,
+    /// For how many seconds to wait for a held snapshot to be announced.
+    pub wait: Option<f64>,
+    /// How fast the two servers are, for the time left; typical rates where nothing is said.
+    pub rates: Option<Rates>,
+}
+
+impl Settings {
+    pub(super) fn reading(&self) -> Result<Reading> {
+        self.snapshot.as_deref().map_or(Ok(Reading::Own), Reading::from_word)
+    }
+
+    pub(super) fn wait(&self) -> Result<Duration> {
+        let Some(seconds) = self.wait else { return Ok(WAIT) };
+        Duration::try_from_secs_f64(seconds)
+            .map_err(|_| Error::config(vec![format!("wait is {seconds}: use seconds, 0 or more")]))
+    }
+
+    /// The rates that the time left is counted with.
+    pub(super) fn rates(&self) -> Result<Rates> {
+        self.rates.clone().map_or_else(|| Ok(Rates::typical()), Rates::checked)
+    }
+
+    pub(super) fn over(&self, config: &Config) -> Config {
+        let mut config = config.clone();
+        let options = &mut config.options;
+        options.backup = self.backup.unwrap_or(options.backup);
+        options.verify = self.verify.unwrap_or(options.verify);
+        options.consistent = self.consistent.unwrap_or(options.consistent);
+        config
+    }
+}
+
+/// Which snapshot a part reads the source in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// One of its own.
+    Own,
+    /// The one that a holder has announced.
+    Held,
+}
+
+impl Reading {
+    /// The reading of that word.
+    pub(super) fn from_word(word: &str) -> Result<Reading> {
+        match word {
+            "own" => Ok(Reading::Own),
+            "held" => Ok(Reading::Held),
+            other => Err(Error::config(vec![format!("snapshot is {other:?}: use own or held")])),
+        }
+    }
+}
+
+/// How long a part waits for a snapshot to be announced where nobody says how long.
+const WAIT: Duration = Duration::from_secs(300);

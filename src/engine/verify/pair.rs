@@ -1,0 +1,57 @@
+//! A table of the target with its counterpart. Made by `pairs`, compared by `rows`.
+
+use crate::name::QualifiedName;
+use crate::pg::compare::rows;
+use crate::pg::copy::{RowFormat, RowSum};
+
+/// A table of the target, and the rows of the source that belong there.
+#[derive(Debug)]
+pub struct Pair {
+    /// The table.
+    pub object: String,
+    /// The columns that rows are compared by.
+    pub columns: Vec<String>,
+    /// The columns of its key; empty where it has none.
+    pub keys: Vec<String>,
+    /// The format that both sides are read in first.
+    pub format: RowFormat,
+    /// The source's tables that the statements read.
+    pub reads: Vec<QualifiedName>,
+    /// The plan's COPY statements, without a format, that give the source's rows.
+    pub source: Vec<String>,
+    /// The COPY statement that gives the target's.
+    pub target: String,
+    /// The queries of source and target that are merged to find differing rows.
+    pub queries: (String, String),
+    /// The source's rows as the run sent them.
+    pub proved: Option<RowSum>,
+    /// The values that stand for the columns where text is compared; empty where the columns themselves do.
+    pub values: Vec<String>,
+    /// Whether the table held rows before the run, by the ledger.
+    pub held_rows: bool,
+    /// Whether the source chose some rows of many, and might choose others now.
+    pub is_a_choice: bool,
+}
+
+impl Pair {
+    /// The COPY statements, without a format option, that give the source's rows in a format.
+    #[must_use]
+    pub fn source_in(&self, format: RowFormat) -> Vec<String> {
+        if !self.is_rewritten(format) {
+            return self.source.clone();
+        }
+        let query = |(statement, table): (&String, _)| rows::query_of(statement, table);
+        let queries = self.source.iter().zip(&self.reads).map(query);
+        queries.map(|query| format!("COPY ({}) TO STDOUT", rows::with_values(&query, &self.values))).collect()
+    }
+
+    /// The one that gives the target's.
+    #[must_use]
+    pub fn target_in(&self, format: RowFormat) -> String {
+        if self.is_rewritten(format) { format!("COPY ({}) TO STDOUT", self.queries.1) } else { self.target.clone() }
+    }
+
+    pub fn is_rewritten(&self, format: RowFormat) -> bool {
+        format == RowFormat::Text && !self.values.is_empty()
+    }
+}

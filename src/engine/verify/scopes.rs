@@ -1,0 +1,49 @@
+//! What both sides' archives have to do with the configuration and the plan. Called by `definitions` and `lonely`.
+
+use super::archive::key;
+use crate::catalog::archive::Entry;
+use crate::catalog::scope::Scope;
+use crate::name::{QualifiedName, readable};
+use crate::plan::{Phase, Task, kind};
+use std::collections::HashSet;
+
+/// What both sides' archives have to do with the configuration and the plan.
+pub struct Scopes {
+    /// What the configuration chooses of the source.
+    pub source: Scope,
+    /// What it would choose of the target.
+    pub target: Scope,
+    /// What the plan makes.
+    pub planned: HashSet<(String, String, String)>,
+    /// Whether owners are compared.
+    pub with_owners: bool,
+}
+
+impl Scopes {
+    /// Whether an entry of the source is compared.
+    pub fn is_wanted(&self, entry: &Entry) -> bool {
+        self.source.entries.contains(&entry.id) || self.is_planned(entry)
+    }
+
+    pub fn is_planned(&self, entry: &Entry) -> bool {
+        let (kind, schema, name, _) = key(entry);
+        self.planned.contains(&(kind, schema, name))
+    }
+}
+
+/// What an entry's object is called: by the name that its rows have where it has any.
+pub fn object(entry: &Entry) -> String {
+    match entry.desc.as_str() {
+        "TABLE" | "SEQUENCE" | "MATERIALIZED VIEW" | "VIEW" | "FOREIGN TABLE" => {
+            QualifiedName::new(entry.namespace.as_str(), &entry.tag).to_string()
+        }
+        "DEFAULT ACL" => {
+            let task = Task::new(Phase::Privileges, "default acl", entry.namespace.as_str(), &entry.tag);
+            format!("{} of {}", task.object(), readable(&entry.owner))
+        }
+        desc => {
+            let kind = if desc == "INDEX" { kind::INDEX.to_owned() } else { desc.to_lowercase() };
+            Task::new(Phase::PreData, kind, entry.namespace.as_str(), &entry.tag).object()
+        }
+    }
+}

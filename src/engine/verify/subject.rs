@@ -1,0 +1,108 @@
+//! What is compared, and what both sides contain.
+
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::engine::Source;
+use crate::engine::adapt::Judge;
+use crate::error::Result;
+use crate::ledger::Ledger;
+use crate::pg::client::tool::Tools;
+use crate::pg::compare::{Ends, Readers};
+use crate::pg::{Session, introspect};
+use crate::plan::{Plan, columns};
+use crate::record::Record;
+use std::collections::HashMap;
+
+/// What is compared.
+pub struct Subject<'a> {
+    /// The configuration that the plan was made with.
+    pub config: &'a Config,
+    /// What should be on the target.
+    pub plan: &'a Plan,
+    /// The source, opened in a snapshot.
+    pub source: &'a Source,
+    /// A session on the target.
+    pub target: &'a Session,
+    /// The client programs; none where only rows are compared.
+    pub tools: Option<&'a Tools>,
+    /// How many sessions a side read at once.
+    pub jobs: usize,
+    /// Whether the source is read although the ledger has the sums of what the run sent: it may have been written to since.
+    pub rereads: bool,
+}
+
+/// Sessions on both sides for what is not compared by the pool.
+pub(super) async fn readers(subject: &Subject<'_>) -> Result<Readers> {
+    Readers::open(&ends(subject, None)).await
+}
+
+pub(super) fn ends(subject: &Subject<'_>, encoding: Option<String>) -> Ends {
+    Ends {
+        source: subject.source.leader.conninfo().clone(),
+        target: subject.target.conninfo().clone(),
+        snapshot: subject.source.snapshot.clone(),
+        encoding,
+    }
+}
+
+/// What both sides contain.
+pub(super) struct Sides {
+    pub(super) source: Catalog,
+    pub(super) target: Catalog,
+    pub(super) encoding: Option<String>,
+    pub(super) past: Past,
+    /// Where the tables are the target's own.
+    pub(super) judge: Option<Judge>,
+}
+
+/// What the ledger says of the last run from this source.
+#[derive(Debug, Default)]
+pub(super) struct Past {
+    /// The records by task; empty where the run had another plan.
+    pub(super) by_task: HashMap<String, Record>,
+    /// How rows, or a sequence's value, came into an object.
+    pub(super) modes: HashMap<String, String>,
+    /// Whether the sums of the records stand for the source.
+    pub(super) has_sums: bool,
+}
+
+impl Sides {
+    pub(super) async fn read(subject: &Subject<'_>) -> Result<Sides> {
+        let mut source = introspect::catalog(&subject.source.leader).await?;
+        columns::exclude(&mut source.relations, subject.config);
+        let target = introspect::catalog(subject.target).await?;
+        let encoding = &target.server.encoding;
+        let encoding = (source.server.encoding == *encoding && encoding != "UTF8").then(|| encoding.clone());
+        let past = Past::read(subject).await?;
+        let judge = Judge::of(subject.config, &subject.source.leader, subject.target).await?;
+        Ok(Sides { source, target, encoding, past, judge })
+    }
+}
+
+impl Past {
+    pub(super) async fn read(subject: &Subject<'_>) -> Result<Past> {
+        let ledger = Ledger::new(&subject.config.options.ledger_schema);
+        let mut past = Past { has_sums: !subject.rereads, ..Past::default() };
+        if !ledger.exists(subject.target).await? {
+            return Ok(past);
+        }
+        let Some(run) = ledger.last_run(subject.target).await? else { return Ok(past) };
+        if run.source != subject.plan.header.source {
+            return Ok(past);
+        }
+        let is_same_plan = run.plan == subject.plan.fingerprint();
+        for record in ledger.records(subject.target, run.run).await? {
+            if !record.mode.is_empty() {
+                past.modes.insert(record.object.clone(), record.mode.clone());
+            }
+            if is_same_plan {
+                past.by_task.insert(record.task.clone(), record);
+            }
+        }
+        Ok(past)
+    }
+
+    pub(super) fn mode(&self, object: &str) -> &str {
+        self.modes.get(object).map(String::as_str).unwrap_or_default()
+    }
+}
