@@ -16,6 +16,7 @@ from pgmigrate import Migration, Parallel, PreflightError
 from pgmigrate.cli import main
 from pgmigrate.embedded import EmbeddedServer, find_installations
 from support import servers
+from support.lost_answer import before_statement
 
 _numbers = itertools.count(1)
 MakeRole = Callable[..., str]
@@ -453,3 +454,20 @@ def test_names_are_quoted_in_remedies(make_role: MakeRole, pair: Pair) -> None:
     found = _found(_as(source, role), pair.target("_again"))
     (words,) = [words for (check, _), (_, words) in found.items() if check == "source_right"]
     assert words.endswith('GRANT SELECT ON "public"."Odd.""; DROP" TO "' + role + '"')
+
+
+def test_a_table_that_is_made_meanwhile_is_found_with_its_columns(pair: Pair) -> None:
+    source, target = pair.source(), pair.target()
+    table = "CREATE TABLE IF NOT EXISTS t (id int PRIMARY KEY, v text)"
+    servers.run_script(source, table)
+    made: list[None] = []
+
+    def make() -> None:
+        _run(target, table)
+        made.append(None)
+
+    # Another part of the run makes the table just before the target's tables are listed.
+    with before_statement(target, "row_security_active", make) as way:
+        found = Migration(source=source, target=way).preflight()
+    assert made
+    assert "column_missing" not in {finding.check for finding in found.findings}

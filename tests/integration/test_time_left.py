@@ -1,4 +1,8 @@
-"""The time left of a run whose builds of indexes take most of it, in the run and from elsewhere."""
+"""The time left of a run whose builds of indexes take most of it, in the run and from elsewhere.
+
+The soak test is about the model, not about a disk that is fast or slow by turns: run it on a quiet
+machine with `TMPDIR` in memory, such as `/dev/shm`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A way to a server that breaks at a COMMIT: before the server has it, or before its answer."""
+"""A way to a server that breaks at a COMMIT, or on which something happens before a statement."""
 
 from __future__ import annotations
 
@@ -15,9 +15,19 @@ _COMMIT: Final = b"COMMIT;\0"
 
 
 class _Way:
-    def __init__(self, server: tuple[str, int], loss: Loss, on_loss: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        conninfo: str,
+        loss: Loss | None,
+        on_loss: Callable[[], object],
+        statement: bytes = _COMMIT,
+    ) -> None:
+        parts = conninfo_to_dict(conninfo)
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self._server, self._loss, self._on_loss = server, loss, on_loss
+        port = self.listener.getsockname()[1]
+        self.conninfo = make_conninfo(conninfo, host="127.0.0.1", port=port, sslmode="disable")
+        self._server = str(parts["host"]), int(str(parts["port"]))
+        self._loss, self._on_loss, self._statement = loss, on_loss, statement
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -35,7 +45,9 @@ class _Way:
     ) -> None:
         with suppress(OSError):
             while received := client.recv(65536):
-                if _COMMIT in received:
+                if self._statement in received and self._loss is None:
+                    self._on_loss()
+                elif self._statement in received:
                     is_asked.set()
                     if self._loss == "request":
                         break
@@ -77,10 +89,18 @@ def losing_commits(
             while the connection stays.
         on_loss: called when it is lost, and before the client learns that.
     """
-    parts = conninfo_to_dict(conninfo)
-    way = _Way((str(parts["host"]), int(str(parts["port"]))), loss, on_loss)
+    way = _Way(conninfo, loss, on_loss)
     try:
-        port = way.listener.getsockname()[1]
-        yield make_conninfo(conninfo, host="127.0.0.1", port=port, sslmode="disable")
+        yield way.conninfo
+    finally:
+        way.listener.close()
+
+
+@contextmanager
+def before_statement(conninfo: str, text: str, act: Callable[[], object]) -> Iterator[str]:
+    """The conninfo of the same database by a way that calls `act` before statements with `text`."""
+    way = _Way(conninfo, None, act, text.encode())
+    try:
+        yield way.conninfo
     finally:
         way.listener.close()
