@@ -6,8 +6,8 @@
 
 use super::Context;
 use super::connect::Endpoints;
-use super::connections::Ends;
 use crate::config::Config;
+use crate::engine::run::connections::Ends;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
 use crate::pg::Session;

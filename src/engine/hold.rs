@@ -4,14 +4,15 @@
 //! does nothing but stay. It ends when all rows are on the target, when it is asked to, when nobody has worked for long, or when it has
 //! lost what it holds. What failed or was killed it waits for: whether a part is tried again, only who started it knows.
 
+use super::Context;
 use super::connect::{Endpoints, Source};
-use super::ends::{Planned, Way, look_over};
-use super::join::take_up;
 use super::lifecycle::conclude;
 use super::run::{check, enter};
-use super::settings::Settings;
-use super::{Context, part, unplanned};
 use crate::config::Config;
+use crate::engine::run::join::take_up;
+use crate::engine::run::open::{Planned, Way, look_over};
+use crate::engine::run::settings::Settings;
+use crate::engine::run::{part, unplanned};
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::ledger::{Ledger, Progress, Role};

@@ -1,55 +1,31 @@
 //! What a migration does, verb by verb: order, parallelism, retry, stopping. No SQL text stands here; adapters hold it.
 
-mod adapt;
 pub mod backup;
-mod begin;
 mod calibrate;
-mod circles;
-mod close;
 mod connect;
-mod connections;
 mod dump_filter;
-mod emptying;
-mod ends;
 pub mod estimate;
-mod existing;
-mod foreign_keys;
 mod halt;
 mod hold;
-mod job;
-mod join;
-mod leader;
 mod lifecycle;
-mod live;
-mod lost;
-mod members;
 mod others;
-mod part;
-mod pool;
 pub mod preflight;
 mod privileges;
 mod procedure;
 mod process;
 mod programs;
+mod quiesce;
 mod raw_text;
 mod refuse;
-mod resume;
 mod run;
 mod schedule;
 mod secret;
-mod settings;
-mod start;
-mod state_file;
 mod status;
 mod stop;
-mod table_order;
+mod target;
 mod time_left;
-mod tuning;
-mod unplanned;
 mod verbs;
 pub mod verify;
-mod worker;
-mod writers;
 
 pub use calibrate::calibrate;
 pub use connect::{Endpoints, Source};
@@ -58,14 +34,14 @@ pub use halt::halt;
 pub use hold::{Held, HoldSettings, hold};
 pub use others::{Backed, Others, target_counters, written_by_others};
 pub use procedure::{hold_procedure, read_journal, remove_journal, write_journal};
+pub use quiesce::{quiet_since, wait_for_writers};
 pub use run::run;
-pub use settings::Settings;
+pub use run::settings::Settings;
 pub use status::{Counts, Status, status};
 pub use stop::{Stop, interrupted};
 pub use verbs::{
     backup, cleanup, make_foreign_keys, plan, preflight, release, restore, restore_unless_written, verify,
 };
-pub use writers::{quiet_since, wait_for_writers};
 
 use crate::event::{Event, Events};
 use crate::finding::Finding;

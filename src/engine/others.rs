@@ -11,9 +11,9 @@ mod schema;
 
 use super::Context;
 use super::connect::Endpoints;
-use super::writers::{QUIET_BESIDE_OTHERS, describe};
 use crate::catalog::archive::Entry;
 use crate::config::Config;
+use crate::engine::quiesce::{QUIET_BESIDE_OTHERS, describe};
 use crate::error::{Result, Side};
 use crate::ledger::Ledger;
 use crate::pg::Session;

@@ -5,8 +5,8 @@
 
 use super::Context;
 use super::connect::Endpoints;
-use super::leader::{Leader, RunLock};
 use crate::config::Config;
+use crate::engine::run::leader::{Leader, RunLock};
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::ledger::{Journal, Ledger, LockHolder};

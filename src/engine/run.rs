@@ -3,27 +3,38 @@
 //! The order is the design's: nothing on the target is touched before the snapshot is proved, the preflight has passed and the backup, if
 //! asked for, can be read back. Every step is a function; this file only puts them in order.
 
-use super::begin::begin;
-use super::close::{Closing, close};
+pub(super) mod begin;
+pub(super) mod close;
+pub(super) mod connections;
+pub(super) mod job;
+pub(super) mod join;
+pub(super) mod leader;
+pub(super) mod lost;
+pub(super) mod open;
+pub(super) mod part;
+pub(super) mod pool;
+pub(super) mod resume;
+pub(super) mod settings;
+pub(super) mod start;
+pub(super) mod state_file;
+pub(super) mod tuning;
+pub(super) mod unplanned;
+pub(super) mod worker;
+
 use super::connect::Endpoints;
-use super::connections::{Ends, Looked};
-use super::ends::connect;
-use super::job::{Form, Job, Mode, Target};
-use super::part;
-use super::pool::{Ended, Known, Pool};
+use begin::begin;
+use close::{Closing, close};
+use connections::{Ends, Looked};
+use job::{Form, Job, Mode, Target};
+use open::connect;
+
 use super::refuse::refuse;
-use super::resume::OnDrift;
 use super::schedule::{End, Schedule, family};
-use super::settings::Settings;
-use super::start::Start;
-use super::state_file::{self, StateFile};
 use super::time_left::{Start as Progress, Watch};
-use super::tuning::Tuning;
-use super::unplanned::{self, Changes};
-use super::worker::statistics;
-use super::{Context, adapt, backup, halt, preflight, process, programs, resume, secret};
+use super::{Context, backup, halt, preflight, process, programs, secret};
 use crate::catalog::Server;
 use crate::config::{self, Config};
+use crate::engine::target::column_mapping;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::{Event, PhaseSize};
 use crate::finding::Finding;
@@ -35,11 +46,19 @@ use crate::plan::document::Document;
 use crate::plan::{Phase, Plan, Task, kind, tsv};
 use crate::record::{Record, RunState};
 use crate::report::{self, Report};
+use pool::{Ended, Known, Pool};
+use resume::OnDrift;
+use settings::Settings;
+use start::Start;
+use state_file::StateFile;
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
+use tuning::Tuning;
+use unplanned::Changes;
+use worker::statistics;
 
 /// Runs a migration, or goes on with one. Without a plan, one is made.
 pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, context: &Context) -> Result<Report> {
@@ -280,7 +299,7 @@ async fn execute(
     job.search_path = stop.or(introspect::search_path(&ends.source.leader)).await?;
     job.first_worker = stop.or(ends.ledger.take_workers(&ends.target, start.run, jobs, chosen.is_none())).await?;
     if config.options.data_only {
-        job.tasks = stop.or(adapt::tasks(config, &ends.source.leader, &ends.target, &plan.tasks)).await?;
+        job.tasks = stop.or(column_mapping::tasks(config, &ends.source.leader, &ends.target, &plan.tasks)).await?;
     }
     let secrets = stop.or(secret::complete(&ends.source.leader, &mut job.tasks, &is_open)).await?;
     job.hide(secrets);

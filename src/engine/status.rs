@@ -2,9 +2,9 @@
 
 use super::Context;
 use super::connect::Endpoints;
-use super::foreign_keys::Left;
 use super::time_left::{Now, recorded};
 use crate::config::{self, Config};
+use crate::engine::target::foreign_keys::Left;
 use crate::error::{Result, Side};
 use crate::finding::Finding;
 use crate::ledger::Ledger;

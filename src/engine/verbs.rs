@@ -5,13 +5,13 @@
 use super::Context;
 use super::backup::{self as archive, Backup, Guarded, Restore};
 use super::connect::{Endpoints, Source};
-use super::foreign_keys::{Left, Place, give_back};
 use super::others::Backed;
 use super::preflight::checks::{Check, outcomes};
 use super::preflight::{self as survey, Subject};
 use super::programs::{self, Majors};
 use super::verify as comparison;
 use crate::config::{self, Config};
+use crate::engine::target::foreign_keys::{Left, Place, give_back};
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::ledger::Ledger;

@@ -20,8 +20,9 @@ mod scopes;
 mod subject;
 mod verdict;
 
-use super::foreign_keys::Left;
-use super::{Context, members};
+use super::Context;
+use crate::engine::target::foreign_keys::Left;
+use crate::engine::target::members;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::pg::compare::Readers;

@@ -3,8 +3,8 @@
 use super::live;
 use super::look::{Look, blocking, info, list, warning};
 use crate::catalog::Relation;
-use crate::engine::adapt::Judge;
-use crate::engine::existing::NOT_MOVED;
+use crate::engine::target::column_mapping::Judge;
+use crate::engine::target::existing::NOT_MOVED;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::ledger::Ledger;

@@ -7,11 +7,12 @@ use super::look::{Look, blocking, info, list, warning};
 use crate::catalog::assign::Assignment;
 use crate::catalog::{Column, Constraint, Index, Relation};
 use crate::config::{TargetForeignKeys, TargetTriggers};
-use crate::engine::adapt::{Fit, Judge, Twin};
-use crate::engine::existing::{self, Found};
-use crate::engine::foreign_keys::{LEFT, Left};
-use crate::engine::live;
-use crate::engine::table_order::TableOrder;
+use crate::engine::target::column_mapping::{Fit, Judge, Twin};
+use crate::engine::target::existing;
+use crate::engine::target::existing::Found;
+use crate::engine::target::foreign_keys::{LEFT, Left};
+use crate::engine::target::load_order;
+use crate::engine::target::table_order::TableOrder;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::ledger::Ledger;
@@ -242,7 +243,7 @@ async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
     let present = present::look(target, &existing::tables(plan), &look.source_path().await?).await?;
     let found = Found { present, ..Found::default() };
     let (mode, mut findings) = (look.subject.config.options.target_foreign_keys, Vec::new());
-    let gone = live::droppable(look.subject.config, target, plan).await?;
+    let gone = load_order::droppable(look.subject.config, target, plan).await?;
     if mode == TargetForeignKeys::Drop {
         let keys = foreign_keys::of_tables(target, &existing::tables(plan)).await?;
         let (ours, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.may_drop);

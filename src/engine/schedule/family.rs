@@ -1,6 +1,6 @@
 //! Which tasks may share a batch. Called by `run` and by the estimate.
 
-use crate::engine::job::{Form, Job, Mode};
+use crate::engine::run::job::{Form, Job, Mode};
 use crate::plan::build::large_object::is_about_large_objects;
 use crate::plan::{Task, cost, kind};
 use std::collections::{HashMap, HashSet};

@@ -4,7 +4,7 @@
 //! Made by `run`, driven by the pool's check of what the run stands on.
 
 use super::model::{Model, Start};
-use crate::engine::job::Job;
+use crate::engine::run::job::Job;
 use crate::event::{Event, Observer};
 use crate::pg::{Session, progress};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

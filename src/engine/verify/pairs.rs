@@ -3,12 +3,12 @@
 //! Rows are compared where they land: leaves that the plan copies through their root are compared at the root. Decides
 //! only; `rows` reads and compares, on the statements that `pg::compare::rows` writes.
 
-use super::super::adapt::Judge;
 use super::item::Item;
 use super::pair::Pair;
 use super::subject::{Past, Sides, Subject};
 use crate::catalog::{Column, Lookup, Relation, RelationKind};
 use crate::config::TableOptions;
+use crate::engine::target::column_mapping::Judge;
 use crate::name::{QualifiedName, split_name};
 use crate::pg::compare::rows;
 use crate::pg::copy::{RowFormat, RowSum};

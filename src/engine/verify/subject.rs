@@ -3,7 +3,7 @@
 use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::engine::Source;
-use crate::engine::adapt::Judge;
+use crate::engine::target::column_mapping::Judge;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::pg::client::tool::Tools;

@@ -4,14 +4,16 @@
 //! cannot be reached the report is made from what this process knows. Called by `run`.
 
 use super::connections::Ends;
-use super::foreign_keys::Left;
-use super::lifecycle::{Concluded, conclude};
 use super::pool::{Ended, Known};
-use super::programs::{self, Majors};
 use super::settings::Settings;
 use super::start::Start;
-use super::{Context, foreign_keys, members, verify};
 use crate::config::Config;
+use crate::engine::lifecycle::{Concluded, conclude};
+use crate::engine::programs;
+use crate::engine::programs::Majors;
+use crate::engine::target::foreign_keys::Left;
+use crate::engine::target::{foreign_keys, members};
+use crate::engine::{Context, verify};
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
@@ -22,17 +24,17 @@ use crate::verification::Verification;
 use std::collections::{HashMap, HashSet};
 
 /// What a run has come to.
-pub(super) struct Closing<'a> {
-    pub(super) config: &'a Config,
-    pub(super) settings: &'a Settings,
-    pub(super) plan: &'a Plan,
-    pub(super) start: Start,
-    pub(super) ended: Ended,
-    pub(super) jobs: usize,
+pub struct Closing<'a> {
+    pub config: &'a Config,
+    pub settings: &'a Settings,
+    pub plan: &'a Plan,
+    pub start: Start,
+    pub ended: Ended,
+    pub jobs: usize,
 }
 
 /// Says in the ledger how the run ended, and completes the report.
-pub(super) async fn close(report: &mut Report, ends: &mut Ends, mut closing: Closing<'_>, context: &Context) {
+pub async fn close(report: &mut Report, ends: &mut Ends, mut closing: Closing<'_>, context: &Context) {
     // Preflight may have found the same.
     let found = std::mem::take(&mut closing.start.findings);
     let new: Vec<Finding> = found.into_iter().filter(|finding| !report.findings.contains(finding)).collect();

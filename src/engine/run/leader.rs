@@ -4,10 +4,11 @@
 //! server, and takes the lock again; where another process has it meanwhile, this one has to stop. Made by `ends` and `part`; kept by
 //! `pool` while tasks run and by `close` at the end.
 
+use super::lost;
 use super::lost::{AWAY, LINGER, end_lost};
-use super::refuse::already_running;
-use super::stop::interrupted;
-use super::{Stop, lost};
+use crate::engine::Stop;
+use crate::engine::refuse::already_running;
+use crate::engine::stop::interrupted;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
 use crate::pg::backend::{self, Backend};
@@ -20,7 +21,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How a process holds the run's lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RunLock {
+pub enum RunLock {
     /// Alone: the whole run.
     Exclusive,
     /// With others: a part, or a holder while it begins.
@@ -39,7 +40,7 @@ impl RunLock {
 }
 
 /// The session that holds the run's lock.
-pub(super) struct Leader {
+pub struct Leader {
     session: Session,
     backend: Backend,
     ledger: Ledger,
@@ -62,7 +63,7 @@ impl Deref for Leader {
 
 impl Leader {
     /// Makes a session the leader, which takes the lock.
-    pub(super) async fn of(session: Session, ledger: &Ledger, lock: RunLock) -> Result<Leader> {
+    pub async fn of(session: Session, ledger: &Ledger, lock: RunLock) -> Result<Leader> {
         let is_taken = take(ledger, &session, lock).await?
             || lost::end_of_dead_processes(&session, ledger).await? && take(ledger, &session, lock).await?;
         if !is_taken {
@@ -72,7 +73,7 @@ impl Leader {
     }
 
     /// Makes a session the leader that has the lock.
-    pub(super) async fn with_lock(session: Session, ledger: &Ledger, lock: RunLock) -> Result<Leader> {
+    pub async fn with_lock(session: Session, ledger: &Ledger, lock: RunLock) -> Result<Leader> {
         let backend = backend::identify(&session).await?;
         let database = match lock {
             RunLock::Procedure => Some(introspect::server(&session).await?.identity()),
@@ -83,32 +84,32 @@ impl Leader {
     }
 
     /// Another host takes the place of a lost one only where it has this run.
-    pub(super) fn leads(&mut self, run: i64) {
+    pub fn leads(&mut self, run: i64) {
         self.run = Some(run);
     }
 
     /// The same leader, whose sessions after a lost one show this purpose.
-    pub(super) fn shown_as(self, purpose: &str) -> Leader {
+    pub fn shown_as(self, purpose: &str) -> Leader {
         Leader { purpose: purpose.to_owned(), ..self }
     }
 
     /// Whether other processes may share the lock.
-    pub(super) fn is_shared(&self) -> bool {
+    pub fn is_shared(&self) -> bool {
         self.lock == RunLock::Shared
     }
 
     /// Whether the connection, and the lock with it, is gone.
-    pub(super) fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.session.is_closed()
     }
 
     /// Whether the connection was lost at any time. Where it never was, neither the lock nor anything that was committed can be lost.
-    pub(super) fn was_lost(&self) -> bool {
+    pub fn was_lost(&self) -> bool {
         self.was_lost
     }
 
     /// Connects again where the connection is lost, and takes the lock again; whether it had to. Tries for a while, unless asked to stop.
-    pub(super) async fn keep(&mut self, stop: &Stop) -> Result<bool> {
+    pub async fn keep(&mut self, stop: &Stop) -> Result<bool> {
         if !self.is_lost() {
             return Ok(false);
         }
@@ -137,7 +138,7 @@ impl Leader {
 
     /// After `error` of a statement on the session: connects again where the connection is lost, so that it can be tried once more.
     /// Any other error is given back.
-    pub(super) async fn recover(&mut self, stop: &Stop, error: Error) -> Result<()> {
+    pub async fn recover(&mut self, stop: &Stop, error: Error) -> Result<()> {
         if !error.is_retryable() {
             return Err(error);
         }
@@ -205,7 +206,7 @@ impl Leader {
     }
 
     /// The server process of the session.
-    pub(super) fn backend(&self) -> &Backend {
+    pub fn backend(&self) -> &Backend {
         &self.backend
     }
 }

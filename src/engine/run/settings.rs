@@ -41,22 +41,22 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(super) fn reading(&self) -> Result<Reading> {
+    pub(in crate::engine) fn reading(&self) -> Result<Reading> {
         self.snapshot.as_deref().map_or(Ok(Reading::Own), Reading::from_word)
     }
 
-    pub(super) fn wait(&self) -> Result<Duration> {
+    pub(in crate::engine) fn wait(&self) -> Result<Duration> {
         let Some(seconds) = self.wait else { return Ok(WAIT) };
         Duration::try_from_secs_f64(seconds)
             .map_err(|_| Error::config(vec![format!("wait is {seconds}: use seconds, 0 or more")]))
     }
 
     /// The rates that the time left is counted with.
-    pub(super) fn rates(&self) -> Result<Rates> {
+    pub(in crate::engine) fn rates(&self) -> Result<Rates> {
         self.rates.clone().map_or_else(|| Ok(Rates::typical()), Rates::checked)
     }
 
-    pub(super) fn over(&self, config: &Config) -> Config {
+    pub(in crate::engine) fn over(&self, config: &Config) -> Config {
         let mut config = config.clone();
         let options = &mut config.options;
         options.backup = self.backup.unwrap_or(options.backup);
@@ -68,7 +68,7 @@ impl Settings {
 
 /// Which snapshot a part reads the source in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reading {
+pub enum Reading {
     /// One of its own.
     Own,
     /// The one that a holder has announced.
@@ -77,7 +77,7 @@ pub(super) enum Reading {
 
 impl Reading {
     /// The reading of that word.
-    pub(super) fn from_word(word: &str) -> Result<Reading> {
+    pub fn from_word(word: &str) -> Result<Reading> {
         match word {
             "own" => Ok(Reading::Own),
             "held" => Ok(Reading::Held),

@@ -4,8 +4,8 @@
 //! keeper. What the role may not touch stays as it is, and is told. Called by `worker`.
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, rows};
-use crate::engine::foreign_keys::Place;
-use crate::engine::job::{Form, Job, Mode};
+use crate::engine::run::job::{Form, Job, Mode};
+use crate::engine::target::foreign_keys::Place;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};

@@ -4,7 +4,7 @@
 
 use super::Worker;
 use super::rows::joined;
-use crate::engine::job::Job;
+use crate::engine::run::job::Job;
 use crate::error::Result;
 use crate::name::QualifiedName;
 use crate::pg::{apply, emptying};

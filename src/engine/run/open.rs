@@ -3,14 +3,16 @@
 //! Whoever begins a run reads the whole catalog and looks for what would keep it from being read; a part that joins one is opened in
 //! `part`. Called by `run` and `hold`.
 
-use super::connect::{Endpoints, Source};
 use super::connections::{Ends, Looked};
 use super::leader::{Leader, RunLock};
-use super::programs::{self, Majors, Writer};
-use super::refuse::refuse;
+use super::part;
 use super::settings::Settings;
-use super::{Context, part, preflight};
 use crate::config::Config;
+use crate::engine::connect::{Endpoints, Source};
+use crate::engine::programs;
+use crate::engine::programs::{Majors, Writer};
+use crate::engine::refuse::refuse;
+use crate::engine::{Context, preflight};
 use crate::error::{Result, Side};
 use crate::ledger::Ledger;
 use crate::name::QualifiedName;
@@ -19,7 +21,7 @@ use crate::pg::{Session, introspect};
 use crate::plan::Plan;
 
 /// Connects to both, as a part where tasks are chosen of a plan whose run has begun.
-pub(super) async fn connect(
+pub async fn connect(
     config: &Config,
     endpoints: &Endpoints,
     (settings, plan): (&Settings, Option<&Plan>),
@@ -36,7 +38,7 @@ pub(super) async fn connect(
 
 /// What a process is to its run.
 #[derive(Clone, Copy)]
-pub(super) enum Way<'a> {
+pub enum Way<'a> {
     /// It does the whole of it.
     Whole,
     /// It does chosen tasks.
@@ -46,7 +48,7 @@ pub(super) enum Way<'a> {
 }
 
 /// What a given plan says before anything of it is done.
-pub(super) struct Planned {
+pub struct Planned {
     /// The tables that it reads; without a plan the filters say which these are. They are locked before anything that takes time.
     tables: Vec<QualifiedName>,
     /// Which `pg_dump` wrote its definitions.
@@ -55,13 +57,13 @@ pub(super) struct Planned {
 
 impl Planned {
     /// What `plan` says, as far as the chosen tasks need it.
-    pub(super) fn of(plan: &Plan, settings: &Settings) -> Planned {
+    pub fn of(plan: &Plan, settings: &Settings) -> Planned {
         Planned { tables: part::tables(plan, settings), writer: Writer::of(plan) }
     }
 }
 
 /// Connects whoever begins a run, or goes on with the whole of one.
-pub(super) async fn look_over(
+pub async fn look_over(
     config: &Config,
     endpoints: &Endpoints,
     way: Way<'_>,

@@ -5,10 +5,11 @@
 //! that joins a run reads no archive: the process that began the run has reported for it.
 
 use super::connections::{Ends, Looked};
-use super::{Context, resume};
+use super::resume;
 use crate::catalog::Catalog;
 use crate::catalog::scope::Absent;
 use crate::config::Config;
+use crate::engine::Context;
 use crate::finding::{Finding, Severity};
 use crate::plan::build::large_object;
 use crate::plan::build::large_object::Defined;
@@ -33,7 +34,7 @@ pub struct Changes {
 type Key<'a> = (&'a str, &'a str, &'a str);
 
 /// What differs, as far as this process has read the whole catalog; also emitted as findings.
-pub(super) fn changes(config: &Config, ends: &Ends, plan: &Plan, context: &Context) -> Changes {
+pub fn changes(config: &Config, ends: &Ends, plan: &Plan, context: &Context) -> Changes {
     let Some(Looked { catalog, .. }) = &ends.looked else { return Changes::default() };
     let drift = resume::drift(plan, catalog, config);
     let known = drift.names.iter().map(String::as_str).collect();

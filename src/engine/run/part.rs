@@ -4,13 +4,14 @@
 //! plan still fits, so that its first row comes soon. In a held snapshot not even the catalog is read: the holder has compared it,
 //! and keeps it from changing by its locks. Called by `run`.
 
-use super::connect::{Endpoints, Source};
 use super::connections::Ends;
 use super::leader::{Leader, RunLock};
-use super::refuse::already_running;
+use super::resume;
 use super::settings::{Reading, Settings};
-use super::{Context, resume};
 use crate::config::Config;
+use crate::engine::Context;
+use crate::engine::connect::{Endpoints, Source};
+use crate::engine::refuse::already_running;
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::ledger::{Ledger, Role};
@@ -25,7 +26,7 @@ use std::time::{Duration, Instant};
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// Connects a part that joins a run; none where there is no run of the plan yet, and this part has to begin it.
-pub(super) async fn connect(
+pub async fn connect(
     config: &Config,
     endpoints: &Endpoints,
     (settings, plan): (&Settings, &Plan),
@@ -66,7 +67,7 @@ pub(super) async fn connect(
 }
 
 /// The last run in the ledger, where it is of the plan with this fingerprint.
-pub(super) async fn run_of(ledger: &Ledger, target: &Session, fingerprint: &str) -> Result<Option<Run>> {
+pub async fn run_of(ledger: &Ledger, target: &Session, fingerprint: &str) -> Result<Option<Run>> {
     if !ledger.exists(target).await? {
         return Ok(None);
     }
@@ -126,7 +127,7 @@ fn rows<'a>(plan: &'a Plan, settings: &Settings) -> Vec<&'a str> {
 }
 
 /// The tables that the chosen tasks read rows of; without a choice, all that the plan reads.
-pub(super) fn tables(plan: &Plan, settings: &Settings) -> Vec<QualifiedName> {
+pub fn tables(plan: &Plan, settings: &Settings) -> Vec<QualifiedName> {
     let chosen: Option<HashSet<&str>> = settings.tasks.as_ref().map(|tasks| tasks.iter().map(String::as_str).collect());
     let is_chosen = |task: &&Task| chosen.as_ref().is_none_or(|chosen| chosen.contains(task.id.as_str()));
     plan.tasks.iter().filter(|task| task.is_data()).filter(is_chosen).map(Task::source_table).collect()
@@ -144,7 +145,7 @@ fn not_held(wait: Duration) -> Error {
 }
 
 /// What a part should know that reads some of the rows in a snapshot of its own.
-pub(super) fn finding(plan: &Plan, settings: &Settings) -> Option<Finding> {
+pub fn finding(plan: &Plan, settings: &Settings) -> Option<Finding> {
     let reads_its_own = settings.reading().is_ok_and(|reading| reading == Reading::Own);
     let chosen = rows(plan, settings).len();
     if !reads_its_own || chosen == 0 || chosen == readers(plan).count() {

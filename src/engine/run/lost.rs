@@ -5,7 +5,7 @@
 //! run that it has to itself, those of a process of this machine that is gone, and those of a process whose leader is gone and whose other
 //! sessions have had nothing to do for longer than a leader takes to come back. Called by `begin`, `join` and `leader`.
 
-use super::process;
+use crate::engine::process;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::{Ledger, SessionEntry};
 use crate::pg::Session;
@@ -13,21 +13,21 @@ use crate::pg::backend::{self, Backend, Presence};
 use std::time::{Duration, Instant};
 
 /// How long a target that is gone may stay away.
-pub(super) const AWAY: Duration = Duration::from_secs(60);
+pub const AWAY: Duration = Duration::from_secs(60);
 /// For how long a lost session may keep its lock after it was ended.
-pub(super) const LINGER: Duration = Duration::from_secs(5);
+pub const LINGER: Duration = Duration::from_secs(5);
 const BETWEEN_CHECKS: Duration = Duration::from_millis(100);
 /// For how long, in seconds, a process's sessions are quiet before it counts as lost: its leader has given up by then.
 const QUIET_SECONDS: f64 = 1.5 * AWAY.as_secs_f64();
 
 /// Ends all that earlier processes of the run have left; this one has the run to itself.
-pub(super) async fn end_all(session: &Session, ledger: &Ledger, run: i64) -> Result<()> {
+pub async fn end_all(session: &Session, ledger: &Ledger, run: i64) -> Result<()> {
     let entries = of_run(session, ledger, run).await?;
     end(session, ledger, run, entries).await
 }
 
 /// Ends what parts of the run have left that are gone.
-pub(super) async fn end_of_lost_parts(session: &Session, ledger: &Ledger, run: i64) -> Result<()> {
+pub async fn end_of_lost_parts(session: &Session, ledger: &Ledger, run: i64) -> Result<()> {
     let entries = of_run(session, ledger, run).await?;
     let mut lost = Vec::new();
     for entry in &entries {
@@ -39,7 +39,7 @@ pub(super) async fn end_of_lost_parts(session: &Session, ledger: &Ledger, run: i
 }
 
 /// Ends what processes of this machine have left that are gone, before the run's lock is had; whether there was any.
-pub(super) async fn end_of_dead_processes(session: &Session, ledger: &Ledger) -> Result<bool> {
+pub async fn end_of_dead_processes(session: &Session, ledger: &Ledger) -> Result<bool> {
     if !ledger.exists(session).await? {
         return Ok(false);
     }
@@ -94,7 +94,7 @@ async fn end(session: &Session, ledger: &Ledger, run: i64, lost: Vec<SessionEntr
 }
 
 /// Ends what a lost session has left on the server, so that its locks are free.
-pub(super) async fn end_lost(session: &Session, backend: &Backend) -> Result<()> {
+pub async fn end_lost(session: &Session, backend: &Backend) -> Result<()> {
     let began = Instant::now();
     let is_refused = |error: Error| if error.is("42501") { not_ended(backend).caused_by(error) } else { error };
     while backend::terminate(session, backend).await.map_err(is_refused)? && began.elapsed() < LINGER {
@@ -104,7 +104,7 @@ pub(super) async fn end_lost(session: &Session, backend: &Backend) -> Result<()>
 }
 
 /// The role may not end a session that has to end first.
-pub(super) fn not_ended(backend: &Backend) -> Error {
+pub fn not_ended(backend: &Backend) -> Error {
     let Backend { pid, .. } = backend;
     let doing = format!(
         "an earlier process of the run has left session {pid} on the target, which this role may not end: it is another role's"

@@ -4,9 +4,9 @@
 //! tables. The catalog does not say what came with the script; the target after CREATE EXTENSION does. Called at the end of a run and
 //! by `verify`.
 
-use super::connections::Ends;
 use crate::catalog::scope::Absent;
 use crate::catalog::{Relation, RelationKind};
+use crate::engine::run::connections::Ends;
 use crate::error::Result;
 use crate::finding::{Finding, Severity};
 use crate::name::readable;
@@ -20,15 +20,15 @@ const MOST: u64 = 100_000;
 
 /// What is not moved of one extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unmoved {
+pub struct Unmoved {
     extension: String,
-    pub(super) kind: String,
-    pub(super) object: String,
-    pub(super) reason: String,
+    pub kind: String,
+    pub object: String,
+    pub reason: String,
 }
 
 /// Looks at the end of a run, in sessions of its own: what fails here is a finding, and the run is what it was.
-pub(super) async fn after(ends: &Ends, plan: &Plan) -> (Vec<Absent>, Vec<Finding>) {
+pub async fn after(ends: &Ends, plan: &Plan) -> (Vec<Absent>, Vec<Finding>) {
     if extensions(plan).is_empty() {
         return (Vec::new(), Vec::new());
     }
@@ -56,7 +56,7 @@ fn extensions(plan: &Plan) -> HashSet<&str> {
 }
 
 /// Compares the members of the plan's extensions on both sides.
-pub(super) async fn unmoved(readers: &Readers, plan: &Plan) -> Result<Vec<Unmoved>> {
+pub async fn unmoved(readers: &Readers, plan: &Plan) -> Result<Vec<Unmoved>> {
     let extensions = extensions(plan);
     if extensions.is_empty() {
         return Ok(Vec::new());

@@ -27,7 +27,7 @@ fn failed(path: &Path, doing: &str, cause: std::io::Error) -> Error {
 }
 
 /// What a person should know of a mirror that ended before its run.
-pub(super) fn lost(error: &Error) -> Finding {
+pub fn lost(error: &Error) -> Finding {
     let message = format!("{}: it does not mirror the rest of the run", error.chain());
     let object = error.context.object.clone().unwrap_or_default();
     let remedy = "the ledger on the target is complete: `pgmigrate status` reads it";
@@ -56,7 +56,7 @@ pub fn done_tasks(path: &Path) -> Result<Vec<String>> {
 }
 
 /// Whether a path is a device, a pipe or a socket: it is written into, never replaced, and may have no end to read to.
-pub(super) fn is_special(path: &Path) -> bool {
+pub fn is_special(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
@@ -78,7 +78,7 @@ fn places(path: &Path) -> (PathBuf, PathBuf) {
 }
 
 /// Replaces a file whole by one that only its owner reads, on the disk when this returns.
-pub(super) fn replace(path: &Path, write: &dyn Fn(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
+pub fn replace(path: &Path, write: &dyn Fn(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
     if is_special(path) {
         return write(&mut std::fs::OpenOptions::new().write(true).open(path)?);
     }

@@ -3,7 +3,7 @@
 //! Pure. The work grows with tables, keys and chunks, and never with pairs of chunks. Called by `live` for what a run does, and by preflight
 //! for what it reports.
 
-use super::circles::{arranged, circles};
+use super::cycles::{arranged, circles};
 use super::existing::Found;
 use crate::catalog::{Constraint, Oid};
 use crate::name::QualifiedName;

@@ -6,7 +6,7 @@
 
 use super::by_path::ByPath;
 use super::{Settled, Worker};
-use crate::engine::job::{Form, Job};
+use crate::engine::run::job::{Form, Job};
 use crate::error::{Error, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;

@@ -4,14 +4,14 @@
 //! that is not to be emptied is ever among them. Called by `live`.
 
 use super::existing::Found;
-use super::live::Live;
+use super::load_order::Live;
 use super::table_order::TableOrder;
 use crate::catalog::Constraint;
 use crate::plan::{Plan, kind};
 
 impl Live {
     /// Lets tables of cycles be emptied together.
-    pub(super) fn empty_together(&mut self, plan: &Plan, found: &Found, counts: &dyn Fn(&Constraint) -> bool) {
+    pub fn empty_together(&mut self, plan: &Plan, found: &Found, counts: &dyn Fn(&Constraint) -> bool) {
         self.gather(plan, TableOrder::new(plan, found, kind::TRUNCATE, counts).joined_circles());
     }
 }

@@ -5,10 +5,11 @@
 
 use super::job::Job;
 use super::leader::Leader;
-use super::schedule::{End, Schedule};
-use super::state_file::{self, StateFile};
-use super::time_left::Watch;
+use super::state_file;
+use super::state_file::StateFile;
 use super::worker::{Outcome, Worker, order};
+use crate::engine::schedule::{End, Schedule};
+use crate::engine::time_left::Watch;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::finding::Finding;

@@ -3,7 +3,7 @@
 //! What no plan can know decides here: how new the target is, and whether the rows are alone in their table. Called by `worker`.
 
 use super::Worker;
-use crate::engine::job::{Form, Mode};
+use crate::engine::run::job::{Form, Mode};
 use crate::error::{Error, Result};
 use crate::finding::{Finding, Severity};
 use crate::pg::copy::large_object;

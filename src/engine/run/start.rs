@@ -1,11 +1,12 @@
 //! What the beginnings of a run share: a new one, one that goes on, and a part that joins. Called by `begin` and `join`.
 
 use super::connections::Ends;
-use super::existing::Found;
-use super::foreign_keys::Place;
-use super::live::{self, Live};
 use super::resume;
 use crate::config::{Config, TargetTriggers};
+use crate::engine::target::existing::Found;
+use crate::engine::target::foreign_keys::Place;
+use crate::engine::target::load_order;
+use crate::engine::target::load_order::Live;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::QualifiedName;
@@ -16,18 +17,18 @@ use crate::record::Record;
 use std::collections::HashSet;
 
 /// What the run stands on once everything is decided.
-pub(super) struct Start {
-    pub(super) run: i64,
-    pub(super) records: Vec<Record>,
-    pub(super) live: Live,
-    pub(super) findings: Vec<Finding>,
-    pub(super) started: String,
+pub struct Start {
+    pub run: i64,
+    pub records: Vec<Record>,
+    pub live: Live,
+    pub findings: Vec<Finding>,
+    pub started: String,
     /// Tasks beyond the chosen ones that this process does, because it has put them back or found them put back.
-    pub(super) put_back: Vec<String>,
+    pub put_back: Vec<String>,
 }
 
 /// Refuses to go on where the snapshot does not give the rows of a table that a task still has to read.
-pub(super) fn refuse_changed(
+pub fn refuse_changed(
     ends: &Ends,
     (plan, records): (&Plan, &[Record]),
     is_wanted: &dyn Fn(&str) -> bool,
@@ -39,18 +40,18 @@ pub(super) fn refuse_changed(
 }
 
 /// What triggers and foreign keys on the target ask for, as they are now.
-pub(super) async fn live(config: &Config, ends: &Ends, plan: &Plan) -> Result<Live> {
+pub async fn live(config: &Config, ends: &Ends, plan: &Plan) -> Result<Live> {
     let found = Found { present: present::look(&ends.target, &HashSet::new(), "").await?, ..Found::default() };
-    live::look(config, &ends.target, plan, &found).await
+    load_order::look(config, &ends.target, plan, &found).await
 }
 
 /// Where the foreign keys of the target's own tables are taken away.
-pub(super) fn place<'a>(config: &Config, ends: &'a Ends) -> Place<'a> {
+pub fn place<'a>(config: &Config, ends: &'a Ends) -> Place<'a> {
     Place { target: &ends.target, ledger: &ends.ledger, lock_timeout: config.options.lock_timeout }
 }
 
 /// Empties a half-copied table and forgets its chunks, both or neither.
-pub(super) async fn restart_table(config: &Config, ends: &Ends, run: i64, restart: &resume::Restart) -> Result<()> {
+pub async fn restart_table(config: &Config, ends: &Ends, run: i64, restart: &resume::Restart) -> Result<()> {
     apply::begin(&ends.target, config.options.lock_timeout, "restart").await?;
     if let Some(table) = &restart.empty {
         tracing::info!("{table} was half copied under another state of the source and begins anew");

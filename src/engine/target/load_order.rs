@@ -3,7 +3,8 @@
 //! Decides only: which tasks wait for which, which come in one transaction, and where triggers are off. Called by `begin` whenever a run
 //! starts, goes on or is joined, for the plan knows nothing of the target; `preflight` tells beforehand what cannot be ordered.
 
-use super::existing::{self, Found};
+use super::existing;
+use super::existing::Found;
 use super::table_order::{TableOrder, Wait};
 use crate::catalog::Constraint;
 use crate::config::{Config, TargetForeignKeys, TargetTriggers};
@@ -117,7 +118,7 @@ impl Live {
     }
 
     /// Lets the tasks of each group be done in one transaction, in their order: what one of them waits for, the first of them waits for.
-    pub(super) fn gather(&mut self, plan: &Plan, groups: Vec<Vec<usize>>) {
+    pub fn gather(&mut self, plan: &Plan, groups: Vec<Vec<usize>>) {
         let ids: HashMap<&str, usize> =
             plan.tasks.iter().enumerate().map(|(at, task)| (task.id.as_str(), at)).collect();
         let group_of: HashMap<usize, usize> =

@@ -9,9 +9,10 @@
 
 mod share;
 
-use super::unqualified::{self, may_lack_path, of_both};
+use super::unqualified;
+use super::unqualified::{may_lack_path, of_both};
 use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, described, refused_optional};
-use crate::engine::job::Job;
+use crate::engine::run::job::Job;
 use crate::error::{Error, Result, Side};
 use crate::event::Event;
 use crate::ledger::order::Failure;

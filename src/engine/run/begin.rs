@@ -4,15 +4,18 @@
 //! Called by `run` between backup and tasks.
 
 use super::connections::Ends;
-use super::existing::{self, Found};
-use super::join::{self, join};
-use super::live::{self};
+use super::join;
+use super::join::join;
 use super::resume::Mixing;
 use super::settings::Settings;
 use super::start::{Start, live, place, refuse_changed, restart_table};
-use super::{adapt, lost, resume, state_file};
+use super::{lost, resume, state_file};
 use crate::catalog::Relation;
 use crate::config::Config;
+use crate::engine::target::column_mapping;
+use crate::engine::target::existing;
+use crate::engine::target::existing::Found;
+use crate::engine::target::load_order;
 use crate::error::{Error, Kind, Result};
 use crate::ledger::NewRun;
 use crate::name::QualifiedName;
@@ -24,7 +27,7 @@ use std::collections::HashSet;
 
 /// Writes the run into the ledger, or finds the one to go on with, which chosen tasks join where it is known to be of their plan. It is
 /// this process's turn to begin.
-pub(super) async fn begin(
+pub async fn begin(
     config: &Config,
     settings: &Settings,
     ends: &Ends,
@@ -68,7 +71,7 @@ async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Pl
     refuse_changed(ends, (plan, &records), &is_chosen)?;
     // Of the target's own schema the preflight has told everything.
     findings.retain(|finding| !config.options.data_only || finding.check != "triggers_fire");
-    let live = live::look(config, &ends.target, plan, &found).await?;
+    let live = load_order::look(config, &ends.target, plan, &found).await?;
     if let Some(chosen) = &settings.tasks {
         resume::check_chosen(plan, &records, chosen)?;
         resume::check_order(plan, &records, chosen, &live)?;
@@ -125,7 +128,7 @@ async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
         None => Vec::new(),
     };
     let alike = if config.options.data_only {
-        adapt::alike(config, &ends.source.leader, &ends.target).await?
+        column_mapping::alike(config, &ends.source.leader, &ends.target).await?
     } else {
         HashSet::new()
     };

@@ -1,32 +1,32 @@
 //! Both connections of a run, and what was read over them, as every step of it needs them. Made by `ends` and `part`.
 
-use super::connect::Source;
 use super::leader::Leader;
-use super::programs::Programs;
 use crate::catalog::{Catalog, Server};
+use crate::engine::connect::Source;
+use crate::engine::programs::Programs;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
 
 /// Both ends, opened and looked at.
-pub(super) struct Ends {
-    pub(super) source: Source,
-    pub(super) target: Leader,
-    pub(super) source_server: Server,
-    pub(super) target_server: Server,
-    pub(super) ledger: Ledger,
+pub struct Ends {
+    pub source: Source,
+    pub target: Leader,
+    pub source_server: Server,
+    pub target_server: Server,
+    pub ledger: Ledger,
     /// Whoever begins a run looks; who joins one that has begun need not.
-    pub(super) looked: Option<Looked>,
+    pub looked: Option<Looked>,
 }
 
 /// The whole source, and what reads it.
-pub(super) struct Looked {
+pub struct Looked {
     /// None where only rows are moved.
-    pub(super) programs: Option<Programs>,
-    pub(super) catalog: Catalog,
+    pub programs: Option<Programs>,
+    pub catalog: Catalog,
 }
 
 impl Ends {
-    pub(super) fn looked(&self) -> Result<&Looked> {
+    pub fn looked(&self) -> Result<&Looked> {
         self.looked.as_ref().ok_or_else(|| {
             Error::new(Kind::State, "the run that this part joined is gone from the ledger").on(Side::Target)
         })

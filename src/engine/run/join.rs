@@ -4,12 +4,12 @@
 //! whoever comes with another one is refused for as long as the part lives. Called by `begin` and `hold`, in their turn to begin.
 
 use super::connections::Ends;
-use super::live::Live;
 use super::resume::Mixing;
 use super::settings::Settings;
 use super::start::{Start, live, place, refuse_changed, restart_table};
 use super::{lost, part, resume};
 use crate::config::Config;
+use crate::engine::target::load_order::Live;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Role;
 use crate::plan::{Phase, Plan, kind};
@@ -17,12 +17,7 @@ use crate::record::{Record, Run, RunState};
 use std::collections::HashSet;
 
 /// A run of chosen tasks beside others of the same plan.
-pub(super) async fn join(
-    config: &Config,
-    settings: &Settings,
-    ends: &Ends,
-    (plan, run): (&Plan, Run),
-) -> Result<Start> {
+pub async fn join(config: &Config, settings: &Settings, ends: &Ends, (plan, run): (&Plan, Run)) -> Result<Start> {
     ends.ledger.add_columns(&ends.target).await?;
     lost::end_of_lost_parts(&ends.target, &ends.ledger, run.run).await?;
     ends.ledger.await_commits(&ends.target, run.run).await?;
@@ -92,7 +87,7 @@ async fn living(ends: &Ends, run: i64) -> Result<HashSet<String>> {
 }
 
 /// Says in the ledger which rows this part is going to read, and in which state of the source.
-pub(super) async fn claim(ends: &Ends, run: i64, (records, chosen): (&[Record], &[String])) -> Result<()> {
+pub async fn claim(ends: &Ends, run: i64, (records, chosen): (&[Record], &[String])) -> Result<()> {
     let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
     let reads = |record: &&Record| matches!(record.kind.as_str(), kind::DATA | kind::LARGE_OBJECTS);
     let open = records.iter().filter(|record| !record.is_settled() && chosen.contains(record.task.as_str()));
@@ -105,7 +100,7 @@ pub(super) async fn claim(ends: &Ends, run: i64, (records, chosen): (&[Record], 
 }
 
 /// The holder of a snapshot goes on with a run that parts have begun: what they left half copied in another snapshot begins anew.
-pub(super) async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (&Plan, &str)) -> Result<Start> {
+pub async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (&Plan, &str)) -> Result<Start> {
     ends.ledger.lock_begin(&ends.target).await?;
     ends.ledger.add_columns(&ends.target).await?;
     let run = part::run_of(&ends.ledger, &ends.target, fingerprint).await?.ok_or_else(|| {

@@ -3,9 +3,9 @@
 //! A session writes while its transaction has a number or a writer's lock, and so does a prepared transaction. Between two transactions
 //! a writer shows only in the statistics, so these have to stand still for a while, too. Called for the safe procedure.
 
-use super::Context;
-use super::connect::Endpoints;
 use crate::config::Config;
+use crate::engine::Context;
+use crate::engine::connect::Endpoints;
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::name::readable;

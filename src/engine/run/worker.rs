@@ -17,7 +17,7 @@ mod unqualified;
 
 use super::job::{Form, Job};
 use super::lost::end_lost;
-use super::stop::interrupted;
+use crate::engine::stop::interrupted;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};

@@ -3,9 +3,9 @@
 //! A plan is refused where source, configuration or catalog are not those it was made for, with both sides named. Chunks of two
 //! snapshots are never mixed in one table: a table that was half copied under another state of the source begins anew.
 
-use super::live::Live;
 use crate::catalog::{Catalog, Server};
 use crate::config::Config;
+use crate::engine::target::load_order::Live;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
 use crate::name::split_name;

@@ -2,9 +2,9 @@
 //!
 //! Made by `run` once everything is decided; workers only read it.
 
-use super::Context;
 use super::tuning::Tuning;
 use crate::config::{Options, Secret};
+use crate::engine::Context;
 use crate::finding::Finding;
 use crate::ledger::{Ledger, SessionEntry};
 use crate::pg::Conninfo;

@@ -4,7 +4,7 @@
 //! sent. Called by `worker`; `batch` does several small tables at once, `live` tables that reference each other.
 
 use super::{PROGRESS, Worker, refused_optional};
-use crate::engine::job::{Form, Mode};
+use crate::engine::run::job::{Form, Mode};
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::ledger::TaskFailure;
