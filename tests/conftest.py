@@ -181,3 +181,9 @@ def any_pair(request: pytest.FixtureRequest, make_pair: Callable[[int, int], Pai
     """A pair of every combination of majors that is tried."""
     source, target = request.param
     return make_pair(source, target)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Lets ``-k`` select tests by the numbers of their cases."""
+    for marker in item.iter_markers("case"):
+        item.extra_keyword_matches.update(marker.args)

@@ -48,9 +48,10 @@ WHERE application_name ~ '^pgmigrate' AND datname = current_database()
 OPTIONS = {"data_only": True, "target_foreign_keys": "drop", "target_triggers": "disable"}
 
 
+@pytest.mark.case("X2")
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("rounds", [6, pytest.param(60, marks=pytest.mark.soak)])
-def test_x2_ended_at_any_moment_and_resumed(pair: Pair, tmp_path: Path, rounds: int) -> None:
+def test_ended_at_any_moment_and_resumed(pair: Pair, tmp_path: Path, rounds: int) -> None:
     source = pair.source()
     servers.run_script(source, TABLES + ROWS)
     chance = random.Random(SEED)

@@ -26,8 +26,9 @@ ANALYZE;
 """
 
 
+@pytest.mark.case("B1")
 @pytest.mark.timeout(900)
-def test_b1_parts_killed_at_any_moment_and_started_again(pair: Pair, tmp_path: Path) -> None:
+def test_parts_killed_at_any_moment_and_started_again(pair: Pair, tmp_path: Path) -> None:
     source = pair.source()
     servers.run_script(source, parts.SCRIPT + MORE)
     chance = random.Random(SEED)

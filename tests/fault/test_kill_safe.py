@@ -115,9 +115,10 @@ class Round:
         return done.text
 
 
+@pytest.mark.case("X7")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("rounds", [7, pytest.param(60, marks=pytest.mark.soak)])
-def test_x7_killed_at_any_moment(pair: Pair, tmp_path: Path, rounds: int) -> None:
+def test_killed_at_any_moment(pair: Pair, tmp_path: Path, rounds: int) -> None:
     chance = random.Random(SEED)
     print(f"seed {SEED}")
     for number in range(rounds):

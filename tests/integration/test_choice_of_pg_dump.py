@@ -104,8 +104,9 @@ def pairs() -> list[tuple[MajorsOf, int]]:
     return [one for one in found if set(one[0]) <= set(servers.available_majors())]
 
 
+@pytest.mark.case("L10")
 @pytest.mark.parametrize(("majors", "expected"), pairs(), ids=str)
-def test_l10_the_oldest_that_serves_both_servers(
+def test_the_oldest_that_serves_both_servers(
     make_pair: Callable[[int, int], Pair],
     programs: Programs,
     installed: Callable[[], None],
@@ -141,7 +142,8 @@ def listed(backup: Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def test_l10_a_plan_is_run_by_the_program_that_wrote_it(
+@pytest.mark.case("L10")
+def test_a_plan_is_run_by_the_program_that_wrote_it(
     pair: Pair, programs: Programs, installed: Callable[[], None], shell: Shell
 ) -> None:
     installed()
@@ -176,7 +178,8 @@ def test_l10_a_plan_is_run_by_the_program_that_wrote_it(
     assert done.code == 0, done.text
 
 
-def test_l10_a_plan_of_a_program_that_is_not_there(
+@pytest.mark.case("L10")
+def test_a_plan_of_a_program_that_is_not_there(
     pair: Pair, programs: Programs, installed: Callable[[], None]
 ) -> None:
     installed()
@@ -192,7 +195,8 @@ def test_l10_a_plan_of_a_program_that_is_not_there(
     assert "pgmigrate plan" in found.remedy and dumped(programs, source) == {18}
 
 
-def test_l10_a_plan_that_names_no_program_is_run_by_the_newest(
+@pytest.mark.case("L10")
+def test_a_plan_that_names_no_program_is_run_by_the_newest(
     pair: Pair, programs: Programs, installed: Callable[[], None]
 ) -> None:
     installed()
@@ -210,7 +214,8 @@ def test_l10_a_plan_that_names_no_program_is_run_by_the_newest(
     assert dumped(programs, source) == {newest}
 
 
-def test_l10_one_older_than_the_source_is_never_used(
+@pytest.mark.case("L10")
+def test_one_older_than_the_source_is_never_used(
     make_pair: Callable[[int, int], Pair], programs: Programs
 ) -> None:
     pair = make_pair(18, 18)
@@ -225,7 +230,8 @@ def test_l10_one_older_than_the_source_is_never_used(
     assert not programs.log.exists()
 
 
-def test_l10_backups_are_made_for_the_target_and_restored_by_what_can_read_them(
+@pytest.mark.case("L10")
+def test_backups_are_made_for_the_target_and_restored_by_what_can_read_them(
     make_pair: Callable[[int, int], Pair],
     programs: Programs,
     installed: Callable[[], None],
@@ -248,7 +254,8 @@ def test_l10_backups_are_made_for_the_target_and_restored_by_what_can_read_them(
         assert programs.calls("psql", target) == {major}
 
 
-def test_l10_preflight_finds_that_a_data_only_run_cannot_be_backed_up(
+@pytest.mark.case("L10")
+def test_preflight_finds_that_a_data_only_run_cannot_be_backed_up(
     make_pair: Callable[[int, int], Pair], programs: Programs, tmp_path: Path
 ) -> None:
     pair = make_pair(16, 18)

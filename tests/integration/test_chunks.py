@@ -13,7 +13,8 @@ from support import servers
 from support.chunks import assert_equal, chunked, migration_of, queries, run
 
 
-def test_g1_rows_whose_key_is_null_are_copied(pair: Pair) -> None:
+@pytest.mark.case("G1")
+def test_rows_whose_key_is_null_are_copied(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -30,7 +31,8 @@ def test_g1_rows_whose_key_is_null_are_copied(pair: Pair) -> None:
     assert_equal(source, target, 200)
 
 
-def test_g1_a_not_null_that_was_never_checked_hides_no_nulls(
+@pytest.mark.case("G1")
+def test_a_not_null_that_was_never_checked_hides_no_nulls(
     make_pair: Callable[[int, int], Pair],
 ) -> None:
     pair = make_pair(18, 18)
@@ -46,8 +48,9 @@ def test_g1_a_not_null_that_was_never_checked_hides_no_nulls(
     assert_equal(source, target, 200)
 
 
+@pytest.mark.case("G2")
 @pytest.mark.parametrize("parameter", ["autovacuum_enabled = false"])
-def test_g2_pages_without_visible_rows_do_not_end_the_copy(pair: Pair, parameter: str) -> None:
+def test_pages_without_visible_rows_do_not_end_the_copy(pair: Pair, parameter: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -64,7 +67,8 @@ def test_g2_pages_without_visible_rows_do_not_end_the_copy(pair: Pair, parameter
     assert_equal(source, target, 200)
 
 
-def test_g3_rows_that_come_after_planning_are_copied(pair: Pair) -> None:
+@pytest.mark.case("G3")
+def test_rows_that_come_after_planning_are_copied(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -88,6 +92,7 @@ def test_g3_rows_that_come_after_planning_are_copied(pair: Pair) -> None:
     assert_equal(source, target, 400, "pages")
 
 
+@pytest.mark.case("G3")
 @pytest.mark.parametrize(
     "statistics",
     [
@@ -97,7 +102,7 @@ def test_g3_rows_that_come_after_planning_are_copied(pair: Pair) -> None:
     ],
     ids=["never_analyzed", "far_too_many", "emptied_and_refilled"],
 )
-def test_g3_stale_statistics_lose_nothing(pair: Pair, statistics: str) -> None:
+def test_stale_statistics_lose_nothing(pair: Pair, statistics: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -112,7 +117,8 @@ def test_g3_stale_statistics_lose_nothing(pair: Pair, statistics: str) -> None:
     assert_equal(source, target, count[0])
 
 
-def test_g3_statistics_of_zero_rows_do_not_make_one_chunk(pair: Pair) -> None:
+@pytest.mark.case("G3")
+def test_statistics_of_zero_rows_do_not_make_one_chunk(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,

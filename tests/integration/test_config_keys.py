@@ -137,7 +137,8 @@ def test_every_mistake_is_told_at_once_before_any_connection() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_d7_names_that_match_nothing_are_mistakes_told_at_once(ends: tuple[str, str]) -> None:
+@pytest.mark.case("D7")
+def test_names_that_match_nothing_are_mistakes_told_at_once(ends: tuple[str, str]) -> None:
     include = [
         {"schema": "app", "name": "gone"},
         app_t(chunk_column="v"),
@@ -161,7 +162,8 @@ def test_d7_names_that_match_nothing_are_mistakes_told_at_once(ends: tuple[str, 
     assert tables(ends[1]) == []
 
 
-def test_d7_a_schema_to_include_that_is_not_there(ends: tuple[str, str]) -> None:
+@pytest.mark.case("D7")
+def test_a_schema_to_include_that_is_not_there(ends: tuple[str, str]) -> None:
     with pytest.raises(ConfigError, match=r'schemas\.include\[1\]: .* no schema "nowhere"'):
         migration(ends, schemas=["app", "nowhere"]).plan()
 

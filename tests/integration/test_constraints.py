@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 
 from conftest import Pair
 from support import servers
 from support.objects import migrate, refused, run
 
 
-def test_e1_deferrable_constraints_stay_deferrable(pair: Pair) -> None:
+@pytest.mark.case("E1")
+def test_deferrable_constraints_stay_deferrable(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -32,7 +34,8 @@ def test_e1_deferrable_constraints_stay_deferrable(pair: Pair) -> None:
     refused(target, psycopg.errors.UniqueViolation, "UPDATE t SET code = 5 WHERE id = 1")
 
 
-def test_e2_a_primary_key_and_an_exclusion_with_one_worker(pair: Pair) -> None:
+@pytest.mark.case("E2")
+def test_a_primary_key_and_an_exclusion_with_one_worker(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -46,7 +49,8 @@ def test_e2_a_primary_key_and_an_exclusion_with_one_worker(pair: Pair) -> None:
     refused(target, psycopg.errors.ExclusionViolation, "INSERT INTO t VALUES (99, '[5,6]')")
 
 
-def test_e3_an_invalid_index_is_not_built_and_named(pair: Pair) -> None:
+@pytest.mark.case("E3")
+def test_an_invalid_index_is_not_built_and_named(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, "CREATE TABLE t (a int); INSERT INTO t VALUES (1), (1)")
     servers.run_script(source, "CREATE INDEX t_good ON t (a)")
@@ -76,7 +80,8 @@ INSERT INTO child VALUES (11, 99), (12, 98);
 """
 
 
-def test_e4_orphan_rows_leave_the_constraint_not_valid_and_are_reported(pair: Pair) -> None:
+@pytest.mark.case("E4")
+def test_orphan_rows_leave_the_constraint_not_valid_and_are_reported(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, ORPHANS)
     _, report = run(source, target)
@@ -96,7 +101,8 @@ def test_e4_orphan_rows_leave_the_constraint_not_valid_and_are_reported(pair: Pa
     refused(target, psycopg.errors.ForeignKeyViolation, "INSERT INTO child VALUES (13, 97)")
 
 
-def test_e4_a_constraint_not_valid_on_the_source_stays_so(pair: Pair) -> None:
+@pytest.mark.case("E4")
+def test_a_constraint_not_valid_on_the_source_stays_so(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,

@@ -85,7 +85,8 @@ CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);
 """
 
 
-def test_p1_p2_what_the_archive_does_not_name_is_made_in_its_order(pair: Pair) -> None:
+@pytest.mark.case("P1", "P2")
+def test_what_the_archive_does_not_name_is_made_in_its_order(pair: Pair) -> None:
     source = pair.source()
     servers.run_script(source, UNNAMED)
     target = compare(pair, source, 2, jobs=(2, 8))
@@ -93,7 +94,8 @@ def test_p1_p2_what_the_archive_does_not_name_is_made_in_its_order(pair: Pair) -
     assert servers.fetch(target, "SELECT count(*) FROM pg_user_mappings") == [(2,)]
 
 
-def test_p3_generated_names_are_the_same_on_every_run(
+@pytest.mark.case("P3")
+def test_generated_names_are_the_same_on_every_run(
     make_pair: Callable[[int, int], Pair],
 ) -> None:
     pair = make_pair(18, 18)
@@ -134,8 +136,9 @@ CREATE POLICY p ON s.lines USING (o = current_setting('app.tenant')::int);
 """
 
 
+@pytest.mark.case("P4")
 @pytest.mark.parametrize("jobs", [2, 8])
-def test_p4_row_security_comes_behind_the_checks_of_foreign_keys(pair: Pair, jobs: int) -> None:
+def test_row_security_comes_behind_the_checks_of_foreign_keys(pair: Pair, jobs: int) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, ROW_SECURITY)
     role = f"{pair.name}_owner"[-50:]
@@ -202,15 +205,17 @@ REFRESH MATERIALIZED VIEW by_view;
 """
 
 
+@pytest.mark.case("P5")
 @pytest.mark.parametrize("jobs", JOBS)
-def test_p5_rows_that_functions_check_come_behind_what_these_read(pair: Pair, jobs: int) -> None:
+def test_rows_that_functions_check_come_behind_what_these_read(pair: Pair, jobs: int) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, READERS)
     run(source, target, jobs).raise_for_failures()
     servers.assert_equal(source, target)
 
 
-def test_p5_rows_that_no_other_rows_can_help_fail_alone(pair: Pair) -> None:
+@pytest.mark.case("P5")
+def test_rows_that_no_other_rows_can_help_fail_alone(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, READERS)
     servers.run_script(

@@ -33,8 +33,9 @@ KINDS = {
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'x');"
 
 
+@pytest.mark.case("L7")
 @pytest.mark.parametrize("kind", KINDS)
-def test_l7_from_17_on_a_superuser_s_sessions_fire_none(pair: Pair, kind: str) -> None:
+def test_from_17_on_a_superuser_s_sessions_fire_none(pair: Pair, kind: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, TABLE)
     servers.run_script(target, KINDS[kind])
@@ -47,10 +48,9 @@ def test_l7_from_17_on_a_superuser_s_sessions_fire_none(pair: Pair, kind: str) -
     assert servers.rows(target, "public", "t") == servers.rows(source, "public", "t")
 
 
+@pytest.mark.case("L7")
 @pytest.mark.parametrize("kind", KINDS)
-def test_l7_before_17_it_is_named_before_anything_is_touched(
-    make_pair: MakePair, kind: str
-) -> None:
+def test_before_17_it_is_named_before_anything_is_touched(make_pair: MakePair, kind: str) -> None:
     pair = make_pair(18, 16)
     source, target = pair.source(), pair.target()
     servers.run_script(source, TABLE)
@@ -71,7 +71,8 @@ def test_l7_before_17_it_is_named_before_anything_is_touched(
     assert migration.cleanup().dropped[-1] == '"pgmigrate"', "the ledger goes all the same"
 
 
-def test_l7_one_that_refuses_nothing_is_a_warning(make_pair: MakePair) -> None:
+@pytest.mark.case("L7")
+def test_one_that_refuses_nothing_is_a_warning(make_pair: MakePair) -> None:
     pair = make_pair(18, 16)
     source, target = pair.source(), pair.target()
     servers.run_script(source, TABLE)
@@ -100,7 +101,8 @@ def owner(pair: Pair) -> Iterator[tuple[str, str]]:
         yield target, make_conninfo(target, user=name, password="secret")
 
 
-def test_l7_a_role_that_may_not_turn_them_off_gets_the_name(
+@pytest.mark.case("L7")
+def test_a_role_that_may_not_turn_them_off_gets_the_name(
     pair: Pair, owner: tuple[str, str]
 ) -> None:
     source, (target, conninfo) = pair.source(), owner

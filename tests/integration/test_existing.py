@@ -143,7 +143,8 @@ def test_a_rerun_adds_only_the_missing_rows(pair: Pair) -> None:
     servers.assert_equal(source, target)
 
 
-def test_b8_a_deferrable_unique_constraint_does_not_arbitrate(pair: Pair) -> None:
+@pytest.mark.case("B8")
+def test_a_deferrable_unique_constraint_does_not_arbitrate(pair: Pair) -> None:
     source, target = _both(pair)
     first = _run(source, target)
     told = {f.object: f.message for f in first.findings if f.check == "on_conflict"}
@@ -154,7 +155,8 @@ def test_b8_a_deferrable_unique_constraint_does_not_arbitrate(pair: Pair) -> Non
     assert servers.rows(target, "s", "only_late") == servers.rows(source, "s", "only_late")
 
 
-def test_b8_an_identity_always_keeps_its_values(pair: Pair) -> None:
+@pytest.mark.case("B8")
+def test_an_identity_always_keeps_its_values(pair: Pair) -> None:
     source, target = _both(pair)
     _run(source, target).raise_for_failures()
     _execute(target, "DELETE FROM s.numbered WHERE id IN (3, 17)")
@@ -261,7 +263,8 @@ def test_a_sequence_that_is_behind_goes_on(pair: Pair) -> None:
     assert servers.sequences(target, ["pgmigrate"]) == servers.sequences(source)
 
 
-def test_b4_a_half_built_index_is_built_anew(pair: Pair) -> None:
+@pytest.mark.case("B4")
+def test_a_half_built_index_is_built_anew(pair: Pair) -> None:
     source, target = _both(pair)
     _execute(
         target,
@@ -278,7 +281,8 @@ def test_b4_a_half_built_index_is_built_anew(pair: Pair) -> None:
     servers.assert_equal(source, target)
 
 
-def test_b4_an_index_without_its_constraint_becomes_it(pair: Pair) -> None:
+@pytest.mark.case("B4")
+def test_an_index_without_its_constraint_becomes_it(pair: Pair) -> None:
     source, target = _both(pair)
     servers.run_script(target, SCRIPT.split("INSERT")[0])
     _execute(
@@ -294,7 +298,8 @@ def test_b4_an_index_without_its_constraint_becomes_it(pair: Pair) -> None:
     servers.assert_equal(source, target)
 
 
-def test_b4_another_index_of_a_key_is_left_alone(pair: Pair) -> None:
+@pytest.mark.case("B4")
+def test_another_index_of_a_key_is_left_alone(pair: Pair) -> None:
     source, target = _both(pair)
     servers.run_script(target, SCRIPT.split("INSERT")[0])
     other = "CREATE UNIQUE INDEX a_child_pkey ON s.a_child USING btree (id DESC)"
@@ -308,7 +313,8 @@ def test_b4_another_index_of_a_key_is_left_alone(pair: Pair) -> None:
     assert found == (other,)
 
 
-def test_b4_a_foreign_key_that_was_not_valid_ends_valid(pair: Pair) -> None:
+@pytest.mark.case("B4")
+def test_a_foreign_key_that_was_not_valid_ends_valid(pair: Pair) -> None:
     source, target = _both(pair)
     servers.run_script(target, SCRIPT.split("INSERT")[0])
     _execute(
@@ -320,7 +326,8 @@ def test_b4_a_foreign_key_that_was_not_valid_ends_valid(pair: Pair) -> None:
     servers.assert_equal(source, target)
 
 
-def test_b4_a_foreign_key_to_partitions_that_stays_not_valid_is_told(pair: Pair) -> None:
+@pytest.mark.case("B4")
+def test_a_foreign_key_to_partitions_that_stays_not_valid_is_told(pair: Pair) -> None:
     script = """
         CREATE TABLE whole (id int PRIMARY KEY) PARTITION BY RANGE (id);
         CREATE TABLE half PARTITION OF whole FOR VALUES FROM (0) TO (100);
@@ -335,6 +342,7 @@ def test_b4_a_foreign_key_to_partitions_that_stays_not_valid_is_told(pair: Pair)
     assert [task.object for task in report.failed] == ["public.refers refers_id_fkey"]
 
 
+@pytest.mark.case("B4")
 @pytest.mark.parametrize(
     ("statements", "named"),
     [
@@ -367,7 +375,7 @@ def test_b4_a_foreign_key_to_partitions_that_stays_not_valid_is_told(pair: Pair)
     ],
     ids=["unique index", "index", "foreign key", "deferrable", "primary key"],
 )
-def test_b4_another_definition_of_the_name_fails_by_name(
+def test_another_definition_of_the_name_fails_by_name(
     pair: Pair, statements: list[str], named: str
 ) -> None:
     source, target = _both(pair)
@@ -380,7 +388,8 @@ def test_b4_another_definition_of_the_name_fails_by_name(
     assert servers.rows(target, "s", "a_child") == servers.rows(source, "s", "a_child")
 
 
-def test_b4_a_foreign_key_that_says_less_fails_by_name(pair: Pair) -> None:
+@pytest.mark.case("B4")
+def test_a_foreign_key_that_says_less_fails_by_name(pair: Pair) -> None:
     script = "CREATE SCHEMA s; CREATE TABLE s.p (id int PRIMARY KEY); CREATE TABLE s.c (p int, "
     source, target = _both(
         pair, f"{script} CONSTRAINT c_p FOREIGN KEY (p) REFERENCES s.p ON DELETE CASCADE)"
@@ -390,7 +399,8 @@ def test_b4_a_foreign_key_that_says_less_fails_by_name(pair: Pair) -> None:
     assert [task.object for task in report.failed if task.status == "failed"] == ["s.c c_p"]
 
 
-def test_b4_an_index_that_says_less_fails_by_name(pair: Pair) -> None:
+@pytest.mark.case("B4")
+def test_an_index_that_says_less_fails_by_name(pair: Pair) -> None:
     script = "CREATE SCHEMA s; CREATE TABLE s.t (a int); CREATE INDEX t_a ON s.t (a)"
     source, target = _both(pair, f"{script} WHERE a > 3")
     servers.run_script(target, script)
@@ -398,7 +408,8 @@ def test_b4_an_index_that_says_less_fails_by_name(pair: Pair) -> None:
     assert [task.object for task in report.failed] == ["s.t_a"]
 
 
-def test_b4_an_invalid_index_of_another_definition_is_not_dropped(pair: Pair) -> None:
+@pytest.mark.case("B4")
+def test_an_invalid_index_of_another_definition_is_not_dropped(pair: Pair) -> None:
     source, target = _both(
         pair, "CREATE SCHEMA s; CREATE TABLE s.t (a int); CREATE INDEX i ON s.t (a)"
     )

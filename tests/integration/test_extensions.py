@@ -84,7 +84,8 @@ def _checks(findings: Any) -> set[str]:
     return {finding.check for finding in findings}
 
 
-def test_s3_rows_of_configuration_tables_are_those_of_the_source(pair: Pair, source: str) -> None:
+@pytest.mark.case("S3")
+def test_rows_of_configuration_tables_are_those_of_the_source(pair: Pair, source: str) -> None:
     target = pair.target()
     migration = _migration(source, target)
     plan = migration.plan()
@@ -109,7 +110,8 @@ def test_s3_rows_of_configuration_tables_are_those_of_the_source(pair: Pair, sou
     assert not migration.verify(plan).ok
 
 
-def test_s3_a_rerun_neither_doubles_nor_loses_rows(pair: Pair, source: str) -> None:
+@pytest.mark.case("S3")
+def test_a_rerun_neither_doubles_nor_loses_rows(pair: Pair, source: str) -> None:
     target = pair.target()
     _migration(source, target).run().raise_for_failures()
     servers.run_script(
@@ -123,7 +125,8 @@ def test_s3_a_rerun_neither_doubles_nor_loses_rows(pair: Pair, source: str) -> N
     _assert_verified(report)
 
 
-def test_b10_a_killed_run_copies_configuration_rows_once(
+@pytest.mark.case("B10")
+def test_a_killed_run_copies_configuration_rows_once(
     pair: Pair, source: str, tmp_path: Path
 ) -> None:
     target = pair.target()
@@ -156,6 +159,7 @@ def _wait_for_trigger(connection: psycopg.Connection[Any]) -> None:
     raise AssertionError("no session waits in the trigger")
 
 
+@pytest.mark.case("S3")
 @pytest.mark.parametrize(
     ("options", "tables"),
     [
@@ -166,7 +170,7 @@ def _wait_for_trigger(connection: psycopg.Connection[Any]) -> None:
     ],
     ids=["chosen", "other schema excluded", "needed", "excluded"],
 )
-def test_s3_filters_choose_configuration_tables_as_pg_dump_does(
+def test_filters_choose_configuration_tables_as_pg_dump_does(
     pair: Pair, source: str, options: dict[str, Any], tables: set[str]
 ) -> None:
     plan = _migration(source, pair.target(), **options).plan()
@@ -175,7 +179,8 @@ def test_s3_filters_choose_configuration_tables_as_pg_dump_does(
     assert [task.name for task in plan if task.kind == "extension"] == [NAME]
 
 
-def test_s3_a_chosen_table_is_copied_as_its_rule_says(pair: Pair, source: str) -> None:
+@pytest.mark.case("S3")
+def test_a_chosen_table_is_copied_as_its_rule_says(pair: Pair, source: str) -> None:
     target = pair.target()
     rule = {"schema": "ext", "name": "setting", "where": "setting.name <> 'null'"}
     report = _migration(source, target, tables={"mode": "include", "include": [rule]}).run(
@@ -186,7 +191,8 @@ def test_s3_a_chosen_table_is_copied_as_its_rule_says(pair: Pair, source: str) -
     _assert_verified(report)
 
 
-def test_f6_an_extension_that_is_there_keeps_its_own_rows(pair: Pair, source: str) -> None:
+@pytest.mark.case("F6")
+def test_an_extension_that_is_there_keeps_its_own_rows(pair: Pair, source: str) -> None:
     target = pair.target()
     servers.run_script(
         target,
@@ -208,7 +214,8 @@ def test_f6_an_extension_that_is_there_keeps_its_own_rows(pair: Pair, source: st
         assert _rows(target, table) == _rows(source, table), table
 
 
-def test_f6_a_version_without_the_table_or_a_column_is_named(pair: Pair, source: str) -> None:
+@pytest.mark.case("F6")
+def test_a_version_without_the_table_or_a_column_is_named(pair: Pair, source: str) -> None:
     target = pair.target()
     servers.run_script(
         target,
@@ -226,7 +233,8 @@ def test_f6_a_version_without_the_table_or_a_column_is_named(pair: Pair, source:
     assert _rows(target, "parent") == _rows(source, "parent")
 
 
-def test_f6_what_the_version_that_is_made_lacks_fails_by_name(pair: Pair) -> None:
+@pytest.mark.case("F6")
+def test_what_the_version_that_is_made_lacks_fails_by_name(pair: Pair) -> None:
     name = f"{NAME}_lacking"
     lacking = "DROP TABLE ext.child; ALTER TABLE ext.log RENAME line TO text;"
     versions = {pair.source_server: "1.0", pair.target_server: "2.0"}
@@ -244,7 +252,8 @@ def test_f6_what_the_version_that_is_made_lacks_fails_by_name(pair: Pair) -> Non
     assert _rows(target, "parent") == _rows(source, "parent")
 
 
-def test_s3_data_only_runs_copy_chosen_configuration_tables(pair: Pair, source: str) -> None:
+@pytest.mark.case("S3")
+def test_data_only_runs_copy_chosen_configuration_tables(pair: Pair, source: str) -> None:
     target = pair.target()
     servers.run_script(target, f"CREATE SCHEMA ext; CREATE EXTENSION {NAME} VERSION '1.0'")
     report = _migration(source, target, data_only=True, tables=["ext.setting"]).run(verify=True)
@@ -268,7 +277,8 @@ GRANT SELECT ON ext.static TO PUBLIC;
 """
 
 
-def test_s4_members_that_were_added_later_are_named_as_not_moved(pair: Pair) -> None:
+@pytest.mark.case("S4")
+def test_members_that_were_added_later_are_named_as_not_moved(pair: Pair) -> None:
     source, target = _filled(pair, QUEUES), pair.target()
     # With the source's version, whatever differs was added.
     servers.run_script(target, f"CREATE SCHEMA ext; CREATE EXTENSION {NAME} VERSION '1.0'")
@@ -302,21 +312,24 @@ def test_s4_members_that_were_added_later_are_named_as_not_moved(pair: Pair) -> 
     assert servers.fetch(target, "SELECT nextval('ext.q_mail_id_seq')") == [(3,)]
 
 
-def test_s4_a_chosen_table_that_is_no_configuration_table_is_said_to_be_left_out(
+@pytest.mark.case("S4")
+def test_a_chosen_table_that_is_no_configuration_table_is_said_to_be_left_out(
     pair: Pair, source: str
 ) -> None:
     plan = _migration(source, pair.target(), tables=["ext.static", "app.known"]).plan()
     assert "ext.static" in {item.object for item in plan.absent}
 
 
-def test_s4_rows_of_the_script_are_no_loss(pair: Pair, source: str) -> None:
+@pytest.mark.case("S4")
+def test_rows_of_the_script_are_no_loss(pair: Pair, source: str) -> None:
     """With a newer version on the target, what only that version has is no difference."""
     report = _migration(source, pair.target()).run()
     assert report.absent == ()
     assert not [f for f in report.findings if f.check == "extension_members" and f.remedy]
 
 
-def test_f6_an_extension_of_a_superuser_needs_no_rights_where_the_source_has_no_rows(
+@pytest.mark.case("F6")
+def test_an_extension_of_a_superuser_needs_no_rights_where_the_source_has_no_rows(
     pair: Pair,
 ) -> None:
     source, target = pair.source(), pair.target()

@@ -47,7 +47,8 @@ def _failed(report: Report) -> set[str]:
     return {task.object for task in report.failed if task.status == "failed"}
 
 
-def test_b7_a_unique_violation_fails_its_table_and_nothing_else(pair: Pair) -> None:
+@pytest.mark.case("B7")
+def test_a_unique_violation_fails_its_table_and_nothing_else(pair: Pair) -> None:
     source, target = _both(pair)
     servers.run_script(
         target, "CREATE SCHEMA s; CREATE TABLE s.a (id int PRIMARY KEY, v text UNIQUE)"
@@ -66,7 +67,8 @@ def test_b7_a_unique_violation_fails_its_table_and_nothing_else(pair: Pair) -> N
     assert caught.value.sqlstate == "23505" and caught.value.task == first.id
 
 
-def test_b7_every_failure_is_in_the_exit_code_and_the_text(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.case("B7")
+def test_every_failure_is_in_the_exit_code_and_the_text(pair: Pair, tmp_path: Path) -> None:
     source, target = _both(pair)
     servers.run_script(
         target, "CREATE SCHEMA s; CREATE TABLE s.a (id int PRIMARY KEY, v text UNIQUE)"
@@ -81,7 +83,8 @@ def test_b7_every_failure_is_in_the_exit_code_and_the_text(pair: Pair, tmp_path:
     servers.assert_equal(source, target)
 
 
-def test_a9_a_table_dropped_after_planning_fails_by_name(pair: Pair) -> None:
+@pytest.mark.case("A9")
+def test_a_table_dropped_after_planning_fails_by_name(pair: Pair) -> None:
     source, target = _both(pair)
     migration = _migration(source, target)
     plan = migration.plan()
@@ -93,8 +96,9 @@ def test_a9_a_table_dropped_after_planning_fails_by_name(pair: Pair) -> None:
         assert servers.rows(target, "s", table) == servers.rows(source, "s", table)
 
 
+@pytest.mark.case("E4")
 @pytest.mark.parametrize("kind", ["fk constraint", "fk validation"])
-def test_e4_orphan_rows_leave_the_key_not_valid(pair: Pair, tmp_path: Path, kind: str) -> None:
+def test_orphan_rows_leave_the_key_not_valid(pair: Pair, tmp_path: Path, kind: str) -> None:
     source, target = _both(pair)
     if kind == "fk validation":
         # A key over many rows is checked by a task of its own.
@@ -125,7 +129,8 @@ def test_e4_orphan_rows_leave_the_key_not_valid(pair: Pair, tmp_path: Path, kind
     assert servers.invalid_objects(target, ["pgmigrate"]) == []
 
 
-def test_e4_another_key_of_the_name_is_not_taken_for_ours(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.case("E4")
+def test_another_key_of_the_name_is_not_taken_for_ours(pair: Pair, tmp_path: Path) -> None:
     source, target = _both(pair)
     _execute(source, "ALTER TABLE s.a DISABLE TRIGGER ALL")
     _execute(source, "DELETE FROM s.a WHERE id <= 3")
@@ -139,7 +144,8 @@ def test_e4_another_key_of_the_name_is_not_taken_for_ours(pair: Pair, tmp_path: 
     assert servers.invalid_objects(target, ["pgmigrate"]) == ["constraint b_a on s.b"]
 
 
-def test_e4_orphans_under_odd_names_and_many_columns(pair: Pair) -> None:
+@pytest.mark.case("E4")
+def test_orphans_under_odd_names_and_many_columns(pair: Pair) -> None:
     source, target = _both(
         pair,
         '''
@@ -160,7 +166,8 @@ def test_e4_orphans_under_odd_names_and_many_columns(pair: Pair) -> None:
         report.raise_for_failures()
 
 
-def test_e4_not_valid_on_the_source_stays_so(pair: Pair) -> None:
+@pytest.mark.case("E4")
+def test_not_valid_on_the_source_stays_so(pair: Pair) -> None:
     source, target = _both(
         pair,
         f"""{SCRIPT}
@@ -179,8 +186,9 @@ WHERE datname = current_database() AND query LIKE 'COPY%"c"%' AND state = 'activ
 """
 
 
+@pytest.mark.case("A6")
 @pytest.mark.parametrize("side", ["source", "target"])
-def test_a6_a_backend_killed_in_mid_copy_is_retried(pair: Pair, side: str) -> None:
+def test_a_backend_killed_in_mid_copy_is_retried(pair: Pair, side: str) -> None:
     source, target = _both(
         pair,
         """
@@ -208,7 +216,8 @@ def test_a6_a_backend_killed_in_mid_copy_is_retried(pair: Pair, side: str) -> No
     servers.assert_equal(source, target)
 
 
-def test_a6_what_never_succeeds_is_a_failure(pair: Pair) -> None:
+@pytest.mark.case("A6")
+def test_what_never_succeeds_is_a_failure(pair: Pair) -> None:
     source, target = _both(pair)
     servers.run_script(
         target,
@@ -226,7 +235,8 @@ def test_a6_what_never_succeeds_is_a_failure(pair: Pair) -> None:
     assert servers.rows(target, "s", "c") == []
 
 
-def test_a5_a_lost_snapshot_is_never_replaced_by_another(pair: Pair) -> None:
+@pytest.mark.case("A5")
+def test_a_lost_snapshot_is_never_replaced_by_another(pair: Pair) -> None:
     source, target = _both(pair)
     migration = _migration(source, target)
     plan = migration.plan()

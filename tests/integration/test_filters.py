@@ -114,8 +114,9 @@ def _pulled(plan: Plan) -> set[str]:
     return {finding.object for finding in plan.findings if finding.check == "pulled_in"}
 
 
+@pytest.mark.case("D3")
 @pytest.mark.parametrize("schemas", [["shop"], {"mode": "exclude", "exclude": ["audit"]}])
-def test_d3_a_schema_comes_with_all_that_it_needs(
+def test_a_schema_comes_with_all_that_it_needs(
     source: str, pair: Pair, schemas: list[str] | dict[str, object]
 ) -> None:
     target = pair.target()
@@ -136,7 +137,8 @@ def test_d3_a_schema_comes_with_all_that_it_needs(
     assert servers.sequences(target)["shop.alone"] == (7, True)
 
 
-def test_d3_excluding_a_schema_leaves_its_tables(source: str, pair: Pair) -> None:
+@pytest.mark.case("D3")
+def test_excluding_a_schema_leaves_its_tables(source: str, pair: Pair) -> None:
     target = pair.target()
     _migrate(source, target, schemas={"mode": "all", "exclude": ["shop"]})
     # The log's foreign key needs shop.rent; the log itself does not.
@@ -145,9 +147,8 @@ def test_d3_excluding_a_schema_leaves_its_tables(source: str, pair: Pair) -> Non
     assert _names(target, FOREIGN_KEYS) == set()
 
 
-def test_d3_included_tables_come_with_what_they_need_and_nothing_else(
-    source: str, pair: Pair
-) -> None:
+@pytest.mark.case("D3")
+def test_included_tables_come_with_what_they_need_and_nothing_else(source: str, pair: Pair) -> None:
     target = pair.target()
     plan, _ = _migrate(source, target, tables=["shop.rent", "shop.line"])
     assert _relations(target) == {"shop.rent", "shop.line", "audit.numbers"}
@@ -162,21 +163,24 @@ def test_d3_included_tables_come_with_what_they_need_and_nothing_else(
     assert comment == ("a comment",)
 
 
-def test_d3_a_view_comes_by_name_and_names_what_it_lacks(source: str, pair: Pair) -> None:
+@pytest.mark.case("D3")
+def test_a_view_comes_by_name_and_names_what_it_lacks(source: str, pair: Pair) -> None:
     target = pair.target()
     plan, _ = _migrate(source, target, tables=["shop.customer", "shop.names", "shop.rents"])
     assert _relations(target) == {"shop.customer", "shop.customer_id_seq", "shop.names"}
     assert _absent(plan)["view shop.rents"] == "needs table shop.rent, which is not in scope"
 
 
-def test_d3_a_materialized_view_comes_by_name_and_is_filled(source: str, pair: Pair) -> None:
+@pytest.mark.case("D3")
+def test_a_materialized_view_comes_by_name_and_is_filled(source: str, pair: Pair) -> None:
     target = pair.target()
     _migrate(source, target, tables=["shop.line", "shop.counts"])
     assert _relations(target) == {"shop.line", "shop.counts"}
     assert _names(target, "SELECT n::text FROM shop.counts") == {"10"}
 
 
-def test_d3_views_of_an_excluded_table_stay_behind_and_are_named(source: str, pair: Pair) -> None:
+@pytest.mark.case("D3")
+def test_views_of_an_excluded_table_stay_behind_and_are_named(source: str, pair: Pair) -> None:
     target = pair.target()
     exclude = {"mode": "all", "exclude": ["shop.line", "audit.log"]}
     plan, _ = _migrate(source, target, tables=exclude)
@@ -186,7 +190,8 @@ def test_d3_views_of_an_excluded_table_stay_behind_and_are_named(source: str, pa
     assert not any("line_pkey" in name or "counts_n_idx" in name for name in absent)
 
 
-def test_d3_event_triggers_come_only_with_a_whole_database(source: str, pair: Pair) -> None:
+@pytest.mark.case("D3")
+def test_event_triggers_come_only_with_a_whole_database(source: str, pair: Pair) -> None:
     triggers = "SELECT evtname::text FROM pg_event_trigger"
     part, whole = pair.target("_part"), pair.target("_whole")
     plan, _ = _migrate(source, part, schemas=["shop", "audit"])
@@ -196,7 +201,8 @@ def test_d3_event_triggers_come_only_with_a_whole_database(source: str, pair: Pa
     assert _names(whole, triggers) == {"watch"}
 
 
-def test_d2_excluding_a_referenced_table_drops_just_the_foreign_keys_to_it(
+@pytest.mark.case("D2")
+def test_excluding_a_referenced_table_drops_just_the_foreign_keys_to_it(
     source: str, pair: Pair
 ) -> None:
     target = pair.target()
@@ -213,7 +219,8 @@ def test_d2_excluding_a_referenced_table_drops_just_the_foreign_keys_to_it(
     assert _names(target, keys) == {"rent_pkey", "line_pkey"}
 
 
-def test_d4_a_sequence_owned_by_an_excluded_table_is_pulled_in(pair: Pair) -> None:
+@pytest.mark.case("D4")
+def test_a_sequence_owned_by_an_excluded_table_is_pulled_in(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -231,7 +238,8 @@ def test_d4_a_sequence_owned_by_an_excluded_table_is_pulled_in(pair: Pair) -> No
     assert row == (5,)
 
 
-def test_d5_a_standalone_sequence_follows_its_schema(source: str, pair: Pair) -> None:
+@pytest.mark.case("D5")
+def test_a_standalone_sequence_follows_its_schema(source: str, pair: Pair) -> None:
     by_schema, by_name = pair.target("_schema"), pair.target("_name")
     _migrate(source, by_schema, schemas=["shop"])
     assert servers.sequences(by_schema)["shop.alone"] == (7, True)
@@ -239,15 +247,15 @@ def test_d5_a_standalone_sequence_follows_its_schema(source: str, pair: Pair) ->
     assert servers.sequences(by_name) == {"shop.alone": (7, True)}
 
 
-def test_d5_a_standalone_sequence_stays_when_only_tables_are_included(
-    source: str, pair: Pair
-) -> None:
+@pytest.mark.case("D5")
+def test_a_standalone_sequence_stays_when_only_tables_are_included(source: str, pair: Pair) -> None:
     target = pair.target()
     _migrate(source, target, tables=["shop.line"])
     assert servers.sequences(target) == {}
 
 
-def test_d6_excluding_some_partitions(pair: Pair) -> None:
+@pytest.mark.case("D6")
+def test_excluding_some_partitions(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, PARTITIONS)
     exclude = {"mode": "all", "exclude": ["public.p2b", "public.p3", "public.refers"]}
@@ -256,7 +264,8 @@ def test_d6_excluding_some_partitions(pair: Pair) -> None:
     assert servers.rows(target, "public", "root", ["k"]) == sorted((str(k),) for k in range(15))
 
 
-def test_d6_excluding_a_partitioned_table_leaves_all_below_it(pair: Pair) -> None:
+@pytest.mark.case("D6")
+def test_excluding_a_partitioned_table_leaves_all_below_it(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, PARTITIONS)
     exclude = {"mode": "all", "exclude": ["public.p2", "public.refers"]}
@@ -264,7 +273,8 @@ def test_d6_excluding_a_partitioned_table_leaves_all_below_it(pair: Pair) -> Non
     assert _relations(target) == {"public.root", "public.p1", "public.p3"}
 
 
-def test_d6_a_foreign_key_to_a_table_without_some_partitions_is_left_out_and_named(
+@pytest.mark.case("D6")
+def test_a_foreign_key_to_a_table_without_some_partitions_is_left_out_and_named(
     pair: Pair,
 ) -> None:
     source, target = pair.source(), pair.target()
@@ -278,7 +288,8 @@ def test_d6_a_foreign_key_to_a_table_without_some_partitions_is_left_out_and_nam
     assert len(servers.rows(target, "public", "refers")) == 30
 
 
-def test_d6_including_one_partition_only(pair: Pair) -> None:
+@pytest.mark.case("D6")
+def test_including_one_partition_only(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, PARTITIONS)
     plan, _ = _migrate(source, target, tables=["public.p2a"])
@@ -288,7 +299,8 @@ def test_d6_including_one_partition_only(pair: Pair) -> None:
     assert len(servers.rows(target, "public", "root")) == 5
 
 
-def test_d6_including_a_partitioned_table_means_all_below_it(pair: Pair) -> None:
+@pytest.mark.case("D6")
+def test_including_a_partitioned_table_means_all_below_it(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, PARTITIONS)
     _migrate(source, target, tables=["public.root"])
@@ -296,7 +308,8 @@ def test_d6_including_a_partitioned_table_means_all_below_it(pair: Pair) -> None
     assert "public.p2b" in _relations(target)
 
 
-def test_d7_a_filter_that_matches_nothing_names_its_key(source: str, pair: Pair) -> None:
+@pytest.mark.case("D7")
+def test_a_filter_that_matches_nothing_names_its_key(source: str, pair: Pair) -> None:
     migration = Migration(
         source=source,
         target=pair.target(),
@@ -323,7 +336,8 @@ def test_d7_a_filter_that_matches_nothing_names_its_key(source: str, pair: Pair)
     )
 
 
-def test_d7_a_default_chunk_column_that_no_table_has_is_a_mistake(source: str, pair: Pair) -> None:
+@pytest.mark.case("D7")
+def test_a_default_chunk_column_that_no_table_has_is_a_mistake(source: str, pair: Pair) -> None:
     migration = Migration(
         source=source, target=pair.target(), tables={"default": {"chunk_column": "idd"}}
     )
@@ -334,15 +348,15 @@ def test_d7_a_default_chunk_column_that_no_table_has_is_a_mistake(source: str, p
     )
 
 
-def test_d7_an_index_is_no_table(source: str, pair: Pair) -> None:
+@pytest.mark.case("D7")
+def test_an_index_is_no_table(source: str, pair: Pair) -> None:
     migration = Migration(source=source, target=pair.target(), tables=["shop.line_pkey"])
     with pytest.raises(ConfigError, match=r"the source has no table shop\.line_pkey"):
         migration.plan()
 
 
-def test_d8_publications_and_subscriptions_come_only_when_asked_for(
-    source: str, pair: Pair
-) -> None:
+@pytest.mark.case("D8")
+def test_publications_and_subscriptions_come_only_when_asked_for(source: str, pair: Pair) -> None:
     target = pair.target()
     plan, _ = _migrate(source, target)
     assert _names(target, "SELECT pubname::text FROM pg_publication") == set()
@@ -357,7 +371,8 @@ def test_d8_publications_and_subscriptions_come_only_when_asked_for(
     assert not any(name.startswith("publication table") for name in absent)
 
 
-def test_d8_a_publication_that_is_asked_for(source: str, pair: Pair) -> None:
+@pytest.mark.case("D8")
+def test_a_publication_that_is_asked_for(source: str, pair: Pair) -> None:
     target = pair.target()
     _migrate(source, target, publications=True)
     assert _names(target, "SELECT tablename::text FROM pg_publication_tables") == {"customer"}

@@ -92,7 +92,8 @@ def _shown(text: str, hidden: list[str]) -> list[int]:
     return [at for at, secret in enumerate(hidden) if secret in text]
 
 
-def test_s13_options_arrive_and_no_output_shows_them(
+@pytest.mark.case("S13")
+def test_options_arrive_and_no_output_shows_them(
     both: tuple[str, str], hidden: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     source, target = both
@@ -131,7 +132,8 @@ def test_s13_options_arrive_and_no_output_shows_them(
         assert _shown(output, hidden) == []
 
 
-def test_s13_a_changed_password_makes_no_other_plan_and_is_the_one_that_arrives(
+@pytest.mark.case("S13")
+def test_a_changed_password_makes_no_other_plan_and_is_the_one_that_arrives(
     both: tuple[str, str], tmp_path: Path
 ) -> None:
     source, target = both
@@ -145,7 +147,8 @@ def test_s13_a_changed_password_makes_no_other_plan_and_is_the_one_that_arrives(
     assert ("mapping postgres archive", "{user=arch,password=changed}") in _options(target)
 
 
-def test_s13_of_what_exists_only_hidden_values_are_not_compared(both: tuple[str, str]) -> None:
+@pytest.mark.case("S13")
+def test_of_what_exists_only_hidden_values_are_not_compared(both: tuple[str, str]) -> None:
     migration = Migration(source=both[0], target=both[1], roles="none", subscriptions=True)
     migration.run().raise_for_failures()
     with psycopg.connect(both[1], autocommit=True) as connection:
@@ -163,7 +166,8 @@ def test_s13_of_what_exists_only_hidden_values_are_not_compared(both: tuple[str,
     assert {name for check, name in found if check == "differs"} == {"archive"}
 
 
-def test_s13_an_option_that_is_gone_stops_the_run_before_it_begins(both: tuple[str, str]) -> None:
+@pytest.mark.case("S13")
+def test_an_option_that_is_gone_stops_the_run_before_it_begins(both: tuple[str, str]) -> None:
     source, target = both
     migration = Migration(source=source, target=target, **KEYS)  # type: ignore[arg-type]
     plan = migration.plan()
@@ -174,7 +178,8 @@ def test_s13_an_option_that_is_gone_stops_the_run_before_it_begins(both: tuple[s
     assert _options(target) == []
 
 
-def test_s13_a_statement_that_fails_shows_no_secret(
+@pytest.mark.case("S13")
+def test_a_statement_that_fails_shows_no_secret(
     both: tuple[str, str], hidden: list[str], tmp_path: Path, pair: Pair, prefix: str
 ) -> None:
     source, target = both
@@ -198,7 +203,8 @@ def test_s13_a_statement_that_fails_shows_no_secret(
     assert {modes[name] for name in modes if name.endswith((".tsv", ".log"))} == {0o600}, modes
 
 
-def test_s13_options_that_the_role_may_not_read_are_a_finding(pair: Pair) -> None:
+@pytest.mark.case("S13")
+def test_options_that_the_role_may_not_read_are_a_finding(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     name = f"{pair.name}_reader"
     servers.run_script(

@@ -33,7 +33,8 @@ ALTER DATABASE :"DBNAME" CONNECTION LIMIT 50;
 """
 
 
-def test_s12_what_froze_the_source_does_not_freeze_the_target(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("S12")
+def test_what_froze_the_source_does_not_freeze_the_target(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, FROZEN.format(p=prefix))
     report = Migration(source=source, target=target, verify=True).run()
@@ -90,7 +91,8 @@ def _assert_left_out(verification: VerifyResult, prefix: str) -> None:
     assert "row_security=off is not carried over" in text
 
 
-def test_s12_a_setting_that_the_target_has_by_hand_is_not_named(pair: Pair) -> None:
+@pytest.mark.case("S12")
+def test_a_setting_that_the_target_has_by_hand_is_not_named(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     frozen = 'ALTER DATABASE :"DBNAME" SET row_security = off'
     servers.run_script(source, f"CREATE TABLE t (id int); {frozen}")
@@ -104,7 +106,8 @@ def test_s12_a_setting_that_the_target_has_by_hand_is_not_named(pair: Pair) -> N
     assert verification.equal and verification.not_moved == ()
 
 
-def test_s12_a_frozen_target_is_refused_and_can_be_cleaned_up(pair: Pair) -> None:
+@pytest.mark.case("S12")
+def test_a_frozen_target_is_refused_and_can_be_cleaned_up(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
     migration = Migration(source=source, target=target, roles="none")
@@ -122,7 +125,8 @@ def test_s12_a_frozen_target_is_refused_and_can_be_cleaned_up(pair: Pair) -> Non
     assert servers.fetch(target, "SELECT FROM pg_namespace WHERE nspname = 'pgmigrate'") == []
 
 
-def test_s12_plans_are_the_same_each_time(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("S12")
+def test_plans_are_the_same_each_time(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, FROZEN.format(p=f"{prefix}f"))
     migration = Migration(source=source, target=target)

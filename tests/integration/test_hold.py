@@ -123,10 +123,11 @@ def test_a_lost_session_on_the_target_is_opened_again(bank: Parts) -> None:
         assert held.wait().ok
 
 
+@pytest.mark.case("A1", "A2")
 @pytest.mark.parametrize(
     "setting", ["idle_in_transaction_session_timeout", "transaction_timeout", "statement_timeout"]
 )
-def test_a1_a2_no_timeout_of_the_source_ends_the_hold(
+def test_no_timeout_of_the_source_ends_the_hold(
     make_pair: Callable[[int, int], Pair], tmp_path: Path, setting: str
 ) -> None:
     pair = make_pair(18, 18)

@@ -82,8 +82,9 @@ def _state(target: str) -> tuple[Any, ...] | None:
         return connection.execute("SELECT state FROM pgmigrate.migration_run").fetchone()
 
 
+@pytest.mark.case("R1")
 @pytest.mark.parametrize("kind", ["whole", "whole with a state file", "part"])
-def test_r1_a_lost_leader_on_the_target_takes_its_lock_again(
+def test_a_lost_leader_on_the_target_takes_its_lock_again(
     made: tuple[Migration, Any, str, str], kind: str, tmp_path: Path
 ) -> None:
     migration, plan, source, target = made
@@ -119,7 +120,8 @@ def _rows(conninfo: str, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
-def test_r1_a_run_that_another_process_has_taken_over_stops_and_reports(
+@pytest.mark.case("R1")
+def test_a_run_that_another_process_has_taken_over_stops_and_reports(
     made: tuple[Migration, Any, str, str],
 ) -> None:
     migration, plan, source, target = made
@@ -144,7 +146,8 @@ def test_r1_a_run_that_another_process_has_taken_over_stops_and_reports(
     servers.assert_equal(source, target)
 
 
-def test_r1_a_leader_that_is_lost_while_the_run_is_closed_closes_it(
+@pytest.mark.case("R1")
+def test_a_leader_that_is_lost_while_the_run_is_closed_closes_it(
     made: tuple[Migration, Any, str, str],
 ) -> None:
     migration, plan, source, target = made
@@ -170,7 +173,8 @@ def test_r1_a_leader_that_is_lost_while_the_run_is_closed_closes_it(
     servers.assert_equal(source, target)
 
 
-def test_r2_without_the_source_leader_the_report_is_done_and_nothing_counts_as_verified(
+@pytest.mark.case("R2")
+def test_without_the_source_leader_the_report_is_done_and_nothing_counts_as_verified(
     made: tuple[Migration, Any, str, str],
 ) -> None:
     migration, plan, source, target = made
@@ -223,7 +227,8 @@ def test_a_source_server_that_ends_takes_the_snapshot_with_it(pair: Pair) -> Non
         servers.assert_equal(source, target)
 
 
-def test_r1_a_target_server_that_restarts_is_waited_for(pair: Pair) -> None:
+@pytest.mark.case("R1")
+def test_a_target_server_that_restarts_is_waited_for(pair: Pair) -> None:
     source = pair.source()
     servers.run_script(source, SCRIPT)
     with servers.start(18) as server:
@@ -255,7 +260,8 @@ def bank(pair: Pair, tmp_path: Path) -> Parts:
     return bank
 
 
-def test_s9_a_sequence_that_a_dead_part_has_put_back_is_set_by_the_next_one(bank: Parts) -> None:
+@pytest.mark.case("S9")
+def test_a_sequence_that_a_dead_part_has_put_back_is_set_by_the_next_one(bank: Parts) -> None:
     data = bank.plan.ids("data")
     (sequence,) = [task.id for task in bank.plan if task.kind == "sequence value"]
     bank.migration.run_tasks(bank.plan, data).raise_for_failures()
@@ -274,7 +280,8 @@ def test_s9_a_sequence_that_a_dead_part_has_put_back_is_set_by_the_next_one(bank
     assert _rows(bank.target, "SELECT nextval('bank.audit_id_seq')") == [(501,)]
 
 
-def test_s9_two_parts_that_set_one_sequence_leave_the_later_value(bank: Parts) -> None:
+@pytest.mark.case("S9")
+def test_two_parts_that_set_one_sequence_leave_the_later_value(bank: Parts) -> None:
     """The first one waits with the value that it has read: the second one reads after it."""
     source, target = bank.options["source"], bank.target
     (sequence,) = [task.id for task in bank.plan if task.kind == "sequence value"]
@@ -327,7 +334,8 @@ def test_a_part_whose_task_another_part_does_again_is_not_interrupted(bank: Part
     ]
 
 
-def test_r3_what_a_lost_connection_left_on_the_target_does_not_stand_in_the_way(pair: Pair) -> None:
+@pytest.mark.case("R3")
+def test_what_a_lost_connection_left_on_the_target_does_not_stand_in_the_way(pair: Pair) -> None:
     """The server still has the transactions with their locks; the next attempt ends them."""
     source, target = pair.source(), pair.target()
     servers.run_script(source, SCRIPT)

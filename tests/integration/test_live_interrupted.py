@@ -133,7 +133,8 @@ def _names(findings: Iterable[Finding]) -> list[str]:
     return [finding.message for finding in findings if finding.check == "foreign_keys_left"]
 
 
-def test_x2_what_is_left_is_named_by_every_verb_until_it_is_back(
+@pytest.mark.case("X2")
+def test_what_is_left_is_named_by_every_verb_until_it_is_back(
     between: tuple[tuple[str, str], Migration, Plan, list[Any]], tmp_path: Path
 ) -> None:
     both, found, plan, before = between
@@ -161,8 +162,9 @@ def test_x2_what_is_left_is_named_by_every_verb_until_it_is_back(
     assert_same_rows(both, "parent", "child", "tree")
 
 
+@pytest.mark.case("X2")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_x2_a_run_that_is_asked_to_end_makes_its_keys_again(
+def test_a_run_that_is_asked_to_end_makes_its_keys_again(
     pair: Pair, tmp_path: Path, number: signal.Signals
 ) -> None:
     both = ends(pair, "CREATE TABLE s.gate (id int PRIMARY KEY);")
@@ -181,7 +183,8 @@ def test_x2_a_run_that_is_asked_to_end_makes_its_keys_again(
     assert_same_rows(both, "parent", "child", "tree", "gate")
 
 
-def test_x2_a_key_that_cannot_be_made_again_at_the_end_is_named(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.case("X2")
+def test_a_key_that_cannot_be_made_again_at_the_end_is_named(pair: Pair, tmp_path: Path) -> None:
     both = ends(pair, "CREATE TABLE s.gate (id int PRIMARY KEY);")
     execute(both[0], "CREATE TABLE s.gate (id int PRIMARY KEY)", "INSERT INTO s.gate VALUES (1)")
     before = query(both[1], KEYS)
@@ -260,7 +263,8 @@ def test_a_part_takes_keys_that_are_back_once_more(pair: Pair) -> None:
     assert_same_rows(both, "parent", "child", "tree")
 
 
-def test_x2_safe_makes_the_keys_again_before_it_starts_the_application(
+@pytest.mark.case("X2")
+def test_safe_makes_the_keys_again_before_it_starts_the_application(
     pair: Pair, tmp_path: Path
 ) -> None:
     both = ends(pair, "ALTER TABLE s.child ADD CONSTRAINT early CHECK (id < 35);")
@@ -292,7 +296,8 @@ def test_x2_safe_makes_the_keys_again_before_it_starts_the_application(
     assert "key child_parent" in log and "key tree_up" in log, "they are there when it starts"
 
 
-def test_x2_what_a_run_has_taken_is_made_again_where_no_run_is_active(
+@pytest.mark.case("X2")
+def test_what_a_run_has_taken_is_made_again_where_no_run_is_active(
     between: tuple[tuple[str, str], Migration, Plan, list[Any]],
 ) -> None:
     both, found, _, before = between
@@ -312,7 +317,8 @@ def test_cleanup_makes_the_keys_again(
     assert query(both[1], "SELECT to_regnamespace('pgmigrate')::text") == [(None,)]
 
 
-def test_x3_cleanup_names_each_key_that_orphans_leave_not_valid(
+@pytest.mark.case("X3")
+def test_cleanup_names_each_key_that_orphans_leave_not_valid(
     between: tuple[tuple[str, str], Migration, Plan, list[Any]], shell: Shell
 ) -> None:
     both, _, _, _ = between

@@ -153,7 +153,8 @@ def stranger(conninfo: str, name: str) -> Iterator[str]:
         execute(conninfo, f"DROP OWNED BY {name}", f"DROP ROLE {name}")
 
 
-def test_f8_what_the_role_may_not_switch_off_stays_and_is_told(pair: Pair) -> None:
+@pytest.mark.case("F8")
+def test_what_the_role_may_not_switch_off_stays_and_is_told(pair: Pair) -> None:
     both = ends(pair, TRIGGERS)
     with stranger(both[1], "live_stranger") as target:
         found = both[0], target

@@ -47,8 +47,9 @@ def _rows(conninfo: str, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
+@pytest.mark.case("R3")
 @pytest.mark.parametrize("kind", ["the server notices", "the next run ends it"])
-def test_r3_an_index_build_of_a_killed_client_ends(pair: Pair, tmp_path: Path, kind: str) -> None:
+def test_an_index_build_of_a_killed_client_ends(pair: Pair, tmp_path: Path, kind: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, _SLOW_INDEX)
     shell = Shell(tmp_path)
@@ -74,7 +75,8 @@ def test_r3_an_index_build_of_a_killed_client_ends(pair: Pair, tmp_path: Path, k
     servers.assert_equal(source, target)
 
 
-def test_r3_a_session_of_another_living_process_is_not_ended(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.case("R3")
+def test_a_session_of_another_living_process_is_not_ended(pair: Pair, tmp_path: Path) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, _SLOW_INDEX)
     shell = Shell(tmp_path)
@@ -118,7 +120,8 @@ class _StoppedError(Exception):
     """Raised where Ctrl-C would be."""
 
 
-def test_r4_r5_ten_thousand_chunks_start_within_seconds_and_stop_within_one(
+@pytest.mark.case("R4", "R5")
+def test_ten_thousand_chunks_start_within_seconds_and_stop_within_one(
     chain: tuple[Migration, str],
 ) -> None:
     migration, target = chain
@@ -161,8 +164,9 @@ def test_r4_r5_ten_thousand_chunks_start_within_seconds_and_stop_within_one(
         assert time.monotonic() - times["stopped"] < 1, step
 
 
+@pytest.mark.case("R6")
 @pytest.mark.parametrize("loss", ["answer", "request", "both"])
-def test_r6_a_restore_whose_commit_is_lost_says_what_became_of_it(
+def test_a_restore_whose_commit_is_lost_says_what_became_of_it(
     pair: Pair, tmp_path: Path, loss: str
 ) -> None:
     target = pair.target()
@@ -194,6 +198,7 @@ def test_r6_a_restore_whose_commit_is_lost_says_what_became_of_it(
     assert left == [(loss != "request",)]
 
 
+@pytest.mark.case("R6")
 @pytest.mark.parametrize(
     ("loss", "is_closed", "code", "words"),
     [
@@ -203,7 +208,7 @@ def test_r6_a_restore_whose_commit_is_lost_says_what_became_of_it(
     ],
     ids=["restored", "not restored", "unknown"],
 )
-def test_r6_after_ctrl_c_a_restore_whose_commit_is_not_answered_soon_says_what_became_of_it(
+def test_after_ctrl_c_a_restore_whose_commit_is_not_answered_soon_says_what_became_of_it(
     pair: Pair, tmp_path: Path, loss: Loss, is_closed: bool, code: int, words: str
 ) -> None:
     target = pair.target()
@@ -255,7 +260,8 @@ def _begun(source: str, target: str) -> tuple[Migration, Any]:
     return migration, plan
 
 
-def test_r3_a_part_ends_no_worker_whose_leader_is_about_to_come_back(pair: Pair) -> None:
+@pytest.mark.case("R3")
+def test_a_part_ends_no_worker_whose_leader_is_about_to_come_back(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     migration, plan = _begun(source, target)
     name = "pgmigrate worker"
@@ -268,10 +274,9 @@ def test_r3_a_part_ends_no_worker_whose_leader_is_about_to_come_back(pair: Pair)
         assert noted == [(1,)], "it is known to whoever comes when it is lost"
 
 
+@pytest.mark.case("R3")
 @pytest.mark.parametrize("right", ["", "pg_read_all_stats"])
-def test_r3_a_session_that_the_role_may_not_end_is_named(
-    pair: Pair, prefix: str, right: str
-) -> None:
+def test_a_session_that_the_role_may_not_end_is_named(pair: Pair, prefix: str, right: str) -> None:
     source, target = pair.source(), pair.target()
     limited = roles.limited(pair, prefix)
     if right:
@@ -299,7 +304,8 @@ def _two_hosts(first: str, second: str) -> str:
     )
 
 
-def test_r9_a_run_goes_on_at_the_host_that_takes_the_place_of_a_lost_one(pair: Pair) -> None:
+@pytest.mark.case("R9")
+def test_a_run_goes_on_at_the_host_that_takes_the_place_of_a_lost_one(pair: Pair) -> None:
     source = pair.source()
     servers.run_script(source, "CREATE TABLE t AS SELECT generate_series(1, 1000) AS id")
     with servers.start(16) as primary:
@@ -334,7 +340,8 @@ def _replay_all(primary: str, standby: str) -> None:
     parts.wait_for(lambda: _rows(standby, replayed) == [(True,)], "the standby does not follow")
 
 
-def test_r9_another_database_takes_no_place_of_the_one_that_a_procedure_has(
+@pytest.mark.case("R9")
+def test_another_database_takes_no_place_of_the_one_that_a_procedure_has(
     pair: Pair, prefix: str
 ) -> None:
     role = f"{prefix}mover"
@@ -358,7 +365,8 @@ def test_r9_another_database_takes_no_place_of_the_one_that_a_procedure_has(
             lock.release()
 
 
-def test_r9_a_snapshot_that_a_lagging_standby_writes_alike_is_another_one(pair: Pair) -> None:
+@pytest.mark.case("R9")
+def test_a_snapshot_that_a_lagging_standby_writes_alike_is_another_one(pair: Pair) -> None:
     with servers.start(16) as primary:
         first = servers.create_database(primary, "moves")
         servers.run_script(
@@ -394,8 +402,9 @@ def test_r9_a_snapshot_that_a_lagging_standby_writes_alike_is_another_one(pair: 
             standby.stop()
 
 
+@pytest.mark.case("R10")
 @pytest.mark.parametrize("how", ["whole", "part"])
-def test_r10_a_table_that_is_cut_by_pages_is_of_one_state_whatever_is_allowed(
+def test_a_table_that_is_cut_by_pages_is_of_one_state_whatever_is_allowed(
     pair: Pair, how: str
 ) -> None:
     source, target = pair.source(), pair.target()
@@ -422,7 +431,8 @@ def test_r10_a_table_that_is_cut_by_pages_is_of_one_state_whatever_is_allowed(
     assert servers.rows(target, "public", "t") == servers.rows(source, "public", "t")
 
 
-def test_l13_what_the_server_says_before_it_ends_a_copy_is_the_failure(pair: Pair) -> None:
+@pytest.mark.case("L13")
+def test_what_the_server_says_before_it_ends_a_copy_is_the_failure(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     table = "CREATE TABLE t (id int, v text)"
     servers.run_script(

@@ -141,13 +141,15 @@ def _clash(pair: Pair, case: tuple[str, str, str]) -> None:
     assert task.rows == 10 and "10 rows whose key the target had were kept" in task.note
 
 
+@pytest.mark.case("S5")
 @pytest.mark.parametrize("kind", ALL)
-def test_s5_a_clash_on_another_constraint_fails_and_is_counted(pair: Pair, kind: str) -> None:
+def test_a_clash_on_another_constraint_fails_and_is_counted(pair: Pair, kind: str) -> None:
     _clash(pair, ALL[kind])
 
 
+@pytest.mark.case("S5")
 @pytest.mark.parametrize("kind", FROM_18)
-def test_s5_a_clash_on_what_18_knows(make_pair: Any, kind: str) -> None:
+def test_a_clash_on_what_18_knows(make_pair: Any, kind: str) -> None:
     pair = make_pair(18, 18)
     known = "SELECT count(*) FROM pg_available_extensions WHERE name = 'btree_gist'"
     if servers.fetch(pair.target("_known"), known) == [(0,)]:
@@ -155,7 +157,8 @@ def test_s5_a_clash_on_what_18_knows(make_pair: Any, kind: str) -> None:
     _clash(pair, FROM_18[kind])
 
 
-def test_s5_rows_of_the_source_that_clash_with_each_other(pair: Pair) -> None:
+@pytest.mark.case("S5")
+def test_rows_of_the_source_that_clash_with_each_other(pair: Pair) -> None:
     """The target is stricter than the source."""
     source, target = _both(pair, "CREATE TABLE s.t (id int PRIMARY KEY, v text)")
     servers.run_script(target, "CREATE UNIQUE INDEX strict ON s.t (v)")
@@ -165,8 +168,9 @@ def test_s5_rows_of_the_source_that_clash_with_each_other(pair: Pair) -> None:
     assert sqlstate == "23505" and "2 rows clash on strict" in note
 
 
+@pytest.mark.case("S5")
 @pytest.mark.skipif(15 not in servers.available_majors(), reason="15 has ICU, and citext")
-def test_s5_a_key_that_is_coarser_on_the_target_loses_no_row_in_silence(make_pair: Any) -> None:
+def test_a_key_that_is_coarser_on_the_target_loses_no_row_in_silence(make_pair: Any) -> None:
     """Two keys of the source are one on the target, whose collation or type ignores case."""
     pair = make_pair(15, 15)
     source, target = pair.source(), pair.target()
@@ -186,8 +190,9 @@ def test_s5_a_key_that_is_coarser_on_the_target_loses_no_row_in_silence(make_pai
     assert servers.rows(target, "s", "t") == [("a", "1"), ("z", "0")]
 
 
+@pytest.mark.case("S5")
 @pytest.mark.skipif(15 not in servers.available_majors(), reason="15 has ICU, and citext")
-def test_s5_rows_are_known_by_a_key_of_an_extension_s_type(make_pair: Any) -> None:
+def test_rows_are_known_by_a_key_of_an_extension_s_type(make_pair: Any) -> None:
     pair = make_pair(15, 15)
     table = (
         "CREATE EXTENSION citext SCHEMA s;CREATE TABLE s.t (id s.citext PRIMARY KEY, v text UNIQUE)"
@@ -201,7 +206,8 @@ def test_s5_rows_are_known_by_a_key_of_an_extension_s_type(make_pair: Any) -> No
     assert servers.rows(target, "s", "t") == [("A", "mine"), ("b", "y"), ("c", "z")]
 
 
-def test_s5_without_the_key_s_index_on_the_target_rows_are_known_all_the_same(pair: Pair) -> None:
+@pytest.mark.case("S5")
+def test_without_the_key_s_index_on_the_target_rows_are_known_all_the_same(pair: Pair) -> None:
     """Rows of inheriting tables are no rows of the table."""
     source = pair.source()
     servers.run_script(source, "CREATE SCHEMA s; CREATE TABLE s.t (id int PRIMARY KEY, v text)")

@@ -78,7 +78,8 @@ def test_input_28_a_view_of_a_role_that_row_security_filters_is_filled_as_by_it(
         servers.assert_equal(source, target)
 
 
-def test_l8_an_index_that_a_stale_view_hid_fails_by_name_with_the_reason(pair: Pair) -> None:
+@pytest.mark.case("L8")
+def test_an_index_that_a_stale_view_hid_fails_by_name_with_the_reason(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,

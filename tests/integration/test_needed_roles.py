@@ -89,9 +89,8 @@ def test_roles_that_the_scope_names_are_made(
     assert servers.fetch(target, MEMBERSHIPS.format(prefix)) == wanted
 
 
-def test_l3_what_exists_is_no_failure_for_a_role_that_may_not_grant(
-    pair: Pair, prefix: str
-) -> None:
+@pytest.mark.case("L3")
+def test_what_exists_is_no_failure_for_a_role_that_may_not_grant(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     script = (
         f"CREATE ROLE {prefix}a; CREATE ROLE {prefix}b;"
@@ -167,7 +166,8 @@ def test_owners_and_privileges_can_be_left_out(pair: Pair, prefix: str) -> None:
     assert not everything.verify().ok
 
 
-def test_l4_a_missing_grantee_costs_its_own_statement(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("L4")
+def test_a_missing_grantee_costs_its_own_statement(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,

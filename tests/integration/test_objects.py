@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import psycopg
+import pytest
 
 from conftest import Pair
 from support import servers
@@ -13,7 +14,8 @@ from support.objects import TREE, migrate, refused, run
 MakePair = Callable[[int, int], Pair]
 
 
-def test_e10_materialized_views_in_the_order_of_their_dependencies(pair: Pair) -> None:
+@pytest.mark.case("E10")
+def test_materialized_views_in_the_order_of_their_dependencies(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -36,7 +38,8 @@ def test_e10_materialized_views_in_the_order_of_their_dependencies(pair: Pair) -
     refused(target, psycopg.errors.ObjectNotInPrerequisiteState, "SELECT * FROM empty_one")
 
 
-def test_e11_unqualified_names_inside_functions(pair: Pair) -> None:
+@pytest.mark.case("E11")
+def test_unqualified_names_inside_functions(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -63,7 +66,8 @@ def test_e11_unqualified_names_inside_functions(pair: Pair) -> None:
     servers.assert_equal(source, target)
 
 
-def test_e11_without_a_search_path_of_its_own_a_function_fails_by_name(pair: Pair) -> None:
+@pytest.mark.case("E11")
+def test_without_a_search_path_of_its_own_a_function_fails_by_name(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -82,7 +86,8 @@ def test_e11_without_a_search_path_of_its_own_a_function_fails_by_name(pair: Pai
     assert len(servers.rows(target, "public", "t")) == 20
 
 
-def test_e12_sequences_are_exact(pair: Pair) -> None:
+@pytest.mark.case("E12")
+def test_sequences_are_exact(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -121,7 +126,8 @@ def test_e12_sequences_are_exact(pair: Pair) -> None:
     assert found["public.parts_id_seq"] == (10, True)
 
 
-def test_e15_unlogged_tables_stay_unlogged_with_their_rows(pair: Pair) -> None:
+@pytest.mark.case("E15")
+def test_unlogged_tables_stay_unlogged_with_their_rows(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -133,7 +139,8 @@ def test_e15_unlogged_tables_stay_unlogged_with_their_rows(pair: Pair) -> None:
     assert servers.fetch(target, persistence) == [("u",)]
 
 
-def test_e18_statistics_are_there_right_after_the_run(pair: Pair) -> None:
+@pytest.mark.case("E18")
+def test_statistics_are_there_right_after_the_run(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -157,7 +164,8 @@ def test_e18_statistics_are_there_right_after_the_run(pair: Pair) -> None:
     ) == [(1,)]
 
 
-def test_e18_no_statistics_when_switched_off(pair: Pair) -> None:
+@pytest.mark.case("E18")
+def test_no_statistics_when_switched_off(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,

@@ -32,6 +32,7 @@ T1 = ("my.app", 'T"1')
 U = ("my.app", "u")
 
 
+@pytest.mark.case("L2")
 @pytest.mark.parametrize(
     ("chosen", "closed", "expected"),
     [
@@ -47,7 +48,7 @@ U = ("my.app", "u")
     ],
     ids=["schema", "exclude_schema", "table", "table_beside_closed", "exclude_table"],
 )
-def test_l2_a_reader_of_a_part_migrates_that_part(
+def test_a_reader_of_a_part_migrates_that_part(
     pair: Pair, prefix: str, chosen: dict[str, Any], closed: str, expected: list[tuple[str, str]]
 ) -> None:
     source, target = pair.source(), pair.target()
@@ -63,7 +64,8 @@ def test_l2_a_reader_of_a_part_migrates_that_part(
     assert result.ok, result.text()
 
 
-def test_l2_without_a_filter_the_grants_are_named(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("L2")
+def test_without_a_filter_the_grants_are_named(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, PARTS.format(p=prefix))
     reader = make_conninfo(source, user=f"{prefix}reader", password="reader")
@@ -112,7 +114,8 @@ def _features(target: str) -> dict[str, bool]:
     }
 
 
-def test_l11_what_the_build_of_the_target_lacks_is_found(pair: Pair) -> None:
+@pytest.mark.case("L11")
+def test_what_the_build_of_the_target_lacks_is_found(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, BUILD)
 
@@ -130,6 +133,7 @@ def test_l11_what_the_build_of_the_target_lacks_is_found(pair: Pair) -> None:
     assert found(schemas=["plain"]) == []
 
 
+@pytest.mark.case("L11")
 @pytest.mark.parametrize(
     ("key", "clause", "word"),
     [
@@ -141,7 +145,7 @@ def test_l11_what_the_build_of_the_target_lacks_is_found(pair: Pair) -> None:
     ],
 )
 @pytest.mark.parametrize("for_all", [False, True], ids=["table", "all"])
-def test_l11_clauses_that_the_source_refuses(
+def test_clauses_that_the_source_refuses(
     pair: Pair, key: str, clause: str, word: str, for_all: bool
 ) -> None:
     source, target = pair.source(), pair.target()
@@ -158,7 +162,8 @@ def test_l11_clauses_that_the_source_refuses(
     assert finding.remedy
 
 
-def test_l11_a_table_that_is_locked_is_not_asked_about(pair: Pair) -> None:
+@pytest.mark.case("L11")
+def test_a_table_that_is_locked_is_not_asked_about(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, "CREATE TABLE t (a int); CREATE TABLE u (a int)")
     rules: list[TableRule] = [

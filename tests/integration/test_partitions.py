@@ -5,13 +5,15 @@ from __future__ import annotations
 from itertools import pairwise
 
 import psycopg
+import pytest
 
 from conftest import Pair
 from support import servers
 from support.objects import TREE, migrate, refused
 
 
-def test_e5_foreign_keys_to_and_from_partitioned_tables(pair: Pair) -> None:
+@pytest.mark.case("E5")
+def test_foreign_keys_to_and_from_partitioned_tables(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -45,7 +47,8 @@ def test_e5_foreign_keys_to_and_from_partitioned_tables(pair: Pair) -> None:
     refused(target, violation, "DELETE FROM root WHERE a = 7")
 
 
-def test_e6_partitioned_indexes_end_valid_and_attached(pair: Pair) -> None:
+@pytest.mark.case("E6")
+def test_partitioned_indexes_end_valid_and_attached(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, TREE)
     plan, _ = migrate(source, target)
@@ -61,7 +64,8 @@ def test_e6_partitioned_indexes_end_valid_and_attached(pair: Pair) -> None:
     assert all(before.id in task.after for before, task in pairwise(tasks))
 
 
-def test_e7_partition_trees_and_inheritance_hold_each_row_once(pair: Pair) -> None:
+@pytest.mark.case("E7")
+def test_partition_trees_and_inheritance_hold_each_row_once(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -87,7 +91,8 @@ def test_e7_partition_trees_and_inheritance_hold_each_row_once(pair: Pair) -> No
     assert servers.fetch(target, "SELECT count(*) FROM root") == [(200,)]
 
 
-def test_e8_hash_partitions_of_an_enum_are_filled_through_the_root(pair: Pair) -> None:
+@pytest.mark.case("E8")
+def test_hash_partitions_of_an_enum_are_filled_through_the_root(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,

@@ -171,7 +171,8 @@ def test_a_part_that_has_a_table_to_itself_begins_it_anew(pair: Pair, tmp_path: 
     assert len(found) == parts.ACCOUNTS and all(row[0] == row[1] for row in found)
 
 
-def test_s9_a_part_with_rows_of_a_later_moment_sets_their_sequences_itself(
+@pytest.mark.case("S9")
+def test_a_part_with_rows_of_a_later_moment_sets_their_sequences_itself(
     pair: Pair, tmp_path: Path
 ) -> None:
     bank = _bank(pair, tmp_path)

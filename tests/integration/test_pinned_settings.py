@@ -97,7 +97,8 @@ def _has(versions: str, major: int) -> bool:
     return False
 
 
-def test_s2_the_table_has_every_setting_of_every_server(all_servers: Servers) -> None:
+@pytest.mark.case("S2")
+def test_the_table_has_every_setting_of_every_server(all_servers: Servers) -> None:
     table = {row["name"]: row for row in _table()}
     assert all(row["reason"] for row in table.values())
     for major in servers.available_majors():
@@ -114,7 +115,8 @@ def test_s2_the_table_has_every_setting_of_every_server(all_servers: Servers) ->
         assert not wrong, f"settings of {major} that the table gives to other versions: {wrong}"
 
 
-def test_s2_every_pinned_setting_has_a_hostile_value_in_these_tests() -> None:
+@pytest.mark.case("S2")
+def test_every_pinned_setting_has_a_hostile_value_in_these_tests() -> None:
     columns = ("source", "target", "pg_dump", "psql")
     pinned = {row["name"] for row in _table() if any(row[column] != "-" for column in columns)}
     assert pinned - set(HOSTILE) == {READ_ONLY}
@@ -185,9 +187,10 @@ def _hostile_objects(conninfo: str, drop_from: tuple[str, str]) -> Iterator[None
             )
 
 
+@pytest.mark.case("S2")
 @pytest.mark.parametrize("side", ["source", "target"])
 @pytest.mark.parametrize("format", ["text", "binary"])
-def test_s2_hostile_settings_of_either_side_change_nothing(
+def test_hostile_settings_of_either_side_change_nothing(
     pair: Pair, side: str, format: Literal["text", "binary"]
 ) -> None:
     source, target = pair.source("literals"), pair.target()
@@ -215,7 +218,8 @@ def test_s2_hostile_settings_of_either_side_change_nothing(
     servers.assert_equal(source, target)
 
 
-def test_s2_a_condition_runs_under_the_pinned_settings(pair: Pair) -> None:
+@pytest.mark.case("S2")
+def test_a_condition_runs_under_the_pinned_settings(pair: Pair) -> None:
     source, target = pair.source("literals"), pair.target()
     pins = {
         row["name"]: "" if row["source"] == "''" else row["source"]
@@ -243,7 +247,8 @@ def test_s2_a_condition_runs_under_the_pinned_settings(pair: Pair) -> None:
         assert servers.rows(target, "s", "parts_a1") == []
 
 
-def test_s2_options_of_the_user_lose_and_preflight_names_them(pair: Pair) -> None:
+@pytest.mark.case("S2")
+def test_options_of_the_user_lose_and_preflight_names_them(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source, r"CREATE TABLE t (id int, v text DEFAULT 'a\b'); INSERT INTO t VALUES (1)"
@@ -260,7 +265,8 @@ def test_s2_options_of_the_user_lose_and_preflight_names_them(pair: Pair) -> Non
     assert servers.rows(target, "public", "t") == [("1", r"a\b")]
 
 
-def test_s2_a_setting_that_the_role_may_not_change_is_an_error_that_names_it(pair: Pair) -> None:
+@pytest.mark.case("S2")
+def test_a_setting_that_the_role_may_not_change_is_an_error_that_names_it(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, "CREATE TABLE t (id int)")
     name = f"{pair.name}_writer"
@@ -288,7 +294,8 @@ def test_s2_a_setting_that_the_role_may_not_change_is_an_error_that_names_it(pai
         )
 
 
-def test_s2_foreign_keys_of_the_target_are_checked_under_replica(pair: Pair) -> None:
+@pytest.mark.case("S2")
+def test_foreign_keys_of_the_target_are_checked_under_replica(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     parent = "CREATE TABLE parent (id int PRIMARY KEY)"
     tables = f"{parent}; CREATE TABLE child (id int PRIMARY KEY, parent int"

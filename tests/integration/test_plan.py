@@ -58,12 +58,14 @@ def _odd(pair: Pair) -> tuple[Migration, str, str]:
     return Migration(source=source, target=target), source, target
 
 
-def test_d3_planning_twice_gives_the_same_bytes(pair: Pair) -> None:
+@pytest.mark.case("D3")
+def test_planning_twice_gives_the_same_bytes(pair: Pair) -> None:
     migration, _, _ = _odd(pair)
     assert migration.plan().text.encode() == migration.plan().text.encode()
 
 
-def test_d3_the_plan_survives_pandas(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.case("D3")
+def test_the_plan_survives_pandas(pair: Pair, tmp_path: Path) -> None:
     migration, source, target = _odd(pair)
     plan, path = migration.plan(), tmp_path / "plan.tsv"
     plan.save(path)
@@ -75,7 +77,8 @@ def test_d3_the_plan_survives_pandas(pair: Pair, tmp_path: Path) -> None:
     servers.assert_equal(source, target)
 
 
-def test_d3_the_plan_survives_a_table_without_an_order(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.case("D3")
+def test_the_plan_survives_a_table_without_an_order(pair: Pair, tmp_path: Path) -> None:
     migration, source, target = _odd(pair)
     plan = migration.plan()
     again = Plan.parse(_through_a_table(pair.target("_scratch"), plan.text))
@@ -179,7 +182,8 @@ def test_run_tasks_twice_does_nothing_twice(pair: Pair) -> None:
     assert len(servers.rows(target, "s", "keyless")) == 30
 
 
-def test_d12_several_run_tasks_share_one_ledger(pair: Pair) -> None:
+@pytest.mark.case("D12")
+def test_several_run_tasks_share_one_ledger(pair: Pair) -> None:
     migration, source, target = _migration(pair)
     plan = migration.plan()
     # They begin at the same time, on a target without a ledger: one of them writes the run.

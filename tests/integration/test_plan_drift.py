@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
 from conftest import Pair
 from pgmigrate import Migration, Plan
@@ -86,7 +87,8 @@ def _drift(report: Any) -> list[str]:
     return [finding.message for finding in report.findings if finding.check == "drift"]
 
 
-def test_s7_what_an_older_plan_lacks_is_reported_as_not_moved(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.case("S7")
+def test_what_an_older_plan_lacks_is_reported_as_not_moved(pair: Pair, tmp_path: Path) -> None:
     source, target, migration, plan = _saved(pair, tmp_path)
     servers.run_script(source, LATER)
     events: list[Any] = []
@@ -108,7 +110,8 @@ def test_s7_what_an_older_plan_lacks_is_reported_as_not_moved(pair: Pair, tmp_pa
     assert {"s.new", "s.tree_2", "s.g(integer)"} <= {item.object for item in verification.not_moved}
 
 
-def test_s7_a_resumed_run_and_the_first_part_report_it(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.case("S7")
+def test_a_resumed_run_and_the_first_part_report_it(pair: Pair, tmp_path: Path) -> None:
     source, _, migration, plan = _saved(pair, tmp_path)
     servers.run_script(source, "CREATE TABLE s.new (id int); INSERT INTO s.new VALUES (1)")
     first = migration.run_tasks(plan, plan.ids("pre-data"))
@@ -118,7 +121,8 @@ def test_s7_a_resumed_run_and_the_first_part_report_it(pair: Pair, tmp_path: Pat
     assert ("table", "s.new") in {(item.kind, item.object) for item in report.absent}
 
 
-def test_s7_rows_that_come_and_go_are_no_drift(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.case("S7")
+def test_rows_that_come_and_go_are_no_drift(pair: Pair, tmp_path: Path) -> None:
     source, target, migration, plan = _saved(pair, tmp_path)
     # Larger tables have plans of another shape.
     servers.run_script(
@@ -132,7 +136,8 @@ def test_s7_rows_that_come_and_go_are_no_drift(pair: Pair, tmp_path: Path) -> No
     servers.assert_equal(source, target)
 
 
-def test_s7_a_data_only_plan_names_new_tables_and_sequences(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.case("S7")
+def test_a_data_only_plan_names_new_tables_and_sequences(pair: Pair, tmp_path: Path) -> None:
     source, target = pair.source(), pair.target()
     for conninfo in (source, target):
         servers.run_script(conninfo, "CREATE TABLE public.a (id int PRIMARY KEY)")

@@ -107,9 +107,8 @@ def test_a_pg_dump_older_than_the_source_is_refused(make_pair: MakePair) -> None
     assert f"pg_dump {older}" in words and "pgmigrate[pgtools]" in words
 
 
-def test_f1_a_table_that_row_security_would_filter_is_refused(
-    make_role: MakeRole, pair: Pair
-) -> None:
+@pytest.mark.case("F1")
+def test_a_table_that_row_security_would_filter_is_refused(make_role: MakeRole, pair: Pair) -> None:
     source, role = pair.source(), make_role(16)
     _run(
         source,
@@ -124,7 +123,8 @@ def test_f1_a_table_that_row_security_would_filter_is_refused(
     assert _blocking(_found(source, pair.target("_superuser"))) == set()
 
 
-def test_f2_roles_without_passwords_are_told(make_role: MakeRole, pair: Pair) -> None:
+@pytest.mark.case("F2")
+def test_roles_without_passwords_are_told(make_role: MakeRole, pair: Pair) -> None:
     source, reader, other = pair.source(), make_role(16), make_role(16)
     found = _found(_as(source, reader), pair.target(), roles="all")
     severity, words = found["role_passwords", ""]
@@ -132,9 +132,8 @@ def test_f2_roles_without_passwords_are_told(make_role: MakeRole, pair: Pair) ->
     assert other in words
 
 
-def test_f3_attributes_that_the_target_cannot_give_are_told(
-    make_role: MakeRole, pair: Pair
-) -> None:
+@pytest.mark.case("F3")
+def test_attributes_that_the_target_cannot_give_are_told(make_role: MakeRole, pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     strong, maker = (
         make_role(16, "NOLOGIN SUPERUSER REPLICATION"),
@@ -165,7 +164,8 @@ def test_grantees_that_the_target_lacks_are_told(make_role: MakeRole, pair: Pair
     assert ("role_missing", grantee) not in _found(source, pair.target("_with_roles"), roles="all")
 
 
-def test_f5_owners_that_cannot_be_set_are_told(make_role: MakeRole, pair: Pair) -> None:
+@pytest.mark.case("F5")
+def test_owners_that_cannot_be_set_are_told(make_role: MakeRole, pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     owner, maker = make_role(16), make_role(18)
     _run(source, "CREATE TABLE owned (id int)", f"ALTER TABLE owned OWNER TO {owner}")
@@ -175,7 +175,8 @@ def test_f5_owners_that_cannot_be_set_are_told(make_role: MakeRole, pair: Pair) 
     assert f"1 of its objects will belong to {maker}" in words
 
 
-def test_f6_extensions_are_looked_up_on_the_target(make_pair: MakePair) -> None:
+@pytest.mark.case("F6")
+def test_extensions_are_looked_up_on_the_target(make_pair: MakePair) -> None:
     pair = make_pair(18, 16)
     installed = "SELECT count(*) FROM pg_available_extensions WHERE name IN ('citext', 'hstore')"
     with psycopg.connect(pair.source_server.conninfo) as connection:
@@ -189,7 +190,8 @@ def test_f6_extensions_are_looked_up_on_the_target(make_pair: MakePair) -> None:
     assert _blocking(found) == {("extension_missing", name) for name in missing}
 
 
-def test_f6_an_extension_in_another_schema_is_told(make_pair: MakePair) -> None:
+@pytest.mark.case("F6")
+def test_an_extension_in_another_schema_is_told(make_pair: MakePair) -> None:
     pair = make_pair(18, 18)
     source, target = pair.source(), pair.target()
     _run(source, "CREATE EXTENSION citext")
@@ -202,7 +204,8 @@ def test_f6_an_extension_in_another_schema_is_told(make_pair: MakePair) -> None:
     assert found["extension_version", "citext"][0] == "warning"
 
 
-def test_f10_too_few_connections_are_told(make_role: MakeRole, pair: Pair) -> None:
+@pytest.mark.case("F10")
+def test_too_few_connections_are_told(make_role: MakeRole, pair: Pair) -> None:
     source, role = pair.source(), make_role(16, "LOGIN CONNECTION LIMIT 5")
     parallel: Parallel = {"max_jobs": 60}
     migration = Migration(
@@ -215,7 +218,8 @@ def test_f10_too_few_connections_are_told(make_role: MakeRole, pair: Pair) -> No
     assert ("connections", "") in _blocking(_found(_as(source, role), pair.target("_two")))
 
 
-def test_f11_every_missing_right_is_listed_at_once(make_role: MakeRole, pair: Pair) -> None:
+@pytest.mark.case("F11")
+def test_every_missing_right_is_listed_at_once(make_role: MakeRole, pair: Pair) -> None:
     source, role = pair.source(), make_role(16)
     _run(
         source,
@@ -245,7 +249,8 @@ def test_f11_every_missing_right_is_listed_at_once(make_role: MakeRole, pair: Pa
     assert _blocking(_found(_as(source, role), pair.target("_granted"))) == set()
 
 
-def test_l5_many_rights_are_one_line_and_one_grant(
+@pytest.mark.case("L5")
+def test_many_rights_are_one_line_and_one_grant(
     make_role: MakeRole, pair: Pair, capfd: pytest.CaptureFixture[str]
 ) -> None:
     source, target, role = pair.source(), pair.target(), make_role(16)
@@ -264,7 +269,8 @@ def test_l5_many_rights_are_one_line_and_one_grant(
     assert _blocking(_found(_as(source, role), target)) == set()
 
 
-def test_f11_a_large_object_that_may_not_be_read_is_listed(make_role: MakeRole, pair: Pair) -> None:
+@pytest.mark.case("F11")
+def test_a_large_object_that_may_not_be_read_is_listed(make_role: MakeRole, pair: Pair) -> None:
     source, role = pair.source(), make_role(16)
     _run(
         source,
@@ -275,7 +281,8 @@ def test_f11_a_large_object_that_may_not_be_read_is_listed(make_role: MakeRole, 
     assert _blocking(found) == {("source_right", "large object 4711")}
 
 
-def test_f13_no_create_on_the_target_names_the_grant(make_role: MakeRole, pair: Pair) -> None:
+@pytest.mark.case("F13")
+def test_no_create_on_the_target_names_the_grant(make_role: MakeRole, pair: Pair) -> None:
     source, target, role = pair.source(), pair.target(), make_role(18)
     _run(source, "CREATE TABLE t (id int)")
     found = _found(source, _as(target, role))
@@ -286,7 +293,8 @@ def test_f13_no_create_on_the_target_names_the_grant(make_role: MakeRole, pair: 
     assert _blocking(_found(source, _as(target, role))) == set()
 
 
-def test_c5_bytes_that_a_target_may_refuse_are_told(pair: Pair) -> None:
+@pytest.mark.case("C5")
+def test_bytes_that_a_target_may_refuse_are_told(pair: Pair) -> None:
     name = f"{pair.name}_ascii"
     source = servers.create_database(pair.source_server, name, encoding="SQL_ASCII", locale="C")
     pair.made.append((pair.source_server, name))
@@ -295,7 +303,8 @@ def test_c5_bytes_that_a_target_may_refuse_are_told(pair: Pair) -> None:
     assert "SQL_ASCII" in words and "UTF8" in words
 
 
-def test_e17_a_collation_of_an_older_library_is_told(make_pair: MakePair) -> None:
+@pytest.mark.case("E17")
+def test_a_collation_of_an_older_library_is_told(make_pair: MakePair) -> None:
     # From 17 on there is a collation with a version on every machine.
     pair = make_pair(18, 18)
     source, target = pair.source(), pair.target()
@@ -397,7 +406,8 @@ def test_prepared_transactions_are_told(pair: Pair) -> None:
             connection.execute("ROLLBACK PREPARED 'left behind'")
 
 
-def test_b5_an_active_run_is_refused(pair: Pair) -> None:
+@pytest.mark.case("B5")
+def test_an_active_run_is_refused(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     # The two numbers that a run locks.
     with _open(target, "SELECT pg_advisory_lock(1885826409, 1)"):
@@ -405,7 +415,8 @@ def test_b5_an_active_run_is_refused(pair: Pair) -> None:
     assert ("run_active", "") not in _found(source, target)
 
 
-def test_e3_invalid_indexes_of_the_source_are_told(pair: Pair) -> None:
+@pytest.mark.case("E3")
+def test_invalid_indexes_of_the_source_are_told(pair: Pair) -> None:
     source = pair.source()
     _run(source, "CREATE TABLE twice (id int)", "INSERT INTO twice VALUES (1), (1)")
     with pytest.raises(psycopg.errors.UniqueViolation):
@@ -415,7 +426,8 @@ def test_e3_invalid_indexes_of_the_source_are_told(pair: Pair) -> None:
     assert "public.twice_id" in words
 
 
-def test_a8_a_standby_is_told_and_its_unlogged_tables_refused() -> None:
+@pytest.mark.case("A8")
+def test_a_standby_is_told_and_its_unlogged_tables_refused() -> None:
     with servers.start(18) as primary:
         source = servers.create_database(primary, "preflight_standby")
         target = servers.create_database(primary, "preflight_target")

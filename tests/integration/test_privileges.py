@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from conftest import Pair
 from pgmigrate import Migration, Report
 from support import servers
@@ -31,7 +33,8 @@ def _one(conninfo: str, query: str) -> Any:
 ACL = "SELECT relacl::text FROM pg_class WHERE oid = '{}'::regclass"
 
 
-def test_s11_a_grant_without_effect_fails_by_name(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("S11")
+def test_a_grant_without_effect_fails_by_name(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     app = f"{prefix}app"
     servers.run_script(
@@ -52,7 +55,8 @@ def test_s11_a_grant_without_effect_fails_by_name(pair: Pair, prefix: str) -> No
     assert _one(target, f"SELECT has_table_privilege('{app}', 't', 'SELECT')") is True
 
 
-def test_s11_a_warning_about_what_is_so_already_is_no_failure(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("S11")
+def test_a_warning_about_what_is_so_already_is_no_failure(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     script = "REVOKE ALL ON SCHEMA public FROM PUBLIC; GRANT USAGE ON SCHEMA public TO {};"
     servers.run_script(source, f"CREATE ROLE {prefix}app; {script.format(prefix + 'app')}")
@@ -64,7 +68,8 @@ def test_s11_a_warning_about_what_is_so_already_is_no_failure(pair: Pair, prefix
     assert status == "kept" or (status == "done" and "SQLSTATE" in note)
 
 
-def test_s11_one_missing_grantee_costs_no_other_statement(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("S11")
+def test_one_missing_grantee_costs_no_other_statement(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     app, gone = f"{prefix}app", f"{prefix}gone"
     servers.run_script(
@@ -107,7 +112,8 @@ RESET ROLE;
 """
 
 
-def test_s11_privileges_keep_their_grantors(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("S11")
+def test_privileges_keep_their_grantors(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, GRANTORS.format(p=prefix))
     _run(source, target).raise_for_failures()
@@ -118,7 +124,8 @@ def test_s11_privileges_keep_their_grantors(pair: Pair, prefix: str) -> None:
     assert _one(target, kept) == expected
 
 
-def test_s11_a_grantor_that_the_connecting_role_may_not_become_is_named(
+@pytest.mark.case("S11")
+def test_a_grantor_that_the_connecting_role_may_not_become_is_named(
     pair: Pair, prefix: str
 ) -> None:
     source, target = pair.source(), pair.target()
@@ -140,7 +147,8 @@ def test_s11_a_grantor_that_the_connecting_role_may_not_become_is_named(
     assert _one(target, may.format(f"{prefix}last")) is False
 
 
-def test_s11_what_changes_behind_a_grant_is_found_at_the_end(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("S11")
+def test_what_changes_behind_a_grant_is_found_at_the_end(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     p = prefix
     servers.run_script(
@@ -211,9 +219,8 @@ def test_s11_what_changes_behind_a_grant_is_found_at_the_end(pair: Pair, prefix:
     assert _findings(report, "privileges") == []
 
 
-def test_s11_default_privileges_of_the_target_that_give_more_are_named(
-    pair: Pair, prefix: str
-) -> None:
+@pytest.mark.case("S11")
+def test_default_privileges_of_the_target_that_give_more_are_named(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, "CREATE TABLE t (a int); CREATE TABLE u (a int)")
     servers.run_script(
@@ -228,7 +235,8 @@ def test_s11_default_privileges_of_the_target_that_give_more_are_named(
     assert _findings(report, "default_privileges") == expected
 
 
-def test_s11_other_warnings_of_a_statement_are_noted(pair: Pair) -> None:
+@pytest.mark.case("S11")
+def test_other_warnings_of_a_statement_are_noted(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     assert _one(target, "SHOW wal_level") != "logical", "the warning would not come"
     servers.run_script(source, "CREATE TABLE t (a int); CREATE PUBLICATION p FOR TABLE t")
@@ -277,7 +285,8 @@ def _described(conninfo: str, prefix: str) -> list[tuple[Any, ...]]:
     )
 
 
-def test_s14_memberships_and_the_database_itself_arrive(any_pair: Pair) -> None:
+@pytest.mark.case("S14")
+def test_memberships_and_the_database_itself_arrive(any_pair: Pair) -> None:
     source, target = any_pair.source(), any_pair.target()
     majors = any_pair.majors
     with prefixed(any_pair) as p:
@@ -332,7 +341,8 @@ def _revoke_parameter(conninfo: str, prefix: str) -> None:
     servers.run_script(conninfo, f"REVOKE ALL ON PARAMETER log_statement FROM {prefix}5")
 
 
-def test_s14_a_target_role_without_the_right_names_what_it_lacks(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("S14")
+def test_a_target_role_without_the_right_names_what_it_lacks(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, _chain(prefix))
     servers.run_script(
@@ -360,7 +370,8 @@ def test_s14_a_target_role_without_the_right_names_what_it_lacks(pair: Pair, pre
     assert [kind for kind, _ in failed] == ["database acl"], failed
 
 
-def test_s14_the_connecting_role_does_not_lock_itself_out(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("S14")
+def test_the_connecting_role_does_not_lock_itself_out(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -375,7 +386,8 @@ def test_s14_the_connecting_role_does_not_lock_itself_out(pair: Pair, prefix: st
     assert servers.fetch(conninfo, "SELECT 1") == [(1,)]
 
 
-def test_s14_filters_leave_the_database_itself_and_say_so_once(pair: Pair) -> None:
+@pytest.mark.case("S14")
+def test_filters_leave_the_database_itself_and_say_so_once(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -399,14 +411,16 @@ def test_s14_filters_leave_the_database_itself_and_say_so_once(pair: Pair) -> No
     )
 
 
-def test_s14_plans_are_the_same_each_time(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("S14")
+def test_plans_are_the_same_each_time(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, _chain(prefix))
     migration = Migration(source=source, target=target)
     assert migration.plan().text == migration.plan().text
 
 
-def test_s14_the_owner_of_the_database_is_named(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("S14")
+def test_the_owner_of_the_database_is_named(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     database = pair.made[0][1]
     servers.run_script(

@@ -97,8 +97,9 @@ def test_a_value_larger_than_the_memory_that_is_used(pair: Pair) -> None:
         assert left.execute(query).fetchall() == right.execute(query).fetchall()
 
 
+@pytest.mark.case("A6")
 @pytest.mark.timeout(60)
-def test_a6_the_source_is_lost_in_the_middle_of_a_message(pair: Pair) -> None:
+def test_the_source_is_lost_in_the_middle_of_a_message(pair: Pair) -> None:
     """The target takes nothing for a while, so a message is half sent when the source goes."""
     source, target = pair.source(), pair.target()
     servers.run_script(

@@ -88,7 +88,8 @@ def _written_by(target: str, table: str) -> dict[object, object]:
     return dict(_query(target, f"SELECT ctid::text, xmin::text FROM {table}"))  # type: ignore[arg-type]
 
 
-def test_b2_finished_chunks_of_the_same_snapshot_are_kept(quiet: Pair) -> None:
+@pytest.mark.case("B2")
+def test_finished_chunks_of_the_same_snapshot_are_kept(quiet: Pair) -> None:
     source, target = _script(quiet), quiet.target()
     migration = _migration(source, target)
     plan = migration.plan()
@@ -102,7 +103,8 @@ def test_b2_finished_chunks_of_the_same_snapshot_are_kept(quiet: Pair) -> None:
     servers.assert_equal(source, target)
 
 
-def test_b3_indexes_and_constraints_left_undone_are_made(pair: Pair) -> None:
+@pytest.mark.case("B3")
+def test_indexes_and_constraints_left_undone_are_made(pair: Pair) -> None:
     source, target = _script(pair), pair.target()
     migration = _migration(source, target)
     plan = migration.plan()
@@ -112,7 +114,8 @@ def test_b3_indexes_and_constraints_left_undone_are_made(pair: Pair) -> None:
     servers.assert_equal(source, target)
 
 
-def test_a5_a_changed_source_lets_half_copied_tables_begin_anew(pair: Pair) -> None:
+@pytest.mark.case("A5")
+def test_a_changed_source_lets_half_copied_tables_begin_anew(pair: Pair) -> None:
     source, target = _script(pair), pair.target()
     migration = _migration(source, target)
     plan = migration.plan()
@@ -131,7 +134,8 @@ def test_a5_a_changed_source_lets_half_copied_tables_begin_anew(pair: Pair) -> N
     assert "SEVERAL STATES" in report.text()
 
 
-def test_a5_not_consistent_goes_on_where_it_stopped(pair: Pair) -> None:
+@pytest.mark.case("A5")
+def test_not_consistent_goes_on_where_it_stopped(pair: Pair) -> None:
     source, target = _script(pair), pair.target()
     migration = _migration(source, target)
     plan = migration.plan()
@@ -190,7 +194,8 @@ def test_sequences_follow_the_rows_of_the_resumed_run(pair: Pair) -> None:
     servers.assert_equal(source, target)
 
 
-def test_b5_a_second_run_on_the_same_target_is_refused(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.case("B5")
+def test_a_second_run_on_the_same_target_is_refused(pair: Pair, tmp_path: Path) -> None:
     source, target = _script(pair), pair.target()
     servers.run_script(target, "CREATE SCHEMA s; CREATE TABLE s.keyless (a int)")
     migration = _migration(source, target)
@@ -215,7 +220,8 @@ def test_b5_a_second_run_on_the_same_target_is_refused(pair: Pair, tmp_path: Pat
     servers.assert_equal(source, target)
 
 
-def test_b5_a_state_file_cut_in_mid_line_is_repaired_from_the_ledger(
+@pytest.mark.case("B5")
+def test_a_state_file_cut_in_mid_line_is_repaired_from_the_ledger(
     pair: Pair, tmp_path: Path
 ) -> None:
     source, target = _script(pair), pair.target()
@@ -229,7 +235,8 @@ def test_b5_a_state_file_cut_in_mid_line_is_repaired_from_the_ledger(
     servers.assert_equal(source, target)
 
 
-def test_d2_done_in_the_file_and_not_in_the_ledger_is_refused(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.case("D2")
+def test_done_in_the_file_and_not_in_the_ledger_is_refused(pair: Pair, tmp_path: Path) -> None:
     source, target = _script(pair), pair.target()
     migration, plan, state = _failed_once(source, target, tmp_path)
     undone = next(t.id for t in plan if t.kind == "constraint" and t.name == "big big_pkey")
@@ -240,7 +247,8 @@ def test_d2_done_in_the_file_and_not_in_the_ledger_is_refused(pair: Pair, tmp_pa
     assert "restored" in (caught.value.remedy or "")
 
 
-def test_d2_a_state_file_of_a_lost_target_is_refused(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.case("D2")
+def test_a_state_file_of_a_lost_target_is_refused(pair: Pair, tmp_path: Path) -> None:
     source, target = _script(pair), pair.target()
     _, plan, state = _failed_once(source, target, tmp_path)
     with pytest.raises(StateError, match="DONE"):
@@ -263,6 +271,7 @@ def _failed_once(source: str, target: str, folder: Path) -> tuple[Migration, Pla
     return migration, plan, state
 
 
+@pytest.mark.case("B6")
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -281,7 +290,7 @@ def _failed_once(source: str, target: str, folder: Path) -> tuple[Migration, Pla
     ],
     ids=["conflict", "format", "schemas", "exclude", "chunk_size", "where"],
 )
-def test_b6_resume_with_another_configuration_is_refused(
+def test_resume_with_another_configuration_is_refused(
     pair: Pair, changes: dict[str, object], named: str
 ) -> None:
     source, target = _script(pair), pair.target()
@@ -294,7 +303,8 @@ def test_b6_resume_with_another_configuration_is_refused(
     assert dumps.schema(target) == before
 
 
-def test_b6_resume_with_another_plan_is_refused(pair: Pair) -> None:
+@pytest.mark.case("B6")
+def test_resume_with_another_plan_is_refused(pair: Pair) -> None:
     source, target = _script(pair), pair.target()
     migration = _migration(source, target)
     plan = migration.plan()
@@ -304,7 +314,8 @@ def test_b6_resume_with_another_plan_is_refused(pair: Pair) -> None:
         other.run(other.plan(), resume=True)
 
 
-def test_b6_resume_from_another_source_is_refused(pair: Pair) -> None:
+@pytest.mark.case("B6")
+def test_resume_from_another_source_is_refused(pair: Pair) -> None:
     source, target = _script(pair), pair.target()
     migration = _migration(source, target)
     plan = migration.plan()
@@ -317,7 +328,8 @@ def test_b6_resume_from_another_source_is_refused(pair: Pair) -> None:
         assert str(conninfo_to_dict(conninfo)["dbname"]) in str(caught.value), "both sides named"
 
 
-def test_b6_resume_on_another_target_is_refused(pair: Pair) -> None:
+@pytest.mark.case("B6")
+def test_resume_on_another_target_is_refused(pair: Pair) -> None:
     source, target = _script(pair), pair.target()
     migration = _migration(source, target)
     plan = migration.plan()
@@ -337,7 +349,8 @@ def _clone(pair: Pair, target: str) -> str:
     return make_conninfo(target, dbname=name)
 
 
-def test_b6_resume_after_a_table_changed_on_the_source_is_refused(pair: Pair) -> None:
+@pytest.mark.case("B6")
+def test_resume_after_a_table_changed_on_the_source_is_refused(pair: Pair) -> None:
     source, target = _script(pair), pair.target()
     migration = _migration(source, target)
     plan = migration.plan()
@@ -371,7 +384,8 @@ def test_resuming_a_finished_run_does_nothing(pair: Pair) -> None:
     assert _written_by(target, "s.big") == before
 
 
-def test_x12_a_run_is_resumed_by_the_plan_that_its_ledger_keeps(pair: Pair, tmp_path: Path) -> None:
+@pytest.mark.case("X12")
+def test_a_run_is_resumed_by_the_plan_that_its_ledger_keeps(pair: Pair, tmp_path: Path) -> None:
     source, target = _script(pair), pair.target()
     config = {"source": source, "target": target, "tables": CHUNKED, "roles": "none"}
     entries = [{**config, "name": name} for name in ("a b", "a/b")]
@@ -402,7 +416,8 @@ def test_x12_a_run_is_resumed_by_the_plan_that_its_ledger_keeps(pair: Pair, tmp_
     assert again.code == 0, "nothing is left to do"
 
 
-def test_x12_what_no_encoding_of_the_target_has_is_in_the_plan(all_servers: Servers) -> None:
+@pytest.mark.case("X12")
+def test_what_no_encoding_of_the_target_has_is_in_the_plan(all_servers: Servers) -> None:
     source = servers.create_database(all_servers.of(16), "plan_source")
     latin = all_servers.of(18)
     with psycopg.connect(latin.conninfo, autocommit=True) as connection:

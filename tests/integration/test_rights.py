@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from conftest import Pair
 from support import servers
 from support.objects import dropped_roles, migrate, run
@@ -23,7 +25,8 @@ COMMENT ON LARGE OBJECT 1001 IS 'it''s a \\ comment';
 """
 
 
-def test_e13_large_objects_with_owner_acl_and_comment(pair: Pair) -> None:
+@pytest.mark.case("E13")
+def test_large_objects_with_owner_acl_and_comment(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     with dropped_roles(pair, source, target) as names:
         servers.run_script(source, LARGE.format(**names))
@@ -34,7 +37,8 @@ def test_e13_large_objects_with_owner_acl_and_comment(pair: Pair) -> None:
         assert servers.large_objects(target) == expected
 
 
-def test_e13_what_a_target_without_the_roles_refuses_is_told_and_the_rest_arrives(
+@pytest.mark.case("E13")
+def test_what_a_target_without_the_roles_refuses_is_told_and_the_rest_arrives(
     pair: Pair,
 ) -> None:
     source, target = pair.source(), pair.target()
@@ -63,7 +67,8 @@ SETTINGS = """
 """
 
 
-def test_e16_settings_of_database_and_roles(pair: Pair) -> None:
+@pytest.mark.case("E16")
+def test_settings_of_database_and_roles(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     role = f"{pair.name}_r"[-60:]
     servers.run_script(
@@ -93,7 +98,8 @@ def test_e16_settings_of_database_and_roles(pair: Pair) -> None:
             servers.run_script(conninfo, f"DROP ROLE {role}")
 
 
-def test_e16_a_filtered_migration_leaves_the_databases_settings(pair: Pair) -> None:
+@pytest.mark.case("E16")
+def test_a_filtered_migration_leaves_the_databases_settings(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -139,7 +145,8 @@ REVOKE USAGE ON SCHEMA public FROM PUBLIC;
 """
 
 
-def test_e19_row_security_triggers_comments_and_rights(pair: Pair) -> None:
+@pytest.mark.case("E19")
+def test_row_security_triggers_comments_and_rights(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     with dropped_roles(pair, source, target) as names:
         servers.run_script(source, RIGHTS.format(**names))

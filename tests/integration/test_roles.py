@@ -178,7 +178,8 @@ def test_roles_none_makes_no_role(pair: Pair, prefix: str) -> None:
     assert _query(target, ATTRIBUTES.format(prefix)) == []
 
 
-def test_f3_provider_roles_are_skipped(pair: Pair) -> None:
+@pytest.mark.case("F3")
+def test_provider_roles_are_skipped(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     names = ["rdsadmin", "rds_superuser", "cloudsqladmin", "azure_pg_admin", "alloydbadmin"]
     for name in names:
@@ -198,7 +199,8 @@ def test_f3_provider_roles_are_skipped(pair: Pair) -> None:
             servers.run_script(source, f"DROP ROLE IF EXISTS {name}")
 
 
-def test_f3_attributes_that_the_target_role_cannot_give_are_told(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("F3")
+def test_attributes_that_the_target_role_cannot_give_are_told(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source, f"CREATE ROLE {prefix}mighty SUPERUSER LOGIN; CREATE ROLE {prefix}builder CREATEDB"
@@ -216,7 +218,8 @@ def test_f3_attributes_that_the_target_role_cannot_give_are_told(pair: Pair, pre
     assert "42501" in notes[f"{prefix}builder"]
 
 
-def test_f5_an_owner_that_cannot_be_set_is_told_and_the_object_arrives(
+@pytest.mark.case("F5")
+def test_an_owner_that_cannot_be_set_is_told_and_the_object_arrives(
     pair: Pair, prefix: str
 ) -> None:
     source, target = pair.source(), pair.target()
@@ -237,7 +240,8 @@ def test_f5_an_owner_that_cannot_be_set_is_told_and_the_object_arrives(
     assert f'role "{prefix}owner" does not exist' in notes[0]
 
 
-def test_f2_without_the_right_to_read_passwords_roles_come_without(pair: Pair, prefix: str) -> None:
+@pytest.mark.case("F2")
+def test_without_the_right_to_read_passwords_roles_come_without(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,

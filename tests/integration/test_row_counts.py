@@ -72,8 +72,9 @@ def _failed(report: Report) -> dict[str, str]:
     return {task.object: task.note for task in report.failed if task.status == "failed"}
 
 
+@pytest.mark.case("S6")
 @pytest.mark.parametrize("losing", LOSING)
-def test_s6_rows_that_a_trigger_leaves_out_fail_their_table_alone(pair: Pair, losing: str) -> None:
+def test_rows_that_a_trigger_leaves_out_fail_their_table_alone(pair: Pair, losing: str) -> None:
     """Small tables share a stream: the others arrive, and the cause is named."""
     made, cause = LOSING[losing]
     source, target = _both(pair, TABLES, f"CREATE SCHEMA s; {made}")
@@ -91,7 +92,8 @@ def test_s6_rows_that_a_trigger_leaves_out_fail_their_table_alone(pair: Pair, lo
         assert servers.rows(target, "s", table) == servers.rows(source, "s", table)
 
 
-def test_s6_a_disabled_trigger_lets_a_resume_finish(pair: Pair) -> None:
+@pytest.mark.case("S6")
+def test_a_disabled_trigger_lets_a_resume_finish(pair: Pair) -> None:
     source, target = _both(pair, TABLES, "CREATE SCHEMA s;" + LOSING["trigger"][0])
     migration = _migration(source, target)
     plan = migration.plan()
@@ -103,7 +105,8 @@ def test_s6_a_disabled_trigger_lets_a_resume_finish(pair: Pair) -> None:
     assert servers.rows(target, "s", "a") == servers.rows(source, "s", "a")
 
 
-def test_s6_triggers_that_are_off_in_the_transaction_lose_nothing(pair: Pair) -> None:
+@pytest.mark.case("S6")
+def test_triggers_that_are_off_in_the_transaction_lose_nothing(pair: Pair) -> None:
     made = LOSING["trigger"][0] + TABLES.split("INSERT")[0].replace("CREATE SCHEMA s;", "").replace(
         "CREATE TABLE s.a (id int PRIMARY KEY, v text);", ""
     )
@@ -114,7 +117,8 @@ def test_s6_triggers_that_are_off_in_the_transaction_lose_nothing(pair: Pair) ->
     assert servers.rows(target, "s", "a") == servers.rows(source, "s", "a")
 
 
-def test_s6_copy_ignores_rules_and_loses_nothing(pair: Pair) -> None:
+@pytest.mark.case("S6")
+def test_copy_ignores_rules_and_loses_nothing(pair: Pair) -> None:
     rule = "CREATE RULE nothing AS ON INSERT TO s.a DO INSTEAD NOTHING;"
     made = f"CREATE SCHEMA s; CREATE TABLE s.a (id int PRIMARY KEY, v text); {rule}"
     source, target = _both(pair, TABLES, made)
@@ -133,7 +137,8 @@ def postgres_fdw(all_servers: Servers) -> Iterator[str]:
     servers.drop_database(server, "row_counts_remote")
 
 
-def test_s6_rows_that_a_foreign_server_leaves_out_fail_their_table(
+@pytest.mark.case("S6")
+def test_rows_that_a_foreign_server_leaves_out_fail_their_table(
     make_pair: Any, postgres_fdw: str
 ) -> None:
     pair = make_pair(15, 15)
@@ -156,7 +161,8 @@ def test_s6_rows_that_a_foreign_server_leaves_out_fail_their_table(
     assert "5 stored" in note and "foreign table s.a on server far" in note
 
 
-def test_s6_deleted_rows_are_gone_before_a_table_counts_as_empty(pair: Pair) -> None:
+@pytest.mark.case("S6")
+def test_deleted_rows_are_gone_before_a_table_counts_as_empty(pair: Pair) -> None:
     """A foreign key makes TRUNCATE a DELETE, and a trigger keeps that from deleting."""
     made = f"""
         CREATE SCHEMA s; {KEEP_ODD.replace("NEW", "OLD")}
@@ -183,7 +189,8 @@ COMMENT ON LARGE OBJECT 50005 IS 'five';
 """
 
 
-def test_s8_a_large_object_of_other_content_fails_alone_and_a_resume_mends_it(pair: Pair) -> None:
+@pytest.mark.case("S8")
+def test_a_large_object_of_other_content_fails_alone_and_a_resume_mends_it(pair: Pair) -> None:
     taken = """
         SELECT lo_from_bytea(50004, 'the target''s'); COMMENT ON LARGE OBJECT 50004 IS 'theirs';
         SELECT lo_from_bytea(50005, convert_to('content 5', 'UTF8'));
@@ -205,7 +212,8 @@ def test_s8_a_large_object_of_other_content_fails_alone_and_a_resume_mends_it(pa
     assert servers.large_objects(target) == wanted
 
 
-def test_s7_a_large_object_that_is_gone_since_the_plan_fails_alone(pair: Pair) -> None:
+@pytest.mark.case("S7")
+def test_a_large_object_that_is_gone_since_the_plan_fails_alone(pair: Pair) -> None:
     source, target = _both(pair, LARGE_OBJECTS)
     migration = _migration(source, target)
     plan = migration.plan()
@@ -228,7 +236,8 @@ CREATE TABLE s.keyed (a int PRIMARY KEY); INSERT INTO s.keyed VALUES (1), (2);
 """
 
 
-def test_s10_a_keyless_table_that_is_left_alone_is_named(pair: Pair) -> None:
+@pytest.mark.case("S10")
+def test_a_keyless_table_that_is_left_alone_is_named(pair: Pair) -> None:
     """Preflight, run, report and text say the same, and truncate is a remedy that holds."""
     source, target = _both(pair, KEYLESS)
     migration = _migration(source, target)
@@ -253,7 +262,8 @@ def test_s10_a_keyless_table_that_is_left_alone_is_named(pair: Pair) -> None:
     servers.assert_equal(source, target)
 
 
-def test_s10_rows_that_no_run_has_copied_are_not_said_to_be_copied(pair: Pair) -> None:
+@pytest.mark.case("S10")
+def test_rows_that_no_run_has_copied_are_not_said_to_be_copied(pair: Pair) -> None:
     """A run that skipped the table has copied nothing: the next one appends, and says so."""
     own = "CREATE SCHEMA s; CREATE TABLE s.keyless (a int); INSERT INTO s.keyless VALUES (9)"
     source, target = _both(pair, KEYLESS, own)
@@ -265,7 +275,8 @@ def test_s10_rows_that_no_run_has_copied_are_not_said_to_be_copied(pair: Pair) -
     assert servers.rows(target, "s", "keyless") == [("1",), ("2",), ("9",)]
 
 
-def test_s10_with_on_conflict_error_a_copied_table_is_left_alone_and_named(pair: Pair) -> None:
+@pytest.mark.case("S10")
+def test_with_on_conflict_error_a_copied_table_is_left_alone_and_named(pair: Pair) -> None:
     source, target = _both(pair, KEYLESS)
     migration = _migration(source, target, on_conflict="error")
     migration.run().raise_for_failures()
@@ -286,7 +297,8 @@ CREATE TABLE s.c (id int PRIMARY KEY); INSERT INTO s.c VALUES (1);
 """
 
 
-def test_s15_types_that_refuse_their_own_binary_form_are_text(any_pair: Pair) -> None:
+@pytest.mark.case("S15")
+def test_types_that_refuse_their_own_binary_form_are_text(any_pair: Pair) -> None:
     source, target = _both(any_pair, REFUSED)
     migration = _migration(source, target, options={"verify": True})
     plan = migration.plan()
@@ -297,8 +309,9 @@ def test_s15_types_that_refuse_their_own_binary_form_are_text(any_pair: Pair) ->
     assert report.verification is not None and report.verification.ok
 
 
+@pytest.mark.case("S15")
 @pytest.mark.parametrize("way", ["batch", "alone", "merge"])
-def test_s15_rows_that_are_refused_in_binary_are_copied_as_text(pair: Pair, way: str) -> None:
+def test_rows_that_are_refused_in_binary_are_copied_as_text(pair: Pair, way: str) -> None:
     """`format: binary` stands in for a type that is not known to refuse its binary form."""
     source, target = _both(pair, REFUSED)
     if way == "merge":
@@ -323,7 +336,8 @@ def test_s15_rows_that_are_refused_in_binary_are_copied_as_text(pair: Pair, way:
     assert migration.verify().ok
 
 
-def test_s15_data_that_is_wrong_as_text_too_fails_with_its_reason(pair: Pair) -> None:
+@pytest.mark.case("S15")
+def test_data_that_is_wrong_as_text_too_fails_with_its_reason(pair: Pair) -> None:
     source, target = _both(pair, "CREATE SCHEMA s; CREATE TABLE s.n AS SELECT 40000 AS a")
     servers.run_script(target, "CREATE SCHEMA s; CREATE TABLE s.n (a smallint)")
     report = _migration(source, target, options={"format": "binary"}).run()

@@ -35,7 +35,8 @@ def _assert_rows(source: str, target: str, table: str, count: int) -> None:
     assert servers.rows(target, "public", table) == expected
 
 
-def test_c1_stored_generated_columns_are_computed_by_the_target(pair: Pair) -> None:
+@pytest.mark.case("C1")
+def test_stored_generated_columns_are_computed_by_the_target(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -55,7 +56,8 @@ def test_c1_stored_generated_columns_are_computed_by_the_target(pair: Pair) -> N
     assert _query(target, "SELECT * FROM only_generated") == [(42,), (42,)]
 
 
-def test_c1_virtual_generated_columns(make_pair: MakePair) -> None:
+@pytest.mark.case("C1")
+def test_virtual_generated_columns(make_pair: MakePair) -> None:
     pair = make_pair(18, 18)
     source, target = pair.source(), pair.target()
     servers.run_script(
@@ -70,7 +72,8 @@ def test_c1_virtual_generated_columns(make_pair: MakePair) -> None:
     assert _query(target, "SELECT sum(twice) FROM t") == [(50 * 51,)]
 
 
-def test_c2_identity_values_are_kept(pair: Pair) -> None:
+@pytest.mark.case("C2")
+def test_identity_values_are_kept(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -92,7 +95,8 @@ def test_c2_identity_values_are_kept(pair: Pair) -> None:
     assert _query(target, "INSERT INTO only_identity DEFAULT VALUES RETURNING id") == [(2,)]
 
 
-def test_c3_tables_without_columns(pair: Pair) -> None:
+@pytest.mark.case("C3")
+def test_tables_without_columns(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -110,7 +114,8 @@ def test_c3_tables_without_columns(pair: Pair) -> None:
     assert _query(target, "SELECT count(*) FROM lost_all") == [(3,)]
 
 
-def test_c3_dropped_columns(pair: Pair) -> None:
+@pytest.mark.case("C3")
+def test_dropped_columns(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -125,7 +130,8 @@ def test_c3_dropped_columns(pair: Pair) -> None:
     _assert_rows(source, target, "t", 20)
 
 
-def test_c3_columns_of_an_existing_table_in_another_order(pair: Pair) -> None:
+@pytest.mark.case("C3")
+def test_columns_of_an_existing_table_in_another_order(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -144,8 +150,9 @@ def test_c3_columns_of_an_existing_table_in_another_order(pair: Pair) -> None:
     assert differing == ["column b: integer on the source, bigint on the target"]
 
 
+@pytest.mark.case("C4")
 @pytest.mark.parametrize("row_format", ["text", "binary"])
-def test_c4_floats_and_dates_arrive_bit_by_bit(pair: Pair, row_format: str) -> None:
+def test_floats_and_dates_arrive_bit_by_bit(pair: Pair, row_format: str) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -196,7 +203,8 @@ INSERT INTO raw VALUES (1, 'ok'), (2, E'\\xff\\xfe\\xe9'), (3, E'tab\\t\\xc3');
 BYTES = "SELECT id, encode(textsend(a), 'hex') FROM raw ORDER BY id"
 
 
-def test_c5_sql_ascii_to_sql_ascii_keeps_the_bytes(pair: Pair) -> None:
+@pytest.mark.case("C5")
+def test_sql_ascii_to_sql_ascii_keeps_the_bytes(pair: Pair) -> None:
     source, target = _encoded(pair, ("SQL_ASCII", "SQL_ASCII"))
     servers.run_script(source, INVALID)
     _migrate(source, target)
@@ -204,9 +212,10 @@ def test_c5_sql_ascii_to_sql_ascii_keeps_the_bytes(pair: Pair) -> None:
     assert [row[1] for row in found] == [b"6f6b", b"fffee9", b"74616209c3"]
 
 
+@pytest.mark.case("C5")
 @pytest.mark.parametrize("encoding", ["UTF8", "LATIN1"])
 @pytest.mark.parametrize("row_format", ["text", "binary"])
-def test_c5_latin1_arrives_in_either_encoding(pair: Pair, row_format: str, encoding: str) -> None:
+def test_latin1_arrives_in_either_encoding(pair: Pair, row_format: str, encoding: str) -> None:
     source, target = _encoded(pair, ("LATIN1", encoding))
     servers.run_script(
         source,
@@ -220,7 +229,8 @@ def test_c5_latin1_arrives_in_either_encoding(pair: Pair, row_format: str, encod
     assert _query(target, default) == [("'ü'::text",)]
 
 
-def test_c5_invalid_bytes_to_utf8_name_the_table_and_the_rest_goes_on(pair: Pair) -> None:
+@pytest.mark.case("C5")
+def test_invalid_bytes_to_utf8_name_the_table_and_the_rest_goes_on(pair: Pair) -> None:
     source, target = _encoded(pair, ("SQL_ASCII", "UTF8"))
     servers.run_script(source, INVALID)
     report = Migration(source=source, target=target, roles="none").run()
@@ -263,7 +273,8 @@ INSERT INTO others VALUES (1,
 """
 
 
-def test_c8_each_type_arrives_and_auto_takes_text_where_binary_is_unsafe(pair: Pair) -> None:
+@pytest.mark.case("C8")
+def test_each_type_arrives_and_auto_takes_text_where_binary_is_unsafe(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, TYPES)
     # OIDs of the target's types must not be the source's by chance.
@@ -285,7 +296,8 @@ def test_c8_each_type_arrives_and_auto_takes_text_where_binary_is_unsafe(pair: P
         _assert_rows(source, target, table, 1 if table in ("ranges", "others") else 2)
 
 
-def test_c8_an_enum_or_a_domain_alone_stays_binary(pair: Pair) -> None:
+@pytest.mark.case("C8")
+def test_an_enum_or_a_domain_alone_stays_binary(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,
@@ -326,7 +338,8 @@ def test_auto_takes_text_where_values_are_too_short_for_binary(pair: Pair) -> No
     )
 
 
-def test_c8_types_of_an_extension(make_pair: MakePair) -> None:
+@pytest.mark.case("C8")
+def test_types_of_an_extension(make_pair: MakePair) -> None:
     pair = make_pair(18, 18)
     source, target = pair.source(), pair.target()
     servers.run_script(
@@ -343,7 +356,8 @@ def test_c8_types_of_an_extension(make_pair: MakePair) -> None:
     assert _query(target, "SELECT a -> 'a' FROM t WHERE c = 'MIXED'") == [("1",)]
 
 
-def test_c9_arrays_of_user_types_whose_oids_differ(pair: Pair) -> None:
+@pytest.mark.case("C9")
+def test_arrays_of_user_types_whose_oids_differ(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, TYPES)
     # As many objects as make the target number its types otherwise.
@@ -355,9 +369,10 @@ def test_c9_arrays_of_user_types_whose_oids_differ(pair: Pair) -> None:
         _assert_rows(source, target, table, 2)
 
 
+@pytest.mark.case("C10")
 @pytest.mark.parametrize("row_format", ["text", "binary"])
 @pytest.mark.parametrize("merged", [False, True], ids=["copied", "merged"])
-def test_c10_every_byte_of_a_text_arrives(pair: Pair, row_format: str, merged: bool) -> None:
+def test_every_byte_of_a_text_arrives(pair: Pair, row_format: str, merged: bool) -> None:
     source, target = pair.source(), pair.target()
     create = "CREATE TABLE t (id int PRIMARY KEY, a text)"
     servers.run_script(

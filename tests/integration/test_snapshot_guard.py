@@ -79,7 +79,8 @@ def _when_it_waits(
     return begun
 
 
-def test_s1_what_happens_between_snapshot_and_lock_is_refused_by_name(pair: Pair) -> None:
+@pytest.mark.case("S1")
+def test_what_happens_between_snapshot_and_lock_is_refused_by_name(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, SCRIPT)
     migration = Migration(source=source, target=target, roles="none")
@@ -102,7 +103,8 @@ def test_s1_what_happens_between_snapshot_and_lock_is_refused_by_name(pair: Pair
     servers.assert_equal(source, target)
 
 
-def test_s1_tables_are_locked_through_all_that_comes_before_their_rows(
+@pytest.mark.case("S1")
+def test_tables_are_locked_through_all_that_comes_before_their_rows(
     pair: Pair, tmp_path: Path
 ) -> None:
     source, target = pair.source(), pair.target()
@@ -150,7 +152,8 @@ def bank(pair: Pair, tmp_path: Path) -> Parts:
     return bank
 
 
-def test_s1_after_the_leader_is_lost_no_changed_table_is_read(pair: Pair) -> None:
+@pytest.mark.case("S1")
+def test_after_the_leader_is_lost_no_changed_table_is_read(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     script = """
         CREATE TABLE a (id int PRIMARY KEY, v text);
@@ -187,7 +190,8 @@ def test_s1_after_the_leader_is_lost_no_changed_table_is_read(pair: Pair) -> Non
     assert not servers.rows(target, "public", "b")
 
 
-def test_s1_a_part_refuses_what_changed_before_its_lock(bank: Parts) -> None:
+@pytest.mark.case("S1")
+def test_a_part_refuses_what_changed_before_its_lock(bank: Parts) -> None:
     source = bank.options["source"]
     ids = bank.tasks("audit")
 
@@ -206,7 +210,8 @@ def test_s1_a_part_refuses_what_changed_before_its_lock(bank: Parts) -> None:
         assert held.wait().ok
 
 
-def test_s1_a_table_that_stays_locked_is_not_read_and_its_blocker_is_named(bank: Parts) -> None:
+@pytest.mark.case("S1")
+def test_a_table_that_stays_locked_is_not_read_and_its_blocker_is_named(bank: Parts) -> None:
     source = bank.options["source"]
     brief = Migration(**{**bank.options, "lock_timeout": 1, "retries": 0})
     plan = bank.plan
@@ -235,7 +240,8 @@ def test_s1_a_table_that_stays_locked_is_not_read_and_its_blocker_is_named(bank:
     servers.assert_equal(source, bank.target)
 
 
-def test_s1_a_verification_does_not_take_a_truncated_source_for_an_empty_one(pair: Pair) -> None:
+@pytest.mark.case("S1")
+def test_a_verification_does_not_take_a_truncated_source_for_an_empty_one(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
     migration = Migration(source=source, target=target, roles="none")
@@ -248,7 +254,8 @@ def test_s1_a_verification_does_not_take_a_truncated_source_for_an_empty_one(pai
     assert table.status == "unchecked" and "truncated or rewritten" in table.note
 
 
-def test_s1_on_a_standby_replay_ends_the_snapshot_and_nothing_is_lost(
+@pytest.mark.case("S1")
+def test_on_a_standby_replay_ends_the_snapshot_and_nothing_is_lost(
     bank: Parts, pair: Pair, tmp_path: Path
 ) -> None:
     server = servers.start_standby(pair.source_server)

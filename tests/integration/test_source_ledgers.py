@@ -16,9 +16,10 @@ LEDGERS = (
 SCHEMAS = "SELECT nspname::text FROM pg_namespace WHERE nspname !~ '^(pg_|information)' ORDER BY 1"
 
 
+@pytest.mark.case("L1")
 @pytest.mark.parametrize("data_only", [False, True])
 @pytest.mark.parametrize("schema", ["pgmigrate", "Own ledger", "app"])
-def test_l1_a_ledger_in_the_source_is_left_out_and_named(
+def test_a_ledger_in_the_source_is_left_out_and_named(
     pair: Pair, schema: str, data_only: bool
 ) -> None:
     """In a schema of its own, under any name, or in one of the user's."""
@@ -45,7 +46,8 @@ def test_l1_a_ledger_in_the_source_is_left_out_and_named(
     assert [f.object for f in report.findings if f.check == "ledger_left_out"] == [quoted]
 
 
-def test_l1_tables_that_only_have_a_ledger_s_names_are_moved(pair: Pair) -> None:
+@pytest.mark.case("L1")
+def test_tables_that_only_have_a_ledger_s_names_are_moved(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(
         source,

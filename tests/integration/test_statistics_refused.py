@@ -37,8 +37,9 @@ KINDS = {
 }
 
 
+@pytest.mark.case("L6")
 @pytest.mark.parametrize("kind", KINDS)
-def test_l6_what_analyze_meets_is_a_warning(pair: Pair, kind: str) -> None:
+def test_what_analyze_meets_is_a_warning(pair: Pair, kind: str) -> None:
     script, has_local = KINDS[kind]
     source, target = pair.source(), pair.target()
     servers.run_script(source, script)

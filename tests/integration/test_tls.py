@@ -98,8 +98,9 @@ def _execute(conninfo: str, statement: str) -> list[tuple[object, ...]]:
         return done.fetchall() if done.description else []
 
 
+@pytest.mark.case("R7")
 @needs_tls
-def test_r7_client_programs_are_encrypted_where_our_sessions_are(
+def test_client_programs_are_encrypted_where_our_sessions_are(
     tls_server: EmbeddedServer, tmp_path: Path
 ) -> None:
     """The server takes both; what TLS a client program itself was built with does not matter."""
@@ -127,8 +128,9 @@ def test_r7_client_programs_are_encrypted_where_our_sessions_are(
         _execute(tls_server.conninfo, "SELECT pg_reload_conf()")
 
 
+@pytest.mark.case("R8")
 @needs_tls
-def test_r8_client_programs_bind_their_login_to_the_channel_where_that_is_required(
+def test_client_programs_bind_their_login_to_the_channel_where_that_is_required(
     tls_server: EmbeddedServer, tmp_path: Path
 ) -> None:
     ends = [servers.create_database(tls_server, name) for name in ("bound_from", "bound_to")]
@@ -148,8 +150,9 @@ def test_r8_client_programs_bind_their_login_to_the_channel_where_that_is_requir
     assert _execute(ends[1], "SELECT count(*) FROM t") == [(9,)]
 
 
+@pytest.mark.case("R8")
 @needs_tls
-def test_r8_a_login_that_cannot_be_bound_is_refused(tls_server: EmbeddedServer) -> None:
+def test_a_login_that_cannot_be_bound_is_refused(tls_server: EmbeddedServer) -> None:
     """A server in between shows a certificate of its own."""
     ends = [servers.create_database(tls_server, name) for name in ("mitm_from", "mitm_to")]
     with tempfile.TemporaryDirectory() as folder:

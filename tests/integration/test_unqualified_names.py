@@ -100,12 +100,13 @@ def _rows(conninfo: str, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
+@pytest.mark.case("L12")
 @pytest.mark.parametrize(
     ("majors", "language", "schema"),
     [((16, 16), "sql", "public"), ((16, 16), "plpgsql", "app"), ((16, 18), "sql", "app")],
     ids=["sql", "plpgsql", "sql on a newer target"],
 )
-def test_l12_what_names_nothing_under_an_empty_path_is_done_under_the_sources(
+def test_what_names_nothing_under_an_empty_path_is_done_under_the_sources(
     make_pair: Callable[[int, int], Pair], majors: tuple[int, int], language: str, schema: str
 ) -> None:
     pair = make_pair(*majors)
@@ -140,7 +141,8 @@ def test_l12_what_names_nothing_under_an_empty_path_is_done_under_the_sources(
     assert left == 0
 
 
-def test_l12_a_run_that_goes_on_does_the_same(pair: Pair) -> None:
+@pytest.mark.case("L12")
+def test_a_run_that_goes_on_does_the_same(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     _fill(source, "plpgsql", "public", "")
     migration = Migration(source=source, target=target, roles="none", retries=0)
@@ -151,8 +153,9 @@ def test_l12_a_run_that_goes_on_does_the_same(pair: Pair) -> None:
     assert "public.checked" in _found(report)
 
 
+@pytest.mark.case("L12")
 @pytest.mark.parametrize("language", sorted(_FUNCTIONS))
-def test_l12_what_is_missing_for_good_fails_by_its_first_error(pair: Pair, language: str) -> None:
+def test_what_is_missing_for_good_fails_by_its_first_error(pair: Pair, language: str) -> None:
     source, target = pair.source(), pair.target()
     _fill(source, language, "public", "DROP FUNCTION helper(text)")
     report = Migration(source=source, target=target, roles="none", retries=0).run()
@@ -165,7 +168,8 @@ def test_l12_what_is_missing_for_good_fails_by_its_first_error(pair: Pair, langu
     assert not {"public.checked", "public.generated"} & set(_found(report))
 
 
-def test_l12_an_index_that_newer_servers_build_under_their_own_path_says_what_to_do(
+@pytest.mark.case("L12")
+def test_an_index_that_newer_servers_build_under_their_own_path_says_what_to_do(
     pair: Pair,
 ) -> None:
     source, target = pair.source(), pair.target()
@@ -182,7 +186,8 @@ def test_l12_an_index_that_newer_servers_build_under_their_own_path_says_what_to
     assert report.ok and report.verification is not None and report.verification.equal
 
 
-def test_l12_rows_that_the_target_merges(pair: Pair) -> None:
+@pytest.mark.case("L12")
+def test_rows_that_the_target_merges(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     script = _BELOW + _FUNCTIONS["sql"]
     script += "CREATE TABLE t (v text PRIMARY KEY CHECK (norm(v) <> 'x'), n text DEFAULT 'n');"
@@ -194,8 +199,9 @@ def test_l12_rows_that_the_target_merges(pair: Pair) -> None:
     assert _rows(target, "SELECT count(*) FROM t") == [(50,)]
 
 
+@pytest.mark.case("L12")
 @pytest.mark.parametrize("mode", ["truncate", "append"])
-def test_l12_a_target_whose_tables_have_such_indexes_is_filled_again(
+def test_a_target_whose_tables_have_such_indexes_is_filled_again(
     make_pair: Callable[[int, int], Pair], mode: Literal["append", "truncate"]
 ) -> None:
     pair = make_pair(16, 16)
@@ -212,7 +218,8 @@ def test_l12_a_target_whose_tables_have_such_indexes_is_filled_again(
     assert _rows(target, "SELECT count(*) FROM t") == [(50,)]
 
 
-def test_l12_a_target_without_the_sources_path_is_filled_under_it(
+@pytest.mark.case("L12")
+def test_a_target_without_the_sources_path_is_filled_under_it(
     make_pair: Callable[[int, int], Pair],
 ) -> None:
     pair = make_pair(16, 16)
@@ -232,7 +239,8 @@ def test_l12_a_target_without_the_sources_path_is_filled_under_it(
     assert _rows(by_path, "SELECT count(*) FROM app.t") == [(50,)]
 
 
-def test_l12_values_that_name_objects_keep_their_schemas(
+@pytest.mark.case("L12")
+def test_values_that_name_objects_keep_their_schemas(
     make_pair: Callable[[int, int], Pair],
 ) -> None:
     pair = make_pair(16, 16)
@@ -262,7 +270,8 @@ def test_l12_values_that_name_objects_keep_their_schemas(
     assert _rows(target, query) == [("app", "t_a_idx"), ("pg_catalog", "pg_class")]
 
 
-def test_l12_foreign_keys_that_were_dropped_come_back(
+@pytest.mark.case("L12")
+def test_foreign_keys_that_were_dropped_come_back(
     make_pair: Callable[[int, int], Pair],
 ) -> None:
     pair = make_pair(16, 16)

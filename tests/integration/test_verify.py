@@ -329,8 +329,9 @@ def test_rows_that_the_target_had_before_are_no_difference(pair: Pair) -> None:
     assert [d.key for d in migration.verify().differences] == ["id=1"]
 
 
+@pytest.mark.case("X4")
 @pytest.mark.parametrize("key", ["PRIMARY KEY", ""])
-def test_x4_the_verdict_depends_on_the_rows_and_not_on_who_made_the_table(
+def test_the_verdict_depends_on_the_rows_and_not_on_who_made_the_table(
     pair: Pair, key: str, shell: Shell
 ) -> None:
     source, target = pair.source(), pair.target()

@@ -103,7 +103,8 @@ CREATE TABLE archive (LIKE orders INCLUDING ALL);
 """
 
 
-def test_p3_generated_names_of_not_null_differ_by_version_and_others_really(
+@pytest.mark.case("P3")
+def test_generated_names_of_not_null_differ_by_version_and_others_really(
     make_pair: Callable[[int, int], Pair],
 ) -> None:
     """What the server names by itself is no difference; a name that a person gave is one."""
@@ -220,7 +221,8 @@ def test_filters_decide_what_counts_as_only_on_the_target(pair: Pair) -> None:
     assert {item.object for item in of_table.verify().differences} == {"a.t_id"}
 
 
-def test_s7_what_the_plan_lacks_is_named_as_not_moved(pair: Pair) -> None:
+@pytest.mark.case("S7")
+def test_what_the_plan_lacks_is_named_as_not_moved(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     servers.run_script(source, "CREATE TABLE t (id int)")
     migration = Migration(source=source, target=target)

@@ -85,7 +85,8 @@ def _everything(conninfo: str) -> list[tuple[object, ...]]:
         return sorted(found, key=str)
 
 
-def test_d1_odd_names_arrive_when_each_is_asked_for_by_itself(pair: Pair) -> None:
+@pytest.mark.case("D1")
+def test_odd_names_arrive_when_each_is_asked_for_by_itself(pair: Pair) -> None:
     source, target = pair.source("odd_names"), pair.target()
     named: list[TableRule] = [
         {"schema": schema, "name": table} for schema, table in _tables(source)
