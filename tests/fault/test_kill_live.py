@@ -15,7 +15,8 @@ import pytest
 from conftest import Pair
 from pgmigrate import Migration
 from support import servers
-from support.live_target import KEYS, STATES, TABLES, assert_same_rows, query
+from support.data_only import query
+from support.live_target import KEYS, STATES, TABLES, assert_same_rows
 from support.shell import Shell
 
 SEED = 20261130

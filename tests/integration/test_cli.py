@@ -14,7 +14,6 @@ from typing import Any
 import psycopg
 import pytest
 
-from conftest import Pair
 from pgmigrate.demo import run_demo
 from support import servers
 from support.shell import Done, Shell
@@ -28,19 +27,6 @@ ANALYZE;
 """
 
 
-@pytest.fixture
-def ends(pair: Pair, shell: Shell) -> tuple[str, str]:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
-    write(shell, source, target)
-    return source, target
-
-
-def write(shell: Shell, source: str, target: str, **keys: Any) -> None:
-    config = {"source": source, "target": target, "roles": "none", **keys}
-    (shell.folder / "config.json").write_text(json.dumps(config))
-
-
 def run(shell: Shell, verb: str, *arguments: str, **environment: str) -> Done:
     return shell.run(verb, "--config", "config.json", *arguments, timeout=120, **environment)
 
@@ -48,89 +34,89 @@ def run(shell: Shell, verb: str, *arguments: str, **environment: str) -> Done:
 # Exit codes.
 
 
-def test_exit_0_all_done(ends: tuple[str, str], shell: Shell) -> None:
+def test_exit_0_all_done(both: tuple[str, str], shell: Shell) -> None:
     assert run(shell, "migrate").code == 0
-    servers.assert_equal(*ends)
+    servers.assert_equal(*both)
     assert run(shell, "verify").code == 0
 
 
-def test_exit_1_a_task_failed(ends: tuple[str, str], shell: Shell) -> None:
+def test_exit_1_a_task_failed(both: tuple[str, str], shell: Shell) -> None:
     servers.run_script(
-        ends[1], "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (7)"
+        both[1], "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (7)"
     )
-    write(shell, *ends, options={"on_conflict": "error"})
+    shell.write_config(*both, options={"on_conflict": "error"})
     done = run(shell, "migrate")
     assert done.code == 1
     assert "public.t" in done.stdout
     assert "public.t" in done.stderr
-    assert len(servers.rows(ends[1], "public", "u")) == 1
+    assert len(servers.rows(both[1], "public", "u")) == 1
 
 
-def test_migrate_keeps_the_plan_of_an_unfinished_run(ends: tuple[str, str], shell: Shell) -> None:
+def test_migrate_keeps_the_plan_of_an_unfinished_run(both: tuple[str, str], shell: Shell) -> None:
     servers.run_script(
-        ends[1], "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (7)"
+        both[1], "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (7)"
     )
-    write(shell, *ends, options={"on_conflict": "error"})
+    shell.write_config(*both, options={"on_conflict": "error"})
     assert run(shell, "migrate").code == 1
     plan = (shell.folder / "plan.tsv").read_bytes()
-    servers.run_script(ends[0], "CREATE TABLE planned_otherwise ()")
+    servers.run_script(both[0], "CREATE TABLE planned_otherwise ()")
     again = run(shell, "migrate")
     assert again.code == 1
     assert "plan.tsv is its plan: not overwritten" in again.stderr
     assert (shell.folder / "plan.tsv").read_bytes() == plan
-    servers.run_script(ends[0], "DROP TABLE planned_otherwise")
-    servers.run_script(ends[1], "DELETE FROM t")
+    servers.run_script(both[0], "DROP TABLE planned_otherwise")
+    servers.run_script(both[1], "DELETE FROM t")
     assert run(shell, "migrate", "--resume").code == 0
 
 
 @pytest.mark.parametrize("broken", [r"port=\d+", r"password=\S+", r"dbname=\S+"])
 def test_exit_10_a_server_cannot_be_reached(
-    ends: tuple[str, str], shell: Shell, broken: str
+    both: tuple[str, str], shell: Shell, broken: str
 ) -> None:
     wrong = broken.split("=")[0] + "=1"
-    write(shell, re.sub(broken, wrong, ends[0]), ends[1])
+    shell.write_config(re.sub(broken, wrong, both[0]), both[1])
     done = run(shell, "migrate")
     assert done.code == 10
     assert done.stderr.startswith("error: ")
 
 
-def test_exit_2_usage_and_configuration(ends: tuple[str, str], shell: Shell) -> None:
+def test_exit_2_usage_and_configuration(both: tuple[str, str], shell: Shell) -> None:
     assert shell.run("migrate").code == 2
     assert run(shell, "migrate", "--jobs", "none").code == 2
     assert shell.run("migrate", "--config", "none.yaml").code == 2
-    write(shell, *ends, tables=["t", "gone"], parallel={"max_jobs": "many"})
+    shell.write_config(*both, tables=["t", "gone"], parallel={"max_jobs": "many"})
     done = run(shell, "plan")
     assert done.code == 2
     assert done.stderr == 'error: parallel.max_jobs: expected a positive integer, got "many"\n'
-    write(shell, *ends, tables=["t", "gone"])
+    shell.write_config(*both, tables=["t", "gone"])
     done = run(shell, "plan")
     assert done.code == 2
     assert "error: tables.include[1]: the source has no table public.gone\n" in done.stderr
 
 
-def test_exit_3_preflight(ends: tuple[str, str], shell: Shell) -> None:
-    write(shell, ends[0], ends[0])
+def test_exit_3_preflight(both: tuple[str, str], shell: Shell) -> None:
+    shell.write_config(both[0], both[0])
     for verb in ("preflight", "migrate"):
         done = run(shell, verb)
         assert done.code == 3, done.text
         assert "source and target are the same database" in done.text
-    assert servers.tables(ends[0]) == [("public", "t"), ("public", "u")]
+    assert servers.tables(both[0]) == [("public", "t"), ("public", "u")]
 
 
-def test_exit_4_verification_found_differences(ends: tuple[str, str], shell: Shell) -> None:
+def test_exit_4_verification_found_differences(both: tuple[str, str], shell: Shell) -> None:
     assert run(shell, "migrate").code == 0
-    servers.run_script(ends[1], "UPDATE t SET v = 'other' WHERE id = 17")
+    servers.run_script(both[1], "UPDATE t SET v = 'other' WHERE id = 17")
     done = run(shell, "verify", "--plan", "plan.tsv")
     assert done.code == 4
     assert "different row: public.t: the row differs (v), key id=17\n" in done.stdout
-    servers.run_script(ends[1], "UPDATE t SET v = 'v17' WHERE id = 17")
+    servers.run_script(both[1], "UPDATE t SET v = 'v17' WHERE id = 17")
     assert run(shell, "verify").code == 0
 
 
-def test_exit_4_a_run_that_verifies(ends: tuple[str, str], shell: Shell) -> None:
+def test_exit_4_a_run_that_verifies(both: tuple[str, str], shell: Shell) -> None:
     # Somebody's trigger on the target makes other rows of ours.
     servers.run_script(
-        ends[1],
+        both[1],
         "CREATE TABLE u (a int); CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql "
         "AS 'BEGIN NEW.a := 5; RETURN NEW; END'; "
         "CREATE TRIGGER other BEFORE INSERT ON u FOR EACH ROW EXECUTE FUNCTION other()",
@@ -143,16 +129,16 @@ def test_exit_4_a_run_that_verifies(ends: tuple[str, str], shell: Shell) -> None
 # What is printed where.
 
 
-def test_plan_prints_a_summary_and_writes_the_file(ends: tuple[str, str], shell: Shell) -> None:
+def test_plan_prints_a_summary_and_writes_the_file(both: tuple[str, str], shell: Shell) -> None:
     done = run(shell, "plan", "--plan", "my.tsv")
     assert done.code == 0
     assert re.search(r"^data +2 +31 ", done.stdout, re.MULTILINE)
     assert done.stdout.endswith("written to my.tsv\n")
     assert "COPY" in (shell.folder / "my.tsv").read_text()
-    assert servers.tables(ends[1]) == []
+    assert servers.tables(both[1]) == []
 
 
-def test_dry_run_touches_nothing(ends: tuple[str, str], shell: Shell) -> None:
+def test_dry_run_touches_nothing(both: tuple[str, str], shell: Shell) -> None:
     done = run(shell, "migrate", "--dry-run", "--backup")
     assert done.code == 0
     assert "written to plan.tsv" in done.stdout
@@ -161,15 +147,15 @@ def test_dry_run_touches_nothing(ends: tuple[str, str], shell: Shell) -> None:
         "plan.tsv",
         "pgmigrate.log",
     }
-    with psycopg.connect(ends[1]) as connection:
+    with psycopg.connect(both[1]) as connection:
         query = "SELECT count(*) FROM pg_namespace WHERE nspname = 'pgmigrate'"
         assert connection.execute(query).fetchone() == (0,)
-    assert servers.tables(ends[1]) == []
+    assert servers.tables(both[1]) == []
 
 
-def test_the_console_is_silent_but_for_progress(ends: tuple[str, str], shell: Shell) -> None:
+def test_the_console_is_silent_but_for_progress(both: tuple[str, str], shell: Shell) -> None:
     # Somebody else's session on the target is worth a warning.
-    with psycopg.connect(ends[1]):
+    with psycopg.connect(both[1]):
         done = run(shell, "migrate")
     assert done.code == 0
     log = (shell.folder / "pgmigrate.log").read_text()
@@ -180,17 +166,17 @@ def test_the_console_is_silent_but_for_progress(ends: tuple[str, str], shell: Sh
     assert [line for line in lines if not re.fullmatch(progress, line)] == []
 
 
-def test_verbose_shows_what_the_log_has(ends: tuple[str, str], shell: Shell) -> None:
-    with psycopg.connect(ends[1]):
+def test_verbose_shows_what_the_log_has(both: tuple[str, str], shell: Shell) -> None:
+    with psycopg.connect(both[1]):
         done = run(shell, "migrate", "--verbose")
     assert "info: done data public.t " in done.stderr
     assert re.search(r"^warning: .*session", done.stderr, re.MULTILINE)
 
 
-def test_the_log_of_several_commands_is_one(ends: tuple[str, str], shell: Shell) -> None:
-    write(shell, re.sub(r"port=\d+", "port=1", ends[0]), ends[1])
+def test_the_log_of_several_commands_is_one(both: tuple[str, str], shell: Shell) -> None:
+    shell.write_config(re.sub(r"port=\d+", "port=1", both[0]), both[1])
     assert run(shell, "plan").code == 10
-    write(shell, *ends)
+    shell.write_config(*both)
     assert run(shell, "plan").code == 0
     log = (shell.folder / "pgmigrate.log").read_text()
     assert " ERROR " in log
@@ -200,7 +186,7 @@ def test_the_log_of_several_commands_is_one(ends: tuple[str, str], shell: Shell)
 # JSON.
 
 
-def test_every_command_speaks_json(ends: tuple[str, str], shell: Shell) -> None:
+def test_every_command_speaks_json(both: tuple[str, str], shell: Shell) -> None:
     def result(verb: str, *arguments: str) -> dict[str, Any]:
         done = run(shell, verb, "--json", *arguments)
         assert done.code == 0, done.text
@@ -223,12 +209,12 @@ def test_every_command_speaks_json(ends: tuple[str, str], shell: Shell) -> None:
     assert result("cleanup")["dropped"]
 
 
-def test_errors_speak_json(ends: tuple[str, str], shell: Shell) -> None:
-    write(shell, re.sub(r"dbname=\w+", "dbname=none_such", ends[0]), ends[1])
+def test_errors_speak_json(both: tuple[str, str], shell: Shell) -> None:
+    shell.write_config(re.sub(r"dbname=\w+", "dbname=none_such", both[0]), both[1])
     done = run(shell, "plan", "--json")
     error = json.loads(done.stdout)["error"]
     assert (error["kind"], error["side"], error["sqlstate"]) == ("connect", "source", "3D000")
-    write(shell, *ends, optoins={})
+    shell.write_config(*both, optoins={})
     error = json.loads(run(shell, "plan", "--json").stdout)["error"]
     assert error["kind"] == "config"
     assert error["problems"] == ['optoins: unknown key; did you mean "options"?']
@@ -237,19 +223,19 @@ def test_errors_speak_json(ends: tuple[str, str], shell: Shell) -> None:
 # Without a config, with variables.
 
 
-def test_without_a_config(ends: tuple[str, str], shell: Shell) -> None:
-    between = ["--source", ends[0], "--target", ends[1], "--table", "public.u"]
+def test_without_a_config(both: tuple[str, str], shell: Shell) -> None:
+    between = ["--source", both[0], "--target", both[1], "--table", "public.u"]
     done = shell.run("migrate", *between)
     assert done.code == 0, done.text
-    assert servers.tables(ends[1], ["pgmigrate"]) == [("public", "u")]
+    assert servers.tables(both[1], ["pgmigrate"]) == [("public", "u")]
 
 
 def test_one_side_is_enough_and_a_conninfo_without_user_means_the_account(
-    ends: tuple[str, str], shell: Shell
+    both: tuple[str, str], shell: Shell
 ) -> None:
     account = pwd.getpwuid(os.geteuid()).pw_name
-    servers.run_script(ends[1], f"CREATE ROLE \"{account}\" SUPERUSER LOGIN PASSWORD 'x'")
-    target = re.sub(r"password=\S+", "password=x", re.sub(r"user=\S+ ", "", ends[1]))
+    servers.run_script(both[1], f"CREATE ROLE \"{account}\" SUPERUSER LOGIN PASSWORD 'x'")
+    target = re.sub(r"password=\S+", "password=x", re.sub(r"user=\S+ ", "", both[1]))
 
     def on_target(*arguments: str) -> Done:
         # What the variable says is of no account here.
@@ -263,19 +249,19 @@ def test_one_side_is_enough_and_a_conninfo_without_user_means_the_account(
         assert on_target("restore", str(path), "--yes").code == 0
         assert on_target("cleanup").code == 0
     finally:
-        servers.run_script(ends[1], f'DROP OWNED BY "{account}"; DROP ROLE "{account}"')
+        servers.run_script(both[1], f'DROP OWNED BY "{account}"; DROP ROLE "{account}"')
 
 
-def test_variables_in_conninfos(ends: tuple[str, str], shell: Shell) -> None:
+def test_variables_in_conninfos(both: tuple[str, str], shell: Shell) -> None:
     password = re.compile("password=(.*)")
-    found = [password.search(conninfo) for conninfo in ends]
+    found = [password.search(conninfo) for conninfo in both]
     source, target = (
-        password.sub(f"password=${{{side}_PW}}", c) for side, c in zip("ST", ends, strict=True)
+        password.sub(f"password=${{{side}_PW}}", c) for side, c in zip("ST", both, strict=True)
     )
-    write(shell, source, target)
+    shell.write_config(source, target)
     variables = {f"{side}_PW": match[1] for side, match in zip("ST", found, strict=True) if match}
     assert run(shell, "migrate", **variables).code == 0
-    servers.assert_equal(*ends)
+    servers.assert_equal(*both)
     del variables["T_PW"]
     done = run(shell, "migrate", **variables)
     assert done.code == 2
@@ -285,13 +271,13 @@ def test_variables_in_conninfos(ends: tuple[str, str], shell: Shell) -> None:
 # Status.
 
 
-def test_status_of_a_run_in_another_process(ends: tuple[str, str], shell: Shell) -> None:
+def test_status_of_a_run_in_another_process(both: tuple[str, str], shell: Shell) -> None:
     def status() -> dict[str, Any]:
         return dict(json.loads(run(shell, "status", "--json").stdout))
 
     gate = "pg_catalog.pg_advisory_xact_lock_shared(9)::text = ''"
-    write(shell, *ends, tables={"include": [{"name": "t", "where": gate}]})
-    with psycopg.connect(ends[0], autocommit=True) as connection:
+    shell.write_config(*both, tables={"include": [{"name": "t", "where": gate}]})
+    with psycopg.connect(both[0], autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(9)")
         process = shell.start("migrate", "--config", "config.json", "--jobs", "2")
         try:
@@ -322,13 +308,13 @@ def test_status_of_a_run_in_another_process(ends: tuple[str, str], shell: Shell)
     assert (found["state"], found["seconds_left"], found["running"]) == ("done", None, [])
     assert found["rows_done"] == 31
     assert set(found["tasks"].items()) >= {("running", 0), ("pending", 0), ("failed", 0)}
-    servers.assert_equal(*ends)
+    servers.assert_equal(*both)
 
 
-def test_status_of_a_killed_run(ends: tuple[str, str], shell: Shell) -> None:
+def test_status_of_a_killed_run(both: tuple[str, str], shell: Shell) -> None:
     gate = "pg_catalog.pg_advisory_xact_lock_shared(9)::text = ''"
-    write(shell, *ends, tables={"include": [{"name": "t", "where": gate}]})
-    with psycopg.connect(ends[0], autocommit=True) as connection:
+    shell.write_config(*both, tables={"include": [{"name": "t", "where": gate}]})
+    with psycopg.connect(both[0], autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(9)")
         process = shell.start("migrate", "--config", "config.json")
         waiting = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 9"
@@ -343,10 +329,10 @@ def test_status_of_a_killed_run(ends: tuple[str, str], shell: Shell) -> None:
     assert found["state"] == "interrupted"
     assert found["tasks"]["running"] == 0
     assert run(shell, "migrate", "--resume").code == 0
-    servers.assert_equal(*ends)
+    servers.assert_equal(*both)
 
 
-def test_cleanup_forgets(ends: tuple[str, str], shell: Shell) -> None:
+def test_cleanup_forgets(both: tuple[str, str], shell: Shell) -> None:
     assert run(shell, "migrate").code == 0
     done = run(shell, "cleanup")
     assert done.code == 0
@@ -354,17 +340,17 @@ def test_cleanup_forgets(ends: tuple[str, str], shell: Shell) -> None:
     assert run(shell, "status").stdout == "no run in the target's ledger\n"
 
 
-def test_restore_asks(ends: tuple[str, str], shell: Shell) -> None:
-    servers.run_script(ends[1], "CREATE TABLE precious (a int); INSERT INTO precious VALUES (3)")
+def test_restore_asks(both: tuple[str, str], shell: Shell) -> None:
+    servers.run_script(both[1], "CREATE TABLE precious (a int); INSERT INTO precious VALUES (3)")
     done = run(shell, "backup")
     (path,) = (shell.folder / "backup").iterdir()
     assert f"backup/{path.name}" in done.stdout
-    servers.run_script(ends[1], "DROP TABLE precious")
+    servers.run_script(both[1], "DROP TABLE precious")
     # Nobody answers on an empty standard input.
     assert run(shell, "restore", str(path)).code != 0
-    assert servers.tables(ends[1]) == []
+    assert servers.tables(both[1]) == []
     assert run(shell, "restore", str(path), "--yes").code == 0
-    assert servers.rows(ends[1], "public", "precious") == [("3",)]
+    assert servers.rows(both[1], "public", "precious") == [("3",)]
 
 
 # The demo.

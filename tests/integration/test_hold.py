@@ -19,16 +19,6 @@ from support.parts import Parts
 
 
 @pytest.fixture
-def bank(pair: Pair, tmp_path: Path) -> Parts:
-    """A bank whose tables are made on the target."""
-    source = pair.source()
-    servers.run_script(source, parts.SCRIPT)
-    bank = Parts(tmp_path, source, pair.target())
-    bank.prepare()
-    return bank
-
-
-@pytest.fixture
 def others(bank: Parts) -> list[str]:
     """All tasks of the data phase but those of the keyless table."""
     return [task for task in bank.plan.ids("data") if task not in bank.tasks("transfer")]

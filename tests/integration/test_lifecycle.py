@@ -250,16 +250,6 @@ def test_a_target_server_that_restarts_is_waited_for(pair: Pair) -> None:
         servers.assert_equal(source, target)
 
 
-@pytest.fixture
-def bank(pair: Pair, tmp_path: Path) -> Parts:
-    """A bank whose tables are made on the target."""
-    source = pair.source()
-    servers.run_script(source, parts.SCRIPT)
-    bank = Parts(tmp_path, source, pair.target())
-    bank.prepare()
-    return bank
-
-
 @pytest.mark.case("S9")
 def test_a_sequence_that_a_dead_part_has_put_back_is_set_by_the_next_one(bank: Parts) -> None:
     data = bank.plan.ids("data")

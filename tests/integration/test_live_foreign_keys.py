@@ -10,19 +10,8 @@ from conftest import Pair
 from pgmigrate import PreflightError, StateError
 from support import servers
 from support.config_keys import shows
-from support.live_target import (
-    CHUNKS,
-    KEYS,
-    ROWS,
-    TABLES,
-    assert_same_rows,
-    ends,
-    execute,
-    migration,
-    query,
-    run,
-    told,
-)
+from support.data_only import messages, migration, query, run
+from support.live_target import CHUNKS, KEYS, ROWS, TABLES, assert_same_rows, ends, execute
 
 
 @shows("options.target_foreign_keys")
@@ -244,7 +233,7 @@ def test_orphans_leave_the_key_not_valid_and_are_counted(pair: Pair) -> None:
     assert (failed.kind, failed.object) == ("fk check", "s.child")
     assert "3 rows reference nothing" in failed.note and "child_parent" in failed.note
     assert "NOT VALID" in failed.note
-    assert "child_parent" in told(report, "foreign_keys_left")[""]
+    assert "child_parent" in messages(report, "foreign_keys_left")[""]
     assert [(name, valid) for _, name, _, valid, _ in query(both[1], KEYS)] == [
         ("child_parent", False), ("tree_up", True),
     ]  # fmt: skip

@@ -17,16 +17,8 @@ from conftest import Pair
 from pgmigrate import Finding, Migration, Plan
 from pgmigrate._bridge.job import do
 from pgmigrate.errors import PgMigrateError
-from support.live_target import (
-    KEYS,
-    STATES,
-    WAITING,
-    assert_same_rows,
-    ends,
-    execute,
-    migration,
-    query,
-)
+from support.data_only import migration, query
+from support.live_target import KEYS, STATES, WAITING, assert_same_rows, ends, execute
 from support.shell import Shell
 
 

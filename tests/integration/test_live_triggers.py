@@ -12,19 +12,8 @@ from conftest import Pair
 from pgmigrate import ConfigError
 from support import servers
 from support.config_keys import shows
-from support.live_target import (
-    CHUNKS,
-    STATES,
-    TABLES,
-    TRIGGERS,
-    assert_same_rows,
-    ends,
-    execute,
-    migration,
-    query,
-    run,
-    told,
-)
+from support.data_only import messages, migration, query, run
+from support.live_target import CHUNKS, STATES, TABLES, TRIGGERS, assert_same_rows, ends, execute
 
 
 @shows("options.target_triggers")
@@ -33,7 +22,7 @@ def test_triggers_fire_or_are_off_while_rows_come(pair: Pair, chunks: bool) -> N
     tables = {"mode": "all", "include": CHUNKS[:1] if chunks else []}
     loud = ends(pair, TRIGGERS)
     report = run(loud, tables=tables)
-    assert "always, ordinary" in told(report, "triggers_fire")["s.parent"]
+    assert "always, ordinary" in messages(report, "triggers_fire")["s.parent"]
     heard = "SELECT trigger, count(*) FROM s.heard GROUP BY 1 ORDER BY 1"
     assert query(loud[1], heard) == [("always", 40), ("ordinary", 40)]
     quiet = loud[0], pair.target("_quiet")
@@ -41,7 +30,7 @@ def test_triggers_fire_or_are_off_while_rows_come(pair: Pair, chunks: bool) -> N
     states = query(quiet[1], STATES)
     assert [state for _, state in states] == ["A", "D", "O", "R"]
     report = run(quiet, tables=tables, target_triggers="disable", verify=True)
-    assert report.ok and "always" in told(report, "triggers_disabled")["s.parent"]
+    assert report.ok and "always" in messages(report, "triggers_disabled")["s.parent"]
     assert query(quiet[1], heard) == []
     assert query(quiet[1], STATES) == states
     assert_same_rows(quiet, "parent", "child", "tree")
@@ -161,8 +150,8 @@ def test_what_the_role_may_not_switch_off_stays_and_is_told(pair: Pair) -> None:
         report = run(
             found, target_triggers="disable", target_foreign_keys="drop", analyze_after_load=False
         )
-        assert "may not disable" in told(report, "triggers_fire")["s.parent"]
-        assert "child_parent" in told(report, "foreign_keys_kept")[""]
+        assert "may not disable" in messages(report, "triggers_fire")["s.parent"]
+        assert "child_parent" in messages(report, "foreign_keys_kept")[""]
         assert query(both[1], "SELECT count(*) FROM s.heard") == [(80,)]
         (note,) = {
             task.note for task in report.tasks if task.object == "s.parent" and task.kind == "data"

@@ -40,15 +40,6 @@ ANALYZE;
 """
 
 
-@pytest.fixture
-def ends(pair: Pair, shell: Shell) -> tuple[str, str]:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
-    config = {"source": source, "target": target, "roles": "none"}
-    (shell.folder / "config.json").write_text(json.dumps(config))
-    return source, target
-
-
 def run(
     shell: Shell,
     verb: str,
@@ -69,9 +60,9 @@ def run(
     )
 
 
-def assert_done(ends: tuple[str, str]) -> None:
-    servers.assert_equal(*ends)
-    assert Migration(source=ends[0], target=ends[1], roles="none").status().state == "done"
+def assert_done(both: tuple[str, str]) -> None:
+    servers.assert_equal(*both)
+    assert Migration(source=both[0], target=both[1], roles="none").status().state == "done"
 
 
 def assert_untouched(conninfo: str) -> None:
@@ -89,7 +80,7 @@ def checks(report: dict[str, Any]) -> list[str]:
 
 
 def test_a_full_disk_for_state_log_and_progress_ends_no_run(
-    ends: tuple[str, str], shell: Shell
+    both: tuple[str, str], shell: Shell
 ) -> None:
     (shell.folder / "pgmigrate.log").symlink_to(FULL)
     with Path(FULL).open("wb") as full:
@@ -98,7 +89,7 @@ def test_a_full_disk_for_state_log_and_progress_ends_no_run(
     report = json.loads(done.stdout)
     assert report["status"] == report["run_state"] == "done"
     assert checks(report).count("state_file") == 1
-    assert_done(ends)
+    assert_done(both)
     assert stat.S_ISCHR(Path(FULL).stat().st_mode), "a device is not replaced by a file"
 
 
@@ -137,32 +128,32 @@ def test_a_disk_that_fills_in_mid_run(pair: Pair, tmp_path: Path) -> None:
 
 @pytest.mark.soak
 def test_a_state_file_that_cannot_be_written_again_is_gone(
-    ends: tuple[str, str], shell: Shell
+    both: tuple[str, str], shell: Shell
 ) -> None:
     servers.run_script(
-        ends[1], "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (7)"
+        both[1], "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (7)"
     )
-    config = {"source": ends[0], "target": ends[1], "roles": "none"}
+    config = {"source": both[0], "target": both[1], "roles": "none"}
     config_text = json.dumps({**config, "options": {"on_conflict": "error"}})
     (shell.folder / "config.json").write_text(config_text)
     state = shell.folder / "disk" / "state.tsv"
     with small_disk(state.parent, free=4096):
         assert run(shell, "migrate", "--state", str(state)).returncode == 1
         assert "FAILED" in state.read_text()
-        servers.run_script(ends[1], "DELETE FROM t")
+        servers.run_script(both[1], "DELETE FROM t")
         # What it said before is not what the ledger says from now on, and would stop a later run.
         done = run(shell, "migrate", "--state", str(state), "--resume", "--json")
         assert done.returncode == 0, done.stderr
         assert not state.exists()
     assert checks(json.loads(done.stdout)).count("state_file") == 1
-    assert_done(ends)
+    assert_done(both)
 
 
 # What is found before the work begins.
 
 
 def test_what_migrate_cannot_write_is_found_before_the_run(
-    ends: tuple[str, str], shell: Shell
+    both: tuple[str, str], shell: Shell
 ) -> None:
     for option in ("--plan", "--state", "--report"):
         done = run(shell, "migrate", option, "config.json/below", "--json")
@@ -171,11 +162,11 @@ def test_what_migrate_cannot_write_is_found_before_the_run(
         assert words in done.stderr.decode()
         assert json.loads(done.stdout)["error"]["kind"] == "config"
     options: Options = {"backup_dir": str(shell.folder / "config.json" / "backup")}
-    chosen = Migration(source=ends[0], target=ends[1], roles="none", options=options)
+    chosen = Migration(source=both[0], target=both[1], roles="none", options=options)
     with pytest.raises(BackupError, match="Not a directory") as raised:
         chosen.run(backup=True)
     assert "options.backup_dir" in str(raised.value)
-    assert_untouched(ends[1])
+    assert_untouched(both[1])
 
 
 def test_the_checklist_has_what_safe_cannot_write(written: tuple[str, str], tmp_path: Path) -> None:
@@ -228,7 +219,7 @@ def test_safe_is_done_whatever_is_full(
 
 
 def test_a_result_that_cannot_be_printed_has_its_own_exit_code(
-    ends: tuple[str, str], shell: Shell
+    both: tuple[str, str], shell: Shell
 ) -> None:
     (shell.folder / "pgmigrate.log").symlink_to(FULL)
     with Path(FULL).open("wb") as full:
@@ -242,10 +233,10 @@ def test_a_result_that_cannot_be_printed_has_its_own_exit_code(
         assert shown.count(words) == 1
     for words in ("Traceback", "Logging error", "Exception ignored"):
         assert words not in shown
-    assert_done(ends)
+    assert_done(both)
 
 
-def test_a_reader_that_has_gone_ends_no_run(ends: tuple[str, str], shell: Shell) -> None:
+def test_a_reader_that_has_gone_ends_no_run(both: tuple[str, str], shell: Shell) -> None:
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -257,18 +248,18 @@ def test_a_reader_that_has_gone_ends_no_run(ends: tuple[str, str], shell: Shell)
     assert (
         shown.count("error: the result could not be written to standard output: Broken pipe") == 1
     )
-    assert_done(ends)
+    assert_done(both)
     assert "standard output: Broken pipe" in (shell.folder / "pgmigrate.log").read_text()
 
 
 @pytest.mark.soak
-def test_no_standard_streams_at_all(ends: tuple[str, str], shell: Shell) -> None:
+def test_no_standard_streams_at_all(both: tuple[str, str], shell: Shell) -> None:
     command = f"{sys.executable} -m pgmigrate migrate --config config.json"
     done = subprocess.run(
         ["/bin/sh", "-c", f"{command} >&- 2>&-"], cwd=shell.folder, check=False, timeout=120
     )
     assert done.returncode == 6
-    assert_done(ends)
+    assert_done(both)
 
 
 def test_a_page_through_head_is_quiet(shell: Shell) -> None:
@@ -286,8 +277,8 @@ def test_a_page_through_head_is_quiet(shell: Shell) -> None:
     assert (done.returncode, done.stderr) == (6, b"")
 
 
-def test_characters_that_a_stream_lacks_are_replaced(ends: tuple[str, str], shell: Shell) -> None:
-    servers.run_script(ends[1], 'CREATE TABLE "tæst ✓" (b int)')
+def test_characters_that_a_stream_lacks_are_replaced(both: tuple[str, str], shell: Shell) -> None:
+    servers.run_script(both[1], 'CREATE TABLE "tæst ✓" (b int)')
     text = run(shell, "verify", PYTHONIOENCODING="latin-1")
     assert text.returncode == 4, text.stderr
     assert '"tæst +"' in text.stdout.decode("latin-1")
@@ -296,9 +287,15 @@ def test_characters_that_a_stream_lacks_are_replaced(ends: tuple[str, str], shel
 # Requests to end.
 
 
-def gated(ends: tuple[str, str], name: str) -> dict[str, Any]:
+def gated(both: tuple[str, str], name: str) -> dict[str, Any]:
     rules = {"tables": {"include": [GATED]}}
-    return {"name": name, "source": ends[0], "target": ends[1], "roles": "none", **rules}
+    return {
+        "name": name,
+        "source": both[0],
+        "target": both[1],
+        "roles": "none",
+        **rules,
+    }
 
 
 def ended_by(process: subprocess.Popen[str], *numbers: signal.Signals) -> Done:
@@ -322,10 +319,10 @@ def ended_by(process: subprocess.Popen[str], *numbers: signal.Signals) -> Done:
     ids=lambda numbers: "+".join(number.name for number in numbers),
 )
 def test_an_interrupted_run_is_reported(
-    ends: tuple[str, str], shell: Shell, numbers: tuple[signal.Signals, ...]
+    both: tuple[str, str], shell: Shell, numbers: tuple[signal.Signals, ...]
 ) -> None:
-    (shell.folder / "config.json").write_text(json.dumps(gated(ends, "one")))
-    with closed_gate(ends[0]) as is_waited_for:
+    (shell.folder / "config.json").write_text(json.dumps(gated(both, "one")))
+    with closed_gate(both[0]) as is_waited_for:
         process = shell.start("migrate", "--config", "config.json", "--json")
         until(is_waited_for)
         done = ended_by(process, *numbers)
@@ -338,13 +335,18 @@ def test_an_interrupted_run_is_reported(
 
 
 def test_those_that_are_done_are_reported_too(
-    pair: Pair, ends: tuple[str, str], shell: Shell
+    pair: Pair, both: tuple[str, str], shell: Shell
 ) -> None:
-    first = {"name": "first", "source": ends[0], "target": pair.target("_first"), "roles": "none"}
+    first = {
+        "name": "first",
+        "source": both[0],
+        "target": pair.target("_first"),
+        "roles": "none",
+    }
     third = {**first, "name": "third", "target": pair.target("_third")}
-    entries = [first, gated(ends, "second"), third]
+    entries = [first, gated(both, "second"), third]
     (shell.folder / "config.json").write_text(json.dumps({"migrations": entries}))
-    with closed_gate(ends[0]) as is_waited_for:
+    with closed_gate(both[0]) as is_waited_for:
         process = shell.start("migrate", "--config", "config.json", "--json")
         until(is_waited_for)
         done = ended_by(process, signal.SIGTERM)
@@ -354,11 +356,11 @@ def test_those_that_are_done_are_reported_too(
 
 
 @pytest.mark.soak
-def test_a_run_that_has_not_begun_is_not_to_be_resumed(ends: tuple[str, str], shell: Shell) -> None:
-    with psycopg.connect(ends[0]) as connection:
+def test_a_run_that_has_not_begun_is_not_to_be_resumed(both: tuple[str, str], shell: Shell) -> None:
+    with psycopg.connect(both[0]) as connection:
         connection.execute("LOCK TABLE pg_catalog.pg_description IN ACCESS EXCLUSIVE MODE")
         process = shell.start("migrate", "--config", "config.json", "--json")
-        with psycopg.connect(ends[0], autocommit=True) as other:
+        with psycopg.connect(both[0], autocommit=True) as other:
             waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = "
             waiting += "'pg_catalog.pg_description'::regclass"
             until(lambda: other.execute(waiting).fetchone() is not None)
@@ -367,4 +369,4 @@ def test_a_run_that_has_not_begun_is_not_to_be_resumed(ends: tuple[str, str], sh
     assert json.loads(done.stdout)["error"]["kind"] == "interrupted"
     assert "error: interrupted\nremedy: run it again" in done.stderr
     assert "To go on" not in done.stderr, "there is nothing to resume"
-    assert_untouched(ends[1])
+    assert_untouched(both[1])

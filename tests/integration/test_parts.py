@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import stat
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from conftest import Pair, Servers
+from conftest import Pair
 from pgmigrate import ConfigError, DriftError, StateError
 from pgmigrate._bridge.pg_tools import pg_dump_candidates
-from pgmigrate.embedded import EmbeddedServer
 from support import parts, servers
 from support.parts import Parts
-
-
-@pytest.fixture(scope="module")
-def quiet_server() -> Iterator[EmbeddedServer]:
-    """A source whose transactions are ours alone: autovacuum writes, too."""
-    server = servers.start(16, autovacuum="off")
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def quiet(
-    quiet_server: EmbeddedServer, all_servers: Servers, request: pytest.FixtureRequest
-) -> Iterator[Pair]:
-    """A quiet source and a target of 18."""
-    name = re.sub(r"\W", "_", request.node.name.lower())[:45]
-    pair = Pair(quiet_server, all_servers.of(18), name)
-    yield pair
-    for server, database in pair.made:
-        servers.drop_database(server, database)
 
 
 def _bank(pair: Pair, tmp_path: Path, more: str = "", **changes: object) -> Parts:

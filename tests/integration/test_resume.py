@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from conftest import Pair, Servers
 from pgmigrate import DriftError, Migration, Plan, PreflightError, StateError
-from pgmigrate.embedded import EmbeddedServer
 from support import dumps, servers
 from support.shell import Shell
 
@@ -34,26 +33,6 @@ CHUNKED = {
     "mode": "all",
     "include": [{"schema": "s", "name": "big", "chunk_column": "id", "chunk_size": 25}],
 }
-
-
-@pytest.fixture(scope="module")
-def quiet_server() -> Iterator[EmbeddedServer]:
-    """A source whose transactions are ours alone: autovacuum writes, too."""
-    server = servers.start(16, autovacuum="off")
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def quiet(
-    quiet_server: EmbeddedServer, all_servers: Servers, request: pytest.FixtureRequest
-) -> Iterator[Pair]:
-    """A quiet source and a target of 18."""
-    name = re.sub(r"\W", "_", request.node.name.lower())[:45]
-    pair = Pair(quiet_server, all_servers.of(18), name)
-    yield pair
-    for server, database in pair.made:
-        servers.drop_database(server, database)
 
 
 def _migration(source: str, target: str, **changes: object) -> Migration:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 
@@ -21,38 +20,29 @@ INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 30) AS i;
 BEGINS = "there is no run to resume on the target: this one begins at its start"
 
 
-@pytest.fixture
-def ends(pair: Pair, shell: Shell) -> tuple[str, str]:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
-    config = {"source": source, "target": target, "roles": "none"}
-    (shell.folder / "config.json").write_text(json.dumps(config))
-    return source, target
-
-
 @pytest.mark.parametrize("left", ["nothing", "a plan file", "an empty ledger"])
 @pytest.mark.parametrize("plan", [(), ("--plan", "p.tsv")], ids=["default plan", "named plan"])
 def test_resume_begins_where_no_run_was_begun(
-    ends: tuple[str, str], shell: Shell, left: str, plan: tuple[str, ...]
+    both: tuple[str, str], shell: Shell, left: str, plan: tuple[str, ...]
 ) -> None:
     resume = ("migrate", "--config", "config.json", *plan, "--resume")
     if left == "a plan file":
         assert shell.run(*resume[:-1], "--dry-run").code == 0
     elif left == "an empty ledger":
         assert shell.run("migrate", "--config", "config.json", "--state", "other.tsv").code == 0
-        servers.run_script(ends[1], "TRUNCATE pgmigrate.migration_run CASCADE; DROP TABLE t")
+        servers.run_script(both[1], "TRUNCATE pgmigrate.migration_run CASCADE; DROP TABLE t")
     done = shell.run(*resume)
     assert done.code == 0, done.text
     assert BEGINS in done.stdout
-    servers.assert_equal(*ends)
+    servers.assert_equal(*both)
     again = shell.run(*resume)
     assert again.code == 0 and BEGINS not in again.stdout
 
 
 def test_a_run_that_was_killed_before_its_ledger_is_begun_by_the_same_command(
-    ends: tuple[str, str], shell: Shell
+    both: tuple[str, str], shell: Shell
 ) -> None:
-    with psycopg.connect(ends[0]) as connection:
+    with psycopg.connect(both[0]) as connection:
         connection.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
         process = shell.start("migrate", "--config", "config.json", "--resume")
         waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 't'::regclass"
@@ -65,24 +55,24 @@ def test_a_run_that_was_killed_before_its_ledger_is_begun_by_the_same_command(
     assert not (shell.folder / "state.tsv").exists()
     done = shell.run("migrate", "--config", "config.json", "--resume")
     assert done.code == 0, done.text
-    servers.assert_equal(*ends)
+    servers.assert_equal(*both)
 
 
 def test_a_state_file_that_claims_what_no_ledger_has_is_refused(
-    ends: tuple[str, str], shell: Shell, pair: Pair
+    both: tuple[str, str], shell: Shell, pair: Pair
 ) -> None:
-    migration = Migration(source=ends[0], target=ends[1], roles="none")
+    migration = Migration(source=both[0], target=both[1], roles="none")
     state = shell.folder / "state.tsv"
     migration.run(state=state).raise_for_failures()
     elsewhere = pair.target("_elsewhere")
-    wrong = Migration(source=ends[0], target=elsewhere, roles="none")
+    wrong = Migration(source=both[0], target=elsewhere, roles="none")
     for plan in (None, migration.plan()):
         with pytest.raises(StateError, match="is DONE and the target's ledger does not"):
             wrong.run(plan, resume=True, state=state)
     assert servers.tables(elsewhere) == []
 
 
-def test_the_safe_procedure_begins_in_the_same_way(ends: tuple[str, str], shell: Shell) -> None:
+def test_the_safe_procedure_begins_in_the_same_way(both: tuple[str, str], shell: Shell) -> None:
     done = shell.run("safe", "--config", "config.json", "--resume")
     assert done.code == 0, done.text
-    servers.assert_equal(*ends)
+    servers.assert_equal(*both)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -51,19 +49,6 @@ LATER = {
 MORE_ROWS = "INSERT INTO s.old SELECT i, 'x' FROM generate_series(6, 5000) i; ANALYZE"
 
 
-@pytest.fixture
-def ends(pair: Pair, shell: Shell) -> tuple[str, str]:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
-    write(shell, source, target)
-    return source, target
-
-
-def write(shell: Shell, source: str, target: str, **keys: Any) -> None:
-    config = {"source": source, "target": target, "roles": "none", **keys}
-    (shell.folder / "config.json").write_text(json.dumps(config))
-
-
 def run(shell: Shell, verb: str, *arguments: str) -> Done:
     return shell.run(verb, "--config", "config.json", *arguments)
 
@@ -74,8 +59,8 @@ def is_untouched(target: str) -> bool:
         return connection.execute(query).fetchone() == (0,)
 
 
-def test_every_kind_of_change_is_named_and_sizes_are_none(ends: tuple[str, str]) -> None:
-    source, target = ends
+def test_every_kind_of_change_is_named_and_sizes_are_none(both: tuple[str, str]) -> None:
+    source, target = both
     migration = Migration(source=source, target=target, roles="none")
     plan = migration.plan()
     servers.run_script(source, MORE_ROWS)
@@ -95,21 +80,21 @@ def test_every_kind_of_change_is_named_and_sizes_are_none(ends: tuple[str, str])
     assert migration.plan().diff(migration.plan()).same
 
 
-def test_a_reviewed_plan_is_run_and_stays_as_it_is(ends: tuple[str, str], shell: Shell) -> None:
+def test_a_reviewed_plan_is_run_and_stays_as_it_is(both: tuple[str, str], shell: Shell) -> None:
     assert run(shell, "plan", "--plan", "p.tsv").code == 0
     reviewed = (shell.folder / "p.tsv").read_bytes()
-    servers.run_script(ends[0], MORE_ROWS)
+    servers.run_script(both[0], MORE_ROWS)
     assert run(shell, "plan", "--diff", "--plan", "p.tsv").code == 0
     done = run(shell, "migrate", "--plan", "p.tsv")
     assert done.code == 0, done.text
     assert (shell.folder / "p.tsv").read_bytes() == reviewed
-    servers.assert_equal(*ends)
+    servers.assert_equal(*both)
 
 
 def test_a_plan_that_differs_stops_before_anything_and_each_printed_command_goes_on(
-    ends: tuple[str, str], shell: Shell
+    both: tuple[str, str], shell: Shell
 ) -> None:
-    source, target = ends
+    source, target = both
     assert run(shell, "plan", "--plan", "p.tsv").code == 0
     reviewed = (shell.folder / "p.tsv").read_bytes()
     servers.run_script(source, "CREATE TABLE s.new (a int); INSERT INTO s.new VALUES (1)")
@@ -136,30 +121,30 @@ def test_a_plan_that_differs_stops_before_anything_and_each_printed_command_goes
     servers.assert_equal(source, target)
 
 
-def test_another_configuration_is_a_difference(ends: tuple[str, str], shell: Shell) -> None:
+def test_another_configuration_is_a_difference(both: tuple[str, str], shell: Shell) -> None:
     assert run(shell, "plan").code == 0
-    write(shell, *ends, options={"format": "text"})
+    shell.write_config(*both, options={"format": "text"})
     for arguments in (("migrate", "--plan", "plan.tsv"), ("plan", "--diff")):
         done = run(shell, *arguments)
         assert done.code == 11, done.text
         assert "options.format: auto in the plan, text now" in done.text
     # Nothing makes a plan of other options fit these.
     assert run(shell, "migrate", "--plan", "plan.tsv", "--accept-drift").code == 11
-    assert is_untouched(ends[1])
+    assert is_untouched(both[1])
 
 
 def test_the_safe_procedure_stops_nothing_for_a_plan_that_differs(
-    ends: tuple[str, str], shell: Shell, tmp_path: Path
+    both: tuple[str, str], shell: Shell, tmp_path: Path
 ) -> None:
     procedure = {"stop": "touch stopped", "start": "touch started", "cwd": str(tmp_path)}
     options = {"backup_dir": str(tmp_path / "backup")}
-    write(shell, *ends, procedure=procedure, options=options)
+    shell.write_config(*both, procedure=procedure, options=options)
     assert run(shell, "plan").code == 0
-    servers.run_script(ends[0], "CREATE TABLE s.new (a int)")
+    servers.run_script(both[0], "CREATE TABLE s.new (a int)")
     done = run(shell, "safe", "--plan", "plan.tsv")
     assert done.code == 11, done.text
     assert "s.new: added (table)" in done.stderr and "--accept-drift" in done.stderr
-    assert not (tmp_path / "stopped").exists() and is_untouched(ends[1])
+    assert not (tmp_path / "stopped").exists() and is_untouched(both[1])
 
 
 OBJECTS = """

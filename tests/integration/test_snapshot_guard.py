@@ -142,16 +142,6 @@ def test_tables_are_locked_through_all_that_comes_before_their_rows(
     servers.assert_equal(source, target)
 
 
-@pytest.fixture
-def bank(pair: Pair, tmp_path: Path) -> Parts:
-    """A bank whose tables are made on the target."""
-    source = pair.source()
-    servers.run_script(source, parts.SCRIPT)
-    bank = Parts(tmp_path, source, pair.target())
-    bank.prepare()
-    return bank
-
-
 @pytest.mark.case("S1")
 def test_after_the_leader_is_lost_no_changed_table_is_read(pair: Pair) -> None:
     source, target = pair.source(), pair.target()

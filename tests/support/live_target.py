@@ -5,7 +5,6 @@ from __future__ import annotations
 import psycopg
 
 from conftest import Pair
-from pgmigrate import Migration, Report
 from support import servers
 
 TABLES = """
@@ -52,11 +51,6 @@ WHERE application_name ~ '^pgmigrate t' AND wait_event_type = 'Lock'
 """
 
 
-def query(conninfo: str, text: str) -> list[tuple[object, ...]]:
-    with psycopg.connect(conninfo) as connection:
-        return connection.execute(text).fetchall()
-
-
 def execute(conninfo: str, *statements: str) -> None:
     with psycopg.connect(conninfo, autocommit=True) as connection:
         for statement in statements:
@@ -71,20 +65,6 @@ def ends(pair: Pair, more: str = "", *, tables: str = TABLES, rows: str = ROWS) 
     return made
 
 
-def migration(found: tuple[str, str], **keys: object) -> Migration:
-    return Migration(source=found[0], target=found[1], **{"data_only": True, **keys})  # type: ignore[arg-type]
-
-
-def run(found: tuple[str, str], **keys: object) -> Report:
-    report = migration(found, **keys).run(jobs=3)
-    report.raise_for_failures()
-    return report
-
-
 def assert_same_rows(found: tuple[str, str], *names: str) -> None:
     for name in names:
         assert servers.rows(found[1], "s", name) == servers.rows(found[0], "s", name), name
-
-
-def told(report: Report, check: str) -> dict[str, str]:
-    return {f.object: f.message for f in report.findings if f.check == check}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -30,6 +31,11 @@ class Shell:
     """A folder in which commands are run."""
 
     folder: Path
+
+    def write_config(self, source: str, target: str, **keys: object) -> None:
+        """Writes `config.json` for a migration without roles, with these keys besides."""
+        config = {"source": source, "target": target, "roles": "none", **keys}
+        (self.folder / "config.json").write_text(json.dumps(config))
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Starts `pgmigrate` with the arguments; the caller waits for it."""

@@ -13,30 +13,16 @@ from pgmigrate import ConfigError, DriftError, Plan, TaskResult
 from pgmigrate.airflow import reference
 from pgmigrate.airflow.outcome import left_alone
 from pgmigrate.airflow.task_log import TaskLog
-
-COLUMNS = (
-    "id", "phase", "kind", "schema", "name", "requires", "after", "rows", "bytes", "format",
-    "on_existing", "source_sql", "target_sql", "optional_sql", "merge_sql", "note",
-)  # fmt: skip
-HEADER = {
-    "version": 1,
-    "source": "1/2/shop",
-    "source_version": 160000,
-    "config": {},
-    "tables": {},
-    "absent": [],
-    "findings": [],
-}
+from support.plan_text import plan_text
 
 
 def made_plan(tables: int) -> Plan:
     """A plan of tables of 10 MB and 1,000 rows each."""
-    fields: list[dict[str, Any]] = [{"id": "plan", "note": json.dumps(HEADER)}]
+    tasks: list[dict[str, Any]] = []
     for number in range(tables):
         table = {"schema": "public", "name": f"t{number}", "rows": 1000, "bytes": 10**7}
-        fields.append({"id": f"t{number:05}", "phase": "data", "kind": "data", **table})
-    lines = ["\t".join(str(line.get(column, "")) for column in COLUMNS) for line in fields]
-    return Plan.parse("\n".join(["\t".join(COLUMNS), *lines]) + "\n")
+        tasks.append({"id": f"t{number:05}", "phase": "data", "kind": "data", **table})
+    return Plan.parse(plan_text(tasks))
 
 
 def refer(plan: Plan, path: Path | None = None) -> dict[str, Any]:

@@ -11,47 +11,29 @@ import pytest
 
 from pgmigrate import Estimate, Plan, Rates, StateError, TableRates, _native
 from pgmigrate.cli import main
+from support.plan_text import plan_text
 from support.scripted_core import SOURCE, TARGET, Core, some_plan
 
 ENDPOINTS = ["--source", SOURCE, "--target", TARGET]
-COLUMNS = (
-    "id", "phase", "kind", "schema", "name", "requires", "after", "rows", "bytes", "format",
-    "on_existing", "source_sql", "target_sql", "optional_sql", "merge_sql", "note",
-)  # fmt: skip
-HEADER = {
-    "version": 1,
-    "source": "1/2/shop",
-    "source_version": 160000,
-    "config": {},
-    "tables": {},
-    "absent": [],
-    "findings": [],
-}
 
 
-def _line(**fields: object) -> str:
-    return "\t".join(str(fields.get(column, "")) for column in COLUMNS)
-
-
-def _data(number: int, megabytes: int) -> str:
-    return _line(
-        id=f"t000{number}",
-        phase="data",
-        kind="data",
-        schema="public",
-        name=f"table_{number}",
-        rows=1000,
-        bytes=megabytes * 10**6,
-        format="binary",
-    )
+def _data(number: int, megabytes: int) -> dict[str, object]:
+    return {
+        "id": f"t000{number}",
+        "phase": "data",
+        "kind": "data",
+        "schema": "public",
+        "name": f"table_{number}",
+        "rows": 1000,
+        "bytes": megabytes * 10**6,
+        "format": "binary",
+    }
 
 
 @pytest.fixture
 def plan() -> Plan:
     """Two tables of 20 and 10 MB."""
-    header = _line(id="plan", note=json.dumps(HEADER))
-    lines = ["\t".join(COLUMNS), header, _data(1, 20), _data(2, 10)]
-    return Plan.parse("\n".join(lines) + "\n")
+    return Plan.parse(plan_text([_data(1, 20), _data(2, 10)]))
 
 
 @pytest.fixture

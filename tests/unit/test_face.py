@@ -22,7 +22,6 @@ from pgmigrate import (
     Migration,
     Report,
     StateError,
-    _native,
     outcomes_of,
     run_all,
 )
@@ -37,13 +36,6 @@ from support.scripted_core import (
     some_plan,
     verification,
 )
-
-
-@pytest.fixture
-def core(monkeypatch: pytest.MonkeyPatch) -> Core:
-    core = Core()
-    monkeypatch.setattr(_native, "start", core.start)
-    return core
 
 
 @pytest.fixture

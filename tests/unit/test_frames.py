@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any
 
@@ -12,6 +13,7 @@ import pyarrow
 import pytest
 
 from pgmigrate import Estimate, PreflightResult, Report, Status, VerifyResult
+from support.command_line import STATUS
 from support.scripted_core import report, some_plan, table_result, task_result, verification
 
 FINDING = {
@@ -148,27 +150,8 @@ def some_plan_estimate() -> Estimate:
 
 
 def test_a_status_is_what_runs_now() -> None:
-    counts = {"done": 1, "kept": 0, "running": 1, "failed": 0, "blocked": 0, "pending": 0}
-    status = Status.from_mapping(
-        {
-            "run": 1,
-            "plan": "f00d",
-            "consistent": None,
-            "state": "running",
-            "active": True,
-            "tasks": counts,
-            "rows_done": 1,
-            "rows_total": 2,
-            "bytes_done": 1,
-            "bytes_total": 2,
-            "seconds": 1.0,
-            "seconds_left": None,
-            "running": [task_result(7, status="running")],
-            "failed": [],
-            "procedure": None,
-            "findings": [],
-        }
-    )
+    running = [task_result(7, status="running")]
+    status = Status.from_mapping({**STATUS, "state": "running", "active": True, "running": running})
     assert status.to_pandas()["id"].tolist() == ["d7"]
 
 
@@ -185,6 +168,9 @@ def test_a_missing_package_is_named_with_its_extra(
     monkeypatch: pytest.MonkeyPatch, module: str, call: str, extra: str
 ) -> None:
     for name in ("pgmigrate._results.arrow", "pgmigrate._display.charts.charts"):
+        # A package keeps a module that was imported before as an attribute, too.
+        package, _, attribute = name.rpartition(".")
+        monkeypatch.delattr(importlib.import_module(package), attribute, raising=False)
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=rf"pip install 'pgmigrate\[{extra}\]'"):

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from pgmigrate import HeldSnapshot, HoldResult, InternalError, Migration, StateError, _native
+from pgmigrate import HeldSnapshot, HoldResult, InternalError, Migration, StateError
 from pgmigrate.events import SnapshotHeldEvent
 from support.scripted_core import SOURCE, TARGET, Core, report, some_plan
 
@@ -21,13 +21,6 @@ RESULT: dict[str, Any] = {
     "open": 0,
     "seconds": 3.0,
 }
-
-
-@pytest.fixture
-def core(monkeypatch: pytest.MonkeyPatch) -> Core:
-    core = Core()
-    monkeypatch.setattr(_native, "start", core.start)
-    return core
 
 
 @pytest.fixture

@@ -12,11 +12,8 @@ from support.scripted_core import SOURCE, TARGET, Core, some_plan
 
 
 @pytest.fixture
-def core(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Core:
-    core = Core()
-    monkeypatch.setattr(_native, "start", core.start)
+def core(core: Core, monkeypatch: pytest.MonkeyPatch) -> Core:
     monkeypatch.setattr(_native, "parse_plan", lambda text: {**some_plan().to_dict(), "text": text})
-    monkeypatch.chdir(tmp_path)
     return core
 
 

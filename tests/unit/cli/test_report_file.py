@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from pgmigrate import _native
 from pgmigrate.cli import main
 from pgmigrate.errors import ConnectError, InterruptedRunError, PreflightError, from_native
 from support.scripted_core import (
@@ -15,22 +14,12 @@ from support.scripted_core import (
     TARGET,
     Core,
     report,
-    some_plan,
     task_result,
     verification,
 )
 
 MIGRATE = ["migrate", "--source", SOURCE, "--target", TARGET, "--report", "report.html"]
 PAGE = Path("report.html")
-
-
-@pytest.fixture
-def core(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Core:
-    core = Core()
-    monkeypatch.setattr(_native, "start", core.start)
-    monkeypatch.setattr(_native, "parse_plan", lambda text: {**some_plan().to_dict(), "text": text})
-    monkeypatch.chdir(tmp_path)
-    return core
 
 
 def page() -> str:
