@@ -46,13 +46,13 @@ pub enum Kind {
     Copy,
     /// The ledger, the plan file or the state file cannot be used as asked.
     State,
-    /// Plan and reality differ; a `State` error to whoever asks less closely.
+    /// Plan and reality differ; a `State` error to a caller that does not distinguish.
     Drift,
     /// Source and target differ, or could not be compared.
     Verify,
     /// A backup or its restore failed.
     Backup,
-    /// The run was asked to stop and did, in order.
+    /// The run was requested to stop and stopped cleanly.
     Interrupted,
     /// A defect of this program.
     Internal,
@@ -76,7 +76,7 @@ pub struct ServerError {
     pub function: Option<String>,
 }
 
-/// Where an error happened; filled in on its way up by whoever knows.
+/// Where an error happened; each caller on the way up fills in what it knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Context {
     /// The database it happened on.
@@ -197,7 +197,7 @@ impl Error {
         self.sqlstate.as_deref() == Some(sqlstate)
     }
 
-    /// Whether a name was not found that a statement, or a function that it calls, names: a function, a relation, or another object.
+    /// Whether a name in a statement, or in a function that it calls, was not found: a function, a relation, or another object.
     #[must_use]
     pub fn is_undefined(&self) -> bool {
         ["42883", "42P01", "42704"].iter().any(|sqlstate| self.is(sqlstate))

@@ -1,7 +1,7 @@
-//! A server's version, and what differs between versions, as one named question each.
+//! A server's version, and one named function for each difference between versions.
 //!
-//! The only place that compares versions in Rust; SQL files ask `server_version_num` where a statement differs. Each question names the
-//! release whose notes introduce it (<https://www.postgresql.org/docs/release/>). Used by every layer.
+//! The only place that compares versions in Rust; SQL files use `server_version_num` where a statement differs. Each function names the
+//! release whose notes introduce the difference (<https://www.postgresql.org/docs/release/>). Used by every layer.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
