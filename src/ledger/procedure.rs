@@ -87,7 +87,7 @@ impl Ledger {
         Ok(row.map(|row| LockHolder { pid: row.get(0), application: row.get(1) }))
     }
 
-    /// Whether a client program of a restore is still connected: if its pgmigrate was killed, the program itself completes the transaction.
+    /// Whether a client program of a restore is still connected: if its pgmigrate was killed, the program ends its transaction by itself.
     pub async fn is_being_restored(&self, session: &Session) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database() \
                    AND application_name LIKE 'pgmigrate restore %')";
