@@ -36,7 +36,7 @@ pub struct Builder {
 
 impl Builder {
     /// Adds a task that requires the tasks numbered `requires`, and gives its number.
-    #[expect(clippy::needless_pass_by_value, reason = "whoever made a task has no use for it behind this")]
+    #[expect(clippy::needless_pass_by_value, reason = "the caller has no use for a task after this")]
     pub fn push(&mut self, task: Task, requires: Vec<usize>) -> usize {
         self.draft.push(&task, requires);
         self.draft.len() - 1
