@@ -30,7 +30,7 @@ impl fmt::Display for Side {
     }
 }
 
-/// What went wrong, as a caller tells errors apart.
+/// What went wrong; callers distinguish errors by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -89,7 +89,7 @@ pub struct Context {
     pub object: Option<String>,
 }
 
-/// Everything that was wrong, where an error stands for more than one thing.
+/// Everything that was wrong, if an error reports more than one thing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Details {
     /// Every mistake of a [`Kind::Config`] error, each with the path of its key; every difference of a [`Kind::Drift`] error.
@@ -101,7 +101,7 @@ pub struct Details {
 /// The crate's error.
 #[derive(Debug)]
 pub struct Error {
-    /// What a caller tells it apart by.
+    /// The kind by which a caller distinguishes it.
     pub kind: Kind,
     /// What was being done and failed, in lower case words.
     pub doing: String,

@@ -26,7 +26,7 @@ pub struct Finding {
     pub severity: Severity,
     /// The object it is about, quoted as SQL quotes it; empty where it is about a whole server.
     pub object: String,
-    /// All objects that it is about, where it stands for several; `message` names some of them.
+    /// All objects that it is about, if there are several; `message` names some of them.
     #[serde(default)]
     pub objects: Vec<String>,
     /// What was found.

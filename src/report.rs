@@ -39,7 +39,7 @@ pub struct Report {
     pub absent: Vec<Absent>,
     /// What was found before and during the run.
     pub findings: Vec<Finding>,
-    /// The comparison of both databases, where it was asked for.
+    /// The comparison of both databases, if it was requested.
     pub verification: Option<Verification>,
     /// The backup of the target, where one was made.
     pub backup: Option<String>,

@@ -28,7 +28,7 @@ impl ServerVersion {
         self.major() >= 14
     }
 
-    /// Whether a role with CREATEROLE can give the attributes REPLICATION and BYPASSRLS that it has itself (16).
+    /// Whether a role with CREATEROLE can set the attributes REPLICATION and BYPASSRLS that it has itself (16).
     #[must_use]
     pub const fn passes_role_attributes_on(self) -> bool {
         self.major() >= 16
@@ -88,7 +88,7 @@ impl ServerVersion {
         self.major() >= 19
     }
 
-    /// Whether `pg_lsn` is written with eight digits behind its slash (19).
+    /// Whether `pg_lsn` is written with eight digits after its slash (19).
     #[must_use]
     pub const fn pads_lsn(self) -> bool {
         self.major() >= 19

@@ -1,6 +1,6 @@
 //! A verb at work: the caller takes its events, asks it to stop, and takes its result.
 //!
-//! Waiting releases the GIL and looks for signals; a worker thread never takes it.
+//! Waiting releases the GIL and checks for signals; a worker thread never takes the GIL.
 
 use super::answer::Answer;
 use super::convert::{self, from_python, to_python};
@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::Instrument;
 
-/// How often a waiting caller looks for signals.
+/// How often a waiting caller checks for signals.
 const SIGNALS: Duration = Duration::from_millis(50);
 /// Events handed over at once at most.
 const BATCH: usize = 512;

@@ -250,7 +250,7 @@ pub struct Constraint {
     pub relation: Oid,
     /// The table that a foreign key references.
     pub referenced: Option<Oid>,
-    /// The index behind it.
+    /// The index that backs it.
     pub index: Option<Oid>,
     /// Whether it is inherited from a partitioned table's constraint.
     pub is_inherited: bool,

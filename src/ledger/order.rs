@@ -36,7 +36,7 @@ impl Ledger {
         session.batch(&sql).await
     }
 
-    /// Gives up the lock and what was prepared.
+    /// Releases the lock and deallocates what was prepared.
     pub async fn end_order(&self, session: &Session) -> Result<()> {
         let unlock = format!("SELECT pg_catalog.pg_advisory_unlock({LOCK_CLASS}, {LOCK_ORDER})");
         session.batch(&format!("DEALLOCATE pgmigrate_settle; {unlock}")).await

@@ -114,7 +114,8 @@ pub(super) fn statements(side: Side, major: u32) -> String {
     [common, needed, welcome].concat()
 }
 
-/// The same as startup options, for a client program; `forced` names those that only a superuser changes and this role may.
+/// The same as startup options, for a client program; `forced` names the settings that only superusers can change and that this role may
+/// change.
 pub(super) fn options(program: Program, forced: &[String]) -> String {
     let is_sent = |setting: &&Setting| setting.is_common || forced.iter().any(|name| name == setting.name);
     let escaped = |value: &str| value.replace('\\', "\\\\").replace(' ', "\\ ");

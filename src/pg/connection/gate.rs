@@ -39,7 +39,7 @@ struct Slot {
     waiting: Vec<Waker>,
 }
 
-/// A stream that can be taken away; clones share it.
+/// A stream that can be taken from its session for a while; clones share it.
 #[derive(Clone)]
 pub struct Gate(Arc<Mutex<Slot>>);
 
@@ -140,7 +140,7 @@ impl TlsStream for Gate {
     }
 }
 
-/// Encrypts a stream and puts the result behind a gate of its own, which `inner` then holds.
+/// Encrypts a stream and wraps the result in a gate of its own, which `inner` then holds.
 pub struct GatedTls {
     connector: MakeRustlsConnect,
     host: String,

@@ -77,8 +77,8 @@ pub(super) fn jobs(config: &Config) -> u64 {
     (config.max_jobs as u64).clamp(1, MOST_JOBS)
 }
 
-/// The number of chunks of each table, 1 for those that stay whole. For a table that cannot be divided, this is the number of chunks that
-/// would keep the run from waiting for it.
+/// The number of chunks of each table, 1 for those that stay whole. For a table that cannot be divided although the run waits for it, this
+/// is the number of chunks that it would have.
 pub(super) fn decide(
     tables: &[(&Relation, &TableOptions)],
     routes: &[Route<'_>],
