@@ -1,7 +1,7 @@
 //! Event triggers of the target, which fire on the statements of a run and may refuse them.
 //!
 //! From 17 on `settings.tsv` disables them for sessions whose role may do so. If they fire, the ledger's own statements run with
-//! session_replication_role = replica if the role is a superuser, so that only triggers for replicas fire. Statements that change rows
+//! `session_replication_role = replica` if the role is a superuser, so that only triggers for replicas fire. Statements that change rows
 //! never do so, because foreign keys would not be checked (<https://www.postgresql.org/docs/current/runtime-config-client.html>).
 
 use super::{Session, apply};

@@ -71,8 +71,8 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
     })
 }
 
-/// The client's certificate, which only the server checks: rustls would refuse those of X.509 version 1, which servers accept and `openssl
-/// x509` makes.
+/// The client's certificate, which only the server checks: rustls would refuse those of X.509 version 1, which servers accept and
+/// `openssl x509` makes.
 fn client_certificate(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<Arc<SingleCertAndKey>> {
     let doing = "using the client certificate of sslcert and sslkey";
     let signer = provider.key_provider.load_private_key(read_key(key)?).map_err(|error| broken(doing, error))?;
