@@ -1,9 +1,8 @@
-//! What a migration is asked to do: the checked configuration, its defaults, and the way into it.
+//! The configuration of a migration: checked, with its defaults, and the functions that read it.
 //!
-//! What the user wrote is a mapping (YAML, JSON or Python); [`Config`] is what the program obeys: every field has a
-//! value, the options of a table are merged, secrets are wrapped. Reading collects all mistakes before it fails.
-//! Nothing here opens a file or a connection or reads the environment: the bindings hand text and variables in, and
-//! the planner and the engine read the result.
+//! What the user wrote is a mapping (YAML, JSON or Python); [`Config`] is what the program uses: every field has a value, the options of a
+//! table are merged, secrets are wrapped. Reading collects all errors before it fails. This module opens no file or connection and does not
+//! read the environment: the bindings pass text and variables, and the planner and the engine read the result.
 
 mod choice;
 pub mod conninfo_text;
@@ -38,15 +37,14 @@ impl Config {
         Self::from_value_at(value, env, "")
     }
 
-    /// The same for a mapping that stands inside a larger one: `prefix`, such as `migrations[1].`, is put before
-    /// every path.
+    /// The same for a mapping inside a larger one: `prefix`, such as `migrations[1].`, is put before every path.
     pub fn from_value_at(value: &Value, env: &BTreeMap<String, String>, prefix: &str) -> Result<Self> {
         read::config(value, env)
             .map_err(|problems| Error::config(problems.iter().map(|problem| read::prefixed(prefix, problem)).collect()))
     }
 
-    /// Reads a mapping that holds one migration or, under `migrations`, several. Fails with the mistakes of all of
-    /// them; one in a key that they share is named once, without `migrations[...]`.
+    /// Reads a mapping that holds one migration or, under `migrations`, several. Fails with the errors of all of them; one in a key that
+    /// they share is named once, without `migrations[...]`.
     pub fn all_from_value(value: &Value, env: &BTreeMap<String, String>) -> Result<Vec<Self>> {
         if !documents::is_multi(value) {
             return Ok(vec![Self::from_value(value, env)?]);
@@ -72,7 +70,7 @@ impl Config {
         Self::all_from_value(&documents::parse(text, format)?, env)
     }
 
-    /// The configuration in the shape in which it is written, every default filled in, source and target as `***`.
+    /// The configuration in the form in which it is written, with all defaults, source and target as `***`.
     #[must_use]
     pub fn to_value(&self) -> Value {
         json!({

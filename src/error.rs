@@ -30,7 +30,7 @@ impl fmt::Display for Side {
     }
 }
 
-/// What went wrong, as a caller tells errors apart.
+/// What went wrong; callers distinguish errors by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -46,13 +46,13 @@ pub enum Kind {
     Copy,
     /// The ledger, the plan file or the state file cannot be used as asked.
     State,
-    /// Plan and reality differ; a `State` error to whoever asks less closely.
+    /// Plan and reality differ; a `State` error to a caller that does not distinguish.
     Drift,
     /// Source and target differ, or could not be compared.
     Verify,
     /// A backup or its restore failed.
     Backup,
-    /// The run was asked to stop and did, in order.
+    /// The run was requested to stop and stopped cleanly.
     Interrupted,
     /// A defect of this program.
     Internal,
@@ -76,7 +76,7 @@ pub struct ServerError {
     pub function: Option<String>,
 }
 
-/// Where an error happened; filled in on its way up by whoever knows.
+/// Where an error happened; each caller on the way up fills in what it knows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Context {
     /// The database it happened on.
@@ -89,7 +89,7 @@ pub struct Context {
     pub object: Option<String>,
 }
 
-/// Everything that was wrong, where an error stands for more than one thing.
+/// Everything that was wrong, if an error reports more than one thing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Details {
     /// Every mistake of a [`Kind::Config`] error, each with the path of its key; every difference of a [`Kind::Drift`] error.
@@ -101,7 +101,7 @@ pub struct Details {
 /// The crate's error.
 #[derive(Debug)]
 pub struct Error {
-    /// What a caller tells it apart by.
+    /// The kind by which a caller distinguishes it.
     pub kind: Kind,
     /// What was being done and failed, in lower case words.
     pub doing: String,
@@ -197,7 +197,7 @@ impl Error {
         self.sqlstate.as_deref() == Some(sqlstate)
     }
 
-    /// Whether a name was not found that a statement, or a function that it calls, names: a function, a relation, or another object.
+    /// Whether a name in a statement, or in a function that it calls, was not found: a function, a relation, or another object.
     #[must_use]
     pub fn is_undefined(&self) -> bool {
         ["42883", "42P01", "42704"].iter().any(|sqlstate| self.is(sqlstate))

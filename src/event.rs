@@ -1,4 +1,4 @@
-//! Everything a run can tell its caller while it goes on: the way out, beside the result.
+//! Everything that a run can report to its caller while it runs: the output besides the result.
 //!
 //! Events carry names and numbers, never a row value or a password. They are sent from worker threads into a queue
 //! that the caller's thread empties; the sender never waits.
@@ -57,7 +57,7 @@ pub enum Event {
         task: String,
         /// Its phase.
         phase: String,
-        /// Rows sent to the target, 0 while the format does not tell.
+        /// Rows sent to the target, 0 while the format does not show their number.
         rows: u64,
         /// Bytes sent to the target.
         bytes: u64,
@@ -96,7 +96,7 @@ pub enum Event {
     },
     /// Something that a person should know.
     Found(Finding),
-    /// A holder has announced its snapshot.
+    /// A holder has registered its snapshot lease.
     SnapshotHeld {
         /// The run's number in the ledger.
         run: i64,
@@ -107,15 +107,15 @@ pub enum Event {
     },
     /// The lock of the safe procedure is taken.
     ProcedureLocked,
-    /// How far the rows are that a snapshot is held for.
+    /// How far the copy of the rows is that a snapshot is held for.
     HoldProgress {
         /// Tasks of the data phase that are settled.
         settled: u64,
-        /// Those that a part has taken.
+        /// Those that a part has started.
         running: u64,
         /// Those that failed.
         failed: u64,
-        /// Those that nobody has begun.
+        /// Those that no part has started.
         pending: u64,
     },
     /// A table was compared.

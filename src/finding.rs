@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub enum Severity {
     /// Good to know.
     Info,
-    /// The run goes on, and somebody should look.
+    /// The run goes on, and a person should check.
     Warning,
     /// The run ends before the target is touched.
     Blocking,
@@ -26,7 +26,7 @@ pub struct Finding {
     pub severity: Severity,
     /// The object it is about, quoted as SQL quotes it; empty where it is about a whole server.
     pub object: String,
-    /// All objects that it is about, where it stands for several; `message` names some of them.
+    /// All objects that it is about, if there are several; `message` names some of them.
     #[serde(default)]
     pub objects: Vec<String>,
     /// What was found.
@@ -63,7 +63,7 @@ impl Finding {
         format!("{}: {}", self.object, self.message)
     }
 
-    /// The same for several objects of one cause: the message names the first ones, and a single one stands in the place of the object.
+    /// The same for several objects of one cause: the message names the first ones; a single one is named as the object.
     #[must_use]
     pub fn of(mut self, objects: Vec<String>) -> Self {
         self.message = format!("{}: {}", self.message, examples(&objects));
@@ -75,7 +75,7 @@ impl Finding {
     }
 }
 
-/// Names that a message which is about the keys or tables of a whole plan lists.
+/// How many names a message about the keys or tables of a whole plan lists.
 pub const LISTED: usize = 10;
 
 /// The first of several names as examples, and how many more there are.

@@ -1,7 +1,7 @@
 //! The ledger: what was done on this target, kept in the target itself.
 //!
-//! A task's effect and its row are committed together, so that what the ledger calls done is done and nothing else is
-//! (a lost answer to a COMMIT is settled by asking it). It writes and reads rows; what they mean for the next step the engine decides.
+//! A task's effect and its row are committed together, so a task is done exactly if the ledger says so. After a COMMIT whose answer was
+//! lost, the ledger is queried. This module writes and reads rows; the engine decides what they mean for the next step.
 
 mod announcement;
 mod beginning;
@@ -29,10 +29,11 @@ pub use session_entry::SessionEntry;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// How long a look at what is under way is left before the next.
+/// The pause between two queries for commits that are in progress.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
-/// The first key of our advisory locks, "pgmi" as a number; the second says what is locked. `engine::lifecycle` has who holds which.
+/// The first key of pgmigrate's advisory locks, "pgmi" as a number; the second says what is locked. `engine::lifecycle` lists who holds
+/// which.
 const LOCK_CLASS: i32 = 0x7067_6d69;
 const LOCK_RUN: i32 = 1;
 const LOCK_BEGIN: i32 = 2;
@@ -75,24 +76,25 @@ impl Ledger {
         self.table(1)
     }
 
-    /// Takes the lock that keeps a second run off this target, for as long as the session lives. Runs of chosen tasks share it.
+    /// Takes the lock that prevents a second run on this target, for as long as the session lives. Runs of chosen tasks share it.
     pub async fn lock(&self, session: &Session, shared: bool) -> Result<bool> {
         let function = if shared { "pg_try_advisory_lock_shared" } else { "pg_try_advisory_lock" };
         let sql = format!("SELECT pg_catalog.{function}($1, $2)");
         Ok(session.query_one(&sql, &[&LOCK_CLASS, &LOCK_RUN]).await?.get(0))
     }
 
-    /// Waits for its turn to begin a run: of several that share the lock, one writes the run down and the others join it.
+    /// Waits for its turn to begin a run: of several processes that share the lock, one writes the run into the ledger and the others join
+    /// it.
     pub async fn lock_begin(&self, session: &Session) -> Result<()> {
         session.query_one("SELECT pg_catalog.pg_advisory_lock($1, $2)", &[&LOCK_CLASS, &LOCK_BEGIN]).await.map(|_| ())
     }
 
-    /// Gives the turn to the next.
+    /// Lets the next process begin.
     pub async fn unlock_begin(&self, session: &Session) -> Result<()> {
         session.query_one("SELECT pg_catalog.pg_advisory_unlock($1, $2)", &[&LOCK_CLASS, &LOCK_BEGIN]).await.map(|_| ())
     }
 
-    /// Gives the lock up before the session ends, whichever way it was taken.
+    /// Releases the lock before the session ends, in whichever mode it was taken.
     pub async fn unlock(&self, session: &Session) -> Result<()> {
         let sql = "SELECT CASE WHEN mode = 'ShareLock' THEN pg_catalog.pg_advisory_unlock_shared($1, $2) \
                    ELSE pg_catalog.pg_advisory_unlock($1, $2) END FROM pg_catalog.pg_locks \
@@ -109,14 +111,14 @@ impl Ledger {
         Ok(session.query_one(sql, &[&LOCK_CLASS, &LOCK_RUN]).await?.get(0))
     }
 
-    /// Whether the ledger's tables are there.
+    /// Whether the ledger's tables exist.
     pub async fn exists(&self, session: &Session) -> Result<bool> {
         let sql = "SELECT count(*) = 2 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                    WHERE n.nspname = $1 AND c.relname IN ('migration_run', 'migration_task')";
         Ok(session.query_one(sql, &[&self.schema]).await?.get(0))
     }
 
-    /// Makes the schema and the tables where they are missing.
+    /// Creates the schema and the tables if they are missing.
     pub async fn create(&self, session: &Session) -> Result<()> {
         let found = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)";
         let schema = ident(&self.schema);
@@ -178,10 +180,10 @@ impl Ledger {
         }))
     }
 
-    /// Writes a new run; its number.
+    /// Writes a new run; returns its number.
     pub async fn begin_run<P: Iterator<Item = String>>(&self, session: &Session, new: NewRun<'_, P>) -> Result<i64> {
         let NewRun { run, records, plan } = new;
-        // All that is recorded later stands on this, and sessions commit asynchronously.
+        // All later records depend on this row, and sessions commit asynchronously.
         let (source, config) = (text::kept(session, &run.source).await?, text::kept(session, &run.config).await?);
         session.batch("BEGIN; SET LOCAL synchronous_commit = on").await?;
         let sql = format!(
@@ -229,8 +231,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Puts tasks back to `pending` that a dead run left running, failed or blocked. A commit that the run has asked for and the server is
-    /// still at work on is waited for: what it settles stays settled.
+    /// Sets tasks that a dead run left running, failed or blocked back to `pending`. Waits for a commit that the run has sent and the
+    /// server still executes: a task that it settles stays settled.
     pub async fn reopen(&self, session: &Session, run: i64) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET status = 'pending', rows = 0, bytes = 0, hash = '', snapshot = '', sqlstate = '', note = '', \
@@ -241,8 +243,8 @@ impl Ledger {
         session.execute(&sql, &[&run]).await.map(|_| ())
     }
 
-    /// Waits for commits that settle tasks and are under way: a part that was killed may have asked for one. Never waits in a row's queue
-    /// while it locks others, which parts at work could make a deadlock of.
+    /// Waits for commits in progress that settle tasks: a part that was killed may have sent one. Never waits for a row while it locks
+    /// others, because that could deadlock with parts at work.
     pub async fn await_commits(&self, session: &Session, run: i64) -> Result<()> {
         let open = format!("FROM {} WHERE run = $1 AND status NOT IN ('done', 'kept', 'skipped')", self.tasks());
         let sql = format!(
@@ -255,7 +257,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Puts tasks back to `pending` that have to be done again, settled or not.
+    /// Sets tasks that have to be done again back to `pending`, settled or not.
     pub async fn reset(&self, session: &Session, run: i64, tasks: &[String]) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET status = 'pending', rows = 0, bytes = 0, hash = '', snapshot = '', sqlstate = '', note = '', \
@@ -266,7 +268,7 @@ impl Ledger {
         session.execute(&sql, &[&run, &tasks]).await.map(|_| ())
     }
 
-    /// Says that a run goes on, or how it ended, for good: what is said here survives a crash of the server.
+    /// Records durably that a run goes on, or how it ended: this row survives a crash of the server.
     pub async fn set_state(&self, session: &Session, run: i64, state: RunState, consistent: bool) -> Result<()> {
         let finished = if state == RunState::Running { "NULL" } else { "now()" };
         let sql =
@@ -280,8 +282,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Numbers for the `count` workers of a process that joins the run: the first of them. They begin at 0 where no other process can be
-    /// at work in the run, and behind all numbers given so far where one can.
+    /// Reserves numbers for the `count` workers of a process that joins the run; returns the first. They begin at 0 if no other process can
+    /// be at work in the run, and otherwise follow all numbers reserved so far.
     pub async fn take_workers(&self, session: &Session, run: i64, count: usize, is_alone: bool) -> Result<i32> {
         let sql = format!(
             "UPDATE {} SET workers = CASE WHEN $2 THEN 0 ELSE workers END + $3 WHERE run = $1 RETURNING workers - $3",
@@ -291,7 +293,7 @@ impl Ledger {
         Ok(session.query_one(&sql, &[&run, &is_alone, &count]).await?.get(0))
     }
 
-    /// Says that a worker has taken the task; false where it is settled already.
+    /// Records that a worker has started the task; false if the task is settled already.
     pub async fn start(&self, session: &Session, run: i64, task: &str, worker: i32) -> Result<bool> {
         let sql = format!(
             "UPDATE {} SET status = 'running', attempts = attempts + 1, started = clock_timestamp(), note = '', sqlstate = '', worker = $3 \
@@ -301,7 +303,7 @@ impl Ledger {
         Ok(session.execute(&sql, &[&run, &task, &worker]).await? == 1)
     }
 
-    /// Records the task as `status` in the transaction that is open, so that both are there or neither is.
+    /// Records the task as `status` in the open transaction, so that effect and record are committed together.
     pub async fn finish(&self, session: &Session, run: i64, task: &str, status: &str, effect: &Effect) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET status = $3, rows = $4, bytes = $5, hash = $6, snapshot = $7, note = $8, sqlstate = '', \
@@ -319,8 +321,8 @@ impl Ledger {
         Err(settled_elsewhere(&format!("task {task}"), run))
     }
 
-    /// As [`Ledger::finish`], for tasks that one transaction of a worker has done in so many seconds. They were not started one by one,
-    /// and share the time as if each had followed the one before it.
+    /// As [`Ledger::finish`], for tasks that one transaction of a worker has done in so many seconds. They were not started one by one; the
+    /// time is divided among them as if each had followed the one before it.
     pub async fn finish_many(
         &self,
         session: &Session,
@@ -353,7 +355,8 @@ impl Ledger {
         Err(settled_elsewhere(&format!("some of {} tasks", done.len()), run))
     }
 
-    /// Makes all that was committed so far survive a crash of the server: a commit that waits for the disk takes all before it along.
+    /// Makes everything committed so far survive a crash of the server: a commit that waits for its WAL on disk also flushes the WAL before
+    /// it.
     pub async fn flush(&self, session: &Session, run: i64) -> Result<()> {
         let sql = format!(
             "BEGIN; SET LOCAL synchronous_commit = on; UPDATE {} SET finished = NULL WHERE run = {run}; COMMIT",
@@ -362,21 +365,21 @@ impl Ledger {
         session.batch(&sql).await
     }
 
-    /// Keeps other processes from settling the task until the transaction ends; false where it is settled.
+    /// Prevents other processes from settling the task until the transaction ends; false if it is settled.
     pub async fn lock_task(&self, session: &Session, run: i64, task: &str) -> Result<bool> {
         let sql = format!("SELECT status FROM {} WHERE run = $1 AND task = $2 FOR UPDATE", self.tasks());
         let row = session.query_opt(&sql, &[&run, &task]).await?;
         Ok(row.is_some_and(|row| !is_settled(row.get(0))))
     }
 
-    /// Whether the ledger has the task as settled: the question after a COMMIT whose answer was lost.
+    /// Whether the ledger has the task as settled: the query after a COMMIT whose answer was lost.
     pub async fn is_settled(&self, session: &Session, run: i64, task: &str) -> Result<bool> {
         let sql = format!("SELECT status FROM {} WHERE run = $1 AND task = $2", self.tasks());
         let row = session.query_opt(&sql, &[&run, &task]).await?;
         row.map(|row| is_settled(row.get(0))).ok_or_else(|| settled_elsewhere(&format!("task {task}"), run))
     }
 
-    /// The tasks outside the data phase that did not simply succeed: the status of each, and whether it has a note.
+    /// The tasks outside the data phase that are not plainly done: the status of each, and whether it has a note.
     pub async fn notes(&self, session: &Session, run: i64) -> Result<HashMap<String, (String, bool)>> {
         let sql = format!(
             "SELECT task, status, note <> '' FROM {} WHERE run = $1 AND phase <> 'data' AND (status <> 'done' OR note <> '')",
@@ -405,7 +408,7 @@ impl Ledger {
         Ok(session.query(&sql, &[]).await?.iter().map(|row| row.get(0)).collect())
     }
 
-    /// Drops the ledger; what was dropped. The schema goes only if the ledger made it and nothing else is in it.
+    /// Drops the ledger; returns what was dropped. The schema is dropped only if the ledger made it and nothing else is in it.
     pub async fn drop(&self, session: &Session) -> Result<Vec<String>> {
         if !self.exists(session).await? {
             return Ok(Vec::new());

@@ -100,10 +100,10 @@ pub const LEDGER_TABLES: [&str; 6] = [
 /// What a run says of a schema that it has made for its ledger.
 pub const SCHEMA_COMMENT: &str = "ledger of pgmigrate";
 
-/// What the Python package's alembic hook keeps beside the ledger for as long as a data move is due.
+/// The table that the Python package's alembic hook keeps next to the ledger for as long as a data move is due.
 const DUE_TABLE: &str = "migration_due";
 
-/// Whether `name` is a table of a ledger, or stands beside one.
+/// Whether `name` is a table of a ledger, or the hook's table next to it.
 #[must_use]
 pub fn is_ledger_table(name: &str) -> bool {
     LEDGER_TABLES.contains(&name) || name == DUE_TABLE

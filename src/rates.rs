@@ -1,8 +1,8 @@
 //! How fast two servers do what a plan asks of them: measured by a sample, given by a user, or typical figures.
 //!
-//! Rates are data of their own beside a plan, which never depends on them. They hold names of tables and numbers, no secret and no row
-//! value. `engine::calibrate` measures them, `engine::estimate` counts with them, and people keep them in a file as JSON. A MB is
-//! a million bytes; bytes of a table are those of its heap and TOAST on the source.
+//! Rates are data of their own next to a plan, which never depends on them. They hold names of tables and numbers, no secret and no row
+//! value. `engine::calibrate` measures them, `engine::estimate` calculates with them, and users keep them in a file as JSON. A MB is a
+//! million bytes; bytes of a table are those of its heap and TOAST on the source.
 
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 /// The version of the file's format.
 pub const VERSION: u32 = 2;
 
-/// How much of a session's work is done by some sessions that work at the same time.
+/// How much work several sessions do at the same time, compared with one session.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Speedup {
     /// How many sessions.
     pub sessions: u32,
-    /// What they do together in the time in which one alone does 1.
+    /// Their work together in the time in which one session alone does 1.
     pub speedup: f64,
 }
 
-/// What is known of one table, which goes before the rates of all.
+/// The rates of one table, which take precedence over the general rates.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableRates {
@@ -36,7 +36,7 @@ pub struct TableRates {
     pub analyze: Option<f64>,
 }
 
-/// What the rates are, one session at work unless said otherwise.
+/// The rates; each is for one session at work unless said otherwise.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
@@ -48,8 +48,8 @@ pub struct Rates {
     pub copy_binary: f64,
     /// The same in the text format.
     pub copy_text: f64,
-    /// MB of an index on a table of a million rows that are sorted and written in a second, where each row counts as 32 bytes more than its
-    /// key; the table is read besides. Larger tables take more for each row, as sorting does.
+    /// MB of an index that are sorted and written in a second, on a table of a million rows, where each row counts as 32 bytes more than
+    /// its key; the time to read the table is added. Larger tables need more time for each row, because of the sort.
     pub index: f64,
     /// MB of a table and of the one that it references, whose foreign key is checked in a second.
     pub validation: f64,
@@ -63,9 +63,9 @@ pub struct Rates {
     pub statement: f64,
     /// Seconds to copy a table of a few rows.
     pub small_copy: f64,
-    /// Seconds for a question to the source and its answer.
+    /// Seconds for a query to the source and its answer.
     pub source_round_trip: f64,
-    /// Seconds for a question to the target and its answer.
+    /// Seconds for a query to the target and its answer.
     pub target_round_trip: f64,
     /// Seconds before the first task: connecting, reading the catalog, preflight.
     pub preparation: f64,
@@ -75,15 +75,14 @@ pub struct Rates {
     pub copy_speedup: Vec<Speedup>,
     /// Building indexes by several sessions at once.
     pub build_speedup: Vec<Speedup>,
-    /// What is known of single tables.
+    /// The rates of single tables.
     pub tables: Vec<TableRates>,
-    /// What a reader should know of how they came about.
+    /// Remarks for a reader on how the rates were obtained.
     pub notes: Vec<String>,
 }
 
 impl Rates {
-    /// Figures of two servers of the same few cores each, near each other, with the database in memory: what stands in for a
-    /// measurement where there is none.
+    /// Figures of two servers of the same few cores each, near each other, with the database in memory: used if there is no measurement.
     #[must_use]
     pub fn typical() -> Rates {
         let scaling = [Speedup { sessions: 2, speedup: 1.6 }, Speedup { sessions: 4, speedup: 2.3 }];
@@ -192,8 +191,8 @@ fn is_growing(points: &[Speedup]) -> bool {
     })
 }
 
-/// What `sessions` do together in the time in which one alone does 1. Beyond the last point it goes on by Amdahl's law, whose share of
-/// work that cannot be divided the last point gives (<https://doi.org/10.1145/1465482.1465560>).
+/// The work of `sessions` together in the time in which one session alone does 1. Beyond the last point it follows Amdahl's law, with the
+/// serial share of the work that the last point implies (<https://doi.org/10.1145/1465482.1465560>).
 #[must_use]
 pub fn speedup(points: &[Speedup], sessions: u32) -> f64 {
     let mut before = Speedup { sessions: 1, speedup: 1.0 };

@@ -8,7 +8,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunState {
-    /// A process works on it, or could not say that it ended.
+    /// A process works on it, or died before it could record an end.
     Running,
     /// No process works on it, tasks are open, none of them failed.
     Interrupted,
@@ -75,7 +75,7 @@ pub struct Record {
     pub kind: String,
     /// What it is about.
     pub object: String,
-    /// How rows come into the table: `copy`, `append`, `merge`; empty for other tasks.
+    /// How rows are written to the table: `copy`, `append`, `merge`; empty for other tasks.
     pub mode: String,
     /// The format that rows travel in.
     pub format: String,
@@ -99,7 +99,7 @@ pub struct Record {
     pub begun: Option<f64>,
     /// How long it took.
     pub seconds: f64,
-    /// The number of the worker that took it, from 0 and unlike those of other processes at work in the run.
+    /// The number of the worker that took it, from 0; no other process at work in the run has a worker of this number.
     pub worker: Option<i32>,
     /// Why it failed, as a code.
     pub sqlstate: String,

@@ -1,4 +1,4 @@
-//! What a run did: the ledger's rows beside the plan's tasks, summed up by phase.
+//! What a run did: the ledger's rows joined with the plan's tasks, summed up by phase.
 //!
 //! Pure data; the engine makes it at the end of a run, and the bindings hand it to Python.
 
@@ -17,7 +17,7 @@ pub struct Report {
     pub run: Option<i64>,
     /// `done`, `failed`, `interrupted` or `dry_run`.
     pub status: String,
-    /// How the run as a whole stands, of which this report may tell a part; none for a dry run, and where the ledger could not be read.
+    /// The state of the run as a whole, of which this report may show a part; none for a dry run, and if the ledger could not be read.
     pub run_state: Option<RunState>,
     /// Whether all rows are of one state of the source.
     pub consistent: bool,
@@ -39,7 +39,7 @@ pub struct Report {
     pub absent: Vec<Absent>,
     /// What was found before and during the run.
     pub findings: Vec<Finding>,
-    /// The comparison of both databases, where it was asked for.
+    /// The comparison of both databases, if it was requested.
     pub verification: Option<Verification>,
     /// The backup of the target, where one was made.
     pub backup: Option<String>,
@@ -54,11 +54,11 @@ pub struct PhaseResult {
     pub tasks: u64,
     /// Those that are done.
     pub done: u64,
-    /// Those of which the target had the object, or that were not asked for.
+    /// Those whose object the target already had, or that were not requested.
     pub kept: u64,
     /// Those that failed.
     pub failed: u64,
-    /// Those that one which failed kept from being tried.
+    /// Those that were not tried because of a failed task.
     pub blocked: u64,
     /// Rows of tables written.
     pub rows: i64,
@@ -103,7 +103,7 @@ pub struct TaskResult {
 
 impl From<Record> for TaskResult {
     fn from(record: Record) -> Self {
-        // A part claims what it is going to read; seen is what it has read.
+        // While a part works on a task, its row has the snapshot that the part is going to read; only that of a settled task was read.
         let snapshot = if record.is_settled() { record.snapshot } else { String::new() };
         TaskResult {
             id: record.task,
@@ -154,12 +154,12 @@ pub fn snapshots(tasks: &[TaskResult]) -> Vec<String> {
     all.into_iter().map(str::to_owned).collect()
 }
 
-/// The objects that did not arrive: of failed tasks, and of those that these blocked.
+/// The objects that are missing on the target: those of failed tasks, and of the tasks that these blocked.
 pub fn not_arrived(tasks: &[TaskResult]) -> impl Iterator<Item = &TaskResult> {
     tasks.iter().filter(|task| matches!(task.status.as_str(), "failed" | "blocked"))
 }
 
-/// A report's head for a plan that was not run.
+/// The head of a report for a plan that was not run.
 #[must_use]
 pub fn dry_run(plan: &Plan) -> Vec<TaskResult> {
     let result = |task: &crate::plan::Task| TaskResult {

@@ -1,7 +1,7 @@
-//! A server's version, and what differs between versions, as one named question each.
+//! A server's version, and one named function for each difference between versions.
 //!
-//! The only place that compares versions in Rust; SQL files ask `server_version_num` where a statement differs. Each question names the
-//! release whose notes introduce it (<https://www.postgresql.org/docs/release/>). Used by every layer.
+//! The only place that compares versions in Rust; SQL files use `server_version_num` where a statement differs. Each function names the
+//! release whose notes introduce the difference (<https://www.postgresql.org/docs/release/>). Used by every layer.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -28,7 +28,7 @@ impl ServerVersion {
         self.major() >= 14
     }
 
-    /// Whether a role with CREATEROLE can give the attributes REPLICATION and BYPASSRLS that it has itself (16).
+    /// Whether a role with CREATEROLE can set the attributes REPLICATION and BYPASSRLS that it has itself (16).
     #[must_use]
     pub const fn passes_role_attributes_on(self) -> bool {
         self.major() >= 16
@@ -88,7 +88,7 @@ impl ServerVersion {
         self.major() >= 19
     }
 
-    /// Whether `pg_lsn` is written with eight digits behind its slash (19).
+    /// Whether `pg_lsn` is written with eight digits after its slash (19).
     #[must_use]
     pub const fn pads_lsn(self) -> bool {
         self.major() >= 19

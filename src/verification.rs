@@ -1,7 +1,7 @@
 //! What a comparison of source and target has found.
 //!
-//! Pure data, filled by the engine's `verify` and shown by the bindings. Messages name objects and numbers, never a
-//! row's values; a row's key stands in `key` and nowhere else. What could not be compared is never counted as equal.
+//! Pure data, filled by the engine's `verify` and shown by the bindings. Messages name objects and numbers, never a row's values; a row's
+//! key is in `key` and nowhere else. What could not be compared is never counted as equal.
 
 use crate::name::readable;
 use serde::Serialize;
@@ -10,14 +10,13 @@ use std::collections::{BTreeMap, HashSet};
 /// The result of comparing two databases.
 ///
 /// The verdict on rows depends on what the two databases hold now, and not on which run made a table. Equal means: every object and row
-/// that the plan moves, and everything else that the configuration chooses on the source, was compared, and neither `differences` nor
-/// `unchecked` nor `not_moved` names anything but settings that every run leaves out, because they keep a source still. The other lists
-/// do not decide: rows of materialized views, which a refresh may
-/// legitimately change; what only the servers' versions differ in; and objects that the
-/// target had before the first run.
+/// that the plan moves, and everything else that the configuration chooses on the source, was compared, and `differences`, `unchecked` and
+/// `not_moved` are empty but for settings that every run leaves out because they prevent writes to the source. The other lists do not
+/// affect the verdict: rows of materialized views, which a refresh may change; differences that only the servers' versions cause; and
+/// objects that the target had before the first run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Verification {
-    /// What all of it comes to.
+    /// The overall verdict.
     pub verdict: Verdict,
     /// Whether the verdict is equal.
     pub equal: bool,
@@ -40,7 +39,7 @@ pub struct Verification {
     pub compared: BTreeMap<String, u64>,
 }
 
-/// What a comparison comes to.
+/// The verdict of a comparison.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -70,7 +69,7 @@ fn as_list<S: serde::Serializer>(counts: &BTreeMap<String, u64>, serializer: S) 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TableStatus {
-    /// The same rows stand on both sides.
+    /// Both sides have the same rows.
     Equal,
     /// Every row of the source is on the target, which has more.
     ContainsSource,
@@ -142,7 +141,7 @@ pub enum DifferenceKind {
     DifferentRow,
     /// The tables hold different numbers of rows.
     RowCount,
-    /// A sequence goes on from another value.
+    /// The next value of a sequence differs.
     Sequence,
     /// A large object is missing, or its content or owner differs.
     LargeObject,
@@ -174,7 +173,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// A difference of `object`; the message names it, so that it can stand alone.
+    /// A difference of `object`; the message names the object, so that it can be read alone.
     pub fn new(kind: DifferenceKind, object: impl Into<String>, words: impl std::fmt::Display) -> Self {
         let object = object.into();
         let message = format!("{object}: {words}");
@@ -210,16 +209,17 @@ impl Remark {
         Remark { kind: kind.into(), object: object.into(), message: message.into() }
     }
 
-    /// Whether it is about a setting that belongs to the move and not to what is moved, or about what the options leave out.
+    /// Whether it is about a setting that belongs to the migration and not to the migrated data, or about something that the options leave
+    /// out.
     fn is_left_out_by_design(&self) -> bool {
         [SETTING_LEFT_OUT, OPTION_LEFT_OUT].contains(&self.kind.as_str())
     }
 }
 
-/// The kind of what `not_moved` says of a setting that every run leaves out.
+/// The kind of remark in `not_moved` on a setting that every run leaves out.
 pub const SETTING_LEFT_OUT: &str = "setting left out";
 
-/// The kind of what `not_moved` says of owners and privileges that the options leave out.
+/// The kind of remark in `not_moved` on owners and privileges that the options leave out.
 pub const OPTION_LEFT_OUT: &str = "option";
 
 /// Something that could not be compared.
@@ -249,7 +249,7 @@ impl Verification {
         }
     }
 
-    /// Adds all that another part of the comparison has found.
+    /// Adds the results of another part of the comparison.
     pub fn absorb(&mut self, part: Verification) {
         self.tables.extend(part.tables);
         self.materialized_views.extend(part.materialized_views);
@@ -263,7 +263,7 @@ impl Verification {
         }
     }
 
-    /// Draws the conclusion.
+    /// Sets the verdict.
     #[must_use]
     pub fn settled(mut self) -> Self {
         self.verdict = self.verdict();
@@ -273,7 +273,7 @@ impl Verification {
 
     fn verdict(&self) -> Verdict {
         let containing: HashSet<&str> = self.containing().map(|table| table.object.as_str()).collect();
-        // Of a table that contains the source's rows these are about the rows that it has beyond them.
+        // If a table contains the source's rows, these differences are about the additional rows.
         let is_more = |found: &Difference| {
             matches!(found.kind, DifferenceKind::ExtraRow | DifferenceKind::RowCount)
                 && containing.contains(found.object.as_str())

@@ -1,7 +1,7 @@
 //! A short text that many values have, such as a type or a schema: kept once, however many values have it.
 //!
-//! A catalog of a hundred thousand tables repeats a few hundred of them half a million times. Whoever reads the values makes the words
-//! by [`Words`]; everybody else reads them as `&str`.
+//! A catalog of a hundred thousand tables repeats a few hundred of them half a million times. The reader of a catalog makes the words with
+//! [`Words`]; other code uses them as `&str`.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -76,7 +76,7 @@ impl fmt::Debug for Word {
     }
 }
 
-/// The words that were given out so far.
+/// The words that were made so far.
 #[derive(Debug, Default)]
 pub struct Words(HashSet<Arc<str>>);
 

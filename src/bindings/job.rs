@@ -1,6 +1,6 @@
 //! A verb at work: the caller takes its events, asks it to stop, and takes its result.
 //!
-//! Waiting releases the GIL and looks for signals; a worker thread never takes it.
+//! Waiting releases the GIL and checks for signals; a worker thread never takes the GIL.
 
 use super::answer::Answer;
 use super::convert::{self, from_python, to_python};
@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::Instrument;
 
-/// How often a waiting caller looks for signals.
+/// How often a waiting caller checks for signals.
 const SIGNALS: Duration = Duration::from_millis(50);
 /// Events handed over at once at most.
 const BATCH: usize = 512;
@@ -36,7 +36,7 @@ pub struct Job {
     is_over: Arc<AtomicBool>,
 }
 
-/// The runtime's threads do not live on in a forked child: whoever forks has to do so before the first verb.
+/// A forked child does not inherit the runtime's threads: a program that forks has to fork before its first verb.
 fn check_process(py: Python<'_>) -> PyResult<()> {
     static OWNER: AtomicU32 = AtomicU32::new(0);
     let here = std::process::id();
@@ -71,7 +71,7 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
     let (slot, verb, is_over) = (Arc::clone(&job.result), verb.to_owned(), Arc::clone(&job.is_over));
     let work = async move {
         let result = Box::pin(perform(&verb, &config, (plan, settings), &context)).await;
-        // Whoever has the result may end the process, and with it what still closes its sessions.
+        // The caller may end the process as soon as it has the result, so this first waits for the tasks that still close sessions.
         engine::at_rest().await;
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
         is_over.store(true, Ordering::Release);
@@ -81,7 +81,7 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
     Ok(job)
 }
 
-/// The plan among a verb's settings, as its text or as the core's own, which no value of ours holds.
+/// The plan among a verb's settings: its text, or the core's own object, which a `Value` cannot hold.
 pub enum Given {
     /// Its text.
     Text(String),
@@ -90,7 +90,7 @@ pub enum Given {
 }
 
 impl Given {
-    /// What Python gives.
+    /// The plan that Python passed.
     pub fn from_python(plan: &Bound<'_, PyAny>) -> PyResult<Self> {
         match plan.cast::<PlanText>() {
             Ok(text) => Ok(Given::Document(Arc::clone(&text.get().0))),
@@ -123,7 +123,7 @@ async fn perform(
 ) -> Result<Answer> {
     let path = |key: &str| settings.get(key).and_then(Value::as_str).map(PathBuf::from);
     let plan = plan.map(Given::read).transpose()?;
-    // What leaves nothing half done is given up wherever it is; the other verbs end in order what they have begun.
+    // A verb that leaves nothing half done is cancelled at any point; the other verbs finish cleanly what they have begun.
     let stop = &context.stop;
     let value = match verb {
         "preflight" => {
@@ -210,7 +210,7 @@ async fn perform(
 
 type Receiver = Arc<tokio::sync::Mutex<Queue>>;
 
-/// The next events; none once the job has ended and all are told.
+/// The next events; none once the job has ended and all events were delivered.
 async fn receive(events: Receiver) -> Option<Vec<Event>> {
     events.lock().await.take(BATCH).await
 }
@@ -230,7 +230,7 @@ impl<'py> IntoPyObject<'py> for Batch {
 
 #[pymethods]
 impl Job {
-    /// Waits for events; None once the job has ended and all are told.
+    /// Waits for events; None once the job has ended and all events were delivered.
     fn next(&self, py: Python<'_>) -> PyResult<Batch> {
         check_process(py)?;
         let runtime = pyo3_async_runtimes::tokio::get_runtime();
@@ -251,7 +251,7 @@ impl Job {
         pyo3_async_runtimes::tokio::future_into_py(py, async move { Ok(Batch(receive(events).await)) })
     }
 
-    /// Asks the job to stop in order; returns at once.
+    /// Asks the job to stop cleanly; returns at once.
     fn stop(&self) {
         self.stop.stop();
     }

@@ -21,7 +21,7 @@ pub fn install() {
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
-/// A job whose records go into its events, until this is dropped: whoever waits for the last event waits for that, too.
+/// A job whose records go into its events until this value is dropped: the caller that waits for the last event also waits for the drop.
 pub struct Records(u64);
 
 /// Lets records of job `number` go into `events`.

@@ -1,4 +1,4 @@
-//! What this process and its machine give a verb. Called by the parent module and by `job` and `procedure`.
+//! What this process and its machine provide to a verb. Called by the parent module and by `job` and `procedure`.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ pub fn environment() -> BTreeMap<String, String> {
     let mut env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    // A conninfo without a user means the account of the process, as libpq asks the system for it: the variable may be missing (cron,
-    // systemd, containers) or another one's. An account without a name leaves it to the variable.
+    // A conninfo without a user means the account of the process, which libpq reads from the system: the environment variable may be
+    // missing (cron, systemd, containers) or belong to another account. If the account has no name, the variable is used.
     if let Ok(account) = whoami::username() {
         env.insert("USER".into(), account);
     }

@@ -1,7 +1,7 @@
 //! The extension module `pgmigrate._native`: mappings in, mappings out, one function a verb, no decision.
 //!
-//! Private to the Python package. Work runs on the runtime's threads, which never touch Python; the thread that called asks a [`Job`]
-//! for events and for the result.
+//! Private to the Python package. Work runs on the runtime's threads, which never touch Python; the calling thread takes events and the
+//! result from a [`Job`].
 
 // pyo3 hands arguments over by value and expects results of functions that may come to fail.
 #![allow(clippy::needless_pass_by_value)]
@@ -50,7 +50,7 @@ fn documents<'py>(py: Python<'py>, text: &str, format: &str) -> PyResult<Bound<'
     to_python(py, &documents)
 }
 
-/// Checks one migration's options: the effective configuration, secrets masked.
+/// Checks one migration's options: the effective configuration, secrets redacted.
 #[pyfunction]
 #[pyo3(signature = (options, path = ""))]
 fn config<'py>(py: Python<'py>, options: &Bound<'py, PyAny>, path: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -62,7 +62,7 @@ fn config<'py>(py: Python<'py>, options: &Bound<'py, PyAny>, path: &str) -> PyRe
     to_python(py, &value)
 }
 
-/// Hides passwords in every text of a value: a user may have written one into a command.
+/// Redacts passwords in every text of a value: a user may have written one into a command.
 fn hide(value: &mut Value, mask: &Mask) {
     match value {
         Value::String(text) => *text = mask.hide(text),
@@ -124,14 +124,14 @@ fn plan_groups(py: Python<'_>, plan: &Bound<'_, PyAny>, count: usize) -> PyResul
     py.detach(|| group::groups(&plan.read()?, count)).map_err(|e| error::raise(py, &e))
 }
 
-/// How many tasks run at once here where nobody says how many.
+/// How many tasks run at once here by default.
 #[pyfunction]
 #[pyo3(signature = (max_jobs = MAX_JOBS))]
 fn default_jobs(max_jobs: usize) -> usize {
     crate::config::jobs(max_jobs, cpus())
 }
 
-/// The rates of servers that nobody has measured.
+/// The rates used for servers that were not measured.
 #[pyfunction]
 fn typical_rates(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     to_python(py, &Rates::typical())

@@ -1,4 +1,5 @@
-//! What the Python face needs to run the procedure's commands: the checked section with the variables' values, and what hides passwords.
+//! What the Python package needs to run the procedure's commands: the checked section with the variables' values, and the redaction of
+//! passwords.
 
 use super::convert::{from_python, to_python};
 use super::error;
@@ -23,7 +24,7 @@ pub fn procedure<'py>(py: Python<'py>, options: &Bound<'py, PyAny>) -> PyResult<
     Ok(mapping)
 }
 
-/// Hides the passwords of a migration's two databases in texts that others wrote.
+/// Redacts the passwords of a migration's two databases in texts from other programs.
 #[pyclass(frozen)]
 pub struct Mask(mask::Mask);
 

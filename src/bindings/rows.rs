@@ -1,7 +1,7 @@
-//! Long results that Python looks at row by row: a plan's tasks, what became of them, and the plan's text.
+//! Long results that Python reads row by row: a plan's tasks, their results, and the plan's text.
 //!
-//! Each stays in the core as one value; a mapping is made when one is asked for, so that a result costs Python nothing until
-//! it is looked at. The Python package wraps these in its own types.
+//! Each stays in the core as one value; a mapping is made for one row when it is requested, so a result costs Python nothing until it is
+//! read. The Python package wraps these in its own types.
 
 use super::convert::to_python;
 use crate::plan::document::Document;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 #[pyclass(frozen)]
 pub struct TaskRows(pub Arc<Document>);
 
-/// What became of a run's tasks.
+/// The results of a run's tasks.
 #[pyclass(frozen)]
 pub struct ResultRows(pub Vec<TaskResult>);
 
@@ -58,7 +58,7 @@ impl ResultRows {
         to_python(py, self.0.get(at).ok_or_else(|| outside(at))?)
     }
 
-    /// Where the tasks of a status stand.
+    /// The positions of the tasks that have a status.
     fn having(&self, status: &str) -> Vec<usize> {
         let wanted = self.0.iter().enumerate().filter(|(_, task)| task.status == status);
         wanted.map(|(at, _)| at).collect()
@@ -82,7 +82,7 @@ impl PlanText {
         PyString::new(py, &self.0.text())
     }
 
-    /// Unpickled it is a plain text.
+    /// It is unpickled as a plain text.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
         Ok((py.get_type::<PyString>().into_any(), PyTuple::new(py, [self.__str__(py)])?))
     }

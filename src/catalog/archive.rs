@@ -1,7 +1,7 @@
 //! The entries of a `pg_dump` archive, as far as planning needs them.
 //!
-//! `pg_dump` is the authority on DDL; this file only reads what an entry says of itself: which object, which statement,
-//! who owns it, what it depends on. `pg::archive` makes entries from a real archive.
+//! `pg_dump` is the authority on DDL; this file only reads the fields of an entry: its object, statement, owner and dependencies.
+//! `pg::archive` makes entries from a real archive.
 
 use super::oid::Oid;
 use crate::word::Word;
@@ -10,13 +10,13 @@ use crate::word::Word;
 /// (<https://www.postgresql.org/docs/current/app-pgdump.html>, `--section`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Section {
-    /// Comments, privileges and labels go with the object they are about.
+    /// Comments, privileges and labels belong to the section of their object.
     None,
-    /// What must exist before rows come.
+    /// Objects that must exist before rows are copied.
     PreData,
     /// Rows.
     Data,
-    /// What is made once the rows are there.
+    /// Objects that are made after the rows are copied.
     PostData,
 }
 
@@ -35,23 +35,23 @@ pub struct Entry {
     pub oid: Oid,
     /// The schema, empty where there is none.
     pub namespace: Word,
-    /// The object's name, with its table's name before it where it has one.
+    /// The object's name, preceded by its table's name if it has one.
     pub tag: String,
     /// The owner.
     pub owner: Word,
     /// The statement or statements that make the object.
     pub statement: String,
-    /// The statement that drops it, empty where the object goes with another.
+    /// The statement that drops it, empty if the object is dropped with another.
     pub drop_statement: String,
     /// The table access method, empty for the default.
     pub access_method: Word,
     /// The tablespace, empty for the database's own.
     pub tablespace: Word,
-    /// The entries that must be there first.
+    /// The entries that must be made first.
     pub dependencies: Vec<i32>,
 }
 
-/// Kinds of object that have an owner of their own; the archive also names an owner for others, who follow their table.
+/// Kinds of object that have an owner of their own; the archive also names an owner for others, which have the owner of their table.
 const OWNED: &[&str] = &[
     "AGGREGATE",
     "COLLATION",
@@ -80,7 +80,7 @@ const OWNED: &[&str] = &[
     "VIEW",
 ];
 
-/// Kinds that are a part of the table they depend on and have no life without it.
+/// Kinds that are a part of the table they depend on and cannot exist without it.
 const PARTS: &[&str] = &[
     "ACL",
     "CHECK CONSTRAINT",
@@ -108,24 +108,24 @@ impl Entry {
         PARTS.contains(&self.desc.as_str())
     }
 
-    /// The statement that gives the object to its owner, made from the drop statement as `pg_restore` makes it.
+    /// The statement that sets the object's owner, made from the drop statement as `pg_restore` makes it.
     #[must_use]
     pub fn owner_statement(&self) -> Option<String> {
         if self.owner.is_empty() || !OWNED.contains(&self.desc.as_str()) {
             return None;
         }
-        // The schema `public` is there already; its entry holds only comments instead of statements.
+        // Every database has the schema `public`; its entry contains only comments instead of statements.
         if self.desc == "SCHEMA" && self.statement.starts_with("--") {
             let (schema, owner) = (crate::name::ident(&self.tag), crate::name::ident(&self.owner));
             return Some(format!("ALTER SCHEMA {schema} OWNER TO {owner}"));
         }
         let dropped = self.drop_statement.trim_end().strip_prefix("DROP ")?.strip_suffix(';')?;
-        // Only base types are dropped with CASCADE, for their functions depend on them in a circle.
+        // Only base types are dropped with CASCADE, because their functions and they depend on each other in a cycle.
         let object = if self.desc == "TYPE" { dropped.trim_end_matches(" CASCADE") } else { dropped };
         Some(format!("ALTER {object} OWNER TO {}", crate::name::ident(&self.owner)))
     }
 
-    /// The settings under which the statement makes the object as it was, as `pg_restore` sets them an entry.
+    /// The settings under which the statement makes the object as it was, as `pg_restore` sets them for an entry.
     #[must_use]
     pub fn with_settings(&self, tablespaces: bool) -> String {
         let setting = |name: &str, value: &str| format!("SET LOCAL {name} = {};\n", crate::name::ident(value));
@@ -137,8 +137,8 @@ impl Entry {
     }
 }
 
-/// Takes the option `pg_attver` out of a table's statements. Some builds of the server keep it in `attoptions` of every
-/// column, and a `pg_dump` that does not know it writes it out, which servers without it refuse.
+/// Removes the option `pg_attver` from a table's statements. Some builds of the server keep it in `attoptions` of every column, and a
+/// `pg_dump` that does not know it writes it into the statements, which servers without it refuse.
 fn without_attver(statement: &str) -> String {
     if !statement.contains("pg_attver=") {
         return statement.to_owned();
@@ -146,7 +146,7 @@ fn without_attver(statement: &str) -> String {
     split(statement).into_iter().filter_map(one_without_attver).collect()
 }
 
-/// Cuts what `pg_dump` writes behind the semicolon of each statement and the line's end after it. Names and strings may hold anything.
+/// Removes what `pg_dump` writes after the semicolon and the line end of each statement. Names and strings may contain anything.
 #[must_use]
 pub fn split(text: &str) -> Vec<&str> {
     let mut quote = None;

@@ -1,13 +1,13 @@
-//! Whether a value of one column can be assigned to another without losing anything, and what must be done to it on its way.
+//! Whether a value of one column can be assigned to another without loss, and which casts it needs before it is sent.
 //!
-//! `PostgreSQL` casts by itself on assignment wherever `pg_cast` says so, narrowing included
-//! (<https://www.postgresql.org/docs/current/typeconv-query.html>); here only the casts count that keep every value. Rows travel as text,
-//! which the target's type reads by its own input function and not by a cast: where the two would make different values of one text, the
-//! source casts first. Pure; called by the engine with what both catalogs say.
+//! `PostgreSQL` casts implicitly on assignment wherever `pg_cast` says so, even to a narrower type
+//! (<https://www.postgresql.org/docs/current/typeconv-query.html>); here only casts that keep every value are accepted. Rows are sent as
+//! text, which the target's type reads with its own input function and not with a cast: if the two would make different values of one text,
+//! the source casts first. Pure; called by the engine with the data of both catalogs.
 
 use std::collections::{HashMap, HashSet};
 
-/// A column's type, down to what its values are.
+/// A column's type, resolved down to the type of its values.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Type {
     /// `[]` for each array around the values.
@@ -22,7 +22,7 @@ pub struct Type {
     pub is_built_in: bool,
     /// `pg_type.typtype`: `b`, `c`, `e`, `m`, `r`.
     pub kind: char,
-    /// Whether its values are strings to the server.
+    /// Whether the server treats its values as strings.
     pub is_string: bool,
     /// `extension.type` for a member of an extension.
     pub of_extension: String,
@@ -38,12 +38,12 @@ pub type Types = HashMap<String, Type>;
 /// The casts that a server makes on assignment: source and target, without modifiers.
 pub type Casts = HashSet<(String, String)>;
 
-/// How values get from one type to another.
+/// How values of one type are converted to another.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Assignment {
-    /// What the source casts the values to, one type after another, before they travel.
+    /// The types to which the source casts the values, one after another, before they are sent.
     pub casts: Vec<String>,
-    /// What a person should know although nothing is lost; empty where there is nothing.
+    /// A remark for a person although nothing is lost; empty if there is none.
     pub note: &'static str,
 }
 
@@ -51,7 +51,7 @@ const ZONE: &str = "values without a time zone are taken to be in UTC";
 const KEYS: &str = "jsonb keeps neither the order nor the duplicates of keys";
 const NARROWER: &str = "it takes fewer values";
 
-/// How values of `source` become values of `target`; else why they cannot without losing something.
+/// How values of `source` become values of `target`; an error if that is not possible without loss.
 pub fn assign(source: &Type, target: &Type, casts: &Casts) -> Result<Assignment, String> {
     let becomes_text = is_text(&target.base) && target.brackets.is_empty();
     if source.brackets != target.brackets && !(becomes_text && target.modifier == -1) {
@@ -69,7 +69,7 @@ pub fn assign(source: &Type, target: &Type, casts: &Casts) -> Result<Assignment,
         return Err("PostgreSQL has no cast between them that it would make on assignment".into());
     }
     if !target.is_built_in {
-        // The source need not have the type, and only strings are read as they were written.
+        // The source may lack the target's type, and only strings are read exactly as they were written.
         let is_plain = source.is_string && target.is_string && source.base != "character" && target.modifier == -1;
         return if is_plain { Ok(Assignment::default()) } else { Err("only the target could cast them".into()) };
     }
@@ -96,7 +96,7 @@ fn has_same_parts(source: &Type, target: &Type) -> Result<(), String> {
     Ok(())
 }
 
-/// From a type to itself with another modifier.
+/// From a type to the same type with another modifier.
 fn within(source: &Type, target: &Type) -> Result<Assignment, String> {
     let (from, to) = (source.modifier, target.modifier);
     let is_wider = match target.base.as_str() {
@@ -112,13 +112,13 @@ fn within(source: &Type, target: &Type) -> Result<Assignment, String> {
     if !is_wider {
         return Err(NARROWER.into());
     }
-    // What is written with more digits or blanks than it was read with.
+    // The source casts, because the target's type writes more digits or blanks than it reads.
     let is_rewritten = from != to && to != -1 && matches!(target.base.as_str(), "numeric" | "character");
     let casts = if is_rewritten { vec![cast_type(target)?] } else { Vec::new() };
     Ok(Assignment { casts, note: "" })
 }
 
-/// From a built-in type to another: what there is to say, and whether both write the values in the same way.
+/// From a built-in type to another: a remark, and whether both write the values in the same way.
 fn widening(source: &Type, target: &Type) -> Result<(&'static str, bool), String> {
     let plain = (target.modifier == -1).then_some(()).ok_or_else(|| NARROWER.to_owned());
     let enough = |has: i32, needs: i32| if has >= needs { Ok(()) } else { Err(NARROWER.to_owned()) };
@@ -150,13 +150,13 @@ fn widening(source: &Type, target: &Type) -> Result<(&'static str, bool), String
     }
 }
 
-/// Every value can be written as text, as long as there is room.
+/// Every value can be written as text, if the length is sufficient.
 fn as_text(source: &Type, target: &Type) -> Result<(&'static str, bool), String> {
-    // A length counts four bytes of its own.
+    // The modifier includes four bytes for the length itself.
     let room = if target.modifier == -1 { i32::MAX } else { target.modifier - 4 };
     let needs = match source.base.as_str() {
         "character" | "character varying" if source.modifier != -1 => source.modifier - 4,
-        // A digit more for the sign.
+        // One more character for the sign.
         "smallint" | "integer" | "bigint" => digits(&source.base) + 1,
         "uuid" => 36,
         "boolean" => 5,
@@ -174,7 +174,7 @@ fn is_text(base: &str) -> bool {
     matches!(base, "text" | "character varying")
 }
 
-/// The target's type as the source knows it.
+/// The target's type under a name that the source knows.
 fn cast_type(target: &Type) -> Result<String, String> {
     if target.brackets.len() > 2 {
         return Err("arrays of arrays, by way of a domain, cannot be cast".into());
@@ -191,7 +191,7 @@ fn digits(integer: &str) -> i32 {
     }
 }
 
-/// Digits of a second.
+/// Fractional digits of a second.
 fn precision(modifier: i32) -> i32 {
     if modifier == -1 { 6 } else { modifier }
 }

@@ -1,6 +1,7 @@
-//! What the database itself has, and what the server has for all of its databases: privileges, comment, labels, limits, settings.
+//! The properties of the database itself, and those of the server that apply to all of its databases: privileges, comment, labels, limits,
+//! settings.
 //!
-//! Filled by `pg::introspect`; `plan::database` decides what of it moves.
+//! Filled by `pg::introspect`; `plan::database` decides which of them are migrated.
 
 use serde::Deserialize;
 
@@ -19,11 +20,11 @@ pub struct Database {
     pub comment: Option<String>,
     /// SECURITY LABEL ON DATABASE.
     pub labels: Vec<Label>,
-    /// What others than its owner may do with it beyond the usual.
+    /// Privileges of other roles than its owner in addition to the default ones.
     pub grants: Vec<DatabaseGrant>,
-    /// The usual privileges that PUBLIC does not have.
+    /// The default privileges that PUBLIC does not have.
     pub lost_by_public: Vec<String>,
-    /// The usual privileges that the owner does not have.
+    /// The default privileges that the owner does not have.
     pub lost_by_owner: Vec<String>,
     /// ALTER ROLE ALL SET, as `name=value`.
     pub settings_of_all: Vec<String>,

@@ -1,4 +1,4 @@
-//! What a source database contains, as values: the archive's entries and the catalog's rows, read once in one snapshot.
+//! The contents of a source database, as values: the archive's entries and the catalog's rows, read once in one snapshot.
 //!
 //! Pure data: no connection, no clock. `pg::introspect` and `pg::archive` fill it, `catalog::scope` selects from it and
 //! `plan` turns the selection into tasks.
@@ -19,7 +19,7 @@ use crate::word::Word;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Who a server is and what the connecting role may do there.
+/// The identity of a server and the rights of the connecting role there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "these are the catalog's independent flags")]
 pub struct Server {
@@ -54,7 +54,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// What a plan remembers a database by: never its host or port, which may change under it.
+    /// The identity of a database in a plan: never its host or port, which may change.
     #[must_use]
     pub fn identity(&self) -> String {
         format!("{}/{}/{}", self.system, self.database_oid, self.database)
@@ -106,18 +106,18 @@ pub struct Relation {
     pub is_readable: bool,
     /// The extension that it is a member of.
     pub member: Option<ExtensionMember>,
-    /// Whether it is partitioned by a hash over an enum, whose rows hash elsewhere on another server.
+    /// Whether it is partitioned by a hash over an enum, whose rows have other hash values on another server.
     pub hashes_an_enum: bool,
     /// Its columns in order; empty for views and sequences.
     pub columns: Vec<Column>,
 }
 
-/// What an extension says of a relation that is a member of it.
+/// The extension of a relation that is a member of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtensionMember {
     /// The extension.
     pub extension: Word,
-    /// For a configuration table or sequence (`pg_extension.extconfig`): `WHERE` and what the users' rows meet, empty for all rows.
+    /// For a configuration table or sequence (`pg_extension.extconfig`): `WHERE` and the condition for users' rows, empty for all rows.
     pub condition: Option<String>,
 }
 
@@ -128,13 +128,13 @@ impl Relation {
         self.member.as_ref().is_some_and(|member| member.condition.is_some())
     }
 
-    /// Whether CREATE EXTENSION gives it all of the rows that it should have.
+    /// Whether CREATE EXTENSION makes it with all of the rows that it should have.
     #[must_use]
     pub fn is_plain_member(&self) -> bool {
         self.member.is_some() && !self.is_configuration()
     }
 
-    /// What stands after FROM in a query for the rows that are moved: of a configuration table those that meet its condition.
+    /// The text after FROM in a query for the rows that are copied: for a configuration table those that meet its condition.
     #[must_use]
     pub fn from_item(&self) -> String {
         match self.member.as_ref().and_then(|member| member.condition.as_deref()) {
@@ -147,7 +147,7 @@ impl Relation {
         }
     }
 
-    /// Rows by the statistics, guessed from the size where there are none.
+    /// Rows by the statistics, estimated from the size if there are none.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate, and never negative here")]
     pub fn estimated_rows(&self) -> u64 {
@@ -158,7 +158,7 @@ impl Relation {
         }
     }
 
-    /// The columns that rows are copied with: generated ones are computed anew by the target, and the configuration may leave some out.
+    /// The columns that rows are copied with: the target computes generated ones again, and the configuration may leave some out.
     pub fn copied_columns(&self) -> impl Iterator<Item = &Column> {
         self.columns.iter().filter(|column| !column.is_generated && !column.is_excluded)
     }
@@ -180,7 +180,7 @@ pub struct Column {
     pub is_generated: bool,
     /// Whether it is GENERATED ALWAYS AS IDENTITY.
     pub identity_always: bool,
-    /// Whether its binary form means the same on every server.
+    /// Whether its binary form has the same meaning on every server.
     pub binary_safe: bool,
     /// Whether it holds `pg_lsn`, whose text form depends on the server's version.
     pub lsn: Option<Lsn>,
@@ -205,7 +205,7 @@ pub struct Index {
     pub oid: Oid,
     /// Its name.
     pub name: QualifiedName,
-    /// The relation it stands on.
+    /// The relation that it belongs to.
     pub relation: Oid,
     /// Whether it is unique.
     pub is_unique: bool,
@@ -213,17 +213,17 @@ pub struct Index {
     pub is_primary: bool,
     /// Whether queries may use it.
     pub is_valid: bool,
-    /// Whether CLUSTER remembers it.
+    /// Whether CLUSTER uses it.
     pub is_clustered: bool,
     /// Whether it is the replica identity.
     pub is_replica_identity: bool,
-    /// Whether ON CONFLICT can name its columns.
+    /// Whether ON CONFLICT can infer it from its columns.
     pub is_arbiter: bool,
     /// Whether ON CONFLICT without columns is refused because of it.
     pub blocks_arbiters: bool,
     /// Whether it is a part of a partitioned index.
     pub is_attached: bool,
-    /// Whether it needs nothing but its table and what every server has: plain columns of the server's own types or of enums, operator
+    /// Whether it requires only its table and objects that every server has: plain columns of the server's own types or of enums, operator
     /// classes and collations of the server's own.
     pub is_builtin: bool,
     /// Its size.
@@ -250,9 +250,9 @@ pub struct Constraint {
     pub relation: Oid,
     /// The table that a foreign key references.
     pub referenced: Option<Oid>,
-    /// The index behind it.
+    /// The index that backs it.
     pub index: Option<Oid>,
-    /// Whether it comes from a partitioned table's constraint.
+    /// Whether it is inherited from a partitioned table's constraint.
     pub is_inherited: bool,
     /// Whether its rows were checked.
     pub is_validated: bool,
@@ -262,7 +262,7 @@ pub struct Constraint {
     pub is_deferred: bool,
     /// Whether it is WITHOUT OVERLAPS or PERIOD (18).
     pub is_temporal: bool,
-    /// Whether it is enforced (18 knows NOT ENFORCED).
+    /// Whether it is enforced (NOT ENFORCED exists from 18 on).
     pub is_enforced: bool,
     /// `pg_get_constraintdef`.
     pub definition: String,
@@ -273,7 +273,7 @@ pub struct Constraint {
 }
 
 impl Constraint {
-    /// Whether it is a foreign key that rows are checked by.
+    /// Whether it is a foreign key that checks rows.
     #[must_use]
     pub fn checks(&self) -> bool {
         self.kind == 'f' && self.is_enforced
@@ -289,7 +289,7 @@ pub struct Sequence {
     pub name: QualifiedName,
     /// The table that owns it.
     pub owner_relation: Option<Oid>,
-    /// The tables whose columns take their defaults from it.
+    /// The tables whose columns have defaults from it.
     pub used_by: Vec<Oid>,
     /// Whether it belongs to an identity column.
     pub is_identity: bool,
@@ -308,14 +308,14 @@ pub struct LargeObjects {
     pub oids: Vec<Oid>,
     /// The comments of those that have one.
     pub comments: BTreeMap<Oid, String>,
-    /// What others may do with them, sorted by privilege.
+    /// The privileges of other roles on them, sorted by privilege.
     pub grants: Vec<LargeObjectGrant>,
 }
 
 /// A privilege on some of the large objects of one owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LargeObjectGrant {
-    /// `grantee:PRIVILEGE`, with a `*` behind it where it may be granted on; the grantee is quoted.
+    /// `grantee:PRIVILEGE`, followed by a `*` if it includes the grant option; the grantee is quoted.
     pub privilege: String,
     /// The OIDs as a list of SQL.
     pub oids: String,
@@ -370,7 +370,7 @@ pub struct Membership {
     pub grantor: Option<String>,
 }
 
-/// What functions that may read tables compute or check, at first or second hand.
+/// Objects that functions which may read tables compute or check, directly or indirectly.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Callers {
     /// Tables by their rows' checks, generated columns and types; indexes; materialized views.
@@ -383,7 +383,7 @@ pub struct Callers {
     pub defaults: HashSet<(Oid, String)>,
 }
 
-/// What a source database contains.
+/// The contents of a source database.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     /// The server and database.
@@ -402,23 +402,23 @@ pub struct Catalog {
     pub roles: Vec<Role>,
     /// Memberships.
     pub memberships: Vec<Membership>,
-    /// What names which role.
+    /// Which objects name which role.
     pub role_uses: Vec<role_use::RoleUse>,
     /// ALTER DATABASE ... SET, as `name=value`.
     pub database_settings: Vec<String>,
-    /// What calls functions that may read tables.
+    /// Objects that call functions which may read tables.
     pub callers: Callers,
     /// The database itself.
     pub database: database::Database,
     /// Privileges on configuration parameters.
     pub parameter_grants: Vec<database::ParameterGrant>,
-    /// The archive's entries in its order; empty where no schema is to be moved.
+    /// The archive's entries in its order; empty if no schema is migrated.
     pub entries: Vec<archive::Entry>,
     /// The major of the `pg_dump` that wrote them.
     pub pg_dump: Option<u32>,
 }
 
-/// The lookups that planning needs over and over.
+/// The lookups that planning needs repeatedly.
 #[derive(Debug)]
 pub struct Lookup<'a> {
     /// Relations by OID.
@@ -450,7 +450,7 @@ impl Catalog {
         }
     }
 
-    /// One short digest a relation in `scope`: what a plan stands on, so that a later look can name what has changed.
+    /// One short digest for each relation in `scope`: the basis of a plan, so that a later check can name what has changed.
     #[must_use]
     pub fn digests(&self, in_scope: &dyn Fn(Oid) -> bool) -> BTreeMap<String, String> {
         let lookup = self.lookup();
@@ -478,7 +478,7 @@ impl<'a> Lookup<'a> {
         format!("{short:012x}")
     }
 
-    /// The unique index whose columns tell rows apart best: the primary key, else one over NOT NULL columns.
+    /// The unique index whose columns identify rows best: the primary key, else one over NOT NULL columns.
     #[must_use]
     pub fn key(&self, relation: Oid) -> Option<&'a Index> {
         let usable = |index: &&&Index| index.is_arbiter && index.is_not_null;

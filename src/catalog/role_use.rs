@@ -1,12 +1,12 @@
-//! Which roles the objects of the database name, and as what.
+//! Which roles the objects of the database name, and in which way.
 //!
-//! Pure data, read by `pg::introspect` from the dependencies that the server keeps on roles. `plan::role_scope` chooses by it the roles that
-//! a migration makes; the preflight finds by it the roles that the target lacks.
+//! Pure data, read by `pg::introspect` from the dependencies that the server keeps on roles. `plan::role_scope` uses it to choose the roles
+//! that a migration makes; the preflight uses it to find the roles that the target lacks.
 
 use super::oid::Oid;
 use crate::word::Word;
 
-/// As what an object names a role.
+/// The way in which an object names a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
     /// As its owner; a user mapping has its user as its owner, and default privileges have the role whose objects they are for.
@@ -22,7 +22,7 @@ pub enum Part {
 pub struct RoleUse {
     /// The role.
     pub role: Word,
-    /// As what.
+    /// In which way.
     pub part: Part,
     /// The system catalog that lists the object.
     pub catalog: Oid,
@@ -30,7 +30,7 @@ pub struct RoleUse {
     pub oid: Oid,
 }
 
-/// `pg_largeobject`, by which dependencies name large objects. All of them are one object here, of OID 0.
+/// `pg_largeobject`, the catalog in dependencies on large objects. All of them are one object here, of OID 0.
 pub const PG_LARGEOBJECT: Oid = 2613;
 /// `pg_user_mapping`.
 pub const PG_USER_MAPPING: Oid = 1418;

@@ -1,8 +1,9 @@
-//! Which entries and tables a migration moves: the user's filters, what the chosen objects need, and what cannot come.
+//! Which entries and tables a migration moves: by the user's filters, by what the chosen objects need, and without objects that cannot be
+//! migrated.
 //!
-//! The archive lists entries so that each stands behind what it depends on; three passes over that order settle all of
-//! them. First what the filters say, then (forwards) what is possible, then (backwards) what is pulled in because a chosen
-//! object needs it. Called by `plan::build`; touches no server.
+//! The archive lists each entry after those that it depends on; three passes over that order decide on all of them. First the filters, then
+//! (forwards) what is possible, then (backwards) what is included because a chosen object needs it. Called by `plan::build`; uses no
+//! server.
 
 mod extension;
 mod ledger;
@@ -17,7 +18,7 @@ use super::Catalog;
 use crate::config::Config;
 use selection::Selection;
 
-/// Selects from `catalog` what `config` asks for.
+/// Selects from `catalog` what `config` chooses.
 #[must_use]
 pub fn select(catalog: &Catalog, config: &Config) -> Scope {
     let selection = Selection::new(catalog, config);

@@ -1,15 +1,15 @@
 //! Values in an archive's statements that may be secrets: options of servers, user mappings, foreign tables and foreign data wrappers,
 //! and the conninfo of a subscription.
 //!
-//! A plan shows `***` in their place and says how the source is asked for them; a run asks, and puts them back. Names of options are
-//! shown, and the values of those that are known to hold none. Pure text; `plan` masks, the engine fills in.
+//! A plan shows `***` in their place and has the query that reads them on the source; a run executes it and restores the values. Names of
+//! options are shown, and so are the values of options that are known to hold no secrets. Pure text; `plan` redacts, the engine restores.
 
 use crate::name::{QualifiedName, literal};
 
-/// What stands in a statement instead of a value.
+/// The text in a statement instead of a value.
 pub const HIDDEN: &str = "'***'";
 
-/// Options whose values are shown, unless they look as if they held more than a name, a number or a place.
+/// Options whose values are shown, unless a value looks like more than a name, a number or a place.
 const SHOWN: &[&str] = &[
     "analyze_sampling",
     "async_capable",
@@ -54,7 +54,7 @@ pub struct Place {
     pub option: String,
 }
 
-/// A statement without secrets, and the query that gives them on the source: column, option, value.
+/// A statement without secrets, and the query that returns them on the source: column, option, value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Masked {
     /// The statement.
@@ -63,7 +63,7 @@ pub struct Masked {
     pub query: String,
 }
 
-/// Hides the secrets of the statement that makes an object of the archive's kind `desc`; none where there are none.
+/// Redacts the secrets of the statement that makes an object of the archive's kind `desc`; none if it has no secrets.
 #[must_use]
 pub fn mask(desc: &str, statement: &str) -> Option<Masked> {
     let query = query(desc, statement)?;
@@ -79,10 +79,10 @@ pub fn mask(desc: &str, statement: &str) -> Option<Masked> {
     (!values.is_empty()).then_some(Masked { statement: masked, query })
 }
 
-/// The statement of the same object with what it hides given back from `known`, all values of the object in the order that the source
-/// keeps them in; the first place that is not among them is the error.
+/// The statement of the same object with its redacted values restored from `known`, all values of the object in the order of the source;
+/// the first place without a known value is the error.
 ///
-/// `pg_dump` sorts options by their names. They are put into the source's order again, so that the target's catalog is equal.
+/// `pg_dump` sorts options by their names. They are sorted in the source's order again, so that the target's catalog is equal.
 pub fn fill(masked: &str, known: &[(Place, String)]) -> Result<String, Place> {
     let rank = |place: &Place| known.iter().position(|(known, _)| known == place);
     let mut filled = String::with_capacity(masked.len());
@@ -111,7 +111,7 @@ pub fn fill(masked: &str, known: &[(Place, String)]) -> Result<String, Place> {
 /// The query for all values of the object that a statement makes.
 fn query(desc: &str, statement: &str) -> Option<String> {
     let words: Vec<Token<'_>> = Tokens { text: statement, at: 0 }.take(8).collect();
-    // The name behind the words of the command.
+    // The name after the words of the command.
     let name_at = |at: usize| words.get(at).map(Token::name);
     let options = |catalog: &str, prefix: &str, name: &str, value: &str| {
         format!(
@@ -148,7 +148,7 @@ fn query(desc: &str, statement: &str) -> Option<String> {
     })
 }
 
-/// What a place is called in messages.
+/// The name of a place in messages.
 #[must_use]
 pub fn describe(place: &Place) -> String {
     if place.column.is_empty() {
@@ -161,7 +161,7 @@ pub fn describe(place: &Place) -> String {
 /// A literal that is the value of an option.
 struct Value<'a> {
     place: Place,
-    /// Which list of options it stands in.
+    /// The list of options that it belongs to.
     list: usize,
     text: &'a str,
     /// Where the option's name begins.
@@ -176,7 +176,7 @@ impl<'a> Value<'a> {
         Value { place, list, text: literal.text, name_start: name.start, start, end }
     }
 
-    /// Whether the option is known, and its value looks like what it is for. An address of the web may hold a password.
+    /// Whether the option is known, and its value looks as expected for it. A URL may contain a password.
     fn is_harmless(&self) -> bool {
         let is_plain = |c: char| c.is_alphanumeric() || "_-., /:|;\\'".contains(c);
         self.text != HIDDEN
@@ -212,7 +212,7 @@ fn values(statement: &str) -> Vec<Value<'_>> {
     found
 }
 
-/// A word, a quoted name, a literal or a sign of a statement.
+/// A word, a quoted name, a literal or a punctuation mark of a statement.
 #[derive(Debug, Clone, Copy)]
 struct Token<'a> {
     text: &'a str,

@@ -1,13 +1,13 @@
 //! The keys that take one of a few words: an enum for each, with its words.
 //!
-//! Everything that acts on a configuration matches on these enums, never on the words; only the reader and what is
-//! shown to people know those.
+//! All code that uses a configuration matches on these enums, never on the words; only the reader and the display of a configuration know
+//! those.
 
 use serde::{Serialize, Serializer};
 
 /// An enum that is written as one of a few words.
 pub(super) trait Choice: Copy + 'static {
-    /// The words with their meaning.
+    /// The words with their values.
     const WORDS: &'static [(&'static str, Self)];
 }
 
@@ -49,7 +49,7 @@ pub enum OnExisting {
     Skip,
 }
 
-/// What happens to a row whose unique key the target has already.
+/// What happens to a row whose unique key exists on the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnConflict {
@@ -67,7 +67,7 @@ pub enum OnConflict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Binary where the table's types are safe on both servers and no more work than text, else text.
+    /// Binary if the table's types are safe on both servers and it is no more work than text, else text.
     Auto,
     /// Text.
     Text,
@@ -83,36 +83,36 @@ pub enum Statistics {
     Auto,
     /// From ANALYZE.
     Analyze,
-    /// From the source, where both servers are 18 or newer and all rows of the table come.
+    /// From the source, if both servers are 18 or newer and all rows of the table are copied.
     Copy,
 }
 
-/// What a data-only run does about the triggers of the target's tables.
+/// How a data-only run handles the triggers of the target's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetTriggers {
     /// They fire for its rows.
     Fire,
-    /// They are off in the transactions that bring its rows, and nowhere else.
+    /// They are disabled in the transactions that write its rows, and nowhere else.
     Disable,
 }
 
-/// What a data-only run does about the foreign keys of the target's tables.
+/// How a data-only run handles the foreign keys of the target's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TargetForeignKeys {
-    /// A table's rows come after those that they reference.
+    /// A table's rows are copied after those that they reference.
     Order,
-    /// The same, and tables that reference each other in a circle come in one transaction, their keys checked at its end.
+    /// The same, and tables that reference each other in a cycle are copied in one transaction, with their keys checked at its end.
     Defer,
-    /// They are dropped before the rows come, and made and checked again after.
+    /// They are dropped before the rows are copied, and made and checked again afterwards.
     Drop,
 }
 
 /// Whether large objects are copied; written `auto`, `true`, `false`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LargeObjects {
-    /// When neither schemas nor tables are filtered.
+    /// If neither schemas nor tables are filtered.
     Auto,
     /// Always.
     Always,

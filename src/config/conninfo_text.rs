@@ -1,9 +1,8 @@
-//! The text of a conninfo: its key/value form taken apart and put together, and `${NAME}` in it replaced.
+//! The text of a conninfo: its key/value form parsed and written, and `${NAME}` in it replaced.
 //!
-//! The grammar is libpq's (<https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING>); which
-//! keywords exist and what they mean is the connection's business, not this file's. Problems are told without a
-//! single character of the text, for any part of it may be a password. Called by the reader of configurations, and
-//! free to whoever has a conninfo to read.
+//! The grammar is libpq's (<https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING>); which keywords exist and what
+//! they mean is decided by the connection, not by this file. Problems are reported without any character of the text, because any part of
+//! it may be a password. Called by the reader of configurations and by other code that parses a conninfo.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +13,7 @@ pub fn is_uri(text: &str) -> bool {
     text.starts_with("postgresql://") || text.starts_with("postgres://")
 }
 
-/// Takes key/value pairs apart, in the order written and with quotes and backslashes resolved.
+/// Parses key/value pairs, in the order written and with quotes and backslashes resolved.
 ///
 /// # Errors
 /// What is wrong with the text, in words that quote nothing of it.
@@ -39,7 +38,7 @@ pub(super) fn is_keyword(key: &str) -> bool {
     !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The value that `text` begins with, and what follows it.
+/// The value with which `text` begins, and the text after it.
 fn value(text: &str) -> Result<(String, &str), &'static str> {
     let quoted = text.strip_prefix('\'');
     let body = quoted.unwrap_or(text);
@@ -56,13 +55,13 @@ fn value(text: &str) -> Result<(String, &str), &'static str> {
     if quoted.is_some() { Err("a quoted value has no closing quote") } else { Ok((value, "")) }
 }
 
-/// Puts key/value pairs together, values quoted where they must be.
+/// Writes key/value pairs, with values quoted where necessary.
 pub fn join<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let written: Vec<String> = pairs.into_iter().map(|(key, value)| format!("{key}={}", quote(value))).collect();
     written.join(" ")
 }
 
-/// A value as key/value text writes it.
+/// A value as it is written in key/value text.
 fn quote(value: &str) -> String {
     let special = |c: char| c.is_whitespace() || c == '\'' || c == '\\';
     if !value.is_empty() && !value.contains(special) {
@@ -71,8 +70,8 @@ fn quote(value: &str) -> String {
     format!("'{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-/// The conninfo that `text` stands for once every `${NAME}` in it is replaced from `env`: each stands for one value
-/// and is quoted as its place needs, except that a text which is nothing but one `${NAME}` may name a whole conninfo.
+/// The conninfo that `text` means after every `${NAME}` in it is replaced from `env`: each means one value and is quoted as its position
+/// requires, except that a text which is only one `${NAME}` may name a whole conninfo.
 pub(super) fn resolve(text: &str, env: &BTreeMap<String, String>) -> Result<String, Vec<String>> {
     if is_one_variable(text) {
         let conninfo = expand(text.trim(), env, str::to_owned)?;
@@ -81,7 +80,7 @@ pub(super) fn resolve(text: &str, env: &BTreeMap<String, String>) -> Result<Stri
     written(text, |value, encode| expand(value, env, encode))
 }
 
-/// How a value is put into the text around it.
+/// How a value is written into the text around it.
 type Encode = fn(&str) -> String;
 
 /// `text` with `fill` applied to a URI as a whole, or to each value of key/value pairs.
@@ -114,7 +113,7 @@ fn is_variable(name: &str) -> bool {
     is_keyword(name) && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// Replaces every `${NAME}`, its value passed through `encode`; `$${` stands for `${` itself.
+/// Replaces every `${NAME}`, its value passed through `encode`; `$${` means `${` itself.
 pub(super) fn expand(text: &str, env: &BTreeMap<String, String>, encode: Encode) -> Result<String, Vec<String>> {
     let mut expanded = String::new();
     let mut problems = Vec::new();
@@ -142,8 +141,7 @@ pub(super) fn expand(text: &str, env: &BTreeMap<String, String>, encode: Encode)
     if problems.is_empty() { Ok(expanded) } else { Err(problems) }
 }
 
-/// `text` as a part of a URI holds it.
-/// The text as it stands within a URI.
+/// `text` in the percent-encoded form of a URI.
 #[must_use]
 pub fn percent_encoded(text: &str) -> String {
     use std::fmt::Write as _;

@@ -1,7 +1,7 @@
-//! From the text of a file to the mappings in it: one migration each, what they share filled in.
+//! From the text of a file to the mappings in it: one for each migration, with shared keys merged into each.
 //!
-//! A syntax error names line and column and never shows a line, for the next one may hold a password. Files are opened
-//! by the caller. Called by [`super::Config::all_from_text`] and by the bindings.
+//! A syntax error names line and column and never shows a line, because the next one may contain a password. The caller opens files. Called
+//! by [`super::Config::all_from_text`] and by the bindings.
 
 use super::value::{kind, text_shown};
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ pub fn documents(text: &str, format: TextFormat) -> Result<Vec<Value>> {
     migrations(&parse(text, format)?)
 }
 
-/// Reads `text` as one value. A key that stands twice in a mapping is an error.
+/// Reads `text` as one value. A key that occurs twice in a mapping is an error.
 pub(super) fn parse(text: &str, format: TextFormat) -> Result<Value> {
     match format {
         TextFormat::Yaml => {
@@ -43,7 +43,7 @@ fn unreadable(language: &str, problem: &str) -> Error {
     Error::config(vec![format!("the configuration is not readable {language}: {problem}")])
 }
 
-/// What is wrong and where, without text of the document but for a key.
+/// The error and its position, without text of the document except a key.
 fn yaml_problem(error: &serde_saphyr::Error) -> String {
     use serde_saphyr::Error as Yaml;
     let what = match error {
@@ -67,9 +67,9 @@ pub(super) fn is_multi(value: &Value) -> bool {
     value.get("migrations").is_some()
 }
 
-/// The migrations in `value`: the elements of its `migrations`, or `value` itself where it has no such key. Keys beside
-/// `migrations` are defaults: an element's own key wins, and `options`, `parallel` and `procedure` are merged key by key. An element
-/// without a name is called by its place, `migration 2`. Names must differ.
+/// The migrations in `value`: the elements of its `migrations`, or `value` itself if it has no such key. Keys next to `migrations` are
+/// defaults: an element's own key takes precedence, and `options`, `parallel` and `procedure` are merged key by key. An element without a
+/// name is called by its position, `migration 2`. Names must differ.
 pub fn migrations(value: &Value) -> Result<Vec<Value>> {
     let Some(list) = value.get("migrations") else {
         return Ok(vec![value.clone()]);
@@ -87,10 +87,10 @@ fn kind_or_empty(list: &Value) -> &'static str {
     if list.is_array() { "an empty list" } else { kind(list) }
 }
 
-/// The keys beside `migrations`.
+/// The keys next to `migrations`.
 pub(super) fn shared(value: &Value) -> Map<String, Value> {
     let mut shared = value.as_object().cloned().unwrap_or_default();
-    // Not swap_remove: problems are told in the order in which keys were written.
+    // Not swap_remove: problems are reported in the order in which keys were written.
     shared.shift_remove("migrations");
     shared
 }
@@ -132,7 +132,7 @@ fn repeated_names(merged: &[Value]) -> Vec<String> {
     problems
 }
 
-/// A JSON value in which a repeated key is an error instead of the last one winning.
+/// A JSON value in which a repeated key is an error; otherwise the last one would replace the others.
 struct UniqueKeys(Value);
 
 impl<'de> Deserialize<'de> for UniqueKeys {

@@ -1,14 +1,14 @@
 //! The part of a configuration that decides what is migrated and how, as a text to hash and to compare.
 //!
-//! A resumed run must not go on under another configuration; what does not change the result (parallelism, backup,
-//! verification, retries, where `pg_dump` lies) may differ, and secrets have no part in it. Called by the planner,
-//! which stores the text, and by the resume that compares it.
+//! A resumed run must not continue with another configuration; settings without effect on the result (parallelism, backup, verification,
+//! retries, the path of `pg_dump`) may differ, and secrets are no part of it. Called by the planner, which stores the text, and by the
+//! resume that compares it.
 
 use super::{Config, NameFilter};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// The options that change neither what arrives on the target nor how the work is cut into tasks.
+/// The options that affect neither the contents of the target nor the division of the work into tasks.
 const WITHOUT_EFFECT: [&str; 12] = [
     "maintenance_work_mem",
     "parallel_maintenance_workers",
@@ -25,7 +25,7 @@ const WITHOUT_EFFECT: [&str; 12] = [
 ];
 
 impl Config {
-    /// What decides the result as JSON on one line, the same for all ways to write it.
+    /// The settings that decide the result as JSON on one line, the same for all ways to write them.
     #[must_use]
     pub fn fingerprint_text(&self) -> String {
         let mut options = json!(self.options);
@@ -49,8 +49,8 @@ impl Config {
         decisive.to_string()
     }
 
-    /// What differs between two texts of [`Config::fingerprint_text`], `a` being the plan's and `b` today's: one line
-    /// for each key, such as `options.format: text in the plan, binary now`.
+    /// The differences between two texts of [`Config::fingerprint_text`], `a` being the plan's and `b` today's: one line for each key, such
+    /// as `options.format: text in the plan, binary now`.
     #[must_use]
     pub fn differences(a: &str, b: &str) -> Vec<String> {
         let (Ok(a), Ok(b)) = (serde_json::from_str(a), serde_json::from_str(b)) else {
@@ -78,7 +78,7 @@ fn sorted(filter: &NameFilter) -> NameFilter {
     sorted
 }
 
-/// The leaf that says that a table is there.
+/// The leaf that says that a table is listed.
 const LISTED: &str = "listed";
 
 type Leaves = BTreeMap<String, Value>;
@@ -109,7 +109,7 @@ fn collect(value: &Value, path: &str, found: &mut Leaves) {
     }
 }
 
-/// Whether a table's value changed only because the option did that is its default.
+/// Whether a table's value changed only because the option that is its default changed.
 fn follows_option(path: &str, planned: &Leaves, now: &Leaves) -> bool {
     let Some((place, key)) = path.rsplit_once('.') else {
         return false;
@@ -124,13 +124,13 @@ fn follows_option(path: &str, planned: &Leaves, now: &Leaves) -> bool {
         })
 }
 
-/// Whether the value belongs to a rule that stands on one side only, which has a line of its own.
+/// Whether the value belongs to a rule that only one side has, which has a line of its own.
 fn follows_table(path: &str, planned: &Leaves, now: &Leaves) -> bool {
     let rule = path.rfind(']').map(|end| &path[..=end]).filter(|rule| *rule != path);
     rule.is_some_and(|rule| planned.contains_key(rule) != now.contains_key(rule))
 }
 
-/// A value in a sentence.
+/// A value as part of a sentence.
 fn told(value: Option<&Value>) -> String {
     match value {
         None => "not listed".to_owned(),

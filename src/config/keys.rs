@@ -1,18 +1,18 @@
 //! The one table of all keys that a configuration may hold, with type, default and meaning.
 //!
-//! The reader takes the known keys and its suggestions from here, and the reference's table is made from it.
-//! `[]` stands for any element of a list; `<...>` for keys that another line lists.
+//! The reader takes the known keys and its suggestions from here, and the reference's table is generated from it. `[]` means any element of
+//! a list; `<...>` means keys that another line lists.
 
 /// One key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyDoc {
-    /// Where it stands, such as `tables.include[].name`.
+    /// Its path, such as `tables.include[].name`.
     pub path: &'static str,
-    /// What it takes.
+    /// The values that it accepts.
     pub kind: &'static str,
-    /// What holds where it is not written; empty where it must be.
+    /// The value if it is not written; empty if it is required.
     pub default: &'static str,
-    /// What it does.
+    /// Its effect.
     pub meaning: &'static str,
 }
 
@@ -322,7 +322,7 @@ fn child(place: &str, path: &'static str) -> Option<&'static str> {
     (parent == place).then_some(key)
 }
 
-/// What the unknown `key` under `place` was probably meant to be: a near key there, or the same key elsewhere.
+/// The key that the unknown `key` under `place` was probably meant to be: a similar key there, or the same key elsewhere.
 pub(super) fn suggestion(place: &str, key: &str) -> Option<&'static str> {
     let most = 1 + key.chars().count() / 4;
     let near = children(place).into_iter().map(|known| (distance(key, known), known));

@@ -9,7 +9,7 @@ use super::secret::Secret;
 use crate::name::QualifiedName;
 use serde::{Serialize, Serializer};
 
-/// The most tasks at once where the configuration says nothing.
+/// The default for the most tasks at once.
 pub const MAX_JOBS: usize = 8;
 
 /// The choice of schemas by exact name.
@@ -50,7 +50,7 @@ pub struct TableRule {
 /// How one table is copied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TableOptions {
-    /// The integer column whose ranges make the chunks; none: whole, or as `split_larger_than` says.
+    /// The integer column whose ranges are the chunks; none: whole, or as `split_larger_than` says.
     #[serde(serialize_with = "none_as_empty")]
     pub chunk_column: Option<String>,
     /// Key values per chunk.
@@ -66,7 +66,7 @@ pub struct TableOptions {
     pub limit: Option<u64>,
     /// What happens to rows of a table that exists before the run.
     pub on_existing: OnExisting,
-    /// What happens to a row whose key is taken.
+    /// What happens to a row whose key exists.
     pub on_conflict: OnConflict,
     /// The format of the COPY stream.
     pub format: Format,
@@ -91,7 +91,7 @@ impl TableOptions {
     }
 }
 
-// serde hands a field over by reference, whatever its type.
+// serde passes a field by reference, whatever its type.
 #[allow(clippy::ref_option)]
 fn none_as_empty<S: Serializer>(text: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(text.as_deref().unwrap_or_default())
@@ -114,27 +114,27 @@ fn none_as_auto<S: Serializer>(number: &Option<u64>, serializer: S) -> Result<S:
 
 /// Everything under `options`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-// Each is a switch of its own that the user writes as true or false; no two of them make a state together.
+// Each is a switch of its own that the user writes as true or false; no two of them form one state together.
 #[allow(clippy::struct_excessive_bools)]
 pub struct Options {
-    /// Whether only rows, sequences' values and large objects are moved, into tables that the target has.
+    /// Whether only rows, sequences' values and large objects are migrated, into existing tables of the target.
     pub data_only: bool,
-    /// What a data-only run does about the triggers of the target's tables.
+    /// How a data-only run handles the triggers of the target's tables.
     pub target_triggers: TargetTriggers,
-    /// What a data-only run does about the foreign keys of the target's tables.
+    /// How a data-only run handles the foreign keys of the target's tables.
     pub target_foreign_keys: TargetForeignKeys,
-    /// True: a table's indexes are built as its last chunk lands. False: this run builds none.
+    /// True: a table's indexes are built as soon as its last chunk is copied. False: this run builds none.
     pub create_indexes_after_data: bool,
     /// The same for primary key, unique, exclusion and foreign key constraints.
     pub create_constraints_after_data: bool,
-    /// Whether each table gets planner statistics once it is loaded.
+    /// Whether each table gets planner statistics after it is loaded.
     pub analyze_after_load: bool,
-    /// Where those come from.
+    /// The source of these statistics.
     pub statistics: Statistics,
     /// Bytes of `maintenance_work_mem` for each index build and foreign key; none: by the target's settings.
     #[serde(serialize_with = "none_as_auto")]
     pub maintenance_work_mem: Option<u64>,
-    /// Parallel workers of each index build; none: by the target's settings and what else is to be done.
+    /// Parallel workers of each index build; none: by the target's settings and the other work of the run.
     #[serde(serialize_with = "none_as_auto")]
     pub parallel_maintenance_workers: Option<u64>,
     /// The default of the tables' `on_existing`.
@@ -143,10 +143,10 @@ pub struct Options {
     pub on_conflict: OnConflict,
     /// The default of the tables' `format`.
     pub format: Format,
-    /// Bytes above which a table without a chunk column is cut; none: where that shortens the run.
+    /// Bytes above which a table without a chunk column is divided; none: if that shortens the run.
     #[serde(serialize_with = "none_as_auto")]
     pub split_larger_than: Option<u64>,
-    /// Whether a run whose snapshot was lost while the source was written keeps to whole tables of one snapshot.
+    /// Whether a run whose snapshot was lost while the source was written continues with whole tables of one snapshot only.
     pub consistent: bool,
     /// The schema on the target that holds the ledger.
     pub ledger_schema: String,
@@ -170,9 +170,9 @@ pub struct Options {
     pub privileges: bool,
     /// True: tablespaces as on the source. False: the target's default.
     pub tablespaces: bool,
-    /// The path of the `pg_dump` program; none: it is looked for.
+    /// The path of the `pg_dump` program; none: it is searched for.
     pub pg_dump: Option<String>,
-    /// Seconds that a schema statement waits for a lock on the target; 0: without end.
+    /// Seconds that a schema statement waits for a lock on the target; 0: no limit.
     pub lock_timeout: u64,
     /// Attempts after the first for transient failures.
     pub retries: u32,
@@ -238,6 +238,6 @@ pub struct Config {
     pub max_jobs: usize,
     /// Everything else.
     pub options: Options,
-    /// What is done around the migration by `pgmigrate safe`.
+    /// What `pgmigrate safe` does before and after the migration.
     pub procedure: Procedure,
 }

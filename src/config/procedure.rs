@@ -1,7 +1,7 @@
 //! The safe procedure around a migration: the application's commands, and what is undone when a step fails.
 //!
-//! Checked values only; `read/procedure.rs` makes them, and the Python face runs the commands, because it is the application's machine
-//! and not a server that they belong to. Values of `env` may be secrets and are shown as `***`.
+//! Checked values only; `read/procedure.rs` makes them, and the Python package runs the commands, because they belong to the application's
+//! machine and not to a server. Values of `env` may be secrets and are shown as `***`.
 
 use super::choice::Choice;
 use super::secret::Secret;
@@ -12,29 +12,29 @@ use std::collections::BTreeMap;
 /// Everything under `procedure`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Procedure {
-    /// What stops the application.
+    /// Commands that stop the application.
     pub stop: Vec<Command>,
-    /// What shows that it is stopped.
+    /// Checks that it is stopped.
     pub check_stopped: Vec<Check>,
-    /// What starts it after the migration.
+    /// Commands that start it after the migration.
     pub start: Vec<Command>,
-    /// What starts it again when a step has failed.
+    /// Commands that start it again when a step has failed.
     pub start_on_failure: StartOnFailure,
-    /// Whether the application is started on a target that had to be restored and is not.
+    /// Whether the application is started on a target whose restore was required and failed.
     pub start_on_failed_restore: bool,
-    /// What becomes of the target when a step has failed.
+    /// What happens to the target when a step has failed.
     pub on_failure: OnFailure,
-    /// Whether the target is backed up before it is touched.
+    /// Whether the target is backed up before it is changed.
     pub backup: bool,
-    /// Seconds to wait until the application is stopped, and as many until nobody writes.
+    /// Seconds to wait until the application is stopped, and as many until no session writes.
     pub wait_for_writers: u64,
-    /// Seconds that a command may take; 0: without end.
+    /// The time limit of a command in seconds; 0: no limit.
     pub timeout: u64,
-    /// The folder that commands run in.
+    /// The working directory of the commands.
     pub cwd: String,
-    /// Variables that commands get beside the environment.
+    /// Variables that commands get in addition to the environment.
     pub env: BTreeMap<String, Secret>,
-    /// Points of the checklist that only a person can tick.
+    /// Points of the checklist that only a person can confirm.
     pub checklist: Vec<String>,
 }
 
@@ -57,7 +57,7 @@ impl Default for Procedure {
     }
 }
 
-/// How a command is written down for the system.
+/// The two forms of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Run {
     /// A program and its arguments, as they are.
@@ -69,9 +69,9 @@ pub enum Run {
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command {
-    /// What is run.
+    /// The command itself.
     pub run: Run,
-    /// Seconds that it may take; 0: without end.
+    /// Its time limit in seconds; 0: no limit.
     pub timeout: u64,
 }
 
@@ -94,12 +94,12 @@ impl Serialize for Command {
     }
 }
 
-/// A command whose end tells whether the application is stopped.
+/// A command whose result says whether the application is stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// The command.
     pub command: Command,
-    /// What it does where the application is stopped.
+    /// Its result if the application is stopped.
     pub expect: Expect,
 }
 
@@ -112,7 +112,7 @@ impl Serialize for Check {
     }
 }
 
-/// What a check does where the application is stopped.
+/// The result of a check if the application is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expect {
@@ -129,7 +129,7 @@ impl Choice for Expect {
         &[("success", Expect::Success), ("failure", Expect::Failure), ("no_output", Expect::NoOutput)];
 }
 
-/// What becomes of a target that was changed when a step has failed.
+/// What happens to a changed target when a step has failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnFailure {
@@ -143,7 +143,7 @@ impl Choice for OnFailure {
     const WORDS: &'static [(&'static str, Self)] = &[("restore", OnFailure::Restore), ("keep", OnFailure::Keep)];
 }
 
-/// What starts the application when a step has failed.
+/// The commands that start the application when a step has failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartOnFailure {
     /// The commands of `start`; written `true`.

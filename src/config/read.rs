@@ -1,8 +1,8 @@
-//! Walks over what the user wrote and makes a [`Config`] of it, or the list of all that is wrong with it.
+//! Reads what the user wrote into a [`Config`], or returns the list of all problems in it.
 //!
-//! Each problem begins with the path of its key. The walk never stops at the first one: a missing or wrong value is
-//! replaced by its default, and the result is thrown away at the end if there were problems. Known keys come from
-//! [`super::KEYS`]. Called by the entry points of [`Config`].
+//! Each problem begins with the path of its key. The reader never stops at the first one: a missing or wrong value is replaced by its
+//! default, and the result is discarded at the end if there were problems. Known keys are those of [`super::KEYS`]. Called by the functions
+//! of [`Config`].
 
 mod procedure;
 mod reader;
@@ -27,7 +27,7 @@ pub(super) fn config(written: &Value, env: &BTreeMap<String, String>) -> Result<
     if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
 }
 
-/// The mistakes in the keys beside `migrations`, which need not make a whole migration.
+/// The problems in the keys next to `migrations`, which need not form a whole migration.
 pub(super) fn shared_mistakes(written: &Value, env: &BTreeMap<String, String>) -> Vec<String> {
     let mut reader = Reader { env, complete: false, problems: Vec::new() };
     reader.config(&Value::Object(documents::shared(written)));
@@ -78,7 +78,7 @@ impl Reader<'_> {
     }
 
     fn check_filled(&mut self, mode: Mode, empty: bool, path: &str) {
-        // A list whose elements are all wrong has had its problems told.
+        // For a list whose elements are all wrong, problems are reported already.
         if mode == Mode::Include && empty && !self.problems.iter().any(|problem| problem.starts_with(path)) {
             self.problem(path, "mode \"include\" needs at least one element here");
         }
@@ -137,7 +137,7 @@ impl Reader<'_> {
         options
     }
 
-    /// A run that makes the schema itself has its rows in before there is a trigger or a foreign key.
+    /// In a run that makes the schema itself, rows are copied before any trigger or foreign key exists.
     fn check_data_only(&mut self, section: &Section<'_>, options: &Options) {
         let usual = Options::default();
         let asked = [
@@ -196,7 +196,7 @@ impl Reader<'_> {
         found.into_iter().map(|(_, rule)| rule).collect()
     }
 
-    /// A table as `schema.table` or as a mapping; of the latter also the section, for its other keys.
+    /// A table as `schema.table` or as a mapping; for a mapping also the section, for its other keys.
     fn table<'v>(&mut self, path: &str, written: &'v Value) -> Option<(QualifiedName, Option<Section<'v>>)> {
         match written {
             Value::String(_) => {

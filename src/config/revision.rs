@@ -1,25 +1,25 @@
-//! The revisions of alembic that both databases must be at before anything is moved.
+//! The revisions of alembic at which both databases must be before anything is migrated.
 //!
-//! Only the wish stands here; the reader makes it, preflight holds the databases to it. A database may be at several
+//! This is only the requirement; the reader makes it, and preflight checks the databases against it. A database may be at several
 //! revisions, the heads of its branches (<https://alembic.sqlalchemy.org/en/latest/branches.html>).
 
 use crate::name::QualifiedName;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-/// Which revisions are required. With neither side named, both must be at the same.
+/// Which revisions are required. If neither side is named, both must be at the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RevisionRule {
-    /// The source's revisions in order; none: whatever they are.
+    /// The source's revisions in order; none: any.
     pub source: Option<Vec<String>>,
     /// The target's.
     pub target: Option<Vec<String>>,
-    /// Alembic's version table; none: it is looked for.
+    /// Alembic's version table; none: it is searched for.
     pub table: Option<QualifiedName>,
 }
 
 impl RevisionRule {
-    /// Whether both sides must be at the same revisions, whatever they are.
+    /// Whether both sides must be at the same revisions, whatever these are.
     #[must_use]
     pub fn is_same(&self) -> bool {
         self.source.is_none() && self.target.is_none()

@@ -1,11 +1,11 @@
-//! The configuration as a whole: the shapes that users write, and what each mistake is told.
+//! The configuration as a whole: the forms that users write, and the problem reported for each error.
 
 use super::*;
 use crate::name::QualifiedName;
 
 const EXAMPLE: &str = include_str!("../../python/pgmigrate/config.example.yaml");
 
-/// A shell tool's file of the kind that users bring along.
+/// A file of an existing shell tool in the form that users may already have.
 const SHELL_SHAPE: &str = r#"
 source:
   conninfo: "host=localhost port=5432 dbname=demo_airlines user=user1 password=hunter2"
@@ -130,7 +130,7 @@ fn the_table_of_keys_says_the_defaults_that_hold() {
     let has_default = |doc: &&KeyDoc| !doc.path.contains(['<', '[']) && !doc.default.is_empty();
     for doc in KEYS.iter().filter(has_default).filter(|doc| !doc.path.starts_with("source") && doc.default != "{}") {
         let path = if doc.default.starts_with("mode: ") { format!("{}.mode", doc.path) } else { doc.path.to_owned() };
-        // Nothing stands below a section that is not written.
+        // No key is below a section that is not written.
         let parent = path.rsplit_once('.').map(|(parent, _)| format!("/{}", parent.replace('.', "/")));
         let absent = parent.and_then(|parent| value.pointer(&parent)).filter(|parent| parent.is_null());
         let found = value.pointer(&format!("/{}", path.replace('.', "/"))).or(absent);

@@ -1,7 +1,7 @@
 //! Single values of a configuration: what each kind accepts, and how a wrong one is shown.
 //!
-//! A parser fails with the words of what it expects; the reader adds path and value. A value is shown only where it
-//! cannot be part of a conninfo, for people paste those into wrong places. Called by the reader alone.
+//! A parser fails with a description of what it expects; the reader adds path and value. A value is shown only if it cannot be part of a
+//! conninfo, because people paste those into wrong places. Called by the reader alone.
 
 use super::LargeObjects;
 use super::choice::Choice;
@@ -30,7 +30,7 @@ pub(super) fn string(value: &Value) -> Parsed<String> {
     value.as_str().map(str::to_owned).ok_or_else(|| "a string".to_owned())
 }
 
-/// A string with something in it.
+/// A string that is not empty.
 pub(super) fn filled(value: &Value) -> Parsed<String> {
     string(value).ok().filter(|text| !text.trim().is_empty()).ok_or_else(|| "a string that is not empty".to_owned())
 }
@@ -56,7 +56,7 @@ pub(super) fn attempts(value: &Value) -> Parsed<u32> {
     number.ok_or_else(|| "an integer of 0 or more".to_owned())
 }
 
-/// Seconds as a server's timeout can hold them.
+/// Seconds within the limits of a server's timeout.
 pub(super) fn seconds(value: &Value) -> Parsed<u64> {
     let number = natural(value).ok().filter(|seconds| *seconds <= 2_147_483);
     number.ok_or_else(|| "whole seconds from 0 to 2147483".to_owned())
@@ -137,7 +137,7 @@ pub(super) fn large_objects(value: &Value) -> Parsed<LargeObjects> {
     }
 }
 
-/// A schema that the ledger can be made in.
+/// A valid schema name for the ledger.
 pub(super) fn ledger_schema(value: &Value) -> Parsed<String> {
     let usable = |name: &String| name.len() <= 63 && !name.starts_with("pg_") && name != "information_schema";
     filled(value).ok().filter(usable).ok_or_else(|| {
@@ -145,7 +145,7 @@ pub(super) fn ledger_schema(value: &Value) -> Parsed<String> {
     })
 }
 
-/// `schema.table`, or a table of schema `public`; a part in double quotes may hold any character.
+/// `schema.table`, or a table of schema `public`; a part in double quotes may contain any character.
 pub(super) fn table_name(text: &str) -> Parsed<QualifiedName> {
     let expected = || "a table as schema.table, parts with dots or quotes in double quotes".to_owned();
     let (first, rest) = name_part(text).ok_or_else(expected)?;
@@ -156,7 +156,7 @@ pub(super) fn table_name(text: &str) -> Parsed<QualifiedName> {
     if rest.is_empty() { Ok(QualifiedName::new(first, second)) } else { Err(expected()) }
 }
 
-/// The first part of a dotted name, and what follows it.
+/// The first part of a dotted name, and the text after it.
 fn name_part(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find(['.', '"']).unwrap_or(text.len());
@@ -184,13 +184,13 @@ pub(super) fn shown(value: &Value) -> String {
     }
 }
 
-/// A text as a message may show it, in quotes; none where it is long or could be part of a conninfo.
+/// A text as a message may show it, in quotes; none if it is long or could be part of a conninfo.
 pub(super) fn text_shown(text: &str) -> Option<String> {
     let harmless = |c: char| c.is_alphanumeric() || " _-.,+<>".contains(c);
     (text.len() <= 40 && text.chars().all(harmless)).then(|| format!("\"{text}\""))
 }
 
-/// What a value is, without the value.
+/// The kind of a value, without the value.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",

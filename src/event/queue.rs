@@ -1,7 +1,7 @@
 //! The queue between a run and its caller, which may be slow: progress that was not taken is replaced by newer progress of the same task,
-//! and who begins new work waits for room first.
+//! and a worker waits for room before it begins new work.
 //!
-//! What has been begun may add its own events beyond that, so the queue holds no more than its capacity and what the tasks at work say.
+//! Tasks at work may add their own events beyond that, so the length of the queue is limited by its capacity and the events of these tasks.
 //! Called by the bindings, and by the engine through `Events`.
 
 use super::Event;
@@ -9,12 +9,12 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Events that wait for the caller before no new work is begun.
+/// The number of waiting events from which on no new work is begun.
 const CAPACITY: usize = 1024;
 
-/// Takes note of events before the caller has them.
+/// Receives events before the caller does.
 pub trait Observer: std::fmt::Debug + Send + Sync {
-    /// Takes note of one; called by the thread that sends it.
+    /// Receives one event; called by the thread that sends it.
     fn observe(&self, event: &Event);
 }
 
@@ -26,13 +26,13 @@ pub struct Events {
 }
 
 impl Events {
-    /// The same queue, of whose events `observer` takes note.
+    /// The same queue, with `observer` for its events.
     #[must_use]
     pub fn observed_by(&self, observer: Arc<dyn Observer>) -> Self {
         Events { queue: self.queue.clone(), observer: Some(observer) }
     }
 
-    /// Tells the caller; a caller that has gone away misses nothing that the ledger does not hold.
+    /// Sends an event to the caller. If the caller is gone, no information is lost: the ledger holds it, too.
     pub fn send(&self, event: Event) {
         if let Some(observer) = &self.observer {
             observer.observe(&event);
@@ -42,7 +42,7 @@ impl Events {
         }
     }
 
-    /// Whether the caller is up with what happens. Where it is not, no new work is begun, which would only make more events.
+    /// Whether the caller keeps up with the events. If it does not, no new work is begun, because it would only make more events.
     #[must_use]
     pub fn have_room(&self) -> bool {
         self.queue.as_ref().is_none_or(|sender| sender.has_room())
@@ -80,7 +80,7 @@ struct State {
     first: u64,
     /// The numbers of progress events that newer ones may replace, by their tasks.
     progress: HashMap<String, u64>,
-    /// One end is gone: nothing more comes, or nobody takes what comes.
+    /// One end is gone: no more events are sent, or no caller takes them.
     is_closed: bool,
 }
 
@@ -102,7 +102,7 @@ impl State {
                 }
                 self.progress.insert(task.clone(), self.first + self.events.len() as u64);
             }
-            // What comes behind it is about another attempt.
+            // The events that follow are about another attempt.
             Event::TaskFinished { task, .. } | Event::TaskRetried { task, .. } => {
                 self.progress.remove(task);
             }
@@ -144,7 +144,7 @@ impl Sender {
     pub(super) async fn room(&self) {
         loop {
             let mut taken = std::pin::pin!(self.0.taken.notified());
-            // From here on it is woken, whatever is taken before it waits.
+            // From here on this waiter is woken, even by events that are taken before it waits.
             taken.as_mut().enable();
             if self.has_room() {
                 return;
@@ -166,7 +166,7 @@ impl Drop for Sender {
 pub struct Queue(Arc<Shared>);
 
 impl Queue {
-    /// The next events, no more than `most`; none once all are taken and nothing can be sent any more.
+    /// The next events, at most `most`; none once all are taken and no sender is left.
     pub async fn take(&mut self, most: usize) -> Option<Vec<Event>> {
         loop {
             let (events, is_closed) = {

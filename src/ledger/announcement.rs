@@ -1,15 +1,16 @@
-//! Snapshots of the source that processes of a run have exported, told through the ledger so that others can join them.
+//! Leases of snapshots of the source: processes of a run register the snapshots that they have exported in the ledger, so that others can
+//! join them.
 //!
-//! An announcement is worth as much as its process: it names the backend on the target whose advisory lock ends with it
-//! (<https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS>), so nobody joins what a dead process left. The holder
-//! announces the run's snapshot; each part announces what it reads itself. Called by `hold` and `part`.
+//! A lease is valid as long as its process lives: it names the backend on the target whose advisory lock ends with it
+//! (<https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS>), so no process joins a snapshot of a dead process. The
+//! holder registers the run's snapshot; each part registers the snapshot that it reads in. Called by `hold` and `part`.
 
 use super::{LOCK_CLASS, LOCK_HOLD, LOCK_RUN, Ledger};
 use crate::error::Result;
 use crate::pg::Session;
 use crate::pg::snapshot::Snapshot;
 
-/// Who announced a snapshot.
+/// Who registered a snapshot lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// The holder of the run's one snapshot.
@@ -18,27 +19,27 @@ pub enum Role {
     Part,
 }
 
-/// A snapshot whose process lives.
+/// A snapshot lease whose process lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announcement {
-    /// What can be joined.
+    /// The snapshot that can be joined.
     pub snapshot: Snapshot,
-    /// Who announced it.
+    /// Who registered it.
     pub role: Role,
-    /// Whether the holder was asked to let it go.
+    /// Whether the holder was requested to release it.
     pub is_released: bool,
 }
 
-/// How far the rows of a run are.
+/// How far the copy of a run's rows is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Tasks of the data phase that are settled.
     pub settled: u64,
-    /// Those that a part has taken, or had taken when it died.
+    /// Those that a part has started, even if it has died since.
     pub running: u64,
     /// Those that failed.
     pub failed: u64,
-    /// Those that nobody has begun.
+    /// Those that no part has started.
     pub pending: u64,
 }
 
@@ -55,7 +56,7 @@ impl Ledger {
         self.table(2)
     }
 
-    /// Whether the ledger has a place for announcements: one of an older version has not.
+    /// Whether the ledger has the table of snapshot leases: a ledger of an older version has not.
     async fn has_snapshots(&self, session: &Session) -> Result<bool> {
         let sql = "SELECT pg_catalog.to_regclass($1) IS NOT NULL";
         Ok(session.query_one(sql, &[&self.snapshots()]).await?.get(0))
@@ -75,7 +76,7 @@ impl Ledger {
         Ok(session.query_opt(sql, &[&LOCK_CLASS, &LOCK_HOLD]).await?.map(|row| row.get(0)))
     }
 
-    /// Announces a snapshot for as long as this session lives, and forgets those of dead processes.
+    /// Registers a snapshot lease for as long as this session lives, and deletes those of dead processes.
     pub async fn announce(&self, session: &Session, run: i64, (snapshot, role): (&Snapshot, Role)) -> Result<()> {
         if !self.has_snapshots(session).await? {
             self.create(session).await?;
@@ -92,13 +93,13 @@ impl Ledger {
         session.execute(&sql, &[&run, &word(role), &snapshot.id, &snapshot.sees, &snapshot.server]).await.map(|_| ())
     }
 
-    /// Takes this session's announcement back.
+    /// Deregisters this session's snapshot lease.
     pub async fn withdraw(&self, session: &Session, run: i64) -> Result<()> {
         let sql = format!("DELETE FROM {} WHERE run = $1 AND backend = pg_catalog.pg_backend_pid()", self.snapshots());
         session.execute(&sql, &[&run]).await.map(|_| ())
     }
 
-    /// Says of tasks that are not settled which state of the source a part reads them in.
+    /// Records for tasks that are not settled which state of the source a part reads them in.
     pub async fn claim(&self, session: &Session, run: i64, (tasks, sees): (&[&str], &str)) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET snapshot = $3 WHERE run = $1 AND task = ANY ($2) AND status NOT IN ('done', 'kept', 'skipped')",
@@ -107,7 +108,7 @@ impl Ledger {
         session.execute(&sql, &[&run, &tasks, &sees]).await.map(|_| ())
     }
 
-    /// The snapshots of a run that other, living processes have announced, the holder's first.
+    /// The snapshot leases of a run that other, living processes have registered, the holder's first.
     pub async fn announced(&self, session: &Session, run: i64) -> Result<Vec<Announcement>> {
         if !self.has_snapshots(session).await? {
             return Ok(Vec::new());
@@ -127,7 +128,7 @@ impl Ledger {
         Ok(rows.iter().map(announcement).collect())
     }
 
-    /// Asks the holder of a run to let its snapshot go; whether there is one.
+    /// Requests that the holder of a run releases its snapshot; returns whether there is one.
     pub async fn release(&self, session: &Session, run: i64) -> Result<bool> {
         if !self.has_snapshots(session).await? {
             return Ok(false);
@@ -140,7 +141,7 @@ impl Ledger {
         Ok(session.execute(&sql, &[&LOCK_CLASS, &LOCK_RUN, &LOCK_HOLD, &run]).await? > 0)
     }
 
-    /// Whether somebody has asked this session, the holder, to let its snapshot go.
+    /// Whether a session has requested that this session, the holder, releases its snapshot.
     pub async fn is_released(&self, session: &Session, run: i64) -> Result<bool> {
         let sql = format!(
             "SELECT released FROM {} WHERE run = $1 AND backend = pg_catalog.pg_backend_pid()",
@@ -170,7 +171,7 @@ fn word(role: Role) -> &'static str {
     }
 }
 
-/// Whether the process of the announcement `s` lives: parts share the run's lock, and the holder has its own.
+/// Whether the process of the lease `s` lives: parts share the run's lock, and the holder has its own.
 fn alive() -> String {
     "EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
      WHERE l.locktype = 'advisory' AND d.datname = pg_catalog.current_database() AND l.pid = s.backend AND l.granted \

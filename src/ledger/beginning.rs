@@ -1,6 +1,6 @@
-//! What tells that an object was there before the first run: OIDs, which grow, and after a restore the transaction that made it.
+//! How to find out that an object existed before the first run: by OIDs, which grow, and after a restore by the transaction that made it.
 //!
-//! What follows from it for a comparison the engine decides.
+//! The engine decides what follows from it for a comparison.
 
 use super::Ledger;
 use crate::error::Result;
@@ -9,17 +9,17 @@ use crate::pg::Session;
 use std::collections::HashSet;
 
 impl Ledger {
-    /// The lowest OID of the ledger's tables: what is lower was made before the first run. None where there is no ledger.
+    /// The lowest OID of the ledger's tables: objects with lower OIDs were made before the first run. None if there is no ledger.
     pub async fn first_oid(&self, session: &Session) -> Result<Option<u32>> {
         let sql = "SELECT min(c.oid::pg_catalog.int8)::pg_catalog.oid \
                    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                    WHERE n.nspname = $1 AND c.relname = ANY ($2)";
-        // The journal of the safe procedure is made before the first run, whose beginning is what is asked for here.
+        // The journal of the safe procedure is made before the first run; the beginning of the first run is wanted here.
         let of_runs = &LEDGER_TABLES[..4];
         Ok(session.query_one(sql, &[&self.schema, &of_runs]).await?.get(0))
     }
 
-    /// The highest OID of what a restore has made in the transaction that brought the ledger back with runs; none where it was not restored.
+    /// The highest OID that a restore has made in the transaction that restored a ledger with runs; none if the ledger was not restored.
     pub async fn last_restored_oid(&self, session: &Session) -> Result<Option<u32>> {
         if !self.exists(session).await? {
             return Ok(None);
@@ -44,7 +44,8 @@ impl Ledger {
         Ok(session.query(&sql, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
-    /// Drops the tables of runs where they hold none and are the role's own, so that they are made again later than all that is there now.
+    /// Drops the tables of runs if they are empty and owned by the role, so that their new OIDs are higher than those of all existing
+    /// objects.
     pub async fn drop_unused_runs(&self, session: &Session) -> Result<()> {
         if !self.exists(session).await? {
             return Ok(());
@@ -55,7 +56,7 @@ impl Ledger {
             self.runs()
         );
         if session.query_one(&sql, &[&self.runs()]).await?.get(0) {
-            // Those that refer to others go first.
+            // Referencing tables are dropped first.
             let tables: Vec<String> = (0..LEDGER_TABLES.len() - 1).rev().map(|at| self.table(at)).collect();
             session.batch(&format!("DROP TABLE IF EXISTS {}", tables.join(", "))).await?;
         }

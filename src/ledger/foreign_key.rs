@@ -1,6 +1,7 @@
-//! The foreign keys of the target's own tables that a run has taken away, for as long as they are not what they were.
+//! The foreign keys of the target's own tables that a run has dropped, for as long as they are not restored completely.
 //!
-//! Rows are written and deleted in the transactions that change the keys, so a key is in the catalog or its definition is here.
+//! Rows are written and deleted in the transactions that change the keys, so either the catalog has the key or this table has its
+//! definition.
 
 use super::Ledger;
 use crate::error::Result;
@@ -8,25 +9,25 @@ use crate::name::QualifiedName;
 use crate::pg::Session;
 use crate::pg::foreign_keys::Key;
 
-/// A key that was taken away.
+/// A key that was dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
     /// The key as it was.
     pub key: Key,
-    /// Whether it is there again, its rows not checked yet.
+    /// Whether it exists again, its rows not checked yet.
     pub is_back: bool,
     /// Whether the catalog has a constraint of its name on its table, and whether that is valid.
     pub found: Option<bool>,
 }
 
 impl Taken {
-    /// Whether it is to be made again: whatever was made again may be dropped by others.
+    /// Whether it is to be made again: another session may have dropped a key that was made again.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         !self.is_back || self.found.is_none()
     }
 
-    /// Whether the catalog lacks it, or has it without the check that it had.
+    /// Whether the catalog lacks it, or has it as NOT VALID although it was valid.
     #[must_use]
     pub fn is_open(&self) -> bool {
         match self.found {
@@ -41,8 +42,8 @@ impl Ledger {
         self.table(3)
     }
 
-    /// Keeps a key's definition, in the transaction that drops it. Of a key that is back and not checked yet the definition stays that of
-    /// its first drop: as it is now it is NOT VALID.
+    /// Keeps a key's definition, in the transaction that drops it. For a key that exists again and is not checked yet, the definition of
+    /// its first drop is kept, because the present one is NOT VALID.
     pub async fn keep_key(&self, session: &Session, run: i64, key: &Key) -> Result<()> {
         let sql = format!(
             "INSERT INTO {} (run, table_schema, table_name, name, definition, comment, is_partitioned, checked_schema, checked_table) \
@@ -64,19 +65,19 @@ impl Ledger {
         session.execute(&sql, &params).await.map(|_| ())
     }
 
-    /// Says that a key is there again, its rows not checked yet.
+    /// Records that a key exists again, its rows not checked yet.
     pub async fn key_is_back(&self, session: &Session, key: &Key) -> Result<()> {
         let sql = format!("UPDATE {} SET is_back = true {}", self.foreign_keys(), THIS);
         session.execute(&sql, &[&key.table.schema, &key.table.name, &key.name]).await.map(|_| ())
     }
 
-    /// Forgets a key that is what it was.
+    /// Deletes the row of a key that is restored completely.
     pub async fn forget_key(&self, session: &Session, key: &Key) -> Result<()> {
         let sql = format!("DELETE FROM {} {}", self.foreign_keys(), THIS);
         session.execute(&sql, &[&key.table.schema, &key.table.name, &key.name]).await.map(|_| ())
     }
 
-    /// The keys that are not what they were.
+    /// The keys that are not restored completely.
     pub async fn taken_keys(&self, session: &Session) -> Result<Vec<Taken>> {
         let there = "SELECT pg_catalog.to_regclass($1) IS NOT NULL";
         if !session.query_one(there, &[&self.foreign_keys()]).await?.get::<_, bool>(0) {

@@ -1,7 +1,7 @@
-//! The ledger's part in running tasks one after another on one session, each sent before the one ahead of it has answered.
+//! The ledger's part in running tasks one after another on one session, each sent before the server has answered the one before it.
 //!
-//! The session that does so holds a lock for as long as it lives. The server goes on with what it has received after the process that sent
-//! it has died, so the session that takes the lock next asks what is settled only then. The engine decides what to send.
+//! That session holds a lock for as long as it lives. After the death of the sending process, the server still executes what it has
+//! received; so the next session queries what is settled only after it has taken the lock. The engine decides what to send.
 
 use super::{LOCK_CLASS, LOCK_ORDER, Ledger};
 use crate::error::Result;
@@ -36,13 +36,13 @@ impl Ledger {
         session.batch(&sql).await
     }
 
-    /// Gives up the lock and what was prepared.
+    /// Releases the lock and deallocates what was prepared.
     pub async fn end_order(&self, session: &Session) -> Result<()> {
         let unlock = format!("SELECT pg_catalog.pg_advisory_unlock({LOCK_CLASS}, {LOCK_ORDER})");
         session.batch(&format!("DEALLOCATE pgmigrate_settle; {unlock}")).await
     }
 
-    /// The statement that settles tasks in the message of their effects, and makes the message fail where one of `requires` is not settled.
+    /// The statement that settles tasks in the message of their effects. It makes the message fail if one of `requires` is not settled.
     #[must_use]
     pub fn settling(&self, tasks: &[&str], requires: &[&str]) -> String {
         let array = |ids: &[&str]| ids.iter().map(|id| literal(id)).collect::<Vec<_>>().join(", ");
@@ -74,7 +74,7 @@ impl Ledger {
         )
     }
 
-    /// The statement that records what is to be known of a settled task.
+    /// The statement that records a note on a settled task.
     #[must_use]
     pub fn noting(&self, run: i64, task: &str, note: &str) -> String {
         let (note, task) = (literal(note), literal(task));

@@ -1,4 +1,4 @@
-//! The plan of the latest run, which is resumed by it where no file is named.
+//! The plan of the latest run. A run without a plan file resumes by it.
 
 use super::Ledger;
 use crate::error::{Error, Kind, Result};

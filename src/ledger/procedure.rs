@@ -1,7 +1,7 @@
-//! The safe procedure's place on the target: the lock that keeps a second procedure away, and the journal that the next one goes on from.
+//! The safe procedure's data on the target: the lock that prevents a second procedure, and the journal from which the next one continues.
 //!
-//! The lock ends with its session. The journal is text to this module: what its entries mean is decided by the Python package. It is written
-//! by compare-and-set on its version, so that a procedure that has lost its lock cannot write over the one that took its place.
+//! The lock ends with its session. This module treats the journal as text: the Python package decides what its entries mean. It is written
+//! by compare-and-set on its version, so a procedure that has lost its lock cannot overwrite the journal of its successor.
 
 use super::{LOCK_CLASS, LOCK_SAFE, Ledger};
 use crate::error::{Error, Kind, Result, Side};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// A journal as the ledger keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Journal {
-    /// The procedure that it is of.
+    /// The procedure that it belongs to.
     pub procedure: String,
     /// Grows with every entry.
     pub version: i64,
@@ -37,12 +37,12 @@ pub struct Subject {
     pub kind: String,
     /// Its object.
     pub object: String,
-    /// How rows come into a table.
+    /// How rows are written to a table.
     pub mode: String,
 }
 
 impl LockHolder {
-    /// Who it is: what it does, by which process on which host.
+    /// A description of the session: what it does, by which process on which host.
     #[must_use]
     pub fn words(&self) -> String {
         self.application.trim_start_matches("pgmigrate ").to_owned()
@@ -87,14 +87,14 @@ impl Ledger {
         Ok(row.map(|row| LockHolder { pid: row.get(0), application: row.get(1) }))
     }
 
-    /// Whether a client program of a restore is still connected: one whose pgmigrate was killed ends its transaction by itself.
+    /// Whether a client program of a restore is still connected: if its pgmigrate was killed, the program ends its transaction by itself.
     pub async fn is_being_restored(&self, session: &Session) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database() \
                    AND application_name LIKE 'pgmigrate restore %')";
         Ok(session.query_one(sql, &[]).await?.get(0))
     }
 
-    /// Whether the table of journals is there; ledgers of older versions have none.
+    /// Whether the table of journals exists; ledgers of older versions have none.
     pub async fn has_journals(&self, session: &Session) -> Result<bool> {
         let sql = "SELECT pg_catalog.to_regclass($1) IS NOT NULL";
         Ok(session.query_one(sql, &[&self.journals()]).await?.get(0))
@@ -119,7 +119,7 @@ impl Ledger {
     }
 
     /// Writes a new journal, or the next version of one, so that it survives a crash of the server. `before` is the version that it
-    /// follows, 0 for a new journal; none writes it whatever the ledger has.
+    /// follows, 0 for a new journal; with none, the journal is written whatever version the ledger has.
     pub async fn write_journal(&self, session: &Session, journal: &Journal, before: Option<i64>) -> Result<()> {
         session.batch("SET synchronous_commit = on").await?;
         let Journal { procedure, version, outcome, journal: entries } = journal;

@@ -1,13 +1,13 @@
-//! What the ledger has of a run's tasks: all of them, some, or only how they stand as a whole.
+//! What the ledger has of a run's tasks: all of them, some, or only a summary of their states.
 //!
-//! A run of many parts reads its rows with each of them, so a part asks for no more than its own. Called by the engine.
+//! Every part of a run reads rows here, so a part reads only those of its own tasks. Called by the engine.
 
 use super::{Ledger, text};
 use crate::error::Result;
 use crate::pg::Session;
 use crate::record::Record;
 
-/// How the tasks of a run stand as a whole.
+/// A summary of the states of a run's tasks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Standing {
     /// Whether every task is settled.
@@ -33,7 +33,7 @@ impl Ledger {
     }
 
     fn select(&self, run: i64, condition: &str) -> String {
-        // Where the ledger is of a version without the column, the inner query finds the outer one's NULL by that name.
+        // If the ledger is of a version without the column, the name `worker` in the inner query means the outer query's NULL.
         format!(
             "SELECT t.* FROM (SELECT NULL::int4 AS worker) missing, LATERAL ( \
                 SELECT task, phase, kind, object, mode, format, status, attempts, rows, bytes, hash, snapshot, \
@@ -46,7 +46,7 @@ impl Ledger {
         )
     }
 
-    /// How the tasks of a run stand as a whole.
+    /// A summary of the states of a run's tasks.
     pub async fn standing(&self, session: &Session, run: i64) -> Result<Standing> {
         let sql = format!(
             "SELECT coalesce(bool_and(status IN ('done', 'kept', 'skipped')), true), \

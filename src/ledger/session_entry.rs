@@ -1,4 +1,4 @@
-//! The sessions on the target that each process of a run has opened, so that a later one can end what is left of them.
+//! The sessions on the target that each process of a run has opened, so that a later process can end the remaining ones.
 //!
 //! Called by the engine's `lost`, `leader` and `worker`.
 
@@ -14,13 +14,13 @@ pub struct SessionEntry {
     pub run: i64,
     /// The session's own process on the server.
     pub backend: Backend,
-    /// The one of the session that holds the run's lock for its process.
+    /// The session that holds the run's lock for its process.
     pub leader: Backend,
     /// The process, as `engine::process` writes it.
     pub process: String,
 }
 
-/// What none of the parts holds.
+/// A character that none of the parts contains.
 const SEPARATOR: &str = "|";
 
 impl SessionEntry {
@@ -39,7 +39,7 @@ impl SessionEntry {
 }
 
 impl Ledger {
-    /// Notes a session of this process.
+    /// Records a session of this process.
     pub async fn add_session(&self, session: &Session, entry: &SessionEntry) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET sessions = pg_catalog.array_append(sessions, $2::text) WHERE run = $1 AND $2::text <> ALL (sessions)",
@@ -59,7 +59,7 @@ impl Ledger {
         Ok(rows.iter().filter_map(|row| SessionEntry::read(row.get(0), row.get(1))).collect())
     }
 
-    /// Forgets sessions that have ended.
+    /// Deletes the entries of sessions that have ended.
     pub async fn forget_sessions(&self, session: &Session, run: i64, ended: &[SessionEntry]) -> Result<()> {
         if ended.is_empty() {
             return Ok(());
@@ -72,7 +72,7 @@ impl Ledger {
         session.execute(&sql, &[&run, &texts]).await.map(|_| ())
     }
 
-    /// Forgets the sessions of the process with this leader, which ends.
+    /// Deletes the entries of the process with this leader, which is about to end.
     pub async fn forget_process(&self, session: &Session, run: i64, leader: &Backend) -> Result<()> {
         let entries = self.last_sessions(session).await?;
         let own: Vec<SessionEntry> =
@@ -80,7 +80,7 @@ impl Ledger {
         self.forget_sessions(session, run, &own).await
     }
 
-    /// The leader of a process has another session now.
+    /// Replaces the leader of a process after it has connected again.
     pub async fn replace_leader(&self, session: &Session, old: &Backend, new: &Backend) -> Result<()> {
         for entry in self.last_sessions(session).await?.into_iter().filter(|entry| entry.leader == *old) {
             let is_leader = entry.backend == *old;

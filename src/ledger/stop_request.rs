@@ -1,7 +1,7 @@
 //! The request that every process at work on this target stops, made from any machine by an advisory lock on the target.
 //!
 //! The lock ends with the session that requests it, so a request never outlives its process and stops no later run
-//! (<https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS>). Made by the verb `stop`, looked for by every run.
+//! (<https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS>). The verb `stop` makes it; every run checks for it.
 
 use super::{LOCK_CLASS, LOCK_STOP, Ledger};
 use crate::error::Result;

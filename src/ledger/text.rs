@@ -1,7 +1,8 @@
-//! Text that the target's encoding may lack characters for: the source's own name, the configuration with the names of what it leaves out,
+//! Text with characters that the target's encoding may lack: the source's own name, the configuration with the names of what it leaves out,
 //! and messages of the source's server.
 //!
-//! Names of objects are not among it: the preflight refuses those that the target cannot have. What is written here is read back as it was.
+//! Names of objects do not occur here: the preflight refuses those that the target's encoding lacks. A text written here is read back
+//! unchanged.
 
 use crate::error::Result;
 use crate::pg::Session;

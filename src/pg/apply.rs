@@ -1,6 +1,6 @@
-//! Applies tasks to the target: the transaction around them, statements that may be refused, and looks at what is there.
+//! Applies tasks to the target: the transaction around them, statements that may be refused, and checks of existing objects.
 //!
-//! Which task runs when, and what its outcome means, the engine decides.
+//! The engine decides which task runs when, and what its outcome means.
 
 use super::{Session, unqualified};
 use crate::error::{Error, Kind, Result, Side};
@@ -8,7 +8,7 @@ use crate::name::literal;
 use crate::plan::build::role::ExistingMembership;
 use std::collections::HashMap;
 
-/// Begins a transaction whose statements wait for a lock `lock_timeout` seconds at most and show `purpose` to who looks at sessions.
+/// Begins a transaction whose statements wait for a lock `lock_timeout` seconds at most and whose `application_name` shows `purpose`.
 pub async fn begin(session: &Session, lock_timeout: u64, purpose: &str) -> Result<()> {
     let name = literal(&format!("pgmigrate {purpose}"));
     session
@@ -16,12 +16,12 @@ pub async fn begin(session: &Session, lock_timeout: u64, purpose: &str) -> Resul
         .await
 }
 
-/// Lets the session's statements wait for a lock `seconds` at most, 0 for as long as it takes.
+/// Limits the time that the session's statements wait for a lock to `seconds`; 0 is no limit.
 pub async fn limit_lock_wait(session: &Session, seconds: u64) -> Result<()> {
     session.batch(&format!("SET lock_timeout = '{seconds}s'")).await
 }
 
-/// Lets row security filter what the statements of the transaction read, as it does for sessions that do not refuse that.
+/// Lets row security filter the rows that statements of the transaction read; pgmigrate's sessions otherwise get an error instead.
 pub async fn obey_row_security(session: &Session) -> Result<()> {
     session.batch("SET LOCAL row_security = on").await
 }
@@ -32,19 +32,19 @@ pub async fn begin_many(session: &Session, lock_timeout: u64, purpose: &str, sta
     session.batch(&joined(statements)).await
 }
 
-/// The statements of several tasks one behind the other.
+/// The statements of several tasks, one after another.
 #[must_use]
 pub fn joined(statements: &[&str]) -> String {
     let mut sql = String::new();
     let mut is_set = false;
     for statement in statements.iter().filter(|statement| !statement.is_empty()) {
         if is_set {
-            // What a statement has set for itself it must not have set for the next.
+            // The settings of one statement must not apply to the next.
             sql.push_str("SET LOCAL default_tablespace = ''; SET LOCAL default_table_access_method = heap;\n");
         }
         is_set = statement.starts_with("SET LOCAL ");
         sql.push_str(statement);
-        // On a line of its own, for a statement may end in a comment.
+        // On a line of its own, because a statement may end in a comment.
         sql.push_str("\n;\n");
     }
     sql
@@ -55,19 +55,19 @@ pub async fn commit(session: &Session) -> Result<()> {
     session.batch("COMMIT").await
 }
 
-/// Ends a session of this program on this database by its process, where it still is one.
+/// Ends a session of this program on this database by its process, if it still exists.
 pub async fn terminate(session: &Session, pid: i32) -> Result<()> {
     let sql = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE pid = $1 AND usename = current_user \
                AND datname = pg_catalog.current_database() AND application_name LIKE 'pgmigrate %'";
     session.query(sql, &[&pid]).await.map(|_| ())
 }
 
-/// Rolls back what is left of a transaction; that there is none is no failure.
+/// Rolls back an open transaction; if there is none, that is no failure.
 pub async fn rollback(session: &Session) -> Result<()> {
     session.batch("ROLLBACK").await
 }
 
-/// Runs statements that may be refused: a refusal is given back and undone, and the transaction goes on.
+/// Runs statements that may be refused: a refusal is returned and undone, and the transaction goes on.
 pub async fn optional(session: &Session, sql: &str) -> Result<Option<Error>> {
     if sql.is_empty() {
         return Ok(None);
@@ -76,7 +76,7 @@ pub async fn optional(session: &Session, sql: &str) -> Result<Option<Error>> {
     match session.batch(sql).await {
         Ok(()) => session.batch("RELEASE pgmigrate_optional").await.map(|()| None),
         Err(error) if error.sqlstate.is_some() && !error.is_retryable() => {
-            // What follows, such as the ledger's row, is of the transaction itself again.
+            // The statements that follow, such as the ledger's row, belong to the transaction itself and not to the savepoint.
             session.batch("ROLLBACK TO pgmigrate_optional; RELEASE pgmigrate_optional").await?;
             Ok(Some(error))
         }
@@ -87,14 +87,14 @@ pub async fn optional(session: &Session, sql: &str) -> Result<Option<Error>> {
 /// An index as it is on the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundIndex {
-    /// Whether queries may use it; a partitioned one counts as usable while its parts are not all attached.
+    /// Whether queries may use it; a partitioned index counts as usable while some of its parts are not attached.
     pub is_usable: bool,
     /// `pg_get_indexdef`.
     pub statement: String,
 }
 
 impl FoundIndex {
-    /// Whether it is the one that a plan's statements make.
+    /// Whether it is the index that a plan's statements make.
     #[must_use]
     pub fn is_made_by(&self, sql: &str) -> bool {
         sql.match_indices(&self.statement).any(|(at, found)| {
@@ -104,7 +104,7 @@ impl FoundIndex {
     }
 }
 
-/// Looks an index up by its quoted, qualified name.
+/// Finds an index by its quoted, qualified name.
 pub async fn find_index(session: &Session, name: &str) -> Result<Option<FoundIndex>> {
     let sql = "SELECT i.indisvalid AND i.indisready OR c.relkind = 'I', pg_catalog.pg_get_indexdef(i.indexrelid) \
                FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
@@ -118,7 +118,7 @@ pub async fn drop_index(session: &Session, name: &str) -> Result<()> {
     session.batch(&format!("DROP INDEX {name}")).await
 }
 
-/// The index that has the name which a key's own would have, quoted, where no constraint has it; `key` is table and key, a space between.
+/// The index, quoted, that has the name of a key's own index although no constraint uses it; `key` is table and key, separated by a space.
 pub async fn index_in_the_way(session: &Session, schema: &str, key: &str) -> Result<Option<String>> {
     let sql = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i \
                JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
@@ -128,8 +128,8 @@ pub async fn index_in_the_way(session: &Session, schema: &str, key: &str) -> Res
     Ok(session.query_opt(sql, &[&schema, &key]).await?.map(|row| row.get(0)))
 }
 
-/// Empties a table, a partitioned one with all below it. Where a foreign key forbids TRUNCATE its rows are deleted, unless a table that
-/// references it holds rows: these would go too, or lose their references, by the key's own rules.
+/// Empties a table, a partitioned one with all below it. If a foreign key forbids TRUNCATE, its rows are deleted, unless a table that
+/// references it holds rows: the key's own rules would delete these, too, or remove their references.
 pub async fn empty(session: &Session, table: &str) -> Result<()> {
     let sql = "SELECT c.relkind = 'p', ARRAY(SELECT DISTINCT k.conrelid::pg_catalog.regclass::text FROM pg_catalog.pg_constraint k \
                WHERE k.contype = 'f' AND k.confrelid = c.oid AND k.conrelid <> c.oid) \
@@ -163,7 +163,7 @@ pub async fn empty(session: &Session, table: &str) -> Result<()> {
     Err(Error::new(Kind::Schema, doing).object(table).on(Side::Target).remedy(remedy))
 }
 
-/// Causes and remedies as a message says them.
+/// Causes and remedies as text for a message.
 #[must_use]
 pub fn in_words(losses: &[Loss]) -> (String, String) {
     let join = |text: fn(&Loss) -> &str| losses.iter().map(text).collect::<Vec<_>>().join("; ");
@@ -173,7 +173,7 @@ pub fn in_words(losses: &[Loss]) -> (String, String) {
     (join(|loss| &loss.cause), join(|loss| &loss.remedy))
 }
 
-/// Runs a query that counts and may be refused; none where it was, or took longer than a minute. The transaction goes on.
+/// Runs a query that counts and may be refused; none if it was refused or took longer than a minute. The transaction goes on.
 pub async fn count(session: &Session, sql: &str) -> Result<Option<i64>> {
     session.batch("SAVEPOINT pgmigrate_count; SET LOCAL statement_timeout = '1min'").await?;
     let counted = session.query_one(sql, &[]).await;
@@ -184,25 +184,25 @@ pub async fn count(session: &Session, sql: &str) -> Result<Option<i64>> {
     Ok(counted.ok().map(|row| row.get(0)))
 }
 
-/// What keeps rows from being written: each cause, and what to do about it.
+/// A cause that prevents rows from being written, with its remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
     /// The trigger, rule or foreign table.
     pub cause: String,
-    /// A statement, or what to look at.
+    /// A statement, or an instruction for a person.
     pub remedy: String,
 }
 
-/// What happens to rows.
+/// A change of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// They are added, or updated where their key is taken.
+    /// They are added, or updated if the table has their key.
     Add,
     /// They are deleted.
     Delete,
 }
 
-/// What on the target can keep rows of a table, given by its quoted name, from being changed.
+/// Objects of the target that can prevent a change of rows of a table, given by its quoted name.
 pub async fn losses(session: &Session, table: &str, change: Change) -> Result<Vec<Loss>> {
     let (events, rules) = match change {
         Change::Add => (4 | 16, ""),
@@ -212,7 +212,7 @@ pub async fn losses(session: &Session, table: &str, change: Change) -> Result<Ve
     Ok(rows.iter().map(|row| Loss { cause: row.get("cause"), remedy: row.get("remedy") }).collect())
 }
 
-/// A sequence's value: the last one, whether it was given out, and whether the sequence ascends.
+/// A sequence's value: the last one, whether it was used, and whether the sequence ascends.
 pub type SequenceValue = (i64, bool, bool);
 
 /// Reads a sequence's value by a plan's statement.
@@ -221,7 +221,7 @@ pub async fn sequence_value(session: &Session, sql: &str) -> Result<SequenceValu
     Ok((row.get(0), row.get(1), row.get::<_, Option<bool>>(2).unwrap_or(true)))
 }
 
-/// Whether a sequence gives out its next number later than the other.
+/// Whether a sequence reaches its next number later than the other.
 #[must_use]
 pub fn is_ahead(found: SequenceValue, other: SequenceValue) -> bool {
     let further = if other.2 { found.0 > other.0 } else { found.0 < other.0 };
@@ -242,7 +242,7 @@ pub async fn password_hash(source: &Session, sql: &str) -> Result<Option<crate::
     }
 }
 
-/// Gives a role its password hash. The statement holds the hash and is never told to anybody.
+/// Sets a role's password hash. The statement contains the hash and is never logged or reported.
 pub async fn set_password(target: &Session, role: &str, hash: &crate::config::Secret) -> Result<()> {
     let sql = format!("ALTER ROLE {} PASSWORD {}", crate::name::ident(role), literal(hash.expose()));
     target.batch(&sql).await.map_err(|error| {
@@ -287,13 +287,13 @@ fn existing_membership(row: &tokio_postgres::Row) -> ExistingMembership {
 /// Rows without a match for a foreign key.
 #[derive(Debug)]
 pub struct Orphans {
-    /// How many there are, in words: they are not counted where a function of an index names objects that are not found.
+    /// How many there are, in words: they are not counted if a function of an index names objects that are not found.
     pub count: String,
     /// The query that lists them.
     pub query: String,
 }
 
-/// The rows of a table that have no match for a foreign key, by the catalog's own columns; none where the key is gone.
+/// The rows of a table that have no match for a foreign key, by the catalog's own columns; none if the key no longer exists.
 pub async fn orphans(session: &Session, table: &str, constraint: &str) -> Result<Option<Orphans>> {
     let row = session.query_opt(include_str!("../sql/orphans.sql"), &[&table, &constraint]).await?;
     let Some(query) = row.map(|row| row.get::<_, String>(0)) else { return Ok(None) };
@@ -306,7 +306,7 @@ pub async fn orphans(session: &Session, table: &str, constraint: &str) -> Result
     Ok(Some(Orphans { count, query }))
 }
 
-/// What `pg_get_constraintdef` says of a table's constraint, if it is there; both names are quoted.
+/// The result of `pg_get_constraintdef` for a table's constraint, if it exists; both names are quoted.
 pub async fn constraint(session: &Session, table: &str, constraint: &str) -> Result<Option<String>> {
     let sql = "SELECT pg_catalog.pg_get_constraintdef(oid) FROM pg_catalog.pg_constraint \
                WHERE conrelid = pg_catalog.to_regclass($1) AND '\"' || replace(conname::text, '\"', '\"\"') || '\"' = $2";

@@ -1,6 +1,6 @@
-//! The server process of a session: how soon it notices that its client is gone, and how it is ended where it did not.
+//! The server process of a session: how soon it notices that its client is gone, and how it is ended if it did not.
 //!
-//! A connection whose network path is gone stays open on the server, with its transaction and its locks, until TCP gives it up: by default
+//! A connection whose network path is gone stays open on the server, with its transaction and its locks, until TCP times out: by default
 //! after two hours. Called by the engine's `leader`, `worker` and `lost`.
 
 use super::Session;
@@ -27,29 +27,29 @@ pub async fn identify(session: &Session) -> Result<Backend> {
     }
 }
 
-/// Ends a process of the same role that an earlier session has left behind; whether it was still there.
+/// Ends a process of the same role that an earlier session has left; returns whether it still existed.
 pub async fn terminate(session: &Session, backend: &Backend) -> Result<bool> {
     let sql = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
                WHERE pid::text = $1 AND backend_start::text = $2 AND pid <> pg_catalog.pg_backend_pid()";
     Ok(session.query_opt(sql, &[&backend.pid, &backend.started]).await?.is_some())
 }
 
-/// What a session is told of a process that an earlier one has left.
+/// The state of a process that an earlier session has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     /// It has ended.
     Absent,
-    /// A session of this program with its number is there, of a role whose sessions are not shown to ours.
+    /// The process with its number is a session of this program, of a role whose sessions the connecting role may not see.
     Hidden,
-    /// It is at work on a COMMIT.
+    /// It executes a COMMIT.
     Committing,
-    /// It has had nothing to do for longer than asked.
+    /// It has been idle for longer than the given time.
     Quiet,
-    /// It is at work, or was a moment ago.
+    /// It executes a statement, or did so a moment ago.
     Busy,
 }
 
-/// Whether a process is on the server, and what it does; without statements for more than `seconds` it is quiet.
+/// Whether a process exists on the server, and what it does; it is quiet after more than `seconds` without statements.
 pub async fn presence(session: &Session, backend: &Backend, seconds: f64) -> Result<Presence> {
     let sql = "SELECT CASE WHEN backend_start IS NULL THEN 'hidden' \
                            WHEN state = 'active' AND query = 'COMMIT' THEN 'committing' \

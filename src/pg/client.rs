@@ -8,8 +8,8 @@ pub mod restore;
 pub mod tool;
 pub(super) mod tunnel;
 
-/// A folder for what client programs read or write, open to this role alone and removed when dropped. Its name is random: what a killed
-/// process has left must not stand in the way of one that gets its number, as it does in containers.
+/// A folder for files of client programs, accessible only to this role and removed when dropped. Its name is random: in containers, a new
+/// process often gets the number of a killed one, and the folder of the killed process must not conflict with its own.
 pub fn private_folder() -> std::io::Result<tempfile::TempDir> {
     use std::os::unix::fs::PermissionsExt;
     tempfile::Builder::new().prefix("pgmigrate-").permissions(std::fs::Permissions::from_mode(0o700)).tempdir()

@@ -1,8 +1,8 @@
-//! Reads source and target side by side, to tell whether they hold the same.
+//! Reads source and target in parallel, to check whether they hold the same.
 //!
-//! [`Readers`] is a session on each side; the files below it say what is read through them: rows and where they
-//! differ, sequences, large objects, validity, definitions. Nothing is written on either side (a view is deparsed in
-//! a transaction that rolls back). What a difference means is decided by the engine's `verify`, the only caller.
+//! [`Readers`] is a session on each side; the submodules define what is read through them: rows and where they differ, sequences, large
+//! objects, validity, definitions. Nothing is written on either side (a view is deparsed in a transaction that rolls back). The engine's
+//! `verify`, the only caller, decides what a difference means.
 
 pub mod definition;
 pub mod merge;
@@ -45,14 +45,14 @@ impl Readers {
         )?;
         source.set_copy_encoding(ends.encoding.clone());
         target.set_copy_encoding(ends.encoding.clone());
-        // Linux counts the time in which we take no rows, as while the other side sorts.
+        // Linux includes the time in which this program reads no rows, for example while the other side sorts.
         target.batch("SET tcp_user_timeout = 0").await?;
         snapshot::join(&source, &ends.snapshot).await?;
         source.batch("SAVEPOINT pgmigrate_verify").await?;
         Ok(Readers { source, target, is_second_attempt: false })
     }
 
-    /// Lets both sessions look names without a schema up in `path` from now on.
+    /// Lets both sessions find names without a schema by the search path `path` from now on.
     pub async fn look_up_in(&mut self, path: &str) -> Result<()> {
         let sql = search_path::of_session(path);
         self.is_second_attempt = true;
@@ -64,15 +64,14 @@ impl Readers {
         self.target.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
     }
 
-    /// Stops what both servers still run for us. That a request is not answered makes the wait longer and nothing
-    /// worse.
+    /// Cancels the statements that both servers still run for these sessions. A cancel request without an answer only makes the wait
+    /// longer.
     pub async fn cancel(&self) {
         let (source, target) = (self.source.canceller(), self.target.canceller());
         let _ = tokio::join!(source.cancel(), target.cancel());
     }
 
-    /// Ends what was begun, and gives the locks back that reading has taken, on the source without leaving the
-    /// snapshot.
+    /// Ends the transactions, and releases the locks of the reads; on the source the session stays in the snapshot.
     pub async fn release(&self) -> Result<()> {
         let source = self.source.batch("ROLLBACK TO SAVEPOINT pgmigrate_verify");
         tokio::try_join!(source, self.target.batch("ROLLBACK")).map(|_| ())

@@ -1,6 +1,6 @@
-//! How a connection to a server comes about and ends: the network, TLS, the login, what the server refuses, cancel requests.
+//! How a connection to a server is made and ended: the network, TLS, the login, refusals of the server, cancel requests.
 //!
-//! `session` is what the rest of the crate sees of a connection.
+//! The rest of the crate uses connections only through `session`.
 
 pub(super) mod cancel;
 pub(super) mod connect;

@@ -1,8 +1,8 @@
-//! Where a database is and how to get in: a connection string with everything that libpq would add to it.
+//! A connection string with everything that libpq would add to it: where a database is and how to log in.
 //!
-//! A [`Conninfo`] is complete and checked: environment, service file, password file and defaults are in it, and nothing
-//! is looked up later. It opens no connection and never shows a password. The engine and the bindings parse it;
-//! `connect` obeys it, and the programs of `PostgreSQL` get it back as text.
+//! A [`Conninfo`] is complete and checked: environment, service file, password file and defaults are in it, and nothing is read later. It
+//! opens no connection and never shows a password. The engine and the bindings parse it; `connect` uses it, and the programs of
+//! `PostgreSQL` get it as text.
 
 mod passfile;
 mod read;
@@ -24,16 +24,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_postgres::config::ChannelBinding;
 
-/// How much TLS is wanted (libpq's `sslmode`).
+/// Whether and how TLS is used (libpq's `sslmode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SslMode {
     /// Never.
     Disable,
-    /// Only where the server insists.
+    /// Only if the server requires it.
     Allow,
-    /// Where the server offers it.
+    /// If the server offers it.
     Prefer,
-    /// Always, whoever the server is; with a root certificate as `VerifyCa`.
+    /// Always, without a check of the server's identity; with a root certificate as `VerifyCa`.
     Require,
     /// Always, with a certificate that a trusted authority signed.
     VerifyCa,
@@ -50,7 +50,7 @@ const SSL_MODES: [(&str, SslMode); 6] = [
     ("verify-full", SslMode::VerifyFull),
 ];
 
-/// The authorities that may vouch for the server.
+/// The authorities that may sign the server's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RootCert {
     /// Those of the operating system.
@@ -59,31 +59,31 @@ pub enum RootCert {
     File(PathBuf),
 }
 
-/// A version of TLS; older ones than these are never spoken.
+/// A version of TLS; older ones than these are never used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TlsVersion {
-    /// TLS 1.2; also what an older minimum comes down to.
+    /// TLS 1.2; also used for an older configured minimum.
     V12,
     /// TLS 1.3.
     V13,
 }
 
-/// Everything about TLS.
+/// The TLS settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ssl {
     /// How much of it.
     pub mode: SslMode,
-    /// Whom to trust; `None` where any certificate will do.
+    /// The trusted authorities; `None` if any certificate is accepted.
     pub root: Option<RootCert>,
     /// The client's own certificate chain and key, as PEM files.
     pub client: Option<(PathBuf, PathBuf)>,
-    /// Start with TLS, without asking first (`sslnegotiation=direct`).
+    /// Start with TLS without negotiation (`sslnegotiation=direct`).
     pub direct: bool,
-    /// Tell the server by which name it is called.
+    /// Send the host name to the server (SNI).
     pub sni: bool,
-    /// The oldest version to speak.
+    /// The oldest version to use.
     pub oldest: TlsVersion,
-    /// The newest version to speak.
+    /// The newest version to use.
     pub newest: TlsVersion,
 }
 
@@ -100,7 +100,7 @@ pub enum SessionAttrs {
     Primary,
     /// Run on a standby.
     Standby,
-    /// Run on a standby where one answers.
+    /// Run on a standby if one answers.
     PreferStandby,
 }
 
@@ -126,12 +126,12 @@ fn name_of<T: Copy + PartialEq>(choices: &[(&'static str, T)], wanted: T) -> &'s
     choices.iter().find(|(_, choice)| *choice == wanted).map_or("", |(name, _)| *name)
 }
 
-/// One of the places where the server may be.
+/// One of the hosts of the server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Host {
     /// A host name, an address, or the folder of a Unix socket.
     pub name: String,
-    /// The address, where the user gave it beside or instead of the name.
+    /// The address, if the user gave it in addition to or instead of the name.
     pub address: Option<IpAddr>,
     /// The port.
     pub port: u16,
@@ -157,7 +157,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// How to notice that the other side is gone. `None` is the program's or the system's default.
+/// How to notice that the peer is gone. `None` is the program's or the system's default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keepalive {
     /// Whether probes are sent.
@@ -172,16 +172,16 @@ pub struct Keepalive {
     pub user_timeout: Option<Duration>,
 }
 
-/// After how long the next host is tried where the user sets no `connect_timeout`.
+/// After how long the next host is tried if the user sets no `connect_timeout`.
 const OTHER_HOSTS_AFTER: Duration = Duration::from_secs(10);
 
 /// A complete connection string.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Conninfo {
     pub(super) hosts: Vec<Host>,
-    /// The hosts that the user named, where `hosts` was narrowed to the one that answered.
+    /// The hosts that the user named, if `hosts` was narrowed to the one that answered.
     named_hosts: Vec<Host>,
-    /// Whether the session that this was narrowed for is encrypted.
+    /// Whether the session for which this was narrowed is encrypted.
     pub(super) is_encrypted: bool,
     user: String,
     dbname: String,
@@ -192,13 +192,13 @@ pub struct Conninfo {
     pub(super) any_order: bool,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) keepalive: Keepalive,
-    /// Settings of `pg::pinned` that only a superuser changes, and that this role had to change and could.
+    /// Settings of `pg::pinned` that only a superuser can change, and that this role had to change and was able to.
     forced: Vec<String>,
-    /// What sessions never show of a server's messages.
+    /// Values that sessions redact in a server's messages.
     pub(super) secrets: Arc<[Secret]>,
 }
 
-/// Whether a connection string holds a password. One that cannot be read is taken to hold one.
+/// Whether a connection string contains a password. One that cannot be parsed counts as if it did.
 #[must_use]
 pub fn has_password(text: &str) -> bool {
     text::parse(text).map_or(true, |settings| settings.get("password").is_some_and(|password| !password.is_empty()))
@@ -230,7 +230,7 @@ impl Conninfo {
         Conninfo { dbname: dbname.into(), ..self.clone() }
     }
 
-    /// The same, with only the host that answered, so that all that follows goes to the same server.
+    /// The same, with only the host that answered, so that all later connections reach the same server.
     pub(super) fn with_host(&self, host: &Host) -> Conninfo {
         let named = if self.named_hosts.is_empty() { &self.hosts } else { &self.named_hosts };
         Conninfo { hosts: vec![host.clone()], named_hosts: named.clone(), ..self.clone() }
@@ -241,41 +241,41 @@ impl Conninfo {
         Conninfo { is_encrypted, ..self }
     }
 
-    /// The same, with all hosts that the user named, the one that answered last ahead: for a session that takes the place of a lost one.
+    /// The same, with all hosts that the user named, the one that answered last first: for a session that replaces a lost one.
     #[must_use]
     pub fn with_all_hosts(&self) -> Conninfo {
         let mut hosts = self.hosts.clone();
         hosts.extend(self.named_hosts.iter().filter(|host| !self.hosts.contains(host)).cloned());
-        // One that does not answer must not take the time of all.
+        // A host that does not answer must not use up the time of all.
         let is_alone = hosts.len() == 1;
         let connect_timeout = self.connect_timeout.or(if is_alone { None } else { Some(OTHER_HOSTS_AFTER) });
         Conninfo { hosts, connect_timeout, any_order: false, ..self.clone() }
     }
 
-    /// Whether both lead to the same host.
+    /// Whether both have the same hosts.
     #[must_use]
     pub fn has_same_host(&self, other: &Conninfo) -> bool {
         self.hosts == other.hosts
     }
 
-    /// The same, with the names of what a session had to change as a superuser, so that client programs do so, too.
+    /// The same, with the names of the settings that a session had to change as a superuser, so that client programs change them, too.
     pub(super) fn with_forced(self, forced: Vec<String>) -> Conninfo {
         Conninfo { forced, ..self }
     }
 
-    /// The same, for sessions that write these values: they show none of them.
+    /// The same, for sessions that write these values: they redact them.
     #[must_use]
     pub fn with_secrets(self, secrets: Vec<Secret>) -> Conninfo {
         Conninfo { secrets: secrets.into(), ..self }
     }
 
-    /// What its sessions never show.
+    /// The values that its sessions redact.
     #[must_use]
     pub fn secrets(&self) -> Vec<Secret> {
         self.secrets.to_vec()
     }
 
-    /// The settings in the user's `options` that sessions do not obey, because they have another value pinned.
+    /// The settings in the user's `options` that have no effect, because sessions have another value pinned.
     #[must_use]
     pub fn overridden(&self, side: Side) -> Vec<&'static str> {
         self.options.as_deref().map(|options| super::pinned::overridden(options, side)).unwrap_or_default()

@@ -1,8 +1,8 @@
-//! The pump: rows from a COPY on the source into a COPY on the target, untouched, hashed on the way.
+//! The pump: it sends rows unchanged from a COPY on the source into a COPY on the target, and hashes them on the way.
 //!
-//! Memory holds one message of the server and one buffer, whatever the table's size. Every `CopyData` message of a server is
-//! one row (<https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY>), which gives the frames to hash: a 128-bit
-//! sum over rows does not depend on their order. Whoever calls owns the transaction around it.
+//! Memory holds one message of the server and one buffer, whatever the table's size. Every `CopyData` message of a server is one row
+//! (<https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY>), and its frame is hashed: a 128-bit sum over rows does not
+//! depend on their order. The caller owns the transaction around it.
 
 pub mod large_object;
 pub(super) mod relay;
@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 /// Signature, flags and length of the extension area of a binary COPY.
 const BINARY_HEADER: usize = 19;
 
-/// How rows travel.
+/// The format in which rows are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowFormat {
     /// COPY's text format.
@@ -51,7 +51,7 @@ impl RowFormat {
         }
     }
 
-    /// A plan's COPY in this format, whose rows are frozen as they come in: for a table that the transaction has emptied or made.
+    /// A plan's COPY in this format with FREEZE: for a table that the transaction has emptied or made.
     #[must_use]
     pub fn apply_frozen(self, copy: &str) -> String {
         match self {
@@ -66,7 +66,7 @@ impl RowFormat {
 pub struct RowSum {
     /// Rows.
     pub rows: u64,
-    /// Bytes of the rows as they travelled.
+    /// Bytes of the rows as they were sent.
     pub bytes: u64,
     /// Sum of the rows' hashes.
     pub hash: u128,
@@ -95,31 +95,31 @@ impl RowSum {
 pub struct Copied {
     /// What the source sent.
     pub sent: RowSum,
-    /// The rows that the target says it has stored: without those that a trigger left out, or a foreign server did not take.
+    /// The rows that the target reports as stored: without those that a trigger discarded or a foreign server did not accept.
     pub written: u64,
 }
 
 /// One COPY on each side, both complete statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copy {
-    /// What is run on the source.
+    /// The statement on the source.
     pub from: String,
-    /// What is run on the target.
+    /// The statement on the target.
     pub into: String,
-    /// How the rows travel; both statements say so.
+    /// The format of the rows; both statements specify it.
     pub format: RowFormat,
 }
 
-/// Sums rows up as they come.
+/// Sums up rows as they arrive.
 struct Frames {
     format: RowFormat,
     /// The formats of the COPY that follow, the next one last.
     following: Vec<RowFormat>,
     /// The sums of those that are over.
     over: Vec<RowSum>,
-    /// Bytes of the binary header that are still to come; they stand before the first row, in its message.
+    /// Remaining bytes of the binary header, which is before the first row in the same message.
     header: usize,
-    /// The hash of a row that comes in pieces.
+    /// The hash of a row that arrives in pieces.
     open: Option<Box<Xxh3>>,
     sum: RowSum,
 }
@@ -142,7 +142,7 @@ impl Frames {
         Frames { following, ..Frames::new(first) }
     }
 
-    /// What of `bytes` is no header.
+    /// The part of `bytes` after the header.
     fn without_header<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let skipped = self.header.min(bytes.len());
         self.header -= skipped;
@@ -158,7 +158,7 @@ impl Frames {
 impl Rows for Frames {
     fn row(&mut self, row: &[u8]) {
         let row = if self.header == 0 { row } else { self.without_header(row) };
-        // The trailer of a binary COPY is the field count -1; it and the header may stand in a message alone.
+        // The trailer of a binary COPY is the field count -1; it and the header may be a message of their own.
         if self.format == RowFormat::Binary && (row.is_empty() || row == [0xff, 0xff]) {
             return;
         }
@@ -189,7 +189,7 @@ fn header(format: RowFormat) -> usize {
     if format == RowFormat::Binary { BINARY_HEADER } else { 0 }
 }
 
-/// Pumps rows between two sessions, whose streams it holds meanwhile.
+/// Sends rows between two sessions, whose streams it holds meanwhile.
 pub struct Pump {
     reader: End,
     writer: End,
@@ -201,15 +201,15 @@ impl Pump {
         Ok(Pump { reader: End::open(source).await?, writer: End::open(target).await? })
     }
 
-    /// Gives the streams back.
+    /// Returns the streams.
     pub fn close(self) {
         self.reader.close();
         self.writer.close();
     }
 
-    /// Pumps the rows of each of `copies`, one behind the other without waiting between them; what either side counted. `progress` gets
-    /// the rows and bytes so far of the COPY that is under way, about once a message. After an error, streams whose COPY ended in order
-    /// are given back, and the other sessions are closed.
+    /// Sends the rows of each of `copies`, one after another without a wait between them; returns the counts of both sides. `progress` gets
+    /// the rows and bytes so far of the COPY in progress, about once a message. After an error, streams whose COPY ended cleanly are
+    /// returned, and the other sessions are closed.
     pub async fn copy(mut self, copies: &[Copy], mut progress: impl FnMut(u64, u64)) -> Result<(Pump, Vec<Copied>)> {
         let mut frames = Frames::of(copies);
         let all = |statement: fn(&Copy) -> &str| copies.iter().map(statement).collect::<Vec<_>>().join("; ");
@@ -246,7 +246,7 @@ impl Pump {
     }
 }
 
-/// Pumps the rows of one COPY and gives the streams back; what either side counted.
+/// Sends the rows of one COPY and returns the streams; the result is the counts of both sides.
 pub async fn copy_one(
     source: &Session,
     target: &Session,
@@ -274,7 +274,7 @@ pub async fn sum(session: &Session, from: &str, format: RowFormat) -> Result<Row
     Ok(frames.sum)
 }
 
-/// The messages of a COPY one by one, for whoever compares rows.
+/// The messages of a COPY one by one, for callers that compare rows.
 pub async fn rows(session: &Session, from: &str) -> Result<impl futures_util::Stream<Item = Result<Bytes>> + use<>> {
     let side = session.side();
     let stream = session.copy_out(from).await?;

@@ -1,13 +1,13 @@
-//! Empties tables that reference each other, all of them by one statement and none besides them.
+//! Empties tables that reference each other, all of them by one statement and no other table.
 //!
-//! TRUNCATE takes tables whose foreign keys reference each other when it is given all of them at once
+//! TRUNCATE accepts tables whose foreign keys reference each other if one statement names all of them
 //! (<https://www.postgresql.org/docs/current/sql-truncate.html>); its CASCADE, which would empty further tables, is never used.
 
 use super::{Session, apply};
 use crate::error::{Error, Kind, Result, Side};
 
-/// Empties the tables, given by their quoted names, in the transaction that is open. Where a table besides them references one of them,
-/// TRUNCATE is refused: they are then emptied by one DELETE if that table holds no rows, and left as they are if it does.
+/// Empties the tables, given by their quoted names, in the open transaction. If another table references one of them, TRUNCATE is refused:
+/// one DELETE empties them if that table holds no rows; otherwise they are left as they are.
 pub async fn empty_together(session: &Session, tables: &[String]) -> Result<()> {
     let list = items(session, tables).await?;
     match apply::optional(session, &format!("TRUNCATE {}", list.join(", "))).await? {
@@ -23,7 +23,7 @@ pub async fn empty_together(session: &Session, tables: &[String]) -> Result<()> 
             return Err(error.remedy("empty both, or keep the rows of both"));
         }
     }
-    // The keys among them are checked when the whole statement has ended.
+    // The keys among them are checked at the end of the whole statement.
     let Some((final_one, others)) = list.split_last() else { return Ok(()) };
     let others: Vec<String> =
         others.iter().enumerate().map(|(at, table)| format!("d{at} AS (DELETE FROM {table})")).collect();
@@ -39,7 +39,7 @@ pub async fn empty_together(session: &Session, tables: &[String]) -> Result<()> 
     Ok(())
 }
 
-/// The tables as the statements name them: a partitioned one with its partitions, another one without what inherits from it.
+/// The tables as the statements name them: a partitioned one with its partitions, another one without its inheritance children.
 async fn items(session: &Session, tables: &[String]) -> Result<Vec<String>> {
     let sql = "SELECT CASE WHEN c.relkind = 'p' THEN '' ELSE 'ONLY ' END || t.name FROM unnest($1::text[]) WITH ORDINALITY AS t (name, place) \
                JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(t.name) ORDER BY t.place";

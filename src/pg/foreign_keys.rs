@@ -1,6 +1,6 @@
-//! Foreign keys of the target's own tables: found, taken away and brought back as they were.
+//! Foreign keys of the target's own tables: found, dropped and restored.
 //!
-//! Each function is one step of a transaction that its caller opens and commits together with what the ledger says of the key.
+//! Each function is one step of a transaction that its caller opens and commits together with the ledger's row for the key.
 
 use super::Session;
 use crate::error::Result;
@@ -25,7 +25,7 @@ pub struct Key {
     pub is_partitioned: bool,
     /// The table of the plan whose rows it checks.
     pub checked: QualifiedName,
-    /// Whether the role may drop it and make it again.
+    /// Whether the role may drop it and create it again.
     pub may_drop: bool,
 }
 
@@ -36,23 +36,23 @@ impl Key {
         format!("{} {}", self.table, self.name)
     }
 
-    /// Whether its rows were never checked, and shall not be.
+    /// Whether its rows were never checked and are not to be checked.
     #[must_use]
     pub fn is_unchecked(&self) -> bool {
         self.definition.ends_with(" NOT VALID")
     }
 
-    /// Whether it can be made without a look at the rows.
+    /// Whether it can be added without a scan of the rows.
     #[must_use]
     pub fn may_wait(&self, target: &Session) -> bool {
         !self.is_partitioned || target.version().has_not_valid_keys_of_partitioned_tables()
     }
 
-    /// The statement that makes it, its rows checked or not.
+    /// The statement that adds it, with or without a check of its rows.
     #[must_use]
     pub fn add(&self, is_checked: bool) -> String {
         let plain = foreign_key::add(&self.table, &self.name, &self.definition);
-        // The key of a partitioned table is one of its partitions, too.
+        // The key of a partitioned table applies to its partitions, too.
         let add = if self.is_partitioned { plain.replacen("ALTER TABLE ONLY ", "ALTER TABLE ", 1) } else { plain };
         if is_checked || self.is_unchecked() { add } else { foreign_key::unchecked(&add) }
     }
@@ -64,8 +64,8 @@ impl Key {
     }
 }
 
-/// The keys that rows of `tables` are checked by.
-#[expect(clippy::implicit_hasher, reason = "only the engine's own set comes here")]
+/// The keys that check rows of `tables`.
+#[expect(clippy::implicit_hasher, reason = "only the engine passes its own set")]
 pub async fn of_tables(session: &Session, tables: &HashSet<QualifiedName>) -> Result<Vec<Key>> {
     let schemas: Vec<&str> = tables.iter().map(|table| table.schema.as_str()).collect();
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
@@ -91,7 +91,7 @@ pub async fn drop(session: &Session, key: &Key) -> Result<()> {
     session.batch(&format!("ALTER TABLE {} DROP CONSTRAINT {}", key.table.sql(), ident(&key.name))).await
 }
 
-/// Makes a key, its rows checked or not, unless one of its name is there already.
+/// Adds a key, with or without a check of its rows, unless one of its name exists already.
 pub async fn make(session: &Session, key: &Key, is_checked: bool) -> Result<()> {
     if !exists(session, key).await? {
         session.batch(&key.add(is_checked)).await?;

@@ -1,6 +1,6 @@
 //! Reads a database's catalog: one query an object kind, each a file that a person can run in psql.
 //!
-//! Only reads and translates rows into `catalog`'s values; what they mean for a migration is decided elsewhere.
+//! This module only reads and translates rows into `catalog`'s values; other modules decide what they mean for a migration.
 
 use super::Session;
 use crate::catalog::database::{Database, Label, ParameterGrant};
@@ -16,7 +16,7 @@ use crate::word::{Word, Words};
 use std::collections::HashMap;
 use tokio_postgres::Row;
 
-/// Who the server is and what we may do there.
+/// The identity of the server and the rights of the connecting role there.
 pub async fn server(session: &Session) -> Result<Server> {
     let row = session.query_one(include_str!("../sql/catalog/server.sql"), &[]).await?;
     let version: i32 = row.get("version");
@@ -48,8 +48,8 @@ async fn system_identifier(session: &Session) -> Result<String> {
     Ok(session.query_one(sql, &[]).await?.get(0))
 }
 
-/// The `search_path` that functions of the database may have been written for. It begins with `pg_catalog`, as one does that does not name
-/// it: our statements are written for that.
+/// The `search_path` for which functions of the database may have been written. It begins with `pg_catalog`, as a path that does not name
+/// it does implicitly: pgmigrate's statements rely on that.
 pub async fn search_path(session: &Session) -> Result<String> {
     let path: String = session.query_one(include_str!("../sql/catalog/search_path.sql"), &[]).await?.get(0);
     Ok(if path.contains("pg_catalog") { format!("pg_catalog, {path}") } else { path })
@@ -76,7 +76,7 @@ pub async fn catalog(session: &Session) -> Result<Catalog> {
     })
 }
 
-/// The roles that persons made.
+/// The roles that users made.
 pub async fn roles(session: &Session) -> Result<Vec<Role>> {
     read(session, include_str!("../sql/catalog/roles.sql"), role).await
 }
@@ -86,7 +86,7 @@ pub async fn memberships(session: &Session) -> Result<Vec<Membership>> {
     read(session, include_str!("../sql/catalog/memberships.sql"), membership).await
 }
 
-/// What names which role.
+/// Which objects name which role.
 async fn role_uses(session: &Session) -> Result<Vec<RoleUse>> {
     let mut words = Words::default();
     let part = |word: &str| match word {
@@ -176,7 +176,7 @@ pub async fn indexes(session: &Session) -> Result<Vec<Index>> {
     read(session, include_str!("../sql/catalog/indexes.sql"), |row| index(row, &mut words)).await
 }
 
-/// What calls functions that may read tables.
+/// Objects that call functions which may read tables.
 pub async fn callers(session: &Session) -> Result<Callers> {
     let mut callers = Callers::default();
     let take = |row: &Row| {

@@ -1,7 +1,7 @@
-//! Asks the source what its keys hold, so that tables can be cut by them: ranges, statistics, samples.
+//! Queries the source for the values of its keys, so that tables can be divided by them: ranges, statistics, samples.
 //!
-//! Every answer is the same for the same rows and statistics: samples are repeatable. Which tables are asked about, and what becomes of
-//! the answers, `plan::chunk` decides; called by the engine before it builds a plan.
+//! Every answer is the same for the same rows and statistics: samples are repeatable. `plan::chunk` decides which tables are queried and
+//! how the answers are used; called by the engine before it builds a plan.
 
 use super::{Session, search_path};
 use crate::catalog::Relation;
@@ -9,11 +9,11 @@ use crate::error::Result;
 use crate::name::{ident, literal};
 use crate::plan::{Answer, KeyBounds, KeyRange, Question, Spread};
 
-/// Pages that a sample looks at, or all where there are fewer.
+/// The number of pages that a sample reads, or all if there are fewer.
 const SAMPLED_PAGES: u64 = 3_000;
 const PAGE: u64 = 8_192;
 
-/// What the source answers; none where no row has a value, or where it knows nothing of the key.
+/// The source's answer; none if no row has a value, or if the source has no information about the key.
 pub async fn answer(session: &Session, table: &Relation, question: Question<'_>) -> Result<Option<Answer>> {
     let answer = match question {
         Question::Range(column) => range(session, table, column, ("NULL::int8", "")).await?.map(Answer::Range),
@@ -22,7 +22,7 @@ pub async fn answer(session: &Session, table: &Relation, question: Question<'_>)
             range(session, table, column, ("count(*)", &condition)).await?.map(Answer::Range)
         }
         Question::Counted(column, None) => {
-            // Rows are counted only where the statistics do not tell.
+            // Rows are counted only if the statistics have no number.
             let count = if table.tuples < 0.0 { "count(*)" } else { "NULL::int8" };
             range(session, table, column, (count, "")).await?.map(Answer::Range)
         }
@@ -33,7 +33,7 @@ pub async fn answer(session: &Session, table: &Relation, question: Question<'_>)
     Ok(answer)
 }
 
-/// Lets a question that fails leave the transaction as it is: to be called before the first of several.
+/// Protects the transaction from a query that fails: to be called before the first of several.
 pub async fn begin(session: &Session) -> Result<()> {
     session.batch("SAVEPOINT pgmigrate_questions").await
 }
@@ -43,7 +43,7 @@ pub async fn end(session: &Session) -> Result<()> {
     session.batch("RELEASE pgmigrate_questions").await
 }
 
-/// What the source answers after the question has failed, with names that have no schema looked up in `path`.
+/// The source's answer after the query has failed, with names without a schema found by the search path `path`.
 pub async fn answer_by_path(
     session: &Session,
     table: &Relation,
@@ -85,8 +85,8 @@ async fn spread(session: &Session, table: &Relation, column: &str) -> Result<Opt
     }))
 }
 
-/// Bounds out of the column's histogram, else out of a sample. Uuids and times are made coarse on the server, so that a plan does not
-/// hold them whole; a date or an integer that is a bound stands in it as it is.
+/// Bounds from the column's histogram, else from a sample. The server truncates uuids and times, so that a plan does not contain whole
+/// values; a date or an integer that is a bound is in the plan as it is.
 async fn bounds(
     session: &Session,
     table: &Relation,

@@ -1,11 +1,11 @@
-//! What a server gives to the building of an index or a key: as it is set there, and as one transaction sets it for itself.
+//! The resources that a server allows for the build of an index or a key: as configured there, and as one transaction sets them for itself.
 //!
-//! Every role may set both for itself. How much is right, `engine::tuning` decides.
+//! Every role may set both for itself. `engine::tuning` decides on the values.
 
 use super::Session;
 use crate::error::Result;
 
-/// The settings by which indexes and keys are built.
+/// The settings that apply to builds of indexes and keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Maintenance {
     /// `maintenance_work_mem`, in bytes.

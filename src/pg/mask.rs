@@ -1,6 +1,6 @@
-//! Takes the passwords that we know out of a text that others wrote, such as a command's output.
+//! Redacts known passwords in a text from another program, such as a command's output.
 //!
-//! Called by the bindings; nothing that this crate writes itself needs it.
+//! Called by the bindings; texts that this crate writes itself do not need it.
 
 use super::Conninfo;
 use crate::config::conninfo_text::percent_encoded;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 pub struct Mask(Vec<String>);
 
 impl Mask {
-    /// The passwords that `config` and `env` give; a conninfo that cannot be read gives none, and no verb accepts it.
+    /// The passwords in `config` and `env`; a conninfo that cannot be parsed has none, and no verb accepts it.
     #[must_use]
     pub fn new(config: &Config, env: &BTreeMap<String, String>) -> Self {
         let sides = [&config.source, &config.target].map(|side| Conninfo::parse(side.expose(), env));
@@ -21,7 +21,7 @@ impl Mask {
             .filter(|password| !password.is_empty())
             .flat_map(|password| [password.to_owned(), percent_encoded(password)])
             .collect();
-        // The longest first, for a short one may be a part of it.
+        // The longest first, because a short one may be a part of it.
         known.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         known.dedup();
         Mask(known)

@@ -1,6 +1,6 @@
-//! What belongs to the extensions of a database, and a sum over the rows of one of their tables.
+//! The objects that belong to the extensions of a database, and a sum over the rows of one of their tables.
 //!
-//! Reads only; what it means that both sides differ, `engine::members` decides.
+//! This module only reads; `engine::members` decides what a difference between both sides means.
 
 use super::Session;
 use super::copy::{self, RowFormat, RowSum};
@@ -16,7 +16,7 @@ pub struct Member {
     pub extension: String,
     /// The kind of object, as `pg_identify_object` names it.
     pub kind: String,
-    /// The object, quoted where SQL asks for it.
+    /// The object, quoted where SQL requires it.
     pub object: String,
 }
 

@@ -1,8 +1,8 @@
 //! Adds staged rows to a table of the target that held rows before.
 //!
-//! One key identifies rows: staged rows whose key the table has are taken out of the stage first (or updated), and all others must be
-//! stored. A clash on any other unique or exclusion constraint is an error that names the constraint and counts the rows. Rules of the
-//! table never apply to the rows, as they do not apply to COPY. Called by the worker of a data task within its transaction.
+//! One key identifies rows: staged rows whose key the table has are removed from the stage first (or update the table), and all others must
+//! be stored. A conflict on any other unique or exclusion constraint is an error that names the constraint and counts the rows. Rules of
+//! the table never apply to the rows, as they do not apply to COPY. Called by the worker of a data task within its transaction.
 
 use super::{Session, apply};
 use crate::error::{Error, Kind, Result, Side};
@@ -11,18 +11,18 @@ use crate::plan::merge::STAGE;
 use futures_util::{SinkExt, TryStreamExt};
 use tokio_postgres::Row;
 
-/// What became of the staged rows.
+/// The result for the staged rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Merged {
     /// Rows whose key the table had, which it kept as they were.
     pub kept: u64,
-    /// Rows that were to be stored.
+    /// Rows that had to be stored.
     pub expected: u64,
-    /// Rows that the target says it has stored.
+    /// Rows that the target reports as stored.
     pub written: u64,
 }
 
-/// Makes the stage for one chunk: the table's columns and nothing of its rules.
+/// Makes the stage for one chunk: the table's columns without its constraints, rules and triggers.
 pub async fn create_stage(session: &Session, table: &str) -> Result<()> {
     session.batch(&format!("CREATE TEMPORARY TABLE pgmigrate_stage ON COMMIT DROP AS TABLE {table} WITH NO DATA")).await
 }
@@ -32,10 +32,10 @@ pub async fn drop_stage(session: &Session) -> Result<()> {
     session.batch(&format!("DROP TABLE {STAGE}")).await
 }
 
-/// Adds the `staged` rows. Where the transaction is theirs alone, deferred constraints are checked at once and clashes are counted; a
-/// transaction of several tables stays one, without savepoints, and its deferred checks wait for its end.
+/// Adds the `staged` rows. If the transaction is for this table alone, deferred constraints are checked at once and conflicting rows are
+/// counted; a transaction of several tables has no savepoints, and its deferred checks run at its end.
 pub async fn merge(target: &Session, merge: &Merge<'_>, staged: u64, is_alone: bool) -> Result<Merged> {
-    // What writes nothing needs no right to write.
+    // If nothing is written, no right to write is required.
     if staged == 0 {
         return Ok(Merged::default());
     }
@@ -69,11 +69,11 @@ pub async fn merge(target: &Session, merge: &Merge<'_>, staged: u64, is_alone: b
     Ok(merged)
 }
 
-/// How staged rows get into the table.
+/// How staged rows are written to the table.
 enum Way {
     /// By a statement.
     Insert(String),
-    /// By COPY out of the stage, which rules do not rewrite.
+    /// By COPY from the stage, which rules do not rewrite.
     Copy,
 }
 
@@ -90,7 +90,7 @@ async fn store_and_check(target: &Session, merge: &Merge<'_>, way: &Way) -> Resu
     Ok(written)
 }
 
-/// Pages of the stage that are held in memory at once.
+/// Pages of the stage that memory holds at once.
 const PAGES: i64 = 64;
 
 async fn copy_from_stage(target: &Session, merge: &Merge<'_>) -> Result<u64> {
@@ -124,9 +124,9 @@ async fn copy_from_stage(target: &Session, merge: &Merge<'_>) -> Result<u64> {
 /// The table that rows are added to.
 struct Table {
     only: String,
-    /// Its rules that ON CONFLICT refuses.
+    /// Its rules with which ON CONFLICT is refused.
     rules: Vec<String>,
-    /// Whether the key's types are known to have the equality that `=` finds.
+    /// Whether the key's types are known to have the same equality as the operator `=` that is found by name.
     is_built_in: bool,
     /// The columns of a staged row, computed ones included.
     staged: String,
@@ -161,7 +161,7 @@ impl Table {
         if self.arbiter.is_none() { Err(no_key(merge)) } else { Ok(()) }
     }
 
-    /// The statement that takes rows out of the stage whose key the table has, before any check or trigger of the table applies to them.
+    /// The statement that removes rows from the stage whose key the table has, before any check or trigger of the table applies to them.
     fn take_out(&self, merge: &Merge<'_>) -> Result<String> {
         let from = format!("{}{}", self.only, merge.into);
         let key = match &self.arbiter {
@@ -169,7 +169,7 @@ impl Table {
             None if self.is_built_in => Index::plain(&merge.key),
             None => return Err(no_key(merge)),
         };
-        // The keys of the staged row are its columns, which nothing inside the subquery hides.
+        // The keys of the staged row are its columns; no column name inside the subquery hides them.
         let matches = key.matches(&|at| key.keys[at].clone()).ok_or_else(|| no_key(merge))?;
         Ok(format!(
             "DELETE FROM {STAGE} WHERE EXISTS (SELECT FROM (SELECT {} FROM {from}) t WHERE {matches})",
@@ -194,7 +194,7 @@ fn no_key(merge: &Merge<'_>) -> Error {
         .remedy("make one, or set on_existing to truncate or skip for the table")
 }
 
-/// An index that keeps rows apart.
+/// An index that excludes equal or conflicting rows.
 #[derive(Debug, Clone)]
 struct Index {
     table: String,
@@ -224,7 +224,7 @@ impl Index {
         }
     }
 
-    /// As if there were an index over columns of built-in types.
+    /// An index over columns of built-in types, as if it existed.
     fn plain(columns: &[&str]) -> Index {
         let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
         Index {
@@ -238,7 +238,7 @@ impl Index {
         }
     }
 
-    /// Whether ON CONFLICT takes it for a key of these columns.
+    /// Whether ON CONFLICT accepts it as a key of these columns.
     fn is_over(&self, key: &[&str]) -> bool {
         self.is_arbiter && self.columns.len() == key.len() && self.columns.iter().all(|c| key.contains(&c.as_str()))
     }
@@ -249,7 +249,7 @@ impl Index {
         keys.collect::<Vec<_>>().join(", ")
     }
 
-    /// That keys given by `left` are those of the query `t`, or conflict with them; none where the operators are not known.
+    /// The condition that keys given by `left` equal those of the query `t`, or conflict with them; none if the operators are not known.
     fn matches(&self, left: &dyn Fn(usize) -> String) -> Option<String> {
         let mut all = Vec::with_capacity(self.operators.len());
         for (at, operator) in self.operators.iter().enumerate() {
@@ -265,7 +265,7 @@ impl Index {
     }
 }
 
-/// The error of rows that clash on another constraint than the key: with its name, and how many rows do where that can be counted.
+/// The error for rows that conflict on another constraint than the key: with its name, and the number of rows if that can be counted.
 async fn clash(target: &Session, merge: &Merge<'_>, table: &Table, error: Error) -> Result<Error> {
     let Some(reply) = error.server().cloned() else { return Ok(error) };
     let Some(name) = reply.constraint.clone() else { return Ok(error) };
@@ -283,7 +283,7 @@ async fn clash(target: &Session, merge: &Merge<'_>, table: &Table, error: Error)
     Ok(Error::new(Kind::Copy, doing).on(Side::Target).remedy(remedy).caused_by_server(reply))
 }
 
-/// How many staged rows have the key of another row, of the table or else of the stage; none where the target refuses to say.
+/// How many staged rows have the key of another row, of the table or else of the stage; none if the target refuses the query.
 async fn counted(target: &Session, (table, index): (&Table, &Index), merge: &Merge<'_>) -> Result<Option<i64>> {
     let Some(matches) = index.matches(&|at| format!("s.pgmigrate_key_{at}")) else { return Ok(None) };
     let (keys, condition) = (index.columns_as_keys(), index.condition());
@@ -297,7 +297,7 @@ async fn counted(target: &Session, (table, index): (&Table, &Index), merge: &Mer
         own = own.join(", ")
     );
     let other = if merge.updates() {
-        // A row that is updated does not clash with itself.
+        // A row that is updated does not conflict with itself.
         format!("(SELECT {keys}, {} FROM ONLY {}{condition}) t", own.join(", "), index.table)
     } else {
         format!("(SELECT {keys} FROM ONLY {}{condition}) t", index.table)

@@ -1,8 +1,7 @@
 //! The adapters that talk to `PostgreSQL` servers.
 //!
-//! Here are connections and what is said over them, and nowhere else. This layer does not retry, does not choose how
-//! much runs at once and knows no phases: the engine does. Errors leave it as [`crate::Error`], scrubbed of everything
-//! that may quote a row or a password.
+//! Only this layer has connections and protocol messages. It does not retry, does not choose how much runs at once and has no phases: the
+//! engine does. Errors leave it as [`crate::Error`], without anything that may quote a row or a password.
 
 pub mod apply;
 pub mod backend;

@@ -1,8 +1,8 @@
-//! Warnings: what a server says of a statement that it ran and did not refuse.
+//! Warnings: messages of a server about a statement that it executed.
 //!
-//! A GRANT of a role that may not grant succeeds with SQLSTATE 01007 and grants nothing, so that success alone is no proof
+//! A GRANT of a role that may not grant succeeds with SQLSTATE 01007 and grants nothing, so success alone is no proof
 //! (<https://www.postgresql.org/docs/current/sql-grant.html>). `cancel` collects the warnings of a connection in the order in which they
-//! arrive, which is before the end of the statement that they are about; `Session::take_warnings` hands them over.
+//! arrive, which is before the end of their statement; `Session::take_warnings` returns them.
 
 use super::reply::{self, is_raised_by_function};
 use crate::error::ServerError;
@@ -10,15 +10,15 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_postgres::error::{DbError, Severity};
 
-/// Warnings that are kept until they are taken. A statement over many rows can give one for each.
+/// The number of warnings that are kept until they are taken. A statement over many rows can cause one for each.
 const KEPT: usize = 100;
 
 /// A warning.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
-    /// Its code and its words, without what could show a row.
+    /// Its code and text, without what could show a row.
     pub reply: ServerError,
-    /// Whether a function raised it in words of its own.
+    /// Whether a function raised it with a text of its own.
     pub is_from_function: bool,
 }
 

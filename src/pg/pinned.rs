@@ -1,17 +1,17 @@
 //! The settings that sessions and client programs have pinned, as `settings.tsv` lists them.
 //!
-//! That table has a row for every setting of every supported major, pinned or not, with the reason; settings of extensions are
-//! not in it, because only the extension knows what they mean. A pin wins over postgresql.conf, ALTER SYSTEM, ALTER DATABASE,
-//! ALTER ROLE and the user's own `options`. `connect` sends the pins of a session, `conninfo::tool` those of a client program.
+//! That table has a row for every setting of every supported major, pinned or not, with the reason; settings of extensions are not in it,
+//! because only the extension knows their meaning. A pin takes precedence over postgresql.conf, ALTER SYSTEM, ALTER DATABASE, ALTER ROLE
+//! and the user's own `options`. `connect` sends the pins of a session, `conninfo::tool` those of a client program.
 
 use crate::error::Side;
 use crate::name::literal;
 use std::sync::LazyLock;
 
-/// A setting with a value that is not to be left to the server.
+/// A setting whose value does not depend on the server's configuration.
 struct Setting {
     name: &'static str,
-    /// The major that had it first.
+    /// The first major that has it.
     since: u32,
     /// Whether every server of a supported major has it, and any role may set it.
     is_common: bool,
@@ -22,14 +22,14 @@ struct Setting {
     refused: Refused,
 }
 
-/// What a server means that refuses to let the role set a setting.
+/// The consequence if a server does not let the role set a setting.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Refused {
     /// Any role may set it.
     Never,
-    /// A value that differs makes the session unfit.
+    /// If its value differs, the session cannot be used.
     Error,
-    /// The session does without.
+    /// The session keeps the server's value.
     Keep,
 }
 
@@ -45,7 +45,7 @@ pub enum Program {
 static SETTINGS: LazyLock<Vec<Setting>> =
     LazyLock::new(|| include_str!("settings.tsv").lines().skip(1).filter_map(read).collect());
 
-/// A row of the table, where it pins anything.
+/// A row of the table, if it pins anything.
 fn read(line: &'static str) -> Option<Setting> {
     let fields: Vec<&str> = line.split('\t').collect();
     let [name, versions, source, target, pg_dump, psql, refused, _reason] = fields[..] else { return None };
@@ -85,11 +85,11 @@ impl Setting {
     }
 }
 
-/// The statements that pin a session's settings. A setting that the server does not have is left out by the server. Settings that
-/// only a superuser changes are touched where their value differs; each of these gives a row of its name and its new value.
+/// The statements that pin a session's settings. The server skips settings that it does not have. A setting that only a superuser can
+/// change is set only if its value differs; each of these returns a row with its name and its new value.
 pub(super) fn statements(side: Side, major: u32) -> String {
     let pins = |refused: Refused| {
-        // Before 15, no function says what a role may set.
+        // Before 15, no function returns what a role may set.
         let is_known = move |setting: &&Setting| refused != Refused::Keep || setting.since <= major;
         let all = SETTINGS.iter().filter(move |setting| setting.refused == refused).filter(is_known);
         all.filter_map(move |setting| Some((setting.name, setting.on(side)?)))
@@ -114,7 +114,8 @@ pub(super) fn statements(side: Side, major: u32) -> String {
     [common, needed, welcome].concat()
 }
 
-/// The same as startup options, for a client program; `forced` names those that only a superuser changes and this role may.
+/// The same as startup options, for a client program; `forced` names the settings that only superusers can change and that this role may
+/// change.
 pub(super) fn options(program: Program, forced: &[String]) -> String {
     let is_sent = |setting: &&Setting| setting.is_common || forced.iter().any(|name| name == setting.name);
     let escaped = |value: &str| value.replace('\\', "\\\\").replace(' ', "\\ ");
@@ -122,7 +123,7 @@ pub(super) fn options(program: Program, forced: &[String]) -> String {
     SETTINGS.iter().filter(is_sent).filter_map(option).collect::<Vec<_>>().join(" ")
 }
 
-/// The pinned settings to which startup options of the user give another value.
+/// The pinned settings for which startup options of the user have another value.
 pub(super) fn overridden(options: &str, side: Side) -> Vec<&'static str> {
     let mut found: Vec<&'static str> = Vec::new();
     for (name, value) in assignments(options) {
@@ -161,9 +162,9 @@ fn assignments(options: &str) -> Vec<(String, String)> {
     words.iter().filter_map(bare).collect()
 }
 
-/// Ends a long statement whose client is gone, where the server's platform can tell; elsewhere the setting would be refused
-/// (<https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL>). The TCP settings are among
-/// the pins of every session.
+/// Ends a long statement whose client is gone, if the server's platform supports that; on other platforms the setting would be refused
+/// (<https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL>). The TCP settings are
+/// among the pins of every session.
 pub(super) const CHECK_CLIENT: &str = "SELECT pg_catalog.set_config('client_connection_check_interval', '5s', false) \
      WHERE pg_catalog.current_setting('client_connection_check_interval', true) IS NOT NULL \
      AND (pg_catalog.version() ~ 'linux' OR pg_catalog.version() ~ 'darwin|bsd' \

@@ -1,8 +1,8 @@
-//! Messages that are sent ahead of the answers to those before them, so that a slow link is crossed once for many of them.
+//! Messages that are sent before the answers to earlier ones have arrived, so that many of them need only one round trip on a slow link.
 //!
-//! The server works on them one by one, in the order in which they were sent; a message without BEGIN is one transaction, and its failure
-//! undoes it alone (<https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SIMPLE-QUERY>). What the messages are for,
-//! and what follows from an answer, the engine decides.
+//! The server executes them one by one, in the order in which they were sent; a message without BEGIN is one transaction, and its failure
+//! undoes only that message (<https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SIMPLE-QUERY>). The engine decides
+//! what the messages are for, and what follows from an answer.
 
 use super::Session;
 use crate::error::{Error, Kind, Result};
@@ -19,7 +19,7 @@ pub struct Answer {
 /// What one transaction does.
 #[derive(Debug, Clone, Copy)]
 pub struct Transaction<'a> {
-    /// Shown to who looks at sessions.
+    /// Shown in `application_name`.
     pub purpose: &'a str,
     /// The statements that have to succeed.
     pub sql: &'a str,
@@ -29,24 +29,24 @@ pub struct Transaction<'a> {
     pub record: &'a str,
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug)]
 pub enum Reply {
-    /// It is committed; what the server refused of the optional statements.
+    /// It is committed; with the server's refusal of the optional statements, if there was one.
     Committed(Option<Error>),
     /// It is undone, and the session can go on.
     Undone(Error),
 }
 
 impl Transaction<'_> {
-    /// The messages that make the transaction. With an optional part they are four, of which each is right whatever the one before it came to:
-    /// the record is reached only with the savepoint that stands behind the effect, and COMMIT ends what has failed, too. The record is written
-    /// by the transaction itself and not by a subtransaction, so that it shows which transaction made the effect.
+    /// The messages that make the transaction. With an optional part they are four, and each is correct for any outcome of the one before
+    /// it: the record is written only if the savepoint after the effect exists, and COMMIT also ends a failed transaction. The transaction
+    /// itself and not a subtransaction writes the record, so that its xmin is the transaction of the effect.
     #[must_use]
     pub fn messages(&self) -> Vec<String> {
         const POINT: &str = "pgmigrate_optional";
         let name = literal(&format!("pgmigrate {}", self.purpose));
-        // Statements stand on lines of their own, for one may end in a comment.
+        // Statements are on lines of their own, because one may end in a comment.
         let effect = format!("SET LOCAL application_name = {name};\n{}\n;\n", self.sql);
         if self.optional_sql.is_empty() {
             return vec![format!("{effect}{}", self.record)];
@@ -69,7 +69,7 @@ pub async fn reply(session: &Session, answers: &mut [Answer]) -> Result<Reply> {
             result => results.push(result.err()),
         }
     }
-    // The effect's error is the first; behind it all messages fail, whose errors say nothing.
+    // The error of the effect is the first; all later messages fail as a consequence, with errors that have no information.
     let refused = if results.len() > 1 && results[0].is_none() { results.remove(1) } else { None };
     Ok(results.into_iter().flatten().next().map_or(Reply::Committed(refused), Reply::Undone))
 }

@@ -1,6 +1,6 @@
-//! What a target holds already, before anything of a run is made there.
+//! Objects that a target has before a run makes any.
 //!
-//! Only looks; what becomes of what is there, `engine::existing` decides.
+//! This module only reads; `engine::existing` decides what happens to existing objects.
 
 use super::{Session, introspect, unqualified};
 use crate::catalog::{Constraint, Oid, Relation, RelationKind};
@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 pub struct Present {
     /// Relations by name.
     pub relations: HashMap<QualifiedName, Relation>,
-    /// The tables among those asked for that hold rows.
+    /// Those of the given tables that hold rows.
     pub with_rows: HashSet<QualifiedName>,
     /// Tables with triggers of their owners that fire when a row is inserted.
     pub with_triggers: HashSet<QualifiedName>,
@@ -23,8 +23,8 @@ pub struct Present {
     pub subscriptions: HashSet<String>,
 }
 
-/// Looks at the relations, and at which of `tables` hold rows. Functions of their indexes may need `source_path`.
-#[expect(clippy::implicit_hasher, reason = "only the engine's own set comes here")]
+/// Reads the relations, and which of `tables` hold rows. Functions of their indexes may need `source_path`.
+#[expect(clippy::implicit_hasher, reason = "only the engine passes its own set")]
 pub async fn look(target: &Session, tables: &HashSet<QualifiedName>, source_path: &str) -> Result<Present> {
     let relations = introspect::relations(target).await?;
     let mut with_rows = HashSet::new();
@@ -55,7 +55,7 @@ pub async fn look(target: &Session, tables: &HashSet<QualifiedName>, source_path
     })
 }
 
-/// Whether the database holds anything that a person made, but for our ledger in `ledger_schema`.
+/// Whether the database holds any object of a user, except pgmigrate's ledger in `ledger_schema`.
 pub async fn is_empty(target: &Session, ledger_schema: &str) -> Result<bool> {
     let row = target.query_one(include_str!("../sql/is_empty.sql"), &[&ledger_schema]).await?;
     Ok(row.get(0))

@@ -1,7 +1,7 @@
-//! Who owns what and who may do what with it, as the catalog of one server has it.
+//! Owners and privileges of objects, as the catalog of one server has them.
 //!
-//! Objects are named as the archive's ACL entries name them, so that a plan's tasks find them on both servers. What a difference means
-//! the engine decides.
+//! Objects are named as in the archive's ACL entries, so that a plan's tasks find them on both servers. The engine decides what a
+//! difference means.
 
 use super::Session;
 use crate::error::Result;
@@ -16,7 +16,7 @@ pub struct Held {
     pub part: String,
     /// The owner.
     pub owner: String,
-    /// `PRIVILEGE to grantee`, with its options behind it; in alphabetical order.
+    /// `PRIVILEGE to grantee`, followed by its options; in alphabetical order.
     pub privileges: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ pub async fn may_connect(session: &Session) -> Result<bool> {
     Ok(session.query_one(sql, &[]).await?.get(0))
 }
 
-/// The role that owns what the session creates; none where an event trigger, which may give new objects to another role, is on.
+/// The role that owns what the session creates; none if an event trigger is enabled, which may change the owner of new objects.
 pub async fn owner_of_new_objects(session: &Session) -> Result<Option<String>> {
     let sql =
         "SELECT current_user::text WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D')";

@@ -1,17 +1,17 @@
-//! How far the target's sessions are with what takes long: builds of indexes and COPY, as the server reports them.
+//! The progress of long operations of the target's sessions: builds of indexes and COPY, as the server reports them.
 //!
-//! A session of a worker shows the task that it does in its `application_name`. Without the right to see other roles' sessions the server
-//! reports nothing of them, and these are left out. Called by `engine::time_left`.
+//! The `application_name` of a worker's session shows its task. Without the right to see other roles' sessions the server reports nothing
+//! about them, and these are left out. Called by `engine::time_left`.
 
 use super::Session;
 use crate::error::Result;
 
-/// What the build of an index is at.
+/// The stage of an index build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
-    /// Reading the table, which also sorts what has no room in memory.
+    /// Reading the table, which includes the sort of what does not fit into memory.
     Scan,
-    /// Sorting; the server does not report how far it is.
+    /// Sorting; the server does not report its progress.
     Sort,
     /// Writing the sorted keys into the index.
     Load,
@@ -38,11 +38,11 @@ impl Stage {
 pub struct Build {
     /// The task.
     pub task: String,
-    /// What it is at.
+    /// Its stage.
     pub stage: Stage,
-    /// Blocks or rows that the stage is done with.
+    /// Blocks or rows that the stage has processed.
     pub done: u64,
-    /// Its blocks or rows; 0 where the server does not know.
+    /// Its blocks or rows; 0 if the server does not know.
     pub total: u64,
 }
 
@@ -51,9 +51,9 @@ pub struct Build {
 pub struct Copying {
     /// The task.
     pub task: String,
-    /// Rows taken.
+    /// Rows processed.
     pub rows: u64,
-    /// Bytes taken.
+    /// Bytes processed.
     pub bytes: u64,
 }
 
@@ -69,7 +69,7 @@ pub async fn builds(session: &Session) -> Result<Vec<Build>> {
     Ok(rows.iter().map(build).collect())
 }
 
-/// The COPYs on the session's database; none where the server has no such view.
+/// The COPY operations on the session's database; none if the server has no such view.
 pub async fn copies(session: &Session) -> Result<Vec<Copying>> {
     if session.major() < REPORTS_COPY {
         return Ok(Vec::new());

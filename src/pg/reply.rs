@@ -1,8 +1,8 @@
 //! Turns what tokio-postgres reports into the crate's error, without what could show a row.
 //!
-//! A server's DETAIL, HINT and inner query are always dropped, and its CONTEXT but for the name of the function it happened in. Its primary message is kept where the server
-//! itself wrote it and it names objects only; where it may quote a value (wrong data, a function's own words) the name of the
-//! condition stands in for it. Everything that hears from a server calls this.
+//! A server's DETAIL, HINT and inner query are always dropped, and so is its CONTEXT except for the name of the function in which the error
+//! happened. Its primary message is kept if the server itself wrote it and it names objects only; if it may quote a value (wrong data, a
+//! function's own text), the name of the condition replaces it. All code that receives messages of a server calls this.
 
 use crate::error::{Error, Kind, ServerError};
 use crate::name::{QualifiedName, readable};
@@ -10,8 +10,8 @@ use std::error::Error as _;
 use std::io;
 use tokio_postgres::error::DbError;
 
-/// The crate's error for `error`; `doing` says what failed. A lost connection is [`Kind::Connect`] whatever `kind` says,
-/// so that it counts as worth another try.
+/// The crate's error for `error`; `doing` says what failed. A lost connection is [`Kind::Connect`] whatever `kind` is, so that the work is
+/// tried again.
 #[must_use]
 pub fn from_postgres(error: &tokio_postgres::Error, kind: Kind, doing: &str) -> Error {
     if let Some(reply) = error.as_db_error() {
@@ -23,8 +23,7 @@ pub fn from_postgres(error: &tokio_postgres::Error, kind: Kind, doing: &str) -> 
     Error::new(kind, doing).caused_by(words(error))
 }
 
-/// Whether the connection is gone. What cannot be read or written as the protocol wants also comes as an I/O error,
-/// but does not get better by trying again.
+/// Whether the connection is gone. A violation of the protocol also arrives as an I/O error, but another attempt would not help.
 fn is_lost(error: &tokio_postgres::Error) -> bool {
     use io::ErrorKind::{InvalidData, InvalidInput};
     let io_error = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
@@ -58,7 +57,7 @@ pub(super) fn server_error(reply: &DbError) -> ServerError {
     fields.into()
 }
 
-/// The parts of a server's reply that are looked at at all.
+/// The fields of a server's reply that are used.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Fields<'a> {
     pub(super) sqlstate: &'a str,
@@ -91,7 +90,7 @@ impl From<Fields<'_>> for ServerError {
     }
 }
 
-/// The function that the first line of a CONTEXT names, which is the innermost. The lines below may quote rows, and any line of a statement's
+/// The function that the first line of a CONTEXT names, which is the innermost. Later lines may quote rows, and any line of a statement's
 /// text may look like one about a function.
 fn function(context: &str) -> Option<&str> {
     let (language, rest) = context.lines().next()?.split_once(" function ")?;
@@ -104,17 +103,16 @@ fn function(context: &str) -> Option<&str> {
     }
 }
 
-/// The server's C functions through which procedural languages raise errors in words of their own, under any SQLSTATE.
+/// The server's C functions through which procedural languages raise errors with texts of their own, under any SQLSTATE.
 const RAISED_BY_FUNCTIONS: [&str; 4] = ["exec_stmt_raise", "PLy_elog_impl", "do_util_elog", "pltcl_elog"];
 
-/// Whether that C function of the server raises what a function of a procedural language says in words of its own.
+/// Whether that C function of the server raises errors with the text of a function in a procedural language.
 pub(super) fn is_raised_by_function(routine: &str) -> bool {
     RAISED_BY_FUNCTIONS.contains(&routine)
 }
 
-/// The classes whose messages name objects and settings, not values
-/// (<https://www.postgresql.org/docs/current/errcodes-appendix.html>). A class that is not here was made up by a
-/// function or an extension, and its words are not known to be harmless.
+/// The classes whose messages name objects and settings, not values (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+/// Other classes are defined by a function or an extension, and their texts are not known to be harmless.
 const HARMLESS_CLASSES: &str = "00 01 02 03 08 09 0A 0B 0F 0L 0P 0Z 20 21 23 24 25 26 27 28 2B 2D 2F 34 3B 3D 3F 40 42 \
                                 44 53 54 55 57 58 F0 HV XX";
 

@@ -1,8 +1,8 @@
 //! A sample of a migration's work on the real servers, which leaves nothing behind.
 //!
-//! All that is written lies in a schema of its own that is made and rolled back in one transaction, so no other session ever sees it. It
-//! holds ordinary tables and not temporary ones, for the write-ahead log is part of what takes time. Nothing of an application is
-//! touched. How much is sampled, how often and by how many sessions the engine decides, and it takes the time.
+//! Everything that is written is in a schema of its own that is made and rolled back in one transaction, so no other session ever sees it.
+//! It holds ordinary tables and not temporary ones, because the write-ahead log is part of the time. No object of an application is
+//! changed. The engine decides how much is sampled, how often and by how many sessions, and measures the time.
 
 use super::copy::{Copy, Pump, RowFormat, RowSum, copy_one};
 use super::{Session, apply};
@@ -18,7 +18,7 @@ pub struct Slice<'a> {
     pub table: &'a QualifiedName,
     /// The columns that are copied.
     pub columns: &'a [&'a Column],
-    /// Which rows are copied at all; empty for all.
+    /// Which rows are copied; empty for all.
     pub filter: &'a str,
     /// Which of them are read.
     pub part: Part,
@@ -29,7 +29,7 @@ pub struct Slice<'a> {
 pub enum Part {
     /// The rows on pages from the first one on, up to the second one.
     Pages(u64, u64),
-    /// As many rows as are found first.
+    /// The first rows of a scan, up to this number.
     First(u64),
 }
 
@@ -47,8 +47,8 @@ impl Slice<'_> {
     }
 }
 
-/// The target need not have the source's own types yet: values of these travel as text. `format_type` qualifies them, and only them,
-/// under the search path that every session of ours has.
+/// The target need not have the source's user-defined types yet: their values are copied as text. `format_type` qualifies only these types
+/// under the search path of pgmigrate's sessions.
 fn is_own_type(column: &Column) -> bool {
     column.type_name.contains('.')
 }
@@ -58,21 +58,21 @@ fn sampled(column: &Column) -> String {
     if is_own_type(column) { format!("{name}::pg_catalog.text") } else { name }
 }
 
-/// A transaction on the target that takes samples, and where it keeps them.
+/// A transaction on the target that takes samples, and its schema.
 pub struct Stage<'a> {
     target: &'a Session,
     schema: String,
 }
 
 impl<'a> Stage<'a> {
-    /// Begins the transaction. Where the role may not create a schema, the ledger's own has to do.
+    /// Begins the transaction. If the role may not create a schema, the ledger's schema is used.
     pub async fn begin(target: &'a Session, ledger_schema: &str, lock_timeout: u64) -> Result<Stage<'a>> {
         apply::begin(target, lock_timeout, "calibrate").await?;
         target.batch(include_str!("../sql/sample/settings.sql")).await?;
         let row = target.query_one(include_str!("../sql/sample/rights.sql"), &[&ledger_schema]).await?;
         match (row.get(0), row.get(1)) {
             (true, _) => {
-                // Several of these transactions go on at the same time, and would wait for each other over one name.
+                // Several of these transactions run at the same time, and would wait for each other because of an equal name.
                 let schema = ident(&format!("pgmigrate_sample_{}", target.backend_pid()));
                 target.batch(&format!("CREATE SCHEMA {schema}")).await?;
                 Ok(Stage { target, schema })
@@ -98,7 +98,7 @@ impl<'a> Stage<'a> {
         self.target.batch(&format!("CREATE TABLE {} ({})", self.table("rows"), columns.join(", "))).await
     }
 
-    /// Copies a slice into that table, as a run copies: frozen, for the table is new.
+    /// Copies a slice into that table as a run does: with FREEZE, because the table is new.
     pub async fn copy(&self, source: &Session, slice: &Slice<'_>, format: RowFormat) -> Result<RowSum> {
         let columns = ident_list(slice.columns.iter().map(|column| &column.name));
         let into = format!("COPY {} ({columns}) FROM STDIN", self.table("rows"));
@@ -106,7 +106,7 @@ impl<'a> Stage<'a> {
         copy_one(source, self.target, Copy { from, into, format }, |_, _| {}).await.map(|copied| copied.sent)
     }
 
-    /// Builds an index over columns of that table; its size, or none where their types have no order.
+    /// Builds an index over columns of that table; its size, or none if their types have no order.
     pub async fn index(&self, number: usize, columns: &[Word]) -> Result<Option<u64>> {
         let name = format!("pgmigrate_sample_{}_rows_{number}", self.target.backend_pid());
         let create = format!("CREATE INDEX {} ON {} ({})", ident(&name), self.table("rows"), ident_list(columns));
@@ -128,8 +128,8 @@ impl<'a> Stage<'a> {
         self.target.simple(&format!("SELECT count(*) FROM {}", self.table("rows"))).await.map(|_| ())
     }
 
-    /// Looks each row of that table up in the table by a key, as the check of a foreign key does for all of its rows at once
-    /// (`RI_Initial_Check` joins the two tables); by its place where the table has no key.
+    /// Joins each row of that table with the table itself by a key, as the check of a foreign key does for all of its rows at once
+    /// (`RI_Initial_Check` joins the two tables); by ctid if the table has no key.
     pub async fn look_up(&self, key: &[Word]) -> Result<()> {
         let columns: Vec<String> =
             if key.is_empty() { vec!["ctid".into()] } else { key.iter().map(|c| ident(c)).collect() };
@@ -142,7 +142,7 @@ impl<'a> Stage<'a> {
         self.target.simple(&sql).await.map(|_| ())
     }
 
-    /// Makes `count` empty tables at once, of a shape that is nobody's.
+    /// Makes `count` empty tables at once, with made-up columns.
     pub async fn create_small(&self, count: u8) -> Result<()> {
         let create = |number: u8| {
             let table = self.table(&number.to_string());
@@ -151,7 +151,7 @@ impl<'a> Stage<'a> {
         self.target.batch(&(0..count).map(create).collect::<String>()).await
     }
 
-    /// Four small statements about each of those tables, all at once.
+    /// Four small statements for each of those tables, all at once.
     pub async fn change_small(&self, count: u8) -> Result<()> {
         let change = |number: u8| {
             let table = self.table(&number.to_string());
@@ -166,7 +166,7 @@ impl<'a> Stage<'a> {
         self.target.batch(&(0..count).map(change).collect::<String>()).await
     }
 
-    /// Copies one row into each of those tables, one behind the other, as a run does.
+    /// Copies one row into each of those tables, one after another, as a run does.
     pub async fn copy_small(&self, source: &Session, count: u8) -> Result<()> {
         let copy = |number: u8| Copy {
             from: "COPY (SELECT 1) TO STDOUT".into(),
@@ -179,13 +179,13 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Takes all back.
+    /// Rolls everything back.
     pub async fn end(self) -> Result<()> {
         apply::rollback(self.target).await
     }
 }
 
-/// Asks a server for nothing.
+/// Makes one round trip to a server without any work.
 pub async fn ask(session: &Session) -> Result<()> {
     session.simple("SELECT 1").await.map(|_| ())
 }

@@ -1,9 +1,9 @@
-//! Takes the values of secrets out of a server's message. Called by `session`.
+//! Removes the values of secrets from a server's message. Called by `session`.
 
 use crate::config::Secret;
 
-/// The message of a server without the values of `secrets` and without the passwords that stand in them: a server that complains of a
-/// conninfo may quote a part of it.
+/// The message of a server without the values of `secrets` and without the passwords in them: an error about a conninfo may quote a part of
+/// it.
 pub(super) fn scrub(message: &str, secrets: &[Secret]) -> Option<String> {
     const SHORTEST: usize = 3;
     let all = secrets.iter().flat_map(|secret| std::iter::once(secret.expose()).chain(passwords(secret.expose())));

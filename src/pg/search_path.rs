@@ -1,9 +1,9 @@
-//! Statements that set `search_path`, under which names without a schema are looked up.
+//! Statements that set `search_path`, by which names without a schema are found.
 
 use crate::name::literal;
 
-/// The statement that lets those behind it in the transaction look names without a schema up in `path`, a value of `search_path`. The value
-/// is no part of the statement's own text: a server keeps what it was given, whatever characters that has.
+/// The statement that lets later statements of the transaction find names without a schema by `path`, a value of `search_path`. The value
+/// is no part of the statement's own text: the server keeps it unchanged, whatever characters it has.
 #[must_use]
 pub fn of_transaction(path: &str) -> String {
     format!("SELECT pg_catalog.set_config('search_path', {}, true)", literal(path))

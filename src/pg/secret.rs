@@ -1,12 +1,12 @@
-//! Values of a plan's statements that a plan does not hold, read on the source.
+//! Values in a plan's statements that the plan does not contain, read on the source.
 //!
-//! What is read goes into statements for the target and nowhere else. The engine asks before a run's tasks begin.
+//! The values are used in statements for the target and nowhere else. The engine reads them before a run's tasks begin.
 
 use super::Session;
 use crate::catalog::secret::Place;
 use crate::error::Result;
 
-/// What a query of `catalog::secret` gives, in its order.
+/// The result of a query of `catalog::secret`, in its order.
 pub async fn values(source: &Session, query: &str) -> Result<Vec<(Place, String)>> {
     let rows = source.query(query, &[]).await?;
     let value = |row: &tokio_postgres::Row| {

@@ -1,7 +1,7 @@
 //! One session on one of the two databases: statements in, rows or errors out.
 //!
-//! A session has its settings pinned from the start (see `connect`), so that values read the same on every server. It
-//! does not retry and does not know what its statements are for. Every adapter above works on one.
+//! A session has its settings pinned from the start (see `connect`), so that every server writes values in the same way. It does not retry
+//! and does not interpret its statements. All adapters of this layer use it.
 
 use super::conninfo::Conninfo;
 use super::notice::{Warning, Warnings};
@@ -32,7 +32,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, and pins the settings. `purpose` shows in `application_name`, behind the program's name.
+    /// Connects, and pins the settings. `purpose` follows the program's name in `application_name`.
     ///
     /// A server that cannot be reached or refuses the login is a [`Kind::Connect`] error with its remedy; a certificate
     /// file that cannot be read is a [`Kind::Config`] error.
@@ -58,7 +58,7 @@ impl Session {
         self.side
     }
 
-    /// How it connected, with only the host that answered: more sessions opened with this reach the same one.
+    /// The connection string of this session, with only the host that answered: further sessions opened with it reach the same one.
     #[must_use]
     pub fn conninfo(&self) -> &Conninfo {
         &self.conninfo
@@ -99,23 +99,23 @@ impl Session {
         drop(self.warnings.take());
     }
 
-    /// What stops the running statement, from anywhere.
+    /// The object that cancels the running statement, from any thread.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
         self.canceller.clone()
     }
 
-    /// Runs one statement; the count of rows that it wrote.
+    /// Runs one statement; returns the number of rows that it wrote.
     pub async fn execute(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<u64> {
         self.client.execute(sql, params).await.map_err(|error| self.failed(&error, sql))
     }
 
-    /// Runs one query; all of its rows.
+    /// Runs one query; returns all of its rows.
     pub async fn query(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
         self.client.query(sql, params).await.map_err(|error| self.failed(&error, sql))
     }
 
-    /// Runs one query without parameters and hands its rows over one by one, so that no more than one of them is held.
+    /// Runs one query without parameters and passes its rows on one by one, so that memory holds only one of them.
     pub async fn each(&self, sql: &str, mut take: impl FnMut(&Row)) -> Result<()> {
         let none: [&str; 0] = [];
         let rows = self.client.query_raw(sql, none).await.map_err(|error| self.failed(&error, sql))?;
@@ -136,12 +136,12 @@ impl Session {
         Ok(())
     }
 
-    /// Runs a query that gives exactly one row.
+    /// Runs a query that returns exactly one row.
     pub async fn query_one(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Row> {
         self.client.query_one(sql, params).await.map_err(|error| self.failed(&error, sql))
     }
 
-    /// Runs a query that gives one row or none.
+    /// Runs a query that returns one row or none.
     pub async fn query_opt(&self, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>> {
         self.client.query_opt(sql, params).await.map_err(|error| self.failed(&error, sql))
     }
@@ -151,12 +151,12 @@ impl Session {
         self.client.batch_execute(sql).await.map_err(|error| self.failed(&error, sql))
     }
 
-    /// The client, for what sends statements ahead of their answers.
+    /// The client, for code that sends statements before the answers to earlier ones.
     pub(super) fn client(&self) -> &Client {
         &self.client
     }
 
-    /// As [`Session::batch`], and gives the rows of all the statements, their values as text.
+    /// As [`Session::batch`], and returns the rows of all the statements, their values as text.
     pub async fn simple(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
         let messages = self.client.simple_query(sql).await.map_err(|error| self.failed(&error, sql))?;
         let rows = messages.iter().filter_map(|message| match message {
@@ -166,7 +166,7 @@ impl Session {
         Ok(rows.collect())
     }
 
-    /// Starts `COPY ... TO STDOUT`. Cancel before dropping the stream early, or the rest is read on and thrown away.
+    /// Starts `COPY ... TO STDOUT`. Cancel before dropping the stream early, because otherwise the remaining rows are read and discarded.
     pub async fn copy_out(&self, sql: &str) -> Result<CopyOutStream> {
         self.client.copy_out(sql).await.map_err(|error| self.error(&error, Kind::Copy, "starting to copy rows out"))
     }
@@ -176,15 +176,15 @@ impl Session {
         self.client.copy_in(sql).await.map_err(|error| self.error(&error, Kind::Copy, "starting to copy rows in"))
     }
 
-    /// Takes the stream for raw frames, with nothing of earlier statements left on it: an empty statement's answer comes behind the
-    /// answers to all that tokio-postgres has sent by itself, such as the closing of prepared statements.
+    /// Takes the stream for raw frames, with nothing of earlier statements left on it: the answer to an empty statement follows the answers
+    /// to everything that tokio-postgres has sent by itself, such as the closing of prepared statements.
     pub(super) async fn hold(&self) -> Result<Held> {
         self.batch("").await?;
         let lost = || Error::new(Kind::Connect, "talking to a session whose stream is gone").on(self.side);
         self.gate.hold().ok_or_else(lost)
     }
 
-    /// Lets the rows of the pump's COPY travel in `encoding`. Statements stay in UTF8, as the whole crate writes them.
+    /// Sets `encoding` for the rows of the pump's COPY. Statements stay in UTF8, as the whole crate writes them.
     pub fn set_copy_encoding(&mut self, encoding: Option<String>) {
         self.copy_encoding = encoding;
     }
@@ -213,7 +213,7 @@ fn application_name(purpose: &str) -> String {
     format!("pgmigrate {purpose}")
 }
 
-/// The command that `sql` begins with. The rest is not shown: it may hold a role's password or a value.
+/// The command with which `sql` begins. The rest is not shown, because it may contain a role's password or a value.
 fn command(sql: &str) -> String {
     let is_keyword = |word: &&str| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase());
     let words: Vec<&str> = sql.split([' ', '\n', ';', '(']).skip_while(|word| word.is_empty()).take(2).collect();

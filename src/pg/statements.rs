@@ -1,29 +1,29 @@
-//! Statements one by one: what each of them came to, where one that fails must not take the others with it.
+//! Statements one by one, with the outcome of each, so that the failure of one does not undo the others.
 //!
-//! Every statement runs within a savepoint of the transaction that is open. What a refusal or a warning means the engine decides.
+//! Every statement runs within a savepoint of the open transaction. The engine decides what a refusal or a warning means.
 
 use super::Session;
 use super::notice::Warning;
 use crate::error::{Error, Result};
 use std::fmt;
 
-/// What came of a statement.
+/// The outcome of a statement.
 #[derive(Debug)]
 pub enum Effect {
-    /// It did what it says, as far as the server reports.
+    /// It succeeded, as far as the server reports.
     Done,
-    /// It ran, and the server warned.
+    /// It was executed with warnings.
     Warned(Vec<Warning>),
     /// It was refused and undone.
     Refused(Error),
 }
 
-/// A statement and what came of it.
+/// A statement and its outcome.
 #[derive(Debug)]
 pub struct Applied<'a> {
-    /// The statement, or several that only make sense together.
+    /// The statement, or several that belong together.
     pub sql: &'a str,
-    /// What came of it.
+    /// Its outcome.
     pub effect: Effect,
 }
 
@@ -34,7 +34,7 @@ impl Applied<'_> {
         matches!(self.effect, Effect::Done)
     }
 
-    /// The server's code, where it refused or warned.
+    /// The server's code, if it refused or warned.
     #[must_use]
     pub fn sqlstate(&self) -> Option<&str> {
         match &self.effect {
@@ -45,7 +45,7 @@ impl Applied<'_> {
     }
 }
 
-/// The words of the server, and the statement that they are about.
+/// The server's message, and the statement that it is about.
 impl fmt::Display for Applied<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.effect {
@@ -63,14 +63,14 @@ impl fmt::Display for Applied<'_> {
     }
 }
 
-/// Runs the statements in their order; an error that another attempt may not meet ends them.
+/// Runs the statements in their order; stops at an error that another attempt may not meet.
 pub async fn each<'a>(session: &Session, statements: &[&'a str]) -> Result<Vec<Applied<'a>>> {
-    // In a message of its own: one with a statement that cannot be parsed does nothing at all.
+    // In a message of its own, because the server executes nothing of a message with a statement that it cannot parse.
     session.batch("SAVEPOINT pgmigrate_each").await?;
     session.forget_warnings();
     let mut all = Vec::with_capacity(statements.len());
     for sql in statements {
-        // The semicolon stands on a line of its own, because a statement may end in a comment.
+        // The semicolon is on a line of its own, because a statement may end in a comment.
         let and_next = format!("{sql}\n;RELEASE SAVEPOINT pgmigrate_each; SAVEPOINT pgmigrate_each");
         let effect = match session.batch(&and_next).await {
             Ok(()) => match session.take_warnings() {

@@ -1,13 +1,12 @@
-//! Carries planner statistics from one server to another, both 18 or newer, as values that only the two servers see.
+//! Copies planner statistics from one server to another, both 18 or newer, as values that only the two servers see.
 //!
-//! They hold rows' values, so no statement, message or log quotes them. The caller owns the transactions and gathers the statistics
-//! anew where these cannot travel.
+//! They contain values of rows, so no statement, message or log quotes them. The caller owns the transactions and gathers the statistics
+//! again if they cannot be copied.
 
 use super::{Session, apply};
 use crate::error::Result;
 
-/// Carries the statistics of the relations with these OIDs on the source; all of them, or none where any is not what ANALYZE would
-/// say, and then why.
+/// Copies the statistics of the relations with these OIDs on the source: all of them, or none if any are not current, with the reason.
 pub async fn copy(source: &Session, target: &Session, relations: &[u32]) -> Result<Option<String>> {
     target.batch("SAVEPOINT pgmigrate_statistics").await?;
     let refused = copy_all(source, target, relations).await?;
@@ -16,8 +15,8 @@ pub async fn copy(source: &Session, target: &Session, relations: &[u32]) -> Resu
     Ok(refused)
 }
 
-/// Where ANALYZE of a table cannot reach the servers of foreign tables below it, analyzes the other tables below; those for which it
-/// succeeded. `sql` is the ANALYZE of the table, and the transaction that is open goes on.
+/// If ANALYZE of a table cannot reach the servers of foreign tables below it, analyzes the other tables below it; returns those for which
+/// it succeeded. `sql` is the ANALYZE of the table; the open transaction goes on.
 pub async fn analyze_below(session: &Session, sql: &str) -> Result<Vec<String>> {
     let table = sql.strip_prefix("ANALYZE ").unwrap_or(sql);
     let mut analyzed = Vec::new();
@@ -31,7 +30,7 @@ pub async fn analyze_below(session: &Session, sql: &str) -> Result<Vec<String>> 
 }
 
 async fn copy_all(source: &Session, target: &Session, relations: &[u32]) -> Result<Option<String>> {
-    // A warning would quote the value that it is about.
+    // A warning would quote the value that caused it.
     target.batch("SET LOCAL client_min_messages = 'error'").await?;
     for relation in relations {
         let row = match source.query_one(include_str!("../sql/statistics/read.sql"), &[relation]).await {
@@ -44,7 +43,7 @@ async fn copy_all(source: &Session, target: &Session, relations: &[u32]) -> Resu
         if !row.get::<_, bool>("is_current") {
             return Ok(Some("the source's are incomplete or out of date".into()));
         }
-        // Text of a database without an encoding may be none in ours.
+        // Text of a database without an encoding may be invalid in the client's encoding.
         let Ok(list) = row.try_get::<_, Option<String>>("statistics") else {
             return Ok(Some("the source's hold text of no encoding".into()));
         };

@@ -1,7 +1,7 @@
-//! What preflight asks of a server beside its catalog: room, activity, rights, and what already stands on the target.
+//! What the preflight reads from a server in addition to its catalog: limits, activity, rights, and existing objects of the target.
 //!
-//! Only reads and translates rows into values; what they mean for a migration the engine's preflight decides. Rights,
-//! existing tables and writers have files of their own.
+//! This module only reads and translates rows into values; the engine's preflight decides what they mean for a migration. Rights, existing
+//! tables and writers have files of their own.
 
 mod changes;
 mod counters;
@@ -46,20 +46,20 @@ use crate::error::Result;
 use crate::name::QualifiedName;
 use tokio_postgres::Row;
 
-/// What a server gives room for, and the state it is in.
+/// The limits of a server, and its state.
 #[derive(Debug, Clone)]
 pub struct Instance {
-    /// When it was started, which tells servers of one system identifier apart.
+    /// The time of its start, which distinguishes servers of one system identifier.
     pub started: String,
     /// Whether a plain transaction cannot write.
     pub is_read_only: bool,
-    /// How many more sessions the role can open, by the server's, the database's and the role's own limit.
+    /// How many more sessions the role can open, by the limits of the server, the database and the role.
     pub free_connections: i64,
-    /// How many locks fit into the shared table.
+    /// The number of locks that fit into the shared table.
     pub locks: i64,
-    /// How long a standby lets queries hold up its replay, as the setting reads.
+    /// How long queries on a standby may delay its replay, as the setting is written.
     pub standby_delay: String,
-    /// Whether a standby keeps its primary from removing rows that its queries see.
+    /// Whether a standby prevents its primary from removing rows that its queries see.
     pub standby_feedback: bool,
     /// Whether the role may read password hashes.
     pub reads_passwords: bool,
@@ -78,11 +78,11 @@ pub struct Activity {
     pub role: String,
     /// Its `application_name`.
     pub application: String,
-    /// Its state as far as it shows.
+    /// Its state, if the role may see it.
     pub state: String,
     /// Whether its transaction has written.
     pub is_writing: bool,
-    /// The age of its transaction, 0 where it has none.
+    /// The age of its transaction, 0 if it has none.
     pub seconds: f64,
 }
 
@@ -112,7 +112,7 @@ pub struct Prepared {
     pub seconds: f64,
 }
 
-/// Room and state of a server.
+/// Limits and state of a server.
 pub async fn instance(session: &Session) -> Result<Instance> {
     let row = session.query_one(include_str!("../sql/survey/instance.sql"), &[]).await?;
     let number = |column| row.get::<_, i64>(column);
@@ -134,7 +134,7 @@ pub async fn instance(session: &Session) -> Result<Instance> {
 
 /// The other client sessions in this database.
 pub async fn sessions(session: &Session) -> Result<Vec<Activity>> {
-    // Within a transaction the view is read once and remembered; the leader's began long ago.
+    // Within a transaction the view is read once and cached; the leader's transaction began long ago.
     session.batch("SELECT pg_catalog.pg_stat_clear_snapshot()").await?;
     let translate = |row: &Row| Activity {
         pid: row.get("pid"),
@@ -147,7 +147,7 @@ pub async fn sessions(session: &Session) -> Result<Vec<Activity>> {
     read(session, include_str!("../sql/survey/sessions.sql"), translate).await
 }
 
-/// The locks of others that keep writers off tables.
+/// The locks of other sessions that block writers on tables.
 pub async fn locks(session: &Session) -> Result<Vec<TableLock>> {
     let translate = |row: &Row| TableLock {
         pid: row.get("pid"),

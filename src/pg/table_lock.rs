@@ -1,17 +1,17 @@
-//! Table locks under a snapshot, and the proof that a locked table still is what the snapshot contains.
+//! Table locks under a snapshot, and the check that a locked table still is what the snapshot contains.
 //!
-//! A snapshot does not cover everything: TRUNCATE, a rewriting ALTER TABLE, or DROP and CREATE leave a table whose rows it cannot contain, and
-//! reading it gives nothing without an error. ACCESS SHARE keeps these out from the moment it is held; what happened between the snapshot
-//! and the lock shows in the catalog. The leader locks everything in scope for the whole run; each reader locks and checks what it
-//! reads in its own transaction, so that it depends on no other session. Called by the engine's `ends`, `part` and `worker`, and by
-//! `compare`.
+//! A snapshot does not cover everything: after TRUNCATE, a rewriting ALTER TABLE, or DROP and CREATE, a table has rows that the snapshot
+//! cannot contain, and a query returns none of them without an error. ACCESS SHARE blocks these statements from the moment it is held; the
+//! catalog shows what happened between the snapshot and the lock. The leader locks everything in scope for the whole run; each reader locks
+//! and checks what it reads in its own transaction, so it depends on no other session. Called by the engine's `ends`, `part` and `worker`,
+//! and by `compare`.
 
 use super::Session;
 use crate::catalog::Oid;
 use crate::error::{Error, Kind, Result, Side};
 use crate::name::{QualifiedName, literal};
 
-/// Tables a LOCK TABLE statement.
+/// Tables in one LOCK TABLE statement.
 const A_STATEMENT: usize = 500;
 /// Changed tables that an error names.
 const NAMED: usize = 10;
@@ -73,7 +73,7 @@ pub struct Changed {
     pub change: Change,
 }
 
-/// All tables that may be locked for reading.
+/// All tables that the role may lock for reading.
 pub async fn lockable(session: &Session) -> Result<Vec<Lockable>> {
     let mut all = Vec::new();
     let take = |row: &tokio_postgres::Row| {
@@ -88,7 +88,7 @@ pub async fn lockable(session: &Session) -> Result<Vec<Lockable>> {
     Ok(all)
 }
 
-/// What the leader holds after it has asked for locks.
+/// The result of the leader's lock requests.
 #[derive(Debug, Default)]
 pub struct Locked {
     /// Tables that are locked.
@@ -117,7 +117,7 @@ pub async fn lock(leader: &Session, tables: &[QualifiedName], lock_timeout: u64)
     Ok(locked)
 }
 
-/// Locks `tables` in a reader's transaction and proves that they are what its snapshot contains.
+/// Locks `tables` in a reader's transaction and checks that they are what its snapshot contains.
 ///
 /// One message; the session's own `lock_timeout` limits the wait. After an error the transaction can go on.
 pub async fn guard(reader: &Session, tables: &[QualifiedName]) -> Result<()> {
@@ -144,7 +144,7 @@ pub async fn changed(leader: &Session, tables: &[QualifiedName]) -> Result<Vec<C
     Ok(all)
 }
 
-/// An error that names the changed tables, where there are any.
+/// An error that names the changed tables, if there are any.
 pub fn refuse(changed: &[Changed]) -> Result<()> {
     let Some(first) = changed.first() else { return Ok(()) };
     let named = |one: &Changed| format!("{} {}", one.table, one.change.words());
@@ -174,7 +174,7 @@ async fn try_lock(leader: &Session, tables: &[QualifiedName]) -> Result<()> {
     }
 }
 
-/// Names the session that keeps a single table locked.
+/// Names the session that holds the lock on a single table.
 async fn explained(session: &Session, tables: &[QualifiedName], error: Error) -> Error {
     let ([table], true) = (tables, error.is("55P03")) else { return error };
     let sql = include_str!("../sql/snapshot/blockers.sql").replace(":table", &literal(&table.sql()));

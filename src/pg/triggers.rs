@@ -1,8 +1,8 @@
-//! Triggers of users on the target's tables: which fire, and how they are kept quiet for one transaction.
+//! Triggers of users on the target's tables: which fire, and how they are disabled for one transaction.
 //!
-//! `ALTER TABLE ... DISABLE TRIGGER` takes part in transactions: done and undone in the one that brings the rows, it is never seen by
-//! other sessions and never left behind by a crash. `session_replication_role` would ask for no ownership, but silences the checks of
-//! foreign keys, too, and lets REPLICA triggers fire (<https://www.postgresql.org/docs/current/runtime-config-client.html>).
+//! `ALTER TABLE ... DISABLE TRIGGER` takes part in transactions: if it is done and undone in the one that writes the rows, other sessions
+//! never see it, and a crash never leaves it behind. `session_replication_role` would not require ownership, but it also disables the
+//! checks of foreign keys and lets REPLICA triggers fire (<https://www.postgresql.org/docs/current/runtime-config-client.html>).
 
 use super::{Session, apply};
 use crate::error::{Error, Result};
@@ -33,15 +33,15 @@ pub async fn firing(session: &Session) -> Result<Vec<Trigger>> {
     Ok(rows.iter().map(trigger).collect())
 }
 
-/// Triggers that are off until the transaction's end, or a call of [`Silenced::restore`].
+/// Triggers that are disabled until the transaction's end, or a call of [`Silenced::restore`].
 #[derive(Debug, Default)]
 pub struct Silenced {
     back: Vec<String>,
-    /// Why the target left them as they are.
+    /// Why the target refused to disable them.
     pub refused: Option<Error>,
 }
 
-/// Switches the triggers of a table, given by its quoted name, and of its partitions off.
+/// Disables the triggers of a table, given by its quoted name, and of its partitions.
 pub async fn silence(session: &Session, table: &str) -> Result<Silenced> {
     let rows = session.query(include_str!("../sql/target/silence.sql"), &[&table]).await?;
     let off: Vec<String> = rows.iter().map(|row| row.get("off")).collect();
@@ -52,14 +52,14 @@ pub async fn silence(session: &Session, table: &str) -> Result<Silenced> {
 }
 
 impl Silenced {
-    /// What a reader should know; empty where all is as it should be.
+    /// A remark for a reader; empty if there is nothing to report.
     #[must_use]
     pub fn note(&self) -> String {
         let refused = self.refused.as_ref().map(|error| format!("its triggers fired: {}", error.chain()));
         refused.unwrap_or_default()
     }
 
-    /// Makes the triggers what they were. A table with checks put off to the commit cannot be altered, so these come first.
+    /// Restores the state of the triggers. A table with deferred checks cannot be altered, so these run first.
     pub async fn restore(self, session: &Session) -> Result<()> {
         if self.back.is_empty() {
             return Ok(());
@@ -68,7 +68,7 @@ impl Silenced {
     }
 }
 
-/// Lets deferrable constraints be checked at the end of the transaction that is open.
+/// Defers the check of deferrable constraints to the end of the open transaction.
 pub async fn defer(session: &Session) -> Result<()> {
     session.batch("SET CONSTRAINTS ALL DEFERRED").await
 }

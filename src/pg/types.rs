@@ -1,6 +1,6 @@
-//! What a database says of its columns' types, and of the casts that it makes on assignment.
+//! The types of a database's columns, and the casts that it applies on assignment.
 //!
-//! Only reads and translates; what fits what `catalog::assign` says.
+//! This module only reads and translates; `catalog::assign` decides on type compatibility.
 
 use super::Session;
 use crate::catalog::assign::{Casts, Type, Types};

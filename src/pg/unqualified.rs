@@ -1,17 +1,17 @@
-//! Questions about tables whose indexes call functions that name objects without a schema.
+//! Queries on tables whose indexes call functions that name objects without a schema.
 //!
-//! Planning a query reads the indexes of its tables and inlines their functions. Under the empty `search_path` of our sessions such a
-//! function finds nothing, and the query fails even where no index is used. It is asked once more, as the database's own sessions would, and
-//! then under the path that the functions come from.
-//! Called by what looks at a target, and by who asks whether rows may be read under another path at all.
+//! Planning a query reads the indexes of its tables and inlines their functions. Under the empty `search_path` of pgmigrate's sessions such
+//! a function finds nothing, and the query fails even if no index is used. The query is repeated under the search path of the database's
+//! own sessions, and then under the path of the source, where the functions come from. Called by modules that inspect a target, and by code
+//! that decides whether rows may be read under another path at all.
 
 use super::{Session, introspect, search_path};
 use crate::error::Result;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-/// The one row of a query; where a name is not found, that of the query under the database's own `search_path`, or under `source_path`, which
-/// is the source's where there is one. The query's own names have their schemas.
+/// Returns the one row of a query. If a name is not found, the query is repeated under the database's own `search_path`, and under
+/// `source_path`, which is the source's if there is one. The query's own names have their schemas.
 pub async fn query_one(
     session: &Session,
     sql: &str,

@@ -1,30 +1,30 @@
-//! A data task's statements for a target's table that has fewer of its columns, or has them in wider types.
+//! The column mapping of a data task: its statements for a target's table that has fewer columns, or columns of wider types.
 //!
-//! The plan knows no target: what a run finds there, it applies to the plan's own statements here. The columns that the target computes
-//! are left out, and values that it would read as others are cast on the source. Pure; called by the engine's `adapt`.
+//! The plan does not know the target: a run applies here to the plan's own statements what it finds there. Columns that the target computes
+//! are left out, and values that it would read differently are cast on the source. Pure; called by the engine's `adapt`.
 
 use super::Task;
 use crate::catalog::Relation;
 use crate::name::{QualifiedName, ident, ident_list, split_name};
 use crate::plan::merge::STAGE;
 
-/// How the rows of a table are read for its counterpart on the target.
+/// How the rows of a table are read for the corresponding table of the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adaptation {
-    /// The columns that travel, each with the types that the source casts it to, one after another.
+    /// The columns that are sent, each with the types to which the source casts it, one after another.
     pub columns: Vec<(String, Vec<String>)>,
-    /// The columns that do not.
+    /// The columns that are not sent.
     pub left_out: Vec<String>,
 }
 
 impl Adaptation {
-    /// The names of the columns that travel.
+    /// The names of the columns that are sent.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         self.columns.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// The rows of `query` as the target's columns take them.
+    /// The rows of `query` in the form of the target's columns.
     #[must_use]
     pub fn query(&self, query: &str) -> String {
         let value = |(name, casts): &(String, Vec<String>)| {
@@ -36,7 +36,7 @@ impl Adaptation {
         format!("SELECT {} FROM ({query}) AS r", list.join(", "))
     }
 
-    /// Applies it to a task of `relation`.
+    /// Applies the mapping to a task of `relation`.
     pub fn apply(&self, task: &mut Task, relation: &Relation) {
         task.source_sql = format!("COPY ({}) TO STDOUT", self.query(&query_of(&task.source_sql, &relation.name)));
         if self.left_out.is_empty() {

@@ -1,7 +1,7 @@
-//! Builds a plan: the selected entries and tables as tasks, each behind what it requires.
+//! Builds a plan: the selected entries and tables as tasks, each after those that it requires.
 //!
-//! One [`Builder`] collects the tasks; roles, schema, data and finish each push theirs in that order. Pure: what must be
-//! asked of the source first (what its keys hold) comes in as a value. Called by the engine; refused configurations come from `check`.
+//! One [`Builder`] collects the tasks; roles, schema, data and finish add theirs in that order. Pure: what must be read from the source
+//! first (the values of its keys) is an argument. Called by the engine; `check` refuses configurations.
 
 mod builder;
 pub mod data;
@@ -33,7 +33,7 @@ use draft::Draft;
 use inputs::Inputs;
 use std::collections::{HashMap, HashSet};
 
-/// A plan that only has to be written; it needs the catalog no more.
+/// A plan that only has to be written; it no longer needs the catalog.
 #[derive(Debug)]
 pub struct Unfinished {
     header: Header,
@@ -74,8 +74,8 @@ pub fn build(catalog: &Catalog, config: &Config, answers: Answers) -> Unfinished
     Unfinished { header, draft }
 }
 
-/// The tables whose entries, or those of their defaults, depend on a function at first or second hand. The archive lists each entry
-/// behind what it depends on.
+/// The tables whose entries, or those of their defaults, depend on a function directly or indirectly. The archive lists each entry after
+/// those that it depends on.
 fn standing_on_functions(entries: &[Entry]) -> HashSet<Oid> {
     let mut standing: HashSet<i32> = HashSet::new();
     for entry in entries {
@@ -90,10 +90,10 @@ fn standing_on_functions(entries: &[Entry]) -> HashSet<Oid> {
     tables.filter(|entry| standing.contains(&entry.id) || owners.contains(&entry.id)).map(|entry| entry.oid).collect()
 }
 
-/// The tables that an entry of pre-data names besides an object of its own: those that views, functions, or other tables stand on, and
-/// those that stand on other tables (partitions, children by inheritance). Such a statement may lock several tables. What only completes
-/// one table (a default, a sequence of a column, a comment) does not count: where several share a transaction, a cycle of waits with a batch
-/// of indexes is possible and costs time alone, for the server ends it, and both are then done one by one.
+/// The tables that an entry of pre-data names in addition to an object of its own: those that views, functions, or other tables depend on,
+/// and those that depend on other tables (partitions, children by inheritance). Such a statement may lock several tables. An entry that
+/// only completes one table (a default, a sequence of a column, a comment) does not count: if several share a transaction, a deadlock with
+/// a batch of indexes is possible, but it only costs time, because the server ends it and both are then done one by one.
 fn interwoven(entries: &[Entry]) -> HashSet<Oid> {
     let tables: HashMap<i32, Oid> =
         entries.iter().filter(|entry| entry.desc == "TABLE").map(|entry| (entry.id, entry.oid)).collect();
@@ -133,7 +133,7 @@ fn header(inputs: &Inputs<'_>, mut findings: Vec<Finding>) -> Header {
     }
 }
 
-/// What the configuration leaves out of every object.
+/// What the configuration leaves out for every object.
 fn left_out(inputs: &Inputs<'_>) -> Vec<Finding> {
     let options = &inputs.config.options;
     let is_off = !options.data_only;

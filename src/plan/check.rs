@@ -1,4 +1,4 @@
-//! Does the configuration fit the source? Names that match nothing are mistakes, and all of them are told at once.
+//! Checks the configuration against the source. Names that match nothing are errors, and all of them are reported at once.
 //!
 //! Called by the engine between reading the catalog and building the plan.
 
@@ -7,7 +7,7 @@ use crate::catalog::{Catalog, RelationKind};
 use crate::config::{Config, OnConflict, TableRule};
 use std::collections::HashSet;
 
-/// What in `config` matches nothing in `catalog`, each with the path of its key.
+/// The names in `config` that match nothing in `catalog`, each with the path of its key.
 #[must_use]
 pub fn check(catalog: &Catalog, schemas: &[String], config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
@@ -30,7 +30,7 @@ pub fn check(catalog: &Catalog, schemas: &[String], config: &Config) -> Vec<Stri
     problems
 }
 
-/// The default chunk column holds for the tables that have it; one that no table has is a mistake.
+/// The default chunk column applies to the tables that have it; one that no table has is an error.
 fn check_default(catalog: &Catalog, config: &Config) -> Option<String> {
     let column = config.tables.default.chunk_column.as_ref()?;
     let mut all = catalog.relations.iter().flat_map(|relation| &relation.columns);

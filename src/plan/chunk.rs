@@ -1,9 +1,10 @@
-//! How a table's rows are cut into chunks: by an integer column that the configuration names, else, where that pays, by pages or by a key.
+//! How a table's rows are divided into chunks: by an integer column that the configuration names, else, if that is worthwhile, by pages or
+//! by a key.
 //!
-//! Of pages only a server from 14 on reads a range without reading the whole table, and only in the heap access method; elsewhere ranges of a unique
-//! key cut the table. The first and the last range are open, so rows that arrive outside the planned bounds, or stale statistics, lose nothing; NULLs
-//! have a chunk of their own. `weigh` says which tables are worth it, `key` makes ranges of keys, `ask` tells what the source has to be
-//! asked first. Called by `data`.
+//! Only a server from 14 on reads a range of pages without reading the whole table, and only in the heap access method; elsewhere the table
+//! is divided by ranges of a unique key. The first and the last range are open, so rows outside the planned bounds or stale statistics lose
+//! nothing; NULLs have a chunk of their own. `weigh` says for which tables it is worthwhile, `key` makes ranges of keys, `ask` says what
+//! has to be read from the source first. Called by `data`.
 
 mod ask;
 mod key;
@@ -21,13 +22,13 @@ pub use key::{KeyBounds, KeyRange, Spread};
 use route::{Route, route};
 
 const PAGE: u64 = 8192;
-/// Rows lie in the order of a key from this correlation on: a range of it is a range of pages, or nearly.
+/// From this correlation on, rows are nearly in the order of a key: a range of the key is a range of pages, or nearly.
 const IN_ORDER: f64 = 0.9;
 
 /// A part of a table's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
-    /// What selects the rows, empty for all of them.
+    /// The condition that selects the rows, empty for all of them.
     pub predicate: String,
     /// A label for people, empty for a whole table.
     pub label: String,
@@ -39,7 +40,7 @@ impl Chunk {
     }
 }
 
-/// The options that hold for each table.
+/// The options that apply to each table.
 #[derive(Debug)]
 pub struct Rules<'a> {
     by_name: HashMap<&'a QualifiedName, &'a TableOptions>,
@@ -62,7 +63,7 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// How the tables of a plan are cut.
+/// How the tables of a plan are divided.
 #[derive(Debug)]
 pub struct Cutting<'a> {
     jobs: u64,
@@ -74,12 +75,12 @@ pub struct Cutting<'a> {
 pub struct Cut {
     /// The chunks, one of them for a table that stays whole.
     pub chunks: Vec<Chunk>,
-    /// Why a table that should be cut is not.
+    /// Why a table that should be divided is not.
     pub note: String,
 }
 
 impl<'a> Cutting<'a> {
-    /// Decides which of `tables` are cut, and into how many pieces.
+    /// Decides which of `tables` are divided, and into how many chunks.
     #[must_use]
     pub fn new(
         server: &Server,
@@ -100,7 +101,7 @@ impl<'a> Cutting<'a> {
         Cutting { jobs, ways }
     }
 
-    /// Cuts a table, with what the source has answered about it.
+    /// Divides a table, with the source's answer about it.
     #[must_use]
     pub fn cut(&self, relation: &Relation, options: &TableOptions, answer: Option<&Answer>) -> Cut {
         let Some((route, count)) = self.ways.get(&relation.oid) else { return Cut::whole("") };
@@ -132,7 +133,7 @@ impl<'a> Cutting<'a> {
         }
     }
 
-    /// A range of a key that the rows are not in the order of is read by looking at all pages: no more ranges then than there are readers.
+    /// If the rows are not in the order of a key, each range of it is read by a scan of all pages: then no more ranges than readers.
     fn by_order(&self, count: u64, correlation: f64) -> u64 {
         if correlation.abs() >= IN_ORDER { count } else { count.min(self.jobs) }
     }
@@ -144,7 +145,8 @@ impl Cut {
     }
 }
 
-/// Into how many pieces a table is cut whose chunks shall not be larger than `most`. What is cut has lost FREEZE, so it is cut for all jobs.
+/// The number of chunks of a table whose chunks must not be larger than `most`. A divided table cannot be copied with FREEZE, so it is
+/// divided for all jobs.
 fn obey(bytes: u64, most: u64, jobs: u64) -> u64 {
     if bytes > most { bytes.div_ceil(most).max(weigh::pieces(bytes, jobs)) } else { 1 }
 }
@@ -159,7 +161,7 @@ fn by_ctid(pages: u64, wanted: u64) -> Vec<Chunk> {
     open_ended("ctid", &bounds)
 }
 
-/// Whether a statement reads a range of pages. A condition of the user's that is written alike counts as one.
+/// Whether a statement reads a range of pages. A user's condition with the same text counts as one.
 #[must_use]
 pub fn is_of_pages(source_sql: &str) -> bool {
     ["ctid < '(", "ctid >= '("].iter().any(|condition| source_sql.contains(condition))

@@ -1,4 +1,4 @@
-//! The columns that the configuration leaves out: marked in the catalog, before anything is decided on it.
+//! The columns that the configuration leaves out: marked in the catalog, before any decision uses it.
 //!
 //! Pure; called by the engine wherever it has read the source's catalog.
 

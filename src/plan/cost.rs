@@ -1,21 +1,20 @@
-//! What tasks cost, roughly: only so well that the longest chain of them can go first.
+//! The approximate cost of tasks: exact enough to start the longest chain of them first.
 //!
-//! Sizes are the source's, rates those of a middling server. The simulation of a whole run, which people read, has rates of its own;
-//! here only the order of the figures matters. Pure; the engine's schedule and its batches call it.
+//! Sizes are the source's, rates those of an average server. The simulation of a whole run, which is shown to users, has rates of its own;
+//! here only the order of the figures matters. Pure; called by the engine's schedule and its batches.
 
 use super::{Task, kind};
 use std::collections::HashMap;
 
-/// Bytes up to which a task costs its statements and not its rows.
+/// Bytes up to which the cost of a task is that of its statements and not of its rows.
 pub const SMALL: u64 = 512 * 1024;
 
-/// Microseconds of a task that moves nothing: its statements and its row in the ledger.
+/// Microseconds of a task without data: its statements and its row in the ledger.
 const STATEMENT: u64 = 300;
-/// ANALYZE looks at 30,000 pages at most with the default statistics target
-/// (<https://www.postgresql.org/docs/current/sql-analyze.html>).
+/// ANALYZE reads at most 30,000 pages with the default statistics target (<https://www.postgresql.org/docs/current/sql-analyze.html>).
 const ANALYZED: u64 = 30_000 * 8192;
 
-/// The bytes that each task moves or looks through: its own, and those of the rows that it stands on.
+/// The bytes that each task moves or reads: its own, and those of the rows that it depends on.
 #[must_use]
 pub fn weights(tasks: &[Task]) -> Vec<u64> {
     let mut weights: HashMap<&str, u64> = HashMap::new();
@@ -32,10 +31,10 @@ pub fn weights(tasks: &[Task]) -> Vec<u64> {
     all
 }
 
-/// About how many microseconds a task takes that moves or looks through `weight` bytes.
+/// The approximate microseconds of a task that moves or reads `weight` bytes.
 #[must_use]
 pub fn microseconds(task: &Task, weight: u64) -> u64 {
-    // Megabytes a second are bytes a microsecond.
+    // Megabytes per second equal bytes per microsecond.
     let rows = match task.kind.as_str() {
         kind::DATA => weight / 150,
         kind::LARGE_OBJECTS => weight / 30,

@@ -1,8 +1,8 @@
-//! What a plan made now has otherwise than one that was kept: a person may have reviewed that one days ago, and the source goes on.
+//! How a plan made now differs from a stored one, which a person may have reviewed days ago while the source has changed since.
 //!
-//! Objects are compared by kind and name, and by the statements that define them. Sizes, and where a table is cut, follow its rows and
-//! make no difference: the first and the last chunk are open, so that no row is lost. Pure; called by `run` before a plan that may not
-//! differ is followed, and by the bindings.
+//! Objects are compared by kind and name, and by the statements that define them. Sizes, and the bounds of chunks, follow the rows and are
+//! no difference: the first and the last chunk are open, so no row is lost. Pure; called by `run` before it executes a plan that must not
+//! differ, and by the bindings.
 
 use super::{Plan, Task, kind};
 use crate::config::Config;
@@ -17,7 +17,7 @@ pub struct Difference {
     pub basis: Vec<String>,
     /// Objects, by name.
     pub changes: Vec<Change>,
-    /// Tables of other sizes, or cut in other places; no difference.
+    /// Tables of other sizes, or with other chunks; no difference.
     pub resized: Vec<String>,
 }
 
@@ -26,21 +26,21 @@ pub struct Difference {
 pub struct Change {
     /// The object, as people read it.
     pub object: String,
-    /// What it is.
+    /// Its kind.
     pub kind: String,
-    /// What became of it.
+    /// How it changed.
     pub change: Became,
 }
 
-/// What became of an object since a plan was made.
+/// How an object changed since a plan was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Became {
     /// Only the new plan has it.
     Added,
-    /// The new plan has it no more.
+    /// The new plan no longer has it.
     Removed,
-    /// The new plan defines it otherwise.
+    /// The new plan defines it differently.
     Changed,
 }
 
@@ -61,7 +61,7 @@ impl Difference {
         self.basis.is_empty() && self.changes.is_empty()
     }
 
-    /// One line a difference, the object first.
+    /// One line for each difference, the object first.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let changes = self.changes.iter().map(|one| format!("{}: {} ({})", one.object, one.change.word(), one.kind));
@@ -69,7 +69,7 @@ impl Difference {
     }
 }
 
-/// Compares a plan that was kept with the one that would be made now.
+/// Compares a stored plan with the one that would be made now.
 #[must_use]
 pub fn compare(kept: &Plan, now: &Plan) -> Difference {
     let mut basis = Vec::new();
@@ -106,7 +106,7 @@ pub fn compare(kept: &Plan, now: &Plan) -> Difference {
     Difference { basis, changes: changes.into_iter().map(change).collect(), resized: resized(kept, now) }
 }
 
-/// The kinds of an object that differ, by its name and what became of it.
+/// The kinds of an object that differ, by its name and how it changed.
 type Changes = BTreeMap<(String, Became), BTreeSet<String>>;
 
 /// An object of a plan: kind, schema, name.
@@ -137,7 +137,7 @@ fn object(task: &Task) -> String {
     }
 }
 
-/// The tasks of each object, but for those that follow from others, or from the size of a table.
+/// The tasks of each object, except those that follow from others, or from the size of a table.
 fn objects(plan: &Plan) -> BTreeMap<Key<'_>, Vec<&Task>> {
     let mut objects: BTreeMap<Key<'_>, Vec<&Task>> = BTreeMap::new();
     for task in plan.tasks.iter().filter(|task| !follows(task)) {
@@ -161,7 +161,7 @@ fn follows(task: &Task) -> bool {
     ) || large_object::is_about_large_objects(task)
 }
 
-/// What of an object's tasks defines it. Whether a key is made of an index that exists depends on its table's size.
+/// The parts of an object's tasks that define it. Whether a key is made from an existing index depends on its table's size.
 fn definitions<'a>(tasks: &[&'a Task]) -> BTreeSet<[&'a str; 3]> {
     let definition = |task: &&'a Task| match task.kind.as_str() {
         kind::DATA => [task.target_sql.as_str(), &task.on_existing, &task.merge_sql],
@@ -171,7 +171,7 @@ fn definitions<'a>(tasks: &[&'a Task]) -> BTreeSet<[&'a str; 3]> {
     tasks.iter().map(definition).collect()
 }
 
-/// Large objects are compared one by one: which batch one is in depends on the others.
+/// Large objects are compared one by one, because the batch of one depends on the others.
 fn large_objects(changes: &mut Changes, kept: &Plan, now: &Plan) {
     let (old, new) = (large_object::defined(&kept.tasks), large_object::defined(&now.tasks));
     let mut add = |oid: &u32, change, kinds: BTreeSet<String>| {
@@ -191,14 +191,14 @@ fn large_objects(changes: &mut Changes, kept: &Plan, now: &Plan) {
     }
 }
 
-/// Tables that both plans copy, of another size or cut otherwise.
+/// Tables that both plans copy, with another size or other chunks.
 fn resized(kept: &Plan, now: &Plan) -> Vec<String> {
     let (old, new) = (sizes(kept), sizes(now));
     let differs = |(table, size): &(&String, &Vec<Size<'_>>)| old.get(*table).is_some_and(|planned| planned != *size);
     new.iter().filter(differs).map(|(table, _)| table.clone()).collect()
 }
 
-/// Rows, bytes and what selects the rows.
+/// Rows, bytes and the condition that selects the rows.
 type Size<'a> = (u64, u64, &'a str);
 
 fn sizes(plan: &Plan) -> BTreeMap<String, Vec<Size<'_>>> {

@@ -1,7 +1,7 @@
-//! A plan as its text, each task of which is read again when it is asked for.
+//! A plan as its text; each task is parsed again when it is requested.
 //!
-//! What a caller keeps of a plan so costs as much as its file: a plan of a hundred thousand tables has half a million tasks, and few
-//! callers look at more than some of them. Made by `build`, and by the bindings from a plan that somebody wrote.
+//! So a plan in memory is as large as its file: a plan of a hundred thousand tables has half a million tasks, and few callers read more
+//! than some of them. Made by `build`, and by the bindings from the text of a plan file.
 
 use super::model::{Header, Phase, Plan, Task, kind};
 use super::tsv::{self, PIECE};
@@ -10,9 +10,9 @@ use super::tsv::{self, PIECE};
 #[derive(Debug, Clone)]
 pub struct Document {
     header: Header,
-    /// The text in whole rows; the first piece has those before the tasks.
+    /// The text in whole rows; the first piece has the rows before the tasks.
     pieces: Vec<String>,
-    /// In which piece each task's row stands, and where it begins there.
+    /// The piece that contains each task's row, and the position where it begins there.
     rows: Vec<(usize, usize)>,
     sums: Vec<Sum>,
 }
@@ -31,7 +31,7 @@ pub struct Sum {
 }
 
 impl Document {
-    /// Writes the plan; each task is let go as soon as it is written.
+    /// Writes the plan; each task is freed as soon as it is written.
     #[must_use]
     pub fn new(plan: Plan) -> Self {
         let mut document = Document::begin(plan.header, Vec::new());
@@ -59,7 +59,7 @@ impl Document {
         }
     }
 
-    /// What the plan stands on.
+    /// What the plan depends on.
     #[must_use]
     pub fn header(&self) -> &Header {
         &self.header
@@ -71,7 +71,7 @@ impl Document {
         tsv::fingerprint(&self.pieces)
     }
 
-    /// The plan as a file holds it.
+    /// The plan as in its file.
     #[must_use]
     pub fn text(&self) -> String {
         self.pieces.concat()
@@ -103,7 +103,7 @@ impl Document {
         tsv::read_task(self.pieces[piece][start..].split('\n').next()?)
     }
 
-    /// The work of each phase, in the order in which the plan comes to them.
+    /// The work of each phase, in the order in which the phases first occur in the plan.
     #[must_use]
     pub fn sums(&self) -> &[Sum] {
         &self.sums
@@ -116,7 +116,7 @@ impl Document {
     }
 }
 
-/// Counts a task in.
+/// Adds a task to the sums.
 pub(super) fn add(sums: &mut Vec<Sum>, task: &Task) {
     let at = sums.iter().position(|sum| sum.phase == task.phase).unwrap_or_else(|| {
         sums.push(Sum { phase: task.phase, tasks: 0, rows: 0, bytes: 0 });

@@ -1,6 +1,6 @@
-//! The statements of a foreign key: to add it, unchecked or not, and to check it.
+//! The statements of a foreign key: to add it, with or without a check, and to check it.
 //!
-//! They are written here and taken apart here, so that a key whose rows turn out to have orphans can be left NOT VALID
+//! They are written and parsed here, so that a key whose rows turn out to have orphans can be left NOT VALID
 //! (<https://www.postgresql.org/docs/current/sql-altertable.html>). Pure; `schema` writes them, the engine's workers run them.
 
 use crate::name::{QualifiedName, ident, split_ident, split_name};
@@ -20,7 +20,7 @@ pub fn unchecked(add: &str) -> String {
     format!("{add} NOT VALID")
 }
 
-/// Checks the rows of the key that a statement of [`add`] makes, checked or not; none where it was written by somebody else.
+/// Checks the rows of the key that a statement of [`add`] makes, with or without a check; none if [`add`] did not write it.
 #[must_use]
 pub fn validation(add: &str) -> Option<String> {
     let (table, rest) = add.strip_prefix(TABLE).and_then(split_name)?;

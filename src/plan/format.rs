@@ -1,22 +1,22 @@
-//! Which format a table's rows travel in: binary where it is safe, unless text is less work for both servers.
+//! The format of a table's rows: binary where it is safe, unless text is less work for both servers.
 //!
-//! Binary spares the servers the conversion of most types, and costs four bytes and a call for every value, which a boolean, a small number or
-//! a short text does not save (<https://www.postgresql.org/docs/current/sql-copy.html>, File Formats). Called by `data`; a table that exists on
-//! the target with other types takes text whatever stands here.
+//! Binary saves the servers the conversion of most types, and costs four bytes and a call for every value, which is more than the
+//! conversion of a boolean, a small number or a short text (<https://www.postgresql.org/docs/current/sql-copy.html>, File Formats). Called
+//! by `data`; an existing table of the target with other types is copied as text in any case.
 
 use crate::catalog::{Column, Relation};
 use crate::config::{Format, TableOptions};
 use crate::server_version::ServerVersion;
 
-/// Below this size nothing is gained, and the width of texts cannot be told.
+/// Below this size there is no gain, and the width of texts is not known well enough.
 const LARGE: u64 = 8 << 20;
-/// What a row costs on a page besides its values: its header and its pointer.
+/// The overhead of a row on a page: its header and its pointer.
 const ROW_HEADER: u64 = 28;
-/// Nanoseconds that a row costs as text and as binary, whatever it holds.
+/// Nanoseconds that a row costs as text and as binary, in addition to its values.
 const ROW: (u64, u64) = (120, 130);
-/// Text must be cheaper by 15 %: values come in other lengths than those measured, and on tables of mixed types it gained 3 to 8 %.
+/// Text must be cheaper by 15 %: values have other lengths than those measured, and on tables of mixed types the gain was 3 to 8 %.
 const CHEAPER: (u64, u64) = (23, 20);
-/// The same for a target of 19 and newer, whose COPY FROM reads text for an eighth less: a tenth of what text costs both servers.
+/// The same for a target of 19 and newer, whose COPY FROM needs an eighth less time for text: a tenth of the cost of text on both servers.
 const CHEAPER_WITH_FASTER_TEXT: (u64, u64) = (21, 20);
 
 /// A format, and why it is not binary.
@@ -53,7 +53,7 @@ pub fn choose(relation: &Relation, options: &TableOptions) -> Choice {
     }
 }
 
-/// Whether rows that the plan sends in binary cost less as text on this target. The plan knows no target, so the run decides.
+/// Whether rows that the plan sends in binary cost less as text on this target. The run decides, because the plan does not know the target.
 #[must_use]
 pub fn is_text_for(target: ServerVersion, relation: &Relation, options: &TableOptions) -> bool {
     options.format == Format::Auto
@@ -96,7 +96,7 @@ enum Kind {
 
 fn kind(column: &Column) -> Kind {
     let name = column.type_name.as_str();
-    // Without length or precision, `numeric(12,4)`; arrays keep their brackets, and are no kind of their own.
+    // Without length or precision, `numeric(12,4)`; arrays keep their brackets and are not a kind of their own.
     let plain = name.split_once('(').map_or(name, |(plain, _)| plain);
     match plain {
         _ if name.ends_with("[]") => Kind::Other,
@@ -119,7 +119,7 @@ fn kind(column: &Column) -> Kind {
 
 impl Kind {
     /// Nanoseconds that a value costs as text and as binary: CPU of COPY TO on a `PostgreSQL` 16 and COPY FROM on an 18, and one for each
-    /// byte on the way. Measured with tables of one type and 4 to 20 columns; numbers with values of one to nine digits.
+    /// byte sent. Measured with tables of one type and 4 to 20 columns; numbers with values of one to nine digits.
     fn cost(self, width: u64) -> (u64, u64) {
         match self {
             Kind::Boolean => (41, 50),
@@ -138,7 +138,7 @@ impl Kind {
         }
     }
 
-    /// Bytes of a value on a page; of a text those of its length alone.
+    /// Bytes of a value on a page; for a text those of its length word alone.
     fn stored(self) -> u64 {
         match self {
             Kind::Boolean | Kind::Text => 1,

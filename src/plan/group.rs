@@ -1,9 +1,9 @@
-//! A plan's rows in balanced parts, for workers that share nothing but the ledger.
+//! A plan's rows in balanced groups, for processes that share only the ledger.
 //!
-//! Tasks that wait for each other stay together: a table's emptying and its rows. A table that fits into a group stays whole, so that
-//! what one part leaves undone concerns no other; a larger one is spread chunk by chunk. The units go to the group that has least, the
-//! largest first (Graham, Bounds on multiprocessing timing anomalies, SIAM J. Appl. Math. 17, 1969), by the time that they take. Pure;
-//! the bindings call it.
+//! Tasks that wait for each other stay together: a table's emptying and its rows. A table that fits into a group stays whole, so that an
+//! unfinished group does not affect the tables of another; a larger one is distributed chunk by chunk. The units are assigned to the group
+//! with the least time, the largest first (Graham, Bounds on multiprocessing timing anomalies, SIAM J. Appl. Math. 17, 1969), by the time
+//! that they take. Pure; called by the bindings.
 
 use super::{Phase, Plan, Task, cost, kind};
 use crate::error::{Error, Result};
@@ -11,7 +11,7 @@ use crate::name::split_name;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
-/// The ids of the tasks of these phases, in the plan's order; of all phases where none is named.
+/// The ids of the tasks of these phases, in the plan's order; of all phases if none is named.
 pub fn ids(plan: &Plan, phases: &[String]) -> Result<Vec<String>> {
     let unknown: Vec<String> =
         phases.iter().filter(|word| Phase::from_word(word).is_none()).map(|word| no_phase(word)).collect();
@@ -27,7 +27,7 @@ fn no_phase(word: &str) -> String {
     format!("there is no phase {word:?}: use some of {}", all.join(", "))
 }
 
-/// The tasks of the data phase in `count` groups at most, none empty, each in the plan's order: all of them together are the phase.
+/// The tasks of the data phase in at most `count` groups, none empty, each in the plan's order: together they are the whole phase.
 pub fn groups(plan: &Plan, count: usize) -> Result<Vec<Vec<String>>> {
     if count == 0 {
         return Err(Error::config(vec!["count is 0: there has to be a group at least".into()]));
@@ -42,13 +42,13 @@ pub fn groups(plan: &Plan, count: usize) -> Result<Vec<Vec<String>>> {
     Ok(filled.map(|group| group.into_iter().map(id).collect()).collect())
 }
 
-/// Tasks that go into one group, and the microseconds that they take.
+/// Tasks that belong to one group, and the microseconds that they take.
 type Unit = (u64, Vec<usize>);
 
 struct Parts<'a> {
     tasks: &'a [Task],
     position: HashMap<&'a str, usize>,
-    /// What each group has, the microseconds first.
+    /// The contents of each group, the microseconds first.
     groups: Vec<(u64, BTreeSet<usize>)>,
     lightest: BTreeSet<(u64, usize)>,
     group_of: HashMap<usize, usize>,
@@ -101,7 +101,7 @@ impl<'a> Parts<'a> {
         units
     }
 
-    /// The table that a unit's rows go into; empty for what is of no table.
+    /// The table that a unit's rows are copied into; empty if it has no table.
     fn table(&self, tasks: &[usize]) -> &'a str {
         let into = |at: &usize| split_name(self.tasks[*at].target_sql.strip_prefix("COPY ")?);
         tasks.iter().find_map(into).map_or("", |(table, _)| table)
@@ -146,7 +146,7 @@ impl<'a> Parts<'a> {
         self.group_of.extend(tasks.iter().map(|at| (*at, group)));
     }
 
-    /// A sequence's value is read behind the rows that are numbered from it, so it goes with the last of them.
+    /// A sequence's value is read after the rows that are numbered from it, so it belongs to the group of the last of them.
     fn give_sequences(&mut self) {
         for at in (0..self.tasks.len()).filter(|at| self.tasks[*at].kind == kind::SEQUENCE_VALUE) {
             let rows = self.tasks[at].after.iter().filter_map(|id| self.position.get(id.as_str()));

@@ -1,6 +1,6 @@
-//! The parts of a data task's `merge_sql`: what is inserted, the key that identifies rows, and what becomes of a row whose key is taken.
+//! The parts of a data task's `merge_sql`: what is inserted, the key that identifies rows, and what happens to a row whose key exists.
 //!
-//! A plan holds one statement; a run takes it apart, because the target decides whether ON CONFLICT can be used. Pure; `data` writes the
+//! A plan has one statement; a run parses it, because the target decides whether ON CONFLICT can be used. Pure; `data` writes the
 //! statement, the engine reads it.
 
 use crate::name::{split_ident, split_name};
@@ -8,7 +8,7 @@ use crate::name::{split_ident, split_name};
 /// Where a chunk is staged before it is merged into a table that existed before.
 pub const STAGE: &str = "pg_temp.\"pgmigrate_stage\"";
 
-/// Lets an identity GENERATED ALWAYS take the source's values.
+/// Allows the source's values in an identity column GENERATED ALWAYS.
 pub const OVERRIDING: &str = " OVERRIDING SYSTEM VALUE";
 
 /// A statement that adds staged rows to a table.
@@ -22,12 +22,12 @@ pub struct Merge<'a> {
     pub insert: &'a str,
     /// The quoted columns of the key.
     pub key: Vec<&'a str>,
-    /// What becomes of a row whose key is taken: the words behind DO.
+    /// What happens to a row whose key exists: the words after DO.
     action: &'a str,
 }
 
 impl<'a> Merge<'a> {
-    /// Takes a plan's statement apart; none where it is no such statement.
+    /// Parses a plan's statement; none if it is no such statement.
     #[must_use]
     pub fn read(sql: &'a str) -> Option<Merge<'a>> {
         let (into, rest) = split_name(sql.strip_prefix("INSERT INTO ")?)?;
@@ -48,7 +48,7 @@ impl<'a> Merge<'a> {
         (!key.is_empty()).then_some(Merge { into, columns, insert, key, action })
     }
 
-    /// Whether rows whose key is taken are updated.
+    /// Whether rows whose key exists are updated.
     #[must_use]
     pub fn updates(&self) -> bool {
         self.action.starts_with("UPDATE ")
@@ -61,7 +61,7 @@ impl<'a> Merge<'a> {
     }
 }
 
-/// The key in the condition by which plans of version 1 leave out rows that the table has, and what follows; no key where there is none.
+/// The key in the condition by which plans of version 1 leave out rows that the table has, and the text after it; no key if there is none.
 fn known<'a>(sql: &'a str, into: &str) -> Option<(Vec<&'a str>, &'a str)> {
     let rest = sql.strip_prefix(" s").unwrap_or(sql);
     let Some(rest) = rest.strip_prefix(" WHERE NOT EXISTS (SELECT FROM ") else { return Some((Vec::new(), rest)) };
@@ -78,7 +78,7 @@ fn known<'a>(sql: &'a str, into: &str) -> Option<(Vec<&'a str>, &'a str)> {
     }
 }
 
-/// Quoted identifiers with commas between them, and what follows.
+/// Quoted identifiers with commas between them, and the text after them.
 fn idents(sql: &str) -> Option<(Vec<&str>, &str)> {
     let (first, mut rest) = split_ident(sql)?;
     let mut all = vec![first];

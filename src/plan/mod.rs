@@ -1,7 +1,7 @@
-//! A plan: everything a migration will do, decided once, as inert data.
+//! A plan: everything a migration will do, decided once, as pure data.
 //!
-//! A plan can be printed, diffed, kept in git and run elsewhere. It holds the exact SQL of every task and never a password or a
-//! row. The same source and configuration give the same bytes. `build` makes plans, `tsv` writes and reads them; the engine only obeys.
+//! A plan can be printed, diffed, kept in git and run elsewhere. It has the exact SQL of every task and never a password or a row. The same
+//! source and configuration result in the same bytes. `build` makes plans, `tsv` writes and reads them; the engine only executes them.
 
 pub mod adapt;
 pub mod build;

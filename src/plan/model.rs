@@ -1,4 +1,4 @@
-//! What a plan consists of, as values: phases, tasks and what it stands on.
+//! The parts of a plan, as values: phases, tasks and what it depends on.
 
 use crate::catalog::scope::Absent;
 use crate::finding::Finding;
@@ -7,32 +7,32 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// In a task's `after`, the rows of all tables whose tasks do not say this themselves.
+/// In a task's `after`, the rows of all tables whose tasks do not have this word themselves.
 pub const OTHER_ROWS: &str = "other-rows";
 
-/// The part of a run that a task belongs to, in the order in which they mostly happen.
+/// The part of a run that a task belongs to, in the usual order of execution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Roles and memberships.
     Roles,
-    /// Schemas, types, functions, tables: what must be there before rows are.
+    /// Schemas, types, functions, tables: what must exist before rows are copied.
     PreData,
     /// Rows, sequences' values, large objects.
     Data,
-    /// Indexes, of a table as soon as its rows are in.
+    /// Indexes, of each table as soon as its rows are copied.
     Index,
     /// Planner statistics.
     Analyze,
     /// Keys, exclusion constraints, foreign keys.
     Constraint,
-    /// Triggers, rules, policies and the rest of what `pg_dump` puts behind the data.
+    /// Triggers, rules, policies and the rest of what `pg_dump` writes after the data.
     PostData,
-    /// Privileges, once nothing of ours needs the rights that they may take.
+    /// Privileges, after all tasks that need rights which they may revoke.
     Privileges,
-    /// Materialized views' contents, which their owners read with the rights given before.
+    /// Materialized views' contents, which their owners read with the rights granted before.
     Refresh,
-    /// Event triggers, which would fire on all that stands above.
+    /// Event triggers, which would fire on all tasks above.
     Finish,
 }
 
@@ -88,15 +88,15 @@ pub struct Task {
     pub id: String,
     /// Its phase.
     pub phase: Phase,
-    /// What kind of task: `data`, `index`, `sequence value`..., else the archive's word for the object.
+    /// The kind of task: `data`, `index`, `sequence value`..., else the archive's word for the object.
     pub kind: String,
     /// The object's schema, empty where it has none.
     pub schema: String,
-    /// The object's name; its table's name before it where it belongs to one.
+    /// The object's name; preceded by its table's name if it belongs to one.
     pub name: String,
     /// The tasks that must have succeeded.
     pub requires: Vec<String>,
-    /// Tasks, whole phases, or the rows of other tables (`other-rows`) that must have ended, well or not.
+    /// Tasks, whole phases, or the rows of other tables (`other-rows`) that must have ended, with any result.
     pub after: Vec<String>,
     /// Rows by the source's statistics.
     pub rows: u64,
@@ -104,21 +104,21 @@ pub struct Task {
     pub bytes: u64,
     /// `text` or `binary` for data tasks, else empty.
     pub format: String,
-    /// What becomes of a table that exists and holds rows: `append`, `truncate`, `error` or `skip`; empty for other tasks.
+    /// What happens to a table that exists and holds rows: `append`, `truncate`, `error` or `skip`; empty for other tasks.
     pub on_existing: String,
-    /// What is read on the source.
+    /// The statement on the source.
     pub source_sql: String,
-    /// What is run on the target.
+    /// The statements on the target.
     pub target_sql: String,
-    /// What the target may refuse without failing the task, such as the owner; a refusal is reported.
+    /// Statements that the target may refuse without a failure of the task, such as for the owner; a refusal is reported.
     pub optional_sql: String,
-    /// What moves staged rows into a table that existed before.
+    /// The statement that moves staged rows into a table that existed before.
     pub merge_sql: String,
     /// What a reader should know.
     pub note: String,
 }
 
-/// Kinds of task that the engine does by itself; every other kind runs its `target_sql`.
+/// Kinds of task with code of their own in the engine; every other kind runs its `target_sql`.
 pub mod kind {
     /// Rows of a table or of a chunk of it.
     pub const DATA: &str = "data";
@@ -138,17 +138,17 @@ pub mod kind {
     pub const CONSTRAINT: &str = "constraint";
     /// A foreign key.
     pub const FK_CONSTRAINT: &str = "fk constraint";
-    /// Takes the foreign keys of the target's own tables away.
+    /// Drops the foreign keys of the target's own tables.
     pub const FK_DROP: &str = "fk drop";
-    /// Brings them back, their rows not checked.
+    /// Makes them again, their rows not checked.
     pub const FK_RESTORE: &str = "fk restore";
-    /// Checks the rows of those of one table.
+    /// Checks the rows of the keys of one table.
     pub const FK_CHECK: &str = "fk check";
     /// The check of a foreign key's existing rows.
     pub const FK_VALIDATION: &str = "fk validation";
     /// Planner statistics of a table, gathered on the target.
     pub const ANALYZE: &str = "analyze";
-    /// Planner statistics of a table, carried over from the source where that can be done.
+    /// Planner statistics of a table, copied from the source if possible.
     pub const STATISTICS: &str = "statistics data";
     /// The privileges of an object.
     pub const ACL: &str = "acl";
@@ -219,7 +219,7 @@ impl Task {
     }
 }
 
-/// What a plan stands on; a run compares it with what it finds and refuses where they differ.
+/// What a plan depends on; a run compares it with what it finds and refuses the plan if they differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// The version of this file's format.
@@ -228,7 +228,7 @@ pub struct Header {
     pub source: String,
     /// The source's `server_version_num` when the plan was made.
     pub source_version: u32,
-    /// The major of the `pg_dump` that wrote the definitions; none where there are none, or the plan is older than this entry.
+    /// The major of the `pg_dump` that wrote the definitions; none if there are none, or if the plan is older than this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pg_dump: Option<u32>,
     /// The configuration, without secrets.
@@ -244,9 +244,9 @@ pub struct Header {
 /// A plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
-    /// What it stands on.
+    /// What it depends on.
     pub header: Header,
-    /// The tasks; each stands behind what it requires. Those of pre-data run in this order, which is the archive's.
+    /// The tasks; each is after those that it requires. Those of pre-data run in this order, which is the archive's.
     pub tasks: Vec<Task>,
 }
 

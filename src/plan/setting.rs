@@ -1,12 +1,12 @@
-//! Settings of roles and of the database: how they are written, and which of them stay behind.
+//! Settings of roles and of the database: how they are written, and which of them are left out.
 //!
-//! A setting that keeps a database still for a move would keep the target still, too. Such settings are left out with a finding that has
-//! the statement. Called by `role` and `database`; the engine asks [`is_carried_over`] when it compares.
+//! A setting that prevents writes to a database during a migration would prevent them on the target, too. Such settings are left out with a
+//! finding that has the statement. Called by `role` and `database`; the engine calls [`is_carried_over`] when it compares.
 
 use crate::finding::{Finding, Severity};
 use crate::name::{ident, literal};
 
-/// Settings whose stored value is a list of quoted names already; another quote would make it one name.
+/// Settings whose stored value is a list of quoted names already; with another quote it would be one name.
 const LISTS: [&str; 6] = [
     "local_preload_libraries",
     "search_path",
@@ -16,10 +16,10 @@ const LISTS: [&str; 6] = [
     "unix_socket_directories",
 ];
 
-/// A setting that belongs to a move, to a restore or to a repair, and not to the application.
+/// A setting that belongs to a migration, a restore or a repair, and not to the application.
 struct LeftOut {
     name: &'static str,
-    /// The values that change nothing, which are carried over.
+    /// The values without effect, which are migrated.
     harmless: &'static [&'static str],
     reason: &'static str,
 }
@@ -66,13 +66,13 @@ fn left_out(stored: &str) -> Option<&'static LeftOut> {
     (!is_harmless).then_some(found)
 }
 
-/// Whether a setting, `name=value` of the catalog, belongs to what is moved.
+/// Whether a setting, `name=value` of the catalog, is migrated.
 #[must_use]
 pub fn is_carried_over(stored: &str) -> bool {
     left_out(stored).is_none()
 }
 
-/// What is said of a setting that stays behind; `statement` is what sets it, with everything before SET.
+/// The finding about a setting that is left out; `statement` is the one that sets it, with everything before SET.
 #[must_use]
 pub fn finding(object: &str, stored: &str, statement: &str) -> Option<Finding> {
     let found = left_out(stored)?;
@@ -82,17 +82,17 @@ pub fn finding(object: &str, stored: &str, statement: &str) -> Option<Finding> {
     Some(Finding::new("setting_left_out", Severity::Warning, object, message, remedy))
 }
 
-/// How a statement in a finding names the database: psql puts the name in.
+/// The name of the database in a statement of a finding: psql replaces the variable.
 pub const THIS_DATABASE: &str = "ALTER DATABASE :\"DBNAME\"";
 
-/// What stands before SET for a role's settings: those of all databases, and those of the database that psql is connected to.
+/// The text before SET for a role's settings: those of all databases, and those of the database that psql is connected to.
 #[must_use]
 pub fn of_role(role: &str) -> [String; 2] {
     let name = ident(role);
     [format!("ALTER ROLE {name}"), format!("ALTER ROLE {name} IN DATABASE :\"DBNAME\"")]
 }
 
-/// `name=value` of the catalog as the words behind SET.
+/// `name=value` of the catalog as the words after SET.
 #[must_use]
 pub fn setting(stored: &str) -> Option<String> {
     let (name, value) = stored.split_once('=')?;
@@ -110,7 +110,7 @@ pub fn parameter(name: &str) -> String {
     name.split('.').map(ident).collect::<Vec<_>>().join(".")
 }
 
-/// A statement about the database that it runs in, whose name on the target a plan does not know.
+/// A statement about the database in which it runs, whose name on the target a plan does not know.
 #[must_use]
 pub fn in_this_database(format: &str) -> String {
     let body = format!(
@@ -120,7 +120,7 @@ pub fn in_this_database(format: &str) -> String {
     format!("DO {}", literal(&body).trim_start())
 }
 
-/// Text that `format()` gives back as it is.
+/// Text that `format()` returns unchanged.
 #[must_use]
 pub fn verbatim(text: &str) -> String {
     text.replace('%', "%%")

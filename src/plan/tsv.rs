@@ -1,8 +1,8 @@
-//! plan.tsv: a plan as a table that people read, git diffs, pandas loads and `COPY ... FROM` takes.
+//! plan.tsv: a plan as a table that people can read, git can diff, pandas can load and `COPY ... FROM` accepts.
 //!
-//! The escapes are those of COPY's text format (<https://www.postgresql.org/docs/current/sql-copy.html>), with one departure: an
-//! absent value is an empty field, for pandas would not give `\N` back. The first row names the columns, the second holds the
-//! header as JSON in its `note`.
+//! The escapes are those of COPY's text format (<https://www.postgresql.org/docs/current/sql-copy.html>), with one difference: an absent
+//! value is an empty field, because pandas would not restore `\N`. The first row names the columns, the second has the header as JSON in
+//! its `note`.
 
 use super::model::{Header, OTHER_ROWS, Phase, Plan, Task};
 use crate::error::{Error, Kind, Result};
@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 /// The version of the format, raised when an older program could misread a file.
 pub const VERSION: u32 = 2;
 
-/// The versions that are read. Version 1 holds the values that version 2 leaves to the run.
+/// The versions that can be read. Version 1 contains the values that version 2 leaves to the run.
 const READABLE: [u32; 2] = [1, VERSION];
 
 /// The columns in their order.
@@ -35,7 +35,7 @@ pub const COLUMNS: [&str; 16] = [
 
 const HEADER_ID: &str = "plan";
 
-/// Bytes in a piece of the text, after which the next one is begun.
+/// Bytes in a piece of the text, after which the next piece begins.
 pub const PIECE: usize = 1 << 20;
 
 impl Plan {
@@ -46,7 +46,7 @@ impl Plan {
         fingerprint(head.chain(self.tasks.iter().map(row)))
     }
 
-    /// The plan as its file holds it, in pieces of about a megabyte.
+    /// The plan as in its file, in pieces of about a megabyte.
     pub fn pieces(&self) -> impl Iterator<Item = String> {
         let mut rows = std::iter::once(head(&self.header)).chain(self.tasks.iter().map(row));
         std::iter::from_fn(move || {
@@ -71,7 +71,7 @@ pub fn write(plan: &Plan) -> String {
     text
 }
 
-/// The text's first two rows: the columns' names, and what the plan stands on.
+/// The text's first two rows: the columns' names, and what the plan depends on.
 #[must_use]
 pub fn head(header: &Header) -> String {
     let mut text = COLUMNS.join("\t");
@@ -94,8 +94,8 @@ pub fn fingerprint<S: AsRef<str>>(parts: impl IntoIterator<Item = S>) -> String 
     format!("{short:032x}")
 }
 
-/// Appends a task's row that was written without what only the whole plan knows: its id, what it requires, and the tasks it comes
-/// after.
+/// Appends a task's row that was written without the fields that only the whole plan knows: its id, what it requires, and the tasks after
+/// which it runs.
 pub fn push_completed(text: &mut String, row: &str, id: &str, [requires, after]: [&str; 2]) {
     const REQUIRES: usize = 5;
     text.push_str(id);
@@ -163,7 +163,7 @@ pub fn escape(text: &mut String, field: &str) {
             b'\t' => "\\t",
             b'\n' => "\\n",
             b'\r' => "\\r",
-            // pandas and editors may take these for line ends; COPY reads the octal form back.
+            // pandas and editors may treat these as line ends; COPY reads the octal form correctly.
             8 => "\\b",
             11 => "\\v",
             12 => "\\f",
@@ -223,7 +223,7 @@ pub fn read(text: &str) -> Result<Plan> {
             tasks.push(task_of(fields).map_err(|what| broken(format!("line {}: {what}", at + 1)))?);
         }
     }
-    // A table has no order of its own; ids are as wide as they must be for their order to be the plan's.
+    // A table has no order of its own; ids are wide enough for their order to be the plan's.
     tasks.sort_by(|a: &Task, b: &Task| (a.id.len(), &a.id).cmp(&(b.id.len(), &b.id)));
     let header = header.ok_or_else(|| broken("the row `plan` is missing"))?;
     check_references(&tasks)?;

@@ -1,7 +1,7 @@
 -- Whether the database holds nothing but what initdb makes and a ledger in the schema $1.
 SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_namespace n
                    WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'public')
-                     -- One that a person made is theirs, although the ledger is in it.
+                     -- A schema that a user made counts, although the ledger is in it.
                      AND NOT (n.nspname = $1 AND pg_catalog.obj_description(n.oid, 'pg_namespace') IS NOT DISTINCT FROM 'ledger of pgmigrate'))
    AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                    WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

@@ -12,7 +12,8 @@ CREATE TABLE IF NOT EXISTS :"ledger".migration_run (
     started     timestamptz NOT NULL DEFAULT now(),
     finished    timestamptz,
     workers     integer     NOT NULL DEFAULT 0,
-    -- The sessions of its processes on this target: pid and start of the session, of the one that holds the run's lock, and the process.
+    -- The sessions of its processes on this target: pid and start of the session and of the session that holds the run's lock, and the
+    -- process.
     sessions    text[]      NOT NULL DEFAULT '{}'
 );
 CREATE TABLE IF NOT EXISTS :"ledger".migration_task (
@@ -38,8 +39,8 @@ CREATE TABLE IF NOT EXISTS :"ledger".migration_task (
     worker      integer,
     PRIMARY KEY (run, task)
 );
--- Snapshots of the source that processes of a run have exported. One is alive for as long as its backend holds the ledger's advisory lock
--- on this target; what a dead process left here means nothing.
+-- Leases of snapshots of the source that processes of a run have exported. A lease is valid for as long as its backend holds the ledger's
+-- advisory lock on this target; rows of dead processes have no meaning.
 CREATE TABLE IF NOT EXISTS :"ledger".migration_snapshot (
     run         bigint      NOT NULL REFERENCES :"ledger".migration_run,
     backend     integer     NOT NULL,
@@ -51,8 +52,8 @@ CREATE TABLE IF NOT EXISTS :"ledger".migration_snapshot (
     released    boolean     NOT NULL DEFAULT false,
     PRIMARY KEY (run, backend)
 );
--- Foreign keys of the target's own tables that a run has taken away: written in the transaction that drops one, deleted in the one after
--- which it is as it was. is_back says that it is there again and its rows are not checked yet.
+-- Foreign keys of the target's own tables that a run has dropped: a row is written in the transaction that drops a key, and deleted in the
+-- one that restores it completely. is_back says that the key exists again and its rows are not checked yet.
 CREATE TABLE IF NOT EXISTS :"ledger".migration_foreign_key (
     run             bigint  NOT NULL REFERENCES :"ledger".migration_run,
     table_schema    text    NOT NULL,
@@ -66,15 +67,15 @@ CREATE TABLE IF NOT EXISTS :"ledger".migration_foreign_key (
     is_back         boolean NOT NULL DEFAULT false,
     PRIMARY KEY (table_schema, table_name, name)
 );
--- The plan of the latest run, in pieces of its file's bytes: what the plan names need not exist in the target's encoding.
+-- The plan of the latest run, in pieces of its file's bytes, because the target's encoding may lack characters of the plan.
 CREATE TABLE IF NOT EXISTS :"ledger".migration_plan (
     run             bigint  NOT NULL REFERENCES :"ledger".migration_run,
     piece           integer NOT NULL,
     bytes           bytea   NOT NULL,
     PRIMARY KEY (run, piece)
 );
--- The journals of safe procedures on this target, the latest of which the next procedure goes on from. The version grows with every entry;
--- after a restore of the backup the row is what it was when the backup was made. outcome is NULL until the procedure has ended by itself.
+-- The journals of safe procedures on this target; the next procedure continues from the latest one. The version grows with every entry;
+-- after a restore of the backup the row is as it was when the backup was made. outcome is NULL until the procedure has ended by itself.
 CREATE TABLE IF NOT EXISTS :"ledger".migration_procedure (
     procedure   text        PRIMARY KEY,
     version     bigint      NOT NULL,

@@ -1,5 +1,5 @@
--- The query that lists the rows of a foreign key which reference nothing: $1 the table, $2 the constraint, both as quoted SQL.
--- MATCH SIMPLE: a row with any NULL among the columns references nothing and breaks nothing.
+-- The query that lists the rows of a foreign key which have no referenced row: $1 the table, $2 the constraint, both as quoted SQL. MATCH
+-- SIMPLE: a row with any NULL among the columns references nothing and violates nothing.
 SELECT pg_catalog.format(
            'SELECT %s FROM ONLY %s c WHERE %s AND NOT EXISTS (SELECT FROM %s p WHERE %s)',
            string_agg(pg_catalog.format('c.%I', a.attname), ', ' ORDER BY k.position),

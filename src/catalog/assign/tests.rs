@@ -21,7 +21,7 @@ fn blanks(length: i32) -> Type {
     of("character", &format!("character({length})"), length + 4)
 }
 
-/// The casts of a server, as far as the tests go.
+/// The casts of a server, as far as the tests need them.
 fn casts() -> Casts {
     let pairs = [
         ("smallint", "integer"),

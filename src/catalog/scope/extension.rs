@@ -11,7 +11,7 @@ use crate::config::Mode;
 use std::collections::HashSet;
 
 impl<'a> Selection<'a> {
-    /// Only a filter that names what is included leaves out an extension that no chosen object needs.
+    /// An extension that no chosen object needs is left out only if a filter lists what is included.
     pub(super) fn extension_choice(&self, entry: &Entry) -> Choice {
         let includes = self.config.schemas.mode == Mode::Include || self.config.tables.mode == Mode::Include;
         let is_chosen = if includes {
@@ -35,7 +35,7 @@ impl<'a> Selection<'a> {
         self.catalog.relations.iter().filter(|relation| relation.is_configuration())
     }
 
-    /// Whether a filter names a relation, or its schema, as excluded.
+    /// Whether a filter excludes a relation, or its schema.
     fn leaves_out(&self, relation: &'a Relation) -> bool {
         let mut line = self.lookup.ancestors(relation);
         line.push(relation);
@@ -58,7 +58,7 @@ impl<'a> Selection<'a> {
             .filter(|relation| matches!(relation.kind, RelationKind::Table | RelationKind::Sequence))
             .map(|relation| relation.oid)
             .collect();
-        // Without the sequence's value, the next row would get a number that a copied row has.
+        // Without the sequence's value, the next row would get the number of a copied row.
         let numbers = self.catalog.sequences.iter().filter(|sequence| {
             let is_owned = sequence.owner_relation.is_some_and(|oid| moved.contains(&oid));
             sequence.extension.is_some()

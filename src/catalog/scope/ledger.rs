@@ -1,7 +1,7 @@
-//! Ledgers in the source: a database that was the target of a migration keeps one, under whatever schema its run was given.
+//! Ledgers in the source: a database that was the target of a migration has one, in the schema that its run was configured with.
 //!
-//! A ledger says what was done on its own database and means nothing on another one, so it stays behind: the tables with all that belongs to
-//! them, and their schema where that was made for the ledger and holds nothing else. Pure; called by the parent module.
+//! A ledger describes work on its own database and has no meaning in another one, so it is not migrated: neither the tables with everything
+//! that belongs to them, nor their schema if that was made for the ledger and holds nothing else. Pure; called by the parent module.
 
 use crate::catalog::archive::Entry;
 use crate::catalog::{Catalog, Relation, RelationKind};
@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::name::{LEDGER_TABLES, SCHEMA_COMMENT, is_ledger_table, literal, unquoted};
 use std::collections::HashSet;
 
-/// What tells a ledger's two main tables from tables that a user has given the same names.
+/// The columns that distinguish a ledger's two main tables from users' tables with the same names.
 const COLUMNS: [&[&str]; 2] =
     [&["run", "plan", "source", "target", "config", "state"], &["run", "task", "phase", "kind", "object", "status"]];
 
@@ -46,7 +46,7 @@ pub(super) fn kept_for_ledgers(catalog: &Catalog, ledgers: &HashSet<&str>) -> Ha
             let owners = catalog.sequences.iter().filter(|sequence| sequence.oid == entry.oid);
             !owners.filter_map(|sequence| sequence.owner_relation).any(|owner| relations.contains(&owner))
         }
-        // Parts of tables, and rows; what belongs to another object than a ledger's table goes with an entry of that.
+        // Parts of tables, and rows; what belongs to another object than a ledger's table depends on the entry of that object.
         "INDEX" | "CONSTRAINT" | "FK CONSTRAINT" | "SEQUENCE OWNED BY" | "SEQUENCE SET" | "DEFAULT" | "ACL"
         | "COMMENT" | "TABLE DATA" | "STATISTICS DATA" | "SECURITY LABEL" => false,
         _ => true,
@@ -57,7 +57,7 @@ pub(super) fn kept_for_ledgers(catalog: &Catalog, ledgers: &HashSet<&str>) -> Ha
     bare.map(|schema| (*schema).to_owned()).collect()
 }
 
-/// The schema that an entry makes, or says something of; empty for other entries.
+/// The schema that an entry makes or describes; empty for other entries.
 pub(super) fn schema_of(entry: &Entry) -> String {
     match entry.desc.as_str() {
         "SCHEMA" => entry.tag.clone(),

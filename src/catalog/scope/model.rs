@@ -1,4 +1,4 @@
-//! What a migration moves and what it leaves out, as values, and what the filters say of a name.
+//! What a migration moves and what it leaves out, as values, and the evaluation of the filters for a name.
 
 use crate::catalog::Oid;
 use crate::config::{Config, Mode};
@@ -12,7 +12,7 @@ pub struct Absent {
     pub kind: String,
     /// The object.
     pub object: String,
-    /// Why it will not be there.
+    /// Why it will not exist.
     pub reason: String,
 }
 
@@ -25,15 +25,15 @@ pub struct Scope {
     pub tables: HashSet<Oid>,
     /// The sequences whose values are moved without their entries.
     pub sequences: HashSet<Oid>,
-    /// What stays behind although a reader could expect it.
+    /// Objects that are left out although a reader could expect them.
     pub absent: Vec<Absent>,
     /// Objects outside the filters that chosen ones need.
     pub pulled: Vec<String>,
-    /// Schemas whose ledger of earlier runs into the source stays behind.
+    /// Schemas with a ledger of earlier runs into the source, which is not migrated.
     pub ledgers: Vec<String>,
 }
 
-/// Whether neither schemas nor tables are filtered, so that objects of the whole database come along.
+/// Whether neither schemas nor tables are filtered, so that objects of the whole database are included.
 #[must_use]
 pub fn is_whole(config: &Config) -> bool {
     config.schemas.mode == Mode::All

@@ -1,7 +1,7 @@
 //! What a data-only run moves: the rows of the tables that the filters choose, and the values of their sequences.
 //!
-//! No archive is read for it: the catalog alone says which tables there are and which sequences number their rows. Nothing is pulled
-//! in; what the target lacks the preflight tells. Called by `select`.
+//! It needs no archive: the catalog alone has the tables and the sequences that number their rows. No other object is included because it
+//! is needed; the preflight reports what the target lacks. Called by `select`.
 
 use super::model::{Scope, chooses_schema};
 use super::selection::Selection;
@@ -12,7 +12,7 @@ use std::collections::HashSet;
 /// Selects tables and sequences.
 pub(super) fn select(selection: &Selection<'_>) -> Scope {
     let tables = selection.catalog.relations.iter().filter(|relation| {
-        // A member of an extension is only copied by its own name: CREATE EXTENSION may have filled it.
+        // A member of an extension is copied only if it is listed by name, because CREATE EXTENSION may have filled it.
         let is_offered = !relation.is_plain_member() || selection.names.listed.contains(&relation.name);
         relation.kind == RelationKind::Table
             && is_offered
@@ -31,7 +31,7 @@ pub(super) fn select(selection: &Selection<'_>) -> Scope {
     scope
 }
 
-/// A sequence comes with a table whose rows it numbers, by its own name, or with its schema where no table owns it.
+/// A sequence is included with a table whose rows it numbers, if it is listed by name, or with its schema if no table owns it.
 fn chooses(selection: &Selection<'_>, served: &HashSet<Oid>, sequence: &Sequence) -> bool {
     if selection.names.excluded.contains(&sequence.name) {
         return false;

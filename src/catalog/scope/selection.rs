@@ -1,4 +1,4 @@
-//! Which entries of a catalog a configuration chooses, and which of the others those need.
+//! Which entries of a catalog a configuration chooses, and which others those need.
 
 use super::ledger::{self, schema_of};
 use super::model::{Absent, Names, Scope, chooses_schema, is_whole};
@@ -8,18 +8,18 @@ use crate::config::{Config, Mode};
 use crate::name::{is_ledger_table, readable};
 use std::collections::{HashMap, HashSet};
 
-/// What the filters say of one entry.
+/// The result of the filters for one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Choice {
     /// Chosen.
     Yes,
     /// Not chosen, and moved when a chosen object needs it.
     WhenNeeded,
-    /// Never moved; the reason is empty where the user's own filter is the reason.
+    /// Never moved; the reason is empty if it is the user's own filter.
     No(&'static str),
 }
 
-/// Entries of the archive that are settings, rows, or about the database as a whole; all of these are moved by other means.
+/// Entries of the archive that are settings, rows, or about the database as a whole; all of these are migrated by other means.
 const NOT_DDL: &[&str] = &[
     "BLOB",
     "BLOB METADATA",
@@ -108,7 +108,7 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// Whether the archive does not hold the object that a part belongs to, such as the schema `public` or a member of an extension.
+    /// Whether the archive lacks the object that a part belongs to, such as the schema `public` or a member of an extension.
     fn stands_alone(&self, entry: &Entry) -> bool {
         !entry.dependencies.iter().any(|id| self.position.contains_key(id))
     }
@@ -124,7 +124,7 @@ impl<'a> Selection<'a> {
             "SUBSCRIPTION" if !options.subscriptions => {
                 Some(Choice::No("subscriptions are not moved unless options.subscriptions is true"))
             }
-            // Their publication or subscription tells the reason for them.
+            // The finding about their publication or subscription has the reason.
             "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" if !options.publications => Some(Choice::No("")),
             "SUBSCRIPTION TABLE" if !options.subscriptions => Some(Choice::No("")),
             "ACL" | "DEFAULT ACL" if !options.privileges => Some(Choice::No("")),
@@ -155,7 +155,7 @@ impl<'a> Selection<'a> {
             Some(table) if self.chooses(table) => Choice::Yes,
             Some(_) if !self.names.listed.contains(&relation.name) => Choice::WhenNeeded,
             _ if self.chooses(relation) => Choice::Yes,
-            // A view or a table is never pulled in by name alone: its rows would be missing. A sequence has one value.
+            // A view or a table is never included only because it is needed: its rows would be missing. A sequence has one value.
             _ if relation.kind == RelationKind::Sequence => Choice::WhenNeeded,
             _ => Choice::No(""),
         }
@@ -168,7 +168,7 @@ impl<'a> Selection<'a> {
         self.names.choose(&line)
     }
 
-    /// Lets the parents of chosen partitions and inheriting tables come along without their rows.
+    /// Lets the parents of chosen partitions and inheriting tables be included without their rows.
     fn offer_parents(&mut self) {
         for at in (0..self.catalog.entries.len()).rev() {
             if self.choices[at] == Choice::No("")
@@ -190,7 +190,7 @@ impl<'a> Selection<'a> {
         entry.desc == "TABLE" && self.choices[at] == Choice::No("") && !is_excluded()
     }
 
-    /// The entries that `at` cannot be without. A sequence can be without the table that owns it; an identity cannot.
+    /// The entries that `at` requires. A sequence does not require the table that owns it; an identity does.
     pub(super) fn dependencies(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
         let entry = &self.catalog.entries[at];
         let owner = self.lookup.sequences.get(&entry.oid).filter(|s| entry.desc == "SEQUENCE" && !s.is_identity);
@@ -200,7 +200,7 @@ impl<'a> Selection<'a> {
         })
     }
 
-    /// For each entry the reason why it cannot come, if there is one.
+    /// For each entry the reason why it cannot be migrated, if there is one.
     pub(super) fn possible(&self) -> Vec<Result<(), String>> {
         let mut possible: Vec<Result<(), String>> = Vec::with_capacity(self.catalog.entries.len());
         for at in 0..self.catalog.entries.len() {
@@ -215,14 +215,14 @@ impl<'a> Selection<'a> {
         possible
     }
 
-    /// Why an entry cannot come that depends on another one, which cannot for `reason`.
+    /// Why an entry cannot be migrated that depends on another one, which cannot for `reason`.
     fn missing(&self, dependency: usize, reason: &str) -> String {
         let entry = &self.catalog.entries[dependency];
         let object = format!("{} {}", entry.desc.to_lowercase(), display(entry));
         match &self.choices[dependency] {
             Choice::No("") => format!("needs {object}, which is not in scope"),
             Choice::No(reason) => format!("needs {object}: {reason}"),
-            // What a part lacks is what a reader can look up.
+            // For a part, the reason names the missing object, which a reader can look up.
             _ if entry.is_part() => reason.to_owned(),
             _ => format!("needs {object}, which {reason}"),
         }
@@ -260,7 +260,7 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// Whether everything that a part is a part of is kept. A part may pull in a function or a type, never a table.
+    /// Whether all objects that a part belongs to are kept. A part may include a function or a type that it needs, never a table.
     fn holds(&self, at: usize, kept: &[bool]) -> bool {
         let entry = &self.catalog.entries[at];
         let mut any = false;
@@ -287,7 +287,7 @@ impl<'a> Selection<'a> {
         any && self.owner_is_kept(entry, kept)
     }
 
-    /// OWNED BY names a table that the archive does not list among its dependencies.
+    /// The dependencies of an OWNED BY entry in the archive do not include its table.
     fn owner_is_kept(&self, entry: &Entry, kept: &[bool]) -> bool {
         if entry.desc != "SEQUENCE OWNED BY" {
             return true;
@@ -329,7 +329,7 @@ impl<'a> Selection<'a> {
         self.lookup.relations.get(&oid).is_some_and(|r| r.kind == RelationKind::Table)
     }
 
-    /// Whether a reader would look for the entry: it was chosen, or it is a part of something that is moved.
+    /// Whether a reader would expect the entry: it was chosen, or it is a part of something that is migrated.
     fn is_missed(&self, at: usize, kept: &[bool]) -> bool {
         let entry = &self.catalog.entries[at];
         if !entry.is_part() {
@@ -366,7 +366,7 @@ impl<'a> Selection<'a> {
     }
 }
 
-/// Where each relation's entry stands; indexes are relations, too.
+/// The position of each relation's entry; indexes are relations, too.
 fn relation_positions(entries: &[Entry]) -> HashMap<Oid, usize> {
     const PG_CLASS: Oid = 1259;
     entries
@@ -404,7 +404,7 @@ impl Selection<'_> {
         table.is_some_and(|relation| self.is_of_ledger(relation))
     }
 
-    /// The schemas that hold a ledger which the filters would have chosen otherwise.
+    /// The schemas with a ledger that the filters would have chosen otherwise.
     pub(super) fn left_ledgers(&self) -> Vec<String> {
         let tables = self.catalog.relations.iter().filter(|table| self.is_of_ledger(table) && self.chooses(table));
         let mut found: Vec<String> = tables.map(|table| table.name.schema.clone()).collect();

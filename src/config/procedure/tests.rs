@@ -1,4 +1,4 @@
-//! The ways to write a command, and what is told about a wrong procedure.
+//! The ways to write a command, and the problems reported for a wrong procedure.
 
 use super::*;
 use crate::config::Config;

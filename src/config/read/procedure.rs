@@ -1,7 +1,7 @@
-//! Reads `procedure`: commands in the three ways to write one, and what holds around them.
+//! Reads `procedure`: commands in the three ways to write one, and the settings around them.
 //!
-//! A text is cut into words as a shell would cut it, and nothing in it is expanded; only `shell: true` hands it to a shell. No word of a
-//! command is shown in a problem, for it may be a password. Called by the walk in `read`.
+//! A text is split into words as a shell would split it, without any expansion; only `shell: true` passes it to a shell. A problem shows no
+//! word of a command, because it may be a password. Called by the reader in `read`.
 
 use super::reader::{Reader, Section};
 use crate::config::procedure::{Check, Command, Expect, OnFailure, Procedure, Run, StartOnFailure};
@@ -75,7 +75,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A flat list reads as several commands of one word each, which is hardly what `[docker, compose, stop]` means.
+    /// A flat list would be read as several commands of one word each, which is hardly what `[docker, compose, stop]` means.
     fn check_not_words(&mut self, path: &str, elements: &[Value]) {
         let is_word = |element: &Value| element.as_str().is_some_and(|text| !text.contains(char::is_whitespace));
         if elements.len() > 1 && elements.iter().all(is_word) {

@@ -1,18 +1,18 @@
-//! What all parts of the walk share: the mapping at a path, its keys checked, and the problems found so far.
+//! What all parts of the reader share: the mapping at a path, its keys checked, and the problems found so far.
 
 use crate::config::keys;
 use crate::config::value::{Parsed, shown, text_shown};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a problem of no single key begins with.
+/// The beginning of a problem that concerns no single key.
 pub const WHOLE: &str = "configuration";
 
-/// The places that take a command or a list of them, without the list's brackets.
+/// The places that accept a command or a list of them, without the list's brackets.
 pub const PLACES: [&str; 4] =
     ["procedure.stop", "procedure.start", "procedure.check_stopped", "procedure.start_on_failure"];
 
-/// A problem of a mapping that stands at `prefix` in a larger one.
+/// A problem of a mapping at `prefix` in a larger one.
 pub fn prefixed(prefix: &str, problem: &str) -> String {
     match problem.strip_prefix(WHOLE) {
         Some(text) if !prefix.is_empty() => format!("{}{text}", prefix.trim_end_matches('.')),
@@ -22,19 +22,19 @@ pub fn prefixed(prefix: &str, problem: &str) -> String {
 
 pub struct Reader<'a> {
     pub env: &'a BTreeMap<String, String>,
-    /// Whether source and target must be there.
+    /// Whether source and target are required.
     pub complete: bool,
     pub problems: Vec<String>,
 }
 
-/// A mapping with its path; without entries where it was not written or is none.
+/// A mapping with its path; without entries if it was not written or is no mapping.
 pub struct Section<'v> {
     pub path: String,
     pub entries: Option<&'v Map<String, Value>>,
 }
 
 impl<'v> Section<'v> {
-    /// What was written under `key`; nothing written there (YAML's `key:`) is the same as no key.
+    /// The value under `key`; an empty value (YAML's `key:`) is the same as no key.
     pub fn get(&self, key: &str) -> Option<&'v Value> {
         self.entries?.get(key).filter(|value| !value.is_null())
     }
@@ -62,7 +62,7 @@ impl Reader<'_> {
         self.problems.push(format!("{path}: {text}"));
     }
 
-    /// What `parse` makes of `value`; a problem where it makes nothing.
+    /// The result of `parse` for `value`; a problem if it fails.
     pub fn parsed<T>(&mut self, path: &str, value: &Value, parse: fn(&Value) -> Parsed<T>) -> Option<T> {
         parse(value).map_err(|expected| self.problem(path, &format!("expected {expected}, got {}", shown(value)))).ok()
     }
@@ -112,7 +112,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What `read` makes of each element, with the element's path.
+    /// The result of `read` for each element, with the element's path.
     pub fn list<'v, T>(
         &mut self,
         path: &str,

@@ -1,6 +1,6 @@
 //! Reads `options.require_revision`: the word `same`, or a mapping of revisions and of alembic's version table.
 //!
-//! Called by the walk in `read`.
+//! Called by the reader in `read`.
 
 use super::reader::{Reader, Section};
 use crate::config::RevisionRule;
@@ -11,7 +11,7 @@ use serde_json::Value;
 const KEY: &str = "require_revision";
 
 impl Reader<'_> {
-    /// The rule; none where none is written, or a wrong one.
+    /// The rule; none if none is written, or a wrong one.
     pub(super) fn require_revision(&mut self, options: &Section<'_>) -> Option<RevisionRule> {
         let path = options.at(KEY);
         match options.get(KEY)? {

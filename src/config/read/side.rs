@@ -1,18 +1,18 @@
 //! Reads `source` and `target`: a conninfo as one text, or a mapping of its keywords, into one conninfo.
 //!
-//! Nothing that stands here is ever shown, whatever is wrong with it: a problem names the path and the kind of value
-//! that was found. Which keywords exist is for the connection to say. Called by the walk in `read`.
+//! No value of these keys is ever shown, whatever is wrong with it: a problem names the path and the kind of value that was found. The
+//! connection decides which keywords exist. Called by the reader in `read`.
 
 use super::reader::{Reader, Section};
 use crate::config::value::kind;
 use crate::config::{Secret, conninfo_text};
 use serde_json::{Map, Value};
 
-/// Keywords whose values lose characters when they are written as a number (`0123`), so that only strings are taken.
+/// Keywords whose values lose characters when they are written as a number (`0123`), so only strings are accepted.
 const TEXT_ONLY: [&str; 4] = ["dbname", "user", "password", "host"];
 
 impl Reader<'_> {
-    /// The conninfo under `key`; an empty one where there is a problem.
+    /// The conninfo under `key`; an empty one if there is a problem.
     pub(super) fn side(&mut self, root: &Section<'_>, key: &str) -> Secret {
         let conninfo = match root.get(key) {
             Some(Value::String(text)) => self.conninfo(key, text),

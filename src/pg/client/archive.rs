@@ -1,7 +1,7 @@
 //! A database's schema as the entries of a `pg_dump` archive.
 //!
-//! `pg_dump` runs in our snapshot, so its entries and our catalog queries see the same moment. The archive is a temporary file
-//! that is gone when this returns.
+//! `pg_dump` runs in the run's snapshot, so its entries and the catalog queries see the same moment. The archive is a temporary file that
+//! is removed before this returns.
 
 use super::private_folder;
 use super::tool::Tools;
@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// Dumps the schema of a database and reads it. `snapshot` is one that another session exported; `lock_timeout` is how many seconds
-/// `pg_dump` waits for a table that somebody holds; `filter` are its options that leave objects out.
+/// `pg_dump` waits for a table that is locked; `filter` are its options that leave objects out.
 pub async fn read_schema(
     tools: &Tools,
     conninfo: &Conninfo,
@@ -48,7 +48,7 @@ pub async fn read_schema(
         .remedy("connect to the server itself and not through a connection pooler that ignores startup options"));
     }
     let mut all: Vec<Entry> = archive.entries.into_iter().map(entries()).collect();
-    // They may stand in the memory of the archive's own entries, which are larger.
+    // collect() may have reused the memory of the archive's own entries, which are larger.
     all.shrink_to_fit();
     Ok(all)
 }
@@ -65,7 +65,7 @@ pub fn written_by(path: &Path) -> Result<Option<u32>> {
     Ok(reader.dump_version().split(|c: char| !c.is_ascii_digit()).next().and_then(|major| major.parse().ok()))
 }
 
-/// Whether this is the entry that says how literals are written, and says that backslashes in them are escapes.
+/// Whether this is the entry that sets how literals are written, with backslashes as escapes.
 fn has_other_strings(entry: &libpgdump::entry::Entry) -> bool {
     entry.desc.as_str() == "STDSTRINGS" && entry.defn.as_ref().is_some_and(|set| set.contains("'off'"))
 }

@@ -1,7 +1,8 @@
-//! A client program's login, bound to the TLS channel that we have made for it (`channel_binding=require`).
+//! A client program's login, bound to the TLS channel that pgmigrate has opened for it (`channel_binding=require`).
 //!
-//! The program sees no TLS and could not bind anything, so the login is ours: SCRAM-SHA-256-PLUS over the server's certificate
-//! (<https://www.postgresql.org/docs/current/sasl-authentication.html>). The program is told that it is in. Called by `tunnel`.
+//! The program sees no TLS and could not bind the login, so pgmigrate logs in itself: SCRAM-SHA-256-PLUS over the server's certificate
+//! (<https://www.postgresql.org/docs/current/sasl-authentication.html>). The program receives the message that the login succeeded. Called
+//! by `tunnel`.
 
 use crate::pg::connection::tls::der_element;
 use bytes::BytesMut;
@@ -17,10 +18,10 @@ const OK: u32 = 0;
 const SASL: u32 = 10;
 const SASL_CONTINUE: u32 = 11;
 const SASL_FINAL: u32 = 12;
-/// A startup packet of protocol 3; another first packet is a request of its own, such as to cancel a statement.
+/// A startup packet of protocol 3; any other first packet is a special request, such as to cancel a statement.
 const PROTOCOL_3: [u8; 2] = [0, 3];
 
-/// Logs the program in, and hands on the message that says so; what the server says instead, too.
+/// Logs the program in, and passes on the server's message of success or error.
 pub async fn log_in(
     program: &mut (impl AsyncRead + AsyncWrite + Unpin),
     server: &mut (impl AsyncRead + AsyncWrite + Unpin),
@@ -79,9 +80,9 @@ async fn bind(
     }
 }
 
-/// What a server says in the course of a login.
+/// A message of a server during a login.
 enum Said {
-    /// A request or its end, by its number, with what else it holds.
+    /// An authentication request or its end, by its number, with its data.
     Authentication(u32, Vec<u8>),
     /// Another message, such as an error.
     Other(Vec<u8>),
@@ -107,14 +108,14 @@ fn refused(why: &str) -> io::Error {
     io::Error::other(format!("channel_binding=require: {why}"))
 }
 
-/// An error as a server would send it, so that the program says why it was not let in.
+/// An error in the form in which a server sends it, so that the program shows why the login failed.
 fn refusal(error: &io::Error) -> Vec<u8> {
     let fields = format!("SFATAL\0VFATAL\0C28000\0M{error}\0\0");
     let length = u32::try_from(fields.len() + 4).unwrap_or_default();
     [&b"E"[..], &length.to_be_bytes(), fields.as_bytes()].concat()
 }
 
-/// The hash that stands for a certificate: by the function of its own signature, and by SHA-256 where that is older
+/// The hash of a certificate for the channel binding: by the function of its own signature, or by SHA-256 if that function is older
 /// (<https://www.rfc-editor.org/rfc/rfc5929#section-4.1>).
 fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
@@ -144,7 +145,7 @@ fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-/// A packet whose length stands behind `head`, and counts itself.
+/// A packet whose length follows `head` and includes itself.
 pub async fn read_packet(from: &mut (impl AsyncRead + Unpin), head: &[u8]) -> io::Result<Vec<u8>> {
     const LARGEST: u32 = 64 * 1024;
     let length = from.read_u32().await?;
@@ -163,7 +164,7 @@ pub async fn read_packet(from: &mut (impl AsyncRead + Unpin), head: &[u8]) -> io
 mod tests {
     use super::*;
 
-    /// A certificate with nothing in it but the algorithm of its signature.
+    /// A certificate that contains only the algorithm of its signature.
     fn signed_by(identifier: &[u8]) -> Vec<u8> {
         let element = |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()], content].concat();
         let algorithm = element(0x30, &element(0x06, identifier));

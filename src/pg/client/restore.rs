@@ -1,10 +1,11 @@
-//! Makes a database what an archive says, whatever it holds now: emptied and filled in one transaction, so that it is the old one or
-//! the archive's, and nothing between.
+//! Replaces the contents of a database by those of an archive: the database is emptied and filled in one transaction, so it has either the
+//! old contents or those of the archive.
 //!
-//! `pg_restore` turns the archive into a script and `psql` runs it, both from the folder of `pg_dump`; this file stands between them,
-//! puts the emptying before the script and the COMMIT behind it, the latter only once `pg_restore` has ended well. `pg_restore --clean`
-//! would leave what the archive does not know, and a new database under the old name needs more rights, loses the database's own
-//! privileges and slots, and has a moment without a database. Called by `engine::backup`.
+//! `pg_restore` turns the archive into a script and `psql` runs it, both from the folder of `pg_dump`. This module passes the script from
+//! one to the other: it sends the statements that empty the database before the script, and the COMMIT after it, the latter only after
+//! `pg_restore` has succeeded. `pg_restore --clean` would keep objects that the archive does not have. A new database under the old name
+//! would require more rights, lose the database's own privileges and slots, and leave a moment without a database. Called by
+//! `engine::backup`.
 
 use super::tool::{Tools, connect_by};
 use super::tunnel::Tunnel;
@@ -22,27 +23,27 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// How long the emptying waits for somebody else's lock.
+/// How long the statements that empty the database wait for a lock of another session.
 const LOCK_TIMEOUT: &str = "60s";
 /// The last setting at the head of every script.
 const HEAD_ENDS: &str = "SET row_security = off;";
-/// The classes of SQLSTATE whose messages name objects and settings, not values; others are told by their code alone.
+/// The classes of SQLSTATE whose messages name objects and settings, not values; for others only the code is shown.
 const HARMLESS_CLASSES: [&str; 13] = ["08", "0A", "23", "28", "2B", "3D", "3F", "40", "42", "53", "54", "55", "57"];
 const RIGHTS: &str = "restore as the owner of everything in the database, or as a superuser";
 
-/// What the last line before the check says.
+/// The text of the last line before the check.
 const LOCKED: &str = "locked";
 
-/// Decides under locks on all tables whether the database may be emptied.
+/// Decides, while all tables are locked, whether the database may be emptied.
 pub type Check<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
-/// What is replayed where.
+/// A restore: the archive and the database.
 pub struct Replay<'a> {
     /// The client programs.
     pub tools: &'a Tools,
     /// The database.
     pub target: &'a Conninfo,
-    /// A session on it, which looks, and ends the work if it is given up.
+    /// A session on it, which inspects it, and ends the work if the work is cancelled.
     pub session: &'a Arc<Session>,
     /// The archive.
     pub path: &'a Path,
@@ -52,19 +53,19 @@ pub struct Replay<'a> {
     pub entries: &'a [Entry],
 }
 
-/// What decides how the target is emptied.
+/// Properties of the target that decide how it is emptied.
 struct State {
     /// The extensions that stay.
     kept: Vec<String>,
-    /// The schemas that these hold.
+    /// The schemas that these need.
     held: Vec<String>,
     has_public: bool,
     is_owner: bool,
 }
 
 impl Replay<'_> {
-    /// Replays the archive up to its COMMIT; when that fails, the check fails, or its future or result is dropped, the database is as it
-    /// was. A check is begun once all tables are locked against writers.
+    /// Replays the archive up to its COMMIT. If it or the check fails, or if its future or result is dropped, the database is unchanged.
+    /// The check begins after all tables are locked against writers.
     pub async fn prepare(&self, check: Option<Check<'_>>) -> Result<Prepared> {
         let state = self.state().await?;
         let name = format!("pgmigrate restore {}", self.session.backend_pid());
@@ -75,13 +76,13 @@ impl Replay<'_> {
             Ok((to, transaction)) => Ok(Prepared { psql, to, said, transaction, guard, _tunnel: tunnel }),
             Err(error) => {
                 let reported = ended(&mut psql, said, guard).await?.1;
-                // A pipe that broke is the consequence of an error that psql told.
+                // A broken pipe is the consequence of an error that psql has printed.
                 Err(server_error(&reported).unwrap_or(error))
             }
         }
     }
 
-    /// Looks at the target. Extensions that are installed and in the archive stay: to make them again may need a superuser.
+    /// Inspects the target. Extensions that are installed and in the archive stay, because making them again may require a superuser.
     async fn state(&self) -> Result<State> {
         let row = self.session.query_one(include_str!("../../sql/restore/target.sql"), &[]).await?;
         let subscriptions: Vec<String> = row.get("subscriptions");
@@ -94,7 +95,7 @@ impl Replay<'_> {
         let archived: HashSet<&str> =
             self.entries.iter().filter(|e| e.desc == "EXTENSION").map(|e| e.tag.as_str()).collect();
         let mut kept: Vec<String> = row.get("extensions");
-        // The archive never names plpgsql, with which every database is made.
+        // An archive never contains plpgsql, which every new database has.
         kept.retain(|name| archived.contains(name.as_str()) || name == "plpgsql");
         let held = self.session.query(include_str!("../../sql/restore/held_schemas.sql"), &[&kept]).await?;
         Ok(State {
@@ -121,7 +122,7 @@ impl Replay<'_> {
         Ok(sql)
     }
 
-    /// The lines of the table of contents to restore: all but those about what stays.
+    /// The lines of the table of contents to restore: all except those of objects that stay.
     fn list(&self, state: &State) -> String {
         let tags: HashSet<String> =
             state.kept.iter().map(|name| format!("EXTENSION {}", plain_or_quoted(name))).collect();
@@ -162,8 +163,8 @@ impl Replay<'_> {
         Ok((child, tunnel))
     }
 
-    /// Gives psql the whole transaction but its COMMIT, without which the end of the input rolls it back; the input, and the transaction's
-    /// number.
+    /// Sends the whole transaction to psql except its COMMIT, without which the end of the input rolls it back; returns the input and the
+    /// transaction's number.
     async fn feed(&self, psql: &mut Child, state: &State, check: Option<Check<'_>>) -> Result<(ChildStdin, i64)> {
         let Some(mut to) = psql.stdin.take() else { return Err(failed()) };
         let begin = format!(
@@ -177,9 +178,9 @@ impl Replay<'_> {
             self.lock(&mut to, &mut said).await?;
             check.await?;
         }
-        // Nothing waits for what psql prints from here on; a full pipe would stop it.
+        // From here on nothing else reads the output of psql; a full pipe would block it.
         tokio::spawn(async move { said.read_to_end(&mut Vec::new()).await });
-        // Only now: what came meanwhile is to be dropped, too, where nothing was to be checked.
+        // Only now: if there is no check, objects that were made meanwhile are to be dropped, too.
         let before = self.statements_before(state).await?;
         to.write_all(before.as_bytes()).await.map_err(|e| failed().caused_by(e))?;
         let mut script = self.start_pg_restore(&self.list(state)).await?;
@@ -219,7 +220,7 @@ impl Replay<'_> {
     }
 }
 
-/// An archive that is replayed but for the COMMIT.
+/// An archive that is replayed except for the COMMIT.
 pub struct Prepared {
     psql: Child,
     to: ChildStdin,
@@ -230,18 +231,18 @@ pub struct Prepared {
     _tunnel: Option<Tunnel>,
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Committed,
     RolledBack,
-    /// The server could not be asked, or does not know any more.
+    /// The server could not be queried, or no longer knows.
     Unknown,
 }
 
 impl Prepared {
-    /// Sends the COMMIT, and waits for what becomes of it: the future may not be dropped. An answer that is lost, or that does not come in
-    /// time, is asked for. Once the future of `asked_to_stop` ends, it takes seconds more at most.
+    /// Sends the COMMIT and waits for its outcome; the future may not be dropped. If the answer is lost or late, the server is queried.
+    /// After the future of `asked_to_stop` ends, this takes at most a few more seconds.
     pub async fn commit<F: Future<Output = ()>>(self, target: &Conninfo, asked_to_stop: impl Fn() -> F) -> Result<()> {
         let Prepared { mut psql, mut to, said, transaction, mut guard, _tunnel } = self;
         let sent_and_ended = async {
@@ -258,13 +259,13 @@ impl Prepared {
             is_success = sent_and_ended => Some(is_success),
             () = patience(COMMIT_ANSWERED_WITHIN, asked_to_stop()) => None,
         };
-        // The server's process is left alone: what it commits must not be cut short.
+        // From here on the server's process must not be terminated, because it may be committing.
         guard.session = None;
         if answer == Some(true) {
             return Ok(());
         }
         if answer.is_none() {
-            // Only its answer was of use.
+            // psql was needed only for its answer.
             let _ = psql.kill().await;
         }
         let ended = if answer.is_none() { "psql had no answer in time" } else { "psql ended early" };
@@ -285,14 +286,14 @@ impl Prepared {
     }
 }
 
-/// How long a COMMIT may take, which may wait for a standby.
+/// How long a COMMIT may take; it may have to wait for a standby.
 const COMMIT_ANSWERED_WITHIN: Duration = Duration::from_secs(600);
-/// How long an answer is waited for once nobody wants to wait any more.
+/// How long to wait for an answer after a stop request.
 const GRACE: Duration = Duration::from_secs(2);
-/// How long one question may take: a host that is gone does not refuse a connection.
+/// How long one query may take: a host that is down does not refuse a connection.
 const QUESTION_ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
-/// Ends when an answer is not to be waited for any longer.
+/// Ends when there is no more time to wait for an answer.
 async fn patience(longest: Duration, asked_to_stop: impl Future<Output = ()>) {
     tokio::select! {
         biased;
@@ -301,11 +302,11 @@ async fn patience(longest: Duration, asked_to_stop: impl Future<Output = ()>) {
     }
 }
 
-/// How long the server may take to say what became of a transaction.
+/// How long the server may take to report the outcome of a transaction.
 const FATE_KNOWN_WITHIN: Duration = Duration::from_secs(60);
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(200);
 
-/// Asks a server what became of a transaction, on a session of its own; for a while, for the server may be starting again.
+/// Queries the outcome of a transaction on a session of its own; repeatedly, because the server may be restarting.
 async fn fate(target: &Conninfo, transaction: i64) -> Fate {
     let began = Instant::now();
     while began.elapsed() < FATE_KNOWN_WITHIN {
@@ -339,7 +340,7 @@ fn unknown(transaction: i64) -> Error {
     ))
 }
 
-/// Waits for the end of psql; whether it succeeded, and what it said.
+/// Waits for the end of psql; returns whether it succeeded, and its messages.
 async fn ended(psql: &mut Child, said: tokio::task::JoinHandle<String>, mut guard: Guard) -> Result<(bool, String)> {
     let ended = psql.wait().await.map_err(|e| failed().caused_by(e))?;
     guard.session = None;
@@ -358,7 +359,8 @@ fn plain_or_quoted(name: &str) -> String {
     if readable(name) == name { name.to_owned() } else { ident(name) }
 }
 
-/// Hands the script on. Its head may name a setting that the server is too old for, and ends the lock timeout, which is to stay.
+/// Passes the script on without two settings in its head: one that an older server does not know, and the one that would end the lock
+/// timeout.
 async fn pump(mut from: BufReader<ChildStdout>, to: &mut ChildStdin, major: u32) -> std::io::Result<()> {
     let mut line = Vec::new();
     loop {
@@ -379,12 +381,12 @@ async fn pump(mut from: BufReader<ChildStdout>, to: &mut ChildStdin, major: u32)
     tokio::io::copy_buf(&mut from, to).await.map(|_| ())
 }
 
-/// Reads what a program says, beside whatever else goes on: a full pipe would stop it.
+/// Reads a program's output concurrently with all else, because a full pipe would block the program.
 fn drain(said: Option<tokio::process::ChildStderr>) -> tokio::task::JoinHandle<String> {
     tokio::spawn(async move {
         let mut text = Vec::new();
         if let Some(mut said) = said {
-            // What was read until the failure is told.
+            // On a failure, the text read so far is returned.
             let _ = said.read_to_end(&mut text).await;
         }
         String::from_utf8_lossy(&text).into_owned()
@@ -395,8 +397,8 @@ fn failed() -> Error {
     Error::new(Kind::Backup, "restoring the backup")
 }
 
-/// The last message of psql, which ends the script. In its verbose form the SQLSTATE stands behind the severity, a word of the server's
-/// own language.
+/// The last message of psql, which ends the script. In its verbose form the SQLSTATE follows the severity, a word in the server's own
+/// language.
 fn server_error(said: &str) -> Option<Error> {
     let (sqlstate, message) = said.lines().rev().find_map(|line| {
         let (_, told) = line.strip_prefix("psql:")?.split_once(":  ")?;
@@ -418,7 +420,7 @@ fn server_error(said: &str) -> Option<Error> {
     Some(failed().caused_by_server(reply).remedy(remedy))
 }
 
-/// Ends psql's session when the work is given up: psql itself is killed then, and its server process would finish its statement first.
+/// Ends psql's session when the work is cancelled: psql itself is killed then, and its server process would finish its statement first.
 struct Guard {
     session: Option<Arc<Session>>,
     name: String,

@@ -1,8 +1,8 @@
-//! The client programs of `PostgreSQL` that we run: finding each `pg_dump` of this machine, choosing the one for given servers, and running
-//! it and the programs next to it.
+//! The client programs of `PostgreSQL` that pgmigrate runs: finding each `pg_dump` of this machine, choosing the one for given servers, and
+//! running it and the programs next to it.
 //!
-//! Passwords go by environment, never by arguments, which other users of the machine can read. Nothing here decides what to run
-//! or what a failure means for the run.
+//! Passwords are passed in the environment, never as arguments, which other users of the machine can read. This module does not decide what
+//! to run or what a failure means for the run.
 
 use super::tunnel::Tunnel;
 use crate::error::{Error, Kind, Result};
@@ -15,7 +15,7 @@ use std::process::{Output, Stdio};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 
-/// A `pg_dump` and the `pg_restore` beside it.
+/// A `pg_dump` and the `pg_restore` in the same folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tools {
     /// The `pg_dump` program.
@@ -24,7 +24,7 @@ pub struct Tools {
     pub major: u32,
 }
 
-/// The `pg_dump` programs that were found, one of each major: the first found.
+/// The `pg_dump` programs that were found: for each major, the first one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed(BTreeMap<u32, Tools>);
 
@@ -39,8 +39,8 @@ impl FromIterator<Tools> for Installed {
 }
 
 impl Installed {
-    /// The oldest one that is at least as new as both `needed` and `preferred`, for a newer one writes what the older server does not know.
-    /// Where none is as new as both, the newest; whether it is older than `needed`, and so of no use, is for the caller to see.
+    /// The oldest one that is at least as new as both `needed` and `preferred`, because a newer one writes statements that the older server
+    /// does not know. If none is, the newest; the caller checks whether it is older than `needed` and therefore unusable.
     #[must_use]
     pub fn for_servers(&self, needed: u32, preferred: u32) -> Option<&Tools> {
         let fitting = self.0.range(needed.max(preferred)..).next();
@@ -60,8 +60,8 @@ impl Installed {
     }
 }
 
-/// Finds all programs, or takes the configured one alone. `candidates` are places besides PATH, given by the caller, who may know of
-/// packages.
+/// Finds all programs, or only the configured one. `candidates` are places in addition to PATH, passed by the caller, which may know
+/// installed packages.
 pub async fn find(configured: Option<&str>, candidates: &[PathBuf]) -> Result<Installed> {
     if let Some(path) = configured {
         let path = PathBuf::from(path);
@@ -77,7 +77,7 @@ pub async fn find(configured: Option<&str>, candidates: &[PathBuf]) -> Result<In
     if installed.newest().is_none() { Err(none_found()) } else { Ok(installed) }
 }
 
-/// The error where this machine has no `pg_dump`.
+/// The error if this machine has no `pg_dump`.
 #[must_use]
 pub fn none_found() -> Error {
     Error::new(Kind::Preflight, "no pg_dump was found")
@@ -103,8 +103,8 @@ fn search_path() -> Vec<PathBuf> {
     found
 }
 
-/// What tells two ways to the same program: its folder, links resolved. The program may itself be a link to one that goes by the name it
-/// was called by.
+/// Identifies a program that is found by several paths: its folder, with links resolved. Links to the program itself are not resolved,
+/// because a wrapper may choose the program by the name under which it is called.
 fn place(program: &Path) -> PathBuf {
     let folder = program.parent().and_then(|folder| folder.canonicalize().ok());
     folder.map_or_else(|| program.to_owned(), |folder| folder.join(program.file_name().unwrap_or_default()))
@@ -118,7 +118,7 @@ async fn version(program: &Path) -> Option<u32> {
 }
 
 impl Tools {
-    /// The `pg_restore` beside the `pg_dump`.
+    /// The `pg_restore` in the folder of `pg_dump`.
     #[must_use]
     pub fn pg_restore(&self) -> PathBuf {
         self.pg_dump.with_file_name("pg_restore")
@@ -129,7 +129,7 @@ impl Tools {
         run(&self.pg_dump, Some(conninfo), arguments).await.map(|_| ())
     }
 
-    /// Runs `pg_restore` into a database, or only reads an archive where no database is given; what it printed.
+    /// Runs `pg_restore` into a database, or only reads an archive if no database is given; returns its output.
     pub async fn restore(&self, conninfo: Option<&Conninfo>, arguments: &[&str]) -> Result<String> {
         run(&self.pg_restore(), conninfo, arguments).await
     }
@@ -153,15 +153,15 @@ async fn run(program: &Path, conninfo: Option<&Conninfo>, arguments: &[&str]) ->
     Err(Error::new(Kind::Backup, format!("running {name}")).caused_by(first_error(&name, &said)))
 }
 
-/// A running program, asked to end once nobody waits for it any more.
+/// A running program, which is terminated when its caller no longer waits for it.
 struct Running(Child);
 
 impl Drop for Running {
-    /// Killed, a program would leave its server at work on what it has asked for; asked to end, it cancels that first.
+    /// If a program is killed, its server continues with the statement; with SIGTERM, the program cancels the statement first.
     fn drop(&mut self) {
         #[cfg(unix)]
         if let Some(pid) = self.0.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
-            // It may have ended in this moment.
+            // The program may have ended at this moment.
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         #[cfg(not(unix))]
@@ -185,15 +185,15 @@ async fn read(stream: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>) -> std
     }
 }
 
-/// Tells a program how to connect, with the password in its environment. Where the conninfo insists on TLS, the way is ours, and lasts
-/// as long as the tunnel that is given back.
+/// Passes the connection to a program, with the password in its environment. If the conninfo requires TLS, the program connects through a
+/// tunnel, which exists as long as the returned value.
 pub fn connect_by(command: &mut Command, conninfo: &Conninfo, program: Program) -> Result<Option<Tunnel>> {
     let (text, env) = conninfo.for_libpq_tool(program);
     let tunnel = Tunnel::open(conninfo)?;
     let text = tunnel.as_ref().map_or(text, |tunnel| tunnel.conninfo(conninfo.user(), conninfo.dbname()));
     command.arg("-d").arg(text);
     if tunnel.is_some() {
-        // A program that cannot speak TLS refuses the mere wish.
+        // A program that does not support TLS refuses even this setting.
         command.env_remove("PGSSLNEGOTIATION");
     }
     for variable in SETTING_VARIABLES {
@@ -203,7 +203,7 @@ pub fn connect_by(command: &mut Command, conninfo: &Conninfo, program: Program) 
     Ok(tunnel)
 }
 
-/// The line that tells why a program failed. The others may quote statements, and a row with them.
+/// The line that shows why a program failed. Other lines may quote statements, and a row with them.
 fn first_error(name: &str, said: &str) -> String {
     let told = said.lines().find(|line| line.contains("error:") && !line.contains("DETAIL"));
     let line = told.or_else(|| said.lines().next()).unwrap_or("it ended without a word");
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(chosen(&[15, 16, 17, 18, 19], 16, 17), Some(17));
         assert_eq!(chosen(&[15, 16, 18, 19], 17, 15), Some(18));
         assert_eq!(chosen(&[16, 18], 16, 16), Some(16));
-        // None is as new as the target: the nearest to it.
+        // None is as new as the target: the nearest one.
         assert_eq!(chosen(&[15, 16, 17], 15, 18), Some(17));
         // None is as new as the source: the caller refuses it.
         assert_eq!(chosen(&[15, 16], 18, 16), Some(16));

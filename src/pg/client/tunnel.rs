@@ -1,8 +1,8 @@
 //! Encrypted connections for client programs that cannot make them: `pg_dump` builds without `OpenSSL` exist, those of Python packages among them.
 //!
-//! Where a conninfo insists on TLS, or the session that it comes from is encrypted, the program connects to a Unix socket in a folder that
-//! only we can enter, and its bytes go on over TLS as all our own connections do, with the same checks. `tool` and `replay` open one for
-//! each program that they run.
+//! If a conninfo requires TLS, or the session that it comes from is encrypted, the program connects to a Unix socket in a folder that only
+//! this role can enter, and its bytes are passed on over TLS in the same way as pgmigrate's own connections, with the same checks. `tool`
+//! and `replay` open one for each program that they run.
 
 use super::bound_login::{self, read_packet};
 use super::private_folder;
@@ -21,7 +21,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio_postgres::config::ChannelBinding;
 use tokio_rustls::TlsConnector;
 
-/// The port in the socket's name; any will do, for the folder is ours.
+/// The port in the socket's name; any number will do, because the folder is private.
 const PORT: u16 = 5432;
 
 /// An open tunnel; it closes when dropped.
@@ -31,7 +31,8 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// Opens one where `conninfo` insists on TLS or was found to lead to it; none elsewhere, for there the program's own way will do.
+    /// Opens one if `conninfo` requires TLS or the session's connection was encrypted; otherwise none, because the program can connect
+    /// directly.
     pub fn open(conninfo: &Conninfo) -> Result<Option<Tunnel>> {
         let insists = matches!(conninfo.ssl.mode, SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull);
         if !insists && !conninfo.is_encrypted || conninfo.hosts.iter().any(crate::pg::conninfo::Host::is_socket) {
@@ -47,12 +48,12 @@ impl Tunnel {
         Ok(Some(Tunnel { folder, accepting }))
     }
 
-    /// The conninfo by which a program comes through.
+    /// The conninfo with which a program connects through the tunnel.
     pub fn conninfo(&self, user: &str, dbname: &str) -> String {
         let quote = |value: &str| value.replace('\\', "\\\\").replace('\'', "\\'");
         let folder = self.folder.path().display().to_string();
         let (folder, user, dbname) = (quote(&folder), quote(user), quote(dbname));
-        // Said here, for the environment may say otherwise, and the program may not know what it says.
+        // Set here, because the environment may have another value, or one that the program does not know.
         format!("host='{folder}' port={PORT} user='{user}' dbname='{dbname}' sslmode=disable channel_binding=disable")
     }
 }
@@ -68,7 +69,7 @@ async fn accept(listener: UnixListener, connector: TlsConnector, conninfo: Conni
     while let Ok((program, _)) = listener.accept().await {
         let (connector, conninfo) = (connector.clone(), conninfo.clone());
         connections.spawn(async move {
-            // The program sees its connection close and says so; we tell why it could not be made.
+            // The program sees and reports a closed connection; pgmigrate reports why it could not be made.
             if let Err(error) = pass(program, connector, &conninfo).await {
                 tracing::debug!("the encrypted way of a client program ended: {error}");
             }
@@ -100,10 +101,9 @@ async fn pass(mut program: UnixStream, connector: TlsConnector, conninfo: &Conni
     copy_bidirectional(&mut program, &mut encrypted).await.map(|_| ())
 }
 
-/// Passes on the program's first packet and the server's first message. A server offers to bind the login to the TLS channel, which
-/// a program that sees no TLS takes for an attack: the offer is left out. The login is SCRAM all the same, inside our TLS; where the user
-/// requires the binding, `bound_login` takes this one's place
-/// (<https://www.postgresql.org/docs/current/sasl-authentication.html>).
+/// Passes on the program's first packet and the server's first message. The offer of a server to bind the login to the TLS channel is
+/// removed, because a program that sees no TLS takes it for an attack. The login is still SCRAM, inside pgmigrate's TLS; if the user
+/// requires the binding, `bound_login` logs in instead (<https://www.postgresql.org/docs/current/sasl-authentication.html>).
 async fn open_conversation(
     program: &mut UnixStream,
     server: &mut (impl AsyncRead + AsyncWrite + Unpin),

@@ -1,8 +1,8 @@
 //! Whether two servers mean the same by definitions that they write differently.
 //!
-//! The properties of an object are read from both catalogs, each with a name of its own. An expression of the source is parsed by the
-//! target and written out again next to the target's own, in a transaction that rolls back. No SQL text is taken apart. What a
-//! difference means is decided by the engine's `verify`, the only caller.
+//! The properties of an object are read from both catalogs, each with a name of its own. The target parses an expression of the source and
+//! deparses it again next to its own one, in a transaction that rolls back. No SQL text is parsed here. The engine's `verify`, the only
+//! caller, decides what a difference means.
 
 use super::Readers;
 use crate::catalog::Oid;
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::pg::Session;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Whether the target would write both views alike, given the source's text of its own.
+/// Whether the target deparses both views to the same text, given the source's text of its view.
 pub async fn is_same_view(readers: &Readers, source: Oid, target: Oid) -> Result<bool> {
     let text: String = readers.source.query_one("SELECT pg_catalog.pg_get_viewdef($1::oid)", &[&source]).await?.get(0);
     readers.target.batch(&format!("BEGIN; CREATE TEMPORARY VIEW pgmigrate_view AS {text}")).await?;
@@ -21,7 +21,7 @@ pub async fn is_same_view(readers: &Readers, source: Oid, target: Oid) -> Result
     Ok(same)
 }
 
-/// The view that a rule makes, where it makes one.
+/// The view that a rule makes, if it makes one.
 pub async fn view_of_rule(session: &Session, rule: Oid) -> Result<Option<Oid>> {
     let sql = "SELECT ev_class FROM pg_catalog.pg_rewrite WHERE oid = $1 AND rulename = '_RETURN'";
     Ok(session.query_opt(sql, &[&rule]).await?.map(|row| row.get(0)))
@@ -38,7 +38,7 @@ pub struct Both {
     pub target: Oid,
 }
 
-/// The owner of an object among its grantees, whatever its name.
+/// The name used for the owner of an object among its grantees.
 const OWNER: &str = "the owner";
 
 /// One right of one role on an object or on a column of it.
@@ -63,11 +63,11 @@ pub struct PrivilegeDifference {
     pub source: Vec<Privilege>,
     /// On the target only.
     pub target: Vec<Privilege>,
-    /// On the source, of others than the owner, and unknown to the target's version.
+    /// On the source, of other roles than the owner, and unknown to the target's version.
     pub unknown: Vec<Privilege>,
 }
 
-/// Which roles have which rights on one side only, as far as both majors know these rights.
+/// Which roles have which rights on one side only, among the rights that both majors have.
 pub async fn privilege_difference(readers: &Readers, of: Both) -> Result<PrivilegeDifference> {
     let [of_source, of_target] =
         [&readers.source, &readers.target].map(|session| session.version().has_maintain_privilege());
@@ -163,12 +163,12 @@ impl Property {
     }
 }
 
-/// A property's value; of both kinds one is usually there.
+/// A property's value; usually one of the two fields is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Value {
-    /// What every major writes alike.
+    /// A value that every major writes in the same way.
     pub fact: Option<String>,
-    /// What majors may write in two ways.
+    /// A text that majors may write differently.
     expression: Option<String>,
     /// The FROM clause over which the expression can be parsed again.
     scope: Option<String>,
@@ -179,13 +179,13 @@ pub struct Value {
 pub struct Comparison {
     /// The properties that differ, with the values of source and target.
     pub differing: Vec<(Property, Value, Value)>,
-    /// Those that two majors write in two ways and that mean the same.
+    /// Those that the two majors write differently and that mean the same.
     pub rewritten: Vec<Property>,
     /// Those whose texts differ and whose meaning cannot be compared.
     pub undecided: Vec<Property>,
 }
 
-/// Compares what two objects consist of, their tablespaces where these count.
+/// Compares the properties of two objects, with their tablespaces if these are to be compared.
 pub async fn compare(
     readers: &Readers,
     kind: Properties,
@@ -230,7 +230,7 @@ pub async fn compare(
 
 type Values = BTreeMap<Property, Value>;
 
-/// The parts of one object that the other has not.
+/// The parts of one object that the other lacks.
 fn lacking(one: &Values, other: &Values) -> BTreeSet<(String, String)> {
     let there: BTreeSet<(String, String)> = other.keys().map(Property::of).collect();
     one.keys().map(Property::of).filter(|part| !there.contains(part)).collect()
@@ -245,7 +245,7 @@ async fn values(session: &Session, kind: Properties, oid: Oid, with_tablespaces:
     Ok(rows.iter().map(read).collect())
 }
 
-/// Whether the target writes two expressions alike.
+/// Whether the target deparses two expressions to the same text.
 async fn is_same_expression(readers: &Readers, scope: &str, one: &str, other: &str) -> Result<bool> {
     let view = |number: u8, text: &str| {
         format!("CREATE TEMPORARY VIEW pgmigrate_{number} AS SELECT ({text}) AS value FROM {scope}")

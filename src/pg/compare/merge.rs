@@ -1,7 +1,7 @@
 //! Finds the rows that differ: both sides stream their rows sorted by key, and one pass merges them.
 //!
-//! Memory holds a row of each side and the samples, whatever the tables' size. Keys leave this file only in a
-//! sample's `key`, other values not at all.
+//! Memory holds a row of each side and the samples, whatever the tables' size. Keys leave this file only in a sample's `key`; other values
+//! never leave it.
 
 use crate::error::Result;
 use crate::pg::{Session, copy};
@@ -13,12 +13,12 @@ use std::pin::pin;
 /// Samples of each kind of difference.
 const SAMPLES: u64 = 20;
 
-/// What the streams' rows consist of.
+/// The columns of the streams' rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape<'a> {
     /// The columns in their order.
     pub columns: &'a [String],
-    /// The columns of the key; empty where a digest stands for each row.
+    /// The columns of the key; empty if each row is compared by a digest.
     pub keys: &'a [String],
 }
 
@@ -31,7 +31,7 @@ pub struct Differing {
     pub extra: u64,
     /// Rows of one key that differ elsewhere.
     pub different: u64,
-    /// The first of each kind, where a key tells them apart.
+    /// The first of each kind, if a key identifies them.
     pub samples: Vec<Sample>,
 }
 
@@ -46,7 +46,7 @@ pub struct Sample {
     pub columns: Vec<String>,
 }
 
-/// Merges the rows of two complete COPY statements in text format that sort as `rows::sorted` does.
+/// Merges the rows of two complete COPY statements in text format that are sorted as `rows::sorted` sorts.
 pub async fn merge(source: (&Session, &str), target: (&Session, &str), shape: Shape<'_>) -> Result<Differing> {
     let (left, right) = tokio::try_join!(copy::rows(source.0, source.1), copy::rows(target.0, target.1))?;
     merge_rows(pin!(left), pin!(right), shape).await
@@ -81,7 +81,7 @@ async fn merge_rows(
 
 struct Merger<'a> {
     shape: Shape<'a>,
-    /// Where the key's columns stand.
+    /// The positions of the key's columns.
     at: Vec<usize>,
 }
 
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn keys_are_ordered_by_their_bytes_and_not_by_their_escapes() {
-        // A line feed sorts before a space, its escape behind one.
+        // A line feed sorts before a space; its escape sorts after one.
         let rows = ["a\\nb\t1\n", "a b\t2\n"];
         assert_eq!(merged(&rows, &rows[1..], &["id"]).missing, 1);
         assert_eq!(merged(&rows[1..], &rows, &["id"]).extra, 1);

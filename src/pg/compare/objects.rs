@@ -1,4 +1,4 @@
-//! Sequences, large objects, and what exists but cannot be relied on.
+//! Sequences, large objects, and objects that exist but cannot be relied on.
 //!
 //! Contents of large objects are compared by `large_object`.
 
@@ -11,19 +11,19 @@ use crate::pg::copy::{self, RowFormat, RowSum};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Where a sequence stands.
+/// The state of a sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SequenceValue {
     /// The last value.
     pub last: i64,
-    /// Whether it was given out.
+    /// Whether it was used.
     pub is_called: bool,
     /// Whether the sequence ascends.
     pub ascends: bool,
 }
 
 impl SequenceValue {
-    /// Whether it will give out its next number later than `other`.
+    /// Whether it reaches its next number later than `other`.
     #[must_use]
     pub fn is_ahead_of(&self, other: &SequenceValue) -> bool {
         let further = if self.ascends { self.last > other.last } else { self.last < other.last };
@@ -37,7 +37,7 @@ impl fmt::Display for SequenceValue {
     }
 }
 
-/// Where a sequence stands, by a plan's query; none where there is no such sequence.
+/// The state of a sequence, by a plan's query; none if there is no such sequence.
 pub async fn sequence(session: &Session, sql: &str) -> Result<Option<SequenceValue>> {
     match sequence_value(session, sql).await {
         Ok((last, is_called, ascends)) => Ok(Some(SequenceValue { last, is_called, ascends })),
@@ -46,18 +46,18 @@ pub async fn sequence(session: &Session, sql: &str) -> Result<Option<SequenceVal
     }
 }
 
-/// What there is to know of a large object but its content.
+/// The properties of a large object except its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LargeObjectFacts {
     /// Its owner.
     pub owner: String,
     /// Its comment.
     pub comment: Option<String>,
-    /// Who may do what with it, one a text.
+    /// Its privileges, one a text.
     pub privileges: Vec<String>,
 }
 
-/// The facts of those large objects that exist.
+/// The properties of those large objects that exist.
 pub async fn large_objects(session: &Session, oids: &[u32]) -> Result<BTreeMap<u32, LargeObjectFacts>> {
     let rows = session.query(include_str!("../../sql/verify/large_objects.sql"), &[&oids]).await?;
     let read = |row: &tokio_postgres::Row| LargeObjectFacts {
@@ -107,7 +107,7 @@ pub async fn differing_contents(readers: &Readers, oids: &[u32]) -> Result<Vec<u
     large_object::differing(&readers.source, &readers.target, oids).await
 }
 
-/// What kind of thing cannot be relied on.
+/// The kind of something that cannot be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UnusableKind {
     /// An index that queries do not use.
@@ -121,7 +121,7 @@ pub enum UnusableKind {
 /// Something that exists and cannot be relied on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Unusable {
-    /// What kind of thing it is.
+    /// Its kind.
     pub kind: UnusableKind,
     /// Its schema.
     pub schema: String,

@@ -1,8 +1,7 @@
-//! The statements that read a table's rows for a comparison: for sums in any order, or sorted for the search of
-//! differing rows.
+//! The statements that read a table's rows for a comparison: for sums in any order, or sorted, to find differing rows.
 //!
-//! Rows are compared as COPY sends them, so both sides need the same columns in the same order. Sorting goes by bytes
-//! and not by a collation, which two servers may know in two versions.
+//! Rows are compared as COPY sends them, so both sides need the same columns in the same order. The sort order is that of bytes and not of
+//! a collation, which two servers may have in two versions.
 
 use crate::catalog::{Lsn, Relation};
 use crate::name::{QualifiedName, ident, ident_list};
@@ -14,7 +13,7 @@ pub fn reordered(copy: &str, table: &QualifiedName, columns: &[String]) -> Strin
     format!("COPY (SELECT {} FROM ({}) AS r) TO STDOUT", ident_list(columns), query_of(copy, table))
 }
 
-/// All rows of a source's table that meet `filter`; of a configuration table those that its extension has dumped.
+/// All rows of a source's table that meet `filter`; for a configuration table, those that its extension marks to be dumped.
 #[must_use]
 pub fn all(table: &Relation, filter: Option<&str>) -> String {
     let condition = filter.map(|filter| format!(" WHERE ({filter})")).unwrap_or_default();
@@ -29,14 +28,15 @@ pub fn union(queries: &[String], columns: &[String]) -> String {
     selects.join(" UNION ALL ")
 }
 
-/// The rows of a target's table, given by its quoted name; those of its partitions where it is partitioned, none of
-/// tables that inherit from it.
+/// The rows of a target's table, given by its quoted name; with those of its partitions if it is partitioned, without those of tables that
+/// inherit from it.
 #[must_use]
 pub fn on_target(table: &str, is_partitioned: bool) -> String {
     format!("SELECT * FROM {}{table}", if is_partitioned { "" } else { "ONLY " })
 }
 
-/// What stands for a column `r.name` where rows are compared as text: `pg_lsn`, whose text form 19 pads with zeros, as its bytes.
+/// The expression for a column `r.name` where rows are compared as text: `pg_lsn`, whose text form 19 pads with zeros, is compared as its
+/// bytes.
 #[must_use]
 pub fn value(name: &str, lsn: Option<Lsn>) -> String {
     let name = ident(name);
@@ -53,15 +53,14 @@ pub fn with_values(query: &str, values: &[String]) -> String {
     format!("SELECT {} FROM ({query}) AS r", values.join(", "))
 }
 
-/// The rows of a query as they come.
+/// The rows of a query in any order.
 #[must_use]
 pub fn copy(query: &str, columns: &[String]) -> String {
     format!("COPY (SELECT {} FROM ({query}) AS r) TO STDOUT", ident_list(columns))
 }
 
-/// The rows of a query in the order of their keys' bytes. Without a key, a digest stands for each row, in the
-/// digests' order: no row is too large to sort, and none leaves its server. The digest is not MD5, which servers
-/// under FIPS refuse.
+/// The rows of a query in the order of their keys' bytes. Without a key, the digest of each row is read, in the digests' order: no row is
+/// too large to sort, and no row leaves its server. The digest is not MD5, which servers in FIPS mode refuse.
 #[must_use]
 pub fn sorted(query: &str, columns: &[String], keys: &[String]) -> String {
     if keys.is_empty() {
@@ -71,8 +70,7 @@ pub fn sorted(query: &str, columns: &[String], keys: &[String]) -> String {
             "COPY (SELECT pg_catalog.sha256(pg_catalog.textsend({row})) FROM ({query}) AS r ORDER BY 1) TO STDOUT"
         );
     }
-    // format() writes a value as COPY does, whatever casts to text a type has; textsend() gives the bytes that COPY
-    // sends.
+    // format() writes a value as COPY does, even if a type has casts to text; textsend() returns the bytes that COPY sends.
     let key = |column: &String| format!("pg_catalog.textsend(pg_catalog.format('%s', r.{}))", ident(column));
     let order: Vec<String> = keys.iter().map(key).collect();
     format!("COPY (SELECT {} FROM ({query}) AS r ORDER BY {}) TO STDOUT", ident_list(columns), order.join(", "))

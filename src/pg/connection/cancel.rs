@@ -1,7 +1,6 @@
-//! Stopping what a session's server is doing, and closing the session when nobody holds it any more.
+//! Cancels the statement of a session, and closes the session when its last user has dropped it.
 //!
-//! It decides nothing about when to stop. `Session` hands out [`Canceller`]s; `connect` gives each connection its
-//! [`Owner`].
+//! This module does not decide when to stop. `Session` hands out [`Canceller`]s; `connect` gives each connection its [`Owner`].
 
 use super::gate::{Gate, GatedTls, Wire};
 use super::net::Net;
@@ -18,14 +17,14 @@ use tokio::time::timeout;
 use tokio_postgres::{AsyncMessage, CancelToken};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// How long the server has to take a cancel request.
+/// How long the server has to accept a cancel request.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection that nobody holds any more has to end in order.
+/// How long a connection without a user has to end cleanly.
 const GRACE: Duration = Duration::from_millis(100);
 /// How long the server's process has to end after that.
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How a session's server was reached, for another connection to it.
+/// The address and TLS settings of a session's server, for another connection to it.
 #[derive(Clone)]
 pub struct Way {
     host: Host,
@@ -39,7 +38,7 @@ impl Way {
     }
 }
 
-/// Asks a session's server to stop the statement that it is running. Clones speak of the same session.
+/// Requests that a session's server cancels the running statement. Clones refer to the same session.
 #[derive(Clone)]
 pub struct Canceller {
     token: CancelToken,
@@ -51,8 +50,8 @@ impl Canceller {
         Canceller { token, way }
     }
 
-    /// Sends the request over a connection of its own, encrypted as the session is. The statement then fails with
-    /// SQLSTATE 57014 unless it ended by itself before. Gives up after five seconds.
+    /// Sends the request over a connection of its own, encrypted as the session is. The statement then fails with SQLSTATE 57014 unless it
+    /// ended before. Gives up after five seconds.
     pub async fn cancel(&self) -> Result<()> {
         let doing = "cancelling a statement";
         match timeout(CANCEL_TIMEOUT, self.send(doing)).await {
@@ -70,7 +69,7 @@ impl Canceller {
     }
 }
 
-/// The connections that nobody holds any more and that are not closed yet, by the order in which they were given up.
+/// The connections without a user that are not closed yet, in the order in which they were dropped.
 #[derive(Default)]
 struct GivenUp {
     next: u64,
@@ -79,16 +78,16 @@ struct GivenUp {
 
 static GIVEN_UP: LazyLock<watch::Sender<GivenUp>> = LazyLock::new(watch::Sender::default);
 
-/// Waits until every connection that has been given up is closed, its locks with it, and what it ran is cancelled; not longer than a
-/// cancel request takes.
+/// Waits until every connection that was dropped is closed, its locks are released and its statement is cancelled; not longer than a cancel
+/// request takes.
 pub async fn closed() {
     let mut given_up = GIVEN_UP.subscribe();
     let next = given_up.borrow().next;
-    // The sender is static, so waiting ends with the last of them or with the time.
+    // The sender is static, so the wait ends with the last of them or with the timeout.
     let _ = timeout(CANCEL_TIMEOUT, given_up.wait_for(|now| now.open.first().is_none_or(|first| *first >= next))).await;
 }
 
-/// A connection on its way to be closed.
+/// A connection that is being closed.
 struct Closing(u64);
 
 impl Closing {
@@ -124,18 +123,18 @@ async fn drive(mut wire: Wire, warnings: Warnings) {
 pub struct Owner(Option<oneshot::Sender<Closing>>);
 
 impl Owner {
-    /// Starts to move the bytes of `wire`. When the owner is gone and a statement still runs, it is cancelled: closing
-    /// the socket alone would let the server go on with it.
+    /// Starts to move the bytes of `wire`. When the owner is gone and a statement still runs, the statement is cancelled, because the
+    /// server would not stop it when only the socket is closed.
     pub fn of(wire: Wire, gate: Gate, canceller: Canceller, warnings: Warnings) -> Owner {
         let (owner, gone) = oneshot::channel();
         tokio::spawn(async move {
             let mut wire = pin!(drive(wire, warnings));
-            // How a connection ends is told to whoever uses its client, not here.
+            // The end of a connection is reported to the user of its client, not here.
             let (is_over, _closing) = tokio::select! {
                 () = &mut wire => (true, Ok(Closing::begin())),
                 closing = gone => (timeout(GRACE, &mut wire).await.is_ok(), closing),
             };
-            // A stream that was dropped in the middle of a COPY leaves a server that has no row to send at work on it.
+            // If a stream was dropped in the middle of a COPY, a server without a row to send does not notice it.
             if !is_over || gate.is_lost() {
                 let _ = canceller.cancel().await;
             }
@@ -151,7 +150,7 @@ impl Owner {
 impl Drop for Owner {
     fn drop(&mut self) {
         if let Some(owner) = self.0.take() {
-            // Where the connection has ended already, nobody takes it, and it counts no more.
+            // If the connection has ended already, no task receives this, and it is no longer counted.
             let _ = owner.send(Closing::begin());
         }
     }

@@ -1,6 +1,6 @@
-//! Opens one connection: hosts in turn, TLS as asked, login, and the settings that every session has pinned.
+//! Opens one connection: hosts in turn, TLS as configured, login, and the settings that every session has pinned.
 //!
-//! It makes one attempt a host; trying again later is the engine's. `Session::open` calls it.
+//! It makes one attempt for each host; the engine decides about later attempts. Called by `Session::open`.
 
 use super::cancel::{Canceller, Owner, Way};
 use super::gate::{Gate, GatedTls, Wire};
@@ -17,18 +17,18 @@ use std::sync::PoisonError;
 use tokio_postgres::{Client, SimpleQueryMessage, config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// The limits that would stop a long statement or kill an idle snapshot, off from the first statement on. All servers know them; more
-/// startup options than these would be refused by poolers that are configured for them. The other pins follow as statements.
+/// The limits that would stop a long statement or end an idle snapshot, disabled from the first statement on. All servers know them;
+/// poolers that are configured for these startup options would refuse others. The other pins follow as statements.
 const NO_TIMEOUTS: &str = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0";
 /// Writes are refused from the first statement on.
 const READ_ONLY: &str = "-c default_transaction_read_only=on";
-/// Without a schema in the search path, no statement behind it can meet an object of another schema.
+/// Without a schema in the search path, no later statement can use an object of another schema by mistake.
 const FACTS: &str = "\
     SELECT pg_catalog.current_setting('server_version_num'), pg_catalog.pg_backend_pid(), \
     pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('default_transaction_read_only'), \
     pg_catalog.set_config('search_path', '', false); ";
 
-/// A login that went well.
+/// The result of a successful login.
 pub struct Connected {
     pub client: Client,
     pub canceller: Canceller,
@@ -43,7 +43,7 @@ pub struct Connected {
     pub backend_pid: i32,
 }
 
-/// Connects to the first host that fits, in the order that libpq would try them.
+/// Connects to the first suitable host, in the order in which libpq would try them.
 pub async fn connect(conninfo: &Conninfo, side: Side, application: &str) -> Result<Connected> {
     let hosts = in_order(conninfo);
     let passes: &[SessionAttrs] = match &conninfo.session_attrs {
@@ -65,7 +65,7 @@ pub async fn connect(conninfo: &Conninfo, side: Side, application: &str) -> Resu
     Err(summary(conninfo, failures).on(side))
 }
 
-/// `load_balance_hosts=random` wants an unpredictable order, which the hasher's fresh keys give.
+/// `load_balance_hosts=random` requires an unpredictable order, which the hasher's random keys provide.
 fn in_order(conninfo: &Conninfo) -> Vec<&Host> {
     let mut hosts: Vec<&Host> = conninfo.hosts.iter().collect();
     if conninfo.any_order {
@@ -75,7 +75,7 @@ fn in_order(conninfo: &Conninfo) -> Vec<&Host> {
     hosts
 }
 
-/// A server that answers with an error ends the search, as in libpq, unless it is only starting up or shutting down.
+/// A server that answers with an error ends the search, as in libpq, unless it is starting up or shutting down.
 fn goes_for_all_hosts(error: &Error) -> bool {
     error.sqlstate.is_some() && !error.is("57P03")
 }
@@ -94,7 +94,7 @@ fn summary(conninfo: &Conninfo, mut failures: Vec<Error>) -> Error {
     error
 }
 
-/// One try at one host.
+/// One attempt at one host.
 struct Attempt<'a> {
     conninfo: &'a Conninfo,
     host: &'a Host,
@@ -132,7 +132,7 @@ impl Attempt<'_> {
         Err(Error::new(Kind::Internal, self.doing()))
     }
 
-    /// The ways to connect, in the order to try them.
+    /// The TLS modes to try, in their order.
     fn ssl_modes(&self) -> &'static [config::SslMode] {
         use config::SslMode as Try;
         match self.conninfo.ssl.mode {
@@ -167,13 +167,13 @@ impl Attempt<'_> {
         own.chain([NO_TIMEOUTS]).chain(read_only).collect::<Vec<_>>().join(" ")
     }
 
-    /// Whether the choice of the host depends on a setting that our own would hide; it is pinned after the look then,
-    /// still before any statement of a caller.
+    /// Whether the choice of the host depends on a setting that pgmigrate's own value would hide. It is then pinned after the choice, but
+    /// before any statement of a caller.
     fn must_ask_default(&self) -> bool {
         matches!(self.wanted, SessionAttrs::ReadWrite | SessionAttrs::ReadOnly)
     }
 
-    /// Pins the settings and learns who has answered.
+    /// Pins the settings and reads which server has answered.
     async fn settle(&self, client: Client, wire: Wire, gate: Gate, conninfo: Conninfo) -> Result<Connected> {
         let major = wire.parameter("server_version").map_or(0, leading_number);
         let canceller = Canceller::new(client.cancel_token(), Way::new(self.host, &self.conninfo.keepalive, &self.tls));
@@ -220,7 +220,7 @@ impl Attempt<'_> {
         let mut explained = reply::from_postgres(error, Kind::Connect, &self.doing());
         if is_password_missing(error) {
             explained = Error::new(Kind::Connect, self.doing()).caused_by("no password was given");
-            // The code that the server itself gives for a missing password, so that nobody tries again without one.
+            // The code that the server itself uses for a missing password, so that no caller tries again without one.
             explained.sqlstate = Some("28P01".into());
         }
         explained.remedy = remedy(error, self.conninfo);
@@ -228,7 +228,7 @@ impl Attempt<'_> {
     }
 }
 
-/// What a fresh session says of itself.
+/// The facts that a new session reads about itself.
 struct Facts {
     version: ServerVersion,
     backend_pid: i32,

@@ -1,8 +1,8 @@
-//! The stream under a session, which the pump can take for a while and give back.
+//! The stream under a session, which the pump can take for a while and return.
 //!
-//! tokio-postgres logs in, runs the statements around a COPY and keeps the connection; the rows of the COPY itself go past it, as raw
-//! frames. While the stream is taken, tokio-postgres finds nothing to read and nowhere to write. A stream that is not given
-//! back in order is lost, and the session with it.
+//! tokio-postgres logs in, runs the statements around a COPY and keeps the connection; the rows of the COPY itself bypass it as raw frames.
+//! While the stream is taken, tokio-postgres cannot read or write. If a stream is not returned cleanly, it is lost, and the session with
+//! it.
 
 use std::future::Future;
 use std::io;
@@ -15,7 +15,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// A stream to a server, encrypted or not.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {
-    /// What ties a login to this very channel.
+    /// The data that binds a login to this channel.
     fn binding(&self) -> ChannelBinding {
         ChannelBinding::none()
     }
@@ -39,7 +39,7 @@ struct Slot {
     waiting: Vec<Waker>,
 }
 
-/// A stream that can be taken away; clones share it.
+/// A stream that can be taken from its session for a while; clones share it.
 #[derive(Clone)]
 pub struct Gate(Arc<Mutex<Slot>>);
 
@@ -52,19 +52,19 @@ impl Gate {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads until the server closes its side, which it does when the session's process ends: it has let go of all locks by then.
+    /// Reads until the server closes its side, which happens when the session's process ends: all its locks are released by then.
     pub async fn ended(mut self) {
         let mut rest = [0; 512];
         while !self.is_lost() && matches!(self.read(&mut rest).await, Ok(1..)) {}
     }
 
-    /// Takes the stream; none where it is taken or lost already.
+    /// Takes the stream; none if it is taken or lost already.
     pub fn hold(&self) -> Option<Held> {
         let stream = self.slot().stream.take()?;
         Some(Held { stream: Some(stream), gate: self.clone() })
     }
 
-    /// Whether the stream was dropped in the middle of a conversation.
+    /// Whether the stream was dropped in the middle of an exchange of messages.
     pub fn is_lost(&self) -> bool {
         self.slot().is_lost
     }
@@ -98,14 +98,14 @@ impl Held {
         self.stream.as_mut().ok_or_else(|| io::ErrorKind::BrokenPipe.into())
     }
 
-    /// Gives it back. Nothing may be left of what was said over it.
+    /// Returns it. No part of an exchange may be left on it.
     pub fn give_back(mut self) {
         let stream = self.stream.take();
         self.gate.slot().stream = stream;
     }
 }
 
-/// Whoever drops it without giving the stream back leaves the conversation in the middle: the connection is closed.
+/// A stream that is dropped without being returned is in the middle of an exchange: the connection is closed.
 impl Drop for Held {
     fn drop(&mut self) {
         let mut slot = self.gate.slot();
@@ -140,7 +140,7 @@ impl TlsStream for Gate {
     }
 }
 
-/// Encrypts a stream and puts the result behind a gate of its own, which `inner` then holds.
+/// Encrypts a stream and wraps the result in a gate of its own, which `inner` then holds.
 pub struct GatedTls {
     connector: MakeRustlsConnect,
     host: String,
@@ -148,7 +148,7 @@ pub struct GatedTls {
 }
 
 impl GatedTls {
-    /// What encrypts a connection to `host`; the second value holds the gate once it did.
+    /// The object that encrypts a connection to `host`; the second value holds the gate after the handshake.
     pub fn new(connector: MakeRustlsConnect, host: &str) -> (Self, Arc<Mutex<Option<Gate>>>) {
         let inner = Arc::default();
         (GatedTls { connector, host: host.to_owned(), inner: Arc::clone(&inner) }, inner)

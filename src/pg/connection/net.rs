@@ -1,6 +1,6 @@
-//! A connection's bytes: TCP or a Unix socket, with the keepalives that the conninfo asks for.
+//! A connection's bytes: TCP or a Unix socket, with the keepalives of the conninfo.
 //!
-//! Knows nothing of what is said. `connect` and `cancel` open it.
+//! This module does not interpret the bytes. `connect` and `cancel` open it.
 
 use crate::pg::conninfo::{Host, Keepalive};
 use socket2::{SockRef, TcpKeepalive};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// Silence before the first probe where the user does not say; firewalls forget connections within minutes.
+/// The default idle time before the first probe; firewalls drop idle connections within minutes.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_COUNT: u32 = 6;

@@ -1,7 +1,7 @@
-//! Why a server could not be reached or did not let us in, and what to do about it.
+//! Why a server could not be reached or refused the login, and the remedy.
 //!
-//! It reads SQLSTATEs and the types of errors. Only the two kinds that tokio-postgres keeps to itself are told by how
-//! it prints them, which no server has a say in. `connect` asks.
+//! It reads SQLSTATEs and the types of errors. Only the two kinds that tokio-postgres keeps private are recognized by their text, which no
+//! server can influence. Called by `connect`.
 
 use crate::pg::conninfo::Conninfo;
 use rustls::CertificateError;
@@ -13,7 +13,7 @@ use tokio_postgres::Error;
 pub const UNREACHABLE: &str =
     "check host and port, that the server runs and listens there (listen_addresses), and the firewalls in between";
 
-/// What to do about `error`, where there is something to say.
+/// The remedy for `error`, if one is known.
 pub fn remedy(error: &Error, conninfo: &Conninfo) -> Option<String> {
     let words = match error.code() {
         Some(state) => by_state(state.code(), conninfo)?,
@@ -41,7 +41,7 @@ fn by_state(sqlstate: &str, conninfo: &Conninfo) -> Option<String> {
         ),
         "53300" => "lower the number of jobs, close other sessions, or raise max_connections".into(),
         "57P03" => "wait until the server has started".into(),
-        // Connection poolers take no startup options, and hand the session's settings to others.
+        // Connection poolers accept no startup options, and reuse sessions with their settings for other clients.
         "08P01" => "connect to the server itself and not through a connection pooler".into(),
         _ => return None,
     })
@@ -89,12 +89,12 @@ pub fn is_password_missing(error: &Error) -> bool {
     error.to_string() == "invalid configuration"
 }
 
-/// In TLS 1.3 the server judges the client's certificate after the handshake, so its alert comes as an I/O error.
+/// In TLS 1.3 the server checks the client's certificate after the handshake, so its alert arrives as an I/O error.
 fn is_about_tls(error: &Error) -> bool {
     error.to_string() == "error performing TLS handshake" || rustls_cause(error).is_some()
 }
 
-/// Whether the same server may let us in with TLS where it did not without it, or the other way round.
+/// Whether the same server may accept the login with TLS if it did not without it, or vice versa.
 pub fn may_differ_with_tls(error: &Error) -> bool {
     error.code().map_or_else(|| is_about_tls(error), |state| state.code() == "28000")
 }

@@ -1,6 +1,6 @@
-//! TLS as libpq's `sslmode` means it, on rustls with the ring provider, which is handed in and not installed for the
-//! whole process. It reads the certificate files and decides whom to trust; it opens no connection. `connect` calls
-//! it, and the cancel requests of a session use the same connector.
+//! TLS with the meaning of libpq's `sslmode`, on rustls with the ring provider, which is passed explicitly and not installed for the whole
+//! process. This module reads the certificate files and decides which certificates are trusted; it opens no connection. `connect` calls it,
+//! and the cancel requests of a session use the same connector.
 
 use crate::error::{Error, Kind, Result};
 use crate::pg::conninfo::{RootCert, Ssl, SslMode, TlsVersion};
@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// What turns a connection to a server into an encrypted one.
+/// The connector that encrypts a connection to a server.
 pub fn connector(ssl: &Ssl) -> Result<MakeRustlsConnect> {
     client_config(ssl).map(MakeRustlsConnect::new)
 }
@@ -37,7 +37,7 @@ pub fn client_config(ssl: &Ssl) -> Result<ClientConfig> {
         .map_err(|error| broken("preparing TLS", error))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Verifier::new(ssl, Arc::clone(&provider))?));
-    // With TLS off, files that are not needed need not be there.
+    // With TLS disabled, certificate files need not exist.
     let mut config = match ssl.client.as_ref().filter(|_| ssl.mode != SslMode::Disable) {
         Some((cert, key)) => builder.with_client_cert_resolver(client_certificate(cert, key, &provider)?),
         None => builder.with_no_client_auth(),
@@ -71,8 +71,8 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
     })
 }
 
-/// The client's certificate, which only the server judges: rustls would refuse those of X.509 version 1, which servers
-/// take and `openssl x509` makes.
+/// The client's certificate, which only the server checks: rustls would refuse those of X.509 version 1, which servers accept and
+/// `openssl x509` makes.
 fn client_certificate(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<Arc<SingleCertAndKey>> {
     let doing = "using the client certificate of sslcert and sslkey";
     let signer = provider.key_provider.load_private_key(read_key(key)?).map_err(|error| broken(doing, error))?;
@@ -87,9 +87,9 @@ fn client_certificate(cert: &Path, key: &Path, provider: &CryptoProvider) -> Res
 #[derive(Debug)]
 struct Verifier {
     provider: Arc<CryptoProvider>,
-    /// Checks the chain; without it any certificate will do.
+    /// Checks the chain; without it any certificate is accepted.
     chain: Option<Arc<WebPkiServerVerifier>>,
-    /// Certificates trusted as they are; a self-signed server certificate is its own authority.
+    /// Certificates that are trusted directly; a self-signed server certificate is its own authority.
     trusted: Vec<CertificateDer<'static>>,
     /// Whether the certificate must name the host.
     named: bool,
@@ -152,8 +152,8 @@ impl ServerCertVerifier for Verifier {
             Err(rustls::Error::InvalidCertificate(error)) if is_about_name(&error) && !self.named => {
                 Ok(ServerCertVerified::assertion())
             }
-            // The server shows the very certificate that is trusted, and webpki objects to its form only (an authority
-            // used as a server, most often), after a look at its dates. OpenSSL takes it.
+            // The server presents the trusted certificate itself, and webpki rejects only its form (most often an authority used as a
+            // server), after it has checked the dates. OpenSSL accepts it.
             Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
                 if self.trusted.iter().any(|trusted| trusted == end_entity) =>
             {
@@ -180,7 +180,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
         match verify_tls13_signature(message, cert, dss, algorithms) {
-            // Where any certificate will do, so does one whose form webpki does not read (X.509 version 1).
+            // If any certificate is accepted, so is one whose form webpki cannot parse (X.509 version 1).
             Err(error @ rustls::Error::InvalidCertificate(CertificateError::Other(_))) if self.chain.is_none() => {
                 let key = public_key(cert).ok_or(error)?;
                 verify_tls13_signature_with_raw_key(message, &key, dss, algorithms)

@@ -1,6 +1,6 @@
 //! The password file: `host:port:database:user:password`, first match wins, `*` matches everything
-//! (<https://www.postgresql.org/docs/current/libpq-pgpass.html>). A file that others may read is passed over with a
-//! warning, as libpq does. Called by `Conninfo::parse`, once a host.
+//! (<https://www.postgresql.org/docs/current/libpq-pgpass.html>). A file that others may read is ignored with a warning, as in libpq.
+//! Called by `Conninfo::parse`, once a host.
 
 use crate::config::Secret;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::path::Path;
 /// What a line of the file has to match, in the order of its fields.
 pub(super) type Login<'a> = [&'a str; 4];
 
-/// The text of the file at `path`, where it exists and only its owner may read it.
+/// The text of the file at `path`, if it exists and only its owner may read it.
 pub(super) fn read(path: &Path) -> Option<String> {
     let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     if is_open_to_others(&metadata) {
@@ -47,7 +47,7 @@ fn password(line: &str, login: Login<'_>) -> Option<Secret> {
     Some(Secret::new(unescape(password)))
 }
 
-/// Splits at the first colon that no backslash protects.
+/// Splits at the first colon that is not escaped by a backslash.
 fn field(text: &str) -> Option<(&str, &str)> {
     let mut escaped = false;
     for (at, c) in text.char_indices() {

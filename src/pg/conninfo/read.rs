@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_postgres::config::ChannelBinding;
 
-/// How long one host has to answer and log us in where the user does not say.
+/// The default time in which one host has to answer and log the session in.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Where servers of the distributions, and servers built from source, put their Unix sockets.
+/// The folders in which the servers of distributions, and servers built from source, place their Unix sockets.
 const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
 type Env = BTreeMap<String, String>;
@@ -138,7 +138,7 @@ fn ssl(settings: &Settings, home: Option<&Path>) -> Result<Ssl> {
     Ok(Ssl { mode, root, client: client_certificate(settings, home)?, direct, sni, oldest, newest })
 }
 
-/// The user's own file counts only where it exists; one that was named must exist, which `tls` finds out.
+/// The default file of the user applies only if it exists; a named file must exist, which `tls` checks.
 fn root(settings: &Settings, home: Option<&Path>) -> Option<RootCert> {
     match settings.get("sslrootcert") {
         Some("system") => Some(RootCert::System),

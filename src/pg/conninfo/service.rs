@@ -1,13 +1,12 @@
-//! The connection service file: named groups of keywords (<https://www.postgresql.org/docs/current/libpq-pgservice.html>).
-//! A service gives defaults to what the connection string leaves open. Lookups in LDAP are refused. Called by
-//! `Conninfo::parse`.
+//! The connection service file: named groups of keywords (<https://www.postgresql.org/docs/current/libpq-pgservice.html>). A service
+//! supplies defaults for keywords that the connection string does not set. Lookups in LDAP are refused. Called by `Conninfo::parse`.
 
 use super::settings::{Settings, problem};
 use crate::error::Result;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Where the packages of Debian and Red Hat have libpq look when `PGSYSCONFDIR` is not set.
+/// The folders in which libpq of Debian and Red Hat packages searches if `PGSYSCONFDIR` is not set.
 const SYSTEM_FOLDERS: [&str; 2] = ["/etc/postgresql-common", "/etc/sysconfig/pgsql"];
 
 /// Fills `settings` from the service that it, or `PGSERVICE`, names.
@@ -39,7 +38,7 @@ fn files(settings: &Settings, env: &BTreeMap<String, String>) -> Vec<PathBuf> {
     own.into_iter().chain(folders.into_iter().map(|folder| folder.join("pg_service.conf"))).collect()
 }
 
-/// The keywords of the group `name`, or nothing where `text` has no such group.
+/// The keywords of the group `name`, or nothing if `text` has no such group.
 fn group<'t>(text: &'t str, name: &str) -> Result<Option<Vec<(&'t str, &'t str)>>> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let is_header = |line: &&str| line.starts_with('[');

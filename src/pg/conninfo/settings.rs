@@ -1,16 +1,16 @@
-//! The keywords of a connection string: which exist, which environment variable stands in for which, and their values
-//! as types. It knows nothing of how the text was written; `text`, `service` and the environment fill it, and
-//! `Conninfo::parse` reads it. A problem names the keyword, never its value, which may be a password.
+//! The keywords of a connection string: which exist, the environment variable of each, and their values as types. This module does not
+//! depend on the form of the text; `text`, `service` and the environment fill it, and `Conninfo::parse` reads it. A problem names the
+//! keyword, never its value, which may be a password.
 
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
-/// What becomes of a keyword that libpq knows.
+/// How a keyword that libpq knows is handled.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Use {
-    /// It is obeyed, or has no meaning for this program and is passed over.
+    /// It has its effect, or has no meaning for this program and is ignored.
     Taken,
-    /// To pass it over would connect in another way than the user asked for.
+    /// If it was ignored, the connection would differ from what the user requested.
     Refused,
 }
 
@@ -70,12 +70,12 @@ const KEYWORDS: &[(&str, &str, Use)] = &[
     ("user", "PGUSER", Use::Taken),
 ];
 
-/// A mistake in a connection string, about one keyword.
+/// An error in a connection string, about one keyword.
 pub(super) fn problem(keyword: &str, words: &str) -> Error {
     Error::config(vec![format!("conninfo: {keyword}: {words}")])
 }
 
-/// A mistake in how a connection string is written.
+/// An error in the syntax of a connection string.
 pub(super) fn malformed(words: &str) -> Error {
     Error::config(vec![format!("conninfo: {words}")])
 }
@@ -96,7 +96,7 @@ impl Settings {
         Ok(())
     }
 
-    /// As [`Settings::set`], unless a stronger place has set the keyword already.
+    /// As [`Settings::set`], unless a place with precedence has set the keyword already.
     pub(super) fn set_default(&mut self, keyword: &str, value: String) -> Result<()> {
         if self.0.contains_key(keyword) { Ok(()) } else { self.set(keyword, value) }
     }
@@ -121,7 +121,7 @@ impl Settings {
         self.get(keyword).map(str::to_owned)
     }
 
-    /// The elements of a comma-separated value; none where it is not set.
+    /// The elements of a comma-separated value; none if it is not set.
     pub(super) fn list(&self, keyword: &str) -> Vec<&str> {
         self.get(keyword).map(|value| value.split(',').map(str::trim).collect()).unwrap_or_default()
     }
@@ -132,7 +132,7 @@ impl Settings {
         self.get(keyword).map(parse).transpose()
     }
 
-    /// The value as a count that is more than nothing; libpq takes 0 and less as "the system's default".
+    /// The value as a count greater than 0; in libpq 0 and less mean the system's default.
     pub(super) fn positive(&self, keyword: &str) -> Result<Option<u32>> {
         Ok(self.integer(keyword)?.filter(|n| *n > 0).map(|n| u32::try_from(n).unwrap_or(u32::MAX)))
     }
@@ -159,7 +159,7 @@ fn refused(keyword: &str) -> Error {
     problem(keyword, "not supported").remedy(remedy)
 }
 
-/// An unquoted blank in a password makes its rest look like a keyword, so only what looks like one is repeated.
+/// An unquoted blank in a password makes its rest look like a keyword, so only text that looks like a keyword is repeated.
 fn unknown(keyword: &str) -> Error {
     let plain = keyword.len() < 32 && keyword.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     let name = if plain { keyword } else { "(one)" };

@@ -1,4 +1,4 @@
-//! What a connection string comes to, without a server: every way to write one, and every place that adds to it.
+//! The results of parsing a connection string, without a server: every form of it, and every source that adds to it.
 
 use super::*;
 use crate::pg::pinned::Program;

@@ -1,6 +1,6 @@
-//! The two ways to write a connection string: `keyword=value ...` and `postgresql://...`, both read as libpq reads
-//! them (<https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING>). It does not look at what the
-//! values mean. Called by `Conninfo::parse`.
+//! The two forms of a connection string: `keyword=value ...` and `postgresql://...`, both read as libpq reads them
+//! (<https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING>). This module does not interpret the values. Called by
+//! `Conninfo::parse`.
 
 use super::settings::{Settings, malformed, problem};
 use crate::error::Result;
@@ -74,7 +74,7 @@ fn uri(rest: &str) -> Result<Settings> {
     Ok(settings)
 }
 
-/// Takes `user:password@` off the front; an `@` behind the first slash belongs to something else.
+/// Removes `user:password@` from the front; an `@` after the first slash does not belong to it.
 fn credentials<'t>(rest: &'t str, settings: &mut Settings) -> Result<&'t str> {
     let end = rest.find(['@', '/']).filter(|at| rest[*at..].starts_with('@'));
     let Some(end) = end else { return Ok(rest) };
@@ -121,7 +121,7 @@ fn parameter(pair: &str, settings: &mut Settings) -> Result<()> {
         .ok_or_else(|| malformed("a parameter of the URI is not written keyword=value"))?;
     let keyword = decode(keyword, "a parameter of the URI")?;
     let value = decode(value, &keyword)?;
-    // JDBC's way to ask for TLS, which libpq understands, too.
+    // The form of JDBC to request TLS, which libpq accepts, too.
     if keyword == "ssl" && value == "true" {
         return settings.set("sslmode", "require".into());
     }

@@ -1,19 +1,19 @@
-//! A connection string for the programs of `PostgreSQL`, so that they connect as we do, with no password among their
-//! arguments. It runs no program; whoever does takes the text and the environment from here.
+//! A connection string for the programs of `PostgreSQL`, so that they connect as pgmigrate does, without a password in their arguments.
+//! This module runs no program; its callers take the text and the environment from here.
 
 use super::{Conninfo, Host, RootCert, SSL_MODES, SessionAttrs, SslMode, TlsVersion, name_of};
 use crate::config::Secret;
 use crate::pg::pinned::{self, Program};
 use tokio_postgres::config::ChannelBinding;
 
-/// Variables by which libpq sends settings that would win over the options.
+/// Environment variables with settings that libpq would send after the options and so override them.
 pub(in crate::pg) const SETTING_VARIABLES: [&str; 3] = ["PGDATESTYLE", "PGTZ", "PGGEQO"];
 
 type Pairs = Vec<(&'static str, String)>;
 
 impl Conninfo {
-    /// What makes `pg_dump`, `pg_restore` and `psql` connect in the same way: a connection string without the password,
-    /// fit for their arguments, and the environment that goes with it. Settings are pinned behind the user's own options.
+    /// The parameters with which `pg_dump`, `pg_restore` and `psql` connect in the same way: a connection string without the password for
+    /// their arguments, and the environment for it. The pinned settings follow the user's own options.
     #[must_use]
     pub fn for_libpq_tool(&self, program: Program) -> (String, Vec<(String, Secret)>) {
         let options: Vec<String> =
@@ -24,10 +24,10 @@ impl Conninfo {
             ("PGAPPNAME".to_owned(), Secret::new("pgmigrate")),
             ("PGCONNECT_TIMEOUT".to_owned(), Secret::new(timeout.to_string())),
             ("PGCLIENTENCODING".to_owned(), Secret::new("UTF8")),
-            // Its messages are read.
+            // pgmigrate parses the messages.
             ("LC_ALL".to_owned(), Secret::new("C")),
         ];
-        // One variable cannot hold two passwords: of several hosts with different ones, the first one's counts.
+        // One variable cannot hold two passwords: of several hosts with different ones, the first one is used.
         let password = self.hosts.iter().find_map(|host| host.password.clone());
         env.extend(password.map(|password| ("PGPASSWORD".to_owned(), password)));
         (self.tool_text(), env)
@@ -51,7 +51,7 @@ impl Conninfo {
         text.join(" ")
     }
 
-    /// Defaults are left out: a program built without TLS, or older than a keyword, refuses what it does not know.
+    /// Defaults are left out, because a program built without TLS, or older than a keyword, refuses keywords that it does not know.
     fn add_ssl(&self, pairs: &mut Pairs) {
         let ssl = &self.ssl;
         if ssl.mode != SslMode::Prefer {

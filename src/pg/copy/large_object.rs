@@ -1,4 +1,4 @@
-//! Copies large objects with the OIDs that they have: small ones many at a time, large ones slice by slice.
+//! Copies large objects with their OIDs: many small ones at a time, large ones slice by slice.
 //!
 //! <https://www.postgresql.org/docs/current/lo-funcs.html>. Memory holds one batch of slices. The caller owns the transactions.
 
@@ -7,9 +7,9 @@ use crate::pg::Session;
 use crate::record::Effect;
 use std::collections::{HashMap, HashSet};
 
-/// Objects asked for at once.
+/// The number of objects read at once.
 const BATCH: usize = 64;
-/// Bytes asked for of each object at once.
+/// The number of bytes read of each object at once.
 const SLICE: i32 = 256 * 1024;
 /// Bytes of an object that are digested at once.
 const DIGESTED: i32 = 1024 * 1024;
@@ -19,29 +19,29 @@ pub async fn oids(source: &Session, sql: &str) -> Result<Vec<u32>> {
     Ok(source.query(sql, &[]).await?.iter().map(|row| row.get(0)).collect())
 }
 
-/// Why an object is not on the target.
+/// Why an object could not be copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Obstacle {
-    /// The target has another object of its OID.
+    /// The target has another object with its OID.
     Taken,
-    /// The target has an object of its OID that the role may not read.
+    /// The target has an object with its OID that the role may not read.
     Unreadable,
-    /// The source has it no more.
+    /// The source no longer has it.
     Gone,
     /// The target holds fewer or more bytes than were sent.
     Short,
 }
 
-/// What became of a batch.
+/// The result of a batch.
 #[derive(Debug, Default)]
 pub struct Copied {
-    /// Objects and bytes copied; ones that the target had already are in the note.
+    /// Objects and bytes copied; the note names those that the target had already.
     pub effect: Effect,
     /// The objects that could not be copied.
     pub failed: Vec<(u32, Obstacle)>,
 }
 
-/// Copies the objects. One that the target has is kept where its content is the same, and fails where not.
+/// Copies the objects. An object that the target has is kept if its content is the same; otherwise it fails.
 pub async fn copy(source: &Session, target: &Session, oids: &[u32]) -> Result<Copied> {
     let mut copied = Copied::default();
     let (found, taken) = tokio::try_join!(existing(source, oids), existing(target, oids))?;
@@ -151,7 +151,7 @@ async fn copy_batch(source: &Session, target: &Session, batch: &[u32], copied: &
     Ok(())
 }
 
-/// The sizes of objects: where a descriptor opened for reading (`INV_READ`) stands when it is moved to the end.
+/// The sizes of objects: the position of a descriptor opened for reading (`INV_READ`) after a seek to the end.
 async fn sizes(session: &Session, oids: &[u32]) -> Result<Vec<(u32, u64)>> {
     let sql = "SELECT oid, pg_catalog.lo_lseek64(fd, 0, 2), pg_catalog.lo_close(fd) \
                FROM (SELECT oid, pg_catalog.lo_open(oid, 262144) AS fd FROM unnest($1::pg_catalog.oid[]) oid OFFSET 0) o";
@@ -159,7 +159,7 @@ async fn sizes(session: &Session, oids: &[u32]) -> Result<Vec<(u32, u64)>> {
     Ok(rows.iter().map(|row| (row.get(0), row.get::<_, i64>(1).unsigned_abs())).collect())
 }
 
-/// Copies what lies behind the first slice.
+/// Copies the bytes after the first slice.
 async fn copy_rest(source: &Session, target: &Session, oid: u32) -> Result<u64> {
     let mut offset = i64::from(SLICE);
     loop {

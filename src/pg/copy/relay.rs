@@ -1,9 +1,9 @@
-//! Raw frames from one server's COPY into another's, past tokio-postgres: one task owns both streams.
+//! Passes raw frames from one server's COPY to another's without tokio-postgres: one task owns both streams.
 //!
-//! Rows are not looked into. The headers of the source's messages are stripped, the rows gathered into large messages for the
-//! target, and hashed on the way (<https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY>). While writing, the
-//! target is listened to, so that its error ends the relay at once. Memory holds two buffers, whatever a row's size: a row
-//! that is larger than a buffer goes through in pieces. `copy` calls it.
+//! Rows are not parsed. The headers of the source's messages are removed; the rows are gathered into large messages for the target and
+//! hashed on the way (<https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-COPY>). While it writes, the relay also reads
+//! from the target, so that an error of the target ends the relay at once. Memory holds two buffers, whatever a row's size: a row that is
+//! larger than a buffer is sent in pieces. Called by `copy`.
 
 mod buffer;
 mod end;
@@ -21,7 +21,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 
-/// Messages to the target after which others of the runtime have their turn: about a megabyte.
+/// The number of messages to the target after which other tasks of the runtime run: about a megabyte.
 const BETWEEN_YIELDS: usize = 16;
 
 /// Rows on their way.
@@ -31,12 +31,12 @@ struct Relay<'a, R> {
     outbox: Outbox,
     rows: &'a mut R,
     taken: Taken,
-    /// How many COPY are still to be read.
+    /// The number of COPY statements that are still to be read.
     copies: usize,
 }
 
-/// Moves the rows of as many COPY as both ends were asked for, one behind the other. The target is told the end of each, and waits for
-/// nothing of us afterwards.
+/// Sends the rows of the COPY statements that both ends have sent to their servers, one after another. The end of each is sent to the
+/// target, which needs nothing more from this side afterwards.
 pub async fn relay<R: Rows>(
     (source, target): (&mut End, &mut End),
     copies: usize,
@@ -50,7 +50,7 @@ pub async fn relay<R: Rows>(
             Ok(false) => {
                 progress(relay.rows);
                 messages += 1;
-                // Where neither stream ever makes it wait, the runtime learns only now that the target has said something.
+                // If neither stream ever has to wait, the runtime learns only at this point that the target has sent something.
                 if messages.is_multiple_of(BETWEEN_YIELDS) {
                     tokio::task::yield_now().await;
                 }
@@ -65,7 +65,7 @@ pub async fn relay<R: Rows>(
 }
 
 impl<R: Rows> Relay<'_, R> {
-    /// Works until a message has gone to the target; true once all have.
+    /// Works until one message was sent to the target; true once all were.
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool>> {
         loop {
             self.listen(cx)?;
@@ -92,20 +92,20 @@ impl<R: Rows> Relay<'_, R> {
         }
     }
 
-    /// After an error: sends the rest of a message that is on its way, for whatever is said to the target next would be taken for it.
+    /// After an error: sends the rest of an incomplete message, because the target would take the next bytes for its rest.
     async fn end_message(&mut self) {
         if !self.outbox.is_sent() {
-            // A target that cannot be written to any more is found out by whoever ends its COPY.
+            // If the target can no longer be written to, the code that ends its COPY reports it.
             let _ = self.target.send(self.outbox.unsent()).await;
         }
     }
 
-    /// Whether all rows have come.
+    /// Whether all rows were received.
     fn is_read(&self) -> bool {
         self.copies == 0
     }
 
-    /// Hears whether the target has objected.
+    /// Reads whether the target has sent an error.
     fn listen(&mut self, cx: &mut Context<'_>) -> Result<()> {
         let target = &mut *self.target;
         let end = loop {
@@ -115,7 +115,7 @@ impl<R: Rows> Relay<'_, R> {
                 Err(error) => break Some(error),
             }
         };
-        // What came before the end of the stream says why it ended.
+        // A message before the end of the stream says why the stream ended.
         while let Some(message) = target.inbox.message().map_err(|error| lost(Side::Target, error))? {
             if let Message::ErrorResponse(body) = message {
                 let reply = server_error(body.fields());
@@ -153,7 +153,7 @@ impl<R: Rows> Relay<'_, R> {
         poll_fill(self.source, cx)
     }
 
-    /// Takes rows out of the inbox, as many as fit; true where any moved.
+    /// Takes as many rows from the inbox as fit; true if any moved.
     fn parse(&mut self) -> Result<bool> {
         let mut moved = false;
         while !self.is_read() && !self.outbox.is_full() {
@@ -168,7 +168,7 @@ impl<R: Rows> Relay<'_, R> {
         Ok(moved)
     }
 
-    /// A message of the source that is no row; false where it is not complete.
+    /// Reads a message of the source that is no row; false if it is incomplete.
     fn hear(&mut self) -> Result<bool> {
         let message = self.source.inbox.message().map_err(|error| lost(Side::Source, error))?;
         match message {
@@ -226,7 +226,8 @@ mod tests {
         [&[kind], &length.to_be_bytes()[..], body].concat()
     }
 
-    /// Runs a relay of so many COPY over what a source says, into a target that takes little at a time; what the target was told.
+    /// Runs a relay of so many COPY statements from the bytes of a source into a target that accepts few bytes at a time; returns the bytes
+    /// that the target received.
     async fn told(said: Vec<u8>, copies: usize, rows: &mut Counted) -> (Result<()>, Vec<u8>) {
         let (mut source_server, source) = duplex(said.len() + 1);
         let (target, mut target_server) = duplex(1000);
@@ -243,7 +244,7 @@ mod tests {
         (result, heard)
     }
 
-    /// The rows of each COPY that was ended, and of the one that was not; nothing may stand behind whole messages.
+    /// The rows of each COPY that was ended, and of the one that was not; only whole messages may occur.
     fn bodies(mut heard: &[u8]) -> Vec<Vec<u8>> {
         let mut all = vec![Vec::new()];
         while let [kind, a, b, c, d, ..] = *heard {

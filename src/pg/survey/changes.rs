@@ -1,7 +1,7 @@
-//! What shows that others have changed the schema: catalog rows by transactions that the ledger does not know, objects that are gone, and
-//! values of sequences.
+//! Signs that other sessions have changed the schema: catalog rows by transactions that the ledger does not know, objects that are gone,
+//! and values of sequences.
 //!
-//! Reads and translates only; what it means the engine's `others` decides.
+//! This module only reads and translates; the engine's `others` decides what it means.
 
 use super::read;
 use crate::error::Result;
@@ -10,18 +10,18 @@ use crate::pg::Session;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
-/// What a sequence has given last.
+/// The last value of a sequence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SequenceCounter {
     /// The sequence.
     pub sequence: QualifiedName,
     /// Its OID.
     pub oid: u32,
-    /// The value; none before the first, and where it cannot be read.
+    /// The value; none before the first use, and if it cannot be read.
     pub value: Option<i64>,
 }
 
-/// Parts of objects that no other catalog row shows.
+/// Parts of objects that appear in no other catalog row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LooseParts {
     /// What they are, in words.
@@ -41,12 +41,12 @@ pub struct Address {
     pub oid: u32,
 }
 
-/// An object that is not what it was.
+/// An object that has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changed {
-    /// The object; of a member of an extension, the extension.
+    /// The object; for a member of an extension, the extension.
     pub object: Address,
-    /// What it is, in the server's words.
+    /// Its description by the server.
     pub words: String,
     /// What kind of object was changed, as `pg_identify_object` has it.
     pub kind: String,
@@ -67,7 +67,7 @@ pub async fn sequence_counters(session: &Session, ledger: &str) -> Result<Vec<Se
     Ok(rows.iter().map(translate).collect())
 }
 
-/// Counts the parts that can be removed without a trace elsewhere.
+/// Counts the parts that can be removed without a change of another catalog row.
 pub async fn loose_parts(session: &Session, horizon: i64) -> Result<Vec<LooseParts>> {
     let rows = session.query(include_str!("../../sql/survey/loose_parts.sql"), &[&horizon]).await?;
     let translate =
@@ -88,7 +88,7 @@ pub async fn changed_objects(session: &Session, horizon: i64, ledger: &str, has_
     Ok(rows.iter().filter_map(changed).collect())
 }
 
-/// None of an object that was dropped while this was read, which has no description.
+/// None for an object that was dropped during the query, which has no description.
 fn changed(row: &tokio_postgres::Row) -> Option<Changed> {
     let (words, identity): (Option<String>, Option<String>) = (row.get("object"), row.get("identity"));
     Some(Changed {
@@ -100,13 +100,13 @@ fn changed(row: &tokio_postgres::Row) -> Option<Changed> {
     })
 }
 
-/// Those of the objects that are not there any more. What the role cannot read is passed over.
+/// Those of the objects that no longer exist. What the role cannot read is skipped.
 pub async fn missing_objects(session: &Session, objects: &[Address]) -> Result<HashSet<Address>> {
     let catalogs: HashSet<u32> = objects.iter().map(|object| object.catalog).collect();
     let mut missing = HashSet::new();
     for catalog in catalogs {
         let oids: Vec<u32> = objects.iter().filter(|o| o.catalog == catalog).map(|o| o.oid).collect();
-        // Large objects are listed by pg_largeobject_metadata, under the name of the catalog of their pages.
+        // pg_largeobject_metadata lists large objects, but dependencies use the catalog of their pages.
         let found = "SELECT n.name, pg_catalog.has_table_privilege(n.name, 'SELECT') FROM (SELECT CASE \
                      WHEN c.relname = 'pg_largeobject' THEN 'pg_catalog.pg_largeobject_metadata' \
                      ELSE pg_catalog.format('pg_catalog.%I', c.relname) END FROM pg_catalog.pg_class c \

@@ -1,7 +1,7 @@
-//! What the statistics of the target have counted table by table, and rows that no transaction of a run has written.
+//! The counters of the target's statistics table by table, and rows that no transaction of a run has written.
 //!
-//! A task's effect and its ledger row are one transaction, so the `xmin` of the ledger's rows are the transactions of the run
-//! (<https://www.postgresql.org/docs/current/ddl-system-columns.html>). Which table is read and what it means the engine decides.
+//! A task's effect and its ledger row are one transaction, so the `xmin` values of the ledger's rows are the transactions of the run
+//! (<https://www.postgresql.org/docs/current/ddl-system-columns.html>). The engine decides which table is read and what it means.
 
 use super::changes::{LooseParts, SequenceCounter, loose_parts, sequence_counters};
 use crate::catalog::Oid;
@@ -11,14 +11,14 @@ use crate::pg::{Session, unqualified};
 use serde::{Deserialize, Serialize};
 use std::ops::RangeInclusive;
 
-/// What was counted for one table.
+/// The counters of one table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableCounters {
     /// The table.
     pub table: QualifiedName,
     /// Its OID.
     pub oid: u32,
-    /// The file that holds its rows; another one after a TRUNCATE or a rewrite.
+    /// The file that holds its rows; it changes with a TRUNCATE or a rewrite.
     pub file: Option<i64>,
     /// Rows inserted, also by transactions that were rolled back; the next two are of the same kind.
     pub inserted: i64,
@@ -28,29 +28,29 @@ pub struct TableCounters {
     pub deleted: i64,
 }
 
-/// What was counted for a database.
+/// The counters of a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Table by table.
     pub tables: Vec<TableCounters>,
-    /// Sequence by sequence; none by an older version.
+    /// Sequence by sequence; none if an older version recorded the counters.
     #[serde(default)]
     pub sequences: Vec<SequenceCounter>,
-    /// Parts that nothing else shows; none by an older version.
+    /// Parts that appear in no other catalog row; none if an older version recorded the counters.
     #[serde(default)]
     pub parts: Vec<LooseParts>,
     /// Transactions committed.
     pub commits: i64,
-    /// When the statistics were reset for the last time; empty where they never were.
+    /// When the statistics were last reset; empty if they never were.
     pub reset: String,
-    /// Every transaction that commits later than this was read has this number or a greater one.
+    /// Every transaction that commits after this was read has this number or a greater one.
     pub horizon: i64,
-    /// Whether the server counts at all.
+    /// Whether the server counts (`track_counts`).
     pub is_counted: bool,
 }
 
-/// Reads the counters, without those of the ledger in `ledger`. What is older than `horizon` is counted by itself; without one, it is
-/// what is older than now.
+/// Reads the counters, without those of the ledger in `ledger`. Objects older than `horizon` are counted separately; without a horizon,
+/// those older than now.
 pub async fn counters(session: &Session, ledger: &str, horizon: Option<i64>) -> Result<Counters> {
     let whole = session.query_one(include_str!("../../sql/survey/database_counters.sql"), &[]).await?;
     let tables = session.query(include_str!("../../sql/survey/table_counters.sql"), &[&ledger]).await?;
@@ -83,7 +83,7 @@ pub struct NewRows {
     pub unknown: i64,
 }
 
-/// Counts the new rows of a table; without a ledger none is known. Reads the whole table.
+/// Counts the new rows of a table; without a ledger no transaction is known. Reads the whole table.
 pub async fn new_rows(session: &Session, table: &QualifiedName, horizon: i64, ledger: Option<&str>) -> Result<NewRows> {
     let sql =
         format!("SELECT count(*), count(*) FILTER (WHERE {}) FROM ONLY {} t WHERE {NEW}", unknown(ledger), table.sql());
@@ -107,7 +107,7 @@ pub async fn unknown_pages(
     Ok(session.query_one(&sql, &[&horizon, &first, &last]).await?.get(0))
 }
 
-/// An xid has 32 bits: what a frozen row of an earlier cycle shows can only make it count as new.
+/// An xid has 32 bits; the xmin of a row frozen in an earlier epoch can at worst make the row count as new.
 const NEW: &str = "pg_catalog.age(t.xmin) BETWEEN 0 AND pg_catalog.age(($1::int8 % 4294967296)::text::xid)";
 
 fn unknown(ledger: Option<&str>) -> String {

@@ -1,6 +1,6 @@
-//! What the encodings of both databases do to names and definitions.
+//! The effect of both databases' encodings on names and definitions.
 //!
-//! Reads and translates only; `super` says for whom.
+//! This module only reads and translates; `super` names its callers.
 
 use super::read;
 use crate::error::Result;
@@ -18,7 +18,7 @@ pub struct RawText {
     pub text: Vec<u8>,
 }
 
-/// The texts that a `SQL_ASCII` database has in bytes beyond ASCII; none of a database that has an encoding.
+/// The texts with bytes beyond ASCII in a `SQL_ASCII` database; none for a database that has an encoding.
 pub async fn raw_texts(session: &Session) -> Result<Vec<RawText>> {
     read(session, include_str!("../../sql/survey/undecodable.sql"), |row| RawText {
         kind: row.get("kind"),
@@ -30,8 +30,8 @@ pub async fn raw_texts(session: &Session) -> Result<Vec<RawText>> {
 
 /// Those of the characters that the database's encoding lacks, in the order of `characters`.
 ///
-/// A server says only that it cannot convert a text, so what it refuses is halved until single characters are left. All halves of one size
-/// are sent together: a long list costs a few round trips.
+/// A server reports only that it cannot convert a text, so a refused text is halved until single characters are left. All halves of one
+/// size are sent together: a long list costs a few round trips.
 pub async fn lacked(session: &Session, characters: &[char]) -> Result<Vec<char>> {
     let mut lacked = Vec::new();
     let mut open: Vec<&[char]> = if characters.is_empty() { Vec::new() } else { vec![characters] };

@@ -1,6 +1,6 @@
-//! What already stands on a target: tables with their columns and rows, places to store, collations.
+//! Existing objects of a target: tables with their columns and rows, tablespaces and access methods, collations.
 //!
-//! Reads and translates only; `super` says for whom.
+//! This module only reads and translates; `super` names its callers.
 
 use super::{name, read};
 use crate::catalog::Oid;
@@ -10,7 +10,7 @@ use crate::pg::{Session, unqualified};
 use std::collections::{HashMap, HashSet};
 use tokio_postgres::Row;
 
-/// A relation that stands on the target, and what the role may do with it.
+/// An existing relation of the target, and the rights of the role on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "these are independent rights")]
 pub struct ExistingTable {
@@ -24,25 +24,25 @@ pub struct ExistingTable {
     pub may_insert: bool,
     /// TRUNCATE.
     pub may_truncate: bool,
-    /// UPDATE, which a sequence's value needs.
+    /// UPDATE, which setting a sequence's value requires.
     pub may_update: bool,
     /// Whether row security applies to the role.
     pub has_row_security: bool,
-    /// What its definition may be altered by.
+    /// The rights to alter its definition.
     pub rights: RelationRights,
-    /// Its rules that ON CONFLICT refuses.
+    /// Its rules with which ON CONFLICT is refused.
     pub rules: Vec<String>,
     /// Its columns, for tables only.
     pub columns: Vec<ExistingColumn>,
 }
 
-/// Who owns a relation, and what the role may do to its definition and with it.
+/// The owner of a relation, and the rights of the role on it and its definition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "these are independent rights")]
 pub struct RelationRights {
     /// Its owner.
     pub owner: String,
-    /// Whether the role acts for the owner.
+    /// Whether the role has the owner's rights.
     pub is_owner: bool,
     /// TRIGGER.
     pub may_trigger: bool,
@@ -61,7 +61,7 @@ pub struct RelationPart {
     pub catalog: Oid,
     /// Its OID.
     pub oid: Oid,
-    /// Its schema; empty where that is its relation's.
+    /// Its schema; empty if it is its relation's.
     pub schema: String,
     /// Its name.
     pub name: String,
@@ -69,7 +69,7 @@ pub struct RelationPart {
     pub relation: QualifiedName,
     /// The other relation, such as the one that a foreign key references.
     pub other: Option<QualifiedName>,
-    /// Whether it is no foreign key that is NOT VALID.
+    /// Whether it is not a foreign key that is NOT VALID.
     pub is_valid: bool,
 }
 
@@ -91,14 +91,14 @@ pub async fn relation_parts(session: &Session) -> Result<Vec<RelationPart>> {
     read(session, include_str!("../../sql/survey/relation_parts.sql"), translate).await
 }
 
-/// A column of a table that stands on the target.
+/// A column of an existing table of the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExistingColumn {
     /// Its name.
     pub name: String,
     /// Its type as `format_type` writes it.
     pub type_name: String,
-    /// Whether it is NOT NULL without anything that fills it.
+    /// Whether it is NOT NULL without a default or identity.
     pub is_required: bool,
     /// Whether it is NOT NULL.
     pub is_not_null: bool,

@@ -1,6 +1,6 @@
 //! What a server can be built without, and whether a clause of the configuration is one that the source takes.
 //!
-//! Reads and translates only. What may fail is asked in a session of its own, because an error ends a transaction.
+//! This module only reads and translates. Queries that may fail have a session of their own, because an error ends a transaction.
 
 use super::read;
 use crate::catalog::Oid;
@@ -11,7 +11,7 @@ use crate::pg::event_triggers::LEFT_OUT;
 use crate::pg::{Session, apply};
 use tokio_postgres::Row;
 
-/// An object that needs something of its server.
+/// An object that requires an optional feature of its server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FeatureUse {
     /// `lz4`, `xml`, `ICU` or `library`.
@@ -24,7 +24,7 @@ pub struct FeatureUse {
     pub library: Option<String>,
 }
 
-/// Objects that need something which a server may be built without.
+/// Objects that require a feature that a server may be built without.
 pub async fn feature_uses(session: &Session) -> Result<Vec<FeatureUse>> {
     let translate = |row: &Row| FeatureUse {
         feature: row.get("feature"),
@@ -46,13 +46,13 @@ pub async fn has_xml(session: &Session) -> Result<bool> {
     refused(session, "SELECT xmlparse(CONTENT '<a/>')").await.map(|error| error.is_none())
 }
 
-/// Why the server cannot load a library; none where it can.
+/// Why the server cannot load a library; none if it can.
 pub async fn refused_library(session: &Session, library: &str) -> Result<Option<String>> {
     refused(session, &format!("LOAD {}", literal(library).trim_start())).await
 }
 
-/// Why the source refuses to read a table by a condition; none where it does not, refuses the table itself, or
-/// keeps the session waiting for a lock longer than its `lock_timeout`.
+/// Why the source refuses to read a table by a condition; none if it does not, if it refuses the table itself, or if the session waits for
+/// a lock longer than its `lock_timeout`.
 pub async fn refused_where(session: &Session, table: &QualifiedName, condition: &str) -> Result<Option<String>> {
     refused_read(session, table, &format!("WHERE ({condition}\n)")).await
 }
@@ -71,13 +71,13 @@ async fn refused_read(session: &Session, table: &QualifiedName, clause: &str) ->
         }
     };
     match ask.await {
-        // The time for waiting for a lock is over, and nothing is known of the clause.
+        // The lock timeout has expired, and nothing is known about the clause.
         Err(error) if error.is("55P03") => Ok(None),
         other => other,
     }
 }
 
-/// The words of the server's refusal.
+/// The message of the server's refusal.
 async fn refused(session: &Session, sql: &str) -> Result<Option<String>> {
     match session.query(sql, &[]).await {
         Ok(_) => Ok(None),
@@ -88,18 +88,18 @@ async fn refused(session: &Session, sql: &str) -> Result<Option<String>> {
     }
 }
 
-/// What the server says of a provider of security labels.
+/// Whether a provider of security labels is loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LabelProvider {
     /// It is loaded.
     Loaded,
     /// It is not.
     NotLoaded,
-    /// The server did not say, for this reason.
+    /// The server did not report it, for this reason.
     Unknown(String),
 }
 
-/// Whether the server has loaded a provider of security labels. No event trigger fires: where one would, nothing is asked.
+/// Whether the server has loaded a provider of security labels. The query must not fire event triggers: if one would fire, it is not sent.
 pub async fn label_provider(session: &Session, provider: &str) -> Result<LabelProvider> {
     session.batch(&format!("BEGIN;\n{LEFT_OUT}")).await?;
     let asked = ask_for_label_provider(session, provider).await;
@@ -124,7 +124,7 @@ async fn ask_for_label_provider(session: &Session, provider: &str) -> Result<Lab
     }
 }
 
-/// What a refusal says: the server looks for the provider before the object, which does not exist.
+/// The meaning of a refusal: the server checks the provider before the object, which does not exist.
 fn label_answer(error: &Error) -> LabelProvider {
     match error.sqlstate.as_deref() {
         Some("22023") => LabelProvider::NotLoaded,

@@ -1,19 +1,19 @@
 //! Large objects that the target has already.
 //!
-//! Reads and translates only; `super` says for whom.
+//! This module only reads and translates; `super` names its callers.
 
 use crate::catalog::Oid;
 use crate::error::Result;
 use crate::pg::Session;
 
-/// A large object, and what the role may do with it.
+/// A large object, and the rights of the role on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldLargeObject {
     /// Its OID.
     pub oid: Oid,
     /// Its owner.
     pub owner: String,
-    /// Whether the role acts for the owner.
+    /// Whether the role has the owner's rights.
     pub is_owner: bool,
     /// Whether the role may read its content.
     pub may_read: bool,

@@ -1,6 +1,6 @@
-//! What a database uses that servers of older majors do not have, and what a newer major no longer takes.
+//! Features in use that servers of older majors do not have, and objects that a newer major no longer accepts.
 //!
-//! Reads and translates only; `super` says for whom.
+//! This module only reads and translates; `super` names its callers.
 
 use super::read;
 use crate::catalog::Oid;
@@ -15,11 +15,11 @@ pub struct NewerFeature {
     pub catalog: Oid,
     /// The object.
     pub oid: Oid,
-    /// What `pg_dump` may make it with instead: its table or its domain.
+    /// The object whose statement in `pg_dump` may include it: its table or its domain.
     pub whole: Option<(Oid, Oid)>,
-    /// Its name, quoted, with the part that uses the feature; none where it is the object's own.
+    /// Its name, quoted, with the part that uses the feature; none if it is the object's own name.
     pub object: Option<String>,
-    /// The major version that brought the feature.
+    /// The major version that introduced the feature.
     pub since: u32,
     /// The feature.
     pub feature: String,
@@ -36,28 +36,28 @@ pub struct BuiltIn {
     is_polymorphic: bool,
 }
 
-/// The expressions of a database, by what older servers may lack.
+/// The expressions of a database that older servers may not support.
 #[derive(Debug, Default)]
 pub struct Expressions {
-    /// Those that use clauses which came with 14 or later.
+    /// Those that use clauses introduced by 14 or later.
     pub features: Vec<NewerFeature>,
     /// Those that call built-in functions.
     pub calls: Vec<(NewerFeature, BuiltIn)>,
 }
 
-/// The objects that use features which came with 14 or later, but for those of expressions.
+/// The objects that use features introduced by 14 or later, except those of expressions.
 pub async fn newer_features(session: &Session) -> Result<Vec<NewerFeature>> {
     let translate = |row: &Row| NewerFeature { object: row.get("object"), ..feature(row) };
     read(session, include_str!("../../sql/survey/newer_features.sql"), translate).await
 }
 
-/// The tables and rules of default privileges, by catalog and OID, that give MAINTAIN to somebody but their owner.
+/// The tables and rules of default privileges, by catalog and OID, that grant MAINTAIN to another role than their owner.
 pub async fn maintain_grants(session: &Session) -> Result<Vec<(Oid, Oid)>> {
     let sql = include_str!("../../sql/survey/maintain_grants.sql");
     read(session, sql, |row| (row.get("catalog"), row.get("oid"))).await
 }
 
-/// What older servers may lack of the database's expressions and queries.
+/// Expressions and queries of the database that older servers may not support.
 pub async fn newer_expressions(session: &Session) -> Result<Expressions> {
     let mut found = Expressions::default();
     for row in session.query(include_str!("../../sql/survey/newer_expressions.sql"), &[]).await? {
@@ -100,7 +100,7 @@ pub async fn lacking_functions(session: &Session, functions: &[&BuiltIn]) -> Res
     Ok(rows.iter().filter_map(place).filter_map(|at| functions.get(at).map(|&function| function.clone())).collect())
 }
 
-/// The indexes, each behind the OID of its table, that use operator classes of `btree_gist` which 1.9 no longer has.
+/// The indexes, each after the OID of its table, that use operator classes of `btree_gist` which 1.9 no longer has.
 pub async fn inet_indexes(session: &Session) -> Result<Vec<(Oid, String)>> {
     read(session, include_str!("../../sql/survey/inet_indexes.sql"), |row| (row.get("relation"), row.get("object")))
         .await

@@ -1,6 +1,6 @@
-//! What a target refuses a role that is no superuser: what the source has of such objects, and what the role may do on the target.
+//! What a target refuses to a role that is no superuser: such objects of the source, and the rights of the role on the target.
 //!
-//! Reads and translates only; the preflight holds both sides against the plan.
+//! This module only reads and translates; the preflight compares both sides with the plan.
 
 use super::read;
 use crate::catalog::Oid;
@@ -16,9 +16,9 @@ pub struct SuperuserObject {
     pub catalog: Oid,
     /// Its OID.
     pub oid: Oid,
-    /// What makes it one: its kind, or its language.
+    /// Why only a superuser can make it: its kind, or its language.
     pub reason: String,
-    /// For a cast that the owner of a type may make: its types, or the relations that these are the row types of.
+    /// For a cast that the owner of a type may make: its types, or the relations whose row types these are.
     pub types: Option<Vec<Oid>>,
 }
 
@@ -40,25 +40,25 @@ pub struct ForeignServer {
     pub wrapper: String,
 }
 
-/// A subscription, as far as a role that is no superuser is asked for a password.
+/// A subscription, with what decides whether a role that is no superuser needs a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     /// Its OID.
     pub oid: Oid,
     /// Whether its owner has to log in with a password (`password_required`).
     pub requires_password: bool,
-    /// Whether its conninfo holds one, or none is stored, because it is over a foreign server.
+    /// Whether its conninfo contains one, or no conninfo is stored, because the subscription uses a foreign server.
     pub has_password: bool,
 }
 
-/// An object that the name in an ACL entry does not distinguish from others of its kind, such as a cast.
+/// An object that the name in an ACL entry does not identify, such as a cast.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identified {
     /// The system catalog that lists it.
     pub catalog: Oid,
     /// Its OID.
     pub oid: Oid,
-    /// What identifies it on every server: its kind and its full name.
+    /// Its identity, which is the same on every server: its kind and its full name.
     pub identity: String,
     /// Whether the connecting role may comment on it.
     pub may_comment: bool,
@@ -68,7 +68,7 @@ pub struct Identified {
     pub is_member: bool,
 }
 
-/// An object with what identifies it on every server.
+/// An object with its identity, which is the same on every server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
     /// The system catalog that lists it.
@@ -81,7 +81,7 @@ pub struct Made {
     pub identity: String,
 }
 
-/// What identifies objects, which are given by system catalog and OID.
+/// The identities of objects, which are given by system catalog and OID.
 pub async fn made(session: &Session, objects: &[(Oid, Oid)]) -> Result<Vec<Made>> {
     let (catalogs, oids): (Vec<Oid>, Vec<Oid>) = objects.iter().copied().unzip();
     let rows = session.query(include_str!("../../sql/survey/made.sql"), &[&catalogs, &oids]).await?;
@@ -152,7 +152,7 @@ pub async fn labelled(session: &Session) -> Result<HashSet<(String, String)>> {
     Ok(read(session, include_str!("../../sql/survey/labelled.sql"), translate).await?.into_iter().collect())
 }
 
-/// The foreign data wrappers that the role may not make servers of.
+/// The foreign data wrappers for which the role may not create servers.
 pub async fn unusable_wrappers(session: &Session) -> Result<HashSet<String>> {
     let names = read(session, include_str!("../../sql/survey/unusable_wrappers.sql"), |row| row.get("name")).await?;
     Ok(names.into_iter().collect())
@@ -172,7 +172,7 @@ pub async fn refused_parameters(session: &Session, parameters: &[String]) -> Res
     Ok(refused)
 }
 
-/// In which schemas the roles that objects can be given to may create objects.
+/// The schemas in which the roles that can become owners of objects may create objects.
 pub async fn creators(session: &Session) -> Result<HashSet<(String, String)>> {
     let pairs =
         read(session, include_str!("../../sql/survey/creators.sql"), |row| (row.get("schema"), row.get("role")));

@@ -1,6 +1,6 @@
 //! Alembic's version tables, and the revisions in them.
 //!
-//! Reads and translates only; `super` says for whom.
+//! This module only reads and translates; `super` names its callers.
 
 use super::{name, read};
 use crate::error::Result;
@@ -29,7 +29,7 @@ pub async fn version_tables(session: &Session) -> Result<Vec<VersionTable>> {
     .await
 }
 
-/// The revisions in a version table, in order: one, none before the first upgrade, several where branches are open.
+/// The revisions in a version table, in order: one, none before the first upgrade, several if branches are open.
 pub async fn revisions(session: &Session, table: &QualifiedName) -> Result<Vec<String>> {
     let sql = format!("SELECT version_num::text FROM {} ORDER BY version_num::text COLLATE \"C\"", table.sql());
     read(session, &sql, |row| row.get(0)).await

@@ -1,6 +1,6 @@
-//! Rights, roles, extensions and functions: what a role may do, and what needs a superuser.
+//! Rights, roles, extensions and functions: the rights of a role, and what requires a superuser.
 //!
-//! Reads and translates only; `super` says for whom.
+//! This module only reads and translates; `super` names its callers.
 
 use super::{name, read};
 use crate::catalog::Oid;
@@ -23,9 +23,9 @@ pub struct MissingRight {
     pub lacks_usage: bool,
     /// Whether SELECT on the object is missing.
     pub lacks_select: bool,
-    /// Whether every right is missing that lets a table be locked for reading.
+    /// Whether the role has none of the rights that allow it to lock a table for reading.
     pub lacks_lock: bool,
-    /// Whether it belongs to an extension, which keeps `pg_dump` from reading more of it than its rows.
+    /// Whether it belongs to an extension, so that `pg_dump` reads only its rows.
     pub is_member: bool,
     /// The names, quoted, by which a filter can choose it.
     pub line: Vec<String>,
@@ -49,7 +49,7 @@ pub struct Extension {
 pub struct AvailableExtension {
     /// Its name.
     pub name: String,
-    /// The version that CREATE EXTENSION takes.
+    /// The version that CREATE EXTENSION installs by default.
     pub version: Option<String>,
     /// Whether only a superuser can create it.
     pub needs_superuser: bool,
@@ -61,11 +61,11 @@ pub struct AvailableExtension {
 pub struct TargetRole {
     /// Its name.
     pub name: String,
-    /// Whether objects can be given to it.
+    /// Whether it can become the owner of objects.
     pub may_set: bool,
-    /// Whether what it may do is open to us.
+    /// Whether the connecting role has its privileges.
     pub has_privileges: bool,
-    /// Whether we may make others members of it, by ADMIN OPTION.
+    /// Whether the connecting role may grant membership in it, by ADMIN OPTION.
     pub is_admin: bool,
     /// SUPERUSER.
     pub is_superuser: bool,

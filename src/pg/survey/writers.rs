@@ -1,6 +1,6 @@
-//! Who writes in a database: by open transactions, by prepared ones, and by what the statistics have counted.
+//! Who writes in a database: by open transactions, by prepared ones, and by the counters of the statistics.
 //!
-//! Reads once and translates; how often to look and what it means the engine decides. No text of a query is read.
+//! This module reads once and translates; the engine decides how often to read and what it means. No text of a query is read.
 
 use crate::error::Result;
 use crate::pg::Session;
@@ -16,22 +16,22 @@ pub struct Writer {
     pub role: String,
     /// Its `application_name`.
     pub application: String,
-    /// Where it comes from: an address or `local`; empty where we may not know.
+    /// Its client: an address or `local`; empty if the role may not see it.
     pub client: String,
-    /// Its state as far as it shows.
+    /// Its state, if the role may see it.
     pub state: String,
-    /// The age of its transaction, 0 where we may not know.
+    /// The age of its transaction, 0 if the role may not see it.
     pub seconds: f64,
 }
 
-/// What the statistics have counted.
+/// The counters of the statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// Rows inserted, updated and deleted since the statistics began.
     pub rows: i64,
-    /// The number of the server's next transaction that writes, in whatever database.
+    /// The number of the server's next transaction that writes, in any database.
     pub next_transaction: i64,
-    /// Whether the server counts at all.
+    /// Whether the server counts (`track_counts`).
     pub is_counted: bool,
     /// Whether it is a standby, whose writers are sessions of its primary.
     pub in_recovery: bool,

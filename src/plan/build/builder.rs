@@ -1,4 +1,4 @@
-//! Collects the tasks of a plan, which the other modules here push.
+//! Collects the tasks of a plan, which the other modules here add.
 
 use super::draft::Draft;
 use crate::catalog::Oid;
@@ -35,8 +35,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Adds a task that requires the tasks numbered `requires`, and gives its number.
-    #[expect(clippy::needless_pass_by_value, reason = "whoever made a task has no use for it behind this")]
+    /// Adds a task that requires the tasks numbered `requires`, and returns its number.
+    #[expect(clippy::needless_pass_by_value, reason = "the caller has no use for a task after this")]
     pub fn push(&mut self, task: Task, requires: Vec<usize>) -> usize {
         self.draft.push(&task, requires);
         self.draft.len() - 1
@@ -48,7 +48,7 @@ impl Builder {
         self.draft.len()
     }
 
-    /// Adds tasks that change the same row of a system catalog, and so go one after another.
+    /// Adds tasks that change the same row of a system catalog and therefore run one after another.
     pub fn push_in_turn(&mut self, tasks: impl IntoIterator<Item = Task>, requires: &[usize]) {
         let mut last = None;
         for task in tasks {
@@ -58,7 +58,7 @@ impl Builder {
         }
     }
 
-    /// Lets task `at` wait for the end of `others`, however they end.
+    /// Lets task `at` wait for the end of `others`, whatever their result.
     pub fn wait_for(&mut self, at: usize, others: impl IntoIterator<Item = usize>) {
         for other in others.into_iter().filter(|&other| other < at) {
             self.draft.wait_for(at, other);

@@ -1,7 +1,7 @@
 //! The rows as tasks: chunks of tables, values of sequences.
 //!
-//! Every data task holds the exact COPY of both sides; the format stands beside it, for the engine takes text where a table that
-//! existed before has other types. Large tables come first, so that none of them is the last one running.
+//! Every data task has the exact COPY of both sides; the format is a field of its own, because the engine uses text if an existing table of
+//! the target has other types. Large tables are first, so that none of them is the last one running.
 
 use super::builder::Builder;
 use super::extension;
@@ -19,13 +19,13 @@ use crate::word::Word;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-/// Pushes all data tasks.
+/// Adds all data tasks.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     let rules = Rules::new(inputs.config);
     let mut tables: Vec<&Relation> =
         inputs.catalog.relations.iter().filter(|r| inputs.scope.tables.contains(&r.oid)).collect();
     tables.sort_by_key(|relation| Reverse(relation.total_bytes));
-    // What computes or checks other rows may read the configuration tables of extensions.
+    // Functions that compute or check other rows may read the configuration tables of extensions.
     let (first, others): (Vec<&Relation>, Vec<&Relation>) = tables.into_iter().partition(|r| r.is_configuration());
     let first = extension::in_order(inputs, &first);
     let tables = first.into_iter().chain(others);
@@ -57,7 +57,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     large_object::push(inputs, builder);
 }
 
-/// What a table's rows must wait for: that it exists, has its place in a partition tree, and is emptied where that is asked for.
+/// What a table's rows must wait for: that it exists, is attached in its partition tree, and is emptied if the configuration says so.
 type Ready = HashMap<Oid, Vec<usize>>;
 
 fn ready(inputs: &Inputs<'_>, builder: &Builder) -> Ready {
@@ -84,7 +84,7 @@ fn push_truncates(
     ready: &mut Ready,
 ) {
     let mut emptied = Ready::new();
-    // Of an extension's table only the rows that meet its condition are replaced.
+    // For an extension's table only the rows that meet its condition are replaced.
     let is_emptied = |(relation, options): &&(&Relation, &TableOptions)| {
         options.on_existing == OnExisting::Truncate && !relation.is_configuration()
     };
@@ -103,15 +103,15 @@ fn push_truncates(
     }
 }
 
-/// The table that a table's rows are copied into. Rows of a hash over an enum hash by the enum's OIDs, which the target numbers
-/// anew: only the root places them right.
+/// The table that a table's rows are copied into. Partitions by a hash over an enum depend on the enum's OIDs, which the target numbers
+/// again: only the root routes the rows correctly.
 fn landing<'a>(inputs: &'a Inputs<'_>, relation: &'a Relation) -> &'a Relation {
     let ancestors = inputs.lookup.ancestors(relation);
     let root = ancestors.last().copied().filter(|_| ancestors.iter().any(|ancestor| ancestor.hashes_an_enum));
     root.unwrap_or(relation)
 }
 
-/// Rows that go through a root land in any of its partitions, so each of these is complete only with the last of them.
+/// Rows that are copied through a root may be routed to any of its partitions, so each of these is complete only with the last of them.
 fn share_rows_through_roots(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation, &TableOptions)]) {
     let mut rows: HashMap<Oid, Vec<usize>> = HashMap::new();
     let through = || {
@@ -158,7 +158,7 @@ fn estimated(relation: &Relation, options: &TableOptions) -> u64 {
     options.limit.map_or(relation.estimated_rows(), |limit| limit.min(relation.estimated_rows()))
 }
 
-/// A data task of the table with all that its chunks have in common.
+/// A data task of the table with the fields that all of its chunks share.
 fn pattern(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> Task {
     let mut task = Task::new(Phase::Data, kind::DATA, &relation.name.schema, &relation.name.name);
     let into = &landing(inputs, relation).name;
@@ -213,8 +213,8 @@ fn source_sql(relation: &Relation, options: &TableOptions, chunk: &Chunk) -> Str
     format!("COPY ({}) TO STDOUT", select.join(" "))
 }
 
-/// What adds staged rows to a table that existed before, under the table's `on_conflict`. It names the key that identifies rows: a clash on
-/// any other constraint of the table is an error.
+/// The statement that adds staged rows to a table that existed before, under the table's `on_conflict`. It names the key that identifies
+/// rows: a conflict on any other constraint of the table is an error.
 fn merge_sql(inputs: &Inputs<'_>, table: (&Relation, &TableOptions), into: &QualifiedName) -> Option<String> {
     let (relation, options) = table;
     if options.on_conflict == OnConflict::Error {
@@ -223,7 +223,7 @@ fn merge_sql(inputs: &Inputs<'_>, table: (&Relation, &TableOptions), into: &Qual
     let key = copied_key(inputs, relation)?;
     let columns = ident_list(relation.copied_columns().map(|column| &column.name));
     let options = &TableOptions { on_conflict: extension::on_conflict(inputs, relation, options), ..options.clone() };
-    // Without an identity it has no effect, and a target's own table may have one that the source has not.
+    // Without an identity it has no effect, and an existing table of the target may have one that the source lacks.
     let is_identity = inputs.config.options.data_only || relation.columns.iter().any(|column| column.identity_always);
     let overriding = if is_identity { OVERRIDING } else { "" };
     let (key, action) = (ident_list(&key.columns), action(relation, options, key));
@@ -233,7 +233,7 @@ fn merge_sql(inputs: &Inputs<'_>, table: (&Relation, &TableOptions), into: &Qual
     ))
 }
 
-/// The key by which rows are known again, where all of it is copied.
+/// The key that identifies rows, if all of its columns are copied.
 fn copied_key<'a>(inputs: &'a Inputs<'_>, relation: &Relation) -> Option<&'a Index> {
     let is_copied = |name: &Word| relation.copied_columns().any(|column| column.name == *name);
     inputs.lookup.key(relation.oid).filter(|key| key.columns.iter().all(is_copied))
@@ -244,7 +244,7 @@ fn indexes<'a>(inputs: &'a Inputs<'_>, relation: &Relation) -> impl Iterator<Ite
 }
 
 fn action(relation: &Relation, options: &TableOptions, key: &Index) -> String {
-    // Of one value a key may have two forms, and a configuration table gets the source's.
+    // A key value may have two forms, and a configuration table gets the source's.
     let is_set = |column: &&Column| {
         !key.columns.contains(&column.name) || relation.is_configuration() && !column.identity_always
     };
@@ -259,7 +259,7 @@ fn action(relation: &Relation, options: &TableOptions, key: &Index) -> String {
     }
 }
 
-/// Says which tables have no key that decides ON CONFLICT: of those for which it was asked for one by one, of the others together.
+/// Reports which tables have no key that decides ON CONFLICT: one finding each for those whose own rule requires one, one for all others.
 fn report_keys(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation, &TableOptions)]) {
     const REMEDY: &str = "set on_existing to truncate or skip where the target's table may hold rows";
     let mut keyless = Vec::new();

@@ -1,7 +1,7 @@
-//! What a data-only plan says of the target's own tables, and the tasks that take their foreign keys away and bring them back.
+//! What a data-only plan says of the target's own tables, and the tasks that drop and restore their foreign keys.
 //!
-//! A plan stands on source and configuration alone, so it names what is done and never which triggers and keys are there: these the
-//! run finds, and the ledger keeps. Called by `build`.
+//! A plan depends on source and configuration only, so it names what is done and never which triggers and keys exist: the run finds these,
+//! and the ledger keeps them. Called by `build`.
 
 use super::builder::Builder;
 use super::inputs::{Inputs, phases};
@@ -10,7 +10,7 @@ use crate::config::{LargeObjects, TargetForeignKeys, TargetTriggers};
 use crate::finding::{Finding, Severity};
 use crate::plan::{Phase, Task, kind};
 
-/// Pushes the task that all rows wait for, where there is one.
+/// Adds the task that all rows wait for, if there is one.
 pub fn push_before(inputs: &Inputs<'_>, builder: &mut Builder) {
     if inputs.config.options.target_foreign_keys == TargetForeignKeys::Drop {
         let mut task = Task::new(Phase::PreData, kind::FK_DROP, "", "foreign keys of the target's tables");
@@ -19,7 +19,7 @@ pub fn push_before(inputs: &Inputs<'_>, builder: &mut Builder) {
     }
 }
 
-/// Pushes the tasks that bring foreign keys back, whatever became of the rows.
+/// Adds the tasks that restore foreign keys, whatever the result of the rows.
 pub fn push_after(inputs: &Inputs<'_>, builder: &mut Builder) {
     let Some(dropped) = builder.before_rows else { return };
     let mut task = Task::new(Phase::Constraint, kind::FK_RESTORE, "", "foreign keys of the target's tables");
@@ -30,7 +30,7 @@ pub fn push_after(inputs: &Inputs<'_>, builder: &mut Builder) {
     for table in tables(inputs) {
         let mut task = Task::new(Phase::Constraint, kind::FK_CHECK, &table.name.schema, &table.name.name);
         task.bytes = table.total_bytes;
-        // Without statistics the plan of the check is a matter of luck.
+        // Without statistics the planner may choose a bad plan for the check.
         task.after = phases(&[Phase::Data, Phase::Analyze]);
         task.note = "checks the rows of the foreign keys that were made again".into();
         let at = builder.push(task, vec![]);

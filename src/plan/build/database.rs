@@ -1,7 +1,8 @@
-//! What the database itself has, as tasks at the end of a run: privileges, comment, labels, settings.
+//! The properties of the database itself, as tasks at the end of a run: privileges, comment, labels, settings.
 //!
-//! A plan makes no database, so all of this goes to the one that it runs in, whatever its name, and only where the whole database is
-//! moved. What is the target's own business, or the server's and not the database's, is named by a finding with its statement.
+//! A plan makes no database, so all of this is applied to the database that it runs in, whatever its name, and only if the whole database
+//! is migrated. Properties that the target decides, or that belong to the server and not to the database, are named by a finding with the
+//! statement.
 
 use super::builder::Builder;
 use super::inputs::Inputs;
@@ -12,7 +13,7 @@ use crate::name::{ident, literal, readable};
 use crate::plan::setting::{THIS_DATABASE as THIS, finding, in_this_database, is_carried_over, setting, verbatim};
 use crate::plan::{Phase, Task, kind};
 
-/// Pushes what is moved of the database itself, behind `before`.
+/// Adds the tasks for the database itself, after `before`.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder, before: &[String]) {
     if !is_whole(inputs.config) {
         builder.findings.extend(left_behind(inputs));
@@ -59,7 +60,7 @@ fn labels(database: &Database) -> impl Iterator<Item = Task> + use<'_> {
     })
 }
 
-/// What is taken from PUBLIC comes last, when those who keep it have it by name.
+/// REVOKE from PUBLIC is last, when the roles that keep the privilege have it by name.
 fn privileges(database: &Database) -> Option<Task> {
     let lost = database
         .lost_by_public
@@ -81,7 +82,7 @@ fn grant(grant: &DatabaseGrant) -> String {
     }
 }
 
-/// What stays behind where only a part of the database is moved, said once.
+/// One finding for what is left out if only a part of the database is migrated.
 fn left_behind(inputs: &Inputs<'_>) -> Option<Finding> {
     let database = &inputs.catalog.database;
     let has = [

@@ -1,12 +1,12 @@
-//! A plan while it is made: the rows of its tasks, which get their ids and their dependencies once all are known.
+//! A plan under construction: the rows of its tasks, which get their ids and their dependencies once all are known.
 //!
-//! A task's id is as wide as the number of all tasks asks for, so no row can be finished before the last one is there. Kept as text,
-//! half a million tasks are a third as large as they would be as values. Filled by `build`, and ends as a `Document`.
+//! The width of a task's id depends on the number of all tasks, so no row can be finished before the last one exists. Kept as text, half a
+//! million tasks are a third as large as they would be as values. Filled by `build`, and converted to a `Document`.
 
 use crate::plan::document::{Document, Sum, add};
 use crate::plan::{Header, Task, tsv};
 
-/// Bytes in one piece of text: pieces are never copied to grow, and are let go one by one as they are finished.
+/// Bytes in one piece of text: pieces are never copied to grow, and are freed one by one as they are finished.
 const PIECE: usize = 1 << 20;
 
 /// The tasks so far, by their numbers.
@@ -14,11 +14,11 @@ const PIECE: usize = 1 << 20;
 pub struct Draft {
     /// Rows without `id`, `requires` and the tasks in `after`.
     pieces: Vec<String>,
-    /// What each task requires, one behind the other.
+    /// The requirements of each task, one task after another.
     requires: Vec<u32>,
     /// Where the requirements of each task end.
     ends: Vec<usize>,
-    /// Tasks, each with one whose end it waits for.
+    /// Pairs of a task and one whose end it waits for.
     waits: Vec<(u32, u32)>,
     sums: Vec<Sum>,
 }
@@ -77,7 +77,7 @@ impl Draft {
     }
 }
 
-/// A plan of four thousand million tasks would be too large to be written at all.
+/// A plan of four thousand million tasks would be too large to be written.
 fn number(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

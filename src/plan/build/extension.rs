@@ -1,8 +1,8 @@
 //! The rows of extensions' configuration tables, which `pg_dump` copies although CREATE EXTENSION makes the tables.
 //!
-//! CREATE EXTENSION may insert rows of its own that meet the condition of a table, and another version of it others than the source
-//! has. Where the run makes the extension, the rows that meet the condition are those of the source afterwards; where it was
-//! installed before, rows are merged by their key, and the source's win. Called by `data`, `schema` and `build`.
+//! CREATE EXTENSION may insert rows of its own that meet the condition of a table, and another version of it other rows than the source
+//! has. If the run makes the extension, the rows that meet the condition are those of the source afterwards; if it was installed before,
+//! rows are merged by their key, and the source's take precedence. Called by `data`, `schema` and `build`.
 
 use super::builder::Builder;
 use super::inputs::Inputs;
@@ -25,8 +25,8 @@ pub fn made(inputs: &Inputs<'_>, builder: &Builder, table: &Relation) -> Option<
     table.member.as_ref().and_then(|member| task(inputs, builder, &member.extension))
 }
 
-/// Deletes what CREATE EXTENSION has inserted of the rows that meet the condition: those whose key no staged row has, or, where rows
-/// are not staged, all of them.
+/// Deletes the rows that CREATE EXTENSION has inserted and that meet the condition: those whose key no staged row has, or, if rows are not
+/// staged, all of them.
 pub fn delete_sql(table: &Relation, key: Option<&Index>) -> String {
     let name = table.name.sql();
     let mut sql = format!("DELETE FROM ONLY {name} AS t");
@@ -62,7 +62,7 @@ pub fn note(table: &Relation) -> String {
     }
 }
 
-/// A configuration row of the source replaces the one that CREATE EXTENSION made under its key; rows of the user's own tables stay.
+/// A configuration row of the source replaces the one that CREATE EXTENSION made with its key; rows of the user's own tables stay.
 pub fn on_conflict(inputs: &Inputs<'_>, table: &Relation, options: &TableOptions) -> OnConflict {
     let is_auto = options.on_conflict == OnConflict::Auto;
     if is_auto && table.is_configuration() && !inputs.config.options.data_only {
@@ -72,7 +72,7 @@ pub fn on_conflict(inputs: &Inputs<'_>, table: &Relation, options: &TableOptions
     }
 }
 
-/// The configuration tables so that each stands behind those that its foreign keys reference, as far as these form no cycle.
+/// The configuration tables, each after those that its foreign keys reference, as far as these form no cycle.
 pub fn in_order<'a>(inputs: &'a Inputs<'_>, tables: &[&'a Relation]) -> Vec<&'a Relation> {
     let by_oid: HashMap<Oid, &Relation> = tables.iter().map(|table| (table.oid, *table)).collect();
     let parents = references(inputs, |oid| by_oid.contains_key(&oid));
@@ -91,7 +91,7 @@ pub fn in_order<'a>(inputs: &'a Inputs<'_>, tables: &[&'a Relation]) -> Vec<&'a 
     sorted
 }
 
-/// The tables among those that are `known` which each of them references by a foreign key.
+/// For each table, the tables among those that are `known` which its foreign keys reference.
 fn references(inputs: &Inputs<'_>, known: impl Fn(Oid) -> bool) -> BTreeMap<Oid, Vec<Oid>> {
     let mut parents: BTreeMap<Oid, Vec<Oid>> = BTreeMap::new();
     for key in inputs.catalog.constraints.iter().filter(|key| key.checks() && known(key.relation)) {
@@ -101,7 +101,7 @@ fn references(inputs: &Inputs<'_>, known: impl Fn(Oid) -> bool) -> BTreeMap<Oid,
     parents
 }
 
-/// Lets each configuration table wait for those that its foreign keys reference, and notes which tasks there are.
+/// Lets each configuration table wait for those that its foreign keys reference, and records the tasks.
 pub fn order(inputs: &Inputs<'_>, builder: &mut Builder) {
     let known: HashSet<Oid> = tables(inputs).map(|table| table.oid).collect();
     for table in tables(inputs) {
@@ -171,7 +171,7 @@ pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
     if inputs.config.options.data_only { Vec::new() } else { found.chain(members(inputs)).collect() }
 }
 
-/// The members that hold rows which are not copied: those of the script, and others that were added later, look alike.
+/// The members that hold rows which are not copied: members of the script cannot be distinguished from those that were added later.
 fn members<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = Finding> + 'a {
     let made: HashSet<&str> =
         inputs.entries().filter(|entry| entry.desc == "EXTENSION").map(|entry| entry.tag.as_str()).collect();

@@ -1,7 +1,7 @@
-//! What comes last: privileges, materialized views' contents with their indexes, event triggers, settings of the database.
+//! The last tasks: privileges, materialized views' contents with their indexes, event triggers, settings of the database.
 //!
-//! The order is that of `pg_restore`: privileges may take rights that the steps before need, a materialized view is filled with
-//! its owner's rights and so needs them given, and an event trigger would fire on everything.
+//! The order is that of `pg_restore`: privileges may revoke rights that the steps before need, a materialized view is filled with its
+//! owner's rights and so requires that they are granted, and an event trigger would fire on everything.
 
 use super::builder::Builder;
 use super::database;
@@ -15,10 +15,10 @@ use crate::name::readable;
 use crate::plan::{Phase, Task, kind};
 use std::collections::{HashMap, HashSet};
 
-/// What may keep a unique index of a view from being made.
+/// What may prevent a unique index of a view from being built.
 const FILLED_ANEW: &str = "the view is filled anew: rows that a stale view on the source does not show may be equal";
 
-/// Pushes the last tasks.
+/// Adds the last tasks.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     privilege::push(inputs, builder);
     push_views(inputs, builder);
@@ -36,7 +36,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
 }
 
 /// Materialized views in the archive's order, which is that of their dependencies, and then their indexes. Those that may read other views
-/// through functions, and what reads them, come one after another behind all the rest.
+/// through functions, and those that depend on them, run one after another after all others.
 fn push_views(inputs: &Inputs<'_>, builder: &mut Builder) {
     let below = Below::new(inputs);
     let mut refreshes: HashMap<i32, usize> = HashMap::new();
@@ -63,7 +63,7 @@ fn push_views(inputs: &Inputs<'_>, builder: &mut Builder) {
     }
 }
 
-/// The task that fills a view, unless the source's is empty: behind its rows and the views below it.
+/// The task that fills a view, unless the source's is empty: after its rows and the views below it.
 fn push_refresh(
     inputs: &Inputs<'_>,
     builder: &mut Builder,
@@ -83,7 +83,7 @@ fn push_refresh(
     Some(at)
 }
 
-/// Planner statistics of the views that were filled, once their indexes are there.
+/// Planner statistics of the views that were filled, after their indexes are built.
 fn push_view_statistics(
     inputs: &Inputs<'_>,
     builder: &mut Builder,
@@ -129,7 +129,7 @@ fn push_view_indexes(
     pushed
 }
 
-/// What stands below views: a view's rows come from the tables under it, through other views.
+/// The relations below views: a view's rows are computed from the tables under it, through other views.
 struct Below<'a> {
     entries: HashMap<i32, &'a Entry>,
     tables: &'a HashMap<Oid, &'a crate::catalog::Relation>,
@@ -172,7 +172,7 @@ impl<'a> Below<'a> {
     }
 }
 
-/// The comparison of what was set with what the source has, behind all else.
+/// The comparison of owners, privileges and settings with the source, after all other tasks.
 fn push_check(builder: &mut Builder, last: std::ops::Range<usize>) {
     let mut task = Task::new(Phase::Finish, kind::PRIVILEGE_CHECK, "", "owners, privileges and settings");
     task.after = order::finish();
@@ -180,7 +180,7 @@ fn push_check(builder: &mut Builder, last: std::ops::Range<usize>) {
     builder.wait_for(at, last);
 }
 
-/// Comments on whatever was made in these phases, such as an event trigger or a view's index.
+/// Comments on objects that are made in these phases, such as an event trigger or a view's index.
 fn push_open_comments(inputs: &Inputs<'_>, builder: &mut Builder) {
     let open = inputs.entries().filter(|entry| entry.section == Section::None && entry.desc != "ACL");
     let open: Vec<&Entry> = open.filter(|entry| !builder.by_entry.contains_key(&entry.id)).collect();

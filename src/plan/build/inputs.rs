@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::plan::{Answers, Phase};
 use std::collections::{BTreeMap, HashSet};
 
-/// What planning reads: the catalog, the user's wishes, and what the source says of its keys.
+/// What planning reads: the catalog, the configuration, and the source's answers about its keys.
 #[derive(Debug)]
 pub struct Inputs<'a> {
     /// The source's catalog.
@@ -16,13 +16,13 @@ pub struct Inputs<'a> {
     pub lookup: Lookup<'a>,
     /// The configuration.
     pub config: &'a Config,
-    /// What is moved.
+    /// What is migrated.
     pub scope: Scope,
-    /// What the source says of its keys.
+    /// The source's answers about its keys.
     pub answers: Answers,
-    /// The tables whose definitions stand on functions.
+    /// The tables whose definitions depend on functions.
     pub reaches_function: HashSet<Oid>,
-    /// The tables that other objects of pre-data stand on, or that stand on other tables: see `interwoven`.
+    /// The tables that other objects of pre-data depend on, or that depend on other tables: see `interwoven`.
     pub interwoven: HashSet<Oid>,
 }
 
@@ -39,7 +39,7 @@ impl Inputs<'_> {
         children
     }
 
-    /// The statement that gives an entry's object to its owner, where owners are set.
+    /// The statement that sets the owner of an entry's object, if owners are set.
     #[must_use]
     pub fn owner_statement(&self, entry: &Entry) -> String {
         entry.owner_statement().filter(|_| self.config.options.owners).unwrap_or_default()

@@ -1,7 +1,7 @@
-//! Large objects as tasks: batches of contents by owner, then what else they have.
+//! Large objects as tasks: batches of contents by owner, then their other properties.
 //!
-//! A batch has one owner and a privilege is granted on many objects at once, so that a role which the target lacks costs only what is
-//! about that role. Called by `data` and `finish`.
+//! A batch has one owner and a privilege is granted on many objects at once, so a role that the target lacks affects only the tasks about
+//! that role. Called by `data` and `finish`.
 
 use super::builder::Builder;
 use super::inputs::{Inputs, phases};
@@ -14,7 +14,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{Hash, Hasher};
 
-/// Pushes the objects' contents, comments and owners.
+/// Adds the tasks of the objects' contents, comments and owners.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     for batch in batches(inputs) {
         let mut task = Task::new(Phase::Data, kind::LARGE_OBJECTS, "", name(batch));
@@ -31,7 +31,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     }
 }
 
-/// Pushes the objects' privileges, one task a grantee and right of a batch.
+/// Adds the tasks of the objects' privileges, one for each grantee and right of a batch.
 pub fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phase]) {
     let contents = std::mem::take(&mut builder.large_objects);
     if !inputs.config.options.privileges {
@@ -78,16 +78,15 @@ fn comment_sql(oid: Oid, comment: &str) -> String {
     format!("COMMENT ON LARGE OBJECT {oid} IS {};\n", literal(comment))
 }
 
-/// How the optional statement of a task begins where it is one for all objects; `%s` is the object's OID.
+/// The beginning of the optional statement of a task if it is one for all objects; `%s` is the object's OID.
 const FOR_EACH: &str = "ALTER LARGE OBJECT %s ";
 
-/// The statement that gives each object of a task to its owner.
+/// The statement that sets the owner of each object of a task.
 fn owner_sql(owner: &str) -> String {
     format!("{FOR_EACH}OWNER TO {}", ident(owner))
 }
 
-/// What a task's optional statement is for these objects. Plans of earlier versions have a statement of its own for each object of the
-/// task.
+/// A task's optional statement for these objects. Plans of earlier versions have a statement of its own for each object of the task.
 #[must_use]
 pub fn for_each(optional_sql: &str, oids: impl Iterator<Item = Oid>) -> String {
     if optional_sql.starts_with(FOR_EACH) {
@@ -97,24 +96,24 @@ pub fn for_each(optional_sql: &str, oids: impl Iterator<Item = Oid>) -> String {
     statements(optional_sql).filter(|statement| altered(statement).is_none_or(|(oid, _)| oids.contains(&oid))).collect()
 }
 
-/// The large object that a statement alters, and what it does to it.
+/// The large object that a statement alters, and how it alters it.
 fn altered(statement: &str) -> Option<(Oid, &str)> {
     let (oid, rest) = statement.strip_prefix("ALTER LARGE OBJECT ")?.split_once(' ')?;
     Some((oid.parse().ok()?, rest.trim_end_matches([';', '\n'])))
 }
 
-/// What a plan's tasks set of a large object, as their statements say it. Of the privileges it has a hash, as there may be very many
-/// objects with the same ones.
+/// What a plan's tasks set for a large object, according to their statements. For the privileges it has a hash, because very many objects
+/// may have the same ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Defined<'a> {
-    /// What is behind the object in `ALTER LARGE OBJECT`.
+    /// The text after the object in `ALTER LARGE OBJECT`.
     owner: &'a str,
     comment: &'a str,
     privileges: u64,
 }
 
 impl Defined<'_> {
-    /// What differs from another one of the same object.
+    /// The differences from another one of the same object.
     #[must_use]
     pub fn differences(&self, other: &Defined<'_>) -> BTreeSet<String> {
         let parts = [
@@ -126,7 +125,7 @@ impl Defined<'_> {
     }
 }
 
-/// The large objects of a plan, whatever batches they are in.
+/// The large objects of a plan, in any batch.
 #[must_use]
 pub fn defined(tasks: &[Task]) -> BTreeMap<u32, Defined<'_>> {
     let mut objects: BTreeMap<u32, Defined<'_>> = BTreeMap::new();
@@ -153,7 +152,7 @@ pub fn defined(tasks: &[Task]) -> BTreeMap<u32, Defined<'_>> {
         let privilege = hasher.finish();
         for oid in oids.split(", ").filter_map(|oid| oid.parse().ok()) {
             if let Some(object) = objects.get_mut(&oid) {
-                // A sum, because the order of privileges says nothing.
+                // A sum, because the order of privileges has no meaning.
                 object.privileges = object.privileges.wrapping_add(privilege);
             }
         }
@@ -167,7 +166,7 @@ fn grant(task: &Task) -> Option<(&str, &str, &str)> {
         task.target_sql.strip_prefix("GRANT ").filter(|_| task.kind == kind::ACL && task.schema.is_empty())?;
     let (right, rest) = statement.split_once(" ON LARGE OBJECT ")?;
     let (oids, grantee) = rest.split_once(" TO ")?;
-    // Behind more words there is a name, which may hold anything.
+    // After more words there is a name, which may contain anything.
     (!right.contains(' ')).then_some((right, oids, grantee))
 }
 
@@ -194,7 +193,7 @@ pub fn is_about_large_objects(task: &Task) -> bool {
     grant(task).is_some()
 }
 
-/// A task's comments on its objects, but for those on `oids`.
+/// A task's comments on its objects, except those on `oids`.
 #[must_use]
 pub fn without(sql: &str, oids: &[Oid]) -> String {
     statements(sql).filter(|statement| !commented(statement).is_some_and(|oid| oids.contains(&oid))).collect()

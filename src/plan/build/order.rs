@@ -1,17 +1,18 @@
-//! What waits for what, where the archive does not say it: which entries may run in parallel, and why.
+//! Dependencies that the archive does not list: which entries may run in parallel, and why.
 //!
-//! Pre-data is run in the archive's order, one entry after another, for the archive does not name all that an entry needs: a user mapping does
-//! not depend on its server, operators make each other, generated names depend on those that are taken. What comes after it runs in parallel
-//! where an entry's dependencies are known to be all that matters to it; each function below says for one kind of task what else it waits
-//! for. Where `pg_restore` has an order without a dependency, these tasks have it, too
-//! (<https://www.postgresql.org/docs/current/app-pgrestore.html>). The rest of `plan` asks this file and no other; the engine obeys.
+//! Pre-data is run in the archive's order, one entry after another, because the archive does not list all that an entry needs: a user
+//! mapping does not depend on its server, operators make each other, generated names depend on existing ones. Later sections run in
+//! parallel if an entry's dependencies are known to be all that it needs; each function below returns for one kind of task what else it
+//! waits for. If `pg_restore` has an order without a dependency, these tasks have it, too
+//! (<https://www.postgresql.org/docs/current/app-pgrestore.html>). The rest of `plan` takes these waits only from this file; the engine
+//! follows them.
 
 use super::inputs::{Inputs, phases};
 use crate::catalog::{Constraint, Index, Oid, Relation, RelationKind};
 use crate::plan::cost::SMALL;
 use crate::plan::{OTHER_ROWS, Phase, Task};
 
-/// All that comes before the objects' privileges.
+/// All phases before the objects' privileges.
 pub const BEFORE_PRIVILEGES: [Phase; 7] =
     [Phase::Roles, Phase::PreData, Phase::Data, Phase::Index, Phase::Analyze, Phase::Constraint, Phase::PostData];
 
@@ -29,7 +30,7 @@ fn reads_others(inputs: &Inputs<'_>, relation: &Relation) -> bool {
         || relation.columns.iter().any(|column| column.is_excluded && is_default(&column.name))
 }
 
-/// Whether functions that may read, and write, other tables run while rows come.
+/// Whether functions that may read, and write, other tables run while rows are copied.
 #[must_use]
 pub fn has_late_rows(inputs: &Inputs<'_>) -> bool {
     let mut tables = inputs.catalog.relations.iter().filter(|relation| inputs.scope.tables.contains(&relation.oid));
@@ -37,9 +38,9 @@ pub fn has_late_rows(inputs: &Inputs<'_>) -> bool {
 }
 
 /// Rows need their table as pre-data leaves it, which `requires` says. Those of large tables wait for the whole of pre-data: a statement of
-/// it that touches the table would wait for the copy, and all behind it. So do rows that go through another table, and those that functions
-/// check or compute, for these may use any object; where such a function may read tables, also for the rows of all other tables. Rows of an
-/// extension's configuration table come first, for functions read them.
+/// it that uses the table would wait for the copy, and so would all later ones. The same applies to rows that are copied through another
+/// table, and to those that functions check or compute, because functions may use any object; if such a function may read tables, also to
+/// the rows of all other tables. Rows of an extension's configuration table are first, because functions read them.
 #[must_use]
 pub fn rows(inputs: &Inputs<'_>, relation: &Relation, is_redirected: bool) -> Vec<String> {
     let reads = reads_others(inputs, relation) && !relation.is_configuration();
@@ -54,10 +55,10 @@ pub fn rows(inputs: &Inputs<'_>, relation: &Relation, is_redirected: bool) -> Ve
     after
 }
 
-/// An index reads the rows of its table, so it is built while those of others are copied; where it calls a function that may read other
-/// tables, it waits for all rows. Not all that it needs of pre-data stands in the archive: the operator class of a key, what a function calls. And a
-/// partition that is attached to a table with a key gets a key from that, and ours would be the second. So it waits for pre-data, unless
-/// it `needs_only_its_table`.
+/// An index reads the rows of its table, so it is built while those of others are copied; if it calls a function that may read other
+/// tables, it waits for all rows. The archive does not list everything of pre-data that it needs: the operator class of a key, objects that
+/// a function uses. And a partition that is attached to a table with a key gets a key from that, and the key of this task would be a second
+/// one. So it waits for pre-data, unless it `needs_only_its_table`.
 #[must_use]
 pub fn index(inputs: &Inputs<'_>, index: Option<&Index>) -> Vec<String> {
     let reads = index.is_some_and(|index| inputs.catalog.callers.relations.contains(&index.oid));
@@ -68,7 +69,7 @@ pub fn index(inputs: &Inputs<'_>, index: Option<&Index>) -> Vec<String> {
     }
 }
 
-/// A key, an exclusion constraint or a foreign key reads the rows of its tables and nothing else, unless its operators may. A key that
+/// A key, an exclusion constraint or a foreign key reads only the rows of its tables, unless its operators may read others. A key that
 /// `needs_only_its_table` does not wait for pre-data.
 #[must_use]
 pub fn constraint(inputs: &Inputs<'_>, constraint: &Constraint) -> Vec<String> {
@@ -84,8 +85,8 @@ pub fn constraint(inputs: &Inputs<'_>, constraint: &Constraint) -> Vec<String> {
     }
 }
 
-/// Whether an index needs nothing of pre-data but its table, which the rows that it requires have waited for, and no statement of pre-data
-/// waits for it long or in a cycle: the table is small, and no other object of pre-data stands on it.
+/// Whether an index needs nothing of pre-data except its table, which the rows that it requires have waited for, and no statement of
+/// pre-data waits for it long or in a cycle: the table is small, and no other object of pre-data depends on it.
 fn needs_only_its_table(inputs: &Inputs<'_>, index: &Index) -> bool {
     let is_alone = |relation: &Relation| {
         relation.kind == RelationKind::Table
@@ -109,11 +110,11 @@ pub fn analyze(inputs: &Inputs<'_>, relations: &[Oid]) -> Vec<String> {
 #[must_use]
 pub fn other(desc: &str, is_by_table: bool) -> Vec<String> {
     let after: &[Phase] = match desc {
-        // Triggers and rules must not meet rows that are copied: those of their own tables, and where functions run for late rows, what these
-        // may write. A view's rule, which makes the view, is one of them. NOT NULL that is not checked, and a CHECK that pg_dump puts behind
-        // the rows, look at their own table, through functions at others.
+        // Triggers and rules must not apply to rows that are copied: those of their own tables, and if functions run for late rows, those
+        // that the functions may write. A view's rule, which makes the view, is one of them. A NOT NULL that is not checked, and a CHECK
+        // that pg_dump writes after the rows, read their own table, and through functions others.
         "TRIGGER" | "RULE" | "CHECK CONSTRAINT" | "CONSTRAINT" if is_by_table => &[Phase::PreData],
-        // A table that is published refuses changes of rows without a replica identity, which a key gives it; the archive orders both.
+        // A published table refuses changes of rows without a replica identity, which it gets from a key; the archive orders both.
         "TRIGGER"
         | "RULE"
         | "CHECK CONSTRAINT"
@@ -122,21 +123,21 @@ pub fn other(desc: &str, is_by_table: bool) -> Vec<String> {
         | "PUBLICATION TABLE"
         | "PUBLICATION TABLES IN SCHEMA"
         | "SUBSCRIPTION" => &[Phase::PreData, Phase::Data],
-        // Once it is on, row security hides rows from whatever reads the table under its owner's name: the check of a foreign key, a
-        // function that an index or a constraint calls. pg_restore has it behind all of these. And what this file does not know waits as
-        // pg_restore would have it wait.
+        // Once it is enabled, row security hides rows from statements that read the table with its owner's rights: the check of a foreign
+        // key, a function that an index or a constraint calls. pg_restore enables it after all of these. Kinds that this file does not know
+        // wait as in pg_restore.
         _ => &[Phase::PreData, Phase::Data, Phase::Index, Phase::Analyze, Phase::Constraint],
     };
     phases(after)
 }
 
-/// Privileges may take rights that the steps before need.
+/// Privileges may revoke rights that the steps before need.
 #[must_use]
 pub fn privileges() -> Vec<String> {
     phases(&BEFORE_PRIVILEGES)
 }
 
-/// A materialized view is filled with its owner's rights and under row security, as `pg_restore` fills it: behind both.
+/// A materialized view is filled with its owner's rights and under row security, as `pg_restore` fills it: after both.
 #[must_use]
 pub fn refresh() -> Vec<String> {
     let mut after = privileges();
@@ -150,7 +151,7 @@ pub fn reads_views(inputs: &Inputs<'_>, oid: Oid) -> bool {
     inputs.catalog.callers.relations.contains(&oid)
 }
 
-/// An event trigger would fire on everything, so it comes last, with what is said of it.
+/// An event trigger would fire on everything, so it is last, with its comments.
 #[must_use]
 pub fn finish() -> Vec<String> {
     let before: Vec<Phase> = Phase::ALL.into_iter().filter(|phase| *phase != Phase::Finish).collect();

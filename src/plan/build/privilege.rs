@@ -1,8 +1,8 @@
 //! Privileges as tasks, and the objects whose owners and privileges are compared at the end of a run.
 //!
-//! The statements are those of `pg_dump`. Where an entry grants in the name of another role it becomes that role by SET LOCAL ROLE, which is open
-//! to its members, instead of SET SESSION AUTHORIZATION, which is open to superusers only. Called by `finish`; the engine asks
-//! [`units`] and [`place`].
+//! The statements are those of `pg_dump`. If an entry grants in the name of another role, it changes to that role by SET LOCAL ROLE, which
+//! members may use, instead of SET SESSION AUTHORIZATION, which only superusers may use. Called by `finish`; the engine calls [`units`] and
+//! [`place`].
 
 use super::builder::Builder;
 use super::inputs::Inputs;
@@ -13,11 +13,12 @@ use crate::name::unquoted;
 use crate::plan::{Phase, Task, kind};
 use std::collections::HashMap;
 
-/// What begins a statement in the name of another role.
+/// The beginning of a statement in the name of another role.
 pub const BECOME: &str = "SET LOCAL ROLE ";
 const BECOME_ITSELF: &str = "RESET ROLE";
 
-/// Pushes the privileges. Those on a schema come before those in it: a role that grants on in its own name must reach the object first.
+/// Adds the tasks of the privileges. Those on a schema are before those on its objects: a role that grants in its own name must have access
+/// to the object first.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     let all = inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "ACL" | "DEFAULT ACL"));
     let (schemas, others): (Vec<&Entry>, Vec<&Entry>) = all.partition(|entry| entry.tag.starts_with("SCHEMA "));
@@ -28,7 +29,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
         first.insert(unquoted(entry.tag.trim_start_matches("SCHEMA ")), at);
     }
     for entry in others {
-        // What a table's privileges lack is no reason for its columns to go without theirs.
+        // A failure of a table's privileges is no reason to skip those of its columns.
         let before: Vec<usize> = entry.dependencies.iter().filter_map(|id| of_entry.get(id).copied()).collect();
         let at = push_entry(inputs, builder, entry, (Phase::Privileges, order::privileges()));
         builder.by_entry.remove(&entry.id);
@@ -38,7 +39,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     large_object::push_privileges(inputs, builder, &order::BEFORE_PRIVILEGES);
 }
 
-/// The statements of an ACL entry, which become the grantor where the archive has it log in as such.
+/// The statements of an ACL entry, with SET ROLE to the grantor if the archive uses SET SESSION AUTHORIZATION.
 #[must_use]
 pub fn by_role(statements: &str) -> String {
     let one = |statement: &str| match statement.trim_start() {
@@ -53,7 +54,7 @@ pub fn by_role(statements: &str) -> String {
     split(statements).into_iter().map(one).collect()
 }
 
-/// The statements that stand alone: one each, but those in the name of another role together with the change of the role.
+/// The statements that can run by themselves: one each, except that those in the name of another role include the change of the role.
 #[must_use]
 pub fn units(sql: &str) -> Vec<&str> {
     let mut all = Vec::new();
@@ -73,7 +74,7 @@ pub fn units(sql: &str) -> Vec<&str> {
     all
 }
 
-/// A unit for a server that has no privilege MAINTAIN; none where it is about nothing else.
+/// A unit for a server without the privilege MAINTAIN; none if it has no other privilege.
 #[must_use]
 pub fn without_maintain(unit: &str) -> Option<String> {
     let kept: Vec<String> = split(unit).iter().filter_map(|statement| without(statement)).collect();
@@ -84,7 +85,7 @@ pub fn without_maintain(unit: &str) -> Option<String> {
     (!kept.iter().all(is_about_roles)).then(|| kept.concat().trim().trim_end_matches(';').to_owned())
 }
 
-/// A statement without MAINTAIN; none where it is about nothing else.
+/// A statement without MAINTAIN; none if it has no other privilege.
 fn without(statement: &str) -> Option<String> {
     let Some((begin, end)) = list(statement) else { return Some(statement.to_owned()) };
     let privileges: Vec<&str> = statement[begin..end].split(',').filter(|word| word.trim() != "MAINTAIN").collect();
@@ -92,7 +93,7 @@ fn without(statement: &str) -> Option<String> {
     (!privileges.is_empty()).then_some(rest)
 }
 
-/// Where a statement lists the privileges.
+/// The position of the list of privileges in a statement.
 fn list(statement: &str) -> Option<(usize, usize)> {
     const BEFORE: [&str; 3] = ["REVOKE GRANT OPTION FOR ", "REVOKE ", "GRANT "];
     let mut is_name = false;
@@ -109,7 +110,7 @@ fn list(statement: &str) -> Option<(usize, usize)> {
 /// An object as the archive's ACL entries name it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
-    /// The archive's word for its kind, where tables, views and the like are all `TABLE`.
+    /// The archive's word for its kind; tables, views and the like are all `TABLE`.
     pub class: String,
     /// Its schema, empty where it has none.
     pub schema: String,
@@ -117,7 +118,7 @@ pub struct Place {
     pub name: String,
 }
 
-/// The object that a task makes, or whose privileges it sets; none where it is about something else.
+/// The object that a task makes, or whose privileges it sets; none for other tasks.
 #[must_use]
 pub fn place(task: &Task) -> Option<Place> {
     let class = match task.kind.as_str() {
@@ -152,7 +153,7 @@ fn made(task: &Task, class: &str) -> Place {
     Place { class: class.into(), schema: task.schema.clone(), name: task.name.clone() }
 }
 
-/// The archive quotes the names in the tags of privileges where SQL would. A column's are compared with its table's.
+/// The archive quotes the names in the tags of privileges as SQL would. A column's privileges are compared with its table's.
 fn acl_place(task: &Task) -> Option<Place> {
     const CLASSES: [&str; 9] =
         ["TABLE", "COLUMN", "SEQUENCE", "SCHEMA", "FUNCTION", "PROCEDURE", "TYPE", "LANGUAGE", "FOREIGN DATA WRAPPER"];

@@ -1,7 +1,7 @@
-//! Alembic's own table among those that are moved: what a reader of the plan should know of it.
+//! Alembic's own table among those that are migrated: findings for a reader of the plan.
 //!
-//! It says which revision a database's schema is at, so its row is right on a target whose schema the run makes and wrong on
-//! one that alembic has made. The preflight, which knows the target, weighs the same table again.
+//! It has the revision of a database's schema, so its row is right on a target whose schema the run makes and wrong on one whose schema
+//! alembic has made. The preflight, which knows the target, checks the same table again.
 
 use super::inputs::Inputs;
 use crate::catalog::Relation;
@@ -10,10 +10,10 @@ use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
 use crate::plan::chunk::Rules;
 
-/// What findings about it are called.
+/// The name of the check in its findings.
 pub const CHECK: &str = "alembic_version";
 
-/// Whether alembic keeps its revision in this table: nothing else has this one column.
+/// Whether alembic keeps its revision in this table: no other table has only this one column.
 #[must_use]
 pub fn is_version_table(relation: &Relation) -> bool {
     relation.columns.iter().map(|column| column.name.as_str()).eq(["version_num"])

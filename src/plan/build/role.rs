@@ -1,7 +1,7 @@
 //! Roles and memberships as tasks.
 //!
-//! Passwords are no part of a plan: the engine reads their hashes at run time where it may. Attributes that the connecting
-//! role may be unable to give, and settings, stand in `optional_sql`, so that a target which refuses them still gets the role
+//! Passwords are no part of a plan: the engine reads their hashes at run time if it may. Attributes that the connecting role may be unable
+//! to set, and settings, are in `optional_sql`, so that a target that refuses them still gets the role
 //! (<https://www.postgresql.org/docs/current/sql-createrole.html>).
 
 use super::builder::Builder;
@@ -15,7 +15,7 @@ use crate::plan::setting::{finding, in_this_database, is_carried_over, of_role, 
 use crate::plan::{Phase, Task, kind};
 use std::collections::{HashMap, HashSet};
 
-/// Pushes a task a role, a task a setting of it in this database, and a task a membership.
+/// Adds a task for each role, for each setting of a role in this database, and for each membership.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     let mut made: HashMap<&str, usize> = HashMap::new();
     let scope = role_scope::select(inputs);
@@ -31,7 +31,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     builder.findings.extend(left_out(inputs, &made));
 }
 
-/// The memberships, each behind the one that gives its grantor the right to grant it.
+/// The memberships, each after the one that gives its grantor the right to grant it.
 fn push_memberships(
     inputs: &Inputs<'_>,
     builder: &mut Builder,
@@ -40,7 +40,7 @@ fn push_memberships(
     let inherits: HashMap<&str, bool> =
         inputs.catalog.roles.iter().map(|role| (role.name.as_str(), role.inherits)).collect();
     let mut administered: HashMap<(&str, &str), usize> = HashMap::new();
-    // A role that is not moved is there already, such as a predefined one.
+    // A role that is not migrated exists already, such as a predefined one.
     let is_there = |role: &str| inputs.config.roles == RolesMode::All || role.starts_with("pg_");
     let is_moved = |one: &&Membership| {
         let granted = one.granted.as_str();
@@ -60,7 +60,7 @@ fn push_memberships(
     }
 }
 
-/// Memberships such that a grantor's own one, with ADMIN OPTION, stands before what it granted.
+/// Memberships in an order in which a grantor's own one, with ADMIN OPTION, is before those that it granted.
 fn in_order<'a>(memberships: impl Iterator<Item = &'a Membership>) -> Vec<&'a Membership> {
     let mut administered: HashSet<(&str, &str)> = HashSet::new();
     let mut waiting: HashMap<(&str, &str), Vec<&Membership>> = HashMap::new();
@@ -87,7 +87,7 @@ fn in_order<'a>(memberships: impl Iterator<Item = &'a Membership>) -> Vec<&'a Me
     all
 }
 
-/// Privileges of the plan's roles on configuration parameters, which servers before 15 do not know.
+/// Privileges of the plan's roles on configuration parameters, which servers before 15 do not have.
 fn push_parameters(inputs: &Inputs<'_>, builder: &mut Builder, made: &HashMap<&str, usize>) {
     for grant in &inputs.catalog.parameter_grants {
         let Some((name, &role)) = grant.grantee.as_deref().and_then(|name| made.get_key_value(name)) else { continue };
@@ -103,7 +103,7 @@ fn push_parameters(inputs: &Inputs<'_>, builder: &mut Builder, made: &HashMap<&s
     }
 }
 
-/// What of the roles' settings, and of what all roles have, stays behind.
+/// The settings of the roles, and of all roles, that are left out.
 fn left_out(inputs: &Inputs<'_>, made: &HashMap<&str, usize>) -> Vec<Finding> {
     let of_role = |role: &&Role| -> Vec<Finding> {
         let [always, here] = of_role(&role.name);
@@ -133,7 +133,7 @@ fn role_task(role: &Role) -> Task {
     create.extend(role.valid_until.as_ref().map(|until| format!("VALID UNTIL {}", literal(until).trim_start())));
     let comment = role.comment.as_ref().map(|comment| format!("COMMENT ON ROLE {name} IS {}", literal(comment)));
     task.target_sql = std::iter::once(create.join(" ")).chain(comment).collect::<Vec<_>>().join(";\n");
-    // Settings go with the role, so that a role which the target has already keeps its own.
+    // Settings are set with the role, so that a role that the target has already keeps its own.
     let settings = carried_over(&role.settings).map(|set| format!("ALTER ROLE {name} SET {set}"));
     let attributes = refusable_attributes(role).map(|attribute| format!("ALTER ROLE {name} {attribute}"));
     task.optional_sql = attributes.chain(settings).collect::<Vec<_>>().join(";\n");
@@ -141,7 +141,7 @@ fn role_task(role: &Role) -> Task {
     task
 }
 
-/// The attributes that only a superuser gives, or from 16 on only a role that has them itself; a target may refuse any of them alone.
+/// The attributes that only a superuser can set, or from 16 on only a role that has them itself; a target may refuse each of them.
 fn refusable_attributes(role: &Role) -> impl Iterator<Item = &'static str> + use<> {
     let attributes = [
         (role.can_create_databases, "CREATEDB"),
@@ -167,8 +167,8 @@ fn setting_tasks(role: &Role) -> impl Iterator<Item = Task> {
     })
 }
 
-/// A membership. `optional_sql` is the whole of it, as servers from 16 on know it; `target_sql` is what remains where the target knows no
-/// options, or does not let the connecting role grant in the name of the grantor.
+/// A membership. `optional_sql` is the complete statement, as servers from 16 on support it; `target_sql` is the rest if the target
+/// supports no options, or does not let the connecting role grant in the name of the grantor.
 fn membership_task(membership: &Membership, inherits: Option<bool>) -> Task {
     let Membership { granted, member, .. } = membership;
     let mut task = Task::new(Phase::Roles, kind::MEMBERSHIP, "", membership_name(membership));
@@ -200,23 +200,23 @@ pub fn members(task: &Task) -> Option<[String; 2]> {
 
 const WITH_ADMIN: &str = " WITH ADMIN OPTION";
 
-/// A membership of the target, of which there is one for each grantor.
+/// A membership of the target; there is one for each grantor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExistingMembership {
     /// WITH ADMIN.
     pub admin: bool,
     /// WITH INHERIT and WITH SET, from 16 on.
     pub inherit_and_set: Option<(bool, bool)>,
-    /// Whether the member has INHERIT, the option's value where a GRANT does not say it.
+    /// Whether the member has INHERIT, which is the option's value if a GRANT does not specify it.
     pub member_inherits: bool,
     /// Who granted it, from 16 on; none for the bootstrap superuser.
     pub grantor: Option<String>,
-    /// Whether the connecting role can grant in the name of any role; where not, a grant of another one has to do.
+    /// Whether the connecting role can grant in the name of any role; if not, a grant by another one is sufficient.
     pub may_choose_grantor: bool,
 }
 
 impl ExistingMembership {
-    /// Whether it is what a task makes.
+    /// Whether it is equal to the one that a task makes.
     #[must_use]
     pub fn is_made_by(&self, task: &Task) -> bool {
         let has_admin = self.admin || !task.target_sql.ends_with(WITH_ADMIN);
@@ -238,8 +238,8 @@ impl ExistingMembership {
     }
 }
 
-/// `target_sql` of a membership with the options that servers from 16 on give a new one: where one is there already, they leave those
-/// alone that a GRANT does not say.
+/// `target_sql` of a membership with the default options of servers from 16 on: for an existing membership, these servers leave options
+/// unchanged that a GRANT does not specify.
 #[must_use]
 pub fn with_usual_options(task: &Task, member_inherits: bool) -> String {
     let grant = task.target_sql.strip_suffix(WITH_ADMIN);
@@ -248,7 +248,7 @@ pub fn with_usual_options(task: &Task, member_inherits: bool) -> String {
     format!("{} WITH {admin}INHERIT {inherit}, SET TRUE", grant.unwrap_or(&task.target_sql))
 }
 
-/// What the task of a membership is called.
+/// The name of a membership's task.
 #[must_use]
 pub fn membership_name(membership: &Membership) -> String {
     let by = membership.grantor.as_ref().map(|grantor| format!(" by {grantor}")).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! The roles that a migration makes where the configuration asks for those that are needed.
+//! The roles that a migration makes if the configuration chooses those that are needed.
 //!
-//! Needed are the roles that objects in scope name, the members of these, who reach the objects through them, and the roles that these are
-//! members of. What a role of another database is a member of besides does not count. Called by `role`; pure.
+//! Needed are the roles that objects in scope name, the members of these, which have access to the objects through them, and the roles that
+//! these are members of. Other memberships of a role of another database do not count. Called by `role`; pure.
 
 use super::inputs::Inputs;
 use super::large_object::moves_large_objects;
@@ -30,7 +30,7 @@ fn needed<'a>(inputs: &'a Inputs<'_>) -> HashSet<&'a str> {
     }
     let mut all = closure(&named, &members);
     all.extend(closure(&named, &groups));
-    // Who granted the memberships among them.
+    // The grantors of the memberships among them.
     let mut count = 0;
     while count < all.len() {
         count = all.len();
@@ -45,7 +45,7 @@ fn needed<'a>(inputs: &'a Inputs<'_>) -> HashSet<&'a str> {
 /// Roles by role.
 type Links<'a> = HashMap<&'a str, Vec<&'a str>>;
 
-/// All roles that links lead to, and those that they begin with.
+/// All roles that can be reached by links, and those with which they begin.
 fn closure<'a>(first: &HashSet<&'a str>, links: &Links<'a>) -> HashSet<&'a str> {
     let mut found = first.clone();
     let mut open: Vec<&str> = first.iter().copied().collect();
@@ -61,7 +61,7 @@ fn named<'a>(inputs: &'a Inputs<'_>) -> HashSet<&'a str> {
     let is_whole = is_whole(inputs.config);
     let objects: HashSet<(Oid, Oid)> = inputs.entries().map(|entry| (entry.catalog, entry.oid)).collect();
     let with_large_objects = moves_large_objects(inputs.config);
-    // The archive names no user mapping by its OID.
+    // The archive does not name a user mapping by its OID.
     let mapped = |role: &str| {
         let begin = format!("USER MAPPING {role} SERVER ");
         inputs.entries().any(|entry| entry.desc == "USER MAPPING" && entry.tag.starts_with(&begin))
@@ -69,7 +69,7 @@ fn named<'a>(inputs: &'a Inputs<'_>) -> HashSet<&'a str> {
     let is_moved = |one: &RoleUse| match one.catalog {
         PG_LARGEOBJECT => with_large_objects,
         PG_USER_MAPPING => mapped(&one.role),
-        // What extensions have made, and their users have granted, has no entry of its own.
+        // Objects that extensions have made, with privileges that users have granted, have no entry of their own.
         catalog => objects.contains(&(catalog, one.oid)) || is_whole && one.part == Part::Privileges,
     };
     let is_wanted = |one: &RoleUse| match one.part {

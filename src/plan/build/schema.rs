@@ -1,9 +1,9 @@
-//! The archive's entries as tasks: pre-data in the archive's order, post-data as a table's last chunk lands.
+//! The archive's entries as tasks: pre-data in the archive's order, post-data as soon as a table's last chunk is copied.
 //!
-//! An index or a constraint requires the rows of its table and nothing else of the data, so it is built while other tables still copy.
-//! A key is built as a unique index first, which lets other indexes of the table be built beside it; ADD CONSTRAINT ... USING
-//! INDEX then takes a moment (<https://www.postgresql.org/docs/current/sql-altertable.html>). Foreign keys are added NOT VALID and
-//! validated apart, for validation holds no lock that another one needs. Small tables have both in one step.
+//! An index or a constraint requires the rows of its table and no other data, so it is built while other tables are still copied. A key is
+//! built as a unique index first, so that other indexes of the table can be built at the same time; ADD CONSTRAINT ... USING INDEX then
+//! takes a moment (<https://www.postgresql.org/docs/current/sql-altertable.html>). Foreign keys are added NOT VALID and validated
+//! separately, because validation holds no lock that another one needs. For small tables both are one step.
 
 use super::builder::Builder;
 use super::extension;
@@ -18,19 +18,19 @@ use crate::plan::cost::SMALL;
 use crate::plan::{Phase, Task, foreign_key, kind};
 use std::collections::BTreeMap;
 
-/// Pushes everything that must be there before rows come, with its comments and labels.
+/// Adds everything that must exist before rows are copied, with its comments and labels.
 pub fn push_pre_data(inputs: &Inputs<'_>, builder: &mut Builder) {
     let mut servers: Vec<(&str, usize)> = Vec::new();
     for entry in inputs.entries().filter(|entry| belongs_before_data(entry)) {
         let mut task = entry_task(inputs, entry, Phase::PreData);
         task.after = phases(&[Phase::Roles]);
         let mut requires = builder.completing(entry);
-        // The archive does not say which server a user mapping is of, but for its name.
+        // In the archive, only the name of a user mapping shows its server.
         if entry.desc == "USER MAPPING" {
             let of = servers.iter().filter(|(name, _)| entry.tag.ends_with(&format!(" SERVER {name}")));
             requires.extend(of.max_by_key(|(name, _)| name.len()).map(|(_, at)| *at));
         }
-        // A comment on something that is made later, such as an index, is pushed with it.
+        // A comment on an object that is made later, such as an index, is added with that.
         if entry.section == Section::None && requires.is_empty() {
             continue;
         }
@@ -57,7 +57,7 @@ fn entry_task(inputs: &Inputs<'_>, entry: &Entry, phase: Phase) -> Task {
     task
 }
 
-/// Pushes what is made once rows are there, but for privileges and event triggers.
+/// Adds what is made after rows are copied, except privileges and event triggers.
 pub fn push_post_data(inputs: &Inputs<'_>, builder: &mut Builder) {
     let (children, relation_of) = (inputs.children(), relations_of(inputs));
     let later = Later { inputs, children, relation_of, has_late_rows: order::has_late_rows(inputs) };
@@ -116,7 +116,7 @@ impl<'a> Later<'a> {
         }
         match self.inputs.lookup.constraints.get(&entry.oid).filter(|_| entry.desc == "CONSTRAINT") {
             Some(constraint) => self.push_key(builder, entry, constraint),
-            // Not a key, but a NOT NULL that the rows need not meet.
+            // Not a key, but a NOT NULL that is not checked for existing rows.
             None if entry.desc == "CONSTRAINT" => self.push_other(builder, entry),
             None => self.push_index(builder, entry),
         }
@@ -139,14 +139,14 @@ impl<'a> Later<'a> {
             task.name.clone_from(&index.name.name);
         }
         if entry.desc == "STATISTICS" {
-            // A frozen COPY locks its table to the end.
+            // A COPY with FREEZE locks its table until the end.
             requires.extend(self.relations(entry).iter().flat_map(|relation| self.data_below(builder, relation.oid)));
         }
         let at = builder.push(task, requires);
         builder.by_entry.insert(entry.id, at);
         let configuration = extension::read_by(builder, entry);
         builder.wait_for(at, configuration);
-        // ANALYZE fills extended statistics, too, and meets the attaching of indexes in a deadlock.
+        // ANALYZE fills extended statistics, too, and can deadlock with the attaching of indexes.
         let relations = self.relations(entry);
         for relation in &relations {
             builder.indexes_of.entry(relation.oid).or_default().push(at);
@@ -158,8 +158,8 @@ impl<'a> Later<'a> {
         }
     }
 
-    /// Of two transactions that attach indexes in one partition tree at the same time neither may see that the root is complete now,
-    /// and leave its index invalid for good.
+    /// If two transactions attach indexes in one partition tree at the same time, neither may see that the root is complete now, and its
+    /// index would stay invalid for good.
     fn attach_one_by_one(&self, builder: &mut Builder, relation: &Relation, at: usize) {
         let root = self.inputs.lookup.ancestors(relation).last().map_or(relation.oid, |root| root.oid);
         let last = builder.attached_in.insert(root, at);
@@ -182,9 +182,9 @@ impl<'a> Later<'a> {
         builder.indexes_of.entry(constraint.relation).or_default().push(at);
     }
 
-    /// A key in two steps, where that makes the same key: the index's own task, and the constraint's statement. Not for what an index
-    /// cannot become (exclusion, WITHOUT OVERLAPS, a partitioned parent), nor where the entry says more than the key, nor for tables of
-    /// which nothing else waits that long.
+    /// A key in two steps, if these make the same key: the index's own task, and the constraint's statement. Not for constraints that
+    /// cannot be made from an index (exclusion, WITHOUT OVERLAPS, a partitioned parent), nor if the entry contains more than the key, nor
+    /// for tables for which no other task waits that long.
     fn key_over_index(&self, entry: &Entry, constraint: &Constraint) -> Option<(Task, String)> {
         let index = self.inputs.lookup.indexes.get(&constraint.index?)?;
         let table = self.inputs.lookup.relations.get(&constraint.relation)?;
@@ -216,8 +216,8 @@ impl<'a> Later<'a> {
         Some((task, sql))
     }
 
-    /// Statistics of a table once its indexes are there, for those on expressions have statistics of their own; of a partition tree
-    /// once, at its root, which goes through all of it.
+    /// Statistics of a table after its indexes are built, because those on expressions have statistics of their own; of a partition tree
+    /// once, at its root, which includes all of it.
     fn push_analyze(&self, builder: &mut Builder) {
         if !self.inputs.config.options.analyze_after_load {
             return;
@@ -299,8 +299,8 @@ impl<'a> Later<'a> {
         builder.wait_for(last, analyzed);
     }
 
-    /// A foreign key on or to a partitioned table makes keys of the partitions, whose names depend on those that are taken: in a partition
-    /// tree they are added in the archive's order.
+    /// A foreign key on or to a partitioned table makes keys of the partitions, whose names depend on existing ones: in a partition tree
+    /// they are added in the archive's order.
     fn add_one_by_one(&self, builder: &mut Builder, constraint: &Constraint, at: usize) {
         let ends = [Some(constraint.relation), constraint.referenced].into_iter().flatten();
         let relations = ends.filter_map(|oid| self.inputs.lookup.relations.get(&oid).copied());
@@ -312,8 +312,8 @@ impl<'a> Later<'a> {
         }
     }
 
-    /// The statement of a foreign key whose check may be put off, and whether its rows are so few that this would not pay. Partitioned
-    /// tables take no NOT VALID before 18, and what was NOT VALID or NOT ENFORCED on the source stays so.
+    /// The statement of a foreign key whose check may be a separate step, and whether it has too few rows for that. Partitioned tables do
+    /// not allow NOT VALID before 18, and a key that was NOT VALID or NOT ENFORCED on the source stays so.
     fn checked_key(&self, constraint: &Constraint) -> Option<(String, bool)> {
         let table = self.inputs.lookup.relations.get(&constraint.relation)?;
         let referenced = self.inputs.lookup.relations.get(&constraint.referenced?)?;
@@ -325,7 +325,7 @@ impl<'a> Later<'a> {
         Some((foreign_key::add(&table.name, &constraint.name, &constraint.definition), is_small))
     }
 
-    /// Triggers, rules, policies and the like: they must not see our rows come in.
+    /// Triggers, rules, policies and the like: they must not apply to the rows that are copied.
     fn push_other(&self, builder: &mut Builder, entry: &Entry) {
         let mut requires = builder.completing(entry);
         let relations = self.relations(entry);
@@ -338,7 +338,7 @@ impl<'a> Later<'a> {
         builder.by_entry.insert(entry.id, at);
     }
 
-    /// Comments on what only now exists.
+    /// Comments on objects that are made only now.
     fn push_comments(&self, builder: &mut Builder) {
         let open = self.inputs.entries().filter(|entry| belongs_before_data(entry) && entry.section == Section::None);
         let open: Vec<&Entry> = open.filter(|entry| !builder.by_entry.contains_key(&entry.id)).collect();

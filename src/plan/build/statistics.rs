@@ -1,8 +1,9 @@
-//! Which tables' planner statistics travel from the source, and which are gathered by ANALYZE.
+//! Which tables' planner statistics are copied from the source, and which are gathered by ANALYZE.
 //!
-//! They travel from a source of 18 or newer, for a table or partition tree that comes with all of its rows. Extended statistics cannot
-//! travel (<https://www.postgresql.org/docs/18/app-pgdump.html>), and only ANALYZE makes them, along with all others of the table. A
-//! small table is analyzed faster than its statistics are carried. The plan only says whose: they hold rows' values. Called by `schema`.
+//! They are copied from a source of 18 or newer, for a table or partition tree that is copied with all of its rows. Extended statistics
+//! cannot be copied (<https://www.postgresql.org/docs/18/app-pgdump.html>); only ANALYZE makes them, together with all others of the table.
+//! ANALYZE of a small table is faster than a copy of its statistics. The plan only names the tables, because the statistics contain values
+//! of rows. Called by `schema`.
 
 use super::inputs::Inputs;
 use crate::catalog::{Oid, Relation, RelationKind};
@@ -11,10 +12,10 @@ use crate::name::literal;
 use crate::plan::chunk::Rules;
 use std::collections::HashSet;
 
-/// Bytes below which ANALYZE is the faster way.
+/// Bytes below which ANALYZE is faster.
 const SMALL: u64 = 1 << 20;
 
-/// What decides for every table.
+/// The facts that decide for every table.
 pub struct Travel<'a> {
     inputs: &'a Inputs<'a>,
     rules: Rules<'a>,
@@ -27,14 +28,14 @@ impl<'a> Travel<'a> {
         Travel { inputs, rules: Rules::new(inputs.config), extended }
     }
 
-    /// What lists, on the source, the relations whose statistics travel together: a table with all below it, `tree`. None where ANALYZE
-    /// gathers them.
+    /// The query that lists, on the source, the relations whose statistics are copied together: a table with all below it, `tree`. None if
+    /// ANALYZE gathers them.
     pub fn source_sql(&self, relation: &Relation, tree: &[Oid]) -> Option<String> {
         let all: Vec<&Relation> =
             tree.iter().filter_map(|oid| self.inputs.lookup.relations.get(oid).copied()).collect();
         let bytes: u64 = all.iter().map(|relation| relation.total_bytes).sum();
         let is_wanted = match self.inputs.config.options.statistics {
-            // What else the target's table has, rows and columns of its own, only ANALYZE sees.
+            // Only ANALYZE sees what else the target's table has, rows and columns of its own.
             _ if self.inputs.config.options.data_only => false,
             Statistics::Analyze => false,
             Statistics::Copy => true,
@@ -62,7 +63,7 @@ impl<'a> Travel<'a> {
             RelationKind::Table => self.inputs.scope.tables.contains(&relation.oid),
             _ => false,
         };
-        // Rows of a hash over an enum lie in other partitions on the target.
+        // Rows of a hash over an enum are in other partitions on the target.
         is_in_scope
             && !relation.hashes_an_enum
             && options.filter.is_none()

@@ -1,7 +1,7 @@
-//! What has to be asked of the source before tables can be cut by a key, and the answers.
+//! What has to be read from the source before tables can be divided by a key, and the answers.
 //!
-//! Only of tables that are moved, and only where a key is what cuts them: the configuration names a chunk column, or a table is worth
-//! cutting and its pages cannot be read in ranges. Questions go to `pg::keys` by way of the engine; the answers come back to `cut`.
+//! Only for tables that are migrated, and only if they are divided by a key: the configuration names a chunk column, or it is worthwhile to
+//! divide a table whose pages cannot be read in ranges. The engine passes the questions to `pg::keys`; the answers are arguments of `cut`.
 
 use super::key::{KeyBounds, KeyRange};
 use super::route::Route;
@@ -14,15 +14,15 @@ use std::collections::HashMap;
 /// A question about a table.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Question<'a> {
-    /// What range an integer column has.
+    /// The range of an integer column.
     Range(&'a str),
-    /// The same among the rows that meet the filter, and how many these are.
+    /// The same among the rows that meet the filter, and the number of these.
     Counted(&'a str, Option<&'a str>),
-    /// Which bounds cut a column of the named type into as many equal shares.
+    /// The bounds that divide a column of the named type into so many equal shares.
     Bounds(&'a str, &'static str, u64),
 }
 
-/// What the source has answered.
+/// The source's answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Answer {
     /// To [`Question::Range`] and [`Question::Counted`].
@@ -31,10 +31,10 @@ pub enum Answer {
     Bounds(KeyBounds),
 }
 
-/// The answers by table; none for a table whose rows have no value, or of which the source knows nothing.
+/// The answers by table; none for a table whose rows have no value, or about which the source has no information.
 pub type Answers = HashMap<Oid, Answer>;
 
-/// What to ask of which table.
+/// The question for each table.
 #[must_use]
 pub fn questions<'a>(catalog: &'a Catalog, config: &'a Config) -> Vec<(&'a Relation, Question<'a>)> {
     if !may_need_keys(catalog, config) {
@@ -49,7 +49,7 @@ pub fn questions<'a>(catalog: &'a Catalog, config: &'a Config) -> Vec<(&'a Relat
         .filter(|relation| scope.tables.contains(&relation.oid))
         .map(|relation| (relation, rules.of(relation, &lookup.ancestors(relation))))
         .collect();
-    // As the rows' tasks are made: of equal tables, the first is cut.
+    // In the order of the rows' tasks: of equal tables, the first is divided.
     tables.sort_by_key(|(relation, _)| Reverse(relation.total_bytes));
     let cutting = Cutting::new(&catalog.server, &lookup, config, &tables);
     tables
@@ -67,7 +67,7 @@ fn question<'a>((route, count): &(Route<'a>, u64), options: &'a TableOptions) ->
     }
 }
 
-/// Most sources cut by pages alone, and the scope of a large one need not be found twice.
+/// Most sources are divided by pages alone, and the scope of a large one need not be computed twice.
 fn may_need_keys(catalog: &Catalog, config: &Config) -> bool {
     let mut options = config.tables.include.iter().map(|rule| &rule.options).chain([&config.tables.default]);
     let has_pages = |relation: &Relation| relation.kind != RelationKind::Table || relation.access_method == "heap";

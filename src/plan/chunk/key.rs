@@ -1,8 +1,8 @@
 //! Ranges of a key: of an integer column by its range and histogram, of a uuid, time or date by bounds that the source has chosen.
 //!
-//! Ranges of equal width suit a key that is dense everywhere; where the statistics know better, ranges hold equal shares of the rows
-//! instead (<https://www.postgresql.org/docs/current/view-pg-stats.html>). Whatever the statistics say, no row is lost: the outer
-//! ranges are open. Only counts with numbers; the source is asked by `pg::keys`, and `chunk` decides what is cut.
+//! Ranges of equal width are suitable for a key that is dense everywhere; if the statistics show otherwise, ranges hold equal shares of the
+//! rows instead (<https://www.postgresql.org/docs/current/view-pg-stats.html>). Even with wrong statistics no row is lost: the outer ranges
+//! are open. This module only calculates; `pg::keys` queries the source, and `chunk` decides what is divided.
 
 use super::{Chunk, open_ended};
 use crate::name::{ident, literal};
@@ -16,20 +16,20 @@ pub struct KeyRange {
     pub max: i64,
     /// Rows with a value.
     pub rows: u64,
-    /// How the values lie between them, where the statistics tell.
+    /// The distribution of the values between them, if the statistics have it.
     pub spread: Option<Spread>,
 }
 
-/// How a column's values are spread, by the planner statistics of the source.
+/// The distribution of a column's values, by the planner statistics of the source.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Spread {
-    /// Between any two neighbours lie equally many rows, those with a common value not counted.
+    /// Between any two neighbours there are equally many rows, not counting those with a common value.
     pub histogram: Vec<i64>,
     /// The most common values, each with its share of all rows.
     pub common: Vec<(i64, f64)>,
     /// The share of rows without a value.
     pub nulls: f64,
-    /// How well the order of the values fits the order of the rows, 1 or -1 for exactly.
+    /// The correlation between the order of the values and the order of the rows, 1 or -1 for equal or reverse order.
     pub correlation: f64,
 }
 
@@ -42,12 +42,12 @@ pub struct KeyBounds {
     pub type_name: &'static str,
     /// The bounds.
     pub bounds: Vec<String>,
-    /// As in [`Spread`]; 0 where it is not known.
+    /// As in [`Spread`]; 0 if it is not known.
     pub correlation: f64,
 }
 
-/// Rows that came since the statistics were made lie outside the histogram; autovacuum lets a tenth of a table change before it makes
-/// new ones (`autovacuum_analyze_scale_factor`).
+/// Rows that were added since the statistics were gathered are outside the histogram; autovacuum lets a tenth of a table change before it
+/// gathers new ones (`autovacuum_analyze_scale_factor`).
 const OUTSIDE: f64 = 0.1;
 
 impl KeyRange {
@@ -63,7 +63,7 @@ impl KeyRange {
         }
     }
 
-    /// Cuts a table by this column into at most `count` ranges, and the rows without a value.
+    /// Divides a table by this column into at most `count` ranges, and the rows without a value.
     #[must_use]
     pub fn chunks(&self, column: &str, count: u64, is_nullable: bool) -> Vec<Chunk> {
         let bounds: Vec<String> = self.bounds(count).iter().map(ToString::to_string).collect();
@@ -72,7 +72,7 @@ impl KeyRange {
 }
 
 impl KeyBounds {
-    /// Cuts a table into at most `count` ranges, and the rows without a value.
+    /// Divides a table into at most `count` ranges, and the rows without a value.
     #[must_use]
     pub fn chunks(&self, count: u64, is_nullable: bool) -> Vec<Chunk> {
         let all = self.bounds.len() as u64 + 1;
@@ -97,12 +97,12 @@ fn with_nulls(column: &str, bounds: &[String], is_nullable: bool) -> Vec<Chunk> 
 struct Heights {
     /// Values with the share of rows below them that are in the histogram; straight lines between.
     points: Vec<(i128, f64)>,
-    /// Common values with the share of rows that they and those below them have.
+    /// Common values with the share of rows that have them or a lower common value.
     steps: Vec<(i128, f64)>,
 }
 
 impl Heights {
-    /// None where the statistics say nothing of this range.
+    /// None if the statistics have no information about this range.
     fn new(range: &KeyRange, spread: &Spread) -> Option<Heights> {
         let mut common = spread.common.clone();
         common.sort_by_key(|(value, _)| *value);
@@ -134,7 +134,7 @@ impl Heights {
         (self.below(range.min.into()), self.below(i128::from(range.max) + 1))
     }
 
-    /// For each share of the rows the lowest value that has as many below it.
+    /// For each share of the rows the lowest value that has so many rows below it.
     fn bounds(&self, range: &KeyRange, count: i128) -> Vec<i64> {
         let (low, high) = self.ends(range);
         let mut bounds: Vec<i64> = Vec::new();
@@ -151,7 +151,7 @@ impl Heights {
     }
 }
 
-/// The lowest value from `low` to `high` that is `enough`; once one is, all above it are.
+/// The lowest value from `low` to `high` for which `enough` is true; it is then true for all higher ones.
 fn lowest(mut low: i128, mut high: i128, enough: impl Fn(i128) -> bool) -> Option<i128> {
     if low > high || !enough(high) {
         return None;
@@ -167,7 +167,7 @@ fn lowest(mut low: i128, mut high: i128, enough: impl Fn(i128) -> bool) -> Optio
     Some(low)
 }
 
-/// The histogram as points of a rising line, drawn out to the ends of the range.
+/// The histogram as points of a rising line, extended to the ends of the range.
 fn points(range: &KeyRange, histogram: &[i64], share: f64) -> Vec<(i128, f64)> {
     let (min, end) = (i128::from(range.min), i128::from(range.max) + 1);
     let (Some(first), Some(last)) = (histogram.first(), histogram.last()) else {
@@ -193,7 +193,7 @@ fn ratio(part: i128, whole: i128) -> f64 {
     part as f64 / whole as f64
 }
 
-/// A bound lies between two values of the column, so it is one.
+/// A bound is between two values of the column, so it fits into their type.
 fn narrow(bound: i128) -> i64 {
     i64::try_from(bound).unwrap_or(i64::MAX)
 }

@@ -1,10 +1,10 @@
-//! By what a table can be cut: a column of the configuration's, pages, a key, or nothing. Called by `chunk`.
+//! By what a table can be divided: a column of the configuration, pages, a key, or nothing. Called by `chunk`.
 
 use crate::catalog::{Column, Index, Lookup, Relation};
 use crate::config::TableOptions;
 use crate::server_version::ServerVersion;
 
-/// How a table can be cut.
+/// How a table can be divided.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Route<'a> {
     /// By the integer column that the configuration names.
@@ -13,7 +13,7 @@ pub enum Route<'a> {
     Pages,
     /// By ranges of a key, of the type that [`key_type`] names.
     Key(&'a Column, &'static str),
-    /// Not at all; the reason is empty where the configuration is it.
+    /// Not at all; the reason is empty if it is the configuration.
     Not(String),
 }
 
@@ -24,7 +24,7 @@ pub fn route<'a>(
     relation: &'a Relation,
     options: &'a TableOptions,
 ) -> Route<'a> {
-    // A condition is text behind the table's name, which no predicate can follow.
+    // A condition is text after the table's name, after which no predicate can follow.
     if relation.is_configuration() {
         return Route::Not(String::new());
     }
@@ -54,11 +54,11 @@ fn not_cut(version: ServerVersion, relation: &Relation) -> String {
     } else {
         format!("PostgreSQL {version} reads no range of pages by itself")
     };
-    // Bounds of any other key would tell what stands in rows.
+    // Bounds of any other key would reveal values of rows.
     format!("whole: {pages}, and no unique key begins with an integer, uuid, date or timestamp")
 }
 
-/// The type within `pg_catalog` of a column whose ranges can cut a table; none where its bounds would tell something of the rows.
+/// The type within `pg_catalog` of a column whose ranges can divide a table; none if its bounds would reveal something about the rows.
 pub fn key_type(column: &Column) -> Option<&'static str> {
     let name = column.type_name.as_str();
     match name {
@@ -71,7 +71,7 @@ pub fn key_type(column: &Column) -> Option<&'static str> {
     }
 }
 
-/// The column that the configuration names, where the table has it and it is an integer.
+/// The column that the configuration names, if the table has it and it is an integer.
 pub fn chunk_column<'a>(relation: &Relation, options: &'a TableOptions) -> Option<&'a str> {
     let column = options.chunk_column.as_deref().filter(|_| options.limit.is_none())?;
     relation.columns.iter().any(|c| c.name == column && c.is_integer).then_some(column)

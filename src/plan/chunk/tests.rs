@@ -1,4 +1,4 @@
-//! How tables are cut, by what the source can and the configuration says.
+//! How tables are divided, by what the source supports and the configuration says.
 
 use super::*;
 use crate::catalog::{Column, Index, RelationKind};
@@ -118,7 +118,7 @@ fn lookup<'a>(indexes: &'a [Index]) -> Lookup<'a> {
     }
 }
 
-/// How one table alone is cut, with the answer that the source has given.
+/// How one table alone is divided, with the given answer of the source.
 fn cut(relation: &Relation, version: u32, written: &serde_json::Value, answer: Option<&Answer>) -> Cut {
     let (config, options, indexes) = (config(written), options(), [key(relation.oid, &relation.columns[0].name)]);
     let lookup = lookup(&indexes);

@@ -1,9 +1,10 @@
-//! Which tables are worth cutting: a small model of how long the servers need with a table whole and with it in pieces.
+//! Which tables it is worthwhile to divide: a small model of the servers' time for a whole table and for one in chunks.
 //!
-//! A whole table is loaded by one session, and its rows are frozen as they come in (<https://www.postgresql.org/docs/current/sql-copy.html>,
-//! FREEZE), which the first index build and ANALYZE would pay for otherwise. A cut one has many sessions, and is only worth that where the
-//! run would end by waiting for it: where other tables' work lies beside it, it stays whole. The model counts with what the
-//! source says and with `parallel.max_jobs`, never with the CPUs of the machine that plans. Called by `chunk`.
+//! A whole table is loaded by one session, and its rows are frozen as they are copied
+//! (<https://www.postgresql.org/docs/current/sql-copy.html>, FREEZE); otherwise the first index build and ANALYZE would take longer. A
+//! divided table has many sessions, and this is worthwhile only if the run would have to wait for it at its end: if there is enough work on
+//! other tables at the same time, it stays whole. The model uses what the source says and `parallel.max_jobs`, never the CPUs of the
+//! machine that plans. Called by `chunk`.
 
 use super::route::Route;
 use crate::catalog::{Lookup, Relation};
@@ -11,27 +12,27 @@ use crate::config::{Config, TableOptions};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// No chunk is made smaller: it would load in a fifth of a second, and costs a transaction on both sides.
+/// No chunk is smaller: it would be loaded in a fifth of a second, and costs a transaction on both sides.
 pub(super) const SMALLEST: u64 = 64 << 20;
-/// The largest chunk of a table that is cut: what a lost connection costs.
+/// The largest chunk of a divided table: the rows that a lost connection costs.
 const LARGEST: u64 = 1 << 30;
-/// The largest table that stays whole: one lost connection, and all of it is copied anew.
+/// The largest table that stays whole: after one lost connection all of it is copied again.
 const LARGEST_WHOLE: u64 = 64 << 30;
 /// Chunks for each job, so that all end at nearly the same time.
 const CHUNKS_PER_JOB: u64 = 8;
-/// More sessions than this gain a server nothing.
+/// A server gains nothing from more sessions than this.
 const MOST_JOBS: u64 = 64;
 /// Tables with less than this part of one job's work fill the gaps between the others.
 const GRAIN: u64 = 16;
-/// The run must become shorter by a tenth: the model is not more exact, and frozen rows also save the next VACUUM its work.
+/// The run must become shorter by a tenth: the model is not more exact, and frozen rows also save work of the next VACUUM.
 const WORTH: (u64, u64) = (9, 10);
 
 // Nanoseconds of one session on the target, measured with rows of 40 to 2,000 bytes in binary and B-trees of 10 to 70 MB.
 const LOAD_ROW: u64 = 200;
 const LOAD_KILOBYTE: u64 = 3_000;
 const INDEX_KILOBYTE: u64 = 7_000;
-// The first look at rows that are not frozen writes into each page. In memory that takes a fifth of this; a table that does not fit there
-// is written a second time, which takes as long as the disk wants.
+// The first scan of rows that are not frozen writes into each page. In memory that takes a fifth of this; a table that does not fit into
+// memory is written a second time, which takes as long as the disk needs.
 const UNFROZEN_ROW: u64 = 100;
 const UNFROZEN_KILOBYTE: u64 = 1_000;
 
@@ -44,19 +45,19 @@ struct Work {
     tail: u64,
     /// The other index builds, which other sessions do meanwhile.
     rest: u64,
-    /// What the first pass over rows costs that are not frozen.
+    /// The cost of the first scan of rows that are not frozen.
     loss: u64,
-    /// The most pieces it can be cut into; 1 where it stays whole.
+    /// The largest number of chunks it can be divided into; 1 if it stays whole.
     pieces: u64,
 }
 
 impl Work {
-    /// One job's way from the first row to the last index.
+    /// One job's time from the first row to the last index.
     fn whole(&self) -> u64 {
         self.load + self.tail
     }
 
-    /// The same with all jobs at work in it: each further session into one table brings half of what the first one does.
+    /// The same with all jobs at work on it: each further session on one table adds half of what the first one does.
     fn cut(&self, jobs: u64) -> u64 {
         self.load * 2 / (jobs.min(self.pieces) + 1) + self.loss + self.tail
     }
@@ -66,18 +67,18 @@ impl Work {
     }
 }
 
-/// How many pieces a table of that size makes once it is cut.
+/// The number of chunks of a divided table of that size.
 pub(super) fn pieces(bytes: u64, jobs: u64) -> u64 {
     (jobs * CHUNKS_PER_JOB).max(bytes.div_ceil(LARGEST)).min(bytes / SMALLEST).max(1)
 }
 
-/// The jobs that the model counts with.
+/// The number of jobs in the model.
 pub(super) fn jobs(config: &Config) -> u64 {
     (config.max_jobs as u64).clamp(1, MOST_JOBS)
 }
 
-/// For each of the tables into how many pieces it is cut, 1 for those that stay whole. Of one that cannot be cut this says into how many it
-/// would be, had the run not to wait for it.
+/// The number of chunks of each table, 1 for those that stay whole. For a table that cannot be divided although the run waits for it, this
+/// is the number of chunks that it would have.
 pub(super) fn decide(
     tables: &[(&Relation, &TableOptions)],
     routes: &[Route<'_>],
@@ -119,7 +120,7 @@ fn cost(bytes: u64, kilobyte: u64) -> u64 {
     (bytes >> 10) * kilobyte
 }
 
-/// Cuts the tables with the longest way until the run gets no shorter, and as few as that takes; how long the run is then.
+/// Divides the tables with the longest time until the run gets no shorter, and as few as possible; returns the time of the run.
 fn choose(works: &[Work], cut: &mut [bool], jobs: u64) -> u64 {
     let total: u64 = works.iter().map(Work::all).sum();
     let mut large: Vec<usize> = (0..works.len()).filter(|at| works[*at].whole() * jobs * GRAIN > total).collect();
@@ -146,8 +147,8 @@ fn choose(works: &[Work], cut: &mut [bool], jobs: u64) -> u64 {
     best
 }
 
-/// How long the run takes at least: whole tables go to the job that is free first, the longest first; cut tables and small ones fill
-/// what these leave.
+/// The least time of the run: whole tables are assigned to the first free job, the longest first; divided tables and small ones fill the
+/// remaining time.
 fn makespan(works: &[Work], large: &[usize], cut: &[bool], (total, jobs): (u64, u64)) -> u64 {
     let losses: u64 = large.iter().filter(|at| cut[**at]).map(|at| works[*at].loss).sum();
     let longest_cut = large.iter().filter(|at| cut[**at]).map(|at| works[*at].cut(jobs)).max().unwrap_or(0);

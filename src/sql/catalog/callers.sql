@@ -1,12 +1,13 @@
--- What is computed or checked by functions written in SQL or a procedural language, at first or second hand: such a function may read tables,
--- and no catalog says which. Functions of the languages internal and c are taken to read none. The walk goes from those functions to what is
--- made of them (operators, casts, operator classes, aggregates, domains, views) and ends at
+-- What is computed or checked, directly or indirectly, by functions written in SQL or a procedural language: such a function may read
+-- tables, and no catalog says which. Functions of the languages internal and c are assumed to read none. The walk goes from those functions
+-- to what uses them (operators, casts, operator classes, aggregates, domains, views) and ends at
 --   relation    a table whose rows they check, compute or place; an index; a materialized view
 --   constraint  a constraint
 --   analyze     a table whose extended statistics they compute
 --   default     a column's default, which is used only for a column that is not copied
 WITH RECURSIVE edge AS (
-    -- Whatever stands on an object by pg_depend, but for what is not evaluated while rows come: triggers, policies, plain defaults.
+    -- Every object that depends on another one by pg_depend, except those that are not evaluated while rows are copied: triggers, policies,
+    -- plain defaults.
     SELECT d.refclassid AS of_class, d.refobjid AS of_object, d.classid AS class, d.objid AS object
     FROM pg_catalog.pg_depend d
     WHERE d.classid IN ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass, 'pg_catalog.pg_opclass'::regclass,
@@ -18,7 +19,7 @@ WITH RECURSIVE edge AS (
                            'pg_catalog.pg_opfamily'::regclass, 'pg_catalog.pg_type'::regclass, 'pg_catalog.pg_cast'::regclass)
       AND d.deptype <> 'e'
     UNION ALL
-    -- What reads a view calls what the view calls.
+    -- A query that reads a view calls what the view calls.
     SELECT d.refclassid, d.refobjid, d.classid, d.objid
     FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_class v ON v.oid = d.refobjid AND v.relkind = 'v'
     WHERE d.refclassid = 'pg_catalog.pg_class'::regclass
@@ -27,7 +28,7 @@ WITH RECURSIVE edge AS (
     SELECT 'pg_catalog.pg_rewrite'::regclass, r.oid, 'pg_catalog.pg_class'::regclass, r.ev_class
     FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class AND c.relkind IN ('v', 'm')
     UNION ALL
-    -- An operator class that was given its functions by its family.
+    -- An operator class whose functions are recorded with its family.
     SELECT 'pg_catalog.pg_amproc'::regclass, p.oid, 'pg_catalog.pg_opfamily'::regclass, p.amprocfamily FROM pg_catalog.pg_amproc p
     UNION ALL
     SELECT 'pg_catalog.pg_amop'::regclass, o.oid, 'pg_catalog.pg_opfamily'::regclass, o.amopfamily FROM pg_catalog.pg_amop o

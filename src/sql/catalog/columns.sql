@@ -1,7 +1,7 @@
--- The columns of every table, in their order. A type is safe in binary COPY when its binary form carries no OID that another
--- server could number differently: base types of the system but the reg* ones, their arrays and ranges, enums, and domains over these
--- (https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"). Arrays of user types and composites carry OIDs.
--- tsquery, int2vector and oidvector are left out, because their receive functions refuse what their send functions write of an empty value.
+-- The columns of every table, in their order. A type is safe in binary COPY when its binary form carries no OID that another server could
+-- number differently: base types of the system except the reg* ones, their arrays and ranges, enums, and domains over these
+-- (https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"). Arrays of user types and composites carry OIDs. tsquery,
+-- int2vector and oidvector are left out, because their receive functions refuse what their send functions write for an empty value.
 WITH RECURSIVE base AS (
     SELECT t.oid, t.oid AS base_oid, t.typtype, t.typbasetype FROM pg_catalog.pg_type t
     UNION ALL
@@ -22,7 +22,7 @@ SELECT a.attrelid AS relation,
        a.attname::text AS name,
        pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
        a.atttypid IN (20, 21, 23) AS is_integer,
-       -- Since 18 a NOT NULL that is NOT VALID counts as one, too.
+       -- Since 18, attnotnull is also true for a NOT NULL constraint that is NOT VALID.
        a.attnotnull AND NOT EXISTS (
            SELECT FROM pg_catalog.pg_constraint k
            WHERE k.conrelid = a.attrelid AND k.contype = 'n' AND NOT k.convalidated AND k.conkey[1] = a.attnum) AS not_null,

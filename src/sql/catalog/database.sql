@@ -1,6 +1,6 @@
--- The database itself, which pg_dump writes out only together with CREATE DATABASE: its owner, limits, comment and security labels, who
--- but its owner may do what with it, and what ALTER ROLE ALL SET says for every role and database of the server.
--- A grantor is NULL where it is the owner; what PUBLIC or the owner has lost of the usual privileges is listed as lost.
+-- The database itself, which pg_dump writes only together with CREATE DATABASE: its owner, limits, comment and security labels, its
+-- privileges, and what ALTER ROLE ALL SET says for every role and database of the server. A grantor is NULL if it is the owner; default
+-- privileges that PUBLIC or the owner no longer has are listed as lost.
 SELECT pg_catalog.pg_get_userbyid(d.datdba)::text AS owner, d.datconnlimit AS connection_limit,
        d.datistemplate AS is_template, d.datallowconn AS allows_connections,
        pg_catalog.shobj_description(d.oid, 'pg_database') AS comment,

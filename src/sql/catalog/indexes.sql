@@ -1,6 +1,6 @@
--- Every index: what it stands on, whether it may be trusted, and its statement with all names qualified (search_path is empty).
--- An index is builtin when it stands on its table's columns and on nothing else that the database made.
--- A unique index is an arbiter when ON CONFLICT can use its columns: plain columns, no predicate, checked at once.
+-- Every index: its table, whether it is valid, and its statement with all names qualified (search_path is empty). An index is builtin when
+-- it depends on its table's columns and on no other object that was made in the database. A unique index is an arbiter when ON CONFLICT can
+-- use its columns: plain columns, no predicate, checked at once.
 SELECT i.indexrelid AS oid,
        n.nspname::text AS schema,
        c.relname::text AS name,
@@ -13,8 +13,8 @@ SELECT i.indexrelid AS oid,
        i.indisunique AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL AND i.indisvalid AS is_arbiter,
        i.indisunique AND NOT i.indimmediate OR i.indisexclusion AS blocks_arbiters,
        c.relispartition AS is_attached,
-       -- No catalog records what belongs to the server itself. A column's type of the database's own may compare its parts by an operator
-       -- class that is found only when rows are compared; an enum has none.
+       -- No catalog records what belongs to the server itself. A column of a user-defined type may compare its parts by an operator class
+       -- that is found only when rows are compared; an enum has none.
        i.indexprs IS NULL AND i.indpred IS NULL
        AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                        WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = i.indexrelid

@@ -1,8 +1,8 @@
--- Every large object with its owner, comment and privileges, in groups of objects of one owner: what each object has in common with the
--- others is sent and kept once (https://www.postgresql.org/docs/current/catalog-pg-largeobject-metadata.html).
+-- Every large object with its owner, comment and privileges, in groups of objects of one owner: what the objects of a group have in common
+-- is sent and kept once (https://www.postgresql.org/docs/current/catalog-pg-largeobject-metadata.html).
 --
--- A group is what one task copies: many enough for few transactions, and few enough for the target's lock table, in which each object
--- that is commented on, given away or granted on has a place until the transaction ends.
+-- One task copies a group. Groups are large enough for few transactions, and small enough for the target's lock table, in which each object
+-- with a COMMENT, ALTER OWNER or GRANT takes a place until the transaction ends.
 WITH numbered AS (
     SELECT m.oid, m.lomowner, m.lomacl,
            (pg_catalog.row_number() OVER (PARTITION BY m.lomowner ORDER BY m.oid) - 1) / 200 AS number

@@ -1,5 +1,5 @@
--- Who is a member of which role, a row for each grantor. INHERIT and SET options and grantors that mean anything exist from 16 on; they are
--- read through JSON. The grantor is NULL where it is the bootstrap superuser, whose name is the server's own
+-- The memberships of roles, a row for each grantor. INHERIT and SET options and meaningful grantors exist from 16 on; they are read through
+-- JSON. The grantor is NULL if it is the bootstrap superuser, whose name differs between servers
 -- (https://www.postgresql.org/docs/current/sql-grant.html).
 SELECT * FROM (
     SELECT DISTINCT g.rolname::text AS granted, m.rolname::text AS member,

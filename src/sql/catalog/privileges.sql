@@ -1,7 +1,7 @@
--- Who owns each object and who may do what with it, one object a row: those of one class ($1), schema ($2) and name ($3), each of which
--- stands for all where it is NULL. Classes and names are those of pg_dump's ACL entries. A privilege is written as `SELECT to joe`; the
--- owner of the object stands there as `its owner`, who may have another name on another server. An object without an ACL of its own has
--- the usual privileges of its class (https://www.postgresql.org/docs/current/ddl-priv.html).
+-- The owner and the privileges of each object, one object a row: those of one class ($1), schema ($2) and name ($3), each of which matches
+-- all if it is NULL. Classes and names are those of pg_dump's ACL entries. A privilege is written as `SELECT to joe`; the owner of the
+-- object is written as `its owner`, because it may have another name on another server. An object without an ACL of its own has the default
+-- privileges of its class (https://www.postgresql.org/docs/current/ddl-priv.html).
 WITH usual (kind, privileges) AS MATERIALIZED (
     SELECT k, ARRAY(SELECT x.privilege_type || ' to ' || CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE 'its owner' END
                     FROM pg_catalog.aclexplode(pg_catalog.acldefault(k, 10)) x)

@@ -1,9 +1,8 @@
--- Every relation that holds rows or gives them: tables (r), partitioned tables (p), views (v), materialized views (m),
--- foreign tables (f), sequences (S). Members of extensions come with CREATE EXTENSION and are marked; those that
--- pg_extension_config_dump() has named have a condition, which may be empty
--- (https://www.postgresql.org/docs/current/extend-extensions.html#EXTEND-EXTENSIONS-CONFIG-TABLES). Sizes are read from the
--- files, for relpages may be stale or 0 (https://www.postgresql.org/docs/current/catalog-pg-class.html). Functions give NULL for
--- what was dropped since the snapshot was taken.
+-- Every relation that holds or returns rows: tables (r), partitioned tables (p), views (v), materialized views (m), foreign tables (f),
+-- sequences (S). Members of extensions are made by CREATE EXTENSION and are marked; those that pg_extension_config_dump() has named have a
+-- condition, which may be empty (https://www.postgresql.org/docs/current/extend-extensions.html#EXTEND-EXTENSIONS-CONFIG-TABLES). Sizes are
+-- read from the files, because relpages may be stale or 0 (https://www.postgresql.org/docs/current/catalog-pg-class.html). Functions return
+-- NULL for objects that were dropped since the snapshot was taken.
 SELECT c.oid AS oid,
        n.nspname::text AS schema,
        c.relname::text AS name,

@@ -1,4 +1,5 @@
--- Every role that a person made, with its attributes and settings of its own. Provider roles and the system's pg_* roles stay.
+-- Every role that a user made, with its attributes and settings of its own. Roles of a cloud provider and the system's pg_* roles are left
+-- out.
 SELECT r.rolname::text AS name,
        r.rolsuper AS is_superuser, r.rolinherit AS inherits, r.rolcreaterole AS can_create_roles,
        r.rolcreatedb AS can_create_databases, r.rolcanlogin AS can_login, r.rolreplication AS is_replication,

@@ -1,4 +1,4 @@
--- The search_path that sessions of this database begin with, as ALTER DATABASE ... SET has it, else PostgreSQL's default.
+-- The search_path with which sessions of this database begin: that of ALTER DATABASE ... SET, else PostgreSQL's default.
 SELECT coalesce(
     (SELECT substr(setting, length('search_path=') + 1)
      FROM pg_catalog.pg_db_role_setting s

@@ -1,5 +1,5 @@
--- Who this server is. pg_control_system() may be refused to a plain role; the identifier is then empty and the database's
--- own identity (oid and creation order) has to do.
+-- The identity of this server. A plain role may have no right to call pg_control_system(); the identifier is then empty, and the database's
+-- own identity (oid and creation order) is used.
 SELECT current_setting('server_version_num')::int4 AS version,
        current_database()::text AS database,
        d.oid AS database_oid,

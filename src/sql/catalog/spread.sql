@@ -1,4 +1,4 @@
--- How the values of an integer column are spread, of one table's own rows: $1 schema, $2 table, $3 column. The common values are not
+-- The distribution of the values of an integer column, for one table's own rows: $1 schema, $2 table, $3 column. The common values are not
 -- in the histogram (https://www.postgresql.org/docs/current/view-pg-stats.html).
 SELECT s.null_frac::float8 AS nulls,
        coalesce(s.correlation, 0)::float8 AS correlation,

@@ -1,5 +1,5 @@
--- Every type that a column of a table has, by the name that format_type gives it, down to its values: domains to what they are over,
--- arrays to their elements. A member of an extension is known by that extension, in whatever schema it was put.
+-- Every type that a column of a table has, by the name that format_type returns, with the types of its parts: domains with their base type,
+-- arrays with their elements. A member of an extension is identified by that extension, in any schema.
 WITH RECURSIVE used AS (
     SELECT DISTINCT a.atttypid AS type, a.atttypmod AS modifier
     FROM pg_catalog.pg_attribute a
@@ -16,7 +16,7 @@ WITH RECURSIVE used AS (
            CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE s.base_modifier END,
            CASE WHEN t.typtype = 'd' THEN s.brackets ELSE s.brackets || '[]' END
     FROM step s JOIN pg_catalog.pg_type t ON t.oid = s.base
-    -- Arrays have elements and a length of their own; int2vector and oidvector are no arrays to their users.
+    -- Arrays have elements and a variable length; users do not treat int2vector and oidvector as arrays.
     WHERE t.typtype = 'd' OR t.typelem <> 0 AND t.typlen = -1 AND t.oid NOT IN (22, 30)
 )
 SELECT pg_catalog.format_type(s.type, s.modifier) AS name,

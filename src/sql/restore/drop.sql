@@ -1,6 +1,6 @@
--- The statements that empty a database, in their order. $1: the names of extensions that stay; $2: the schemas that these hold. A schema
--- that nothing holds goes as a whole; in the others, and in public, which every database is made with, each object goes by itself.
--- CASCADE and IF EXISTS make the order of those free. Members of extensions go with them or stay with them.
+-- The statements that empty a database, in their order. $1: the names of extensions that stay; $2: the schemas that these need. A schema
+-- that no extension needs is dropped as a whole; in the others, and in public, which every new database has, each object is dropped by
+-- itself. With CASCADE and IF EXISTS their order does not matter. Members of extensions are dropped or kept with their extension.
 WITH member AS (
     SELECT classid, objid FROM pg_catalog.pg_depend
     WHERE refclassid = 'pg_catalog.pg_extension'::regclass AND deptype = 'e'
@@ -33,7 +33,7 @@ WITH member AS (
     SELECT 'pg_catalog.pg_ts_parser'::regclass, o.oid FROM pg_catalog.pg_ts_parser o JOIN place ON place.oid = o.prsnamespace AND stays
     UNION ALL
     SELECT 'pg_catalog.pg_ts_template'::regclass, o.oid FROM pg_catalog.pg_ts_template o JOIN place ON place.oid = o.tmplnamespace AND stays
-    -- What has no schema: OIDs from 16384 on are of users.
+    -- Objects without a schema: users' objects have OIDs from 16384 on.
     UNION ALL
     SELECT 'pg_catalog.pg_publication'::regclass, o.oid FROM pg_catalog.pg_publication o
     UNION ALL
@@ -57,7 +57,7 @@ WITH member AS (
     FROM pg_catalog.pg_default_acl a LEFT JOIN place ON place.oid = a.defaclnamespace
     WHERE a.defaclnamespace = 0 OR place.stays
 ), statement (position, statement) AS (
-    -- Event triggers would fire on all that follows.
+    -- Event triggers are dropped first, because they would fire on all that follows.
     SELECT 1, pg_catalog.format('DROP EVENT TRIGGER %I', t.evtname) FROM pg_catalog.pg_event_trigger t
     WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_catalog.pg_event_trigger'::regclass AND m.objid = t.oid)
     UNION ALL
@@ -67,14 +67,15 @@ WITH member AS (
     SELECT 3, pg_catalog.format('DROP %s IF EXISTS %s CASCADE', upper(replace(i.type, '-', ' ')), i.identity)
     FROM single CROSS JOIN LATERAL pg_catalog.pg_identify_object(single.classid, single.objid, 0) i
     WHERE NOT EXISTS (SELECT FROM member m WHERE m.classid = single.classid AND m.objid = single.objid)
-      -- What another object is made of, such as a table's row type or an identity's sequence, goes with it and cannot go alone.
+      -- Internal parts of another object, such as a table's row type or an identity's sequence, are dropped with it and cannot be dropped
+      -- alone.
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
                       WHERE d.classid = single.classid AND d.objid = single.objid AND d.objsubid = 0 AND d.deptype = 'i')
     UNION ALL
     SELECT 4, pg_catalog.format('DROP EXTENSION IF EXISTS %I CASCADE', e.extname) FROM pg_catalog.pg_extension e
     WHERE e.extname <> ALL ($1::text[])
     UNION ALL
-    -- Rows of users in tables of extensions that stay come back with the archive.
+    -- The archive restores users' rows in tables of extensions that stay.
     SELECT 5, pg_catalog.format('DELETE FROM ONLY %s %s', config.oid::regclass, config.filter)
     FROM pg_catalog.pg_extension e CROSS JOIN LATERAL unnest(e.extconfig, e.extcondition) config (oid, filter)
     JOIN pg_catalog.pg_class c ON c.oid = config.oid AND c.relkind = 'r'
@@ -91,7 +92,7 @@ WITH member AS (
               || CASE WHEN d.letter IN ('f', 'T') THEN ', PUBLIC' ELSE '' END
     FROM defaults d WHERE d.is_global
     UNION ALL
-    -- What initdb made of public, from which a dump tells only the difference.
+    -- The privileges that initdb gave on public; a dump has only the difference from these.
     SELECT 9, 'REVOKE ALL ON SCHEMA public FROM '
               || CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(x.grantee)) END || ' CASCADE'
     FROM pg_catalog.pg_namespace n CROSS JOIN LATERAL (SELECT DISTINCT grantee FROM pg_catalog.aclexplode(n.nspacl)) x

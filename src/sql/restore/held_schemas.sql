@@ -1,4 +1,4 @@
--- The schemas that stay because an extension stays ($1: the names of extensions that stay) and has objects there.
+-- The schemas that stay because an extension stays ($1: the names of extensions that stay) and has objects in them.
 SELECT DISTINCT n.nspname::text AS name
 FROM pg_catalog.pg_extension e
 CROSS JOIN LATERAL (

@@ -1,4 +1,4 @@
--- The statement that keeps others from writing to every table, and from altering it, while reads go on; NULL where there are no tables.
+-- The statement that prevents other sessions from writing to and from altering any table, while reads go on; NULL if there are no tables.
 SELECT 'LOCK TABLE ' || pg_catalog.string_agg(pg_catalog.format('ONLY %I.%I', n.nspname, c.relname), ', ' ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C")
        || ' IN EXCLUSIVE MODE' AS statement
 FROM pg_catalog.pg_class c

@@ -1,4 +1,5 @@
--- Sessions that hold, or wait for, the one lock on a table that keeps readers out; the holder first. A prepared transaction has no session.
+-- Sessions that hold, or wait for, the only lock mode on a table that blocks readers; the holder first. A prepared transaction has no
+-- session.
 -- psql sets the table with  -v table="'public.t'".
 SELECT coalesce(l.pid::text, ''), coalesce(a.usename::text, a.backend_type, ''), coalesce(a.application_name, '')
 FROM pg_catalog.pg_locks l

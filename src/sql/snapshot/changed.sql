@@ -1,6 +1,6 @@
--- Locked tables that are no longer what this transaction's snapshot contains, each with the kind of change. Queries read the catalog
--- in the snapshot, the functions read it as it is now: TRUNCATE, ALTER TABLE and the like are not MVCC-safe
--- (https://www.postgresql.org/docs/current/mvcc-caveats.html). A column's row that no transaction has replaced since has no xmax.
+-- Locked tables that no longer match what this transaction's snapshot contains, each with the kind of change. Queries read the catalog in
+-- the snapshot, the functions read it as it is now: TRUNCATE, ALTER TABLE and the like are not MVCC-safe
+-- (https://www.postgresql.org/docs/current/mvcc-caveats.html). A column's catalog row has no xmax if no transaction has replaced it since.
 -- psql sets the tables with  -v schemas="ARRAY['public']" -v names="ARRAY['t']".
 SELECT found.schema, found.name, found.change
 FROM (SELECT w.schema, w.name,
@@ -13,8 +13,8 @@ FROM (SELECT w.schema, w.name,
                                  AND now.object_names[3] IS DISTINCT FROM a.attname::text) THEN 'columns'
              END AS change
       FROM ROWS FROM (unnest(:schemas::text[]), unnest(:names::text[])) w(schema, name)
-      -- A look by index for each table: OFFSET keeps the planner from joining with the whole of pg_class, which a run asks for a few tables
-      -- of many again and again.
+      -- An index lookup for each table: OFFSET prevents the planner from joining with the whole of pg_class, because a run often executes
+      -- this query for a few of many tables.
       LEFT JOIN LATERAL (SELECT k.oid, k.relfilenode FROM pg_catalog.pg_class k
                          WHERE k.relname = w.name
                            AND k.relnamespace = (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = w.schema)

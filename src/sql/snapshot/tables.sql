@@ -1,4 +1,4 @@
--- Tables that a run may read (r), and the partitioned tables above them (p), with the privileges that LOCK TABLE asks for.
+-- Tables that a run may read (r), and the partitioned tables above them (p), with the privileges that LOCK TABLE requires.
 SELECT c.oid AS oid,
        n.nspname::text AS schema,
        c.relname::text AS name,

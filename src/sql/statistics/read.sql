@@ -1,7 +1,7 @@
--- The planner statistics of relation $1 (an OID), its columns' and those of its indexes' expressions, as pg_stats shows them (18 or
--- newer; https://www.postgresql.org/docs/18/view-pg-stats.html), and whether they say what ANALYZE would say now: nothing is missing
--- that it would have gathered, and less has changed since than makes autovacuum gather anew. A table that others inherit from has
--- statistics of them all, which is a matter of which of them are there, so it is never current.
+-- The planner statistics of relation $1 (an OID), of its columns and of its indexes' expressions, as pg_stats shows them (18 or newer;
+-- https://www.postgresql.org/docs/18/view-pg-stats.html), and whether they are current: ANALYZE would gather nothing that is missing, and
+-- fewer rows have changed since than the number at which autovacuum analyzes again. A table that others inherit from has statistics over
+-- all of them, which depend on which of them exist, so it is never current.
 WITH relation AS (
     SELECT c.oid, n.nspname, c.relname, c.relkind, greatest(c.reltuples, 0)::pg_catalog.float8 AS tuples,
            c.relkind = 'p' AS is_partitioned, c.relhassubclass,
@@ -15,7 +15,7 @@ WITH relation AS (
     FROM relation r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid
     WHERE a.attnum > 0 AND NOT a.attisdropped AND coalesce(a.attstattarget, -1) <> 0 AND a.attgenerated <> 'v'
     UNION ALL
-    -- The names of an index's columns may differ on another server, their numbers not.
+    -- The names of an index's columns may differ on another server; their numbers do not.
     SELECT n.nspname, c.relname, a.attname, a.attnum, false
     FROM relation r
     JOIN pg_catalog.pg_index i ON i.indrelid = r.oid AND i.indisvalid
@@ -37,7 +37,7 @@ WITH relation AS (
                'range_bounds_histogram', s.range_bounds_histogram::text
            ) ORDER BY d.relname, d.attname) FILTER (WHERE s.attname IS NOT NULL) AS list
     FROM described d
-    -- OFFSET keeps the names' conditions inside, or the whole view would be read and joined.
+    -- OFFSET keeps the conditions on names inside, because otherwise the whole view would be read and joined.
     LEFT JOIN LATERAL (
         SELECT * FROM pg_catalog.pg_stats p
         WHERE p.schemaname = d.nspname AND p.tablename = d.relname AND p.attname = d.attname AND p.inherited = d.inherited
@@ -49,7 +49,7 @@ SELECT r.nspname::text AS schema, r.relname::text AS name, s.list::text AS stati
        CASE r.relkind
            WHEN 'r' THEN NOT r.relhassubclass AND (r.bytes = 0 OR (
                r.tuples > 0 AND s.is_complete AND pg_catalog.pg_stat_get_mod_since_analyze(r.oid) <= r.slack
-               -- Without either the count did not begin at the last ANALYZE: on a standby, after a crash or a reset.
+               -- Without either time, the count did not begin at the last ANALYZE: on a standby, after a crash or a reset.
                AND coalesce(pg_catalog.pg_stat_get_last_analyze_time(r.oid),
                             pg_catalog.pg_stat_get_last_autoanalyze_time(r.oid)) IS NOT NULL))
            WHEN 'p' THEN below.tuples = 0 OR (

@@ -1,8 +1,8 @@
--- Gives relation $1.$2 the planner statistics $3 (a JSON array of read.sql's objects, or NULL), which a server of version $4 gathered over
--- $5 rows, and says whether the server took them all
--- (18 or newer; https://www.postgresql.org/docs/18/functions-admin.html#FUNCTIONS-ADMIN-STATSMOD). Arguments that are NULL count as not
--- given. Indexes that were left out are passed over. Pages are counted here, for the copy has none of the source's gaps and rows a
--- page is what the planner reckons with; where an index build has counted pages and rows already, its count stands.
+-- Sets the planner statistics of relation $1.$2 to $3 (a JSON array of read.sql's objects, or NULL), which a server of version $4 gathered
+-- over $5 rows, and returns whether the server accepted them all (18 or newer;
+-- https://www.postgresql.org/docs/18/functions-admin.html#FUNCTIONS-ADMIN-STATSMOD). An argument that is NULL counts as absent. Indexes
+-- that the target lacks are skipped. Pages are counted here, because the copy has none of the source's free space and the planner
+-- calculates with rows per page; if an index build has counted pages and rows already, its count is kept.
 WITH given AS (
     SELECT * FROM pg_catalog.json_to_recordset($3::text::pg_catalog.json) AS g(
         schema text, name text, attname text, attnum int2, inherited bool, null_frac real, avg_width int4, n_distinct real,

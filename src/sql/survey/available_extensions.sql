@@ -1,4 +1,4 @@
--- The extensions that CREATE EXTENSION would find, each in the version that it would take, and whether that needs a superuser.
+-- The extensions that CREATE EXTENSION can install, each in its default version, and whether that requires a superuser.
 SELECT e.name::text AS name,
        e.default_version AS version,
        coalesce(v.superuser AND NOT v.trusted, true) AS needs_superuser

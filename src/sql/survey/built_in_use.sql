@@ -1,5 +1,6 @@
--- What the database has that a server may have been built without: columns compressed by lz4, columns of type xml, collations of ICU, and
--- functions in C with their libraries, each by the system catalog that lists it; those of extensions come with these.
+-- Objects that require an option with which a server may not have been built: columns compressed by lz4, columns of type xml, collations of
+-- ICU, and functions in C with their libraries, each by the system catalog that lists it; members of extensions are left out, because
+-- CREATE EXTENSION makes them.
 SELECT 'lz4' AS feature, 'pg_catalog.pg_class'::regclass::oid AS catalog, a.attrelid AS oid, NULL::text AS library
 FROM pg_catalog.pg_attribute a
 WHERE to_jsonb(a) ->> 'attcompression' = 'l' AND NOT a.attisdropped AND a.attrelid >= 16384

@@ -1,7 +1,7 @@
--- Objects of this database whose catalog rows were written by transactions from a horizon on that the ledger does not know: what others
--- have made, altered, granted or commented on. A task's effect and its ledger row are one transaction, so the xmin of the ledger's rows
--- are the transactions of runs. What a run did in a subtransaction has an xmin of its own, so an object counts as the run's where any row
--- that belongs to it has a known one; what then remains of a run's own work its tasks' names tell from that of others.
+-- Objects of this database whose catalog rows were written, from a horizon on, by transactions that the ledger does not know: what other
+-- sessions have made, altered, granted or commented on. A task's effect and its ledger row are one transaction, so the xmin values of the
+-- ledger's rows are the transactions of runs. What a run did in a subtransaction has an xmin of its own, so an object counts as the run's
+-- if any row that belongs to it has a known one; the names of a run's tasks identify what then remains of its own work.
 -- $1: the horizon; $2: the schema of the ledger. :"known" gives the known transactions.
 -- Rows that the server changes in place, such as those of VACUUM and ANALYZE, keep their xmin.
 WITH known (x) AS (
@@ -27,7 +27,7 @@ WITH known (x) AS (
            CASE r.rulename WHEN '_RETURN' THEN r.ev_class ELSE r.oid END, r.ev_class, '', r.xmin
     FROM pg_catalog.pg_rewrite r
     UNION ALL
-    -- The server's own triggers of foreign keys come and go with these; that they are disabled is a change of the table.
+    -- The server makes and drops its own triggers of foreign keys with these; that they are disabled is a change of the table.
     SELECT CASE WHEN t.tgisinternal THEN 'pg_catalog.pg_class'::regclass ELSE 'pg_catalog.pg_trigger'::regclass END,
            CASE WHEN t.tgisinternal THEN t.tgrelid ELSE t.oid END, t.tgrelid, '', t.xmin
     FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal OR t.tgenabled <> 'O'
@@ -117,7 +117,7 @@ WITH known (x) AS (
     SELECT s.classoid, s.objoid, CASE s.classoid WHEN 'pg_catalog.pg_class'::regclass THEN s.objoid ELSE 0 END, 'the label of ', s.xmin
     FROM pg_catalog.pg_seclabel s
     UNION ALL
-    -- Kinds whose catalog is not in every version or not for every role to read.
+    -- Kinds whose catalog does not exist in every version or cannot be read by every role.
     SELECT d.classid, d.objid, 0, '', d.xmin
     FROM pg_catalog.pg_depend d
     WHERE d.classid IN (pg_catalog.to_regclass('pg_catalog.pg_publication_namespace'), 'pg_catalog.pg_user_mapping'::regclass)
@@ -155,7 +155,7 @@ SELECT DISTINCT CASE WHEN o.extension IS NULL THEN o.classid ELSE 'pg_catalog.pg
                           ELSE pg_catalog.pg_describe_object('pg_catalog.pg_extension'::regclass, o.extension, 0) END AS object,
        i.type AS kind, i.identity AS identity, t.identity AS of_table
 FROM others o
--- What describes an object speaks the server's language; what identifies it does not.
+-- The description of an object is in the server's language; the identity is not.
 CROSS JOIN LATERAL pg_catalog.pg_identify_object(o.classid, o.objid, 0) i
 LEFT JOIN pg_catalog.pg_index x ON x.indexrelid = o.objid AND o.classid = 'pg_catalog.pg_class'::regclass
 LEFT JOIN LATERAL (SELECT coalesce(x.indrelid, o.relid)) r (relid) ON true

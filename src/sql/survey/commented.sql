@@ -1,5 +1,6 @@
--- The objects that have comments, each with its schema and the tag that pg_dump gives its comment. What identified.sql lists is left out, and
--- so are subscriptions, whose comments pg_dump shows only to superusers. That the schema public has its first comment pg_dump does not tell.
+-- The objects that have comments, each with its schema and the tag that pg_dump uses for its comment. Objects in identified.sql are left
+-- out, and so are subscriptions, whose comments pg_dump shows only to superusers. pg_dump does not write the comment of the schema public
+-- if it is the initial one.
 WITH comment (class, oid, part) AS (
     SELECT d.classoid, d.objoid, d.objsubid FROM pg_catalog.pg_description d
     WHERE d.objoid >= 16384

@@ -1,4 +1,4 @@
--- In which schemas the roles that objects can be given to may create objects, which their new owners must be allowed to.
+-- The schemas in which the roles that can become owners of objects may create objects, as ALTER ... OWNER requires.
 SELECT n.nspname::text AS schema, r.rolname::text AS role
 FROM pg_catalog.pg_namespace n CROSS JOIN pg_catalog.pg_roles r
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'

@@ -1,4 +1,4 @@
--- The version that the database's default collation was made with, and the one that the system's libraries have now; from 15 on.
+-- The version of the database's default collation when it was made, and the version that the system's libraries have now; from 15 on.
 SELECT coalesce(d.datcollversion, '') AS version,
        coalesce(pg_catalog.pg_database_collation_actual_version(d.oid), '') AS actual
 FROM pg_catalog.pg_database d

@@ -1,5 +1,5 @@
--- The database's own counter of transactions, which shrinks only where the statistics were lost or reset, and the first transaction that
--- may be at work now or begin later.
+-- The database's own counter of transactions, which decreases only if the statistics were lost or reset, and the first transaction that may
+-- be at work now or begin later.
 SELECT coalesce(pg_catalog.pg_stat_get_db_xact_commit(d.oid), 0) AS commits,
        coalesce(pg_catalog.pg_stat_get_db_stat_reset_time(d.oid)::text, '') AS reset,
        pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::int8 AS horizon,

@@ -1,6 +1,6 @@
--- What belongs to extensions: their members, and what stands on member tables without being one (indexes, triggers, constraints).
--- CREATE EXTENSION makes the members of its script; what was added to the extension, or to its tables, later is made by nothing else
--- (https://www.postgresql.org/docs/current/sql-alterextension.html).
+-- Objects that belong to extensions: their members, and objects on member tables that are no members (indexes, triggers, constraints).
+-- CREATE EXTENSION makes the members of its script; what was added to the extension, or to its tables, later is not made by any other
+-- statement (https://www.postgresql.org/docs/current/sql-alterextension.html).
 WITH member AS (
     SELECT e.extname::text AS extension, e.extversion AS version, d.classid, d.objid
     FROM pg_catalog.pg_depend d

@@ -1,4 +1,4 @@
--- The functions that set parameters, with their names; those of extensions come with these.
+-- The functions that set parameters, with the parameters' names; members of extensions are left out, because CREATE EXTENSION makes them.
 SELECT p.oid AS oid, ARRAY(SELECT split_part(c, '=', 1) FROM unnest(p.proconfig) c) AS parameters
 FROM pg_catalog.pg_proc p
 JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace

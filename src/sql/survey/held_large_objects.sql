@@ -1,4 +1,4 @@
--- Those of the large objects $1 that exist, each with its owner and with what the role may do with it.
+-- Those of the large objects $1 that exist, each with its owner and with the rights of the role on it.
 SELECT m.oid AS oid,
        pg_catalog.pg_get_userbyid(m.lomowner)::text AS owner,
        pg_catalog.pg_has_role(m.lomowner, 'USAGE') AS is_owner,

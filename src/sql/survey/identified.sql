@@ -1,5 +1,5 @@
--- Objects that the name in an ACL entry does not distinguish from others of their kind: each with what identifies it on every server,
--- whether the connecting role may comment on it, whether it has a comment, and whether an extension has made it.
+-- Objects that cannot be identified by the name in an ACL entry: each with its identity, which is the same on every server, whether the
+-- connecting role may comment on it, whether it has a comment, and whether an extension has made it.
 WITH object (catalog, oid, may_comment) AS (
     SELECT 'pg_catalog.pg_operator'::regclass::oid, o.oid, pg_catalog.pg_has_role(o.oprowner, 'USAGE') FROM pg_catalog.pg_operator o
     UNION ALL

@@ -1,11 +1,11 @@
--- What a server gives room for, and the state it is in. Settings that only newer servers have are read with missing_ok. The kind of
--- other roles' sessions shows only to monitors.
+-- The limits of a server, and its state. Settings that only newer servers have are read with missing_ok. Only monitors see the kind of
+-- other roles' sessions.
 WITH session AS (
     SELECT datid, usesysid FROM pg_catalog.pg_stat_activity
     WHERE usesysid IS NOT NULL AND coalesce(backend_type, 'client backend') = 'client backend'
 )
 SELECT pg_catalog.pg_postmaster_start_time()::text AS started,
-       -- What database and role have set stands behind what the session has pinned.
+       -- reset_val has what database and role have set, although the session has pinned another value.
        current_setting('transaction_read_only')::bool
            OR coalesce((SELECT s.reset_val = 'on' FROM pg_catalog.pg_settings s WHERE s.name = 'default_transaction_read_only'), false)
            AS is_read_only,

@@ -1,4 +1,4 @@
--- The event triggers that fire before a SECURITY LABEL of this session, quoted. From 17 on a setting turns all of them off for a session.
+-- The event triggers that fire before a SECURITY LABEL of this session, quoted. From 17 on a setting disables all of them for a session.
 SELECT pg_catalog.quote_ident(e.evtname) AS name
 FROM pg_catalog.pg_event_trigger e
 WHERE e.evtevent = 'ddl_command_start'

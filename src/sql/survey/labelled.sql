@@ -1,4 +1,5 @@
--- The objects that have security labels, each with its schema and the tag that pg_dump gives its labels; those of a table's columns are its own.
+-- The objects that have security labels, each with its schema and the tag that pg_dump uses for its labels; labels of columns count as the
+-- table's.
 SELECT DISTINCT coalesce(n.nspname::text, '') AS schema,
        CASE o.class
            WHEN 'pg_catalog.pg_class'::regclass THEN

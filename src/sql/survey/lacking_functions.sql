@@ -1,5 +1,5 @@
--- Which of these built-in functions ($1: names; $2: types of their arguments; $3: how many these are; $4: whether one is polymorphic) the
--- server lacks, by their places in the list. A polymorphic argument may have had another type before.
+-- The built-in functions ($1: names; $2: types of their arguments; $3: number of arguments; $4: whether one is polymorphic) that the server
+-- lacks, by their places in the list. A polymorphic argument may have had another type before.
 SELECT w.place AS place
 FROM unnest($1::text[], $2::text[], $3::int[], $4::bool[]) WITH ORDINALITY AS w (name, arguments, number, is_polymorphic, place)
 WHERE NOT EXISTS (

@@ -1,4 +1,4 @@
--- Locks of others on tables that keep writers out, and ACCESS EXCLUSIVE, which keeps readers out, too
+-- Locks of other sessions on tables that block writers, and ACCESS EXCLUSIVE, which also blocks readers
 -- (https://www.postgresql.org/docs/current/explicit-locking.html). A prepared transaction holds its locks without a process.
 SELECT coalesce(l.pid, 0) AS pid,
        coalesce(a.usename::text, '') AS role,

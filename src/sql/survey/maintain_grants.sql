@@ -1,4 +1,4 @@
--- The tables and rules of default privileges that give MAINTAIN to somebody but their owner; what GRANT ALL gives is not among them, as it
+-- The tables and rules of default privileges that grant MAINTAIN to another role than their owner; GRANT ALL is not among them, because it
 -- names no privilege (https://www.postgresql.org/docs/current/ddl-priv.html).
 SELECT DISTINCT o.catalog, o.oid
 FROM (SELECT 'pg_catalog.pg_class'::regclass::oid AS catalog, c.oid, c.relowner AS owner, c.relacl AS acl

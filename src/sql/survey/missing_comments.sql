@@ -1,5 +1,5 @@
--- Of objects that had so many comments ($1: their catalogs; $2: their OIDs; $3: how many) those that are there with fewer.
--- Comments on a table's columns and constraints count as the table's. That on the database is of loose_parts.
+-- Those of the objects ($1: their catalogs; $2: their OIDs; $3: the number of their comments) that exist and have fewer comments now.
+-- Comments on a table's columns and constraints count as the table's. loose_parts covers the comment on the database.
 SELECT w.class AS catalog, w.object AS oid, pg_catalog.pg_describe_object(w.class, w.object, 0) AS object,
        i.type AS kind, i.identity AS identity, NULL::text AS of_table
 FROM unnest($1::oid[], $2::oid[], $3::int8[]) AS w (class, object, number)

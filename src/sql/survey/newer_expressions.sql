@@ -1,7 +1,7 @@
--- Expressions and queries that a server older than this one cannot parse, by the object that holds each: what newer_features.sql gives,
--- and with the built-in function that is called, whose name, arguments and their number are for the older server to look for. What is read
--- are the parsed trees, in which strings and names cannot look like a node (https://www.postgresql.org/docs/current/querytree.html): only
--- they tell a clause from a text that reads like it. SQL/JSON constructors have other numbers from 19 on.
+-- Expressions and queries that a server older than this one cannot parse, by the object that holds each: the columns of newer_features.sql,
+-- and the built-in function that is called, whose name, arguments and their number the older server is queried for. The parsed trees are
+-- searched, because strings and names cannot look like a node there (https://www.postgresql.org/docs/current/querytree.html), so a clause
+-- cannot be confused with a text that reads like it. SQL/JSON constructors have other numbers from 19 on.
 WITH tree (catalog, oid, whole_catalog, whole, text) AS (
     SELECT CASE r.rulename WHEN '_RETURN' THEN 'pg_catalog.pg_class'::regclass ELSE 'pg_catalog.pg_rewrite'::regclass END::oid,
            CASE r.rulename WHEN '_RETURN' THEN r.ev_class ELSE r.oid END, NULL::oid, NULL::oid, r.ev_action::text || r.ev_qual::text
@@ -53,7 +53,7 @@ WITH tree (catalog, oid, whole_catalog, whole, text) AS (
             '{JSONCONSTRUCTOREXPR :type ' || CASE WHEN current_setting('server_version_num')::int < 190000 THEN '[5-7] ' ELSE '[6-8] ' END),
            (17, 'JSON_EXISTS, JSON_QUERY, JSON_VALUE and JSON_TABLE', '{JSONEXPR '),
            (17, 'MERGE with BY SOURCE', '{MERGEACTION :matchKind 1 '),
-           -- The condition of a MERGE stands before the list that only it and DELETE have empty.
+           -- In the tree, the condition of a MERGE is before the list that is empty only for MERGE and DELETE.
            (17, 'MERGE with RETURNING',
             '} :targetList <> :override \d :onConflict <> (:returningOldAlias \S+ :returningNewAlias \S+ )?:returningList \('),
            (18, 'OLD and NEW in RETURNING', ':varreturningtype [12] '),
@@ -63,7 +63,7 @@ WITH tree (catalog, oid, whole_catalog, whole, text) AS (
     SELECT DISTINCT o.catalog, o.oid, o.whole_catalog, o.whole, m[1]::oid AS function
     FROM own o
     CROSS JOIN LATERAL pg_catalog.regexp_matches(
-        -- What has a syntax of its own is no call, and casts are none either.
+        -- A construct with a syntax of its own is no call, and neither is a cast.
         o.text, '{(?:FUNCEXPR :funcid (?=\d+ :funcresulttype \d+ :funcretset \w+ :funcvariadic \w+ :funcformat 0 )'
                 '|AGGREF :aggfnoid |WINDOWFUNC :winfnoid )(\d+) ', 'g') m
 )

@@ -1,6 +1,6 @@
--- Objects that a server older than this one cannot have, each with the major version that brought the feature and the feature's name, and
--- with the object that pg_dump may make it with: a constraint's table or domain. Expressions are those of newer_expressions.sql.
--- Fields that older catalogs lack are read through to_jsonb, so that one statement serves all versions.
+-- Objects that a server older than this one cannot have, each with the major version that introduced the feature and the feature's name,
+-- and with the object whose statement in pg_dump may include it: a constraint's table or domain. newer_expressions.sql has those of
+-- expressions. Fields that older catalogs lack are read through to_jsonb, so that one statement serves all versions.
 WITH relation AS (
     SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, c.relkind, c.relpersistence,
            c.reloptions || (SELECT t.reloptions FROM pg_catalog.pg_class t WHERE t.oid = c.reltoastrelid) AS reloptions
@@ -29,7 +29,7 @@ WITH relation AS (
     JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum = ANY (k.conkey)
     WHERE k.contype = 'n' AND k.connoinherit
     UNION ALL
-    -- The column is the parent's, and pg_dump gives the constraint a line of its own.
+    -- The column belongs to the parent, and pg_dump writes the constraint as a line of its own.
     SELECT 'pg_catalog.pg_constraint'::regclass::oid, k.oid, pg_catalog.format('%s.%I', r.name, a.attname), 18, 'NOT NULL of inherited columns'
     FROM relation r
     JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid
@@ -103,7 +103,7 @@ WITH relation AS (
     SELECT 'pg_catalog.pg_class'::regclass::oid, r.oid, r.name, 15, 'unlogged sequences'
     FROM relation r
     WHERE r.relkind = 'S' AND r.relpersistence = 'u'
-      -- That of an identity column goes with its table.
+      -- The sequence of an identity column is made with its table.
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend i
                       WHERE i.classid = 'pg_catalog.pg_class'::regclass AND i.objid = r.oid AND i.deptype = 'i')
     UNION ALL
@@ -159,13 +159,13 @@ WITH relation AS (
     CROSS JOIN LATERAL (SELECT pg_catalog.to_jsonb(t) AS field) j
     WHERE j.field ->> 'prqual' IS NOT NULL OR j.field ->> 'prattrs' IS NOT NULL
     UNION ALL
-    -- Columns are named, because the one with the connection is for superusers alone.
+    -- Columns are named one by one, because only superusers may read the one with the connection.
     SELECT 'pg_catalog.pg_subscription'::regclass::oid, s.oid, pg_catalog.quote_ident(s.subname), 19, 'subscriptions with SERVER'
     FROM (SELECT oid, subname, subdbid FROM pg_catalog.pg_subscription) s
     JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_subscription'::regclass AND d.objid = s.oid
                                AND d.refclassid = 'pg_catalog.pg_foreign_server'::regclass
     UNION ALL
-    -- A column that this server's catalog lacks means that of `older`.
+    -- The name of a column that this server's catalog lacks refers to the column of `older`.
     SELECT 'pg_catalog.pg_subscription'::regclass::oid, s.oid, pg_catalog.quote_ident(s.subname), f.since, f.feature
     FROM (VALUES (false, 'f', 'd', false, true, false, 'any', false, false, 0, '-1'))
              AS older (subbinary, substream, subtwophasestate, subdisableonerr, subpasswordrequired, subrunasowner, suborigin, subfailover,

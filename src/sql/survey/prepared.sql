@@ -1,4 +1,4 @@
--- Transactions of this database that were prepared and never ended. The name is chosen by an application and is shown.
+-- Transactions of this database that were prepared and never ended. The application chooses the name, which is shown.
 SELECT p.gid AS name,
        p.owner::text AS role,
        coalesce(extract(epoch FROM clock_timestamp() - p.prepared), 0)::float8 AS seconds

@@ -1,5 +1,5 @@
--- What statements of their own make of relations: by kind as archives call it, each with its relation and a second one that it takes a right on.
--- Where an archive names no OID, schema and name are those of the entry.
+-- Parts of relations that statements of their own make: by kind as archives call it, each with its relation and a second relation on which
+-- the statement requires a right. If an archive names no OID, schema and name are those of the entry.
 SELECT p.kind AS kind, p.catalog AS catalog, p.oid AS oid, p.schema::text AS schema, p.name::text AS name, p.is_valid AS is_valid,
        rn.nspname::text AS relation_schema, r.relname::text AS relation_name,
        ot.nspname::text AS other_schema, o.relname::text AS other_name
@@ -34,7 +34,7 @@ FROM (
     SELECT 'publication table', 'pg_catalog.pg_publication_rel'::regclass, r.oid, '', p.pubname, r.prrelid, 0, true
     FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON p.oid = r.prpubid
     UNION ALL
-    -- A partition is attached by both tables' owner, and a child is made by its parents' owner.
+    -- The owner of both tables attaches a partition, and the owner of the parents makes a child.
     SELECT CASE WHEN c.relkind IN ('i', 'I') THEN 'index attach' WHEN c.relispartition THEN 'table attach' ELSE 'table' END,
            'pg_catalog.pg_class'::regclass, c.oid, n.nspname, c.relname,
            coalesce(pi.indrelid, h.inhparent), coalesce(ci.indrelid, CASE WHEN c.relispartition THEN c.oid ELSE 0 END), true
@@ -44,7 +44,7 @@ FROM (
     LEFT JOIN pg_catalog.pg_index pi ON pi.indexrelid = h.inhparent
     LEFT JOIN pg_catalog.pg_index ci ON ci.indexrelid = h.inhrelid
     UNION ALL
-    -- A column's own sequence is made of its table, another one is given to it.
+    -- The statement of a table makes the sequence of an identity column; another sequence becomes OWNED BY the column later.
     SELECT CASE d.deptype WHEN 'i' THEN 'sequence' ELSE 'sequence owned by' END,
            'pg_catalog.pg_class'::regclass, c.oid, n.nspname, c.relname, d.refobjid, CASE d.deptype WHEN 'i' THEN 0 ELSE c.oid END, true
     FROM pg_catalog.pg_depend d

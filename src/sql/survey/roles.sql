@@ -1,5 +1,5 @@
--- Every role, and what we may do with it: give objects to it (from 16 on membership alone is not enough for that), do what it may do, and
--- make others members of it.
+-- Every role, and the rights of the connecting role on it: to make it the owner of objects (from 16 on membership alone is not enough), to
+-- use its privileges, and to grant membership in it.
 SELECT r.rolname::text AS name,
        pg_catalog.pg_has_role(r.oid, CASE WHEN current_setting('server_version_num')::int4 >= 160000 THEN 'SET' ELSE 'MEMBER' END) AS may_set,
        pg_catalog.pg_has_role(r.oid, 'USAGE') AS has_privileges,

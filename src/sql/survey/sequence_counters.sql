@@ -1,4 +1,4 @@
--- The value that each sequence has given last; NULL before the first, and where the role may not read it.
+-- The last value of each sequence; NULL before the first call of nextval, and if the role may not read it.
 -- $1: the schema of the ledger, whose sequences are left out.
 SELECT c.oid AS oid,
        n.nspname::text AS schema,

@@ -1,5 +1,5 @@
--- The other client sessions in this database. Only monitors see the state and the kind of other roles' sessions; who has written
--- shows to everybody by the lock on a transaction's own number.
+-- The other client sessions in this database. Only monitors see the state and the kind of other roles' sessions; every role sees which
+-- transactions have written, by the lock on a transaction's own number.
 SELECT a.pid AS pid,
        coalesce(a.usename::text, '') AS role,
        coalesce(a.application_name, '') AS application,
@@ -12,7 +12,7 @@ WHERE a.datname = current_database()
   AND a.usesysid IS NOT NULL
   AND coalesce(a.backend_type, 'client backend') = 'client backend'
   AND a.pid <> pg_catalog.pg_backend_pid()
-  -- The session of a safe procedure does nothing but hold its lock (class "pgmi", key 6).
+  -- The session of a safe procedure only holds its lock (class "pgmi", key 6).
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks l
                   WHERE l.pid = a.pid AND l.locktype = 'advisory' AND l.granted
                     AND l.classid::int8 = 1885826409 AND l.objid::int8 = 6)

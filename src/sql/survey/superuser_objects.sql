@@ -1,5 +1,6 @@
--- Objects that only a superuser may make, each with the reason, by the system catalog that lists them; those of extensions come with these.
--- A cast that is not binary needs the ownership of one of its types: the catalog and OID of both stand beside it.
+-- Objects that only a superuser may make, each with the reason, by the system catalog that lists them; members of extensions are left out,
+-- because CREATE EXTENSION makes them. A cast that is not binary requires the ownership of one of its types: the row has the catalog and
+-- OID of both.
 WITH found (catalog, oid, reason, types) AS (
     SELECT 'pg_catalog.pg_proc'::regclass::oid, p.oid,
            CASE WHEN a.aggtranstype = 'internal'::regtype THEN 'aggregate of type internal'

@@ -1,4 +1,4 @@
--- What the statistics have counted for each table, as in writes.sql, and what shows that they were lost or a table was rewritten.
+-- The counters of the statistics for each table, as in writes.sql, and what shows that they were lost or a table was rewritten.
 -- $1: the schema of the ledger, whose tables are left out.
 SELECT c.oid AS oid,
        n.nspname::text AS schema,

@@ -1,5 +1,5 @@
--- What stands where tables would be made, and what the role may do with it. Columns are read by the same statement: another process of the run
--- may make tables meanwhile.
+-- Existing relations under the names of tables to be made, and the rights of the role on them. The same statement reads the columns,
+-- because another process of the run may make tables meanwhile.
 SELECT n.nspname::text AS schema,
        c.relname::text AS name,
        c.relkind::text AS kind,
@@ -15,7 +15,7 @@ SELECT n.nspname::text AS schema,
        -- Versions before 17 have no such privilege.
        CASE WHEN current_setting('server_version_num')::int >= 170000 THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN')
             ELSE pg_catalog.pg_has_role(c.relowner, 'USAGE') END AS may_maintain,
-       -- Rules on UPDATE keep ON CONFLICT from being used even where they are disabled.
+       -- A rule on UPDATE makes ON CONFLICT fail even if the rule is disabled.
        ARRAY(SELECT r.rulename::text FROM pg_catalog.pg_rewrite r
              WHERE r.ev_class = c.oid AND (r.ev_type = '2' OR r.ev_type = '3' AND r.ev_enabled IN ('O', 'A'))
              ORDER BY r.rulename) AS rules,
@@ -25,7 +25,7 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(a.attname::text ORDER BY a.attnum), '{}') AS column_names,
            coalesce(array_agg(pg_catalog.format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum), '{}') AS column_types,
-           -- Whether a row cannot come without it.
+           -- Whether a row needs a value for it.
            coalesce(array_agg(a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' ORDER BY a.attnum), '{}') AS are_required,
            coalesce(array_agg(a.attnotnull ORDER BY a.attnum), '{}') AS are_not_null,
            coalesce(array_agg(a.attgenerated <> '' ORDER BY a.attnum), '{}') AS are_generated

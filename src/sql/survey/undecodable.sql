@@ -1,5 +1,6 @@
--- What a SQL_ASCII database has in bytes beyond ASCII, object by object: its own name, or text of its definition. No encoding vouches for
--- these bytes, and a client gets them in its own only where they are valid there. No row in a database of another encoding.
+-- What a SQL_ASCII database has in bytes beyond ASCII, object by object: its own name, or text of its definition. These bytes have no known
+-- encoding, and the server sends them to a client in another encoding only if they are valid there. No row in a database of another
+-- encoding.
 SELECT o.type::text AS kind,
        pg_catalog.convert_to(o.identity::text, 'SQL_ASCII') AS object,
        pg_catalog.convert_to(t.text, 'SQL_ASCII') AS text

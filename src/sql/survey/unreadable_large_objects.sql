@@ -1,4 +1,4 @@
--- Large objects that the role may not read. The function that asks this for one object exists only from 18 on.
+-- Large objects that the role may not read. A function that checks this for one object exists only from 18 on.
 SELECT m.oid AS oid
 FROM pg_catalog.pg_largeobject_metadata m
 WHERE NOT current_setting('is_superuser')::bool

@@ -1,4 +1,4 @@
--- The collations that columns and indexes use, with the version they were made with and the one that the system's libraries have now.
+-- The collations that columns and indexes use, each with its version when it was made and the version that the system's libraries have now.
 SELECT n.nspname::text AS schema,
        c.collname::text AS name,
        coalesce(c.collversion, '') AS version,

@@ -1,4 +1,4 @@
--- The tables in which alembic may keep its revision: by their column. The name is configurable there (version_table).
+-- The tables in which alembic may keep its revision, found by their column, because the name is configurable in alembic (version_table).
 SELECT n.nspname::text AS schema,
        c.relname::text AS name,
        (SELECT count(*) FROM pg_catalog.pg_attribute b

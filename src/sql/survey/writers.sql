@@ -1,6 +1,6 @@
--- The other sessions of this database whose open transaction writes: it has a number of its own, which PostgreSQL gives on the first
--- write and which shows to everybody as a lock, or it holds a lock on a table or sequence of ours as writers take it, ROW EXCLUSIVE or stronger
--- (https://www.postgresql.org/docs/current/explicit-locking.html). Only monitors see client and state of other roles' sessions.
+-- The other sessions of this database whose open transaction writes: it has a number of its own, which PostgreSQL assigns on the first
+-- write and which every role sees as a lock, or it holds a lock on a table or sequence of users in the mode of writers, ROW EXCLUSIVE or
+-- stronger (https://www.postgresql.org/docs/current/explicit-locking.html). Only monitors see client and state of other roles' sessions.
 -- Processes of the server itself, such as autovacuum, have no role and do not count.
 SELECT a.pid AS pid,
        coalesce(a.usename::text, '') AS role,

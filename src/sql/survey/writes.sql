@@ -1,6 +1,6 @@
--- How many rows were ever written to the tables of this database, as far as sessions have told: each tells at most once a second, and
--- what is left when it ends or, from 15 on, after ten seconds of idleness
--- (https://www.postgresql.org/docs/current/monitoring-stats.html). Catalogs are left out, for ANALYZE writes there, and temporary tables.
+-- The number of rows ever written to the tables of this database, as far as sessions have reported: each reports at most once a second, and
+-- the rest when it ends or, from 15 on, after ten seconds of idleness (https://www.postgresql.org/docs/current/monitoring-stats.html).
+-- Catalogs are left out, because ANALYZE writes there, and so are temporary tables.
 SELECT coalesce(sum(pg_catalog.pg_stat_get_tuples_inserted(c.oid)
                     + pg_catalog.pg_stat_get_tuples_updated(c.oid)
                     + pg_catalog.pg_stat_get_tuples_deleted(c.oid)), 0)::int8 AS rows,

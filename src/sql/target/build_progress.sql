@@ -1,4 +1,4 @@
--- How far our sessions on this database are with the builds of indexes: the task by their application_name, and the counters of the stage
+-- The progress of index builds in pgmigrate's sessions on this database: the task by their application_name, and the counters of the stage
 -- (https://www.postgresql.org/docs/current/progress-reporting.html#CREATE-INDEX-PROGRESS-REPORTING).
 SELECT pg_catalog.substr(a.application_name, 11) AS task,
        p.phase,

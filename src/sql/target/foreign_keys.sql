@@ -1,6 +1,6 @@
--- The foreign keys that rows of the tables $1.$2 (schemas and names, side by side) are checked by: their own, and those of the
--- partitioned tables above them and the partitions below them. One that is not enforced (18), whose triggers somebody has switched, or
--- that an extension made is left alone.
+-- The foreign keys that check the rows of the tables $1.$2 (arrays of schemas and names): their own, and those of the partitioned tables
+-- above them and the partitions below them. A key is left out if it is not enforced (18), if its triggers were enabled or disabled by a
+-- user, or if an extension made it.
 WITH chosen AS (
     SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name
     FROM unnest($1::text[], $2::text[]) AS t(schema, name)

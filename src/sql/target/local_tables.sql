@@ -1,4 +1,5 @@
--- Tables below one that has foreign tables among its children or partitions, which are no parents themselves and whose rows are here.
+-- Tables with rows on this server, without children of their own, below a table that also has foreign tables among its children or
+-- partitions.
 -- $1: its quoted name.
 WITH RECURSIVE tree (oid) AS (
     SELECT pg_catalog.to_regclass($1)::pg_catalog.oid

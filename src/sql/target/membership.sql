@@ -1,6 +1,6 @@
--- The grants of a role ($1) to another ($2), each of which stands for all where it is NULL: a row for each grantor, with the options that
--- servers from 16 on know, read through JSON, and whether the member has INHERIT, which is what a grant without that option takes. The
--- grantor is NULL where it is the bootstrap superuser or means nothing, before 16; only a superuser can grant in the name of any role.
+-- The grants of a role ($1) to another ($2), each of which matches all if it is NULL: a row for each grantor, with the options that servers
+-- from 16 on have, read through JSON, and whether the member has INHERIT, which is the default of the INHERIT option. The grantor is NULL
+-- if it is the bootstrap superuser, or before 16, where it has no meaning; only a superuser can grant in the name of any role.
 SELECT g.rolname::text AS granted,
        m.rolname::text AS member,
        a.admin_option AS admin_option,

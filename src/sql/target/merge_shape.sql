@@ -1,6 +1,6 @@
--- What decides how staged rows are added to the table $1 (a quoted, qualified name), whose rows the columns $2 (quoted) identify.
+-- Properties that decide how staged rows are added to the table $1 (a quoted, qualified name), whose rows the columns $2 (quoted) identify.
 SELECT CASE WHEN c.relkind = 'p' THEN '' ELSE 'ONLY ' END AS "only",
-       -- Rules on UPDATE keep ON CONFLICT from being used even where they are disabled.
+       -- A rule on UPDATE makes ON CONFLICT fail even if the rule is disabled.
        ARRAY(SELECT pg_catalog.quote_ident(r.rulename) FROM pg_catalog.pg_rewrite r
              WHERE r.ev_class = c.oid AND (r.ev_type = '2' OR r.ev_type = '3' AND r.ev_enabled IN ('O', 'A'))
              ORDER BY r.rulename) AS rules,
@@ -11,7 +11,7 @@ SELECT CASE WHEN c.relkind = 'p' THEN '' ELSE 'ONLY ' END AS "only",
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped 
           AND '"' || replace(a.attname::text, '"', '""') || '"' = ANY ($2)
        ) AS is_built_in,
-       -- The stage holds nothing in columns that the table computes.
+       -- The stage has no values in generated columns of the table.
        (SELECT pg_catalog.string_agg(
                    coalesce('(' || pg_catalog.pg_get_expr(d.adbin, d.adrelid) || ') AS ', '') || pg_catalog.quote_ident(a.attname),
                    ', ' ORDER BY a.attnum)

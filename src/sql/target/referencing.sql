@@ -1,4 +1,4 @@
--- Tables that reference one of the given ones and are none of them, each with the one that it references.
+-- Tables outside the given ones that reference one of them, each with the table that it references.
 -- $1: the quoted names of tables.
 WITH given AS (SELECT pg_catalog.to_regclass(name)::pg_catalog.oid AS oid FROM unnest($1::pg_catalog.text[]) AS name)
 SELECT DISTINCT k.conrelid::pg_catalog.regclass::pg_catalog.text AS child, k.confrelid::pg_catalog.regclass::pg_catalog.text AS referenced

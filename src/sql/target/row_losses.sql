@@ -1,6 +1,7 @@
--- What can keep rows from being added to the table $1 (a quoted, qualified name), changed or deleted there: on it and on its partitions, the
--- row triggers that fire before the events in $2 (bits of pg_trigger.tgtype: 4 INSERT, 8 DELETE, 16 UPDATE) or instead of them and may
--- return NULL, the rules on the events in $3 (values of pg_rewrite.ev_type), and foreign tables, whose servers have triggers and rules too.
+-- Objects that can prevent rows of the table $1 (a quoted, qualified name) from being added, changed or deleted, on it and on its
+-- partitions: the row triggers that fire before the events in $2 (bits of pg_trigger.tgtype: 4 INSERT, 8 DELETE, 16 UPDATE) or instead of
+-- them and may return NULL, the rules on the events in $3 (values of pg_rewrite.ev_type), and foreign tables, whose servers may have
+-- triggers and rules, too.
 WITH reached AS (
     SELECT pg_catalog.to_regclass($1)::oid AS oid
     UNION

@@ -1,4 +1,4 @@
--- The statements that switch the triggers of $1, a quoted and qualified name, and of its partitions off and back to what they are.
+-- The statements that disable the triggers of $1, a quoted and qualified name, and of its partitions, and that restore their present state.
 SELECT pg_catalog.format('ALTER TABLE ONLY %I.%I DISABLE TRIGGER %I', n.nspname, c.relname, t.tgname) AS off,
        pg_catalog.format('ALTER TABLE ONLY %I.%I ENABLE %s %I', n.nspname, c.relname,
                          CASE t.tgenabled WHEN 'A' THEN 'ALWAYS TRIGGER' ELSE 'TRIGGER' END, t.tgname) AS back

@@ -1,5 +1,5 @@
--- Before 15 a partition's copy of a trigger counts as internal, and only a superuser may switch it.
 -- The triggers of users that fire in an ordinary session (https://www.postgresql.org/docs/current/sql-altertable.html, ENABLE TRIGGER).
+-- Before 15 a partition's copy of a trigger counts as internal, and only a superuser may enable or disable it.
 SELECT n.nspname::text AS schema,
        c.relname::text AS name,
        t.tgname::text AS trigger,

@@ -1,6 +1,7 @@
--- The indexes that keep the rows of the table $1 (a quoted, qualified name) apart: unique ones and those of exclusion constraints. With $2,
--- only the one of that name on the table or on one of its partitions. A key is an expression over the table's columns, its operator the one that two
--- equal (or, for an exclusion constraint, two conflicting) keys meet; no operator is known for access methods of extensions.
+-- The indexes that exclude equal or conflicting rows in the table $1 (a quoted, qualified name): unique ones and those of exclusion
+-- constraints. With $2, only the one of that name on the table or on one of its partitions. A key is an expression over the table's
+-- columns; its operator is the one that is true for two equal (or, for an exclusion constraint, two conflicting) keys; for access methods
+-- of extensions no operator is known.
 SELECT pg_catalog.format('%I.%I', tn.nspname, t.relname) AS "table",
        i.indisunique AND i.indimmediate AND i.indisvalid AND NOT i.indisexclusion
            AND i.indpred IS NULL AND i.indexprs IS NULL AS is_arbiter,

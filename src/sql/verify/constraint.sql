@@ -1,5 +1,5 @@
--- The properties of a constraint ($1) of a table or domain. A check's expression may be written in two ways; the definitions of all others
--- are written alike by every major, but for the expressions of exclusion constraints. Columns that older catalogs lack are read
+-- The properties of a constraint ($1) of a table or domain. Majors may write the expression of a check differently; they write the
+-- definitions of all others in the same way, except for the expressions of exclusion constraints. Columns that older catalogs lack are read
 -- through JSON.
 SELECT 'relation' AS part, ''::text AS name, p.property, p.fact, p.expression,
        CASE WHEN c.contypid <> 0

@@ -1,5 +1,5 @@
--- The properties of an index ($1), with its tablespace where that counts ($2); those of its columns under the number of each. Whether
--- it is valid is asked for by itself. Columns that older catalogs lack are read through JSON.
+-- The properties of an index ($1), with its tablespace if it is to be compared ($2); those of its columns under the number of each. Another
+-- query checks whether it is valid. Columns that older catalogs lack are read through JSON.
 SELECT 'relation' AS part, ''::text AS name, p.property, p.fact, p.expression, x.indrelid::pg_catalog.regclass::text AS scope
 FROM pg_catalog.pg_index x
 JOIN pg_catalog.pg_class c ON c.oid = x.indexrelid

@@ -1,4 +1,4 @@
--- Which of these large objects ($1) exist, who owns them, what is said about them, and who may do what with them.
+-- Those of the large objects ($1) that exist, with owner, comment and privileges.
 SELECT m.oid AS oid, coalesce(r.rolname::text, m.lomowner::text) AS owner,
        pg_catalog.obj_description(m.oid, 'pg_largeobject') AS comment,
        ARRAY(SELECT CASE WHEN x.grantee = 0 THEN 'PUBLIC' WHEN x.grantee = m.lomowner THEN 'the owner' ELSE coalesce(g.rolname::text, x.grantee::text) END

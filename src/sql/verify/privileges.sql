@@ -1,7 +1,6 @@
--- Who may do what with an object ($2) of a system catalog ($1) and with its columns, by its own privileges or the built-in ones
--- (https://www.postgresql.org/docs/current/ddl-priv.html); of a rule of default privileges, what it grants. MAINTAIN exists from
--- 17 on, and is left out where one of two servers does not know it ($3). The owner stands under no name of its own: that both
--- sides have the same owner is another question.
+-- The privileges on an object ($2) of a system catalog ($1) and on its columns, its own or the built-in ones
+-- (https://www.postgresql.org/docs/current/ddl-priv.html); for a rule of default privileges, what it grants. MAINTAIN exists from 17 on,
+-- and is left out if one of the two servers does not have it ($3). The owner is not shown by name: another check compares the owners.
 SELECT found.part, CASE WHEN a.grantee = 0 THEN 'PUBLIC' WHEN a.grantee = found.owner THEN 'the owner'
                         ELSE coalesce(r.rolname::text, a.grantee::text) END AS grantee,
        a.privilege_type AS privilege, a.is_grantable AS is_grantable

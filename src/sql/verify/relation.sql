@@ -1,8 +1,8 @@
--- The properties of a table, view or foreign table ($1) that its definition consists of, one a row, with its tablespace where that
--- counts ($2). An expression is the server's own writing of it, which majors may do in different ways; `scope` is the FROM clause
--- over which it can be parsed again. Columns that older catalogs lack are read through JSON. The option pg_attver, which some
--- servers keep for every column, is no part of a definition. Row security is enabled by an
--- entry of its own, and whether a partition shows the identity columns of its parent depends on the version.
+-- The properties of a table, view or foreign table ($1) that make up its definition, one a row, with its tablespace if it is to be compared
+-- ($2). An expression is the server's own text of it, which may differ between majors; `scope` is the FROM clause over which it can be
+-- parsed again. Columns that older catalogs lack are read through JSON. The option pg_attver, which some servers keep for every column, is
+-- no part of a definition. Row security is enabled by an entry of its own, and whether a partition shows the identity columns of its parent
+-- depends on the version.
 SELECT 'column' AS part, a.attname::text AS name, p.property, p.fact, p.expression, a.attrelid::pg_catalog.regclass::text AS scope
 FROM pg_catalog.pg_attribute a
 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid

@@ -1,5 +1,5 @@
--- The properties of a function or procedure ($1). Columns and functions that older servers lack are read through JSON, or by the text of the
--- whole.
+-- The properties of a function or procedure ($1). Columns and functions that older servers lack are read through JSON, or from the text of
+-- the whole definition.
 SELECT 'relation' AS part, ''::text AS name, p.property, p.fact, p.expression, CASE p.property WHEN 'defaults' THEN '(SELECT) AS v' END AS scope
 FROM pg_catalog.pg_proc f
 JOIN pg_catalog.pg_language l ON l.oid = f.prolang

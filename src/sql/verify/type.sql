@@ -1,4 +1,4 @@
--- The properties of a domain, enum, composite, range or base type ($1). The name of a range's multirange type is left out, for servers
+-- The properties of a domain, enum, composite, range or base type ($1). The name of a range's multirange type is left out, because servers
 -- before 14 have none.
 SELECT 'relation' AS part, ''::text AS name, p.property, p.fact, p.expression, '(SELECT) AS v' AS scope
 FROM pg_catalog.pg_type t

@@ -1,5 +1,5 @@
--- What exists and cannot be relied on: indexes that queries do not use, constraints whose rows were not checked, materialized
--- views that were never filled.
+-- Objects that exist but cannot be relied on: indexes that queries do not use, constraints whose rows were not checked, materialized views
+-- that were never filled.
 SELECT 'index' AS kind, n.nspname::text AS schema, t.relname::text AS relation, i.relname::text AS name
 FROM pg_catalog.pg_index x
 JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid

@@ -1,4 +1,4 @@
-//! What has come from a server, and what goes to one: bytes with the messages in them marked off.
+//! Bytes received from a server, and bytes to be sent to one, divided into messages.
 //!
 //! No I/O; `relay` and its ends fill and empty these.
 
@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use postgres_protocol::message::backend::Message;
 use std::io;
 
-/// A type byte and a length that counts itself.
+/// The header of a message: a type byte and a length that includes itself.
 const HEADER: usize = 5;
 /// The type of a message that is a row.
 pub(super) const COPY_DATA: u8 = b'd';
@@ -18,7 +18,7 @@ const INBOX: usize = 256 * 1024;
 const UNSEALED: [u8; HEADER] = [COPY_DATA, 0, 0, 0, 0];
 const COPY_DONE: [u8; HEADER] = [b'c', 0, 0, 0, 4];
 
-/// What has come from a server and was not yet looked at.
+/// Bytes received from a server and not yet read.
 pub(super) struct Inbox {
     pub(super) bytes: Vec<u8>,
     pub(super) begin: usize,
@@ -34,7 +34,7 @@ impl Inbox {
         &self.bytes[self.begin..self.end]
     }
 
-    /// Room for more, where what is held is no whole message.
+    /// Free space for more bytes, if the inbox holds no whole message.
     pub(super) fn space(&mut self) -> &mut [u8] {
         if self.begin == self.end {
             (self.begin, self.end) = (0, 0);
@@ -48,7 +48,7 @@ impl Inbox {
         &mut self.bytes[self.end..]
     }
 
-    /// Type and body length of the message that comes next.
+    /// Type and body length of the next message.
     pub(super) fn header(&self) -> Option<(u8, usize)> {
         let [kind, a, b, c, d, ..] = *self.held() else { return None };
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
@@ -74,7 +74,7 @@ pub(super) struct Taken {
     pub(super) is_begun: bool,
 }
 
-/// A stretch of an inbox that holds a row or a piece of one.
+/// A part of an inbox that holds a row or a piece of one.
 pub(super) struct Piece {
     pub(super) begin: usize,
     pub(super) end: usize,
@@ -90,7 +90,7 @@ impl Piece {
 }
 
 impl Taken {
-    /// Takes the next row, or what is there of it; none where more must be read first, or the next message is no row.
+    /// Takes the next row, or the available part of it; none if more bytes must be read first, or the next message is no row.
     pub(super) fn piece(&mut self, inbox: &mut Inbox) -> Option<Piece> {
         let mut is_empty = false;
         if self.left == 0 {
@@ -101,7 +101,8 @@ impl Taken {
         }
         let begin = inbox.begin;
         let end = inbox.end.min(begin + self.left);
-        // A row that finds room in the inbox is waited for: what ends a binary COPY is told from a row by being seen as a whole.
+        // A row that fits into the inbox is read as a whole, because only a whole message can be distinguished from the trailer of a binary
+        // COPY.
         if end - begin < self.left && self.left <= MESSAGE && !self.is_begun || begin == end && !is_empty {
             return None;
         }
@@ -116,7 +117,7 @@ impl Taken {
 /// Rows gathered into messages for the target.
 pub(super) struct Outbox {
     open: Vec<u8>,
-    /// Where the message begins that the next row joins.
+    /// Where the message begins to which the next row is added.
     message: usize,
     closed: Vec<u8>,
     sent: usize,
@@ -137,7 +138,7 @@ impl Outbox {
         self.open.extend_from_slice(rows);
     }
 
-    /// Says behind the last row that there are no more, and begins the rows of the next COPY.
+    /// Writes the end of the rows after the last row, and begins the rows of the next COPY.
     pub(super) fn end_copy(&mut self) -> io::Result<()> {
         self.seal()?;
         self.open.truncate(self.message);
@@ -147,7 +148,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Completes the message that is open; an empty one stays as it is.
+    /// Completes the open message; an empty one is left as it is.
     fn seal(&mut self) -> io::Result<()> {
         let length = self.open.len() - self.message;
         if length > HEADER {
@@ -159,7 +160,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Makes what was gathered the next to go, where the last is gone.
+    /// Makes the gathered bytes the next to be sent, if the previous ones were sent.
     pub(super) fn close(&mut self) -> io::Result<()> {
         if self.is_sent() {
             self.seal()?;
@@ -172,12 +173,12 @@ impl Outbox {
         Ok(())
     }
 
-    /// Whether nothing waits to be sent.
+    /// Whether no bytes wait to be sent.
     pub(super) fn is_sent(&self) -> bool {
         self.sent == self.closed.len()
     }
 
-    /// What waits to be sent.
+    /// The bytes that wait to be sent.
     pub(super) fn unsent(&self) -> &[u8] {
         &self.closed[self.sent..]
     }

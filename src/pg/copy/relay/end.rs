@@ -1,6 +1,6 @@
-//! One end of a relay: a session's stream, and the conversation of one COPY on it.
+//! One end of a relay: a session's stream, and the messages of one COPY on it.
 //!
-//! It begins a COPY, ends it, and gives the stream back where what was said is over; `relay` moves the rows in between.
+//! It begins a COPY, ends it, and returns the stream when the exchange of messages is complete; `relay` sends the rows in between.
 
 use super::buffer::{Inbox, Taken};
 use super::rows::Rows;
@@ -22,9 +22,9 @@ pub(in crate::pg) struct End {
     pub(super) held: Held,
     pub(super) side: Side,
     pub(super) inbox: Inbox,
-    /// The encoding of the rows, where it is not the session's.
+    /// The encoding of the rows, if it is not the session's.
     pub(super) encoding: Option<String>,
-    /// The rows that the server counted, COPY by COPY.
+    /// The number of rows that the server reported for each COPY.
     pub(super) counts: Vec<u64>,
     /// Whether the server waits for the next statement.
     pub(super) is_ready: bool,
@@ -43,7 +43,7 @@ impl End {
         self.held.stream().map_err(|error| lost(side, error))
     }
 
-    /// Sends statements, each a COPY, and waits for nothing.
+    /// Sends statements, each a COPY, without waiting.
     pub(in crate::pg) async fn ask(&mut self, copies: &str) -> Result<()> {
         let mut message = BytesMut::new();
         frontend::query(&self.in_encoding(copies), &mut message).map_err(|error| lost(self.side, error))?;
@@ -66,12 +66,12 @@ impl End {
         }
     }
 
-    /// Notes what a message says of the COPY that is over, or of all.
+    /// Records what a message says about a COPY that has ended, or about all.
     pub(super) fn hear(&mut self, message: &Message) -> Result<()> {
         match message {
             Message::CommandComplete(body) => {
                 let tag = body.tag().map_err(|error| lost(self.side, error))?;
-                // The tags of what stands around the COPY hold no number.
+                // The command tags of the statements around the COPY contain no number.
                 self.counts.extend(tag.rsplit(' ').next().and_then(|count| count.parse::<u64>().ok()));
             }
             Message::ReadyForQuery(_) => self.is_ready = true,
@@ -80,8 +80,8 @@ impl End {
         Ok(())
     }
 
-    /// A server reads all of a string in the encoding that was set before it came: the statement's own words stay in UTF8, and only
-    /// the rows are in the other encoding.
+    /// A server decodes a whole query string in the encoding that was set before it: the text of the statement stays in UTF8, and only the
+    /// rows are in the other encoding.
     fn in_encoding(&self, copy: &str) -> String {
         let Some(encoding) = &self.encoding else { return copy.to_owned() };
         let encoding = literal(encoding);
@@ -112,10 +112,10 @@ impl End {
         }
     }
 
-    /// The server's error, once the conversation is in order again.
+    /// The server's error, after the protocol is in a clean state again.
     async fn refused(&mut self, fields: ErrorFields<'_>, doing: &str) -> Error {
         let error = Error::new(Kind::Copy, doing).on(self.side).caused_by_server(server_error(fields));
-        // What the server said tells more than that the connection may be gone by now as well.
+        // The server's error is more useful than an error that the connection was lost as well.
         let _ = self.settle().await;
         error
     }
@@ -136,15 +136,15 @@ impl End {
         }
     }
 
-    /// Behind the last row: waits for the end of all COPY; the rows that each of them counted.
+    /// After the last row: waits for the end of all COPY statements; returns the number of rows of each.
     pub(in crate::pg) async fn finish(&mut self) -> Result<Vec<u64>> {
-        // An encrypted stream may still hold what it has taken.
+        // An encrypted stream may still buffer bytes.
         self.send(&[]).await?;
         self.settle().await?;
         Ok(std::mem::take(&mut self.counts))
     }
 
-    /// Reads all rows of a COPY and sends them nowhere.
+    /// Reads all rows of a COPY without sending them anywhere.
     pub(in crate::pg) async fn drain<R: Rows>(&mut self, rows: &mut R) -> Result<()> {
         let mut taken = Taken::default();
         loop {
@@ -170,8 +170,8 @@ impl End {
         }
     }
 
-    /// Ends a COPY into the target that failed, by its own error or by the source's, so that its session is in order again; where that
-    /// cannot be, the session is closed.
+    /// Ends a COPY into the target that failed, by its own error or by the source's, so that its session can be used again; if that is not
+    /// possible, the session is closed.
     pub(in crate::pg) async fn give_up(mut self, error: &Error) {
         let is_own = error.context.side == Some(self.side);
         let settled = if is_own && error.sqlstate.is_some() {
@@ -181,7 +181,7 @@ impl End {
         } else {
             self.fail().await
         };
-        // The server's last word about rows that it did not get is ours and tells nothing.
+        // The server's error about the missing rows was caused by CopyFail and has no information.
         if settled.err().is_none_or(|error| error.sqlstate.is_some()) {
             self.close();
         }
@@ -194,7 +194,7 @@ impl End {
         self.settle().await
     }
 
-    /// Gives the stream back after an error that the server told, which leaves the session in order.
+    /// Returns the stream after an error of the server, which leaves the session usable.
     pub(in crate::pg) fn close_after(self, error: Error) -> Error {
         if error.sqlstate.is_some() {
             self.close();
@@ -202,7 +202,7 @@ impl End {
         error
     }
 
-    /// Gives the stream back to its session.
+    /// Returns the stream to its session.
     pub(in crate::pg) fn close(self) {
         self.held.give_back();
     }
@@ -240,7 +240,7 @@ pub(super) fn server_error(fields: ErrorFields<'_>) -> ServerError {
     fields.into()
 }
 
-/// Reads into an end's inbox what is there; false where nothing is.
+/// Reads the available bytes into an end's inbox; false if there are none.
 pub(super) fn poll_fill(end: &mut End, cx: &mut Context<'_>) -> Result<bool> {
     let side = end.side;
     let stream = end.held.stream().map_err(|error| lost(side, error))?;

@@ -1,11 +1,11 @@
-//! What a relay gives the rows to. Called by `relay` and its two ends.
+//! The receiver of a relay's rows. Called by `relay` and its two ends.
 
-/// Who sees the rows on their way.
+/// Receives the rows on their way.
 pub trait Rows {
     /// A row.
     fn row(&mut self, row: &[u8]);
-    /// A piece of a row that does not lie in the buffer as a whole.
+    /// A piece of a row that is not in the buffer as a whole.
     fn part(&mut self, part: &[u8], is_last: bool);
-    /// The rows of one COPY are all there; those of the next follow.
+    /// The rows of one COPY are complete; those of the next follow.
     fn end_copy(&mut self);
 }

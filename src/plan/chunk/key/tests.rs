@@ -32,7 +32,7 @@ fn heights(bounds: &[i64], values: &[i64]) -> Vec<usize> {
     heights
 }
 
-/// What ANALYZE would say of `values`, which are sorted.
+/// The statistics that ANALYZE would gather for `values`, which are sorted.
 fn analyzed(values: &[i64]) -> Spread {
     let mut counts: Vec<(i64, usize)> = Vec::new();
     for value in values {

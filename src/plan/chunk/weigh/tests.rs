@@ -1,11 +1,11 @@
-//! Which tables the model cuts: the one that a run would wait for, and no other.
+//! Which tables the model divides: the one that a run would wait for, and no other.
 
 use super::*;
 
 const GB: u64 = 1 << 30;
 const SECOND: u64 = 1_000_000_000;
 
-/// A table of seconds to load and to index, in as many pieces as are asked for.
+/// A table with so many seconds of loading and indexing, in the given number of chunks.
 fn work(load: u64, tail: u64, pieces: u64) -> Work {
     Work { load: load * SECOND, tail: tail * SECOND, rest: 0, loss: load * SECOND / 10, pieces }
 }
@@ -32,7 +32,7 @@ fn one_job_cuts_nothing() {
 fn tables_that_lie_beside_each_other_stay_whole() {
     assert_eq!(chosen(&[work(100, 10, 64); 8], 8), [false; 8]);
     assert_eq!(chosen(&[work(100, 10, 64); 16], 8), [false; 16]);
-    // The others have more work together than the largest one has alone.
+    // The others together have more work than the largest one alone.
     let mixed = [vec![work(100, 10, 64)], vec![work(10, 1, 8); 80]].concat();
     assert_eq!(chosen(&mixed, 8), [false; 81]);
 }
@@ -51,16 +51,16 @@ fn several_large_tables_are_cut_together() {
 
 #[test]
 fn what_cuts_shorten_too_little_stays_frozen() {
-    // Nearly all of its time is one index.
+    // Nearly all of its time is the build of one index.
     assert_eq!(chosen(&[work(10, 200, 64)], 8), [false]);
-    // The first pass over the rows would cost more than the sessions save.
+    // The first scan of the rows would cost more than the sessions save.
     let dear = Work { loss: 90 * SECOND, ..work(100, 0, 64) };
     assert_eq!(chosen(&[dear], 8), [false]);
 }
 
 #[test]
 fn a_table_that_cannot_be_cut_keeps_the_others_whole() {
-    // The run waits for the first one whatever becomes of the second.
+    // The run waits for the first one in any case.
     assert_eq!(chosen(&[work(200, 0, 1), work(100, 0, 64)], 8), [false, false]);
 }
 
