@@ -7,18 +7,18 @@ use crate::catalog::{Catalog, Server};
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
 
-/// Both ends, opened and looked at.
+/// Both connections, opened and inspected.
 pub(super) struct Ends {
     pub(super) source: Source,
     pub(super) target: Leader,
     pub(super) source_server: Server,
     pub(super) target_server: Server,
     pub(super) ledger: Ledger,
-    /// Whoever begins a run looks; who joins one that has begun need not.
+    /// The source as inspected by a process that begins a run; none in a process that joins a run.
     pub(super) looked: Option<Looked>,
 }
 
-/// The whole source, and what reads it.
+/// The whole source, and the programs that read it.
 pub(super) struct Looked {
     /// None where only rows are moved.
     pub(super) programs: Option<Programs>,

@@ -15,7 +15,7 @@ use crate::plan::{Plan, Task};
 use crate::record::Record;
 use std::collections::HashSet;
 
-/// What the run stands on once everything is decided.
+/// What the run is based on once everything is decided.
 pub(super) struct Start {
     pub(super) run: i64,
     pub(super) records: Vec<Record>,
@@ -26,7 +26,7 @@ pub(super) struct Start {
     pub(super) put_back: Vec<String>,
 }
 
-/// Refuses to go on where the snapshot does not give the rows of a table that a task still has to read.
+/// Refuses to go on where the snapshot does not return the rows of a table that a task still has to read.
 pub(super) fn refuse_changed(
     ends: &Ends,
     (plan, records): (&Plan, &[Record]),
@@ -38,13 +38,13 @@ pub(super) fn refuse_changed(
     ends.source.refuse_changed(|table| open.contains(table))
 }
 
-/// What triggers and foreign keys on the target ask for, as they are now.
+/// What triggers and foreign keys on the target require now.
 pub(super) async fn live(config: &Config, ends: &Ends, plan: &Plan) -> Result<Live> {
     let found = Found { present: present::look(&ends.target, &HashSet::new(), "").await?, ..Found::default() };
     live::look(config, &ends.target, plan, &found).await
 }
 
-/// Where the foreign keys of the target's own tables are taken away.
+/// Where the foreign keys of existing tables of the target are dropped.
 pub(super) fn place<'a>(config: &Config, ends: &'a Ends) -> Place<'a> {
     Place { target: &ends.target, ledger: &ends.ledger, lock_timeout: config.options.lock_timeout }
 }
