@@ -56,7 +56,7 @@ pub struct Running {
     pub share: Option<f64>,
     /// Seconds of work since it began.
     pub worked: f64,
-    /// The share up to which the time is measured.
+    /// The share up to which the time was measured.
     counted: f64,
     /// Seconds of work since then.
     uncounted: f64,
