@@ -85,7 +85,7 @@ pub struct Estimate {
     pub chain: Vec<Step>,
     /// The tables that take most of the work.
     pub tables: Vec<TableWork>,
-    /// What a reader should know.
+    /// Notes for the reader.
     pub notes: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! A run in progress, as all of its workers share it: the plan's tasks, how each is to be done, and where.
+//! A run in progress, as all of its workers share it: the plan's tasks, how each is done, and where.
 //!
 //! Made by `run` once everything is decided; workers only read it.
 
@@ -80,7 +80,7 @@ pub struct Job {
     pub first_worker: i32,
     /// The plan's tasks.
     pub tasks: Vec<Task>,
-    /// How each is to be done.
+    /// How each is done.
     pub forms: Vec<Form>,
     /// Groups of tasks that are done in one transaction, by their first.
     pub together: HashMap<usize, Vec<usize>>,

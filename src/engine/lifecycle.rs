@@ -17,9 +17,9 @@
 //! what it reads (`worker::Worker::open_source_of`, `pg::compare`). Materialized views are not read as data. Sequences cannot be locked:
 //! their value is read when it is set, and is never behind the snapshot. Large objects are covered by the snapshot.
 //!
-//! Order in which locks are taken: SAFE, HOLD, RUN, snapshot, table locks on the source, BEGIN, ORDER, table locks on the target. SAFE, RUN and HOLD are
-//! only tried, never waited for under another lock; ORDER is waited for under RUN alone, by a session that holds nothing else. So there
-//! is no cycle.
+//! Order in which locks are taken: SAFE, HOLD, RUN, snapshot, table locks on the source, BEGIN, ORDER, table locks on the target. SAFE, RUN
+//! and HOLD are only tried, never waited for under another lock; ORDER is waited for under RUN alone, by a session that holds no other
+//! lock. So there is no cycle.
 //!
 //! | state in the ledger | means | who sets it |
 //! |---|---|---|

@@ -1,9 +1,10 @@
 //! Sessions on the target that processes of a run have left behind, and how they are terminated.
 //!
 //! A process that is killed, or loses its network path, leaves sessions that keep their locks until the server notices. The ledger has the
-//! sessions of each process, so that the next process terminates them. It terminates no session of a process that may still be at work, but
-//! those of a run that it has to itself, those of a process of this machine that is gone, and those of a process whose leader is gone and
-//! whose other sessions have been idle for longer than a leader takes to reconnect. Called by `begin`, `join` and `leader`.
+//! sessions of each process, so that the next process terminates them. It never terminates a session of a process that may still be at
+//! work. It terminates those of a run that it has to itself, those of a process of this machine that is gone, and those of a process whose
+//! leader is gone and whose other sessions have been idle for longer than a leader takes to reconnect. Called by `begin`, `join` and
+//! `leader`.
 
 use super::process;
 use crate::error::{Error, Kind, Result, Side};

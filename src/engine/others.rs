@@ -3,8 +3,8 @@
 //! Detected are rows that were inserted or updated (their `xmin` is a transaction that the ledger does not know), rows that were deleted
 //! (only by the statistics, which also count what was rolled back), tables that were truncated, rewritten or dropped, changes of the schema
 //! (`schema`) and values of sequences. The statistics determine the tables that are read; where they were lost, all are read. Not detected
-//! are changes of what the run itself makes or changes (`own`), other than of its rows, and, on a server that lost its statistics, deletes.
-//! Other changes that are in doubt count as written: then nothing is restored. Called for the safe procedure.
+//! are changes of objects that the run itself makes or changes (`own`), except for changes of their rows, and, on a server that lost its
+//! statistics, deletes. Other changes that are in doubt count as written: then nothing is restored. Called for the safe procedure.
 
 mod own;
 mod schema;

@@ -29,7 +29,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// The object as people read it.
+    /// The object as shown to users.
     #[must_use]
     pub fn object(&self) -> String {
         let Place { class, schema, name } = &self.place;

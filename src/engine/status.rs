@@ -49,7 +49,7 @@ pub struct Status {
     pub failed: Vec<TaskResult>,
     /// The latest journal of a safe procedure; none where the ledger keeps none.
     pub procedure: Option<Procedure>,
-    /// What a person should know of what runs have left on the target.
+    /// Findings about what runs have left on the target.
     pub findings: Vec<Finding>,
 }
 

@@ -1,4 +1,4 @@
-//! How much memory and how many parallel workers the target gives to one index build or foreign key.
+//! How much memory and how many parallel workers the target gives to one index build or one check of a foreign key.
 //!
 //! Two builds side by side, each in one process with much memory, end sooner than the same two one after the other with parallel workers.
 //! So a build uses parallel workers only in place of idle jobs, and the server's own number of them where nothing else can run at all. Its

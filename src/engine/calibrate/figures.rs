@@ -58,7 +58,7 @@ pub struct Figures {
     pub preparation: f64,
     /// Every complete pass; otherwise what there is of the first one.
     pub passes: Vec<Pass>,
-    /// What a reader should know.
+    /// Notes for the reader.
     pub notes: Vec<String>,
 }
 

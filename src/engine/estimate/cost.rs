@@ -45,7 +45,7 @@ pub struct Work {
 /// A table of the plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// Its name as people read it.
+    /// Its name as shown to users.
     pub name: String,
     /// Its size on the source.
     pub bytes: u64,

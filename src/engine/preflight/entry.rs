@@ -3,7 +3,7 @@
 use crate::catalog::archive::Entry;
 use crate::plan::{Phase, Task};
 
-/// A task as people read it in a list.
+/// A task as shown to users in a list.
 pub(super) fn label(task: &Task) -> String {
     format!("{} {}", task.kind, task.object())
 }

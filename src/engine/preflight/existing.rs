@@ -184,7 +184,7 @@ fn extra(source: &Relation, column: &ExistingColumn) -> Finding {
     info("column_extra", object, format!("column {name}: {} on the target, missing on the source", column.type_name))
 }
 
-/// What the tables hold and what is done with it, one finding for all tables that are treated alike.
+/// What the tables hold and what is done with it, one finding for all tables that are treated in the same way.
 async fn contents(look: &Look<'_>, pairs: &[Pair<'_>]) -> Result<Vec<Finding>> {
     // A query of a table that another session has locked would wait as long as that session holds the lock.
     let locks = survey::locks(look.subject.target).await?;

@@ -86,7 +86,7 @@ fn name(task: &Task) -> QualifiedName {
 fn missing_tables(look: &Look<'_>) -> Vec<Finding> {
     let there: HashSet<&QualifiedName> = look.existing.iter().map(|table| &table.name).collect();
     let is_about = |task: &&Task| task.is_data() || task.kind == kind::ANALYZE;
-    // ANALYZE tasks name a table as it is shown to users; those of rows and of partition trees are in the scope.
+    // ANALYZE tasks name a table as it is shown to users; the tables of rows and of partition trees are in the scope.
     let named = look.subject.plan.tasks.iter().filter(is_about).map(Task::object).collect::<HashSet<String>>();
     let relations = look.subject.catalog.relations.iter().filter(|relation| named.contains(&relation.name.to_string()));
     let missing = relations.filter(|relation| !there.contains(&relation.name)).map(|relation| {

@@ -33,7 +33,7 @@ pub enum Verdict {
 pub struct Different {
     /// The columns of a table.
     pub columns: Vec<String>,
-    /// The properties, in words.
+    /// The properties, as text.
     pub what: Vec<String>,
 }
 

@@ -53,7 +53,7 @@ pub(super) fn of_both(job: &Job, first: Error, second: Error) -> Error {
     first.remedy(remedy)
 }
 
-/// Reports that a task was done with the source database's `search_path` after it had failed by `error` without it.
+/// Reports that a task was done with the source database's `search_path` after it had failed with `error` without that path.
 pub(super) fn report(job: &Job, error: &Error) {
     let missing = error.server().map(|reply| reply.message.clone()).unwrap_or_default();
     let by = function(error).map(|name| format!(", and function {name} names it without a schema")).unwrap_or_default();
