@@ -79,7 +79,7 @@ const SETTLED_FROM: u64 = 1024 * 1024;
 const KEY: u64 = 20;
 /// Comparing and moving the key of a row takes as long as writing this many bytes, whatever the key's size.
 const ROW: u64 = 32;
-/// The rows of the table on which `Rates::index` is based.
+/// The number of rows of the table on which `Rates::index` is based.
 const INDEX_ROWS: u64 = 1_000_000;
 
 /// The costs of a plan's tasks.

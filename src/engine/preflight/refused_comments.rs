@@ -57,7 +57,7 @@ fn identified<'a>(rights: &'a Rights<'_>, entries: &HashMap<i32, &Entry>, commen
     objects.filter(|object| comment.tag.starts_with(&*object.desc)).find_map(|object| rights.identified(object))
 }
 
-/// What has the owner for a comment or a security label: the object itself, or its table.
+/// The object whose owner may set a comment or a security label: the commented object itself, or its table.
 pub(super) fn place(entries: &HashMap<i32, &Entry>, comment: &Entry) -> Option<Place> {
     if let Some(schema) = comment.tag.strip_prefix("SCHEMA ") {
         return Some(rights::schema(unquoted(schema)));

@@ -9,7 +9,7 @@ use crate::pg::progress::{Build, Stage};
 const USUAL: [f64; 3] = [0.65, 0.07, 0.28];
 /// The usual parts have the weight of this many seconds of builds.
 const PRIOR_SECONDS: f64 = 1.0;
-/// The estimate of a stage's time has the weight of this part of the stage, as measured.
+/// The estimate of a stage's time has the same weight as a measurement of this part of the stage.
 const PRIOR_DONE: f64 = 0.25;
 /// The number of checks that show in which stages a build has spent its time.
 const SEEN_OFTEN: u32 = 10;

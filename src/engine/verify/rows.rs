@@ -118,7 +118,7 @@ fn judge(pair: &Pair, sums: Sums, mut found: Differing) -> Verification {
         notes.push(format!("the target holds {} rows of its own", found.extra));
     }
     if pair.held_rows {
-        // They are the table's own, and may be many.
+        // These rows are the table's own, and may be many.
         found.extra = 0;
         found.samples.retain(|sample| sample.kind != DifferenceKind::ExtraRow);
     }

@@ -134,8 +134,8 @@ impl Worker {
         outcomes
     }
 
-    /// Copies the rows of tables that reference each other in one transaction, with their deferrable checks at its end; with a note, as
-    /// text.
+    /// Copies the rows of tables that reference each other in one transaction, with their deferrable checks at its end; as text where
+    /// `as_text` has a note.
     pub(super) async fn attempt_together(&mut self, group: &[usize], as_text: Option<&str>) -> Result<Vec<Effect>> {
         let job = Arc::clone(&self.job);
         let number = self.number_in_run();
