@@ -1,7 +1,7 @@
-//! Backup of a target before it is changed, and the way back.
+//! Backup of a target before it is changed, and its restore.
 //!
-//! A backup is a whole `pg_dump -Fc` that was read back before anything relies on it. Restoring makes the database what it was then: all
-//! that came since is gone, too. Roles belong to the server and stay. How an archive is replayed in one transaction is in `pg::replay`.
+//! A backup is a complete `pg_dump -Fc` that is read back before anything depends on it. A restore returns the database to its state at
+//! that time: all later changes are lost, too. Roles belong to the server and stay. `pg::replay` replays an archive in one transaction.
 
 use super::others::{self, Backed};
 use super::{Context, programs};
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// `pg_dump` gives up on a table that somebody has locked for longer.
+/// `pg_dump` gives up on a table that another session has locked for longer.
 const LOCK_WAIT: &str = "--lock-wait-timeout=300000";
 
 /// A backup that was made and read back.
@@ -37,7 +37,7 @@ pub struct Backup {
     pub entries: usize,
 }
 
-/// A backup that was brought back.
+/// A backup that was restored.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Restore {
     /// The backup.
@@ -46,11 +46,11 @@ pub struct Restore {
     pub entries: usize,
     /// How long it took.
     pub seconds: f64,
-    /// What was done, in words.
+    /// A description of what was done.
     pub message: String,
 }
 
-/// What became of a backup that may not undo what others have written.
+/// The result of a restore that must not undo what others have written.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Guarded {
     /// The restore; none where others have written.
@@ -59,7 +59,7 @@ pub struct Guarded {
     pub written: Vec<String>,
 }
 
-/// Dumps the whole target into a new file of `directory` that only we can read. On failure nothing stays behind.
+/// Dumps the whole target into a new file of `directory` that only its owner can read. A failure leaves no file behind.
 pub async fn backup(target: &Conninfo, tools: &Tools, directory: &Path, context: &Context) -> Result<Backup> {
     let started = Instant::now();
     let file = context.stop.or(NewFile::create(directory, target.dbname())).await?;
@@ -71,27 +71,27 @@ pub async fn backup(target: &Conninfo, tools: &Tools, directory: &Path, context:
     Ok(Backup { path, bytes, seconds: started.elapsed().as_secs_f64(), entries: entries.len() })
 }
 
-/// Whether a backup can be written into the folder, which is made if it does not exist: tried out with a file that is removed at once, in
-/// the folder or in the nearest one that exists above it.
+/// Whether a backup can be written into the folder, which a backup creates if it does not exist. The test writes a file and removes it at
+/// once, in the folder or in the nearest existing folder above it.
 pub(super) fn try_directory(directory: &Path) -> std::io::Result<()> {
     let is_there = |path: &&Path| path.as_os_str().is_empty() || path.symlink_metadata().is_ok();
     let nearest = directory.ancestors().find(is_there).unwrap_or(directory);
     let nearest = if nearest.as_os_str().is_empty() { Path::new(".") } else { nearest };
     let trial = nearest.join(format!(".pgmigrate_{}_{}", std::process::id(), timestamp(SystemTime::now())));
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&trial)?;
-    // A full disk may still take an empty file.
+    // A full disk may still accept an empty file.
     let written = (&file).write_all(&[0]).and_then(|()| file.sync_all());
     std::fs::remove_file(&trial)?;
     written
 }
 
-/// Brings the target back to what it was when `path` was made, or leaves it as it is.
+/// Restores the target to its state when `path` was made, or leaves it unchanged.
 pub async fn restore(config: &Config, target: &Conninfo, path: &Path, context: &Context) -> Result<Restore> {
     replay(config, target, path, None, context).await
 }
 
-/// The same, unless others have written to the target since the backup. That is found out in the transaction that restores, once no table can
-/// be written to by others.
+/// The same, unless others have written to the target since the backup. The transaction that restores checks this once it has locked all
+/// tables against writes by others.
 pub async fn restore_unless_written(
     config: &Config,
     target: &Conninfo,
@@ -129,7 +129,7 @@ async fn replay(
     let tools = &context.stop.or(programs::for_restore(config, context, session.major(), written_by)).await?;
     let (listed, entries) = context.stop.or(contents(tools, path)).await?;
     check_database(&session, &entries)?;
-    // The lock is the same wherever a ledger is kept.
+    // The lock does not depend on the schema of the ledger.
     if !context.stop.or(Ledger::new("").lock(&session, false)).await? {
         return Err(Error::new(Kind::Backup, "a run of pgmigrate is active on the target, so nothing is restored")
             .on(Side::Target)
@@ -139,7 +139,7 @@ async fn replay(
     let replay =
         Replay { tools, target: session.conninfo(), session: &session, path, contents: &listed, entries: &entries };
     let prepared = context.stop.or(replay.prepare(check)).await?;
-    // From the COMMIT on nothing can be given up any more but the wait for its answer.
+    // From the COMMIT on, only the wait for its answer can be given up.
     prepared.commit(session.conninfo(), || context.stop.stopped()).await?;
     let (dbname, shown) = (target.dbname(), path.display());
     let mut message = format!(
@@ -152,7 +152,7 @@ async fn replay(
     Ok(Restore { path: path.to_owned(), entries: entries.len(), seconds: started.elapsed().as_secs_f64(), message })
 }
 
-/// A backup of another database would take this one's place.
+/// A backup of another database would replace this one.
 fn check_database(session: &Session, entries: &[Entry]) -> Result<()> {
     let name = session.conninfo().dbname();
     match entries.iter().find(|entry| entry.desc == "DATABASE") {
@@ -165,7 +165,7 @@ fn check_database(session: &Session, entries: &[Entry]) -> Result<()> {
     }
 }
 
-/// The table of contents, read by `pg_restore` and by ourselves.
+/// The table of contents, read by `pg_restore` and by pgmigrate itself.
 async fn contents(tools: &Tools, path: &Path) -> Result<(String, Vec<Entry>)> {
     let shown = path.display().to_string();
     check_file(path)?;
@@ -173,7 +173,7 @@ async fn contents(tools: &Tools, path: &Path) -> Result<(String, Vec<Entry>)> {
     Ok((listed, entries(path)?))
 }
 
-/// The table of contents, read by ourselves.
+/// The table of contents, read by pgmigrate itself.
 fn entries(path: &Path) -> Result<Vec<Entry>> {
     check_file(path)?;
     let entries = archive::read(path).map_err(|error| explained(error, &reading(path)))?;
@@ -183,7 +183,7 @@ fn entries(path: &Path) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The major of the `pg_dump` that made a backup.
+/// The major version of the `pg_dump` that made a backup.
 fn written_by(path: &Path) -> Result<Option<u32>> {
     check_file(path)?;
     archive::written_by(path).map_err(|error| explained(error, &reading(path)))
@@ -200,7 +200,7 @@ fn reading(path: &Path) -> String {
     format!("reading the backup {}", path.display())
 }
 
-/// An error of a step as one of the backup; a request to stop stays what it is.
+/// An error of a step, as an error of the backup; a stop request stays what it is.
 fn explained(error: Error, doing: &str) -> Error {
     if error.kind == Kind::Interrupted {
         return error;
@@ -211,7 +211,7 @@ fn explained(error: Error, doing: &str) -> Error {
     explained.caused_by(error)
 }
 
-/// A file that has its name only once it is complete, and is gone if it never is.
+/// A file that gets its name only once it is complete, and is removed if it never is.
 struct NewFile {
     partial: PathBuf,
     path: PathBuf,
@@ -230,7 +230,7 @@ impl NewFile {
         for _ in 0..TRIES {
             let path = directory.join(file_name(dbname, SystemTime::now()));
             let partial = path.with_extension("dump.partial");
-            // Who makes the partial file has the name for good, so nobody else can be between this look and the renaming.
+            // The process that creates the partial file owns the name, so no other process can act between this check and the renaming.
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial) {
                 Ok(_) => {
                     let file = NewFile { partial, path };
@@ -246,7 +246,7 @@ impl NewFile {
         Err(Error::new(Kind::Backup, format!("no free file name in {}", directory.display())))
     }
 
-    /// Gives the file its name, for good even if the machine fails now.
+    /// Gives the file its name, durably even if the machine fails now.
     fn keep(self) -> Result<(PathBuf, u64)> {
         let sync = || -> std::io::Result<u64> {
             let file = File::open(&self.partial)?;
@@ -263,12 +263,12 @@ impl NewFile {
 
 impl Drop for NewFile {
     fn drop(&mut self) {
-        // After `keep` there is nothing of this name.
+        // After `keep` no file of this name exists.
         let _ = std::fs::remove_file(&self.partial);
     }
 }
 
-/// `pgmigrate_backup_<dbname>_<UTC time>.dump`, with nothing of the database's name that a file name cannot have.
+/// `pgmigrate_backup_<dbname>_<UTC time>.dump`, with `_` for each character of the database's name that is not safe in a file name.
 fn file_name(dbname: &str, now: SystemTime) -> String {
     let safe = |c: char| if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
     let dbname: String = dbname.chars().map(safe).collect();

@@ -1,8 +1,8 @@
 //! Measures rates by a short sample of a run's work on the real servers.
 //!
-//! What a run does before its first task is done once and timed. Then rows of the largest tables are copied, indexed and analyzed on the
-//! target and taken back, by one session and by several at once. Which tables `choice` says, `sampling` measures within its
-//! time, and `figures` makes rates of it. Nothing stays on either server. Called by the bindings.
+//! The steps of a run before its first task are done once and timed. Then rows of the largest tables are copied, indexed and analyzed on
+//! the target and removed again, by one session and by several at once. `choice` selects the tables, `sampling` measures within its time,
+//! and `figures` computes the rates. Nothing stays on either server. Called by the bindings.
 
 mod choice;
 mod figures;
@@ -22,7 +22,7 @@ use figures::Figures;
 use sampling::{Ends, Sampling};
 use std::time::{Duration, Instant};
 
-/// Measures the rates for a plan, or for that of the configuration; the sample ends after `seconds`, whatever is missing then.
+/// Measures the rates for a plan, or for the plan of the configuration; the sample ends after `seconds`, even if it is incomplete.
 pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, context: &Context) -> Result<Rates> {
     let limit = Duration::try_from_secs_f64(seconds)
         .ok()
@@ -58,7 +58,7 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
         resuming: false,
         backs_up: config.options.backup,
     };
-    // Only its time is of interest here: what it finds, or what hinders it, is told by the verbs that are about that.
+    // Only its time matters here: other verbs report its findings and its errors.
     let _ = preflight::preflight(&subject, context).await;
     let preparation = began.elapsed().as_secs_f64();
     let ends = Ends {
@@ -71,7 +71,7 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
     let tables = choice::tables(&plan, &catalog, config);
     let mut sampling = Sampling::new(ends, &tables, seconds / PARTS);
     let sample = async {
-        // What is measured when the time is up is lost, what was measured before is not.
+        // A measurement that is under way when the time is up is lost; earlier ones are kept.
         tokio::time::timeout(limit, sampling.run(limit)).await.unwrap_or(Ok(()))
     };
     context.step("calibrate", Box::pin(sample)).await?;
@@ -79,5 +79,5 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
     Ok(Figures { preparation, passes, notes }.rates())
 }
 
-/// The part of the time that one measurement of copying may take.
+/// One measurement of copying may take one part in this many of the time.
 const PARTS: f64 = 40.0;

@@ -1,4 +1,4 @@
-//! The two ends of a migration, and the source as all of its readers see it: one leader, one snapshot, one catalog.
+//! The connections of a migration, and the source as all of its readers see it: one leader, one snapshot, one catalog.
 //!
 //! The source's leader session lives as long as the run and holds snapshot and locks. Called by every verb.
 
@@ -18,7 +18,7 @@ use crate::plan::{self, Answers, Unfinished};
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-/// Where source and target are.
+/// The conninfos of source and target.
 #[derive(Debug, Clone)]
 pub struct Endpoints {
     /// The database that is read.
@@ -28,7 +28,7 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
-    /// Reads both conninfos; the mistakes of both are told at once.
+    /// Parses both conninfos; the errors of both are reported together.
     pub fn new(config: &Config, context: &Context) -> Result<Self> {
         let source = Conninfo::parse(config.source.expose(), &context.env);
         let target = Conninfo::parse(config.target.expose(), &context.env);
@@ -52,16 +52,16 @@ fn both_problems(sides: [(Side, Option<Error>); 2]) -> Error {
 pub struct Source {
     /// The session that holds the snapshot.
     pub leader: Session,
-    /// What every reader joins.
+    /// The snapshot that every reader uses.
     pub snapshot: Snapshot,
-    /// Tables whose locks the leader has asked for.
+    /// Tables whose locks the leader has requested.
     asked: HashSet<QualifiedName>,
-    /// Locked tables whose rows the snapshot no longer gives.
+    /// Locked tables whose rows the snapshot no longer returns.
     changed: Vec<Changed>,
 }
 
 impl Source {
-    /// Opens the leader and exports its snapshot. No look at the catalog waits longer than `lock_timeout` seconds for a lock.
+    /// Opens the leader and exports its snapshot. No query of the catalog waits longer than `lock_timeout` seconds for a lock.
     pub async fn open(conninfo: &Conninfo, lock_timeout: u64) -> Result<Source> {
         let leader = Session::open(conninfo, Side::Source, "leader").await?;
         apply::limit_lock_wait(&leader, lock_timeout).await?;
@@ -77,12 +77,12 @@ impl Source {
         Ok(Source { leader, snapshot, asked: HashSet::new(), changed: Vec::new() })
     }
 
-    /// Refuses a source whose catalog cannot be read as text, by the names of the objects that keep it from that.
+    /// Refuses a source whose catalog cannot be read as text, with the names of the objects that prevent it.
     pub async fn refuse_raw_texts(&self) -> Result<()> {
         refuse(raw_text::check(&self.leader).await?).map(drop)
     }
 
-    /// Locks all tables that the filters choose, as far as names tell: what the plan adds to these is locked when there is one.
+    /// Locks all tables that the filters choose by name; further tables of the plan are locked once there is a plan.
     pub async fn lock_scope(&mut self, config: &Config) -> Result<()> {
         let all = table_lock::lockable(&self.leader).await?;
         let by_oid: HashMap<Oid, &Lockable> = all.iter().map(|table| (table.oid, table)).collect();
@@ -103,14 +103,15 @@ impl Source {
         self.refuse_changed(|_| true)
     }
 
-    /// As [`Source::lock`], for who reads the catalog next: that would wait for the same locks, and fail without their holder's name.
+    /// As [`Source::lock`], for a caller that reads the catalog next: the catalog's queries would wait for the same locks, and fail without
+    /// naming the session that holds them.
     pub async fn lock_all(&mut self, tables: impl IntoIterator<Item = QualifiedName>, lock_timeout: u64) -> Result<()> {
         let refused = self.lock(tables, lock_timeout).await?;
         refused.into_iter().find(|error| error.is("55P03")).map_or(Ok(()), Err)
     }
 
-    /// Locks `tables` where that was not asked for before, and notes which of them the snapshot no longer gives; the errors of those that
-    /// cannot be locked. Each reader locks what it reads, and so fails by the name of the session in its way.
+    /// Locks those of `tables` for which no lock was requested before, and notes which of them the snapshot no longer returns; returns the
+    /// errors of those that cannot be locked. Each reader locks what it reads, and so its error names the session that blocks it.
     pub async fn lock(
         &mut self,
         tables: impl IntoIterator<Item = QualifiedName>,
@@ -130,14 +131,14 @@ impl Source {
         Ok(locked.refused.into_iter().map(|(_, error)| error).collect())
     }
 
-    /// Refuses to read on in the snapshot where it does not give a table's rows that are still to be read.
+    /// Refuses to read on in the snapshot where it does not return the rows of a table that is still to be read.
     pub fn refuse_changed(&self, is_read: impl Fn(&QualifiedName) -> bool) -> Result<()> {
         let changed: Vec<Changed> = self.changed.iter().filter(|one| is_read(&one.table)).cloned().collect();
         table_lock::refuse(&changed)
     }
 
-    /// Everything that the source contains, in the snapshot: `pg_dump` and our own queries at the same time. Where only rows are moved,
-    /// no archive is read.
+    /// Everything that the source contains, in the snapshot: `pg_dump` and pgmigrate's own queries run at the same time. Where only rows
+    /// are moved, no archive is read.
     pub async fn catalog(&self, config: &Config, tools: Option<&Tools>) -> Result<Catalog> {
         let tools = tools.filter(|_| !config.options.data_only);
         self.refuse_raw_texts().await?;
@@ -163,7 +164,7 @@ impl Source {
         Ok(catalog)
     }
 
-    /// Builds the plan; what in the configuration matches nothing is a mistake.
+    /// Builds the plan; an entry of the configuration that matches nothing is an error.
     pub async fn plan(&self, catalog: &Catalog, config: &Config) -> Result<Unfinished> {
         let schemas = introspect::schemas(&self.leader).await?;
         let problems = plan::check(catalog, &schemas, config);
@@ -183,7 +184,7 @@ impl Source {
         keys::begin(&self.leader).await?;
         for (table, question) in questions {
             let answer = match keys::answer(&self.leader, table, question).await {
-                // The query's planner reads the table's indexes, whose functions may name objects without a schema.
+                // The planner reads the table's indexes, whose functions may name objects without a schema.
                 Err(error) if error.is_undefined() => {
                     keys::answer_by_path(&self.leader, table, question, &path).await.map_err(|_| error)?
                 }

@@ -1,7 +1,7 @@
-//! What of the source `pg_dump` reads: all of it where the role may, else no more than the filters choose.
+//! Which part of the source `pg_dump` reads: all of it where the role may, otherwise only what the filters choose.
 //!
-//! An archive of the whole database shows what the chosen objects need from outside the filters. A role with rights on a part of the
-//! database cannot have one, for `pg_dump` locks every table that it dumps. Called by `connect`, `verify` and `preflight`.
+//! An archive of the whole database shows what the chosen objects require from outside the filters. A role with rights on only a part of
+//! the database cannot read one, because `pg_dump` locks every table that it dumps. Called by `connect`, `verify` and `preflight`.
 
 use crate::catalog::scope::chooses_schema;
 use crate::config::{Config, Mode};
@@ -14,13 +14,13 @@ use std::collections::BTreeSet;
 /// What `pg_dump` leaves out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DumpFilter {
-    /// Its options, exact names in quotes as its patterns want them.
+    /// Its options; exact names are quoted as its patterns require.
     pub options: Vec<String>,
     /// The relations outside the filters that the role may not read.
     pub unreadable: Vec<QualifiedName>,
 }
 
-/// The narrowest reading that the role's rights ask for.
+/// The narrowest filter that the role's rights require.
 pub async fn of(config: &Config, source: &Session) -> Result<DumpFilter> {
     if config.options.data_only {
         return Ok(DumpFilter::default());
@@ -46,7 +46,7 @@ fn narrow(config: &Config, missing: &[MissingRight]) -> DumpFilter {
     let mut options: Vec<String> = match (config.tables.mode, config.schemas.mode) {
         (Mode::Include, _) => {
             let schemas: BTreeSet<&str> = config.tables.include.iter().map(|rule| rule.table.schema.as_str()).collect();
-            // Types and functions that the tables use are in their schemas, which the archive has but for what cannot be read.
+            // Types and functions that the tables use are in their schemas, which the archive includes except for what cannot be read.
             let beside = outside.iter().filter(|right| schemas.contains(right.name.schema.as_str()));
             let beside: Vec<String> = beside.map(|right| table("exclude-table", &right.name)).collect();
             schemas.into_iter().map(|name| schema("schema", name)).chain(beside).collect()

@@ -1,7 +1,7 @@
-//! How long a run of a plan will take, and with how many jobs: the engine's own schedule, played with rates instead of servers.
+//! How long a run of a plan will take, and with how many jobs: a simulation of the engine's own schedule, with rates instead of servers.
 //!
-//! Pure: plan and rates in, figures out, no server and no clock. What a task costs stands in `cost`, the play in `course`, the chain of
-//! tasks that the end waited for in `chain`. It knows nothing of what else the servers have to do meanwhile. Called by the bindings.
+//! Pure: plan and rates in, figures out, no server and no clock. `cost` has the cost of each task, `course` the simulation, `chain` the
+//! chain of tasks that the end of the run waited for. Other load on the servers is not included. Called by the bindings.
 
 mod chain;
 mod cost;
@@ -18,7 +18,7 @@ pub(super) use course::{Course, Rest, speed};
 use serde::Serialize;
 use std::cmp::Reverse;
 
-/// The numbers of jobs that every estimate tells of.
+/// The numbers of jobs that every estimate includes.
 const JOBS: [usize; 5] = [1, 2, 4, 8, 16];
 /// Tables that are named as the busiest.
 const BUSIEST: usize = 10;
@@ -39,7 +39,7 @@ pub struct Duration {
 /// A phase of the run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PhaseSpan {
-    /// Its word.
+    /// Its name.
     pub phase: String,
     /// How many tasks it has.
     pub tasks: usize,
@@ -81,11 +81,11 @@ pub struct Estimate {
     pub by_jobs: Vec<Duration>,
     /// The phases in their order.
     pub phases: Vec<PhaseSpan>,
-    /// The tasks that the end waited for one after another.
+    /// The tasks, one after another, that the end of the run waited for.
     pub chain: Vec<Step>,
     /// The tables that take most of the work.
     pub tables: Vec<TableWork>,
-    /// What a reader should know.
+    /// Notes for the reader.
     pub notes: Vec<String>,
 }
 

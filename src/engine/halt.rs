@@ -1,8 +1,8 @@
 //! Stopping a run from elsewhere: from another process, on any machine that reaches the target.
 //!
-//! What is asked is what Ctrl-C asks: tasks that run are rolled back, the rest stays, and the run can be resumed. It does not stop what a
-//! run does after its last task, and what it does before its first one only as far as a step there can be given up. Called by the verb
-//! `stop`, and by `run` for what comes before the tasks; while these run, `pool` looks by itself.
+//! The request has the effect of Ctrl-C: running tasks are rolled back, finished ones stay, and the run can be resumed. It does not stop
+//! what a run does after its last task; before the first task it takes effect only where the current step can be given up. Called by the
+//! verb `stop`, and by `run` for the steps before the tasks; while tasks run, `pool` checks by itself.
 
 use super::Context;
 use super::connect::Endpoints;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
-/// Asks whoever works on the target to stop, and waits until nobody does; whether there was somebody.
+/// Asks every process that works on the target to stop, and waits until none does; returns whether there was one.
 pub async fn halt(config: &Config, context: &Context) -> Result<bool> {
     let endpoints = Endpoints::new(config, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "stop")).await?;
@@ -30,7 +30,7 @@ pub async fn halt(config: &Config, context: &Context) -> Result<bool> {
     Ok(true)
 }
 
-/// Does a step of a run before its tasks, which is given up when another session on the target asks the run to stop.
+/// Does a step of a run before its tasks; the step is given up when another session on the target asks the run to stop.
 pub(super) async fn stoppable<T>(ends: &Ends, context: &Context, work: impl Future<Output = Result<T>>) -> Result<T> {
     let asked = async {
         while !is_asked(ends).await {
@@ -46,19 +46,19 @@ pub(super) async fn stoppable<T>(ends: &Ends, context: &Context, work: impl Futu
     work.await
 }
 
-/// The error of a run that ended before it had begun: an interrupted one has left nothing to go on with.
+/// The error of a run that ended before it had begun: an interrupted one has left nothing to resume.
 pub(super) fn before_begin(error: Error) -> Error {
     if error.kind == Kind::Interrupted { error.remedy("run it again") } else { error }
 }
 
-/// Looks once: for what cannot be given up later.
+/// Checks once, for a step that cannot be given up later.
 pub(super) async fn look(ends: &Ends, context: &Context) {
     if is_asked(ends).await {
         announce(context);
     }
 }
 
-/// A question that fails says nothing: where the session is lost, the step finds that.
+/// An error of the query is ignored: where the session is lost, the step itself finds that.
 async fn is_asked(ends: &Ends) -> bool {
     ends.ledger.is_asked_to_stop(&ends.target).await.unwrap_or_default()
 }

@@ -1,8 +1,9 @@
-//! The holder: one process that keeps one snapshot of the source for all parts of a run, on however many machines they are.
+//! The holder: one process that keeps one snapshot of the source for all parts of a run, on any number of machines.
 //!
-//! It does what every run does before its first task, down to the run's rows in the ledger; then it announces its snapshot there and
-//! does nothing but stay. It ends when all rows are on the target, when it is asked to, when nobody has worked for long, or when it has
-//! lost what it holds. What failed or was killed it waits for: whether a part is tried again, only who started it knows.
+//! It does what every run does before its first task, including the run's rows in the ledger; then it registers its snapshot lease there
+//! and only keeps the snapshot. It ends when all rows are on the target, when it is asked to stop, when no process has worked for a long
+//! time, or when it has lost what it holds. It waits for tasks that failed or whose process was killed: only the caller that started a part
+//! knows whether it is tried again.
 
 use super::Context;
 use super::connect::{Endpoints, Source};
@@ -22,11 +23,11 @@ use crate::plan::Plan;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
-/// What a holder is told beside its configuration.
+/// The settings of a holder besides its configuration.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HoldSettings {
-    /// Seconds after which it gives up while no part is at work and rows are missing; 0: never.
+    /// Seconds after which it gives up while no part works and rows are missing; 0: never.
     pub idle_timeout: Option<f64>,
     /// Overrides `options.consistent`.
     pub consistent: Option<bool>,
@@ -39,11 +40,11 @@ pub struct Held {
     pub run: i64,
     /// `settled`, `released` or `stopped`.
     pub status: &'static str,
-    /// What the snapshot saw, as `pg::snapshot` writes it.
+    /// The state of the source that the snapshot sees, as `pg::snapshot` writes it.
     pub snapshot: String,
     /// Tasks of the data phase that are settled.
     pub settled: u64,
-    /// Those that are not.
+    /// Tasks of the data phase that are not settled.
     pub open: u64,
     /// How long it was held.
     pub seconds: f64,
@@ -51,9 +52,9 @@ pub struct Held {
 
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
-/// For how long the session of a holder that was just killed may linger on the target.
+/// How long the session of a holder that was just killed may remain on the target.
 const LINGER: Duration = Duration::from_secs(10);
-/// For how long a target that is gone may stay away.
+/// How long a lost target may stay unreachable.
 const AWAY: Duration = Duration::from_secs(300);
 
 impl HoldSettings {
@@ -70,7 +71,7 @@ impl HoldSettings {
 /// Holds a snapshot for the parts of a run.
 pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context: &Context) -> Result<Held> {
     let idle_timeout = settings.idle_timeout()?;
-    // A part without tasks.
+    // The settings of a part without tasks.
     let part = Settings { tasks: Some(Vec::new()), consistent: settings.consistent, ..Settings::default() };
     let config = part.over(config);
     let endpoints = Endpoints::new(&config, context)?;
@@ -78,7 +79,7 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     let target = context.stop.or(take_place(&ledger, &endpoints)).await?;
     let fingerprint = plan.fingerprint();
     let known = known(&ledger, &target, &fingerprint).await?;
-    // All that the plan reads.
+    // All tables that the plan reads.
     let planned = Planned::of(plan, &Settings::default());
     let looking = look_over(&config, &endpoints, Way::Holder(&known), Some(planned), context);
     let ends = context.step("connect", Box::pin(looking)).await?;
@@ -91,7 +92,7 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     };
     let mut watch = Watch { endpoints, ledger, source: ends.source, target, run: start.run, context };
     watch.announce().await?;
-    // From here on it is no part, and the whole run may go on as soon as the last part has ended.
+    // From here on this process is not a part, and the whole run may go on as soon as the last part has ended.
     drop(ends.target);
     context.events.send(Event::SnapshotHeld {
         run: watch.run,
@@ -101,13 +102,13 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     watch.stay(idle_timeout).await
 }
 
-/// The snapshots that living parts of the run still read: a holder that was lost is replaced by one of the same.
+/// The snapshots that living parts of the run still read: a new holder adopts one of these in place of a lost holder.
 async fn known(ledger: &Ledger, target: &Session, fingerprint: &str) -> Result<Vec<Snapshot>> {
     let Some(run) = part::run_of(ledger, target, fingerprint).await? else { return Ok(Vec::new()) };
     Ok(ledger.announced(target, run.run).await?.into_iter().map(|one| one.snapshot).collect())
 }
 
-/// Becomes the one holder on the target.
+/// Becomes the only holder on the target.
 async fn take_place(ledger: &Ledger, endpoints: &Endpoints) -> Result<Session> {
     let target = Session::open(&endpoints.target, Side::Target, "holder").await?;
     let began = Instant::now();
@@ -130,7 +131,7 @@ struct Watch<'a> {
     endpoints: Endpoints,
     ledger: Ledger,
     source: Source,
-    /// The session whose lock says that the holder lives.
+    /// The session whose lock shows that the holder lives.
     target: Session,
     run: i64,
     context: &'a Context,
@@ -202,7 +203,7 @@ impl Watch<'_> {
         }
     }
 
-    /// How the run is; none where its ledger is gone, which only a run that is whole drops.
+    /// The state of the run; none where its ledger is gone, which only a complete run drops.
     async fn look(&mut self) -> Result<Option<Look>> {
         snapshot::is_held(&self.source.leader).await.map_err(lost)?;
         let began = Instant::now();
@@ -247,7 +248,7 @@ impl Watch<'_> {
         self.context.events.send(Event::HoldProgress { settled, running, failed, pending });
     }
 
-    /// Takes the announcement back, and says in the ledger how the run stands.
+    /// Deregisters the snapshot lease, and records the state of the run in the ledger.
     async fn leave(&self) -> Result<()> {
         if !self.ledger.exists(&self.target).await? {
             return Ok(());

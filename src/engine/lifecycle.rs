@@ -6,7 +6,7 @@
 //! |---|---|---|---|---|---|
 //! | RUN (1) | exclusive | whole run, cleanup | before the source is read | end of the process | `leader::Leader`, `verbs::cleanup` |
 //! | RUN (1) | shared | part; holder while it begins | part: once it has a snapshot to read | its end | `leader::Leader` |
-//! | BEGIN (2) | exclusive, waits | who begins, joins, takes up or concludes a run | `run::enter`, `join::take_up`, `conclude` | same call | `Ledger::lock_begin` |
+//! | BEGIN (2) | exclusive, waits | a process that begins, joins, takes up or concludes a run | `run::enter`, `join::take_up`, `conclude` | same call | `Ledger::lock_begin` |
 //! | HOLD (3) | exclusive | holder | before it reads the source | end of the hold | `hold::take_place` |
 //! | STOP (4) | shared | `pgmigrate stop` | its request | its end | `halt::halt` |
 //! | ORDER (5) | exclusive, waits | the session that makes pre-data | its first entry | its last entry, or its end | `worker::order` |
@@ -17,9 +17,9 @@
 //! what it reads (`worker::Worker::open_source_of`, `pg::compare`). Materialized views are not read as data. Sequences cannot be locked:
 //! their value is read when it is set, and is never behind the snapshot. Large objects are covered by the snapshot.
 //!
-//! Order in which locks are taken: SAFE, HOLD, RUN, snapshot, table locks on the source, BEGIN, ORDER, table locks on the target. SAFE, RUN and HOLD are
-//! only tried, never waited for under another lock; ORDER is waited for under RUN alone, by a session that holds nothing else. So there
-//! is no cycle.
+//! Order in which locks are taken: SAFE, HOLD, RUN, snapshot, table locks on the source, BEGIN, ORDER, table locks on the target. SAFE, RUN
+//! and HOLD are only tried, never waited for under another lock; ORDER is waited for under RUN alone, by a session that holds no other
+//! lock. So there is no cycle.
 //!
 //! | state in the ledger | means | who sets it |
 //! |---|---|---|
@@ -36,14 +36,14 @@
 //!
 //! | lost | means |
 //! |---|---|
-//! | leader on the target | reconnects to any host of the conninfo, ends its lost backend, takes RUN again; workers follow (`Job::follow`); another process has it: this one stops (`Leader::keep`) |
+//! | leader on the target | reconnects to any host of the conninfo, terminates its lost backend, takes RUN again; workers follow (`Job::follow`); another process has it: this one stops (`Leader::keep`) |
 //! | leader on the source | readers that are in the snapshot go on, each under locks of its own; new ones fail: "the snapshot is gone" |
 //! | the session that holds SAFE | reconnects and takes it again; another procedure has it: this one stops, and undoes nothing (`Leader::keep`) |
-//! | a worker's connection | its transaction rolls back; tried again after the ledger was asked and its lost backend was ended (`worker`) |
+//! | a worker's connection | its transaction rolls back; tried again after the ledger was queried and its lost backend was terminated (`worker`) |
 //! | holder | parts at work go on; new parts wait for another holder, which adopts the snapshot while a part still has it (`hold`) |
-//! | a process, whose sessions stay on the target | the next one ends what the ledger has of them (`lost`) |
+//! | a process, whose sessions stay on the target | the next process terminates those that the ledger has (`lost`) |
 //! | part | its tasks stay `running` until a part with the same ids, or the whole run, does them again (`join`, `begin::go_on`) |
-//! | source server | the snapshot: open tasks fail, `--resume` takes a new one |
+//! | source server | the snapshot is lost: open tasks fail, `--resume` takes a new one |
 //! | target server | leader and workers reconnect; what an asynchronous commit lost is open in the ledger, and the run is not done; its beginning is never lost |
 //! | the ledger | nothing more is recorded, and the report says that the run was not closed (`Ledger::set_state`) |
 //! | any, while the run is closed | the report is made from what this process knows, and says that the ledger could not be read (`close`) |
@@ -54,19 +54,19 @@ use crate::pg::Session;
 use crate::record::RunState;
 use crate::report::TaskResult;
 
-/// How a run stands when one of its processes has ended its work.
+/// The state of a run when one of its processes has ended its work.
 pub(super) struct Concluded {
-    /// What the ledger says from now on.
+    /// The state in the ledger from now on.
     pub(super) state: RunState,
     /// Whether every task of it is settled.
     pub(super) is_complete: bool,
     /// The states of the source that its tasks saw.
     pub(super) snapshots: Vec<String>,
-    /// The tasks that were asked for.
+    /// The requested tasks.
     pub(super) tasks: Vec<TaskResult>,
 }
 
-/// Who else is there.
+/// Which other processes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Others {
     /// Another process works on the run.
@@ -77,14 +77,15 @@ enum Others {
     None,
 }
 
-/// Writes into the ledger how the run stands, now that one of its processes ends; with its `wanted` tasks, or all of them.
+/// Records the state of the run in the ledger when one of its processes ends; with the `wanted` tasks, or all of them.
 pub(super) async fn conclude(
     ledger: &Ledger,
     target: &Session,
     run: i64,
     wanted: Option<&[String]>,
 ) -> Result<Concluded> {
-    // One at a time, or the first of two that end together would overwrite what the last one says of the whole.
+    // One process at a time: otherwise the first of two that end together would overwrite the state that the last one has recorded for the
+    // whole run.
     ledger.lock_begin(target).await?;
     let Standing { is_complete, has_failed, snapshots } = ledger.standing(target, run).await?;
     let records = match wanted {
@@ -103,7 +104,7 @@ pub(super) async fn conclude(
     let state = state(is_complete, has_failed, others);
     ledger.set_state(target, run, state, snapshots.len() <= 1).await?;
     if !is_complete {
-        // Who ends next asks whether others are at work, and this process is not any more.
+        // The next process that ends asks whether others are at work, and this process no longer is.
         ledger.unlock(target).await?;
     }
     ledger.unlock_begin(target).await?;

@@ -1,4 +1,4 @@
-//! What a migration does, verb by verb: order, parallelism, retry, stopping. No SQL text stands here; adapters hold it.
+//! What a migration does, verb by verb: order, parallelism, retry, stopping. The engine has no SQL text; adapters hold it.
 
 pub mod backup;
 mod calibrate;
@@ -49,10 +49,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Waits until the verbs that have ended left no session and no statement behind on any server.
+/// Waits until verbs that have ended have no session and no statement left on any server.
 pub use crate::pg::closed as at_rest;
 
-/// What a verb is given beside its configuration.
+/// The inputs of a verb besides its configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
     /// Where events go.
@@ -61,28 +61,28 @@ pub struct Context {
     pub stop: Stop,
     /// The environment that conninfo defaults come from.
     pub env: BTreeMap<String, String>,
-    /// Places of `pg_dump` beside those that are looked at anyway.
+    /// Places to search for `pg_dump`, in addition to the usual ones.
     pub tools: Vec<PathBuf>,
     /// How many CPUs this machine has.
     pub cpus: usize,
 }
 
 impl Context {
-    /// Tells what a person should know, while it is new.
+    /// Emits findings as soon as they are known.
     pub fn tell(&self, findings: &[Finding]) {
         for finding in findings {
             self.events.send(Event::Found(finding.clone()));
         }
     }
 
-    /// Runs one step of a verb, told by its beginning and its end, and given up when the run is asked to stop.
+    /// Runs one step of a verb, with events for its beginning and its end; the step is given up when the run is asked to stop.
     pub async fn step<T>(&self, name: &str, work: impl Future<Output = crate::Result<T>>) -> crate::Result<T> {
         let started = self.begin_step(name);
         let result = self.stop.or(work).await;
         self.end_step(name, started, result)
     }
 
-    /// The same for work that looks for itself whether the run is asked to stop, because it cannot be given up at every moment.
+    /// The same for work that checks stop requests itself, because it cannot be given up at every point.
     pub async fn step_to_its_end<T>(
         &self,
         name: &str,

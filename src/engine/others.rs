@@ -1,10 +1,10 @@
-//! Whether anybody but the run has written to the target since its backup, which a restore would undo.
+//! Whether any session other than the run's own has written to the target since its backup, which a restore would undo.
 //!
-//! Knowable are rows that were inserted or updated (their `xmin` is a transaction that the ledger does not know), rows that were deleted
+//! Detected are rows that were inserted or updated (their `xmin` is a transaction that the ledger does not know), rows that were deleted
 //! (only by the statistics, which also count what was rolled back), tables that were truncated, rewritten or dropped, changes of the schema
-//! (`schema`) and values of sequences. The statistics choose the tables that are read; where they were lost, all are. Not knowable are changes
-//! of what the run itself makes or changes (`own`), other than of its rows, and, on a server that lost its statistics, deletes. Other changes
-//! that are in doubt count as written: then nothing is restored. Called for the safe procedure.
+//! (`schema`) and values of sequences. The statistics determine the tables that are read; where they were lost, all are read. Not detected
+//! are changes of objects that the run itself makes or changes (`own`), except for changes of their rows, and, on a server that lost its
+//! statistics, deletes. Other changes that are in doubt count as written: then nothing is restored. Called for the safe procedure.
 
 mod own;
 mod schema;
@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-/// The first version whose idle sessions report all that they wrote.
+/// The first version in which idle sessions report all that they wrote.
 const REPORTS_WHEN_IDLE: u32 = 15;
 
 /// What was found on the target.
@@ -34,15 +34,15 @@ const REPORTS_WHEN_IDLE: u32 = 15;
 pub struct Others {
     /// What others wrote, one finding a line; empty where they wrote nothing.
     pub written: Vec<String>,
-    /// What could not be made sure of.
+    /// What could not be determined.
     pub notes: Vec<String>,
 }
 
-/// What the target was at its backup.
+/// The state of the target at its backup.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Backed {
-    /// What it had counted.
+    /// Its counters at that time.
     pub counters: Counters,
     /// The backup.
     pub path: PathBuf,
@@ -55,9 +55,9 @@ pub async fn target_counters(config: &Config, context: &Context) -> Result<Count
     survey::counters(&target, &config.options.ledger_schema, None).await
 }
 
-/// Finds out what others have written to the target since `before`.
+/// Determines what others have written to the target since `before`.
 pub async fn written_by_others(config: &Config, before: &Backed, context: &Context) -> Result<Others> {
-    // A restore fails on such a backup by itself, and changes nothing.
+    // A restore of such a backup fails by itself, and changes nothing.
     let (entries, note) = match archive::read(&before.path) {
         Ok(entries) => (entries, None),
         Err(error) => (
@@ -73,7 +73,7 @@ pub async fn written_by_others(config: &Config, before: &Backed, context: &Conte
     Ok(others)
 }
 
-/// The same of a backup whose table of contents is read.
+/// The same for a backup whose table of contents is already read.
 pub(super) async fn written_since(
     config: &Config,
     before: &Counters,
@@ -85,7 +85,7 @@ pub(super) async fn written_since(
     let mut sessions = survey::sessions(&target).await?;
     sessions.retain(|session| !session.application.starts_with("pgmigrate "));
     if !sessions.is_empty() {
-        // A session that stays connected reports only later what it has written.
+        // A session that stays connected reports its writes only later.
         tokio::time::sleep(QUIET_BESIDE_OTHERS).await;
     }
     let now = survey::counters(&target, &config.options.ledger_schema, Some(before.horizon)).await?;
@@ -131,12 +131,12 @@ async fn ledger_run(ledger: &Ledger, target: &Session, has_ledger: bool) -> Resu
     Ok(ledger.last_run(target).await?.map(|run| run.run))
 }
 
-/// Whether what was counted later follows what was counted first: a crash or a reset loses the statistics.
+/// Whether later counters can be compared with earlier ones: a crash or a reset loses the statistics.
 fn are_comparable(before: &Counters, now: &Counters) -> bool {
     before.is_counted && now.is_counted && before.reset == now.reset && before.commits <= now.commits
 }
 
-/// Both counts, and what the run says of itself.
+/// Both sets of counters, and the run's own records.
 struct Comparison<'a> {
     before: &'a Counters,
     now: &'a Counters,
@@ -163,7 +163,7 @@ impl<'a> Comparison<'a> {
         self.rows.get(name.as_str()).or_else(|| self.rows.get(quoted.as_str())).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether rows come through a stage, under transactions of their own that the ledger does not show.
+    /// Whether rows are written through a staging table, in transactions of their own that the ledger does not show.
     fn merges(&self, table: &TableCounters) -> bool {
         self.of(table).iter().any(|record| record.mode == "merge")
     }
@@ -178,7 +178,7 @@ impl<'a> Comparison<'a> {
         self.now.tables.iter().filter(move |table| !self.is_complete || earlier.get(&table.oid) != Some(table))
     }
 
-    /// What shows without a look at rows: deletes, and tables that were emptied, rewritten or dropped.
+    /// What is visible without reading rows: deletes, and tables that were emptied, rewritten or dropped.
     fn without_rows(&self) -> Vec<String> {
         let earlier = self.earlier();
         let mut found = Vec::new();

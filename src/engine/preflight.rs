@@ -1,8 +1,8 @@
-//! What a person should know before the target is touched: every finding at once, the blocking ones first.
+//! What a person should know before the target is changed: all findings at once, the blocking ones first.
 //!
-//! [`outset`] looks at what would keep the source's catalog from being read at all; [`preflight`] repeats that and looks at the
-//! rest, with catalog and plan at hand. Nothing here changes a server or decides to go on: the verbs do, by the findings'
-//! severity. Each file below is one subject; what it asks of a server stands in `pg::survey`.
+//! [`outset`] checks for what would prevent reading the source's catalog at all; [`preflight`] repeats that and checks the rest, with
+//! catalog and plan at hand. Nothing here changes a server or decides to go on: the verbs do, by the severity of the findings. Each file
+//! below covers one subject; its queries are in `pg::survey`.
 
 mod access;
 mod activity;
@@ -50,7 +50,7 @@ use rights::Rights;
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-/// Finds out what would keep the source's schema from being read: to be asked before `Source::catalog`.
+/// Finds what would prevent reading the source's schema; to be called before `Source::catalog`.
 pub(super) async fn outset(
     config: &Config,
     source: &Session,
@@ -62,7 +62,7 @@ pub(super) async fn outset(
     findings.extend(setting::check(source, target));
     let raw = raw_text::check(source).await?;
     if !raw.is_empty() {
-        // What else is asked for would meet the same names.
+        // Further queries would meet the same names.
         findings.extend(raw);
         return Ok(sorted(findings));
     }
@@ -73,7 +73,7 @@ pub(super) async fn outset(
     Ok(sorted(findings))
 }
 
-/// Finds out everything that a person should know, the blocking findings first.
+/// Finds everything that a person should know, the blocking findings first.
 pub async fn preflight(subject: &Subject<'_>, context: &Context) -> Result<Vec<Finding>> {
     context.stop.or(look_at(subject, context)).await
 }

@@ -1,7 +1,7 @@
-//! Compares who owns what and who may do what on both servers: what was set against what the source has.
+//! Compares owners and privileges on both servers: what was set against what the source has.
 //!
-//! Pure: objects of both sides go in, differences come out. The owner of an object stands for itself on either side, so that an object
-//! that the target gave to another role is one difference and not one for each of its privileges. Called by `worker::privileges`.
+//! Pure: objects of both sides go in, differences come out. The owner of an object counts as equal on both sides, so that an object whose
+//! owner differs on the target is one difference and not one for each of its privileges. Called by `worker::privileges`.
 
 pub mod settings;
 
@@ -18,7 +18,7 @@ use std::collections::HashMap;
 pub struct Difference {
     /// The object.
     pub place: Place,
-    /// The column, or the role of default privileges; else empty.
+    /// The column, or the role of default privileges; otherwise empty.
     pub part: String,
     /// The owners on both sides, where they differ.
     pub owners: Option<(String, String)>,
@@ -29,7 +29,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// The object as people read it.
+    /// The object as shown to users.
     #[must_use]
     pub fn object(&self) -> String {
         let Place { class, schema, name } = &self.place;
@@ -60,14 +60,14 @@ pub struct Compared {
     pub owner: bool,
     /// Its privileges.
     pub privileges: bool,
-    /// Whether the target refused something of it, which was reported then.
+    /// Whether the target refused a part of it, which was reported then.
     pub is_refused: bool,
 }
 
 /// What the ledger has of a task that did not simply succeed: its status, and whether there is a note.
 pub type Notes = HashMap<String, (String, bool)>;
 
-/// The objects that a run has made, or whose privileges it has set. What it found and kept is the target's own.
+/// The objects that a run has made, or whose privileges it has set. Objects that it found and kept are the target's own.
 #[must_use]
 pub fn scope(tasks: &[Task], notes: &Notes, options: &Options) -> HashMap<Place, Compared> {
     let mut scope: HashMap<Place, Compared> = HashMap::new();
@@ -93,7 +93,7 @@ pub fn scope(tasks: &[Task], notes: &Notes, options: &Options) -> HashMap<Place,
         compared.is_refused |= is_noted && !is_acl;
     }
     for place in failed {
-        // What it lacks the task has reported.
+        // The failed task has reported the missing privileges.
         if let Some(compared) = scope.get_mut(&place) {
             compared.privileges = false;
         }
@@ -113,7 +113,7 @@ fn compared(scope: &HashMap<Place, Compared>, place: &Place) -> Option<Compared>
     scope.get(&table).filter(|table| table.owner).map(|table| Compared { owner: false, ..*table })
 }
 
-/// A comparison in progress: the source's objects are added first, then each of the target's is held against them.
+/// A comparison in progress: the source's objects are added first, then each object of the target is compared with them.
 #[derive(Debug)]
 pub struct Comparison<'a> {
     scope: &'a HashMap<Place, Compared>,
@@ -123,10 +123,10 @@ pub struct Comparison<'a> {
 }
 
 impl<'a> Comparison<'a> {
-    /// A comparison of two servers, of which this is the older version.
+    /// A comparison of two servers; `older` is the lower of their versions.
     #[must_use]
     pub fn new(scope: &'a HashMap<Place, Compared>, older: ServerVersion) -> Self {
-        // What an owner has had before under no name.
+        // Before this privilege existed, the owner had the same right without a name for it.
         let with_maintain = older.has_maintain_privilege();
         Comparison { scope, with_maintain, open: HashMap::new(), others: Vec::new() }
     }
@@ -138,7 +138,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// Holds an object of the target against the source's.
+    /// Compares an object of the target with the source's.
     pub fn target(&mut self, held: Held) {
         let Some(held) = self.within(held) else { return };
         let key = (held.place.clone(), held.part.clone());
@@ -151,7 +151,7 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// The object with only that of it which is compared.
+    /// The object, reduced to what is compared.
     fn within(&self, mut held: Held) -> Option<Held> {
         let compared = compared(self.scope, &held.place)?;
         if !compared.owner {
@@ -180,7 +180,7 @@ impl<'a> Comparison<'a> {
             all.push(self.difference(source, Some(held)));
         }
         let left: Vec<Held> = std::mem::take(&mut self.open).into_values().flatten().collect();
-        // Whether an object is there at all its own task has found out; privileges of columns and defaults are rows of their own.
+        // The object's own task has determined whether it exists; privileges of columns and default privileges are rows of their own.
         let has_no_row_of_its_own = |held: &Held| matches!(held.place.class.as_str(), "COLUMN" | "DEFAULT ACL");
         for held in left.into_iter().filter(has_no_row_of_its_own) {
             all.push(self.difference(Some(held), None));
@@ -207,7 +207,7 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Whether all that an object has in excess comes from default privileges of the target, which apply to what is made there.
+/// Whether all extra privileges of an object come from default privileges of the target, which apply to objects that are created there.
 #[must_use]
 pub fn is_by_default(difference: &Difference, defaults: &[Held]) -> bool {
     let applies = |default: &&Held| {

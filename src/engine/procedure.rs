@@ -1,7 +1,7 @@
 //! What the safe procedure keeps on the target while it works: its lock and its journal.
 //!
-//! The lock is held by a session of its own, which lives as long as the verb `hold_procedure` does. What a journal means is decided by the
-//! Python package, which asks for these verbs.
+//! The lock is held by a session of its own, which lives as long as the verb `hold_procedure` runs. The Python package, which calls these
+//! verbs, decides what a journal means.
 
 use super::Context;
 use super::connect::Endpoints;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 /// Interval between checks whether the session that holds the lock is still there.
 const BETWEEN_CHECKS: Duration = Duration::from_millis(250);
-/// For how long the lock of a process that was killed may outlive it.
+/// How long the lock of a process that was killed may outlive it.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What the target keeps of safe procedures.
@@ -26,9 +26,9 @@ pub struct Kept {
     pub journal: Option<Journal>,
     /// Whether the target has a ledger.
     pub has_ledger: bool,
-    /// Which database the target is.
+    /// The identity of the target database.
     pub target: String,
-    /// Whether a run has the target, or a process that was killed has still sessions at work in one.
+    /// Whether a run works on the target, or a process that was killed still has sessions at work for one.
     pub is_run_active: bool,
     /// Whether a restore is under way.
     pub is_being_restored: bool,
@@ -40,7 +40,7 @@ pub struct Kept {
 pub struct Entry {
     /// The journal with the entry.
     pub journal: Journal,
-    /// The version that it follows, 0 for a new journal; none where a restore has brought an older one back.
+    /// The version that it follows, 0 for a new journal; none where a restore has brought back an older journal.
     #[serde(default)]
     pub before: Option<i64>,
     /// Whether the ledger is to be made where it is missing.
@@ -54,26 +54,26 @@ pub struct Entry {
 pub struct Removal {
     /// The procedure whose journal goes.
     pub procedure: String,
-    /// Whether a ledger goes, too, that then holds neither run nor journal.
+    /// Whether a ledger that then holds neither run nor journal is removed, too.
     #[serde(default)]
     pub with_unused_ledger: bool,
-    /// Whether the whole ledger goes.
+    /// Whether the whole ledger is removed.
     #[serde(default)]
     pub with_ledger: bool,
 }
 
-/// Who takes the lock.
+/// The process that takes the lock.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Taker {
     /// Its process.
     pub holder: String,
-    /// Whether it restores a backup by hand, and is no safe procedure.
+    /// Whether it restores a backup by hand, and is not a safe procedure.
     #[serde(default)]
     pub restores: bool,
 }
 
-/// Takes the lock of the safe procedure, says so by an event, and holds it until it is asked to stop. A lost lock is taken again.
+/// Takes the lock of the safe procedure, emits an event, and holds the lock until it is asked to stop. A lost lock is taken again.
 pub async fn hold_procedure(config: &Config, taker: &Taker, context: &Context) -> Result<()> {
     let endpoints = Endpoints::new(config, context)?;
     let ledger = Ledger::new(&config.options.ledger_schema);
@@ -147,7 +147,7 @@ pub async fn write_journal(config: &Config, entry: &Entry, context: &Context) ->
     ledger.write_journal(&target, &entry.journal, entry.before).await
 }
 
-/// Removes the journal of a procedure that is over and has left nothing on the target; with the ledger where that is asked for.
+/// Removes the journal of a procedure that is over and has left nothing on the target; with the ledger where that is requested.
 pub async fn remove_journal(config: &Config, removal: &Removal, context: &Context) -> Result<()> {
     let (target, ledger) = open(config, context).await?;
     ledger.forget_journal(&target, &removal.procedure).await?;

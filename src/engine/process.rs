@@ -1,15 +1,15 @@
-//! Which process of which machine a session belongs to, so that a later process can tell that it is gone.
+//! Which process of which machine a session belongs to, so that a later process can determine whether it is gone.
 //!
 //! Reads `/proc` where there is one; elsewhere no process is known to be gone. Called by `lost`.
 
 use std::fs;
 
-/// This process: the boot of the machine, the space of process numbers, the number, and when it was started. Empty where that cannot be told.
+/// This process: the boot of the machine, the PID namespace, the PID, and the start time. Empty where these are unknown.
 pub(super) fn this() -> String {
     identity(std::process::id()).unwrap_or_default()
 }
 
-/// Whether a process was on this machine, since it was booted, and is proved to be gone. False for those of other machines and containers.
+/// Whether a process ran on this machine since its boot, and is proved to be gone. False for processes of other machines and containers.
 pub(super) fn is_gone(process: &str) -> bool {
     let (Some(place), Some((there, rest))) = (place(), process.split_once(' ')) else { return false };
     let Some((Ok(pid), started)) = rest.split_once(' ').map(|(pid, started)| (pid.parse::<u32>(), started)) else {
@@ -25,15 +25,16 @@ pub(super) fn is_gone(process: &str) -> bool {
 
 /// What `/proc` shows of a process.
 enum Seen {
-    /// It runs since then.
+    /// It runs, and was started at this time.
     Alive(String),
-    /// It has ended, and its parent has not taken note.
+    /// It has ended, and its parent has not waited for it.
     Dead,
-    /// Nothing: there is none, or it belongs to another account and `/proc` hides those (its option hidepid, `ProtectProc` of systemd).
+    /// Nothing: there is no such process, or it belongs to another account and `/proc` hides those (its option hidepid, `ProtectProc` of
+    /// systemd).
     Hidden,
 }
 
-/// Whether no process at all has the number. A signal is refused, rather than not delivered, where one of another account has it.
+/// Whether no process at all has the PID. Where a process of another account has it, the signal fails with another error than ESRCH.
 #[cfg(unix)]
 fn has_no_process(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
@@ -57,7 +58,7 @@ fn identity(pid: u32) -> Option<String> {
 }
 
 fn look(pid: u32) -> Seen {
-    // Behind the program's name, which may hold anything, the twentieth field is the time of the start.
+    // After the program's name, which may contain anything, the twentieth field is the start time.
     const STARTED: usize = 19;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let Some((_, fields)) = stat.rsplit_once(") ") else { return Seen::Hidden };

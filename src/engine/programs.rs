@@ -1,7 +1,7 @@
-//! Which `pg_dump` a verb uses, by the majors of the servers that it opens and by the plan that it follows.
+//! Which `pg_dump` a verb uses, by the major versions of the servers that it opens and by the plan that it follows.
 //!
 //! The source's definitions are read by the program that wrote those of a given plan, so that no difference between two programs looks like
-//! a change of the source. What also reads the target takes one that serves both servers. Called by every verb.
+//! a change of the source. What also reads the target is read by a program that supports both servers. Called by every verb.
 
 use super::Context;
 use crate::config::Config;
@@ -22,7 +22,7 @@ pub(super) struct Programs {
     pub source: Tools,
     /// Reads the target's definitions, and both servers' to compare them.
     pub both: Tools,
-    /// What a person should know of the choice.
+    /// The finding about the choice.
     pub finding: Option<Finding>,
 }
 
@@ -31,9 +31,9 @@ pub(super) struct Programs {
 pub(super) enum Writer {
     /// No plan is given.
     None,
-    /// The plan does not say so: it was made when the newest one found wrote all plans.
+    /// The plan does not record it: it was made when the newest program found wrote all plans.
     Newest,
-    /// The one of this major.
+    /// The one of this major version.
     Major(u32),
 }
 
@@ -44,7 +44,7 @@ impl Writer {
     }
 }
 
-/// The majors that a choice is made for.
+/// The major versions that determine the choice.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Majors {
     /// The source's.
@@ -67,7 +67,7 @@ pub(super) async fn of(config: &Config, context: &Context, majors: Majors) -> Re
     find(config, context).await?.map(|installed| choose(&installed, majors)).transpose()
 }
 
-/// Finds the client programs; none where only rows are moved, for which nothing but a backup needs them.
+/// Finds the client programs; none where only rows are moved: then only a backup needs them.
 pub(super) async fn find(config: &Config, context: &Context) -> Result<Option<Installed>> {
     if config.options.data_only {
         return Ok(None);
@@ -84,8 +84,8 @@ pub(super) async fn for_target(config: &Config, context: &Context, target: u32) 
     Ok(tools.clone())
 }
 
-/// Finds the programs that replay a backup, made by the `pg_dump` of a major, into a target of another: an older `pg_restore` may not
-/// read the file. One that is older than the target may do, and it is for the programs to say so where not.
+/// Finds the programs that replay a backup, made by the `pg_dump` of one major version, into a target of another: an older `pg_restore` may
+/// not read the file. A program that is older than the target may work; where it does not, it reports that itself.
 pub(super) async fn for_restore(
     config: &Config,
     context: &Context,
@@ -108,7 +108,7 @@ pub(super) fn choose(installed: &Installed, majors: Majors) -> Result<Programs> 
     };
     // A server may have been upgraded since the plan was made.
     let source = as_planned.filter(|tools| tools.major >= majors.source).unwrap_or(both);
-    // The plan's own definitions are compared with what the target holds: by the program that wrote them, where it can read the target.
+    // The plan's own definitions are compared with those of the target: by the program that wrote them, where it can read the target.
     let both = if source.major >= majors.target { source } else { both };
     let finding = match majors.planned {
         Writer::None => None,
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    /// The majors of the programs for source and both among these, and the finding.
+    /// The major versions of the programs for source and both among these, and the finding.
     fn chosen(found: &[u32], source: u32, target: u32, planned: Writer) -> (u32, u32, String) {
         let installed: Installed = found.iter().map(|&major| Tools { pg_dump: PathBuf::new(), major }).collect();
         let programs = choose(&installed, Majors { source, target, planned }).expect("a choice");

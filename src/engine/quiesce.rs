@@ -1,7 +1,7 @@
-//! Waiting until nobody writes to source and target, and proof afterwards that nobody did.
+//! Waits until no session writes to source and target, and proves afterwards that none did.
 //!
-//! A session writes while its transaction has a number or a writer's lock, and so does a prepared transaction. Between two transactions
-//! a writer shows only in the statistics, so these have to stand still for a while, too. Called for the safe procedure.
+//! A session writes while its transaction has an ID or a writer's lock, and so does a prepared transaction. Between two transactions a
+//! writer shows only in the statistics, so these have to stay unchanged for a while, too. Called for the safe procedure.
 
 use crate::config::Config;
 use crate::engine::Context;
@@ -15,28 +15,29 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long the statistics have to stand still where nobody else is connected: a session that ends tells what it wrote.
+/// How long the statistics have to stay unchanged where no other session is connected: a session that ends reports what it wrote.
 const QUIET: Duration = Duration::from_secs(3);
-/// The same where somebody is: an idle session tells what it wrote after ten seconds.
+/// The same where another session is connected: an idle session reports what it wrote after ten seconds.
 pub(super) const QUIET_BESIDE_OTHERS: Duration = Duration::from_secs(11);
-/// How often to look.
+/// Interval between checks.
 const EVERY: Duration = Duration::from_millis(500);
 const REMEDY: &str = "end what writes, and whatever starts it again, or raise procedure.wait_for_writers";
 
-/// A source and a target that nobody writes to.
+/// A source and a target that no session writes to.
 #[derive(Debug, Clone, Serialize)]
 pub struct Quiet {
     /// How long it took.
     pub seconds: f64,
-    /// Who was waited for.
+    /// The writers that were waited for.
     pub waited_for: Vec<String>,
-    /// What could not be made sure of.
+    /// What could not be determined.
     pub notes: Vec<String>,
-    /// What the source had counted by then, for [`quiet_since`].
+    /// The source's counters at that time, for [`quiet_since`].
     pub source: Written,
 }
 
-/// Waits until nobody writes, at most as long as configured and the time of the proof; who still writes then is named in the error.
+/// Waits until no session writes, at most for the configured time and the time of the proof; the error names the sessions that still write
+/// then.
 pub async fn wait_for_writers(config: &Config, context: &Context) -> Result<Quiet> {
     context.step("wait for writers", Box::pin(wait(config, context))).await
 }
@@ -61,7 +62,7 @@ async fn wait(config: &Config, context: &Context) -> Result<Quiet> {
             let source = now.0[0].written;
             return Ok(Quiet { seconds: began.elapsed().as_secs_f64(), waited_for, notes: now.notes(), source });
         }
-        // What became quiet in time may finish its proof.
+        // Where writing stopped in time, the proof may finish.
         if watch.quiet_since > began + most {
             return Err(watch.refuse());
         }
@@ -69,13 +70,13 @@ async fn wait(config: &Config, context: &Context) -> Result<Quiet> {
     }
 }
 
-/// Fails where somebody wrote to the source since `before`.
+/// Fails where a session wrote to the source since `before`.
 pub async fn quiet_since(config: &Config, before: Written, context: &Context) -> Result<()> {
     let endpoints = Endpoints::new(config, context)?;
     let source = context.stop.or(Session::open(&endpoints.source, Side::Source, "writers")).await?;
     let mut now = survey::written(&source).await?;
     if now.next_transaction != before.next_transaction {
-        // Whoever stays connected tells only later what was written.
+        // A session that stays connected reports its writes only later.
         let rest = async {
             tokio::time::sleep(QUIET_BESIDE_OTHERS).await;
             Ok(())
@@ -85,7 +86,7 @@ pub async fn quiet_since(config: &Config, before: Written, context: &Context) ->
         context.tell(&untold(&source, before, now).await?);
     }
     let writers: Vec<String> = survey::writers(&source).await?.iter().map(describe).collect();
-    // Rows that are told only now, with no transaction since, were written before.
+    // Rows that are reported only now, with no transaction since, were written before.
     if writers.is_empty() && (now.rows == before.rows || now.next_transaction == before.next_transaction) {
         return Ok(());
     }
@@ -94,7 +95,7 @@ pub async fn quiet_since(config: &Config, before: Written, context: &Context) ->
     Err(Error::new(Kind::Verify, doing).on(Side::Source).remedy(REMEDY))
 }
 
-/// What a source before 15 cannot tell: there an idle session keeps to itself what it wrote last.
+/// What a source before version 15 cannot report: there an idle session does not report its last writes.
 async fn untold(source: &Session, before: Written, now: Written) -> Result<Vec<Finding>> {
     if source.major() >= 15 || now.rows != before.rows || survey::sessions(source).await?.is_empty() {
         return Ok(Vec::new());
@@ -128,7 +129,7 @@ impl Look {
         Ok(Look([source, target]))
     }
 
-    /// How long everything has to be quiet to be believed.
+    /// How long everything has to be quiet to count as proved.
     fn proof(&self) -> Duration {
         if self.0.iter().all(|seen| seen.sessions.is_empty()) { QUIET } else { QUIET_BESIDE_OTHERS }
     }
@@ -148,7 +149,7 @@ async fn see(session: &Session) -> Result<Seen> {
     })
 }
 
-/// Who was seen writing, and when for the last time.
+/// Which sessions were seen writing, and when for the last time.
 struct Watch {
     quiet_since: Instant,
     seen: BTreeMap<String, (Instant, Finding)>,
@@ -167,7 +168,7 @@ impl Watch {
         }
     }
 
-    /// Names who wrote of late.
+    /// Names the sessions that wrote recently.
     fn refuse(self) -> Error {
         let last = self.quiet_since;
         let of_late = self.seen.into_values().filter(|(at, _)| last.duration_since(*at) <= QUIET);
@@ -180,7 +181,7 @@ impl Watch {
 }
 
 impl Seen {
-    /// Who writes, by a name that is the same at every look.
+    /// The writers, by a name that is the same in every check.
     fn evidence(&self, before: &Seen) -> Vec<(String, Finding)> {
         let check = format!("{}_writer", self.side);
         let finding = |message: String| Finding::new(&check, Severity::Blocking, "", message, REMEDY);

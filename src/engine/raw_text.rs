@@ -1,8 +1,8 @@
-//! Names and definitions of a source without an encoding, which must be valid in ours to be read at all.
+//! Names and definitions of a source without an encoding, which must be valid UTF8 to be read at all.
 //!
-//! A `SQL_ASCII` database takes any bytes; neither `pg_dump` nor our own queries get what is no UTF8, and the server's error names no object.
-//! Rows are another matter: a row with such bytes fails its table alone. Called by `connect` before the catalog is read, and by the
-//! preflight, which names every object.
+//! A `SQL_ASCII` database accepts any bytes; neither `pg_dump` nor pgmigrate's own queries can read what is not UTF8, and the server's
+//! error names no object. Rows differ: a row with such bytes makes only its own table fail. Called by `connect` before the catalog is read,
+//! and by the preflight, which names every object.
 
 use crate::error::Result;
 use crate::finding::{Finding, Severity};
@@ -15,7 +15,7 @@ pub(super) const CHECK: &str = "source_encoding";
 const REMEDY: &str = "connect with client_encoding SQL_ASCII and rename it or replace it by a text in UTF8; or move the database by \
                       pg_dump --encoding=SQL_ASCII";
 
-/// One finding for every object of the source whose name or definition is no UTF8.
+/// One finding for every object of the source whose name or definition is not UTF8.
 pub(super) async fn check(source: &Session) -> Result<Vec<Finding>> {
     let texts = survey::raw_texts(source).await?;
     let invalid = texts.iter().filter(|found| std::str::from_utf8(&found.text).is_err());
@@ -31,7 +31,7 @@ fn finding(kind: &str, object: &str) -> Finding {
     Finding::new(CHECK, Severity::Blocking, object, message, REMEDY)
 }
 
-/// The bytes as text; those that are no UTF8 as a literal of `PostgreSQL` has them.
+/// The bytes as text; those that are not UTF8 are written as in a literal of `PostgreSQL`.
 fn shown(bytes: &[u8]) -> String {
     let number = |byte: &u8| format!("\\x{byte:02x}");
     let parts = bytes.utf8_chunks().map(|chunk| {

@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 
-/// Gives the findings back, or the error of a verb that one of them blocks.
+/// Returns the findings, or the error of a verb that one of them blocks.
 pub(super) fn refuse(findings: Vec<Finding>) -> Result<Vec<Finding>> {
     let blocking: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Blocking).collect();
     let Some(first) = blocking.first() else { return Ok(findings) };

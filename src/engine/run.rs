@@ -1,7 +1,7 @@
 //! The run itself, from two conninfos to a report.
 //!
-//! The order is the design's: nothing on the target is touched before the snapshot is proved, the preflight has passed and the backup, if
-//! asked for, can be read back. Every step is a function; this file only puts them in order.
+//! The order is fixed: nothing on the target is changed before the snapshot is proved, the preflight has passed and the backup, if
+//! requested, can be read back. Every step is a function; this file only calls them in order.
 
 pub(super) mod begin;
 pub(super) mod close;
@@ -60,7 +60,7 @@ use tuning::Tuning;
 use unplanned::Changes;
 use worker::statistics;
 
-/// Runs a migration, or goes on with one. Without a plan, one is made.
+/// Runs a migration, or resumes one. Without a plan, one is made.
 pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, context: &Context) -> Result<Report> {
     let began = Instant::now();
     let config = settings.over(config);
@@ -107,8 +107,8 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
     Ok(report)
 }
 
-/// Begins the run in the ledger, with a backup before it where one is asked for; one process at a time, for of several only the first
-/// finds the target as it was.
+/// Begins the run in the ledger, after a backup where one is requested; one process at a time, because only the first of several finds the
+/// target unchanged.
 pub(super) async fn enter(
     config: &Config,
     (settings, ends, plan): (&Settings, &Ends, &Plan),
@@ -132,8 +132,8 @@ pub(super) async fn enter(
     Ok((start, backed_up))
 }
 
-/// The plan to follow, and whether a run goes on: one that was killed before it was written into the ledger has left nothing to go on
-/// with, and begins. A given plan is followed; else the run's own, which the ledger keeps.
+/// The plan to follow, and whether a run goes on. A run that was killed before it was written into the ledger has left nothing to go on
+/// with: then this run begins. A given plan is followed; otherwise the run's own, which the ledger keeps.
 async fn begun(
     config: &Config,
     endpoints: &Endpoints,
@@ -148,7 +148,7 @@ async fn begun(
         let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
         let run = if ledger.exists(&target).await? { ledger.last_run(&target).await? } else { None };
         let Some(run) = run else {
-            // Work that a file claims was done on another target, or was undone.
+            // Work that the state file records as done was done on another target, or was undone.
             let done = settings.state.as_deref().map_or(Ok(Vec::new()), state_file::done_tasks)?;
             resume::check_state(&done, &[])?;
             return Ok((plan, false));
@@ -183,7 +183,7 @@ async fn plan_of(config: &Config, (plan, settings): (Option<Plan>, &Settings), e
     Ok(made.plan())
 }
 
-/// Writes the plan, unless another one is there that an unfinished run needs.
+/// Writes the plan, unless the file has another plan that an unfinished run needs.
 async fn write_plan(path: &Path, plan: &Document, ends: &Ends) -> Result<()> {
     let is_other = !state_file::is_special(path) && std::fs::read(path).is_ok_and(|found| !plan.is_in(&found));
     if is_other
@@ -200,7 +200,7 @@ async fn write_plan(path: &Path, plan: &Document, ends: &Ends) -> Result<()> {
             Error::new(Kind::State, doing).remedy("go on with it by --resume, or start over after `pgmigrate cleanup`")
         );
     }
-    // Replaced whole, and on the disk before the first task: without its plan a run cannot be resumed.
+    // The file is replaced as a whole, and is on the disk before the first task: without its plan a run cannot be resumed.
     state_file::replace(path, &|file| plan.pieces().iter().try_for_each(|piece| file.write_all(piece.as_bytes())))
         .map_err(|error| {
             Error::new(Kind::State, "writing the plan file")
@@ -219,7 +219,7 @@ pub(super) async fn check(config: &Config, ends: &Ends, asked: Asked<'_>, contex
     let Some(Looked { programs, catalog }) = &ends.looked else { return Ok(findings) };
     findings.extend(programs.as_ref().and_then(|programs| programs.finding.clone()));
     let drift = resume::drift(plan, catalog, config);
-    // Parts would refuse the tables that have changed as soon as the run has begun.
+    // Parts would refuse the changed tables as soon as the run has begun.
     drift.refuse(settings.resume || settings.tasks.is_some())?;
     findings.extend(drift.findings());
     let subject = preflight::Subject {
@@ -266,9 +266,9 @@ async fn execute(
     (ended, context): (&mut Ended, &Context),
 ) -> Result<()> {
     let rates = settings.rates()?;
-    // What the plan reads beyond what the filters name.
+    // The tables that the plan reads beyond those that the filters name.
     context.stop.or(ends.source.lock(part::tables(plan, settings), config.options.lock_timeout)).await?;
-    // They say how the run begins, and are let go before it does.
+    // The records determine how the run begins, and are freed before it does.
     let records = std::mem::take(&mut start.records);
     let by_id: HashMap<&str, &Record> = records.iter().map(|record| (record.task.as_str(), record)).collect();
     let chosen: Option<HashSet<&str>> =
@@ -371,8 +371,8 @@ fn job(
         Form {
             mode,
             format: RowFormat::from_word(record.map_or(&task.format, |record| &record.format)),
-            // Frozen rows save the first index build and ANALYZE a pass over the table, and small tables nothing; FREEZE wants the
-            // table empty in its own transaction, which two chunks cannot both have.
+            // Frozen rows save the first index build and ANALYZE a pass over the table; small tables gain nothing. FREEZE requires a table
+            // that was emptied in the same transaction, which two chunks cannot both have.
             is_frozen: mode == Mode::Create && task.bytes >= FREEZE_FROM && is_alone.contains(task.id.as_str()),
             is_silent: start.live.silent.contains(&at),
         }
@@ -400,20 +400,21 @@ fn job(
     }
 }
 
-/// The encoding of both databases, where it is the same and not UTF8: rows then travel in it.
+/// How a database sorts text.
 fn sorting(server: &Server) -> (&str, &str) {
     (&server.collation, &server.ctype)
 }
 
+/// The encoding of both databases, where it is the same and not UTF8: rows are then sent in it.
 pub(super) fn shared_encoding(source: &Server, target: &Server) -> Option<String> {
     let is_shared = source.encoding == target.encoding && source.encoding != "UTF8";
     is_shared.then(|| source.encoding.clone())
 }
 
-/// Tables smaller than this are not worth the TRUNCATE that FREEZE asks for.
+/// Tables smaller than this are not worth the TRUNCATE that FREEZE requires.
 const FREEZE_FROM: u64 = 1024 * 1024;
 
-/// The data tasks that bring all rows of a table that they copy into directly.
+/// The data tasks that copy all rows of a table directly into it.
 fn single_chunks(plan: &Plan) -> HashSet<&str> {
     let mut chunks: HashMap<&str, Vec<&Task>> = HashMap::new();
     for task in plan.tasks.iter().filter(|task| task.is_data()) {

@@ -1,10 +1,10 @@
 //! Which task is next: the plan's dependencies as counters, without I/O or time.
 //!
-//! A task is ready when all that it requires has succeeded and all that it comes after has ended. A failed task blocks what requires
-//! it, and counts as ended for the rest. Among ready tasks the schema's go first, for everything waits for them, and then the one with
-//! the longest chain of work behind it (Graham, Bounds on multiprocessing timing anomalies, SIAM J. Appl. Math. 17, 1969), unless it
-//! would wait for a lock of one that runs. What comes before the rows runs in the plan's order, and rows that may need others' rows wait
-//! for these. Called by `pool`, and by the estimate, which simulates a run.
+//! A task is ready when all that it requires has succeeded and all that it follows has ended. A failed task blocks the tasks that require
+//! it, and counts as ended for the others. Among ready tasks those of the schema go first, because all others wait for them, and then the
+//! one with the longest chain of work that follows it (Graham, Bounds on multiprocessing timing anomalies, SIAM J. Appl. Math. 17, 1969),
+//! unless it would wait for a lock of a running task. The tasks before the rows run in the plan's order, and rows that may need other rows
+//! wait for these. Called by `pool`, and by the estimate, which simulates a run.
 
 mod barrier;
 pub(super) mod family;
@@ -39,7 +39,7 @@ enum State {
     Ended,
 }
 
-/// Where a ready task stands among the others: the first is the next.
+/// The rank of a ready task among the others: the first is the next.
 type Place = (u8, Reverse<u64>, usize);
 
 /// The state of a run's tasks, by their position in the plan.
@@ -50,7 +50,7 @@ pub struct Schedule {
     places: Vec<Place>,
     /// Which small tasks may share a batch.
     families: Vec<Option<u16>>,
-    /// How many of them at most.
+    /// The largest number of them in a batch.
     largest: usize,
     required_by: Vec<Vec<usize>>,
     awaited_by: Vec<Vec<usize>>,
@@ -64,7 +64,7 @@ pub struct Schedule {
     in_order: InOrder,
     late: LateRows,
     missing: MissingObjects,
-    /// Ready tasks that come behind all else.
+    /// Ready tasks that run after all others.
     held: BTreeSet<Place>,
     running: usize,
     batch: usize,
@@ -72,7 +72,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of `tasks`; those for which `ended` gives an end are not run again.
+    /// The schedule of `tasks`; those for which `ended` returns an end are not run again.
     #[must_use]
     pub fn new(tasks: &[Task], ended: &dyn Fn(usize) -> Option<End>) -> Self {
         let mut schedule = Schedule::unstarted(tasks);
@@ -81,7 +81,7 @@ impl Schedule {
                 schedule.make_ready(at);
             }
         }
-        // What is settled stays so, whatever it stands on.
+        // What is settled stays settled, whatever it depends on.
         for wanted in [End::Settled, End::Failed] {
             for at in (0..tasks.len()).filter(|at| ended(*at) == Some(wanted)) {
                 schedule.end(at, wanted);
@@ -127,7 +127,7 @@ impl Schedule {
         schedule
     }
 
-    /// The place of each task, by the time that it and the longest chain behind it take. A task stands in the plan behind all that it
+    /// The rank of each task, by the time of the task and of the longest chain that follows it. In the plan a task follows all that it
     /// waits for.
     fn places(&self, tasks: &[Task]) -> Vec<Place> {
         let weights = cost::weights(tasks);
@@ -140,7 +140,7 @@ impl Schedule {
         tasks.iter().zip(chains).enumerate().map(|(at, (task, chain))| (is_later(task), Reverse(chain), at)).collect()
     }
 
-    /// Says which tasks may be taken together, by a number for each kind of batch, and how many of them at most.
+    /// Sets which tasks may be taken together, by a number for each kind of batch, and the largest number of them in a batch.
     #[must_use]
     pub fn with_families(mut self, families: Vec<Option<u16>>, largest: usize) -> Self {
         self.families = families;
@@ -171,7 +171,7 @@ impl Schedule {
         }
     }
 
-    /// Lets `at` wait for the end of `other`, both not begun.
+    /// Makes `at` wait for the end of `other`; neither has begun.
     pub fn wait_for(&mut self, at: usize, other: usize) {
         if self.states[other] != State::Ended && at != other {
             self.awaited_by[other].push(at);
@@ -179,7 +179,7 @@ impl Schedule {
         }
     }
 
-    /// Lets each of `after` wait for the end of all of `before`, none of them begun.
+    /// Makes each of `after` wait for the end of all of `before`; none of them has begun.
     pub fn wait_for_all(&mut self, after: &[usize], before: &[usize]) {
         let before: Vec<usize> = before.iter().copied().filter(|at| self.states[*at] != State::Ended).collect();
         if before.is_empty() {
@@ -205,7 +205,7 @@ impl Schedule {
     pub fn next(&mut self) -> Option<usize> {
         self.batch += 1;
         let at = match self.held.first() {
-            // They begin when all else has ended.
+            // They begin when all others have ended.
             Some(late) if self.late.is_open() => Some(late.2).filter(|_| self.late.running() == self.running)?,
             _ if self.late.running() > 0 => return None,
             late => {
@@ -226,7 +226,7 @@ impl Schedule {
     }
 
     /// Takes the tasks that run one after another in the plan's order, as far as what they wait for has ended or is taken with them; none
-    /// while others of them run.
+    /// while other such tasks run.
     pub fn next_in_order(&mut self) -> Vec<usize> {
         let mut credit: HashMap<usize, usize> = HashMap::new();
         let mut taken = Vec::new();
@@ -245,7 +245,7 @@ impl Schedule {
         taken
     }
 
-    /// Puts a failed row task off until more rows are there; false where none can be hoped for.
+    /// Puts a failed row task off until more rows are there; false where no more rows can be expected.
     pub fn put_off(&mut self, at: usize) -> bool {
         if self.states[at] != State::Running || !self.late.put_off(at) {
             return false;
@@ -257,7 +257,7 @@ impl Schedule {
         true
     }
 
-    /// Lets a failed row task wait for objects that are made behind it; false where none can be hoped for.
+    /// Makes a failed row task wait for objects that are created later; false where none can be expected.
     pub fn wait_for_objects(&mut self, at: usize) -> bool {
         if self.states[at] != State::Running || !self.missing.put_off(at) {
             return false;
@@ -283,14 +283,14 @@ impl Schedule {
     }
 
     /// Whether a task need not wait for more of its family. While tasks run in the plan's order, each of them makes one or two small tasks
-    /// ready: taken at once, these would have a transaction each, whose cost is most of theirs.
+    /// ready. If these were taken at once, each would need a transaction, which is most of its cost.
     fn fills_a_batch(&self, at: usize) -> bool {
         let family = self.families[at].filter(|_| self.in_order.is_running());
         family.and_then(|family| self.ready_of.get(&family)).is_none_or(|ready| ready.len() >= self.largest)
     }
 
-    /// Takes more tasks of the family of the one that was taken last: a batch, and no more than a fair share of what is ready for `workers`
-    /// unless more becomes ready all the time.
+    /// Takes more tasks of the family of the one that was taken last: a batch, and no more than a fair share of the ready tasks for
+    /// `workers`, unless more become ready all the time.
     pub fn next_like(&mut self, first: usize, workers: usize) -> Vec<usize> {
         let family = self.families[first].filter(|_| !self.late.has(first));
         let Some(ready) = family.and_then(|family| self.ready_of.get(&family)) else { return Vec::new() };
@@ -304,7 +304,7 @@ impl Schedule {
         taken
     }
 
-    /// How many tasks could run now, beside those that do.
+    /// How many tasks could run now, besides the running ones.
     #[must_use]
     pub fn ready(&self) -> usize {
         self.ready.len()
@@ -334,7 +334,7 @@ impl Schedule {
         }
     }
 
-    /// Says how a task ended; the tasks that can now never run.
+    /// Records how a task ended; returns the tasks that can now never run.
     pub fn end(&mut self, at: usize, end: End) -> Vec<usize> {
         let mut blocked = Vec::new();
         let mut ended = vec![(at, end)];

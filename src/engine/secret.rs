@@ -16,7 +16,7 @@ pub async fn check(source: &Session, tasks: &[Task]) -> Result<()> {
     complete(source, &mut hidden, &|_| true).await.map(drop)
 }
 
-/// Completes the statements of tasks that are open; what was put in.
+/// Completes the statements of open tasks; returns the values that were inserted.
 pub async fn complete(source: &Session, tasks: &mut [Task], is_open: &impl Fn(&Task) -> bool) -> Result<Vec<Secret>> {
     let mut all = Vec::new();
     for task in tasks.iter_mut().filter(|task| task.target_sql.contains(HIDDEN) && !task.source_sql.is_empty()) {

@@ -1,4 +1,4 @@
-//! How far the latest run on a target is, read from its ledger alone: from any machine, while the run goes on or after it.
+//! The progress of the latest run on a target, read from its ledger alone: from any machine, during the run or after it.
 
 use super::Context;
 use super::connect::Endpoints;
@@ -16,7 +16,7 @@ use crate::report::TaskResult;
 use serde::Serialize;
 use std::collections::HashSet;
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Status {
     /// Its number; none where the target has no ledger.
@@ -27,9 +27,9 @@ pub struct Status {
     pub consistent: Option<bool>,
     /// `none`, `running`, `interrupted`, `failed` or `done`.
     pub state: String,
-    /// Whether a process works on the target, or holds a snapshot for parts: from before a backup, and so before the run begins.
+    /// Whether a process works on the target, or holds a snapshot for parts: already during a backup, before the run begins.
     pub active: bool,
-    /// Tasks by what has become of them.
+    /// Tasks by their state.
     pub tasks: Counts,
     /// Rows written.
     pub rows_done: i64,
@@ -49,11 +49,11 @@ pub struct Status {
     pub failed: Vec<TaskResult>,
     /// The latest journal of a safe procedure; none where the ledger keeps none.
     pub procedure: Option<Procedure>,
-    /// What a person should know of what runs have left on the target.
+    /// Findings about what runs have left on the target.
     pub findings: Vec<Finding>,
 }
 
-/// A journal of a safe procedure, and whether that is at work.
+/// A journal of a safe procedure, and whether the procedure is at work.
 #[derive(Debug, Clone, Serialize)]
 pub struct Procedure {
     /// The journal, as its text.
@@ -62,12 +62,12 @@ pub struct Procedure {
     pub holder: Option<String>,
 }
 
-/// Tasks by what has become of them.
+/// Tasks by their state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Done.
     pub done: u64,
-    /// Of which the target had the object, or that were not asked for.
+    /// The target had the object, or they were not requested.
     pub kept: u64,
     /// Taken by a worker.
     pub running: u64,
@@ -79,7 +79,7 @@ pub struct Counts {
     pub pending: u64,
 }
 
-/// Reads the status of the latest run. The time left is counted with `rates`, or with typical ones.
+/// Reads the status of the latest run. The time left is computed with `rates`, or with typical ones.
 pub async fn status(config: &Config, rates: Option<Rates>, context: &Context) -> Result<Status> {
     let rates = rates.map_or_else(|| Ok(Rates::typical()), Rates::checked)?;
     let endpoints = Endpoints::new(config, context)?;
@@ -89,13 +89,13 @@ pub async fn status(config: &Config, rates: Option<Rates>, context: &Context) ->
     let procedure = if exists { procedure(&ledger, &target).await? } else { None };
     let run = if exists { ledger.last_run(&target).await? } else { None };
     let Some(run) = run else {
-        // The lock needs no ledger, and is taken before there is one.
+        // The lock needs no ledger, and is taken before one exists.
         let active = ledger.is_locked(&target).await?;
         return Ok(Status { state: "none".into(), active, procedure, ..Status::default() });
     };
     let records = ledger.records(&target, run.run).await?;
     let is_active = ledger.is_locked(&target).await? || ledger.holder(&target).await?.is_some();
-    // A run that was killed could not say so; the lock of a living one is held by its session.
+    // A run that was killed could not record that; the lock of a living run is held by its session.
     let state = if run.state == RunState::Running && !is_active { RunState::Interrupted } else { run.state };
     let known = Status {
         run: Some(run.run),
@@ -106,7 +106,7 @@ pub async fn status(config: &Config, rates: Option<Rates>, context: &Context) ->
         seconds: run.seconds,
         procedure,
         findings: match state {
-            // It makes them again itself.
+            // The run creates them again itself.
             RunState::Running => Vec::new(),
             _ => Left::read(&ledger, &target).await?.finding().into_iter().collect(),
         },
@@ -126,7 +126,7 @@ fn workers(records: &[Record]) -> usize {
     running.filter_map(|record| record.worker).collect::<HashSet<i32>>().len()
 }
 
-/// The time that the rest takes, by the plan that the ledger keeps and what the run's sessions are at now.
+/// The time that the rest takes, by the plan in the ledger and the current statements of the run's sessions.
 async fn seconds_left(
     (ledger, target, run): (&Ledger, &Session, i64),
     records: &[Record],
@@ -138,7 +138,7 @@ async fn seconds_left(
 }
 
 async fn procedure(ledger: &Ledger, target: &Session) -> Result<Option<Procedure>> {
-    // Who ends meanwhile is still named, and its journal is read as it ends.
+    // The holder is read first: a process that ends meanwhile is still named, and its journal is read as it ends.
     let holder = ledger.procedure_holder(target).await?.map(|holder| holder.words());
     let journal = ledger.last_journal(target).await?;
     Ok(journal.map(|journal| Procedure { journal: journal.journal, holder }))

@@ -1,6 +1,6 @@
-//! The way into a run: a request to stop, seen by everything that waits.
+//! A request to stop a run, seen by everything that waits.
 //!
-//! Whoever works selects between its work and [`Stop::stopped`], rolls back and reports itself interrupted; nothing is killed.
+//! Code that works selects between its work and [`Stop::stopped`], rolls back and reports itself interrupted; nothing is killed.
 
 use crate::error::{Error, Kind, Result};
 use std::sync::Arc;
@@ -19,24 +19,24 @@ impl Default for Stop {
 }
 
 impl Stop {
-    /// Asks to stop.
+    /// Requests the stop.
     pub fn stop(&self) {
         self.sender.send_replace(true);
     }
 
-    /// Whether somebody asked.
+    /// Whether a stop was requested.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         *self.sender.borrow()
     }
 
-    /// Waits until somebody asks.
+    /// Waits until a stop is requested.
     pub async fn stopped(&self) {
-        // The sender lives as long as we do, so waiting can end only with the request.
+        // The sender lives as long as `self`, so the wait can end only with the request.
         let _ = self.sender.subscribe().wait_for(|stopped| *stopped).await;
     }
 
-    /// `work`, unless somebody asks to stop before it is done.
+    /// `work`, unless a stop is requested before it is done.
     pub async fn or<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;

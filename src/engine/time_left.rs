@@ -1,8 +1,9 @@
-//! How long the rest of a run takes: the estimate's play of the schedule, from where the run is and at the speeds that it has shown.
+//! How long the rest of a run takes: the estimate's simulation of the schedule, from the current state of the run and at its measured
+//! speeds.
 //!
-//! `model` takes note of events and of the server's progress reports and is pure, its clock given; `factors` has what was measured of each
-//! figure of the rates, `stages` how far the build of an index is. `watch` drives the model alongside a run, called by `pool`; `recorded` fills
-//! one from the ledger, called by `status`.
+//! `model` follows events and the server's progress reports and is pure: the caller passes the time. `factors` has the measurements for
+//! each figure of the rates, `stages` the progress of an index build. `watch` updates the model alongside a run, called by `pool`;
+//! `recorded` fills one from the ledger, called by `status`.
 
 mod factors;
 mod model;

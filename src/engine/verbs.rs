@@ -1,4 +1,4 @@
-//! The verbs beside `run`: what a caller can ask for without moving anything.
+//! The verbs besides `run`: what a caller can request without moving anything.
 //!
 //! Each opens what it needs, and closes it.
 
@@ -23,10 +23,10 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a target may take to say its version to who makes a plan.
+/// How long a target may take to return its version when a plan is made.
 const TO_ANSWER: Duration = Duration::from_secs(5);
 
-/// Makes the plan. Where it is to be compared with an earlier one, the `pg_dump` that wrote that one's definitions writes these, too.
+/// Makes the plan. Where it is to be compared with an earlier plan, the `pg_dump` that wrote the earlier definitions writes these, too.
 pub async fn plan(config: &Config, like: Option<&Plan>, context: &Context) -> Result<Document> {
     let endpoints = Endpoints::new(config, context)?;
     let found = programs::find(config, context).await?;
@@ -47,7 +47,7 @@ pub async fn plan(config: &Config, like: Option<&Plan>, context: &Context) -> Re
     Ok(plan.finish())
 }
 
-/// The target's major, by which a run chooses the `pg_dump` that writes the plan. A plan can be made without it.
+/// The target's major version, by which a run chooses the `pg_dump` that writes the plan. A plan can be made without it.
 async fn target_major(config: &Config, endpoints: &Endpoints, context: &Context) -> Result<Option<u32>> {
     if config.target.expose().is_empty() {
         return Ok(None);
@@ -64,26 +64,26 @@ async fn target_major(config: &Config, endpoints: &Endpoints, context: &Context)
     Ok(None)
 }
 
-/// What a preflight found, and what it looked at.
+/// What a preflight found, and what it checked.
 #[derive(Debug, Clone, Serialize)]
 pub struct Preflight {
     /// All findings, the blocking ones first.
     pub findings: Vec<Finding>,
-    /// All checks, each with what came of it.
+    /// All checks, each with its result.
     pub checks: Vec<Check>,
 }
 
-/// What the run that a preflight is made for will do beside its configuration.
+/// What the run for which a preflight is made will do besides its configuration.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Prospect {
-    /// It goes on with an earlier one.
+    /// It resumes an earlier one.
     pub resume: bool,
     /// It is verified, whatever `options.verify` says.
     pub verify: bool,
 }
 
-/// Looks both databases over, and changes nothing.
+/// Inspects both databases, and changes nothing.
 pub async fn preflight(config: &Config, prospect: Prospect, context: &Context) -> Result<Preflight> {
     let mut config = config.clone();
     config.options.verify |= prospect.verify;
@@ -122,7 +122,7 @@ pub async fn preflight(config: &Config, prospect: Prospect, context: &Context) -
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ComparisonSettings {
-    /// How many sessions a side read at once; by the configuration when none.
+    /// How many sessions per side read at once; by the configuration when none.
     pub jobs: Option<usize>,
     /// Whether the source is read although the ledger has the sums of what the run sent.
     pub rereads: bool,
@@ -164,19 +164,19 @@ pub async fn verify(
 pub async fn backup(config: &Config, directory: Option<&Path>, context: &Context) -> Result<Backup> {
     let endpoints = Endpoints::new(config, context)?;
     let directory = directory.map_or_else(|| PathBuf::from(&config.options.backup_dir), Path::to_owned);
-    // Client programs connect as a session of ours did: to the same host, and encrypted where it is.
+    // Client programs connect as pgmigrate's own session did: to the same host, and encrypted where it is.
     let session = context.stop.or(Session::open(&endpoints.target, Side::Target, "backup")).await?;
     let tools = context.stop.or(programs::for_target(config, context, session.major())).await?;
     context.step("backup", archive::backup(session.conninfo(), &tools, &directory, context)).await
 }
 
-/// Brings a backup of the target back.
+/// Restores a backup of the target.
 pub async fn restore(config: &Config, path: &Path, context: &Context) -> Result<Restore> {
     let endpoints = Endpoints::new(config, context)?;
     context.step_to_its_end("restore", Box::pin(archive::restore(config, &endpoints.target, path, context))).await
 }
 
-/// Brings a backup of the target back, unless others have written to the target since.
+/// Restores a backup of the target, unless others have written to the target since.
 pub async fn restore_unless_written(config: &Config, before: &Backed, context: &Context) -> Result<Guarded> {
     let endpoints = Endpoints::new(config, context)?;
     let work = archive::restore_unless_written(config, &endpoints.target, before, context);
@@ -192,7 +192,7 @@ pub struct Cleanup {
     pub findings: Vec<Finding>,
 }
 
-/// Forgets all runs: drops the ledger, after the foreign keys that it keeps are there again.
+/// Forgets all runs: drops the ledger, after the foreign keys that it keeps exist again.
 pub async fn cleanup(config: &Config, context: &Context) -> Result<Cleanup> {
     let endpoints = Endpoints::new(config, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "cleanup")).await?;
@@ -219,11 +219,10 @@ pub async fn cleanup(config: &Config, context: &Context) -> Result<Cleanup> {
     Ok(Cleanup { dropped: context.stop.or(ledger.drop(&target)).await?, findings })
 }
 
-/// A ledger that keeps foreign keys is dropped only when they are there again; rows that reference nothing leave one NOT VALID, with a
-/// finding for each.
+/// A ledger that keeps foreign keys is dropped only when they exist again; orphan rows leave a key NOT VALID, with a finding for each.
 async fn bring_keys_back(config: &Config, target: &Session, ledger: &Ledger) -> Result<Vec<Finding>> {
     let place = Place { target, ledger, lock_timeout: config.options.lock_timeout };
-    // The check makes those that this could not, and says why not.
+    // The check that follows creates the keys that this could not, or reports why not.
     let _ = place.bring_back().await;
     let finding = |error: Error| {
         let (message, remedy) = (error.chain(), error.remedy.unwrap_or_default());
@@ -251,7 +250,8 @@ async fn bring_keys_back(config: &Config, target: &Session, ledger: &Ledger) -> 
     Err(error)
 }
 
-/// Makes the target's foreign keys again that a run has taken away, without a look at their rows, where no run is active; what is left.
+/// Creates the target's foreign keys again that a run has dropped, without a check of their rows, where no run is active; returns what is
+/// left.
 pub async fn make_foreign_keys(config: &Config, context: &Context) -> Result<Vec<Finding>> {
     let endpoints = Endpoints::new(config, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "foreign keys")).await?;
@@ -267,7 +267,7 @@ pub async fn make_foreign_keys(config: &Config, context: &Context) -> Result<Vec
     Ok(Left::read(&ledger, &target).await?.finding().into_iter().collect())
 }
 
-/// Asks the holder of the last run's snapshot to let it go; whether there is one.
+/// Asks the holder of the last run's snapshot to release it; returns whether there is one.
 pub async fn release(config: &Config, context: &Context) -> Result<bool> {
     let endpoints = Endpoints::new(config, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "release")).await?;

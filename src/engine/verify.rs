@@ -1,10 +1,9 @@
 //! Proves that the target holds what the plan moves, and nothing else in scope: rows, sequences, large objects, validity, definitions,
 //! roles, settings.
 //!
-//! Rows are compared by sums that do not depend on their order; only where these differ are both sides sorted and
-//! merged to name the rows. Where the ledger has the sums of the rows as the run sent them, these stand for the
-//! source, which is then not read again. What cannot be compared is named as such and never counts as equal. Called by
-//! the verbs `verify` and `run`.
+//! Rows are compared by sums that do not depend on their order; only where these differ are both sides sorted and merged to name the rows.
+//! Where the ledger has the sums of the rows as the run sent them, these are used for the source, which is then not read again. What cannot
+//! be compared is named as such and never counts as equal. Called by the verbs `verify` and `run`.
 
 mod archive;
 mod definitions;
@@ -44,7 +43,7 @@ async fn compare(subject: &Subject<'_>, context: &Context) -> Result<Verificatio
     let ledger = Ledger::new(&subject.config.options.ledger_schema);
     verification.differences.extend(Left::read(&ledger, subject.target).await?.differences());
     if subject.config.options.data_only {
-        // What stands on the target's own tables is not the run's.
+        // The definitions of the target's own tables are not the run's work.
         return Ok(verification.settled());
     }
     let definitions = Box::pin(compare_catalogs(subject, &mut sides, &verification));
@@ -76,7 +75,7 @@ async fn compare_catalogs(subject: &Subject<'_>, sides: &mut Sides, before: &Ver
     Ok(part)
 }
 
-/// What belongs to an extension and is not moved by anything.
+/// The members of extensions that are not moved by anything.
 async fn compare_members(readers: &Readers, subject: &Subject<'_>) -> Result<Verification> {
     let mut part = Verification::default();
     for unmoved in members::unmoved(readers, subject.plan).await? {

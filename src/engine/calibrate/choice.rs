@@ -1,6 +1,6 @@
-//! Which tables a sample is taken of, and of what in them: pure.
+//! Which tables are sampled, and which part of each: pure.
 //!
-//! The largest ones, for they decide how long a run takes; and one of each format.
+//! The largest tables, because they determine how long a run takes; and one of each format.
 
 use crate::catalog::{Catalog, Column, Index, Relation};
 use crate::config::Config;
@@ -11,11 +11,11 @@ use crate::word::Word;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-/// Tables that are sampled at most.
+/// The largest number of tables that are sampled.
 const MOST: usize = 5;
-/// Tables whose rows are fewer bytes than this tell more of round trips than of rows.
+/// A table whose rows are fewer bytes than this measures round trips rather than rows.
 const SMALLEST: u64 = 256 * 1024;
-/// Indexes of a table that are built at most.
+/// The largest number of indexes of a table that are built.
 const INDEXES: usize = 3;
 const PAGE: u64 = 8192;
 
@@ -28,7 +28,7 @@ pub struct Choice<'a> {
     pub columns: Vec<&'a Column>,
     /// Which rows are; empty for all.
     pub filter: &'a str,
-    /// How rows travel.
+    /// The format in which rows are sent.
     pub format: RowFormat,
     /// Bytes of the table.
     pub bytes: u64,
@@ -46,7 +46,7 @@ pub fn tables<'a>(plan: &Plan, catalog: &'a Catalog, config: &'a Config) -> Vec<
         catalog.relations.iter().map(|r| ((r.name.schema.as_str(), r.name.name.as_str()), r)).collect();
     let mut found: Vec<(&str, &Relation)> = Vec::new();
     for task in plan.tasks.iter().filter(|task| task.is_data()) {
-        // The chunks of a table stand behind each other.
+        // The chunks of a table follow each other.
         if let Some(&relation) = by_name.get(&(task.schema.as_str(), task.name.as_str()))
             && found.last().is_none_or(|(_, last)| last.oid != relation.oid)
             && relation.total_bytes >= SMALLEST
@@ -87,7 +87,7 @@ fn keys<'a>(
 }
 
 impl Choice<'_> {
-    /// A slice of about `bytes`, as far behind the table's first page as `place` says, from 0 to 1; and how many bytes it is.
+    /// A slice of about `bytes`, which begins at the part `place`, from 0 to 1, of the table's pages; and its size in bytes.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,

@@ -1,6 +1,6 @@
-//! What was measured, and the rates that it gives: pure.
+//! The measurements, and the rates that result from them: pure.
 //!
-//! What could not be measured keeps its typical figure.
+//! A figure that could not be measured keeps its typical value.
 
 use crate::engine::estimate::{analyze_share, index_work};
 use crate::pg::copy::RowFormat;
@@ -17,10 +17,10 @@ pub struct Small {
     pub statement: f64,
 }
 
-/// What was measured of a slice of a table.
+/// The measurements of a slice of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// How its rows travelled.
+    /// The format in which its rows were sent.
     pub format: RowFormat,
     /// Its size on the source.
     pub bytes: f64,
@@ -34,14 +34,14 @@ pub struct Sample {
     pub indexes: Vec<(f64, u64)>,
     /// Seconds of ANALYZE.
     pub analyze: f64,
-    /// Seconds to look all of its rows up in it.
+    /// Seconds to look up all of its rows in it.
     pub look_up: f64,
 }
 
-/// What was measured in one pass over all there is to measure.
+/// The measurements of one pass over everything that is measured.
 #[derive(Debug, Default)]
 pub struct Pass {
-    /// Seconds for a question to source and target.
+    /// Seconds for a round trip to source and target.
     pub round_trips: Option<(f64, f64)>,
     /// Small tables, by the number of sessions.
     pub small: Vec<(u32, Small)>,
@@ -51,27 +51,27 @@ pub struct Pass {
     pub tables: Vec<(String, Sample)>,
 }
 
-/// All that was measured.
+/// All measurements.
 #[derive(Debug)]
 pub struct Figures {
     /// Seconds before the first task.
     pub preparation: f64,
-    /// Every pass that came to its end; else as much as there is of the first one.
+    /// Every complete pass; otherwise what there is of the first one.
     pub passes: Vec<Pass>,
-    /// What a reader should know.
+    /// Notes for the reader.
     pub notes: Vec<String>,
 }
 
 const MB: f64 = 1e6;
-/// Even what was measured to be steady changes until the night of the run.
+/// Even steady measurements change until the night of the run.
 const LEAST_UNCERTAINTY: f64 = 1.25;
-/// One pass has nothing to differ from, and may have met a good or a bad moment.
+/// A single pass cannot be compared with others, and may have met a good or a bad moment.
 const SINGLE_PASS: f64 = 1.6;
-/// Rows that tell something of ANALYZE.
+/// The number of rows from which on ANALYZE is measured.
 const ANALYZED_FROM: u64 = 1000;
 
 impl Figures {
-    /// The rates: of each figure the median over all passes.
+    /// The rates: for each figure the median over all passes.
     pub fn rates(self) -> Rates {
         let all: Vec<Rates> = self.passes.iter().map(Pass::rates).collect();
         let of =
@@ -105,7 +105,7 @@ impl Figures {
     }
 }
 
-/// The value in the middle.
+/// The median.
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -120,7 +120,8 @@ fn speedups_of(all: &[Rates], points: fn(&Rates) -> &Vec<Speedup>) -> Vec<Speedu
         |point: &Speedup| Some(Speedup { speedup: median(at(point.sessions).map(|point| point.speedup))?, ..*point });
     let mut before = Speedup { sessions: 1, speedup: 1.0 };
     let medians = points(first).iter().filter_map(of).map(|point| {
-        // The medians are of different passes where some passes lack a point; more sessions are never slower, nor faster than their number.
+        // The medians are of different passes where some passes lack a point; more sessions are never slower, nor faster than their number
+        // allows.
         let most = before.speedup * f64::from(point.sessions) / f64::from(before.sessions);
         before = Speedup { speedup: point.speedup.clamp(before.speedup, most), ..point };
         before
@@ -143,7 +144,7 @@ fn tables_of(all: &[Rates]) -> Vec<TableRates> {
     first.tables.iter().map(of).collect()
 }
 
-/// How far the passes are apart in what matters most: copying rows, and building indexes on them.
+/// How much the passes differ in the most important figures: copying rows, and building indexes on them.
 fn uncertainty(all: &[Rates]) -> f64 {
     let apart = |figure: fn(&Rates) -> f64| {
         let middle = median(all.iter().map(figure))?;
@@ -154,7 +155,7 @@ fn uncertainty(all: &[Rates]) -> f64 {
 }
 
 impl Pass {
-    /// The rates that this pass alone would give.
+    /// The rates that result from this pass alone.
     fn rates(&self) -> Rates {
         let mut rates = Rates::typical();
         if let Some((source, target)) = self.round_trips {
@@ -169,7 +170,7 @@ impl Pass {
         rates
     }
 
-    /// Where no table is large enough to compare sessions by it, small ones stand in.
+    /// Where no table is large enough for a comparison of sessions, small tables are used.
     fn set_speedups(&self, rates: &mut Rates) {
         let small = |seconds: fn(&Small) -> f64| self.small.iter().map(|(n, small)| (*n, seconds(small))).collect();
         let of =
@@ -205,7 +206,8 @@ fn mean(all: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
     (bytes > 0.0 && seconds > 0.0).then(|| bytes / seconds / MB)
 }
 
-/// The speedups that seconds for the same work of each session give: more sessions never do less than fewer, nor more each.
+/// The speedups by the seconds for the same work of each session: more sessions never do less in all than fewer, and none of them does
+/// more.
 fn speedups(times: &[(u32, f64)]) -> Vec<Speedup> {
     let Some(&(_, alone)) = times.first() else { return Vec::new() };
     let mut before = Speedup { sessions: 1, speedup: 1.0 };
@@ -224,7 +226,7 @@ impl Sample {
         (self.bytes, self.copy)
     }
 
-    /// What was written of indexes, as of a table of the rows that the rate is about, and the seconds for it without reading the table.
+    /// The work of the index builds, in the unit of the rate, and the seconds for it without reading the table.
     fn indexed(&self, scan: f64) -> (f64, f64) {
         let reading = self.bytes / (scan * MB);
         self.indexes.iter().fold((0.0, 0.0), |sum, (seconds, size)| {
@@ -236,7 +238,7 @@ impl Sample {
         (2.0 * self.bytes, self.look_up)
     }
 
-    /// Seconds for a full sample of ANALYZE, without what reading the pages takes.
+    /// Seconds for a full sample of ANALYZE, without the time to read the pages.
     fn analyzed(&self, scan: f64) -> Option<f64> {
         let reading = self.bytes / (scan * MB);
         (self.rows >= ANALYZED_FROM)

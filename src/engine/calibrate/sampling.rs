@@ -1,7 +1,7 @@
 //! Takes the samples: what is measured, in which order, how much of it, and by how many sessions at once.
 //!
-//! All is measured several times over. Where the time is up in the first pass, what is known by then is kept. A table that cannot be
-//! sampled costs a note and its figures. The statements stand in `pg::sample`.
+//! Everything is measured several times. Where the time is up during the first pass, its measurements so far are kept. For a table that
+//! cannot be sampled there is a note and no figures. The statements are in `pg::sample`.
 
 use super::choice::Choice;
 use super::figures::{Pass, Sample, Small, median};
@@ -16,28 +16,28 @@ use std::time::{Duration, Instant};
 
 /// Sessions that work at once.
 const SESSIONS: [u32; 3] = [1, 2, 4];
-/// How often all is measured at most.
+/// The largest number of passes.
 const PASSES: usize = 5;
-/// Bytes that are copied to learn how many can be copied in the time that there is.
+/// Bytes that are copied to estimate how many can be copied in the available time.
 const FIRST: f64 = 512.0 * 1024.0;
-/// Bytes that one session copies at once at most, which bounds what a sample writes on the target.
+/// The most bytes that one session copies at once, which bounds what a sample writes on the target.
 const MOST: f64 = 32e6;
-/// Tables below this are copied too fast for sessions to be compared by them.
+/// Smaller tables are copied too fast for a comparison of sessions.
 const COMPARED_FROM: u64 = 4_000_000;
-/// Small tables that are made at once.
+/// Small tables that are created at once.
 const SMALL: u8 = 24;
-/// Questions that are asked to learn how long one takes.
+/// Round trips that are made to measure how long one takes.
 const QUESTIONS: usize = 20;
 
 /// Where samples are taken.
 pub struct Ends<'a> {
-    /// The source, whose snapshot readers join.
+    /// The source, with the snapshot that the readers use.
     pub source: &'a Source,
     /// The target.
     pub target: &'a Conninfo,
     /// The encoding of both, where it is not UTF8.
     pub encoding: Option<String>,
-    /// The schema that has to do where the role may make none.
+    /// The schema that is used where the role may create none.
     pub ledger_schema: &'a str,
     /// How long a statement waits for a lock, in seconds.
     pub lock_timeout: u64,
@@ -69,14 +69,14 @@ impl Ends<'_> {
     }
 }
 
-/// Seconds that work takes, and what it gives.
+/// The seconds that work takes, and its result.
 async fn timed<T>(work: impl Future<Output = Result<T>>) -> Result<(f64, T)> {
     let began = Instant::now();
     let result = work.await?;
     Ok((began.elapsed().as_secs_f64().max(1e-6), result))
 }
 
-/// Seconds in which a server answers.
+/// The seconds until a server answers.
 async fn asked(session: &Session) -> Result<f64> {
     let mut times = Vec::with_capacity(QUESTIONS);
     for _ in 0..QUESTIONS {
@@ -85,14 +85,14 @@ async fn asked(session: &Session) -> Result<f64> {
     Ok(median(times).unwrap_or_default())
 }
 
-/// Lets a session copy a few rows and build an index on them.
+/// Makes a session copy a few rows and build an index on them.
 async fn warm_up(table: &Choice<'_>, stage: &Stage<'_>, pair: &Pair) -> Result<()> {
     let (slice, _) = table.slice(0.0, FIRST);
     stage.copy(&pair.source, &slice, table.format).await?;
     warm_up_builds(table, stage).await
 }
 
-/// Lets a session build an index besides those that are measured.
+/// Makes a session build an index in addition to those that are measured.
 async fn warm_up_builds(table: &Choice<'_>, stage: &Stage<'_>) -> Result<()> {
     if let Some(key) = table.keys.first() {
         stage.index(table.keys.len(), key).await?;
@@ -119,7 +119,7 @@ impl<'a> Sampling<'a> {
         Sampling { ends, tables, part, slice: None, pass, passes, notes }
     }
 
-    /// What was measured, and what a reader should know.
+    /// The measurements, and the notes for the reader.
     pub fn end(mut self) -> (Vec<Pass>, Vec<String>) {
         if self.passes.is_empty() {
             self.notes.insert("the time was up before all was measured once".into());
@@ -128,7 +128,7 @@ impl<'a> Sampling<'a> {
         (self.passes, self.notes.into_iter().collect())
     }
 
-    /// Takes all samples as often as the time allows, for machines have better and worse moments.
+    /// Takes all samples as often as the time allows, because the speed of a machine varies.
     pub async fn run(&mut self, limit: Duration) -> Result<()> {
         let began = Instant::now();
         let mut longest = Duration::ZERO;
@@ -187,7 +187,7 @@ impl<'a> Sampling<'a> {
     async fn small(&self, sessions: u32) -> Result<Small> {
         let pairs = self.ends.open_many(sessions).await?;
         let stages = try_join_all(pairs.iter().map(|pair| self.ends.begin(pair))).await?;
-        // The catalog of a new session is cold.
+        // A new session has nothing of the catalog in its cache.
         try_join_all(stages.iter().map(|stage| stage.create(&[]))).await?;
         let (tables, _) = timed(try_join_all(stages.iter().map(|stage| stage.create_small(SMALL)))).await?;
         let copies = stages.iter().zip(&pairs).map(|(stage, pair)| stage.copy_small(&pair.source, SMALL));
@@ -217,7 +217,7 @@ impl<'a> Sampling<'a> {
             None => self.enough(table, &stages[0], &pairs[0].source).await?,
         };
         self.slice = Some(wanted);
-        // What a session does first takes longer, in a run only once.
+        // The first statements of a session take longer, in a run only once.
         try_join_all(stages.iter().zip(&pairs).map(|(stage, pair)| warm_up(table, stage, pair))).await?;
         let copy = |number: u32| {
             let (slice, _) = table.slice(f64::from(number) / f64::from(sessions), wanted);
@@ -248,7 +248,7 @@ impl<'a> Sampling<'a> {
         let stage = self.ends.begin(&pair).await?;
         stage.create(&table.columns).await?;
         let wanted = self.enough(table, &stage, &pair.source).await?;
-        // A slice of its own, as the first rows have warmed up the sessions and are too few to tell.
+        // A separate slice, because the first rows have warmed up the sessions and are too few to measure.
         stage.end().await?;
         let stage = self.ends.begin(&pair).await?;
         stage.create(&table.columns).await?;

@@ -1,6 +1,7 @@
-//! The chain of tasks that the end of a run waited for: from the last task back, at each to what kept it from starting earlier.
+//! The chain of tasks that the end of a run waited for: from the last task back, at each step to what kept the task from starting earlier.
 //!
-//! That is what it requires or comes after, or, where all of these were over, what kept its worker busy or its table locked. Called by `estimate`.
+//! That is what the task requires or follows, or, where all of these had ended, what kept its worker busy or its table locked. Called by
+//! `estimate`.
 
 use super::cost::Costs;
 use super::course::{Before, Course};
@@ -19,18 +20,18 @@ pub struct Step {
     pub kind: String,
     /// Its phase.
     pub phase: String,
-    /// How many tasks it stands for.
+    /// How many tasks it includes.
     pub tasks: usize,
     /// When it starts, in seconds of the run.
     pub starts: f64,
     /// How long it takes.
     pub seconds: f64,
-    /// What it had to wait for: `nothing`, `task` for the link before, `worker` for a worker that was busy with it, `lock` for a lock
+    /// What it had to wait for: `nothing`, `task` for the previous link, `worker` for a worker that was busy with it, `lock` for a lock
     /// that it held.
     pub waits_for: &'static str,
 }
 
-/// Links that are shorter than this part of the run, and of the same phase, are told as one.
+/// Links that are shorter than this part of the run, and of the same phase, are reported as one.
 const SHORT: f64 = 0.01;
 /// Times closer than this are the same.
 const MOMENT: f64 = 1e-9;
@@ -60,7 +61,7 @@ fn is_one(later: &Step, earlier: &Step, total: f64) -> bool {
     later.phase == earlier.phase && is_short(later) && is_short(earlier)
 }
 
-/// Puts a link in front of one that it is told together with.
+/// Merges a link into the later one with which it is reported.
 fn join(later: &mut Step, earlier: Step) {
     if earlier.seconds > later.seconds {
         (later.task, later.object, later.kind) = (earlier.task, earlier.object, earlier.kind);
@@ -94,11 +95,11 @@ struct Links<'a> {
 }
 
 impl Links<'_> {
-    /// The batch that another one waited for, and why. Batches stand in the order of their starts, so a chain ends.
+    /// The batch that another one waited for, and why. Batches are in the order of their starts, so a chain ends.
     fn before(&self, batch: usize) -> (Option<usize>, &'static str) {
         let starts = self.course.batches[batch].starts;
         let tasks = &self.course.batches[batch].tasks;
-        // Tasks that run one after another wait for others of their own batch, too: these are no link.
+        // Tasks that run one after another also wait for others of their own batch: these are not links.
         let is_before = |at: &usize| self.course.batch_of[*at].is_some_and(|other| other < batch);
         let awaited = tasks.iter().flat_map(|at| self.awaited(*at)).filter(is_before);
         let last = awaited.max_by(|a, b| self.course.ends(*a).total_cmp(&self.course.ends(*b)));
@@ -112,7 +113,7 @@ impl Links<'_> {
         }
     }
 
-    /// What a task requires or comes after.
+    /// What a task requires or follows.
     fn awaited(&self, at: usize) -> Vec<usize> {
         let task = &self.plan.tasks[at];
         let required = task.requires.iter().filter_map(|id| self.position.get(id.as_str()).copied());

@@ -1,13 +1,13 @@
-//! What each task of a plan costs by itself: seconds of one session that has the servers alone.
+//! The cost of each task of a plan by itself: seconds of one session that has the servers alone.
 //!
-//! The rules are few and rough on purpose: rows by the bytes of their table, indexes and foreign keys by what they read and write, all
-//! else by the piece. Called by `estimate`.
+//! The rules are few and deliberately rough: rows by the bytes of their table, indexes and foreign keys by what they read and write,
+//! everything else by a fixed cost each. Called by `estimate`.
 
 use crate::plan::{Phase, Task, kind};
 use crate::rates::{Rates, TableRates};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// What a task asks of the servers, which do several of one kind at once as well as its speedup says.
+/// The kind of load that a task puts on the servers. The speedup of a kind says how fast several such tasks run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// Rows from one server to the other.
@@ -16,7 +16,7 @@ pub enum Class {
     Build,
 }
 
-/// The figure of the rates that decides most of what a task costs.
+/// The figure of the rates that determines most of a task's cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Figure {
     /// [`Rates::copy_binary`] or [`Rates::copy_text`].
@@ -31,58 +31,58 @@ pub enum Figure {
     Piece,
 }
 
-/// What a task costs.
+/// The cost of a task.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Work {
     /// Seconds.
     pub seconds: f64,
-    /// Of what.
+    /// The kind of load.
     pub class: Class,
-    /// Counted with which figure.
+    /// The figure with which it is computed.
     pub figure: Figure,
 }
 
 /// A table of the plan.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// Its name as people read it.
+    /// Its name as shown to users.
     pub name: String,
     /// Its size on the source.
     pub bytes: u64,
     /// Its rows by the statistics.
     pub rows: u64,
-    /// How many tasks bring its rows.
+    /// How many tasks copy its rows.
     pub chunks: usize,
 }
 
-/// What a plan's tasks cost, by their position.
+/// The costs of a plan's tasks, by their position.
 #[derive(Debug)]
 pub struct Costs {
     /// Each task's work.
     pub works: Vec<Work>,
     /// The tables.
     pub tables: Vec<Table>,
-    /// The tables that each task copies or reads, its own one first.
+    /// The tables that each task copies or reads, its own table first.
     pub tables_of: Vec<Vec<usize>>,
 }
 
 const MB: f64 = 1e6;
 /// Pages that ANALYZE reads at most, with the default statistics target (<https://www.postgresql.org/docs/current/sql-analyze.html>).
 const ANALYZED_BYTES: u64 = 30_000 * 8192;
-/// Rows that it looks at.
+/// Rows that it samples.
 const ANALYZED_ROWS: u64 = 30_000;
-/// Reading rows that are not frozen for the first time also decides on each whether it is there, and writes its page.
+/// The first read of rows that are not frozen also determines whether each row is visible, and writes its page.
 const SETTLING: f64 = 4.0;
-/// What `run` freezes only from this size on makes no difference below it.
+/// `run` freezes rows only from this size on, and below it there is no difference.
 const SETTLED_FROM: u64 = 1024 * 1024;
 /// Bytes of an index for each row, where the plan does not know its size.
 const KEY: u64 = 20;
-/// Comparing and moving the key of a row takes as long as writing so many bytes, whatever the key's size.
+/// Comparing and moving the key of a row takes as long as writing this many bytes, whatever the key's size.
 const ROW: u64 = 32;
-/// Rows of the table that `Rates::index` is about.
+/// The number of rows of the table on which `Rates::index` is based.
 const INDEX_ROWS: u64 = 1_000_000;
 
-/// What the tasks of a plan cost.
+/// The costs of a plan's tasks.
 pub fn costs(plan: &[Task], rates: &Rates) -> Costs {
     let (tables, tables_of) = tables(plan);
     let pricing = Pricing {
@@ -97,7 +97,7 @@ pub fn costs(plan: &[Task], rates: &Rates) -> Costs {
     Costs { works, tables, tables_of }
 }
 
-/// The plan's tables, and which of them each task is about: those that it copies into, or whose rows it requires.
+/// The plan's tables, and the tables of each task: those that it copies into, or whose rows it requires.
 fn tables(plan: &[Task]) -> (Vec<Table>, Vec<Vec<usize>>) {
     let mut tables: Vec<Table> = Vec::new();
     let mut known: HashMap<(&str, &str), usize> = HashMap::new();
@@ -130,7 +130,7 @@ fn tables(plan: &[Task]) -> (Vec<Table>, Vec<Vec<usize>>) {
     (tables, tables_of)
 }
 
-/// The foreign keys that another task validates.
+/// The foreign keys that a separate task validates.
 fn validated_apart(plan: &[Task]) -> HashSet<&str> {
     let validations = plan.iter().filter(|task| task.kind == kind::FK_VALIDATION);
     validations.flat_map(|task| task.requires.iter().map(String::as_str)).collect()
@@ -178,20 +178,21 @@ impl Pricing<'_> {
             kind::DATA => rates.small_copy + per_second(task.bytes, self.copy(task, tables)),
             kind::INDEX => rates.statement + settling + self.index(task, tables),
             kind::CONSTRAINT if !stands_on_an_index(task) => rates.statement + self.index(task, tables),
-            // The query of a view is unknown, and reads what it stands on about as the check of a foreign key does.
+            // The query of a view is unknown; it reads the tables that it depends on about as the check of a foreign key does.
             kind::FK_VALIDATION | kind::REFRESH => rates.statement + self.validation(tables),
             kind::FK_CONSTRAINT if !self.is_unchecked(task) => rates.statement + self.validation(tables),
             kind::ANALYZE => rates.statement + settling + self.analyze(tables),
             kind::LARGE_OBJECTS => self.asking() * (1.0 + to_f64(task.rows) / 16.0),
             kind::SEQUENCE_VALUE | kind::ROLE => rates.statement + self.asking(),
-            // Where the target cannot take them it gathers its own; only 18 and newer sources have plans with these.
+            // Where the target does not accept the source's statistics, it gathers its own; only sources of version 18 and newer have plans
+            // with these tasks.
             kind::STATISTICS => rates.statement + 2.0 * self.asking(),
             "table" => rates.create_table,
             _ => rates.statement,
         }
     }
 
-    /// Both servers asked once.
+    /// One round trip to each server.
     fn asking(&self) -> f64 {
         self.rates.source_round_trip + self.rates.target_round_trip
     }
@@ -214,7 +215,7 @@ impl Pricing<'_> {
         self.known(tables, |table| table.copy).unwrap_or(of_format)
     }
 
-    /// Whether a foreign key is checked by another task, or never.
+    /// Whether a foreign key is checked by a separate task, or never.
     fn is_unchecked(&self, task: &Task) -> bool {
         self.apart.contains(task.id.as_str()) || task.target_sql.trim_end_matches([';', '\n']).ends_with(" NOT VALID")
     }
@@ -232,7 +233,7 @@ impl Pricing<'_> {
         per_second(self.bytes(tables), rate)
     }
 
-    /// Of a partition tree the root has statistics, and each partition has its own.
+    /// In a partition tree the root has statistics, and each partition has its own.
     fn analyze(&self, tables: &[usize]) -> f64 {
         let one = |table: &[usize]| {
             let full = self.known(table, |table| table.analyze).unwrap_or(self.rates.analyze);
@@ -243,7 +244,7 @@ impl Pricing<'_> {
         one(tables) + parts.iter().map(|table| one(&[*table])).sum::<f64>()
     }
 
-    /// What reading costs more the first time, of tables that come in several chunks and so are not frozen.
+    /// The extra cost of the first read, for tables that are copied in several chunks and so are not frozen.
     fn settling(&self, tables: &[usize]) -> f64 {
         let is_unsettled = |table: &&Table| table.chunks > 1 && table.bytes >= SETTLED_FROM;
         let bytes = tables.iter().map(|at| &self.tables[*at]).filter(is_unsettled).map(|table| table.bytes).sum();
@@ -255,17 +256,17 @@ fn stands_on_an_index(task: &Task) -> bool {
     task.target_sql.contains(" USING INDEX ")
 }
 
-/// The bytes that an index of this size on so many rows counts as, in the unit of [`Rates::index`].
+/// The work of an index of this size on this many rows, in the unit of [`Rates::index`].
 pub fn index_work(size: u64, rows: u64) -> f64 {
     to_f64(size + rows * ROW) * depth(rows)
 }
 
-/// Sorting takes a comparison more for each row with every doubling of their number.
+/// With every doubling of the number of rows, a sort needs one more comparison for each row.
 fn depth(rows: u64) -> f64 {
     to_f64(rows.max(1024)).log2() / to_f64(INDEX_ROWS).log2()
 }
 
-/// How much of the rows that ANALYZE looks at a table has.
+/// A table's rows as a part of the rows that ANALYZE samples at most.
 pub fn analyze_share(rows: u64) -> f64 {
     to_f64(rows.min(ANALYZED_ROWS)) / to_f64(ANALYZED_ROWS)
 }

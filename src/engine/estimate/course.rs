@@ -1,8 +1,7 @@
-//! A run as it would go: the engine's schedule as a play of discrete events, in batches as the pool makes them.
+//! A simulated run: the engine's schedule as a simulation of discrete events, in batches as the pool makes them.
 //!
-//! Sessions that work at the same time share the servers: with k of them each goes on at the k-th part of their common speedup. Sessions
-//! that wait for an answer share nothing.
-//! Without I/O and without a clock. Called by `estimate`.
+//! Sessions that work at the same time share the servers: with k of them each has the k-th part of their common speedup. Sessions that wait
+//! for an answer use no part of the servers. No I/O and no clock. Called by `estimate`.
 
 use super::cost::{Class, Work};
 use crate::engine::schedule::family;
@@ -13,7 +12,7 @@ use crate::rates::{Rates, speedup};
 /// Round trips to the target around the tasks of a transaction: beginning, ledger, commit.
 const ROUND_TRIPS: f64 = 5.0;
 
-/// Tasks that a worker does in one go.
+/// Tasks that a worker does together.
 #[derive(Debug)]
 pub struct Batch {
     /// Their positions in the plan.
@@ -22,11 +21,11 @@ pub struct Batch {
     pub starts: f64,
     /// When it ends.
     pub ends: f64,
-    /// What it could not start before the end of.
+    /// What kept it from starting earlier.
     pub before: Option<Before>,
 }
 
-/// What keeps tasks that are ready from being started.
+/// What keeps ready tasks from starting.
 #[derive(Debug, Clone, Copy)]
 pub enum Before {
     /// All workers are busy; the batch of the one that was free first.
@@ -35,10 +34,10 @@ pub enum Before {
     Lock(usize),
 }
 
-/// How a run goes.
+/// The course of a run.
 #[derive(Debug)]
 pub struct Course {
-    /// What was done, in the order of the starts.
+    /// The batches, in the order of their starts.
     pub batches: Vec<Batch>,
     /// The batch of each task; none for one that never became ready.
     pub batch_of: Vec<Option<usize>>,
@@ -49,18 +48,18 @@ pub struct Course {
 /// A batch at work.
 struct Running {
     batch: usize,
-    /// Seconds that it waits for answers: these take no part of the servers from the others.
+    /// Seconds that it waits for answers, during which it uses no part of the servers.
     waits: f64,
     /// Seconds of work.
     left: f64,
     class: Class,
 }
 
-/// What a run has still to do.
+/// The rest of a run.
 pub struct Rest<'a> {
-    /// What is left of each task's work.
+    /// The remaining work of each task.
     pub works: &'a [Work],
-    /// How tasks have ended, or will not be run.
+    /// How tasks have ended, or that they will not be run.
     pub ended: &'a dyn Fn(usize) -> Option<End>,
     /// The tasks that run, by worker.
     pub running: Vec<Vec<usize>>,
@@ -80,12 +79,12 @@ struct Play<'a> {
 }
 
 impl Course {
-    /// Plays the plan with `jobs` workers.
+    /// Simulates the plan with `jobs` workers.
     pub fn of(plan: &[Task], rates: &Rates, works: &[Work], jobs: usize) -> Course {
         Course::rest(plan, rates, jobs, Rest { works, ended: &|_| None, running: Vec::new() })
     }
 
-    /// Plays what is left of the plan with `jobs` workers.
+    /// Simulates the rest of the plan with `jobs` workers.
     pub fn rest(plan: &[Task], rates: &Rates, jobs: usize, rest: Rest<'_>) -> Course {
         let course = Course { batches: Vec::new(), batch_of: vec![None; plan.len()], seconds: 0.0 };
         let schedule =
@@ -119,21 +118,21 @@ impl Course {
 }
 
 impl Play<'_> {
-    /// Gives free workers what is ready.
+    /// Passes ready tasks to free workers.
     fn start(&mut self) {
         while let Some(last) = self.idle.pop() {
             let Some(tasks) = self.next() else {
                 self.idle.push(last);
                 return;
             };
-            // Where another worker was free all along, it was not a worker that was missing.
+            // Where another worker was free all along, the tasks did not wait for a worker.
             let is_alone = self.idle.is_empty() && last == self.ended;
             let before = self.ended.map(if is_alone { Before::Worker } else { Before::Lock });
             self.begin(tasks, before);
         }
     }
 
-    /// Lets a worker do the tasks.
+    /// Makes a worker do the tasks.
     fn begin(&mut self, tasks: Vec<usize>, before: Option<Before>) {
         let batch = self.course.batches.len();
         let left = tasks.iter().map(|at| self.works[*at].seconds).sum();
@@ -157,7 +156,7 @@ impl Play<'_> {
         Some(tasks)
     }
 
-    /// Goes on to the next end of a wait or a batch; false where nothing runs.
+    /// Advances to the next end of a wait or of a batch; false where nothing runs.
     fn step(&mut self) -> bool {
         let working = self.running.iter().filter(|running| running.waits <= 0.0).count();
         let speeds = [Class::Copy, Class::Build].map(|class| speed(self.rates, class, working));
@@ -189,7 +188,7 @@ impl Play<'_> {
     }
 }
 
-/// How fast each of so many sessions goes on, if all did work of this class.
+/// The speed of each of this many sessions, if all did work of this class.
 pub fn speed(rates: &Rates, class: Class, sessions: usize) -> f64 {
     let sessions = u32::try_from(sessions).unwrap_or(u32::MAX).max(1);
     let points = if class == Class::Copy { &rates.copy_speedup } else { &rates.build_speedup };

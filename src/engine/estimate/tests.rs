@@ -1,12 +1,11 @@
-//! Estimates of plans that are small enough to be counted by hand: rows and indexes at 1 MB a second and nothing else that costs time, unless
-//! a test says so.
+//! Estimates of plans that are small enough to compute by hand: rows and indexes at 1 MB a second and no other cost, unless a test says so.
 
 use super::{Estimate, estimate};
 use crate::plan::{Header, Phase, Plan, Task, kind};
 use crate::rates::{Rates, Speedup, TableRates};
 
 const MB: u64 = 1_000_000;
-/// None to compare the keys of, unless a test says so.
+/// No rows, so that the comparison of keys costs nothing, unless a test says so.
 const ROWS: u64 = 0;
 
 fn rates() -> Rates {
@@ -132,7 +131,7 @@ fn what_comes_after_a_phase_waits_for_all_of_it() {
         index("i", "other", 7, &["d1"]),
         last,
     ];
-    // The index ends at 2 + 7 s; then 3 MB of the child and 2 MB of the parent are looked through.
+    // The index ends at 2 + 7 s; then 3 MB of the child and 2 MB of the parent are scanned.
     let found = assert_seconds(&tasks, &rates(), 4, 14.0);
     assert_eq!(chain(&found), [("s.parent", "nothing"), ("s.other", "task"), ("s.child fk", "task")]);
     assert_eq!(found.tables[0].table, "s.parent");
@@ -234,7 +233,7 @@ fn a_root_and_each_of_its_partitions_have_statistics() {
 fn small_tasks_share_the_way_to_the_server() {
     let rates = Rates { target_round_trip: 1.0, ..rates() };
     let tasks: Vec<Task> = (0..100).map(|at| data(&format!("d{at:03}"), &format!("t{at:03}"), 0)).collect();
-    // Batches of 48, 48 and 4, each with five questions around its tasks.
+    // Batches of 48, 48 and 4, each with five round trips around its tasks.
     assert_seconds(&tasks, &rates, 1, 15.0);
 }
 

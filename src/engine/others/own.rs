@@ -1,8 +1,9 @@
-//! What the run's own tasks change in the catalogs, by what the ledger says they are about.
+//! What the run's own tasks change in the catalogs, by what the ledger records of these tasks.
 //!
-//! A task may work in a subtransaction, or end a transaction that its row does not survive in, and catalog rows then show a transaction that no
-//! row of the ledger has. So whatever a task names counts as the run's: where an object cannot be distinguished from one that a task is about,
-//! it is taken for that, for a target that is not restored for a change of the run's own is the greater harm. Called by `schema`.
+//! A task may work in a subtransaction, or end a transaction in which its ledger row does not survive, and catalog rows then show a
+//! transaction that no row of the ledger has. So every object that a task names counts as changed by the run. An object that cannot be
+//! distinguished from one of a task counts as that one: it would be worse not to restore a target because of a change that the run itself
+//! has made. Called by `schema`.
 
 use crate::ledger::Subject;
 use crate::pg::survey::{Changed, ForeignKey};
@@ -10,7 +11,7 @@ use crate::plan::kind;
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
-/// Kinds, as `pg_identify_object` has them, of objects that are in no schema: they are named by a single name.
+/// Kinds, as in `pg_identify_object`, of objects that are in no schema: they have a single name.
 const IN_NO_SCHEMA: [&str; 9] = [
     "access method",
     "event trigger",
@@ -22,9 +23,9 @@ const IN_NO_SCHEMA: [&str; 9] = [
     "server",
     "subscription",
 ];
-/// Words that an identity has beside names.
+/// Words in an identity besides names.
 const BETWEEN_NAMES: [&str; 9] = ["AS", "for", "in", "language", "on", "pg_catalog", "publication", "server", "USING"];
-/// Tasks that write rows or values, or about roles, which are not of the database.
+/// Tasks that write rows or values, or that are about roles, which do not belong to the database.
 const NOT_OF_SCHEMA: [&str; 10] = [
     kind::DATA,
     kind::SEQUENCE_VALUE,
@@ -40,7 +41,7 @@ const NOT_OF_SCHEMA: [&str; 10] = [
 const RELATIONS: [&str; 5] = ["table", "view", "materialized view", "foreign table", "sequence"];
 const ROLE_SETTING: &str = "role setting";
 
-/// What the tasks of runs are about.
+/// The objects of the tasks of runs.
 #[derive(Debug)]
 pub(super) struct Own<'a> {
     subjects: &'a [Subject],
@@ -55,7 +56,7 @@ pub(super) struct Own<'a> {
 }
 
 impl<'a> Own<'a> {
-    /// What tasks of these subjects change.
+    /// The changes of tasks with these subjects.
     pub(super) fn new(subjects: &'a [Subject]) -> Self {
         let mut own = Own {
             subjects,
@@ -129,7 +130,7 @@ impl<'a> Own<'a> {
         self.is_named(&names(&format!("{}.{}", key.schema, key.tag)))
     }
 
-    /// Whether a task names the object behind nothing but words for its kind.
+    /// Whether a task names the object after nothing but words for its kind.
     fn is_named_alone(&self, object: &[&str]) -> bool {
         let is_word = |word: &str| word.chars().all(|c| c.is_ascii_uppercase());
         let Some(last) = object.last() else { return self.cannot_tell() };
@@ -139,7 +140,7 @@ impl<'a> Own<'a> {
             .any(|&at| self.names[at].strip_suffix(object).is_some_and(|words| words.iter().all(|w| is_word(w))))
     }
 
-    /// Whether a task names all that the object's identity does.
+    /// Whether a task names everything that the object's identity names.
     fn is_named(&self, object: &[&str]) -> bool {
         let mut tasks = object.iter().map(|name| self.by_name.get(name).map_or(&[][..], Vec::as_slice));
         let Some(first) = tasks.next() else { return self.cannot_tell() };
@@ -156,12 +157,12 @@ fn replaces(subject: &Subject) -> bool {
     subject.mode == "replace" || matches!(subject.kind.as_str(), kind::TRUNCATE | kind::STATISTICS)
 }
 
-/// What a text names, whether it is quoted or not.
+/// The names in a text, quoted or not.
 fn names(text: &str) -> Vec<&str> {
     text.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$')).filter(|name| !name.is_empty()).collect()
 }
 
-/// What an identity names but for the types of arguments, which servers and archives write in their own ways.
+/// The names in an identity, except for the types of arguments, which servers and archives write differently.
 fn names_of(identity: &str) -> Vec<&str> {
     let end =
         identity.find(['(']).or_else(|| identity.find(" USING ")).filter(|&end| end > 0).unwrap_or(identity.len());

@@ -1,7 +1,7 @@
-//! Whether anybody but the run has changed the schema of the target since its backup.
+//! Whether any session other than the run's own has changed the schema of the target since its backup.
 //!
-//! What was made or altered shows by catalog rows of transactions that the ledger does not know; what was dropped, by the backup's table of
-//! contents, whose objects are not there any more. Called by `others`.
+//! What was created or altered is visible in catalog rows of transactions that the ledger does not know; what was dropped, by the backup's
+//! table of contents, whose objects no longer exist. Called by `others`.
 
 use super::own::Own;
 use crate::catalog::archive::Entry;
@@ -14,7 +14,7 @@ use crate::plan::kind;
 use crate::record::Record;
 use std::collections::{HashMap, HashSet};
 
-/// What is compared with the target as it is now.
+/// What is compared with the current target.
 pub(super) struct Schema<'a> {
     pub config: &'a Config,
     pub before: &'a Counters,
@@ -26,7 +26,7 @@ pub(super) struct Schema<'a> {
 }
 
 impl Schema<'_> {
-    /// Findings, one a line.
+    /// Findings, one per line.
     pub(super) async fn changes(&self, target: &Session, now: &Counters) -> Result<Vec<String>> {
         let mut found = self.removed_parts(now);
         found.extend(self.moved_sequences(now));
@@ -57,7 +57,7 @@ impl Schema<'_> {
         let changed = survey::changed_objects(target, self.before.horizon, ledger, self.has_ledger).await?;
         let by_others = changed.into_iter().filter(|one| !of_keys.contains(&one.object) && !self.own.has(one));
         let mut words: Vec<String> = by_others.map(|one| one.words).collect();
-        // Each member of an extension that changed shows it.
+        // Each member of a changed extension shows the change.
         words.dedup();
         found.extend(
             words.iter().map(|words| format!("{words}: made or changed by a transaction that is not the run's")),
@@ -65,12 +65,12 @@ impl Schema<'_> {
         Ok(found)
     }
 
-    /// Whether it belongs to the ledger, whose tables a run makes again.
+    /// Whether it belongs to the ledger, whose tables a run creates again.
     fn is_of_ledger(&self, entry: &Entry) -> bool {
         entry.namespace == self.config.options.ledger_schema.as_str() && entry.tag.starts_with("migration_")
     }
 
-    /// The foreign keys that the run has taken away and made again: there under the name of one that is gone.
+    /// The foreign keys that the run has dropped and created again: they exist under the name of a key that is gone.
     fn own_keys(&self, missing: &HashSet<Address>, keys: Vec<ForeignKey>) -> Vec<ForeignKey> {
         if self.config.options.target_foreign_keys != TargetForeignKeys::Drop {
             return Vec::new();
@@ -117,7 +117,7 @@ fn address(entry: &Entry) -> Option<Address> {
     (entry.catalog != 0 && entry.oid != 0).then_some(Address { catalog: entry.catalog, oid: entry.oid })
 }
 
-/// Tables are found by their counters.
+/// Dropped tables are detected by their counters.
 fn is_table(entry: &Entry) -> bool {
     entry.desc == "TABLE"
 }

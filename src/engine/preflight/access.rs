@@ -1,4 +1,4 @@
-//! Rights: what the role may not read on the source, and what it may not make or write on the target.
+//! Privileges: what the role may not read on the source, and what it may not create or write on the target.
 
 use super::look::{Look, blocking, info};
 use crate::catalog::scope::chooses_schema;
@@ -14,7 +14,7 @@ use crate::plan::kind;
 use std::collections::{BTreeMap, HashSet};
 
 const PG_CLASS: Oid = 1259;
-/// So many objects a GRANT names; of more it takes all of their schema.
+/// A GRANT names at most this many objects; for more it names all of their schema.
 const NAMED: usize = 3;
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
@@ -30,7 +30,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Findings of the tables and sequences that the run would read and may not. `moved` adds what the filters do not name.
+/// Findings for the tables and sequences that the run would read and may not. `moved` adds what the filters do not name.
 pub(super) async fn source_rights(
     config: &Config,
     session: &Session,
@@ -56,7 +56,7 @@ fn chooses(config: &Config, right: &MissingRight) -> bool {
     }
 }
 
-/// A finding a cause: what is missing on a schema, on its tables, on its sequences.
+/// One finding per cause: what is missing on a schema, on its tables, on its sequences.
 fn missing_rights(source: &Server, rights: &[&MissingRight]) -> Vec<Finding> {
     let mut by_schema: BTreeMap<&str, Vec<&MissingRight>> = BTreeMap::new();
     for right in rights {
@@ -136,7 +136,7 @@ fn large_objects(source: &Server, oids: &[Oid]) -> Option<Finding> {
     let remedy = match objects.len() {
         0 => return None,
         1..=NAMED => format!("GRANT SELECT ON LARGE OBJECT {list} TO {role}"),
-        // No statement names all of them.
+        // No single statement names all of them.
         _ => format!("GRANT SELECT ON LARGE OBJECT ... TO {role}, as pg_largeobject_metadata lists them"),
     };
     let message = format!("{} has no SELECT on {} large objects", readable(&source.role), objects.len());
@@ -185,7 +185,7 @@ async fn target_rights(look: &Look<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// The schemas that get a relation which is not there yet; the ledger's is one while its tables are missing.
+/// The schemas in which the run creates a relation; the ledger's is one of them while its tables are missing.
 fn namespaces_to_fill<'a>(look: &'a Look<'_>) -> HashSet<&'a str> {
     let there: HashSet<(&str, &str)> =
         look.existing.iter().map(|t| (t.name.schema.as_str(), t.name.name.as_str())).collect();

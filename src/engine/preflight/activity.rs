@@ -1,4 +1,4 @@
-//! What others do on the two servers: a run that is active, sessions, open transactions, locks.
+//! What other sessions do on the two servers: an active run, sessions, open transactions, locks.
 
 use super::look::{Look, blocking, list, warning};
 use crate::config::Config;
@@ -10,7 +10,7 @@ use crate::pg::Session;
 use crate::pg::survey::{self, Activity, TableLock};
 use std::collections::HashSet;
 
-/// A transaction that is open longer than this is worth a look.
+/// A transaction that is open longer than this is reported.
 const LONG_SECONDS: f64 = 600.0;
 const READERS_WAIT: &str = "AccessExclusiveLock";
 
@@ -18,7 +18,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let target = look.subject.target;
     let mut findings = Vec::new();
     let ledger = Ledger::new(&look.subject.config.options.ledger_schema);
-    // Runs of chosen tasks share the lock, and so may we where only such runs hold it.
+    // Runs of chosen tasks share the lock, and so may this one where only such runs hold it.
     if ledger.is_locked(target).await? && !ledger.lock(target, true).await? {
         let remedy = "wait for its end, or end its sessions if it is dead";
         findings.push(blocking("run_active", "", "another run of pgmigrate is active on the target", remedy));
@@ -42,13 +42,13 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// A run that goes on beside others of the same plan finds their sessions, which are no strangers.
+/// A run that goes on alongside others of the same plan finds their sessions, which are not reported.
 fn others(look: &Look<'_>, mut sessions: Vec<Activity>) -> Vec<Activity> {
     sessions.retain(|session| !look.subject.resuming || !session.application.starts_with("pgmigrate "));
     sessions
 }
 
-/// Tables of the source that nobody can read at present; reading the schema would wait for them.
+/// Tables of the source that no session can read at present; reading the schema would wait for them.
 pub(super) async fn readers_kept_out(config: &Config, source: &Session) -> Result<Option<Finding>> {
     let locks = survey::locks(source).await?;
     let chosen = |lock: &&TableLock| lock.mode == READERS_WAIT && !config.tables.exclude.contains(&lock.table);
@@ -73,7 +73,7 @@ pub(super) fn target_sessions(sessions: &[Activity]) -> Option<Finding> {
     })
 }
 
-/// Writers of the source: what they have not committed yet the run does not see.
+/// Writers of the source: the run does not see what they have not committed yet.
 pub(super) fn source_writers(sessions: &[Activity]) -> Option<Finding> {
     let writers: Vec<String> = sessions.iter().filter(|session| session.is_writing).map(describe).collect();
     (!writers.is_empty()).then(|| {

@@ -1,4 +1,4 @@
-//! Whether the backup of the target has a folder to be written into.
+//! Whether there is a folder into which the backup of the target can be written.
 
 use super::look::{Look, blocking};
 use crate::engine::backup;

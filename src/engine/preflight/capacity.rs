@@ -1,4 +1,4 @@
-//! Room: connections, locks, disk, places to store, and what cannot be read or built whatever the room.
+//! Capacity: connections, locks, disk, tablespaces, and what cannot be read or built whatever the capacity.
 
 use super::look::{Look, blocking, info, list, warning};
 use crate::error::{Result, Side};
@@ -8,7 +8,7 @@ use crate::pg::survey::{self, Instance};
 use crate::plan::kind;
 use std::collections::{BTreeMap, HashSet};
 
-/// Sessions beside the workers' own: the leader or the ledger's, and one to spare for `pg_dump`.
+/// Sessions besides the workers' own: the leader or the ledger's, and one to spare for `pg_dump`.
 const BESIDE_WORKERS: i64 = 2;
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
@@ -49,7 +49,7 @@ pub(super) fn connections(side: Side, instance: &Instance, jobs: usize) -> Optio
     Some(blocking("connections", "", message, remedy))
 }
 
-/// The leader locks every table in one transaction, as `pg_dump` does; others need some of the room, too.
+/// The leader locks every table in one transaction, as `pg_dump` does; other sessions need some of the locks, too.
 pub(super) fn locks(side: Side, instance: &Instance, needed: usize) -> Option<Finding> {
     let needed = i64::try_from(needed).unwrap_or(i64::MAX);
     (needed > instance.locks / 10 * 8).then(|| {
@@ -128,7 +128,7 @@ async fn storage(look: &Look<'_>) -> Result<Vec<Finding>> {
             )
         })
         .collect();
-    // An access method may come along with its extension.
+    // An access method may be created by its extension.
     let comes_along = |method: &str| {
         look.entries().any(|entry| matches!(entry.desc.as_str(), "EXTENSION" | "ACCESS METHOD") && entry.tag == method)
     };

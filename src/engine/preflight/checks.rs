@@ -1,37 +1,37 @@
-//! The checks that a preflight makes, by the names that findings carry, and what holds where a check finds nothing.
+//! The checks that a preflight makes, by the names in their findings, and what is true where a check finds nothing.
 //!
-//! A list of findings does not tell what was looked at and found in order; a checklist has to. A test below holds the table to the names
-//! in this folder's files. Called by the verb.
+//! A list of findings does not show which checks were made and found nothing; a checklist must. A test below compares the table with the
+//! names in this folder's files. Called by the verb.
 
 use crate::engine::raw_text;
 use crate::finding::{Finding, Severity};
 use serde::Serialize;
 
-/// A check with its outcome.
+/// A check with its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Its name, as findings carry it.
+    /// Its name, as in its findings.
     #[serde(rename = "check")]
     pub name: String,
-    /// What holds where it finds nothing.
+    /// What is true where it finds nothing.
     pub about: String,
-    /// What came of it.
+    /// Its result.
     pub state: State,
 }
 
-/// What came of a check.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Nothing was found.
     Ok,
-    /// Its heaviest finding is good to know.
+    /// Its most severe finding is informative.
     Info,
-    /// Its heaviest finding is a warning.
+    /// Its most severe finding is a warning.
     Warning,
-    /// Its heaviest finding forbids the run.
+    /// Its most severe finding blocks the run.
     Blocking,
-    /// It was not made, because an earlier one forbids the run.
+    /// It was not made, because an earlier one blocks the run.
     NotMade,
 }
 
@@ -142,7 +142,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("database_owner", "both databases belong to the same role"),
 ];
 
-/// All checks with what came of them; `is_whole` says that none was left out.
+/// All checks with their results; `is_whole` says that none was left out.
 pub(in crate::engine) fn outcomes(findings: &[Finding], is_whole: bool) -> Vec<Check> {
     let outset = OUTSET.iter().map(|check| (check, State::Ok));
     let rest = WHOLE.iter().map(|check| (check, if is_whole { State::Ok } else { State::NotMade }));
@@ -169,7 +169,7 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
-    /// The first argument of every call that makes a finding in this folder; what planning finds, too, has its name there.
+    /// The first argument of every call that makes a finding in this folder; findings of the planner have their names there, too.
     fn named() -> BTreeSet<String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/preflight");
         let mut names = BTreeSet::from(

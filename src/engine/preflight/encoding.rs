@@ -1,7 +1,7 @@
-//! Names and definitions that the target's encoding has no characters for: these objects cannot be made there.
+//! Names and definitions with characters that the target's encoding does not have: these objects cannot be created there.
 //!
-//! Rows are not looked at: characters that the target lacks fail their table alone. A comment, a label or a privilege that cannot be
-//! written is no reason to refuse the rest.
+//! Rows are not inspected: characters that the target lacks make only their own table fail. A comment, a label or a privilege that cannot
+//! be written does not block the rest.
 
 use super::look::{Look, blocking, warning};
 use crate::error::Result;
@@ -11,15 +11,15 @@ use crate::pg::survey;
 use crate::plan::{Task, kind};
 use std::collections::{BTreeSet, HashSet};
 
-/// Encodings whose databases take every text that we send.
+/// Encodings whose databases accept every text that pgmigrate sends.
 const TAKES_ALL: [&str; 2] = ["UTF8", "SQL_ASCII"];
 /// Kinds of task whose failure leaves the object as it is.
 const LESSER: [&str; 6] =
     ["comment", "security label", "database comment", "database label", kind::ACL, kind::DEFAULT_ACL];
-/// Kinds of task that make no object, but fill one of another task.
+/// Kinds of task that create no object, but fill the object of another task.
 const FILLING: [&str; 6] =
     [kind::DATA, kind::TRUNCATE, kind::SEQUENCE_VALUE, kind::ANALYZE, kind::STATISTICS, kind::REFRESH];
-/// Kinds of task that are named by a table and a name of their own, with a blank between them.
+/// Kinds of task that are named by a table and a name of their own, with a space between them.
 const PARTS: [&str; 11] = [
     "default",
     "trigger",
@@ -33,12 +33,12 @@ const PARTS: [&str; 11] = [
     kind::FK_CHECK,
     kind::FK_VALIDATION,
 ];
-/// Characters that one message names.
+/// The most characters that one message names.
 const SHOWN: usize = 5;
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let encoding = look.ends.target.encoding.as_str();
-    // A run that goes on has passed this, and what it made is there.
+    // A resumed run has passed this check, and what it made exists.
     if TAKES_ALL.contains(&encoding) || look.subject.resuming {
         return Ok(Vec::new());
     }
@@ -55,9 +55,9 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     Ok(found.filter(|finding| named.insert((finding.object.clone(), finding.severity))).collect())
 }
 
-/// Whether the task is about a table that the target has already: that one stays as it is.
+/// Whether the task is about a table that the target has already: such a table stays as it is.
 fn is_there(task: &Task, existing: &[&QualifiedName]) -> bool {
-    // What is named by its table and its own name; a table's name may have a blank, too.
+    // The object may be named by its table and its own name; a table's name may contain a space, too.
     let is_part = PARTS.contains(&task.kind.as_str());
     let is_of = |table: &str| {
         let rest = task.name.strip_prefix(table);
@@ -89,8 +89,8 @@ fn finding(task: &Task, encoding: &str, lacked: &HashSet<char>) -> Option<Findin
             let warn = || warning("target_encoding", object.clone(), message("its text", &all), remedy);
             return (!all.is_empty()).then(warn);
         }
-        // What is about an object that cannot be made is named with that. Privileges of large objects and of objects to come have the names
-        // of roles, which may be there under any name.
+        // What is about an object that cannot be created is reported with that object. Privileges of large objects and default privileges
+        // are named by roles, which may exist under any name.
         let is_named_by_a_role = task.schema.is_empty() && [kind::ACL, kind::DEFAULT_ACL].contains(&task.kind.as_str());
         let block = || blocking("target_encoding", object.clone(), message("its name", &name), self::remedy(task));
         return is_named_by_a_role.then(block);

@@ -1,6 +1,6 @@
 //! Event triggers of the target that fire on the run's statements.
 //!
-//! Whether one refuses them is tried in a transaction that is rolled back. Called by the parent module.
+//! A transaction that is rolled back tests whether one of them refuses the statements. Called by the parent module.
 
 use super::look::{Look, list};
 use crate::error::Result;
@@ -10,7 +10,7 @@ use crate::pg::event_triggers;
 /// The name of the finding.
 pub(super) const CHECK: &str = "event_triggers";
 
-/// Names them: blocking where one refuses what a run has to do.
+/// Names them: blocking where one refuses a statement that the run needs.
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let target = look.subject.target;
     let names = event_triggers::firing(target).await?;

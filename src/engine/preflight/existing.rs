@@ -1,4 +1,4 @@
-//! Tables that are on the target already: what they differ in, what they hold, and what will be done with them.
+//! Existing tables of the target: how they differ, what they hold, and what is done with them.
 
 use super::live;
 use super::look::{Look, blocking, info, list, warning};
@@ -38,7 +38,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// A table of the source, what stands under its name on the target, and one of the tasks that copy its rows.
+/// A table of the source, the one of its name on the target, and one of the tasks that copy its rows.
 struct Pair<'a> {
     source: &'a Relation,
     target: &'a ExistingTable,
@@ -77,7 +77,7 @@ impl Pair<'_> {
         self.task.on_existing == "append"
     }
 
-    /// Rules that keep ON CONFLICT from being used (<https://www.postgresql.org/docs/current/sql-insert.html>) where rows are merged.
+    /// Rules that prevent ON CONFLICT (<https://www.postgresql.org/docs/current/sql-insert.html>) where rows are merged.
     fn rules(&self) -> Option<Finding> {
         if !self.is_appended() || self.task.merge_sql.is_empty() || self.target.rules.is_empty() {
             return None;
@@ -105,7 +105,7 @@ impl Pair<'_> {
             let usage = format!("GRANT USAGE ON SCHEMA {} TO {}", ident(&name.schema), ident(role));
             let remedy = format!("{usage}; GRANT {list} ON {} TO {}", name.sql(), ident(role));
             let message = format!("the role {} may not write it on the target: {list} is missing", readable(role));
-            // Of an extension that a superuser has installed, most sources have no configuration rows of their own.
+            // For an extension that a superuser has installed, most sources have no configuration rows of their own.
             let weigh = if self.source.is_configuration() { warning } else { blocking };
             weigh("target_right", name.to_string(), message, remedy)
         })
@@ -184,9 +184,9 @@ fn extra(source: &Relation, column: &ExistingColumn) -> Finding {
     info("column_extra", object, format!("column {name}: {} on the target, missing on the source", column.type_name))
 }
 
-/// What the tables hold and what becomes of it, one finding for all tables that share a fate.
+/// What the tables hold and what is done with it, one finding for all tables that are treated in the same way.
 async fn contents(look: &Look<'_>, pairs: &[Pair<'_>]) -> Result<Vec<Finding>> {
-    // Asking a table that somebody has locked would wait as long as they hold it.
+    // A query of a table that another session has locked would wait as long as that session holds the lock.
     let locks = survey::locks(look.subject.target).await?;
     let locked: HashSet<&QualifiedName> =
         locks.iter().filter(|l| l.mode == "AccessExclusiveLock").map(|l| &l.table).collect();
@@ -223,7 +223,7 @@ async fn contents(look: &Look<'_>, pairs: &[Pair<'_>]) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Tables, as the plan names them, all of whose rows an earlier run copied.
+/// Tables, named as in the plan, all of whose rows an earlier run copied.
 async fn loaded(look: &Look<'_>) -> Result<HashSet<String>> {
     let ledger = Ledger::new(&look.subject.config.options.ledger_schema);
     if !ledger.exists(look.subject.target).await? {

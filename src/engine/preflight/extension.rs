@@ -1,4 +1,5 @@
-//! Extensions: which the target lacks, which it has in another version or schema, and which the connecting role cannot make.
+//! Extensions: those that the target lacks, those that it has in another version or schema, and those that the connecting role cannot
+//! create.
 
 use super::look::{Look, blocking, info, warning};
 use crate::catalog::{Relation, Server};
@@ -26,7 +27,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// The configuration tables whose rows are copied and that the version on the target lacks.
+/// The configuration tables whose rows are copied and that the extension's version on the target lacks.
 fn configuration(look: &Look<'_>, extension: &str) -> Vec<Finding> {
     let of_extension = |table: &&Relation| table.member.as_ref().is_some_and(|member| *member.extension == *extension);
     let is_there = |table: &Relation| look.existing.iter().any(|found| found.name == table.name);
@@ -88,7 +89,7 @@ pub(super) fn installed(target: &Server, wanted: &Extension, there: &Extension) 
             format!("ALTER EXTENSION {} SET SCHEMA {} on the target", ident(&wanted.name), ident(&wanted.schema));
         findings.push(warning("extension_schema", &object, message, remedy));
     }
-    // Everybody finds plpgsql installed, and nothing is to be changed about it.
+    // Every database has plpgsql, and nothing about it needs a change.
     if !there.is_owner && !target.is_superuser && wanted.name != "plpgsql" {
         let message = "somebody else owns the extension on the target: its comment stays as it is there";
         findings.push(info("extension_owner", object, message));
@@ -112,7 +113,7 @@ fn version_differs(wanted: &Extension, version: &str) -> Option<Finding> {
     }
 }
 
-/// Which of two versions is newer, number by number. Where they are no numbers, what differs is taken for older.
+/// Which of two versions is newer, number by number. A version that is not made of numbers counts as older where it differs.
 pub(super) fn compare(left: &str, right: &str) -> Ordering {
     let numbers = |text: &str| text.split('.').map(str::parse::<u64>).collect::<Result<Vec<u64>, _>>().ok();
     match (numbers(left), numbers(right)) {

@@ -1,4 +1,4 @@
-//! What the target's server was built without and the scope uses, and clauses of the configuration that the source refuses.
+//! Features that the scope uses and the target's server was built without, and clauses of the configuration that the source refuses.
 
 use super::activity;
 use super::entry::entry_label;
@@ -50,7 +50,7 @@ fn labels(found: &[(FeatureUse, String)]) -> Vec<String> {
     found.iter().map(|(_, label)| label.clone()).collect()
 }
 
-/// Libraries that the target does not have. Loading asks for a superuser; others cannot make such functions anyway.
+/// Libraries that the target does not have. LOAD requires a superuser; other roles cannot create such functions anyway.
 async fn libraries(target: &Session, functions: &[(FeatureUse, String)]) -> Result<Vec<Finding>> {
     let mut by_library: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (one, label) in functions {
@@ -73,7 +73,7 @@ pub(super) async fn clauses_of_rules(config: &Config, source: &Session) -> Resul
     clauses((source, config), rules.collect()).await
 }
 
-/// The clauses that all other tables have.
+/// The clauses that apply to all other tables.
 pub(super) async fn clauses_of_all(look: &Look<'_>) -> Result<Vec<Finding>> {
     let tables = &look.subject.config.tables;
     let is_named = |table: &&Relation| tables.include.iter().any(|rule| rule.table == table.name);
@@ -81,7 +81,7 @@ pub(super) async fn clauses_of_all(look: &Look<'_>) -> Result<Vec<Finding>> {
     clauses((look.leader(), look.subject.config), others.map(|table| (&table.name, &tables.default)).collect()).await
 }
 
-/// A table that nobody can read at present is not asked about: the findings of locks name it.
+/// A table that no session can read at present is not queried: the findings about locks name it.
 async fn clauses(
     (source, config): (&Session, &Config),
     tables: Vec<(&QualifiedName, &TableOptions)>,

@@ -1,8 +1,8 @@
-//! Security labels that the target will refuse: those whose provider its server has not loaded, to superusers, too, and those of objects
-//! that the connecting role does not own.
+//! Security labels that the target will refuse: those whose provider its server has not loaded, which it refuses to superusers, too, and
+//! those of objects that the connecting role does not own.
 //!
-//! No catalog lists the providers that are loaded, so the server is asked to label what does not exist. A label that the target has on the
-//! same object is kept, whatever it says. That of the database is of `refused_objects`. Called by `preflight`.
+//! No catalog lists the loaded providers, so the server is asked to label an object that does not exist. A label that the target has on the
+//! same object is kept, whatever its text. `refused_objects` covers the label of the database. Called by `preflight`.
 
 use super::entry::entry_label;
 use super::entry::label;
@@ -36,7 +36,7 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     if by_provider.is_empty() {
         return Ok(Vec::new());
     }
-    // The question ends in an error, which would end the transaction of a session that others use.
+    // This query ends in an error, which would end the transaction of a session that others use.
     let own = Session::open(look.subject.target.conninfo(), Side::Target, "preflight").await?;
     let (mut findings, mut loaded) = (Vec::new(), BTreeSet::new());
     for (provider, objects) in by_provider {
@@ -66,7 +66,7 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// The labels among these, of providers that are loaded, whose objects belong to a role that the connecting role does not act for.
+/// Those of the labels of loaded providers whose objects belong to a role that the connecting role does not act for.
 async fn of_others(rights: &Rights<'_>, loaded: &BTreeSet<String>) -> Result<Option<Finding>> {
     let look = rights.look;
     let entries: HashMap<i32, &Entry> = look.entries().map(|entry| (entry.id, entry)).collect();
@@ -85,7 +85,7 @@ async fn of_others(rights: &Rights<'_>, loaded: &BTreeSet<String>) -> Result<Opt
     Ok((!objects.is_empty()).then(|| warning("label_refused", "security labels", message, remedy).of(objects)))
 }
 
-/// The provider that `pg_dump` names behind the first words of the statement.
+/// The provider that `pg_dump` names after the first words of the statement.
 fn provider(statement: &str) -> Option<String> {
     let rest = statement.trim_start().strip_prefix("SECURITY LABEL FOR ")?;
     let name = split_ident(rest).map_or_else(|| rest.split_once(' ').unwrap_or_default().0, |(name, _)| name);

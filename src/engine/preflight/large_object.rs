@@ -1,6 +1,6 @@
 //! Large objects of the plan that the target has already, and what the connecting role may not do with them.
 //!
-//! The run compares such an object with the source's. What it may not read, comment on or grant fails its whole task.
+//! The run compares such an object with the source's. Where it may not read, comment on or grant on one, its whole task fails.
 
 use super::entry::label;
 use super::look::{Look, warning};
@@ -14,7 +14,7 @@ use crate::plan::build::large_object;
 use crate::plan::{Task, kind};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// So many objects a GRANT names.
+/// A GRANT names at most this many objects.
 const NAMED: usize = 3;
 
 /// An owner of large objects.
@@ -24,7 +24,7 @@ struct Owner<'a> {
     is_superuser: bool,
 }
 
-/// Large objects of one cause, with the tasks that fail.
+/// Large objects with the same cause, with the tasks that fail.
 #[derive(Default)]
 struct Refused {
     oids: BTreeSet<Oid>,
@@ -33,7 +33,7 @@ struct Refused {
 
 pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     let look = rights.look;
-    // What a resumed run finds there its own plan made.
+    // What a resumed run finds there was made by its own plan.
     if look.ends.target.is_superuser || look.subject.resuming || !look.plans(kind::LARGE_OBJECTS) {
         return Ok(Vec::new());
     }
@@ -74,7 +74,7 @@ impl Refused {
         format!("{count} ({})", examples(&oids))
     }
 
-    /// The objects as a statement names them; of many, no statement names all.
+    /// The objects as a statement names them; for many objects, no single statement does.
     fn named(&self) -> String {
         let oids: Vec<String> = self.oids.iter().take(NAMED + 1).map(ToString::to_string).collect();
         if oids.len() > NAMED { "...".to_owned() } else { oids.join(", ") }
@@ -114,7 +114,7 @@ fn of_other(look: &Look<'_>, owner: &Owner<'_>, refused: Refused) -> Finding {
         let remedy = format!("as a role that may: GRANT {} TO {}", ident(owner.name), ident(role));
         return warning("large_object_refused", shown, message, remedy).of(refused.tasks.into_iter().collect());
     }
-    // No role should become a superuser's member, and ALTER names one object.
+    // No role should become a member of a superuser, and ALTER names one object.
     let each =
         refused.oids.iter().take(NAMED + 1).map(|oid| format!("ALTER LARGE OBJECT {oid} OWNER TO {}", ident(role)));
     let each: Vec<String> = each.collect();

@@ -1,7 +1,7 @@
-//! A data-only run's look at the target's own schema: what the plan's rows need there, and what fires or is checked as they come.
+//! A data-only run's check of the target's own schema: what the plan's rows need there, and what fires or is checked when they are written.
 //!
-//! Nothing is made on such a target, so everything that a row could fail on is told before the first one moves. Called by `preflight`;
-//! how columns fit says `engine::adapt`, what can be ordered `engine::live`.
+//! Nothing is created on such a target, so everything that could make a row fail is reported before the first row is copied. Called by
+//! `preflight`; `engine::adapt` determines the column mapping, `engine::live` what can be ordered.
 
 use super::look::{Look, blocking, info, list, warning};
 use crate::catalog::assign::Assignment;
@@ -33,8 +33,8 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
 }
 
 /// Tables whose rows are merged by a key that the target lacks: rows are updated only by a unique index
-/// (<https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT>), and are found there without one only where the server has
-/// the equality of the key's types.
+/// (<https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT>), and are found without one only where the server has an
+/// equality operator for the key's types.
 async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
     let is_merged = |task: &&Task| task.is_data() && task.on_existing == "append" && !task.merge_sql.is_empty();
     let merged: HashMap<QualifiedName, &Task> =
@@ -70,7 +70,7 @@ async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
     });
     let told: Vec<(QualifiedName, Finding)> = told.collect();
     let names: Vec<&QualifiedName> = told.iter().map(|(name, _)| name).collect();
-    // Only a table that holds rows has them merged.
+    // Rows are merged only into a table that holds rows.
     let full = survey::have_rows(look.subject.target, &names, &look.source_path().await?).await?;
     Ok(told.iter().zip(full).filter(|(_, is_full)| *is_full).map(|((_, finding), _)| finding.clone()).collect())
 }
@@ -83,11 +83,11 @@ fn name(task: &Task) -> QualifiedName {
     QualifiedName::new(&task.schema, &task.name)
 }
 
-/// Tables that the plan names and the target has not.
+/// Tables that the plan names and the target does not have.
 fn missing_tables(look: &Look<'_>) -> Vec<Finding> {
     let there: HashSet<&QualifiedName> = look.existing.iter().map(|table| &table.name).collect();
     let is_about = |task: &&Task| task.is_data() || task.kind == kind::ANALYZE;
-    // ANALYZE names a table as people read it; those of rows and of partition trees are the scope's.
+    // ANALYZE tasks name a table as it is shown to users; the tables of rows and of partition trees are in the scope.
     let named = look.subject.plan.tasks.iter().filter(is_about).map(Task::object).collect::<HashSet<String>>();
     let relations = look.subject.catalog.relations.iter().filter(|relation| named.contains(&relation.name.to_string()));
     let missing = relations.filter(|relation| !there.contains(&relation.name)).map(|relation| {
@@ -97,7 +97,7 @@ fn missing_tables(look: &Look<'_>) -> Vec<Finding> {
     missing.collect()
 }
 
-/// How the columns of a table fit those of its counterpart, one finding each.
+/// How the columns of a table map to their target columns, one finding each.
 pub(super) fn columns(source: &Relation, target: &ExistingTable, judge: &Judge) -> Vec<Finding> {
     let there: HashMap<&str, &ExistingColumn> =
         target.columns.iter().map(|column| (column.name.as_str(), column)).collect();
@@ -136,7 +136,7 @@ pub(super) fn columns(source: &Relation, target: &ExistingTable, judge: &Judge) 
     findings
 }
 
-/// What there is to say of one column.
+/// The finding for one column.
 fn fit(source: &Relation, (column, twin): (&Column, Option<&ExistingColumn>), judge: &Judge) -> Option<Finding> {
     let (object, name) = (source.name.to_string(), readable(&column.name));
     let alter = |what: String| format!("ALTER TABLE {} {what}", source.name.sql());
@@ -166,7 +166,7 @@ fn fit(source: &Relation, (column, twin): (&Column, Option<&ExistingColumn>), ju
     }
 }
 
-/// Columns of the target that our rows do not name: they take their defaults.
+/// Columns of the target that the run's rows do not name: they take their defaults.
 fn unnamed(source: &Relation, target: &ExistingTable) -> Vec<Finding> {
     let named: HashSet<&str> = source.copied_columns().map(|column| column.name.as_str()).collect();
     let unnamed = target.columns.iter().filter(|column| !named.contains(column.name.as_str()) && !column.is_generated);
@@ -230,14 +230,14 @@ async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
     Ok(told.collect())
 }
 
-/// Foreign keys that an earlier run has taken away.
+/// Foreign keys that an earlier run has dropped.
 pub(super) async fn left(look: &Look<'_>) -> Result<Option<Finding>> {
     let ledger = Ledger::new(&look.subject.config.options.ledger_schema);
     let left = Left::read(&ledger, look.subject.target).await?;
     Ok(left.message().map(|message| warning("foreign_keys_left", "", message, LEFT)))
 }
 
-/// Foreign keys that rows are checked by: those in a circle, which no order satisfies, and those that are dropped.
+/// Foreign keys that check the rows: those in a cycle, which no order satisfies, and those that are dropped.
 async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
     let (plan, target) = (look.subject.plan, look.subject.target);
     let present = present::look(target, &existing::tables(plan), &look.source_path().await?).await?;

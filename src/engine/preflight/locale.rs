@@ -1,4 +1,4 @@
-//! Encoding and collation: what text may not survive, sort otherwise, or have no collation to go to.
+//! Encoding and collation: text that may not survive, that sorts differently, or whose collation is missing.
 
 use super::look::{Ends, Look, info, list, warning};
 use crate::error::{Result, Side};
@@ -47,7 +47,7 @@ pub(super) fn encoding(source: &str, target: &str) -> Option<Finding> {
     }
 }
 
-/// One locale is spelled in many ways.
+/// A locale has several spellings.
 fn plain(locale: &str) -> String {
     locale.to_lowercase().replace('-', "")
 }
@@ -81,7 +81,7 @@ fn old_version(side: Side, collation: &Collation) -> Option<Finding> {
     stale(side, (&format!("the collation {}", collation.name), &statement), &collation.version, &collation.actual)
 }
 
-/// Indexes built under another version of a library may be in a wrong order, and unique ones may hold doubles.
+/// Indexes that were built under another version of a library may be in a wrong order, and unique ones may hold duplicates.
 pub(super) fn stale(side: Side, what: (&str, &str), version: &str, actual: &str) -> Option<Finding> {
     if version.is_empty() || actual.is_empty() || version == actual {
         return None;
@@ -94,7 +94,7 @@ pub(super) fn stale(side: Side, what: (&str, &str), version: &str, actual: &str)
     Some(warning("collation_version", "", message, format!("REINDEX what uses it, then {statement}, on the {side}")))
 }
 
-/// Collations of the system come with the server; those that users made come along.
+/// Collations of the system exist with the server; those that users created are moved.
 fn missing(used: &[Collation], there: &[Collation]) -> Option<Finding> {
     let is_there = |wanted: &Collation| there.iter().any(|collation| collation.name == wanted.name);
     let missing: Vec<String> = used

@@ -1,4 +1,4 @@
-//! What all checks look at, and the findings that they make.
+//! The inputs of all checks, and the findings that they make.
 
 use crate::catalog::archive::Entry;
 use crate::catalog::scope::{self, Scope};
@@ -12,26 +12,26 @@ use crate::pg::survey::{self, ExistingTable, Instance};
 use crate::pg::{Session, introspect};
 use crate::plan::Plan;
 
-/// What preflight looks at.
+/// What preflight inspects.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
-    /// What the user asked for.
+    /// The configuration of the user.
     pub config: &'a Config,
     /// The source, opened for reading.
     pub source: &'a Source,
     /// A session on the target.
     pub target: &'a Session,
-    /// The client programs; none where none are needed.
+    /// The client programs; none where they are not needed.
     pub(in crate::engine) programs: Option<&'a Programs>,
     /// What the source contains.
     pub catalog: &'a Catalog,
-    /// What is going to be done.
+    /// The plan of the run.
     pub plan: &'a Plan,
     /// How many tasks run at once.
     pub jobs: usize,
-    /// Whether an earlier run goes on, whose tables are on the target already.
+    /// Whether an earlier run is resumed, whose tables exist on the target.
     pub resuming: bool,
-    /// Whether the target is backed up before the run: where it begins, be it as the first of several parts.
+    /// Whether the target is backed up before the run: where the run begins, even as the first of several parts.
     pub backs_up: bool,
 }
 
@@ -54,7 +54,7 @@ impl Ends {
     }
 }
 
-/// What all checks look at.
+/// The inputs of all checks.
 pub(super) struct Look<'a> {
     pub(super) subject: Subject<'a>,
     pub(super) ends: Ends,
@@ -86,7 +86,7 @@ impl<'a> Look<'a> {
         &self.subject.source.leader
     }
 
-    /// The `search_path` of the source database, which its functions were written for.
+    /// The `search_path` of the source database, for which its functions were written.
     pub(super) async fn source_path(&self) -> Result<String> {
         introspect::search_path(self.leader()).await
     }
@@ -119,7 +119,7 @@ pub(super) fn info(check: &str, object: impl Into<String>, message: impl Into<St
     Finding::new(check, Severity::Info, object, message, "")
 }
 
-/// Names for a message: all of a few, else the first ones and how many more there are.
+/// Names for a message: all of them where they are few, otherwise the first ones and the number of the others.
 pub(super) fn list<S: AsRef<str>>(names: &[S]) -> String {
     listed(names, 20)
 }

@@ -1,4 +1,4 @@
-//! What the target's major version lacks or no longer takes of what is moved.
+//! What is moved and the target's major version lacks or no longer accepts.
 //!
 //! An older target fails on statements that it does not know; each is found here by the catalogs of both, never by reading SQL text.
 
@@ -20,10 +20,10 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Objects by what the target lacks for them, the major first that brought it.
+/// Objects by what the target lacks for them; first the major version that introduced it.
 type Lacking = BTreeMap<(u32, String), BTreeSet<String>>;
 
-/// Features that came after the target's version.
+/// Features that are newer than the target's version.
 async fn missing(look: &Look<'_>) -> Result<Vec<Finding>> {
     let target = look.ends.target.version.major();
     if look.subject.config.options.data_only || look.ends.source.version.major() <= target {
@@ -31,10 +31,10 @@ async fn missing(look: &Look<'_>) -> Result<Vec<Finding>> {
     }
     let mut moved: HashMap<(Oid, Oid), &Entry> = HashMap::new();
     for entry in look.entries().filter(|entry| entry.oid != 0) {
-        // What completes an object stands behind it.
+        // What completes an object follows it.
         moved.entry((entry.catalog, entry.oid)).or_insert(entry);
     }
-    // The archive's word for the kind says it all.
+    // The archive's name of the kind is sufficient.
     let of_schemas = look.entries().filter(|entry| target < 15 && entry.desc == "PUBLICATION TABLES IN SCHEMA");
     let of_schemas: BTreeSet<String> = of_schemas.map(|entry| entry_task(entry).object()).collect();
     let expressions = survey::newer_expressions(look.leader()).await?;
@@ -104,7 +104,7 @@ async fn functions(
     Ok(findings.collect())
 }
 
-/// The name of what uses a feature, or of what it is made with; none where neither is moved.
+/// The name of the object that uses a feature, or of the one that it is part of; none where neither is moved.
 fn object(moved: &HashMap<(Oid, Oid), &Entry>, found: &NewerFeature) -> Option<String> {
     let entry = moved.get(&(found.catalog, found.oid)).or_else(|| moved.get(&found.whole?))?;
     Some(found.object.clone().unwrap_or_else(|| entry_task(entry).object()))
@@ -126,7 +126,7 @@ fn names_with_line_breaks(look: &Look<'_>) -> Option<Finding> {
     })
 }
 
-/// Their statements name no operator class, so that the target's default takes its place.
+/// The statements name no operator class, so the target's default is used.
 async fn inet_indexes(look: &Look<'_>) -> Result<Option<Finding>> {
     if look.subject.config.options.data_only || !look.ends.target.version.has_default_gist_inet_ops() {
         return Ok(None);

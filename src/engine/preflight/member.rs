@@ -1,6 +1,6 @@
-//! Objects that the plan makes and whose names objects of extensions have on the target.
+//! Objects that the plan creates and whose names belong to objects of extensions on the target.
 //!
-//! An archive of the target does not list what extensions have made there, so such an object is not kept: making it fails.
+//! An archive of the target does not list what extensions have created there, so such an object is not kept: creating it fails.
 
 use super::entry::entry_label;
 use super::look::{Look, warning};
@@ -20,7 +20,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
         }
     }
     let is_made = |entry: &&Entry| entry.oid != 0 && !entry.is_part() && entry.desc != "EXTENSION";
-    // Such a statement takes what is there for its own.
+    // Such a statement replaces an existing object.
     let is_replaced = |entry: &&Entry| entry.statement.trim_start().starts_with("CREATE OR REPLACE ");
     let entries: HashMap<(Oid, Oid), &Entry> = look
         .entries()
@@ -55,7 +55,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     Ok(findings.collect())
 }
 
-/// The sets of names that a kind of object takes one of: those of `pg_class`, `pg_type` and `pg_proc` are common to several kinds.
+/// The sets of names in which an object of a kind has its name: those of `pg_class`, `pg_type` and `pg_proc` are common to several kinds.
 fn classes(kind: &str) -> Vec<&str> {
     match kind {
         "table" | "view" | "materialized view" | "foreign table" | "composite type" => vec!["relation", "type"],

@@ -1,7 +1,7 @@
-//! Comments that the target will refuse the connecting role, because it does not own what they are about.
+//! Comments that the target will refuse the connecting role, because it does not own the commented objects.
 //!
-//! A comment that the target has on the same object is kept, whatever it says, and is not refused. Called by `refused_objects`; `label`
-//! asks who owns what security labels are about.
+//! A comment that the target has on the same object is kept, whatever its text, and is not refused. Called by `refused_objects`; `label`
+//! uses this module for the owners of labelled objects.
 
 use super::entry::{entry_label, entry_task};
 use super::look::warning;
@@ -51,13 +51,13 @@ pub(super) fn is_of_other(rights: &Rights<'_>, place: &Place) -> bool {
     rights.owner(place).is_some_and(|owner| !rights.acts_for(owner))
 }
 
-/// What a comment is about, where the target has it and only its identity names it.
+/// The object of a comment, where the target has it and only its identity names it.
 fn identified<'a>(rights: &'a Rights<'_>, entries: &HashMap<i32, &Entry>, comment: &Entry) -> Option<&'a Identified> {
     let objects = comment.dependencies.iter().filter_map(|id| entries.get(id));
     objects.filter(|object| comment.tag.starts_with(&*object.desc)).find_map(|object| rights.identified(object))
 }
 
-/// What owns what a comment or a security label is about: the object itself, or its table.
+/// The object whose owner may set a comment or a security label: the commented object itself, or its table.
 pub(super) fn place(entries: &HashMap<i32, &Entry>, comment: &Entry) -> Option<Place> {
     if let Some(schema) = comment.tag.strip_prefix("SCHEMA ") {
         return Some(rights::schema(unquoted(schema)));
@@ -65,7 +65,7 @@ pub(super) fn place(entries: &HashMap<i32, &Entry>, comment: &Entry) -> Option<P
     let about = |entry: &Entry| privilege::place(&entry_task(entry));
     let object = comment.dependencies.iter().find_map(|id| entries.get(id))?;
     about(object).or_else(|| {
-        // A part's name stands behind that of its table, but for an index's. A foreign key depends on two tables.
+        // The name of a part follows that of its table, except for an index. A foreign key depends on two tables.
         let is_of = |owner: &&&Entry| {
             object.desc == "INDEX" || object.tag.strip_prefix(&owner.tag).is_some_and(|rest| rest.starts_with(' '))
         };

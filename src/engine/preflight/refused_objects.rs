@@ -1,4 +1,4 @@
-//! Objects that the target will refuse the connecting role: those that only superusers make, functions and databases with settings that
+//! Objects that the target will refuse the connecting role: those that only superusers create, functions and databases with settings that
 //! only superusers make, servers of wrappers that it may not use.
 
 use super::entry::{entry_label, label};
@@ -16,7 +16,7 @@ use crate::pg::survey;
 use crate::plan::{Task, kind, setting};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// Kinds of object that `PostgreSQL` lets only superusers make.
+/// Kinds of object that `PostgreSQL` lets only superusers create.
 const FOR_SUPERUSERS: [&str; 10] = [
     "ACCESS METHOD",
     "EVENT TRIGGER",
@@ -27,7 +27,7 @@ const FOR_SUPERUSERS: [&str; 10] = [
     "PUBLICATION TABLES IN SCHEMA",
     "TEXT SEARCH PARSER",
     "TEXT SEARCH TEMPLATE",
-    // Its functions are in C, and are to be its maker's own.
+    // Its functions are in C, and must be owned by the role that creates it.
     "TRANSFORM",
 ];
 const SHELL_TYPE: &str = "SHELL TYPE";
@@ -93,7 +93,7 @@ fn is_for_superusers(rights: &Rights<'_>, entry: &Entry) -> bool {
     }
 }
 
-/// Subscriptions that a member of `pg_create_subscription` cannot make, either: by what they are.
+/// Subscriptions that a member of `pg_create_subscription` cannot create either, because of their properties.
 async fn subscriptions<'a>(rights: &Rights<'a>) -> Result<Vec<(&'static str, &'a Entry)>> {
     let look = rights.look;
     let entries: HashMap<Oid, &Entry> = look

@@ -1,7 +1,7 @@
-//! Indexes, constraints, triggers and whatever else statements of their own make of tables and views that are on the target already, where
-//! the connecting role may not alter these; and materialized views that it may not fill.
+//! Indexes, constraints, triggers and other parts that separate statements create on existing tables and views of the target, where the
+//! connecting role may not alter these; and materialized views that it may not fill.
 //!
-//! What becomes of relations that the run itself makes and gives away, `role` says.
+//! `role` covers relations that the run itself creates and gives to another owner.
 
 use super::entry::entry_label;
 use super::entry::label;
@@ -16,21 +16,21 @@ use crate::plan::build::privilege;
 use crate::plan::{Task, kind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// So many relations a statement names; of more it takes all of their schemas.
+/// A statement names at most this many relations; for more it names all of their schemas.
 const NAMED: usize = 3;
 
-/// What a statement takes on a relation that exists.
+/// What a statement requires on an existing relation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Right {
     Owner,
-    /// The owner of another object, too.
+    /// The owner must also own another object.
     SameOwner,
     Trigger,
     References,
     Maintain,
 }
 
-/// Why statements will be refused: the right, and whose it is where it is an owner's.
+/// Why statements will be refused: the missing right, and the owner where the right is an owner's.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Cause {
     right: Right,
@@ -43,7 +43,7 @@ struct Refused {
     tasks: BTreeSet<String>,
 }
 
-/// A part with the relation that it is of.
+/// A part with its relation.
 type Place<'a> = (&'a str, &'a str, &'a str, &'a QualifiedName);
 
 struct Parts<'a> {
@@ -132,7 +132,7 @@ impl Parts<'_> {
     fn look_at(&mut self, entry: &Entry, part: &RelationPart) {
         let made = QualifiedName::new(entry.namespace.as_str(), entry.tag.as_str());
         let is_relation = matches!(part.kind.as_str(), "table" | "sequence");
-        // A foreign key that is not checked there is added.
+        // A foreign key that is not validated there is added.
         let is_kept = self.there.get(&place(part)).is_some_and(|is_valid| *is_valid || !part.is_valid);
         if is_kept || is_relation && self.relations.contains_key(&made) {
             return;
@@ -183,7 +183,7 @@ impl Parts<'_> {
         refused.tasks.extend(labels.iter().cloned());
     }
 
-    /// A sequence is given to a column: both have to have one owner, for whom the connecting role acts.
+    /// A sequence is assigned to a column: both must have the same owner, for whom the connecting role acts.
     fn given(&mut self, entry: &Entry, part: &RelationPart) {
         let Some(sequence) = &part.other else { return };
         let labels = [entry_label(entry)];
@@ -206,7 +206,7 @@ impl Parts<'_> {
         }
     }
 
-    /// A publication takes a table from its own owner.
+    /// A table can be added to a publication only by the table's owner.
     fn publication(&mut self, part: &RelationPart, labels: &[String]) {
         let place = privilege::Place { class: "PUBLICATION".into(), schema: String::new(), name: part.name.clone() };
         let owner = self.rights.owner(&place).filter(|owner| !self.rights.acts_for(owner)).map(str::to_owned);
@@ -268,7 +268,7 @@ fn finding(rights: &Rights<'_>, cause: &Cause, refused: Refused) -> Finding {
     warning("relation_refused", object, message, remedy).of(refused.tasks.into_iter().collect())
 }
 
-/// A superuser's relations are given to the connecting role, which should not become a superuser's member.
+/// A superuser's relations are given to the connecting role, which should not become a member of a superuser.
 fn given_over(names: &[String], role: &str) -> String {
     if names.len() > NAMED {
         return format!("as a superuser: ALTER TABLE ... OWNER TO {role}, for each of {} relations", names.len());

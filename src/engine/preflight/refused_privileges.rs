@@ -1,7 +1,7 @@
 //! Privileges that the target will refuse the connecting role: those of other grantors, of objects that it does not own, for roles that
 //! are missing; default privileges of other roles; those of the database.
 //!
-//! Statement by statement, as the run sets them: a refused one costs no other.
+//! Each statement is checked by itself, as the run executes it: a refused one does not affect the others.
 
 use super::entry::label;
 use super::look::{Look, warning};
@@ -21,18 +21,18 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 enum Cause {
     /// A role that it names does not exist.
     Missing(String),
-    /// It is not the connecting role's to run.
+    /// The connecting role may not run it.
     Refused(Why),
 }
 
-/// Why a statement is not the connecting role's to run.
+/// Why the connecting role may not run a statement.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Why {
-    /// It is in the name of a role that the connecting role cannot act for.
+    /// It is in the name of a role for which the connecting role cannot act.
     Grantor(String),
-    /// Another role owns the object; empty where nothing is known of that.
+    /// Another role owns the object; empty where the owner is not known.
     Owner(String),
-    /// It is about what another role will make.
+    /// It is about objects that another role will create.
     Defaults(String),
     /// Another role owns the database.
     Database(String),
@@ -106,14 +106,14 @@ fn why(rights: &Rights<'_>, task: &Task, unit: &str) -> Option<Cause> {
         return None;
     }
     match (defaults, grantor) {
-        // From 16 on it takes the privileges of the role, before that a membership of any kind.
+        // From 16 on it requires the privileges of the role, before that a membership of any kind.
         (Some(role), _) => {
             let is_open = rights.acts_for(&role) || !rights.has_options() && rights.may_become(&role);
             (!is_open).then_some(Cause::Refused(Why::Defaults(role)))
         }
         (None, Some(role)) => (!rights.may_become(&role)).then_some(Cause::Refused(Why::Grantor(role))),
         (None, None) => {
-            // Large objects have no place of their own.
+            // `privilege::place` returns none for large objects.
             let place = privilege::place(task)?;
             match rights.owner(&place) {
                 Some(owner) => (!rights.acts_for(owner)).then(|| Cause::Refused(Why::Owner(owner.to_owned()))),

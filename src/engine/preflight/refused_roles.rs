@@ -21,7 +21,7 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Memberships that the connecting role cannot grant, by the granted role, and those whose grantor or options will be others.
+/// Memberships that the connecting role cannot grant, by the granted role, and those that will have another grantor or other options.
 async fn memberships(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     let look = rights.look;
     let (mut refused, mut changed): (BTreeMap<String, Vec<String>>, Vec<String>) = (BTreeMap::new(), Vec::new());
@@ -75,7 +75,7 @@ fn alterations(rights: &Rights<'_>) -> Option<Finding> {
     (!objects.is_empty()).then(|| warning("role_settings", "role settings", message, remedy).of(objects))
 }
 
-/// Privileges on configuration parameters, which superusers grant.
+/// Privileges on configuration parameters, which only superusers grant.
 fn parameters(rights: &Rights<'_>) -> Option<Finding> {
     let tasks = rights.look.subject.plan.tasks.iter().filter(|task| task.kind == "parameter privilege");
     let objects: Vec<String> = tasks.map(label).collect();

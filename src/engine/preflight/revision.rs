@@ -1,7 +1,7 @@
-//! Alembic's revisions: whether both databases are where `options.require_revision` wants them, and whether the run would
-//! write over the target's.
+//! Alembic's revisions: whether both databases have the revision that `options.require_revision` requires, and whether the run would
+//! overwrite the target's.
 //!
-//! A revision is compared by its id, and several of them as a set; which of two is the newer only alembic's scripts know.
+//! A revision is compared by its ID, and several of them as a set; only alembic's scripts know which of two is the newer one.
 
 use super::look::{Ends, Look, blocking, list, warning};
 use crate::config::{Config, RevisionRule};
@@ -51,7 +51,7 @@ async fn look(rule: &RevisionRule, session: &Session, (side, reader): (&str, &st
     }
 }
 
-/// Alembic's table: the named one, else the only one of its usual name, else the only one that looks like it.
+/// Alembic's table: the named one, otherwise the only one of its usual name, otherwise the only one with its columns.
 fn choose(
     rule: &RevisionRule,
     tables: Vec<VersionTable>,
@@ -85,7 +85,7 @@ fn choose(
     }
 }
 
-/// A finding where the two databases are not at what is required. Both are named, whichever is wrong.
+/// A finding where the two databases do not have what is required. It names both, whichever is wrong.
 fn compare(rule: &RevisionRule, found: &[Found; 2]) -> Option<Finding> {
     let at = [found[0].as_deref().ok(), found[1].as_deref().ok()];
     let is_fine = if rule.is_same() {
@@ -121,13 +121,13 @@ fn shown(revisions: Option<&[String]>) -> String {
     }
 }
 
-/// The command that brings a side to these revisions.
+/// The command that upgrades a side to these revisions.
 fn upgrade(to: Option<&[String]>, side: &str) -> Option<String> {
     let commands: Vec<String> = to?.iter().map(|revision| format!("`alembic upgrade {revision}`")).collect();
     (!commands.is_empty()).then(|| format!("run {} on the {side}", commands.join(" and ")))
 }
 
-/// What becomes of alembic's own table on a target that has one with another revision.
+/// What the run does with alembic's own table on a target that has one with another revision.
 pub(super) async fn written(look: &Look<'_>) -> Result<Vec<Finding>> {
     let fates: HashMap<(&str, &str), &str> = look
         .subject

@@ -1,6 +1,7 @@
-//! What the connecting role may do on the target: which roles it can act for, who will own what the plan makes, and what exists already.
+//! What the connecting role may do on the target: the roles for which it can act, the future owners of what the plan creates, and what
+//! exists already.
 //!
-//! Asked once for all checks of what the target refuses. Nothing here makes a finding.
+//! Read once for all checks of what the target refuses. Nothing here makes a finding.
 
 use super::entry::entry_task;
 use super::look::Look;
@@ -22,11 +23,11 @@ pub(super) struct Rights<'a> {
     planned: HashSet<&'a str>,
     /// Schemas with a role that may create objects there.
     creators: HashSet<(String, String)>,
-    /// What exists on the target of what the plan makes, comments on or gives privileges of.
+    /// Existing objects of the target that the plan creates, comments on or sets privileges of.
     existing: HashMap<Place, Held>,
-    /// Who will own what the plan makes.
+    /// The future owners of what the plan creates.
     made: HashMap<Place, String>,
-    /// What the source calls objects that only their identity names, by catalog and OID.
+    /// The source's identities of objects that only their identity names, by catalog and OID.
     identities: HashMap<(Oid, Oid), String>,
     /// The target's objects of that kind, by identity.
     identified: HashMap<String, Identified>,
@@ -94,18 +95,19 @@ impl<'a> Rights<'a> {
         Ok(())
     }
 
-    /// What the target has in the place of an entry's object, where only its identity names it.
+    /// The target's counterpart of an entry's object, where only its identity names the object.
     pub(super) fn identified(&self, entry: &Entry) -> Option<&Identified> {
         let identity = self.identities.get(&(entry.catalog, entry.oid))?;
         self.identified.get(identity)
     }
 
-    /// Whether what an entry makes is on the target already. What extensions have made there the archive of the target does not list.
+    /// Whether what an entry creates exists on the target already. The archive of the target does not list what extensions have created
+    /// there.
     pub(super) fn keeps(&self, entry: &Entry) -> bool {
         self.is_kept(&entry_task(entry)) || self.identified(entry).is_some_and(|object| !object.is_member)
     }
 
-    /// The object that a task makes, with its owner.
+    /// The object that a task creates, with its owner.
     fn makes(&self, task: &Task) -> Option<(Place, String)> {
         let place = privilege::place(task).filter(|_| !privilege::is_acl(task))?;
         if self.existing.contains_key(&place) {
@@ -125,19 +127,19 @@ impl<'a> Rights<'a> {
         self.planned.contains(role)
     }
 
-    /// Whether the role is there once the plan's roles are made.
+    /// Whether the role exists once the plan's roles are created.
     pub(super) fn will_exist(&self, role: &str) -> bool {
         let target = &self.look.ends.target;
         self.roles.contains_key(role) || self.is_planned(role) && (target.is_superuser || target.can_create_roles)
     }
 
-    /// Whether SET ROLE to it is open. Who makes a role is no member of it, whatever the version.
+    /// Whether SET ROLE to it is allowed. The role that creates another is not a member of it, in any version.
     pub(super) fn may_become(&self, role: &str) -> bool {
         let target = &self.look.ends.target;
         target.is_superuser && self.will_exist(role) || self.roles.get(role).is_some_and(|role| role.may_set)
     }
 
-    /// Whether what the role may do is open without SET ROLE.
+    /// Whether the connecting role has the privileges of the role without SET ROLE.
     pub(super) fn acts_for(&self, role: &str) -> bool {
         self.look.ends.target.is_superuser || self.roles.get(role).is_some_and(|role| role.has_privileges)
     }
@@ -147,7 +149,7 @@ impl<'a> Rights<'a> {
         self.look.ends.target.version.has_membership_options()
     }
 
-    /// Whether others can be made members of the role.
+    /// Whether other roles can be made members of the role.
     pub(super) fn may_grant(&self, role: &str) -> bool {
         let target = &self.look.ends.target;
         match self.roles.get(role) {
@@ -158,7 +160,7 @@ impl<'a> Rights<'a> {
         }
     }
 
-    /// Whether the role can be altered: from 16 on it takes ADMIN OPTION, too, which who makes a role has.
+    /// Whether the role can be altered: from 16 on this also requires ADMIN OPTION, which the creator of a role has.
     pub(super) fn may_alter(&self, role: &str) -> bool {
         let target = &self.look.ends.target;
         let is_other =
@@ -168,7 +170,7 @@ impl<'a> Rights<'a> {
             || target.can_create_roles && self.roles.get(role).is_none_or(is_other)
     }
 
-    /// Why the target will not give the object that a task makes to its owner.
+    /// Why the target will not give the object that a task creates to its owner.
     pub(super) fn why_not_owner(&self, owner: &str, task: &Task) -> Option<&'static str> {
         let target = &self.look.ends.target;
         match self.roles.get(owner) {
@@ -184,7 +186,7 @@ impl<'a> Rights<'a> {
         }
     }
 
-    /// Whether a schema that exists is the connecting role's to give away.
+    /// Whether the connecting role may give away an existing schema.
     fn owns_existing(&self, task: &Task) -> bool {
         let place = privilege::place(task).filter(|_| task.kind == "schema");
         place.and_then(|place| self.existing.get(&place)).is_none_or(|held| self.acts_for(&held.owner))
@@ -201,34 +203,34 @@ impl<'a> Rights<'a> {
         !self.existing.contains_key(&place) && of_new.is_some_and(|of_new| of_new == owner)
     }
 
-    /// Who owns an object when its privileges are set; none where it is not known.
+    /// The owner of an object when its privileges are set; none where it is not known.
     pub(super) fn owner(&self, place: &Place) -> Option<&str> {
         let place = of_table(place.clone());
         let made = self.made.get(&place).map(String::as_str);
         made.or_else(|| self.existing.get(&place).map(|held| held.owner.as_str()))
     }
 
-    /// Whether what a task makes is on the target already: such an object is kept as it is.
+    /// Whether what a task creates exists on the target already: such an object is kept as it is.
     pub(super) fn is_kept(&self, task: &Task) -> bool {
-        // The schema public, which no statement makes, is given to its owner.
+        // The schema public, which no statement creates, is given to its owner.
         let is_public = task.kind == "schema" && task.target_sql.starts_with("--");
         let place = privilege::place(task).filter(|_| !is_public && !privilege::is_acl(task));
         place.is_some_and(|place| self.existing.contains_key(&place))
     }
 
-    /// Who will own what a task makes, where that is a role that the connecting role does not act for.
+    /// The future owner of what a task creates, where the connecting role does not act for that role.
     pub(super) fn given_away(&self, task: &Task) -> Option<&str> {
         let place = privilege::place(task).filter(|_| !privilege::is_acl(task))?;
         self.made.get(&place).map(String::as_str).filter(|owner| !self.acts_for(owner))
     }
 
-    /// What an object that exists on the target has there.
+    /// The properties of an object that exists on the target.
     pub(super) fn existing(&self, place: &Place) -> Option<&Held> {
         self.existing.get(place)
     }
 }
 
-/// What a server has of the objects, several of an ambiguous name: by one statement, however many objects there are.
+/// The properties of the objects on a server, several where a name is ambiguous: read by one statement, however many objects there are.
 pub(super) async fn held(session: &Session, wanted: &HashSet<Place>) -> Result<HashMap<Place, Vec<Held>>> {
     let mut found: HashMap<Place, Vec<Held>> = HashMap::new();
     if !wanted.is_empty() {
@@ -247,7 +249,7 @@ pub(super) fn schema(name: String) -> Place {
     Place { class: "SCHEMA".into(), schema: String::new(), name }
 }
 
-/// A column's privileges are its table's owner's to give.
+/// Only the owner of its table grants a column's privileges.
 fn of_table(place: Place) -> Place {
     if place.class == "COLUMN" { Place { class: "TABLE".into(), ..place } } else { place }
 }

@@ -1,4 +1,5 @@
-//! Roles: which the target lacks, which cannot be given what they had, and whose objects will have another owner.
+//! Roles: those that the target lacks, those that cannot get the properties that they have on the source, and those whose objects will have
+//! another owner.
 
 use super::entry::entry_label;
 use super::entry::label;
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 /// Tasks by the role that they name.
 type ByRole = BTreeMap<String, BTreeSet<String>>;
 
-/// The findings; `missing` are the tasks whose privileges name roles that will not be there.
+/// The findings; `missing` are the tasks whose privileges name roles that will not exist.
 pub(super) async fn check(rights: &Rights<'_>, missing: ByRole) -> Result<Vec<Finding>> {
     let roles = Roles { rights };
     let mut findings = roles.cannot_be_made();
@@ -33,7 +34,7 @@ pub(super) async fn check(rights: &Rights<'_>, missing: ByRole) -> Result<Vec<Fi
     Ok(findings)
 }
 
-/// Kinds of task that take the privileges of the owner of what they require.
+/// Kinds of task that require the privileges of the owner of what they depend on.
 const FOR_OWNERS: [&str; 16] = [
     "check constraint",
     kind::CONSTRAINT,
@@ -58,7 +59,7 @@ struct Roles<'a> {
 }
 
 impl Roles<'_> {
-    /// The source's roles that the plan makes anew.
+    /// The source's roles that the plan creates.
     fn new_ones(&self) -> impl Iterator<Item = &Role> {
         let roles = self.rights.look.subject.catalog.roles.iter();
         roles.filter(|role| self.rights.is_planned(&role.name) && self.rights.role(&role.name).is_none())
@@ -99,7 +100,7 @@ impl Roles<'_> {
         ))
     }
 
-    /// Attributes that only somebody who has them can give.
+    /// Attributes that only a role which has them can give.
     fn attributes(&self) -> Vec<Finding> {
         let target = &self.rights.look.ends.target;
         if target.is_superuser {
@@ -127,7 +128,7 @@ impl Roles<'_> {
         new.collect()
     }
 
-    /// Owners that the target cannot give objects to; these will belong to the connecting role.
+    /// Owners to which the target cannot give objects; these objects will belong to the connecting role.
     fn owners(&self) -> Vec<Finding> {
         let target = &self.rights.look.ends.target;
         let mut refused: BTreeMap<(String, &str), Vec<String>> = BTreeMap::new();

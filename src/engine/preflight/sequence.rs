@@ -1,6 +1,7 @@
-//! Sequences of the target whose values the run sets: in a run of rows alone they must be there, and in every run ours to set.
+//! Sequences of the target whose values the run sets: in a data-only run they must exist, and in every run the connecting role must be
+//! allowed to set them.
 //!
-//! A value that is ahead of the source's is kept, and takes no right but to read it. Called by `preflight`.
+//! A value that is ahead of the source's is kept, and requires no privilege except to read it. Called by `preflight`.
 
 use super::entry::label;
 use super::look::{Look, blocking, warning};
@@ -13,7 +14,7 @@ use crate::pg::{apply, introspect};
 use crate::plan::{Task, kind};
 use std::collections::{BTreeMap, HashMap};
 
-/// So many sequences a GRANT names; of more it takes all of their schema.
+/// A GRANT names at most this many sequences; for more it names all of their schema.
 const NAMED: usize = 3;
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
@@ -47,7 +48,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Whether the connecting role may not set the value of a sequence of the target, and has to.
+/// Whether the connecting role may not set the value of a sequence of the target, and must set it.
 async fn is_refused(look: &Look<'_>, task: &Task, found: &ExistingTable) -> Result<bool> {
     if found.may_select && found.may_update {
         return Ok(false);
@@ -61,7 +62,7 @@ async fn is_refused(look: &Look<'_>, task: &Task, found: &ExistingTable) -> Resu
     Ok(!apply::is_ahead(apply::sequence_value(look.subject.target, &task.source_sql).await?, wanted))
 }
 
-/// Rows may lack their numbers where nothing else is moved; in a whole run only the tasks fail.
+/// Where nothing else is moved, rows may lack their numbers; in a whole run only the tasks fail.
 fn refusal(look: &Look<'_>, schema: &str, tasks: &[&Task]) -> Finding {
     let me = &look.ends.target.role;
     let names: Vec<String> = tasks.iter().map(|task| QualifiedName::new(&task.schema, &task.name).sql()).collect();
@@ -82,7 +83,7 @@ fn refusal(look: &Look<'_>, schema: &str, tasks: &[&Task]) -> Finding {
     finding.of(tasks.iter().map(|task| label(task)).collect())
 }
 
-/// Sequences that the target has not, with the one that its table has in their place, if there is one.
+/// Sequences that the target does not have, with the one that its table has in their place, if there is one.
 async fn lacking(look: &Look<'_>, missing: &[QualifiedName]) -> Result<Vec<Finding>> {
     let on_target = introspect::sequences(look.subject.target).await?;
     let tables = introspect::relations(look.subject.target).await?;

@@ -1,4 +1,5 @@
-//! The two servers themselves: versions, whether they are two at all, whether the target can be written, and the `pg_dump` for them.
+//! The two servers themselves: versions, whether they are two different ones, whether the target can be written, and the `pg_dump` for
+//! them.
 
 use super::look::{Ends, Look, blocking, info, warning};
 use crate::catalog::Server;
@@ -59,7 +60,7 @@ pub(super) fn versions(source: ServerVersion, target: ServerVersion, accepts_new
     findings
 }
 
-/// A copy of a cluster's files has the same system identifier, but was started at another moment.
+/// A copy of a cluster's files has the same system identifier, but was started at another time.
 fn same_database(source: (&Server, &Instance), target: (&Server, &Instance)) -> Option<Finding> {
     let ((source, source_instance), (target, target_instance)) = (source, target);
     if source.database_oid != target.database_oid {
@@ -121,14 +122,14 @@ fn standby(source: &Server, instance: &Instance) -> Vec<Finding> {
 /// The target's own schema is dumped for a backup, for verification, and to compare what exists.
 pub(super) fn reading_the_target(look: &Look<'_>) -> Option<Finding> {
     let options = &look.subject.config.options;
-    // What a resumed run finds there its own plan made, and needs no second look.
+    // What a resumed run finds there was made by its own plan, and need not be inspected again.
     let is_empty = look.subject.resuming || look.existing.iter().all(|table| is_ledger_table(&table.name.name));
     let is_read = look.subject.backs_up || options.verify || !is_empty;
     let major = look.ends.target.version.major();
     old_tools(look.subject.programs?.both.major, major, "target").filter(|_| is_read)
 }
 
-/// A run of rows alone needs no client programs but for its backup.
+/// A data-only run needs client programs only for its backup.
 pub(super) async fn backing_up(look: &Look<'_>, context: &Context) -> Result<Vec<Finding>> {
     let options = &look.subject.config.options;
     if !options.data_only || !look.subject.backs_up {

@@ -1,4 +1,4 @@
-//! The user's startup options that sessions do not obey, because the settings have another value pinned.
+//! The user's startup options that have no effect in pgmigrate's sessions, because the sessions set another value.
 
 use super::look::{info, list};
 use crate::error::Side;

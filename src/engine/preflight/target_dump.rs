@@ -1,6 +1,7 @@
-//! What keeps `pg_dump` from reading the target: for a backup all of it with its rows, else the definitions of what is there.
+//! What prevents `pg_dump` from reading the target: for a backup all of it with its rows, otherwise the definitions of what exists.
 //!
-//! One table of the target that the connecting role may not read ends a dump of it, be it none of the run's. Called by `preflight`.
+//! One table of the target that the connecting role may not read makes a dump fail, even if the run does not use the table. Called by
+//! `preflight`.
 
 use super::look::{Look, blocking};
 use crate::error::Result;
@@ -10,7 +11,7 @@ use crate::pg::survey::{self, MissingRight};
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let backs_up = look.subject.backs_up;
-    // Only who begins a run compares what is there, and rows ask for no definition.
+    // Only a process that begins a run compares existing objects, and rows need no definitions.
     let is_read = backs_up || look.subject.programs.is_some() && !look.subject.resuming;
     if look.ends.target.is_superuser || !is_read {
         return Ok(Vec::new());
@@ -42,7 +43,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// Tables whose rows `pg_dump` would not get, which it refuses.
+/// Tables whose rows `pg_dump` would not receive, which it refuses.
 fn rows(look: &Look<'_>) -> Option<Finding> {
     let hidden = look.existing.iter().filter(|table| matches!(table.kind, 'r' | 'p') && table.has_row_security);
     let objects: Vec<String> = hidden.map(|table| table.name.to_string()).collect();

@@ -1,4 +1,4 @@
-//! The checks that decide by values alone.
+//! The checks that depend only on values.
 
 use super::activity::{source_writers, target_sessions};
 use super::capacity::{connections, locks, size};

@@ -1,7 +1,7 @@
-//! Compares roles, memberships, and what the database itself has with the source's, as far as a run has set them.
+//! Compares roles, memberships, and properties of the database itself with the source's, as far as a run has set them.
 //!
-//! Called by `worker::privileges` at the end of a run. What a task of the run found and kept is the target's own, and what the target
-//! refused a task has reported.
+//! Called by `worker::privileges` at the end of a run. What a task of the run found and kept is the target's own, and a task has reported
+//! what the target refused.
 
 use super::Notes;
 use crate::catalog::database::Database;
@@ -12,7 +12,7 @@ use crate::plan::build::role;
 use crate::plan::{Task, kind, setting};
 use std::collections::HashSet;
 
-/// What differs, by object, in words.
+/// The differences by object, as text.
 pub async fn differences(
     tasks: &[Task],
     notes: &Notes,
@@ -57,7 +57,7 @@ fn role_differs(mut role: Role, target: &[Role]) -> Option<(String, String)> {
         return Some((role.name, "the role is not on the target".into()));
     };
     role.settings.retain(|stored| setting::is_carried_over(stored));
-    // Of the settings in one database each has a task of its own.
+    // The settings in one database have a task each.
     role.database_settings.clone_from(&other.database_settings);
     (role != *other)
         .then(|| (role.name, "its attributes, its settings or its comment are not those of the source".into()))
@@ -74,7 +74,7 @@ fn membership_differs(
         !is_plain || wanted.grantor.is_none() || other.grantor == wanted.grantor || other.set.is_none()
     };
     let found: Vec<&Membership> = target.iter().filter(same).filter(by_grantor).collect();
-    // Who makes a role has a grant of it besides: one with the source's options is enough.
+    // The role that creates another has a grant of it in addition: one grant with the source's options is enough.
     let words = if found.is_empty() {
         "the membership is not on the target"
     } else if is_plain && !found.iter().any(|other| has_options(wanted, other)) {
@@ -88,7 +88,7 @@ fn membership_differs(
 /// Whether a membership has the options of another, as far as both servers know them.
 fn has_options(wanted: &Membership, found: &Membership) -> bool {
     let is_same = |one: Option<bool>, other: Option<bool>| one.is_none() || other.is_none() || one == other;
-    // A server that keeps one grant only of several keeps the option.
+    // A server that keeps only one of several grants keeps the option.
     let has_admin = wanted.admin == found.admin || found.admin && found.set.is_none();
     has_admin && is_same(wanted.inherit, found.inherit) && is_same(wanted.set, found.set)
 }

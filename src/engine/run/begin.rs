@@ -1,7 +1,7 @@
-//! How a run begins in the ledger: anew, where it stopped, or beside other parts of the same plan.
+//! How a run begins in the ledger: as a new run, where an earlier one stopped, or alongside other parts of the same plan.
 //!
-//! Everything that is decided by what source, target and ledger hold is decided here, and written down before the first task.
-//! Called by `run` between backup and tasks.
+//! All decisions that depend on the contents of source, target and ledger are made here, and recorded before the first task. Called by
+//! `run` between backup and tasks.
 
 use super::connections::Ends;
 use super::join;
@@ -25,8 +25,8 @@ use crate::plan::{Plan, Rules, format};
 use crate::record::{Run, RunState};
 use std::collections::HashSet;
 
-/// Writes the run into the ledger, or finds the one to go on with, which chosen tasks join where it is known to be of their plan. It is
-/// this process's turn to begin.
+/// Writes the run into the ledger, or finds the one to go on with. Chosen tasks join an existing run where that is known to be of their
+/// plan. The caller holds the lock BEGIN.
 pub async fn begin(
     config: &Config,
     settings: &Settings,
@@ -46,7 +46,7 @@ pub async fn begin(
             go_on(config, ends, plan, (run, &done)).await
         }
         Some(run) if run.state != RunState::Done => {
-            // Parts and the holder join the run of their plan, which this one is not.
+            // Parts and the holder join the run of their plan; this run is of another plan.
             if settings.tasks.is_some() {
                 resume::check_run(&run, (plan, &plan.fingerprint()), &target)?;
             }
@@ -69,7 +69,7 @@ async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Pl
     }
     let is_chosen = |id: &str| settings.tasks.as_ref().is_none_or(|ids| ids.iter().any(|chosen| chosen == id));
     refuse_changed(ends, (plan, &records), &is_chosen)?;
-    // Of the target's own schema the preflight has told everything.
+    // Preflight has reported everything about the triggers of the target's own tables.
     findings.retain(|finding| !config.options.data_only || finding.check != "triggers_fire");
     let live = load_order::look(config, &ends.target, plan, &found).await?;
     if let Some(chosen) = &settings.tasks {
@@ -77,7 +77,8 @@ async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Pl
         resume::check_order(plan, &records, chosen, &live)?;
         live.check_chosen(plan, chosen)?;
     }
-    // A restore makes the tables of a ledger before others of the target, and what is older than they are counts as the target's own.
+    // A restore creates the ledger's tables before other tables of the target, and every table older than the ledger counts as the target's
+    // own.
     ends.ledger.drop_unused_runs(&ends.target).await?;
     ends.ledger.create(&ends.target).await?;
     let run = Run {
@@ -101,7 +102,7 @@ async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Pl
     Ok(Start { run: number, records, live, findings, started, put_back: vec![] })
 }
 
-/// The source's tables that this target reads faster as text, although the plan sends them in binary.
+/// The source's tables whose rows this target reads faster as text, although the plan sends them in binary.
 fn faster_as_text(config: &Config, ends: &Ends) -> Result<HashSet<QualifiedName>> {
     let catalog = &ends.looked()?.catalog;
     let (lookup, rules, version) = (catalog.lookup(), Rules::new(config), ends.target_server.version);
@@ -110,7 +111,7 @@ fn faster_as_text(config: &Config, ends: &Ends) -> Result<HashSet<QualifiedName>
     Ok(catalog.relations.iter().filter(is_faster).map(|relation| relation.name.clone()).collect())
 }
 
-/// What the target holds; its archive is read only where it holds anything.
+/// Inspects what the target holds; reads an archive of it only where it holds anything.
 async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
     if present::is_empty(&ends.target, &config.options.ledger_schema).await? {
         return Ok(Found::default());
@@ -120,7 +121,7 @@ async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
     } else {
         HashSet::new()
     };
-    // Rows ask for no definition.
+    // Rows need no definitions.
     let entries = match &ends.looked()?.programs {
         Some(programs) => {
             archive::read_schema(&programs.both, ends.target.conninfo(), None, config.options.lock_timeout, &[]).await?
@@ -137,17 +138,17 @@ async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
     Ok(Found { present, entries, loaded, alike })
 }
 
-/// Takes up a run where it stopped.
+/// Resumes a run where it stopped.
 async fn go_on(config: &Config, ends: &Ends, plan: &Plan, (run, done): (Run, &[String])) -> Result<Start> {
     ends.ledger.add_columns(&ends.target).await?;
     lost::end_all(&ends.target, &ends.ledger, run.run).await?;
-    // Before all else, for whatever is decided below stands on what is settled.
+    // This comes first, because every decision below depends on what is settled.
     ends.ledger.reopen(&ends.target, run.run).await?;
     let records = ends.ledger.records(&ends.target, run.run).await?;
     resume::check_state(done, &records)?;
     refuse_changed(ends, (plan, &records), &|_| true)?;
     let restarts = resume::restarts(plan, &records, Mixing::of(config), &ends.source.snapshot.sees, &|_| true)?;
-    // Before tables are emptied, which the keys would keep from it; behind the last refusal, for it would leave the target without them.
+    // Before tables are emptied, which the keys would prevent; after the last refusal, which would leave the target without the keys.
     place(config, ends).take_again(run.run, (plan, &records), &|_| true).await?;
     for restart in restarts {
         restart_table(config, ends, run.run, &restart).await?;

@@ -1,7 +1,7 @@
-//! The end of a run: what the ledger says from now on, and the report, which is kept whatever happens here.
+//! The end of a run: what the ledger records from now on, and the report, which is kept whatever happens here.
 //!
-//! Work was done before this is called, so nothing in it may end without a report: what fails becomes a finding, and where the ledger
-//! cannot be reached the report is made from what this process knows. Called by `run`.
+//! The tasks are done before this is called, so an error here must not prevent the report: the error becomes a finding, and where the
+//! ledger cannot be reached the report is made from what this process knows. Called by `run`.
 
 use super::connections::Ends;
 use super::pool::{Ended, Known};
@@ -23,7 +23,7 @@ use crate::report::{self, Report, TaskResult};
 use crate::verification::Verification;
 use std::collections::{HashMap, HashSet};
 
-/// What a run has come to.
+/// What is known of a run at its end.
 pub struct Closing<'a> {
     pub config: &'a Config,
     pub settings: &'a Settings,
@@ -33,9 +33,9 @@ pub struct Closing<'a> {
     pub jobs: usize,
 }
 
-/// Says in the ledger how the run ended, and completes the report.
+/// Records in the ledger how the run ended, and completes the report.
 pub async fn close(report: &mut Report, ends: &mut Ends, mut closing: Closing<'_>, context: &Context) {
-    // Preflight may have found the same.
+    // Preflight may have reported the same findings.
     let found = std::mem::take(&mut closing.start.findings);
     let new: Vec<Finding> = found.into_iter().filter(|finding| !report.findings.contains(finding)).collect();
     report.findings.extend(new);
@@ -49,7 +49,7 @@ pub async fn close(report: &mut Report, ends: &mut Ends, mut closing: Closing<'_
     }
     let is_whole = settle(report, ends, &closing, context).await;
     let Closing { config, settings, .. } = closing;
-    // Between parts of a run its keys are away.
+    // Between the parts of a run its foreign keys are dropped on purpose.
     if is_live && (settings.tasks.is_none() || report.status != "done") {
         match Left::read(&ends.ledger, &ends.target).await {
             Ok(left) => report.findings.extend(left.finding()),
@@ -78,7 +78,7 @@ pub async fn close(report: &mut Report, ends: &mut Ends, mut closing: Closing<'_
     }
 }
 
-/// Makes the target's own foreign keys again where the run ends before its tasks have done so.
+/// Creates the target's own foreign keys again where the run ends before its tasks have done so.
 async fn keys_given_back(ends: &mut Ends, closing: &Closing<'_>, context: &Context) -> Result<()> {
     let is_early = closing.ended.stopped || closing.ended.failure.is_some();
     if !is_early && closing.settings.tasks.is_some() {
@@ -94,7 +94,7 @@ async fn keys_given_back(ends: &mut Ends, closing: &Closing<'_>, context: &Conte
     }
 }
 
-/// Fills the report from the ledger; whether the whole plan is done.
+/// Fills the report from the ledger; returns whether the whole plan is done.
 async fn settle(report: &mut Report, ends: &mut Ends, closing: &Closing<'_>, context: &Context) -> bool {
     let Closing { settings, plan, start, ended, .. } = closing;
     let wanted: Option<Vec<String>> =
@@ -127,7 +127,7 @@ async fn settle(report: &mut Report, ends: &mut Ends, closing: &Closing<'_>, con
         _ if is_cut_short => "interrupted",
         Some(_) => "failed",
         None if is_done => "done",
-        // What an asynchronous commit had written when the target's server ended is open again.
+        // The server of the target lost asynchronous commits when it ended, and their tasks are open again.
         None => "interrupted",
     }
     .into();
@@ -138,8 +138,8 @@ async fn settle(report: &mut Report, ends: &mut Ends, closing: &Closing<'_>, con
     is_complete
 }
 
-/// Tasks that this process settled and that are open again, because another part of the run does them again: see `join`. They are settled as
-/// far as this process is concerned, and a finding for each says what the ledger has.
+/// Tasks that this process settled and that are open again, because another part of the run does them again: see `join`. They count as
+/// settled for this process; a finding for each reports what the ledger has.
 fn put_back(tasks: &mut [TaskResult], plan: &Plan, ended: &Ended) -> Vec<Finding> {
     let settled = ended.known.iter().filter(|(_, known)| is_settled(known.status));
     let settled: HashMap<&str, &Known> = settled.map(|(at, known)| (plan.tasks[*at].id.as_str(), known)).collect();
@@ -194,7 +194,7 @@ fn known(plan: &Plan, ended: &Ended) -> Vec<TaskResult> {
     tasks
 }
 
-/// What the comparison found; that it could not be made is a result, too.
+/// The result of the comparison; that it could not be made is a result, too.
 async fn verified(ends: &Ends, closing: &Closing<'_>, context: &Context) -> Verification {
     let Closing { config, plan, jobs, .. } = closing;
     let compared = async {

@@ -7,18 +7,18 @@ use crate::engine::programs::Programs;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
 
-/// Both ends, opened and looked at.
+/// Both connections, opened and inspected.
 pub struct Ends {
     pub source: Source,
     pub target: Leader,
     pub source_server: Server,
     pub target_server: Server,
     pub ledger: Ledger,
-    /// Whoever begins a run looks; who joins one that has begun need not.
+    /// The source as inspected by a process that begins a run; none in a process that joins a run.
     pub looked: Option<Looked>,
 }
 
-/// The whole source, and what reads it.
+/// The whole source, and the programs that read it.
 pub struct Looked {
     /// None where only rows are moved.
     pub programs: Option<Programs>,

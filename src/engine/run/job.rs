@@ -1,4 +1,4 @@
-//! A run in progress, as all of its workers share it: the plan's tasks, how each is to be done, and where.
+//! A run in progress, as all of its workers share it: the plan's tasks, how each is done, and where.
 //!
 //! Made by `run` once everything is decided; workers only read it.
 
@@ -15,20 +15,20 @@ use crate::plan::Task;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How rows come into a table.
+/// How rows are written into a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
     /// Into a table that this run has made.
     Create,
-    /// Into a table that was there before and held nothing.
+    /// Into an existing table that was empty.
     Copy,
-    /// Behind rows that were there before.
+    /// In addition to rows that existed before.
     Append,
-    /// Through a stage, for some of the rows may be there already.
+    /// Through a staging table, because some of the rows may exist already.
     Merge,
-    /// Into a table that an extension of this run has made, in place of the rows that came with it.
+    /// Into a table that an extension of this run has made, in place of the rows that the extension inserted.
     Replace,
-    /// A sequence that was there before: its value never goes back.
+    /// A sequence that existed before: its value never goes back.
     Forward,
 }
 
@@ -47,16 +47,16 @@ impl Mode {
     }
 }
 
-/// How one task is to be done, as the run found the target.
+/// How one task is done, by what the run found on the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
-    /// How rows come in.
+    /// How rows are written.
     pub mode: Mode,
-    /// How they travel.
+    /// The format in which they are sent.
     pub format: RowFormat,
-    /// Whether the rows are frozen as they come in.
+    /// Whether the rows are frozen as they are written.
     pub is_frozen: bool,
-    /// Whether triggers of the target's table are off meanwhile.
+    /// Whether triggers of the target's table are disabled meanwhile.
     pub is_silent: bool,
 }
 
@@ -76,11 +76,11 @@ pub struct Job {
     pub run: i64,
     /// Whether other processes may be at work in the run.
     pub is_part: bool,
-    /// What its first worker is called in the ledger, where other processes may have workers, too.
+    /// The number of its first worker in the ledger, where other processes may have workers, too.
     pub first_worker: i32,
     /// The plan's tasks.
     pub tasks: Vec<Task>,
-    /// How each is to be done.
+    /// How each is done.
     pub forms: Vec<Form>,
     /// Groups of tasks that are done in one transaction, by their first.
     pub together: HashMap<usize, Vec<usize>>,
@@ -92,7 +92,7 @@ pub struct Job {
     pub target: Mutex<Target>,
     /// This process, as `process` writes it.
     pub process: String,
-    /// What the readers join.
+    /// The snapshot that the readers use.
     pub snapshot: Snapshot,
     /// The encoding that both databases have, where it is the same and not UTF8.
     pub encoding: Option<String>,
@@ -104,19 +104,19 @@ pub struct Job {
     pub same_collation: bool,
     /// The options.
     pub options: Options,
-    /// What the target gives to index builds.
+    /// The memory and workers that the target gives to index builds.
     pub tuning: Tuning,
     /// Events and the request to stop.
     pub context: Context,
-    /// What workers have found that a person should know when the run ends.
+    /// Findings of the workers, for the end of the run.
     pub found: Mutex<Found>,
 }
 
-/// Findings, and which of them there are.
+/// Findings, and the keys of those that were added.
 #[derive(Debug, Default)]
 pub struct Found {
     findings: Vec<Finding>,
-    /// Check, object and message of each: there may be one for each task, too many to compare a new one with all.
+    /// Check, object and message of each: there may be one for each task, too many to compare a new one with all of them.
     known: HashSet<[String; 3]>,
 }
 
@@ -146,7 +146,7 @@ impl Job {
         self.target.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Lets workers follow the leader to where it is now.
+    /// Points the workers to the server where the leader is now.
     pub fn follow(&self, conninfo: &Conninfo, leader: &Backend) {
         let mut target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
         let secrets = target.conninfo.secrets();
@@ -159,13 +159,13 @@ impl Job {
         SessionEntry { run: self.run, backend, leader, process: self.process.clone() }
     }
 
-    /// Lets no message of the target show these values.
+    /// Redacts these values in all messages of the target.
     pub fn hide(&mut self, secrets: Vec<Secret>) {
         let target = self.target.get_mut().unwrap_or_else(PoisonError::into_inner);
         target.conninfo = target.conninfo.clone().with_secrets(secrets);
     }
 
-    /// Reports what a task has found, while it is new and at the end of the run.
+    /// Reports the findings of a task, at once and at the end of the run.
     pub fn report(&self, findings: Vec<Finding>) {
         self.context.tell(&findings);
         self.found().add(findings);
@@ -178,7 +178,7 @@ impl Job {
         }
     }
 
-    /// Takes all that was reported.
+    /// Takes all findings that were reported.
     pub fn take_found(&self) -> Vec<Finding> {
         std::mem::take(&mut *self.found()).findings
     }

@@ -1,7 +1,7 @@
-//! How a process joins a run that others have begun: a part with its tasks, or the holder of their snapshot.
+//! How a process joins a run that another process has begun: a part with its tasks, or the holder of a snapshot for the parts.
 //!
-//! A part claims its rows in the ledger for the state of the source that it reads, so that chunks of two states never meet in one table:
-//! whoever comes with another one is refused for as long as the part lives. Called by `begin` and `hold`, in their turn to begin.
+//! A part claims its rows in the ledger for the state of the source that it reads, so that chunks of two states are never mixed in one
+//! table: a process that reads another state is refused for as long as the part lives. Called by `begin` and `hold`, under the lock BEGIN.
 
 use super::connections::Ends;
 use super::resume::Mixing;
@@ -16,7 +16,7 @@ use crate::plan::{Phase, Plan, kind};
 use crate::record::{Record, Run, RunState};
 use std::collections::HashSet;
 
-/// A run of chosen tasks beside others of the same plan.
+/// Begins a run of chosen tasks alongside others of the same plan.
 pub async fn join(config: &Config, settings: &Settings, ends: &Ends, (plan, run): (&Plan, Run)) -> Result<Start> {
     ends.ledger.add_columns(&ends.target).await?;
     lost::end_of_lost_parts(&ends.target, &ends.ledger, run.run).await?;
@@ -43,7 +43,7 @@ pub async fn join(config: &Config, settings: &Settings, ends: &Ends, (plan, run)
     for restart in &restarts {
         restart_table(config, ends, run.run, restart).await?;
     }
-    // A run has many parts, and each would read all of its rows once more.
+    // Read again only after a change: a run has many parts, and each would read all rows of the ledger once more.
     let records = if is_changed { ends.ledger.records(&ends.target, run.run).await? } else { records };
     claim(ends, run.run, (&records, chosen)).await?;
     if run.state != RunState::Running && !records.iter().all(Record::is_settled) {
@@ -53,8 +53,8 @@ pub async fn join(config: &Config, settings: &Settings, ends: &Ends, (plan, run)
     Ok(Start { run: run.run, records, live, findings: vec![], started: run.started, put_back })
 }
 
-/// Puts sequences back that are settled, before the first rows of another state of the source come: they may be behind these. Whether there
-/// were any.
+/// Sets settled sequences back to pending before the first rows of another state of the source are copied, because the sequences may be
+/// behind these rows. Returns whether there were any.
 async fn forget_sequences(ends: &Ends, run: &Run, records: &[Record]) -> Result<bool> {
     let sees = &ends.source.snapshot.sees;
     let announced = ends.ledger.announced(&ends.target, run.run).await?;
@@ -68,8 +68,8 @@ async fn forget_sequences(ends: &Ends, run: &Run, records: &[Record]) -> Result<
     Ok(!stale.is_empty())
 }
 
-/// Sequences that were set once and have to be set again. A part that works on the data phase does so itself, whichever it was given and
-/// whichever process put them back: no other process may follow.
+/// Sequences that were set once and have to be set again. A part that works on the data phase sets them itself, whichever tasks it was
+/// given and whichever process put the sequences back, because no other process may follow.
 fn put_back(records: &[Record], is_chosen: &dyn Fn(&Record) -> bool) -> Vec<String> {
     if !records.iter().any(|record| record.phase == Phase::Data.word() && is_chosen(record)) {
         return Vec::new();
@@ -79,14 +79,14 @@ fn put_back(records: &[Record], is_chosen: &dyn Fn(&Record) -> bool) -> Vec<Stri
     records.iter().filter(is_put_back).map(|record| record.task.clone()).collect()
 }
 
-/// The states of the source, other than ours, that living processes of the run read.
+/// The states of the source, other than that of this process, that living processes of the run read.
 async fn living(ends: &Ends, run: i64) -> Result<HashSet<String>> {
     let announced = ends.ledger.announced(&ends.target, run).await?;
     let states = announced.into_iter().map(|one| one.snapshot.sees);
     Ok(states.filter(|sees| *sees != ends.source.snapshot.sees).collect())
 }
 
-/// Says in the ledger which rows this part is going to read, and in which state of the source.
+/// Records in the ledger which rows this part will read, and in which state of the source.
 pub async fn claim(ends: &Ends, run: i64, (records, chosen): (&[Record], &[String])) -> Result<()> {
     let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
     let reads = |record: &&Record| matches!(record.kind.as_str(), kind::DATA | kind::LARGE_OBJECTS);
@@ -99,7 +99,8 @@ pub async fn claim(ends: &Ends, run: i64, (records, chosen): (&[Record], &[Strin
     ends.ledger.claim(&ends.target, run, (&rows, &ends.source.snapshot.sees)).await
 }
 
-/// The holder of a snapshot goes on with a run that parts have begun: what they left half copied in another snapshot begins anew.
+/// The holder of a snapshot goes on with a run that parts have begun: tables that were left half copied in another snapshot are copied
+/// again.
 pub async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (&Plan, &str)) -> Result<Start> {
     ends.ledger.lock_begin(&ends.target).await?;
     ends.ledger.add_columns(&ends.target).await?;

@@ -1,8 +1,8 @@
-//! The leader on the target: the session whose advisory lock says that this process works on the run.
+//! The leader on the target: the session whose advisory lock shows that this process works on the run.
 //!
-//! The lock ends with its session, so a lost connection loses it. The leader then connects again, ends what the lost session has left on the
-//! server, and takes the lock again; where another process has it meanwhile, this one has to stop. Made by `ends` and `part`; kept by
-//! `pool` while tasks run and by `close` at the end.
+//! The lock ends with its session, so a lost connection loses it. The leader then connects again, terminates what the lost session has left
+//! on the server, and takes the lock again; where another process has taken it meanwhile, this one has to stop. Made by `ends` and `part`;
+//! kept by `pool` while tasks run and by `close` at the end.
 
 use super::lost;
 use super::lost::{AWAY, LINGER, end_lost};
@@ -22,11 +22,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// How a process holds the run's lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunLock {
-    /// Alone: the whole run.
+    /// Alone: for the whole run.
     Exclusive,
-    /// With others: a part, or a holder while it begins.
+    /// Shared: for a part, or for a holder while it begins.
     Shared,
-    /// The safe procedure, whose lock is another one.
+    /// For the safe procedure, which has a lock of its own.
     Procedure,
 }
 
@@ -49,7 +49,7 @@ pub struct Leader {
     was_lost: bool,
     /// The run that it leads, once it is known.
     run: Option<i64>,
-    /// Which database it is that the safe procedure is at work on; a run has that in the ledger.
+    /// The identity of the database on which the safe procedure works; for a run the ledger has it.
     database: Option<String>,
 }
 
@@ -62,7 +62,7 @@ impl Deref for Leader {
 }
 
 impl Leader {
-    /// Makes a session the leader, which takes the lock.
+    /// Makes a session the leader; it takes the lock.
     pub async fn of(session: Session, ledger: &Ledger, lock: RunLock) -> Result<Leader> {
         let is_taken = take(ledger, &session, lock).await?
             || lost::end_of_dead_processes(&session, ledger).await? && take(ledger, &session, lock).await?;
@@ -72,7 +72,7 @@ impl Leader {
         Leader::with_lock(session, ledger, lock).await
     }
 
-    /// Makes a session the leader that has the lock.
+    /// Makes the session that has the lock the leader.
     pub async fn with_lock(session: Session, ledger: &Ledger, lock: RunLock) -> Result<Leader> {
         let backend = backend::identify(&session).await?;
         let database = match lock {
@@ -83,12 +83,12 @@ impl Leader {
         Ok(Leader { session, backend, ledger, lock, purpose, was_lost: false, run: None, database })
     }
 
-    /// Another host takes the place of a lost one only where it has this run.
+    /// Sets the run that it leads: another host may replace a lost one only where it has this run.
     pub fn leads(&mut self, run: i64) {
         self.run = Some(run);
     }
 
-    /// The same leader, whose sessions after a lost one show this purpose.
+    /// The same leader; sessions that replace a lost one show this purpose.
     pub fn shown_as(self, purpose: &str) -> Leader {
         Leader { purpose: purpose.to_owned(), ..self }
     }
@@ -108,7 +108,8 @@ impl Leader {
         self.was_lost
     }
 
-    /// Connects again where the connection is lost, and takes the lock again; whether it had to. Tries for a while, unless asked to stop.
+    /// Connects again where the connection is lost, and takes the lock again; returns whether it had to. Tries for a limited time, unless
+    /// asked to stop.
     pub async fn keep(&mut self, stop: &Stop) -> Result<bool> {
         if !self.is_lost() {
             return Ok(false);
@@ -136,13 +137,13 @@ impl Leader {
         }
     }
 
-    /// After `error` of a statement on the session: connects again where the connection is lost, so that it can be tried once more.
-    /// Any other error is given back.
+    /// After `error` of a statement on the session: connects again where the connection is lost, so that the statement can be tried once
+    /// more. Any other error is returned.
     pub async fn recover(&mut self, stop: &Stop, error: Error) -> Result<()> {
         if !error.is_retryable() {
             return Err(error);
         }
-        // The server's last message may come before the end of the connection does.
+        // The server's last message may arrive before the connection is seen to end.
         tokio::time::sleep(FIRST_PAUSE).await;
         if self.keep(stop).await? { Ok(()) } else { Err(error) }
     }
@@ -170,11 +171,11 @@ impl Leader {
         Ok(())
     }
 
-    /// Another host has answered: it must be the same database, such as a standby that has become the primary.
+    /// Another host has answered: it must have the same database, such as a standby that has become the primary.
     async fn check_successor(&self, session: &Session) -> Result<()> {
         let server = introspect::server(session).await?;
         if server.in_recovery {
-            // It may become the primary yet.
+            // It may still become the primary.
             let doing =
                 format!("{} has answered in place of the lost host, and is a standby", session.conninfo().describe());
             return Err(Error::new(Kind::Connect, doing).on(Side::Target));

@@ -1,9 +1,10 @@
-//! Sessions on the target that processes of a run have left behind, and their end.
+//! Sessions on the target that processes of a run have left behind, and how they are terminated.
 //!
-//! A process that is killed, or whose network path is gone, leaves sessions with their locks for as long as the server does not notice. The
-//! ledger has the sessions of each process, so that the next one ends them. It ends none of a process that may still be at work: those of a
-//! run that it has to itself, those of a process of this machine that is gone, and those of a process whose leader is gone and whose other
-//! sessions have had nothing to do for longer than a leader takes to come back. Called by `begin`, `join` and `leader`.
+//! A process that is killed, or loses its network path, leaves sessions that keep their locks until the server notices. The ledger has the
+//! sessions of each process, so that the next process terminates them. It never terminates a session of a process that may still be at
+//! work. It terminates those of a run that it has to itself, those of a process of this machine that is gone, and those of a process whose
+//! leader is gone and whose other sessions have been idle for longer than a leader takes to reconnect. Called by `begin`, `join` and
+//! `leader`.
 
 use crate::engine::process;
 use crate::error::{Error, Kind, Result, Side};
@@ -12,21 +13,21 @@ use crate::pg::Session;
 use crate::pg::backend::{self, Backend, Presence};
 use std::time::{Duration, Instant};
 
-/// How long a target that is gone may stay away.
+/// How long a lost target may stay unreachable.
 pub const AWAY: Duration = Duration::from_secs(60);
-/// For how long a lost session may keep its lock after it was ended.
+/// How long a lost session may keep its lock after it was terminated.
 pub const LINGER: Duration = Duration::from_secs(5);
 const BETWEEN_CHECKS: Duration = Duration::from_millis(100);
-/// For how long, in seconds, a process's sessions are quiet before it counts as lost: its leader has given up by then.
+/// Seconds for which the sessions of a process must be idle before it counts as lost: its leader has given up by then.
 const QUIET_SECONDS: f64 = 1.5 * AWAY.as_secs_f64();
 
-/// Ends all that earlier processes of the run have left; this one has the run to itself.
+/// Terminates all sessions that earlier processes of the run have left; this process has the run to itself.
 pub async fn end_all(session: &Session, ledger: &Ledger, run: i64) -> Result<()> {
     let entries = of_run(session, ledger, run).await?;
     end(session, ledger, run, entries).await
 }
 
-/// Ends what parts of the run have left that are gone.
+/// Terminates the sessions of those parts of the run that are gone.
 pub async fn end_of_lost_parts(session: &Session, ledger: &Ledger, run: i64) -> Result<()> {
     let entries = of_run(session, ledger, run).await?;
     let mut lost = Vec::new();
@@ -38,7 +39,7 @@ pub async fn end_of_lost_parts(session: &Session, ledger: &Ledger, run: i64) -> 
     end(session, ledger, run, lost).await
 }
 
-/// Ends what processes of this machine have left that are gone, before the run's lock is had; whether there was any.
+/// Terminates the sessions of processes of this machine that are gone, before the run's lock is taken; returns whether there were any.
 pub async fn end_of_dead_processes(session: &Session, ledger: &Ledger) -> Result<bool> {
     if !ledger.exists(session).await? {
         return Ok(false);
@@ -63,8 +64,8 @@ async fn of_run(session: &Session, ledger: &Ledger, run: i64) -> Result<Vec<Sess
     Ok(entries.into_iter().filter(|entry| entry.run == run).collect())
 }
 
-/// Whether the leader of an entry's process is gone, and every session of the process gone or quiet. A leader whose connection is lost comes
-/// back, and its workers are at work meanwhile.
+/// Whether the leader of an entry's process is gone, and every session of the process is gone or idle. A leader whose connection is lost
+/// reconnects, and its workers go on meanwhile.
 async fn is_silent(session: &Session, entries: &[SessionEntry], entry: &SessionEntry) -> Result<bool> {
     if backend::presence(session, &entry.leader, QUIET_SECONDS).await? != Presence::Absent {
         return Ok(false);
@@ -82,7 +83,7 @@ async fn end(session: &Session, ledger: &Ledger, run: i64, lost: Vec<SessionEntr
     let mut ended = Vec::new();
     for entry in lost {
         match backend::presence(session, &entry.backend, QUIET_SECONDS).await? {
-            // What a commit that is under way settles is waited for.
+            // A commit that is under way is waited for, because it settles tasks.
             Presence::Committing => continue,
             Presence::Hidden => return Err(not_ended(&entry.backend)),
             Presence::Absent => {}
@@ -93,7 +94,7 @@ async fn end(session: &Session, ledger: &Ledger, run: i64, lost: Vec<SessionEntr
     ledger.forget_sessions(session, run, &ended).await
 }
 
-/// Ends what a lost session has left on the server, so that its locks are free.
+/// Terminates what a lost session has left on the server, so that its locks are released.
 pub async fn end_lost(session: &Session, backend: &Backend) -> Result<()> {
     let began = Instant::now();
     let is_refused = |error: Error| if error.is("42501") { not_ended(backend).caused_by(error) } else { error };
@@ -103,7 +104,7 @@ pub async fn end_lost(session: &Session, backend: &Backend) -> Result<()> {
     Ok(())
 }
 
-/// The role may not end a session that has to end first.
+/// The error where the role may not terminate a session that has to end first.
 pub fn not_ended(backend: &Backend) -> Error {
     let Backend { pid, .. } = backend;
     let doing = format!(

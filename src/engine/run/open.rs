@@ -1,6 +1,6 @@
-//! Both ends of a run, opened, proved and looked at, as every step of it needs them.
+//! Both connections of a run, opened, checked and inspected, as every step of the run needs them.
 //!
-//! Whoever begins a run reads the whole catalog and looks for what would keep it from being read; a part that joins one is opened in
+//! A process that begins a run reads the whole catalog and checks for whatever would prevent that; a part that joins a run is opened in
 //! `part`. Called by `run` and `hold`.
 
 use super::connections::{Ends, Looked};
@@ -20,7 +20,7 @@ use crate::pg::snapshot::Snapshot;
 use crate::pg::{Session, introspect};
 use crate::plan::Plan;
 
-/// Connects to both, as a part where tasks are chosen of a plan whose run has begun.
+/// Connects to both servers; as a part where tasks are chosen of a plan whose run has begun.
 pub async fn connect(
     config: &Config,
     endpoints: &Endpoints,
@@ -36,33 +36,33 @@ pub async fn connect(
     look_over(config, endpoints, way, plan.map(|plan| Planned::of(plan, settings)), context).await
 }
 
-/// What a process is to its run.
+/// The role of a process in its run.
 #[derive(Clone, Copy)]
 pub enum Way<'a> {
     /// It does the whole of it.
     Whole,
     /// It does chosen tasks.
     Part,
-    /// It holds a snapshot for parts, one of these where one still lives.
+    /// It holds a snapshot for parts: one of these where one still exists.
     Holder(&'a [Snapshot]),
 }
 
-/// What a given plan says before anything of it is done.
+/// What a given plan determines before any of it is done.
 pub struct Planned {
-    /// The tables that it reads; without a plan the filters say which these are. They are locked before anything that takes time.
+    /// The tables that it reads; without a plan, the filters determine them. They are locked before any step that takes time.
     tables: Vec<QualifiedName>,
     /// Which `pg_dump` wrote its definitions.
     writer: Writer,
 }
 
 impl Planned {
-    /// What `plan` says, as far as the chosen tasks need it.
+    /// What `plan` determines, as far as the chosen tasks need it.
     pub fn of(plan: &Plan, settings: &Settings) -> Planned {
         Planned { tables: part::tables(plan, settings), writer: Writer::of(plan) }
     }
 }
 
-/// Connects whoever begins a run, or goes on with the whole of one.
+/// Connects a process that begins a run, or resumes the whole of one.
 pub async fn look_over(
     config: &Config,
     endpoints: &Endpoints,
@@ -80,7 +80,7 @@ pub async fn look_over(
     let source = async {
         let mut source = open_source(config, endpoints, way).await?;
         match source.refuse_raw_texts().await {
-            // A definition waits for a table that somebody keeps locked; the locks that follow say who does.
+            // The query of a definition waits for a table that another session keeps locked; the locks that follow name that session.
             Err(error) if error.is("55P03") => {}
             result => result?,
         }
@@ -95,9 +95,9 @@ pub async fn look_over(
     let majors = Majors { planned: writer, ..Majors::of(&source.leader, &target, None) };
     let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
     let finding = programs.as_ref().and_then(|programs| programs.finding.as_ref());
-    // Before a difference that may result from it is reported.
+    // Emitted before a difference that may result from it.
     context.tell(finding.map_or(&[], std::slice::from_ref));
-    // What would keep the catalog from being read is told as what it is, and not as an error of pg_dump.
+    // What would prevent the catalog from being read is reported as such, and not as an error of pg_dump.
     refuse(preflight::outset(config, &source.leader, &target, programs.as_ref()).await?)?;
     let catalog = source.catalog(config, programs.as_ref().map(|programs| &programs.source)).await?;
     let (source_server, target_server) = (catalog.server.clone(), introspect::server(&target).await?);
@@ -107,7 +107,7 @@ pub async fn look_over(
 async fn open_source(config: &Config, endpoints: &Endpoints, way: Way<'_>) -> Result<Source> {
     if let Way::Holder(known) = way {
         for snapshot in known {
-            // Its process may have ended meanwhile, or lost its server.
+            // The process that held it may have ended meanwhile, or lost its server.
             if let Ok(source) = Source::adopt(&endpoints.source, config.options.lock_timeout, snapshot).await {
                 return Ok(source);
             }

@@ -1,8 +1,8 @@
-//! A part of a run: chosen tasks beside others of the same plan, on this machine or another.
+//! A part of a run: chosen tasks alongside others of the same plan, on this machine or another.
 //!
-//! Whoever begins the run looks both databases over; a part that joins it only proves that it is on the same servers and that the
-//! plan still fits, so that its first row comes soon. In a held snapshot not even the catalog is read: the holder has compared it,
-//! and keeps it from changing by its locks. Called by `run`.
+//! The process that begins the run inspects both databases; a part that joins it only checks that it is on the same servers and that the
+//! plan still matches, so that its first row is copied soon. With a held snapshot not even the catalog is read: the holder has compared it,
+//! and its locks keep it from changing. Called by `run`.
 
 use super::connections::Ends;
 use super::leader::{Leader, RunLock};
@@ -75,18 +75,18 @@ pub async fn run_of(ledger: &Ledger, target: &Session, fingerprint: &str) -> Res
     Ok(last.filter(|run| run.plan == fingerprint))
 }
 
-/// What a part found when it waited.
+/// The result of a part's wait.
 enum Awaited {
     /// It need not wait.
     Nothing,
     /// The snapshot to read.
     Held(Snapshot),
-    /// All of its rows are on the target, and nobody holds a snapshot for them any more.
+    /// All of its rows are on the target, and no process holds a snapshot for them any more.
     Settled,
 }
 
-/// Waits for a holder's announcement, and has the run's lock when it is there. The lock is not held while waiting: a holder that begins
-/// anew must see that nobody is at work.
+/// Waits for a holder's snapshot lease, and takes the run's lock when there is one. The lock is not held during the wait: a holder that
+/// begins again must see that no process is at work.
 async fn await_snapshot(
     ledger: &Ledger,
     target: &Session,
@@ -120,7 +120,7 @@ async fn look(ledger: &Ledger, target: &Session, run: &Run, rows: &[&str]) -> Re
     Ok(if are_settled { Awaited::Settled } else { Awaited::Nothing })
 }
 
-/// The chosen tasks that read rows, or what counts them, on the source.
+/// The chosen tasks that read rows or values of sequences on the source.
 fn rows<'a>(plan: &'a Plan, settings: &Settings) -> Vec<&'a str> {
     let chosen: HashSet<&str> = settings.tasks.iter().flatten().map(String::as_str).collect();
     readers(plan).map(|task| task.id.as_str()).filter(|id| chosen.contains(id)).collect()
@@ -144,7 +144,7 @@ fn not_held(wait: Duration) -> Error {
         .remedy("start the holder again (Migration.hold_snapshot), or let the part wait longer for it")
 }
 
-/// What a part should know that reads some of the rows in a snapshot of its own.
+/// The finding for a part that reads some of the rows in a snapshot of its own.
 pub fn finding(plan: &Plan, settings: &Settings) -> Option<Finding> {
     let reads_its_own = settings.reading().is_ok_and(|reading| reading == Reading::Own);
     let chosen = rows(plan, settings).len();

@@ -1,4 +1,4 @@
-//! Runs a job's tasks: takes what is ready from the schedule, gives it to free workers, and tells what became of it.
+//! Runs a job's tasks: takes ready tasks from the schedule, passes them to free workers, and reports their results.
 //!
 //! Every worker is a task of the runtime with two sessions of its own. This loop is the only one that changes the schedule, so
 //! it needs no lock. Called by `run`.
@@ -34,15 +34,15 @@ pub struct Ended {
     pub failed: u64,
     /// Whether the run was asked to stop.
     pub stopped: bool,
-    /// What tasks have found that a person should know.
+    /// Findings of the tasks.
     pub found: Vec<Finding>,
-    /// What kept the run from going on.
+    /// The error that kept the run from going on.
     pub failure: Option<Error>,
     /// What this process knows of tasks, by their place in the plan.
     pub known: HashMap<usize, Known>,
 }
 
-/// What became of a task, as far as a report without the ledger needs it.
+/// The result of a task, as far as a report without the ledger needs it.
 #[derive(Debug, Clone, Copy)]
 pub struct Known {
     /// Its status.
@@ -59,15 +59,15 @@ type Finished = (Worker, Instant, Vec<(usize, Outcome)>);
 enum Next {
     /// A worker is free again.
     Free(Box<std::result::Result<Finished, JoinError>>),
-    /// A task has ended that its worker goes on behind.
+    /// A task has ended, and its worker goes on.
     Ended(order::Ended),
 }
 
 /// The loop's state.
 pub struct Pool<'a> {
-    /// What is run.
+    /// The tasks, and how they are done.
     pub job: Arc<Job>,
-    /// What is next.
+    /// Which task is next.
     pub schedule: Schedule,
     /// The leader on the target, for rows of blocked tasks.
     pub leader: &'a mut Leader,
@@ -81,18 +81,18 @@ pub struct Pool<'a> {
     pub lines: Vec<Record>,
     /// When it was last written.
     pub written: Instant,
-    /// When the run's ground was last checked.
+    /// When the run's lock, snapshot and stop requests were last checked.
     pub looked: Instant,
-    /// What became of the tasks.
+    /// The results of the tasks.
     pub ended: Ended,
     /// What is known of the time left.
     pub watch: Watch,
-    /// Where the worker that runs tasks in the plan's order says how they end.
+    /// The channel on which the worker that runs tasks in the plan's order reports how they end.
     pub in_order: (mpsc::UnboundedSender<order::Ended>, mpsc::UnboundedReceiver<order::Ended>),
 }
 
 const BETWEEN_WRITES: Duration = Duration::from_secs(1);
-/// Interval between checks of what the run stands on, and for a stop request from another session.
+/// Interval between checks of what the run depends on, and of a stop request from another session.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(2);
 
 impl Pool<'_> {
@@ -146,7 +146,7 @@ impl Pool<'_> {
     /// The next batch or task that ends; none where no worker is busy.
     async fn next_of(&mut self, busy: &mut JoinSet<Finished>) -> Result<Option<Next>> {
         loop {
-            // However fast tasks end, the check is made.
+            // The check is made however fast tasks end.
             let rest = BETWEEN_LOOKS.saturating_sub(self.looked.elapsed());
             if rest.is_zero() {
                 self.check().await?;
@@ -154,7 +154,7 @@ impl Pool<'_> {
             }
             tokio::select! {
                 biased;
-                // Before the worker that has sent it is free.
+                // The messages about tasks are taken before the worker that has sent them becomes free.
                 Some(ended) = self.in_order.1.recv() => return Ok(Some(Next::Ended(ended))),
                 finished = busy.join_next() => return Ok(finished.map(|finished| Next::Free(Box::new(finished)))),
                 () = tokio::time::sleep(rest) => {}
@@ -162,7 +162,7 @@ impl Pool<'_> {
         }
     }
 
-    /// Begins nothing new while the caller is behind with the events of what was done: these would fill the memory.
+    /// Begins nothing new while the caller has not read the events of finished work: these would fill the memory.
     async fn wait_for_room(&mut self) -> Result<()> {
         let context = self.job.context.clone();
         while !context.events.have_room() && !context.stop.is_stopped() {
@@ -180,7 +180,7 @@ impl Pool<'_> {
         Ok(())
     }
 
-    /// Keeps what the run stands on: the leader's lock, the snapshot, and whether another session asks the run to stop.
+    /// Checks what the run depends on: the leader's lock, the snapshot, and whether another session asks the run to stop.
     async fn check(&mut self) -> Result<()> {
         self.looked = Instant::now();
         self.keep_leader().await?;
@@ -191,7 +191,7 @@ impl Pool<'_> {
                 "the session on the source that held the snapshot is lost: readers that have joined it go on, and no new ones can"
             );
         }
-        // A question that fails says nothing: where the session is lost, the next check finds that.
+        // An error of the query is ignored: where the session is lost, the next check finds that.
         let is_asked = self.job.ledger.is_asked_to_stop(self.leader).await.unwrap_or_default();
         if is_asked && !self.job.context.stop.is_stopped() {
             tracing::warn!("another session on the target asked this run to stop");
@@ -200,7 +200,7 @@ impl Pool<'_> {
         Ok(())
     }
 
-    /// Connects the leader again where it is lost; what a part has announced ended with its session.
+    /// Connects the leader again where its connection is lost; the snapshot lease of a part has ended with the lost session.
     async fn keep_leader(&mut self) -> Result<()> {
         let old = self.leader.backend().clone();
         if !self.leader.keep(&self.job.context.stop).await? {
@@ -244,7 +244,7 @@ impl Pool<'_> {
         busy.spawn(tracing::Instrument::instrument(work, span));
     }
 
-    /// Lets a worker run tasks in the plan's order; how each ends it says while it goes on.
+    /// Lets a worker run tasks in the plan's order; it reports the end of each while it goes on.
     fn begin_in_order(&self, busy: &mut JoinSet<Finished>, mut worker: Worker, tasks: Vec<usize>) {
         let ended = self.in_order.0.clone();
         let work = async move {
@@ -254,8 +254,9 @@ impl Pool<'_> {
         busy.spawn(tracing::Instrument::instrument(work, tracing::Span::current()));
     }
 
-    /// Writes lines that wait into the state file, about once a second: what they say is made to survive a crash of the target first, for
-    /// a file that knows more than the ledger stops a resumed run. A file that cannot be written any more is given up, and the run goes on.
+    /// Writes the waiting lines into the state file, about once a second. First it makes the commits that the lines describe safe against a
+    /// crash of the target, because a file that knows more than the ledger stops a resumed run. A file that can no longer be written is
+    /// given up, and the run goes on.
     async fn write_state(&mut self, is_last: bool) -> Result<()> {
         let is_due = is_last || self.written.elapsed() >= BETWEEN_WRITES;
         let Some(state) = self.state.as_mut().filter(|_| is_due && !self.lines.is_empty()) else { return Ok(()) };
@@ -308,13 +309,13 @@ impl Pool<'_> {
         self.block(&blocked, at).await
     }
 
-    /// Whether a failed task is tried again later, behind what it may have lacked.
+    /// Whether a failed task is tried again later, after the tasks whose effect it may have lacked.
     fn is_put_off(&mut self, at: usize, error: &Error) -> bool {
         self.may_need_rows(at, error) && self.schedule.put_off(at)
             || self.may_need_objects(at, error) && self.schedule.wait_for_objects(at)
     }
 
-    /// Whether the rows of a task may have been refused because they name objects that are made behind them, as values of `regclass` do.
+    /// Whether the rows of a task may have been refused because they name objects that are created later, as values of `regclass` do.
     fn may_need_objects(&self, at: usize, error: &Error) -> bool {
         const UNDEFINED: [&str; 4] = ["42P01", "42704", "42883", "3F000"];
         let is_undefined = error.sqlstate.as_deref().is_some_and(|code| UNDEFINED.contains(&code));
@@ -322,7 +323,7 @@ impl Pool<'_> {
         is_undefined && self.job.tasks[at].is_data() && error.context.side == Some(Side::Target) && !is_grouped
     }
 
-    /// Whether the rows of a task may have been refused because others are not there yet: by a CHECK, or by a function that reads them.
+    /// Whether the rows of a task may have been refused because other rows are missing: by a CHECK, or by a function that reads them.
     fn may_need_rows(&self, at: usize, error: &Error) -> bool {
         let Some(sqlstate) = error.sqlstate.as_deref() else { return false };
         let task = &self.job.tasks[at];

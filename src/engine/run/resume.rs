@@ -1,7 +1,7 @@
-//! Whether a plan may run on what is found, and where an earlier run of it stopped.
+//! Whether a plan may run on the databases as found, and where an earlier run of it stopped.
 //!
-//! A plan is refused where source, configuration or catalog are not those it was made for, with both sides named. Chunks of two
-//! snapshots are never mixed in one table: a table that was half copied under another state of the source begins anew.
+//! A plan is refused where source, configuration or catalog are not those it was made for; the error names both sides. Chunks of two
+//! snapshots are never mixed in one table: a table that was half copied from another state of the source is copied again.
 
 use crate::catalog::{Catalog, Server};
 use crate::config::Config;
@@ -14,7 +14,7 @@ use crate::record::{Record, Run};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// What a run says that was to go on and found nothing begun.
+/// The finding of a run that was to be resumed and found no run that has begun.
 #[must_use]
 pub fn nothing_begun() -> Finding {
     let message = "there is no run to resume on the target: this one begins at its start";
@@ -22,18 +22,18 @@ pub fn nothing_begun() -> Finding {
     Finding::new("resume", Severity::Info, "", message, remedy)
 }
 
-/// What becomes of a plan that is not the one that would be made now.
+/// What is done with a plan that differs from the one that would be made now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDrift {
-    /// It is followed as far as it is of the same source and configuration; findings say what differs.
+    /// It is followed as far as it is of the same source and configuration; findings report the differences.
     #[default]
     Warn,
     /// It is refused.
     Refuse,
 }
 
-/// Refuses to follow a plan that is not the one that would be made now.
+/// Refuses to follow a plan that differs from the one that would be made now.
 pub fn refuse_difference(kept: &Plan, now: &Plan) -> Result<()> {
     const SHOWN: usize = 5;
     let lines = difference::compare(kept, now).lines();
@@ -50,7 +50,7 @@ pub fn refuse_difference(kept: &Plan, now: &Plan) -> Result<()> {
     Err(error)
 }
 
-/// What differs between the plan and what is found.
+/// What differs between the plan and the current source and configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Drift {
     /// Another source or configuration: never the same migration.
@@ -109,7 +109,7 @@ impl Drift {
             .remedy("make a new plan, after `pgmigrate cleanup` if the old run shall be forgotten"))
     }
 
-    /// What a fresh run of an older plan should know.
+    /// The findings for a new run of an older plan.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let found = self.tables.iter().map(|what| {
@@ -119,7 +119,7 @@ impl Drift {
     }
 }
 
-/// Refuses to go on with a run that is not this plan's, by the plan's fingerprint and by what the plan stands on.
+/// Refuses to go on with a run of another plan, by the plan's fingerprint and by what the plan is based on.
 pub fn check_run(run: &Run, (plan, fingerprint): (&Plan, &str), target: &str) -> Result<()> {
     let mut differences = Config::differences(&run.config, &plan.header.config.to_string());
     if run.source != plan.header.source {
@@ -140,7 +140,7 @@ pub fn check_run(run: &Run, (plan, fingerprint): (&Plan, &str), target: &str) ->
         .remedy("resume with the run's own plan and configuration, or start over after `pgmigrate cleanup`"))
 }
 
-/// DONE in the file and not in the ledger: the target was restored, or is another database.
+/// Refuses a task that is DONE in the file and not in the ledger: the target was restored, or is another database.
 pub fn check_state(done: &[String], records: &[Record]) -> Result<()> {
     let settled: HashSet<&str> = records.iter().filter(|record| record.is_settled()).map(|r| r.task.as_str()).collect();
     let Some(task) = done.iter().find(|task| !settled.contains(task.as_str())) else { return Ok(()) };
@@ -150,7 +150,7 @@ pub fn check_state(done: &[String], records: &[Record]) -> Result<()> {
     ))
 }
 
-/// A table that has to be copied anew from its first chunk.
+/// A table that has to be copied again from its first chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restart {
     /// The table that is emptied first, as quoted SQL; none where rows are merged and may stay.
@@ -164,20 +164,20 @@ pub struct Restart {
 pub enum Mixing {
     /// None.
     Never,
-    /// Those that are not cut by pages: a row that is there all the time keeps its key, while an UPDATE moves it to another page, and
-    /// so from a chunk that is still to come into one that was copied, or the other way round.
+    /// Those that are not cut by pages: a row that exists all the time keeps its key, while an UPDATE moves it to another page, and so from
+    /// a chunk that is still to be copied into one that was copied, or the other way round.
     ByKey,
 }
 
 impl Mixing {
-    /// What the configuration asks for.
+    /// What the configuration requires.
     #[must_use]
     pub fn of(config: &Config) -> Self {
         if config.options.consistent { Mixing::Never } else { Mixing::ByKey }
     }
 }
 
-/// The data tasks by the table that their rows go into, as quoted SQL; of the tables whose chunks must be of one state of the source.
+/// The data tasks by the table that they write, as quoted SQL; only tables whose chunks must be of one state of the source.
 fn by_table<'a>(plan: &'a Plan, records: &'a [Record], mixing: Mixing) -> BTreeMap<&'a str, Vec<&'a Record>> {
     let tasks: HashMap<&str, &Task> = plan.tasks.iter().map(|task| (task.id.as_str(), task)).collect();
     let mut tables: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
@@ -195,8 +195,8 @@ fn by_table<'a>(plan: &'a Plan, records: &'a [Record], mixing: Mixing) -> BTreeM
     tables
 }
 
-/// Which tables have to begin anew, for what they hold was seen in another state of the source than `sees`; of those of which a task
-/// that `is_wanted` is still open.
+/// The tables that have to be copied again, because their rows were read in another state of the source than `sees`; only tables with an
+/// open task that `is_wanted`.
 pub fn restarts(
     plan: &Plan,
     records: &[Record],
@@ -215,8 +215,8 @@ pub fn restarts(
     Ok(restarts)
 }
 
-/// Sequences whose value was read, or is being read, in another state of the source than `sees`, while rows that are numbered from them
-/// may still come.
+/// Sequences whose value was read, or is being read, in another state of the source than `sees`, while rows that are numbered from them may
+/// still be copied.
 #[must_use]
 pub fn stale_sequences(run: &Run, records: &[Record], sees: &str) -> Vec<String> {
     let rows_are_in = records.iter().filter(|record| record.kind == kind::DATA).all(Record::is_settled);
@@ -230,8 +230,8 @@ pub fn stale_sequences(run: &Run, records: &[Record], sees: &str) -> Vec<String>
         .collect()
 }
 
-/// Refuses a part of a run that would bring rows of another state of the source into a half-copied table, unless all of the table is
-/// its own: only then it may begin anew, for nobody else will be at work in it.
+/// Refuses a part of a run that would copy rows of another state of the source into a half-copied table, unless all tasks of the table are
+/// its own: only then the table may be copied again, because no other process will work on it.
 pub fn check_joining(restarts: &[Restart], mixing: Mixing, chosen: &HashSet<&str>) -> Result<()> {
     for restart in restarts {
         let (own, others): (Vec<&str>, Vec<&str>) =
@@ -249,7 +249,7 @@ pub fn check_joining(restarts: &[Restart], mixing: Mixing, chosen: &HashSet<&str
     Ok(())
 }
 
-/// Refuses a part of a run that would bring rows into a table that another living part fills from another state of the source, one of
+/// Refuses a part of a run that would copy rows into a table that another living part fills from another state of the source, one of
 /// `living`.
 pub fn check_claims(
     plan: &Plan,
@@ -275,7 +275,7 @@ pub fn check_claims(
     Ok(())
 }
 
-/// Refuses chosen tasks whose rows foreign keys of the target accept only behind those of others, which are neither done nor chosen.
+/// Refuses chosen tasks whose rows the target's foreign keys accept only after the rows of other tasks, which are neither done nor chosen.
 pub fn check_order(plan: &Plan, records: &[Record], chosen: &[String], live: &Live) -> Result<()> {
     let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
     let settled: HashSet<&str> = records.iter().filter(|record| record.is_settled()).map(|r| r.task.as_str()).collect();
@@ -298,7 +298,7 @@ pub fn check_order(plan: &Plan, records: &[Record], chosen: &[String], live: &Li
     Ok(())
 }
 
-/// Refuses chosen tasks that the plan has not, or that require what is neither chosen nor done.
+/// Refuses chosen tasks that the plan does not have, or that require what is neither chosen nor done.
 pub fn check_chosen(plan: &Plan, records: &[Record], chosen: &[String]) -> Result<()> {
     let ids: HashSet<&str> = chosen.iter().map(String::as_str).collect();
     let tasks: BTreeMap<&str, &Task> = plan.tasks.iter().map(|task| (task.id.as_str(), task)).collect();

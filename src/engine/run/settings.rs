@@ -1,4 +1,4 @@
-//! What a run is asked for besides its configuration.
+//! The settings of a run besides its configuration.
 
 use super::resume::OnDrift;
 use crate::config::Config;
@@ -8,17 +8,17 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What a run is asked for besides its configuration.
+/// The settings of a run besides its configuration.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
-    /// Where a plan that the run makes is written, before anything is touched.
+    /// Where a plan that the run makes is written, before anything is changed.
     pub plan_file: Option<PathBuf>,
     /// Whether to go on with the run that the ledger has.
     pub resume: bool,
     /// How many tasks run at once, whatever the configuration says.
     pub jobs: Option<usize>,
-    /// What becomes of a given plan that is not the one that would be made now.
+    /// What is done with a given plan that differs from the one that would be made now.
     pub on_drift: OnDrift,
     /// Only these tasks.
     pub tasks: Option<Vec<String>>,
@@ -32,11 +32,11 @@ pub struct Settings {
     pub verify: Option<bool>,
     /// Overrides `options.consistent`.
     pub consistent: Option<bool>,
-    /// For chosen tasks: `own` or `held`, the snapshot that they read the source in; their own where nothing is said.
+    /// For chosen tasks: `own` or `held`, the snapshot in which they read the source; their own by default.
     pub snapshot: Option<String>,
-    /// For how many seconds to wait for a held snapshot to be announced.
+    /// How many seconds to wait for the lease of a held snapshot.
     pub wait: Option<f64>,
-    /// How fast the two servers are, for the time left; typical rates where nothing is said.
+    /// How fast the two servers are, for the time left; typical rates by default.
     pub rates: Option<Rates>,
 }
 
@@ -51,7 +51,7 @@ impl Settings {
             .map_err(|_| Error::config(vec![format!("wait is {seconds}: use seconds, 0 or more")]))
     }
 
-    /// The rates that the time left is counted with.
+    /// The rates from which the time left is computed.
     pub(in crate::engine) fn rates(&self) -> Result<Rates> {
         self.rates.clone().map_or_else(|| Ok(Rates::typical()), Rates::checked)
     }
@@ -71,7 +71,7 @@ impl Settings {
 pub enum Reading {
     /// One of its own.
     Own,
-    /// The one that a holder has announced.
+    /// The one that a holder has registered.
     Held,
 }
 
@@ -86,5 +86,5 @@ impl Reading {
     }
 }
 
-/// How long a part waits for a snapshot to be announced where nobody says how long.
+/// How long a part waits by default for the lease of a snapshot.
 const WAIT: Duration = Duration::from_secs(300);

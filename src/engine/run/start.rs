@@ -16,7 +16,7 @@ use crate::plan::{Plan, Task};
 use crate::record::Record;
 use std::collections::HashSet;
 
-/// What the run stands on once everything is decided.
+/// What the run is based on once everything is decided.
 pub struct Start {
     pub run: i64,
     pub records: Vec<Record>,
@@ -27,7 +27,7 @@ pub struct Start {
     pub put_back: Vec<String>,
 }
 
-/// Refuses to go on where the snapshot does not give the rows of a table that a task still has to read.
+/// Refuses to go on where the snapshot does not return the rows of a table that a task still has to read.
 pub fn refuse_changed(
     ends: &Ends,
     (plan, records): (&Plan, &[Record]),
@@ -39,13 +39,13 @@ pub fn refuse_changed(
     ends.source.refuse_changed(|table| open.contains(table))
 }
 
-/// What triggers and foreign keys on the target ask for, as they are now.
+/// What triggers and foreign keys on the target require now.
 pub async fn live(config: &Config, ends: &Ends, plan: &Plan) -> Result<Live> {
     let found = Found { present: present::look(&ends.target, &HashSet::new(), "").await?, ..Found::default() };
     load_order::look(config, &ends.target, plan, &found).await
 }
 
-/// Where the foreign keys of the target's own tables are taken away.
+/// Where the foreign keys of existing tables of the target are dropped.
 pub fn place<'a>(config: &Config, ends: &'a Ends) -> Place<'a> {
     Place { target: &ends.target, ledger: &ends.ledger, lock_timeout: config.options.lock_timeout }
 }

@@ -1,8 +1,8 @@
-//! state.tsv: the ledger for people and scripts, one line a settled or failed task.
+//! state.tsv: the ledger for people and scripts, one line per settled or failed task.
 //!
-//! The first two columns are `<task>` and `DONE` or `FAILED`; more follow. It is written anew from the ledger when a run begins (to a
-//! temporary file, synced, renamed), then appended to and synced. The ledger outranks it: what it calls DONE and the ledger does not stops
-//! the run. A path that cannot be written is refused before the run begins; a disk that is full later costs the mirror, never the run.
+//! The first two columns are `<task>` and `DONE` or `FAILED`; more follow. It is written from the ledger when a run begins (to a temporary
+//! file, synced, renamed), then appended to and synced. The ledger has precedence: a task that is DONE in the file and not in the ledger
+//! stops the run. A path that cannot be written is refused before the run begins; a disk that is full later ends the mirror, never the run.
 
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
@@ -26,7 +26,7 @@ fn failed(path: &Path, doing: &str, cause: std::io::Error) -> Error {
         .remedy("name a state file that can be read and written, by --state or `state`")
 }
 
-/// What a person should know of a mirror that ended before its run.
+/// The finding for a mirror that ended before its run.
 pub fn lost(error: &Error) -> Finding {
     let message = format!("{}: it does not mirror the rest of the run", error.chain());
     let object = error.context.object.clone().unwrap_or_default();
@@ -34,7 +34,7 @@ pub fn lost(error: &Error) -> Finding {
     Finding::new("state_file", Severity::Warning, object, message, remedy)
 }
 
-/// The tasks that the file calls DONE; none where there is no file. A line that a crash cut short counts for nothing.
+/// The tasks that are DONE in the file; none where there is no file. A line that a crash cut short is ignored.
 pub fn done_tasks(path: &Path) -> Result<Vec<String>> {
     if is_special(path) {
         return Ok(Vec::new());
@@ -55,7 +55,7 @@ pub fn done_tasks(path: &Path) -> Result<Vec<String>> {
     Ok(latest.into_iter().filter(|(_, done)| *done).map(|(task, _)| task).collect())
 }
 
-/// Whether a path is a device, a pipe or a socket: it is written into, never replaced, and may have no end to read to.
+/// Whether a path is a device, a pipe or a socket: it is written into, never replaced, and reading it may never end.
 pub fn is_special(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
@@ -64,12 +64,12 @@ pub fn is_special(path: &Path) -> bool {
 fn create_private(path: &Path) -> std::io::Result<File> {
     use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
     let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    // One that a crash has left may have other rights.
+    // A file that a crash has left may have other permissions.
     file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
     Ok(file)
 }
 
-/// The file itself where the path is a link to it, and the one that it is written into before it is renamed.
+/// The file itself where the path is a link to it, and the temporary file that is renamed to it.
 fn places(path: &Path) -> (PathBuf, PathBuf) {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -77,7 +77,7 @@ fn places(path: &Path) -> (PathBuf, PathBuf) {
     (path, temporary)
 }
 
-/// Replaces a file whole by one that only its owner reads, on the disk when this returns.
+/// Replaces a file as a whole by one that only its owner can read; it is on the disk when this returns.
 pub fn replace(path: &Path, write: &dyn Fn(&mut File) -> std::io::Result<()>) -> std::io::Result<()> {
     if is_special(path) {
         return write(&mut std::fs::OpenOptions::new().write(true).open(path)?);
@@ -89,14 +89,14 @@ pub fn replace(path: &Path, write: &dyn Fn(&mut File) -> std::io::Result<()>) ->
         std::fs::rename(&temporary, path)
     });
     if written.is_err() {
-        // It may never have been made.
+        // It may never have been created.
         let _ = std::fs::remove_file(&temporary);
     }
     written
 }
 
 impl StateFile {
-    /// Whether the file can be written, before anything is begun that it is to tell of.
+    /// Whether the file can be written, before any work begins that it is to record.
     pub fn check(path: &Path) -> Result<()> {
         let probe = || {
             if path.is_dir() {
@@ -111,7 +111,7 @@ impl StateFile {
         probe().map_err(|e| failed(path, "writing", e))
     }
 
-    /// Writes the file anew from the ledger's records and keeps it open for more lines.
+    /// Writes a new file from the ledger's records and keeps it open for more lines.
     pub fn create(path: &Path, records: &[Record]) -> Result<Self> {
         let mut text = String::new();
         for record in records {
@@ -122,7 +122,7 @@ impl StateFile {
         match opened {
             Ok(file) => Ok(StateFile { path: path.to_owned(), file }),
             Err(error) => {
-                // What an older one says would stop a resumed run.
+                // The lines of an older file would stop a resumed run.
                 if !is_special(path) {
                     let _ = std::fs::remove_file(path);
                 }
@@ -139,7 +139,7 @@ impl StateFile {
         }
         let mut write = || -> std::io::Result<()> {
             self.file.write_all(text.as_bytes())?;
-            // No device and no pipe keeps anything to sync.
+            // A device or a pipe has nothing to sync.
             if self.file.metadata()?.is_file() { self.file.sync_data() } else { Ok(()) }
         };
         write().map_err(|e| failed(&self.path, "writing", e))

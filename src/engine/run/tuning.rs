@@ -1,11 +1,11 @@
-//! How much memory and how many parallel workers the target gives to one index build or foreign key.
+//! How much memory and how many parallel workers the target gives to one index build or one check of a foreign key.
 //!
-//! Two builds side by side, each in one process with much memory, end sooner than the same two one after the other with parallel
-//! workers. So a build takes workers only for jobs that have nothing to do, and where nothing else can run at all the server's own
-//! number. Memory is each job's share of half of `shared_buffers`, for no statement tells how much the machine has: never less than
-//! the server's own setting, and no more than the build can use. A check of a foreign key takes the same memory
-//! (<https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-MAINTENANCE-WORK-MEM>). The pool tells what is open,
-//! workers ask; small tasks that share a transaction keep the server's settings.
+//! Two builds side by side, each in one process with much memory, end sooner than the same two one after the other with parallel workers.
+//! So a build uses parallel workers only in place of idle jobs, and the server's own number of them where nothing else can run at all. Its
+//! memory is each job's share of half of `shared_buffers`, because no statement returns how much the machine has: never less than the
+//! server's own setting, and no more than the build can use. A check of a foreign key takes the same memory
+//! (<https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-MAINTENANCE-WORK-MEM>). The pool reports what is open,
+//! workers query it; small tasks that share a transaction keep the server's settings.
 
 use crate::config::Options;
 use crate::error::Result;
@@ -14,7 +14,8 @@ use crate::pg::maintenance::{self, Maintenance};
 use crate::plan::{Task, kind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Sorting takes this many times the finished index at most: its pages hold equal keys once, and no row's place in the sort.
+/// A sort takes at most this many times the size of the finished index, whose pages hold equal keys once, and no data of the sort for each
+/// row.
 const SORT_OVER_INDEX: u64 = 8;
 
 /// The rules of one run.
@@ -42,12 +43,12 @@ impl Tuning {
         }
     }
 
-    /// Says how many tasks run or could run now.
+    /// Sets how many tasks run or could run now.
     pub fn tell_open(&self, tasks: usize) {
         self.open.store(tasks, Ordering::Relaxed);
     }
 
-    /// Sets what the task's transaction is to build with, where that is not what the server has set anyway.
+    /// Sets the memory and workers for the task's transaction, where they differ from the server's own settings.
     pub async fn apply(&self, target: &Session, task: &Task) -> Result<()> {
         if !takes_memory(task) {
             return Ok(());
@@ -67,7 +68,7 @@ impl Tuning {
     }
 
     fn wanted(&self, task: &Task) -> Maintenance {
-        // What a plan does not know the size of may need it all.
+        // A build whose size the plan does not know may need it all.
         let need = if task.bytes == 0 { u64::MAX } else { task.bytes.saturating_mul(SORT_OVER_INDEX) };
         Maintenance {
             memory: self.memory.unwrap_or_else(|| self.share.min(need).max(self.own.memory)),
@@ -84,7 +85,7 @@ impl Tuning {
     }
 }
 
-/// Whether the task builds an index or looks all of a foreign key's rows up.
+/// Whether the task builds an index or checks all rows of a foreign key.
 fn takes_memory(task: &Task) -> bool {
     match task.kind.as_str() {
         kind::INDEX | kind::FK_VALIDATION => true,

@@ -1,8 +1,8 @@
-//! What the source has and a saved plan lacks: a plan is often days old, and the source goes on.
+//! Objects that the source has and a saved plan lacks: a plan is often days old, and the source changes meanwhile.
 //!
-//! The plan is compared with the one that would be made now, task by task, so that every kind of object counts. What differs stands
-//! in findings, and what is not moved in the report. Pure; called by `run` and `hold`, which have the whole catalog at hand. A part
-//! that joins a run reads no archive: the process that began the run has reported for it.
+//! The plan is compared with the one that would be made now, task by task, so that every kind of object is covered. Differences become
+//! findings, and what is not moved is in the report. Pure; called by `run` and `hold`, which have the whole catalog at hand. A part that
+//! joins a run reads no archive: the process that began the run has reported for it.
 
 use super::connections::{Ends, Looked};
 use super::resume;
@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 /// Objects by kind.
 type Groups = BTreeMap<String, BTreeSet<String>>;
 
-/// How the source differs from what the plan was made of.
+/// How the source differs from the state that the plan was made of.
 #[derive(Debug, Default)]
 pub struct Changes {
     /// In scope, and not in the plan.
@@ -33,7 +33,7 @@ pub struct Changes {
 /// An object of a plan: kind, schema, name.
 type Key<'a> = (&'a str, &'a str, &'a str);
 
-/// What differs, as far as this process has read the whole catalog; also emitted as findings.
+/// The differences, as far as this process has read the whole catalog; also emitted as findings.
 pub fn changes(config: &Config, ends: &Ends, plan: &Plan, context: &Context) -> Changes {
     let Some(Looked { catalog, .. }) = &ends.looked else { return Changes::default() };
     let drift = resume::drift(plan, catalog, config);
@@ -43,7 +43,7 @@ pub fn changes(config: &Config, ends: &Ends, plan: &Plan, context: &Context) -> 
     changes
 }
 
-/// Compares the plan with the one that `config` and `catalog` give now. Tables whose columns, indexes or constraints differ are
+/// Compares the plan with the one that `config` and `catalog` result in now. Tables whose columns, indexes or constraints differ are
 /// `known` already.
 fn compare(plan: &Plan, (catalog, config): (&Catalog, &Config), known: &HashSet<&str>) -> Changes {
     let now = build(catalog, config, Answers::new()).finish().plan();
@@ -71,7 +71,7 @@ fn compare(plan: &Plan, (catalog, config): (&Catalog, &Config), known: &HashSet<
     changes
 }
 
-/// The tasks of each object, but for those that follow from others, or from the size of a table.
+/// The tasks of each object, except those that follow from others, or from the size of a table.
 fn objects<'a>(plan: &'a Plan, catalog: &Catalog) -> BTreeMap<Key<'a>, Vec<&'a Task>> {
     let behind_keys: HashSet<_> = catalog.constraints.iter().filter_map(|constraint| constraint.index).collect();
     let indexes = catalog.indexes.iter().filter(|index| behind_keys.contains(&index.oid));
@@ -107,7 +107,7 @@ fn definitions<'a>(tasks: &[&'a Task]) -> BTreeSet<(&'a str, &'a str)> {
     tasks.iter().map(|task| (task.target_sql.as_str(), task.optional_sql.as_str())).collect()
 }
 
-/// Adds an object, unless it is named by the task that makes it.
+/// Adds an object, unless the task that creates it already names it.
 fn add(groups: &mut Groups, all: &BTreeMap<Key<'_>, Vec<&Task>>, tasks: &[&Task]) {
     let Some(task) = tasks.first() else { return };
     let maker = match task.kind.as_str() {
@@ -116,7 +116,7 @@ fn add(groups: &mut Groups, all: &BTreeMap<Key<'_>, Vec<&Task>>, tasks: &[&Task]
         kind::REFRESH => "materialized view",
         other => other,
     };
-    // The archive may quote the name of an object, and the tasks of its contents do not.
+    // The archive may quote the name of an object; the tasks for its contents do not.
     let is_made = maker != task.kind && all.contains_key(&(maker, task.schema.as_str(), task.name.as_str()));
     if !is_made {
         let object = if maker == "table" { table_name(task) } else { task.object() };
@@ -128,7 +128,7 @@ fn table_name(task: &Task) -> String {
     crate::name::QualifiedName::new(&task.schema, &task.name).to_string()
 }
 
-/// Large objects are compared one by one: which batch one is in depends on the others.
+/// Large objects are compared one by one: the batch that an object is in depends on the others.
 fn compare_large_objects(changes: &mut Changes, old: &BTreeMap<u32, Defined<'_>>, new: &BTreeMap<u32, Defined<'_>>) {
     for (oid, object) in new {
         match old.get(oid) {
@@ -147,7 +147,7 @@ fn add_large_object(groups: &mut Groups, oid: u32) {
 }
 
 impl Changes {
-    /// What a reader of the report should know, one finding a kind of object.
+    /// The findings for a reader of the report, one per kind of object.
     #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let added = self.added.iter().map(|(kind, objects)| {

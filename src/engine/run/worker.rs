@@ -1,8 +1,8 @@
 //! One worker: it does one task at a time, each in one transaction of the target together with its ledger row.
 //!
-//! A worker keeps a session on each side and opens them when first needed. A failed attempt is rolled back; whether it is made again
-//! the error's SQLSTATE decides. The attempt after a lost connection asks the ledger first, so work whose answer was lost is not
-//! done twice. Driven by `pool`.
+//! A worker keeps a session on each side and opens them when first needed. A failed attempt is rolled back; the SQLSTATE of the error
+//! decides whether it is made again. The attempt after a lost connection asks the ledger first, so that work whose confirmation was lost is
+//! not done twice. Driven by `pool`.
 
 pub mod batch;
 mod by_path;
@@ -44,7 +44,7 @@ pub enum Outcome {
     Stopped,
 }
 
-/// How often progress is told.
+/// Interval between progress reports.
 const PROGRESS: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -60,7 +60,7 @@ pub struct Worker {
     target: Option<Session>,
     /// Tables that the source session has locked and found as the snapshot contains them.
     guarded: HashSet<QualifiedName>,
-    /// Which statements of tasks look names up in the source database's `search_path`.
+    /// Which statements of tasks resolve names by the source database's `search_path`.
     by_path: ByPath,
     /// Whether the last error was the reader's refusal of a table.
     is_refused: bool,
@@ -151,7 +151,7 @@ impl Worker {
     /// After a failed attempt: nothing of it stays open.
     async fn clear(&mut self, error: &Error) {
         let is_refused = std::mem::take(&mut self.is_refused);
-        // The reader's transaction holds the snapshot and is spoilt by any error on it but the refusal of a table, which a savepoint undid.
+        // Any error in the reader's transaction aborts it and loses its snapshot, except the refusal of a table, which a savepoint undid.
         if !is_refused {
             self.source = None;
         }
@@ -165,7 +165,7 @@ impl Worker {
         }
     }
 
-    /// Whether another part of the run has done the task meanwhile, and was only in our way.
+    /// Whether another part of the run has done the task meanwhile, and only blocked this one.
     async fn is_settled(&mut self, task: &Task) -> bool {
         let job = Arc::clone(&self.job);
         match self.target().await {
@@ -198,7 +198,7 @@ impl Worker {
         if self.target.is_none() {
             let mut session = Session::open(&self.job.target().conninfo, Side::Target, "worker").await?;
             session.set_copy_encoding(self.job.encoding.clone());
-            // Whatever the network has kept from ending there would hold its locks against the next attempt.
+            // A backend that the network has kept from ending would hold its locks against the next attempt.
             if let Some(lost) = &self.lost {
                 end_lost(&session, lost).await?;
             }
@@ -211,7 +211,7 @@ impl Worker {
         self.target.as_ref().ok_or_else(no_session)
     }
 
-    /// Notes a session in the ledger, under the leader that the process has once that is written.
+    /// Notes a session in the ledger, under the leader that the process has when the note is written.
     async fn note_session(&self, session: &Session, backend: &Backend) -> Result<()> {
         let mut entry = self.job.session_entry(backend);
         self.job.ledger.add_session(session, &entry).await?;
@@ -238,7 +238,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Opens the reader, and lets it lock and check the tables that these data tasks read: once a table and session.
+    /// Opens the reader, and makes it lock and check the tables that these data tasks read: once per table and session.
     async fn open_source_of(&mut self, tasks: impl Iterator<Item = &Task>) -> Result<()> {
         self.open_source().await?;
         let tables: HashSet<QualifiedName> = tasks.map(Task::source_table).collect();
@@ -302,7 +302,7 @@ impl Worker {
         Ok((status, effect))
     }
 
-    /// An index that an interrupted build left unusable is built anew; one of the name must be the one that the plan makes.
+    /// An index that an interrupted build left unusable is built again; an existing one of the name must be the one that the plan makes.
     async fn build_index(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
         self.begin(task).await?;
         self.tune(task).await?;
@@ -343,8 +343,8 @@ impl Worker {
         self.settle(task, "done", Effect { note, ..Effect::default() }).await
     }
 
-    /// A key that makes its own index. One of the name that no constraint has, left by an interrupted run or made by hand, is replaced
-    /// where it is the same.
+    /// A key that makes its own index. An index of the name that belongs to no constraint, left by an interrupted run or made by hand, is
+    /// replaced where it is the same.
     async fn add_key(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
         let error = match self.run_statement(task).await {
             Err(error) if error.is("42P07") => error,
@@ -374,7 +374,7 @@ impl Worker {
                 self.run_apart(&foreign_key::unchecked(&task.target_sql)).await?;
                 Err(self.orphans(&validation, error).await?)
             }
-            // An attempt before this one has left it NOT VALID, for rows that may be mended by now.
+            // An earlier attempt has left it NOT VALID, because of rows that may be corrected by now.
             Err(error) if error.is("42710") && self.is_left_unchecked(task, &validation).await? => {
                 tracing::debug!("{}", error.chain());
                 self.validate(task, &validation).await
@@ -409,7 +409,7 @@ impl Worker {
         }
     }
 
-    /// Orphan rows leave the constraint NOT VALID; how many there are and how to list them stands in the failure.
+    /// Orphan rows leave the constraint NOT VALID; the error reports how many there are and how to list them.
     async fn orphans(&mut self, validation: &str, error: Error) -> Result<Error> {
         let Some((table, name)) = foreign_key::validated(validation) else { return Ok(error) };
         let target = self.target().await?;
@@ -424,7 +424,7 @@ impl Worker {
         })
     }
 
-    /// What the target refuses of a task's optional statements, in words; also told as a finding.
+    /// Runs a task's optional statements; returns a description of what the target refuses, which is also a finding.
     async fn try_optional(&mut self, task: &Task) -> Result<String> {
         self.try_optional_sql(task, &task.optional_sql).await
     }

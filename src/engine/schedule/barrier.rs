@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-/// What waits for sets of tasks.
+/// The tasks that wait for sets of tasks.
 #[derive(Debug, Default)]
 pub struct Barriers {
     barriers: Vec<Barrier>,
@@ -20,7 +20,7 @@ struct Barrier {
 }
 
 impl Barriers {
-    /// Lets `after` wait for the end of all of `before`.
+    /// Makes `after` wait for the end of all of `before`.
     pub fn add(&mut self, after: Vec<usize>, before: &[usize]) {
         for at in before {
             self.of_task.entry(*at).or_default().push(self.barriers.len());
@@ -28,7 +28,7 @@ impl Barriers {
         self.barriers.push(Barrier { open: before.len(), awaited_by: after });
     }
 
-    /// Notes that a task has ended; those that wait for one thing less.
+    /// Notes that a task has ended; returns the tasks that now wait for one set less.
     pub fn end(&mut self, at: usize) -> Vec<usize> {
         let mut released = Vec::new();
         for number in self.of_task.remove(&at).unwrap_or_default() {

@@ -5,10 +5,10 @@ use crate::plan::build::large_object::is_about_large_objects;
 use crate::plan::{Task, cost, kind};
 use std::collections::{HashMap, HashSet};
 
-/// Tasks in a batch at most: their locks are held to its end, and a failure costs the time of all.
+/// The largest number of tasks in a batch: their locks are held to its end, and a failure costs the time of all.
 pub const LARGEST: usize = 48;
 
-/// Which tasks may share a batch, by a number for each kind of batch; none for a task that has a way of its own.
+/// Which tasks may share a batch, by a number for each kind of batch; none for a task that is done differently.
 #[must_use]
 pub fn families(job: &Job) -> Vec<Option<u16>> {
     let grouped: HashSet<usize> = job.together.values().flatten().copied().collect();
@@ -16,7 +16,7 @@ pub fn families(job: &Job) -> Vec<Option<u16>> {
     families_of(&job.tasks, |at| is_direct(&job.forms[at]) && !grouped.contains(&at))
 }
 
-/// The same where `is_direct` says of which data tasks the rows come straight into their tables.
+/// The same, where `is_direct` says for which data tasks the rows are copied directly into their tables.
 #[must_use]
 pub fn families_of(tasks: &[Task], is_direct: impl Fn(usize) -> bool) -> Vec<Option<u16>> {
     let weights = cost::weights(tasks);

@@ -1,15 +1,15 @@
-//! Rows that may need the rows of other tables: they come when nothing else is left to do, and a failed attempt is made again once more
-//! rows are there.
+//! Rows that may need the rows of other tables: they are copied when nothing else is left to do, and a failed attempt is made again once
+//! more rows are there.
 //!
-//! A CHECK, a domain or a generated column may call a function that reads another table, which no catalog says; the plan marks the tasks of
-//! such tables. While they run nothing else begins: the function's locks on what it reads would keep keys from being added there until the
-//! copy ends. Where all else waits for them they run, too. Called by `schedule`.
+//! A CHECK, a domain or a generated column may call a function that reads another table, which no catalog records; the plan marks the tasks
+//! of such tables. While they run nothing else begins: the function's locks on what it reads would prevent adding keys there until the copy
+//! ends. Where all other tasks wait for them, they run, too. Called by `schedule`.
 
 use crate::plan::Task;
 use crate::plan::build::order;
 use std::collections::{HashMap, VecDeque};
 
-/// How far the rows are.
+/// The state of the row tasks.
 #[derive(Debug)]
 pub struct LateRows {
     is_row: Vec<bool>,
@@ -21,7 +21,7 @@ pub struct LateRows {
     is_open: bool,
     running: usize,
     put_off: VecDeque<usize>,
-    /// Row tasks that have succeeded, now and when the last attempt at a task began.
+    /// Row tasks that have succeeded: the number now, and when the last attempt at a task began.
     settled: usize,
     settled_before: HashMap<usize, usize>,
 }
@@ -46,13 +46,13 @@ impl LateRows {
         }
     }
 
-    /// Whether the task comes behind all else.
+    /// Whether the task runs after all others.
     #[must_use]
     pub fn has(&self, at: usize) -> bool {
         self.is_late[at]
     }
 
-    /// Lets them run, one after another where other rows wait for them and all at once where no other rows are left.
+    /// Makes them run, one after another where other rows wait for them and all at once where no other rows are left.
     pub fn open(&mut self) {
         self.is_open |= self.early == 0;
     }
@@ -96,7 +96,7 @@ impl LateRows {
         }
     }
 
-    /// Puts a task off whose attempt is over; false where no more rows can be hoped for.
+    /// Puts a task off whose attempt is over; false where no more rows can be expected.
     pub fn put_off(&mut self, at: usize) -> bool {
         let is_hopeless = |task: &usize| self.settled_before.get(task) == Some(&self.settled);
         if !self.is_row[at] || self.active == 1 && is_hopeless(&at) && self.put_off.iter().all(is_hopeless) {

@@ -1,8 +1,8 @@
-//! Which tasks would wait for each other's locks on the target, so that no worker is taken by a task that can only wait.
+//! Which tasks would wait for each other's locks on the target, so that no worker takes a task that can only wait.
 //!
-//! What conflicts the server decides (<https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES>): the build of an
-//! index holds SHARE, which others of the table share; everything else that comes after the rows holds a lock that shuts out its own kind
-//! and the builds. Rows have no part in it: the plan's dependencies keep all of these behind them. Called by `schedule`.
+//! The server defines the conflicts (<https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES>): the build of an index
+//! holds SHARE, which other builds on the table share; every other task after the rows holds a lock that conflicts with its own kind and
+//! with the builds. Row tasks are not involved: by the plan's dependencies all of these follow them. Called by `schedule`.
 
 use crate::plan::{Phase, Task, foreign_key, kind};
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ enum Hold {
     Exclusive,
 }
 
-/// A table as it is held now: by how many tasks, and of which batch where others are shut out.
+/// The current locks on a table: of how many tasks, and of which batch where the lock is exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Held {
     tasks: usize,
@@ -56,7 +56,7 @@ impl Locks {
         Locks { needs, tables: vec![Held::default(); numbers.len()] }
     }
 
-    /// Whether the task would wait for none but its own batch.
+    /// Whether the task would wait for no task outside its own batch.
     #[must_use]
     pub fn is_free(&self, at: usize, batch: usize) -> bool {
         self.needs[at].iter().all(|(table, hold)| {
@@ -80,7 +80,7 @@ impl Locks {
         }
     }
 
-    /// Notes that the task holds nothing any more.
+    /// Notes that the task no longer holds anything.
     pub fn release(&mut self, at: usize) {
         for (table, _) in &self.needs[at] {
             let held = &mut self.tables[*table];
@@ -92,7 +92,7 @@ impl Locks {
     }
 }
 
-/// The tables whose rows the task stands on.
+/// The tables whose rows the task depends on.
 fn tables(task: &Task, table_of: &HashMap<&str, usize>) -> Vec<usize> {
     let mut tables: Vec<usize> = task.requires.iter().filter_map(|id| table_of.get(id.as_str()).copied()).collect();
     tables.sort_unstable();
@@ -109,7 +109,7 @@ fn hold(task: &Task) -> Option<Hold> {
     }
 }
 
-/// The check of a foreign key shuts others out of its own table, and keys of the referenced one from being added.
+/// The check of a foreign key locks its own table exclusively, and keeps keys from being added to the referenced table.
 fn validated(task: &Task, numbers: &HashMap<String, usize>, key: Option<&Vec<usize>>) -> Vec<(usize, Hold)> {
     let own = foreign_key::validated(&task.target_sql).and_then(|(table, _)| numbers.get(table).copied());
     let others = key.into_iter().flatten().copied().filter(|table| Some(*table) != own);

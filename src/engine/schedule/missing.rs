@@ -1,7 +1,8 @@
-//! Rows that name objects which are made behind them: a column of type `regclass` may hold the name of an index or a key.
+//! Rows that name objects which are created later: a column of type `regclass` may hold the name of an index or a key.
 //!
-//! No catalog says what such values name, so the rows come when they may; where the target lacks an object that they name, their task waits
-//! until nothing else is left to do and is tried again, for as long as other tasks succeed in between. Called by `schedule`.
+//! No catalog records what such values name, so the rows are copied without regard to it; where the target lacks an object that they name,
+//! their task waits until nothing else is left to do and is tried again, for as long as other tasks succeed in between. Called by
+//! `schedule`.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -9,7 +10,7 @@ use std::collections::{HashMap, VecDeque};
 #[derive(Debug, Default)]
 pub struct MissingObjects {
     waiting: VecDeque<usize>,
-    /// Tasks that have succeeded, now and when the last further attempt at a task began.
+    /// Tasks that have succeeded: the number now, and when the last further attempt at a task began.
     settled: usize,
     settled_before: HashMap<usize, usize>,
 }
@@ -21,7 +22,7 @@ impl MissingObjects {
         self.waiting.retain(|other| *other != at);
     }
 
-    /// Lets a task wait whose attempt is over; false where no more objects can be hoped for.
+    /// Makes a task wait whose attempt is over; false where no more objects can be expected.
     pub fn put_off(&mut self, at: usize) -> bool {
         if self.is_hopeless(at) && self.waiting.iter().all(|other| self.is_hopeless(*other)) {
             return false;

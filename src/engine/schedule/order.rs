@@ -1,12 +1,12 @@
-//! Tasks that run one after another in the plan's order: what an archive holds before the rows.
+//! Tasks that run one after another in the plan's order: the entries of an archive before the rows.
 //!
-//! The archive does not name every dependency of these entries; its order stands for them, as it does for `pg_restore`. They are taken
-//! together, each with those ahead of it that it requires, for one worker that keeps their order. Called by `schedule`.
+//! The archive does not name every dependency of these entries; its order replaces them, as it does for `pg_restore`. One worker takes them
+//! together, each with the earlier ones that it requires, and keeps their order. Called by `schedule`.
 
 use crate::plan::{Phase, Task, kind};
 use std::collections::BTreeSet;
 
-/// The tasks that run in order, and where they stand.
+/// The tasks that run in order, and their state.
 #[derive(Debug)]
 pub struct InOrder {
     is_ordered: Vec<bool>,
@@ -30,7 +30,7 @@ impl InOrder {
         self.is_ordered[at]
     }
 
-    /// Those that have not been taken, in their order; none while a worker is at work on others.
+    /// Those that have not been taken, in their order; none while a worker works on others.
     #[must_use]
     pub fn waiting(&self) -> Vec<usize> {
         if self.is_running() { Vec::new() } else { self.waiting.iter().copied().collect() }
@@ -57,7 +57,7 @@ impl InOrder {
     }
 }
 
-/// The keys of the target's own tables are dropped by a worker's own steps.
+/// The keys of existing tables of the target are dropped by separate steps of a worker.
 fn is_ordered(task: &Task) -> bool {
     task.phase == Phase::PreData && task.kind != kind::FK_DROP
 }

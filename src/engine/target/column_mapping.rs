@@ -1,7 +1,7 @@
-//! How the columns of a table on the source fit those of its counterpart on the target, by their names.
+//! How the columns of a table on the source map to those of the target's table, by their names.
 //!
-//! The one judgement that preflight tells, that the run copies by and that verification compares by. Called by `preflight`, `run` and
-//! `verify`; which values keep their meaning says `catalog::assign`.
+//! The one column mapping that preflight reports, that the run copies by and that verification compares by. Called by `preflight`, `run`
+//! and `verify`. `catalog::assign` decides which values keep their meaning.
 
 use crate::catalog::assign::{Assignment, Casts, Types, assign};
 use crate::catalog::{Column, Relation};
@@ -30,21 +30,21 @@ pub struct Twin<'a> {
     pub is_generated: bool,
 }
 
-/// How a column of the source fits.
+/// How a column of the source maps to the target.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fit {
-    /// It has no counterpart.
+    /// The target's table has no column of its name.
     Missing,
-    /// The target computes it.
+    /// The target's column is generated.
     Computed,
-    /// Values would be lost or refused, and why.
+    /// Values would be lost or refused; the reason.
     Unfit(String),
     /// Its values can be assigned.
     Fits(Assignment),
 }
 
 impl Judge {
-    /// The judge of a run into tables of the target's own; none for others.
+    /// The types of both sides for a run into existing tables of the target; none for other runs.
     pub async fn of(config: &Config, source: &Session, target: &Session) -> Result<Option<Judge>> {
         if config.options.data_only { Judge::read(source, target).await.map(Some) } else { Ok(None) }
     }
@@ -56,7 +56,7 @@ impl Judge {
         Ok(Judge { source, target: there, casts })
     }
 
-    /// How a column that is copied fits its counterpart.
+    /// How a column that is copied maps to its target column.
     #[must_use]
     pub fn fit(&self, column: &Column, twin: Option<Twin<'_>>) -> Fit {
         let Some(twin) = twin else { return Fit::Missing };
@@ -73,7 +73,8 @@ impl Judge {
         }
     }
 
-    /// How a table's rows are read for its counterpart; none where they are taken as they are. What does not fit is read as it is.
+    /// How a table's rows are read for the target's table; none where they are read unchanged. A column that does not fit is read
+    /// unchanged.
     #[must_use]
     pub fn adaptation(&self, source: &Relation, target: &Relation) -> Option<Adaptation> {
         let twins: HashMap<&str, &Column> =
@@ -94,7 +95,7 @@ impl Judge {
     }
 }
 
-/// The tables whose rows both servers write and read in one binary form.
+/// The tables whose rows have the same binary layout on both servers.
 pub async fn alike(config: &Config, source: &Session, target: &Session) -> Result<HashSet<QualifiedName>> {
     let (mut here, there) = tokio::try_join!(introspect::relations(source), introspect::relations(target))?;
     columns::exclude(&mut here, config);
@@ -114,7 +115,7 @@ pub async fn alike(config: &Config, source: &Session, target: &Session) -> Resul
     Ok(here.iter().filter(is_alike).map(|table| table.name.clone()).collect())
 }
 
-/// The plan's tasks as the target's tables ask for them.
+/// The plan's tasks with the column mapping that the target's tables require.
 pub async fn tasks(config: &Config, source: &Session, target: &Session, plan: &[Task]) -> Result<Vec<Task>> {
     let judge = Judge::read(source, target).await?;
     let (mut here, there) = tokio::try_join!(introspect::relations(source), introspect::relations(target))?;

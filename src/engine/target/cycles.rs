@@ -1,10 +1,10 @@
-//! Tasks that wait for each other in a circle: the strongly connected parts of a graph (Tarjan, SIAM J. Comput. 1, 1972).
+//! Tasks that wait for each other in a cycle: the strongly connected components of a graph (Tarjan, SIAM J. Comput. 1, 1972).
 //!
-//! Pure; called by `table_order`. Both functions take time that grows with nodes and edges alone.
+//! Pure; called by `table_order`. The time of both functions grows only with the number of nodes and edges.
 
 use std::collections::{BTreeSet, HashMap};
 
-/// The nodes of each circle, in ascending order; a node with an edge to itself alone is none.
+/// The nodes of each cycle, in ascending order; a node whose only edge leads to itself is not a cycle.
 #[must_use]
 pub fn circles(edges: &[(usize, usize)]) -> Vec<Vec<usize>> {
     let mut next: HashMap<usize, Vec<usize>> = HashMap::new();
@@ -23,8 +23,8 @@ pub fn circles(edges: &[(usize, usize)]) -> Vec<Vec<usize>> {
     found
 }
 
-/// The nodes in an order in which each comes behind those that its edges lead to; where there is no such order, the first node goes ahead
-/// (Kahn, Comm. ACM 5, 1962). Nodes come in ascending order where the edges leave a choice.
+/// The nodes in an order in which each node follows those that its edges lead to; where there is no such order, the first node goes first
+/// (Kahn, Comm. ACM 5, 1962). Nodes are in ascending order where the edges leave a choice.
 #[must_use]
 pub fn arranged(nodes: &[usize], edges: &[(usize, usize)]) -> Vec<usize> {
     let mut waits: HashMap<usize, usize> = nodes.iter().map(|node| (*node, 0)).collect();
@@ -51,7 +51,7 @@ pub fn arranged(nodes: &[usize], edges: &[(usize, usize)]) -> Vec<usize> {
     order
 }
 
-/// A node on its way through the search: when it was seen first, the earliest that it reaches, and whether it is still open.
+/// The state of a node in the search: when it was first seen, the earliest node that it reaches, and whether it is still open.
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     first: usize,
@@ -67,7 +67,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Goes as deep as the graph does without a deep call stack: each step is a node and how many of its edges were followed.
+    /// Searches depth-first without recursion: each step is a node and the number of its edges that were followed.
     fn visit(&mut self, root: usize) {
         if self.seen.contains_key(&root) {
             return;
@@ -109,7 +109,7 @@ impl Search<'_> {
         }
     }
 
-    /// Everything above `node` on the stack is one part with it.
+    /// Everything above `node` on the stack is in one component with it.
     fn close(&mut self, node: usize) {
         let at = self.stack.iter().rposition(|other| *other == node).unwrap_or(0);
         let mut part = self.stack.split_off(at);

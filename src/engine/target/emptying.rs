@@ -1,7 +1,7 @@
 //! Tables that are emptied and reference each other in a cycle, which only one statement can empty.
 //!
-//! Decides which tasks go together: all tables of a cycle, and those that a foreign key joins to them and that are emptied, too. Nothing
-//! that is not to be emptied is ever among them. Called by `live`.
+//! Decides which tasks are done together: all tables of a cycle, and those connected to them by a foreign key that are emptied, too. A
+//! table that is not to be emptied is never included. Called by `live`.
 
 use super::existing::Found;
 use super::load_order::Live;
@@ -10,7 +10,7 @@ use crate::catalog::Constraint;
 use crate::plan::{Plan, kind};
 
 impl Live {
-    /// Lets tables of cycles be emptied together.
+    /// Lets the tables of cycles be emptied together.
     pub fn empty_together(&mut self, plan: &Plan, found: &Found, counts: &dyn Fn(&Constraint) -> bool) {
         self.gather(plan, TableOrder::new(plan, found, kind::TRUNCATE, counts).joined_circles());
     }

@@ -1,7 +1,7 @@
-//! Decides, task by task, what becomes of what the target holds already.
+//! Decides for each task what becomes of what the target holds already.
 //!
-//! Objects that exist are kept and compared: an equal one is done, a different one is kept and told. Rows follow the table's
-//! `on_existing` and `on_conflict`. Nothing is dropped here, and nothing touched; `run` writes the decisions into the ledger.
+//! Existing objects are kept and compared: an equal one counts as done, a different one is kept and reported. Rows follow the table's
+//! `on_existing` and `on_conflict`. Nothing is dropped or changed here; `run` writes the decisions into the ledger.
 
 use crate::catalog::Constraint;
 use crate::catalog::archive::Entry;
@@ -13,7 +13,7 @@ use crate::plan::{Plan, Task, kind};
 use crate::record::Record;
 use std::collections::{HashMap, HashSet};
 
-/// The target as it is found.
+/// What was found on the target.
 #[derive(Debug, Default)]
 pub struct Found {
     /// Relations, rows, constraints.
@@ -22,7 +22,7 @@ pub struct Found {
     pub entries: Vec<Entry>,
     /// Tables, as the plan names them, all of whose rows an earlier finished run copied.
     pub loaded: HashSet<String>,
-    /// Tables whose columns are known to be of the source's types.
+    /// Tables whose columns are known to have the source's types.
     pub alike: HashSet<QualifiedName>,
 }
 
@@ -38,13 +38,13 @@ fn table(task: &Task) -> QualifiedName {
 
 type Entries<'a> = HashMap<Key<'a>, &'a Entry>;
 
-/// What names an object in its database.
+/// What identifies an object in its database.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key<'a> {
     kind: String,
     schema: &'a str,
     name: &'a str,
-    /// What distinguishes objects of one kind and one name: operators have their operands, their classes and families an access method.
+    /// What distinguishes objects of one kind and one name: the operands of an operator, the access method of an operator class or family.
     rest: String,
 }
 
@@ -78,7 +78,7 @@ fn rest(kind: &str, statement: &str) -> String {
     }
 }
 
-/// A record for each task, with what is settled before anything is done, and what a person should know of it.
+/// A record for each task, with what is settled before anything is done, and the findings for the user.
 #[must_use]
 pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
     let entries: Entries<'_> = found.entries.iter().map(|entry| (Key::of_entry(entry), entry)).collect();
@@ -98,7 +98,7 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
             kind::TRUNCATE if !found.present.relations.contains_key(&table(task)) => {
                 settle(&mut record, "skipped", "the table did not exist");
             }
-            // CREATE EXTENSION may have used numbers of its own.
+            // CREATE EXTENSION may have used values of the sequence.
             kind::SEQUENCE_VALUE if found.present.relations.contains_key(&table(task)) || is_member(task) => {
                 record.mode = "forward".into();
             }
@@ -162,7 +162,7 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         tell(findings, Finding::new("triggers_fire", Severity::Warning, name.to_string(), message, remedy));
     }
     record.mode = "copy".into();
-    // A table that we did not make may have other types, and only text is read by whatever type the column has.
+    // A table that pgmigrate did not make may have other types, and only text is read by whatever type the column has.
     if !found.alike.contains(&name) {
         record.format = "text".into();
     }
@@ -182,7 +182,7 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
     }
 }
 
-/// A configuration table of an extension that the run makes has the rows of CREATE EXTENSION by then, in types of the target's version.
+/// A configuration table of an extension that the run makes holds the rows of CREATE EXTENSION by then, in types of the target's version.
 fn decide_configuration(task: &Task, found: &Found, record: &mut Record) {
     record.format = "text".into();
     let is_there = found.present.relations.contains_key(&table(task));
@@ -193,8 +193,8 @@ fn decide_configuration(task: &Task, found: &Found, record: &mut Record) {
     }
 }
 
-/// What a person should know, and can do, of a table that an earlier run has copied and whose rows are not merged by a key. Preflight and
-/// run say the same.
+/// The message and the remedy for a table that an earlier run has copied and whose rows are not merged by a key. Preflight and run report
+/// the same.
 pub const NOT_MOVED: (&str, &str) = (
     "an earlier run copied its rows, and they are not merged by a key: rows that are new on the source are not moved",
     "set on_existing to truncate for it to copy all of its rows again, or on_conflict to nothing or update where it has a key",
@@ -205,7 +205,7 @@ const UNREAD: &str = "one of its name existed on the target and was kept; only s
 const HIDDEN: &str =
     "it existed on the target and was kept: but for values that a plan hides, such as passwords, it is equal";
 
-/// Adds what every chunk of a table gives rise to once.
+/// Adds a finding once, although every chunk of a table causes it.
 fn tell(findings: &mut Vec<Finding>, finding: Finding) {
     if !findings.contains(&finding) {
         findings.push(finding);
@@ -213,7 +213,7 @@ fn tell(findings: &mut Vec<Finding>, finding: Finding) {
 }
 
 fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut Vec<Finding>) {
-    // A statement of the plan may begin with settings of its entry.
+    // A statement of the plan may begin with the settings of its entry.
     let is_equal = match task.kind.as_str() {
         "policy" => with_sorted_roles(&task.target_sql) == with_sorted_roles(&entry.statement),
         _ => task.target_sql.ends_with(&entry.with_settings(false)),
@@ -235,12 +235,12 @@ fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut
     findings.push(Finding::new("differs", Severity::Warning, task.object(), message, remedy));
 }
 
-/// The statement of a policy with its roles in the order of their names: `pg_dump` writes them as they come in the server's catalog.
+/// The statement of a policy with its roles sorted by name: `pg_dump` writes them in the order of the server's catalog.
 fn with_sorted_roles(statement: &str) -> String {
-    // The roles stand behind the names of policy and table, which may hold anything between quotes.
+    // The roles follow the names of policy and table, which may hold any text between quotes.
     let is_bare = |at: &usize| statement[..*at].matches('"').count().is_multiple_of(2);
     let first = |text: &str, from: usize| statement[from..].match_indices(text).map(|(at, _)| from + at).find(is_bare);
-    // A policy without roles may have the word in its expressions.
+    // A policy without roles may have the word TO in its expressions.
     let end = [" USING (", " WITH CHECK (", ";"].iter().filter_map(|text| first(text, 0)).min();
     let end = end.unwrap_or(statement.len());
     let Some(begin) = first(" TO ", 0).map(|at| at + " TO ".len()).filter(|begin| *begin <= end) else {
@@ -257,10 +257,10 @@ fn with_sorted_roles(statement: &str) -> String {
     format!("{}{}{}", &statement[..begin], roles.join(", "), &statement[end..])
 }
 
-/// A constraint is kept where it is the one that it should be; another one of its name lets the task fail by name.
+/// A constraint is kept where it is the planned one; for another constraint of its name the task fails with an error that names it.
 fn decide_constraint(task: &Task, found: &Found, entries: &Entries<'_>, record: &mut Record) {
     let Some(constraint) = existing_constraint(task, found) else { return };
-    // Only where a task of its own checks the rows may an unchecked one stand in.
+    // A constraint that is not validated is accepted only where a task of its own checks the rows.
     let is_checked_by_task =
         task.kind == kind::FK_CONSTRAINT && !task.target_sql.trim_end().trim_end_matches(';').ends_with(" NOT VALID");
     if is_checked_by_task && !constraint.is_validated {
@@ -273,7 +273,7 @@ fn decide_constraint(task: &Task, found: &Found, entries: &Entries<'_>, record: 
     }
 }
 
-/// Whether a constraint is the one that a plan's statement adds. One that was not validated may become so.
+/// Whether a constraint is the one that a plan's statement adds. A constraint that is not validated may still be validated later.
 fn is_made_by(constraint: &Constraint, sql: &str) -> bool {
     let definition = constraint.definition.trim_end_matches(" NOT VALID");
     let deferral = match (constraint.is_deferrable, constraint.is_deferred) {
@@ -281,7 +281,7 @@ fn is_made_by(constraint: &Constraint, sql: &str) -> bool {
         (true, false) => " DEFERRABLE",
         (true, true) => " DEFERRABLE INITIALLY DEFERRED",
     };
-    // The index behind a key has a task of its own, which compares it.
+    // The index of a key has a task of its own, which compares it.
     let over_index = |word: &str| format!(" {word} USING INDEX {}{deferral}", ident(&constraint.name));
     let sql = sql.strip_suffix(';').unwrap_or(sql);
     let sql = sql.strip_suffix(" NOT VALID").unwrap_or(sql);
@@ -290,11 +290,11 @@ fn is_made_by(constraint: &Constraint, sql: &str) -> bool {
         'u' => sql.ends_with(&over_index("UNIQUE")),
         _ => false,
     };
-    // An entry of the archive may say more behind the constraint, such as CLUSTER ON.
+    // An entry of the archive may have more text after the constraint, such as CLUSTER ON.
     is_key || sql.ends_with(&format!(" {definition}")) || sql.contains(&format!(" {definition};"))
 }
 
-/// A constraint's task is named `table constraint`, and either may hold a space: the table is the one that exists.
+/// A constraint's task is named `table constraint`, and both names may contain spaces: the table is the one that exists.
 fn existing_constraint<'a>(task: &Task, found: &'a Found) -> Option<&'a Constraint> {
     task.name.match_indices(' ').find_map(|(at, _)| {
         let relation = found.present.relations.get(&QualifiedName::new(&task.schema, &task.name[..at]))?;

@@ -1,9 +1,9 @@
-//! Takes the foreign keys of the target's own tables away for as long as rows come, and brings them back.
+//! Drops the foreign keys of existing tables of the target while rows are copied, and creates them again.
 //!
-//! Each step commits together with what the ledger says of the key, so a run that is killed anywhere can be resumed, or its ledger
-//! cleaned up, and every key is made again. A run that ends early makes them again itself, as far as that takes no look at the rows; what
-//! it could not make is named by report, status, preflight and verification until it is there. Called by `worker` for the tasks of a
-//! plan, by `begin` and `join` where a run goes on, by `close`, and by the verb `cleanup`.
+//! Each step commits together with the ledger's record of the key, so a run that is killed at any point can be resumed, or its ledger
+//! cleaned up, and every key is created again. A run that ends early creates the keys again itself, as far as that needs no check of the
+//! rows. A key that it could not create is named by report, status, preflight and verification until it exists. Called by `worker` for the
+//! tasks of a plan, by `begin` and `join` where a run goes on, by `close`, and by the verb `cleanup`.
 
 use super::existing;
 use crate::error::{Error, Kind, Result, Side};
@@ -18,7 +18,7 @@ use crate::record::Record;
 use crate::verification::{Difference, DifferenceKind};
 use std::collections::HashSet;
 
-/// The keys that runs have taken away and that are not what they were, by the catalog.
+/// The keys that runs have dropped and that, by the catalog, are not as they were.
 #[derive(Debug, Default)]
 pub struct Left {
     gone: Vec<String>,
@@ -36,7 +36,7 @@ impl Left {
         Ok(left)
     }
 
-    /// What is the matter with them; none where no key is left.
+    /// What is wrong with these keys; none where there are none.
     #[must_use]
     pub fn message(&self) -> Option<String> {
         let part =
@@ -78,13 +78,13 @@ impl Left {
     }
 }
 
-/// What to do about keys that are left.
+/// The remedy for such keys.
 pub const LEFT: &str = "go on with the run by --resume, or let `pgmigrate cleanup` make them again";
-/// For how many seconds a run that ends early waits for each lock to make its keys again.
+/// Seconds that a run that ends early waits for each lock to create its keys again.
 const WAIT_AT_THE_END: u64 = 5;
 
-/// Makes the keys again that a run which ends early has taken away, without a look at their rows, unless other processes are at work on
-/// the run. Called with the run's lock held, so that none can begin meanwhile.
+/// Creates the keys again that a run which ends early has dropped, without a check of their rows, unless other processes work on the run.
+/// The caller holds the run's lock, so that no other run can begin meanwhile.
 pub async fn give_back(ledger: &Ledger, target: &Session, lock_timeout: u64) -> Result<()> {
     ledger.lock_begin(target).await?;
     let result = async {
@@ -99,7 +99,7 @@ pub async fn give_back(ledger: &Ledger, target: &Session, lock_timeout: u64) -> 
     result
 }
 
-/// Where keys are taken away.
+/// Where keys are dropped and created again.
 #[derive(Clone, Copy)]
 pub struct Place<'a> {
     /// A session on the target.
@@ -111,7 +111,7 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// Drops the keys that rows of `tables` are checked by, in the transaction that is open; how many, and those that the role may not.
+    /// Drops the keys that check rows of `tables`, in the open transaction; returns their number, and those that the role may not drop.
     pub async fn take(&self, run: i64, tables: &HashSet<QualifiedName>) -> Result<(usize, Vec<String>)> {
         let (ours, others): (Vec<_>, Vec<_>) =
             foreign_keys::of_tables(self.target, tables).await?.into_iter().partition(|key| key.may_drop);
@@ -122,8 +122,8 @@ impl Place<'_> {
         Ok((ours.len(), others.iter().map(foreign_keys::Key::object).collect()))
     }
 
-    /// Takes away once more what an earlier end of the run has made again, where a row task of `plan` that `is_wanted` is still open and the
-    /// keys were to be gone; what made and checked them is to be done again.
+    /// Drops once more the keys that an earlier end of the run has created again, where a row task of `plan` that `is_wanted` is still open
+    /// and the keys were to be dropped. The tasks that created and checked them are to be done again.
     pub async fn take_again(
         &self,
         run: i64,
@@ -145,8 +145,8 @@ impl Place<'_> {
         Ok(true)
     }
 
-    /// Makes every key again that need not be checked at once. One that cannot be made does not keep the others away: the first
-    /// error comes back when all have been tried.
+    /// Creates every key again that need not be checked at once. A key that cannot be created does not prevent the others: the first error
+    /// is returned when all have been tried.
     pub async fn bring_back(&self) -> Result<()> {
         let mut first = None;
         let taken = self.ledger.taken_keys(self.target).await?;
@@ -167,14 +167,14 @@ impl Place<'_> {
         }
     }
 
-    /// Checks the rows of the keys of one table; those that are not there yet are made. Orphans leave a key NOT VALID, and are the error
-    /// that comes back.
+    /// Checks the rows of the keys of one table; keys that do not exist yet are created. Orphan rows leave a key NOT VALID, and are the
+    /// error that is returned.
     pub async fn check(&self, table: &QualifiedName) -> Result<usize> {
         let (checked, errors) = self.check_those(|key| key.checked == *table).await?;
         errors.into_iter().next().map_or(Ok(checked), Err)
     }
 
-    /// Checks the rows of all keys, as `check` does; an error for each that is not what it was.
+    /// Checks the rows of all keys, as `check` does; returns an error for each key that is not as it was.
     pub async fn check_all(&self) -> Result<Vec<Error>> {
         Ok(self.check_those(|_| true).await?.1)
     }
@@ -184,7 +184,7 @@ impl Place<'_> {
         let (mut checked, mut errors) = (0, Vec::new());
         for one in taken.iter().filter(|one| is_wanted(&one.key)) {
             let done = match self.apart(self.finish(one)).await {
-                // The check's plan reads indexes, whose functions may name objects without a schema.
+                // The plan of the check reads indexes, whose functions may name objects without a schema.
                 Err(error) if error.is_undefined() => self.apart(self.finish_by_path(one)).await.map_err(|_| error),
                 done => done,
             };
@@ -197,7 +197,7 @@ impl Place<'_> {
         Ok((checked, errors))
     }
 
-    /// The same with names looked up as sessions of the target's users look them up.
+    /// The same, with names resolved by the `search_path` that sessions of the target's users have.
     async fn finish_by_path(&self, one: &Taken) -> Result<()> {
         let path = introspect::search_path(self.target).await?;
         self.target.batch(&search_path::of_transaction(&path)).await?;
@@ -227,7 +227,7 @@ impl Place<'_> {
         }
     }
 
-    /// What a failed check has to tell of rows that reference nothing.
+    /// The error of a failed check, with the rows that reference nothing.
     async fn orphans(&self, one: &Taken, error: Error) -> Result<Error> {
         if !error.is("23503") {
             return Ok(error);

@@ -1,7 +1,7 @@
-//! What the triggers and foreign keys of the target's own tables ask of the order in which a data-only run brings rows.
+//! What the triggers and foreign keys of existing tables of the target require of the order in which a data-only run copies rows.
 //!
-//! Decides only: which tasks wait for which, which come in one transaction, and where triggers are off. Called by `begin` whenever a run
-//! starts, goes on or is joined, for the plan knows nothing of the target; `preflight` tells beforehand what cannot be ordered.
+//! Decides only: which tasks wait for which, which are done in one transaction, and where triggers are disabled. Called by `begin` whenever
+//! a run starts, goes on or is joined, because the plan knows nothing of the target; `preflight` reports beforehand what cannot be ordered.
 
 use super::existing;
 use super::existing::Found;
@@ -14,30 +14,30 @@ use crate::pg::{Session, foreign_keys, triggers};
 use crate::plan::{Plan, Task, kind};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// What is asked for.
+/// What the target's tables require.
 #[derive(Debug, Default)]
 pub struct Live {
     /// Tasks that wait for the end of others.
     pub waits: Vec<Wait>,
-    /// Tasks, each with one before it that locks the same table, whichever comes first.
+    /// Tasks, each with an earlier one that locks the same table; either may run first.
     pub turns: Vec<(usize, usize)>,
     /// Tasks that are done in one transaction.
     pub together: Vec<Group>,
-    /// Tasks in whose transactions the triggers of their table are off.
+    /// Tasks in whose transactions the triggers of their table are disabled.
     pub silent: HashSet<usize>,
 }
 
 /// Tasks that are done in one transaction.
 #[derive(Debug, Default)]
 pub struct Group {
-    /// Which these are, in this order; the first of them begins it.
+    /// The tasks, in this order; the first of them begins the group.
     pub tasks: Vec<usize>,
-    /// What must have ended before.
+    /// The tasks that must have ended before.
     pub before: Vec<usize>,
 }
 
 impl Group {
-    /// What its tasks wait for: the first one for what is before the group, and the others for the first.
+    /// What its tasks wait for: the first one for the tasks before the group, and the others for the first.
     fn waits(&self) -> impl Iterator<Item = Wait> {
         let (first, rest) = (self.tasks.first().copied(), self.tasks.get(1..).unwrap_or_default().to_vec());
         let begins = Wait { after: first.into_iter().collect(), before: self.before.clone() };
@@ -45,7 +45,7 @@ impl Group {
     }
 }
 
-/// Looks at what the target's tables ask for.
+/// Inspects what the target's tables require.
 pub async fn look(config: &Config, target: &Session, plan: &Plan, found: &Found) -> Result<Live> {
     let options = &config.options;
     if !options.data_only {
@@ -65,15 +65,15 @@ pub async fn look(config: &Config, target: &Session, plan: &Plan, found: &Found)
     Ok(live)
 }
 
-/// What waits because foreign keys of the target would refuse the rows, or the emptying of a table, otherwise; keys for which `counts` is
-/// false are left out.
+/// The waits without which foreign keys of the target would refuse the rows, or the emptying of a table; keys for which `counts` is false
+/// are left out.
 fn order(plan: &Plan, found: &Found, counts: &dyn Fn(&Constraint) -> bool) -> Vec<Wait> {
     let mut waits = TableOrder::new(plan, found, kind::DATA, counts).waits();
     waits.extend(TableOrder::new(plan, found, kind::TRUNCATE, counts).reversed().waits());
     waits
 }
 
-/// The keys that the run drops before its rows come.
+/// The keys that the run drops before it copies rows.
 pub async fn droppable(config: &Config, target: &Session, plan: &Plan) -> Result<HashSet<u32>> {
     if config.options.target_foreign_keys != TargetForeignKeys::Drop {
         return Ok(HashSet::new());
@@ -83,12 +83,12 @@ pub async fn droppable(config: &Config, target: &Session, plan: &Plan) -> Result
 }
 
 impl Live {
-    /// What waits for what, groups among it.
+    /// All waits, including those of groups.
     pub fn all_waits(&self) -> impl Iterator<Item = Wait> {
         self.waits.iter().cloned().chain(self.together.iter().flat_map(Group::waits))
     }
 
-    /// Tables with triggers that are switched are locked against each other's chunks, which so come one after another.
+    /// A task that disables the triggers of its table locks the table, so the chunks of such a table run one after another.
     fn silence(&mut self, plan: &Plan, triggered: &HashSet<QualifiedName>) {
         let triggered_sql: HashSet<String> = triggered.iter().map(QualifiedName::sql).collect();
         let mut last: HashMap<&str, usize> = HashMap::new();
@@ -110,14 +110,15 @@ impl Live {
         }
     }
 
-    /// Tasks in a circle come together.
+    /// Tasks in a cycle are done in one transaction.
     fn join(&mut self, plan: &Plan, found: &Found) {
         let circles = TableOrder::new(plan, found, kind::DATA, &Constraint::checks).circles();
         let at_once = TableOrder::new(plan, found, kind::DATA, &|key| key.checks() && !key.is_deferrable);
         self.gather(plan, circles.iter().map(|circle| at_once.arranged(circle)).collect());
     }
 
-    /// Lets the tasks of each group be done in one transaction, in their order: what one of them waits for, the first of them waits for.
+    /// Lets the tasks of each group be done in one transaction, in their order: the first of them waits for everything that any of them
+    /// waits for.
     pub fn gather(&mut self, plan: &Plan, groups: Vec<Vec<usize>>) {
         let ids: HashMap<&str, usize> =
             plan.tasks.iter().enumerate().map(|(at, task)| (task.id.as_str(), at)).collect();
@@ -145,7 +146,7 @@ impl Live {
         self.together.extend(groups.into_iter().zip(before).map(|(tasks, before)| Group { tasks, before }));
     }
 
-    /// Leaves in each group only what is open. The first of these leads it.
+    /// Keeps in each group only the open tasks. The first of these leads it.
     pub fn lead(&mut self, is_open: &dyn Fn(usize) -> bool) {
         for group in &mut self.together {
             group.tasks.retain(|at| is_open(*at));
@@ -153,7 +154,7 @@ impl Live {
         self.together.retain(|group| !group.tasks.is_empty());
     }
 
-    /// Refuses chosen tasks that would tear apart what has to come in one transaction.
+    /// Refuses chosen tasks that would split what has to be done in one transaction.
     pub fn check_chosen(&self, plan: &Plan, chosen: &[String]) -> Result<()> {
         let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
         let is_chosen = |at: &usize| chosen.contains(plan.tasks[*at].id.as_str());

@@ -1,8 +1,8 @@
-//! What belongs to an extension and is not moved, because neither CREATE EXTENSION makes it nor `pg_dump` dumps it.
+//! Objects that belong to an extension and are not moved, because CREATE EXTENSION does not make them and `pg_dump` does not dump them.
 //!
-//! An extension's functions make tables and add them to it (message queues, partitions), and users put indexes and triggers on its
-//! tables. The catalog does not say what came with the script; the target after CREATE EXTENSION does. Called at the end of a run and
-//! by `verify`.
+//! An extension's functions make tables and add them to it (message queues, partitions), and users put indexes and triggers on its tables.
+//! The catalog does not show what the extension's script made; the target after CREATE EXTENSION does. Called at the end of a run and by
+//! `verify`.
 
 use crate::catalog::scope::Absent;
 use crate::catalog::{Relation, RelationKind};
@@ -15,7 +15,7 @@ use crate::pg::{introspect, members};
 use crate::plan::{Plan, kind};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Rows of a table of an extension that are compared at most.
+/// The largest number of rows of an extension's table that are compared.
 const MOST: u64 = 100_000;
 
 /// What is not moved of one extension.
@@ -27,7 +27,8 @@ pub struct Unmoved {
     pub reason: String,
 }
 
-/// Looks at the end of a run, in sessions of its own: what fails here is a finding, and the run is what it was.
+/// Inspects both sides at the end of a run, in sessions of its own: an error here becomes a finding, and does not change the result of the
+/// run.
 pub async fn after(ends: &Ends, plan: &Plan) -> (Vec<Absent>, Vec<Finding>) {
     if extensions(plan).is_empty() {
         return (Vec::new(), Vec::new());
@@ -67,7 +68,7 @@ pub async fn unmoved(readers: &Readers, plan: &Plan) -> Result<Vec<Unmoved>> {
     for member in source.all.difference(&target.all) {
         let is_same_version =
             || source.versions.intersection(&target.versions).any(|(extension, _)| *extension == member.extension);
-        // Versions of an extension differ in their functions, and rows are what is lost.
+        // Functions differ between versions of an extension; lost rows matter in any version.
         let holds_rows = matches!(member.kind.as_str(), "table" | "sequence" | "materialized view");
         let extension = member.extension.as_str();
         if extensions.contains(extension) && there.contains(extension) && (holds_rows || is_same_version()) {
@@ -106,7 +107,7 @@ pub async fn unmoved(readers: &Readers, plan: &Plan) -> Result<Vec<Unmoved>> {
     Ok(found)
 }
 
-/// How the contents of a member differ that both sides have; none where they are the same, or the source has none.
+/// How the contents of a member that both sides have differ; none where they are the same, or the source has none.
 async fn difference(readers: &Readers, source: &Relation, target: &Relation) -> Result<Option<String>> {
     if source.kind == RelationKind::Sequence {
         if !source.is_readable || !target.is_readable {
@@ -154,7 +155,7 @@ fn absent(unmoved: &Unmoved) -> Absent {
     Absent { kind: unmoved.kind.clone(), object: unmoved.object.clone(), reason: unmoved.reason.clone() }
 }
 
-/// One finding an extension.
+/// One finding per extension.
 fn findings(found: &[Unmoved]) -> Vec<Finding> {
     const SHOWN: usize = 3;
     let mut by_extension: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

@@ -1,7 +1,8 @@
-//! The order that foreign keys of the target ask of the tasks of tables: decided over tables, for all chunks of one have the same place in it.
+//! The order of the tasks of tables that foreign keys of the target require. It is decided for tables, because all chunks of a table have
+//! the same place in it.
 //!
-//! Pure. The work grows with tables, keys and chunks, and never with pairs of chunks. Called by `live` for what a run does, and by preflight
-//! for what it reports.
+//! Pure. The work grows with the number of tables, keys and chunks, and never with pairs of chunks. Called by `live` for what a run does,
+//! and by preflight for what it reports.
 
 use super::cycles::{arranged, circles};
 use super::existing::Found;
@@ -27,7 +28,7 @@ impl Wait {
     }
 }
 
-/// The tables that tasks of one kind are about, and which of them reference which on the target.
+/// The tables of the tasks of one kind, and which of them reference which on the target.
 #[derive(Debug, Default)]
 pub struct TableOrder {
     /// The tasks of each table, in the plan's order.
@@ -35,7 +36,7 @@ pub struct TableOrder {
     references: Vec<Reference>,
 }
 
-/// A key, by the tables that it is about: of a partitioned table, all of those below it.
+/// A key, by its tables: for a partitioned table, all tables below it.
 #[derive(Debug, Default)]
 struct Reference {
     children: Vec<usize>,
@@ -81,14 +82,14 @@ impl TableOrder {
         TableOrder { tasks, references }
     }
 
-    /// The same tables, and the references turned around.
+    /// The same tables, with the references reversed.
     #[must_use]
     pub fn reversed(self) -> Self {
         let turned = |key: Reference| Reference { children: key.parents, parents: key.children };
         TableOrder { references: self.references.into_iter().map(turned).collect(), ..self }
     }
 
-    /// The graph of tables and keys: a table leads to each of its keys, and a key to what it references. So the edges are no more than the
+    /// The graph of tables and keys: a table leads to each of its keys, and a key to what it references. So there are no more edges than
     /// tables on both sides of each key.
     fn edges(&self) -> Vec<(usize, usize)> {
         let numbered = self.references.iter().enumerate().map(|(at, key)| (self.tasks.len() + at, key));
@@ -124,7 +125,7 @@ impl TableOrder {
         found
     }
 
-    /// The tasks of each part of the graph that holds a circle: its tables with all that keys join to them, whichever way they lead.
+    /// The tasks of each connected part of the graph that holds a cycle: its tables with all that keys join to them, in either direction.
     #[must_use]
     pub fn joined_circles(&self) -> Vec<Vec<usize>> {
         let edges = self.edges();
@@ -152,7 +153,7 @@ impl TableOrder {
         groups
     }
 
-    /// What waits for what. In a circle the references that no order satisfies are left out; chunks of a table that references itself come
+    /// What waits for what. In a cycle the references that no order satisfies are left out; chunks of a table that references itself run
     /// one after another.
     #[must_use]
     pub fn waits(&self) -> Vec<Wait> {
@@ -183,7 +184,7 @@ impl TableOrder {
         waits
     }
 
-    /// Where tables and keys of circles stand.
+    /// The places of tables and keys in their cycles.
     fn places(&self) -> HashMap<usize, Place> {
         let edges = self.edges();
         let circles = circles(&edges);
@@ -203,7 +204,7 @@ impl TableOrder {
         places
     }
 
-    /// Tasks in an order in which each table comes behind those that it references, where there is one.
+    /// Tasks in an order in which each table follows those that it references, where there is one.
     #[must_use]
     pub fn arranged(&self, tasks: &[usize]) -> Vec<usize> {
         let wanted: HashSet<usize> = tasks.iter().copied().collect();
@@ -220,7 +221,7 @@ impl TableOrder {
     }
 }
 
-/// Where a table or a key stands in its circle.
+/// The place of a table or a key in its cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     circle: usize,

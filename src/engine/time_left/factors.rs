@@ -1,20 +1,20 @@
-//! How many times longer than estimated work takes, by the figure that it is counted with: what the run has measured so far.
+//! How many times longer than estimated work takes, for each figure that it is computed with: what the run has measured so far.
 //!
-//! Measured times are sums over all that was done, in which older work weighs less and less, so that one task does not decide and a server
-//! that became slower is followed. Called by `model`.
+//! Measured times are sums over all finished work, in which older work has less and less weight, so that no single task determines the
+//! result, and a server that becomes slower is followed. Called by `model`.
 
 use crate::engine::estimate::{Figure, Work};
 
-/// How many figures there are.
+/// The number of figures.
 const FIGURES: usize = 5;
-/// Measured rates weigh as much as this part of all work of their figure.
+/// Measured rates have the weight of this part of all work of their figure.
 const PRIOR_SHARE: f64 = 0.1;
-/// All rates weigh as much as so many seconds of work.
+/// All rates have the weight of this many seconds of work.
 const PRIOR_SECONDS: f64 = 0.1;
-/// A figure that nobody has measured is known when so many seconds of it were, and this part of its work.
+/// A figure whose rate was not measured is known once this many seconds of it, and this part of its work, were measured.
 const KNOWN_SECONDS: f64 = 1.0;
 const KNOWN_SHARE: f64 = 0.03;
-/// Seconds after which what was measured weighs half.
+/// Seconds after which a measurement has half its weight.
 const HALF_LIFE: f64 = 600.0;
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,7 +27,7 @@ struct Measured {
     seconds: f64,
 }
 
-/// What was measured.
+/// The measurements.
 #[derive(Debug, Clone)]
 pub struct Factors {
     figures: [Measured; FIGURES],
@@ -35,7 +35,7 @@ pub struct Factors {
 }
 
 impl Factors {
-    /// Nothing measured yet of these works. `calibrated` says whether the rates were measured on the two servers.
+    /// No measurements yet for these works. `calibrated` says whether the rates were measured on the two servers.
     pub fn new(works: &[Work], calibrated: bool) -> Factors {
         let mut factors = Factors { figures: [Measured::default(); FIGURES], calibrated };
         for work in works {
@@ -44,14 +44,14 @@ impl Factors {
         factors
     }
 
-    /// Work that was estimated at `expected` seconds took `seconds`.
+    /// Adds work that was estimated at `expected` seconds and took `seconds`.
     pub fn add(&mut self, figure: Figure, expected: f64, seconds: f64) {
         let measured = &mut self.figures[place(figure)];
         measured.expected += expected;
         measured.seconds += seconds;
     }
 
-    /// So many seconds have passed.
+    /// Reduces the weight of the measurements after this many seconds.
     pub fn age(&mut self, seconds: f64) {
         let rest = 0.5_f64.powf(seconds / HALF_LIFE);
         for measured in &mut self.figures {
@@ -60,7 +60,7 @@ impl Factors {
         }
     }
 
-    /// Nothing is measured any more.
+    /// Forgets all measurements.
     pub fn forget(&mut self) {
         for measured in &mut self.figures {
             (measured.expected, measured.seconds) = (0.0, 0.0);

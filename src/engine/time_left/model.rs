@@ -1,8 +1,8 @@
-//! Where a run is and how fast it has been, as values.
+//! The state of a run and its measured speed, as values.
 //!
-//! Measured is the time that tasks were at work: a time between two looks that is too long to be one is a pause of this process or of its
-//! machine, of which nothing is known but what the servers say afterwards, and rows that stand still are a connection that does. Pure: whoever
-//! calls gives the time. Called by `watch` and `recorded`.
+//! What is measured is the time during which tasks were at work. A long time between two checks is a pause of this process or of its
+//! machine: nothing is known of it except what the servers report afterwards. Rows that do not advance show a pause of the connection.
+//! Pure: the caller passes the time. Called by `watch` and `recorded`.
 
 use super::factors::Factors;
 use super::stages::{At, Reported, Stages, ratio, reported};
@@ -16,23 +16,23 @@ use crate::record::is_settled;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-/// Seconds between two looks that are no pause; the pool looks every two.
+/// The most seconds between two checks that are not a pause; the pool checks every two seconds.
 pub const LONGEST_LOOK: f64 = 6.0;
-/// The part of what is left whose speed may be a guess.
+/// The part of the rest whose speed may be a guess.
 const GUESSED: f64 = 0.2;
-/// So many seconds of a guess matter to nobody.
+/// This many seconds of a guess are not significant.
 const GUESSED_SECONDS: f64 = 1.0;
-/// A task whose share the server does not tell, and that takes twice as long as it should and so many seconds more, says that nothing is
-/// known of it.
+/// A task whose share the server does not report, and that takes twice as long as estimated and this many seconds more, shows that nothing
+/// is known of its time.
 const OVERDUE: f64 = 10.0;
-/// A task that is not over has this much left at least.
+/// A task that is not over has at least this share left.
 const LEAST_LEFT: f64 = 0.05;
 
-/// What a model begins with.
+/// The initial state of a model.
 pub struct Start<'a> {
     /// The plan's tasks.
     pub tasks: &'a [Task],
-    /// How fast the servers are thought to be.
+    /// How fast the servers are assumed to be.
     pub rates: &'a Rates,
     /// How many tasks run at once.
     pub jobs: usize,
@@ -56,29 +56,29 @@ pub struct Running {
     pub share: Option<f64>,
     /// Seconds of work since it began.
     pub worked: f64,
-    /// The share up to which the time is measured.
+    /// The share up to which the time was measured.
     counted: f64,
     /// Seconds of work since then.
     uncounted: f64,
-    /// Seconds for which its rows have stood still.
+    /// Seconds for which its rows have not advanced.
     still: f64,
     /// Whether there was a pause that is not measured yet.
     paused: bool,
     stage: Option<At>,
     in_stages: [f64; 3],
-    /// Seconds of work between the last two looks.
+    /// Seconds of work between the last two checks.
     between_looks: f64,
-    /// How many looks have seen it in a stage.
+    /// How many checks have seen it in a stage.
     seen: u32,
 }
 
 impl Running {
-    /// A task that a worker has worked at for so many seconds.
+    /// A task at which a worker has worked for this many seconds.
     pub fn on(worker: usize, seconds: f64) -> Running {
         Running { worker, worked: seconds, ..Running::default() }
     }
 
-    /// It is seen in a stage: in the one that it was in before, or in the next one since some moment between the two looks.
+    /// The task is seen in a stage: in the same one as before, or in the next one since some moment between the two checks.
     fn enter(&mut self, stage: At) {
         let at = stage.stage();
         match self.stage.map(At::stage) {
@@ -109,7 +109,7 @@ pub struct Model {
     busy: BTreeMap<usize, usize>,
     factors: Factors,
     stages: Stages,
-    /// Bytes by the plan of tasks that have ended, and those that they have sent.
+    /// The bytes, by the plan, of tasks that have ended, and the bytes that they have sent.
     sent: (f64, f64),
     clock: Option<f64>,
 }
@@ -139,7 +139,7 @@ impl Model {
         }
     }
 
-    /// Takes note of an event at the time `now`, in seconds from any point.
+    /// Processes an event at the time `now`, in seconds from any point.
     pub fn take(&mut self, event: &Event, now: f64) {
         match event {
             Event::TaskStarted { task, worker, .. } => self.begin(task, *worker, now),
@@ -156,7 +156,7 @@ impl Model {
         }
     }
 
-    /// Takes a look: how far builds are, and the time.
+    /// Processes a check: the progress of builds, and the time.
     pub fn tick(&mut self, builds: &[Build], now: f64) {
         let before = self.clock;
         self.advance(now);
@@ -172,7 +172,7 @@ impl Model {
         }
     }
 
-    /// Whether a build is at work that takes long enough to be asked for.
+    /// Whether a build is at work that takes long enough to query its progress.
     pub fn has_builds(&self) -> bool {
         self.running.keys().any(|at| self.works[*at].figure == Figure::Index)
     }
@@ -183,7 +183,7 @@ impl Model {
         self.set_running(at, Running::on(worker, 0.0));
     }
 
-    /// A task is at work.
+    /// Sets that a task is at work.
     pub fn set_running(&mut self, at: usize, running: Running) {
         self.leave(at);
         *self.busy.entry(running.worker).or_default() += 1;
@@ -218,13 +218,13 @@ impl Model {
         };
     }
 
-    /// A task has sent so much in this attempt.
+    /// A task has sent this much in this attempt.
     fn sent_so_far(&mut self, at: usize, rows: u64, bytes: u64) {
         let size = self.sizes[at];
         let share = if rows > 0 && size.rows > 0 {
             ratio(rows, size.rows)
         } else if size.bytes > 0 {
-            // Rows have other sizes on their way than in their table.
+            // Rows have another size when they are sent than in their table.
             let (planned, sent) = self.sent;
             let each = if planned > 0.0 && sent > 0.0 { sent / planned } else { 1.0 };
             ratio(bytes, size.bytes) / each
@@ -240,14 +240,14 @@ impl Model {
         }
     }
 
-    /// The same of a task by its id.
+    /// The same for a task by its id.
     pub fn sent_by(&mut self, task: &str, rows: u64, bytes: u64) {
         if let Some(at) = self.positions.get(task).copied() {
             self.sent_so_far(at, rows, bytes);
         }
     }
 
-    /// A task has sent so much in all.
+    /// A task has sent this much in all.
     pub fn was_sent(&mut self, at: usize, bytes: u64) {
         if self.works[at].figure == Figure::Copy {
             self.sent.0 += ratio(self.sizes[at].bytes, 1);
@@ -255,7 +255,7 @@ impl Model {
         }
     }
 
-    /// How far a build is.
+    /// The progress of a build.
     pub fn take_build(&mut self, build: &Build) {
         let Some(at) = self.positions.get(build.task.as_str()).copied() else { return };
         let all = self.works[at].seconds * self.factors.of(self.works[at].figure);
@@ -268,11 +268,11 @@ impl Model {
             Some(Reported::Share(share)) => share,
             None => return,
         };
-        // What was learned of the stages meanwhile takes back nothing of what is done.
+        // New measurements of the stages do not reduce the share that is done.
         running.share = Some(running.share.map_or(share, |before| before.max(share)));
     }
 
-    /// Adds the time since the last look to what runs.
+    /// Adds the time since the last check to the running tasks.
     fn advance(&mut self, now: f64) {
         let Some(passed) = self.clock.replace(now).map(|before| now - before) else { return };
         if !is_look(passed) {
@@ -300,8 +300,8 @@ impl Model {
         }
     }
 
-    /// Measures what a task has done since it was last measured; `share` where that is known otherwise. What was done in a pause took an
-    /// unknown time, and is left out.
+    /// Measures what a task has done since it was last measured; `share` where that is known otherwise. Work during a pause took an unknown
+    /// time, and is left out.
     fn count(&mut self, at: usize, share: Option<f64>) {
         let work = self.works[at];
         let Some(running) = self.running.get_mut(&at) else { return };
@@ -315,7 +315,7 @@ impl Model {
         (running.counted, running.uncounted, running.paused) = (share, 0.0, false);
     }
 
-    /// Adds what is known from elsewhere: work that was estimated at `expected` seconds took `seconds`.
+    /// Adds a measurement from elsewhere: work that was estimated at `expected` seconds took `seconds`.
     pub fn measured(&mut self, figure: Figure, expected: f64, seconds: f64) {
         self.factors.add(figure, expected, seconds);
     }
@@ -330,17 +330,17 @@ impl Model {
         self.ended[at] = Some(end);
     }
 
-    /// What is at work.
+    /// The tasks at work.
     pub fn at_work(&self) -> impl Iterator<Item = (Work, Running)> {
         self.running.iter().map(|(at, running)| (self.works[*at], *running))
     }
 
-    /// What a task costs by the rates.
+    /// The cost of a task by the rates.
     pub fn work(&self, at: usize) -> Work {
         self.works[at]
     }
 
-    /// How long a task takes at the speed so far, the servers to itself, and how much of that is left.
+    /// How long a task takes at the measured speed, with the servers to itself, and how much of that is left.
     fn seconds(&self, at: usize) -> (f64, f64) {
         let all = self.works[at].seconds * self.factors.of(self.works[at].figure);
         if self.ended[at].is_some() {
@@ -354,7 +354,7 @@ impl Model {
         (all, left)
     }
 
-    /// What is left. `tasks` are those that the model was made of.
+    /// The time left. `tasks` are those that the model was made of.
     pub fn left(&self, tasks: &[Task]) -> TimeLeft {
         let seconds: Vec<(f64, f64)> = (0..tasks.len()).map(|at| self.seconds(at)).collect();
         let works: Vec<Work> =
@@ -385,7 +385,7 @@ impl Model {
         }
     }
 
-    /// Whether the speed of most that is left of the tasks is known.
+    /// Whether the speed of most of the remaining work of the tasks is known.
     fn is_known(&self, is_of: &dyn Fn(usize) -> bool, works: &[Work]) -> bool {
         let overdue = |(at, running): (&usize, &Running)| {
             let seconds = self.works[*at].seconds * self.factors.of(self.works[*at].figure);
@@ -404,13 +404,13 @@ impl Model {
         guessed <= (GUESSED * all).max(GUESSED_SECONDS)
     }
 
-    /// How fast a session goes on beside so many others with work of the class.
+    /// The speed of each of this many sessions with work of the class.
     pub fn speed(&self, class: Class, sessions: usize) -> f64 {
         speed(&self.rates, class, sessions)
     }
 }
 
-/// Whether so much time between two looks is no pause.
+/// Whether this time between two checks is not a pause.
 fn is_look(passed: f64) -> bool {
     (0.0..=LONGEST_LOOK).contains(&passed)
 }

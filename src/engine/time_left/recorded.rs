@@ -1,7 +1,7 @@
-//! The model of a run of other processes, filled from their ledger and from what the target says of their sessions.
+//! The model of a run of other processes, filled from their ledger and from the target's reports on their sessions.
 //!
-//! Nobody has looked on: a task's seconds are those of the clock, and a pause is among them. So the middle one of all tasks of a figure
-//! decides how fast it goes, not their sum. Called by `status`.
+//! No process has watched the run: a task's seconds are clock time, and include pauses. So the median of all tasks of a figure determines
+//! its speed, not their sum. Called by `status`.
 
 use super::model::{Model, Running, Start};
 use super::stages::ratio;
@@ -14,10 +14,10 @@ use crate::rates::Rates;
 use crate::record::Record;
 use std::collections::HashMap;
 
-/// A task at work says something of the speed from this share on.
+/// The share from which on a running task counts as a measurement of the speed.
 const TELLING: f64 = 0.05;
 
-/// What the sessions of a run are at now.
+/// The current statements of a run's sessions.
 pub struct Now {
     /// Builds of indexes.
     pub builds: Vec<Build>,
@@ -32,7 +32,7 @@ struct Done {
     seconds: f64,
 }
 
-/// What is left of a run.
+/// The time left of a run.
 pub fn recorded(tasks: &[Task], records: &[Record], (rates, jobs): (&Rates, usize), now: &Now) -> TimeLeft {
     let of: HashMap<&str, &Record> = records.iter().map(|record| (record.task.as_str(), record)).collect();
     let ended = |at: usize| match of.get(tasks[at].id.as_str()) {
@@ -40,7 +40,7 @@ pub fn recorded(tasks: &[Task], records: &[Record], (rates, jobs): (&Rates, usiz
         Some(record) if matches!(record.status.as_str(), "failed" | "blocked") => Some(End::Failed),
         _ => None,
     };
-    // All that the run has done counts, whichever process has done it.
+    // All work of the run counts, whichever process has done it.
     let never = |_: usize| None;
     let mut model = Model::new(&Start { tasks, rates, jobs, ended: &never });
     (0..tasks.len()).filter_map(|at| Some((at, ended(at)?))).for_each(|(at, end)| model.set_ended(at, end));
@@ -78,7 +78,7 @@ pub fn recorded(tasks: &[Task], records: &[Record], (rates, jobs): (&Rates, usiz
     model.left(tasks)
 }
 
-/// Gives the model what was done.
+/// Passes finished work to the model.
 fn learn(model: &mut Model, done: &mut [Done]) {
     done.sort_by(|a, b| (a.seconds * b.expected).total_cmp(&(b.seconds * a.expected)));
     for figure in [Figure::Copy, Figure::Index, Figure::Validation, Figure::Analyze, Figure::Piece] {
@@ -95,7 +95,7 @@ fn learn(model: &mut Model, done: &mut [Done]) {
     }
 }
 
-/// How many sessions were at work at once, on the whole.
+/// How many sessions were at work at once, on average.
 fn at_once(records: &[Record]) -> usize {
     let span = |record: &Record| Some((record.begun?, record.begun? + record.seconds));
     let mut spans: Vec<(f64, f64)> =

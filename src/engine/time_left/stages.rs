@@ -1,17 +1,17 @@
-//! How far the build of an index is, from the stage that the server reports.
+//! The progress of an index build, from the stage that the server reports.
 //!
-//! The stages of a btree take parts of the time that depend on the keys and on the memory: the builds of this run say which, from the first
-//! one on. Called by `model`.
+//! The stages of a btree take parts of the time that depend on the keys and on the memory: the builds of this run show which, from the
+//! first one on. Called by `model`.
 
 use crate::pg::progress::{Build, Stage};
 
-/// Scan, sort, load, as a btree takes them whose keys have no room in memory: most of their sorting is done while the table is read.
+/// The parts of scan, sort and load for a btree whose keys do not fit in memory: most of their sorting is done while the table is read.
 const USUAL: [f64; 3] = [0.65, 0.07, 0.28];
-/// The usual parts weigh as much as so many seconds of builds.
+/// The usual parts have the weight of this many seconds of builds.
 const PRIOR_SECONDS: f64 = 1.0;
-/// What is thought of a stage's time weighs as much as so large a part of the stage that was seen.
+/// The estimate of a stage's time has the same weight as a measurement of this part of the stage.
 const PRIOR_DONE: f64 = 0.25;
-/// Looks that show which stages a build has spent its time in.
+/// The number of checks that show in which stages a build has spent its time.
 const SEEN_OFTEN: u32 = 10;
 
 /// How long the stages of builds took.
@@ -35,7 +35,8 @@ impl Stages {
         Stages { seconds: USUAL.map(|part| part * PRIOR_SECONDS) }
     }
 
-    /// A build has spent these seconds in its stages, by so many looks. For a build that was seldom seen it is unknown which stage took its time.
+    /// A build has spent these seconds in its stages, by this many checks. After few checks it is unknown which stage took the build's
+    /// time.
     pub fn add(&mut self, seconds: [f64; 3], seen: u32) {
         if seen < SEEN_OFTEN {
             return;
@@ -45,14 +46,15 @@ impl Stages {
         }
     }
 
-    /// The share of the build that is done. `seconds` is what it has spent in its stages, as far as that was seen, `all` what it takes in all.
+    /// The share of the build that is done. `seconds` is what it has spent in its stages, as far as that was seen, `all` the time of the
+    /// whole build.
     pub fn share(&self, at: At, (seconds, all): ([f64; 3], f64)) -> f64 {
         let sum: f64 = self.seconds.iter().sum();
         let parts = self.seconds.map(|part| part / sum);
         let (before, part) = (parts[..at.stage].iter().sum::<f64>(), parts[at.stage]);
         let spent = seconds[at.stage];
         let share = match at.done {
-            // The build's own pace is worth more the longer it was seen.
+            // The build's own speed has more weight the longer it was seen.
             Some(done) if spent > 0.0 => {
                 let stage = (PRIOR_DONE * all * part + spent) / (PRIOR_DONE + done);
                 let left = stage * (1.0 - done) + all * parts[at.stage + 1..].iter().sum::<f64>();
@@ -60,14 +62,14 @@ impl Stages {
                 worked / (worked + left)
             }
             Some(done) => before + part * done,
-            // What the server does not count goes on with the time.
+            // What the server does not count advances with the time.
             None => before + part * (spent / (all * part).max(f64::MIN_POSITIVE)).min(1.0),
         };
         share.clamp(0.0, 0.99)
     }
 }
 
-/// What a report says: where the build is in its stages, or its share as a whole; nothing of one that has not begun.
+/// The content of a report: the position of the build in its stages, or its share as a whole; none for a build that has not begun.
 pub enum Reported {
     /// In one of the stages.
     Stage(At),

@@ -1,5 +1,5 @@
-//! Runs that never were: events in time as a run of a table with indexes sends them, on servers that are slower than the rates say, with
-//! a clock of the test's own. What the model says is left is compared with what then was.
+//! Invented runs: events in time as a run of a table with indexes sends them, on servers that are slower than the rates, with a clock of
+//! the test's own. The time left by the model is compared with the actual one.
 
 use super::model::{LONGEST_LOOK, Model, Start};
 use super::recorded::{Now, recorded};
@@ -10,11 +10,12 @@ use crate::rates::{Rates, Speedup};
 use crate::record::Record;
 
 const MB: u64 = 1_000_000;
-/// So few that comparing their keys costs nothing.
+/// So few that the comparison of their keys costs nothing.
 const ROWS: u64 = 1000;
 const LOOK: f64 = 2.0;
 
-/// Servers for which sessions are no burden to each other. Nobody has measured a MB a second; what was measured is a sixth too fast.
+/// Servers on which sessions do not slow each other down. The rate that was not measured is 1 MB a second; measured rates are a sixth too
+/// high.
 fn rates(calibrated: bool) -> Rates {
     let one_each = vec![Speedup { sessions: 64, speedup: 64.0 }];
     Rates {
@@ -68,7 +69,7 @@ const COURSE: [(&str, usize, f64, f64); 5] = [
 ];
 const END: f64 = 255.0;
 
-/// A run that was played, and what the model said at each look.
+/// A simulated run, and what the model reported at each check.
 struct Played {
     said: Vec<(f64, TimeLeft)>,
 }
@@ -110,7 +111,7 @@ fn thousand(part: f64) -> u64 {
     (0..1000_u32).take_while(|n| f64::from(*n) < part * 1000.0).count() as u64
 }
 
-/// The report of a build that is done to this part: half of the time it reads, a tenth of it it sorts, and then it writes.
+/// The report of a build of which this part is done: for half of the time it reads, for a tenth it sorts, and then it writes.
 fn build(task: &str, part: f64) -> Build {
     let (stage, done, total) = match part {
         part if part < 0.5 => (Stage::Scan, thousand(part / 0.5), 1000),
@@ -120,7 +121,7 @@ fn build(task: &str, part: f64) -> Build {
     Build { task: task.into(), stage, done, total }
 }
 
-/// Plays the run; `pause` stops this process, and what it does, in the middle.
+/// Simulates the run; `pause` stops this process, and what it does, in the middle.
 fn play(calibrated: bool, pause: Pause) -> Played {
     let (tasks, rates) = (plan(), rates(calibrated));
     let mut model = Model::new(&Start { tasks: &tasks, rates: &rates, jobs: 2, ended: &|_| None });
@@ -162,7 +163,7 @@ fn play(calibrated: bool, pause: Pause) -> Played {
 }
 
 impl Played {
-    /// What was said at a time.
+    /// What was reported at a time.
     fn at(&self, time: f64) -> &TimeLeft {
         &self.said.iter().find(|(at, _)| *at >= time).unwrap().1
     }

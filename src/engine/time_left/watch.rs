@@ -1,7 +1,7 @@
-//! The model alongside a run: events are noted as they are sent, the builds of indexes are asked for while there are any, and what is left is
-//! sent as an event.
+//! The model alongside a run: it notes events as they are sent, queries the progress of index builds while there are any, and sends the
+//! time left as an event.
 //!
-//! Made by `run`, driven by the pool's check of what the run stands on.
+//! Made by `run`, driven by the pool's check of what the run depends on.
 
 use super::model::{Model, Start};
 use crate::engine::run::job::Job;
@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 use tokio::task::JoinHandle;
 
-/// Between two plays of the rest of the run are at least so many times what one takes.
+/// The time between two simulations of the rest of the run is at least this many times the time that one takes.
 const REST: u32 = 20;
 
 /// The model of a run at work.
 #[derive(Debug)]
 pub struct Watch {
     model: Arc<Mutex<Model>>,
-    /// What counts the time left now, and gives when it may be counted again.
+    /// The task that computes the time left, and returns when it may be computed again.
     play: Option<JoinHandle<Instant>>,
     next: Instant,
 }
@@ -36,7 +36,7 @@ fn locked(model: &Mutex<Model>) -> MutexGuard<'_, Model> {
     model.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The machine's time: unlike that of `Instant` it goes on while the machine sleeps, and so shows that it did.
+/// The machine's time: unlike that of `Instant` it advances while the machine sleeps, and so shows that it did.
 fn now() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
@@ -47,13 +47,13 @@ impl Watch {
         Watch { model: Arc::new(Mutex::new(Model::new(start))), play: None, next: Instant::now() }
     }
 
-    /// Who takes note of the run's events.
+    /// The observer that notes the run's events.
     pub fn observer(&self) -> Arc<dyn Observer> {
         Arc::new(Noted(Arc::clone(&self.model)))
     }
 
-    /// Notes how far builds are, and lets what is left be counted and sent: on a thread of its own, for a plan may have many tasks. A question
-    /// that fails says nothing: the pool finds a lost session by itself.
+    /// Notes the progress of builds, and starts the computation of the time left, which sends it as an event: on a thread of its own,
+    /// because a plan may have many tasks. An error of the query is ignored: the pool finds a lost session by itself.
     pub async fn tick(&mut self, session: &Session, job: &Arc<Job>) {
         let has_builds = locked(&self.model).has_builds();
         let builds = if has_builds { progress::builds(session).await.unwrap_or_default() } else { Vec::new() };

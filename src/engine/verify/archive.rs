@@ -1,4 +1,4 @@
-//! The archive of one side, with what finds an entry's counterpart in the other's.
+//! The archive of one side, and the search for an entry's counterpart in the archive of the other side.
 //!
 //! Entries of one kind, schema and tag are usually one object; where a tag is ambiguous (operators of one name), equal texts are matched
 //! first, then equal statements that drop the object. Called by `definitions` and `verdict`; touches no server.
@@ -6,7 +6,7 @@
 use crate::catalog::archive::Entry;
 use std::collections::{HashMap, HashSet};
 
-/// What the same object is known by on both sides: kind, schema, name, and the role whose default privileges it is about.
+/// What identifies an object on both sides: kind, schema, name, and the role of default privileges.
 pub type Key = (String, String, String, String);
 
 /// The entries of one side.
@@ -37,7 +37,7 @@ impl<'a> Archive<'a> {
         entry.dependencies.iter().filter_map(|id| self.by_id.get(id)).map(|&at| &self.entries[at])
     }
 
-    /// The entry that stands for the same object as one of the other side.
+    /// The entry of the same object as an entry of the other side.
     pub fn same(&self, entry: &Entry) -> Option<&'a Entry> {
         self.by_key.get(&key(entry))?.first().map(|&at| &self.entries[at])
     }
@@ -68,7 +68,7 @@ pub fn key(entry: &Entry) -> Key {
     (entry.desc.to_lowercase(), entry.namespace.to_string(), entry.tag.clone(), role)
 }
 
-/// Whether one `pg_dump` wrote both alike.
+/// Whether one `pg_dump` wrote the same text for both.
 pub fn is_same_text(entry: &Entry, other: &Entry, with_tablespaces: bool) -> bool {
     entry.with_settings(with_tablespaces) == other.with_settings(with_tablespaces)
 }

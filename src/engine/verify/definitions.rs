@@ -1,8 +1,8 @@
-//! Compares definitions in both directions: each object of the source that the configuration chooses must have its equal on the target,
+//! Compares definitions in both directions: each object of the source that the configuration chooses must have an equal one on the target,
 //! and the target must have no other.
 //!
-//! Both archives are written by one `pg_dump`, so equal objects have equal texts where the majors are equal. What has not gets a closer
-//! look by `verdict`; what has no counterpart is named by `lonely`.
+//! Both archives are written by one `pg_dump`, so equal objects have equal texts where the major versions are equal. Entries without an
+//! equal text are inspected by `verdict`; entries without a counterpart are named by `lonely`.
 
 use super::archive::{Archive, is_same_text};
 use super::lonely::{self, Lonely};
@@ -89,17 +89,17 @@ fn is_named_elsewhere(entry: &Entry) -> bool {
     ["TABLE", "SEQUENCE", "INDEX", "CONSTRAINT", "FK CONSTRAINT", "CHECK CONSTRAINT"].contains(&entry.desc.as_str())
 }
 
-/// An entry without an equal: of the source with what stands for it on the target, or of the target alone.
+/// An entry without an equal: of the source with its counterpart on the target, or of the target alone.
 pub struct Suspect<'a> {
     /// The source's.
     pub entry: Option<&'a Entry>,
     /// The target's.
     pub other: Option<&'a Entry>,
-    /// Whether it is the target's own, from before the first run.
+    /// Whether the target had it before the first run.
     pub was_before: bool,
 }
 
-/// What the texts say.
+/// The result of the comparison of texts.
 struct Found<'a> {
     suspects: Vec<Suspect<'a>>,
     /// The tables of the source that the target lacks.
@@ -148,8 +148,8 @@ fn pair<'a>(closer: &Closer<'a>, scopes: &Scopes, part: &mut Verification) -> Fo
     found
 }
 
-/// Whether a default or a check is missing as an entry of its own and the table that it belongs to has another text, whose properties
-/// then name it: the archive writes both within the table where it can.
+/// Whether a default or a check is missing as an entry of its own and the text of its table differs, whose properties then name it: the
+/// archive writes both within the table where it can.
 fn is_told_by_table(closer: &Closer<'_>, entry: &Entry, other: Option<&Entry>) -> bool {
     let differs = |table: &Entry| {
         closer.target.same(table).is_some_and(|other| !is_same_text(table, other, closer.with_tablespaces))
@@ -197,7 +197,7 @@ fn owner_difference(object: &str, entry: &Entry, other: &Entry) -> Option<Differ
     Some(Difference::new(DifferenceKind::DifferentObject, object, message))
 }
 
-/// Takes a closer look at entries without an equal.
+/// Inspects entries without an equal.
 async fn judge(
     subject: &Subject<'_>,
     closer: &Closer<'_>,
@@ -257,7 +257,7 @@ fn different(suspect: &Suspect<'_>, object: String, what: Different) -> Differen
     difference
 }
 
-/// The archive's word for a kind of object, as a reader expects it.
+/// The name of a kind of object for a reader.
 fn words_of(desc: &str) -> String {
     match desc {
         "ACL" => "the privileges".into(),

@@ -15,7 +15,7 @@ pub enum Item {
     LargeObjects(LargeObjects),
     /// A materialized view's rows.
     View(QualifiedName),
-    /// A table that needs no look at its rows.
+    /// A table whose rows need not be read.
     Settled(Box<Verification>),
 }
 
@@ -26,14 +26,14 @@ pub struct SequencePair {
     pub object: String,
     /// The query that reads it.
     pub sql: String,
-    /// Whether it was there before, so that its value could only go forward.
+    /// Whether it existed before, so that its value could only go forward.
     pub may_be_ahead: bool,
 }
 
 /// A batch of large objects.
 #[derive(Debug, Clone)]
 pub struct LargeObjects {
-    /// What to call it.
+    /// Its name for a reader.
     pub name: String,
     /// The statement that lists them.
     pub list: String,

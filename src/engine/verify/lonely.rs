@@ -1,9 +1,9 @@
-//! What the target has and the source has not, as far as the configuration covers it.
+//! What the target has and the source does not have, as far as the configuration covers it.
 //!
-//! The same selection that chooses from the source is applied to the target. The ledger, members of extensions and what stands outside the
-//! filters are no part of it. An object that the target had before the first run is no difference, and is named apart: its OID is
-//! lower than those of the ledger's tables, or a restore has made it together with a ledger whose runs have not made it. Without a ledger
-//! that cannot be known. Called by `definitions`.
+//! The selection that chooses from the source is applied to the target, too. The ledger, members of extensions and objects outside the
+//! filters are not included. An object that the target had before the first run is not a difference, and is named separately: its OID is
+//! lower than those of the ledger's tables, or a restore has created it together with a ledger whose runs have not created it. Without a
+//! ledger that cannot be known. Called by `definitions`.
 
 use super::scopes::{Scopes, object};
 use super::subject::{Sides, Subject};
@@ -18,7 +18,7 @@ use crate::name::{ident, is_ledger_table};
 use crate::plan::{Phase, Task};
 use std::collections::{HashMap, HashSet};
 
-/// What decides about the target's entries without a counterpart.
+/// What determines how the target's entries without a counterpart count.
 pub struct Lonely<'a> {
     /// Both archives.
     pub closer: &'a Closer<'a>,
@@ -30,7 +30,7 @@ pub struct Lonely<'a> {
     pub config: &'a Config,
 }
 
-/// What tells an object that the target had before the first run.
+/// What identifies an object that the target had before the first run.
 #[derive(Debug)]
 pub struct Before {
     first: Option<Oid>,
@@ -39,7 +39,7 @@ pub struct Before {
 }
 
 impl Before {
-    /// By the target's ledger.
+    /// Reads the target's ledger.
     pub async fn look(subject: &Subject<'_>) -> Result<Before> {
         let ledger = Ledger::new(&subject.config.options.ledger_schema);
         let last_restored = ledger.last_restored_oid(subject.target).await?;
@@ -62,7 +62,7 @@ pub async fn made_before(subject: &Subject<'_>) -> Result<Option<Oid>> {
     Ledger::new(&subject.config.options.ledger_schema).first_oid(subject.target).await
 }
 
-/// Whether an entry is about another object and not one by itself.
+/// Whether an entry is a property of another object, and not an object by itself.
 pub fn is_a_property(entry: &Entry) -> bool {
     matches!(
         entry.desc.as_str(),
@@ -84,8 +84,8 @@ pub fn may_be_written_in_table(entry: &Entry) -> bool {
 }
 
 impl<'a> Lonely<'a> {
-    /// Of the target's entries without a counterpart those that count: not the parts of others that count, nor what the properties of
-    /// a table show, which are compared because its text differs.
+    /// Those of the target's entries without a counterpart that count. Parts of other entries that count do not, nor does what the
+    /// properties of a table show, which are compared because the table's text differs.
     pub fn extra(&self, left: &[usize], suspect_tables: &HashSet<i32>) -> Vec<&'a Entry> {
         let pulled: HashSet<&str> = self.scopes.target.pulled.iter().map(String::as_str).collect();
         let owners = self.owners();
@@ -118,10 +118,10 @@ impl<'a> Lonely<'a> {
         sequences.filter_map(|sequence| Some((sequence.oid, sequence.owner_relation?))).collect()
     }
 
-    /// Whether an entry, or the object that it is about, was there before the first run.
+    /// Whether an entry, or the object that it is about, existed before the first run.
     pub fn was_before(&self, entry: &Entry, before: &Before) -> bool {
         let of = if is_a_property(entry) { self.closer.target.holder(entry).unwrap_or(entry) } else { entry };
-        // Servers of providers have extensions in every database.
+        // Servers of cloud providers have extensions in every database.
         before.has(of) || entry.desc == "EXTENSION" || entry.tag.starts_with("EXTENSION ")
     }
 

@@ -1,5 +1,4 @@
-//! Compares what is neither a row nor a definition: sequences' values, large objects, and whether indexes and
-//! constraints hold.
+//! Compares what is neither a row nor a definition: sequences' values, large objects, and whether indexes and constraints are valid.
 
 use super::item::{Item, LargeObjects, SequencePair};
 use super::lonely;
@@ -14,7 +13,7 @@ use crate::plan::{self, Plan, kind};
 use crate::verification::{Difference, DifferenceKind, Remark, TableResult, TableStatus, Verification};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// Sequences of one item: a few round trips, and enough items for all workers.
+/// The sequences of one item: a few round trips, and enough items for all workers.
 const SEQUENCES: usize = 100;
 
 /// The items for the sequences and the large objects of a plan.
@@ -44,7 +43,7 @@ pub fn items(plan: &Plan, sides: &Sides, options: &Options) -> Vec<Item> {
     sequences.chunks(SEQUENCES).map(|batch| Item::Sequences(batch.to_vec())).chain(large).chain(views).collect()
 }
 
-/// Compares the values of sequences. These take no part in transactions: the source's is the present one.
+/// Compares the values of sequences. Sequences are not transactional: the source's value is the current one.
 pub async fn compare_sequences(readers: &Readers, sequences: &[SequencePair]) -> Result<Verification> {
     let mut part = Verification::default();
     part.count("sequence value", sequences.len());
@@ -84,7 +83,7 @@ fn compare_sequence(
     Some(Difference::new(DifferenceKind::Sequence, &sequence.object, message))
 }
 
-/// Compares the large objects of a batch: whether they exist, who owns them and may use them, what they hold.
+/// Compares the large objects of a batch: whether they exist, who owns them and may use them, what they contain.
 pub async fn compare_large_objects(readers: &Readers, batch: &LargeObjects) -> Result<Verification> {
     let oids = crate::pg::copy::large_object::oids(&readers.source, &batch.list).await?;
     let (source, target) =
@@ -168,8 +167,8 @@ pub async fn lonely_large_objects(subject: &Subject<'_>, sides: &Sides) -> Resul
     Ok(part)
 }
 
-/// Compares the rows of a materialized view. A refresh may legitimately give others than the source holds: the view's query may read the
-/// time, a role's rights or random numbers, and the source's own rows may be older than its tables'.
+/// Compares the rows of a materialized view. A refresh may legitimately return other rows than the source holds: the view's query may read
+/// the time, a role's rights or random numbers, and the source's own rows may be older than those of its tables.
 pub async fn compare_view(readers: &Readers, view: &QualifiedName) -> Result<Verification> {
     readers.begin().await?;
     let sql = view.sql();
@@ -186,7 +185,7 @@ pub async fn compare_view(readers: &Readers, view: &QualifiedName) -> Result<Ver
     Ok(Verification { materialized_views: vec![result], ..Verification::default() })
 }
 
-/// Names foreign keys that are valid and enforced by no trigger on the target, although they are on the source.
+/// Names foreign keys that are valid and not enforced by a trigger on the target, although they are on the source.
 pub async fn compare_silenced_keys(readers: &Readers, plan: &Plan) -> Result<Verification> {
     let (source, target) =
         tokio::try_join!(read::silenced_keys(&readers.source), read::silenced_keys(&readers.target))?;
@@ -208,7 +207,7 @@ pub async fn compare_silenced_keys(readers: &Readers, plan: &Plan) -> Result<Ver
     Ok(part)
 }
 
-/// Tells what stands on the plan's tables on the target and cannot be relied on, unless it is so on the source.
+/// Reports what belongs to the plan's tables on the target and cannot be relied on, unless it is so on the source.
 pub async fn compare_usability(readers: &Readers, plan: &Plan) -> Result<Verification> {
     let (source, target) = tokio::try_join!(read::unusable(&readers.source), read::unusable(&readers.target))?;
     let accepted: HashSet<&Unusable> = source.iter().collect();

@@ -17,24 +17,24 @@ pub struct Pair {
     pub format: RowFormat,
     /// The source's tables that the statements read.
     pub reads: Vec<QualifiedName>,
-    /// The plan's COPY statements, without a format, that give the source's rows.
+    /// The plan's COPY statements, without a format, that return the source's rows.
     pub source: Vec<String>,
-    /// The COPY statement that gives the target's.
+    /// The COPY statement that returns the target's rows.
     pub target: String,
     /// The queries of source and target that are merged to find differing rows.
     pub queries: (String, String),
     /// The source's rows as the run sent them.
     pub proved: Option<RowSum>,
-    /// The values that stand for the columns where text is compared; empty where the columns themselves do.
+    /// The values that replace the columns where text is compared; empty where the columns themselves are compared.
     pub values: Vec<String>,
     /// Whether the table held rows before the run, by the ledger.
     pub held_rows: bool,
-    /// Whether the source chose some rows of many, and might choose others now.
+    /// Whether the source selected some rows of many, and might select others now.
     pub is_a_choice: bool,
 }
 
 impl Pair {
-    /// The COPY statements, without a format option, that give the source's rows in a format.
+    /// The COPY statements, without a format option, that return the source's rows in a format.
     #[must_use]
     pub fn source_in(&self, format: RowFormat) -> Vec<String> {
         if !self.is_rewritten(format) {
@@ -45,7 +45,7 @@ impl Pair {
         queries.map(|query| format!("COPY ({}) TO STDOUT", rows::with_values(&query, &self.values))).collect()
     }
 
-    /// The one that gives the target's.
+    /// The statement that returns the target's rows.
     #[must_use]
     pub fn target_in(&self, format: RowFormat) -> String {
         if self.is_rewritten(format) { format!("COPY ({}) TO STDOUT", self.queries.1) } else { self.target.clone() }

@@ -1,7 +1,7 @@
 //! Pairs each table of the plan with its counterpart: which rows of both sides must be the same, and how they are read.
 //!
-//! Rows are compared where they land: leaves that the plan copies through their root are compared at the root. Decides
-//! only; `rows` reads and compares, on the statements that `pg::compare::rows` writes.
+//! Rows are compared where they are stored: leaves that the plan copies through their root are compared at the root. Decides only; `rows`
+//! reads and compares, with the statements that `pg::compare::rows` writes.
 
 use super::item::Item;
 use super::pair::Pair;
@@ -39,7 +39,7 @@ pub fn build(subject: &Subject<'_>, sides: &Sides) -> Vec<Item> {
     groups(subject.plan).into_iter().map(item).collect()
 }
 
-/// The data tasks whose rows land in one table, whose quoted name is `into`.
+/// The data tasks whose rows are stored in one table, whose quoted name is `into`.
 struct Group<'a> {
     object: String,
     into: &'a str,
@@ -82,9 +82,9 @@ struct Pairing<'a> {
     writes_lsn_in_two_forms: bool,
 }
 
-/// The relations that a group is about.
+/// The relations of a group.
 struct Ground<'a> {
-    /// The source's table that rows are compared as: the one of the target's name.
+    /// The source's table by which rows are compared: the one of the target's name.
     like: &'a Relation,
     /// The source's table of each task.
     relations: Vec<&'a Relation>,
@@ -97,7 +97,7 @@ impl<'a> Pairing<'a> {
         self.source.get(group.into).map_or_else(|| group.object.clone(), |relation| relation.name.to_string())
     }
 
-    /// The relations, or what there is to say where some are missing.
+    /// The relations, or the result where some are missing.
     fn ground(&self, group: &Group<'_>, object: &str) -> Result<Ground<'a>, Box<Verification>> {
         let of_task = |task: &&Task| self.source.get(&QualifiedName::new(&task.schema, &task.name).sql()).copied();
         let relations: Option<Vec<&Relation>> = group.tasks.iter().map(of_task).collect();
@@ -127,7 +127,7 @@ impl<'a> Pairing<'a> {
         let in_order = ground.relations.iter().all(|relation| names(relation) == names(ground.like));
         let (format, proved) = self.format(group, ground, in_order);
         let values = self.values(ground, &columns);
-        // What was sent has the text form of one of the two versions.
+        // The rows as sent have the text form of one of the two versions.
         let proved = proved.filter(|_| values.is_empty() || format == RowFormat::Binary);
         let source = group.tasks.iter().zip(&ground.relations).map(|(task, relation)| match &adaptation {
             Some(to) => format!("COPY ({}) TO STDOUT", to.query(&rows::query_of(&task.source_sql, &relation.name))),
@@ -160,7 +160,7 @@ impl<'a> Pairing<'a> {
         }
     }
 
-    /// What stands for each column in text, where source and target write `pg_lsn` in two forms.
+    /// The values that replace each column in text, where source and target write `pg_lsn` in two forms.
     fn values(&self, ground: &Ground<'_>, columns: &[String]) -> Vec<String> {
         let lsn = |name: &String| {
             let found = ground.like.columns.iter().find(|column| column.name.as_str() == name.as_str());
@@ -199,8 +199,8 @@ impl<'a> Pairing<'a> {
         self.rules.of(relation, &self.lookup.ancestors(relation))
     }
 
-    /// The format to read both sides in, and the sum that the run has left in that format. Binary needs the same
-    /// types on both sides; text is the form in which other types compare.
+    /// The format to read both sides in, and the sum that the run has left in that format. Binary requires the same types on both sides;
+    /// other types are compared as text.
     fn format(&self, group: &Group<'_>, ground: &Ground<'_>, in_order: bool) -> (RowFormat, Option<RowSum>) {
         let is_safe = has_same_types(ground);
         if in_order

@@ -1,8 +1,7 @@
-//! Compares items side by side: each of `jobs` workers holds a session on both sides and takes the next item.
+//! Compares items in parallel: each of `jobs` workers holds a session on both sides and takes the next item.
 //!
-//! An item that fails is told as unchecked, and its worker opens new sessions for the next one; that these cannot be
-//! opened ends the comparison. Dropping the future ends all workers, and with their sessions what the servers run for
-//! them.
+//! An item that fails is reported as unchecked, and its worker opens new sessions for the next one; where these cannot be opened the
+//! comparison ends. Dropping the future ends all workers, and with their sessions the statements that the servers run for them.
 
 use super::item::Item;
 use super::{objects, rows};
@@ -58,7 +57,7 @@ impl Item {
     }
 }
 
-/// Compares all items; the parts of the result stand in the items' order.
+/// Compares all items; the parts of the result are in the order of the items.
 ///
 /// What cannot be read because a function of an index or a view names an object without a schema is read with the `search_path`.
 pub async fn run(

@@ -1,7 +1,7 @@
-//! Compares what stands outside the archive: roles that the run made, memberships, settings of roles and of the database, versions of
+//! Compares what is not in the archive: roles that the run made, memberships, settings of roles and of the database, versions of
 //! extensions.
 //!
-//! A role that the target had before keeps what it has, and is not compared. Decides on both catalogs; called by `verify`.
+//! A role that the target had before keeps its properties, and is not compared. Decides from both catalogs; called by `verify`.
 
 use super::subject::Sides;
 use crate::catalog::scope::is_whole;
@@ -36,7 +36,7 @@ fn left_out(config: &Config) -> impl Iterator<Item = Remark> {
     all.into_iter().filter(|(is_out, ..)| *is_out).map(|(_, object, words)| Remark::new(OPTION_LEFT_OUT, object, words))
 }
 
-/// The settings of the source that a run leaves out and the target lacks, with what sets them.
+/// The settings of the source that a run leaves out and the target lacks, with the statements that set them.
 fn settings_left_out(config: &Config, plan: &Plan, sides: &Sides) -> Vec<Remark> {
     let mut found = Vec::new();
     let mut name = |object: &str, stored: &[String], there: &[String], statement: &str| {
@@ -92,7 +92,7 @@ fn compare_roles(plan: &Plan, sides: &Sides, part: &mut Verification) {
     }
 }
 
-/// Whether the run has made the role; not where it was there before, or the ledger does not know.
+/// Whether the run has made the role; false where it existed before, or the ledger does not know.
 fn is_made(sides: &Sides, task: &Task) -> bool {
     sides.past.by_task.get(&task.id).is_some_and(|record| record.status == "done")
 }
@@ -114,7 +114,7 @@ fn differing_attributes(one: &Role, other: &Role) -> Vec<&'static str> {
     attributes.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
 }
 
-/// Settings of the source but for those that a move leaves out, which findings of the plan name.
+/// Settings of the source except those that a move leaves out, which findings of the plan name.
 fn carried_over(settings: &[String]) -> Vec<&str> {
     let mut all = sorted(settings);
     all.retain(|stored| setting::is_carried_over(stored));
@@ -165,7 +165,7 @@ fn compare_memberships(plan: &Plan, sides: &Sides, part: &mut Verification) {
 /// INHERIT and SET are options of a membership from 16 on.
 fn has_same_options(one: &Membership, other: &Membership) -> bool {
     let is_same = |a: Option<bool>, b: Option<bool>| a.zip(b).is_none_or(|(a, b)| a == b);
-    // A server before 16 has one grant for those of several grantors, with what any of them gave.
+    // A server before 16 has one grant in place of those of several grantors, with the options that any of them gave.
     let has_admin = one.admin == other.admin || other.admin && other.set.is_none();
     has_admin && is_same(one.inherit, other.inherit) && is_same(one.set, other.set)
 }
@@ -194,7 +194,7 @@ fn compare_database_settings(plan: &Plan, sides: &Sides, part: &mut Verification
     );
 }
 
-/// Names extensions of the plan whose versions differ: which ones a server has is a matter of its installation.
+/// Names extensions of the plan whose versions differ: the available versions depend on the server's installation.
 pub async fn compare_extensions(readers: &Readers, plan: &Plan) -> Result<Verification> {
     let (source, target) =
         tokio::try_join!(objects::extension_versions(&readers.source), objects::extension_versions(&readers.target))?;

@@ -24,15 +24,15 @@ pub async fn compare(readers: &Readers, pair: &Pair) -> Result<Verification> {
 /// The sums of source and target.
 type Sums = (RowSum, RowSum);
 
-/// What the sums say.
+/// The result of the sums.
 struct Found {
     sums: Sums,
     /// Why both sides count as equal; none where they do not.
     note: Option<&'static str>,
 }
 
-/// Sums both sides up. The source is not read where the target holds what the run has sent. Equal values may have
-/// several binary forms (an array keeps whether it ever held a NULL), so text has the last word.
+/// Sums up both sides. The source is not read where the target holds what the run has sent. Equal values may have several binary forms (an
+/// array keeps whether it ever held a NULL), so the comparison as text is final.
 async fn sums(readers: &Readers, pair: &Pair) -> Result<Found> {
     let on_target = |format| target_sum(readers, pair, format);
     let on_source = |format| source_sum(readers, pair, format);
@@ -81,7 +81,7 @@ fn equal(pair: &Pair, sums: Sums, note: impl Into<String>) -> Verification {
     Verification { tables: vec![table(pair, TableStatus::Equal, sums, note)], ..Verification::default() }
 }
 
-/// Tells the rows that differ.
+/// Finds the rows that differ.
 async fn search(readers: &Readers, pair: &Pair, sums: Sums) -> Result<Verification> {
     match differing(readers, pair).await {
         Ok(found) => Ok(judge(pair, sums, found)),
@@ -104,7 +104,7 @@ async fn differing(readers: &Readers, pair: &Pair) -> Result<Differing> {
 fn judge(pair: &Pair, sums: Sums, mut found: Differing) -> Verification {
     let left_out = found.missing;
     if pair.is_a_choice {
-        // Rows that the source did not choose are no loss; that enough of them came the counts show.
+        // Rows that the source did not select are not missing; the counts show whether enough rows were copied.
         found.missing = 0;
         found.samples.retain(|sample| sample.kind != DifferenceKind::MissingRow);
     }
@@ -118,7 +118,7 @@ fn judge(pair: &Pair, sums: Sums, mut found: Differing) -> Verification {
         notes.push(format!("the target holds {} rows of its own", found.extra));
     }
     if pair.held_rows {
-        // They are the table's own, and may be many.
+        // These rows are the table's own, and may be many.
         found.extra = 0;
         found.samples.retain(|sample| sample.kind != DifferenceKind::ExtraRow);
     }
@@ -179,7 +179,7 @@ fn row_count(pair: &Pair, (source, target): Sums) -> Option<Difference> {
     is_wrong.then(|| Difference::new(DifferenceKind::RowCount, &pair.object, message))
 }
 
-/// The sums differ, and the rows could not be told.
+/// The result where the sums differ, and the rows that differ could not be found.
 fn unlocated(pair: &Pair, sums: Sums, error: &Error) -> Verification {
     let reason = format!("rows differ, and which ones could not be found out: {}", error.chain());
     let mut part = equal(pair, sums, reason.clone());

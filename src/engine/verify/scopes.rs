@@ -1,4 +1,4 @@
-//! What both sides' archives have to do with the configuration and the plan. Called by `definitions` and `lonely`.
+//! How the archives of both sides relate to the configuration and the plan. Called by `definitions` and `lonely`.
 
 use super::archive::key;
 use crate::catalog::archive::Entry;
@@ -7,7 +7,7 @@ use crate::name::{QualifiedName, readable};
 use crate::plan::{Phase, Task, kind};
 use std::collections::HashSet;
 
-/// What both sides' archives have to do with the configuration and the plan.
+/// How the archives of both sides relate to the configuration and the plan.
 pub struct Scopes {
     /// What the configuration chooses of the source.
     pub source: Scope,
@@ -31,7 +31,7 @@ impl Scopes {
     }
 }
 
-/// What an entry's object is called: by the name that its rows have where it has any.
+/// The name of an entry's object: the one that is used for its rows where it has any.
 pub fn object(entry: &Entry) -> String {
     match entry.desc.as_str() {
         "TABLE" | "SEQUENCE" | "MATERIALIZED VIEW" | "VIEW" | "FOREIGN TABLE" => {

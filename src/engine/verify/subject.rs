@@ -25,7 +25,7 @@ pub struct Subject<'a> {
     pub target: &'a Session,
     /// The client programs; none where only rows are compared.
     pub tools: Option<&'a Tools>,
-    /// How many sessions a side read at once.
+    /// How many sessions per side read at once.
     pub jobs: usize,
     /// Whether the source is read although the ledger has the sums of what the run sent: it may have been written to since.
     pub rereads: bool,
@@ -51,18 +51,18 @@ pub(super) struct Sides {
     pub(super) target: Catalog,
     pub(super) encoding: Option<String>,
     pub(super) past: Past,
-    /// Where the tables are the target's own.
+    /// Set where the tables are the target's own.
     pub(super) judge: Option<Judge>,
 }
 
-/// What the ledger says of the last run from this source.
+/// The ledger's records of the last run from this source.
 #[derive(Debug, Default)]
 pub(super) struct Past {
     /// The records by task; empty where the run had another plan.
     pub(super) by_task: HashMap<String, Record>,
-    /// How rows, or a sequence's value, came into an object.
+    /// How rows, or a sequence's value, were written into an object.
     pub(super) modes: HashMap<String, String>,
-    /// Whether the sums of the records stand for the source.
+    /// Whether the sums of the records can be used for the source.
     pub(super) has_sums: bool,
 }
 

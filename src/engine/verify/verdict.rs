@@ -1,9 +1,8 @@
-//! A closer look at definitions whose texts differ: which properties differ, and whether two majors only write one definition in two
-//! ways.
+//! Inspects definitions whose texts differ: which properties differ, and whether two major versions only write one definition in two ways.
 //!
-//! What the catalogs list as properties is compared one by one, views and expressions by letting the target write both. A difference
-//! of texts counts as one of versions only where a property explains it; what stays without an explanation is unknown, which is no
-//! pass. Called by `definitions`.
+//! Properties in the catalogs are compared one by one, views and expressions by making the target write both. A difference of texts counts
+//! as one of versions only where a property explains it; a difference without an explanation is unknown, and does not pass. Called by
+//! `definitions`.
 
 use super::archive::Archive;
 use crate::catalog::Oid;
@@ -14,12 +13,12 @@ use crate::pg::compare::Readers;
 use crate::pg::compare::definition::{self, Both, Comparison, Privilege, Properties, Property, Value};
 use std::collections::HashSet;
 
-/// What a closer look has found.
+/// The result of the inspection.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The objects are the same as far as this comparison is about them.
+    /// The objects are equal as far as this comparison covers them.
     Same,
-    /// The texts differ, and only the versions are the reason, which is given in words.
+    /// The texts differ only because of the versions; the reason, as text.
     ByVersion(String),
     /// The target has no such object.
     Missing,
@@ -34,7 +33,7 @@ pub enum Verdict {
 pub struct Different {
     /// The columns of a table.
     pub columns: Vec<String>,
-    /// The properties, in words.
+    /// The properties, as text.
     pub what: Vec<String>,
 }
 
@@ -44,7 +43,7 @@ pub struct Closer<'a> {
     pub source: &'a Archive<'a>,
     /// The target's entries.
     pub target: &'a Archive<'a>,
-    /// The majors of source and target.
+    /// The major versions of source and target.
     pub majors: (u32, u32),
     /// Whether tablespaces count.
     pub with_tablespaces: bool,
@@ -53,7 +52,7 @@ pub struct Closer<'a> {
 }
 
 impl Closer<'_> {
-    /// Looks at an entry of the source and its counterpart; one of them may be missing.
+    /// Inspects an entry of the source and its counterpart; one of them may be missing.
     pub async fn verdict(&self, readers: &Readers, entry: Option<&Entry>, other: Option<&Entry>) -> Result<Verdict> {
         let of = entry.or(other).map(|entry| entry.desc.as_str()).unwrap_or_default();
         if of == "ACL"
@@ -75,7 +74,7 @@ impl Closer<'_> {
                     let comparison = definition::compare(readers, kind, both, self.with_tablespaces).await?;
                     Ok(self.judge(entry, &comparison))
                 }
-                // Statements without expressions, which one pg_dump writes alike for every major.
+                // Statements without expressions, which one pg_dump writes in the same way for every major version.
                 None => Ok(different()),
             },
         }
@@ -100,7 +99,7 @@ impl Closer<'_> {
         if !comparison.undecided.is_empty() {
             return Verdict::Unknown;
         }
-        // All that a policy says is among its properties; pg_dump writes its roles as they come in the server's catalog.
+        // Everything in a policy is among its properties; pg_dump writes its roles in the order of the server's catalog.
         if entry.desc == "POLICY" {
             reasons.push("");
         }
@@ -127,7 +126,7 @@ impl Closer<'_> {
         self.named.contains(object.as_str())
     }
 
-    /// Both objects' rights; none where the archives do not show whose they are.
+    /// The privileges on both objects; none where the archives do not show which objects these are.
     async fn privileges(
         &self,
         readers: &Readers,
@@ -216,7 +215,7 @@ impl Different {
     }
 }
 
-/// Properties that are named of one object.
+/// The largest number of properties that are named for one object.
 const SHOWN: usize = 10;
 
 fn different() -> Verdict {
@@ -255,7 +254,7 @@ fn is_by_version((source, target): (&Value, &Value), entry: &Entry, property: &P
         return true;
     }
     let is_generated = |value: &Value| {
-        // A column that may be NULL on one side differs in that already.
+        // A column that may be NULL on one side already differs in that.
         value.fact.as_deref().is_none_or(|name| is_generated(name, &entry.tag, &property.name))
     };
     is_generated(source) && is_generated(target)

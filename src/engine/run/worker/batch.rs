@@ -1,7 +1,7 @@
-//! Several small tasks in one transaction: most of what a small task costs is the way to the server and back.
+//! Several small tasks in one transaction: most of the cost of a small task is the round trip to the server.
 //!
-//! A batch is done as a whole or not at all; after any failure each of its tasks is done by itself, which finds out whose fault it was
-//! and what the target refuses. Which tasks fit together is decided here, what is ready in `schedule`.
+//! A batch is done as a whole or not at all; after any failure each of its tasks is done by itself, which determines the task at fault and
+//! what the target refuses. Which tasks fit together is decided here, which are ready in `schedule`.
 
 use super::{Outcome, Worker};
 use crate::error::{Error, Kind, Result, Side};
@@ -78,14 +78,14 @@ impl Worker {
         apply::begin_many(target, job.options.lock_timeout, purpose, &statements).await?;
         match target.take_warnings().into_iter().find(|warning| !warning.is_from_function) {
             None => Ok(()),
-            // Which of them the server warned about each finds out by itself.
+            // Each task, done by itself, determines whether the server warned about it.
             Some(warning) => {
                 Err(Error::new(Kind::Schema, "running several tasks at once").caused_by_server(warning.reply))
             }
         }
     }
 
-    /// Copies several small tables, one behind the other without waiting between them.
+    /// Copies several small tables, one after the other without waiting between them.
     async fn copy_many(&mut self, batch: &[usize]) -> Result<Vec<Effect>> {
         let job = Arc::clone(&self.job);
         self.open_source_of(batch.iter().map(|at| &job.tasks[*at])).await?;

@@ -1,6 +1,6 @@
-//! Tables that reference each other in a cycle and are emptied: by one statement, for none of them can be emptied before the others.
+//! Tables that reference each other in a cycle and are emptied: by one statement, because none of them can be emptied before the others.
 //!
-//! Their ledger rows are of the same transaction, so that a run that goes on finds all of them emptied or none. Called by `live`.
+//! Their ledger rows are in the same transaction, so that a resumed run finds all of them emptied or none. Called by `live`.
 
 use super::Worker;
 use super::rows::joined;

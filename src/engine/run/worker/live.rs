@@ -1,7 +1,7 @@
-//! Tasks of a data-only run that are about the target's own triggers and foreign keys.
+//! Tasks of a data-only run for the triggers and foreign keys of existing tables of the target.
 //!
-//! Triggers are off only within the transaction that brings the rows; foreign keys are gone between two tasks, with the ledger as their
-//! keeper. What the role may not touch stays as it is, and is told. Called by `worker`.
+//! Triggers are disabled only within the transaction that copies the rows; foreign keys are dropped between two tasks, and the ledger keeps
+//! their definitions. What the role may not change stays as it is, and is reported. Called by `worker`.
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, rows};
 use crate::engine::run::job::{Form, Job, Mode};
@@ -19,7 +19,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 impl Worker {
-    /// Switches the triggers of a task's table off where that is asked for.
+    /// Disables the triggers of a task's table where that is requested.
     pub(super) async fn silence(&mut self, task: &Task, (table, form): (&str, Form)) -> Result<Silenced> {
         if !form.is_silent {
             return Ok(Silenced::default());
@@ -134,13 +134,14 @@ impl Worker {
         outcomes
     }
 
-    /// Brings the rows of tables that reference each other in one transaction, their deferrable checks made at its end; with a note, as text.
+    /// Copies the rows of tables that reference each other in one transaction, with their deferrable checks at its end; as text where
+    /// `as_text` has a note.
     pub(super) async fn attempt_together(&mut self, group: &[usize], as_text: Option<&str>) -> Result<Vec<Effect>> {
         let job = Arc::clone(&self.job);
         let number = self.number_in_run();
         let Some(first) = group.first() else { return Ok(Vec::new()) };
         if job.ledger.is_settled(self.target().await?, job.run, &job.tasks[*first].id).await? {
-            // The commit of an attempt before this one, whose answer was lost, was theirs together.
+            // An earlier attempt, whose commit was not confirmed, has done all of them together.
             return Ok(vec![Effect::default(); group.len()]);
         }
         for at in group {

@@ -1,11 +1,12 @@
-//! Tasks one after another in the plan's order on one session, each sent before those ahead of it have answered.
+//! Runs tasks one after another in the plan's order on one session; each is sent before the earlier ones are answered.
 //!
-//! Several tasks with their rows in the ledger are one message and so one transaction, which is cheaper for the server than one each. Where
-//! one of them fails, all are undone and sent again by themselves: one message or four are one task then, so a failure is that task's alone,
-//! and what requires it fails with it: its row is written only where the rows of those are. What had been sent behind them and failed is sent
-//! again, too, for it may have stood on them. What became of a task is judged by the effect's answer and the ledger's, never by COMMIT's.
-//! After a lost session, and after a stop, the server may still be at work on what it has received: the session is ended there, and then the
-//! ledger says what is done. Called by `pool`.
+//! Several tasks with their ledger rows are one message and so one transaction, which is cheaper for the server than one each. Where one of
+//! them fails, all are undone and sent again by themselves. Each is then a transaction of its own, in one message or in four, so a failure
+//! is that task's alone. What requires a failed task fails with it, because a task's ledger row is written only where the rows of the tasks
+//! that it requires are. Tasks that were sent after them and failed are sent again, too, because they may have depended on them. The result
+//! of a task is determined by the answers to its own statement and to the ledger's, never by the answer to COMMIT. After a lost session,
+//! and after a stop, the server may still execute what it has received: the session is terminated there, and then the ledger shows what is
+//! done. Called by `pool`.
 
 mod share;
 
@@ -25,13 +26,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// How many transactions are in flight at most, and about how many bytes.
+/// The largest number of transactions in flight, and about how many bytes.
 const WINDOW: usize = 400;
 const WINDOW_BYTES: usize = 1 << 20;
-/// How long a stop waits for the server to let the session go.
+/// How long a stop waits for the server to end the session.
 const FAREWELL: Duration = Duration::from_secs(10);
 
-/// How a task ended that others follow.
+/// The end of a task, reported while the worker goes on with others.
 #[derive(Debug)]
 pub struct Ended {
     /// Its position in the plan.
@@ -42,7 +43,7 @@ pub struct Ended {
     pub outcome: Outcome,
 }
 
-/// What was sent and has not answered.
+/// What was sent and is not answered yet.
 enum Sent {
     Tasks(Message),
     Record(String, Answer),
@@ -55,17 +56,17 @@ struct Message {
     answers: Vec<Answer>,
 }
 
-/// The tasks and how far they are.
+/// The tasks and their state.
 struct Order<'a> {
     job: &'a Job,
     position: HashMap<&'a str, usize>,
-    /// Tasks without an end.
+    /// Tasks that have not ended.
     open: BTreeSet<usize>,
     /// Tasks that have to wait for the next round.
     later: HashSet<usize>,
     failed: HashSet<usize>,
     sent: HashSet<usize>,
-    /// Tasks that share no transaction: one that they were in was undone.
+    /// Tasks that share no transaction, because one that they were in was undone.
     alone: HashSet<usize>,
     /// Tasks to be sent again once nothing is in flight.
     again: BTreeSet<usize>,
@@ -74,21 +75,21 @@ struct Order<'a> {
     by_path: HashMap<usize, Error>,
     flight: VecDeque<Sent>,
     bytes: usize,
-    /// Statements for the ledger that no transaction of a task has.
+    /// Statements for the ledger that are not in the transaction of a task.
     records: VecDeque<String>,
     ended: UnboundedSender<Ended>,
-    /// When the last answer came.
+    /// When the last answer was received.
     last: Instant,
     worker: usize,
     number: i32,
     /// The process on the target that may still be at work.
     backend: Option<i32>,
-    /// Rounds in a row that no task was sent in.
+    /// Consecutive rounds in which no task was sent.
     idle_rounds: u32,
 }
 
 impl Worker {
-    /// Runs tasks in the order given, and says of each how it ended; of those that require a failed one nothing.
+    /// Runs tasks in the given order, and reports how each ended; tasks that require a failed one are not reported.
     pub async fn perform_in_order(&mut self, tasks: &[usize], ended: UnboundedSender<Ended>) {
         let job = Arc::clone(&self.job);
         let mut order = Order::new(&job, tasks, ended, (self.number, self.number_in_run()));
@@ -114,12 +115,12 @@ impl Worker {
                 () = job.context.stop.stopped() => return self.stop_order(&mut order).await,
                 () = tokio::time::sleep(pause) => {}
             }
-            // Only rounds that settle nothing show that waiting helps.
+            // The pause grows only after rounds that settle nothing.
             pause = if order.open.len() < open { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
         }
     }
 
-    /// One round over all that is open.
+    /// One round over all open tasks.
     async fn go(&mut self, order: &mut Order<'_>) -> Result<()> {
         let job = Arc::clone(&self.job);
         order.begin_round();
@@ -132,7 +133,7 @@ impl Worker {
         Ok(())
     }
 
-    /// A session that alone runs tasks in their order, and is done with what a lost one has left.
+    /// Returns a session that is the only one to run tasks in order, after the backend of a lost one was terminated.
     async fn enter_order(&mut self, order: &mut Order<'_>) -> Result<&Session> {
         let job = Arc::clone(&self.job);
         let target = self.target().await?;
@@ -149,7 +150,7 @@ impl Worker {
         Ok(target)
     }
 
-    /// Ends the session on the server; what it has done by then is done, and the rest is as it was before.
+    /// Terminates the session on the server; what it has done by then is done, and the rest is unchanged.
     async fn stop_order(&mut self, order: &mut Order<'_>) {
         self.target = None;
         order.flight.clear();
@@ -229,7 +230,7 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Says how a task ended.
+    /// Reports how a task ended.
     fn end(&mut self, at: usize, outcome: Outcome) {
         let seconds = self.last.elapsed().as_secs_f64();
         self.last = Instant::now();
@@ -242,8 +243,8 @@ impl<'a> Order<'a> {
         let _ = self.ended.send(Ended { at, seconds, outcome });
     }
 
-    /// Counts the loss of a session against the task that was at work, or against all where none could be sent. Of several tasks that were at
-    /// work together, the next round finds out which it was.
+    /// Counts the loss of a session against the task that was at work, or against all where none could be sent. Of several tasks that were
+    /// at work together, the next round determines which one it was.
     fn lose(&mut self, error: Error) {
         let retries = self.job.options.retries;
         let records = std::mem::take(&mut self.flight).into_iter();
@@ -315,7 +316,7 @@ impl<'a> Order<'a> {
         let mut next: VecDeque<usize> = self.open.iter().copied().collect();
         loop {
             self.fill(target, &mut next).await?;
-            // It stays at the front until it has answered: a loss is counted against it.
+            // It stays at the front until it is answered, because a loss is counted against it.
             match self.flight.front_mut() {
                 None => return Ok(()),
                 Some(Sent::Record(_, answer)) => {
@@ -339,7 +340,7 @@ impl<'a> Order<'a> {
         }
     }
 
-    /// Sends as much as the window takes.
+    /// Sends as much as the window allows.
     async fn fill(&mut self, target: &Session, next: &mut VecDeque<usize>) -> Result<()> {
         if !self.again.is_empty() {
             if !self.flight.is_empty() {
@@ -383,7 +384,7 @@ impl<'a> Order<'a> {
             .collect();
         let record = job.ledger.settling(&ids, &Vec::from_iter(in_flight));
         let statements: Vec<&str> = tasks.iter().map(|at| job.tasks[*at].target_sql.as_str()).collect();
-        // Tasks that share a transaction have no such part.
+        // Tasks that share a transaction have no optional part.
         let optional_sql = self.optional_sql(&job.tasks[tasks[0]]);
         let mut sql = apply::joined(&statements);
         if self.by_path.contains_key(&tasks[0]) {

@@ -1,7 +1,8 @@
-//! Tasks that grant and revoke, and the one that compares at the end of a run what came of all of them.
+//! Tasks that grant and revoke, and the task that compares the results of all of them at the end of a run.
 //!
 //! The server answers a GRANT that grants nothing with a warning, so a statement counts only where it was neither refused nor warned about,
-//! or where the object's privileges are the source's all the same. What took effect stays; what did not fails the task by name.
+//! or where the object's privileges equal the source's anyway. Statements that took effect stay; the task fails with an error that names
+//! the others.
 
 use super::rows::joined;
 use super::{Settled, Worker};
@@ -21,7 +22,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Objects that a message names; the rest is counted.
+/// The most objects that a message names; the others are counted.
 const NAMED: usize = 20;
 
 impl Worker {
@@ -56,7 +57,7 @@ impl Worker {
         Err(not_granted(task, &applied, &differences.unwrap_or_default()))
     }
 
-    /// A membership, in the name of who granted it on the source where the target lets the connecting role do that.
+    /// Adds a membership, in the name of its grantor on the source where the target lets the connecting role do that.
     pub(super) async fn add_member(&mut self, task: &Task) -> Result<Settled> {
         self.begin(task).await?;
         let target = self.target().await?;
@@ -92,7 +93,7 @@ impl Worker {
         self.settle(task, if is_granted { "done" } else { "kept" }, effect).await
     }
 
-    /// A role with its password, its attributes and its settings, of which the target may refuse some.
+    /// Makes a role with its password, its attributes and its settings, of which the target may refuse some.
     pub(super) async fn make_role(&mut self, task: &Task) -> Result<Settled> {
         self.open_source().await?;
         self.begin(task).await?;
@@ -121,12 +122,12 @@ impl Worker {
                 remedy,
             )]);
         }
-        // A refused look at the passwords spoils the reader's transaction.
+        // A refused query of the passwords aborts the reader's transaction.
         self.source = None;
         self.settle(task, "done", effect).await
     }
 
-    /// What the server warned about when it ran a task's statement, in words; also reported as a finding.
+    /// What the server warned about when it ran a task's statement, as text; also reported as a finding.
     pub(super) async fn warned(&mut self, task: &Task) -> Result<String> {
         let warnings = self.target().await?.take_warnings();
         let words: Vec<String> =
@@ -147,7 +148,7 @@ impl Worker {
         let (source, target) = self.sessions()?;
         let (found, on_target) = tokio::try_join!(privileges::of(source, &place), privileges::of(target, &place))?;
         if on_target.is_empty() {
-            // What is not there has nobody's privileges.
+            // An object that does not exist has no privileges.
             return Ok(None);
         }
         let scope =
@@ -162,7 +163,7 @@ impl Worker {
         Ok(Some(comparison.finish().into_iter().map(|(difference, _)| difference).collect()))
     }
 
-    /// Compares owners, privileges and settings with the source's. What differs and was not reported before fails the task.
+    /// Compares owners, privileges and settings with the source's. A difference that was not reported before fails the task.
     pub(super) async fn check_privileges(&mut self, task: &Task) -> Result<Settled> {
         let job = Arc::clone(&self.job);
         self.open_source().await?;
@@ -201,7 +202,7 @@ impl Worker {
     }
 }
 
-/// The differences by what they mean.
+/// The differences by their meaning.
 #[derive(Debug, Default)]
 struct Found {
     wrong: Vec<Difference>,
@@ -253,7 +254,7 @@ impl Found {
     }
 }
 
-/// What a note says of privileges that are left out.
+/// The note about privileges that are left out.
 const LOST: &str = "MAINTAIN was left out, which the target's version does not have";
 
 /// The statements of a task for a server of this version, and whether a privilege that it does not have was left out.

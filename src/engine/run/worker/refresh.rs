@@ -11,7 +11,8 @@ const STALE: &str = "the view was filled anew from its tables and holds equal ke
                      tables: REFRESH MATERIALIZED VIEW on the source to compare, mend the rows or the view, and run again with --resume";
 
 impl Worker {
-    /// Fills a view. Row security filters what its owner may see, as it does when the owner fills it: the session would refuse that.
+    /// Fills a view. Row security filters what its owner may see, as it does when the owner fills it: with its own setting the session
+    /// would raise an error.
     pub(super) async fn refresh(&mut self, task: &Task) -> Result<Settled> {
         self.begin(task).await?;
         self.tune(task).await?;

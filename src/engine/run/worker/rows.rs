@@ -1,6 +1,6 @@
 //! The tasks that move data: rows of tables, values of sequences, large objects, and the emptying of a table before its rows.
 //!
-//! Each is one transaction of the target together with its ledger row, and settles only where the target has stored what the source
+//! Each is one transaction of the target together with its ledger row, and is settled only where the target has stored what the source
 //! sent. Called by `worker`; `batch` does several small tables at once, `live` tables that reference each other.
 
 use super::{PROGRESS, Worker, refused_optional};
@@ -22,15 +22,15 @@ use crate::record::Effect;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// The error codes besides class 22 that a type's receive function may answer with where it refuses what another server sent.
+/// The error codes besides class 22 that a type's receive function may raise where it refuses what another server sent.
 const REFUSED_AS_BINARY: [&str; 2] = ["XX000", "08P01"];
 
-/// Whether rows that could not travel in binary may travel as text.
+/// Whether rows that could not be sent in binary may be sent as text.
 pub(super) fn may_be_text(error: &Error) -> bool {
     error.sqlstate.as_deref().is_some_and(|code| code.starts_with("22") || REFUSED_AS_BINARY.contains(&code))
 }
 
-/// What the report says of rows that travelled as text because of `error`.
+/// The report's note for rows that were sent as text because of `error`.
 pub(super) fn as_text(error: &Error) -> String {
     format!("copied as text, because binary was refused: {}", error.chain())
 }
@@ -57,7 +57,7 @@ impl Worker {
         self.settle(task, "done", effect).await
     }
 
-    /// Copies a task's rows within the transaction that is open; triggers stay off where they are to be. `is_alone` says whether the
+    /// Copies a task's rows within the open transaction; triggers stay disabled where they are to be. `is_alone` says whether the
     /// transaction is the task's own.
     pub(super) async fn bring_rows(
         &mut self,
@@ -115,7 +115,8 @@ impl Worker {
         Ok(copied)
     }
 
-    /// Deletes what CREATE EXTENSION has inserted in place of a configuration table's rows; what the target refuses of it, in words.
+    /// Deletes the rows that CREATE EXTENSION has inserted in place of a configuration table's rows; returns what the target refuses of it,
+    /// as text.
     async fn delete_replaced(&self, task: &Task, form: Form) -> Result<String> {
         if form.mode != Mode::Replace {
             return Ok(String::new());
@@ -124,7 +125,7 @@ impl Worker {
         Ok(refused.map(|error| refused_optional(&self.job, task, &error)).unwrap_or_default())
     }
 
-    /// Adds the rows of the stage to their table: how many were stored, and how many the table had already.
+    /// Adds the rows of the staging table to their table; returns how many were stored, and how many the table had already.
     async fn merge_rows(&self, task: &Task, staged: Copied, is_alone: bool) -> Result<(u64, u64)> {
         let no_merge = || {
             Error::new(Kind::State, "the plan's merge_sql names no key by which rows are identified")
@@ -141,7 +142,7 @@ impl Worker {
         Ok((merged.written, merged.kept))
     }
 
-    /// Fails where the target has stored other rows than it was sent, and names what it has there that can be the cause.
+    /// Fails where the target has stored another number of rows than it was sent, and names what may be the cause on the target.
     async fn check_stored(&self, into: &str, (sent, stored): (u64, u64)) -> Result<()> {
         if sent == stored {
             return Ok(());
@@ -163,11 +164,11 @@ impl Worker {
         }
     }
 
-    /// A sequence that was there before keeps its value where it is ahead: numbers given out on the target stay given out.
+    /// An existing sequence keeps its value where it is ahead: values that the target has given out stay given out.
     pub(super) async fn set_sequence(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
         self.open_source().await?;
         self.begin(task).await?;
-        // Several parts may set it, each after its own rows. The value is read under the lock: the last one to set it read last.
+        // Several parts may set it, each after its own rows. The value is read under the lock, so the last part to set it has read it last.
         let job = Arc::clone(&self.job);
         if job.is_part && !job.ledger.lock_task(self.target().await?, job.run, &task.id).await? {
             apply::rollback(self.target().await?).await?;
@@ -190,8 +191,8 @@ impl Worker {
         self.settle(task, "done", effect).await
     }
 
-    /// Copies a batch. An object that cannot be copied fails the task by its OID; the others are there, and a task that is done again
-    /// keeps them.
+    /// Copies a batch. For an object that cannot be copied the task fails with an error that has its OID; the others are kept, also by a
+    /// task that is done again.
     pub(super) async fn copy_large_objects(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
         self.open_source().await?;
         self.begin(task).await?;
@@ -232,7 +233,7 @@ impl Worker {
     }
 }
 
-/// A configuration table that the target's version of its extension lacks, or that has other columns there.
+/// The error of a configuration table that the target's version of its extension lacks, or that has other columns there.
 fn of_configuration(error: Error, form: Form) -> Error {
     if form.mode != Mode::Replace || !(error.is("42P01") || error.is("42703")) {
         return error;

@@ -1,6 +1,6 @@
-//! Planner statistics that come from the source where they can, and from ANALYZE where not.
+//! Planner statistics, from the source where possible, and from ANALYZE otherwise.
 //!
-//! What no plan can know decides here: how new the target is, and whether the rows are alone in their table. Called by `worker`.
+//! What no plan can know determines this: the target's version, and whether the rows are alone in their table. Called by `worker`.
 
 use super::Worker;
 use crate::engine::run::job::{Form, Mode};
@@ -12,7 +12,7 @@ use crate::plan::{Task, kind};
 use crate::record::{Effect, Record};
 use std::collections::HashMap;
 
-/// How the rows came that a task's statistics are of: [`Mode::Copy`] where all of them came and their table holds no others.
+/// How the rows for a task's statistics were written: [`Mode::Copy`] where all of them were copied and their table holds no others.
 pub fn mode_of_rows(task: &Task, records: &HashMap<&str, &Record>) -> Mode {
     let is_alone = |record: &&Record| {
         record.status != "skipped" && matches!(Mode::from_word(&record.mode), Mode::Create | Mode::Copy)
@@ -24,21 +24,21 @@ pub fn mode_of_rows(task: &Task, records: &HashMap<&str, &Record>) -> Mode {
     }
 }
 
-/// Whether a task gathers what the planner goes by, without which all data is as it should be.
+/// Whether a task only gathers statistics for the planner: the data is complete without them.
 fn is_about_statistics(task: &Task) -> bool {
     matches!(task.kind.as_str(), kind::ANALYZE | kind::STATISTICS)
 }
 
 impl Worker {
-    /// Whether the target itself has said that it cannot reach another server: ANALYZE asks those of foreign tables for rows, and asking
-    /// them again would take as long.
+    /// Whether the target itself has reported that it cannot reach another server: ANALYZE requests rows from the servers of foreign
+    /// tables, and another attempt would take as long.
     pub(super) fn is_remote_refusal(&self, task: &Task, error: &Error) -> bool {
         let is_open = self.target.as_ref().is_some_and(|target| !target.is_closed());
         is_about_statistics(task) && is_open && error.sqlstate.as_deref().is_some_and(|code| code.starts_with("08"))
     }
 
-    /// Planner statistics never decide about a run: what could not be gathered is a warning. None where the task is another one, or the
-    /// target does not take its row.
+    /// Planner statistics never determine the result of a run: statistics that could not be gathered are a warning. None where the task is
+    /// another one, or the target does not accept its ledger row.
     pub(super) async fn go_without_statistics(&mut self, task: &Task, error: &Error) -> Option<Effect> {
         if !is_about_statistics(task) {
             return None;
@@ -52,7 +52,7 @@ impl Worker {
         }
     }
 
-    /// Gathers at least those of the tables below that are no foreign ones, and settles the task as left out.
+    /// Gathers at least the statistics of those tables below that are not foreign, and settles the task as left out.
     async fn analyze_local(&mut self, task: &Task, error: &Error) -> Result<Effect> {
         self.begin(task).await?;
         let analyzed = statistics::analyze_below(self.target().await?, &task.target_sql).await?;
@@ -77,7 +77,7 @@ impl Worker {
         self.settle(task, "done", Effect { note, ..Effect::default() }).await
     }
 
-    /// Why the source's statistics cannot stand on the target, if so.
+    /// Why the source's statistics cannot be used on the target, if so.
     async fn carry_statistics(&mut self, task: &Task, form: Form) -> Result<Option<String>> {
         if !self.target().await?.version().has_statistics_functions() {
             return Ok(Some("the target is older than 18".into()));
@@ -93,7 +93,7 @@ impl Worker {
         let relations = large_object::oids(source, &task.source_sql).await?;
         let obstacle = statistics::copy(source, target, &relations).await?;
         if obstacle.is_some() {
-            // A refusal of the source spoils the reader's transaction.
+            // A refusal by the source aborts the reader's transaction.
             self.source = None;
         }
         Ok(obstacle)

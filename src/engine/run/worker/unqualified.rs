@@ -1,8 +1,8 @@
 //! Tasks that call functions whose bodies name objects without a schema, as indexes, CHECKs, generated columns and views may.
 //!
 //! Every session has an empty `search_path`, so such a name is not found. The task is done once more, in a new transaction whose statement
-//! has the source database's `search_path`: the functions were written for that. A finding names the function, because a restore by other
-//! programs, and each session with another `search_path`, meets the same. Called by `worker`, `live` and `order`.
+//! has the source database's `search_path`, for which the functions were written. A finding names the function, because a restore by other
+//! programs, and each session with another `search_path`, fails in the same way. Called by `worker`, `live` and `order`.
 
 use super::by_path::ByPath;
 use super::{Settled, Worker};
@@ -41,7 +41,7 @@ pub(super) fn may_lack_path(job: &Job, task: &Task, error: &Error) -> bool {
     is_set && error.is_undefined() && is_of_side && EVALUATING.contains(&&*task.kind)
 }
 
-/// The error of a task that failed with either path: a name that the second attempt did not find either is missing for good.
+/// The error of a task that failed with both paths: a name that the second attempt did not find either does not exist.
 pub(super) fn of_both(job: &Job, first: Error, second: Error) -> Error {
     if !second.is_undefined() {
         return second;
@@ -53,7 +53,7 @@ pub(super) fn of_both(job: &Job, first: Error, second: Error) -> Error {
     first.remedy(remedy)
 }
 
-/// Reports that a task was done with the source database's `search_path` after it had failed by `error` without it.
+/// Reports that a task was done with the source database's `search_path` after it had failed with `error` without that path.
 pub(super) fn report(job: &Job, error: &Error) {
     let missing = error.server().map(|reply| reply.message.clone()).unwrap_or_default();
     let by = function(error).map(|name| format!(", and function {name} names it without a schema")).unwrap_or_default();
@@ -74,7 +74,7 @@ fn remedy(job: &Job, error: &Error) -> String {
 }
 
 impl Worker {
-    /// How a second attempt of these tasks goes.
+    /// Which sessions have the path in a second attempt of these tasks.
     async fn second_path(&mut self, tasks: &[&Task]) -> Result<ByPath> {
         for task in tasks.iter().filter(|task| task.is_data()) {
             self.open_source().await?;
@@ -150,7 +150,7 @@ impl Worker {
     }
 }
 
-/// What the second attempt came to.
+/// The result of the second attempt.
 fn judged<T>(job: &Job, first: Error, second: Result<T>) -> Result<T> {
     match second {
         Ok(done) => {
@@ -161,7 +161,7 @@ fn judged<T>(job: &Job, first: Error, second: Result<T>) -> Result<T> {
     }
 }
 
-/// The function in whose body the name stands.
+/// The function whose body has the name.
 fn function(error: &Error) -> Option<&str> {
     error.server()?.function.as_deref()
 }
