@@ -191,7 +191,7 @@ async def drive_async(job: Job, on_event: OnEvent | None, verb: str) -> Any:
             deliver(events, on_event)
         return ending.result()
     except GeneratorExit:
-        # The coroutine is thrown away and may not await any more.
+        # The coroutine is being closed and must not await any more.
         job.stop()
         raise
     except BaseException as error:
@@ -252,7 +252,7 @@ async def end_async(job: Job) -> None:
         except (CancelledError, KeyboardInterrupt, SystemExit) as interruption:
             held = interruption
         except GeneratorExit:
-            # The coroutine is thrown away and may not await any more.
+            # The coroutine is being closed and must not await any more.
             raise
         except BaseException as error:
             held, failures = error, failures + 1

@@ -125,7 +125,7 @@ async def hold_async(job: Job, on_event: OnEvent | None) -> HeldSnapshot:
             if announced := _announced(events):
                 return HeldSnapshot(job, announced, on_event)
     except GeneratorExit:
-        # The coroutine is thrown away and may not await any more.
+        # The coroutine is being closed and must not await any more.
         job.stop()
         raise
     except BaseException:
