@@ -46,9 +46,9 @@ class Task(Record):
         format: ``text`` or ``binary`` for a task that copies rows, else empty.
         on_existing: what a task that copies rows does if the table existed before, else empty.
         source_sql: what is read on the source.
-        target_sql: what is run on the target. ``***`` stands for an option of a server, user
-            mapping, foreign table or foreign data wrapper that may be a secret, and for the
-            conninfo of a subscription: a run reads these on the source.
+        target_sql: what is run on the target. ``***`` replaces each option of a server, user
+            mapping, foreign table or foreign data wrapper that may be a secret, and the conninfo
+            of a subscription: a run reads these on the source.
         optional_sql: statements that the target may refuse without failing the task, such as the
             one that sets the owner.
         merge_sql: the statement that moves staged rows into a table that existed before.
