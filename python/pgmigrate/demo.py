@@ -64,7 +64,7 @@ def run_demo(
 
 def _migrate(source: str, target: str, jobs: int | None, console: Console) -> bool:
     migration = Migration(source=source, target=target, name="demo", jobs=jobs)
-    # Results are printed between the displays: a live one takes over standard output as well.
+    # Results are printed between the live displays, because these also take over standard output.
     with progress(console) as show:
         found = migration.preflight(on_event=show)
     _say(found.text())
@@ -97,7 +97,7 @@ To try in another terminal:
     try:
         stop.wait()
     except KeyboardInterrupt:
-        # This is how the wait is meant to end.
+        # Ctrl-C is the normal end of the wait.
         _say("")
     finally:
         signal.signal(signal.SIGTERM, before)

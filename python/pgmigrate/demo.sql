@@ -1,8 +1,8 @@
--- An airline's bookings: something worth migrating, about a million rows at scale 1.
+-- An airline's bookings: a database for demonstrations, with about a million rows at scale 1.
 --
 --     psql -X -v rows_scale=0.1 -f demo.sql <conninfo>
 --
--- Runs in psql against PostgreSQL 13 and newer, in a database where there is no schema "bookings" yet.
+-- Runs in psql against PostgreSQL 13 and newer, in a database without a schema "bookings".
 -- Every value comes from a hash of its row's number, so that each server, version and query plan makes
 -- the same rows. Indexes and constraints follow the data, as in a migration.
 
@@ -39,8 +39,8 @@ BEGIN
 END
 $$;
 
--- Deterministic stand-ins for random(): a number below `bound` and one of the words of a list.
--- Temporary, so that they are no part of the demonstration.
+-- Deterministic replacements for random(): a number below `bound`, and one of the words of a list.
+-- Temporary, so that they are not part of the demonstration.
 CREATE FUNCTION pg_temp.pick(n bigint, salt bigint, bound bigint) RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     AS 'SELECT (pg_catalog.hashint8extended(n, salt) & 9223372036854775807) % bound';
@@ -261,7 +261,7 @@ SELECT chr(65 + (n % 26)::int) || lpad((n::bigint * 7919 % 100000000)::text, 8, 
        (CASE WHEN pg_temp.pick(n, 45, 3) = 0 THEN pg_temp.pick(n, 46, 50000) ELSE 0 END)::int
 FROM generate_series(1, :passengers_count) AS n;
 
--- One ticket a booking, two for every third; one flight a ticket, two for every second.
+-- One ticket per booking, two for every third; one flight per ticket, two for every second.
 INSERT INTO tickets (ticket_no, booking_ref, passenger_id, outbound)
 SELECT '0555' || lpad((n * 2 + part)::text, 9, '0'),
        upper(lpad(to_hex(n), 6, '0')),
@@ -385,7 +385,7 @@ CREATE INDEX boarding_events_by_flight ON boarding_events (flight_id);
 CREATE STATISTICS segments_class_and_amount (dependencies, ndistinct) ON class, amount FROM segments;
 COMMENT ON INDEX flights_to_come IS 'For the departures board';
 
--- With fresh statistics the planner does not have to guess how to check the foreign keys.
+-- Current statistics let the planner choose good plans for the checks of the foreign keys.
 ANALYZE;
 
 ALTER TABLE seats ADD FOREIGN KEY (aircraft_code) REFERENCES aircraft ON DELETE CASCADE;

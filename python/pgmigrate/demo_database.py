@@ -1,6 +1,6 @@
 """The demonstration database: an airline's bookings, about a million rows in twelve tables.
 
-``fill`` runs ``demo.sql``, which lies beside this file and can be run in psql by hand as well. The
+``fill`` runs ``demo.sql``, which is next to this file and can also be run in psql by hand. The
 rows are the same on every server and at every call with the same scale.
 """
 
@@ -20,7 +20,7 @@ __all__ = ["SCRIPT", "fill"]
 SCRIPT: Final = Path(__file__).with_name("demo.sql")
 """What `fill` runs."""
 
-# keyword = value, where the value is quoted or free of blanks; a backslash escapes.
+# keyword = value; the value is quoted or has no blanks; a backslash escapes the next character.
 _SETTING: Final = re.compile(r"\s*(\w+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s\\']|\\.)*)\s*", re.DOTALL)
 
 
@@ -31,11 +31,11 @@ def fill(conninfo: str, scale: float = 1.0, psql: Path | None = None) -> None:
         conninfo: the database, as key/value string or ``postgresql://`` URI, of a role that may
             create roles and schemas.
         scale: 1.0 makes about one million rows; the large tables grow in proportion.
-        psql: the program to run the script with; that of the newest PostgreSQL found when None.
+        psql: the program to run the script with; that of the newest PostgreSQL found if None.
 
     Raises:
         ValueError: ``scale`` is not above zero, or ``conninfo`` cannot be read.
-        EmbeddedServerError: there is no psql, or the script failed; then nothing has been created.
+        EmbeddedServerError: there is no psql, or the script failed; nothing was created.
     """
     if not 0 < scale <= 1000:
         raise ValueError(f"scale must be above 0 and at most 1000, not {scale}")
@@ -67,7 +67,7 @@ def fill(conninfo: str, scale: float = 1.0, psql: Path | None = None) -> None:
 
 
 def _split_password(conninfo: str) -> tuple[str, str | None]:
-    """The conninfo without its password, and the password: arguments of a program are public."""
+    """The conninfo without its password, and the password: command lines are visible to others."""
     if conninfo.startswith(("postgresql://", "postgres://")):
         return _split_uri(conninfo)
     kept: list[str] = []

@@ -1,7 +1,7 @@
-"""What can go wrong, as exceptions that say where it happened and what to do about it.
+"""The exceptions of this package; they say where an error happened and what to do about it.
 
-Every error of this package is a `PgMigrateError`. It pickles with its attributes, so it can cross
-the border between processes. No message holds a password or the value of a row.
+Every error of this package is a `PgMigrateError`. It can be pickled with its attributes, and so
+passed between processes. No message holds a password or the value of a row.
 """
 
 from __future__ import annotations
@@ -48,17 +48,17 @@ class ConfigError(PgMigrateError, ValueError):
 
 
 class ConnectError(PgMigrateError, ConnectionError):
-    """A server cannot be reached, refuses the login, or went away for good."""
+    """A server cannot be reached, refuses the login, or the connection was lost for good."""
 
     kind = "connect"
 
 
 class PreflightError(PgMigrateError):
-    """Something that forbids the run was found before the target was touched.
+    """A finding forbids the run; the target was not touched.
 
     Args:
         message: a summary.
-        findings: everything that was found, not only what blocks.
+        findings: all findings, not only the blocking ones.
         attributes: as in `PgMigrateError`.
     """
 
@@ -84,17 +84,17 @@ class CopyError(PgMigrateError):
 
 
 class StateError(PgMigrateError):
-    """The ledger, the plan or the state file cannot be used as asked."""
+    """The ledger, the plan or the state file cannot be used as requested."""
 
     kind = "state"
 
 
 class DriftError(StateError):
-    """The plan belongs to another source, target, configuration or catalog than it meets now.
+    """The plan was made for another source, target, configuration or catalog than the current one.
 
     Args:
         message: a summary.
-        problems: every difference, the object first, where the plan was compared with a new one.
+        problems: every difference, the object first, if the plan was compared with a new one.
         attributes: as in `PgMigrateError`.
     """
 
@@ -136,7 +136,7 @@ class CommandError(PgMigrateError):
 
 
 class InterruptedRunError(PgMigrateError):
-    """The run was asked to stop and did, in order; it can be resumed."""
+    """The run was stopped cleanly on request; it can be resumed."""
 
     kind = "interrupted"
 
@@ -160,7 +160,7 @@ _BY_KIND: dict[str, type[PgMigrateError]] = {
 
 
 def from_native(mapping: Mapping[str, Any]) -> PgMigrateError:
-    """The typed exception for an error of the core, which calls this.
+    """The exception for an error of the core; called by the core.
 
     Args:
         mapping: ``kind``, ``message`` and the attributes of the error.

@@ -1,13 +1,13 @@
-"""What a run reports while it goes on: every event that ``on_event`` is called with, as a type.
+"""What a run reports while it is active: the type of every event that ``on_event`` receives.
 
-The key ``event`` says which of them it is, and type checkers narrow by it:
+The key ``event`` says which of them it is, and type checkers narrow the type by it:
 
     def on_event(event: Event) -> None:
         if event["event"] == "task_finished":
             print(event["object"], event["status"], event["rows"])
 
-Events hold names and numbers, never a password or the value of a row. Log records come as records
-of `logging`, not as events.
+Events hold names and numbers, never a password or the value of a row. Log records are delivered as
+records of `logging`, not as events.
 """
 
 from collections.abc import Callable
@@ -55,7 +55,7 @@ class StepFinishedEvent(TypedDict):
 
 
 class PhaseSize(TypedDict):
-    """How much a phase has to do.
+    """The size of a phase.
 
     Attributes:
         phase: the phase.
@@ -71,12 +71,12 @@ class PhaseSize(TypedDict):
 
 
 class RunStartedEvent(TypedDict):
-    """The run knows its work.
+    """The run has begun, and the size of its work is known.
 
     Attributes:
         event: its name.
         run: the run's number in the ledger.
-        tasks: tasks to do, without those that the ledger has as done.
+        tasks: tasks to do, without those that are done according to the ledger.
         done: tasks that an earlier run has done.
         jobs: how many tasks run at once.
         phases: the work of each phase, in order.
@@ -91,14 +91,14 @@ class RunStartedEvent(TypedDict):
 
 
 class TaskStartedEvent(TypedDict):
-    """A worker took a task.
+    """A worker started a task.
 
     Attributes:
         event: its name.
         task: the task's id in the plan.
         phase: its phase.
         kind: its kind.
-        object: what it is about.
+        object: its object.
         worker: the worker's number, from 0.
     """
 
@@ -111,13 +111,13 @@ class TaskStartedEvent(TypedDict):
 
 
 class TaskProgressEvent(TypedDict):
-    """Rows are on their way; the counts are of this attempt so far.
+    """Rows are being copied; the counts are those of this attempt so far.
 
     Attributes:
         event: its name.
         task: the task's id in the plan.
         phase: its phase.
-        rows: rows sent to the target, 0 while the format does not say.
+        rows: rows sent to the target; 0 if the format does not show their number.
         bytes: bytes sent to the target.
     """
 
@@ -136,12 +136,12 @@ class TaskFinishedEvent(TypedDict):
         task: the task's id in the plan.
         phase: its phase.
         kind: its kind.
-        object: what it is about.
-        status: how it ended; ``pending`` was stopped before its end.
+        object: its object.
+        status: how it ended; ``pending`` if it was stopped before its end.
         rows: rows written.
         bytes: bytes written.
         seconds: how long it took.
-        note: why it failed, or what else there is to say.
+        note: why it failed, or further information.
     """
 
     event: Literal["task_finished"]
@@ -157,7 +157,7 @@ class TaskFinishedEvent(TypedDict):
 
 
 class TaskRetriedEvent(TypedDict):
-    """An attempt failed and is made again.
+    """An attempt failed, and the task is tried again.
 
     Attributes:
         event: its name.
@@ -173,11 +173,11 @@ class TaskRetriedEvent(TypedDict):
 
 
 class PhaseLeft(TypedDict):
-    """How long the rest of a phase takes.
+    """The time left of a phase.
 
     Attributes:
         phase: the phase.
-        seconds: seconds to the end of its last task, what comes before included; None where that is
+        seconds: seconds to the end of its last task, including the work before it; None if that is
             not known.
         share: the part of its work that is done, from 0 to 1.
     """
@@ -188,13 +188,13 @@ class PhaseLeft(TypedDict):
 
 
 class TimeLeftEvent(TypedDict):
-    """How far the run is, by the model of the estimate; about every two seconds.
+    """The progress of the run, by the model of the estimate; about every two seconds.
 
     Attributes:
         event: its name.
-        seconds: seconds to the end of the last task; None where that is not known.
+        seconds: seconds to the end of the last task; None if that is not known.
         share: the part of the run's work that is done, from 0 to 1.
-        phases: the same of the phases that have work in this run, in their order.
+        phases: the same for the phases that have work in this run, in their order.
     """
 
     event: Literal["time_left"]
@@ -204,16 +204,16 @@ class TimeLeftEvent(TypedDict):
 
 
 class FoundEvent(TypedDict):
-    """Something that a person should know; the keys are those of a `Finding`.
+    """A fact that a person should know; the keys are those of a `Finding`.
 
     Attributes:
         event: its name.
         check: a stable name of the check.
-        severity: how much it weighs.
-        object: what it is about; empty for a whole server.
-        objects: all objects that it is about, where it stands for several.
+        severity: its severity.
+        object: its object; empty for a whole server.
+        objects: all of its objects, if it covers several.
         message: what was found.
-        remedy: what to do about it; empty where there is nothing to do.
+        remedy: what to do about it; empty if there is nothing to do.
     """
 
     event: Literal["found"]
@@ -226,12 +226,12 @@ class FoundEvent(TypedDict):
 
 
 class SnapshotHeldEvent(TypedDict):
-    """A holder has announced its snapshot.
+    """A holder has registered its snapshot lease.
 
     Attributes:
         event: its name.
         run: the run's number in the ledger.
-        id: the snapshot's name, by which sessions on the source join it.
+        id: the snapshot's name, with which sessions on the source import it.
         sees: the state of the source, as in `HeldSnapshot`.
     """
 
@@ -242,12 +242,12 @@ class SnapshotHeldEvent(TypedDict):
 
 
 class HoldProgressEvent(TypedDict):
-    """How far the rows are that a snapshot is held for.
+    """The progress of the rows for which a snapshot is held.
 
     Attributes:
         event: its name.
-        settled: tasks of the data phase that are settled.
-        running: those that a part has taken.
+        settled: tasks of the data phase that need no more work.
+        running: those that a part is running.
         failed: those that failed.
         pending: those that were not begun.
     """
@@ -265,7 +265,7 @@ class TableVerifiedEvent(TypedDict):
     Attributes:
         event: its name.
         object: the table.
-        status: how it compares.
+        status: the result of the comparison.
         rows: rows on the target.
     """
 
@@ -276,12 +276,12 @@ class TableVerifiedEvent(TypedDict):
 
 
 class RunFinishedEvent(TypedDict):
-    """No task of the run is under way any more; a verification may follow.
+    """No task of the run is running any more; a verification may follow.
 
     Attributes:
         event: its name.
         done: tasks done, in this run and before.
-        failed: tasks failed, or blocked by one that did.
+        failed: tasks that failed, or are blocked by one that failed.
         seconds: how long this run took.
     """
 
@@ -298,9 +298,9 @@ class ProcedureStepEvent(TypedDict):
         event: its name.
         name: the step's name.
         about: what it does, in words.
-        state: how far it is.
+        state: its state.
         seconds: how long it took.
-        note: what there is to say about it, such as why it failed or was skipped.
+        note: further information, such as why it failed or was skipped.
     """
 
     event: Literal["procedure_step"]
@@ -327,10 +327,10 @@ Event: TypeAlias = (
     | RunFinishedEvent
     | ProcedureStepEvent
 )
-"""Something that happened in a run; its key ``event`` says what."""
+"""An event of a run; its key ``event`` says which one."""
 
 OnEvent: TypeAlias = Callable[[Event], object]
-"""What is called with every event, in the thread that called the verb."""
+"""A function that is called with every event, in the thread that called the verb."""
 
 __all__ = [
     "Event",

@@ -1,1 +1,1 @@
-"""The border to the core and to the system: jobs, options, files, logs and signals."""
+"""The interface to the core and to the operating system: jobs, options, files, logs, signals."""

@@ -1,4 +1,4 @@
-"""Text files of a migration: read whole, replaced whole, and checked before anything begins."""
+"""Text files of a migration: read whole, replaced whole, and checked before a run begins."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pgmigrate.errors import StateError
 
 
 def read_text(path: str | os.PathLike[str], what: str, remedy: str) -> str:
-    """The text of a file, its line ends as they are.
+    """Returns the text of a file; line ends are not converted.
 
     Args:
         path: the file.
         what: what it is, for errors: ``plan file``.
-        remedy: what to do where it cannot be read.
+        remedy: what to do if it cannot be read.
 
     Raises:
         StateError: it cannot be read.
@@ -40,7 +40,8 @@ def is_file(path: Path, what: str) -> bool:
         what: what it is, for errors: ``plan file``.
 
     Raises:
-        StateError: that cannot be found out, and a file that is there would pass for none.
+        StateError: the file's status cannot be read. Without the error, an existing file would be
+            taken for a missing one.
     """
     try:
         return stat.S_ISREG(path.stat().st_mode)
@@ -54,12 +55,12 @@ def is_file(path: Path, what: str) -> bool:
 
 
 def write_atomically(path: Path, parts: Iterable[bytes], mode: int = 0o666) -> None:
-    """Replaces a file by one with other bytes; no reader and no crash ever meets half of it.
+    """Replaces the contents of a file atomically: neither a reader nor a crash sees half of it.
 
     Args:
-        path: the file. A device or a pipe is written into.
-        parts: what it holds from then on.
-        mode: who may use it, of which the process's umask takes away.
+        path: the file. A device or a pipe is written into directly.
+        parts: the new contents.
+        mode: the permission bits, before the process's umask is applied.
 
     Raises:
         OSError: the file cannot be written.
@@ -77,13 +78,13 @@ def write_atomically(path: Path, parts: Iterable[bytes], mode: int = 0o666) -> N
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
-        # Below what is no folder there is nothing to remove.
+        # Checked first, because `unlink` raises if the parent is not a folder.
         if temporary.exists():
             temporary.unlink()
 
 
 def why_unwritable(path: Path) -> str | None:
-    """Why a file could not be written by `write_atomically`; None where it can be.
+    """The reason why `write_atomically` could not write a file; None if it can.
 
     Args:
         path: the file; neither it nor anything else is changed.
@@ -102,13 +103,13 @@ def why_unwritable(path: Path) -> str | None:
 
 
 def why_no_folder(path: Path) -> str | None:
-    """Why no file can be made in a folder, which is made where it is missing; None if one can.
+    """The reason why no file can be created in a folder, or the folder itself; None if one can.
 
     Args:
         path: the folder; neither it nor anything else is changed.
     """
     path = Path(os.path.realpath(path))
-    # Who may make a file in a folder may make a folder in it, too.
+    # The permission to create a file in a folder includes the one to create a folder in it.
     there = next(folder for folder in (path, *path.parents) if folder.exists())
     return why_unwritable(there / "probe")
 
@@ -123,6 +124,6 @@ def _is_special(path: Path) -> bool:
 
 
 def _places(path: Path) -> tuple[Path, Path]:
-    """The file itself where the path is a link, and one next to it that does not exist yet."""
+    """The file that the path resolves to, and an unused path next to it for a temporary file."""
     path = Path(os.path.realpath(path))
     return path, path.with_name(f".{path.name}.{secrets.token_hex(4)}")

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from pgmigrate._native import Job
 
 CoreEvent: TypeAlias = dict[str, Any]
-"""An event as a job gives it: one of `Event`, or one that no caller gets, such as a log record."""
+"""An event as a job delivers it: an `Event`, or an internal one such as a log record."""
 
 Outcome: TypeAlias = Mapping[str, Any] | PgMigrateError
-"""What a job has come to: its result or its error."""
+"""The outcome of a job: its result or its error."""
 
 logger: Final = SteadyLogger("pgmigrate")
 _LEVELS: Final = {
@@ -40,7 +40,7 @@ _MOST_FAILURES: Final = 3
 
 @dataclass(frozen=True)
 class _Kept:
-    """What an exception knows of the job that it interrupted."""
+    """What an exception records about the job that it interrupted."""
 
     verb: str
     outcome: Outcome | None
@@ -52,12 +52,12 @@ def do(
     settings: Mapping[str, Any],
     on_event: OnEvent | None,
 ) -> Any:
-    """Does what a verb of the core does.
+    """Runs a verb of the core to its end.
 
     Args:
         verb: its name.
         options: the migration's configuration.
-        settings: what the call sets; None leaves it to the configuration.
+        settings: the settings of this call; for one that is None the configuration decides.
         on_event: called with every event.
 
     Raises:
@@ -72,12 +72,12 @@ async def do_async(
     settings: Mapping[str, Any],
     on_event: OnEvent | None,
 ) -> Any:
-    """`do` as an awaitable; cancelling it stops the job in order."""
+    """`do` as an awaitable; cancelling it stops the job cleanly."""
     return await drive_async(start(verb, options, settings), on_event, verb)
 
 
 def start(verb: str, options: Mapping[str, Any], settings: Mapping[str, Any]) -> Job:
-    """Begins a verb of the core; None among the settings leaves a thing to the configuration."""
+    """Starts a verb of the core; for a setting that is None the configuration decides."""
     given = {key: value for key, value in settings.items() if value is not None}
     return _native.start(verb, options, given)
 
@@ -88,14 +88,14 @@ def path_text(path: str | os.PathLike[str] | None) -> str | None:
 
 
 class Ending:
-    """What a job comes to. The job gives it once, and no interruption may lose it.
+    """The outcome of a job. The job returns it only once, so no interruption may lose it.
 
     Args:
         job: the job.
 
     Attributes:
-        is_taken: whether it is known.
-        outcome: the result or the error, once it is known.
+        is_taken: whether the job has returned it.
+        outcome: the result or the error, once the job has returned it.
     """
 
     def __init__(self, job: Job) -> None:
@@ -104,7 +104,7 @@ class Ending:
         self.outcome: Outcome | None = None
 
     def take(self) -> Outcome | None:
-        """The result or the error of the job, which has ended; None of a verb without a result."""
+        """The result or error of a job that has ended; None for a verb without a result."""
         if not self.is_taken:
             with held_back():
                 try:
@@ -115,7 +115,7 @@ class Ending:
         return self.outcome
 
     def result(self) -> Any:
-        """The result of the job, which has ended.
+        """The result of a job that has ended.
 
         Raises:
             PgMigrateError: the job failed.
@@ -127,7 +127,7 @@ class Ending:
 
 
 def drive(job: Job, on_event: OnEvent | None, verb: str) -> Any:
-    """The result of a job, whose events and log records are delivered meanwhile.
+    """Waits for the result of a job, and delivers its events and log records meanwhile.
 
     Args:
         job: the job.
@@ -138,7 +138,8 @@ def drive(job: Job, on_event: OnEvent | None, verb: str) -> Any:
     try:
         while (events := job.next()) is not None:
             deliver(events, on_event)
-        # Within the block, for an interruption may come between the job's end and the return, too.
+        # Inside the block, because an interruption can also arrive between the job's end and the
+        # return.
         return ending.result()
     except BaseException as error:
         if error is ending.outcome:
@@ -154,29 +155,30 @@ def drive(job: Job, on_event: OnEvent | None, verb: str) -> Any:
 
 
 def outcome_of(interruption: BaseException, verb: str) -> Outcome | None:
-    """What a job had come to when it ended for an interruption that it was driven through.
+    """The outcome of a job that `drive` ended because of an interruption.
 
     Args:
-        interruption: what `drive` raised, be it of Ctrl-C, a signal's handler or ``on_event``.
+        interruption: what `drive` raised: Ctrl-C, or an exception of a signal handler or of
+            ``on_event``.
         verb: what the job did.
 
     Returns:
-        Its result or its error; None where the interruption came from elsewhere, or from a job of
-        another verb: what became of this one is then not known.
+        Its result or its error. None if the interruption was raised elsewhere, or by a job of
+        another verb: the outcome of this job is then not known.
     """
     kept: _Kept | None = getattr(interruption, _OUTCOME, None)
     return kept.outcome if kept is not None and kept.verb == verb else None
 
 
 def keep_outcome(error: BaseException, verb: str, outcome: Outcome | None) -> None:
-    """Gives an exception what the caller that reports the work needs to know of it.
+    """Attaches the outcome of a job to an exception, for the caller that reports the work.
 
     Args:
         error: the exception that ends the work.
         verb: the verb of the core that did the work.
-        outcome: what it has come to, in place of what the exception knew of any other verb.
+        outcome: the outcome; it replaces one that the exception has of another verb.
     """
-    # An exception of the caller's need not take attributes.
+    # An exception of the caller's may not accept attributes.
     with suppress(AttributeError, TypeError):
         setattr(error, _OUTCOME, _Kept(verb, outcome))
 
@@ -189,7 +191,7 @@ async def drive_async(job: Job, on_event: OnEvent | None, verb: str) -> Any:
             deliver(events, on_event)
         return ending.result()
     except GeneratorExit:
-        # The coroutine is thrown away and may not await any more.
+        # The coroutine is being closed and must not await any more.
         job.stop()
         raise
     except BaseException as error:
@@ -208,11 +210,11 @@ async def drive_async(job: Job, on_event: OnEvent | None, verb: str) -> Any:
 
 
 def end(job: Job) -> None:
-    """Stops a job in order, and waits for its end; what it logs meanwhile is delivered.
+    """Stops a job cleanly, and waits for its end; what it logs meanwhile is delivered.
 
     Raises:
-        BaseException: the last interruption that came meanwhile. It ends the waiting no sooner, for
-            what is done next must not meet a job at work.
+        BaseException: the last interruption that arrived meanwhile. It is raised only after the
+            job's end, because what the caller does next must not run at the same time as the job.
     """
     job.stop()
     held: BaseException | None = None
@@ -225,7 +227,8 @@ def end(job: Job) -> None:
         except (KeyboardInterrupt, SystemExit) as interruption:
             held = interruption
         except BaseException as error:
-            # A signal's handler may raise anything; the job itself fails again and again.
+            # A signal handler may raise anything, once; an error of the job itself is raised again
+            # by every call.
             held, failures = error, failures + 1
             if failures == _MOST_FAILURES:
                 break
@@ -235,7 +238,7 @@ def end(job: Job) -> None:
 
 async def end_async(job: Job) -> None:
     """`end` as an awaitable."""
-    # The package must not load it for those who never await.
+    # Imported here, so that a program that never awaits does not load asyncio.
     from asyncio import CancelledError
 
     job.stop()
@@ -249,7 +252,7 @@ async def end_async(job: Job) -> None:
         except (CancelledError, KeyboardInterrupt, SystemExit) as interruption:
             held = interruption
         except GeneratorExit:
-            # The coroutine is thrown away and may not await any more.
+            # The coroutine is being closed and must not await any more.
             raise
         except BaseException as error:
             held, failures = error, failures + 1

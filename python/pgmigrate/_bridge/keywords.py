@@ -1,6 +1,6 @@
-"""Keywords that a `TypedDict` lists: one list for several functions, also where they are called.
+"""Keywords that a `TypedDict` lists once for several functions, at run time.
 
-Type checkers know such keywords by themselves; here stands what a running program needs of them.
+Type checkers know such keywords by themselves; a running program needs this module for them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ CallT = TypeVar("CallT", bound=Callable[..., object])
 
 
 class _NotGiven:
-    """The default that a signature shows where the function or the core decides on it."""
+    """The default in a signature for a keyword whose default the function or the core decides."""
 
     def __repr__(self) -> str:
         return "..."
@@ -23,9 +23,9 @@ _NOT_GIVEN = _NotGiven()
 
 
 def spelled_out(keywords: type[Any]) -> Callable[[CallT], CallT]:
-    """Lets the signature of a function show each of the keywords that its ``**`` parameter takes.
+    """Makes the signature of a function list each keyword that its ``**`` parameter takes.
 
-    ``help()`` and the completion of notebooks read the signature, and know no `TypedDict`.
+    ``help()`` and the completion of notebooks read the signature, and do not expand a `TypedDict`.
 
     Args:
         keywords: the `TypedDict` of that parameter.
@@ -52,12 +52,12 @@ def spelled_out(keywords: type[Any]) -> Callable[[CallT], CallT]:
 
 
 def check_known(call: str, keywords: type[Any], given: Mapping[str, object]) -> None:
-    """Refuses a keyword that the `TypedDict` does not list, as Python refuses one by itself.
+    """Refuses a keyword that the `TypedDict` does not list, with the error that Python raises.
 
     Args:
         call: the name of the function.
         keywords: the `TypedDict`.
-        given: what the function got.
+        given: the keywords that the function received.
 
     Raises:
         TypeError: there is such a keyword.

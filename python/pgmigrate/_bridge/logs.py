@@ -1,7 +1,7 @@
-"""The package's loggers and its log file: a log that cannot be written never ends what is logged.
+"""The package's loggers and its log file: a log that cannot be written never ends the work.
 
-A handler of the caller that raises, a full disk under the log file: one warning, and the work goes
-on. No record has a character that a terminal obeys.
+When a handler of the caller raises, or the disk under the log file is full, there is one warning
+and the work goes on. No record has a character that a terminal interprets.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ else:
 
 
 class PrintableFilter(logging.Filter):
-    """Has every handler of a logger get records that no terminal obeys, tracebacks included."""
+    """Makes the records of a logger printable for every handler, tracebacks included."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Makes a record's texts `printable`; leaves one alone that is so already."""
+        """Makes a record's texts `printable`; a record that already is stays unchanged."""
         message = record.getMessage()
         if (shown := printable(message)) != message:
             record.msg, record.args = shown, None
         if remedy := getattr(record, "remedy", None):
             record.__dict__["remedy"] = printable(remedy)
         if record.exc_info and not record.exc_text:
-            # Formatters take it from here.
+            # Formatters read the traceback's text from this attribute.
             record.exc_text = printable(logging.Formatter().formatException(record.exc_info))
         return True
 
 
 class SteadyLogger(_Adapter):
-    """A logger whose handlers' exceptions do not reach those who log; the first one is a warning.
+    """A logger whose handlers' exceptions do not reach the caller; the first one is a warning.
 
     Args:
         name: the logger's name.
@@ -61,7 +61,7 @@ class SteadyLogger(_Adapter):
         if self._is_broken:
             return
         self._is_broken = True
-        # A filter may make the warning an exception, which would end what is logged after all.
+        # A warnings filter may turn the warning into an exception, which would end the work.
         with suppress(Exception):
             warnings.warn(
                 f"a handler of the logger {self.logger.name} failed, and records are lost: "
@@ -74,11 +74,11 @@ class SteadyLogger(_Adapter):
 class LogFile(logging.FileHandler):
     """A log file; where it cannot be written, that is reported once, without a traceback.
 
-    What is logged later is tried again, for a disk does not stay full.
+    Later records are tried again, because the disk may have free space by then.
 
     Args:
         path: the file.
-        tell: takes the reason, once.
+        tell: called with the reason, once.
 
     Raises:
         OSError: the file cannot be opened.

@@ -1,6 +1,6 @@
 """What the user wrote, from a file or from keywords, as the mapping that the core checks.
 
-No default and no check of a value stands here: the core has them.
+This module has no defaults and checks no values: the core does both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def read_documents(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         path: a file whose name ends in ``.yaml``, ``.yml`` or ``.json``.
 
     Raises:
-        ConfigError: it cannot be read, or is not what its name says.
+        ConfigError: it cannot be read, or has another format than its name says.
     """
     file = Path(path)
     if file.suffix.lower() not in _FORMATS:
@@ -59,7 +59,7 @@ def from_keywords(sections: Mapping[str, object], flat: Mapping[str, object]) ->
         return written
     options = written.setdefault("options", {})
     if not isinstance(options, dict):
-        # The core names this mistake together with all others.
+        # The core reports this mistake together with all others.
         return written
     problems = [f"options.{key}: given twice" for key in flat if key in options]
     if problems:
@@ -69,7 +69,7 @@ def from_keywords(sections: Mapping[str, object], flat: Mapping[str, object]) ->
 
 
 def _plain(value: object) -> object:
-    """A copy made of dict, list and scalars, which later changes by the caller do not reach."""
+    """A deep copy made of dict, list and scalars, independent of later changes by the caller."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, os.PathLike):

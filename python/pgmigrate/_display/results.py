@@ -1,4 +1,4 @@
-"""How results are shown: what `pgmigrate` installs for them."""
+"""The implementation of `Display` that `pgmigrate` installs."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Colours and the style sheet, light and dark.
 
-A drawing is made in the light colours; on a page each of them becomes the CSS variable that stands
-for it, so that one drawing serves both modes. The hues are those of Okabe and Ito (Color Universal
-Design, 2008), which colour-blind people tell apart, darkened or lightened to a contrast of at least
-3:1 to the page (WCAG 2.2, 1.4.11), text to 4.5:1. Nothing is told by colour alone.
+A drawing is made in the light colours; on a page each of them is replaced by its CSS variable, so
+that one drawing serves both modes. The hues are those of Okabe and Ito (Color Universal Design,
+2008), which colour-blind people can distinguish, darkened or lightened to a contrast of at least
+3:1 to the page (WCAG 2.2, 1.4.11), text to 4.5:1. No information is shown by colour alone.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ SHADES: Final[Mapping[str, str]] = {
     "constraint": "constraint",
     "later": "later phases",
 }
-"""Colour -> the phases that have it, in a legend's words."""
+"""Colour -> the phases that have it, as the legend names them."""
 
-# What tells that the page around us is dark or light, where it does not follow the system:
+# Selectors for a surrounding page that is dark or light and does not follow the system:
 # JupyterLab and Notebook, VS Code, Google Colab, and pages made by Sphinx or marimo.
 _DARK_HOSTS: Final = (
     'body[data-jp-theme-light="false"]',
@@ -86,12 +86,12 @@ def shade(phase: str) -> str:
 
 
 def variable(name: str) -> str:
-    """A colour as CSS names it."""
+    """The CSS variable of a colour."""
     return f"var(--pgm-{name})"
 
 
 def style_sheet() -> str:
-    """The rules for everything inside an element of class ``pgm``, whatever page it is on."""
+    """The rules for everything inside an element of class ``pgm``, on any page."""
     light, dark = _variables(0), _variables(1)
     rules = resources.files(__package__).joinpath("pictures.css").read_text(encoding="utf-8")
     return "\n".join(
@@ -100,7 +100,7 @@ def style_sheet() -> str:
             f"@media (prefers-color-scheme: dark) {{ .pgm {{ {dark} }} }}",
             f"{_below(_LIGHT_HOSTS)} {{ {light} }}",
             f"{_below(_DARK_HOSTS)} {{ {dark} }}",
-            # Paper is white whatever the screen is.
+            # Paper is white even if the screen is dark.
             f"@media print {{ .pgm.pgm {{ {light} }} }}",
             rules,
         ]

@@ -1,1 +1,1 @@
-"""What is kept of a safe procedure from one process to the next, and what follows from it."""
+"""The journal of a safe procedure, kept from one process to the next, and its evaluation."""

@@ -1,4 +1,4 @@
-"""Which process works on a procedure."""
+"""The name of the process that works on a procedure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 import socket
 from typing import Final
 
-# With the words around it, the name of a session may have 63 bytes.
+# The name of a session, which contains this text, may have 63 bytes.
 _LONGEST_HOST: Final = 24
 
 
 def holder() -> str:
-    """This process, as other processes on any machine can find it."""
+    """The name by which processes on any machine can identify this process."""
     host = socket.gethostname().encode("ascii", "replace").decode()[:_LONGEST_HOST]
     return f"process {os.getpid()} on {host}"

@@ -1,8 +1,8 @@
-"""The journal of the safe procedure: what it has done, for the procedure that follows a kill.
+"""The journal of the safe procedure: what it has done, for the procedure after a kill.
 
-It is kept in the target's ledger and mirrored in a file next to the state file, because restoring
-the backup brings an older ledger back. Every entry has a version that is greater by one. What an
-open journal means for the next procedure is decided here; what is undone, in `recovery`.
+It is kept in the target's ledger and mirrored in a file next to the state file, because a restore
+of the backup also restores an older ledger. Each entry increases the version by one. This module
+decides what an open journal means for the next procedure; `recovery` decides what is undone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pgmigrate._journal.recovery import ApplicationState, TargetState
 from pgmigrate.errors import StateError
 
 Outcome: TypeAlias = Literal["migrated", "restored", "untouched", "kept", "not_restored"]
-"""How a procedure ended by itself; ``kept`` and ``not_restored`` leave a changed target behind."""
+"""How a procedure ended by itself; after ``kept`` and ``not_restored`` the target is changed."""
 
 _OWNER_ONLY: Final = 0o600
 _SUFFIX: Final = ".procedure.json"
@@ -32,7 +32,7 @@ class StepTimes:
     """When a step began and ended.
 
     Attributes:
-        state: as of a `SafetyStep`.
+        state: as in `SafetyStep`.
         began: when, in UTC.
         ended: when, in UTC; None while it runs.
     """
@@ -51,17 +51,17 @@ class Journal:
         target: the identity of the target's database.
         version: greater by one with every entry.
         began: when the procedure began, in UTC.
-        holder: the process that works on it, or did so last.
+        holder: the process that works on it, or worked on it last.
         steps: the steps that were begun, by name.
-        application: what the procedure has made of the application.
+        application: the state that the procedure has put the application into.
         stopped: when it began to stop the application, in UTC; None if it did not.
-        target_state: what it has made of the target; ``changed`` from the moment that the run may
-            have begun.
-        backup: the path of the first backup, which "before" means.
+        target_state: the state that it has put the target into; ``changed`` from the moment that
+            the run may have begun.
+        backup: the path of the first backup, which holds the target before the procedure.
         counters: the write counters of the target before that backup.
-        source: the write counters of the source when it had become quiet.
+        source: the write counters of the source after its last writer had stopped.
         run_before: the number of the target's last run before the procedure; None without one.
-        made_ledger: whether the target had no ledger before.
+        made_ledger: whether the procedure created the target's ledger.
         plan_file: where the run's plan is.
         outcome: how it ended; None until it has ended by itself.
     """
@@ -107,7 +107,7 @@ class Journal:
         """The journal that a text holds.
 
         Args:
-            text: what `to_text` gave.
+            text: what `to_text` returned.
             where: where it is kept, for errors.
 
         Raises:
@@ -126,7 +126,7 @@ class Journal:
 
 
 def now() -> str:
-    """The time in UTC, as journals have it."""
+    """The time in UTC, in the format of journals."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
@@ -135,8 +135,8 @@ def begun(target: str, earlier: Journal | None) -> Journal:
 
     Args:
         target: the target's identity.
-        earlier: the latest journal there. An open one is gone on from: with the same id, and with
-            what it knows of the application, and of a target that it has changed.
+        earlier: the latest journal there. An open one is continued: with the same id, and with
+            what it records of the application, and of a target that it has changed.
     """
     if earlier is None or not earlier.is_open:
         left = earlier is not None and earlier.application == "left"
@@ -154,12 +154,12 @@ def begun(target: str, earlier: Journal | None) -> Journal:
 
 
 def file_of(state: str | None) -> Path | None:
-    """The file that mirrors the journal, next to the state file; None without one."""
+    """The file that mirrors the journal, next to the state file; None without a state file."""
     return None if state is None else Path(state).with_name(Path(state).name + _SUFFIX)
 
 
 def read_file(path: Path | None) -> Journal | None:
-    """The journal in a file; None where there is no file.
+    """The journal in a file; None if there is no file.
 
     Raises:
         StateError: the file cannot be read, or holds something else.
@@ -171,7 +171,7 @@ def read_file(path: Path | None) -> Journal | None:
 
 
 def write_file(path: Path | None, journal: Journal) -> None:
-    """Writes the mirror, where there is one.
+    """Writes the mirror, if there is one.
 
     Raises:
         OSError: the file cannot be written.
@@ -181,10 +181,10 @@ def write_file(path: Path | None, journal: Journal) -> None:
 
 
 def reconciled(ledger: Journal | None, mirror: Journal | None, path: Path | None) -> Journal | None:
-    """The journal that holds, of the one in the target's ledger and the one in the file.
+    """The valid journal, out of the one in the target's ledger and the one in the file.
 
-    The ledger is written first, so that a file that is ahead of it shows that the target was
-    brought back to an earlier state.
+    The ledger is written first. A file that is ahead of it shows that the target was restored to
+    an earlier state.
 
     Args:
         ledger: the latest journal of the target's ledger.
@@ -192,7 +192,7 @@ def reconciled(ledger: Journal | None, mirror: Journal | None, path: Path | None
         path: the file, for errors.
 
     Raises:
-        StateError: by the file the target was changed, and its ledger knows nothing of that.
+        StateError: the file says that the target was changed, and its ledger has no record of it.
     """
     if mirror is None:
         return ledger
@@ -206,7 +206,7 @@ def reconciled(ledger: Journal | None, mirror: Journal | None, path: Path | None
         return ledger
     is_before = ledger.target_state in ("untouched", "restored")
     if mirror.target_state in ("changed", "migrated") and is_before:
-        # The ledger's row is what it was when the backup was made, or what a restore has left.
+        # The ledger's row is the one of the backup, or the one that a restore has written.
         return replace(mirror, target_state="restored", outcome="restored")
     return mirror
 

@@ -1,8 +1,8 @@
-"""What becomes of target and application after a failure, an interruption or a kill.
+"""What is done with target and application after a failure, an interruption or a kill.
 
-`decide` alone decides, from what the journal says and what was checked; it does nothing itself. It
-is asked again after each of its answers ``check`` and ``restore``. The first row that fits holds; a
-cell that is empty fits everything.
+Only `decide` decides, from the journal and from what was checked; it does nothing itself. It is
+called again after each of its answers ``check`` and ``restore``. The first row that matches is
+used; an empty cell matches everything.
 
 | lock | target | acted | on failure | backup | others | restore | -> target | -> application |
 |---|---|---|---|---|---|---|---|---|
@@ -18,13 +18,12 @@ cell that is empty fits everything.
 | held | changed | yes | restore | yes | wrote, unknown | not_tried | by_hand | if_allowed |
 | held | changed | yes | restore | yes | none | not_tried | restore | nothing |
 
-A restore checks again whether others wrote, with all tables locked; where they did, it changes
+A restore checks again whether others wrote, with all tables locked; if they did, it changes
 nothing and counts as failed.
 
 ``start`` runs the commands of ``start`` unless they were tried already or the application is
-started; ``start_again`` runs those of ``start_on_failure`` where the procedure has stopped the
-application; ``if_allowed`` is ``start_again`` where ``start_on_failed_restore`` is true, and
-nothing elsewhere.
+started; ``start_again`` runs those of ``start_on_failure`` if the procedure has stopped the
+application; ``if_allowed`` is ``start_again`` if ``start_on_failed_restore`` is true, else nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ LockState: TypeAlias = Literal["held", "lost", "taken"]
 """The procedure's lock: held; lost with the target; taken by another procedure."""
 TargetState: TypeAlias = Literal["untouched", "changed", "migrated", "restored"]
 ApplicationState: TypeAlias = Literal["untouched", "stopped", "started", "left"]
-"""The application: not stopped by us; stopped; started again; left stopped by configuration."""
+"""The application: not stopped by pgmigrate; stopped; started again; left stopped as configured."""
 OnFailure: TypeAlias = Literal["restore", "keep"]
 OthersState: TypeAlias = Literal["unchecked", "none", "wrote", "unknown"]
 RestoreState: TypeAlias = Literal["not_tried", "failed"]
@@ -50,14 +49,14 @@ class Situation:
 
     Attributes:
         lock: whether the procedure still has its lock.
-        target: what the procedure has made of the target.
-        has_acted: whether this call came past its checklist.
-        on_failure: what the configuration wants.
+        target: the state that the procedure has put the target into.
+        has_acted: whether this call has passed its checklist.
+        on_failure: the setting of the configuration.
         has_backup: whether the journal has the first backup.
         others: whether others wrote to the target since that backup.
         restore: whether restoring it failed.
-        application: what the procedure has made of the application.
-        is_start_tried: whether the commands of ``start`` were run already.
+        application: the state that the procedure has put the application into.
+        is_start_tried: whether the commands of ``start`` were already run.
         starts_on_failed_restore: ``procedure.start_on_failed_restore``.
     """
 
@@ -78,8 +77,8 @@ class Decision:
     """What is to be done next.
 
     Attributes:
-        target: ``check`` whether others wrote; ``restore`` the first backup; ``keep`` the target to
-            be resumed; leave it to a person ``by_hand``; or ``nothing``.
+        target: ``check`` whether others wrote; ``restore`` the first backup; ``keep`` the target
+            for a resumed run; ``by_hand`` leaves it to a person; or ``nothing``.
         application: ``start`` it, ``start_again``, or ``nothing``.
     """
 
@@ -88,7 +87,7 @@ class Decision:
 
 
 def decide(now: Situation) -> Decision:
-    """What becomes of target and application, by the table of this module.
+    """Decides what is done with target and application, by the table of this module.
 
     Args:
         now: what is known.

@@ -1,4 +1,4 @@
-"""What is left of a safe procedure that has not come to its end, as `pgmigrate status` shows it."""
+"""A safe procedure that has not reached its end, as `pgmigrate status` shows it."""
 
 from __future__ import annotations
 
@@ -22,27 +22,28 @@ _OF_TARGET: Final[Mapping[TargetState, str]] = {
 
 @dataclass(frozen=True)
 class UnfinishedProcedure(Record):
-    """A safe procedure on the target that is at work, or was left before its end.
+    """A safe procedure on the target that is running, or ended before its last step.
 
-    It is what the journal in the target's ledger says; whether the procedure is at work, and
+    The data is that of the journal in the target's ledger; whether the procedure is running, and
     whether its run has begun, is checked.
 
     Attributes:
         began: when it began, in UTC.
-        worker: the process that works on it, or did so last.
-        at_work: whether some process has the procedure's lock.
+        worker: the process that works on it, or worked on it last.
+        at_work: whether a process has the procedure's lock.
         step: the step that was begun last; None before the first.
-        step_state: ``running``, also where its process was killed; ``done``, ``failed``,
+        step_state: ``running``, also if its process was killed; ``done``, ``failed``,
             ``interrupted`` or ``skipped``.
-        step_at: when that was, in UTC.
+        step_at: when the step got this state, in UTC.
         application: ``untouched``; ``stopped`` from the moment that the procedure began to stop it;
             ``started``; ``left`` stopped by the configuration.
         stopped: when the procedure began to stop it, in UTC; None if it did not.
         target: ``untouched``, ``changed``, ``migrated`` or ``restored``.
-        backup: the first backup, which "before" means; None before it is made.
-        outcome: ``kept``, ``not_restored`` or ``restored`` where it has ended by itself and
-            something is left to do; None elsewhere.
-        commands: what a person can do, as commands; nothing while it is at work.
+        backup: the first backup, which holds the target before the procedure; None before it is
+            made.
+        outcome: ``kept``, ``not_restored`` or ``restored`` if it has ended by itself and
+            something is left to do; else None.
+        commands: what a person can do, as commands; empty while the procedure is running.
     """
 
     began: str
@@ -62,7 +63,7 @@ class UnfinishedProcedure(Record):
         """The same, with commands for a shell.
 
         Args:
-            words: what chooses the migration on a command line.
+            words: the options that select the migration on a command line.
         """
         if self.at_work:
             return self
@@ -114,7 +115,7 @@ class UnfinishedProcedure(Record):
 
 
 def unfinished(journal: Journal, holder: str | None, run: int | None) -> UnfinishedProcedure | None:
-    """What is left of the procedure; None where it is at its end and no process is at work on it.
+    """The unfinished procedure; None if it has reached its end and no process works on it.
 
     Args:
         journal: its journal in the target's ledger.
@@ -125,7 +126,7 @@ def unfinished(journal: Journal, holder: str | None, run: int | None) -> Unfinis
         return None
     target = journal.target_state
     if target == "changed" and run == journal.run_before:
-        # It was about to begin.
+        # The run was about to begin.
         target = "untouched"
     name, times = _last(journal.steps)
     found = UnfinishedProcedure(
@@ -151,17 +152,17 @@ def unfinished(journal: Journal, holder: str | None, run: int | None) -> Unfinis
 
 
 def _last(steps: Mapping[str, StepTimes]) -> tuple[str | None, StepTimes | None]:
-    """The step that was begun last: times are as text in their own order."""
+    """The step that was begun last; times as text sort in the order of time."""
     if not steps:
         return None, None
     return max(steps.items(), key=lambda item: item[1].began)
 
 
 def from_core(kept: Mapping[str, Any] | None, run: int | None) -> Mapping[str, Any] | None:
-    """What is left of a procedure, as a mapping, of what the core has read.
+    """The unfinished procedure as a mapping, from what the core has read.
 
     Args:
-        kept: the journal's text and who has the lock.
+        kept: the journal's text, and the process that has the lock.
         run: the number of the target's last run.
     """
     if kept is None:

@@ -1,4 +1,4 @@
-"""What a migration is before it does anything: a checked configuration, and a way to the core."""
+"""A migration without its verbs: a checked configuration, and the calls into the core."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from pgmigrate.events import OnEvent
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-# Hosts, ports and a database. Any other character may be of a conninfo that was pasted into a part
-# of another one, with its password.
+# Hosts, ports and a database. Any other character may belong to a whole conninfo, password
+# included, that was pasted into one part of another conninfo.
 _PLACE: Final = re.compile(r"@?[\w./:,\[\]-]+")
 
 Self = TypeVar("Self", bound="Configured")
@@ -118,7 +118,7 @@ class Configured:
         try:
             places = _native.places(self._options)
         except PgMigrateError:
-            # A variable of the environment, or a service file, has gone since.
+            # An environment variable, or a service file, has been removed since.
             places = {}
         shown = {"name": self.name} if self.name else {}
         shown |= {side: _harmless(places.get(side)) for side in ("source", "target")}
@@ -137,5 +137,5 @@ class Configured:
 
 
 def _harmless(place: str | None) -> str:
-    """A database as ``host:port/database``, where nothing in it can be a password."""
+    """A database as ``host:port/database``, if nothing in it can be a password."""
     return place if place is not None and _PLACE.fullmatch(place) else "***"

@@ -1,4 +1,4 @@
-"""A held snapshot: one state of the source for all parts of a run, whatever process they are in."""
+"""A held snapshot: one state of the source for all parts of a run, in any process."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from pgmigrate._native import Job
 
 Snapshot: TypeAlias = Literal["own", "held"]
-"""Which state of the source a part reads: one of its own, or the one that a holder announced."""
+"""The state of the source that a part reads: its own snapshot, or the one of a holder's lease."""
 
 
 class HeldSnapshot:
     """A snapshot that this process holds for the parts of a run, in the background.
 
-    It is held until all rows are on the target, or somebody releases or stops it, or this process
+    It is held until all rows are on the target, or it is released or stopped, or this process
     ends. As a context manager it is stopped at the end of the block. `stop` may be called from any
-    thread and from a signal handler; the rest belongs to one thread at a time.
+    thread and from a signal handler; all else may be used by one thread at a time.
 
     Attributes:
         run: the run's number in the ledger.
         id: the snapshot's name on the source
             (https://www.postgresql.org/docs/current/sql-set-transaction.html).
-        snapshot: the state of the source, as ``pg_current_snapshot()`` writes it, and behind ``@``
-            the timeline and the start of the server.
+        snapshot: the state of the source, as ``pg_current_snapshot()`` writes it, and after ``@``
+            the timeline and the start time of the server.
     """
 
     def __init__(self, job: Job, event: SnapshotHeldEvent, on_event: OnEvent | None) -> None:
@@ -44,18 +44,18 @@ class HeldSnapshot:
         return f"HeldSnapshot(run={self.run}, id={self.id!r}, snapshot={self.snapshot!r})"
 
     def stop(self) -> None:
-        """Asks the holder to end; returns at once, and `wait` gives the result."""
+        """Asks the holder to end; returns at once, and `wait` returns the result."""
         self._job.stop()
 
     def wait(self) -> HoldResult:
-        """Waits until the hold ends by itself: when all rows are on the target, or it is stopped.
+        """Waits until the hold ends: when all rows are on the target, or it is stopped.
 
-        Events and log records since the last call come first. Ctrl-C and an exception in
+        Events and log records since the last call are delivered first. Ctrl-C and an exception in
         ``on_event`` stop the hold and are raised again.
 
         Raises:
             ConnectError: the session on the source is lost, and with it the snapshot.
-            StateError: no part was at work for as long as ``idle_timeout`` says.
+            StateError: no part was running for the time of ``idle_timeout``.
         """
         if self._outcome is None:
             try:
@@ -86,7 +86,7 @@ class HeldSnapshot:
         try:
             self.wait()
         except BaseException:
-            # What went wrong in the block is worth more than what it did to the hold.
+            # The error of the block matters more than an error of the hold that follows from it.
             if raised[0] is None:
                 raise
 
@@ -105,7 +105,7 @@ class HeldSnapshot:
 
 
 def hold(job: Job, on_event: OnEvent | None) -> HeldSnapshot:
-    """The hold that a job begins, once its snapshot is announced."""
+    """Waits until a job has registered its snapshot lease, and returns the hold."""
     try:
         while (events := job.next()) is not None:
             deliver(events, on_event)
@@ -125,7 +125,7 @@ async def hold_async(job: Job, on_event: OnEvent | None) -> HeldSnapshot:
             if announced := _announced(events):
                 return HeldSnapshot(job, announced, on_event)
     except GeneratorExit:
-        # The coroutine is thrown away and may not await any more.
+        # The coroutine is being closed and must not await any more.
         job.stop()
         raise
     except BaseException:

@@ -32,11 +32,10 @@ CALIBRATION_SECONDS: Final = 10.0
 
 
 class Migration(InParts, Safely):
-    """One migration: it knows its two databases and what to move, and holds no connection.
+    """One migration: its two databases and what to move. It holds no connection.
 
     The arguments are the keys of a config file; ``pgmigrate reference`` lists them with their
-    defaults. Whatever is wrong in them is found here, all of it at once, before any connection is
-    made.
+    defaults. All mistakes in them are reported together, before any connection is made.
 
     Args:
         source: the database to read: a libpq connection string, or a mapping of its parts.
@@ -49,12 +48,12 @@ class Migration(InParts, Safely):
         options: the section ``options``.
         parallel: the section ``parallel``.
         procedure: the section ``procedure``, which `run_safely` follows.
-        name: what logs and summaries call it.
-        jobs: how many tasks run at once, where a verb is not told otherwise.
+        name: its name in logs and summaries.
+        jobs: how many tasks run at once, unless a verb is called with another number.
         flat: keys of ``options`` by themselves, such as ``format="text"``.
 
     Attributes:
-        name: as given; empty when it was not.
+        name: as given; empty if it was not given.
         config: the checked configuration with all defaults filled in, secrets as ``***``.
 
     Raises:
@@ -62,7 +61,7 @@ class Migration(InParts, Safely):
     """
 
     def preflight(self, *, on_event: OnEvent | None = None) -> PreflightResult:
-        """Looks for everything that would hinder the migration; changes nothing.
+        """Looks for everything that would prevent the migration; changes nothing.
 
         Args:
             on_event: called with every event.
@@ -79,19 +78,19 @@ class Migration(InParts, Safely):
     def plan(self, *, like: Plan | None = None, on_event: OnEvent | None = None) -> Plan:
         """Decides what to do, task by task; changes nothing.
 
-        The target is asked for its version alone, by which the ``pg_dump`` that writes the
-        definitions is chosen, as `run` does. Where it cannot be reached, the plan is written for
-        the source's version, and a finding says so.
+        Only the version of the target is read: it decides, as in `run`, which ``pg_dump`` writes
+        the definitions. If the target cannot be reached, the plan is written for the source's
+        version, and a finding reports that.
 
         Args:
-            like: an earlier plan that the new one is to be compared with: the ``pg_dump`` of the
-                major that wrote its definitions writes these, too, where it is found.
+            like: an earlier plan that the new one will be compared with: definitions are written
+                by the ``pg_dump`` of the same major version as in that plan, if it is found.
             on_event: called with every event.
 
         Raises:
             ConnectError: a database cannot be reached.
             ConfigError: a schema, table or column of the configuration matches nothing.
-            PreflightError: what was found forbids a run.
+            PreflightError: a finding forbids a run.
         """
         return Plan.from_mapping(self._do("plan", {"plan": _text(like)}, on_event))
 
@@ -110,19 +109,20 @@ class Migration(InParts, Safely):
     ) -> Rates:
         """Measures how fast the two servers are, for `Plan.estimate`; leaves nothing on either.
 
-        Rows of the largest tables are copied into tables of its own on the target, indexed and
-        analyzed, by one session and by several, in transactions that are rolled back. That costs
-        the target some WAL and, of its rights, what a run needs to make its ledger.
+        Rows of the largest tables are copied into tables that the sample creates on the target,
+        indexed and analyzed, by one session and by several, in transactions that are rolled back.
+        The target writes some WAL, and the role needs the privileges with which a run creates its
+        ledger.
 
         Args:
-            plan: whose tables to sample; those that the configuration selects when None.
+            plan: whose tables to sample; those that the configuration selects if None.
             seconds: how long the sample may take; what is not measured by then keeps a typical
-                figure. Connecting and reading the catalog come before.
+                figure. The time for connecting and reading the catalog is not included.
             on_event: called with every event.
 
         Raises:
             ConnectError: a database cannot be reached.
-            SchemaError: the target's role may make no table.
+            SchemaError: the target's role may not create a table.
             ConfigError: ``seconds`` is not above 0.
         """
         settings = {"plan": _text(plan), "seconds": seconds}
@@ -152,27 +152,27 @@ class Migration(InParts, Safely):
         """Does the migration, or what is left of it.
 
         A task that fails stops only the tasks that need it; the report names them
-        (`Report.raise_for_failures`). Ctrl-C and an exception in ``on_event`` stop the run in
-        order, so that it can be resumed, and are raised again.
+        (`Report.raise_for_failures`). Ctrl-C and an exception in ``on_event`` stop the run
+        cleanly, so that it can be resumed, and are raised again.
 
         Args:
-            plan: the plan to follow. When None, a new one is made, and a run that is resumed
-                follows the plan that the target's ledger keeps.
-            plan_file: where a new plan is written before anything is touched. Another plan that is
-                there is kept where an unfinished run needs it.
-            on_drift: what becomes of a given plan that is not the one that would be made now:
-                ``warn`` follows it, and findings say what differs; ``refuse`` raises `DriftError`
-                with every difference, before the target is touched. Sizes of tables make none.
-                A run that goes on, and a plan of another source or configuration, are refused
-                either way where they do not fit.
+            plan: the plan to follow. If None, a new one is made, and a resumed run follows the
+                plan that the target's ledger keeps.
+            plan_file: where a new plan is written before the target is touched. Another plan in
+                this file is kept if an unfinished run needs it.
+            on_drift: what to do with a given plan that differs from the one that would be made
+                now: ``warn`` follows it, and findings say what differs; ``refuse`` raises
+                `DriftError` with every difference, before the target is touched. Sizes of tables
+                are no difference. A resumed run with another plan, and a plan of another source
+                or configuration, are refused in both cases.
             on_event: called with every event.
             options: the keywords that `RunOptions` lists.
 
         Raises:
             ConnectError: a database cannot be reached.
-            PreflightError: what was found forbids a run; the target was not touched.
-            DriftError: plan and reality differ.
-            StateError: the ledger cannot be used as asked, or another run is active.
+            PreflightError: a finding forbids a run; the target was not touched.
+            DriftError: the plan does not match the databases or the configuration.
+            StateError: the ledger cannot be used as requested, or another run is active.
             BackupError: the backup failed; the target was not touched.
         """
         settings = self._run_settings(plan, plan_file, on_drift, options)
@@ -188,7 +188,7 @@ class Migration(InParts, Safely):
         on_event: OnEvent | None = None,
         **options: Unpack[RunOptions],
     ) -> Report:
-        """`run` as an awaitable; cancelling it stops the run in order."""
+        """`run` as an awaitable; cancelling it stops the run cleanly."""
         settings = self._run_settings(plan, plan_file, on_drift, options)
         return Report.from_mapping(await self._do_async("run", settings, on_event))
 
@@ -202,7 +202,7 @@ class Migration(InParts, Safely):
         """Compares source and target; changes nothing.
 
         Args:
-            plan: compare what this plan moves; what the configuration selects when None.
+            plan: compare what this plan moves; what the configuration selects if None.
             jobs: how many tables are compared at once.
             on_event: called with every event.
 
@@ -227,23 +227,23 @@ class Migration(InParts, Safely):
         """How far the last run in the target's ledger is; a run may be active meanwhile.
 
         Args:
-            rates: how fast the servers are, for the time left; without them it is known only of
-                what the run has measured.
+            rates: how fast the servers are, for the time left; without them it is computed only
+                from what the run has measured.
 
         Raises:
             ConnectError: the target cannot be reached.
-            StateError: a figure of the rates cannot be one.
+            StateError: a figure of the rates is not valid.
         """
         settings = {"rates": None if rates is None else rates.to_dict()}
         return Status._from_core(self._do("status", settings, None))
 
     def stop(self) -> bool:
-        """Stops the run on the target in order, whoever does it and wherever; returns when it has.
+        """Stops the run on the target cleanly, on any machine; returns when it has stopped.
 
-        All parts of a run in parts stop, too. Tasks that run are rolled back, the rest stays, and
-        the run can be resumed. One that is still planned, checked or backing the target up does
-        not begin. It stops within some seconds, but not while it reads the source's catalog, nor
-        while it is verified after its last task.
+        All parts of a run in parts stop, too. Running tasks are rolled back, finished ones stay,
+        and the run can be resumed. A run that is still planning, checking or backing up the target
+        does not begin. The run stops within some seconds, except while it reads the source's
+        catalog and while it verifies after its last task.
 
         Returns:
             Whether there was a run.
@@ -262,7 +262,7 @@ class Migration(InParts, Safely):
         """Backs up the target database with pg_dump and reads the backup's contents back.
 
         Args:
-            directory: where to; as the configuration says when None.
+            directory: where to; as the configuration says if None.
             on_event: called with every event.
 
         Raises:
@@ -288,17 +288,17 @@ class Migration(InParts, Safely):
         state: str | os.PathLike[str] | None = None,
         on_event: OnEvent | None = None,
     ) -> RestoreResult:
-        """Brings a backup back into the target, in place of what is there. Does not ask.
+        """Restores a backup into the target; it replaces what is there. Does not ask.
 
-        The journal of a safe procedure on the target says afterwards that it was restored.
+        The journal of a safe procedure on the target then records that it was restored.
 
         Args:
             path: a file that `backup` wrote.
-            state: the state file of the safe procedure, next to which its journal is mirrored.
+            state: the state file of the safe procedure; its journal is mirrored next to it.
             on_event: called with every event.
 
         Raises:
-            StateError: a safe procedure, or another restore, is at work on the target.
+            StateError: a safe procedure, or another restore, is running on the target.
             BackupError: it failed.
         """
         from pgmigrate._procedure.restored import ByHand
@@ -319,7 +319,7 @@ class Migration(InParts, Safely):
         return await work.run_async()
 
     def cleanup(self) -> CleanupResult:
-        """Drops the ledger on the target; runs in it can then not be resumed.
+        """Drops the ledger on the target; its runs can then not be resumed.
 
         Raises:
             ConnectError: the target cannot be reached.

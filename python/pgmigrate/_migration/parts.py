@@ -19,7 +19,7 @@ from pgmigrate._results.report import Report
 
 
 class InParts(Configured):
-    """The verbs of a migration that several processes share."""
+    """The verbs of a migration for runs that several processes share."""
 
     @spelled_out(TaskOptions)
     def run_tasks(
@@ -30,23 +30,23 @@ class InParts(Configured):
         on_event: OnEvent | None = None,
         **options: Unpack[TaskOptions],
     ) -> Report:
-        """Does the named tasks of a plan and no others, against the same ledger as a whole run.
+        """Runs the named tasks of a plan and no others, with the same ledger as a whole run.
 
-        Any number of processes, on any machines, do so at the same time with different tasks of one
-        plan. The first one begins the run in the ledger; the others join it. A part that was killed
-        is run again with the same ids: what it has finished is kept, and where nothing is left it
-        returns at once. The part that settles the last task of the plan says in the ledger that the
-        run is done. Behind all parts, ``run(plan, resume=True)`` does whatever is left.
+        Any number of processes, on any machines, can do this at the same time with different tasks
+        of one plan. The first one begins the run in the ledger; the others join it. A part that was
+        killed is run again with the same ids: its finished tasks are kept, and if nothing is left
+        it returns at once. The part that finishes the last task of the plan records in the ledger
+        that the run is done. After all parts, ``run(plan, resume=True)`` does what is left.
 
         Args:
             plan: the plan.
-            ids: ids of tasks in it, such as a group of `Plan.groups` or what `Plan.ids` gives.
+            ids: ids of tasks in it, such as a group of `Plan.groups` or the result of `Plan.ids`.
             on_event: called with every event.
             options: the keywords that `TaskOptions` lists.
 
         Raises:
             StateError: the plan has no task of that id, a task that one of them needs is not done,
-                no snapshot is held, or its holder has ended; else as `run`.
+                no snapshot is held, or its holder has ended; also as in `run`.
         """
         settings = self._task_settings(plan, ids, options)
         return Report.from_mapping(self._do("run", settings, on_event))
@@ -60,7 +60,7 @@ class InParts(Configured):
         on_event: OnEvent | None = None,
         **options: Unpack[TaskOptions],
     ) -> Report:
-        """`run_tasks` as an awaitable; cancelling it stops the run in order."""
+        """`run_tasks` as an awaitable; cancelling it stops the run cleanly."""
         settings = self._task_settings(plan, ids, options)
         return Report.from_mapping(await self._do_async("run", settings, on_event))
 
@@ -74,28 +74,28 @@ class InParts(Configured):
     ) -> HeldSnapshot:
         """Holds one snapshot of the source for parts in other processes, and keeps its tables.
 
-        Proves that the plan fits the source, begins or joins the run in the ledger, announces there
-        the snapshot for ``run_tasks(snapshot="held")``, and returns. From then on the snapshot is
-        held in the background; `HeldSnapshot.wait` waits for its end, which comes by itself once
-        all rows, sequences and large objects of the run are on the target.
+        Checks that the plan matches the source, begins or joins the run in the ledger, registers
+        the snapshot lease there for ``run_tasks(snapshot="held")``, and returns. From then on the
+        snapshot is held in the background; `HeldSnapshot.wait` waits for the end of the hold. The
+        hold ends by itself once all rows, sequences and large objects of the run are on the target.
 
-        Failed and killed parts do not end it, for only whoever started them knows whether they are
-        tried again: call `release_snapshot` when they are not. While it lasts, the source's vacuum
-        removes nothing that the snapshot still sees
+        Failed and killed parts do not end it, because only the process that started them knows
+        whether they are tried again: call `release_snapshot` if they are not. During the hold,
+        vacuum on the source removes nothing that the snapshot still sees
         (https://www.postgresql.org/docs/current/routine-vacuuming.html).
 
         Args:
             plan: the plan that the parts follow.
-            idle_timeout: seconds after which it gives up while no part is at work and tasks are
-                left; 3600 when None, never when 0.
+            idle_timeout: seconds after which the hold ends while no part is running and tasks are
+                left; 3600 if None, never if 0.
             consistent: as in `RunOptions`.
             on_event: called with every event, here and in `HeldSnapshot.wait`.
 
         Raises:
             ConnectError: a database cannot be reached.
-            PreflightError: what was found forbids a run.
-            DriftError: plan and reality differ.
-            StateError: a snapshot is held for this target already, or the ledger cannot be used.
+            PreflightError: a finding forbids a run.
+            DriftError: the plan does not match the databases or the configuration.
+            StateError: a snapshot is already held for this target, or the ledger cannot be used.
         """
         job = start("hold", self._options, _hold_settings(plan, idle_timeout, consistent))
         return hold(job, on_event)
@@ -113,9 +113,9 @@ class InParts(Configured):
         return await hold_async(job, on_event)
 
     def release_snapshot(self) -> bool:
-        """Asks the holder of the last run's snapshot, wherever it is, to end; returns at once.
+        """Asks the holder of the last run's snapshot, on any machine, to end; returns at once.
 
-        For when no part is coming any more although tasks are left. A part that is at work goes on.
+        Call it when tasks are left but no further part will start. A running part goes on.
 
         Returns:
             Whether there is a holder.

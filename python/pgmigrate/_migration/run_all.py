@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 Outcome: TypeAlias = tuple[Migration, Report | PgMigrateError]
-"""A migration with its report, or with what ended it before it had one."""
+"""A migration with its report, or with the error that ended it before it had one."""
 
 _OUTCOMES: Final = "_pgmigrate_outcomes"
 
@@ -39,18 +39,18 @@ def run_all(
 ) -> list[Outcome]:
     """Runs migrations one after another, and goes on after one that fails.
 
-    Ctrl-C, an exception of a signal's handler and one of ``on_event`` stop the run in order and are
-    raised again; those after it are not started. `outcomes_of` gives what had ended by then.
+    Ctrl-C, an exception of a signal handler and one of ``on_event`` stop the run cleanly and are
+    raised again; the migrations after it are not started. `outcomes_of` returns the outcomes of
+    those that had ended by then.
 
     Args:
         migrations: what to run, in this order.
-        plan: where plans are kept; among several migrations ``plan.tsv`` stands for
-            ``plan-<name>.tsv`` and so on. A new plan replaces a file that is there, unless
-            ``on_drift`` says otherwise.
-        on_drift: follow the plan files that are there, such as reviewed ones, and make new plans
-            only where there is none. A plan that is not the one that would be made now is, with
-            ``warn``, followed nevertheless; with ``refuse`` its migration ends in `DriftError`
-            before anything is touched, and the others go on. None: make new plans.
+        plan: where plans are kept; with several migrations ``plan.tsv`` means ``plan-<name>.tsv``
+            for each of them. A new plan replaces an existing file, unless ``on_drift`` is given.
+        on_drift: follow existing plan files, such as reviewed ones, and make a new plan only where
+            there is no file. A plan that differs from the one that would be made now is followed
+            with ``warn``; with ``refuse`` its migration ends with `DriftError` before its target
+            is touched, and the others go on. None: make new plans.
         on_event: called with the migration and each of its events.
         options: the keywords that `RunOptions` lists; the state files are named as the plans are.
 
@@ -58,7 +58,7 @@ def run_all(
         Each migration with its report, or with the error that ended it.
 
     Raises:
-        ConfigError: ``on_drift`` is given and ``plan`` is not, or ``resume`` is, too.
+        ConfigError: ``on_drift`` is given without ``plan``, or together with ``resume``.
         InterruptedRunError: a run was stopped before it began; those after it were not started.
     """
     check_known("run_all", RunOptions, options)
@@ -92,7 +92,8 @@ def run_all(
             elif outcome is not None:
                 outcomes.append((migration, outcome))
             elif isinstance(error, PgMigrateError):
-                # The run's own: one of `on_event` comes with the outcome of the run that it ended.
+                # The error of the run itself. An exception of `on_event` has the outcome of the run
+                # that it ended.
                 outcomes.append((migration, error))
                 if not isinstance(error, InterruptedRunError):
                     continue
@@ -104,27 +105,27 @@ def run_all(
 
 
 def _kept_plan(path: Path) -> Plan | None:
-    # A device or a pipe is where a new plan goes.
+    # A new plan is written into a device or a pipe; it is never read.
     return Plan.load(path) if is_file(path, "plan file") else None
 
 
 def outcomes_of(interruption: BaseException) -> tuple[Outcome, ...]:
-    """What `run_all` had come to when an exception ended it.
+    """The outcomes of `run_all` at the time when an exception ended it.
 
     Args:
         interruption: what `run_all` raised, such as ``KeyboardInterrupt``.
 
     Returns:
-        The migrations that had ended, and the one that was interrupted as the last, with its report
-        or its error; those that were not started are not among them. Nothing where the exception
-        did not come from `run_all`.
+        The migrations that had ended and, as the last one, the interrupted one, with its report or
+        its error; those that were not started are not included. Empty if the exception was not
+        raised by `run_all`.
     """
     found: tuple[Outcome, ...] = getattr(interruption, _OUTCOMES, ())
     return found
 
 
 def _keep(interruption: BaseException, outcomes: Sequence[Outcome]) -> None:
-    # An exception of the caller's need not take attributes.
+    # An exception of the caller's may not accept attributes.
     with suppress(AttributeError, TypeError):
         setattr(interruption, _OUTCOMES, tuple(outcomes))
 
@@ -138,14 +139,14 @@ def _with_migration(
 def named_path(path: Path, migration: Migration, migrations: Sequence[Migration]) -> Path:
     """The path of a migration's own file: ``plan.tsv``, or ``plan-<name>.tsv`` among several.
 
-    A name with characters that a file's name may lack has a part of its hash in the file's name:
-    two names never share a file.
+    If a name has characters that are not allowed in a file's name, a part of its hash is added to
+    the file's name, so that two names never share a file.
     """
     if len(migrations) == 1:
         return path
     name = migration.name or str(migrations.index(migration))
     safe = "".join(char if char.isalnum() or char in "-_." else "_" for char in name)
-    # Some file systems take no difference between capitals and small letters for one.
+    # Some file systems do not distinguish capitals and small letters.
     if safe != name.casefold():
         safe += f"-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
     return path.with_name(f"{path.stem}-{safe}{path.suffix}")

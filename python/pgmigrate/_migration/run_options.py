@@ -1,4 +1,4 @@
-"""The keywords that `Migration.run`, its awaited twin, `run_all` and their kin have in common."""
+"""The keywords that `Migration.run`, its awaitable form, `run_all` and similar calls share."""
 
 import os
 from typing import TypedDict
@@ -11,9 +11,10 @@ class SafeRunOptions(TypedDict, total=False):
     """Keywords of every call that does a migration.
 
     Attributes:
-        resume: go on with the run that the target's ledger holds. Where it holds none, because none
-            was begun, this one begins: so a call that is repeated until it succeeds ends, whenever
-            it was killed. A state file that has work done which no ledger has is refused.
+        resume: continue the run that the target's ledger holds. If it holds none, because none was
+            begun, a new run begins: a call can be repeated until it succeeds, even if it was killed
+            before its run began. A state file that lists finished work is refused if no ledger has
+            that work.
         jobs: how many tasks run at once.
         state: a file that mirrors the ledger, for people to read.
         dry_run: plan and check, but touch nothing.
@@ -26,15 +27,15 @@ class SafeRunOptions(TypedDict, total=False):
 
 
 class RunOptions(SafeRunOptions, total=False):
-    """Keywords of `Migration.run`, of its awaited twin and of `run_all`.
+    """Keywords of `Migration.run`, of its awaitable form and of `run_all`.
 
     Attributes:
-        backup: back up the target first; as the configuration says when None.
-        verify: compare source and target afterwards; as the configuration says when None.
+        backup: back up the target first; as the configuration says if None.
+        verify: compare source and target afterwards; as the configuration says if None.
         consistent: False allows rows of several states of the source in one table, unless it is
-            cut by pages; as the configuration says when None.
-        rates: how fast the servers are, for the time left; without them it is known only of what
-            the run has measured.
+            cut by pages; as the configuration says if None.
+        rates: how fast the servers are, for the time left; without them it is computed only from
+            what the run has measured.
     """
 
     backup: bool | None
@@ -44,14 +45,14 @@ class RunOptions(SafeRunOptions, total=False):
 
 
 class TaskOptions(TypedDict, total=False):
-    """Keywords of `Migration.run_tasks` and of its awaited twin.
+    """Keywords of `Migration.run_tasks` and of its awaitable form.
 
     Attributes:
         snapshot: ``held`` reads the source in the snapshot that `Migration.hold_snapshot` has
-            announced, so that the rows of all parts are of one moment. ``own``, the default, reads
-            it as it is now: the parts fit together only if nothing writes to the source until all
-            are done.
-        wait: seconds to wait for a held snapshot to be announced; 300 when None.
+            registered, so that the rows of all parts are of one moment. ``own``, the default, reads
+            it as it is now: the rows of all parts are consistent only if nothing writes to the
+            source until all are done.
+        wait: seconds to wait until a held snapshot is registered; 300 if None.
         jobs: how many tasks run at once in this process.
         consistent: as in `RunOptions`.
     """

@@ -20,7 +20,7 @@ from pgmigrate._results.plan import OnDrift, Plan
 
 
 class Safely(Configured):
-    """The safe procedure of a migration, blocking and awaited."""
+    """The safe procedure of a migration, as a blocking call and as an awaitable."""
 
     @spelled_out(SafeRunOptions)
     def run_safely(
@@ -34,19 +34,20 @@ class Safely(Configured):
     ) -> SafetyReport:
         """Does the migration within the safe procedure that the section ``procedure`` describes.
 
-        That is: the checklist; the commands that stop the application; a wait until nobody writes
-        to source and target; a backup; the migration; its verification; the commands that start
-        the application. After a failure, Ctrl-C or an exception in ``on_event`` the target is
-        restored, where it was changed and unless the configuration keeps it, and the application
-        is started again.
+        The steps are: the checklist; the commands that stop the application; a wait until no
+        session writes to source and target; a backup; the migration; its verification; the
+        commands that start the application. After a failure, Ctrl-C or an exception in
+        ``on_event``, a changed target is restored unless the configuration keeps it, and the
+        application is started again.
 
         Args:
-            plan: the plan to follow; a new one is made when None.
+            plan: the plan to follow; a new one is made if None.
             plan_file: where a new plan is written.
             on_drift: as in `run`; ``refuse`` compares the plan before anything is stopped.
-            on_event: called with every event; ``procedure_step`` is a step's beginning and end.
+            on_event: called with every event; ``procedure_step`` reports a step's beginning and
+                end.
             options: the keywords that `SafeRunOptions` lists. A dry run makes the checklist and
-                says what would be done, but stops and touches nothing.
+                reports what would be done, but stops and touches nothing.
 
         Returns:
             What was done; its ``error`` is what ended the procedure
@@ -64,7 +65,7 @@ class Safely(Configured):
         on_event: OnEvent | None = None,
         **options: Unpack[SafeRunOptions],
     ) -> SafetyReport:
-        """`run_safely` as an awaitable; cancelling it undoes as an interruption does."""
+        """`run_safely` as an awaitable; cancelling it has the effect of an interruption."""
         return await self._procedure(plan, plan_file, on_drift, on_event, options).run_async()
 
     def _procedure(

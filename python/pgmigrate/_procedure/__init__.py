@@ -1,1 +1,1 @@
-"""The safe procedure: commands of the user around a migration, its steps, and its report."""
+"""The safe procedure: user-defined commands around a migration, its steps, and its report."""

@@ -1,6 +1,6 @@
 """The checklist before a migration: every check of the preflight with a mark, as data and Markdown.
 
-A finding says what is wrong; a checklist also says what was looked at and is right.
+A finding says what is wrong; a checklist also says what was checked and is right.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class ChecklistItem(Record):
 
     Attributes:
         check: the stable name of the check; empty for a point that only a person can tick.
-        about: what holds where nothing was found.
-        state: as that of a check, or ``to_do`` where a person has to look.
+        about: what is true if nothing was found.
+        state: the state of the check, or ``to_do`` if a person has to check.
         findings: what was found.
     """
 
@@ -51,16 +51,16 @@ class ChecklistItem(Record):
 
     @property
     def mark(self) -> str:
-        """``✓`` in order, ``!`` a warning, ``✗`` forbids the run, ``-`` not made, ``·`` to do."""
+        """``✓`` passed, ``!`` a warning, ``✗`` forbids the run, ``-`` not made, ``·`` to do."""
         return MARKS[self.state]
 
     @property
     def is_ticked(self) -> bool:
-        """Whether the point is in order, or a warning that does not forbid the run."""
+        """Whether the point has passed, or is a warning that does not forbid the run."""
         return self.state in ("ok", "info", "warning")
 
     def words(self) -> list[str]:
-        """What there is to read: what was found with its remedy, else what holds."""
+        """The lines to show: what was found with its remedy, else what is true."""
         if not self.findings:
             return [f"{self.about}: not checked" if self.state == "not_made" else self.about]
         return [
@@ -91,8 +91,8 @@ class Checklist(Record):
         """The checklist of a preflight.
 
         Args:
-            preflight: what it found and looked at.
-            more: points beside its own.
+            preflight: its checks and findings.
+            more: points in addition to its own.
             by_hand: points that only a person can tick.
         """
         found: dict[str, list[Finding]] = {}
@@ -116,7 +116,7 @@ class Checklist(Record):
         return all(item.state != "blocking" for item in self.items)
 
     def summary(self) -> str:
-        """How many points have which mark."""
+        """The number of points by mark."""
         counts = {
             "forbid the run": sum(item.state == "blocking" for item in self.items),
             "not made": sum(item.state == "not_made" for item in self.items),
@@ -136,7 +136,7 @@ class Checklist(Record):
 
     @printed
     def markdown(self) -> str:
-        """A list with boxes, for a change ticket; a warning is ticked, for the run may begin."""
+        """A list with boxes, for a change ticket; a warning is ticked, as it allows the run."""
         lines = [
             f"- [{'x' if item.is_ticked else ' '}] {item.mark} {escaped(words)}"
             for item in self.items

@@ -1,8 +1,9 @@
 """The commands of a procedure: processes with a time limit whose output goes into the log.
 
-A command gets no shell unless it asks for one, no terminal and nothing to read, and a process group
-of its own, which is ended as a whole when the command is. What a command that ends by itself leaves
-running lives on, as does a process that leaves the group; that is how an application is started.
+A command runs without a shell unless it requests one, without a terminal, with an empty standard
+input, and in its own process group. When pgmigrate ends a command, it ends the whole group. When a
+command ends by itself, the processes that it started go on, as does a process that leaves the
+group; this is how an application is started.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pgmigrate.errors import CommandError
 
 _SECONDS_TO_END: Final = 5.0
 _SECONDS_TO_DIE: Final = 2.0
-# Between two looks: as long as there is output a pipe must be emptied faster than it is filled.
+# Seconds between two polls: while there is output, a pipe must be emptied faster than it is filled.
 _SHORTEST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.05
 
@@ -36,9 +37,9 @@ class Command:
 
     Attributes:
         words: the program and its arguments; of a command for the shell, its text.
-        timeout: seconds that it may take; 0 without end.
+        timeout: seconds that it may take; 0 for no limit.
         is_for_shell: whether the text goes to ``/bin/sh``.
-        expect: what it does where the application is stopped; empty where it checks nothing.
+        expect: what it does if the application is stopped; empty for a command that is no check.
     """
 
     words: tuple[str, ...]
@@ -55,7 +56,7 @@ class Command:
 
     @property
     def shown(self) -> str:
-        """The command as one would type it."""
+        """The command as a user would type it."""
         return self.words[0] if self.is_for_shell else shlex.join(self.words)
 
     @property
@@ -70,9 +71,9 @@ class Surroundings:
 
     Attributes:
         cwd: the folder that they run in.
-        env: variables beside those of this process.
-        hide: takes the passwords and other secrets that we know out of a text.
-        log: takes a line of output, passwords taken out.
+        env: variables in addition to those of this process.
+        hide: redacts all known passwords and other secrets in a text.
+        log: called with each line of output, after redaction.
     """
 
     cwd: Path
@@ -86,7 +87,7 @@ class Surroundings:
         return {**os.environ, **self.env}
 
     def problem(self, command: Command) -> str | None:
-        """Why a command cannot be started at all; None where it can."""
+        """The reason why a command cannot be started at all; None if it can."""
         if not self.cwd.is_dir():
             return f"there is no folder {self.cwd}"
         program = command.arguments[0]
@@ -104,13 +105,13 @@ class Ended:
 
     Attributes:
         command: the command.
-        code: its exit code; that of a signal is below 0.
-        is_late: whether it was ended for its time limit.
+        code: its exit code; below 0 if a signal ended it.
+        is_late: whether it was ended because of its time limit.
         printed: lines on its standard output.
         complained: lines on its standard error.
-        unread: why not all of its output could be read; empty where it was.
-        is_logged: whether all that was read was logged.
-        survivor: the process, where it could not be ended; None where it has ended.
+        unread: why its output could not be read completely; empty if it was.
+        is_logged: whether everything that was read was logged.
+        survivor: the process, if it could not be ended; None if it has ended.
     """
 
     command: Command
@@ -124,7 +125,7 @@ class Ended:
 
     @property
     def is_as_expected(self) -> bool:
-        """Whether the command succeeded or, of a check, did what it does where all is stopped."""
+        """Whether the command succeeded; for a check, whether the application is stopped."""
         if self.is_late or self.code < 0:
             return False
         if self.command.expect == "failure":
@@ -148,7 +149,7 @@ class Ended:
         return f"ended with exit code {self.code}{lines}{unread}"
 
     def remedy(self) -> str | None:
-        """Where to look for the reason; None where there is nothing to be seen."""
+        """Where to look for the reason; None if there is nothing to see."""
         if not self.is_logged:
             return "its output could not be logged: run it by hand"
         return "its output is in the log" if self.printed or self.complained else None
@@ -157,11 +158,11 @@ class Ended:
 class Process:
     """A command that runs.
 
-    The caller calls `poll` until there is an answer, and `close` whatever happens.
+    The caller calls `poll` until it returns a result, and `close` in every case.
 
     Args:
         command: what to run.
-        around: where, and where its output goes.
+        around: its folder and environment, and where its output goes.
 
     Raises:
         CommandError: it cannot be started.
@@ -210,7 +211,7 @@ class Process:
         return self._kill_at is not None
 
     def poll(self) -> Ended | None:
-        """Ends what takes too long, and reads on; how it ended, once it has."""
+        """Reads output, and ends a command that takes too long; returns how it ended, if it has."""
         code = self._process.poll()
         now = time.monotonic()
         limit = self._command.timeout
@@ -220,8 +221,8 @@ class Process:
         if self._kill_at is not None and now >= self._kill_at:
             self._signal(signal.SIGKILL)
         has_ended = self._has_ended(code, now)
-        # Only now: nothing that happens to the output may keep the command from being ended, and
-        # what is printed before the end is there after it.
+        # Read last: no error of the output may keep the command from being ended, and after the
+        # end everything that was printed before it can be read.
         has_read = self._output.read(is_last=code is not None)
         self._pause = _SHORTEST_PAUSE if has_read else min(2 * self._pause, _LONGEST_PAUSE)
         if not has_ended:
@@ -238,17 +239,17 @@ class Process:
             self._signal(signal.SIGTERM)
 
     def close(self) -> None:
-        """Kills what was not polled to its end."""
+        """Kills a command that was not polled to its end."""
         if self._is_over:
             return
         self._is_over = True
-        # A command that has ended by itself has left what it started to live on.
+        # If the command has ended by itself, the processes that it started go on.
         if self._process.poll() is None or self.is_ending:
             self._kill()
         self._output.close()
 
     def _kill(self) -> None:
-        """Kills the group and waits until all of it is gone: that is a moment after the signal."""
+        """Kills the group and waits until it is gone, which takes a moment after the signal."""
         self._signal(signal.SIGKILL)
         deadline = time.monotonic() + _SECONDS_TO_DIE
         with suppress(subprocess.TimeoutExpired):
@@ -257,10 +258,10 @@ class Process:
             time.sleep(_SHORTEST_PAUSE)
 
     def _has_ended(self, code: int | None, now: float) -> bool:
-        """Whether the command has ended and, where it is to be, the whole group is gone."""
+        """Whether the command has ended and, if the group is ended, too, all of it is gone."""
         if self._kill_at is not None and now >= self._kill_at + _SECONDS_TO_DIE:
-            # A killed process for which no process waits stays in the group as a name only. What
-            # belongs to another user, as by sudo, we may not end, nor wait for without end.
+            # A killed process that its parent does not wait for stays in the group as a zombie. A
+            # process of another user, as under sudo, may not be killed: do not wait for it forever.
             return True
         return code is not None and (self._kill_at is None or not self._signal(0))
 

@@ -1,4 +1,4 @@
-"""The lock of the safe procedure: a job of the core that holds it for as long as the job lives."""
+"""The lock of the safe procedure: held by a job of the core for as long as the job runs."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class ProcedureLock:
         self._fail(job)
 
     def problem(self) -> PgMigrateError | None:
-        """Why the lock that was taken is not held any more; None while it is."""
+        """The reason why the lock is no longer held; None while it is."""
         job = self._job
         if self._problem is None and job is not None and job.is_over():
             while (events := job.next()) is not None:
@@ -76,7 +76,7 @@ class ProcedureLock:
         return self._problem
 
     def release(self) -> None:
-        """Gives the lock up, where it is held."""
+        """Releases the lock if it is held."""
         job, self._job = self._job, None
         if job is not None and self._problem is None:
             end(job)

@@ -1,10 +1,10 @@
-"""What a command prints: read from pipes while it runs, and thrown away after that.
+"""What a command prints: read from pipes while it runs, and discarded after that.
 
 Pipes cannot be truncated by a command that opens ``/dev/stderr``, and fill no disk. But a process
 that writes into a pipe without a reader is ended by SIGPIPE, and one that writes into a full pipe
-waits for ever. So a drain process holds the pipes, too: a process of its own that does nothing
-until we let go of them, by the command's end or our own, and then reads them and throws away what
-it gets for as long as any process can write to them. An application that was started lives on.
+waits forever. Therefore a separate drain process holds the pipes, too. It does nothing until
+pgmigrate closes them, at the command's end or its own; then it reads and discards everything for
+as long as any process can write to them. So an application that was started goes on.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Final
 from pgmigrate._values.humanize import plural, size
 
 SHELL: Final = "/bin/sh"
-# Standard input ends when we let go; standard output and error are what is to be read.
+# Its standard input ends when pgmigrate closes it; its standard output and error are the pipes
+# that it reads.
 _DRAIN: Final = """
 exec 3<&0
 (
@@ -32,19 +33,21 @@ exec 3<&0
 ) &
 """
 _BLOCK: Final = 1 << 16
-# More than a pipe holds. What is read after the end may be that of a process that prints on.
+# More than a pipe holds. The limit is needed, because after the command's end another process may
+# go on printing.
 _MOST_AFTER_END: Final = 1 << 20
-# Between two looks at the clock, for a log may be slow; and before the next step.
+# Lines between two checks of the clock, because a log may be slow; and lines after the command's
+# end, before the next step.
 _MOST_LINES: Final = 1000
 _MOST_LINES_AFTER_END: Final = 10_000
 _LONGEST_SHOWN: Final = 2000
-# The variables of a process are shorter, each by itself.
+# Each environment variable of a process is shorter than this.
 _LONGEST_SECRET: Final = 1 << 17
 _LONGEST_KEPT: Final = 1 << 20
 
 
 def missing_program() -> str | None:
-    """What reading a command's output needs and this machine lacks; None where it has all."""
+    """A program that reading a command's output needs and that is missing; None if all exist."""
     if not os.access(SHELL, os.X_OK):
         return SHELL
     return None if shutil.which("cat", path=_search_path()) else "cat"
@@ -58,15 +61,15 @@ class Output:
     """The two outputs of a command.
 
     Args:
-        hide: takes the passwords and other secrets that we know out of a text.
-        log: takes a line, secrets taken out.
+        hide: redacts all known passwords and other secrets in a text.
+        log: called with each line, after redaction.
 
     Attributes:
-        failure: why it could not be read to its end; empty where it could.
+        failure: why it could not be read to its end; empty if it could.
         is_logged: whether every line was logged.
 
     Raises:
-        OSError: there is no room for pipes or processes.
+        OSError: no pipe or process can be created.
     """
 
     def __init__(self, hide: Callable[[str], str], log: Callable[[str], object]) -> None:
@@ -84,7 +87,7 @@ class Output:
 
     @property
     def writers(self) -> tuple[int, int]:
-        """Where the command is to write its output, and its errors."""
+        """The file descriptors for the command's standard output and standard error."""
         return self._out.writer, self._err.writer
 
     @property
@@ -93,24 +96,24 @@ class Output:
         return self._out.count, self._err.count
 
     def begin(self) -> None:
-        """Lets go of what only the command is to write to, once it has it."""
+        """Closes the write ends in this process, once the command has them."""
         self._close(*self.writers)
 
     def read(self, *, is_last: bool = False) -> bool:
-        """Logs the lines that are new. Whatever keeps it from that is no error of the command.
+        """Logs the new lines. A failure to read or log is no error of the command.
 
         Args:
             is_last: the command has ended, so that the rest is a line, too.
 
         Returns:
-            Whether there may be more at once.
+            Whether more may be readable at once.
         """
         before = self._out.size + self._err.size
         for stream in () if self._lines and not is_last else (self._out, self._err):
             try:
                 stream.read(_MOST_AFTER_END if is_last else _BLOCK)
             except TimeoutError:
-                # No read of a pipe has one. It is raised by the handler of a signal.
+                # Reading a pipe does not raise this: the handler of a signal has raised it.
                 raise
             except (OSError, ValueError) as error:
                 self._give_up(error)
@@ -120,7 +123,7 @@ class Output:
         return bool(self._lines) or self._out.size + self._err.size > before
 
     def close(self) -> None:
-        """Leaves what is still printed to the drain."""
+        """Leaves all further output to the drain."""
         if self._lines:
             self._log_one(f"({plural(len(self._lines), 'more line')} not logged)")
             self._lines.clear()
@@ -139,7 +142,8 @@ class Output:
 
     def _start_drain(self) -> None:
         control, _ = self._pipe()
-        # It has no variable that might be secret, and waits in no folder that is to be removed.
+        # The drain gets no environment variables, which may be secret, and its working folder is
+        # not one that may be removed.
         subprocess.run(
             [SHELL, "-c", _DRAIN, "pgmigrate-drain"],
             stdin=control,
@@ -153,7 +157,7 @@ class Output:
         self._close(control)
 
     def _give_up(self, error: Exception) -> None:
-        """Reads no more; the drain does, so that the command need not wait for a reader."""
+        """Stops reading; the drain goes on, so that the command does not wait for a reader."""
         self.failure = getattr(error, "strerror", None) or str(error)
         self._out.is_open = self._err.is_open = False
         self._log_one(f"(its output cannot be read any more: {self.failure})")
@@ -169,7 +173,7 @@ class Output:
         except TimeoutError:
             raise
         except (OSError, ValueError):
-            # A full disk or a closed log does not decide about a command.
+            # A full disk or a closed log must not affect a command.
             self.is_logged = False
 
     def _close(self, *numbers: int) -> None:
@@ -180,7 +184,7 @@ class Output:
 
 
 class _Line:
-    """A line as far as it is kept; of a longer one the length is known."""
+    """The beginning of a line, as far as it is kept, and the line's whole length."""
 
     def __init__(self) -> None:
         self.kept = bytearray()
@@ -191,7 +195,7 @@ class _Line:
         self.length += len(part)
 
     def shown(self, hide: Callable[[str], str]) -> str:
-        # A part of a password would not be found any more, so that nothing is cut before.
+        # Redact first and cut afterwards: a part of a password would not be recognized.
         text = hide(self.kept.decode(errors="replace").rstrip("\r"))
         if self.length > len(self.kept):
             text = text[:-_LONGEST_SECRET]
@@ -201,10 +205,10 @@ class _Line:
 
 
 class _Stream:
-    """One output, as the pipe that it comes through.
+    """One output and its pipe.
 
     Attributes:
-        reader: our end of the pipe.
+        reader: pgmigrate's end of the pipe.
         writer: the command's end.
         count: lines so far.
         size: bytes so far.
@@ -220,8 +224,8 @@ class _Stream:
         self._ready.register(self.reader, select.POLLIN)
 
     def read(self, limit: int) -> None:
-        """Takes what is there, at most about so many bytes; never waits."""
-        # Without O_NONBLOCK, which the drain would have as well.
+        """Reads what is available, up to about `limit` bytes; never waits."""
+        # Not with O_NONBLOCK: the drain shares the pipe, and would get the flag, too.
         until = self.size + limit
         while self.is_open and self.size < until and self._ready.poll(0):
             block = os.read(self.reader, _BLOCK)
@@ -234,7 +238,7 @@ class _Stream:
             self._line.add(rest)
 
     def finish(self) -> None:
-        """Takes what came after the last end of a line for a line."""
+        """Treats the text after the last end of a line as a line."""
         if self._line.length:
             self._hand_over()
 

@@ -1,8 +1,8 @@
-"""Carrying out a script of actions, blocking or awaited.
+"""Running a script of actions, blocking or awaited.
 
-A script is a generator: it yields what is to be done next, and gets back what that came to, or the
-exception that it ended with. It does nothing itself, so that both forms are one script. Actions run
-one after another in the calling thread, which alone runs callbacks and logging.
+A script is a generator: it yields the next action, and receives the action's result or the
+exception that ended it. It does nothing itself, so one script serves both forms. Actions run one
+after another in the calling thread, which alone runs callbacks and logging.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from pgmigrate.events import OnEvent
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb of the core; its result comes back.
+    """A verb of the core; the script receives its result.
 
     Attributes:
         name: its name.
-        settings: what the call sets; None leaves it to the configuration.
+        settings: the settings of this call; for one that is None the configuration decides.
         is_shielded: an interruption waits for its end; a second one stops it.
         options: a configuration in place of the migration's own.
     """
@@ -50,7 +50,7 @@ class Verb:
 
 @dataclass(frozen=True)
 class Execute:
-    """A command to run to its end; how it `Ended` comes back.
+    """A command to run to its end; the script receives how it `Ended`.
 
     Attributes:
         command: the command.
@@ -63,7 +63,7 @@ class Execute:
 
 @dataclass(frozen=True)
 class Pause:
-    """Some time to let pass.
+    """A time to wait.
 
     Attributes:
         seconds: how much.
@@ -74,7 +74,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class TakeLock:
-    """The lock of the procedure, to be taken.
+    """The action that takes the lock of the procedure.
 
     Attributes:
         lock: the lock.
@@ -86,11 +86,11 @@ class TakeLock:
 Action: TypeAlias = Verb | Execute | Pause | TakeLock
 Script: TypeAlias = Generator[Action, Any, None]
 Watch: TypeAlias = Generator[float, None, Ended]
-"""A command that runs: the seconds until it is to be looked at again, and then how it ended."""
+"""A running command: yields the seconds until the next poll, and returns how it ended."""
 
 
 class Performer:
-    """Carries out scripts of one migration.
+    """Runs scripts of one migration.
 
     Args:
         options: its configuration as the core takes it.
@@ -103,11 +103,11 @@ class Performer:
         self._held: BaseException | None = None
 
     def run(self, script: Script, step: Callable[[], Action] | None = None) -> None:
-        """Carries a script out. Whatever goes wrong, the script has the chance to undo it.
+        """Runs a script. Every failure is raised inside the script, which can undo its work.
 
         Args:
             script: the script.
-            step: takes it to its next action; from its beginning when None.
+            step: advances it to its next action; from its beginning if None.
 
         Raises:
             BaseException: what the script raises, or an interruption that it was shielded from.
@@ -137,7 +137,7 @@ class Performer:
             except StopIteration:
                 break
             except GeneratorExit:
-                # The coroutine is thrown away and may not await any more.
+                # The coroutine is being closed and must not await any more.
                 abandoned = InterruptedRunError("the procedure was abandoned")
                 self.run(script, partial(script.throw, abandoned))
                 raise
@@ -148,7 +148,7 @@ class Performer:
         self._release(None)
 
     def _release(self, action: Action | None) -> None:
-        """Raises the interruption that was held back, but for what is shielded from it."""
+        """Raises the interruption that was held back, unless the action is shielded from it."""
         held = self._held
         if held is not None and not (isinstance(action, Execute | Verb) and action.is_shielded):
             self._held = None
@@ -178,7 +178,7 @@ class Performer:
         return _slept_through(watch, partial(next, watch))
 
     async def _perform_async(self, action: Action) -> Any:
-        # The package must not load it for those who never await.
+        # Imported here, so that a program that never awaits does not load asyncio.
         import asyncio
 
         if isinstance(action, Verb):
@@ -192,7 +192,7 @@ class Performer:
                         return ending.result()
                     deliver(events, self._on_event)
                 except GeneratorExit:
-                    # What is thrown away may not await any more, but what follows needs the end.
+                    # A coroutine that is being closed must not await, but the job has to end first.
                     drive(job, self._on_event, action.name)
                     raise
                 except (asyncio.CancelledError, KeyboardInterrupt, SystemExit) as error:
@@ -215,7 +215,7 @@ class Performer:
             try:
                 await asyncio.sleep(pause)
             except GeneratorExit:
-                # What is thrown away may not await any more, but what follows needs the end.
+                # A coroutine that is being closed must not await, but the command has to end first.
                 abandoned = InterruptedRunError("the procedure was abandoned")
                 with suppress(InterruptedRunError):
                     _slept_through(watch, partial(watch.throw, abandoned))
@@ -225,7 +225,7 @@ class Performer:
                 step = partial(watch.throw, error)
 
     def _watch(self, action: Execute) -> Watch:
-        """Runs a command to its end. What is thrown in is an interruption."""
+        """Runs a command to its end. An exception thrown into it is an interruption."""
         process: Process | None = None
         try:
             try:
@@ -253,7 +253,7 @@ class Performer:
 
     def _interrupt(self, action: Execute, process: Process, error: BaseException) -> None:
         if isinstance(error, Exception) and process.is_ending:
-            # It may be an error of `poll` itself, which would raise it again and again.
+            # The error may be one of `poll` itself, which would raise it at every call.
             self._held = None
             raise error
         if self._held is not None or not action.is_shielded:
@@ -262,7 +262,7 @@ class Performer:
 
 
 def _slept_through(watch: Watch, step: Callable[[], float]) -> Ended:
-    """How a command ends, blocking; an interruption of the pauses is handed to `watch`."""
+    """Waits for a command's end, blocking; an interruption of a pause is passed to `watch`."""
     while True:
         try:
             pause = step()

@@ -1,6 +1,6 @@
-"""The safe procedure: checklist, stop, wait, back up, migrate, verify, start, and back on failure.
+"""The safe procedure: checklist, stop, wait, back up, migrate, verify, start, undo on failure.
 
-`Procedure` decides what comes next, as a script that `Performer` carries out. What is undone after
+`Procedure` decides the order of the steps, as a script that `Performer` runs. What is undone after
 a failure, or an interruption, is decided by `recovery.decide`; the first failure is reported.
 """
 
@@ -28,7 +28,7 @@ class Procedure(Steps):
 
     Args:
         options: the migration's configuration as the core takes it.
-        request: what the call asks for.
+        request: the arguments of the call.
         on_event: called with every event.
     """
 
@@ -90,7 +90,7 @@ class Procedure(Steps):
     def _in_order(self) -> Script:
         self._has_acted = True
         if self._stop:
-            # Written down before it is begun: a kill in between must not leave it unknown.
+            # Recorded before the step begins, so that a kill in between leaves a record of it.
             self._mark(application="stopped", stopped=now())
             self._tell(application="stopped", stopped=None)
         yield from self._in_step("stop", self._do_stop())
@@ -110,7 +110,7 @@ class Procedure(Steps):
             self._tell(status="dry_run")
             return
         if self._journal is None:
-            # Nothing is known of the target, and nothing was done to it.
+            # Nothing is known about the target, and nothing was done to it.
             return
         yield from self._look_after_lock()
         while (decision := decide(self._situation())).target in ("check", "restore"):
@@ -135,7 +135,7 @@ class Procedure(Steps):
         )
 
     def _look_after_lock(self) -> Script:
-        """Takes a lock again that was lost with the target, or finds out who has it."""
+        """Takes a lock again that was lost with the connection, or finds that another has it."""
         if (problem := self._lock.problem()) is None:
             return
         try:
@@ -176,7 +176,7 @@ class Procedure(Steps):
             if self._start and self._came.application != "started":
                 self._tell(status="not_started")
             elif self._came.status == "interrupted":
-                # It came too late to keep anything from being done.
+                # The interruption arrived when everything was already done.
                 self._tell(status="done")
         elif decision.target == "by_hand" and (self._has_acted or self._lock_state == "lost"):
             self._tell(status="not_restored", target="not_restored")
@@ -196,13 +196,13 @@ class Procedure(Steps):
         except GeneratorExit:
             raise
         except BaseException:
-            # The first failure is what is raised, and the rest has to be undone nevertheless.
+            # Only the first failure is raised; the rest has to be undone in any case.
             logger.debug("%s did not end well", name, exc_info=True)
 
     # The end.
 
     def _close(self, outcome: Outcome) -> Script:
-        """Writes how it ended; of a target that is as it was before, the journal is removed."""
+        """Records how it ended; removes the journal if the target is as it was before."""
         is_known = self._earlier is not None and self._earlier.is_open
         if self._lock_state == "taken" or not (self._is_journal_open or is_known):
             return
@@ -220,7 +220,7 @@ class Procedure(Steps):
             if self._write_mirror(self._known()):
                 yield from self._remove(journal)
             else:
-                # The file may say something else.
+                # The file could not be written and may be out of date, so the ledger keeps it.
                 yield from self._record(is_needed=False)
 
     def _keeps_ledger(self) -> bool:
@@ -238,7 +238,7 @@ class Procedure(Steps):
             logger.warning("the journal was not removed from the ledger: %s", error)
 
     def _by_hand(self) -> tuple[str, ...]:
-        """What a person can do about a target that was left changed, as commands."""
+        """Commands with which a person can continue or undo, if the target was left changed."""
         journal, came = self._journal, self._came
         if journal is None or came.target == "taken":
             return ()

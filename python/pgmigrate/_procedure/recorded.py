@@ -1,7 +1,7 @@
-"""What a procedure knows while it works: its configuration, its report, its lock and its journal.
+"""The state of a procedure while it runs: its configuration, report, lock and journal.
 
-Every step between the checklist and the end is an entry of the journal when it begins and when it
-ends. The steps themselves are in `steps`, and their order in `procedure`.
+Every step after the checklist writes an entry of the journal when it begins and when it ends. The
+steps themselves are in `steps`, and their order in `procedure`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from pgmigrate._values.humanize import duration
 from pgmigrate.errors import PgMigrateError, StateError
 from pgmigrate.events import Event, OnEvent, ProcedureStepEvent
 
-# For how long the sessions of a procedure that was killed may still be at work.
+# How long the sessions of a killed procedure may still be active.
 _SECONDS_TO_LINGER: Final = 60.0
 _SECONDS_BETWEEN_CHECKS: Final = 1.0
 EXPECTED: Final[Mapping[str, str]] = {
@@ -49,20 +49,20 @@ NO_BACKUP: Final = "not configured: after a failure nothing can be restored"
 UNFINISHED: Final = ("running", "interrupted", "failed")
 
 Work: TypeAlias = Generator[Action, Any, str]
-"""A step at work; it gives a note."""
+"""The script of a step; it returns a note."""
 
 
 class Skipped(Exception):  # noqa: N818
-    """Ends a step that has nothing to do; says why."""
+    """Ends a step that has nothing to do; its message is the reason."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a call asks for, as `Migration.run_safely` documents it.
+    """The arguments of a call, as `Migration.run_safely` documents them.
 
     Attributes:
-        is_of_file: whether the plan is that of the plan file; a run that goes on may have another.
-        words: what chooses the migration on a command line; empty where there is none.
+        is_of_file: whether the plan was read from the plan file; a resumed run may have another.
+        words: the options that select the migration on a command line; empty without one.
         files: the options that name its files on that command line, as they were given.
     """
 
@@ -83,7 +83,7 @@ class Recorded:
 
     Args:
         options: the migration's configuration as the core takes it.
-        request: what the call asks for.
+        request: the arguments of the call.
         on_event: called with every event.
     """
 
@@ -93,7 +93,7 @@ class Recorded:
         self._options, self._request, self._on_event = options, request, on_event
         self._config = _native.procedure(options)
         hide, env = _native.Mask(options).hide, self._config["env"]
-        # What commands say, and what we say ourselves.
+        # For the output of commands, and for pgmigrate's own messages.
         self._hide, self._hide_in_words = hiding(hide, env), hiding(hide, env, short=False)
         self._around = Surroundings(Path(self._config["cwd"]), env, self._hide, self._log_output)
         self._stop = _commands(self._config["stop"])
@@ -106,12 +106,12 @@ class Recorded:
         self._status: Status | None = None
         self._earlier: Journal | None = None
         self._journal: Journal | None = None
-        # The version that the target's ledger has; None where it has none that counts.
+        # The version of the journal in the target's ledger; None if it has none to compare with.
         self._ledger_version: int | None = None
         self._is_journal_open = False
         self._resume = request.resume
         self._plan = request.plan
-        # Asked to go on where nothing was begun.
+        # A resume was requested, but no run was begun.
         self._begins = False
         self._step = ""
         self._is_undoing = False
@@ -153,7 +153,7 @@ class Recorded:
         yield "start", self._with_commands("start the application", self._start)
 
     def _missing(self, name: str) -> str:
-        """What is not configured of a step that then does nothing; else empty."""
+        """The missing configuration because of which a step does nothing; else empty."""
         if name == "backup":
             return "" if self._config["backup"] else NO_BACKUP
         commands = {"stop": self._stop, "check_stopped": self._checks, "start": self._start}
@@ -216,7 +216,7 @@ class Recorded:
 
     def _event(self, event: Event) -> None:
         if event["event"] == "step_started" and event["step"] == "ledger":
-            # The first that a run writes on the target.
+            # The ledger is the first thing that a run writes on the target.
             self._is_written_to = True
         self._check_lock()
         if self._on_event is None:
@@ -224,13 +224,13 @@ class Recorded:
         try:
             self._on_event(event)
         except BaseException:
-            # It is not asked to see the rest, and does not keep anything from being undone.
+            # It is not called again, so that it cannot prevent the undo.
             self._on_event = None
             if not self._is_undoing:
                 raise
 
     def _check_lock(self) -> None:
-        """Ends what goes on where another procedure may have begun on the target."""
+        """Raises if the lock was lost: another procedure may have begun on the target."""
         if not self._is_undoing and (problem := self._lock.problem()) is not None:
             raise problem
 
@@ -243,7 +243,7 @@ class Recorded:
     # The journal.
 
     def _read_journal(self) -> Script:
-        """Finds out what earlier procedures have left, and becomes what goes on from there."""
+        """Reads what earlier procedures have left, and continues the journal from there."""
         kept = yield from self._when_at_rest()
         found = kept["journal"]
         ledger = None if found is None else Journal.from_text(found["journal"], "the ledger")
@@ -265,7 +265,7 @@ class Recorded:
         self._tell_earlier(journal)
 
     def _when_at_rest(self) -> Generator[Action, Any, Mapping[str, Any]]:
-        """What the target keeps, once no session of a killed procedure works on it any more."""
+        """The journal on the target, once no session of a killed procedure is active there."""
         deadline = time.monotonic() + _SECONDS_TO_LINGER
         while True:
             kept: Mapping[str, Any] = yield Verb("read_journal", {})
@@ -273,7 +273,7 @@ class Recorded:
             is_run_ending = kept["is_run_active"] and found is not None and found["outcome"] is None
             is_at_rest = not kept["is_being_restored"] and not is_run_ending
             if is_at_rest or self._request.dry_run:
-                # Only now: what was still at work may have begun a run.
+                # Read last, because a session that was still active may have begun a run.
                 self._status = Status._from_core((yield Verb("status", {})))
                 return kept
             if time.monotonic() >= deadline:
@@ -284,14 +284,14 @@ class Recorded:
             yield Pause(_SECONDS_BETWEEN_CHECKS)
 
     def _checked(self, earlier: Journal | None) -> Journal | None:
-        """The journal as the ledger's runs show it: whether the run that it expects has begun."""
+        """The journal, corrected if the ledger shows that the expected run has not begun."""
         if earlier is None or earlier.target_state != "changed" or self._status is None:
             return earlier
         has_begun = self._status.run != earlier.run_before
         return earlier if has_begun else replace(earlier, target_state="untouched")
 
     def _tell_earlier(self, journal: Journal) -> None:
-        """Says of target and application what is known by the journal."""
+        """Reports what the journal records about target and application."""
         assert self._status is not None
         is_half_done = self._status.state in UNFINISHED and journal.target_state == "untouched"
         is_going_on = self._earlier is not None and self._earlier.is_open
@@ -317,7 +317,7 @@ class Recorded:
         yield from self._record(is_needed=True, create=True)
 
     def _mark(self, **changes: Any) -> None:
-        """Changes what the next entry says."""
+        """Changes the contents of the next entry."""
         if self._journal is not None:
             self._journal = replace(self._journal, **changes)
 
@@ -328,7 +328,7 @@ class Recorded:
         began = now() if state == "running" or earlier is None else earlier.began
         times = StepTimes(state, began, None if state == "running" else now())
         self._mark(steps={**self._journal.steps, name: times})
-        # What is done already is not undone because it cannot be written down.
+        # A finished migration is not undone only because its entry cannot be written.
         is_needed = is_needed and not self._is_undoing and not self._came.migrated
         yield from self._record(is_needed=is_needed)
 

@@ -1,4 +1,4 @@
-"""Taking the values of the variables of `procedure.env` out of what commands print."""
+"""Redacting the values of the variables of `procedure.env` in what commands print."""
 
 from __future__ import annotations
 
@@ -6,51 +6,52 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-# A shorter one is often a number or a word, and a part of most lines: without it they say nothing.
+# A shorter value is often a number or a word that is part of most lines: without it, the lines
+# would be useless.
 HIDDEN_EVERYWHERE: Final = 4
 _LENGTH_OF_A_SHORT_SECRET: Final = 3
-# In the texts of this package shorter ones are ordinary words, such as `data` of `database`.
+# In this package's own texts shorter values are parts of ordinary words, as `data` of `database`.
 _LONG: Final = 6
 
 
 def hiding(
     hide: Callable[[str], str], env: Mapping[str, str], *, short: bool = True
 ) -> Callable[[str], str]:
-    """What takes the passwords that `hide` knows out of a text, and all values of `env`.
+    """Returns a function that redacts the passwords that `hide` knows, and all values of `env`.
 
-    A value of four characters and more becomes ``***`` wherever it stands, as does one of three
-    that looks like a secret. A shorter one, such as ``on``, ``dev`` or ``1``, is hidden where it
-    stands by itself: ``mode=***`` and ``t_***``, but ``connection``. `hidden_in_part` names those.
+    A value of four or more characters is replaced by ``***`` everywhere, as is one of three that
+    looks like a secret. A shorter one, such as ``on``, ``dev`` or ``1``, is replaced only as a
+    separate word: ``mode=***`` and ``t_***``, but ``connection``. `hidden_in_part` lists those.
 
     Args:
-        hide: takes the passwords out.
+        hide: redacts the passwords.
         env: the variables.
-        short: whether values of less than six characters are hidden, too. Texts of our own have
-            numbers and words that come from no variable.
+        short: whether values of less than six characters are redacted, too. pgmigrate's own texts
+            have numbers and words that come from no variable.
     """
     found = {value for value in _parts(hide, env) if short or len(value) >= _LONG}
     if not found:
         return hide
-    # The longest first, for a short one may be a part of it.
+    # The longest first, because a short one may be a part of it.
     longest_first = sorted(found, key=lambda value: (-len(value), value))
     pattern = re.compile("|".join(map(_pattern, longest_first)))
     return lambda text: pattern.sub("***", hide(text))
 
 
 def hidden_in_part(env: Mapping[str, str]) -> tuple[str, ...]:
-    """The variables whose values are too short to be hidden wherever they stand."""
+    """The variables whose values are too short to be redacted everywhere."""
     return tuple(name for name, value in env.items() if 0 < len(value.strip()) < HIDDEN_EVERYWHERE)
 
 
 def _parts(hide: Callable[[str], str], env: Mapping[str, str]) -> set[str]:
-    """The values, and what may be printed of them: their lines, and the rest without passwords."""
+    """The values, and the parts of them that may be printed: lines, and text without passwords."""
     lines = {line for value in env.values() for line in (value, *value.splitlines())}
     found = {known.strip() for line in lines for known in (line, hide(line))}
     return found - {"", "***"}
 
 
 def _pattern(value: str) -> str:
-    # A shell that expands it without quotes has one blank for all that is between two words.
+    # A shell that expands it without quotes puts one blank between two words.
     text = r"\s+".join(map(re.escape, value.split()))
     if len(value) >= HIDDEN_EVERYWHERE:
         return text
@@ -58,7 +59,7 @@ def _pattern(value: str) -> str:
         return rf"(?<!\d){text}(?!\d)"
     if len(value) >= _LENGTH_OF_A_SHORT_SECRET and not _is_word(value):
         return text
-    # No letter and no digit is next to one; of a sign, nothing but what separates words is.
+    # A word must have no letter or digit next to it; other signs must stand between separators.
     before = r"(?<![^\W_])" if value[0].isalnum() else r"(?<![^\s=:'\"(\[{,;])"
     after = r"(?![^\W_])" if value[-1].isalnum() else r"(?![^\s'\")\]},;])"
     return f"{before}{text}{after}"

@@ -1,4 +1,4 @@
-"""What the safe procedure did: its steps, and what they come to."""
+"""What the safe procedure did: its steps, and their outcome."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class SafetyStep(Record):
         about: what it does, in words, with the commands that it runs.
         state: ``done``, ``failed``, ``interrupted``, ``skipped``, ``running`` or ``pending``.
         seconds: how long it took.
-        note: what there is to say about it, such as why it failed or was skipped.
+        note: further information, such as why it failed or was skipped.
     """
 
     name: str
@@ -77,28 +77,28 @@ class SafetyReport(Tabular):
     """What the safe procedure did, from the checklist to the start of the application.
 
     Attributes:
-        status: ``done``; ``failed``; ``interrupted``; ``not_started``, where the migration is done
-            and kept, but the application could not be started; ``not_restored``, where the target
+        status: ``done``; ``failed``; ``interrupted``; ``not_started``, if the migration is done
+            and kept, but the application could not be started; ``not_restored``, if the target
             had to be restored and is not; ``dry_run``.
         seconds: how long it took.
         steps: the steps in order, also those that were not reached.
-        checklist: the points that were checked before; None where they could not be.
+        checklist: the points that were checked before; None if they could not be checked.
         report: what the run did, as far as it went.
         verification: whether the target equals the source.
-        backup: the backup's path, where one was made.
+        backup: the backup's path, if one was made.
         touched: whether the run had begun to change the target.
         migrated: whether the migration is done, verified and kept.
-        restored: whether the backup was brought back.
+        restored: whether the backup was restored.
         application: ``untouched``; ``stopped``; ``started``.
         error: what ended the procedure.
         target: what is known of the target: ``untouched``; ``half_done`` by a run that no procedure
             has begun; ``changed``; ``migrated``; ``restored``; ``not_restored``; ``taken`` by
-            another procedure while the connection was lost; ``unknown``, where the procedure ended
+            another procedure while the connection was lost; ``unknown``, if the procedure ended
             before it could find out, and has changed nothing.
-        continued: when the procedure began that this one goes on with, in UTC; None without one.
-        stopped: when an earlier procedure stopped the application that was not started since, in
-            UTC; None where this one stopped it, or none did.
-        by_hand: what a person can do about a target that was left changed, as commands.
+        continued: when the procedure that this one continues began, in UTC; None without one.
+        stopped: when an earlier procedure stopped the application, if it was not started since, in
+            UTC; None if this procedure stopped it, or none did.
+        by_hand: commands for a person, if the target was left changed.
         others: what others have written to the target since the backup.
     """
 
@@ -125,11 +125,11 @@ class SafetyReport(Tabular):
 
     @property
     def ok(self) -> bool:
-        """Whether all that was asked for is done."""
+        """Whether everything that was requested is done."""
         return self.status == "done" or (self.status == "dry_run" and self.error is None)
 
     def raise_for_failures(self) -> None:
-        """Does nothing where everything is done.
+        """Raises the error that ended the procedure; does nothing if everything is done.
 
         Raises:
             PgMigrateError: what ended the procedure, by its own class.
@@ -144,7 +144,7 @@ class SafetyReport(Tabular):
 
     @printed
     def text(self) -> str:
-        """A text for people: the steps, what they come to, and the run's report."""
+        """A text for people: the steps, their outcome, and the run's report."""
         lines = [f"safe procedure {self._state()} in {duration(self.seconds)}"]
         if self.status == "dry_run":
             lines = ["safe procedure, dry run: nothing was stopped, written or started"]
@@ -159,7 +159,7 @@ class SafetyReport(Tabular):
         return "\n".join(lines)
 
     def _state(self) -> str:
-        """How it ended, in a few words; what became of the target where it did not end well."""
+        """How it ended, in a few words; after a failure with the state of the target."""
         if self.status == "not_started":
             return "migrated, APPLICATION NOT STARTED"
         if self.status in ("failed", "interrupted") and self.restored:
@@ -168,7 +168,7 @@ class SafetyReport(Tabular):
 
     @printed
     def outcome(self) -> str:
-        """What the procedure comes to, in a sentence or two."""
+        """The outcome of the procedure, in a sentence or two."""
         if self.status == "dry_run":
             return (
                 "the procedure can begin"

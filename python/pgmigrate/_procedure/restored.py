@@ -1,7 +1,7 @@
-"""Restoring a backup by hand: under the lock of the safe procedure, and true to its journal.
+"""Restoring a backup by hand: under the lock of the safe procedure, with a correct journal.
 
-A restore brings the journal back that was in the ledger when the backup was made. What came after,
-such as the start of the application, is written into it again.
+A restore also restores the journal that was in the ledger when the backup was made. What happened
+after that, such as the start of the application, is written into it again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pgmigrate.errors import InterruptedRunError, PgMigrateError, StateError
 from pgmigrate.events import OnEvent
 
 _RESTORE: Final = "restore"
-# What a backup was made of that has a run of the procedure.
+# The outcome by the state of the target in a backup that was made after the procedure's run.
 _OUTCOMES: Final[Mapping[TargetState, Outcome]] = {"changed": "kept", "migrated": "migrated"}
 
 
@@ -48,14 +48,14 @@ class ByHand:
         self._lock = ProcedureLock(options, restores=True)
         around = Surroundings(Path(), {}, str, logger.debug)
         self._performer = Performer(options, around, on_event or (lambda _: None))
-        # None where it is not known what became of the target.
+        # None if the state of the target is not known.
         self._outcome: Any = InterruptedRunError("interrupted before the restore was begun")
 
     def run(self) -> RestoreResult:
-        """Does it, blocking. `outcome_of` an interruption says what became of the target.
+        """Restores, blocking. `outcome_of` an interruption returns the outcome for the target.
 
         Raises:
-            StateError: a safe procedure, or another restore, is at work on the target.
+            StateError: a safe procedure, or another restore, is running on the target.
             BackupError: it failed.
         """
         with self._outcome_kept():
@@ -76,7 +76,7 @@ class ByHand:
 
     @contextmanager
     def _outcome_kept(self) -> Iterator[None]:
-        """An interruption before or after the restore itself does not know what became of it."""
+        """Attaches the outcome to an interruption that arrives before or after the restore verb."""
         try:
             yield
         except BaseException as error:
@@ -94,13 +94,13 @@ class ByHand:
         except BaseException as error:
             self._outcome = outcome_of(error, _RESTORE) or _failure(error)
             if isinstance(self._outcome, Mapping):
-                # It came after the end.
+                # The interruption arrived after the restore was done.
                 yield from self._write(before)
             raise
         yield from self._write(before)
 
     def _latest(self, kept: Mapping[str, Any]) -> Journal | None:
-        """The journal before the restore, of ledger and file the one that is ahead."""
+        """The journal before the restore: that of the ledger or the file, whichever is newer."""
         found = []
         if kept["journal"] is not None:
             found.append(_readable(kept["journal"]["journal"]))
@@ -115,14 +115,14 @@ class ByHand:
         return max(known, key=lambda one: (one.began, one.version), default=None)
 
     def _write(self, before: Journal | None) -> Script:
-        """Makes the journal say what is true after the restore."""
+        """Updates the journal to the state after the restore."""
         try:
             kept = yield Verb("read_journal", {}, is_shielded=True)
             row = kept["journal"]
             restored = None if row is None else _readable(row["journal"])
             if before is None:
                 if row is not None:
-                    # Nothing says what came of that procedure after the backup.
+                    # There is no record of what this procedure did after the backup.
                     yield Verb("remove_journal", {"procedure": row["procedure"]}, is_shielded=True)
                 return
             journal = after_restore(before, restored)
@@ -152,8 +152,8 @@ def after_restore(before: Journal, restored: Journal | None) -> Journal:
 
     Args:
         before: the latest journal before.
-        restored: the journal that the backup has brought back. Where it is an earlier state of the
-            same one, it says what the target is now; what is known of the application stays.
+        restored: the journal from the backup. If it is an earlier state of the same journal, it
+            gives the state of the target; the state of the application is that of `before`.
     """
     same = restored if restored is not None and restored.procedure == before.procedure else None
     version = max(before.version, same.version if same is not None else 0) + 1
@@ -165,7 +165,7 @@ def after_restore(before: Journal, restored: Journal | None) -> Journal:
 
 
 def _failure(error: BaseException) -> PgMigrateError | None:
-    """The restore's own error; what it was abandoned for does not say how far it had come."""
+    """The restore's own error; None for another exception, which does not say how far it came."""
     if isinstance(error, PgMigrateError) and not isinstance(error, InterruptedRunError):
         return error
     return None

@@ -1,7 +1,7 @@
 """The steps of the safe procedure, from the checklist to the start of the application.
 
-Each step is a script that `Performer` carries out; which comes next, and what a failure means, is
-decided in `procedure`.
+Each step is a script that `Performer` runs; `procedure` decides which step is next and what is
+done after a failure.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Steps(Recorded):
     _others: OthersState = "unchecked"
 
     def _known(self) -> Journal:
-        """The journal, which every step behind the checklist has."""
+        """The journal, which every step after the checklist has."""
         assert self._journal is not None
         return self._journal
 
@@ -84,18 +84,18 @@ class Steps(Recorded):
         return checklist.summary() + note
 
     def _choose_run(self) -> None:
-        """Whether the run of a target that a procedure has changed is gone on with; its plan."""
+        """Decides whether the run on a changed target is resumed, and with which plan."""
         assert self._status is not None
         if self._known().target_state == "changed":
             self._resume = self._status.state in UNFINISHED
         if self._resume and self._status.state == "none":
-            # Nothing was begun, and a loop of --resume begins; a state file may have more.
+            # No run was begun, so `--resume` begins one; a state file may list finished work.
             self._resume, self._begins = False, True
         if self._resume and (self._plan is None or self._request.is_of_file):
             self._plan = self._plan_in_file(self._status.plan)
 
     def _plan_in_file(self, fingerprint: str | None) -> Plan | None:
-        """The plan of the run that goes on, where its file still has it; the ledger has it, too."""
+        """The plan of the resumed run, if its file still holds it; the ledger has it, too."""
         path = self._plan_path()
         if path is None or not Path(path).exists():
             return None
@@ -103,7 +103,7 @@ class Steps(Recorded):
         return plan if plan.header["fingerprint"] == fingerprint else None
 
     def _plan_path(self) -> str | None:
-        """The plan file: that of the procedure that is gone on with, where it is still there."""
+        """The plan file: that of the continued procedure, if it still exists."""
         earlier = self._known().plan_file
         return earlier if earlier and Path(earlier).exists() else self._request.plan_file
 
@@ -135,7 +135,7 @@ class Steps(Recorded):
         return ChecklistItem("procedure_env", about, "warning" if found else "ok", found)
 
     def _files_item(self) -> ChecklistItem:
-        """Finds out before the application is stopped that a file could not be written later."""
+        """Checks before the application is stopped that all files can be written later."""
         request = self._request
         plan = None if self._resume else request.plan_file
         mirror = None if self._mirror is None else str(self._mirror)
@@ -160,7 +160,7 @@ class Steps(Recorded):
         return ChecklistItem("output_files", about, "blocking" if found else "ok", found)
 
     def _check_plan(self) -> Script:
-        """Finds out before the application is stopped that the plan is not the one of now."""
+        """Checks before the application is stopped that the plan is up to date."""
         if self._request.on_drift != "refuse" or self._plan is None or self._resume:
             return
         now = Plan.from_mapping((yield Verb("plan", {"plan": self._plan.source})))
@@ -174,7 +174,7 @@ class Steps(Recorded):
             )
 
     def _check_ledger(self) -> None:
-        """Finds out before the application is stopped what would end the run later."""
+        """Checks before the application is stopped for what would end the run later."""
         assert self._status is not None
         state = self._status.state
         if self._known().target_state != "untouched":
@@ -188,7 +188,7 @@ class Steps(Recorded):
     def _do_stop(self) -> Work:
         if not self._stop:
             raise Skipped(NO_COMMAND)
-        # It may be between two restarts, so that this is no reason not to stop it.
+        # Stopped in any case: the application may just be between two restarts.
         was_stopped = bool(self._checks) and not (yield from self._unmet())
         notes = ["the application was stopped already"] if was_stopped else []
         earlier = self._earlier.stopped if self._earlier is not None else None
@@ -220,12 +220,12 @@ class Steps(Recorded):
         )
 
     def _still_stopped(self) -> Script:
-        """Checks once more: something may have started the application again meanwhile."""
+        """Checks again: something may have started the application meanwhile."""
         if problem := (yield from self._unmet()):
             raise self._not_stopped(problem)
 
     def _unmet(self) -> Work:
-        """Why a check does not show that the application is stopped; empty where all do."""
+        """The check that does not show a stopped application, and why; empty if all checks do."""
         for command in self._checks:
             ended = yield Execute(command)
             if not ended.is_as_expected:
@@ -237,7 +237,7 @@ class Steps(Recorded):
         quiet = yield Verb("wait_for_writers", {})
         self._quiet = quiet["source"]
         if self._known().target_state == "untouched":
-            # Of a target that holds rows already, the first count is what these go back to.
+            # If the target already has rows of a run, they are compared with the first count.
             self._mark(source=self._quiet)
         waited = [f"waited for {name}" for name in quiet["waited_for"]]
         return "; ".join([*waited, *quiet["notes"]])
@@ -249,7 +249,7 @@ class Steps(Recorded):
         if not self._config["backup"]:
             raise Skipped(NO_BACKUP)
         yield from self._still_stopped()
-        # Before the backup is begun, so that nothing that it lacks passes as a part of it.
+        # Read before the backup begins, so that a write that the backup lacks is noticed.
         counters = yield Verb("target_counters", {})
         made = BackupResult.from_mapping((yield Verb("backup", {})))
         self._mark(backup=str(Path(made.path).absolute()), counters=counters)
@@ -257,14 +257,15 @@ class Steps(Recorded):
         return f"{made.path} ({size(made.bytes)}, {plural(made.entries, 'object')}), read back"
 
     def _begin_to_change(self) -> None:
-        """From here on a kill leaves a target that the run may have changed."""
+        """Records that from here on the run may change the target."""
         if self._known().target_state == "untouched":
             self._mark(target_state="changed")
 
     def _do_migrate(self) -> Work:
         was_touched = self._came.touched
         yield from self._still_stopped()
-        # An interruption can keep events from us, and nothing but the lack of one says "untouched".
+        # Only a missing event shows that the target is untouched, and an interruption can lose
+        # events.
         self._tell(touched=True, target="changed")
         listener = self._on_event
         try:
@@ -278,13 +279,13 @@ class Steps(Recorded):
             raise
         except PgMigrateError:
             if self._on_event is listener and not (was_touched or self._is_written_to):
-                # The core's own failure: every event came before it.
+                # An error of the core: all events were delivered before it.
                 self._mark(target_state="untouched")
                 self._tell(touched=False, target="untouched")
             raise
 
     def _run_as_needed(self, *, was_touched: bool) -> Work:
-        """The run, or what is left of an earlier one, and what came to the source since."""
+        """The run, or the rest of an earlier one, and a run for later writes to the source."""
         notes = []
         is_settled = was_touched and self._status is not None and self._status.state == "done"
         if not is_settled:
@@ -308,7 +309,7 @@ class Steps(Recorded):
         )
 
     def _is_source_written(self) -> Work:
-        """Whether the source has other rows than when it was read first; empty where it has not."""
+        """A text if the source was written to since it was first read; else empty."""
         first = self._known().source
         if first is None:
             return ""
@@ -326,13 +327,13 @@ class Steps(Recorded):
             "on_drift": None if self._request.on_drift == "warn" else self._request.on_drift,
             "jobs": self._request.jobs,
             "state": self._request.state,
-            # Both are steps of their own.
+            # Backup and verification are separate steps.
             "backup": False,
             "verify": False,
         }
 
     def _with_ledger(self) -> dict[str, Any]:
-        """The options of a run that leaves its ledger, which shows what is its own."""
+        """The options of a run that keeps its ledger, which shows which objects are its own."""
         options: Mapping[str, Any] = self._options.get("options") or {}
         return {**self._options, "options": {**options, "keep_ledger": True}}
 
@@ -344,7 +345,7 @@ class Steps(Recorded):
         settings = {
             "plan": None if plan is None else plan.source,
             "jobs": self._request.jobs,
-            # The sums of an earlier run do not show what came to the source since.
+            # The checksums of an earlier run do not include later writes to the source.
             "rereads": self._request.resume or self._came.continued is not None,
         }
         try:
@@ -353,7 +354,7 @@ class Steps(Recorded):
             verification.raise_for_differences()
             yield Verb("quiet_since", self._quiet)
         except BaseException:
-            # An earlier procedure may have found it equal.
+            # An earlier procedure may have recorded the target as equal.
             self._mark(target_state="changed")
             raise
         self._mark(target_state="migrated")
@@ -373,7 +374,7 @@ class Steps(Recorded):
         return note
 
     def _keys_made_again(self) -> Work:
-        """Makes foreign keys again that a run has taken away; what is left of them."""
+        """Creates foreign keys again that a run has dropped; returns what is still missing."""
         if not _native.config(self._options)["options"]["data_only"]:
             return ""
         try:
@@ -418,12 +419,12 @@ class Steps(Recorded):
                 raise
             restored = None
         else:
-            # Checked once more, under locks on all tables.
+            # The core has checked again, with all tables locked.
             self._others = "wrote" if guarded["written"] else "none"
             self._refuse_to_undo(guarded["written"])
             restored = guarded["restored"]
         self._mark(target_state="restored")
-        # The ledger is what it was when the backup was made.
+        # The ledger is the one of the time when the backup was made.
         self._ledger_version = None
         self._tell(restored=True, target="restored")
         if restored is None:
@@ -431,7 +432,7 @@ class Steps(Recorded):
         return RestoreResult.from_mapping(restored).message
 
     def _is_restored(self) -> Work:
-        """Asks the ledger after a failure: the answer to the commit can be lost."""
+        """Reads the ledger after a failure, because the answer to the commit can be lost."""
         try:
             kept = yield Verb("read_journal", {}, is_shielded=True)
         except PgMigrateError:

@@ -1,1 +1,1 @@
-"""What the verbs give back: plans, reports, verifications, estimates, states."""
+"""The results of the verbs: plans, reports, verifications, estimates, states."""

@@ -1,7 +1,7 @@
 """Records as an Arrow stream (extra ``pgmigrate[arrow]``), for pandas, polars, duckdb, pyarrow...
 
-The library is nanoarrow: Apache Arrow's own, without dependencies and of a fiftieth of pyarrow's
-size, for all that is needed here is to hand columns over.
+The library is nanoarrow, which is part of Apache Arrow, has no dependencies and a fiftieth of
+pyarrow's size. It is sufficient here, because columns are only passed on.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ArrowTable:
         self._records = records
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """The rows. A schema that is asked for is not followed, which the interface allows."""
+        """The rows. A requested schema is ignored, which the interface allows."""
         stream = nanoarrow.c_array_stream(self._array())
         return stream.__arrow_c_stream__()
 

@@ -68,8 +68,9 @@ class CleanupResult(Tabular):
 
     Attributes:
         dropped: the objects, quoted as SQL quotes them.
-        findings: the foreign keys that runs had taken away and that are NOT VALID now, with how
-            many rows reference nothing and a query that lists them. Nothing else records them.
+        findings: the foreign keys that runs had dropped and that are NOT VALID now, with the
+            number of rows that reference nothing and a query that lists them. Nothing else records
+            them.
     """
 
     _table: ClassVar[str] = "findings"
@@ -80,7 +81,7 @@ class CleanupResult(Tabular):
 
     @property
     def ok(self) -> bool:
-        """Whether everything that runs had taken away is as it was."""
+        """Whether everything that runs had dropped is as it was before."""
         return not self.findings
 
     @printed

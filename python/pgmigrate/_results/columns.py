@@ -1,4 +1,4 @@
-"""Records turned into columns, for data frames and Arrow alike; needs no other package."""
+"""Records turned into columns, for data frames and for Arrow; needs no other package."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _TYPES: Mapping[Any, ColumnType] = {
 
 
 def column_types(kind: type[Record]) -> dict[str, tuple[ColumnType, bool]]:
-    """The columns of a kind of record: what each holds, and whether it may be empty."""
+    """The columns of a kind of record: the type of each, and whether it may be empty."""
     hints = get_type_hints(kind)
     found = {}
     for field in fields(kind):  # type: ignore[arg-type]
         hint = hints[field.name]
         options = get_args(hint) if isinstance(hint, UnionType) else (hint,)
         held = [option for option in options if option is not type(None)]
-        # The words of a closed set are texts.
+        # A `Literal` of words is a text column.
         of = str if get_origin(held[0]) is Literal else held[0]
         found[field.name] = _TYPES[of], len(held) < len(options)
     return found

@@ -1,4 +1,4 @@
-"""How long a migration will take: what a plan comes to at the rates of two servers."""
+"""How long a migration will take: the time of a plan at the rates of two servers."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from pgmigrate._native import PlanText
 
 _LINKS: Final = 12
-# What takes less than this part of a run does not decide how long it is.
+# A step that takes less than this part of a run is not significant for its length.
 _WORTH_A_LINE: Final = 0.01
 
 
 @dataclass(frozen=True)
 class JobsEstimate(Record):
-    """How long a run with some number of jobs takes.
+    """How long a run takes with a given number of jobs.
 
     Attributes:
         jobs: how many tasks run at once.
@@ -61,19 +61,19 @@ class PhaseEstimate(Record):
 
 @dataclass(frozen=True)
 class ChainStep(Record):
-    """A link of the chain of tasks that the end of a run waits for.
+    """A link of the critical path: the chain of tasks that the end of a run waits for.
 
     Attributes:
         task: the id of the task that takes most of it.
         object: that task's object.
         kind: that task's kind.
         phase: its phase.
-        tasks: how many tasks it stands for; short ones of a phase are told together.
+        tasks: how many tasks it stands for; short ones of a phase are put together.
         starts: when it starts, in seconds of the run.
         seconds: how long it takes.
-        waits_for: ``task`` where it needs the link before it, ``worker`` where all workers were
-            busy and that link's was free first, ``lock`` where it would have waited for a lock
-            that the link before held, else ``nothing``.
+        waits_for: ``task`` if it needs the link before it, ``worker`` if all workers were busy and
+            that link's worker was free first, ``lock`` if it would have waited for a lock that the
+            link before held, else ``nothing``.
     """
 
     task: str
@@ -88,7 +88,7 @@ class ChainStep(Record):
 
 @dataclass(frozen=True)
 class TableEstimate(Record):
-    """What a table costs.
+    """The work for a table.
 
     Attributes:
         table: its name.
@@ -141,7 +141,7 @@ class Estimate(Tabular):
 
     @printed
     def text(self) -> str:
-        """The estimate for people: how long, with how many jobs, and what it waits for."""
+        """A text for people: the time, the time by number of jobs, and the critical path."""
         spread = f"{duration(self.low)} to {duration(self.high)}"
         head = f"about {duration(self.seconds)} with {plural(self.jobs, 'job')} ({spread})"
         kind = "" if self.calibrated else "uncalibrated "
@@ -156,7 +156,7 @@ class Estimate(Tabular):
         return "\n".join(line for part in parts for line in part)
 
     def chart(self) -> altair.LayerChart:
-        """How long a run takes with how many jobs, as bars.
+        """The time of a run by number of jobs, as bars.
 
         Raises:
             ImportError: altair is missing (``pip install 'pgmigrate[plots]'``).

@@ -11,7 +11,7 @@ from pgmigrate._values.record import Record
 if TYPE_CHECKING:
     import pandas
 
-# Integers that may be missing stay integers; lists have no type of pandas's own.
+# Integers that may be missing stay integers; pandas has no type for lists.
 _TYPES: Final[Mapping[tuple[ColumnType, bool], str]] = {
     (ColumnType.INTEGER, False): "int64",
     (ColumnType.INTEGER, True): "Int64",

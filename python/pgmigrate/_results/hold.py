@@ -16,7 +16,7 @@ class HoldResult(Tabular):
         run: the run's number in the ledger.
         status: ``settled`` (all rows are on the target), ``released`` or ``stopped``.
         snapshot: the state of the source that was held, as ``pg_current_snapshot()`` writes it, and
-            behind ``@`` the timeline and the start of the server.
+            after ``@`` the timeline and the start time of the server.
         settled: tasks of the data phase that need no more work.
         open: the others of that phase.
         seconds: how long it was held.

@@ -1,4 +1,4 @@
-"""The plan: what a migration will do, task by task, as inert data."""
+"""The plan: what a migration will do, task by task, as plain data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pgmigrate._native import PlanText
 
 OnDrift: TypeAlias = Literal["warn", "refuse"]
-"""What becomes of a plan that is not the one that would be made now."""
+"""What to do with a plan that differs from the one that would be made now."""
 
 
 @dataclass(frozen=True)
@@ -36,22 +36,23 @@ class Task(Record):
         id: its name in the plan, the ledger and the state file.
         phase: the phase that it belongs to.
         kind: what it does: ``data``, ``index``..., else pg_dump's word for the kind of object.
-        object: what it is about, as people read it.
-        schema: the object's schema; empty where it has none.
-        name: the object's name, behind its table's where it belongs to one.
-        requires: ids of tasks without which it cannot run.
-        after: ids of tasks, and names of phases, that only have to be over.
+        object: its object, as people read it.
+        schema: the object's schema; empty if it has none.
+        name: the object's name, after its table's name if it belongs to a table.
+        requires: ids of tasks that must be done before it.
+        after: ids of tasks, and names of phases, that must have ended before it, done or failed.
         rows: rows by the source's statistics.
         bytes: bytes by the source's statistics.
         format: ``text`` or ``binary`` for a task that copies rows, else empty.
-        on_existing: what a task that copies rows does where the table was there before, else empty.
+        on_existing: what a task that copies rows does if the table existed before, else empty.
         source_sql: what is read on the source.
-        target_sql: what is run on the target. ``***`` stands for an option of a server, user
-            mapping, foreign table or foreign data wrapper that may be a secret, and for the
-            conninfo of a subscription: a run reads these on the source.
-        optional_sql: what the target may refuse without failing the task, such as the owner.
-        merge_sql: what moves staged rows into a table that was there before.
-        note: what else there is to say.
+        target_sql: what is run on the target. ``***`` replaces each option of a server, user
+            mapping, foreign table or foreign data wrapper that may be a secret, and the conninfo
+            of a subscription: a run reads these on the source.
+        optional_sql: statements that the target may refuse without failing the task, such as the
+            one that sets the owner.
+        merge_sql: the statement that moves staged rows into a table that existed before.
+        note: further information.
     """
 
     id: str
@@ -75,17 +76,17 @@ class Task(Record):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Plan(Tabular, Sequence[Task]):
-    """What a migration will do: a sequence of tasks in their order, and inert data.
+    """What a migration will do: a sequence of tasks in their order, and plain data.
 
-    Two plans are equal when their texts are. A plan holds no password of roles, user mappings,
-    servers or subscriptions, so a changed one makes no other plan. Bodies of functions and
-    definitions of views are in it as they are, with what is written in them.
+    Two plans are equal if their texts are equal. A plan holds no password of roles, user mappings,
+    servers or subscriptions, so a changed password makes no other plan. Bodies of functions and
+    definitions of views are in it unchanged, with any secret that is written in them.
 
     Attributes:
         header: version, fingerprints and the like.
-        tasks: the tasks; each is made when it is looked at.
+        tasks: the tasks; each is built when it is accessed.
         absent: what will not exist on the target.
-        findings: what planning found out.
+        findings: what planning found.
         source: what `text` is made from.
     """
 
@@ -100,12 +101,12 @@ class Plan(Tabular, Sequence[Task]):
     tasks: Sequence[Task]
     absent: tuple[Absent, ...]
     findings: tuple[Finding, ...]
-    # As a text, or where the core has made the plan as that which the core holds.
+    # A text, or the core's own object if the core has made the plan.
     source: str | PlanText = field(metadata={"key": "text"})
 
     @property
     def text(self) -> str:
-        """The plan as a file holds it (tab-separated)."""
+        """The plan in the format of a plan file (tab-separated)."""
         return str(self.source)
 
     @classmethod
@@ -116,7 +117,7 @@ class Plan(Tabular, Sequence[Task]):
             path: the file.
 
         Raises:
-            StateError: it cannot be read, or is no plan.
+            StateError: it cannot be read, or is not a plan.
         """
         remedy = "name the file with --plan, or make it with `pgmigrate plan`"
         return cls.parse(read_text(path, "plan file", remedy))
@@ -126,17 +127,17 @@ class Plan(Tabular, Sequence[Task]):
         """Reads the text of a plan.
 
         Raises:
-            StateError: it is no plan.
+            StateError: it is not a plan.
         """
         return cls.from_mapping(_native.parse_plan(text))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the plan to a file, which is at every moment the old one or the new one, whole.
+        """Writes the plan to a file, atomically: the file is never incomplete.
 
         Only the file's owner may read it.
 
         Args:
-            path: the file; one that is there is replaced.
+            path: the file; an existing one is replaced.
 
         Raises:
             OSError: the file cannot be written.
@@ -144,22 +145,22 @@ class Plan(Tabular, Sequence[Task]):
         write_atomically(Path(path), self._parts_of_text(), mode=0o600)
 
     def estimate(self, jobs: int | None = None, *, rates: Rates | None = None) -> Estimate:
-        """How long a run of the plan will take, by playing its schedule; asks no server.
+        """How long a run of the plan will take, by simulating its schedule; connects to no server.
 
         Args:
-            jobs: how many tasks run at once; as many as a run from this machine has by default,
-                eight at most, when None.
+            jobs: how many tasks run at once; if None, the default of a run on this machine, at
+                most eight.
             rates: how fast the servers are, in MB/s and seconds, as `Migration.calibrate` measures
-                them; typical figures when None, and the estimate then says so.
+                them; typical figures if None, and the estimate then says so.
 
         Raises:
-            StateError: a figure of the rates cannot be one.
+            StateError: a figure of the rates is not valid.
             ValueError: jobs is below 1.
         """
         return estimate(self.source, jobs, rates)
 
     def chart(self) -> altair.LayerChart:
-        """The tables that the plan moves as a treemap: each as large as its bytes.
+        """The tables that the plan moves, as a treemap by bytes.
 
         Raises:
             ImportError: altair is missing (``pip install 'pgmigrate[plots]'``).
@@ -181,7 +182,7 @@ class Plan(Tabular, Sequence[Task]):
             return same and not file.read(1)
 
     def diff(self, later: Plan) -> PlanDiff:
-        """How this plan differs from one that was made later, such as `Migration.plan` makes now.
+        """How this plan differs from a later one, such as a new one of `Migration.plan`.
 
         Args:
             later: the other plan.
@@ -209,7 +210,7 @@ class Plan(Tabular, Sequence[Task]):
         """The ids of the tasks of these phases, in the plan's order, for `Migration.run_tasks`.
 
         Args:
-            phases: words such as ``pre-data``; all phases when none is given.
+            phases: words such as ``pre-data``; all phases if none is given.
 
         Raises:
             ConfigError: there is no such phase.
@@ -217,13 +218,15 @@ class Plan(Tabular, Sequence[Task]):
         return _native.plan_ids(self.source, list(phases))
 
     def groups(self, count: int) -> list[list[str]]:
-        """The tasks of the phase ``data`` in groups that take about as long, one for each worker.
+        """The tasks of the phase ``data`` in groups of about equal time, one for each worker.
 
-        A table that fits into a group stays whole, a larger one is spread by its chunks, and a
-        table that is emptied first stays with its emptying. The same plan gives the same groups.
+        A table that fits into a group stays whole, the chunks of a larger one are distributed, and
+        a table that is emptied first is in the same group as the task that empties it. The same
+        plan always has the same groups.
 
         Args:
-            count: how many groups at most; fewer where there are fewer tasks, and none is empty.
+            count: the largest number of groups; there are fewer if there are fewer tasks, and none
+                is empty.
 
         Raises:
             ConfigError: count is below 1.
@@ -232,7 +235,7 @@ class Plan(Tabular, Sequence[Task]):
 
     @printed
     def summary(self) -> str:
-        """A text for people: phases and their work, what the target will not have, findings."""
+        """A text for people: phases with their work, what the target will not have, findings."""
         sums = self._sums()
         tasks = sum(tasks for _, tasks, _, _ in sums)
         rows = sum(rows for _, _, rows, _ in sums)
@@ -275,5 +278,5 @@ class Plan(Tabular, Sequence[Task]):
 
 
 def _rows(task: Task) -> int:
-    # A large object is no row.
+    # Large objects are not counted as rows.
     return 0 if task.kind == "large objects" else task.rows

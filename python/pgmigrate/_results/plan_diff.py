@@ -1,4 +1,4 @@
-"""How two plans differ: what a plan that was kept lacks, and what it has that is no longer so."""
+"""How a kept plan differs from a later one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class PlanChange(Record):
 
     Attributes:
         object: its name.
-        kind: what of it differs, such as ``table``, ``index`` or ``privileges``.
-        change: ``added``, where only the later plan has it; ``removed``; or ``changed``.
+        kind: what differs, such as ``table``, ``index`` or ``privileges``.
+        change: ``added``, if only the later plan has it; ``removed``; or ``changed``.
     """
 
     object: str
@@ -35,13 +35,15 @@ class PlanChange(Record):
 
 @dataclass(frozen=True, repr=False)
 class PlanDiff(Tabular):
-    """How a plan that was kept differs from a later one.
+    """How a kept plan differs from a later one.
 
     Attributes:
-        basis: what both stand on: another source, or keys of the configuration with other values.
+        basis: differences in what the plans are based on: another source, or keys of the
+            configuration with other values.
         changes: the objects that differ, by name.
-        resized: tables that have another size, or are cut into other parts. That makes no
-            difference: the first and the last part are open, so a kept plan copies every row.
+        resized: tables that have another size, or are cut into other chunks. This is not counted
+            as a difference: the first and the last chunk have no outer bound, so a kept plan copies
+            every row.
     """
 
     _table: ClassVar[str] = "changes"
@@ -58,7 +60,7 @@ class PlanDiff(Tabular):
 
     @printed
     def headline(self) -> str:
-        """How many differences there are, in a few words."""
+        """The number of differences, in a few words."""
         if self.same:
             return "no difference"
         counts = {word: sum(one.change == word for one in self.changes) for word in _WORDS}
@@ -68,7 +70,7 @@ class PlanDiff(Tabular):
 
     @printed
     def text(self) -> str:
-        """A text for people: one line a difference."""
+        """A text for people: one line for each difference."""
         lines = [f"  {line}" for line in (*self.basis, *(one.text() for one in self.changes))]
         if self.resized:
             tables = plural(len(self.resized), "table")

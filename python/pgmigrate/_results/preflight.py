@@ -1,4 +1,4 @@
-"""What preflight found, and what it looked for."""
+"""What preflight found, and what it checked."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Check(Record):
 
     Attributes:
         check: its stable name, which its findings carry, too.
-        about: what holds where it finds nothing.
-        state: ``ok``; ``info``, ``warning`` or ``blocking`` as its heaviest finding; ``not_made``
-            where something forbids the run before it.
+        about: what is true if it finds nothing.
+        state: ``ok``; ``info``, ``warning`` or ``blocking``, as its most severe finding;
+            ``not_made`` if an earlier check already forbids the run.
     """
 
     check: str
@@ -35,7 +35,7 @@ class PreflightResult(Tabular):
     """What preflight found.
 
     Attributes:
-        findings: all of it, whatever its severity.
+        findings: all findings, of every severity.
         checks: all checks, also those that found nothing.
     """
 
@@ -56,10 +56,10 @@ class PreflightResult(Tabular):
         return not self.blocking
 
     def raise_for_blocking(self) -> None:
-        """Does nothing where a run may start.
+        """Raises an error if findings forbid a run; does nothing if a run may start.
 
         Raises:
-            PreflightError: something forbids it.
+            PreflightError: a finding forbids a run.
         """
         if not self.ok:
             named = "; ".join(finding.message for finding in self.blocking)

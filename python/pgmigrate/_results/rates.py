@@ -1,4 +1,4 @@
-"""How fast two servers are: what an estimate counts with."""
+"""How fast two servers are: the rates that an estimate uses."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from pgmigrate._values.record import Record
 
 @dataclass(frozen=True)
 class Speedup(Record):
-    """What several sessions that work at once do together.
+    """The throughput of several sessions that work at once.
 
     Attributes:
-        sessions: how many there are.
-        speedup: what they do in the time in which one alone does 1.
+        sessions: the number of sessions.
+        speedup: their throughput together, as a multiple of that of one session alone.
     """
 
     sessions: int
@@ -30,11 +30,11 @@ class Speedup(Record):
 
 @dataclass(frozen=True)
 class TableRates(Record):
-    """What is known of one table; it goes before the rates of all. None where nothing is known.
+    """The rates of one table, used instead of the general rates. None if not known.
 
     Attributes:
         table: its name, as plans and reports write it.
-        copy: MB of it that one session copies in a second.
+        copy: MB of it that one session copies per second.
         index: as `Rates.index`.
         validation: as `Rates.validation`.
         analyze: as `Rates.analyze`.
@@ -49,36 +49,36 @@ class TableRates(Record):
 
 @dataclass(frozen=True, repr=False)
 class Rates(Tabular):
-    """How fast two servers do what a plan asks of them, one session at work unless said otherwise.
+    """How fast two servers do the work of a plan, for one active session unless said otherwise.
 
     `Migration.calibrate` measures them, `typical` has figures for servers that were not measured,
-    and ``dataclasses.replace(rates, copy_binary=300.0)`` puts in what is known better. They are
-    data of their own next to a plan: names of tables and numbers, no secret and no value of a row.
-    A MB is a million bytes; bytes of a table are those of its heap and TOAST on the source.
+    and ``dataclasses.replace(rates, copy_binary=300.0)`` sets a figure that is known better. Rates
+    are separate from a plan: names of tables and numbers, no secret and no value of a row. A MB is
+    a million bytes; bytes of a table are those of its heap and TOAST on the source.
 
     Attributes:
-        version: of the file's format.
+        version: the version of the file's format.
         calibrated: whether they were measured on the two servers.
-        copy_binary: MB of a table copied in a second, in COPY's binary format.
+        copy_binary: MB of a table copied per second, in COPY's binary format.
         copy_text: the same in its text format.
-        index: MB of an index on a table of a million rows that are sorted and written in a
-            second, where each row counts as 32 bytes more than its key; the table is read besides.
-        validation: MB of a table and of the one it references, checked in a second.
-        scan: MB of a table read in a second.
+        index: MB of an index on a table of a million rows that are sorted and written per second,
+            where each row counts as 32 bytes more than its key; reading the table is not included.
+        validation: MB of a table and of the one it references, checked per second.
+        scan: MB of a table read per second.
         analyze: seconds for the statistics of a table that fills the sample of ANALYZE
             (https://www.postgresql.org/docs/current/sql-analyze.html).
-        create_table: seconds to make an empty table.
+        create_table: seconds to create an empty table.
         statement: seconds for a small statement sent together with others.
         small_copy: seconds to copy a table of a few rows.
-        source_round_trip: seconds for a question to the source and its answer.
+        source_round_trip: seconds for a query to the source and its answer.
         target_round_trip: the same for the target.
         preparation: seconds before the first task: connecting, reading the catalog, preflight.
         uncertainty: how many times longer or shorter than estimated a run may take.
         copy_speedup: copying by several sessions at once; beyond the last point Amdahl's law
-            goes on (https://doi.org/10.1145/1465482.1465560).
+            is used (https://doi.org/10.1145/1465482.1465560).
         build_speedup: the same for building indexes.
-        tables: what is known of single tables.
-        notes: what a reader should know of how they came about.
+        tables: the rates of single tables.
+        notes: what a reader should know about their origin.
     """
 
     _table: ClassVar[str] = "tables"
@@ -110,7 +110,7 @@ class Rates(Tabular):
 
     @classmethod
     def typical(cls) -> Rates:
-        """Figures of two servers of a few cores, near each other, with the database in memory."""
+        """Typical rates of two servers with a few cores, a fast network, and data in memory."""
         return cls.from_mapping(_native.typical_rates())
 
     @classmethod
@@ -121,7 +121,7 @@ class Rates(Tabular):
             path: the file.
 
         Raises:
-            StateError: it cannot be read, or a figure in it cannot be one.
+            StateError: it cannot be read, or a figure in it is not valid.
         """
         remedy = "measure the rates with `pgmigrate plan --calibrate`"
         return cls.from_mapping(_native.parse_rates(read_text(path, "rates file", remedy)))
@@ -130,7 +130,7 @@ class Rates(Tabular):
         """Writes the rates to a file as JSON.
 
         Args:
-            path: the file; one that is there is replaced.
+            path: the file; an existing one is replaced.
 
         Raises:
             OSError: the file cannot be written.
@@ -139,7 +139,7 @@ class Rates(Tabular):
 
     @printed
     def text(self) -> str:
-        """A text for people: what one session does, and how far the figures may be off."""
+        """A text for people: the rates of one session, and how far the figures may be off."""
         how = "measured" if self.calibrated else "typical, not measured"
         lines = [
             f"rates, {how}; a run may take {self.uncertainty:.1f} times longer or shorter",

@@ -27,25 +27,25 @@ _BLOCKED_AT_MOST: Final = 20
 
 @dataclass(frozen=True)
 class TaskResult(Record):
-    """What became of a task.
+    """The outcome of a task.
 
     Attributes:
         id: its name in the plan.
         phase: its phase.
         kind: what it does.
-        object: what it is about.
+        object: its object.
         status: ``done``, ``kept`` (was on the target already), ``failed``, ``blocked`` (needs a
-            task that failed), ``pending`` (not run) or ``skipped`` (not asked for).
+            task that failed), ``pending`` (not run) or ``skipped`` (not requested).
         rows: rows written.
         bytes: bytes written.
-        begun: when it was last started, in seconds after the run's start; None where it never was.
+        begun: when it was last started, in seconds after the run's start; None if it never was.
         seconds: how long it took.
-        worker: the number of the worker that took it; each process that is at work in the run has
-            numbers of its own. None where it was never started.
+        worker: the number of the worker that ran it; each process of the run has its own numbers.
+            None if it was never started.
         attempts: how often it was tried.
-        snapshot: the state of the source that it saw; empty where it read no rows.
-        note: why it failed, or what else there is to say.
-        sqlstate: the server's code where a server made it fail, else empty.
+        snapshot: the state of the source that it saw; empty if it read no rows.
+        note: why it failed, or further information.
+        sqlstate: the error code of the server, if a server made it fail, else empty.
     """
 
     id: str
@@ -66,18 +66,18 @@ class TaskResult(Record):
 
 @dataclass(frozen=True)
 class PhaseResult(Record):
-    """What became of a phase.
+    """The outcome of a phase.
 
     Attributes:
         phase: its name.
         tasks: how many tasks it has.
         done: how many of them are done.
-        kept: how many found their object on the target, or were not asked for.
+        kept: how many found their object on the target, or were not requested.
         failed: how many failed.
         blocked: how many were not tried, because one that they need failed.
-        rows: rows of tables written; a large object is none.
+        rows: rows of tables written; large objects are not counted.
         bytes: bytes written.
-        seconds: how long its tasks took, summed up: more than the clock where several ran at once.
+        seconds: the sum of its tasks' times: more than the elapsed time if several ran at once.
     """
 
     phase: str
@@ -98,9 +98,9 @@ class Report(Tabular):
     Attributes:
         run: its number in the ledger; None for a dry run.
         status: ``done``, ``failed``, ``interrupted`` or ``dry_run``.
-        run_state: how the run as a whole stands, of which this report may be about a part:
+        run_state: the state of the whole run, of which this report may cover only a part:
             ``running`` (another process works on it), ``interrupted`` (tasks are open), ``failed``
-            or ``done``. None for a dry run, and where the ledger could not be read at the end.
+            or ``done``. None for a dry run, and if the ledger could not be read at the end.
         consistent: whether all rows are of one state of the source.
         source: the source, without secrets.
         target: the target, without secrets.
@@ -108,11 +108,11 @@ class Report(Tabular):
         seconds: how long it took.
         snapshots: the states of the source that the tasks saw.
         phases: the phases in order.
-        tasks: the tasks in the plan's order; each is made when it is looked at.
+        tasks: the tasks in the plan's order; each is built when it is accessed.
         absent: what does not exist on the target, and why.
         findings: what a person should know.
-        verification: the verification, where one was asked for.
-        backup: the backup's path, where one was made.
+        verification: the verification, if one was requested.
+        backup: the backup's path, if one was made.
     """
 
     _table: ClassVar[str] = "tasks"
@@ -142,17 +142,17 @@ class Report(Tabular):
 
     @property
     def failed(self) -> tuple[TaskResult, ...]:
-        """The tasks that failed, and then those that they blocked."""
+        """The tasks that failed, followed by those that they blocked."""
         return (*_having(self.tasks, "failed"), *_having(self.tasks, "blocked"))
 
     @property
     def ok(self) -> bool:
-        """Whether everything asked for arrived and, where it was verified, is equal."""
+        """Whether everything requested was moved and, if it was verified, is equal."""
         proved = self.verification is None or self.verification.ok
         return self.status in ("done", "dry_run") and not self.failed and proved
 
     def raise_for_failures(self) -> None:
-        """Does nothing where every task is done. Says nothing about the verification.
+        """Raises an error if a task is not done. Does not consider the verification.
 
         Raises:
             CopyError: the first task that failed copies rows. The message names all objects.
@@ -165,7 +165,7 @@ class Report(Tabular):
             raise InterruptedRunError("the run was interrupted", remedy="run it with resume=True")
 
     def timeline(self) -> altair.LayerChart:
-        """What each worker did when, as a Gantt chart; pauses between sittings are left out.
+        """What each worker did when, as a Gantt chart; pauses between sessions are left out.
 
         Raises:
             ImportError: altair is missing (``pip install 'pgmigrate[plots]'``).
@@ -174,7 +174,7 @@ class Report(Tabular):
         return display().chart("timeline", self)
 
     def throughput(self) -> altair.LayerChart:
-        """Bytes a second over time, each task's spread evenly over the time that it took.
+        """Bytes per second over time; each task's bytes are spread evenly over its time.
 
         Raises:
             ImportError: altair is missing (``pip install 'pgmigrate[plots]'``).
@@ -192,13 +192,13 @@ class Report(Tabular):
         return display().chart("slowest", self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the report as one page of HTML that needs nothing but itself.
+        """Writes the report as one self-contained HTML page.
 
-        The page has pictures where the extra ``pgmigrate[plots]`` is installed, and the tables
-        always. It names rows that differ by their table alone, not by their keys.
+        The page always has tables, and also pictures if the extra ``pgmigrate[plots]`` is
+        installed. It names rows that differ by their table only, not by their keys.
 
         Args:
-            path: the file; one that is there is replaced, whole.
+            path: the file; an existing one is replaced atomically.
 
         Raises:
             OSError: the file cannot be written.
@@ -230,7 +230,7 @@ class Report(Tabular):
 
 
 def _table(phases: Sequence[PhaseResult]) -> list[str]:
-    """The phases as a table; of kept, failed and blocked tasks only where there are any."""
+    """The phases as a table; with columns for kept, failed and blocked tasks if there are any."""
     if not phases:
         return []
     rare = [name for name in ("kept", "failed", "blocked") if any(getattr(p, name) for p in phases)]
@@ -250,7 +250,7 @@ def _table(phases: Sequence[PhaseResult]) -> list[str]:
 
 
 def _blocked_lines(tasks: Sequence[TaskResult]) -> list[str]:
-    """What was not tried, on few lines: that a task is blocked says all there is to say of it."""
+    """The blocked tasks on few lines: they need no details of their own."""
     if not tasks:
         return []
     named = [f"  {task.object}: {task.kind} ({task.id})" for task in tasks[:_BLOCKED_AT_MOST]]
@@ -285,6 +285,6 @@ def _failure(tasks: Sequence[TaskResult]) -> PgMigrateError:
 
 
 def task_words(task: TaskResult) -> str:
-    """A task on one line: what it is about, its state, why it failed."""
+    """A task on one line: its object, its state, why it failed."""
     note = f": {task.note}" if task.note else ""
     return f"{task.object}: {task.kind} {task.status} ({task.id}){note}"

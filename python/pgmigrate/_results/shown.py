@@ -1,6 +1,7 @@
-"""What shows results as pictures and HTML: it stands above them, and is installed by the package.
+"""The interface through which results are shown as pictures and HTML.
 
-It takes longest to import of all that the package has, and is imported when a result is shown.
+Its implementation is in a higher layer, and the package installs it here. It takes longer to
+import than any other part of the package, so it is imported only when a result is shown.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ _loaders: list[Callable[[], Display]] = []
 
 
 def install(load: Callable[[], Display]) -> None:
-    """Installs what shows results.
+    """Installs the implementation that shows results.
 
     Args:
-        load: imports and gives it, whenever a result is shown.
+        load: imports and returns it; called whenever a result is shown.
     """
     _loaders[:] = [load]
 
 
 def display() -> Display:
-    """What shows results."""
+    """The implementation that shows results."""
     return _loaders[0]()

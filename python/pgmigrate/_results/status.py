@@ -1,4 +1,4 @@
-"""How far the last run is."""
+"""The progress of the last run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from pgmigrate._values.record import Record
 
 @dataclass(frozen=True)
 class TaskCounts(Record):
-    """How many tasks of a run are in which state.
+    """The number of tasks of a run in each state.
 
     Attributes:
         done: are done.
-        kept: found their object on the target, or were not asked for.
-        running: are being done.
+        kept: found their object on the target, or were not requested.
+        running: are running.
         failed: ended with an error.
         blocked: need a task that failed.
         pending: wait for their turn.
@@ -40,26 +40,27 @@ class Status(Tabular):
     """How far the last run in the target's ledger is.
 
     Attributes:
-        run: its number; None where the target has no ledger.
-        plan: the fingerprint of the plan that it follows; None where there is no run.
+        run: its number; None if the target has no ledger.
+        plan: the fingerprint of the plan that it follows; None if there is no run.
         consistent: whether all of its rows are of one state of the source; None before it is done.
         state: ``none``, ``running``, ``interrupted``, ``failed`` or ``done``.
-        active: whether a process works on the target, or holds a snapshot for parts: it has the
-            lock from before a backup, and so before its run begins, until its end.
-        tasks: how many tasks are in which state.
+        active: whether a process works on the target, or holds a snapshot for parts. A process
+            holds the run's lock until its end, and takes it before the backup, which comes before
+            the run begins.
+        tasks: the number of tasks in each state.
         rows_done: rows written so far.
         rows_total: rows by the source's statistics.
         bytes_done: bytes written so far.
         bytes_total: bytes by the source's statistics.
         seconds: how long the run has taken so far.
-        seconds_left: seconds to the end of its last task, by the estimate's model; None where that
-            is not known, and where the run does not go on.
+        seconds_left: seconds to the end of its last task, by the estimate's model; None if that
+            is not known, or the run is not active.
         running: the tasks that run now.
         failed: the tasks that failed.
-        procedure: the safe procedure on the target that is at work or was left before its end; None
-            without one.
-        findings: what to know of what runs have left on the target, such as foreign keys that are
-            gone or NOT VALID (``foreign_keys_left``).
+        procedure: the safe procedure on the target that is running or ended before its last step;
+            None without one.
+        findings: what runs have left on the target, such as foreign keys that are missing or NOT
+            VALID (``foreign_keys_left``).
     """
 
     _table: ClassVar[str] = "running"
@@ -90,7 +91,7 @@ class Status(Tabular):
 
     @classmethod
     def _from_core(cls, mapping: Mapping[str, Any]) -> Status:
-        """The status as the core reads it, with the journal of a procedure as its text.
+        """The status from the core's mapping, in which the journal of a procedure is a text.
 
         Raises:
             StateError: the journal is of another version of pgmigrate.

@@ -1,7 +1,7 @@
 """Results as data frames, as Arrow streams, and as HTML in a notebook.
 
-What needs pandas, nanoarrow or altair imports it when it is asked for: the base package knows none
-of them.
+pandas, nanoarrow and altair are imported when they are needed: the base package does not depend on
+them.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ def _brief(value: object) -> str:
 
 
 class Tabular(Record):
-    """A result that can be looked at as tables: its parts, of which one stands for the whole."""
+    """A result that can be read as tables: its parts, one of which is the main part."""
 
-    # The part that `to_pandas` and the Arrow interface give where none is named; empty where the
-    # result is a row by itself.
+    # The part that `to_pandas` and the Arrow interface return if none is named; empty if the result
+    # itself is one row.
     _table: ClassVar[str] = ""
 
     def to_pandas(self, part: str | None = None) -> pandas.DataFrame:
@@ -39,7 +39,7 @@ class Tabular(Record):
 
         Args:
             part: which part, by the name of its attribute: a plan has ``tasks``, ``absent`` and
-                ``findings``. The main one when None; a result without parts is one row.
+                ``findings``. The main one if None; a result without parts is one row.
 
         Raises:
             ValueError: there is no such part.
@@ -50,9 +50,9 @@ class Tabular(Record):
         return frame(*self._rows_of(part))
 
     def arrow(self, part: str | None = None) -> ArrowTable:
-        """One part of the result for whatever reads Arrow: pandas, polars, duckdb, pyarrow...
+        """One part of the result for libraries that read Arrow: pandas, polars, duckdb, pyarrow...
 
-        The result itself can be given to them as well, and then stands for its main part.
+        They also accept the result itself, which then means its main part.
 
         Args:
             part: as in `to_pandas`.
@@ -77,7 +77,8 @@ class Tabular(Record):
         return self.arrow().__arrow_c_schema__()
 
     def __repr__(self) -> str:
-        # Notebooks keep it beside the HTML, and a result may have a hundred thousand parts.
+        # Notebooks store it in addition to the HTML, and a result may have a hundred thousand
+        # items.
         shown = ", ".join(f"{name}={_brief(getattr(self, name))}" for name in self._names())
         return f"{type(self).__name__}({shown})"
 

@@ -14,9 +14,9 @@ from pgmigrate.errors import VerifyError
 
 _NAMED_AT_MOST: Final = 10
 SETTING_LEFT_OUT: Final = "setting left out"
-"""The kind of what every run leaves out, which decides nothing."""
+"""The kind of settings that every run leaves out; they do not affect the verdict."""
 OPTION_LEFT_OUT: Final = "option"
-"""The kind of what the options leave out, which decides nothing, either."""
+"""The kind of what the options leave out, which does not affect the verdict, either."""
 _WORDS: Final[Mapping[str, str]] = {
     "contains_source": "the target has more rows than the source",
     "different": "source and target differ",
@@ -28,18 +28,18 @@ Verdict: TypeAlias = Literal["equal", "contains_source", "different", "not_compa
 
 @dataclass(frozen=True)
 class TableResult(Record):
-    """What verifying a table gave.
+    """The result of verifying a table.
 
     Attributes:
         object: the table.
-        status: ``equal``; ``contains_source``, where the target has every row of the source and
+        status: ``equal``; ``contains_source``, if the target has every row of the source and
             more; ``different``; ``unchecked``.
         source_rows: rows on the source.
         target_rows: rows on the target.
-        more_rows: rows that only the target has, where the rows themselves were compared.
+        more_rows: rows that only the target has, if the rows themselves were compared.
         held_rows: whether the table held rows before the run, by the target's ledger.
         seconds: how long it took.
-        note: what else there is to say, such as why it was not checked.
+        note: further information, such as why it was not checked.
     """
 
     object: str
@@ -67,12 +67,12 @@ class Unchecked(Record):
 
 @dataclass(frozen=True)
 class Remark(Record):
-    """Something about an object that a verification reports apart from the differences.
+    """A fact about an object that a verification reports separately from the differences.
 
     Attributes:
         kind: the kind of object, such as ``index``.
-        object: which.
-        message: what there is to know.
+        object: the object.
+        message: what was noticed.
     """
 
     kind: str
@@ -102,16 +102,16 @@ class KindCount(Record):
 class VerifyResult(Tabular):
     """Whether the target equals the source.
 
-    ``verdict`` depends on what the two databases hold now. It is decided by ``tables``,
+    ``verdict`` depends on what the two databases hold now. It is computed from ``tables``,
     ``differences``, ``not_moved`` and ``unchecked``. An object that only the target has is a
-    difference (``extra_object``) unless the ledger shows that it was there before the first run.
-    ``materialized_views``, ``by_version`` and ``only_on_target`` are reported and decide nothing: a
-    refresh may legitimately give other rows than the source holds, two versions may write one
-    definition in two ways, and what the target had before is no loss.
+    difference (``extra_object``) unless the ledger shows that it existed before the first run.
+    ``materialized_views``, ``by_version`` and ``only_on_target`` are reported and do not affect the
+    verdict: a refresh may legitimately produce other rows than the source holds, two versions may
+    write one definition in two ways, and what the target had before is no loss.
 
     Attributes:
         verdict: ``equal``: everything in scope was compared, and no difference was found;
-            ``contains_source``: the same, but for rows that only the target has;
+            ``contains_source``: the same, except for rows that only the target has;
             ``different``; ``not_compared``: no difference was found, and something could not be
             compared.
         equal: whether the verdict is ``equal``.
@@ -119,11 +119,12 @@ class VerifyResult(Tabular):
         materialized_views: the materialized views, with how their rows compare after the refresh.
         differences: what differs, and what only the target has.
         by_version: what differs by the servers' versions only.
-        only_on_target: objects that only the target has and had before the first run; extensions
-            and settings of the database that only the target has.
-        not_moved: objects of the source in scope that the plan does not have; and settings that
-            every run leaves out because they keep a source still (``setting left out``), with what
-            sets them, and what the options leave out (``option``): these decide nothing.
+        only_on_target: objects that only the target has and that existed before the first run;
+            extensions and settings of the database that only the target has.
+        not_moved: objects of the source in scope that the plan does not have. Also settings that
+            every run leaves out because they block writes on a source (``setting left out``), with
+            the statement that sets them, and what the options leave out (``option``); these two do
+            not affect the verdict.
         unchecked: what could not be compared; never counted as equal.
         compared: how many objects of each kind were compared.
     """
@@ -155,7 +156,7 @@ class VerifyResult(Tabular):
     def ok(self) -> bool:
         """Whether everything was compared, and the target has all that the source has.
 
-        It may have more rows in tables that held rows before the run: `verdict` is then
+        The target may have more rows in tables that held rows before the run: `verdict` is then
         ``contains_source``.
         """
         if self.verdict == "contains_source":
@@ -164,16 +165,16 @@ class VerifyResult(Tabular):
 
     @property
     def larger_tables(self) -> tuple[TableResult, ...]:
-        """The tables that have all rows of the source, and more."""
+        """The tables that have all rows of the source and additional ones."""
         return tuple(table for table in self.tables if table.status == "contains_source")
 
     @property
     def changed_views(self) -> tuple[TableResult, ...]:
-        """The materialized views whose rows are not those of the source."""
+        """The materialized views whose rows differ from those of the source."""
         return tuple(view for view in self.materialized_views if view.status == "different")
 
     def raise_for_differences(self) -> None:
-        """Does nothing where `ok` is true.
+        """Raises an error unless `ok` is true.
 
         Raises:
             VerifyError: something differs or could not be compared, or a table that held no rows
@@ -181,7 +182,7 @@ class VerifyResult(Tabular):
         """
         if self.ok:
             return
-        # Rows of one table that differ in the same way are one thing to name.
+        # Rows of one table that differ in the same way are one line.
         named = list(dict.fromkeys(item.text(with_key=False) for item in self.differences))
         named += [f"{table.object} {table.note}" for table in self.larger_tables]
         lacking = [

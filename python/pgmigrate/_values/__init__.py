@@ -1,1 +1,1 @@
-"""What everything else is made of: records of the core, findings, errors, texts for people."""
+"""The base of all other modules: records of the core, findings, errors, texts for people."""

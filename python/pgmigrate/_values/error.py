@@ -1,6 +1,6 @@
-"""The error that all others are, and the one of a defect: the values below need them.
+"""The base class of all errors, and the error for a defect, which lower layers need.
 
-Their public place is `pgmigrate.errors`.
+They are public as part of `pgmigrate.errors`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class PgMigrateError(Exception):
         task: the task's id in the plan.
         object: the database object, quoted as SQL quotes it.
         side: ``source`` or ``target``.
-        sqlstate: the five characters of the server's code, where a server replied with one.
+        sqlstate: the five characters of the server's code, if a server replied with one.
         remedy: what to do about it.
 
     Attributes:
@@ -28,7 +28,7 @@ class PgMigrateError(Exception):
     """
 
     kind: ClassVar[str] = "error"
-    # Its public name, in tracebacks and pickles.
+    # Its public module, for tracebacks and pickles.
     __module__ = "pgmigrate.errors"
 
     def __init__(
@@ -66,7 +66,7 @@ class PgMigrateError(Exception):
         return plain
 
     def _attributes(self) -> dict[str, Any]:
-        # Notes that a caller added live in the same place, under a name with underscores.
+        # Notes that a caller added are in the same dictionary, under a name with underscores.
         return {
             name: value
             for name, value in vars(self).items()

@@ -1,4 +1,4 @@
-"""What people should know of two databases: findings, objects that are left out, differences."""
+"""Facts about two databases: findings, objects that are left out, differences."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pgmigrate._values.record import Record
 
 @dataclass(frozen=True)
 class Finding(Record):
-    """Something found out about the two databases that a person should know.
+    """A fact about the two databases that a person should know.
 
     Attributes:
         check: a stable name of the check, such as ``target_version``.
         severity: ``info``, ``warning`` or ``blocking``.
-        object: what it is about, quoted as SQL quotes it; empty for a whole server.
+        object: its object, quoted as SQL quotes it; empty for a whole server.
         message: what was found.
-        remedy: what to do about it; empty where there is nothing to do.
-        objects: all objects that it is about, where it stands for several of one cause; the
-            message names the first ones.
+        remedy: what to do about it; empty if there is nothing to do.
+        objects: all of its objects, if it covers several objects with one cause; the message names
+            the first ones.
     """
 
     check: str
@@ -31,7 +31,7 @@ class Finding(Record):
     objects: tuple[str, ...] = ()
 
     def words(self) -> str:
-        """What was found, with the object it is about."""
+        """What was found, with its object."""
         about = f"{self.object}: " if self.object and self.object not in self.message else ""
         return f"{about}{self.message}"
 
@@ -63,7 +63,7 @@ class Difference(Record):
 
     Attributes:
         kind: what differs, such as ``row`` or ``sequence``.
-        object: where.
+        object: the object that differs.
         key: the key of the row, without the values of other columns.
         columns: the columns that differ.
         message: the difference in words.
@@ -88,7 +88,7 @@ class Difference(Record):
 
 
 def absent_lines(absent: Sequence[Absent]) -> list[str]:
-    """What the target lacks, with a headline; no line where it lacks nothing."""
+    """What the target lacks, below a headline; no line if it lacks nothing."""
     if not absent:
         return []
     named = [f"  {item.kind} {item.object}: {item.reason}" for item in absent]
@@ -96,6 +96,6 @@ def absent_lines(absent: Sequence[Absent]) -> list[str]:
 
 
 def finding_lines(findings: Sequence[Finding], head: str = "findings:") -> list[str]:
-    """Findings below a headline; no line where there are none."""
+    """Findings below a headline; no line if there are none."""
     lines = [f"  {finding.text()}" for finding in findings]
     return [head, *lines] if head and lines else lines

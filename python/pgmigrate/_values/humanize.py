@@ -11,18 +11,19 @@ from typing import Any, Final, ParamSpec
 
 P = ParamSpec("P")
 
-# Control characters but for tab and newline, what ends a line, what turns its direction round, and
-# halves of characters, which no stream can encode. A terminal obeys the first, also of the C1 set.
+# Control characters except tab and newline, including the C1 set, which a terminal interprets;
+# other line separators; characters that change the writing direction; and surrogates, which no
+# stream can encode.
 _UNPRINTABLE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
 def printable(text: str) -> str:
-    r"""A text with ``\x1b`` and the like for what a terminal obeys instead of showing it.
+    r"""A text with escapes such as ``\x1b`` for characters that a terminal would interpret.
 
-    Names of objects and the output of commands may have any character in them. Whatever is written
-    to a console or a log goes through this; values that a program reads keep their characters.
+    Names of objects and the output of commands may contain any character. All text for a console or
+    a log goes through this function; values that a program reads keep their characters.
     """
     # Most texts are printable, and this check takes a tenth of the time.
     return text if text.isprintable() else _UNPRINTABLE.sub(_escape, text)
@@ -39,7 +40,7 @@ def printed(method: Callable[P, str]) -> Callable[P, str]:
 
 
 def printable_json(value: Any, *, ascii_only: bool = False) -> str:
-    """A value as JSON for a console: the same value, with no character that a terminal obeys."""
+    """A value as JSON for a console: the same value, with terminal control characters escaped."""
     text = json.dumps(value, ensure_ascii=ascii_only, indent=2)
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
@@ -97,11 +98,11 @@ def duration(seconds: float) -> str:
 
 
 def fitted_to(text: str, width: int) -> str:
-    """A text whose lines are no longer than that, as far as words allow.
+    """A text whose lines are no longer than `width`, unless a single word is longer.
 
-    Lines are broken between words, below their own indentation; a table loses columns from the
-    right. Two lines and more whose cells stand below each other are a table. A line with a command
-    stays whole, so that it can be copied.
+    Lines are broken between words and keep their indentation; a table loses columns from the
+    right. Two or more lines with aligned cells are a table. A line with a command is not broken, so
+    that it can be copied.
     """
     lines: list[str] = []
     table: list[str] = []
@@ -143,7 +144,7 @@ def _fitted_table(lines: Sequence[str], width: int) -> list[str]:
 
 
 def _is_table(lines: Sequence[str], cells: Sequence[Sequence[str]]) -> bool:
-    """Whether the lines are what `columns` makes of their cells, and not text with wide gaps."""
+    """Whether the lines are a table, as `columns` makes it, and not text with wide gaps."""
     if len(lines) < 2 or len({len(row) for row in cells}) != 1:
         return False
     return columns(cells[0], cells[1:]) == [line.rstrip() for line in lines]
@@ -153,7 +154,7 @@ _GAP: Final = re.compile(" {2,}")
 
 
 def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a table: the first column flush left, the others flush right."""
+    """Lines of a table: the first column left-aligned, the others right-aligned."""
     cells = [tuple(head), *(tuple(row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [

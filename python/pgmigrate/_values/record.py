@@ -1,9 +1,9 @@
-"""What the core gives back: frozen values with names and types, and the two that all others share.
+"""What the core returns: frozen values with names and types, and their base classes.
 
 A `Record` mirrors one mapping of the core, key by key; a key too many or too few is an
 `InternalError`. None of them holds a password or a row. The bounds of a plan's chunks may be values
-of a key: integers and dates as they are, uuids and times made coarse. Plans and results are made of
-records in `_plan` and `_report`.
+of a key: integers and dates as they are, uuids and times made coarse. Plans and results, in
+`_results`, are made of records.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ RecordT_co = TypeVar("RecordT_co", bound="Record", covariant=True)
 
 
 class Record:
-    """A value that came from the core as a mapping."""
+    """A value made from a mapping of the core."""
 
     # Fields that are records themselves, or sequences of records.
     _parts: ClassVar[Mapping[str, type[Record]]] = {}
 
     @classmethod
     def from_mapping(cls: type[RecordT], mapping: Mapping[str, Any]) -> RecordT:
-        """The value for a mapping of the core.
+        """Builds the value from a mapping of the core.
 
         Raises:
-            InternalError: the mapping has other keys than the class has fields.
+            InternalError: the keys of the mapping are not the fields of the class.
         """
         expected = _fields(cls).keys()
         if mapping.keys() != expected:
@@ -61,7 +61,7 @@ class Record:
         """The value as JSON text.
 
         Args:
-            indent: blanks per level; all on one line when None.
+            indent: blanks per level; all on one line if None.
         """
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=indent)
 
@@ -73,10 +73,10 @@ def _fields(of: type[Record]) -> dict[str, str]:
 
 
 class Records(Sequence[RecordT_co]):
-    """Records that the core holds, each made when it is looked at: a long result costs little.
+    """Records that the core holds, each built when it is accessed: a long result costs little.
 
-    It is equal to a tuple of the same records, and is one once it was pickled. For mappings use the
-    plan's or result's `to_dict`, not `dataclasses.asdict`, which does not look into it.
+    It is equal to a tuple of the same records, and is unpickled as a tuple. For mappings use the
+    plan's or result's `to_dict`, not `dataclasses.asdict`, which does not convert its records.
 
     Args:
         kind: their class.

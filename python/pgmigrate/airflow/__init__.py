@@ -1,4 +1,4 @@
-"""Airflow's face: operators that run a migration, or parts of one, as tasks of a DAG.
+"""Airflow operators that run a migration, or parts of one, as tasks of a DAG.
 
 Needs Airflow 3 (the extra `airflow`); the package is an Airflow provider, so Airflow
 finds it by itself. One task can do everything:
@@ -8,21 +8,21 @@ finds it by itself. One task can do everything:
     PgMigrate(task_id="move", source_conn_id="old", target_conn_id="new", retries=3)
 
 or many can share the rows of one plan, on any executor (``example_dags/pgmigrate_fan_out.py``):
-`PgMigratePreflight`, `PgMigratePlan`, `PgMigrateHoldSnapshot` beside `PgMigrateTasks` with
-``.partial(...).expand(...)``, `PgMigrateReleaseSnapshot` as their teardown, `PgMigratePostData`,
-`PgMigrateVerify`.
+`PgMigratePreflight`, `PgMigratePlan`, `PgMigrateHoldSnapshot` in parallel with `PgMigrateTasks`
+with ``.partial(...).expand(...)``, `PgMigrateReleaseSnapshot` as their teardown,
+`PgMigratePostData`, `PgMigrateVerify`.
 
-What holds for all of them:
+For all of them:
 
-- The databases are Airflow connections of type Postgres; each of their extras that is a keyword of
-  a conninfo counts, any other is an error. What to move is ``config``: a config file that the
-  workers can read, or a mapping of the same shape. Passwords belong into connections.
+- The databases are Airflow connections of type Postgres; an extra that is a keyword of a conninfo
+  is used, any other is an error. What to move is ``config``: a config file that the workers can
+  read, or a mapping of the same shape. Passwords belong in connections.
 - XCom carries a reference to the plan and small summaries, never a row or a password.
-- What is done is in the target's ledger, so a task that is tried again goes on where it stopped,
-  on whatever worker. So ``options.keep_ledger`` has to stay true; a last task may call
-  ``pgmigrate cleanup``.
-- A mistake in the configuration, a finding of the preflight and a difference found by the
-  verification fail a task at once; anything else is tried again as often as the task's ``retries``.
+- Finished work is recorded in the target's ledger, so a task that is tried again continues where
+  it stopped, on any worker. Therefore ``options.keep_ledger`` has to stay true; a last task may
+  call ``pgmigrate cleanup``.
+- A mistake in the configuration, a blocking finding of the preflight and a difference found by the
+  verification fail a task at once; any other error is retried up to the task's ``retries``.
 """
 
 from __future__ import annotations

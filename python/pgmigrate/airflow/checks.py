@@ -1,4 +1,4 @@
-"""Looking before and after: the tasks that change nothing."""
+"""The tasks that change nothing: preflight and verification."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pgmigrate.airflow.reference import PlanReference, plan_of
 
 
 class PgMigratePreflight(PgMigrateOperator):
-    """Looks for everything that would hinder the migration, and fails for good where it must.
+    """Looks for everything that would prevent the migration; blocking findings fail it for good.
 
-    XCom gets ``{"blocking": 0, "warning": n, "info": n}``; the log has the findings with remedies.
+    XCom receives ``{"blocking": 0, "warning": n, "info": n}``; the log has the findings and their
+    remedies.
     """
 
     def execute(self, context: Context) -> dict[str, int]:
@@ -32,13 +33,13 @@ class PgMigratePreflight(PgMigrateOperator):
 
 
 class PgMigrateVerify(PlannedOperator):
-    """Compares source and target, and fails for good where they differ or cannot be compared.
+    """Compares source and target, and fails for good if they differ or cannot be compared.
 
-    XCom gets ``{"tables": n, "rows": n, "seconds": s}``.
+    XCom receives ``{"tables": n, "rows": n, "seconds": s}``.
 
     Args:
         plan: compare what this plan moves, `PgMigratePlan.reference`; what the configuration
-            selects when None.
+            selects if None.
         kwargs: as for `PgMigrateOperator`.
     """
 

@@ -1,4 +1,4 @@
-"""From an operator's arguments to a `Migration`: a configuration with connections laid over it."""
+"""From an operator's arguments to a `Migration`: a configuration with connections inserted."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def migration_of(
     """The migration that an operator is to do.
 
     Args:
-        config: what to move; everything when None.
-        source_conn_id: the Airflow connection that takes the place of the configuration's source.
+        config: what to move; everything if None.
+        source_conn_id: the Airflow connection that replaces the configuration's source.
         target_conn_id: the same for the target.
 
     Raises:

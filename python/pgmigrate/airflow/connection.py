@@ -1,6 +1,6 @@
 """From an Airflow connection to a conninfo: every field and every extra of it.
 
-`PostgresHook.get_uri` is not asked, because it drops the extras, ``sslmode`` among them.
+`PostgresHook.get_uri` is not used, because it drops the extras, ``sslmode`` among them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ logger: Final = SteadyLogger("pgmigrate")
 
 _TYPES: Final = ("postgres", "postgresql")
 _SYNONYMS: Final = {"database": "dbname", "username": "user"}
-# Extras of Airflow's Postgres connections that are none of libpq's keywords:
+# Extras of Airflow's Postgres connections that are not keywords of libpq:
 # https://airflow.apache.org/docs/apache-airflow-providers-postgres/stable/connections/postgres.html
 _OTHER_LOGINS: Final = ("iam", "azure_conn_id", "redshift", "redshift-serverless")
 _OF_THE_HOOK: Final = (
@@ -34,17 +34,17 @@ _OF_THE_HOOK: Final = (
 def conninfo_of(conn_id: str) -> dict[str, str]:
     """The conninfo of an Airflow connection, as keywords and values.
 
-    Where a field and an extra say the same, the extra wins, as in Airflow's own hook. Extras that
-    concern only that hook (``cursor``, ``sqlalchemy_...``) are left out. An extra that is no
-    keyword of a conninfo is passed on, for the core refuses it by name as soon as it is to connect:
+    If a field and an extra set the same keyword, the extra wins, as in Airflow's own hook. Extras
+    that concern only that hook (``cursor``, ``sqlalchemy_...``) are left out. An extra that is not
+    a keyword of a conninfo is passed on, because the core refuses it by name before it connects:
     https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS
 
     Args:
         conn_id: the connection's id.
 
     Raises:
-        ConfigError: the connection is not one to PostgreSQL, its extras cannot be read, or it asks
-            for a login by a token that only Airflow's hook can get.
+        ConfigError: the connection is not one to PostgreSQL, its extras cannot be read, or it
+            requires a login by a token that only Airflow's hook can get.
     """
     from airflow.providers.common.compat.sdk import BaseHook
 
@@ -75,7 +75,7 @@ def _extras(conn_id: str, connection: Connection) -> dict[str, Any]:
     if not isinstance(extras, dict):
         raise ConfigError(f"the extras of the connection {conn_id} are no JSON object")
     if extras:
-        # Looked at for its effect: what is secret among them is masked in logs from here on.
+        # Read for its side effect: Airflow then redacts the secrets among them in logs.
         _ = connection.extra_dejson
     for key in _OTHER_LOGINS:
         if extras.get(key):
@@ -96,5 +96,5 @@ def _text(conn_id: str, key: str, value: object) -> str:
         return "1" if value else "0"
     if isinstance(value, dict | list):
         raise ConfigError(f"the extra {key} of the connection {conn_id} is no single value")
-    # ${NAME} stands for a variable of the environment in a configuration, but not in a connection.
+    # ${NAME} is an environment variable in a configuration, but plain text in a connection.
     return str(value).replace("${", "$${")

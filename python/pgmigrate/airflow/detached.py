@@ -1,11 +1,11 @@
-"""A run in a process of its own, which outlives the Airflow task that started it.
+"""A run in a separate process, which outlives the Airflow task that started it.
 
 `start` is called by the task; the rest is that process: ``python -m pgmigrate.airflow.detached``.
-It reads what to do from its standard input, passwords included, so that neither arguments nor
+It reads its job from its standard input, passwords included, so that neither arguments nor
 environment show them. It answers in lines of JSON: a line for each finding, and a last one that
-says that the run has begun, that the target is being backed up before the run begins, or why there
-is no run. By that line the process has the run's lock on the target. From then on the lock and the
-ledger show how it goes.
+reports that the run has begun, that the backup before the run has begun, or why there is no run.
+When it writes that line, the process holds the run's lock on the target. From then on the lock and
+the ledger show its state.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pgmigrate.progress import LineProgress
 
 @dataclass(frozen=True)
 class Started:
-    """A process that does a run, or prepares it.
+    """A process that prepares or does a run.
 
     Attributes:
         run: the run's number; None while the target is backed up, before the run begins.
@@ -54,8 +54,8 @@ def start(
         migration: what to do.
         plan: the plan to follow.
         settings: keywords of `Migration.run`.
-        log_path: a file on this machine that the run's own log is added to; none when None.
-        on_event: called with what is found before that.
+        log_path: a file on this machine to which the run's own log is appended; no log if None.
+        on_event: called with the findings before the run.
 
     Raises:
         PgMigrateError: the run could not begin.
@@ -65,7 +65,7 @@ def start(
     try:
         answer = _ask(process, work, on_event)
     except BaseException:
-        # A caller that is stopped while the run begins ends the process, too.
+        # If the caller is stopped while the run begins, the process is ended, too.
         process.terminate()
         process.wait()
         raise
@@ -111,7 +111,7 @@ def _ask(
 
 
 class _Answer:
-    """What this process says to the one that started it, up to the last line."""
+    """The answer of this process to the one that started it, up to the last line."""
 
     def __init__(self) -> None:
         self._is_given = False
@@ -125,14 +125,14 @@ class _Answer:
             self.give({"run": None})
 
     def give(self, answer: Mapping[str, Any]) -> None:
-        """Says the last line, once."""
+        """Writes the last line, once."""
         if not self._is_given:
             self._is_given = True
             _print(answer)
 
 
 def _is_backup(event: Mapping[str, Any]) -> bool:
-    """Whether an event says that the target's backup, which comes before the run, has begun."""
+    """Whether an event reports the beginning of the target's backup, which precedes the run."""
     return (event["event"], event.get("step")) == ("step_started", "backup")
 
 
@@ -165,7 +165,7 @@ def _main() -> int:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    # Only an exception reaches the run, which stops in order before it passes it on.
+    # Only an exception reaches the run, which stops cleanly and then raises it again.
     raise KeyboardInterrupt
 
 

@@ -25,28 +25,28 @@ from pgmigrate.errors import (
     VerifyError,
 )
 
-# What another try would meet again.
+# Errors that another try would raise again.
 _FINAL = (ConfigError, PreflightError, DriftError, VerifyError, InternalError)
 
 
 class StoppedError(AirflowException):
-    """Airflow ended the task, which stopped in order: what ran was rolled back."""
+    """Airflow ended the task, which stopped cleanly: running tasks were rolled back."""
 
 
 class PgMigrateOperator(BaseOperator):
     """The base of pgmigrate's operators; does nothing by itself.
 
     When Airflow ends the task (``SIGTERM``: a worker that shuts down, a task marked as failed or
-    cleared, an ``execution_timeout``), the tasks of the plan that run are rolled back, the rest
-    stays, and the next try goes on from there.
+    cleared, an ``execution_timeout``), running tasks of the plan are rolled back, finished ones
+    stay, and the next try continues from there.
 
     Args:
         source_conn_id: the Airflow connection to read from; its fields and extras are the conninfo.
-            Without one, ``config`` has to say it.
+            Without one, ``config`` must have the source.
         target_conn_id: the Airflow connection to write to.
         config: what to move and how: the path of a config file, or a mapping of the same shape.
-            Everything when None. Airflow shows it in its pages, so passwords belong elsewhere.
-        jobs: how many tasks of the plan run at once; as the configuration says when None.
+            Everything if None. Airflow shows it in its pages, so it must not contain passwords.
+        jobs: how many tasks of the plan run at once; as the configuration says if None.
         log_every: seconds between two lines of progress in the task's log.
         kwargs: arguments of every Airflow operator.
     """
@@ -75,11 +75,11 @@ class PgMigrateOperator(BaseOperator):
         self.log_every = log_every
 
     def _migration(self) -> Migration:
-        """The migration that the arguments describe, by the connections as they are now.
+        """The migration that the arguments describe, with the current connections.
 
         Raises:
-            ConfigError: something is wrong in the configuration or in a connection, or it lets the
-                ledger be dropped.
+            ConfigError: something is wrong in the configuration or in a connection, or the
+                configuration allows the ledger to be dropped.
         """
         migration = migration_of(self.config, self.source_conn_id, self.target_conn_id)
         if not migration.config["options"]["keep_ledger"]:
@@ -91,16 +91,16 @@ class PgMigrateOperator(BaseOperator):
         return migration
 
     def _task_log(self, chosen: Sequence[Task] | None = None) -> TaskLog:
-        """What shows a run's events in the task's log.
+        """Creates the object that writes a run's events into the task's log.
 
         Args:
-            chosen: the tasks that are run, where it is not the whole plan.
+            chosen: the tasks that are run, if it is not the whole plan.
         """
         return TaskLog(self.log, self.log_every, chosen)
 
     @contextmanager
     def _working(self) -> Iterator[None]:
-        """Lets the work inside be stopped, and its errors be such as Airflow understands.
+        """Makes the work inside stoppable, and converts its errors to those of Airflow.
 
         Raises:
             AirflowFailException: another try would fail in the same way.
@@ -115,16 +115,16 @@ class PgMigrateOperator(BaseOperator):
             self._is_under_way = False
 
     def on_kill(self) -> None:
-        """Stops what is under way; called by Airflow in the task's process."""
-        # Airflow goes on with the task after this. Only an exception reaches the run, which waits
-        # in this same thread and stops in order before it passes the exception on.
+        """Stops the work in progress; called by Airflow in the task's process."""
+        # Airflow continues the task after this call. Only an exception reaches the run, which waits
+        # in this same thread, stops cleanly and then raises the exception again.
         if self._is_under_way and not self._is_stopping:
             self._is_stopping = True
             raise StoppedError("stopped by Airflow; the next try goes on from here")
 
 
 def failure(error: PgMigrateError) -> AirflowException:
-    """The exception of Airflow's for an error: it decides whether the task is tried again.
+    """Airflow's exception for an error: it decides whether the task is tried again.
 
     Args:
         error: what happened.
@@ -134,7 +134,7 @@ def failure(error: PgMigrateError) -> AirflowException:
 
 
 def is_busy(error: PgMigrateError) -> bool:
-    """Whether the only hindrance is another run, perhaps that of a try which is still dying.
+    """Whether the error is only that another run is active, such as that of a try still ending.
 
     Args:
         error: what happened.

@@ -1,4 +1,4 @@
-"""What a run came to: warnings in the task's log, and the summary that XCom gets."""
+"""The outcome of a run: warnings in the task's log, and the summary for XCom."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COPY_AGAIN: Final = (
     "to copy all rows of a table again, set on_existing to truncate for it; to see what differs, "
     "compare by PgMigrateVerify or `pgmigrate verify`"
 )
-# Without a key, what cleanup has forgotten would be added to the rows that are there.
+# After a cleanup, rows of a table without a key would be added to the rows that are there.
 _MOVE_MORE: Final = (
     "to see whether there are any, compare by PgMigrateVerify or `pgmigrate verify`; to move them, "
     "set on_existing to truncate for tables without a key, run `pgmigrate cleanup`, and start a "
@@ -33,19 +33,19 @@ def finished(
     done_run: int | None = None,
     known: Collection[Finding] = (),
 ) -> dict[str, Any]:
-    """The summary of a run that did all it was asked for.
+    """The summary of a run that did everything that was requested.
 
     Args:
         report: the run's report, which is logged, with a warning for what was not moved.
-        show: what has shown the run's events.
+        show: the object that has shown the run's events.
         done_run: the run that the ledger had when the plan was made, as in `PlanReference`.
         known: findings that an earlier task has logged.
 
     Raises:
-        CopyError: rows did not arrive; the message names their tables.
-        SchemaError: something else did not; the message names it.
+        CopyError: rows were not copied; the message names their tables.
+        SchemaError: another object was not moved; the message names it.
         InterruptedRunError: the run was stopped.
-        VerifyError: source and target differ, where that was looked at.
+        VerifyError: source and target differ, if they were compared.
     """
     show.log.info(report.text())
     show.warn([finding for finding in report.findings if finding not in known])
@@ -61,7 +61,7 @@ def finished(
 
 
 def _summary(report: Report) -> dict[str, Any]:
-    """Numbers and words, no row: what the ledger has of the tasks, whichever try did them."""
+    """Numbers and words, no row: the tasks in the ledger, including those of earlier tries."""
     return {
         "run": report.run,
         "status": report.status,
@@ -92,7 +92,7 @@ def _say_done(report: Report, show: TaskLog, *, is_older: bool) -> None:
 
 
 def left_alone(tasks: Sequence[TaskResult]) -> list[str]:
-    """A line for each reason for which tasks left their objects as the target has them.
+    """A line for each reason why tasks left objects of the target unchanged.
 
     Args:
         tasks: tasks of a report.
@@ -113,7 +113,7 @@ def _group_line(status: str, note: str, is_data: bool, objects: Sequence[str]) -
 
 
 def _named(objects: Sequence[str]) -> str:
-    """The objects, each once: a table of many chunks has many tasks."""
+    """The objects, each named once: a table of many chunks has many tasks."""
     names = list(dict.fromkeys(objects))
     more = len(names) - _NAMED_AT_MOST
     shown = ", ".join(names[:_NAMED_AT_MOST])

@@ -15,29 +15,29 @@ from pgmigrate.errors import ConfigError
 
 
 class PgMigrateTasks(PlannedOperator):
-    """Runs chosen tasks of a plan, beside others that run the rest of it at the same time.
+    """Runs chosen tasks of a plan, while other Airflow tasks run the rest of it.
 
-    Made to be mapped; each part is then a process of its own, on whatever worker:
+    Made to be mapped; each part is then a separate process, on any worker:
 
         plan = PgMigratePlan(task_id="plan", parts=8)
         copy = PgMigrateTasks.partial(task_id="copy", plan=plan.reference)
         copy.expand(part=plan.output)
 
-    A part whose worker dies is tried again by Airflow and does what it has not finished; no row is
-    lost or doubled, for each task of the plan is committed together with its line in the ledger.
-    A part that the ledger has as done, from an earlier try or from an earlier DAG run with the same
-    plan, succeeds: the log says so, and warns that rows which came since are not moved.
-    XCom gets the part's ``run``, ``status``, ``consistent``, ``tasks``, ``rows``, ``bytes`` and
-    ``seconds``, as the ledger has them, and ``already_done_by``: the number of the run that had
-    done all of it before this try began, else None.
+    A part whose worker dies is tried again by Airflow and does its unfinished tasks. No row is lost
+    or doubled, because each task of the plan is committed together with its row in the ledger. A
+    part that is already done according to the ledger, by an earlier try or an earlier DAG run with
+    the same plan, succeeds: the log says so, and warns that rows written since are not moved.
+    XCom receives the part's ``run``, ``status``, ``consistent``, ``tasks``, ``rows``, ``bytes`` and
+    ``seconds``, from the ledger, and ``already_done_by``: the number of the run that had done all
+    of it before this try began, else None.
 
     Args:
         plan: `PgMigratePlan.reference`.
         part: a group of the tasks that copy rows: ``3/8`` is the third of eight.
         phases: phases whose tasks to run, such as ``["roles", "pre-data"]``.
         tasks: ids of tasks. Exactly one of ``part``, ``phases`` and ``tasks`` is given.
-        snapshot_wait: seconds to wait for the snapshot of a `PgMigrateHoldSnapshot` task, where the
-            plan's parts share one; as the core does when None.
+        snapshot_wait: seconds to wait for the snapshot of a `PgMigrateHoldSnapshot` task, if the
+            plan's parts share one; the core's default if None.
         kwargs: as for `PgMigrateOperator`.
     """
 
@@ -81,10 +81,10 @@ class PgMigrateTasks(PlannedOperator):
 
 
 class PgMigratePostData(PlannedOperator):
-    """Runs what is left of a plan when all rows are copied: indexes, constraints, rights...
+    """Runs the rest of a plan after all rows are copied: indexes, constraints, privileges...
 
-    XCom gets what `PgMigrateTasks` gives. Where ``options.verify`` is set, source and target are
-    compared at the end.
+    XCom receives the same values as from `PgMigrateTasks`. If ``options.verify`` is set, source and
+    target are compared at the end.
 
     Args:
         plan: `PgMigratePlan.reference`.
@@ -107,26 +107,26 @@ class PgMigratePostData(PlannedOperator):
 
 
 class PgMigrateHoldSnapshot(PlannedOperator):
-    """Keeps one snapshot of the source for all parts of a plan; runs beside them, ends after them.
+    """Holds one snapshot of the source for all parts of a plan; runs while they run.
 
     It takes a slot of a worker and two idle connections for as long as rows are copied. If it dies,
-    parts that are at work go on, and its next try takes the same snapshot over from one of them.
-    Where none is at work by then, and the source was written to, it announces a new one: finished
-    tables stay, half-copied ones begin anew, and the summary of the run says ``"consistent":
-    False``. So give it a worker that stays up.
+    running parts go on, and its next try takes over the same snapshot from one of them. If no part
+    is running by then, and the source was written to, it registers a new snapshot: finished tables
+    stay, half-copied ones are copied again, and the summary of the run has ``"consistent": False``.
+    Therefore run it on a worker that stays up.
 
-    Where the plan says that its parts read snapshots of their own it ends at once.
+    If the plan's parts read their own snapshots, it ends at once.
 
-    Where an earlier DAG run has moved all rows of the same plan it ends at once, and says so.
+    If an earlier DAG run has moved all rows of the same plan, it ends at once, and reports that.
 
-    XCom gets ``run``, ``status``, ``settled`` and ``open`` (tasks that copy rows), ``seconds``, and
-    ``already_done_by``: the number of the run that had moved all rows before the plan was made,
+    XCom receives ``run``, ``status``, ``settled`` and ``open`` (tasks that copy rows), ``seconds``,
+    and ``already_done_by``: the number of the run that had moved all rows before the plan was made,
     else None.
 
     Args:
         plan: `PgMigratePlan.reference`.
-        idle_timeout: seconds after which it gives up while no part is at work although rows are
-            missing; an hour when None, never when 0. Meanwhile parts that failed can be cleared and
+        idle_timeout: seconds after which it gives up while no part is running although rows are
+            missing; an hour if None, never if 0. Until then parts that failed can be cleared and
             still join its snapshot.
         kwargs: as for `PgMigrateOperator`.
     """
@@ -173,19 +173,19 @@ class PgMigrateHoldSnapshot(PlannedOperator):
 
 
 class PgMigrateReleaseSnapshot(PgMigrateOperator):
-    """Lets the held snapshot go when no part will be run any more; made to be a teardown.
+    """Releases the held snapshot when no further part will run; made to be a teardown.
 
-    A part that failed for good leaves its holder waiting, with a slot of a worker and an old
-    snapshot on the source, until its ``idle_timeout``. As a teardown behind the parts this task
-    runs however they ended, and asks the holder to end, on whatever machine it is:
+    After a part has failed for good, the holder waits, with a slot of a worker and an old snapshot
+    on the source, until its ``idle_timeout``. As a teardown after the parts this task runs whether
+    they succeeded or failed, and asks the holder to end, on any machine:
 
         release = PgMigrateReleaseSnapshot(task_id="release")
         copy >> release.as_teardown()
 
-    Where all rows are copied the holder has ended by itself, and there is nothing to do. A part
-    that is cleared afterwards needs the `PgMigrateHoldSnapshot` task cleared with it.
+    If all rows are copied, the holder has ended by itself, and there is nothing to do. To run a
+    part again after that, clear the `PgMigrateHoldSnapshot` task, too.
 
-    XCom gets ``released``: whether there was a holder.
+    XCom receives ``released``: whether there was a holder.
 
     Args:
         kwargs: as for `PgMigrateOperator`.

@@ -1,4 +1,4 @@
-"""What the operators share that follow a plan made by another task."""
+"""The base of the operators that follow a plan made by another task."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class PlannedOperator(PgMigrateOperator):
     """The base of the operators that are given a plan.
 
     Args:
-        plan: what `PgMigratePlan.reference` stands for.
+        plan: the value of `PgMigratePlan.reference`.
         kwargs: as for `PgMigrateOperator`.
     """
 
@@ -30,18 +30,18 @@ class PlannedOperator(PgMigrateOperator):
         self.plan = plan
 
     def _reference(self) -> PlanReference:
-        """The plan's reference, once Airflow has put it into place.
+        """The plan's reference, after Airflow has resolved the template.
 
         Raises:
-            ConfigError: the task was given something else.
+            ConfigError: the task received something else.
         """
         return checked(self.plan)
 
     def _run_part(self, plan: Plan, ids: list[str], wait: float | None = None) -> dict[str, Any]:
-        """Runs tasks of the plan beside others that run the rest of it; the summary for XCom.
+        """Runs tasks of the plan, while others run the rest; returns the summary for XCom.
 
-        Tasks that the ledger has as done, by whichever DAG run, are not done again, and the log and
-        the summary say so.
+        Tasks that are already done according to the ledger, by any DAG run, are not done again, and
+        the log and the summary say so.
 
         Args:
             plan: the plan.

@@ -1,4 +1,4 @@
-"""Making the plan that the other tasks of a DAG follow."""
+"""The task that makes the plan for the other tasks of a DAG."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ _KEY = "plan"
 class PgMigratePlan(PgMigrateOperator):
     """Decides what to do, once for all tasks that follow; changes nothing.
 
-    XCom gets two things. As the task's value, since Airflow maps over nothing else, what
-    `PgMigrateTasks` is expanded over, ``expand(part=plan.output)``: ``1/8`` to ``8/8``, groups of
-    tables and chunks that take about as long, fewer where there is less to share out. And a
-    reference to the plan itself for the tasks that follow it: ``plan=plan.reference``.
+    XCom receives two values. The task's return value, because Airflow maps over nothing else, is
+    the list over which `PgMigrateTasks` is expanded, ``expand(part=plan.output)``: ``1/8`` to
+    ``8/8``, groups of tables and chunks that take about the same time; there are fewer groups if
+    there is little to share. The other value is a reference to the plan for the tasks that follow
+    it: ``plan=plan.reference``.
 
     Attributes:
-        reference: stands for the plan where other tasks are defined.
+        reference: the plan, as an argument where other tasks are defined.
 
     Args:
         plan_path: where to put the plan, for all workers to read: a path, or a URL of object
-            storage such as ``s3://conn_id@bucket/plan-{{ run_id }}.tsv``. When None the plan
-            travels packed in XCom, which takes plans of some thousand tasks.
-        parts: into how many groups to cut the tasks that copy rows.
-        snapshot: which state of the source the groups read. ``held``: all of them the one that a
-            `PgMigrateHoldSnapshot` task beside them keeps. ``own``: each the one it finds when it
-            begins, which is the same only where nobody writes to the source meanwhile.
+            storage such as ``s3://conn_id@bucket/plan-{{ run_id }}.tsv``. If None, the plan is
+            passed compressed in XCom, which has room for plans of some thousand tasks.
+        parts: the number of groups into which the tasks that copy rows are divided.
+        snapshot: which state of the source the groups read. ``held``: all of them read the snapshot
+            that a `PgMigrateHoldSnapshot` task holds meanwhile. ``own``: each reads the state at
+            its beginning, which is the same for all only if no session writes to the source.
         kwargs: as for `PgMigrateOperator`.
     """
 
@@ -84,7 +85,7 @@ def make(
 
     Args:
         migration: what to plan.
-        path: where to put it; None packs it into the reference.
+        path: where to put it; if None, it is packed into the reference.
         snapshot: as in `PgMigratePlan`.
 
     Raises:

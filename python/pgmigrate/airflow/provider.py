@@ -1,4 +1,4 @@
-"""What Airflow is told about this provider, by the entry point ``apache_airflow_provider``."""
+"""The description of this provider, for the entry point ``apache_airflow_provider``."""
 
 from __future__ import annotations
 

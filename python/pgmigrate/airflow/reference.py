@@ -1,7 +1,7 @@
-"""How a plan gets from one task to the others: by XCom as a whole, or by a path that all can read.
+"""How a plan is passed from one task to the others: in XCom, or by a path that all can read.
 
-A plan holds no password, and a text of some hundred tasks packs into a few kilobytes, so a small
-one travels in the XCom itself and needs no storage. A larger one has to have a path: a folder that
+A plan holds no password, and the text of some hundred tasks is compressed to a few kilobytes, so a
+small plan is passed in XCom itself and needs no storage. A larger one needs a path: a folder that
 all workers mount, or object storage such as ``s3://conn_id@bucket/plan.tsv`` through Airflow's
 `ObjectStoragePath`.
 """
@@ -17,26 +17,27 @@ from pgmigrate import Plan
 from pgmigrate.errors import ConfigError, DriftError
 
 PlanReference: TypeAlias = dict[str, Any]
-"""A plan on its way between tasks: ``fingerprint``, ``tasks``, ``rows``, ``bytes``, ``snapshot``
-(``held`` or ``own``), ``done_run`` (the run that the target's ledger had when the plan was made, if
-it was done or another plan's: what the plan has done has a higher number) and either ``packed`` or
+"""A reference to a plan: ``fingerprint``, ``tasks``, ``rows``, ``bytes``, ``snapshot`` (``held`` or
+``own``), ``done_run`` (the run that the target's ledger had when the plan was made, if it was done
+or followed another plan: runs of this plan have higher numbers) and either ``packed`` or
 ``path``."""
 
-# What databases of Airflow take without harm; XComs are read whole, by the scheduler and the UI.
+# A size that Airflow's database can store without problems; the scheduler and the UI read XComs
+# whole.
 PACKED_AT_MOST: Final = 256 * 1024
 
 
 def refer(plan: Plan, *, path: str | None, snapshot: str, done_run: int | None) -> PlanReference:
-    """The reference of a plan, which is written to ``path`` where there is one.
+    """The reference of a plan, which is written to ``path`` if there is one.
 
     Args:
         plan: the plan.
-        path: a path or URL that all workers can read; None packs the plan into the reference.
+        path: a path or URL that all workers can read; if None, the reference has the plan itself.
         snapshot: whose snapshot mapped tasks read: ``held`` or ``own``.
-        done_run: the last run in the target's ledger, where it is done or another plan's.
+        done_run: the last run in the target's ledger, if it is done or follows another plan.
 
     Raises:
-        ConfigError: the plan is too large to travel without a path.
+        ConfigError: the plan is too large to be passed without a path.
         OSError: the path cannot be written.
     """
     sums = plan._sums()
@@ -61,10 +62,10 @@ def refer(plan: Plan, *, path: str | None, snapshot: str, done_run: int | None) 
 
 
 def checked(given: object) -> PlanReference:
-    """A reference, as it came through Airflow.
+    """Checks a reference that was passed through Airflow.
 
     Args:
-        given: what a task was given as its plan.
+        given: the value that a task received as its plan.
 
     Raises:
         ConfigError: it is something else.
@@ -77,14 +78,14 @@ def checked(given: object) -> PlanReference:
 
 
 def plan_of(reference: PlanReference) -> Plan:
-    """The plan that a reference stands for.
+    """The plan of a reference.
 
     Args:
         reference: as `refer` made it.
 
     Raises:
-        DriftError: another plan lies at its path by now.
-        StateError: what lies there is no plan.
+        DriftError: its path now has another plan.
+        StateError: its path has something that is not a plan.
     """
     if "packed" in reference:
         return Plan.parse(zlib.decompress(base64.b64decode(reference["packed"])).decode())

@@ -1,4 +1,4 @@
-"""A run's progress in the log of an Airflow task: a line at its milestones and one now and then."""
+"""A run's progress in the log of an Airflow task: a line at milestones and at intervals."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _FINDING: Final = ("check", "severity", "object", "message", "remedy")
 
 
 class TaskLog:
-    """Takes a run's events and writes few lines of them.
+    """Receives a run's events and writes a few lines about them.
 
-    A line tells of each phase at work: percent, tasks, rows, bytes, MB/s, time left. There is one
-    every so many seconds, one at a phase's end, and one for whatever fails or is tried again.
+    A line reports each active phase: percent, tasks, rows, bytes, MB/s, time left. There is one
+    line per interval, one at a phase's end, and one for each task that fails or is tried again.
 
     Args:
         log: the task's log.
         every: seconds between two lines of progress.
-        chosen: the tasks that are run, where it is not the whole plan.
+        chosen: the tasks that are run, if it is not the whole plan.
         clock: seconds from any starting point.
 
     Attributes:
         log: the task's log.
-        had_nothing_to_do: the run has begun, and all of its tasks needed no work by then.
+        had_nothing_to_do: the run has begun, and none of its tasks needed work.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class TaskLog:
             about = f"{event['kind']} {event['object']} failed: {event['note']}"
             self.log.error("%s", printable(about))
         if kind == "time_left" and self._tally.clock() - self._last >= self._every:
-            # A build of an index has no other event on its way.
+            # An index build reports no other event before its end.
             self._show()
         if phase is None:
             return
@@ -82,10 +82,10 @@ class TaskLog:
             self._show()
 
     def warn(self, findings: Iterable[Finding]) -> None:
-        """Writes down what a person should act on, each finding once.
+        """Logs the findings that need action, each once.
 
         Args:
-            findings: what was found; what is only information is left out.
+            findings: the findings; those of severity ``info`` are left out.
         """
         for finding in findings:
             level = _FINDING_WORDS.get(finding.severity)
@@ -96,7 +96,7 @@ class TaskLog:
                 getattr(self.log, level)("%s", line)
 
     def _begin(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The beginning of a run as that of the chosen tasks."""
+        """The event of a run's beginning, restricted to the chosen tasks."""
         self.had_nothing_to_do = event["tasks"] == 0
         if self._chosen is None:
             return event
@@ -135,10 +135,10 @@ def _sizes(tasks: Sequence[Task]) -> list[dict[str, Any]]:
 
 
 def status_line(status: Status) -> str:
-    """How far the run in a ledger is, on one line.
+    """The progress of the run in a ledger, on one line.
 
     Args:
-        status: as the ledger has it.
+        status: the status from the ledger.
     """
     counts = status.tasks
     settled = counts.done + counts.kept

@@ -1,4 +1,4 @@
-"""Waiting for a run in the triggerer: it reads the target's ledger now and then, and no more."""
+"""Waiting for a run in the triggerer, which only reads the target's ledger at intervals."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from pgmigrate.airflow.configuration import migration_of
 from pgmigrate.airflow.task_log import status_line
 from pgmigrate.errors import ConnectError
 
-# At the default pace that is ten minutes; a target that restarts is back by then.
+# At the default interval this is ten minutes; a target that restarts is available by then.
 _TRIES: Final = 20
 _NAMED_AT_MOST: Final = 10
 
 
 class RunTrigger(BaseTrigger):
-    """Fires when a run is over, whoever does it: done, failed, or no process left that works on it.
+    """Fires when a run of any process is over: done, failed, or no process works on it any more.
 
-    When somebody marks the waiting task as failed or succeeded, or clears it, the run is stopped;
-    one whose target is still backed up does not begin.
+    When the waiting task is marked as failed or succeeded, or cleared, the run is stopped; a run
+    whose target is still being backed up does not begin.
 
     Args:
         run: the run's number in the ledger; None for one that has not begun, such as while the
-            target is backed up. Its process has the run's lock on the target already, and the
-            trigger fires, too, when no process has it any more.
+            target is backed up. Its process already holds the run's lock on the target; the trigger
+            also fires when no process holds that lock any more.
         target_conn_id: the Airflow connection of the target.
         ledger_schema: the schema of the ledger on the target.
-        every: seconds between two looks at the ledger; each writes a line into the task's log.
-        after: the last run that the ledger had before a run that has not begun; None where it had
+        every: seconds between two reads of the ledger; each writes a line into the task's log.
+        after: the last run that the ledger had before a run that has not begun; None if it had
             none.
     """
 
@@ -52,7 +52,7 @@ class RunTrigger(BaseTrigger):
         self.every = every
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The trigger as Airflow stores it; no secret is in it."""
+        """The trigger as Airflow stores it, without secrets."""
         return "pgmigrate.airflow.trigger.RunTrigger", {
             "run": self._run,
             "target_conn_id": self.target_conn_id,
@@ -68,8 +68,8 @@ class RunTrigger(BaseTrigger):
         """
         lost = 0
         while True:
-            # Before the first look, too: a task that comes back at once is taken for one that was
-            # killed, where Airflow's scheduler has not yet noticed that it had deferred.
+            # Also before the first read: a task that resumes at once is taken for a killed one if
+            # Airflow's scheduler has not yet noticed that it had deferred.
             await asyncio.sleep(self.every)
             try:
                 event = await asyncio.to_thread(self._look)
@@ -84,13 +84,13 @@ class RunTrigger(BaseTrigger):
                 return
 
     def _look(self) -> dict[str, Any] | None:
-        """What the ledger says of the run if it is over, or of its process if that has ended."""
+        """The event if the run is over in the ledger, or if its process has ended; else None."""
         status = self._migration().status()
         if self._run is None and not self._has_begun(status):
             if status.active:
                 self.log.info("the run has not begun; its process is at work")
                 return None
-            # It may have begun since the look at the ledger, and ended.
+            # The run may have begun and ended since the ledger was read.
             status = self._migration().status()
             if not self._has_begun(status):
                 return {"state": "not_begun", "run": None}
@@ -104,14 +104,14 @@ class RunTrigger(BaseTrigger):
         return status.run is not None and (self.after is None or status.run > self.after)
 
     async def on_kill(self) -> None:
-        """Stops the run in order when somebody marks or clears the task (Airflow 3.3 and later).
+        """Stops the run cleanly when the task is marked or cleared (Airflow 3.3 and later).
 
         A process that backs the target up stops, too, and no run begins.
         """
         await asyncio.to_thread(self._migration().stop)
 
     def _migration(self) -> Migration:
-        # It has a source, which neither a look at the ledger nor a stop opens.
+        # A migration needs a source, but neither reading the ledger nor a stop connects to it.
         config: Configuration = {"options": {"ledger_schema": self.ledger_schema}}
         return migration_of(config, self.target_conn_id, self.target_conn_id)
 

@@ -30,43 +30,44 @@ _GOING_ON = "going on with run %s, which is %s"
 
 
 class PgMigrate(PlannedOperator):
-    """Does a whole migration, or what is left of it: preflight, plan, copy, indexes, report.
+    """Does a whole migration, or the rest of one: preflight, plan, copy, indexes, report.
 
-    Another try goes on with the run that the target's ledger has: it follows the same plan, keeps
-    what is done and repeats nothing. It has that plan from ``plan``; where there is none, from
-    Airflow's task state store (Airflow 3.3), else it makes the plan again, and goes on if it comes
-    out the same, as it does while nothing changes on the source. (Give it a plan on such releases:
-    a try that dies between the run's end and its own would be followed by a second run.) A task
-    that had succeeded and is cleared finds all done: to move the rows once more, start a new DAG
-    run. While a run of another plan is active on the target the task fails, to be tried again.
+    Another try resumes the run in the target's ledger: it follows the same plan, keeps finished
+    tasks and repeats nothing. It takes the plan from ``plan``; without one, from Airflow's task
+    state store (Airflow 3.3). On earlier releases it makes the plan again, and resumes if the plan
+    is the same, which it is while nothing changes on the source. (On such releases set ``plan``: if
+    a try dies after the run's end but before its own, the next try would start a second run.) If a
+    task that had succeeded is cleared, it finds everything done: to move the rows once more, start
+    a new DAG run. While a run of another plan is active on the target, the task fails and is tried
+    again.
 
-    XCom gets ``run``, ``status``, ``consistent``, ``tasks``, ``rows``, ``bytes`` and ``seconds``,
-    as the ledger has them, and ``already_done_by``: the run's number where all of it was done
+    XCom receives ``run``, ``status``, ``consistent``, ``tasks``, ``rows``, ``bytes`` and
+    ``seconds``, from the ledger, and ``already_done_by``: the run's number if all of it was done
     before this try began, else None.
 
-    **Deferrable.** A migration of hours need not keep a slot. With ``deferrable=True`` the task
-    starts the run in a process of its own on its worker, gives the slot back when that process has
-    checked both databases, and the triggerer watches the target's ledger until the run is over. The
-    backup is made by that process, too: the slot is not kept for it. What the checks find is in the
-    task's log, what the process does afterwards in ``detached_log``. The work stays on that worker,
-    so this is for workers that outlive their tasks: LocalExecutor, or CeleryExecutor on machines or
-    in long-lived containers. ``SIGTERM`` stops such a process in order. However it ends, the
-    triggerer sees that no process works on the run any more, the task fails, and its next try goes
-    on.
+    **Deferrable.** A migration of hours does not have to occupy a slot. With ``deferrable=True``
+    the task starts the run in a separate process on its worker and frees the slot when that process
+    has checked both databases; then the triggerer watches the target's ledger until the run is
+    over. That process also makes the backup, so the slot is not occupied during it. The findings of
+    the checks are in the task's log, the later log of the process in ``detached_log``. The work
+    stays on that worker, so this is for workers that outlive their tasks: LocalExecutor, or
+    CeleryExecutor on machines or in long-lived containers. ``SIGTERM`` stops such a process
+    cleanly. When it ends for any reason, the triggerer notices that no process works on the run any
+    more, the task fails, and its next try resumes.
     It is refused in a pod of the KubernetesExecutor, which ends with its task: run the plain task
-    there, or the fan-out. Where some other program does the run, `RunTrigger` alone waits for it.
-    Marking or clearing the waiting task stops the run in order, or the backup before it begins
+    there, or the fan-out. If another program does the run, `RunTrigger` alone waits for it.
+    Marking or clearing the waiting task stops the run cleanly, or the backup before it begins
     (Airflow 3.3; before, use ``pgmigrate stop``).
 
     Args:
-        plan: `PgMigratePlan.reference`; made by this task when None.
+        plan: `PgMigratePlan.reference`; made by this task if None.
         plan_path: where to put a plan that this task makes, as in `PgMigratePlan`.
-        backup: back up the target first; as the configuration says when None.
-        verify: compare source and target afterwards; as the configuration says when None.
-        deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` when None.
+        backup: back up the target first; as the configuration says if None.
+        verify: compare source and target afterwards; as the configuration says if None.
+        deferrable: wait in the triggerer; Airflow's ``[operators] default_deferrable`` if None.
             Needs ``target_conn_id`` and ``options.keep_ledger``.
         detached_log: a file on the worker for the log of the process of a deferred run.
-        kwargs: as for `PgMigrateOperator`; ``log_every`` is also how often the triggerer looks.
+        kwargs: as for `PgMigrateOperator`; ``log_every`` is also the triggerer's interval.
     """
 
     template_fields: Sequence[str] = (
@@ -113,7 +114,7 @@ class PgMigrate(PlannedOperator):
             if resume:
                 doing = "run %s is %s" if last.state == "done" else _GOING_ON
                 self.log.info(doing, last.run, last.state)
-            # Where nothing is left to do there is nothing to wait for.
+            # If nothing is left to do, there is nothing to wait for.
             if not self.deferrable or (resume and last.state == "done"):
                 return self._run(migration, plan, resume)
             self._refuse_unwatchable(migration)
@@ -148,11 +149,11 @@ class PgMigrate(PlannedOperator):
         reference: PlanReference,
         has_joined: bool,
     ) -> dict[str, Any]:
-        """Takes up the task when the triggerer says that the run is over.
+        """Resumes the task when the triggerer reports that the run is over.
 
         Args:
             context: Airflow's.
-            event: what `RunTrigger` says.
+            event: the event of `RunTrigger`.
             reference: the plan's.
             has_joined: this try has waited for a process of an earlier one.
 
@@ -242,14 +243,14 @@ class PgMigrate(PlannedOperator):
 
 
 def _refuse_other(last: Status, reference: PlanReference) -> None:
-    """Refuses to take the run that goes on for this plan's, or to go on beside it.
+    """Raises an error if the active run on the target follows another plan.
 
     Args:
         last: the last run in the target's ledger.
         reference: the plan's.
 
     Raises:
-        StateError: it is another plan's; another try may find it done.
+        StateError: it follows another plan; another try may find it done.
     """
     if last.state == "running" and last.plan != reference["fingerprint"]:
         raise StateError(

@@ -1,7 +1,8 @@
 """The data moves that are due on a target, in a table of the ledger's schema.
 
-A row is written in alembic's own transaction, so that the upgrade and "its data move is due" are
-committed together or not at all; it goes when the move is done. The table goes with its last row.
+A row is written in alembic's own transaction, so that the upgrade and the record that its data move
+is due are committed together or not at all. The row is deleted when the move is done, and the table
+is dropped with its last row.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ LEDGER: Final = (
     "migration_foreign_key",
     "migration_plan",
 )
-# The core makes the schema with the same comment, and drops it only where it finds that.
+# The core creates the schema with the same comment, and drops it only if it has this comment.
 SCHEMA_COMMENT: Final = "ledger of pgmigrate"
-# The core's advisory lock, which each process that works on a run holds; and the hook's own.
+# The core's advisory lock, held by each process that works on a run; and the hook's own lock.
 _LOCK_CLASS: Final = 0x70676D69
 _LOCK_RUN: Final = 1
 _LOCK_MOVES: Final = 0x616C656D
@@ -47,10 +48,10 @@ class Due:
 
     Attributes:
         number: its number in the table, ascending in the order of the steps.
-        revision: the revision whose upgrade asked for it.
-        key: its key in `on`; None for one that a migration script asked for.
-        copy: what that script asked for, as keywords of `Migration`.
-        plan: the plan that an earlier attempt has followed; None before the first.
+        revision: the revision whose upgrade requested it.
+        key: its key in `on`; None for one that a migration script requested.
+        copy: what that script requested, as keywords of `Migration`.
+        plan: the plan that an earlier attempt followed; None before the first.
     """
 
     number: int
@@ -87,11 +88,11 @@ class DueTable:
     def add(
         self, connection: Connection, revision: str, key: str | None, copy: MoveOptions | None
     ) -> None:
-        """Notes a data move as due, in the connection's transaction.
+        """Records a data move as due, in the connection's transaction.
 
         Args:
             connection: alembic's.
-            revision: the revision that asks for it.
+            revision: the revision that requests it.
             key: as in `Due`.
             copy: as in `Due`.
         """
@@ -110,15 +111,15 @@ class DueTable:
         connection.execute(self._table.insert().values(values))
 
     def forget(self, connection: Connection, applied: Collection[str]) -> None:
-        """Forgets what revisions asked for that are no longer applied, and how far it got.
+        """Deletes the data moves, and their progress, of revisions that are no longer applied.
 
         Args:
             connection: alembic's.
-            applied: the revisions that are.
+            applied: the revisions that are applied.
 
         Raises:
-            StateError: another process is at work on a run, or an unfinished one has taken foreign
-                keys away.
+            StateError: another process works on a run, or an unfinished run has dropped foreign
+                keys.
         """
         if self._exists(connection):
             gone = self._table.c.revision.not_in(applied)
@@ -128,7 +129,7 @@ class DueTable:
             self._drop_if_empty(connection)
 
     def _forget_runs(self, connection: Connection, plans: Sequence[str]) -> None:
-        """Takes unfinished runs of these plans out of the ledger, where they would block others."""
+        """Deletes unfinished runs of these plans from the ledger, where they would block others."""
         fingerprints = [Plan.parse(plan).header["fingerprint"] for plan in plans]
         if fingerprints and not _is_had(connection, "pg_try_advisory_xact_lock", _LOCK_RUN):
             raise StateError(
@@ -138,7 +139,8 @@ class DueTable:
             )
         there = set(sa.inspect(connection).get_table_names(schema=self._table.schema))
         if not fingerprints or not there.issuperset(LEDGER):
-            # A run that is left in an older ledger blocks the next one by name, and loses nothing.
+            # A run that is left in an older ledger only makes the next run fail with its name;
+            # nothing is lost.
             return
         runs, *others = (self._of_ledger(name) for name in LEDGER)
         is_open = runs.c.plan.in_(fingerprints) & (runs.c.state != "done")
@@ -160,7 +162,7 @@ class DueTable:
         return sa.table(name, *columns, schema=self._table.schema)
 
     def rows(self, connection: Connection) -> list[Due]:
-        """What is due, in the order in which it was asked for."""
+        """The data moves that are due, in the order in which they were requested."""
         if not self._exists(connection):
             return []
         columns = self._table.c
@@ -174,10 +176,10 @@ class DueTable:
         ]
 
     def keep_plan(self, connection: Connection, due: Due, plan: str) -> bool:
-        """Keeps the plan of a data move, for an attempt that has to go on with it.
+        """Stores the plan of a data move, for a later attempt that has to resume it.
 
         Returns:
-            Whether it is still due: a downgrade may have forgotten it.
+            Whether it is still due: a downgrade may have deleted it.
         """
         if not self._exists(connection):
             return False
@@ -185,7 +187,7 @@ class DueTable:
         return connection.execute(self._table.update().where(mine).values(plan=plan)).rowcount > 0
 
     def settle(self, connection: Connection, due: Due) -> None:
-        """Takes a data move that is done out of the table."""
+        """Deletes a data move that is done from the table."""
         connection.execute(self._table.delete().where(self._table.c.number == due.number))
         self._drop_if_empty(connection)
 
@@ -198,7 +200,7 @@ class DueTable:
 
     def _drop_if_empty(self, connection: Connection) -> None:
         full_name = connection.dialect.identifier_preparer.format_table(self._table)
-        # Another session's row that is not committed yet would go with the table unseen.
+        # Otherwise another session's row that is not committed yet would be dropped with the table.
         connection.execute(sa.text(f"LOCK TABLE {_plain(full_name)} IN ACCESS EXCLUSIVE MODE"))
         if connection.scalar(sa.select(sa.exists().select_from(self._table))):
             return
@@ -216,13 +218,13 @@ class DueTable:
 
 @contextmanager
 def turn(connection: Connection) -> Iterator[None]:
-    """Waits until no other process does what is due on this target, and keeps others waiting.
+    """Takes the lock for data moves on this target; waits while another process holds it.
 
     Args:
-        connection: alembic's; the lock is a connection's of its own.
+        connection: alembic's; the lock is held by a separate connection.
     """
     with connection.engine.connect() as own:
-        # For hours, perhaps: an open transaction would keep vacuum from its work.
+        # The lock may be held for hours, and an open transaction would hold back vacuum.
         held = own.execution_options(isolation_level="AUTOCOMMIT")
         if not _is_had(held, "pg_try_advisory_lock", _LOCK_MOVES):
             logger.info("another process does what is due on the target: waiting for it")
@@ -230,13 +232,13 @@ def turn(connection: Connection) -> Iterator[None]:
         try:
             yield
         finally:
-            # Where the connection is broken its lock is gone, too.
+            # A broken connection has also lost its lock.
             with suppress(SQLAlchemyError):
                 held.execute(_locking("pg_advisory_unlock", _LOCK_MOVES))
 
 
 def _is_had(connection: Connection, function: str, lock: int) -> bool:
-    """Tries to get an advisory lock of ours by a function; whether it has it."""
+    """Calls a function that tries to take an advisory lock; returns whether it was taken."""
     return bool(connection.scalar(_locking(function, lock)))
 
 
@@ -246,5 +248,5 @@ def _locking(function: str, lock: int) -> sa.Select[Any]:
 
 
 def _plain(quoted: str) -> str:
-    """A quoted name as `sqlalchemy.text` takes it, to which a colon begins a parameter."""
+    """A quoted name for `sqlalchemy.text`, in which an unescaped colon begins a parameter."""
     return quoted.replace(":", r"\:")

@@ -33,22 +33,22 @@ INSTALL: Final = (
 class PostUpgrade:
     """Runs a migration, or moves some tables, once an alembic upgrade has committed.
 
-    Given to ``context.configure(on_version_apply=...)``, it notes in the transaction of each
-    upgrade that a data move is due; `run`, called after that transaction, does what is due. What
-    fails stays due, and so does what a killed process has left: the next ``alembic upgrade head``
-    does it, although alembic has no step left. A downgrade moves nothing and forgets what the
-    revisions that it takes back had asked for; ``stamp`` and the other commands move nothing;
-    ``--sql`` writes a comment into the script. Alembic's own version table is never written.
+    Passed to ``context.configure(on_version_apply=...)``, it records in the transaction of each
+    upgrade that a data move is due; `run`, called after that transaction, does what is due. A move
+    that fails, or whose process is killed, stays due: the next ``alembic upgrade head`` does it,
+    even if alembic has no step left. A downgrade moves nothing and deletes the moves that its
+    revisions had requested; ``stamp`` and the other commands move nothing; ``--sql`` writes a
+    comment into the script. The hook never writes to alembic's own version table.
 
     The rest of alembic's environment stays as it is: asynchronous engines (call `run` in the
-    function that ``run_sync`` gets), ``transaction_per_migration``, several databases (a hook for
-    each).
+    function passed to ``run_sync``), ``transaction_per_migration``, several databases (one hook
+    for each).
 
     Args:
-        migration: where the rows come from and go to; its target is the database that alembic
+        migration: the source and the target of the rows; its target is the database that alembic
             upgrades.
-        on: what is due after which revision. The keys are names as alembic's commands take them;
-            ``head`` means that the database has all revisions there are. The values are `What`.
+        on: what is due after which revision. The keys are names as in alembic's commands; ``head``
+            means that all existing revisions are applied to the database. The values are `What`.
         on_event: called with every event of a run.
 
     Raises:
@@ -77,7 +77,7 @@ class PostUpgrade:
         heads: Collection[Any],
         run_args: Mapping[str, Any],
     ) -> None:
-        """Notes what a step makes due; alembic calls this in the step's transaction.
+        """Records the data moves that a step makes due; called in the step's transaction.
 
         Args:
             ctx: alembic's context.
@@ -86,8 +86,8 @@ class PostUpgrade:
             run_args: unused.
 
         Raises:
-            ConfigError: ``on`` names a revision that the scripts do not have, or a downgrade asks
-                for a data move.
+            ConfigError: ``on`` names a revision that the scripts do not have, or a downgrade
+                requests a data move.
         """
         queued, self._queued = self._queued, []
         self._context = ctx
@@ -108,17 +108,17 @@ class PostUpgrade:
             self._table(ctx, connection).forget(connection, applied(script, set(heads)))
 
     def run(self, connection: Connection | None = None) -> list[Report]:
-        """Does what is due, in the order in which the steps asked for it.
+        """Does what is due, in the order in which the steps requested it.
 
-        Nothing is done after any command but an upgrade, and nothing in ``--sql`` mode. Of several
-        upgrades at once one does it, and the others wait until it is done.
+        Nothing is done after any command except an upgrade, and nothing in ``--sql`` mode. If
+        several upgrades run at once, one of them does it, and the others wait until it is done.
 
         Args:
-            connection: the one that alembic has upgraded; the context's own when None. To be given
-                where env.py configures several databases before it commits.
+            connection: the one that alembic has upgraded; the context's own if None. Required if
+                env.py configures several databases before it commits.
 
         Returns:
-            The reports of what was run.
+            The reports of the runs.
 
         Raises:
             StateError: the upgrade is not committed, or the hook is not in alembic's context.
@@ -142,7 +142,7 @@ class PostUpgrade:
         reports: list[Report] = []
         if due:
             with turn(connection):
-                # What was due before may have been done by whoever had the turn.
+                # The process that held the lock before may have done what was due.
                 with connection.engine.begin() as own:
                     due = table.rows(own)
                 for item in due:
@@ -178,7 +178,8 @@ class PostUpgrade:
             plan = Plan.parse(due.plan)
         else:
             plan = move.plan(self._version_table, self._on_event)
-            # Before the first row moves: without its plan an interrupted run cannot go on.
+            # Stored before the first row is copied: without its plan an interrupted run cannot be
+            # resumed.
             with connection.engine.begin() as own:
                 is_due = table.keep_plan(own, due, plan.text)
             if not is_due:
@@ -227,33 +228,33 @@ class PostUpgrade:
         return DueTable(ledger, ".".join(self._version_table))
 
     def _running(self, connection: Connection | None) -> MigrationContext:
-        """The context of the env.py that runs, where no step has brought it."""
+        """The context of the env.py that runs, if no step has set it."""
         from alembic import context
 
         try:
             found = context.get_context()
         except NameError as error:
             raise StateError("no env.py of alembic is running", remedy=INSTALL) from error
-        # The last of several databases' contexts stands for those of the others.
+        # With several databases this is the last context, which serves for the others, too.
         if connection is None and self not in found.on_version_apply_callbacks:
             raise StateError("the hook is not in alembic's context", remedy=INSTALL)
         return found
 
     def _is_idle_upgrade(self, context: MigrationContext) -> bool:
-        """Whether the command is an upgrade that had no step left, and not one that only looks."""
+        """Whether the command is an upgrade without a step left, and not one that only reads."""
         command = getattr(context.opts.get("fn"), "__name__", "")
         return self._context is None and command.endswith("upgrade")
 
 
 def ask_for_copy(context: MigrationContext, keywords: MoveOptions) -> None:
-    """Lets the step that runs now ask env.py's hook for a data move.
+    """Requests a data move from env.py's hook, for the step that runs now.
 
     Args:
         context: alembic's.
         keywords: of `Migration`.
 
     Raises:
-        ConfigError: env.py has no hook, or they make no valid migration.
+        ConfigError: env.py has no hook, or the keywords are not a valid migration.
     """
     for callback in context.on_version_apply_callbacks:
         if isinstance(callback, PostUpgrade):
@@ -295,7 +296,7 @@ def _current_schema(connection: Connection) -> str:
 
 
 def _told(error: PgMigrateError, revision: str) -> PgMigrateError:
-    """The same error, saying that the upgrade stands and how the data move is done again."""
+    """The same error, saying that the upgrade is kept and how to repeat the data move."""
     told = copied(error)
     told.message = (
         f"the upgrade is committed, but the data move of revision {revision} failed: "

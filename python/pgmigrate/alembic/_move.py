@@ -1,4 +1,4 @@
-"""What a revision asks for: the values of `on`, checked and made ready to run."""
+"""The data moves that revisions request: the values of `on`, checked and ready to run."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class CopyOptions(Options, total=False):
     """Keywords of ``op.pgmigrate_copy``: the keys of `Options`, and these.
 
     Attributes:
-        name: what logs and summaries call the migration.
+        name: the migration's name in logs and summaries.
         schemas: which schemas.
         roles: which roles.
         parallel: the section ``parallel``.
-        options: the section ``options``, whose keys may be given by themselves.
+        options: the section ``options``, whose keys may also be given as keywords.
     """
 
     name: str
@@ -41,7 +41,7 @@ class CopyOptions(Options, total=False):
 
 
 class MoveOptions(CopyOptions, total=False):
-    """Keywords of `Migration` for a data move, which is between the databases of its hook.
+    """Keywords of `Migration` for a data move between the databases of its hook.
 
     Attributes:
         tables: which tables and how.
@@ -53,8 +53,8 @@ class MoveOptions(CopyOptions, total=False):
 What: TypeAlias = Literal[True] | Sequence[str] | MoveOptions | Callable[[Migration], object]
 """What is done after an upgrade. True runs the migration as it is. A list of ``schema.table``
 copies the rows of these tables. A mapping runs the migration with these keywords of `Migration`
-instead of its own, and with ``data_only`` unless it says otherwise, for alembic makes the schema. A
-function is called with the migration, and what it does must bear being done twice.
+instead of its own, and with ``data_only`` unless it is set otherwise, because alembic makes the
+schema. A function is called with the migration, and its work must be repeatable.
 """
 
 _SECTIONS: Final = ("schemas", "tables", "roles", "parallel", "options", "name")
@@ -69,7 +69,7 @@ class Move:
         what: what is done with it.
 
     Raises:
-        ConfigError: it is none of the kinds of `What`, or makes no valid migration.
+        ConfigError: it is not one of the kinds of `What`, or is not a valid migration.
     """
 
     def __init__(self, migration: Migration, what: What) -> None:
@@ -88,7 +88,7 @@ class Move:
             )
 
     def words(self) -> str:
-        """What is moved, as people read it."""
+        """What is moved, as a text for people."""
         if self._call is not None:
             return getattr(self._call, "__qualname__", type(self._call).__name__)
         tables = self._migration.config["tables"]
@@ -97,7 +97,7 @@ class Move:
         return ", ".join(f"{table['schema']}.{table['name']}" for table in tables["include"])
 
     def call(self) -> list[Report] | None:
-        """Calls the function; None where there is none, and a plan is to be run.
+        """Calls the function; returns None if there is no function, but a plan to run.
 
         Raises:
             PgMigrateError: as the function raises it.
@@ -117,7 +117,7 @@ class Move:
         return [report]
 
     def plan(self, version_table: tuple[str, str], on_event: OnEvent | None) -> Plan:
-        """A new plan, which leaves alembic's own table alone: it says where the target is.
+        """A new plan without alembic's version table, which records the target's own revision.
 
         Args:
             version_table: schema and name of that table.
@@ -131,7 +131,7 @@ class Move:
         return plan
 
     def is_unfinished(self) -> bool:
-        """Whether the target's ledger has a run that has to be gone on with."""
+        """Whether the target's ledger has a run that must be resumed."""
         return self._migration.status().state not in ("none", "done")
 
     def run(
@@ -142,16 +142,16 @@ class Move:
         resume: bool,
         on_event: OnEvent | None,
     ) -> Report:
-        """Runs a plan of this move, or goes on where an earlier run of it stopped.
+        """Runs a plan of this move, or resumes an earlier run of it.
 
         Args:
-            plan: what `plan` made, now or before an earlier run.
+            plan: the result of `plan`, now or before an earlier run.
             version_table: as in `plan`.
-            resume: whether an earlier run goes on.
+            resume: whether an earlier run is resumed.
             on_event: called with every event.
 
         Raises:
-            PgMigrateError: something did not arrive.
+            PgMigrateError: something was not moved.
         """
         migration = self._migration
         if ".".join(version_table) in plan.header["config"]["tables"]["exclude"]:
@@ -177,7 +177,7 @@ def derived(migration: Migration, keywords: Mapping[str, object]) -> Migration:
     """A migration between the same databases with other keywords.
 
     Args:
-        migration: the one whose keywords hold where none are given.
+        migration: the one whose keywords are used unless they are given.
         keywords: keywords of `Migration`; ``options`` and keys of it are merged, all others
             replaced.
 
@@ -201,14 +201,14 @@ def derived(migration: Migration, keywords: Mapping[str, object]) -> Migration:
 
 
 def _rows_only(keywords: Mapping[str, object]) -> Mapping[str, object]:
-    """The keywords, and rows alone unless they say otherwise: alembic makes the schema."""
+    """The keywords, with ``data_only`` unless they set it, because alembic makes the schema."""
     options = keywords.get("options")
     is_said = "data_only" in keywords or (isinstance(options, Mapping) and "data_only" in options)
     return keywords if is_said else {"data_only": True, **keywords}
 
 
 def check(report: Report) -> None:
-    """Raises what a report says went wrong."""
+    """Raises an error for what failed according to a report."""
     report.raise_for_failures()
     if report.verification is not None:
         report.verification.raise_for_differences()

@@ -38,7 +38,7 @@ def setup(plugin: Plugin) -> None:
         ) -> None:
             """Copies the rows of tables from the migration's source after the upgrade's commit.
 
-            Needs a `pgmigrate.alembic.PostUpgrade` in env.py, whose migration says from where.
+            Needs a `pgmigrate.alembic.PostUpgrade` in env.py, whose migration has the source.
 
             Args:
                 operations: alembic's.

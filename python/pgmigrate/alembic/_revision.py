@@ -1,4 +1,4 @@
-"""Revisions of alembic by their symbolic names, and the guard that holds both databases to them."""
+"""Revisions of alembic by their symbolic names, and the check of both databases' revisions."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def require_revision(
     target: str | None = "head",
     alembic_config: Config | str | os.PathLike[str] | None = None,
 ) -> Migration:
-    """The migration with a guard: its preflight blocks where a database is at another revision.
+    """The migration with a guard: its preflight blocks if a database is at another revision.
 
-    The names mean what they mean to alembic (https://alembic.sqlalchemy.org/en/latest/branches.html)
-    and are resolved now, by the scripts; the guard itself is the key ``options.require_revision``.
+    The names are those of alembic (https://alembic.sqlalchemy.org/en/latest/branches.html) and are
+    resolved now, from the scripts; the guard itself is the key ``options.require_revision``.
 
     Args:
         migration: the migration to guard.
         source: the revision that the source must be at: ``head``, an id or its beginning, a branch
-            label; any when None.
+            label; any revision if None.
         target: the revision that the target must be at.
-        alembic_config: alembic's configuration or the path of its file; that of the running env.py,
-            else ``alembic.ini``, when None.
+        alembic_config: alembic's configuration or the path of its file; if None, that of the
+            running env.py, else ``alembic.ini``.
 
     Returns:
         A new migration; the one that was given stays as it is.
@@ -73,7 +73,7 @@ def resolved(script: ScriptDirectory, name: str) -> list[str]:
 
 
 def applied(script: ScriptDirectory, heads: set[str]) -> set[str]:
-    """The revisions that a database at these heads has, with all below and all they depend on."""
+    """The revisions of a database at these heads: they, their ancestors and their dependencies."""
     from alembic.util import to_tuple
 
     found: set[str] = set()

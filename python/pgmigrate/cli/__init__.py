@@ -1,12 +1,12 @@
-"""The command line: `pgmigrate plan`, `pgmigrate migrate` and their kin.
+"""The command line: `pgmigrate plan`, `pgmigrate migrate` and the other commands.
 
-Results go to standard output, progress and errors to standard error, and all that is logged into
-pgmigrate.log. Exit codes: 0 all done, 1 something failed, 2 usage or configuration, 3 preflight,
+Results go to standard output, progress and errors to standard error, and the log to pgmigrate.log.
+Exit codes: 0 all done, 1 something failed, 2 usage or configuration, 3 preflight,
 4 verification found differences, 5 the migration is done, but the application is not started,
 6 all done, but a result could not be written to standard output or into its file, 7 the target has
 more rows, 8 not all was compared, 9 the target is not restored, 10 a database cannot be reached, 11
 the plan is not the one that would be made now, 130 interrupted.
-Neither the log nor progress nor the state file decides about the exit code.
+A failure to write the log, the progress or the state file does not affect the exit code.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program.
 
     Args:
-        arguments: what stands after the program's name; the process's own when None.
+        arguments: the arguments after the program's name; the process's own if None.
 
     Returns:
         The exit code.
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with ended_in_order(), steady_streams() as out:
         code = _run(arguments)
         reason = untold_loss()
-        # Who has gone has what was wanted of it, as of `pgmigrate reference | head`.
+        # The reader has closed the pipe and needs no more, as in `pgmigrate reference | head`.
         if reason is not None and reason != os.strerror(errno.EPIPE):
             click.echo(f"error: standard output: {reason}", err=True)
         return LOST if out.failure is not None and code == DONE else code

@@ -1,4 +1,4 @@
-"""Command lines to type again: what was typed, without a conninfo that may hold a password."""
+"""Command lines to repeat: what was typed, without a conninfo that may hold a password."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _HIDDEN: Final = "..."
 
 
 def shown_conninfo(conninfo: str) -> str:
-    """A conninfo as a shell takes it; ``...`` for one that may hold a password."""
+    """A conninfo quoted for a shell; ``...`` for one that may hold a password."""
     return _HIDDEN if _may_hold_password(conninfo) else shlex.quote(conninfo)
 
 
@@ -29,7 +29,7 @@ def _may_hold_password(conninfo: str) -> bool:
 
 
 def typed(context: click.Context, name: str) -> bool:
-    """Whether a parameter stands on the command line."""
+    """Whether a parameter was given on the command line."""
     return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
@@ -41,14 +41,14 @@ def command_line(
     always: Collection[str] = (),
     only: str | None = None,
 ) -> str:
-    """The command that runs now, as it was typed; environment variables still hold.
+    """The command that runs now, as it was typed; environment variables are still used.
 
     Args:
-        command: another one, which takes the options that it shares.
+        command: another command, which receives the options that both have.
         extra: options to add.
         without: parameters to leave out.
-        always: parameters to name although they were not typed.
-        only: the one migration of the config that it is about; as typed when None.
+        always: parameters to include although they were not typed.
+        only: the one migration of the config to select; as typed if None.
     """
     context = click.get_current_context()
     parameters = context.command.params
@@ -68,7 +68,7 @@ def command_line(
 
 
 def typed_words(*names: str) -> list[str]:
-    """The words of some options of the command that runs now, as far as they were typed."""
+    """The words of the given options of the command that runs now, if they were typed."""
     context = click.get_current_context()
     found = [one for one in context.command.params if one.name in names]
     typed_ones = [one for one in found if typed(context, one.name or "")]

@@ -67,14 +67,14 @@ _OF_VERDICT: Final[Mapping[Verdict, int]] = {
 
 @dataclass
 class Answer:
-    """What a command gives back for one migration.
+    """What a command returns for one migration.
 
     Attributes:
-        text: for people.
-        data: makes what is for machines.
+        text: the output for people.
+        data: creates the output for machines.
         code: the exit code.
-        state: what came of it in a few words, for a summary of several; by the exit code when
-            empty.
+        state: the outcome in a few words, for a summary of several migrations; if empty, it follows
+            from the exit code.
     """
 
     text: str
@@ -89,24 +89,24 @@ class Call:
 
     Attributes:
         config: the config file.
-        source: the source's conninfo, where there is no config file.
-        target: the target's conninfo, where there is no config file.
-        schemas: schemas to migrate, where there is no config file.
-        exclude_schemas: schemas to leave out, where there is no config file.
-        tables: tables to migrate, where there is no config file.
-        exclude_tables: tables to leave out, where there is no config file.
-        data_only: only rows, into tables that the target has, where there is no config file.
-        no_owner: the target's role owns what is made, where there is no config file.
-        no_privileges: nothing is granted or revoked, where there is no config file.
-        no_roles: no roles are made, where there is no config file.
-        only: names of migrations of a config file; all where empty.
+        source: the source's conninfo, without a config file.
+        target: the target's conninfo, without a config file.
+        schemas: schemas to migrate, without a config file.
+        exclude_schemas: schemas to leave out, without a config file.
+        tables: tables to migrate, without a config file.
+        exclude_tables: tables to leave out, without a config file.
+        data_only: only rows, into existing tables of the target, without a config file.
+        no_owner: the target's role owns what is created, without a config file.
+        no_privileges: nothing is granted or revoked, without a config file.
+        no_roles: no roles are created, without a config file.
+        only: names of migrations of a config file; all if empty.
         json: results are JSON.
         verbose: the console shows INFO and WARN, too.
         quiet: the console shows no progress.
         debug: the log has DEBUG, and errors have tracebacks.
         log: the log file.
         log_format: ``text`` or ``json``.
-        needs_source: whether the command opens the source, too.
+        needs_source: whether the command also connects to the source.
     """
 
     config: Path | None = None
@@ -131,7 +131,7 @@ class Call:
     _all: list[Migration] = field(default_factory=list)
 
     def migrations(self) -> list[Migration]:
-        """The migrations that the call is about.
+        """The migrations of the call.
 
         Raises:
             ConfigError: the config is wrong, or ``only`` names none of its migrations.
@@ -166,7 +166,7 @@ class Call:
         if self.only:
             raise click.UsageError("--only chooses among the migrations of a --config FILE")
         given: dict[str, Any] = {
-            # A command that opens the target alone never looks at it.
+            # A command that connects only to the target does not use the source.
             "source": self.source or self.target,
             "target": self.target,
             "schemas": _filter(self.schemas, self.exclude_schemas),
@@ -186,13 +186,13 @@ class Call:
 
     @cached_property
     def console(self) -> Console:
-        """Standard error; the one console that messages and live bars share, or they overwrite."""
+        """Standard error; messages and live bars share it, so as not to overwrite each other."""
         from rich.console import Console
 
         return Console(stderr=True, highlight=False)
 
     def log_settings(self) -> LogSettings:
-        """What is logged where."""
+        """The settings of the log."""
         return LogSettings(
             path=self.log,
             format=self.log_format,
@@ -202,7 +202,7 @@ class Call:
         )
 
     def one_migration(self) -> Migration:
-        """The one migration that the call is about.
+        """The only migration of the call.
 
         Raises:
             ConfigError: the config is wrong.
@@ -214,15 +214,15 @@ class Call:
         return migrations[0]
 
     def own_path(self, path: Path, migration: Migration) -> Path:
-        """The path of a migration's own file, the same however many of the config are chosen."""
+        """The path of a migration's own file; it does not depend on how many are selected."""
         return named_path(path, migration, self._all)
 
     def only_name(self, migration: Migration) -> str | None:
-        """The name that chooses one of several migrations; None where there is one."""
+        """The name that selects one of several migrations; None if there is only one."""
         return None if self.config is None or len(self._all) < 2 else migration.name or None
 
     def own_rates(self, path: Path | None, migration: Migration) -> Rates | None:
-        """The rates in a migration's own file, where one is named."""
+        """The rates in a migration's own file, if one is given."""
         return None if path is None else Rates.load(self.own_path(path, migration))
 
     def words_of(self, migration: Migration) -> str:
@@ -233,9 +233,9 @@ class Call:
         return shlex.join(["--config", str(self.config), "--only", name])
 
     def words(self) -> str:
-        """The options that choose the migrations, to type them again; never a password.
+        """The options that select the migrations, to repeat a command; never a password.
 
-        What the environment says need not be typed.
+        What is set in the environment is left out.
         """
         if self.config is None:
             context = click.get_current_context()
@@ -250,7 +250,7 @@ class Call:
 
 
 def _filter(chosen: Sequence[str], left_out: Sequence[str]) -> Mapping[str, object] | None:
-    """A section ``schemas`` or ``tables``; None where nothing is filtered."""
+    """A section ``schemas`` or ``tables``; None if nothing is filtered."""
     if not (chosen or left_out):
         return None
     include = {"mode": "include", "include": list(chosen)} if chosen else {"mode": "all"}
@@ -264,7 +264,8 @@ Work: TypeAlias = Callable[[Migration, OnEvent], Answer]
 def for_each(call: Call, migrations: Sequence[Migration], work: Work) -> int:
     """Does the work for every migration, goes on after one that fails, and prints the answers.
 
-    An interruption ends it: those before it, and what the interrupted one has come to, are printed.
+    An interruption ends the loop: the earlier answers and that of the interrupted migration are
+    printed.
 
     Returns:
         The exit code.
@@ -279,7 +280,7 @@ def for_each(call: Call, migrations: Sequence[Migration], work: Work) -> int:
             logger.info("%s", title)
         answer = _attempt(call, console, migration, work)
         if not call.json:
-            # A plan or a report is not kept for nothing while the next migration runs.
+            # Do not keep a plan or a report in memory while the next migration runs.
             answer.data = dict
         answers.append((migration, answer))
         if not call.json and answer.text:
@@ -294,7 +295,7 @@ def for_each(call: Call, migrations: Sequence[Migration], work: Work) -> int:
     codes = {answer.code for _, answer in answers} - {DONE}
     if INTERRUPTED in codes:
         return INTERRUPTED
-    # A lost report is the least that can be wrong.
+    # Any other failure is more important than a lost report.
     codes = codes - {LOST} or codes
     return codes.pop() if len(codes) == 1 else (FAILED if codes else DONE)
 
@@ -325,7 +326,7 @@ def _progress(call: Call, console: Console) -> AbstractContextManager[OnEvent]:
 
 
 def _tell_loss() -> None:
-    """The work is done, and its result is not where somebody will look for it."""
+    """Logs that the work is done, but its result could not be written."""
     reason = untold_loss()
     if reason is not None:
         logger.error("the result could not be written to standard output: %s", reason)
@@ -339,7 +340,7 @@ def _as_json(answers: Sequence[tuple[Migration, Answer]], *, many: bool) -> str:
 
 def _json(value: Any) -> str:
     text = printable_json(value)
-    # Escapes of JSON's own lose nothing.
+    # JSON has its own escapes, so no character is lost.
     return text if can_encode(text) else printable_json(value, ascii_only=True)
 
 
@@ -391,12 +392,12 @@ def report_code(report: Report) -> int:
 
 
 def verdict_code(result: VerifyResult) -> int:
-    """The exit code for what a verification came to."""
+    """The exit code for the result of a verification."""
     return _OF_VERDICT[result.verdict]
 
 
 def guarded(call: Call, command: Callable[[], int]) -> int:
-    """Runs a command, which logs from its beginning to its exit code."""
+    """Runs a command, and logs from its beginning to its exit code."""
     began = time.monotonic()
     with logging_to(call.console, call.log_settings()):
         of_log = {"is_of_log": True}
@@ -416,7 +417,7 @@ def guarded(call: Call, command: Callable[[], int]) -> int:
 
 
 def usage_words(error: click.ClickException) -> str:
-    """What is wrong on the command line, as our own messages are written."""
+    """The mistake on the command line, in the style of pgmigrate's own messages."""
     words = error.format_message().rstrip(".")
     return words[:1].lower() + words[1:]
 
@@ -435,7 +436,7 @@ def usage_remedy(error: click.ClickException) -> str:
 
 
 def _guarded(call: Call, command: Callable[[], int]) -> int:
-    """Whatever a command raises before or besides its work is one line, not a traceback."""
+    """Runs a command; an error outside of its work is printed as one line, not a traceback."""
     try:
         return command()
     except PgMigrateError as error:

@@ -1,4 +1,4 @@
-"""Commands that only look: `pgmigrate preflight`, `status` and `verify`."""
+"""Commands that change nothing: `pgmigrate preflight`, `status`, `verify`; and `stop`."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def status(call: Call, interval: float | None, rates_path: Path | None) -> int:
             result = replace(result, procedure=left)
         text = result.text()
         if result.state in ("failed", "interrupted") and result.procedure is None:
-            # A status needs no source; a run does.
+            # `status` needs no source, but the command for a run does.
             source = "" if call.config is not None or call.source is not None else " --source ..."
             words = f"{call.words_of(migration)}{source}"
             text += f"\nto go on: pgmigrate migrate {words} --resume"

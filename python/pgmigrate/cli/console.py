@@ -1,6 +1,7 @@
-"""What the command line logs, and where: a console gets what was asked for, a file gets all.
+"""The log of the command line: the console shows what was requested, the log file has everything.
 
-Only the command line uses this. A library's user configures the logger ``pgmigrate`` as any other.
+Only the command line uses this. A user of the library configures the logger ``pgmigrate`` as any
+other logger.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ _PROBLEMS_AT_MOST: Final = 20
 
 
 class ConsoleHandler(logging.Handler):
-    """Log records on the console, above live bars where there are some."""
+    """Log records on the console, above live bars if there are any."""
 
     def __init__(self, console: Console, level: int) -> None:
         super().__init__(level)
         self._console = console
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Leaves out what is about the log itself."""
+        """Leaves out records about the log itself."""
         return not getattr(record, "is_of_log", False) and bool(super().filter(record))
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -61,7 +62,7 @@ class FileFormatter(logging.Formatter):
 
     # The name is the base class's, as its arguments'.
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
-        """When it was, with the offset from UTC: logs of several machines are read together."""
+        """The time with its offset from UTC, so that logs of several machines can be compared."""
         return _when(record)
 
     # The name is the base class's.
@@ -95,14 +96,14 @@ LogFormat: TypeAlias = Literal["text", "json"]
 
 @dataclass(frozen=True)
 class LogSettings:
-    """What is logged where.
+    """The settings of the log.
 
     Attributes:
         path: the log file.
-        format: how it has the records.
+        format: the format of its records.
         verbose: the console shows INFO and WARN, too.
         debug: the file has DEBUG.
-        quiet: the console shows errors alone.
+        quiet: the console shows only errors.
     """
 
     path: Path = LOG_FILE
@@ -113,7 +114,7 @@ class LogSettings:
 
 
 def log_head(command: str) -> str:
-    """What a log begins with: what runs where, and the command without secrets."""
+    """The first line of a log: versions and machine, and the command without secrets."""
     from pgmigrate import __version__
 
     versions = f"pgmigrate {__version__}, Python {platform.python_version()}"
@@ -125,8 +126,8 @@ def logging_to(console: Console, settings: LogSettings) -> Iterator[None]:
     """Logs to the console and to a file while the block runs.
 
     Args:
-        console: where people look.
-        settings: what is logged where.
+        console: the console.
+        settings: the settings of the log.
     """
     path = settings.path
     handlers: list[logging.Handler] = [
@@ -162,14 +163,14 @@ def logging_to(console: Console, settings: LogSettings) -> Iterator[None]:
 
 
 def log_event(event: Event) -> None:
-    """Logs what tasks, findings and tables came to; failures and all else the core logs itself."""
+    """Logs the results of tasks, findings and tables; the core logs failures and all else."""
     if event["event"] == "task_finished" and event["status"] != "failed":
         note = f": {event['note']}" if event["note"] else ""
         what = f"{event['kind']} {event['object']} ({event['task']})"
-        # Formatted here: every handler and filter would do it again.
+        # Formatted once here: otherwise each handler and filter would format it again.
         logger.info(f"{event['status']} {what}{note}")
     elif event["event"] == "found" and event["severity"] != "blocking":
-        # What blocks is told by the error that it leads to.
+        # A blocking finding is reported by the error that it causes.
         level = logging.WARNING if event["severity"] == "warning" else logging.INFO
         about = f"{event['object']}: " if event["object"] else ""
         logger.log(level, "%s%s", about, event["message"], extra={"remedy": event["remedy"]})
@@ -181,7 +182,7 @@ def log_event(event: Event) -> None:
 
 def show_error(error: PgMigrateError, debug: bool) -> None:
     """Logs an error, and so prints it; a traceback only for `debug`."""
-    # The message of an error that lists what is wrong is that list once more.
+    # The message of an error with a list of problems would only repeat that list.
     problems = list(getattr(error, "problems", ()))
     shown = problems[:_PROBLEMS_AT_MOST] if isinstance(error, DriftError) else problems
     listed: list[tuple[str, str | None]] = [(problem, None) for problem in shown]

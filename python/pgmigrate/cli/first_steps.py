@@ -1,4 +1,4 @@
-"""Commands for whoever begins: `pgmigrate demo`, `example-config` and `reference`."""
+"""Commands for new users: `pgmigrate demo`, `example-config` and `reference`."""
 
 from __future__ import annotations
 

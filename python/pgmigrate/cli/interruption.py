@@ -1,4 +1,4 @@
-"""Requests to end the program: Ctrl-C, and what schedulers and closed terminals send."""
+"""Requests to end the program: Ctrl-C, and the signals of schedulers and closed terminals."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pgmigrate.errors import InterruptedRunError
 Result = TypeVar("Result")
 
 RUN_AGAIN: Final = "run it again"
-# A terminal that closes sends several requests at once, and systemd SIGHUP behind SIGTERM.
+# A terminal that closes sends several requests at once, and systemd sends SIGHUP after SIGTERM.
 _SECONDS_OF_A_BURST: Final = 0.5
 _REQUESTS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Requests:
-    """What becomes of a request to end: an interruption of the work, then of its report."""
+    """Handles requests to end: the first interrupts the work, a later one its report."""
 
     def __init__(self) -> None:
         self._raised_at: float | None = None
@@ -32,7 +32,7 @@ class _Requests:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._raised_at is not None and now - self._raised_at < _SECONDS_OF_A_BURST:
-            # One more exception would keep the first one's handlers from stopping the work.
+            # Another exception would interrupt the code that stops the work after the first one.
             return
         if self._ignored is not None and number not in self._ignored:
             self._ignored.add(number)
@@ -53,12 +53,13 @@ _requests: Final = _Requests()
 
 @contextmanager
 def ended_in_order() -> Iterator[None]:
-    """Lets SIGTERM and SIGHUP do what Ctrl-C does while the block runs."""
+    """Gives SIGTERM and SIGHUP the effect of Ctrl-C while the block runs."""
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for number in _REQUESTS:
             handler = signal.getsignal(number)
-            # What nohup has us ignore is not to end us; what is not Python's cannot be put back.
+            # A signal that nohup has set to be ignored stays ignored; a handler that was not
+            # installed from Python cannot be put back.
             if handler not in (signal.SIG_IGN, None):
                 before[number] = signal.signal(number, _requests)
     try:
@@ -70,7 +71,7 @@ def ended_in_order() -> Iterator[None]:
 
 
 def spare_the_report() -> None:
-    """Work was interrupted and is to be reported: each request is ignored once more from now on."""
+    """Called before the report of interrupted work: each request is ignored once more."""
     _requests.spare()
 
 
@@ -80,13 +81,13 @@ def with_result(
     made: Callable[[Mapping[str, Any]], Result],
     remedy: str = RUN_AGAIN,
 ) -> tuple[Result, bool]:
-    """A verb's result, and whether it was interrupted: what was done by then is a result, too.
+    """A verb's result, and whether it was interrupted; an interrupted verb may have a result.
 
     Args:
-        verb: the verb, as the core calls it.
-        call: does it.
-        made: makes the result of the core's mapping.
-        remedy: what to do where there is no result.
+        verb: the verb, by its name in the core.
+        call: runs it.
+        made: makes the result from the core's mapping.
+        remedy: what to do if there is no result.
 
     Raises:
         InterruptedRunError: the verb was interrupted before it had a result.
@@ -103,11 +104,11 @@ def with_result(
 
 @dataclass(frozen=True)
 class Words:
-    """What to say of an interrupted verb that has no result.
+    """The messages for an interrupted verb that has no result.
 
     Attributes:
-        nothing_done: the interruption kept it from its work.
-        not_known: nothing says whether it did.
+        nothing_done: the message if the verb was interrupted before its work.
+        not_known: the message if it is not known whether the work was done.
         remedy: how to find that out.
     """
 
@@ -122,18 +123,18 @@ def with_answer(
     made: Callable[[Mapping[str, Any]], Result],
     words: Words,
 ) -> Result:
-    """A verb's result, also where it was interrupted when nothing could be given up any more.
+    """A verb's result, also if it was interrupted too late to be stopped.
 
     Args:
-        verb: the verb, as the core calls it.
-        call: does it.
-        made: makes the result of the core's mapping.
-        words: what to say where there is no result.
+        verb: the verb, by its name in the core.
+        call: runs it.
+        made: makes the result from the core's mapping.
+        words: the messages if there is no result.
 
     Raises:
         InterruptedRunError: the verb was interrupted; the message says whether it did nothing, or
             that this is not known.
-        PgMigrateError: the verb failed, or could not find out what became of its work.
+        PgMigrateError: the verb failed, or could not find out whether its work was done.
     """
     try:
         return call()

@@ -112,7 +112,7 @@ def connected(command: Callable[..., int]) -> Callable[..., int]:
 
 
 def connected_to_target(command: Callable[..., int]) -> Callable[..., int]:
-    """As `connected`, for a command that opens the target alone and needs no source."""
+    """As `connected`, for a command that connects only to the target and needs no source."""
     return _with_call(command, lambda **given: Call(**given, needs_source=False))
 
 
@@ -123,7 +123,7 @@ def _with_call(command: Callable[..., int], make: Callable[..., Call]) -> Callab
         own = {name: given.pop(name) for name in Call.__dataclass_fields__ if name in given}
         if own.get("config") is not None:
             for side in ("source", "target"):
-                # A file outranks the environment, which is there for all commands.
+                # A config file overrides the environment, which is set for all commands.
                 if not typed(context, side):
                     own[side] = None
         call = make(**own)

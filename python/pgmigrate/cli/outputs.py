@@ -1,4 +1,4 @@
-"""The files that a command writes: checked before it begins, and never the end of its work."""
+"""The files that a command writes: checked before it begins; an error never ends its work."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pgmigrate.errors import ConfigError
 
 
 def check_writable(option: str, paths: Iterable[Path | None]) -> None:
-    """Finds out before any work begins that a file cannot be written at its end.
+    """Checks before any work begins that the files can be written at its end.
 
     Args:
         option: the option that names the files.
-        paths: the files; None stands for none.
+        paths: the files; None means no file.
 
     Raises:
         ConfigError: one of them cannot be written.
@@ -35,7 +35,7 @@ def written(path: Path, what: str, text: str) -> bool:
     Args:
         path: the file.
         what: what it is: ``checklist``.
-        text: what it holds.
+        text: its contents.
 
     Returns:
         Whether it was written.

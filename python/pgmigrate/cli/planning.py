@@ -93,14 +93,14 @@ def _estimate(
     calibrate_path: Path | None,
     on_event: OnEvent,
 ) -> Estimate:
-    """What ``pgmigrate plan --estimate`` is asked for.
+    """The estimate of ``pgmigrate plan --estimate``.
 
     Args:
-        migration: whose plan it is.
+        migration: the migration of the plan.
         plan: the plan.
-        jobs: how many tasks run at once; as the configuration says when None.
-        rates_path: a file of rates; typical ones when None.
-        calibrate_path: measure the rates, and write them into this file; not when None.
+        jobs: how many tasks run at once; as the configuration says if None.
+        rates_path: a file of rates; typical rates if None.
+        calibrate_path: measure the rates, and write them into this file; not if None.
         on_event: called with every event.
 
     Raises:
@@ -143,6 +143,6 @@ def _keep_plan_of_unfinished_run(call: Call, migration: Migration, path: Path) -
 
 def _plan_data(plan: Plan, path: Path) -> dict[str, Any]:
     data = plan.to_dict()
-    # The file has it.
+    # The plan file has it.
     del data["text"]
     return {"path": str(path), **data}

@@ -1,4 +1,4 @@
-"""Commands for the way back: `pgmigrate backup`, `restore` and `cleanup`."""
+"""Commands for backup and undo: `pgmigrate backup`, `restore` and `cleanup`."""
 
 from __future__ import annotations
 

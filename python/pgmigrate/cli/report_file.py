@@ -16,10 +16,10 @@ from pgmigrate.errors import PgMigrateError
 
 @contextmanager
 def page_of_errors(path: Path | None) -> Iterator[None]:
-    """Leaves a page that says what ended the run, where the block raises: never that of another.
+    """Writes a page about the error if the block raises, so that no older page remains.
 
     Args:
-        path: the page; none is written when None.
+        path: the page; none is written if None.
     """
     try:
         yield
@@ -29,12 +29,12 @@ def page_of_errors(path: Path | None) -> Iterator[None]:
 
 
 def with_page(answer: Answer, report: Report, path: Path | None) -> Answer:
-    """The answer, once the report's page is written; one that cannot be has its own exit code.
+    """Writes the report's page; returns the answer, with another exit code if that fails.
 
     Args:
         answer: what is printed.
-        report: what the page shows.
-        path: the page; none is written when None.
+        report: the report that the page shows.
+        path: the page; none is written if None.
     """
     if path is None:
         return answer
@@ -52,7 +52,7 @@ def _write(path: Path | None, page: Callable[[_About], str], about: _About) -> b
     try:
         write_atomically(path, [page(about).encode()])
     except Exception as error:
-        # The run is over, and what it printed must not be lost for the sake of a page.
+        # The run is over, and its output must not be lost because of the page.
         logger.error("the page %s could not be written: %s", path, error)
         return False
     return True

@@ -1,4 +1,4 @@
-"""The plan that a run follows: the file that a person names and may have reviewed, or a new one."""
+"""The plan that a run follows: a given file, which may have been reviewed, or a new plan."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pgmigrate.cli.again import command_line, typed
 
 @dataclass(frozen=True)
 class PlanChoice:
-    """What the options of a run say about its plan.
+    """The options of a run about its plan.
 
     Attributes:
-        is_named: whether ``--plan`` stands on the command line.
+        is_named: whether ``--plan`` was given on the command line.
         replan: a new plan replaces the file.
         accept_drift: the file is followed although the source changed.
-        resume: a run goes on, by its own plan.
+        resume: a run is resumed, with its own plan.
     """
 
     is_named: bool
@@ -50,24 +50,24 @@ class PlanChoice:
 
     @property
     def on_drift(self) -> OnDrift:
-        """What becomes of a file that is not the plan that would be made now."""
+        """What to do with a file that differs from the plan that would be made now."""
         return "warn" if self.accept_drift else "refuse"
 
     def reads(self, path: Path) -> bool:
-        """Whether the run follows the file, which it then does not write.
+        """Whether the run follows the file instead of writing it.
 
-        A device or a pipe is where a new plan goes.
+        A new plan is written into a device or a pipe; it is never read.
 
         Raises:
-            StateError: whether the file is there cannot be found out.
+            StateError: it cannot be determined whether the file exists.
         """
         return self.is_named and not self.replan and is_file(path, "plan file")
 
     def plan(self, path: Path) -> Plan | None:
-        """The plan in the file; None where a new one is to be made, or the ledger's goes on.
+        """The plan in the file; None if a new one must be made, or the ledger's plan is followed.
 
         Raises:
-            StateError: the file is there and is no plan, or cannot be looked for.
+            StateError: the file exists and is not a plan, or its status cannot be read.
         """
         return Plan.load(path) if self.reads(path) else None
 
@@ -84,7 +84,7 @@ class ReplacedPlan:
         self._before = _digest(path)
 
     def lines(self) -> list[str]:
-        """What there is to say; nothing where the file was not there, or holds the same plan."""
+        """The message; empty if the file did not exist, or had the same plan."""
         if self._before is None or self._before == _digest(self._path):
             return []
         return [
@@ -94,10 +94,10 @@ class ReplacedPlan:
 
 
 def ways_on(only: str | None) -> list[str]:
-    """The commands for a plan that is not the one that would be made now.
+    """The commands to continue with if a plan differs from the one that would be made now.
 
     Args:
-        only: the migration, where the config has several.
+        only: the migration, if the config has several.
     """
     left_out = ("replan", "accept_drift", "resume")
     compared = command_line("plan", extra=["--diff"], without=(*left_out, "jobs"), only=only)
@@ -113,7 +113,7 @@ def ways_on(only: str | None) -> list[str]:
 
 def _digest(path: Path) -> str | None:
     try:
-        # A pipe or a device has no text that could be lost.
+        # A pipe or a device has no contents that could be lost.
         if not path.is_file():
             return None
         with path.open("rb") as file:

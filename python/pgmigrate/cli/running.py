@@ -116,7 +116,7 @@ def migrate(
                 plan_file=path,
                 state=call.own_path(state_path, migration),
                 dry_run=dry_run,
-                # A flag that is not given leaves the decision to the configuration.
+                # If a flag is not given, the configuration decides.
                 backup=backup or None,
                 verify=verify or None,
                 consistent=False if not_consistent else None,
@@ -145,7 +145,7 @@ def migrate(
 def _noting(
     migration: Migration, ended: list[tuple[Migration, Report | BaseException]]
 ) -> Iterator[None]:
-    """Keeps what ended a migration, for the command to type next."""
+    """Records what ended a migration, for the command to type next."""
     try:
         yield
     except BaseException as error:
@@ -156,7 +156,7 @@ def _noting(
 def _next_lines(
     call: Call, migration: Migration, outcome: Report | BaseException, *, is_open: bool
 ) -> list[str]:
-    """What failed, and the command that goes on, with the options that were given."""
+    """What failed, and the command to continue, with the options that were given."""
     only = call.only_name(migration)
     same = command_line(only=only)
     resumed = command_line(

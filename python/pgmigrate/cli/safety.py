@@ -128,7 +128,7 @@ def _code(report: SafetyReport) -> int:
     if isinstance(report.error, VerifyError) and (
         report.verification is None or report.verification.ok
     ):
-        # The source was written to meanwhile.
+        # The source was written to during the procedure.
         return DIFFERENT
     if report.error is not None and not isinstance(report.error, VerifyError):
         return exit_code(report.error)

@@ -1,8 +1,8 @@
-"""Standard output and standard error of the program, of which neither can end its work.
+"""Standard output and standard error of the program; an error of them never ends its work.
 
-A character that a stream cannot encode is replaced. What cannot be written at all (a full disk, a
-reader that has gone) is lost: progress and messages silently, results with an exit code of their
-own, because a command whose output is lost did not give what it was asked for.
+A character that a stream cannot encode is replaced. Text that cannot be written at all (the disk is
+full, the reader has closed the pipe) is lost: progress and messages silently, results with a
+separate exit code, because a command whose output is lost did not return what was requested.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Final, TextIO, cast
 
 from pgmigrate._values.humanize import fitted_to
 
-# A mark that stays distinct from the others where only ASCII can be shown.
+# Replacements that stay distinct from each other where only ASCII can be shown.
 _PLAIN: Final = {"✓": "+", "✗": "x", "·": ".", "…": "...", "→": "->"}
 _HANDLER: Final = "pgmigrate.legible"
 
@@ -40,10 +40,10 @@ class SteadyStream:
     """A text stream that never raises when it is written to; it keeps the first failure.
 
     Args:
-        stream: the stream; None where the process was started without one.
+        stream: the stream; None if the process was started without one.
 
     Attributes:
-        failure: why something could not be written, in words; None where everything was.
+        failure: why something could not be written, in words; None if everything was written.
         is_reported: whether it has been reported.
     """
 
@@ -54,7 +54,7 @@ class SteadyStream:
 
     @property
     def encoding(self) -> str:
-        """How the stream encodes text."""
+        """The encoding of the stream."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def isatty(self) -> bool:
@@ -62,7 +62,7 @@ class SteadyStream:
         return self._stream is not None and self._stream.isatty()
 
     def write(self, text: str) -> int:
-        """Writes a text as far as that is possible."""
+        """Writes as much of a text as possible."""
         shown = text.encode(self.encoding, _HANDLER).decode(self.encoding)
         try:
             if self._stream is None:
@@ -73,7 +73,7 @@ class SteadyStream:
         return len(text)
 
     def flush(self) -> None:
-        """Hands on what was written."""
+        """Flushes what was written."""
         try:
             if self._stream is not None:
                 self._stream.flush()
@@ -81,13 +81,13 @@ class SteadyStream:
             self._fail(error)
 
     def __getattr__(self, name: str) -> Any:
-        # With the bytes below in hand, click would write past this in an encoding of its choice.
+        # Given the binary stream, click would bypass this class and choose its own encoding.
         if name == "buffer":
             raise AttributeError(name)
         return getattr(self._stream, name)
 
     def settle(self) -> None:
-        """Writes what is left; what cannot be is dropped, or the interpreter fails on it again."""
+        """Writes the rest, or drops it: otherwise the interpreter fails on it again at exit."""
         self.flush()
         if self.failure is None or self._stream is None:
             return
@@ -107,7 +107,7 @@ class SteadyStream:
 
 @contextmanager
 def steady_streams() -> Iterator[SteadyStream]:
-    """Makes standard output and standard error steady while the block runs; gives the former."""
+    """Makes standard output and standard error steady while the block runs; yields the former."""
     before = sys.stdout, sys.stderr
     out, err = SteadyStream(sys.stdout), SteadyStream(sys.stderr)
     sys.stdout, sys.stderr = cast(TextIO, out), cast(TextIO, err)
@@ -120,7 +120,7 @@ def steady_streams() -> Iterator[SteadyStream]:
 
 
 def untold_loss() -> str | None:
-    """Why a result could not be written to standard output, for the first who asks; else None."""
+    """Why a result could not be written to standard output, for the first call; later None."""
     out = sys.stdout
     if not isinstance(out, SteadyStream):
         return None
@@ -132,7 +132,7 @@ def untold_loss() -> str | None:
 
 
 def lost_output() -> str | None:
-    """Why something could not be written to standard output so far; None where everything was."""
+    """Why something could not be written to standard output; None if everything was written."""
     out = sys.stdout
     if not isinstance(out, SteadyStream):
         return None
@@ -141,14 +141,14 @@ def lost_output() -> str | None:
 
 
 def fitted(text: str) -> str:
-    """A text for standard output: as wide as the terminal that it is, untouched for all else."""
+    """A text for standard output: fitted to the width of a terminal, else unchanged."""
     if not sys.stdout.isatty():
         return text
     return fitted_to(text, shutil.get_terminal_size().columns)
 
 
 def can_encode(text: str) -> bool:
-    """Whether standard output has all characters of a text."""
+    """Whether standard output can encode all characters of a text."""
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""`pgmigrate status --watch`: the status again and again, for as long as a run is active."""
+"""`pgmigrate status --watch`: the status at intervals, for as long as a run is active."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pgmigrate._values.humanize import count, duration, plural, printable
 def watch(
     migrations: Sequence[Migration], look: Callable[[Migration], Status], seconds: float
 ) -> None:
-    """Shows how far runs are until none is active: redrawn on a terminal, in lines elsewhere.
+    """Shows the progress of runs until none is active: redrawn on a terminal, else as lines.
 
     Args:
-        migrations: whose runs.
+        migrations: the migrations to watch.
         look: reads the status of one.
-        seconds: from one look to the next.
+        seconds: the interval between two reads.
     """
     names = [f"{migration.name}: " if len(migrations) > 1 else "" for migration in migrations]
     if not sys.stdout.isatty():
@@ -37,7 +37,7 @@ def watch(
     from rich.text import Text
 
     console = Console(highlight=False)
-    # What is left in the end is the status as without --watch.
+    # The last output is the status as without --watch.
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
             found = [look(migration) for migration in migrations]

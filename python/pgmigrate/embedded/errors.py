@@ -1,4 +1,4 @@
-"""What goes wrong with throw-away servers."""
+"""The error of throw-away servers."""
 
 from __future__ import annotations
 

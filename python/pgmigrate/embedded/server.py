@@ -36,8 +36,8 @@ _ATTEMPTS_TO_FIND_A_PORT: Final = 10
 _SECONDS_TO_START: Final = 60.0
 _SECONDS_TO_STOP: Final = 30.0
 
-# Durability is off: the data is meant to be thrown away, and nobody should wait for disks.
-# `options` switches any of it back on.
+# Durability is off, because the data is temporary and the servers should not wait for disks.
+# `options` can switch any of it back on.
 _DEFAULT_OPTIONS: Final[Mapping[str, str]] = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -51,24 +51,25 @@ _DEFAULT_OPTIONS: Final[Mapping[str, str]] = {
 class EmbeddedServer:
     """A PostgreSQL server that lives as long as its ``with`` block.
 
-    The superuser is ``postgres``. Its password is generated, and every connection has to give it
-    (scram-sha-256). Durability (``fsync`` and its kin) is off unless ``options`` switches it on.
+    The superuser is ``postgres``. Its password is generated, and every connection needs it
+    (scram-sha-256). Durability (``fsync`` and similar settings) is off unless ``options`` switches
+    it on.
 
     Args:
-        major: major version to run; the newest one found when None.
+        major: major version to run; the newest one found if None.
         options: server settings by name, with their values as in postgresql.conf but unquoted.
         encoding: encoding of the template databases.
         locale: libc locale of the template databases.
         initdb_args: further arguments for initdb, e.g. ``["--data-checksums"]``.
-        bin_dir: directory with ``initdb`` and ``postgres``; looked up by ``major`` when None.
-        standby_of: a running server of the same major whose hot standby this one becomes, with its
-            roles, passwords and encoding.
+        bin_dir: directory with ``initdb`` and ``postgres``; chosen by ``major`` if None.
+        standby_of: a running server of the same major; this server becomes its hot standby, with
+            its roles, passwords and encoding.
 
     Attributes:
         port: TCP port on 127.0.0.1, 0 before ``start``. It survives ``restart``.
         data_dir: the data directory.
-        log_path: what initdb and the server wrote.
-        socket_dir: directory of the Unix socket; None where the path would be too long for one.
+        log_path: the log of initdb and the server.
+        socket_dir: directory of the Unix socket; None if the path would be too long for one.
 
     Raises:
         EmbeddedServerError: from ``start`` (and so from ``with``), when no installation of that
@@ -114,7 +115,7 @@ class EmbeddedServer:
         """Process id of the postmaster.
 
         Raises:
-            EmbeddedServerError: the server does not run.
+            EmbeddedServerError: the server is not running.
         """
         if self._process is None or self._process.poll() is not None:
             raise EmbeddedServerError("the server does not run: call start() first")
@@ -187,7 +188,7 @@ class EmbeddedServer:
             options: settings to add to those given before.
 
         Raises:
-            EmbeddedServerError: the server was never started, or does not come back.
+            EmbeddedServerError: the server was never started, or does not start again.
         """
         self._base()
         self._end(signal.SIGINT)
@@ -206,7 +207,7 @@ class EmbeddedServer:
         self._end(signal.SIGQUIT)
 
     def _stop_at_exit(self) -> None:
-        # A forked child inherits the handler, and its parent still uses the server.
+        # A forked child inherits the handler, but its parent still uses the server.
         if os.getpid() == self._owner:
             self.stop()
 
@@ -313,7 +314,7 @@ class EmbeddedServer:
 
     def _program(self, name: str) -> Path:
         assert self.bin_dir is not None
-        # Some installations carry the server without pg_basebackup; a newer one will do.
+        # Some installations have no pg_basebackup; that of a newer version works, too.
         here = (self.bin_dir / name).exists()
         return (
             executable_for(server_account(), self.bin_dir if here else find_tool(name).parent)
@@ -330,7 +331,7 @@ class EmbeddedServer:
                 )
 
     def _launch(self) -> None:
-        # A port that is free now may be taken a moment later; a restart has to keep the one it had.
+        # A port that is free now may be taken a moment later; a restart has to use the same port.
         attempts = 1 if self.port else _ATTEMPTS_TO_FIND_A_PORT
         for attempt in range(1, attempts + 1):
             port = self.port or _free_port()
@@ -351,7 +352,7 @@ class EmbeddedServer:
             "port": str(port),
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "" if self.socket_dir is None else str(self.socket_dir),
-            # The log is searched for words.
+            # Fixed, because the log is searched for words.
             "lc_messages": "C",
         }
         with self.log_path.open("ab") as log:
@@ -424,7 +425,7 @@ class EmbeddedServer:
 
 
 def _server_environment() -> dict[str, str]:
-    # PG* variables of the caller (PGDATA, PGPORT, PGOPTIONS...) mean other servers than this one.
+    # PG* variables of the caller (PGDATA, PGPORT, PGOPTIONS...) are for other servers.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     return {**kept, "LC_ALL": "C", "TZ": "UTC"}
 

@@ -1,6 +1,6 @@
 """A run's events as live bars on a terminal, a table in a notebook, and plain lines elsewhere.
 
-Made from events alone, so that it shows the same for every caller of the run. Use it as `on_event`:
+It needs only events, so it shows the same for every caller of the run. Use it as `on_event`:
 
     with progress(Console(stderr=True)) as show:
         migration.run(on_event=show)

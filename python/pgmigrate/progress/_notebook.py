@@ -1,6 +1,6 @@
-"""A run's progress in a cell of a notebook: one display that is written anew a few times a second.
+"""A run's progress in a cell of a notebook: one display that is updated a few times a second.
 
-It needs no widgets: what it shows stays in the notebook when the run has ended.
+It needs no widgets, and its last state stays in the notebook when the run has ended.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class NotebookProgress:
         clock: seconds from any starting point.
 
     Raises:
-        ImportError: IPython is missing, as it is outside of notebooks.
+        ImportError: IPython is missing, as usual outside of notebooks.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,7 +1,7 @@
-"""What a run's events come to: its phases, how far they are, and how long the rest takes.
+"""The state of a run from its events: its phases, their progress, and the time left.
 
-The time left is the core's, by the model of the estimate: its event ``time_left`` comes about every
-two seconds.
+The core computes the time left, by the model of the estimate, and reports it about every two
+seconds with the event ``time_left``.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from pgmigrate._values.humanize import brief_count, count, duration, size
 
-# Events come more often than that, unless this process, its machine or a server stands still.
+# Events are more frequent than this, unless this process, its machine or a server is suspended.
 _LONGEST_QUIET: Final = 6.0
 
 
 @dataclass
 class PhaseTally:
-    """What the events have told about a phase so far.
+    """What the events have reported about a phase so far.
 
     Attributes:
         name: the phase.
@@ -29,11 +29,11 @@ class PhaseTally:
         over: tasks that have ended, whatever their status.
         failed: tasks that failed.
         began: when its first task started, by the tally's clock.
-        active: seconds in which a task of it was at work; pauses of the process are left out.
+        active: seconds in which one of its tasks was running, without pauses of the process.
         work: the share of its work that is done, by the estimate's model; None before it is known.
-        seconds_left: seconds to the end of its last task, by the same; None where not known.
-        rows_now: rows written by tasks that ended, and under way in the others.
-        bytes_now: the same of bytes.
+        seconds_left: seconds to the end of its last task, by the same model; None if not known.
+        rows_now: rows written by tasks that ended, and sent so far by the others.
+        bytes_now: the same for bytes.
     """
 
     name: str
@@ -63,17 +63,17 @@ class PhaseTally:
             done = self.bytes_now / self.bytes
         else:
             done = self.over / self.tasks
-        # The totals are estimates: only the last task's end makes it whole.
+        # The totals are estimates: the share is 1 only after the end of the last task.
         return min(done, 0.99)
 
     def start(self, task: str, now: float) -> None:
-        """A task started, or starts anew after a failed attempt."""
+        """A task started, or started again after a failed attempt."""
         self.advance(task, 0, 0)
         if self.began is None:
             self.began = now
 
     def advance(self, task: str, rows: int, size: int) -> None:
-        """A task has sent so much in this attempt."""
+        """A task has sent these amounts in this attempt so far."""
         self._forget(task)
         self._under_way[task] = (rows, size)
         self._add(rows, size)
@@ -90,24 +90,24 @@ class PhaseTally:
         self._add(-rows, -size)
 
     def _add(self, rows: int, size: int) -> None:
-        # Kept as they change: a sum over what is under way at each event takes as long as the run.
+        # Updated at each change: a sum over all running tasks at each event would be too slow.
         self.rows_now += rows
         self.bytes_now += size
 
     def pass_time(self, seconds: float) -> None:
-        """So many seconds have passed."""
+        """Counts the seconds that have passed."""
         if self.began is not None and self.over < self.tasks:
             self.active += seconds
 
     def numbers(self) -> str:
-        """Tasks, rows, bytes, rate and time left, as far as there are any."""
+        """Tasks, rows, bytes, rate and time left, those that exist."""
         parts = [f"{self.over:,}/{self.tasks:,} tasks", *self._failed()]
         if self.rows_now or self.bytes_now:
             parts += [f"{count(self.rows_now)} rows", *self._flow()]
         return ", ".join([*parts, *self.left()])
 
     def brief(self) -> str:
-        """The same in fewer characters, to stand beside a bar."""
+        """The same in fewer characters, for the text next to a bar."""
         if self.rows_now or self.bytes_now:
             parts = [f"{brief_count(self.rows_now)} rows", *self._flow()]
         else:
@@ -122,21 +122,21 @@ class PhaseTally:
         return [size(self.bytes_now), *rate]
 
     def left(self) -> list[str]:
-        """The time to its end, in words; nothing before it begins, and before any is known."""
+        """The time to its end, in words; empty before it begins, and before a time is known."""
         if self.began is None or self.work is None or self.share >= 1.0:
             return []
         return [time_left(self.seconds_left)]
 
 
 class RunTally:
-    """What the events have told about a run so far.
+    """What the events have reported about a run so far.
 
     Args:
         clock: seconds from any starting point.
 
     Attributes:
         phases: the phases that have work, in their order.
-        seconds_left: seconds to the end of the last task; None where not known.
+        seconds_left: seconds to the end of the last task; None if not known.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -148,7 +148,7 @@ class RunTally:
         self._phase_of: dict[str, str] = {}
 
     def take(self, event: Mapping[str, Any]) -> PhaseTally | None:
-        """Counts an event in; the phase that it changed, if any."""
+        """Adds an event; returns the phase that it changed, if any."""
         kind = event["event"]
         self._pass_time()
         if kind == "run_started":
@@ -170,7 +170,7 @@ class RunTally:
             phase.advance(task, event["rows"], event["bytes"])
         else:
             self._phase_of.pop(task, None)
-            # A large object is no row.
+            # Large objects are not counted as rows.
             rows = 0 if event.get("kind") == "large objects" else event["rows"]
             phase.finish(task, rows, event["bytes"], event["status"] == "failed")
         return phase
@@ -206,7 +206,7 @@ class RunTally:
 
     @property
     def share(self) -> float:
-        """The share of the whole run's work that is done; by tasks until the core reports it."""
+        """The share of the run's work that is done; by tasks until the core reports it."""
         if self._work is not None and any(of.over < of.tasks for of in self.phases.values()):
             return min(self._work, 0.99)
         tasks = sum(phase.tasks for phase in self.phases.values())
@@ -230,7 +230,7 @@ class RunTally:
         return ", ".join([*parts, *self.left()])
 
     def left(self) -> list[str]:
-        """The time to the end of the last task, in words; nothing before any is known."""
+        """The time to the end of the last task, in words; empty before a time is known."""
         return [] if self._work is None or self.share >= 1.0 else [time_left(self.seconds_left)]
 
 

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 _SECONDS_BETWEEN_LINES: Final = 5.0
 _SECONDS_WITHOUT_LINE: Final = 60.0
 _SHARE_BETWEEN_LINES: Final = 0.05
-# A step that takes less is over before anybody asks what goes on.
+# A shorter step is not shown.
 _SECONDS_WORTH_A_LINE: Final = 1.0
 
 
 class LineProgress:
     """Progress as plain lines, for logs and pipes: few, whole, never overwritten.
 
-    A phase has a line at its end, and one on its way whenever five seconds and five percent, or a
+    A phase has a line at its end, and one in between whenever five seconds and five percent, or a
     minute, have passed since the last one.
 
     Args:
-        console: where to.
+        console: the console to write to.
         clock: seconds from any starting point.
     """
 
@@ -50,7 +50,7 @@ class LineProgress:
         if phase is not None and self._is_due(phase):
             self._show(phase)
         elif event["event"] == "time_left":
-            # A build of an index has no other event on its way.
+            # An index build reports no other event before its end.
             for at_work in self._tally.phases.values():
                 if at_work.began is not None and at_work.share < 1.0 and self._is_due(at_work):
                     self._show(at_work)
@@ -158,13 +158,13 @@ def notebook(clock: Callable[[], float] = time.monotonic) -> NotebookProgress:
 
         migration.run(plan, on_event=notebook())
 
-    It is written anew three times a second at most, and needs no widgets.
+    It is updated at most three times a second, and needs no widgets.
 
     Args:
         clock: seconds from any starting point.
 
     Raises:
-        ImportError: IPython is missing, as it is outside of notebooks.
+        ImportError: IPython is missing, as usual outside of notebooks.
     """
     return NotebookProgress(clock)
 
@@ -173,7 +173,7 @@ def progress(console: Console) -> BarProgress | LineProgress | NotebookProgress:
     """The progress that suits a console: bars on a terminal, lines elsewhere, a table in Jupyter.
 
     Args:
-        console: where to; standard error leaves standard output to results.
+        console: the console to write to; standard error keeps standard output free for results.
     """
     if console.is_jupyter:
         return notebook()
@@ -181,7 +181,7 @@ def progress(console: Console) -> BarProgress | LineProgress | NotebookProgress:
 
 
 def milestone(event: Mapping[str, Any]) -> str | None:
-    """The line that an event is worth by itself, on a terminal and elsewhere."""
+    """The line for an event that gets a line of its own, on a terminal and elsewhere."""
     line = _milestone(event)
     return None if line is None else printable(line)
 

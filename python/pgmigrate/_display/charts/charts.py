@@ -1,7 +1,7 @@
-"""Drawings of plans and runs by altair (extra ``pgmigrate[plots]``), of what others computed.
+"""Drawings of plans and runs by altair (extra ``pgmigrate[plots]``), from computed data.
 
-Each is made without its title, which a page writes as text of its own; `titled` adds it for whoever
-takes the chart alone.
+Each is made without its title, which a page writes as text; `titled` adds it for a caller that
+uses the chart alone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TILES_AT_MOST: Final = 60
 _STEPS: Final = 120
 _BARS_AT_MOST: Final = 2500
 _SLOWEST: Final = 12
-# Letters of the labels in pixels; a little more than the average, so that a label fits its tile.
+# Width of a label's letter in pixels; a little more than the average, so that labels fit.
 _LETTER: Final = 8.0
 _CROSS: Final = "M-1,-1L1,1M1,-1L-1,1"
 _SIZES: Final = (("GB", 1024**3), ("MB", 1024**2), ("kB", 1024), ("B", 1))
@@ -49,7 +49,7 @@ class Picture:
     """A chart with the words that belong to it.
 
     Attributes:
-        title: what is seen.
+        title: what it shows.
         caption: how to read it.
         chart: the drawing, without a title.
     """
@@ -59,7 +59,7 @@ class Picture:
     chart: alt.LayerChart
 
     def specification(self) -> dict[str, Any]:
-        """The drawing in the words of Vega-Lite, on whatever page it is put."""
+        """The drawing as a Vega-Lite specification, for any page."""
         chart: dict[str, Any] = self.chart.to_dict()
         chart["config"]["background"] = "transparent"
         return chart
@@ -72,7 +72,7 @@ class Picture:
 
 
 def _source(rows: Rows) -> alt.InlineData:
-    """Rows for a chart; names in them without what no drawing can hold."""
+    """Rows for a chart; characters that SVG cannot hold are replaced in names."""
     shown = [
         {key: printable(of) if isinstance(of, str) else of for key, of in row.items()}
         for row in rows
@@ -81,10 +81,10 @@ def _source(rows: Rows) -> alt.InlineData:
 
 
 def chart_of(picture: Picture | None, reason: str) -> alt.LayerChart:
-    """The chart of a picture for whoever asks for it alone.
+    """The chart of a picture for a caller that uses it alone.
 
     Raises:
-        ValueError: there is nothing to see, for that reason.
+        ValueError: there is nothing to draw; the message is the given reason.
     """
     if picture is None:
         raise ValueError(f"there is nothing to draw: {reason}")
@@ -92,7 +92,7 @@ def chart_of(picture: Picture | None, reason: str) -> alt.LayerChart:
 
 
 def treemap(plan: Plan) -> Picture | None:
-    """The plan's tables by their bytes; None where it moves none."""
+    """The plan's tables by their bytes; None if it moves none."""
     sizes = [of for of in table_sizes(plan) if of.bytes > 0]
     if not sizes:
         return None
@@ -127,22 +127,22 @@ def _hue_words(hues: Mapping[str, str]) -> str:
 
 
 def _largest(sizes: Sequence[TableSize]) -> list[TableSize]:
-    """The largest tables, and the others as one that is of no schema."""
+    """The largest tables, and all others as one entry without a schema."""
     left = sizes[_TILES_AT_MOST:]
     if not left:
         return list(sizes)
     rest = TableSize(plural(len(left), "smaller table"), "")
     rest.rows, rest.bytes = sum(of.rows for of in left), sum(of.bytes for of in left)
-    # The rest may be larger than a table that is shown by itself.
+    # Sorted again, because all others together may be larger than a table that is shown by itself.
     return sorted([*sizes[:_TILES_AT_MOST], rest], key=lambda of: -of.bytes)
 
 
 def _label(of: TableSize, whole: int, box: Tile) -> tuple[str, str]:
-    """What a tile has room for of a table's name and size."""
+    """The parts of a table's name and size that fit into its tile."""
     letters = int((box.width - 14) / _LETTER)
     if letters < 3 or box.height < 20:
         return "", ""
-    # The table's own name says more than its schema's where there is room for one of them.
+    # If only one name fits, the table's own name says more than its schema's.
     name = of.table
     if len(name) > letters and of.schema:
         name = name.removeprefix(f"{of.schema}.")
@@ -166,7 +166,7 @@ def _tile_chart(data: Rows) -> alt.LayerChart:
         description="tip:N",
     )
     text: dict[str, Any] = {"align": "left", "baseline": "top", "dx": 6, "color": LIGHT["tiletext"]}
-    # A mark of an empty text still takes room beside the tiles.
+    # A mark with an empty text still takes room next to the tiles.
     named = base.transform_filter("datum.name != ''").mark_text(
         dy=5, fontSize=12, fontWeight=600, **text
     )
@@ -177,7 +177,7 @@ def _tile_chart(data: Rows) -> alt.LayerChart:
 
 
 def timeline(tasks: Sequence[TaskResult]) -> Picture | None:
-    """What each worker did; None where no task was started."""
+    """What each worker did; None if no task was started."""
     course = Course.of(tasks)
     if not course.spans or course.seconds <= 0:
         return None
@@ -249,7 +249,7 @@ def _status(status: str) -> str:
 
 
 def throughput(tasks: Sequence[TaskResult]) -> Picture | None:
-    """Bytes a second over time; None where no rows were copied."""
+    """Bytes per second over time; None if no rows were copied."""
     course = Course.of(tasks)
     steps = course.rate(_STEPS)
     if not steps:
@@ -268,7 +268,8 @@ def throughput(tasks: Sequence[TaskResult]) -> Picture | None:
     x = alt.X("begin:Q", title=_time_title(course), scale=_time(course), axis=_time_axis(course))
     y = alt.Y("rate:Q", title=f"{unit}/s", axis=_rate_axis())
     base = alt.Chart(_source(data))
-    # The last step reaches to its end, which a step chart of begins would leave out.
+    # A step chart has a point at the beginning of each step only: without a last point at its end,
+    # the last step would not be drawn.
     closed: Rows = [*data, {**data[-1], "begin": data[-1]["end"]}]
     area = alt.Chart(_source(closed)).mark_area(
         interpolate="step-after",
@@ -288,7 +289,7 @@ def throughput(tasks: Sequence[TaskResult]) -> Picture | None:
 
 
 def slowest(tasks: Sequence[TaskResult]) -> Picture | None:
-    """The tasks that took longest; None where none took any time."""
+    """The tasks that took longest; None if none took any time."""
     found = sorted(_timed(tasks), key=lambda entry: (-entry[0], entry[1]))[:_SLOWEST]
     if not found:
         return None
@@ -303,7 +304,7 @@ def slowest(tasks: Sequence[TaskResult]) -> Picture | None:
         }
         for place, (seconds, name, phase, status, about) in enumerate(found)
     ]
-    # Fonts differ in width: the labels get the room that they take in a wide one.
+    # Fonts differ in width: the room for labels is computed for a wide font.
     extent = min(330, int(max(len(row["name"]) for row in data) * 6.9))
     y = alt.Y(
         "name:N",
@@ -337,7 +338,7 @@ def _timed(tasks: Sequence[TaskResult]) -> Iterable[tuple[float, str, str, str, 
 
 
 def by_jobs(estimate: Estimate) -> Picture | None:
-    """How long a run takes with how many jobs; None where there is nothing to do."""
+    """The time of a run by number of jobs; None if there is nothing to do."""
     if not estimate.seconds:
         return None
     data: Rows = [
@@ -381,7 +382,7 @@ def by_jobs(estimate: Estimate) -> Picture | None:
 
 
 def _cut(text: str, letters: int) -> str:
-    """A text without its middle where it is too long: names often differ at their ends alone."""
+    """A text shortened in its middle if it is too long: names often differ only at their ends."""
     if len(text) <= letters:
         return text
     end = letters // 2
@@ -462,7 +463,7 @@ def _finished(chart: alt.LayerChart, height: int | alt.Step) -> alt.LayerChart:
         font="sans-serif",
         background=LIGHT["paper"],
         padding=0,
-        # All pictures are of one width, whatever stands beside their plots.
+        # All pictures have the same width, whatever legends and axes stand next to their plots.
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
         axis=alt.AxisConfig(**axis),
         legend=alt.LegendConfig(symbolType="square", labelColor=LIGHT["ink"], labelFontSize=11),

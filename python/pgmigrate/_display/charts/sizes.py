@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class TableSize:
-    """What a plan moves of a table.
+    """The part of a table that a plan moves.
 
     Attributes:
         table: its name.
         schema: its schema.
         rows: rows by the source's statistics.
         bytes: bytes by the source's statistics.
-        tasks: in how many pieces it is copied.
+        tasks: the number of tasks that copy it.
     """
 
     table: str
@@ -44,7 +44,7 @@ def table_sizes(plan: Plan) -> list[TableSize]:
 
 
 def _mappings(plan: Plan) -> Iterator[Mapping[str, Any]]:
-    """The tasks as the core has them: a plan of many is looked at without a value for each."""
+    """The tasks as mappings of the core: no `Task` is built for each task of a large plan."""
     tasks = plan.tasks
     if isinstance(tasks, Records):
         yield from map(tasks.rows.__getitem__, range(len(tasks)))

@@ -1,7 +1,7 @@
 """Drawings as SVG inside a page, in the page's own colours and without a script.
 
-The library that draws ends the whole process on some inputs, which nobody could catch. It works in
-a process of its own, so that neither a run's report nor a notebook's kernel can be lost by it.
+The drawing library ends the whole process on some inputs, which no exception handler can catch.
+It runs in a separate process, so that neither a run's report nor a notebook's kernel is lost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pgmigrate._display.markup import Html
 from pgmigrate._display.style import LIGHT, variable
 
 _SECONDS_AT_MOST: Final = 120.0
-# An answer a line for each drawing, as soon as there is one: what is missing names the culprit.
+# One line for each drawing, written as soon as it is done: the first missing line belongs to the
+# drawing that ended the process.
 _CHILD: Final = """
 import json, sys
 asked = json.load(sys.stdin)
@@ -31,7 +32,7 @@ for chart in asked["charts"]:
     print(json.dumps(answer), flush=True)
 """
 _COLOUR: Final = re.compile(r'(fill|stroke)="(#[0-9a-f]{6})"')
-# What a mark is about is told to who cannot see it; browsers show a title to who points at it.
+# Screen readers read the description of a mark; browsers show a title under the mouse pointer.
 _MARK: Final = re.compile(r'<path aria-label="([^"]*)"([^>]*)/>')
 _OPENING: Final = re.compile(r"<svg [^>]*>")
 _VIEW: Final = re.compile(r'viewBox="[^"]*"')
@@ -43,10 +44,10 @@ class DrawingError(Exception):
 
 
 def draw(charts: Sequence[dict[str, Any]]) -> list[Html | DrawingError]:
-    """Each chart as an SVG element, or what hindered it.
+    """Each chart as an SVG element, or the error that prevented it.
 
     Args:
-        charts: what they show, in the words of Vega-Lite.
+        charts: the charts, as Vega-Lite specifications.
     """
     drawn: list[Html | DrawingError] = []
     while len(drawn) < len(charts):
@@ -58,7 +59,7 @@ def draw(charts: Sequence[dict[str, Any]]) -> list[Html | DrawingError]:
 
 
 def _ask(charts: Sequence[dict[str, Any]]) -> tuple[list[dict[str, str]], str]:
-    """The answers of a new process, as many as it gave, and why it gave no more."""
+    """The answers of a new process, and the reason if there are fewer answers than charts."""
     asked = json.dumps({"path": sys.path, "charts": charts})
     try:
         done = subprocess.run(
@@ -90,6 +91,6 @@ def _as_variable(match: re.Match[str]) -> str:
 
 
 def _opening(match: re.Match[str]) -> str:
-    """The element's own size goes: it is as wide as the page lets it be."""
+    """The opening tag without the element's own size, so that it takes the page's width."""
     view = _VIEW.search(match[0])
     return f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {view[0] if view else ""}>'

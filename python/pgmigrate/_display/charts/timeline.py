@@ -1,7 +1,7 @@
-"""When tasks ran, computed for pictures: pauses between sittings cut out, short tasks put together.
+"""When tasks ran, computed for pictures: without pauses between sessions, short tasks merged.
 
-Pure numbers. Times are seconds after the run's start in the ledger, by the target's clock, until
-`Course.of` has cut the pauses out; from then on they are seconds at work.
+Times are seconds after the run's start in the ledger, by the target's clock, until `Course.of` has
+cut the pauses out; from then on they are seconds of work.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pgmigrate._results.report import TaskResult
 
-# A time in which no task ran is a pause when it is as long as this, and as this share of the work.
+# A time in which no task ran is a pause if it has at least this length and this share of the work.
 _SECONDS_OF_A_PAUSE: Final = 5.0
 _SHARE_OF_A_PAUSE: Final = 0.15
-# More workers than these share rows, or a run by many processes would be taller than a screen.
+# More workers than this share rows; otherwise a run by many processes would not fit on a screen.
 _ROWS_AT_MOST: Final = 32
 _SHORTEST_STEP: Final = 0.05
 
@@ -27,14 +27,14 @@ class Span:
     """What one worker did for a while: a task, or several short ones of a phase.
 
     Attributes:
-        row: the worker's number, or its row's where workers share rows.
+        row: the worker's number, or the row's number if workers share rows.
         phase: the phase.
         begin: when it began.
         end: when it ended.
         tasks: how many tasks.
         bytes: bytes that they wrote.
         status: ``done``, ``failed``, or ``stopped`` before its end.
-        label: what they were about.
+        label: the names of their objects.
     """
 
     row: int
@@ -54,10 +54,10 @@ class Span:
 
 @dataclass(frozen=True)
 class Pause:
-    """A time in which no task ran, such as the one between two sittings of a run.
+    """A time in which no task ran, such as the one between two sessions of a run.
 
     Attributes:
-        at: when, in seconds at work.
+        at: when, in seconds of work.
         seconds: how long.
     """
 
@@ -70,11 +70,11 @@ class Course:
     """The course of a run.
 
     Attributes:
-        spans: what was done, by row and begin, in seconds at work.
+        spans: what was done, ordered by row and beginning, in seconds of work.
         pauses: the pauses cut out.
         seconds: the end of the last span.
         workers: how many workers there were.
-        rows: how many rows they have: fewer where workers share them.
+        rows: how many rows they have: fewer if workers share rows.
     """
 
     spans: tuple[Span, ...]
@@ -97,17 +97,17 @@ class Course:
         return cls(tuple(spans), tuple(pauses), seconds, workers, rows)
 
     def shortened(self, resolution: float, limit: int) -> list[Span]:
-        """The spans, neighbours of one worker and phase put together where they are too short.
+        """The spans; short ones that follow each other in a worker and phase are merged.
 
         Args:
-            resolution: the shortest time that can be told apart.
-            limit: how many spans there are at most: what is too short grows until they fit.
+            resolution: the shortest time that can be seen.
+            limit: the largest number of spans: the resolution is made coarser until they fit.
         """
         found = self._together(resolution)
         while len(found) > limit and resolution < self.seconds:
             resolution *= 1.5
             found = self._together(resolution)
-        # Those that failed, then the longest.
+        # Failed spans first, then the longest ones.
         found.sort(key=lambda span: (span.status != "failed", -span.length))
         return sorted(found[:limit], key=lambda span: (span.row, span.begin))
 
@@ -122,13 +122,13 @@ class Course:
         return found
 
     def rate(self, steps: int) -> list[tuple[float, float, float]]:
-        """Bytes a second over time: each task's bytes spread evenly over the time that it took.
+        """Bytes per second over time: each task's bytes are spread evenly over its time.
 
         Args:
-            steps: into how many steps of the same length the time is cut, at most.
+            steps: the largest number of steps, of the same length, that the time is cut into.
 
         Returns:
-            Begin and end of each step, and the bytes a second in it.
+            Beginning and end of each step, and the bytes per second in it.
         """
         loads = [span for span in self.spans if span.phase == "data" and span.bytes]
         if not loads or self.seconds <= 0:
@@ -160,7 +160,7 @@ def _spans(tasks: Iterable[TaskResult]) -> list[Span]:
 
 
 def _without_pauses(spans: Sequence[Span]) -> tuple[list[Span], list[Pause]]:
-    """The spans moved together over the pauses; they are in the order of their begins."""
+    """The spans with the pauses between them removed; the input is ordered by beginning."""
     gaps: list[tuple[float, float]] = []
     over = 0.0
     for span in spans:
@@ -184,7 +184,7 @@ def _without_pauses(spans: Sequence[Span]) -> tuple[list[Span], list[Pause]]:
 
 
 def _sharing_rows(spans: Sequence[Span]) -> list[Span]:
-    """Each span in the first row that is free at its begin."""
+    """Each span in the first row that is free at its beginning."""
     free: list[float] = []
     placed = []
     for span in spans:

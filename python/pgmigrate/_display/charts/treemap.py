@@ -1,4 +1,4 @@
-"""Where the tiles of a treemap lie: areas in proportion to sizes, as near to squares as may be.
+"""Positions of the tiles of a treemap: areas in proportion to sizes, tiles close to squares.
 
 The algorithm is that of Bruls, Huizing and van Wijk, Squarified Treemaps (2000).
 """
@@ -52,7 +52,7 @@ def _worst(areas: Sequence[float], side: float) -> float:
 
 
 def _lay(areas: Sequence[float], free: Tile) -> tuple[list[Tile], Tile]:
-    """A row of tiles along the shorter side of what is free, and what is free then."""
+    """A row of tiles along the shorter side of the free area, and the free area that remains."""
     total = sum(areas)
     is_column = free.width >= free.height
     side = free.height if is_column else free.width

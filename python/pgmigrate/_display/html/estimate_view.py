@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def estimate_view(estimate: Estimate) -> Html:
-    """An estimate: how long, with how many jobs, and what the end waits for."""
+    """An estimate: the time, the time by number of jobs, and the critical path."""
     kind = "" if estimate.calibrated else "by typical rates, not measured ones"
     chain = sorted(estimate.chain, key=lambda step: -step.seconds)[:SHORT]
     work = max((of.work for of in estimate.tables), default=0.0)
@@ -90,7 +90,7 @@ def _picture(estimate: Estimate) -> Picture | None:
 
 
 def _by_jobs(estimate: Estimate) -> Html:
-    """The table of jobs, where there is no picture of it."""
+    """The times by number of jobs as a table, used if there is no picture of them."""
     if can_draw():
         return Html()
     longest = max((one.seconds for one in estimate.by_jobs), default=0.0)

@@ -1,4 +1,4 @@
-"""Pictures within HTML, where the extra ``pgmigrate[plots]`` is installed."""
+"""Pictures within HTML, if the extra ``pgmigrate[plots]`` is installed."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def can_draw() -> bool:
 
 
 def pictures(*makers: Callable[[], Picture | None]) -> Html:
-    """Pictures with their titles; a line that says how to get them where they cannot be drawn.
+    """Pictures with their titles; if they cannot be drawn, a line that says how to get them.
 
     Args:
-        makers: each makes a picture, or None where there is nothing to see.
+        makers: each makes a picture, or returns None if there is nothing to draw.
     """
     if not can_draw():
         return note(HOW_TO_DRAW)
@@ -33,7 +33,7 @@ def pictures(*makers: Callable[[], Picture | None]) -> Html:
         made = [picture for picture in (make() for make in makers) if picture is not None]
         return _figures(made)
     except Exception as error:
-        # Whatever the drawing library makes of it, the tables around the pictures are not lost.
+        # An error of the drawing library must not lose the tables around the pictures.
         return _failure(error)
 
 

@@ -1,4 +1,4 @@
-"""Lists that several views have: findings, what is not on the target, and what they leave out."""
+"""Lists of several views: findings, what is not on the target, and how much a list omits."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from pgmigrate._values.finding import Absent, Finding
 from pgmigrate._values.humanize import count, plural, size
 
 SHORT: Final = 15
-"""How many rows a list has at most in a notebook."""
+"""The largest number of rows of a list in a notebook."""
 
 _ORDER: Final = {"blocking": 0, "warning": 1, "info": 2}
 
 
 def left_out(found: Sequence[object], limit: int, noun: str) -> str:
-    """What a list does not show of what there is; nothing where it shows all.
+    """A line that says how many items a list omits; empty if it shows all.
 
     Args:
-        found: all there is.
-        limit: how many are shown at most.
-        noun: what one of them is called.
+        found: all items.
+        limit: the largest number of items that are shown.
+        noun: the name of one item.
     """
     left = len(found) - limit
     return f"and {plural(left, noun)} more" if left > 0 else ""
 
 
 def amounts(rows: int, bytes_: int) -> list[Number]:
-    """Rows and bytes; nothing where there are none, for most phases have none."""
+    """Rows and bytes; empty where there are none, because most phases have none."""
     return [Number(count(rows) if rows else ""), Number(size(bytes_) if bytes_ else "")]
 
 
 def findings_list(findings: Sequence[Finding], limit: int, title: str = "Findings") -> Html:
-    """Findings with their remedies, the gravest first."""
+    """Findings with their remedies, the most severe first."""
     found = sorted(findings, key=lambda finding: _ORDER.get(finding.severity, len(_ORDER)))
     rows: list[list[Cell]] = [
         [

@@ -1,4 +1,4 @@
-"""The page of a report: one file that fetches nothing, for a browser, a ticket or a printer."""
+"""The page of a report: one file that loads nothing else, for a browser, a ticket or a printer."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _page(title: str, content: Html) -> str:
         "<!DOCTYPE html>\n"
         '<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        # Nothing is to be fetched, whatever a name from a database looks like.
+        # The page must load nothing, whatever a name from a database contains.
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'; img-src data:\">"
         f"<title>pgmigrate, {escaped(title)}</title><style>{_PAGE}</style></head>"

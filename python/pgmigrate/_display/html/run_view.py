@@ -36,10 +36,10 @@ def report_view(report: Report, limit: int = SHORT, *, with_keys: bool = True) -
 
     Args:
         report: the report.
-        limit: how many rows a list has at most.
+        limit: the largest number of rows of a list.
         with_keys: whether rows that differ are named by their keys.
     """
-    # Each is made when it is looked at: once is enough.
+    # A record is built at each access: read them once.
     tasks = tuple(report.tasks)
     verified = report.verification
     proved = "" if verified is None else proof(verified, limit, with_keys=with_keys)
@@ -74,7 +74,7 @@ def _run_facts(report: Report, results: Sequence[TaskResult]) -> Html:
     bytes_ = sum(phase.bytes for phase in report.phases)
     done = sum(phase.done + phase.kept for phase in report.phases)
     tasks = sum(phase.tasks for phase in report.phases)
-    # Tasks are timed from the beginning of the run, and the report from that of its last sitting.
+    # Times of tasks count from the beginning of the run, that of the report from its last session.
     is_first = all((task.begun or 0.0) <= report.seconds for task in results)
     states = f"{len(report.snapshots)} states of the source"
     snapshots = f"one, {report.snapshots[0]}" if len(report.snapshots) == 1 else states
@@ -107,7 +107,7 @@ def _failures(report: Report, limit: int) -> Html:
 
 
 def reason(task: TaskResult) -> Html:
-    """Why a task failed; what the core says behind a semicolon is what to do about it."""
+    """Why a task failed; the core writes what to do about it after a semicolon."""
     reason, _, remedy = task.note.partition("; ")
     code = f" ({task.sqlstate})" if task.sqlstate and task.sqlstate not in task.note else ""
     return joined([f"{reason}{code}", element("span", remedy, "pgm-remedy") if remedy else ""])
@@ -170,7 +170,7 @@ def _slowest(tasks: Sequence[TaskResult]) -> Picture | None:
 
 
 def _slowest_tasks(tasks: Sequence[TaskResult]) -> Html:
-    """The slowest tasks as a table, where there is no picture of them."""
+    """The slowest tasks as a table, used if there is no picture of them."""
     if can_draw():
         return Html()
     found = sorted(tasks, key=lambda task: -task.seconds)[:SHORT]

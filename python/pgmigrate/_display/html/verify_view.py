@@ -1,4 +1,4 @@
-"""What a verification gave as HTML."""
+"""The result of a verification as HTML."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def verdict(result: VerifyResult | None) -> str:
 
 
 def verify_view(result: VerifyResult) -> Html:
-    """A verification: what differs first."""
+    """The result of a verification; differences come first."""
     rows = sum(of.target_rows or 0 for of in result.tables)
     lead = f"{plural(len(result.tables), 'table')}, {plural(rows, 'row')} on the target"
     return joined(
@@ -65,7 +65,7 @@ def proof(result: VerifyResult, limit: int, *, with_keys: bool) -> Html:
 def _differences(result: VerifyResult, limit: int, *, with_keys: bool) -> list[Html]:
     found = list(result.differences)
     if not with_keys:
-        # Rows of one table that differ in the same way are then one thing to name.
+        # Without keys, rows of one table that differ in the same way are one line.
         found = list({_without_key(item): item for item in found}.values())
     rows: list[list[Cell]] = [
         [
@@ -111,7 +111,7 @@ def _larger(tables: Sequence[TableResult], limit: int) -> list[Html]:
 
 
 def _remarks(result: VerifyResult, limit: int) -> list[Html]:
-    """What decides nothing, and what was compared."""
+    """What does not affect the verdict, and what was compared."""
     views = result.changed_views
     settings = [item for item in result.not_moved if item.kind == SETTING_LEFT_OUT]
     lacking = [item for item in result.not_moved if item.kind != SETTING_LEFT_OUT]
@@ -156,7 +156,7 @@ def _without_key(item: Difference) -> tuple[str, str, str]:
 
 
 def _tables(tables: Sequence[TableResult], limit: int) -> list[Html]:
-    """Tables, those that are not equal first and then the largest."""
+    """Tables; first those that are not equal, then the largest ones."""
     found = sorted(tables, key=lambda of: (of.status == "equal", -(of.target_rows or 0)))
     rows: list[list[Cell]] = [
         [

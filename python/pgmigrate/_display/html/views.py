@@ -1,4 +1,4 @@
-"""Which result is shown how: what a notebook asks for comes in here."""
+"""The view of each kind of result: the entry point for notebooks."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ def html_of(result: Tabular) -> str:
 
 
 def framed(content: str) -> Html:
-    """Content inside the element that the style sheet is for, after the style sheet."""
+    """The style sheet, then the content inside the element that the style sheet applies to."""
     style = Html(f"<style>{style_sheet()}</style>")
     return element("div", joined([style, content]), "pgm")
 
 
 def text_view(result: Any) -> Html:
-    """The text of a result that has little to show."""
+    """A result as plain text, for results without a view of their own."""
     return element("pre", result.text())
 
 
 def preflight_view(result: PreflightResult) -> Html:
-    """What preflight found, what blocks a run first."""
+    """What preflight found; findings that block a run come first."""
     blocking = len(result.blocking)
     word = (
         mark("done", "a run may start") if result.ok else mark("blocking", f"{blocking} blocking")

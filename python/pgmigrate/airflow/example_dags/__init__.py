@@ -1,1 +1,1 @@
-"""DAGs to copy from, run by pgmigrate's own tests."""
+"""Example DAGs, run by pgmigrate's own tests."""

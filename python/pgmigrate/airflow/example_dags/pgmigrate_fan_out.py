@@ -1,9 +1,9 @@
-"""One migration shared among many tasks, for sources that outgrow one machine.
+"""One migration shared among many tasks, for sources that are too large for one machine.
 
-Planned once; the tasks that copy rows are mapped over the workers of any executor, all of them in
-the one snapshot that `hold` keeps beside them. It needs a slot for itself; where nobody writes to
-the source, start the DAG with `{"snapshot": "own"}`, and `hold` has nothing to do. Where a part
-fails for good, the teardown `release` lets the snapshot go, which nobody needs any more.
+The plan is made once; the tasks that copy rows are mapped over the workers of any executor. All of
+them use the snapshot that `hold` holds meanwhile. `hold` needs a slot for itself; if no session
+writes to the source, start the DAG with `{"snapshot": "own"}`, and `hold` has nothing to do. If a
+part fails for good, the teardown `release` releases the snapshot, which is no longer needed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from pgmigrate.airflow import (
     },
 )
 def pgmigrate_fan_out() -> None:
-    """Preflight, plan, rows in parts beside the held snapshot, the rest, verification."""
+    """Preflight, plan, rows in parts with a held snapshot, the rest, verification."""
     preflight = PgMigratePreflight(task_id="preflight")
     plan = PgMigratePlan(task_id="plan", parts=4, snapshot="{{ params.snapshot }}")
     hold = PgMigrateHoldSnapshot(task_id="hold", plan=plan.reference)

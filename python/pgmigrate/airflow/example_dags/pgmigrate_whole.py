@@ -1,6 +1,6 @@
-"""A whole migration: looked over first, moved by one task, compared at the end.
+"""A whole migration: checked first, moved by one task, compared at the end.
 
-The two connections are of type Postgres; their extras (``sslmode``, ``options``...) count.
+The two connections are of type Postgres; their extras (``sslmode``, ``options``...) are used.
 """
 
 from __future__ import annotations
