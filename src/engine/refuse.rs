@@ -1,4 +1,4 @@
-//! The error of findings that block a verb. Called by `run`, `ends`, `part`, `leader` and `connect`.
+//! The error of findings that block a verb. Called by `run`, `open`, `part`, `leader` and `connect`.
 
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};

@@ -3,7 +3,7 @@
 //! A snapshot does not cover everything: after TRUNCATE, a rewriting ALTER TABLE, or DROP and CREATE, a table has rows that the snapshot
 //! cannot contain, and a query returns none of them without an error. ACCESS SHARE blocks these statements from the moment it is held; the
 //! catalog shows what happened between the snapshot and the lock. The leader locks everything in scope for the whole run; each reader locks
-//! and checks what it reads in its own transaction, so it depends on no other session. Called by the engine's `ends`, `part` and `worker`,
+//! and checks what it reads in its own transaction, so it depends on no other session. Called by the engine's `open`, `part` and `worker`,
 //! and by `compare`.
 
 use super::Session;

@@ -1,7 +1,7 @@
 //! The column mapping of a data task: its statements for a target's table that has fewer columns, or columns of wider types.
 //!
 //! The plan does not know the target: a run applies here to the plan's own statements what it finds there. Columns that the target computes
-//! are left out, and values that it would read differently are cast on the source. Pure; called by the engine's `adapt`.
+//! are left out, and values that it would read differently are cast on the source. Pure; called by the engine's `column_mapping`.
 
 use super::Task;
 use crate::catalog::Relation;

@@ -1,7 +1,7 @@
 //! A data-only run's check of the target's own schema: what the plan's rows need there, and what fires or is checked when they are written.
 //!
 //! Nothing is created on such a target, so everything that could make a row fail is reported before the first row is copied. Called by
-//! `preflight`; `engine::adapt` determines the column mapping, `engine::live` what can be ordered.
+//! `preflight`; `target::column_mapping` determines the column mapping, `target::load_order` what can be ordered.
 
 use super::look::{Look, blocking, info, list, warning};
 use crate::catalog::assign::Assignment;

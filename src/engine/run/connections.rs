@@ -1,4 +1,4 @@
-//! Both connections of a run, and what was read over them, as every step of it needs them. Made by `ends` and `part`.
+//! Both connections of a run, and what was read over them, as every step of it needs them. Made by `open` and `part`.
 
 use super::leader::Leader;
 use crate::catalog::{Catalog, Server};

@@ -1,7 +1,7 @@
 //! The leader on the target: the session whose advisory lock shows that this process works on the run.
 //!
 //! The lock ends with its session, so a lost connection loses it. The leader then connects again, terminates what the lost session has left
-//! on the server, and takes the lock again; where another process has taken it meanwhile, this one has to stop. Made by `ends` and `part`;
+//! on the server, and takes the lock again; where another process has taken it meanwhile, this one has to stop. Made by `open` and `part`;
 //! kept by `pool` while tasks run and by `close` at the end.
 
 use super::lost;

@@ -1,7 +1,7 @@
 //! Tables that are emptied and reference each other in a cycle, which only one statement can empty.
 //!
 //! Decides which tasks are done together: all tables of a cycle, and those connected to them by a foreign key that are emptied, too. A
-//! table that is not to be emptied is never included. Called by `live`.
+//! table that is not to be emptied is never included. Called by `load_order`.
 
 use super::existing::Found;
 use super::load_order::Live;

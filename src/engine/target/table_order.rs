@@ -1,7 +1,7 @@
 //! The order of the tasks of tables that foreign keys of the target require. It is decided for tables, because all chunks of a table have
 //! the same place in it.
 //!
-//! Pure. The work grows with the number of tables, keys and chunks, and never with pairs of chunks. Called by `live` for what a run does,
+//! Pure. The work grows with the number of tables, keys and chunks, and never with pairs of chunks. Called by `load_order` for what a run does,
 //! and by preflight for what it reports.
 
 use super::cycles::{arranged, circles};
