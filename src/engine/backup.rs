@@ -78,7 +78,11 @@ pub(super) fn try_directory(directory: &Path) -> std::io::Result<()> {
     let nearest = directory.ancestors().find(is_there).unwrap_or(directory);
     let nearest = if nearest.as_os_str().is_empty() { Path::new(".") } else { nearest };
     let trial = nearest.join(format!(".pgmigrate_{}_{}", std::process::id(), timestamp(SystemTime::now())));
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&trial)?;
+    let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&trial) {
+        // Another process has written the same file in this second.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        file => file?,
+    };
     // A full disk may still accept an empty file.
     let written = (&file).write_all(&[0]).and_then(|()| file.sync_all());
     std::fs::remove_file(&trial)?;

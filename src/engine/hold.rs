@@ -83,9 +83,13 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     let planned = Planned::of(plan, &Settings::default());
     let looking = look_over(&config, &endpoints, Way::Holder(&known), Some(planned), context);
     let ends = context.step("connect", Box::pin(looking)).await?;
-    check(&config, &ends, (plan, 1, &part), context).await?;
+    let has_begun = part::run_of(&ledger, &target, &fingerprint).await?.is_some();
+    // Only a process that begins the run makes the backup.
+    let mut checked = config.clone();
+    checked.options.backup &= !has_begun;
+    check(&checked, &ends, (plan, 1, &part), context).await?;
     unplanned::changes(&config, &ends, plan, context);
-    let start = if part::run_of(&ledger, &target, &fingerprint).await?.is_some() {
+    let start = if has_begun {
         context.step("ledger", take_up(&config, &ends, (plan, &fingerprint))).await?
     } else {
         Box::pin(enter(&config, (&part, &ends, plan), context)).await?.0

@@ -346,3 +346,15 @@ def _replayed(primary: psycopg.Connection[Any], replica: psycopg.Connection[Any]
             return str(seen)
         time.sleep(0.1)
     raise AssertionError("the standby does not follow")
+
+
+def test_a_holder_of_a_run_that_has_begun_needs_no_room_for_a_backup(
+    bank: Parts, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    folder = str(tmp_path / "file" / "backup")
+    migration = Migration(**bank.options, options={"backup": True, "backup_dir": folder})
+    with migration.hold_snapshot(bank.plan) as held:
+        report = migration.run_tasks(bank.plan, bank.plan.ids("data"), snapshot="held")
+        report.raise_for_failures()
+        assert held.wait().ok
