@@ -4,7 +4,7 @@
 
 use super::entry::label;
 use super::look::{Look, warning};
-use super::rights::Rights;
+use super::rights::{Rights, owner_of};
 use crate::catalog::Oid;
 use crate::error::Result;
 use crate::finding::{Finding, examples};
@@ -47,12 +47,17 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     let mut others: BTreeMap<Owner<'_>, Refused> = BTreeMap::new();
     for (task, oids) in &tasks {
         let commented = large_object::commented_oids(task);
-        let altered =
-            |oid: &Oid| task.kind != kind::LARGE_OBJECTS || !task.optional_sql.is_empty() || commented.contains(oid);
+        let owner_to_be = owner_of(task);
+        // A statement that gives an object to the owner that it has is never refused.
+        let altered = |object: &HeldLargeObject| {
+            task.kind != kind::LARGE_OBJECTS
+                || owner_to_be.as_ref().is_some_and(|owner| *owner != object.owner)
+                || commented.contains(&object.oid)
+        };
         for object in oids.iter().filter_map(|oid| there.get(oid)) {
             if task.kind == kind::LARGE_OBJECTS && !object.may_read {
                 unread.add(object, task);
-            } else if !object.is_owner && altered(&object.oid) {
+            } else if !object.is_owner && altered(object) {
                 others.entry(owner(rights, object)).or_default().add(object, task);
             }
         }
@@ -106,7 +111,7 @@ fn of_other(look: &Look<'_>, owner: &Owner<'_>, refused: Refused) -> Finding {
     let role = &look.ends.target.role;
     let shown = readable(owner.name);
     let message = format!(
-        "{shown} owns {} that the target has already, and {} may not comment on, give away or grant on what it does not own: these will fail",
+        "{shown} owns {} that the target has already, and {} may not comment on, give away or grant on what it does not own: these will fail or leave the owner as it is",
         refused.described(),
         readable(role)
     );

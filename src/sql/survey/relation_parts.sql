@@ -37,7 +37,9 @@ FROM (
     -- The owner of both tables attaches a partition, and the owner of the parents makes a child.
     SELECT CASE WHEN c.relkind IN ('i', 'I') THEN 'index attach' WHEN c.relispartition THEN 'table attach' ELSE 'table' END,
            'pg_catalog.pg_class'::regclass, c.oid, n.nspname, c.relname,
-           coalesce(pi.indrelid, h.inhparent), coalesce(ci.indrelid, CASE WHEN c.relispartition THEN c.oid ELSE 0 END), true
+           coalesce(pi.indrelid, h.inhparent),
+           -- Attaching an index asks nothing of the owner of the partition.
+           CASE WHEN ci.indrelid IS NULL AND c.relispartition THEN c.oid ELSE 0 END, true
     FROM pg_catalog.pg_inherits h
     JOIN pg_catalog.pg_class c ON c.oid = h.inhrelid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -1,20 +1,21 @@
 -- Existing relations under the names of tables to be made, and the rights of the role on them. The same statement reads the columns,
--- because another process of the run may make tables meanwhile.
+-- because another process of the run may make tables meanwhile. A table that another session has dropped by now has no privileges, and is
+-- left out.
 SELECT n.nspname::text AS schema,
        c.relname::text AS name,
        c.relkind::text AS kind,
-       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS may_select,
-       pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'INSERT') AS may_insert,
-       pg_catalog.has_table_privilege(c.oid, 'TRUNCATE') AS may_truncate,
-       pg_catalog.has_table_privilege(c.oid, 'UPDATE') AS may_update,
-       pg_catalog.row_security_active(c.oid) AS has_row_security,
+       coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'), false) AS may_select,
+       coalesce(pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'INSERT'), false) AS may_insert,
+       coalesce(pg_catalog.has_table_privilege(c.oid, 'TRUNCATE'), false) AS may_truncate,
+       coalesce(pg_catalog.has_table_privilege(c.oid, 'UPDATE'), false) AS may_update,
+       coalesce(pg_catalog.row_security_active(c.oid), false) AS has_row_security,
        pg_catalog.pg_get_userbyid(c.relowner)::text AS owner,
-       pg_catalog.pg_has_role(c.relowner, 'USAGE') AS is_owner,
-       pg_catalog.has_table_privilege(c.oid, 'TRIGGER') AS may_trigger,
-       pg_catalog.has_any_column_privilege(c.oid, 'REFERENCES') AS may_reference,
+       coalesce(pg_catalog.pg_has_role(c.relowner, 'USAGE'), false) AS is_owner,
+       coalesce(pg_catalog.has_table_privilege(c.oid, 'TRIGGER'), false) AS may_trigger,
+       coalesce(pg_catalog.has_any_column_privilege(c.oid, 'REFERENCES'), false) AS may_reference,
        -- Versions before 17 have no such privilege.
-       CASE WHEN current_setting('server_version_num')::int >= 170000 THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN')
-            ELSE pg_catalog.pg_has_role(c.relowner, 'USAGE') END AS may_maintain,
+       coalesce(CASE WHEN current_setting('server_version_num')::int >= 170000 THEN pg_catalog.has_table_privilege(c.oid, 'MAINTAIN')
+                     ELSE pg_catalog.pg_has_role(c.relowner, 'USAGE') END, false) AS may_maintain,
        -- A rule on UPDATE makes ON CONFLICT fail even if the rule is disabled.
        ARRAY(SELECT r.rulename::text FROM pg_catalog.pg_rewrite r
              WHERE r.ev_class = c.oid AND (r.ev_type = '2' OR r.ev_type = '3' AND r.ev_enabled IN ('O', 'A'))
@@ -33,4 +34,5 @@ CROSS JOIN LATERAL (
     WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'f')) columns
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
   AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND pg_catalog.has_table_privilege(c.oid, 'SELECT') IS NOT NULL
 ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
