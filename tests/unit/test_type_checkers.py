@@ -101,7 +101,14 @@ def pyright(script: Path, folder: Path) -> list[int]:
     """The lines with errors by basedpyright, which brings its own node, as pyright by itself."""
     (folder / "pyrightconfig.json").write_text('{"typeCheckingMode": "standard"}')
     done = subprocess.run(
-        [sys.executable, "-m", "basedpyright", "--outputjson", script.name],
+        [
+            sys.executable,
+            "-m",
+            "basedpyright",
+            "--outputjson",
+            f"--pythonpath={sys.executable}",
+            script.name,
+        ],
         cwd=folder,
         capture_output=True,
         text=True,

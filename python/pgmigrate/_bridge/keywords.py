@@ -46,6 +46,10 @@ def spelled_out(keywords: type[Any]) -> Callable[[CallT], CallT]:
         ]
         written = signature.replace(parameters=[*named, *more])
         call.__signature__ = written  # type: ignore[attr-defined]
+        # `Unpack[...]` is for type checkers: Python 3.10 cannot evaluate it.
+        for parameter in signature.parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                call.__annotations__.pop(parameter.name, None)
         return call
 
     return decorated
