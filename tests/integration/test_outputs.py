@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from conftest import Pair
-from pgmigrate import BackupError, Migration, Options
+from pgmigrate import Migration, Options, PreflightError
 from support import servers
 from support.application import Application
 from support.safety import GATED as GATED_SETTINGS
@@ -163,9 +163,12 @@ def test_what_migrate_cannot_write_is_found_before_the_run(
         assert json.loads(done.stdout)["error"]["kind"] == "config"
     options: Options = {"backup_dir": str(shell.folder / "config.json" / "backup")}
     chosen = Migration(source=both[0], target=both[1], roles="none", options=options)
-    with pytest.raises(BackupError, match="Not a directory") as raised:
+    with pytest.raises(PreflightError, match="Not a directory") as raised:
         chosen.run(backup=True)
     assert "options.backup_dir" in str(raised.value)
+    assert [one.check for one in raised.value.findings if one.severity == "blocking"] == [
+        "backup_dir"
+    ]
     assert_untouched(both[1])
 
 
