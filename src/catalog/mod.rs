@@ -6,6 +6,7 @@
 pub mod archive;
 pub mod assign;
 pub mod database;
+pub mod object_kind;
 mod oid;
 pub mod role_use;
 pub mod scope;

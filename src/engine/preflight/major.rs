@@ -6,6 +6,7 @@ use super::entry::entry_task;
 use super::look::{Look, info, warning};
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::readable;
@@ -35,7 +36,7 @@ async fn missing(look: &Look<'_>) -> Result<Vec<Finding>> {
         moved.entry((entry.catalog, entry.oid)).or_insert(entry);
     }
     // The archive's name of the kind is sufficient.
-    let of_schemas = look.entries().filter(|entry| target < 15 && entry.desc == "PUBLICATION TABLES IN SCHEMA");
+    let of_schemas = look.entries().filter(|entry| target < 15 && entry.kind == ObjectKind::PublicationTablesInSchema);
     let of_schemas: BTreeSet<String> = of_schemas.map(|entry| entry_task(entry).object()).collect();
     let expressions = survey::newer_expressions(look.leader()).await?;
     let mut lacking = Lacking::new();

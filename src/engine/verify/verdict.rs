@@ -7,10 +7,11 @@
 use super::archive::Archive;
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::{ObjectKind, Properties};
 use crate::error::Result;
 use crate::name::readable;
 use crate::pg::compare::Readers;
-use crate::pg::compare::definition::{self, Both, Comparison, Privilege, Properties, Property, Value};
+use crate::pg::compare::definition::{self, Both, Comparison, Privilege, Property, Value};
 use std::collections::HashSet;
 
 /// The result of the inspection.
@@ -54,22 +55,24 @@ pub struct Closer<'a> {
 impl Closer<'_> {
     /// Inspects an entry of the source and its counterpart; one of them may be missing.
     pub async fn verdict(&self, readers: &Readers, entry: Option<&Entry>, other: Option<&Entry>) -> Result<Verdict> {
-        let of = entry.or(other).map(|entry| entry.desc.as_str()).unwrap_or_default();
-        if of == "ACL"
+        let of = entry.or(other).map(|entry| &entry.kind);
+        if of == Some(&ObjectKind::Acl)
             && let Some(verdict) = self.privileges(readers, entry, other).await?
         {
             return Ok(verdict);
         }
         let (Some(entry), Some(other)) = (entry, other) else { return Ok(Verdict::Missing) };
         let both = (entry.oid, other.oid);
-        match of {
-            "DEFAULT ACL" => {
+        match &entry.kind {
+            ObjectKind::DefaultAcl => {
                 let both = Both { catalog: entry.catalog, source: entry.oid, target: other.oid };
                 self.rights(readers, both, |_| true).await.map(|verdict| verdict.unwrap_or_else(different))
             }
-            "VIEW" | "MATERIALIZED VIEW" => self.view(readers, entry, other).await,
-            "RULE" if let Some(views) = views_of_rules(readers, both).await? => same_view(readers, views).await,
-            _ => match properties(entry) {
+            ObjectKind::View | ObjectKind::MaterializedView => self.view(readers, entry, other).await,
+            ObjectKind::Rule if let Some(views) = views_of_rules(readers, both).await? => {
+                same_view(readers, views).await
+            }
+            _ => match entry.kind.properties() {
                 Some(kind) => {
                     let comparison = definition::compare(readers, kind, both, self.with_tablespaces).await?;
                     Ok(self.judge(entry, &comparison))
@@ -100,13 +103,13 @@ impl Closer<'_> {
             return Verdict::Unknown;
         }
         // Everything in a policy is among its properties; pg_dump writes its roles in the order of the server's catalog.
-        if entry.desc == "POLICY" {
+        if entry.kind == ObjectKind::Policy {
             reasons.push("");
         }
         if !comparison.rewritten.is_empty() {
             reasons.push("the servers write one expression in two ways");
         }
-        if entry.desc == "TYPE" && self.majors.0.min(self.majors.1) < 14 {
+        if entry.kind == ObjectKind::Type && self.majors.0.min(self.majors.1) < 14 {
             reasons.push("a range type has a multirange type from version 14 on");
         }
         match reasons.iter().find(|reason| !reason.is_empty()) {
@@ -220,23 +223,6 @@ const SHOWN: usize = 10;
 
 fn different() -> Verdict {
     Verdict::Different(Different::default())
-}
-
-fn properties(entry: &Entry) -> Option<Properties> {
-    Some(match entry.desc.as_str() {
-        "TABLE" | "FOREIGN TABLE" => Properties::Relation,
-        "SEQUENCE" => Properties::Sequence,
-        "INDEX" => Properties::Index,
-        "CONSTRAINT" | "FK CONSTRAINT" | "CHECK CONSTRAINT" => Properties::Constraint,
-        "TRIGGER" => Properties::Trigger,
-        "POLICY" => Properties::Policy,
-        "STATISTICS" => Properties::Statistics,
-        "DOMAIN" | "TYPE" => Properties::Type,
-        "FUNCTION" | "PROCEDURE" => Properties::Routine,
-        "DEFAULT" => Properties::Default,
-        "RULE" => Properties::Rule,
-        _ => return None,
-    })
 }
 
 fn right(of: &Privilege) -> String {

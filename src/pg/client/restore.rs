@@ -10,6 +10,7 @@
 use super::tool::{Tools, connect_by};
 use super::tunnel::Tunnel;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::error::{Error, Kind, Result, ServerError, Side};
 use crate::name::{ident, readable};
 use crate::pg::pinned::Program;
@@ -93,7 +94,7 @@ impl Replay<'_> {
                 .remedy("drop them, each with its slot on the publisher, and restore again"));
         }
         let archived: HashSet<&str> =
-            self.entries.iter().filter(|e| e.desc == "EXTENSION").map(|e| e.tag.as_str()).collect();
+            self.entries.iter().filter(|e| e.kind == ObjectKind::Extension).map(|e| e.tag.as_str()).collect();
         let mut kept: Vec<String> = row.get("extensions");
         // An archive never contains plpgsql, which every new database has.
         kept.retain(|name| archived.contains(name.as_str()) || name == "plpgsql");
@@ -116,7 +117,10 @@ impl Replay<'_> {
         }
         if state.is_owner {
             sql.extend(
-                self.entries.iter().filter(|e| e.desc == "DATABASE PROPERTIES").map(|e| format!("{}\n", e.statement)),
+                self.entries
+                    .iter()
+                    .filter(|e| e.kind == ObjectKind::DatabaseProperties)
+                    .map(|e| format!("{}\n", e.statement)),
             );
         }
         Ok(sql)
@@ -126,10 +130,10 @@ impl Replay<'_> {
     fn list(&self, state: &State) -> String {
         let tags: HashSet<String> =
             state.kept.iter().map(|name| format!("EXTENSION {}", plain_or_quoted(name))).collect();
-        let stays = |entry: &&Entry| match entry.desc.as_str() {
-            "EXTENSION" => state.kept.contains(&entry.tag),
-            "SCHEMA" => state.held.contains(&entry.tag) && entry.tag != "public",
-            "COMMENT" => tags.contains(&entry.tag),
+        let stays = |entry: &&Entry| match &entry.kind {
+            ObjectKind::Extension => state.kept.contains(&entry.tag),
+            ObjectKind::Schema => state.held.contains(&entry.tag) && entry.tag != "public",
+            ObjectKind::Comment => tags.contains(&entry.tag),
             _ => false,
         };
         let left_out: HashSet<String> = self.entries.iter().filter(stays).map(|entry| entry.id.to_string()).collect();
