@@ -2,6 +2,7 @@
 //!
 //! An older target fails on statements that it does not know; each is found here by the catalogs of both, never by reading SQL text.
 
+use crate::server_version::PUBLICATIONS_OF_SCHEMAS;
 use super::entry::entry_task;
 use super::look::{Look, info, warning};
 use crate::catalog::Oid;
@@ -36,7 +37,9 @@ async fn missing(look: &Look<'_>) -> Result<Vec<Finding>> {
         moved.entry((entry.catalog, entry.oid)).or_insert(entry);
     }
     // The archive's name of the kind is sufficient.
-    let of_schemas = look.entries().filter(|entry| target < 15 && entry.kind == ObjectKind::PublicationTablesInSchema);
+    let is_lacking = !look.ends.target.version.has_publications_of_schemas();
+    let of_schemas =
+        look.entries().filter(|entry| is_lacking && entry.kind == ObjectKind::PublicationTablesInSchema);
     let of_schemas: BTreeSet<String> = of_schemas.map(|entry| entry_task(entry).object()).collect();
     let expressions = survey::newer_expressions(look.leader()).await?;
     let mut lacking = Lacking::new();
@@ -46,7 +49,7 @@ async fn missing(look: &Look<'_>) -> Result<Vec<Finding>> {
         }
     }
     if !of_schemas.is_empty() {
-        lacking.insert((15, "publications FOR TABLES IN SCHEMA".into()), of_schemas);
+        lacking.insert((PUBLICATIONS_OF_SCHEMAS, "publications FOR TABLES IN SCHEMA".into()), of_schemas);
     }
     let finding = |((since, feature), objects): ((u32, String), BTreeSet<String>)| {
         let message = format!(

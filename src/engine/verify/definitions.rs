@@ -4,6 +4,7 @@
 //! Both archives are written by one `pg_dump`, so equal objects have equal texts where the major versions are equal. Entries without an
 //! equal text are inspected by `verdict`; entries without a counterpart are named by `lonely`.
 
+use crate::server_version::Versions;
 use super::archive::{Archive, is_same_text};
 use super::lonely::{self, Lonely};
 use super::scopes::{Scopes, object};
@@ -45,7 +46,7 @@ pub async fn compare(subject: &Subject<'_>, sides: &mut Sides, before: &Verifica
     let closer = Closer {
         source: &Archive::new(&sides.source.entries),
         target: &Archive::new(&sides.target.entries),
-        majors: (subject.source.leader.major(), subject.target.major()),
+        versions: Versions { source: subject.source.leader.version(), target: subject.target.version() },
         with_tablespaces: subject.config.options.tablespaces,
         named: named(before),
     };
@@ -224,7 +225,7 @@ async fn judge(
             }
             Ok(Verdict::Missing) => part.push_difference(missing(suspect, object)),
             Ok(Verdict::Different(what)) => part.push_difference(different(suspect, object, what)),
-            Ok(Verdict::Unknown) => part.push_unchecked(object, unknown(&kind, closer.majors)),
+            Ok(Verdict::Unknown) => part.push_unchecked(object, unknown(&kind, closer.versions)),
             Err(error) => part.push_unchecked(object, error.chain()),
         }
     }
@@ -258,7 +259,7 @@ fn different(suspect: &Suspect<'_>, object: String, what: Different) -> Differen
     difference
 }
 
-fn unknown(kind: &str, (source, target): (u32, u32)) -> String {
+fn unknown(kind: &str, Versions { source, target }: Versions) -> String {
     format!(
         "the {kind} has another text on the target; versions {source} and {target} may write one definition in two ways"
     )
