@@ -39,7 +39,7 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::event::{Event, PhaseSize};
 use crate::finding::Finding;
 use crate::ledger::Ledger;
-use crate::name::{QualifiedName, split_name};
+use crate::name::QualifiedName;
 use crate::pg::copy::RowFormat;
 use crate::pg::{Session, introspect, maintenance, privileges};
 use crate::plan::document::Document;
@@ -417,13 +417,13 @@ const FREEZE_FROM: u64 = 1024 * 1024;
 
 /// The data tasks that copy all rows of a table directly into it.
 fn single_chunks(plan: &Plan) -> HashSet<&str> {
-    let mut chunks: HashMap<&str, Vec<&Task>> = HashMap::new();
-    for task in plan.tasks.iter().filter(|task| task.is_data()) {
-        if let Some((into, _)) = task.target_sql.strip_prefix("COPY ").and_then(split_name) {
-            chunks.entry(into).or_default().push(task);
+    let mut chunks: HashMap<&QualifiedName, Vec<&Task>> = HashMap::new();
+    for task in &plan.tasks {
+        if let Some(load) = task.load() {
+            chunks.entry(&load.into).or_default().push(task);
         }
     }
-    let is_direct = |task: &Task| task.target_sql.contains(&QualifiedName::new(&task.schema, &task.name).sql());
+    let is_direct = |task: &Task| task.load().is_some_and(|load| load.into == task.source_table());
     let single = chunks.into_values().filter_map(|tasks| match tasks[..] {
         [task] if is_direct(task) => Some(task.id.as_str()),
         _ => None,

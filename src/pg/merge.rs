@@ -34,7 +34,7 @@ pub async fn drop_stage(session: &Session) -> Result<()> {
 
 /// Adds the `staged` rows. If the transaction is for this table alone, deferred constraints are checked at once and conflicting rows are
 /// counted; a transaction of several tables has no savepoints, and its deferred checks run at its end.
-pub async fn merge(target: &Session, merge: &Merge<'_>, staged: u64, is_alone: bool) -> Result<Merged> {
+pub async fn merge(target: &Session, merge: &Merge, staged: u64, is_alone: bool) -> Result<Merged> {
     // If nothing is written, no right to write is required.
     if staged == 0 {
         return Ok(Merged::default());
@@ -77,14 +77,14 @@ enum Way {
     Copy,
 }
 
-async fn store(target: &Session, merge: &Merge<'_>, way: &Way) -> Result<u64> {
+async fn store(target: &Session, merge: &Merge, way: &Way) -> Result<u64> {
     match way {
         Way::Insert(sql) => target.execute(sql, &[]).await,
         Way::Copy => copy_from_stage(target, merge).await,
     }
 }
 
-async fn store_and_check(target: &Session, merge: &Merge<'_>, way: &Way) -> Result<u64> {
+async fn store_and_check(target: &Session, merge: &Merge, way: &Way) -> Result<u64> {
     let written = store(target, merge, way).await?;
     target.batch("SET CONSTRAINTS ALL IMMEDIATE").await?;
     Ok(written)
@@ -93,7 +93,7 @@ async fn store_and_check(target: &Session, merge: &Merge<'_>, way: &Way) -> Resu
 /// Pages of the stage that memory holds at once.
 const PAGES: i64 = 64;
 
-async fn copy_from_stage(target: &Session, merge: &Merge<'_>) -> Result<u64> {
+async fn copy_from_stage(target: &Session, merge: &Merge) -> Result<u64> {
     let sql = "SELECT pg_catalog.pg_relation_size('pg_temp.pgmigrate_stage') \
                / pg_catalog.current_setting('block_size')::int8";
     let pages: i64 = target.query_one(sql, &[]).await?.get(0);
@@ -135,7 +135,7 @@ struct Table {
 }
 
 impl Table {
-    async fn look(target: &Session, merge: &Merge<'_>) -> Result<Table> {
+    async fn look(target: &Session, merge: &Merge) -> Result<Table> {
         let sql = include_str!("../sql/target/merge_shape.sql");
         let row = target.query_opt(sql, &[&merge.into, &merge.key]).await?;
         let row = row.ok_or_else(|| {
@@ -151,7 +151,7 @@ impl Table {
         })
     }
 
-    fn may_update(&self, merge: &Merge<'_>) -> Result<()> {
+    fn may_update(&self, merge: &Merge) -> Result<()> {
         if !self.rules.is_empty() {
             let doing = format!("rules on INSERT or UPDATE ({}) keep rows from being updated", self.rules.join(", "));
             return Err(Error::new("rules_on_table", Kind::Schema, doing)
@@ -163,7 +163,7 @@ impl Table {
     }
 
     /// The statement that removes rows from the stage whose key the table has, before any check or trigger of the table applies to them.
-    fn take_out(&self, merge: &Merge<'_>) -> Result<String> {
+    fn take_out(&self, merge: &Merge) -> Result<String> {
         let from = format!("{}{}", self.only, merge.into);
         let key = match &self.arbiter {
             Some(index) => index.clone(),
@@ -178,7 +178,7 @@ impl Table {
         ))
     }
 
-    fn way(&self, merge: &Merge<'_>) -> Way {
+    fn way(&self, merge: &Merge) -> Way {
         match &self.arbiter {
             _ if !self.rules.is_empty() => Way::Copy,
             Some(_) => Way::Insert(merge.sql()),
@@ -187,7 +187,7 @@ impl Table {
     }
 }
 
-fn no_key(merge: &Merge<'_>) -> Error {
+fn no_key(merge: &Merge) -> Error {
     let doing = format!("the table has no unique index over {}, by which rows are identified", merge.key.join(", "));
     Error::new("no_unique_key", Kind::Schema, doing)
         .on(Side::Target)
@@ -267,7 +267,7 @@ impl Index {
 }
 
 /// The error for rows that conflict on another constraint than the key: with its name, and the number of rows if that can be counted.
-async fn clash(target: &Session, merge: &Merge<'_>, table: &Table, error: Error) -> Result<Error> {
+async fn clash(target: &Session, merge: &Merge, table: &Table, error: Error) -> Result<Error> {
     let Some(reply) = error.server().cloned() else { return Ok(error) };
     let Some(name) = reply.constraint.clone() else { return Ok(error) };
     let count = match Index::of(target, merge.into, Some(&name)).await?.first() {
@@ -285,7 +285,7 @@ async fn clash(target: &Session, merge: &Merge<'_>, table: &Table, error: Error)
 }
 
 /// How many staged rows have the key of another row, of the table or else of the stage; none if the target refuses the query.
-async fn counted(target: &Session, (table, index): (&Table, &Index), merge: &Merge<'_>) -> Result<Option<i64>> {
+async fn counted(target: &Session, (table, index): (&Table, &Index), merge: &Merge) -> Result<Option<i64>> {
     let Some(matches) = index.matches(&|at| format!("s.pgmigrate_key_{at}")) else { return Ok(None) };
     let (keys, condition) = (index.columns_as_keys(), index.condition());
     let own: Vec<String> =

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::engine::target::load_order::Live;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
-use crate::name::split_name;
+use crate::name::QualifiedName;
 use crate::plan::{Plan, Task, chunk, difference, kind};
 use crate::record::{Record, Run};
 use serde::Deserialize;
@@ -177,18 +177,17 @@ impl Mixing {
     }
 }
 
-/// The data tasks by the table that they write, as quoted SQL; only tables whose chunks must be of one state of the source.
-fn by_table<'a>(plan: &'a Plan, records: &'a [Record], mixing: Mixing) -> BTreeMap<&'a str, Vec<&'a Record>> {
+/// The data tasks by the table that they write; only tables whose chunks must be of one state of the source.
+fn by_table<'a>(plan: &'a Plan, records: &'a [Record], mixing: Mixing) -> BTreeMap<&'a QualifiedName, Vec<&'a Record>> {
     let tasks: HashMap<&str, &Task> = plan.tasks.iter().map(|task| (task.id.as_str(), task)).collect();
-    let mut tables: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
-    let mut is_paged: HashSet<&str> = HashSet::new();
+    let mut tables: BTreeMap<&QualifiedName, Vec<&Record>> = BTreeMap::new();
+    let mut is_paged: HashSet<&QualifiedName> = HashSet::new();
     for record in records.iter().filter(|record| record.kind == kind::DATA) {
         let Some(task) = tasks.get(record.task.as_str()) else { continue };
-        if let Some((into, _)) = task.target_sql.strip_prefix("COPY ").and_then(split_name) {
-            tables.entry(into).or_default().push(record);
-            if chunk::is_of_pages(&task.source_sql) {
-                is_paged.insert(into);
-            }
+        let Some(load) = task.load() else { continue };
+        tables.entry(&load.into).or_default().push(record);
+        if chunk::is_of_pages(&task.source_sql) {
+            is_paged.insert(&load.into);
         }
     }
     tables.retain(|into, _| mixing == Mixing::Never || is_paged.contains(into));
@@ -325,12 +324,12 @@ pub fn check_chosen(plan: &Plan, records: &[Record], chosen: &[String]) -> Resul
     Ok(())
 }
 
-fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> {
+fn restart(table: &QualifiedName, records: &[&Record], mixing: Mixing) -> Result<Restart> {
     let tasks = records.iter().filter(|record| record.status != "skipped").map(|record| record.task.clone()).collect();
     match records.iter().find(|record| record.status == "done").map(|record| record.mode.as_str()) {
         Some("append") => {
             Err(Error::new("table_restart_refused", Kind::State, "a half-copied table cannot begin anew: it held rows of its own before")
-                .object(table)
+                .object(table.sql())
                 .remedy(match mixing {
                     Mixing::Never => {
                         "restore the backup, or, where it is not cut by pages, take its missing chunks from the source as it is \
