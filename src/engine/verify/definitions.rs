@@ -19,6 +19,7 @@ use crate::pg::client::archive;
 use crate::pg::client::tool::Tools;
 use crate::pg::compare::Readers;
 use crate::plan::Plan;
+use crate::server_version::Versions;
 use crate::verification::{Difference, DifferenceKind, Remark, Verification};
 use std::collections::HashSet;
 
@@ -45,7 +46,7 @@ pub async fn compare(subject: &Subject<'_>, sides: &mut Sides, before: &Verifica
     let closer = Closer {
         source: &Archive::new(&sides.source.entries),
         target: &Archive::new(&sides.target.entries),
-        majors: (subject.source.leader.major(), subject.target.major()),
+        versions: Versions { source: subject.source.leader.version(), target: subject.target.version() },
         with_tablespaces: subject.config.options.tablespaces,
         named: named(before),
     };
@@ -224,7 +225,7 @@ async fn judge(
             }
             Ok(Verdict::Missing) => part.push_difference(missing(suspect, object)),
             Ok(Verdict::Different(what)) => part.push_difference(different(suspect, object, what)),
-            Ok(Verdict::Unknown) => part.push_unchecked(object, unknown(&kind, closer.majors)),
+            Ok(Verdict::Unknown) => part.push_unchecked(object, unknown(&kind, closer.versions)),
             Err(error) => part.push_unchecked(object, error.chain()),
         }
     }
@@ -258,7 +259,7 @@ fn different(suspect: &Suspect<'_>, object: String, what: Different) -> Differen
     difference
 }
 
-fn unknown(kind: &str, (source, target): (u32, u32)) -> String {
+fn unknown(kind: &str, Versions { source, target }: Versions) -> String {
     format!(
         "the {kind} has another text on the target; versions {source} and {target} may write one definition in two ways"
     )

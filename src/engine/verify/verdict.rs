@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::name::readable;
 use crate::pg::compare::Readers;
 use crate::pg::compare::definition::{self, Both, Comparison, Privilege, Property, Value};
+use crate::server_version::Versions;
 use std::collections::HashSet;
 
 /// The result of the inspection.
@@ -44,8 +45,8 @@ pub struct Closer<'a> {
     pub source: &'a Archive<'a>,
     /// The target's entries.
     pub target: &'a Archive<'a>,
-    /// The major versions of source and target.
-    pub majors: (u32, u32),
+    /// The versions of source and target.
+    pub versions: Versions,
     /// Whether tablespaces count.
     pub with_tablespaces: bool,
     /// The objects that the comparison of rows, values and validity has named.
@@ -84,13 +85,13 @@ impl Closer<'_> {
     }
 
     fn judge(&self, entry: &Entry, comparison: &Comparison) -> Verdict {
-        let is_one_major = self.majors.0 == self.majors.1;
+        let is_one_major = self.versions.are_one_major();
         let mut found = Different::default();
         let mut reasons: Vec<&str> = Vec::new();
         for (property, source, target) in &comparison.differing {
             if self.is_named(entry, property) {
                 reasons.push("");
-            } else if is_name_of_not_null(property) && is_by_version((source, target), entry, property, self.majors) {
+            } else if is_name_of_not_null(property) && is_by_version((source, target), entry, property, self.versions) {
                 reasons.push("the server has generated another name for a NOT NULL constraint");
             } else {
                 found.push(property);
@@ -109,7 +110,8 @@ impl Closer<'_> {
         if !comparison.rewritten.is_empty() {
             reasons.push("the servers write one expression in two ways");
         }
-        if entry.kind == ObjectKind::Type && self.majors.0.min(self.majors.1) < 14 {
+        let Versions { source, target } = self.versions;
+        if entry.kind == ObjectKind::Type && !(source.has_multirange_types() && target.has_multirange_types()) {
             reasons.push("a range type has a multirange type from version 14 on");
         }
         match reasons.iter().find(|reason| !reason.is_empty()) {
@@ -173,9 +175,9 @@ impl Closer<'_> {
         Ok(Some(if !what.is_empty() {
             Verdict::Different(Different { columns: Vec::new(), what })
         } else if !unknown.is_empty() {
-            let message = format!("PostgreSQL {} has no such privilege: {}", self.majors.1, unknown.join(", "));
+            let message = format!("PostgreSQL {} has no such privilege: {}", self.versions.target, unknown.join(", "));
             Verdict::ByVersion(message)
-        } else if self.majors.0 == self.majors.1 {
+        } else if self.versions.are_one_major() {
             Verdict::Different(Different { columns: Vec::new(), what: vec!["the grantors".into()] })
         } else {
             Verdict::ByVersion("the servers write the same privileges in two ways".into())
@@ -188,7 +190,7 @@ impl Closer<'_> {
         let comparison = definition::compare(readers, Properties::Relation, both, self.with_tablespaces).await?;
         let mut found = Different::default();
         comparison.differing.iter().for_each(|(property, ..)| found.push(property));
-        if self.majors.0 == self.majors.1 {
+        if self.versions.are_one_major() {
             if found.what.is_empty() {
                 found.what.push("its query".into());
             }
@@ -235,8 +237,8 @@ fn is_name_of_not_null(property: &Property) -> bool {
 }
 
 /// Whether two names of a NOT NULL constraint are both the server's own, or one server has no such names.
-fn is_by_version((source, target): (&Value, &Value), entry: &Entry, property: &Property, majors: (u32, u32)) -> bool {
-    if majors.0 < NAMED_NOT_NULL || majors.1 < NAMED_NOT_NULL {
+fn is_by_version((source, target): (&Value, &Value), entry: &Entry, property: &Property, versions: Versions) -> bool {
+    if !(versions.source.names_not_null_constraints() && versions.target.names_not_null_constraints()) {
         return true;
     }
     let is_generated = |value: &Value| {
@@ -245,9 +247,6 @@ fn is_by_version((source, target): (&Value, &Value), entry: &Entry, property: &P
     };
     is_generated(source) && is_generated(target)
 }
-
-/// The first version in which NOT NULL constraints have names.
-const NAMED_NOT_NULL: u32 = 18;
 
 /// Whether a name is one that the server chooses: table, column, `not_null`, and a number where the name was taken. The server
 /// shortens table and column where all this is too long for a name.

@@ -15,6 +15,7 @@ use crate::error::{Error, Kind, Result, ServerError, Side};
 use crate::name::{ident, readable};
 use crate::pg::pinned::Program;
 use crate::pg::{Conninfo, Session};
+use crate::server_version::ServerVersion;
 use std::collections::HashSet;
 use std::path::Path;
 use std::pin::Pin;
@@ -190,7 +191,7 @@ impl Replay<'_> {
         let mut script = self.start_pg_restore(&self.list(state)).await?;
         let said = drain(script.stderr.take());
         let Some(from) = script.stdout.take() else { return Err(failed()) };
-        pump(BufReader::with_capacity(1 << 17, from), &mut to, self.session.major())
+        pump(BufReader::with_capacity(1 << 17, from), &mut to, self.session.version())
             .await
             .map_err(|e| failed().caused_by(e))?;
         let ended = script.wait().await.map_err(|e| failed().caused_by(e))?;
@@ -365,7 +366,7 @@ fn plain_or_quoted(name: &str) -> String {
 
 /// Passes the script on without two settings in its head: one that an older server does not know, and the one that would end the lock
 /// timeout.
-async fn pump(mut from: BufReader<ChildStdout>, to: &mut ChildStdin, major: u32) -> std::io::Result<()> {
+async fn pump(mut from: BufReader<ChildStdout>, to: &mut ChildStdin, version: ServerVersion) -> std::io::Result<()> {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -373,8 +374,8 @@ async fn pump(mut from: BufReader<ChildStdout>, to: &mut ChildStdin, major: u32)
             return Ok(());
         }
         let text = String::from_utf8_lossy(&line);
-        let is_unwanted =
-            text.starts_with("SET lock_timeout = ") || major < 17 && text.starts_with("SET transaction_timeout = ");
+        let is_unknown = !version.has_transaction_timeout() && text.starts_with("SET transaction_timeout = ");
+        let is_unwanted = is_unknown || text.starts_with("SET lock_timeout = ");
         if !is_unwanted {
             to.write_all(&line).await?;
         }
