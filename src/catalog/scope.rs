@@ -22,7 +22,7 @@ use selection::Selection;
 #[must_use]
 pub fn select(catalog: &Catalog, config: &Config) -> Scope {
     let selection = Selection::new(catalog, config);
-    if config.options.data_only {
+    if config.scope.data_only {
         return rows::select(&selection);
     }
     let possible = selection.possible();

@@ -30,7 +30,7 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
         .ok_or_else(|| Error::new(Kind::Config, "the time for a calibration is no number of seconds above 0"))?;
     let began = Instant::now();
     let endpoints = Endpoints::new(config, context)?;
-    let lock_timeout = config.options.lock_timeout;
+    let lock_timeout = config.connection.lock_timeout;
     let open = async {
         let found = programs::find(config, context);
         let source = Source::open(&endpoints.source, lock_timeout);
@@ -46,7 +46,7 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
         Some(plan) => plan,
         None => context.step("plan", source.plan(&catalog, config)).await?.finish().plan(),
     };
-    let jobs = config::jobs(config.max_jobs, context.cpus);
+    let jobs = config::jobs(config.copy.max_jobs, context.cpus);
     let subject = Subject {
         config,
         source: &source,
@@ -56,7 +56,7 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
         plan: &plan,
         jobs,
         resuming: false,
-        backs_up: config.options.backup,
+        backs_up: config.safety.backup,
     };
     // Only its time matters here: other verbs report its findings and its errors.
     let _ = preflight::preflight(&subject, context).await;
@@ -65,7 +65,7 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
         source: &source,
         target: target.conninfo(),
         encoding: shared_encoding(&catalog.server, &introspect::server(&target).await?),
-        ledger_schema: &config.options.ledger_schema,
+        ledger_schema: &config.ledger.schema,
         lock_timeout,
     };
     let tables = choice::tables(&plan, &catalog, config);

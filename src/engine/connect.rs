@@ -30,8 +30,8 @@ pub struct Endpoints {
 impl Endpoints {
     /// Parses both conninfos; the errors of both are reported together.
     pub fn new(config: &Config, context: &Context) -> Result<Self> {
-        let source = Conninfo::parse(config.source.expose(), &context.env);
-        let target = Conninfo::parse(config.target.expose(), &context.env);
+        let source = Conninfo::parse(config.connection.source.expose(), &context.env);
+        let target = Conninfo::parse(config.connection.target.expose(), &context.env);
         match (source, target) {
             (Ok(source), Ok(target)) => Ok(Endpoints { source, target }),
             (source, target) => Err(both_problems([(Side::Source, source.err()), (Side::Target, target.err())])),
@@ -99,7 +99,7 @@ impl Source {
                 tables.push(table.name.clone());
             }
         }
-        self.lock_all(tables, config.options.lock_timeout).await?;
+        self.lock_all(tables, config.connection.lock_timeout).await?;
         self.refuse_changed(|_| true)
     }
 
@@ -140,13 +140,13 @@ impl Source {
     /// Everything that the source contains, in the snapshot: `pg_dump` and pgmigrate's own queries run at the same time. Where only rows
     /// are moved, no archive is read.
     pub async fn catalog(&self, config: &Config, tools: Option<&Tools>) -> Result<Catalog> {
-        let tools = tools.filter(|_| !config.options.data_only);
+        let tools = tools.filter(|_| !config.scope.data_only);
         self.refuse_raw_texts().await?;
         let filter = dump_filter::of(config, &self.leader).await?;
         let entries = async {
             match tools {
                 Some(tools) => {
-                    let (snapshot, wait) = (Some(self.snapshot.id.as_str()), config.options.lock_timeout);
+                    let (snapshot, wait) = (Some(self.snapshot.id.as_str()), config.connection.lock_timeout);
                     archive::read_schema(tools, self.leader.conninfo(), snapshot, wait, &filter.options).await
                 }
                 None => Ok(Vec::new()),

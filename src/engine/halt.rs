@@ -19,7 +19,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 pub async fn halt(config: &Config, context: &Context) -> Result<bool> {
     let endpoints = Endpoints::new(config, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "stop")).await?;
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let ledger = Ledger::new(&config.ledger.schema);
     if !ledger.is_locked(&target).await? {
         return Ok(false);
     }

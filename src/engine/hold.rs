@@ -75,7 +75,7 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     let part = Settings { tasks: Some(Vec::new()), consistent: settings.consistent, ..Settings::default() };
     let config = part.over(config);
     let endpoints = Endpoints::new(&config, context)?;
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let ledger = Ledger::new(&config.ledger.schema);
     let target = context.stop.or(take_place(&ledger, &endpoints)).await?;
     let fingerprint = plan.fingerprint();
     let known = known(&ledger, &target, &fingerprint).await?;
@@ -86,7 +86,7 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     let has_begun = part::run_of(&ledger, &target, &fingerprint).await?.is_some();
     // Only a process that begins the run makes the backup.
     let mut checked = config.clone();
-    checked.options.backup &= !has_begun;
+    checked.safety.backup &= !has_begun;
     check(&checked, &ends, (plan, 1, &part), context).await?;
     unplanned::changes(&config, &ends, plan, context);
     let start = if has_begun {

@@ -109,7 +109,7 @@ async fn look_at(subject: &Subject<'_>, context: &Context) -> Result<Vec<Finding
     findings.extend(encoding::check(&look).await?);
     findings.extend(existing::check(&look).await?);
     findings.extend(sequence::check(&look).await?);
-    if subject.config.options.data_only {
+    if subject.config.scope.data_only {
         findings.extend(live::check(&look).await?);
     }
     findings.extend(live::left(&look).await?);

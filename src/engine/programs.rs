@@ -69,15 +69,15 @@ pub(super) async fn of(config: &Config, context: &Context, majors: Majors) -> Re
 
 /// Finds the client programs; none where only rows are moved: then only a backup needs them.
 pub(super) async fn find(config: &Config, context: &Context) -> Result<Option<Installed>> {
-    if config.options.data_only {
+    if config.scope.data_only {
         return Ok(None);
     }
-    tool::find(config.options.pg_dump.as_deref(), &context.tools).await.map(Some)
+    tool::find(config.connection.pg_dump.as_deref(), &context.tools).await.map(Some)
 }
 
 /// Finds the program that backs up and restores the target.
 pub(super) async fn for_target(config: &Config, context: &Context, target: u32) -> Result<Tools> {
-    let installed = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let installed = tool::find(config.connection.pg_dump.as_deref(), &context.tools).await?;
     let tools = installed.for_servers(target, target).ok_or_else(tool::none_found)?;
     refuse_older(tools, target, "target")?;
     tracing::info!("pg_dump {} serves the target, {}", tools.major, tools.pg_dump.display());
@@ -92,7 +92,7 @@ pub(super) async fn for_restore(
     target: u32,
     written_by: Option<u32>,
 ) -> Result<Tools> {
-    let installed = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let installed = tool::find(config.connection.pg_dump.as_deref(), &context.tools).await?;
     let tools = installed.for_servers(target, written_by.unwrap_or(target)).ok_or_else(tool::none_found)?;
     tracing::info!("pg_restore {} replays the backup, {}", tools.major, tools.pg_restore().display());
     Ok(tools.clone())

@@ -77,7 +77,7 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
     let before_begin = |error| if settings.resume { error } else { halt::before_begin(error) };
     let planning = context.step("plan", plan_of(&config, (plan, settings), &ends));
     let plan = halt::stoppable(&ends, context, Box::pin(planning)).await.map_err(before_begin)?;
-    let jobs = settings.jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1);
+    let jobs = settings.jobs.unwrap_or_else(|| config::jobs(config.copy.max_jobs, context.cpus)).max(1);
     let mut findings = plan.header.findings.clone();
     findings.extend(is_new.then(resume::nothing_begun));
     let checking = check(&config, &ends, (&plan, jobs, settings), context);
@@ -120,8 +120,8 @@ pub(super) async fn enter(
         Some(_) => context.stop.or(part::run_of(&ends.ledger, &ends.target, &plan.fingerprint())).await?,
         None => None,
     };
-    if config.options.backup && !settings.resume && known.is_none() {
-        let directory = PathBuf::from(&config.options.backup_dir);
+    if config.safety.backup && !settings.resume && known.is_none() {
+        let directory = PathBuf::from(&config.safety.backup_dir);
         let tools = programs::for_target(config, context, ends.target.major()).await?;
         let made = context.step("backup", backup::backup(ends.target.conninfo(), &tools, &directory, context)).await?;
         backed_up = Some(made.path.display().to_string());
@@ -143,7 +143,7 @@ async fn begun(
     if !settings.resume {
         return Ok((plan, false));
     }
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let ledger = Ledger::new(&config.ledger.schema);
     let read = async {
         let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
         let run = if ledger.exists(&target).await? { ledger.last_run(&target).await? } else { None };
@@ -231,7 +231,7 @@ pub(super) async fn check(config: &Config, ends: &Ends, asked: Asked<'_>, contex
         plan,
         jobs,
         resuming: settings.resume || settings.tasks.is_some(),
-        backs_up: config.options.backup && !settings.resume,
+        backs_up: config.safety.backup && !settings.resume,
     };
     let checked = preflight::preflight(&subject, context).await?;
     context.tell(&checked);
@@ -267,7 +267,7 @@ async fn execute(
 ) -> Result<()> {
     let rates = settings.rates()?;
     // The tables that the plan reads beyond those that the filters name.
-    context.stop.or(ends.source.lock(part::tables(plan, settings), config.options.lock_timeout)).await?;
+    context.stop.or(ends.source.lock(part::tables(plan, settings), config.connection.lock_timeout)).await?;
     // The records determine how the run begins, and are freed before it does.
     let records = std::mem::take(&mut start.records);
     let by_id: HashMap<&str, &Record> = records.iter().map(|record| (record.task.as_str(), record)).collect();
@@ -292,13 +292,13 @@ async fn execute(
     ended.known = settled(plan, &by_id);
     tell_start(plan, start.run, (&is_open, by_id.values().filter(|record| record.is_settled()).count(), jobs), context);
     let stop = &context.stop;
-    let tuning = Tuning::new(&config.options, stop.or(maintenance::settings(&ends.target)).await?, jobs);
+    let tuning = Tuning::new(&config.schema, stop.or(maintenance::settings(&ends.target)).await?, jobs);
     let mut job = job(config, (ends, plan, start), (&by_id, tuning), context);
     job.is_part = ends.target.is_shared();
     job.owner = stop.or(privileges::owner_of_new_objects(&ends.target)).await?;
     job.search_path = stop.or(introspect::search_path(&ends.source.leader)).await?;
     job.first_worker = stop.or(ends.ledger.take_workers(&ends.target, start.run, jobs, chosen.is_none())).await?;
-    if config.options.data_only {
+    if config.scope.data_only {
         job.tasks = stop.or(column_mapping::tasks(config, &ends.source.leader, &ends.target, &plan.tasks)).await?;
     }
     let secrets = stop.or(secret::complete(&ends.source.leader, &mut job.tasks, &is_open)).await?;
@@ -393,7 +393,9 @@ fn job(
         owner: None,
         search_path: String::new(),
         same_collation: sorting(&ends.source_server) == sorting(&ends.target_server),
-        options: config.options.clone(),
+        scope: config.scope.clone(),
+        lock_timeout: config.connection.lock_timeout,
+        retries: config.connection.retries,
         tuning,
         context: context.clone(),
         found: Mutex::default(),

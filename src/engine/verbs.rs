@@ -30,7 +30,7 @@ const TO_ANSWER: Duration = Duration::from_secs(5);
 pub async fn plan(config: &Config, like: Option<&Plan>, context: &Context) -> Result<Document> {
     let endpoints = Endpoints::new(config, context)?;
     let found = programs::find(config, context).await?;
-    let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
+    let source = context.step("connect", Source::open(&endpoints.source, config.connection.lock_timeout)).await?;
     let mut majors = Majors::of(&source.leader, &source.leader, like);
     if found.is_some() {
         majors.target = context.stop.or(target_major(config, &endpoints, context)).await?.unwrap_or(majors.target);
@@ -49,7 +49,7 @@ pub async fn plan(config: &Config, like: Option<&Plan>, context: &Context) -> Re
 
 /// The target's major version, by which a run chooses the `pg_dump` that writes the plan. A plan can be made without it.
 async fn target_major(config: &Config, endpoints: &Endpoints, context: &Context) -> Result<Option<u32>> {
-    if config.target.expose().is_empty() {
+    if config.connection.target.expose().is_empty() {
         return Ok(None);
     }
     let open = Session::open(&endpoints.target, Side::Target, "plan");
@@ -86,11 +86,11 @@ pub struct Prospect {
 /// Inspects both databases, and changes nothing.
 pub async fn preflight(config: &Config, prospect: Prospect, context: &Context) -> Result<Preflight> {
     let mut config = config.clone();
-    config.options.verify |= prospect.verify;
+    config.safety.verify |= prospect.verify;
     let config = &config;
     let endpoints = Endpoints::new(config, context)?;
     let found = programs::find(config, context).await?;
-    let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
+    let source = context.step("connect", Source::open(&endpoints.source, config.connection.lock_timeout)).await?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "preflight")).await?;
     let majors = Majors::of(&source.leader, &target, None);
     let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
@@ -100,7 +100,7 @@ pub async fn preflight(config: &Config, prospect: Prospect, context: &Context) -
         let tools = programs.as_ref().map(|programs| &programs.source);
         let catalog = context.step("inspect", source.catalog(config, tools)).await?;
         let plan = context.step("plan", source.plan(&catalog, config)).await?.finish().plan();
-        let jobs = config::jobs(config.max_jobs, context.cpus);
+        let jobs = config::jobs(config.copy.max_jobs, context.cpus);
         let subject = Subject {
             config,
             source: &source,
@@ -110,7 +110,7 @@ pub async fn preflight(config: &Config, prospect: Prospect, context: &Context) -
             plan: &plan,
             jobs,
             resuming: prospect.resume,
-            backs_up: config.options.backup && !prospect.resume,
+            backs_up: config.safety.backup && !prospect.resume,
         };
         findings = survey::preflight(&subject, context).await?;
     }
@@ -137,7 +137,7 @@ pub async fn verify(
 ) -> Result<Verification> {
     let endpoints = Endpoints::new(config, context)?;
     let found = programs::find(config, context).await?;
-    let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
+    let source = context.step("connect", Source::open(&endpoints.source, config.connection.lock_timeout)).await?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "verify")).await?;
     let majors = Majors::of(&source.leader, &target, None);
     let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
@@ -154,7 +154,7 @@ pub async fn verify(
         source: &source,
         target: &target,
         tools,
-        jobs: settings.jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1),
+        jobs: settings.jobs.unwrap_or_else(|| config::jobs(config.copy.max_jobs, context.cpus)).max(1),
         rereads: settings.rereads,
     };
     comparison::verify(&subject, context).await
@@ -163,7 +163,7 @@ pub async fn verify(
 /// Backs the target up.
 pub async fn backup(config: &Config, directory: Option<&Path>, context: &Context) -> Result<Backup> {
     let endpoints = Endpoints::new(config, context)?;
-    let directory = directory.map_or_else(|| PathBuf::from(&config.options.backup_dir), Path::to_owned);
+    let directory = directory.map_or_else(|| PathBuf::from(&config.safety.backup_dir), Path::to_owned);
     // Client programs connect as pgmigrate's own session did: to the same host, and encrypted where it is.
     let session = context.stop.or(Session::open(&endpoints.target, Side::Target, "backup")).await?;
     let tools = context.stop.or(programs::for_target(config, context, session.major())).await?;
@@ -196,7 +196,7 @@ pub struct Cleanup {
 pub async fn cleanup(config: &Config, context: &Context) -> Result<Cleanup> {
     let endpoints = Endpoints::new(config, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "cleanup")).await?;
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let ledger = Ledger::new(&config.ledger.schema);
     if !context.stop.or(ledger.lock(&target, false)).await? {
         let doing = "a run is active on this target, and its ledger cannot be dropped";
         return Err(Error::new(Kind::State, doing).remedy("wait for it, or stop it"));
@@ -221,7 +221,7 @@ pub async fn cleanup(config: &Config, context: &Context) -> Result<Cleanup> {
 
 /// A ledger that keeps foreign keys is dropped only when they exist again; orphan rows leave a key NOT VALID, with a finding for each.
 async fn bring_keys_back(config: &Config, target: &Session, ledger: &Ledger) -> Result<Vec<Finding>> {
-    let place = Place { target, ledger, lock_timeout: config.options.lock_timeout };
+    let place = Place { target, ledger, lock_timeout: config.connection.lock_timeout };
     // The check that follows creates the keys that this could not, or reports why not.
     let _ = place.bring_back().await;
     let finding = |error: Error| {
@@ -255,12 +255,12 @@ async fn bring_keys_back(config: &Config, target: &Session, ledger: &Ledger) -> 
 pub async fn make_foreign_keys(config: &Config, context: &Context) -> Result<Vec<Finding>> {
     let endpoints = Endpoints::new(config, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "foreign keys")).await?;
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let ledger = Ledger::new(&config.ledger.schema);
     if context.stop.or(ledger.taken_keys(&target)).await?.is_empty() {
         return Ok(Vec::new());
     }
     if context.stop.or(ledger.lock(&target, false)).await?
-        && let Err(error) = give_back(&ledger, &target, config.options.lock_timeout).await
+        && let Err(error) = give_back(&ledger, &target, config.connection.lock_timeout).await
     {
         tracing::warn!("{}", error.chain());
     }
@@ -271,7 +271,7 @@ pub async fn make_foreign_keys(config: &Config, context: &Context) -> Result<Vec
 pub async fn release(config: &Config, context: &Context) -> Result<bool> {
     let endpoints = Endpoints::new(config, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "release")).await?;
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let ledger = Ledger::new(&config.ledger.schema);
     if !ledger.exists(&target).await? {
         return Ok(false);
     }

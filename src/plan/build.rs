@@ -56,8 +56,8 @@ pub fn build(catalog: &Catalog, config: &Config, answers: Answers) -> Unfinished
     let interwoven = interwoven(&catalog.entries);
     let inputs = Inputs { catalog, lookup: catalog.lookup(), config, scope, answers, reaches_function, interwoven };
     let mut builder = Builder::default();
-    let is_data_only = config.options.data_only;
-    if config.roles != RolesMode::None && !is_data_only {
+    let is_data_only = config.scope.data_only;
+    if config.scope.roles != RolesMode::None && !is_data_only {
         role::push(&inputs, &mut builder);
     }
     schema::push_pre_data(&inputs, &mut builder);
@@ -126,7 +126,7 @@ fn header(inputs: &Inputs<'_>, mut findings: Vec<Finding>) -> Header {
         source: inputs.catalog.server.identity(),
         source_version: inputs.catalog.server.version.0,
         pg_dump: inputs.catalog.pg_dump,
-        config: serde_json::from_str(&inputs.config.fingerprint_text()).unwrap_or_default(),
+        config: serde_json::from_str(&inputs.config.plan().fingerprint_text()).unwrap_or_default(),
         tables: inputs.catalog.digests(&|oid| inputs.scope.tables.contains(&oid)),
         absent: inputs.scope.absent.clone(),
         findings,
@@ -135,7 +135,7 @@ fn header(inputs: &Inputs<'_>, mut findings: Vec<Finding>) -> Header {
 
 /// What the configuration leaves out for every object.
 fn left_out(inputs: &Inputs<'_>) -> Vec<Finding> {
-    let options = &inputs.config.options;
+    let options = &inputs.config.scope;
     let is_off = !options.data_only;
     let all = [
         (is_off && !options.owners, "owners", "the connecting role owns what the run makes: options.owners is false"),

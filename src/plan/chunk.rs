@@ -51,8 +51,8 @@ impl<'a> Rules<'a> {
     /// The rules of `config`.
     #[must_use]
     pub fn new(config: &'a Config) -> Self {
-        let by_name = config.tables.include.iter().map(|rule| (&rule.table, &rule.options)).collect();
-        Rules { by_name, default: &config.tables.default }
+        let by_name = config.scope.tables.include.iter().map(|rule| (&rule.table, &rule.options)).collect();
+        Rules { by_name, default: &config.scope.tables.default }
     }
 
     /// The options of `table`, which is a partition of `ancestors`, the closest first.
@@ -91,7 +91,7 @@ impl<'a> Cutting<'a> {
         let routes: Vec<Route<'a>> =
             tables.iter().map(|table| route(server.version, lookup, table.0, table.1)).collect();
         let jobs = weigh::jobs(config);
-        let counts = match config.options.split_larger_than {
+        let counts = match config.copy.split_larger_than {
             None => weigh::decide(tables, &routes, lookup, config),
             Some(most) => tables.iter().map(|(relation, _)| obey(relation.total_bytes, most, jobs)).collect(),
         };

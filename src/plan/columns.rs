@@ -29,16 +29,19 @@ pub fn exclude(relations: &mut [Relation], config: &Config) {
 /// The columns that `tables.include` excludes and no table has, each with the path of its key.
 pub(super) fn unknown(catalog: &Catalog, config: &Config) -> Vec<String> {
     let mut problems = Vec::new();
-    for (at, rule) in config.tables.include.iter().enumerate() {
+    for (at, rule) in config.scope.tables.include.iter().enumerate() {
         let Some(relation) = catalog.relations.iter().find(|relation| relation.name == rule.table) else { continue };
-        let own =
-            rule.options.exclude_columns.iter().filter(|name| !config.tables.default.exclude_columns.contains(name));
+        let own = rule
+            .options
+            .exclude_columns
+            .iter()
+            .filter(|name| !config.scope.tables.default.exclude_columns.contains(name));
         for name in own.filter(|name| !relation.columns.iter().any(|column| column.name == **name)) {
             problems.push(format!("tables.include[{at}].exclude_columns: {} has no column {name:?}", rule.table));
         }
     }
     let all = || catalog.relations.iter().flat_map(|relation| &relation.columns);
-    for name in &config.tables.default.exclude_columns {
+    for name in &config.scope.tables.default.exclude_columns {
         if !all().any(|column| column.name == *name) {
             problems.push(format!("tables.default.exclude_columns: no table of the source has a column {name:?}"));
         }

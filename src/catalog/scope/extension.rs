@@ -13,7 +13,8 @@ use std::collections::HashSet;
 impl<'a> Selection<'a> {
     /// An extension that no chosen object needs is left out only if a filter lists what is included.
     pub(super) fn extension_choice(&self, entry: &Entry) -> Choice {
-        let includes = self.config.schemas.mode == Mode::Include || self.config.tables.mode == Mode::Include;
+        let includes =
+            self.config.scope.schemas.mode == Mode::Include || self.config.scope.tables.mode == Mode::Include;
         let is_chosen = if includes {
             self.configuration().any(|relation| {
                 relation.member.as_ref().is_some_and(|member| *member.extension == *entry.tag)
@@ -28,7 +29,7 @@ impl<'a> Selection<'a> {
 
     fn is_excluded_schema(&self, at: usize) -> bool {
         let entry = &self.catalog.entries[at];
-        entry.desc == "SCHEMA" && self.config.schemas.exclude.contains(&entry.tag)
+        entry.desc == "SCHEMA" && self.config.scope.schemas.exclude.contains(&entry.tag)
     }
 
     fn configuration(&self) -> impl Iterator<Item = &'a Relation> {
@@ -39,8 +40,9 @@ impl<'a> Selection<'a> {
     fn leaves_out(&self, relation: &'a Relation) -> bool {
         let mut line = self.lookup.ancestors(relation);
         line.push(relation);
-        line.iter()
-            .any(|r| self.names.excluded.contains(&r.name) || self.config.schemas.exclude.contains(&r.name.schema))
+        line.iter().any(|r| {
+            self.names.excluded.contains(&r.name) || self.config.scope.schemas.exclude.contains(&r.name.schema)
+        })
     }
 
     /// Adds the configuration tables and sequences of the extensions that are made.

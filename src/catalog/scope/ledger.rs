@@ -25,7 +25,7 @@ pub fn schemas<'a>(catalog: &'a Catalog, config: &'a Config) -> HashSet<&'a str>
         tables.map(|relation| relation.name.schema.as_str()).collect()
     };
     let mut found: HashSet<&str> = of(0).intersection(&of(1)).copied().collect();
-    found.insert(config.options.ledger_schema.as_str());
+    found.insert(config.ledger.schema.as_str());
     found
 }
 

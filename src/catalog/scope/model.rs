@@ -36,19 +36,19 @@ pub struct Scope {
 /// Whether neither schemas nor tables are filtered, so that objects of the whole database are included.
 #[must_use]
 pub fn is_whole(config: &Config) -> bool {
-    config.schemas.mode == Mode::All
-        && config.schemas.exclude.is_empty()
-        && config.tables.mode == Mode::All
-        && config.tables.exclude.is_empty()
+    config.scope.schemas.mode == Mode::All
+        && config.scope.schemas.exclude.is_empty()
+        && config.scope.tables.mode == Mode::All
+        && config.scope.tables.exclude.is_empty()
 }
 
 /// Whether the filters choose objects of `schema`.
 #[must_use]
 pub fn chooses_schema(config: &Config, schema: &str) -> bool {
     let named = |names: &[String]| names.iter().any(|name| name == schema);
-    match config.schemas.mode {
-        Mode::Include => named(&config.schemas.include) && !named(&config.schemas.exclude),
-        Mode::All | Mode::Exclude => !named(&config.schemas.exclude),
+    match config.scope.schemas.mode {
+        Mode::Include => named(&config.scope.schemas.include) && !named(&config.scope.schemas.exclude),
+        Mode::All | Mode::Exclude => !named(&config.scope.schemas.exclude),
     }
 }
 
@@ -65,8 +65,8 @@ impl<'a> Names<'a> {
     pub fn new(config: &'a Config) -> Self {
         Names {
             config,
-            listed: config.tables.include.iter().map(|rule| &rule.table).collect(),
-            excluded: config.tables.exclude.iter().collect(),
+            listed: config.scope.tables.include.iter().map(|rule| &rule.table).collect(),
+            excluded: config.scope.tables.exclude.iter().collect(),
         }
     }
 
@@ -76,7 +76,7 @@ impl<'a> Names<'a> {
         if line.iter().any(|name| self.excluded.contains(name)) {
             return false;
         }
-        match self.config.tables.mode {
+        match self.config.scope.tables.mode {
             Mode::Include => line.iter().any(|name| self.listed.contains(name)),
             Mode::All | Mode::Exclude => line.first().is_some_and(|name| chooses_schema(self.config, &name.schema)),
         }

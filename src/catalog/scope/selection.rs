@@ -115,7 +115,7 @@ impl<'a> Selection<'a> {
 
     /// What the options leave out by kind.
     fn switched_off(&self, entry: &Entry) -> Option<Choice> {
-        let options = &self.config.options;
+        let options = &self.config.scope;
         let is_key = || self.lookup.constraints.contains_key(&entry.oid);
         match entry.desc.as_str() {
             "PUBLICATION" if !options.publications => {
@@ -139,7 +139,7 @@ impl<'a> Selection<'a> {
     }
 
     fn schema_choice(&self, schema: &str) -> Choice {
-        if self.config.tables.mode != Mode::Include && chooses_schema(self.config, schema) {
+        if self.config.scope.tables.mode != Mode::Include && chooses_schema(self.config, schema) {
             Choice::Yes
         } else {
             Choice::WhenNeeded

@@ -46,12 +46,12 @@ pub(super) async fn source_rights(
 /// Whether the filters choose a relation by one of its names.
 fn chooses(config: &Config, right: &MissingRight) -> bool {
     let named = |name: &QualifiedName| right.line.contains(&name.sql());
-    let is_ledger = right.name.schema == config.options.ledger_schema && is_ledger_table(&right.name.name);
-    if is_ledger || config.tables.exclude.iter().any(named) {
+    let is_ledger = right.name.schema == config.ledger.schema && is_ledger_table(&right.name.name);
+    if is_ledger || config.scope.tables.exclude.iter().any(named) {
         return false;
     }
-    match config.tables.mode {
-        Mode::Include => config.tables.include.iter().any(|rule| named(&rule.table)),
+    match config.scope.tables.mode {
+        Mode::Include => config.scope.tables.include.iter().any(|rule| named(&rule.table)),
         Mode::All | Mode::Exclude => chooses_schema(config, &right.name.schema),
     }
 }
@@ -164,7 +164,7 @@ async fn target_rights(look: &Look<'_>) -> Result<Vec<Finding>> {
     let schemas = survey::schemas(look.subject.target).await?;
     let existing = |name: &str| schemas.iter().find(|(schema, _)| schema == name);
     let mut findings = Vec::new();
-    let ledger = &look.subject.config.options.ledger_schema;
+    let ledger = &look.subject.config.ledger.schema;
     let new_schemas = look.entries().filter(|entry| entry.desc == "SCHEMA").map(|entry| entry.tag.as_str());
     let new_schemas: Vec<&str> = new_schemas.chain([ledger.as_str()]).filter(|name| existing(name).is_none()).collect();
     if !target.can_create && !new_schemas.is_empty() {
@@ -194,7 +194,7 @@ fn namespaces_to_fill<'a>(look: &'a Look<'_>) -> HashSet<&'a str> {
         .filter(|entry| !there.contains(&(entry.namespace.as_str(), entry.tag.as_str())))
         .map(|entry| entry.namespace.as_str())
         .collect();
-    let ledger = look.subject.config.options.ledger_schema.as_str();
+    let ledger = look.subject.config.ledger.schema.as_str();
     if !crate::name::LEDGER_TABLES.iter().all(|table| there.contains(&(ledger, table))) {
         needed.insert(ledger);
     }

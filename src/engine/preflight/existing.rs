@@ -225,7 +225,7 @@ async fn contents(look: &Look<'_>, pairs: &[Pair<'_>]) -> Result<Vec<Finding>> {
 
 /// Tables, named as in the plan, all of whose rows an earlier run copied.
 async fn loaded(look: &Look<'_>) -> Result<HashSet<String>> {
-    let ledger = Ledger::new(&look.subject.config.options.ledger_schema);
+    let ledger = Ledger::new(&look.subject.config.ledger.schema);
     if !ledger.exists(look.subject.target).await? {
         return Ok(HashSet::new());
     }

@@ -68,14 +68,14 @@ async fn libraries(target: &Session, functions: &[(FeatureUse, String)]) -> Resu
 
 /// The clauses of tables that the configuration names.
 pub(super) async fn clauses_of_rules(config: &Config, source: &Session) -> Result<Vec<Finding>> {
-    let rules = config.tables.include.iter().map(|rule| (&rule.table, &rule.options));
-    let rules = rules.filter(|(table, _)| !config.tables.exclude.contains(table));
+    let rules = config.scope.tables.include.iter().map(|rule| (&rule.table, &rule.options));
+    let rules = rules.filter(|(table, _)| !config.scope.tables.exclude.contains(table));
     clauses((source, config), rules.collect()).await
 }
 
 /// The clauses that apply to all other tables.
 pub(super) async fn clauses_of_all(look: &Look<'_>) -> Result<Vec<Finding>> {
-    let tables = &look.subject.config.tables;
+    let tables = &look.subject.config.scope.tables;
     let is_named = |table: &&Relation| tables.include.iter().any(|rule| rule.table == table.name);
     let others = look.tables().filter(|table| !is_named(table));
     clauses((look.leader(), look.subject.config), others.map(|table| (&table.name, &tables.default)).collect()).await
@@ -93,7 +93,7 @@ async fn clauses(
     }
     // An error would end the leader's transaction, and the snapshot with it.
     let own = Session::open(source.conninfo(), Side::Source, "preflight").await?;
-    apply::limit_lock_wait(&own, config.options.lock_timeout).await?;
+    apply::limit_lock_wait(&own, config.connection.lock_timeout).await?;
     let closed = activity::unreadable(&own).await?;
     let mut findings = Vec::new();
     for (table, options) in tables.into_iter().filter(|(table, _)| !closed.contains(table)) {

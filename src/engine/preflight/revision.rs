@@ -22,7 +22,7 @@ pub(super) async fn check(
     (source, target): (&Session, &Session),
     ends: &Ends,
 ) -> Result<Vec<Finding>> {
-    let Some(rule) = &config.options.require_revision else { return Ok(Vec::new()) };
+    let Some(rule) = &config.safety.require_revision else { return Ok(Vec::new()) };
     let found = [
         look(rule, source, ("source", &ends.source.role)).await?,
         look(rule, target, ("target", &ends.target.role)).await?,

@@ -70,7 +70,7 @@ async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Pl
     let is_chosen = |id: &str| settings.tasks.as_ref().is_none_or(|ids| ids.iter().any(|chosen| chosen == id));
     refuse_changed(ends, (plan, &records), &is_chosen)?;
     // Preflight has reported everything about the triggers of the target's own tables.
-    findings.retain(|finding| !config.options.data_only || finding.check != "triggers_fire");
+    findings.retain(|finding| !config.scope.data_only || finding.check != "triggers_fire");
     let live = load_order::look(config, &ends.target, plan, &found).await?;
     if let Some(chosen) = &settings.tasks {
         resume::check_chosen(plan, &records, chosen)?;
@@ -89,7 +89,7 @@ async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Pl
         config: plan.header.config.to_string(),
         state: RunState::Running,
         snapshot: ends.source.snapshot.sees.clone(),
-        consistent: config.options.consistent,
+        consistent: config.safety.consistent,
         started: String::new(),
         seconds: 0.0,
     };
@@ -113,7 +113,7 @@ fn faster_as_text(config: &Config, ends: &Ends) -> Result<HashSet<QualifiedName>
 
 /// Inspects what the target holds; reads an archive of it only where it holds anything.
 async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
-    if present::is_empty(&ends.target, &config.options.ledger_schema).await? {
+    if present::is_empty(&ends.target, &config.ledger.schema).await? {
         return Ok(Found::default());
     }
     let loaded = if ends.ledger.exists(&ends.target).await? {
@@ -124,11 +124,12 @@ async fn look(config: &Config, ends: &Ends, plan: &Plan) -> Result<Found> {
     // Rows need no definitions.
     let entries = match &ends.looked()?.programs {
         Some(programs) => {
-            archive::read_schema(&programs.both, ends.target.conninfo(), None, config.options.lock_timeout, &[]).await?
+            archive::read_schema(&programs.both, ends.target.conninfo(), None, config.connection.lock_timeout, &[])
+                .await?
         }
         None => Vec::new(),
     };
-    let alike = if config.options.data_only {
+    let alike = if config.scope.data_only {
         column_mapping::alike(config, &ends.source.leader, &ends.target).await?
     } else {
         HashSet::new()

@@ -43,7 +43,7 @@ pub async fn close(report: &mut Report, ends: &mut Ends, mut closing: Closing<'_
     if let Some(error) = &closing.ended.failure {
         push(report, "ended_early", error, context);
     }
-    let is_live = closing.config.options.data_only;
+    let is_live = closing.config.scope.data_only;
     if is_live && let Err(error) = keys_given_back(ends, &closing, context).await {
         push(report, "foreign_keys_left", &error, context);
     }
@@ -56,16 +56,16 @@ pub async fn close(report: &mut Report, ends: &mut Ends, mut closing: Closing<'_
             Err(error) => push(report, "foreign_keys_unknown", &error, context),
         }
     }
-    if is_whole && !config.options.data_only {
+    if is_whole && !config.scope.data_only {
         let (absent, findings) = members::after(ends, closing.plan).await;
         context.tell(&findings);
         report.absent.extend(absent);
         report.findings.extend(findings);
     }
-    if is_whole && config.options.verify {
+    if is_whole && config.safety.verify {
         report.verification = Some(verified(ends, &closing, context).await);
     }
-    if is_whole && !config.options.keep_ledger {
+    if is_whole && !config.ledger.keep {
         let dropped = async {
             if !ends.ledger.is_locked(&ends.target).await? {
                 ends.ledger.drop(&ends.target).await?;
@@ -84,7 +84,7 @@ async fn keys_given_back(ends: &mut Ends, closing: &Closing<'_>, context: &Conte
     if !is_early && closing.settings.tasks.is_some() {
         return Ok(());
     }
-    let lock_timeout = closing.config.options.lock_timeout;
+    let lock_timeout = closing.config.connection.lock_timeout;
     match foreign_keys::give_back(&ends.ledger, &ends.target, lock_timeout).await {
         Err(error) if error.is_retryable() && ends.target.is_lost() => {
             ends.target.recover(&context.stop, error).await?;

@@ -70,7 +70,7 @@ pub async fn look_over(
     planned: Option<Planned>,
     context: &Context,
 ) -> Result<Ends> {
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let ledger = Ledger::new(&config.ledger.schema);
     let lock = if matches!(way, Way::Whole) { RunLock::Exclusive } else { RunLock::Shared };
     let locked = async {
         let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
@@ -85,7 +85,7 @@ pub async fn look_over(
             result => result?,
         }
         match tables {
-            Some(tables) => source.lock_all(tables, config.options.lock_timeout).await?,
+            Some(tables) => source.lock_all(tables, config.connection.lock_timeout).await?,
             None => source.lock_scope(config).await?,
         }
         Ok(source)
@@ -108,10 +108,10 @@ async fn open_source(config: &Config, endpoints: &Endpoints, way: Way<'_>) -> Re
     if let Way::Holder(known) = way {
         for snapshot in known {
             // The process that held it may have ended meanwhile, or lost its server.
-            if let Ok(source) = Source::adopt(&endpoints.source, config.options.lock_timeout, snapshot).await {
+            if let Ok(source) = Source::adopt(&endpoints.source, config.connection.lock_timeout, snapshot).await {
                 return Ok(source);
             }
         }
     }
-    Source::open(&endpoints.source, config.options.lock_timeout).await
+    Source::open(&endpoints.source, config.connection.lock_timeout).await
 }

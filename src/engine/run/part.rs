@@ -32,10 +32,10 @@ pub async fn connect(
     (settings, plan): (&Settings, &Plan),
     context: &Context,
 ) -> Result<Option<Ends>> {
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let ledger = Ledger::new(&config.ledger.schema);
     let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
     let reading = settings.reading()?;
-    let lock_timeout = config.options.lock_timeout;
+    let lock_timeout = config.connection.lock_timeout;
     let fingerprint = plan.fingerprint();
     let rows = rows(plan, settings);
     let (awaited, target) = if reading == Reading::Held && !rows.is_empty() {

@@ -69,7 +69,7 @@ pub fn drift_of_server(plan: &Plan, server: &Server, config: &Config) -> Drift {
     if plan.header.source != now {
         drift.other.push(format!("the plan was made for the source {}, this one is {now}", plan.header.source));
     }
-    drift.other.extend(Config::differences(&plan.header.config.to_string(), &config.fingerprint_text()));
+    drift.other.extend(Config::differences(&plan.header.config.to_string(), &config.plan().fingerprint_text()));
     drift
 }
 
@@ -173,7 +173,7 @@ impl Mixing {
     /// What the configuration requires.
     #[must_use]
     pub fn of(config: &Config) -> Self {
-        if config.options.consistent { Mixing::Never } else { Mixing::ByKey }
+        if config.safety.consistent { Mixing::Never } else { Mixing::ByKey }
     }
 }
 

@@ -47,15 +47,15 @@ pub async fn live(config: &Config, ends: &Ends, plan: &Plan) -> Result<Live> {
 
 /// Where the foreign keys of existing tables of the target are dropped.
 pub fn place<'a>(config: &Config, ends: &'a Ends) -> Place<'a> {
-    Place { target: &ends.target, ledger: &ends.ledger, lock_timeout: config.options.lock_timeout }
+    Place { target: &ends.target, ledger: &ends.ledger, lock_timeout: config.connection.lock_timeout }
 }
 
 /// Empties a half-copied table and forgets its chunks, both or neither.
 pub async fn restart_table(config: &Config, ends: &Ends, run: i64, restart: &resume::Restart) -> Result<()> {
-    apply::begin(&ends.target, config.options.lock_timeout, "restart").await?;
+    apply::begin(&ends.target, config.connection.lock_timeout, "restart").await?;
     if let Some(table) = &restart.empty {
         tracing::info!("{table} was half copied under another state of the source and begins anew");
-        let silenced = match config.options.target_triggers {
+        let silenced = match config.copy.target_triggers {
             TargetTriggers::Disable => triggers::silence(&ends.target, table).await?,
             TargetTriggers::Fire => Silenced::default(),
         };

@@ -46,7 +46,7 @@ pub enum Fit {
 impl Judge {
     /// The types of both sides for a run into existing tables of the target; none for other runs.
     pub async fn of(config: &Config, source: &Session, target: &Session) -> Result<Option<Judge>> {
-        if config.options.data_only { Judge::read(source, target).await.map(Some) } else { Ok(None) }
+        if config.scope.data_only { Judge::read(source, target).await.map(Some) } else { Ok(None) }
     }
 
     /// Reads the types of both sides.

@@ -47,8 +47,7 @@ impl Group {
 
 /// Inspects what the target's tables require.
 pub async fn look(config: &Config, target: &Session, plan: &Plan, found: &Found) -> Result<Live> {
-    let options = &config.options;
-    if !options.data_only {
+    if !config.scope.data_only {
         let mut live = Live { waits: order(plan, found, &|_| true), ..Live::default() };
         live.empty_together(plan, found, &|_| true);
         return Ok(live);
@@ -56,10 +55,10 @@ pub async fn look(config: &Config, target: &Session, plan: &Plan, found: &Found)
     let gone = droppable(config, target, plan).await?;
     let mut live = Live { waits: order(plan, found, &|key| !gone.contains(&key.oid)), ..Live::default() };
     live.empty_together(plan, found, &|key| !gone.contains(&key.oid));
-    if options.target_triggers == TargetTriggers::Disable {
+    if config.copy.target_triggers == TargetTriggers::Disable {
         live.silence(plan, &triggers::firing(target).await?.into_iter().map(|trigger| trigger.table).collect());
     }
-    if options.target_foreign_keys == TargetForeignKeys::Defer {
+    if config.copy.target_foreign_keys == TargetForeignKeys::Defer {
         live.join(plan, found);
     }
     Ok(live)
@@ -75,7 +74,7 @@ fn order(plan: &Plan, found: &Found, counts: &dyn Fn(&Constraint) -> bool) -> Ve
 
 /// The keys that the run drops before it copies rows.
 pub async fn droppable(config: &Config, target: &Session, plan: &Plan) -> Result<HashSet<u32>> {
-    if config.options.target_foreign_keys != TargetForeignKeys::Drop {
+    if config.copy.target_foreign_keys != TargetForeignKeys::Drop {
         return Ok(HashSet::new());
     }
     let keys = foreign_keys::of_tables(target, &existing::tables(plan)).await?;

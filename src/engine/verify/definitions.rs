@@ -39,13 +39,13 @@ pub async fn compare(subject: &Subject<'_>, sides: &mut Sides, before: &Verifica
         source: scope::select(&sides.source, subject.config),
         target: scope::select(&sides.target, subject.config),
         planned: planned(subject.plan),
-        with_owners: subject.config.options.owners,
+        with_owners: subject.config.scope.owners,
     };
     let closer = Closer {
         source: &Archive::new(&sides.source.entries),
         target: &Archive::new(&sides.target.entries),
         majors: (subject.source.leader.major(), subject.target.major()),
-        with_tablespaces: subject.config.options.tablespaces,
+        with_tablespaces: subject.config.schema.tablespaces,
         named: named(before),
     };
     let found = pair(&closer, &scopes, &mut part);
@@ -68,7 +68,7 @@ fn planned(plan: &Plan) -> HashSet<(String, String, String)> {
 }
 
 async fn archives(subject: &Subject<'_>, tools: &Tools) -> Result<(Vec<Entry>, Vec<Entry>)> {
-    let lock_timeout = subject.config.options.lock_timeout;
+    let lock_timeout = subject.config.connection.lock_timeout;
     let snapshot = Some(subject.source.snapshot.id.as_str());
     let filter = dump_filter::of(subject.config, &subject.source.leader).await?;
     let source = archive::read_schema(tools, subject.source.leader.conninfo(), snapshot, lock_timeout, &filter.options);

@@ -41,7 +41,7 @@ pub struct Before {
 impl Before {
     /// Reads the target's ledger.
     pub async fn look(subject: &Subject<'_>) -> Result<Before> {
-        let ledger = Ledger::new(&subject.config.options.ledger_schema);
+        let ledger = Ledger::new(&subject.config.ledger.schema);
         let last_restored = ledger.last_restored_oid(subject.target).await?;
         let made = if last_restored.is_some() { ledger.made(subject.target).await? } else { HashSet::new() };
         Ok(Before { first: made_before(subject).await?, last_restored, made })
@@ -59,7 +59,7 @@ impl Before {
 
 /// The lowest OID of the ledger's tables; none where there is no ledger.
 pub async fn made_before(subject: &Subject<'_>) -> Result<Option<Oid>> {
-    Ledger::new(&subject.config.options.ledger_schema).first_oid(subject.target).await
+    Ledger::new(&subject.config.ledger.schema).first_oid(subject.target).await
 }
 
 /// Whether an entry is a property of another object, and not an object by itself.
@@ -130,7 +130,7 @@ impl<'a> Lonely<'a> {
     }
 
     fn is_ledger(&self, entry: &Entry) -> bool {
-        let schema = &self.config.options.ledger_schema;
+        let schema = &self.config.ledger.schema;
         let is_schema = match entry.desc.as_str() {
             "SCHEMA" => entry.tag == *schema,
             "ACL" | "COMMENT" => {

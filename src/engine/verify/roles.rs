@@ -28,7 +28,7 @@ pub fn compare(config: &Config, plan: &Plan, sides: &Sides) -> Verification {
 
 /// What the options leave out, which is not compared.
 fn left_out(config: &Config) -> impl Iterator<Item = Remark> {
-    let options = &config.options;
+    let options = &config.scope;
     let all = [
         (!options.owners, "owners", "not compared: options.owners is false"),
         (!options.privileges, "privileges", "not compared: options.privileges is false"),

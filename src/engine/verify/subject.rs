@@ -81,7 +81,7 @@ impl Sides {
 
 impl Past {
     pub(super) async fn read(subject: &Subject<'_>) -> Result<Past> {
-        let ledger = Ledger::new(&subject.config.options.ledger_schema);
+        let ledger = Ledger::new(&subject.config.ledger.schema);
         let mut past = Past { has_sums: !subject.rereads, ..Past::default() };
         if !ledger.exists(subject.target).await? {
             return Ok(past);

@@ -42,7 +42,7 @@ impl Inputs<'_> {
     /// The statement that sets the owner of an entry's object, if owners are set.
     #[must_use]
     pub fn owner_statement(&self, entry: &Entry) -> String {
-        entry.owner_statement().filter(|_| self.config.options.owners).unwrap_or_default()
+        entry.owner_statement().filter(|_| self.config.scope.owners).unwrap_or_default()
     }
 
     /// The selected entries in the archive's order.

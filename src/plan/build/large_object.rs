@@ -21,7 +21,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
         let oids: Vec<String> = batch.oids.iter().map(ToString::to_string).collect();
         task.source_sql = format!("SELECT unnest('{{{}}}'::pg_catalog.oid[])", oids.join(","));
         task.target_sql = batch.comments.iter().map(|(oid, comment)| comment_sql(*oid, comment)).collect();
-        if inputs.config.options.owners {
+        if inputs.config.scope.owners {
             task.optional_sql = owner_sql(&batch.owner);
         }
         task.rows = batch.oids.len() as u64;
@@ -34,7 +34,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
 /// Adds the tasks of the objects' privileges, one for each grantee and right of a batch.
 pub fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phase]) {
     let contents = std::mem::take(&mut builder.large_objects);
-    if !inputs.config.options.privileges {
+    if !inputs.config.scope.privileges {
         return;
     }
     for (batch, contents) in batches(inputs).zip(contents) {
@@ -54,8 +54,8 @@ pub fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phas
 /// Whether the configuration moves large objects.
 #[must_use]
 pub fn moves_large_objects(config: &Config) -> bool {
-    match config.options.large_objects {
-        LargeObjects::Auto => is_whole(config) && !config.options.data_only,
+    match config.scope.large_objects {
+        LargeObjects::Auto => is_whole(config) && !config.scope.data_only,
         LargeObjects::Always => true,
         LargeObjects::Never => false,
     }

@@ -34,7 +34,7 @@ pub fn notes(inputs: &Inputs<'_>) -> Vec<Finding> {
             && is_version_table(relation)
             && rules.of(relation, &[]).on_existing != OnExisting::Skip
     });
-    let (severity, message) = if inputs.config.options.data_only {
+    let (severity, message) = if inputs.config.scope.data_only {
         (
             Severity::Warning,
             "alembic's own table is in scope, and its row would move the target's revision but not its schema",

@@ -34,9 +34,9 @@ impl<'a> Travel<'a> {
         let all: Vec<&Relation> =
             tree.iter().filter_map(|oid| self.inputs.lookup.relations.get(oid).copied()).collect();
         let bytes: u64 = all.iter().map(|relation| relation.total_bytes).sum();
-        let is_wanted = match self.inputs.config.options.statistics {
+        let is_wanted = match self.inputs.config.schema.statistics {
             // Only ANALYZE sees what else the target's table has, rows and columns of its own.
-            _ if self.inputs.config.options.data_only => false,
+            _ if self.inputs.config.scope.data_only => false,
             Statistics::Analyze => false,
             Statistics::Copy => true,
             Statistics::Auto => bytes >= SMALL,

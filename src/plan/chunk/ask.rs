@@ -69,7 +69,8 @@ fn question<'a>((route, count): &(Route<'a>, u64), options: &'a TableOptions) ->
 
 /// Most sources are divided by pages alone, and the scope of a large one need not be computed twice.
 fn may_need_keys(catalog: &Catalog, config: &Config) -> bool {
-    let mut options = config.tables.include.iter().map(|rule| &rule.options).chain([&config.tables.default]);
+    let mut options =
+        config.scope.tables.include.iter().map(|rule| &rule.options).chain([&config.scope.tables.default]);
     let has_pages = |relation: &Relation| relation.kind != RelationKind::Table || relation.access_method == "heap";
     !catalog.server.version.has_tid_range_scan()
         || options.any(|options| options.chunk_column.is_some())

@@ -74,7 +74,7 @@ pub(super) fn pieces(bytes: u64, jobs: u64) -> u64 {
 
 /// The number of jobs in the model.
 pub(super) fn jobs(config: &Config) -> u64 {
-    (config.max_jobs as u64).clamp(1, MOST_JOBS)
+    (config.copy.max_jobs as u64).clamp(1, MOST_JOBS)
 }
 
 /// The number of chunks of each table, 1 for those that stay whole. For a table that cannot be divided although the run waits for it, this
