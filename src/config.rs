@@ -22,8 +22,8 @@ pub use choice::{
 pub use documents::{TextFormat, documents, migrations};
 pub use keys::{KEYS, KeyDoc};
 pub use model::{
-    Config, ConnectionOptions, CopyOptions, LedgerOptions, MAX_JOBS, NameFilter, PlanOptions, SafetyOptions,
-    SchemaOptions, ScopeOptions, TableFilter, TableOptions, TableRule,
+    Config, ConnectionOptions, CopyOptions, LedgerOptions, MAX_JOBS, NameFilter, PlanOptions, RunOptions,
+    SafetyOptions, SchemaOptions, ScopeOptions, TableFilter, TableOptions, TableRule,
 };
 pub use procedure::Procedure;
 pub use revision::RevisionRule;

@@ -348,7 +348,24 @@ pub struct PlanOptions<'a> {
     pub ledger: &'a LedgerOptions,
 }
 
+/// The parts that a run obeys until it begins: what it connects to, what it plans, and what it refuses.
+#[derive(Debug, Clone, Copy)]
+pub struct RunOptions<'a> {
+    /// How sessions are opened.
+    pub connection: &'a ConnectionOptions,
+    /// What its plan obeys.
+    pub plan: PlanOptions<'a>,
+    /// What it does for safety.
+    pub safety: &'a SafetyOptions,
+}
+
 impl Config {
+    /// The parts that a run obeys until it begins.
+    #[must_use]
+    pub fn run(&self) -> RunOptions<'_> {
+        RunOptions { connection: &self.connection, plan: self.plan(), safety: &self.safety }
+    }
+
     /// The parts that decide what a plan contains.
     #[must_use]
     pub fn plan(&self) -> PlanOptions<'_> {

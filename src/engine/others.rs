@@ -50,7 +50,7 @@ pub struct Backed {
 
 /// The counters of the target, to be compared by [`written_by_others`] later.
 pub async fn target_counters(config: &Config, context: &Context) -> Result<Counters> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let target = Session::open(&endpoints.target, Side::Target, "counters").await?;
     survey::counters(&target, &config.ledger.schema, None).await
 }
@@ -80,7 +80,7 @@ pub(super) async fn written_since(
     entries: &[Entry],
     context: &Context,
 ) -> Result<Others> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let target = Session::open(&endpoints.target, Side::Target, "counters").await?;
     let mut sessions = survey::sessions(&target).await?;
     sessions.retain(|session| !session.application.starts_with("pgmigrate "));

@@ -82,7 +82,7 @@ pub struct Counts {
 /// Reads the status of the latest run. The time left is computed with `rates`, or with typical ones.
 pub async fn status(config: &Config, rates: Option<Rates>, context: &Context) -> Result<Status> {
     let rates = rates.map_or_else(|| Ok(Rates::typical()), Rates::checked)?;
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let target = Session::open(&endpoints.target, Side::Target, "status").await?;
     let ledger = Ledger::new(&config.ledger.schema);
     let exists = ledger.exists(&target).await?;

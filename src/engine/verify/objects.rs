@@ -137,7 +137,7 @@ fn compare_facts(
 /// Large objects that only one side has: those of the source that the plan lacks, and those of the target alone.
 pub async fn lonely_large_objects(subject: &Subject<'_>, sides: &Sides) -> Result<Verification> {
     let mut part = Verification::default();
-    if !plan::moves_large_objects(subject.config) {
+    if !plan::moves_large_objects(subject.options.scope) {
         return Ok(part);
     }
     let mut planned: HashSet<u32> = HashSet::new();

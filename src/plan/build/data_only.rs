@@ -12,7 +12,7 @@ use crate::plan::{Phase, Task, kind};
 
 /// Adds the task that all rows wait for, if there is one.
 pub fn push_before(inputs: &Inputs<'_>, builder: &mut Builder) {
-    if inputs.config.copy.target_foreign_keys == TargetForeignKeys::Drop {
+    if inputs.options.copy.target_foreign_keys == TargetForeignKeys::Drop {
         let mut task = Task::new(Phase::PreData, kind::FK_DROP, "", "foreign keys of the target's tables");
         task.note = "dropped before the rows come; the ledger keeps their definitions".into();
         builder.before_rows = Some(builder.push(task, vec![]));
@@ -44,7 +44,7 @@ fn tables<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = &'a Relation> {
 
 /// What a reader of the plan should know.
 pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
-    let (scope, copy) = (&inputs.config.scope, &inputs.config.copy);
+    let (scope, copy) = (inputs.options.scope, inputs.options.copy);
     let mut findings =
         vec![info("data_only", "only rows and values of sequences are moved: the target's schema stays as it is")];
     findings.push(info(
