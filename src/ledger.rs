@@ -165,7 +165,8 @@ impl Ledger {
             self.runs()
         );
         let Some(row) = session.query_opt(&sql, &[]).await? else { return Ok(None) };
-        let unknown = || Error::new(Kind::State, "the ledger has a state of a newer version").object(self.runs());
+        let unknown =
+            || Error::new("ledger_newer", Kind::State, "the ledger has a state of a newer version").object(self.runs());
         Ok(Some(Run {
             run: row.get(0),
             plan: row.get(1),
@@ -434,12 +435,16 @@ impl Ledger {
 }
 
 fn gone(run: i64) -> Error {
-    Error::new(Kind::State, format!("run {run} is not in the ledger any more"))
+    Error::new("run_gone", Kind::State, format!("run {run} is not in the ledger any more"))
         .on(Side::Target)
         .remedy("compare both databases by `pgmigrate verify`; keep the ledger of a run until it has ended")
 }
 
 fn settled_elsewhere(what: &str, run: i64) -> Error {
-    Error::new(Kind::State, format!("{what} of run {run} was settled by somebody else, or its ledger is gone"))
-        .remedy("run only one pgmigrate a target, and keep its ledger until it has ended")
+    Error::new(
+        "settled_elsewhere",
+        Kind::State,
+        format!("{what} of run {run} was settled by somebody else, or its ledger is gone"),
+    )
+    .remedy("run only one pgmigrate a target, and keep its ledger until it has ended")
 }

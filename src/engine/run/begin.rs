@@ -80,7 +80,7 @@ async fn begin(prepared: &Prepared<'_>, known: Option<Run>) -> Result<Begun> {
                 resume::check_run(&run, (plan, &plan.fingerprint()), &database)?;
             }
             let doing = format!("run {} on this target is not finished: its ledger says {}", run.run, run.state.word());
-            Err(Error::new(Kind::State, doing)
+            Err(Error::new("run_not_finished", Kind::State, doing)
                 .remedy("go on with it by --resume, or forget it with `pgmigrate cleanup`"))
         }
         _ => begin_new(prepared).await,

@@ -42,7 +42,8 @@ pub struct Inspection {
 impl Inspection {
     pub fn catalog(&self) -> Result<&Catalog> {
         self.catalog.as_ref().ok_or_else(|| {
-            Error::new(Kind::State, "the run that this part joined is gone from the ledger").on(Side::Target)
+            Error::new("run_gone", Kind::State, "the run that this part joined is gone from the ledger")
+                .on(Side::Target)
         })
     }
     /// The encoding of both databases, where it is the same and not UTF8: rows are then sent in it.

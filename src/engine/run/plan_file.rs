@@ -44,14 +44,13 @@ async fn write_plan(path: &Path, plan: &Document, connections: &Connections) -> 
             state.word(),
             path.display()
         );
-        return Err(
-            Error::new(Kind::State, doing).remedy("go on with it by --resume, or start over after `pgmigrate cleanup`")
-        );
+        return Err(Error::new("plan_file_in_use", Kind::State, doing)
+            .remedy("go on with it by --resume, or start over after `pgmigrate cleanup`"));
     }
     // The file is replaced as a whole, and is on the disk before the first task: without its plan a run cannot be resumed.
     state_file::replace(path, &|file| plan.pieces().iter().try_for_each(|piece| file.write_all(piece.as_bytes())))
         .map_err(|error| {
-            Error::new(Kind::State, "writing the plan file")
+            Error::new("plan_file_not_written", Kind::State, "writing the plan file")
                 .object(path.display().to_string())
                 .caused_by(error)
                 .remedy("name a plan file that can be written, by --plan or `plan_file`")

@@ -67,7 +67,9 @@ impl RunRequest {
         }
         let lacking = || {
             let doing = format!("the ledger keeps no plan of run {}", run.run);
-            Error::new(Kind::State, doing).on(Side::Target).remedy("give the plan file that the run was started with")
+            Error::new("plan_not_kept", Kind::State, doing)
+                .on(Side::Target)
+                .remedy("give the plan file that the run was started with")
         };
         self.plan = Some(tsv::read(&ledger.plan(&target, run.run).await?.ok_or_else(lacking)?)?);
         tracing::info!("the plan of run {} comes from the target's ledger", run.run);
