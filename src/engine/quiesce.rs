@@ -43,7 +43,7 @@ pub async fn wait_for_writers(config: &Config, context: &Context) -> Result<Quie
 }
 
 async fn wait(config: &Config, context: &Context) -> Result<Quiet> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let sides = [
         Session::open(&endpoints.source, Side::Source, "writers").await?,
         Session::open(&endpoints.target, Side::Target, "writers").await?,
@@ -72,7 +72,7 @@ async fn wait(config: &Config, context: &Context) -> Result<Quiet> {
 
 /// Fails where a session wrote to the source since `before`.
 pub async fn quiet_since(config: &Config, before: Written, context: &Context) -> Result<()> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let source = context.stop.or(Session::open(&endpoints.source, Side::Source, "writers")).await?;
     let mut now = survey::written(&source).await?;
     if now.next_transaction != before.next_transaction {
@@ -97,7 +97,10 @@ pub async fn quiet_since(config: &Config, before: Written, context: &Context) ->
 
 /// What a source before version 15 cannot report: there an idle session does not report its last writes.
 async fn untold(source: &Session, before: Written, now: Written) -> Result<Vec<Finding>> {
-    if source.version().reports_writes_when_idle() || now.rows != before.rows || survey::sessions(source).await?.is_empty() {
+    if source.version().reports_writes_when_idle()
+        || now.rows != before.rows
+        || survey::sessions(source).await?.is_empty()
+    {
         return Ok(Vec::new());
     }
     let message = "transactions were begun on the source while it was copied, and sessions are connected that may not have told \

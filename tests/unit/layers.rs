@@ -144,8 +144,14 @@ fn compares_a_version(line: &str) -> bool {
         let padded = format!(" {operator} ");
         line.match_indices(&padded).any(|(at, _)| {
             let (before, after) = (&line[..at], &line[at + padded.len()..]);
-            let side = |text: &str| text.contains("major") || text.contains("version");
-            let is_fixed = |text: &str| text.starts_with(|c: char| c.is_ascii_digit() || c.is_ascii_uppercase());
+            let side = |text: &str| {
+                let of_pair = text.trim_end_matches(".0").trim_end_matches(".1");
+                let last = of_pair.rsplit('.').next().unwrap();
+                last.contains("major") || last.contains("version")
+            };
+            // `VERSION` is that of a file's own format.
+            let is_constant = |c: char| c.is_ascii_digit() || c.is_ascii_uppercase();
+            let is_fixed = |text: &str| text.starts_with(is_constant) && text != "VERSION";
             let left: String = before.trim_end_matches("()").chars().rev().take_while(|c| is_name(*c)).collect();
             let left: String = left.chars().rev().collect();
             let right: String = after.chars().take_while(|c| is_name(*c)).collect();

@@ -5,7 +5,7 @@ use super::model::{Absent, Names, Scope, chooses_schema, is_whole};
 use crate::catalog::archive::Entry;
 use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::{Catalog, Lookup, Oid, Relation, RelationKind};
-use crate::config::{Config, Mode};
+use crate::config::{Mode, PlanOptions, ScopeOptions};
 use crate::name::{is_ledger_table, readable};
 use std::collections::{HashMap, HashSet};
 
@@ -23,7 +23,7 @@ pub(super) enum Choice {
 /// The choices of a configuration among the entries of a catalog.
 pub(super) struct Selection<'a> {
     pub(super) catalog: &'a Catalog,
-    pub(super) config: &'a Config,
+    pub(super) options: &'a ScopeOptions,
     pub(super) lookup: Lookup<'a>,
     pub(super) position: HashMap<i32, usize>,
     pub(super) relation_at: HashMap<Oid, usize>,
@@ -34,16 +34,16 @@ pub(super) struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
-    pub(super) fn new(catalog: &'a Catalog, config: &'a Config) -> Self {
-        let ledgers = ledger::schemas(catalog, config);
+    pub(super) fn new(catalog: &'a Catalog, options: PlanOptions<'a>) -> Self {
+        let ledgers = ledger::schemas(catalog, &options.ledger.schema);
         let mut selection = Selection {
             catalog,
-            config,
+            options: options.scope,
             lookup: catalog.lookup(),
             position: catalog.entries.iter().enumerate().map(|(at, entry)| (entry.id, at)).collect(),
             relation_at: relation_positions(&catalog.entries),
             choices: Vec::new(),
-            names: Names::new(config),
+            names: Names::new(options.scope),
             kept_for_ledgers: ledger::kept_for_ledgers(catalog, &ledgers),
             ledgers,
         };
@@ -59,7 +59,7 @@ impl<'a> Selection<'a> {
         if let Some(no) = self.switched_off(entry) {
             return no;
         }
-        let whole = is_whole(self.config);
+        let whole = is_whole(self.options);
         match &entry.kind {
             kind if kind.is_relation() => self.relation_choice(entry),
             _ if entry.is_part() && !self.stands_alone(entry) => Choice::WhenNeeded,
@@ -97,7 +97,7 @@ impl<'a> Selection<'a> {
 
     /// What the options leave out by kind.
     fn switched_off(&self, entry: &Entry) -> Option<Choice> {
-        let options = &self.config.options;
+        let options = self.options;
         let is_key = || self.lookup.constraints.contains_key(&entry.oid);
         match &entry.kind {
             ObjectKind::Publication if !options.publications => {
@@ -123,7 +123,7 @@ impl<'a> Selection<'a> {
     }
 
     fn schema_choice(&self, schema: &str) -> Choice {
-        if self.config.tables.mode != Mode::Include && chooses_schema(self.config, schema) {
+        if self.options.tables.mode != Mode::Include && chooses_schema(self.options, schema) {
             Choice::Yes
         } else {
             Choice::WhenNeeded

@@ -2,7 +2,6 @@
 //!
 //! An older target fails on statements that it does not know; each is found here by the catalogs of both, never by reading SQL text.
 
-use crate::server_version::PUBLICATIONS_OF_SCHEMAS;
 use super::entry::entry_task;
 use super::look::{Look, info, warning};
 use crate::catalog::Oid;
@@ -13,6 +12,7 @@ use crate::finding::Finding;
 use crate::name::readable;
 use crate::pg::survey::{self, BuiltIn, NewerFeature};
 use crate::plan::kind;
+use crate::server_version::PUBLICATIONS_OF_SCHEMAS;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
@@ -28,7 +28,7 @@ type Lacking = BTreeMap<(u32, String), BTreeSet<String>>;
 /// Features that are newer than the target's version.
 async fn missing(look: &Look<'_>) -> Result<Vec<Finding>> {
     let target = look.ends.target.version.major();
-    if look.subject.config.options.data_only || look.ends.source.version.major() <= target {
+    if look.subject.options.plan.scope.data_only || look.ends.source.version.major() <= target {
         return Ok(Vec::new());
     }
     let mut moved: HashMap<(Oid, Oid), &Entry> = HashMap::new();
@@ -38,8 +38,7 @@ async fn missing(look: &Look<'_>) -> Result<Vec<Finding>> {
     }
     // The archive's name of the kind is sufficient.
     let is_lacking = !look.ends.target.version.has_publications_of_schemas();
-    let of_schemas =
-        look.entries().filter(|entry| is_lacking && entry.kind == ObjectKind::PublicationTablesInSchema);
+    let of_schemas = look.entries().filter(|entry| is_lacking && entry.kind == ObjectKind::PublicationTablesInSchema);
     let of_schemas: BTreeSet<String> = of_schemas.map(|entry| entry_task(entry).object()).collect();
     let expressions = survey::newer_expressions(look.leader()).await?;
     let mut lacking = Lacking::new();
@@ -66,7 +65,7 @@ async fn missing(look: &Look<'_>) -> Result<Vec<Finding>> {
 
 /// Privileges that the target's version does not have. Their statements are run without them.
 async fn maintain(look: &Look<'_>, moved: &HashMap<(Oid, Oid), &Entry>) -> Result<Option<Finding>> {
-    if !look.subject.config.options.privileges || look.ends.target.version.has_maintain_privilege() {
+    if !look.subject.options.plan.scope.privileges || look.ends.target.version.has_maintain_privilege() {
         return Ok(None);
     }
     let granted = survey::maintain_grants(look.leader()).await?;
@@ -132,7 +131,7 @@ fn names_with_line_breaks(look: &Look<'_>) -> Option<Finding> {
 
 /// The statements name no operator class, so the target's default is used.
 async fn inet_indexes(look: &Look<'_>) -> Result<Option<Finding>> {
-    if look.subject.config.options.data_only || !look.ends.target.version.has_default_gist_inet_ops() {
+    if look.subject.options.plan.scope.data_only || !look.ends.target.version.has_default_gist_inet_ops() {
         return Ok(None);
     }
     let found = survey::inet_indexes(look.leader()).await?;

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::name::readable;
 use crate::pg::compare::Readers;
 use crate::pg::compare::definition::{self, Both, Comparison, Privilege, Property, Value};
+use crate::server_version::Versions;
 use std::collections::HashSet;
 
 /// The result of the inspection.

@@ -16,6 +16,7 @@ use crate::error::{Error, Kind, Result, ServerError, Side};
 use crate::name::{ident, readable};
 use crate::pg::pinned::Program;
 use crate::pg::{Conninfo, Session};
+use crate::server_version::ServerVersion;
 use std::collections::HashSet;
 use std::path::Path;
 use std::pin::Pin;
