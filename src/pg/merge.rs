@@ -97,7 +97,7 @@ async fn copy_from_stage(target: &Session, merge: &Merge) -> Result<u64> {
     let sql = "SELECT pg_catalog.pg_relation_size('pg_temp.pgmigrate_stage') \
                / pg_catalog.current_setting('block_size')::int8";
     let pages: i64 = target.query_one(sql, &[]).await?.get(0);
-    let (columns, into) = (merge.columns, merge.into);
+    let (columns, into) = (&merge.columns, &merge.into);
     let mut written = 0;
     let mut page = 0;
     while page < pages {
@@ -139,9 +139,9 @@ impl Table {
         let sql = include_str!("../sql/target/merge_shape.sql");
         let row = target.query_opt(sql, &[&merge.into, &merge.key]).await?;
         let row = row.ok_or_else(|| {
-            Error::new("table_missing", Kind::Schema, "the table is gone").object(merge.into).on(Side::Target)
+            Error::new("table_missing", Kind::Schema, "the table is gone").object(merge.into.as_str()).on(Side::Target)
         })?;
-        let indexes = Index::of(target, merge.into, None).await?;
+        let indexes = Index::of(target, &merge.into, None).await?;
         Ok(Table {
             only: row.get("only"),
             rules: row.get("rules"),
@@ -156,7 +156,7 @@ impl Table {
             let doing = format!("rules on INSERT or UPDATE ({}) keep rows from being updated", self.rules.join(", "));
             return Err(Error::new("rules_on_table", Kind::Schema, doing)
                 .on(Side::Target)
-                .object(merge.into)
+                .object(merge.into.as_str())
                 .remedy("set on_conflict to nothing for the table, or on_existing to truncate or skip"));
         }
         if self.arbiter.is_none() { Err(no_key(merge)) } else { Ok(()) }
@@ -182,7 +182,7 @@ impl Table {
         match &self.arbiter {
             _ if !self.rules.is_empty() => Way::Copy,
             Some(_) => Way::Insert(merge.sql()),
-            None => Way::Insert(merge.insert.to_owned()),
+            None => Way::Insert(merge.insert.clone()),
         }
     }
 }
@@ -191,7 +191,7 @@ fn no_key(merge: &Merge) -> Error {
     let doing = format!("the table has no unique index over {}, by which rows are identified", merge.key.join(", "));
     Error::new("no_unique_key", Kind::Schema, doing)
         .on(Side::Target)
-        .object(merge.into)
+        .object(merge.into.as_str())
         .remedy("make one, or set on_existing to truncate or skip for the table")
 }
 
@@ -226,8 +226,8 @@ impl Index {
     }
 
     /// An index over columns of built-in types, as if it existed.
-    fn plain(columns: &[&str]) -> Index {
-        let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
+    fn plain(columns: &[String]) -> Index {
+        let columns = columns.to_vec();
         Index {
             table: String::new(),
             is_arbiter: false,
@@ -240,8 +240,8 @@ impl Index {
     }
 
     /// Whether ON CONFLICT accepts it as a key of these columns.
-    fn is_over(&self, key: &[&str]) -> bool {
-        self.is_arbiter && self.columns.len() == key.len() && self.columns.iter().all(|c| key.contains(&c.as_str()))
+    fn is_over(&self, key: &[String]) -> bool {
+        self.is_arbiter && self.columns.len() == key.len() && self.columns.iter().all(|c| key.contains(c))
     }
 
     /// Its keys as columns of a query over the table's columns.
@@ -270,7 +270,7 @@ impl Index {
 async fn clash(target: &Session, merge: &Merge, table: &Table, error: Error) -> Result<Error> {
     let Some(reply) = error.server().cloned() else { return Ok(error) };
     let Some(name) = reply.constraint.clone() else { return Ok(error) };
-    let count = match Index::of(target, merge.into, Some(&name)).await?.first() {
+    let count = match Index::of(target, &merge.into, Some(&name)).await?.first() {
         Some(index) => counted(target, (table, index), merge).await?,
         None => None,
     };

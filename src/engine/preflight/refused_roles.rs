@@ -7,7 +7,6 @@ use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{ident, readable};
 use crate::pg::apply;
-use crate::plan::build::role;
 use crate::plan::{MemberOf, Task, kind};
 use std::collections::{BTreeMap, HashMap};
 

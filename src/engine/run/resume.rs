@@ -339,6 +339,6 @@ fn restart(table: &QualifiedName, records: &[&Record], mixing: Mixing) -> Result
                 }))
         }
         Some("merge" | "replace") => Ok(Restart { empty: None, tasks }),
-        _ => Ok(Restart { empty: Some(table.to_owned()), tasks }),
+        _ => Ok(Restart { empty: Some(table.sql()), tasks }),
     }
 }

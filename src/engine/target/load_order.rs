@@ -11,7 +11,7 @@ use crate::config::{CopyOptions, PlanOptions, TargetForeignKeys, TargetTriggers}
 use crate::error::{Error, Kind, Result};
 use crate::name::QualifiedName;
 use crate::pg::{Session, foreign_keys, triggers};
-use crate::plan::{Plan, Task, kind};
+use crate::plan::{Plan, kind};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What the target's tables require.

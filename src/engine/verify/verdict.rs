@@ -4,7 +4,6 @@
 //! as one of versions only where a property explains it; a difference without an explanation is unknown, and does not pass. Called by
 //! `definitions`.
 
-use crate::server_version::Versions;
 use super::archive::Archive;
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;

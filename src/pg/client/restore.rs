@@ -7,7 +7,6 @@
 //! would require more rights, lose the database's own privileges and slots, and leave a moment without a database. Called by
 //! `engine::backup`.
 
-use crate::server_version::ServerVersion;
 use super::tool::{Tools, connect_by};
 use super::tunnel::Tunnel;
 use crate::catalog::archive::Entry;
