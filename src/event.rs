@@ -6,6 +6,7 @@
 mod queue;
 
 use crate::finding::Finding;
+use crate::status::{TableStatus, TaskStatus};
 pub use queue::{Events, Observer, Queue, queue};
 use serde::Serialize;
 
@@ -72,8 +73,8 @@ pub enum Event {
         kind: String,
         /// What it is about.
         object: String,
-        /// `done`, `kept`, `failed`, `blocked` or `pending` (stopped before its end).
-        status: String,
+        /// How it stands; pending where it was stopped before its end.
+        status: TaskStatus,
         /// Rows written.
         rows: u64,
         /// Bytes written.
@@ -122,8 +123,8 @@ pub enum Event {
     TableVerified {
         /// The table.
         object: String,
-        /// `equal`, `contains_source`, `different` or `unchecked`.
-        status: String,
+        /// How the comparison ended.
+        status: TableStatus,
         /// Rows on the target.
         rows: u64,
     },

@@ -2,42 +2,8 @@
 //!
 //! Pure data: `ledger` reads and writes it, `report` sums it up, the engine decides by it.
 
+use crate::status::{RunState, TaskStatus};
 use serde::Serialize;
-
-/// How a run stands, as its row says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunState {
-    /// A process works on it, or died before it could record an end.
-    Running,
-    /// No process works on it, tasks are open, none of them failed.
-    Interrupted,
-    /// No process works on it, and a task failed.
-    Failed,
-    /// Every task of the plan is settled.
-    Done,
-}
-
-impl RunState {
-    /// The word for it in the ledger.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            RunState::Running => "running",
-            RunState::Interrupted => "interrupted",
-            RunState::Failed => "failed",
-            RunState::Done => "done",
-        }
-    }
-
-    /// The state of that word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<RunState> {
-        [RunState::Running, RunState::Interrupted, RunState::Failed, RunState::Done]
-            .into_iter()
-            .find(|state| state.word() == word)
-    }
-}
 
 /// A run, as its row says.
 #[derive(Debug, Clone)]
@@ -79,8 +45,8 @@ pub struct Record {
     pub mode: String,
     /// The format that rows travel in.
     pub format: String,
-    /// `pending`, `running`, `done`, `kept`, `skipped`, `failed` or `blocked`.
-    pub status: String,
+    /// How it stands.
+    pub status: TaskStatus,
     /// How often it was tried.
     pub attempts: i32,
     /// Rows by the plan.
@@ -111,14 +77,8 @@ impl Record {
     /// Whether nothing is left to do for the task.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        is_settled(&self.status)
+        self.status.is_settled()
     }
-}
-
-/// Whether nothing is left to do for a task of that status.
-#[must_use]
-pub fn is_settled(status: &str) -> bool {
-    matches!(status, "done" | "kept" | "skipped")
 }
 
 /// What a task did, for its row.

@@ -4,6 +4,7 @@
 //! key is in `key` and nowhere else. What could not be compared is never counted as equal.
 
 use crate::name::readable;
+use crate::status::TableStatus;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 
@@ -63,33 +64,6 @@ struct Compared<'a> {
 
 fn as_list<S: serde::Serializer>(counts: &BTreeMap<String, u64>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(counts.iter().map(|(kind, &objects)| Compared { kind, objects }))
-}
-
-/// How the comparison of a table's rows ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TableStatus {
-    /// Both sides have the same rows.
-    Equal,
-    /// Every row of the source is on the target, which has more.
-    ContainsSource,
-    /// Rows differ.
-    Different,
-    /// The rows could not be compared.
-    Unchecked,
-}
-
-impl TableStatus {
-    /// The word for it in events.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            TableStatus::Equal => "equal",
-            TableStatus::ContainsSource => "contains_source",
-            TableStatus::Different => "different",
-            TableStatus::Unchecked => "unchecked",
-        }
-    }
 }
 
 /// One table's rows.

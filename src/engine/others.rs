@@ -20,6 +20,7 @@ use crate::pg::Session;
 use crate::pg::client::archive;
 use crate::pg::survey::{self, Activity, Counters, TableCounters};
 use crate::record::Record;
+use crate::status::TaskStatus;
 use own::Own;
 use schema::Schema;
 use serde::{Deserialize, Serialize};
@@ -169,7 +170,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn merged(&self, table: &TableCounters) -> i64 {
-        self.of(table).iter().filter(|record| record.status == "done").map(|record| record.rows).sum()
+        self.of(table).iter().filter(|record| record.status == TaskStatus::Done).map(|record| record.rows).sum()
     }
 
     /// Tables whose rows have to be read: those that are new, and those whose counters have changed.

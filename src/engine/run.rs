@@ -44,8 +44,9 @@ use crate::pg::copy::RowFormat;
 use crate::pg::{Session, introspect, maintenance, privileges};
 use crate::plan::document::Document;
 use crate::plan::{Phase, Plan, Task, kind, tsv};
-use crate::record::{Record, RunState};
+use crate::record::Record;
 use crate::report::{self, Report};
+use crate::status::{ReportStatus, RunState};
 use pool::{Ended, Known, Pool};
 use resume::OnDrift;
 use settings::Settings;
@@ -191,11 +192,8 @@ async fn write_plan(path: &Path, plan: &Document, ends: &Ends) -> Result<()> {
         && let Some(run) = ends.ledger.last_run(&ends.target).await?.filter(|run| run.state != RunState::Done)
     {
         let state = if run.state == RunState::Running { RunState::Interrupted } else { run.state };
-        let doing = format!(
-            "the last run is {}, and {} is its plan: not overwritten by another one",
-            state.word(),
-            path.display()
-        );
+        let doing =
+            format!("the last run is {}, and {} is its plan: not overwritten by another one", state, path.display());
         return Err(
             Error::new(Kind::State, doing).remedy("go on with it by --resume, or start over after `pgmigrate cleanup`")
         );
@@ -242,7 +240,7 @@ pub(super) async fn check(config: &Config, ends: &Ends, asked: Asked<'_>, contex
 fn head(endpoints: &Endpoints, plan: &Plan, findings: Vec<Finding>) -> Report {
     Report {
         run: None,
-        status: "dry_run".into(),
+        status: ReportStatus::DryRun,
         run_state: None,
         consistent: true,
         source: endpoints.source.describe(),
@@ -349,8 +347,8 @@ async fn execute(
 fn settled(plan: &Plan, records: &HashMap<&str, &Record>) -> HashMap<usize, Known> {
     let known = |(at, task): (usize, &Task)| {
         let record = records.get(task.id.as_str())?;
-        let status = ["done", "kept", "skipped"].into_iter().find(|status| *status == record.status)?;
-        Some((at, Known { status, rows: record.rows, bytes: record.bytes }))
+        let known = || (at, Known { status: record.status, rows: record.rows, bytes: record.bytes });
+        record.is_settled().then(known)
     };
     plan.tasks.iter().enumerate().filter_map(known).collect()
 }

@@ -22,7 +22,8 @@ use crate::name::QualifiedName;
 use crate::pg::client::archive;
 use crate::pg::{introspect, present};
 use crate::plan::{Plan, Rules, format};
-use crate::record::{Run, RunState};
+use crate::record::Run;
+use crate::status::RunState;
 use std::collections::HashSet;
 
 /// Writes the run into the ledger, or finds the one to go on with. Chosen tasks join an existing run where that is known to be of their
@@ -50,7 +51,7 @@ pub async fn begin(
             if settings.tasks.is_some() {
                 resume::check_run(&run, (plan, &plan.fingerprint()), &target)?;
             }
-            let doing = format!("run {} on this target is not finished: its ledger says {}", run.run, run.state.word());
+            let doing = format!("run {} on this target is not finished: its ledger says {}", run.run, run.state);
             Err(Error::new(Kind::State, doing)
                 .remedy("go on with it by --resume, or forget it with `pgmigrate cleanup`"))
         }

@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
 use crate::plan::Plan;
-use crate::record::is_settled;
 use crate::report::{self, Report, TaskResult};
+use crate::status::ReportStatus;
 use crate::verification::Verification;
 use std::collections::{HashMap, HashSet};
 
@@ -50,7 +50,7 @@ pub async fn close(report: &mut Report, ends: &mut Ends, mut closing: Closing<'_
     let is_whole = settle(report, ends, &closing, context).await;
     let Closing { config, settings, .. } = closing;
     // Between the parts of a run its foreign keys are dropped on purpose.
-    if is_live && (settings.tasks.is_none() || report.status != "done") {
+    if is_live && (settings.tasks.is_none() || report.status != ReportStatus::Done) {
         match Left::read(&ends.ledger, &ends.target).await {
             Ok(left) => report.findings.extend(left.finding()),
             Err(error) => push(report, "foreign_keys_unknown", &error, context),
@@ -121,16 +121,15 @@ async fn settle(report: &mut Report, ends: &mut Ends, closing: &Closing<'_>, con
             report.findings.push(finding);
         }
     }
-    let is_done = tasks.iter().all(|task| is_settled(&task.status));
+    let is_done = tasks.iter().all(|task| task.status.is_settled());
     let is_cut_short = state.is_none() || !is_done && (ended.stopped || ended.failure.is_some());
     report.status = match report::not_arrived(&tasks).next() {
-        _ if is_cut_short => "interrupted",
-        Some(_) => "failed",
-        None if is_done => "done",
+        _ if is_cut_short => ReportStatus::Interrupted,
+        Some(_) => ReportStatus::Failed,
+        None if is_done => ReportStatus::Done,
         // The server of the target lost asynchronous commits when it ended, and their tasks are open again.
-        None => "interrupted",
-    }
-    .into();
+        None => ReportStatus::Interrupted,
+    };
     report.run = Some(start.run);
     report.started.clone_from(&start.started);
     report.phases = report::phases(&tasks);
@@ -141,16 +140,16 @@ async fn settle(report: &mut Report, ends: &mut Ends, closing: &Closing<'_>, con
 /// Tasks that this process settled and that are open again, because another part of the run does them again: see `join`. They count as
 /// settled for this process; a finding for each reports what the ledger has.
 fn put_back(tasks: &mut [TaskResult], plan: &Plan, ended: &Ended) -> Vec<Finding> {
-    let settled = ended.known.iter().filter(|(_, known)| is_settled(known.status));
+    let settled = ended.known.iter().filter(|(_, known)| known.status.is_settled());
     let settled: HashMap<&str, &Known> = settled.map(|(at, known)| (plan.tasks[*at].id.as_str(), known)).collect();
     let mut findings = Vec::new();
-    for task in tasks.iter_mut().filter(|task| !is_settled(&task.status)) {
+    for task in tasks.iter_mut().filter(|task| !task.status.is_settled()) {
         let Some(known) = settled.get(task.id.as_str()) else { continue };
         let message =
             format!("task {} ({}) was {}; another part of the run does it again", task.id, task.object, known.status);
         let remedy = "let the parts that are at work end; pgmigrate status shows what is open";
         findings.push(Finding::new("put_back", Severity::Info, task.object.clone(), message, remedy));
-        known.status.clone_into(&mut task.status);
+        task.status = known.status;
         (task.rows, task.bytes) = (known.rows, known.bytes);
     }
     findings
@@ -188,7 +187,7 @@ fn known(plan: &Plan, ended: &Ended) -> Vec<TaskResult> {
     let mut tasks = report::dry_run(plan);
     for (at, known) in &ended.known {
         let task = &mut tasks[*at];
-        known.status.clone_into(&mut task.status);
+        task.status = known.status;
         (task.rows, task.bytes) = (known.rows, known.bytes);
     }
     tasks

@@ -19,6 +19,7 @@ use crate::pg::Session;
 use crate::plan::Task;
 use crate::plan::build::order as plan_order;
 use crate::record::{Effect, Record};
+use crate::status::TaskStatus;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,7 +47,7 @@ pub struct Ended {
 #[derive(Debug, Clone, Copy)]
 pub struct Known {
     /// Its status.
-    pub status: &'static str,
+    pub status: TaskStatus,
     /// Rows written.
     pub rows: i64,
     /// Bytes written.
@@ -276,7 +277,7 @@ impl Pool<'_> {
     async fn end(&mut self, at: usize, seconds: f64, outcome: Outcome) -> Result<()> {
         let (status, effect, sqlstate, end) = match outcome {
             Outcome::Stopped => {
-                self.tell(&self.job.tasks[at], "pending", &Effect::default(), seconds);
+                self.tell(&self.job.tasks[at], TaskStatus::Pending, &Effect::default(), seconds);
                 return Ok(());
             }
             Outcome::Settled(status, effect) => (status, effect, String::new(), End::Settled),
@@ -295,7 +296,7 @@ impl Pool<'_> {
                     error.chain()
                 );
                 let effect = Effect { note: error.chain(), ..Effect::default() };
-                ("failed", effect, error.sqlstate.clone().unwrap_or_default(), End::Failed)
+                (TaskStatus::Failed, effect, error.sqlstate.clone().unwrap_or_default(), End::Failed)
             }
         };
         self.tell(&self.job.tasks[at], status, &effect, seconds);
@@ -340,16 +341,16 @@ impl Pool<'_> {
         for &at in blocked {
             let task = &job.tasks[at];
             let note = format!("not tried: it requires task {cause}, which is not done");
-            let failure = TaskFailure { status: "blocked", sqlstate: "", note: &note };
+            let failure = TaskFailure { status: TaskStatus::Blocked, sqlstate: "", note: &note };
             if let Err(error) = job.ledger.fail(self.leader, job.run, &task.id, failure).await {
                 self.leader.recover(&job.context.stop, error).await?;
                 job.ledger.fail(self.leader, job.run, &task.id, failure).await?;
             }
             let effect = Effect { note, ..Effect::default() };
-            self.know(at, "blocked", &effect);
+            self.know(at, TaskStatus::Blocked, &effect);
             self.ended.failed += 1;
-            self.tell(task, "blocked", &effect, 0.0);
-            self.mirror(line(task, "blocked", &effect, (0.0, "")));
+            self.tell(task, TaskStatus::Blocked, &effect, 0.0);
+            self.mirror(line(task, TaskStatus::Blocked, &effect, (0.0, "")));
         }
         Ok(())
     }
@@ -361,19 +362,19 @@ impl Pool<'_> {
         }
     }
 
-    fn know(&mut self, at: usize, status: &'static str, effect: &Effect) {
+    fn know(&mut self, at: usize, status: TaskStatus, effect: &Effect) {
         let known = Known { status, rows: effect.rows.cast_signed(), bytes: effect.bytes.cast_signed() };
         self.ended.known.insert(at, known);
     }
 
-    fn tell(&self, task: &Task, status: &str, effect: &Effect, seconds: f64) {
+    fn tell(&self, task: &Task, status: TaskStatus, effect: &Effect, seconds: f64) {
         tracing::debug!("task {} ({}) {status} in {seconds:.3} s", task.id, task.object());
         self.job.context.events.send(Event::TaskFinished {
             task: task.id.clone(),
             phase: task.phase.word().into(),
             kind: task.kind.clone(),
             object: task.object(),
-            status: status.into(),
+            status,
             rows: effect.rows,
             bytes: effect.bytes,
             seconds,
@@ -383,7 +384,7 @@ impl Pool<'_> {
 }
 
 /// A task's line in the state file.
-fn line(task: &Task, status: &str, effect: &Effect, end: (f64, &str)) -> Record {
+fn line(task: &Task, status: TaskStatus, effect: &Effect, end: (f64, &str)) -> Record {
     Record {
         task: task.id.clone(),
         phase: task.phase.word().into(),
@@ -391,7 +392,7 @@ fn line(task: &Task, status: &str, effect: &Effect, end: (f64, &str)) -> Record 
         object: task.object(),
         mode: String::new(),
         format: task.format.clone(),
-        status: status.into(),
+        status,
         attempts: 1,
         planned_rows: task.rows.cast_signed(),
         planned_bytes: task.bytes.cast_signed(),

@@ -11,6 +11,7 @@ use crate::finding::{Finding, Severity};
 use crate::name::split_name;
 use crate::plan::{Plan, Task, chunk, difference, kind};
 use crate::record::{Record, Run};
+use crate::status::TaskStatus;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -207,7 +208,7 @@ pub fn restarts(
     let mut restarts = Vec::new();
     for (table, records) in by_table(plan, records, mixing) {
         let is_half = records.iter().any(|r| r.is_settled()) && records.iter().any(|r| !r.is_settled() && is_wanted(r));
-        let is_mixed = records.iter().any(|r| r.status == "done" && r.snapshot != sees);
+        let is_mixed = records.iter().any(|r| r.status == TaskStatus::Done && r.snapshot != sees);
         if is_half && is_mixed {
             restarts.push(restart(table, &records, mixing)?);
         }
@@ -225,7 +226,7 @@ pub fn stale_sequences(run: &Run, records: &[Record], sees: &str) -> Vec<String>
     }
     let sequences = records.iter().filter(|record| record.kind == kind::SEQUENCE_VALUE);
     sequences
-        .filter(|record| record.is_settled() || record.status == "running")
+        .filter(|record| record.is_settled() || record.status == TaskStatus::Running)
         .map(|record| record.task.clone())
         .collect()
 }
@@ -322,8 +323,12 @@ pub fn check_chosen(plan: &Plan, records: &[Record], chosen: &[String]) -> Resul
 }
 
 fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> {
-    let tasks = records.iter().filter(|record| record.status != "skipped").map(|record| record.task.clone()).collect();
-    match records.iter().find(|record| record.status == "done").map(|record| record.mode.as_str()) {
+    let tasks = records
+        .iter()
+        .filter(|record| record.status != TaskStatus::Skipped)
+        .map(|record| record.task.clone())
+        .collect();
+    match records.iter().find(|record| record.status == TaskStatus::Done).map(|record| record.mode.as_str()) {
         Some("append") => {
             Err(Error::new(Kind::State, "a half-copied table cannot begin anew: it held rows of its own before")
                 .object(table)

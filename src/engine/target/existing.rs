@@ -11,6 +11,7 @@ use crate::name::{QualifiedName, ident};
 use crate::pg::present::Present;
 use crate::plan::{Plan, Task, kind};
 use crate::record::Record;
+use crate::status::TaskStatus;
 use std::collections::{HashMap, HashSet};
 
 /// What was found on the target.
@@ -96,7 +97,7 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
                 }
             }
             kind::TRUNCATE if !found.present.relations.contains_key(&table(task)) => {
-                settle(&mut record, "skipped", "the table did not exist");
+                settle(&mut record, TaskStatus::Skipped, "the table did not exist");
             }
             // CREATE EXTENSION may have used values of the sequence.
             kind::SEQUENCE_VALUE if found.present.relations.contains_key(&table(task)) || is_member(task) => {
@@ -107,7 +108,7 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
             _ => match entries.get(&Key::of_task(task)) {
                 Some(entry) => decide_object(task, entry, &mut record, &mut findings),
                 None if task.kind == "subscription" && found.present.subscriptions.contains(&task.name) => {
-                    settle(&mut record, "kept", UNREAD);
+                    settle(&mut record, TaskStatus::Kept, UNREAD);
                     let remedy = "compare both as superusers: SELECT * FROM pg_subscription";
                     findings.push(Finding::new("not_compared", Severity::Warning, task.object(), UNREAD, remedy));
                 }
@@ -127,7 +128,7 @@ fn pending(task: &Task) -> Record {
         object: task.object(),
         mode: if task.is_data() { "create".into() } else { String::new() },
         format: task.format.clone(),
-        status: "pending".into(),
+        status: TaskStatus::Pending,
         attempts: 0,
         planned_rows: task.rows.cast_signed(),
         planned_bytes: task.bytes.cast_signed(),
@@ -143,8 +144,8 @@ fn pending(task: &Task) -> Record {
     }
 }
 
-fn settle(record: &mut Record, status: &str, note: &str) {
-    record.status = status.into();
+fn settle(record: &mut Record, status: TaskStatus, note: &str) {
+    record.status = status;
     record.note = note.into();
 }
 
@@ -154,7 +155,7 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         return;
     }
     if task.on_existing == "skip" {
-        return settle(record, "skipped", "the table existed and on_existing is skip");
+        return settle(record, TaskStatus::Skipped, "the table existed and on_existing is skip");
     }
     if found.present.with_triggers.contains(&name) {
         let message = "it has triggers on the target, which fire for our rows and may change them";
@@ -172,7 +173,7 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
     if !task.merge_sql.is_empty() {
         record.mode = "merge".into();
     } else if found.loaded.contains(&task.object()) {
-        settle(record, "skipped", NOT_MOVED.0);
+        settle(record, TaskStatus::Skipped, NOT_MOVED.0);
         tell(findings, Finding::new("rows_not_moved", Severity::Warning, name.to_string(), NOT_MOVED.0, NOT_MOVED.1));
     } else {
         record.mode = "append".into();
@@ -219,17 +220,17 @@ fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut
         _ => task.target_sql.ends_with(&entry.with_settings(false)),
     };
     if is_equal {
-        return settle(record, "kept", "an equal one existed on the target");
+        return settle(record, TaskStatus::Kept, "an equal one existed on the target");
     }
     if secret::mask(&entry.desc, &entry.with_settings(false))
         .is_some_and(|masked| task.target_sql.ends_with(&masked.statement))
     {
-        settle(record, "kept", HIDDEN);
+        settle(record, TaskStatus::Kept, HIDDEN);
         let remedy = "compare its options on both servers, or drop the target's for the run to make it";
         findings.push(Finding::new("not_compared", Severity::Warning, task.object(), HIDDEN, remedy));
         return;
     }
-    settle(record, "kept", "it existed on the target with another definition and was kept");
+    settle(record, TaskStatus::Kept, "it existed on the target with another definition and was kept");
     let message = format!("the target's {} differs from the source's and was kept", task.kind);
     let remedy = "compare both with pg_dump --schema-only, and change or drop the target's";
     findings.push(Finding::new("differs", Severity::Warning, task.object(), message, remedy));
@@ -269,7 +270,7 @@ fn decide_constraint(task: &Task, found: &Found, entries: &Entries<'_>, record: 
     let is_equal_entry =
         entries.get(&Key::of_task(task)).is_some_and(|entry| task.target_sql.ends_with(&entry.with_settings(false)));
     if is_equal_entry || is_made_by(constraint, &task.target_sql) {
-        settle(record, "kept", "it existed on the target");
+        settle(record, TaskStatus::Kept, "it existed on the target");
     }
 }
 

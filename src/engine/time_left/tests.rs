@@ -8,6 +8,7 @@ use crate::pg::progress::{Build, Copying, Stage};
 use crate::plan::{Phase, Task, kind};
 use crate::rates::{Rates, Speedup};
 use crate::record::Record;
+use crate::status::TaskStatus;
 
 const MB: u64 = 1_000_000;
 /// So few that the comparison of their keys costs nothing.
@@ -98,7 +99,7 @@ fn finished(task: &Task) -> Event {
         phase: task.phase.word().into(),
         kind: task.kind.clone(),
         object: task.object(),
-        status: "done".into(),
+        status: TaskStatus::Done,
         rows: task.rows,
         bytes: task.bytes * 2,
         seconds: 1.0,
@@ -267,7 +268,7 @@ fn a_task_that_is_tried_again_begins_at_nothing() {
     assert!((model.left(&tasks).share - 1.0).abs() < 1e-9);
 }
 
-fn record(task: &Task, status: &str, (begun, seconds, worker): (f64, f64, i32)) -> Record {
+fn record(task: &Task, status: TaskStatus, (begun, seconds, worker): (f64, f64, i32)) -> Record {
     Record {
         task: task.id.clone(),
         phase: task.phase.word().into(),
@@ -275,7 +276,7 @@ fn record(task: &Task, status: &str, (begun, seconds, worker): (f64, f64, i32)) 
         object: task.object(),
         mode: String::new(),
         format: String::new(),
-        status: status.into(),
+        status,
         attempts: 1,
         planned_rows: 0,
         planned_bytes: 0,
@@ -296,11 +297,11 @@ fn the_ledger_and_the_servers_reports_give_the_same() {
     let tasks = plan();
     // At 140 s of the run: i1 has run 80 s of 150, i2 35 s.
     let records = [
-        record(&tasks[0], "done", (0.0, 60.0, 0)),
-        record(&tasks[1], "done", (0.0, 30.0, 1)),
-        record(&tasks[2], "running", (60.0, 80.0, 0)),
-        record(&tasks[3], "running", (105.0, 35.0, 1)),
-        record(&tasks[4], "done", (30.0, 75.0, 1)),
+        record(&tasks[0], TaskStatus::Done, (0.0, 60.0, 0)),
+        record(&tasks[1], TaskStatus::Done, (0.0, 30.0, 1)),
+        record(&tasks[2], TaskStatus::Running, (60.0, 80.0, 0)),
+        record(&tasks[3], TaskStatus::Running, (105.0, 35.0, 1)),
+        record(&tasks[4], TaskStatus::Done, (30.0, 75.0, 1)),
     ];
     let now = Now { builds: vec![build("i1", 80.0 / 150.0), build("i2", 35.0 / 150.0)], copies: vec![] };
     let left = recorded(&tasks, &records, (&rates(false), 2), &now).seconds.unwrap();
@@ -314,11 +315,11 @@ fn a_copy_at_work_counts_by_its_rows_and_one_paused_task_decides_nothing() {
     let mut records: Vec<Record> = Vec::new();
     let mut begun = 0.0;
     for (task, seconds) in tasks.iter().zip(seconds) {
-        records.push(record(task, "done", (begun, seconds, 0)));
+        records.push(record(task, TaskStatus::Done, (begun, seconds, 0)));
         begun += seconds;
     }
-    records.push(record(&tasks[3], "running", (begun, 10.0, 0)));
-    records.push(record(&tasks[4], "pending", (begun, 0.0, 0)));
+    records.push(record(&tasks[3], TaskStatus::Running, (begun, 10.0, 0)));
+    records.push(record(&tasks[4], TaskStatus::Pending, (begun, 0.0, 0)));
     let copies = vec![Copying { task: "d3".into(), rows: ROWS / 2, bytes: 1 }];
     let left = recorded(&tasks, &records, (&rates(false), 1), &Now { builds: vec![], copies }).seconds.unwrap();
     assert!((left - 30.0).abs() < 3.0, "{left}");

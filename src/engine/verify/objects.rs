@@ -10,7 +10,8 @@ use crate::name::{QualifiedName, readable};
 use crate::pg::compare::Readers;
 use crate::pg::compare::objects::{self as read, Unusable, UnusableKind};
 use crate::plan::{self, Plan, kind};
-use crate::verification::{Difference, DifferenceKind, Remark, TableResult, TableStatus, Verification};
+use crate::status::TableStatus;
+use crate::verification::{Difference, DifferenceKind, Remark, TableResult, Verification};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The sequences of one item: a few round trips, and enough items for all workers.

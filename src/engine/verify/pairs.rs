@@ -14,7 +14,8 @@ use crate::pg::compare::rows;
 use crate::pg::copy::{RowFormat, RowSum};
 use crate::plan::adapt::Adaptation;
 use crate::plan::{Plan, Rules, Task};
-use crate::verification::{Difference, DifferenceKind, TableResult, TableStatus, Verification};
+use crate::status::{TableStatus, TaskStatus};
+use crate::verification::{Difference, DifferenceKind, TableResult, Verification};
 use std::collections::HashMap;
 
 /// An item of work for each table whose rows the plan moves.
@@ -224,7 +225,7 @@ impl<'a> Pairing<'a> {
         for task in &group.tasks {
             let record = self.past.by_task.get(&task.id)?;
             let own = RowFormat::from_word(&record.format);
-            if record.status != "done"
+            if record.status != TaskStatus::Done
                 || !matches!(record.mode.as_str(), "create" | "copy")
                 || *format.get_or_insert(own) != own
             {

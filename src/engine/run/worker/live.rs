@@ -15,6 +15,7 @@ use crate::pg::triggers::{self, Silenced};
 use crate::pg::{apply, merge};
 use crate::plan::{Task, kind};
 use crate::record::Effect;
+use crate::status::TaskStatus;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ impl Worker {
         Ok(Place { target: self.target().await?, ledger: &job.ledger, lock_timeout })
     }
 
-    pub(super) async fn take_keys(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    pub(super) async fn take_keys(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         let job = Arc::clone(&self.job);
         let rows = job.tasks.iter().filter(|task| task.is_data());
         let tables: HashSet<QualifiedName> = rows.map(|task| QualifiedName::new(&task.schema, &task.name)).collect();
@@ -56,23 +57,23 @@ impl Worker {
                 remedy,
             )));
         }
-        self.settle(task, "done", Effect { note: notes.join("; "), ..Effect::default() }).await
+        self.settle(task, TaskStatus::Done, Effect { note: notes.join("; "), ..Effect::default() }).await
     }
 
-    pub(super) async fn bring_keys_back(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    pub(super) async fn bring_keys_back(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         let job = Arc::clone(&self.job);
         self.at_work(&job).await?.bring_back().await?;
         self.begin(task).await?;
-        self.settle(task, "done", Effect::default()).await
+        self.settle(task, TaskStatus::Done, Effect::default()).await
     }
 
-    pub(super) async fn check_keys(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    pub(super) async fn check_keys(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         let job = Arc::clone(&self.job);
         let table = QualifiedName::new(&task.schema, &task.name);
         let count = self.at_work(&job).await?.check(&table).await?;
         self.begin(task).await?;
         let note = if count == 0 { String::new() } else { format!("{count} checked") };
-        self.settle(task, "done", Effect { note, ..Effect::default() }).await
+        self.settle(task, TaskStatus::Done, Effect { note, ..Effect::default() }).await
     }
 
     /// Does a group of tasks in one transaction: all of them, or none.
@@ -94,7 +95,7 @@ impl Worker {
                     return group.iter().map(|at| (*at, Outcome::Stopped)).collect();
                 }
                 Some(Ok(effects)) => {
-                    let settled = |(at, effect): (&usize, Effect)| (*at, Outcome::Settled("done", effect));
+                    let settled = |(at, effect): (&usize, Effect)| (*at, Outcome::Settled(TaskStatus::Done, effect));
                     return group.iter().zip(effects).map(settled).collect();
                 }
                 Some(Err(error)) => error,
@@ -171,7 +172,7 @@ impl Worker {
             quiet.restore(target).await?;
         }
         for (at, effect) in group.iter().zip(&effects) {
-            job.ledger.finish(target, job.run, &job.tasks[*at].id, "done", effect).await?;
+            job.ledger.finish(target, job.run, &job.tasks[*at].id, TaskStatus::Done, effect).await?;
         }
         apply::commit(target).await?;
         Ok(effects)
