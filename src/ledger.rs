@@ -21,6 +21,7 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::name::{LEDGER_TABLES, SCHEMA_COMMENT, ident, literal};
 use crate::pg::Session;
 use crate::pg::event_triggers::{self, LEFT_OUT};
+use crate::record::RowMode;
 pub use crate::record::{Effect, Record, Run};
 use crate::status::{RunState, TaskStatus};
 pub use announcement::{Announcement, Progress, Role};
@@ -78,6 +79,11 @@ impl Ledger {
 
     fn tasks(&self) -> String {
         self.table(1)
+    }
+
+    /// The same from a column that is empty where there is no value.
+    fn value_if_any<T: FromStr<Err = Unknown>>(&self, text: &str) -> Result<Option<T>> {
+        (!text.is_empty()).then(|| self.value(text)).transpose()
     }
 
     /// A value of a closed set, from a column of the ledger.
@@ -228,10 +234,10 @@ impl Ledger {
                 &[
                     &run,
                     &column(|r| &r.task),
-                    &column(|r| &r.phase),
+                    &column(|r| r.phase.as_str()),
                     &column(|r| &r.kind),
                     &column(|r| &r.object),
-                    &column(|r| &r.mode),
+                    &column(|r| r.mode.map_or("", RowMode::as_str)),
                     &column(|r| &r.format),
                     &column(|r| r.status.as_str()),
                     &column(|r| &r.note),

@@ -7,8 +7,8 @@
 //!
 //! Layers, each using only those below it: `bindings` (Python), `engine` (order, parallelism, retry), `pg` and
 //! `ledger` (the only code that talks to servers), `catalog`, `plan` and `report` (pure data), and the words that all
-//! of them share: `closed_set`, `error`,
-//! `finding`, `name`, `word`, `config`, `event`, `server_version`, `status`.
+//! of them share: `closed_set`,
+//! `error`, `finding`, `name`, `word`, `config`, `event`, `phase`, `server_version`, `status`.
 
 #[cfg(feature = "python")]
 mod bindings;
@@ -22,6 +22,7 @@ pub mod finding;
 pub mod ledger;
 pub mod name;
 pub mod pg;
+pub mod phase;
 pub mod plan;
 pub mod rates;
 pub mod record;

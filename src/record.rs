@@ -2,8 +2,28 @@
 //!
 //! Pure data: `ledger` reads and writes it, `report` sums it up, the engine decides by it.
 
+use crate::closed_set::closed_set;
+use crate::phase::Phase;
 use crate::status::{RunState, TaskStatus};
 use serde::Serialize;
+
+closed_set! {
+    /// How rows are written into a table.
+    pub enum RowMode, "mode of rows" {
+        /// Into a table that this run has made.
+        Create = "create",
+        /// Into an existing table that was empty.
+        Copy = "copy",
+        /// In addition to rows that existed before.
+        Append = "append",
+        /// Through a staging table, because some of the rows may exist already.
+        Merge = "merge",
+        /// Into a table that an extension of this run has made, in place of the rows that the extension inserted.
+        Replace = "replace",
+        /// A sequence that existed before: its value never goes back.
+        Forward = "forward",
+    }
+}
 
 /// A run, as its row says.
 #[derive(Debug, Clone)]
@@ -36,13 +56,13 @@ pub struct Record {
     /// Its id in the plan.
     pub task: String,
     /// Its phase.
-    pub phase: String,
+    pub phase: Phase,
     /// Its kind.
     pub kind: String,
     /// What it is about.
     pub object: String,
-    /// How rows are written to the table: `copy`, `append`, `merge`; empty for other tasks.
-    pub mode: String,
+    /// How rows are written to the table, or a sequence's value; none for other tasks.
+    pub mode: Option<RowMode>,
     /// The format that rows travel in.
     pub format: String,
     /// How it stands.

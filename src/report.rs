@@ -47,10 +47,10 @@ pub struct Report {
 }
 
 /// What a phase did.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct PhaseResult {
     /// The phase.
-    pub phase: String,
+    pub phase: Phase,
     /// Its tasks.
     pub tasks: u64,
     /// Those that are done.
@@ -75,7 +75,7 @@ pub struct TaskResult {
     /// Its id in the plan.
     pub id: String,
     /// Its phase.
-    pub phase: String,
+    pub phase: Phase,
     /// Its kind.
     pub kind: String,
     /// What it was about.
@@ -129,8 +129,9 @@ impl From<Record> for TaskResult {
 #[must_use]
 pub fn phases(tasks: &[TaskResult]) -> Vec<PhaseResult> {
     let of = |phase: Phase| {
-        let mut sum = PhaseResult { phase: phase.word().into(), ..PhaseResult::default() };
-        for task in tasks.iter().filter(|task| task.phase == phase.word()) {
+        let mut sum =
+            PhaseResult { phase, tasks: 0, done: 0, kept: 0, failed: 0, blocked: 0, rows: 0, bytes: 0, seconds: 0.0 };
+        for task in tasks.iter().filter(|task| task.phase == phase) {
             sum.tasks += 1;
             match task.status {
                 TaskStatus::Done => sum.done += 1,
@@ -166,7 +167,7 @@ pub fn not_arrived(tasks: &[TaskResult]) -> impl Iterator<Item = &TaskResult> {
 pub fn dry_run(plan: &Plan) -> Vec<TaskResult> {
     let result = |task: &crate::plan::Task| TaskResult {
         id: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
         status: TaskStatus::Pending,

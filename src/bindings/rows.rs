@@ -93,6 +93,6 @@ impl PlanText {
 
     /// For each phase its tasks, their rows and their bytes.
     fn sums(&self) -> Vec<(&'static str, u64, u64, u64)> {
-        self.0.sums().iter().map(|sum| (sum.phase.word(), sum.tasks, sum.rows, sum.bytes)).collect()
+        self.0.sums().iter().map(|sum| (sum.phase.as_str(), sum.tasks, sum.rows, sum.bytes)).collect()
     }
 }

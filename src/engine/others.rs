@@ -19,7 +19,7 @@ use crate::ledger::Ledger;
 use crate::pg::Session;
 use crate::pg::client::archive;
 use crate::pg::survey::{self, Activity, Counters, TableCounters};
-use crate::record::Record;
+use crate::record::{Record, RowMode};
 use crate::status::TaskStatus;
 use own::Own;
 use schema::Schema;
@@ -166,7 +166,7 @@ impl<'a> Comparison<'a> {
 
     /// Whether rows are written through a staging table, in transactions of their own that the ledger does not show.
     fn merges(&self, table: &TableCounters) -> bool {
-        self.of(table).iter().any(|record| record.mode == "merge")
+        self.of(table).iter().any(|record| record.mode == Some(RowMode::Merge))
     }
 
     fn merged(&self, table: &TableCounters) -> i64 {
@@ -200,7 +200,7 @@ impl<'a> Comparison<'a> {
 
     /// Whether the run itself deletes rows of the table.
     fn replaces(&self, table: &TableCounters) -> bool {
-        self.of(table).iter().any(|record| record.mode == "replace")
+        self.of(table).iter().any(|record| record.mode == Some(RowMode::Replace))
     }
 
     fn notes(&self, sessions: &[Activity]) -> Vec<String> {

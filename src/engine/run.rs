@@ -25,7 +25,7 @@ use super::connect::Endpoints;
 use begin::begin;
 use close::{Closing, close};
 use connections::{Ends, Looked};
-use job::{Form, Job, Mode, Target};
+use job::{Form, Job, Target};
 use open::connect;
 
 use super::refuse::refuse;
@@ -44,7 +44,7 @@ use crate::pg::copy::RowFormat;
 use crate::pg::{Session, introspect, maintenance, privileges};
 use crate::plan::document::Document;
 use crate::plan::{Phase, Plan, Task, kind, tsv};
-use crate::record::Record;
+use crate::record::{Record, RowMode};
 use crate::report::{self, Report};
 use crate::status::{ReportStatus, RunState};
 use pool::{Ended, Known, Pool};
@@ -364,14 +364,14 @@ fn job(
         let record = by_id.get(task.id.as_str());
         let mode = match task.kind.as_str() {
             kind::STATISTICS => statistics::mode_of_rows(task, by_id),
-            _ => record.map_or(Mode::Create, |record| Mode::from_word(&record.mode)),
+            _ => record.map_or(RowMode::Create, |record| record.mode.unwrap_or(RowMode::Copy)),
         };
         Form {
             mode,
             format: RowFormat::from_word(record.map_or(&task.format, |record| &record.format)),
             // Frozen rows save the first index build and ANALYZE a pass over the table; small tables gain nothing. FREEZE requires a table
             // that was emptied in the same transaction, which two chunks cannot both have.
-            is_frozen: mode == Mode::Create && task.bytes >= FREEZE_FROM && is_alone.contains(task.id.as_str()),
+            is_frozen: mode == RowMode::Create && task.bytes >= FREEZE_FROM && is_alone.contains(task.id.as_str()),
             is_silent: start.live.silent.contains(&at),
         }
     };
@@ -438,7 +438,7 @@ fn tell_start(
     let of_phase = |phase: Phase| {
         let tasks = || open.iter().filter(|task| task.phase == phase);
         PhaseSize {
-            phase: phase.word().into(),
+            phase,
             tasks: tasks().count() as u64,
             rows: tasks().filter(|task| task.kind != kind::LARGE_OBJECTS).map(|task| task.rows).sum(),
             bytes: tasks().map(|task| task.bytes).sum(),

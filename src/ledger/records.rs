@@ -65,10 +65,10 @@ impl Ledger {
     fn record(&self, row: &tokio_postgres::Row) -> Result<Record> {
         Ok(Record {
             task: row.get(0),
-            phase: row.get(1),
+            phase: self.value(row.get(1))?,
             kind: row.get(2),
             object: row.get(3),
-            mode: row.get(4),
+            mode: self.value_if_any(row.get(4))?,
             format: row.get(5),
             status: self.value(row.get(6))?,
             attempts: row.get(7),

@@ -22,7 +22,7 @@ use crate::name::QualifiedName;
 use crate::pg::client::archive;
 use crate::pg::{introspect, present};
 use crate::plan::{Plan, Rules, format};
-use crate::record::Run;
+use crate::record::{RowMode, Run};
 use crate::status::RunState;
 use std::collections::HashSet;
 
@@ -63,7 +63,8 @@ async fn start_anew(config: &Config, settings: &Settings, ends: &Ends, plan: &Pl
     let found = look(config, ends, plan).await?;
     let texts = faster_as_text(config, ends)?;
     let (mut records, mut findings) = existing::decide(plan, &found);
-    for (record, task) in records.iter_mut().zip(&plan.tasks).filter(|(record, _)| record.mode == "create") {
+    for (record, task) in records.iter_mut().zip(&plan.tasks).filter(|(record, _)| record.mode == Some(RowMode::Create))
+    {
         if texts.contains(&task.source_table()) {
             record.format = "text".into();
         }

@@ -72,7 +72,7 @@ async fn forget_sequences(ends: &Ends, run: &Run, records: &[Record]) -> Result<
 /// Sequences that were set once and have to be set again. A part that works on the data phase sets them itself, whichever tasks it was
 /// given and whichever process put the sequences back, because no other process may follow.
 fn put_back(records: &[Record], is_chosen: &dyn Fn(&Record) -> bool) -> Vec<String> {
-    if !records.iter().any(|record| record.phase == Phase::Data.word() && is_chosen(record)) {
+    if !records.iter().any(|record| record.phase == Phase::Data && is_chosen(record)) {
         return Vec::new();
     }
     let is_put_back = |record: &&Record| {

@@ -371,7 +371,7 @@ impl Pool<'_> {
         tracing::debug!("task {} ({}) {status} in {seconds:.3} s", task.id, task.object());
         self.job.context.events.send(Event::TaskFinished {
             task: task.id.clone(),
-            phase: task.phase.word().into(),
+            phase: task.phase,
             kind: task.kind.clone(),
             object: task.object(),
             status,
@@ -387,10 +387,10 @@ impl Pool<'_> {
 fn line(task: &Task, status: TaskStatus, effect: &Effect, end: (f64, &str)) -> Record {
     Record {
         task: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
-        mode: String::new(),
+        mode: None,
         format: task.format.clone(),
         status,
         attempts: 1,

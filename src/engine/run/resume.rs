@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
 use crate::name::split_name;
 use crate::plan::{Plan, Task, chunk, difference, kind};
-use crate::record::{Record, Run};
+use crate::record::{Record, RowMode, Run};
 use crate::status::TaskStatus;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -267,7 +267,7 @@ pub fn check_claims(
             let doing = "another part of the run copies this table from another state of the source";
             return Err(Error::new(Kind::State, doing)
                 .object(other.object.clone())
-                .task(&other.task, &other.phase)
+                .task(&other.task, other.phase.as_str())
                 .remedy(
                     "hold one snapshot for all parts (Migration.hold_snapshot), or wait for the end of the other one",
                 ));
@@ -328,8 +328,8 @@ fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> 
         .filter(|record| record.status != TaskStatus::Skipped)
         .map(|record| record.task.clone())
         .collect();
-    match records.iter().find(|record| record.status == TaskStatus::Done).map(|record| record.mode.as_str()) {
-        Some("append") => {
+    match records.iter().find(|record| record.status == TaskStatus::Done).map(|record| record.mode) {
+        Some(Some(RowMode::Append)) => {
             Err(Error::new(Kind::State, "a half-copied table cannot begin anew: it held rows of its own before")
                 .object(table)
                 .remedy(match mixing {
@@ -340,7 +340,7 @@ fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> 
                     Mixing::ByKey => "restore the backup: the table is cut by pages, whose rows move when they are updated",
                 }))
         }
-        Some("merge" | "replace") => Ok(Restart { empty: None, tasks }),
+        Some(Some(RowMode::Merge | RowMode::Replace)) => Ok(Restart { empty: None, tasks }),
         _ => Ok(Restart { empty: Some(table.to_owned()), tasks }),
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
+use crate::phase::Phase;
 use crate::plan::tsv::escape;
 use crate::record::Record;
 use crate::status::TaskStatus;
@@ -158,7 +159,7 @@ fn push_line(text: &mut String, record: &Record) {
     let fields = [
         &record.task,
         status,
-        &record.phase,
+        record.phase.as_str(),
         &record.kind,
         &record.object,
         record.status.as_str(),
@@ -185,10 +186,10 @@ mod tests {
     fn record(task: &str, status: TaskStatus) -> Record {
         Record {
             task: task.into(),
-            phase: "data".into(),
+            phase: Phase::Data,
             kind: "data".into(),
             object: "s.odd\tname".into(),
-            mode: String::new(),
+            mode: None,
             format: String::new(),
             status,
             attempts: 1,

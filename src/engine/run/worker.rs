@@ -115,7 +115,7 @@ impl Worker {
             let error = match stopped {
                 None => return self.abandon(task).await,
                 Some(Ok((status, effect))) => return Outcome::Settled(status, effect),
-                Some(Err(error)) => error.task(&task.id, task.phase.word()).object(task.object()),
+                Some(Err(error)) => error.task(&task.id, task.phase.as_str()).object(task.object()),
             };
             let is_final = attempt > job.options.retries || self.is_remote_refusal(task, &error);
             self.clear(&error).await;

@@ -10,7 +10,7 @@ use crate::finding::{Finding, Severity};
 use crate::name::{QualifiedName, ident};
 use crate::pg::present::Present;
 use crate::plan::{Plan, Task, kind};
-use crate::record::Record;
+use crate::record::{Record, RowMode};
 use crate::status::TaskStatus;
 use std::collections::{HashMap, HashSet};
 
@@ -101,7 +101,7 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
             }
             // CREATE EXTENSION may have used values of the sequence.
             kind::SEQUENCE_VALUE if found.present.relations.contains_key(&table(task)) || is_member(task) => {
-                record.mode = "forward".into();
+                record.mode = Some(RowMode::Forward);
             }
             kind::CONSTRAINT | kind::FK_CONSTRAINT => decide_constraint(task, found, &entries, &mut record),
             kind::INDEX | kind::ROLE => {}
@@ -123,10 +123,10 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
 fn pending(task: &Task) -> Record {
     Record {
         task: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
-        mode: if task.is_data() { "create".into() } else { String::new() },
+        mode: task.is_data().then_some(RowMode::Create),
         format: task.format.clone(),
         status: TaskStatus::Pending,
         attempts: 0,
@@ -162,7 +162,7 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         let remedy = format!("for as long as the run lasts: ALTER TABLE {} DISABLE TRIGGER USER", name.sql());
         tell(findings, Finding::new("triggers_fire", Severity::Warning, name.to_string(), message, remedy));
     }
-    record.mode = "copy".into();
+    record.mode = Some(RowMode::Copy);
     // A table that pgmigrate did not make may have other types, and only text is read by whatever type the column has.
     if !found.alike.contains(&name) {
         record.format = "text".into();
@@ -171,12 +171,12 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         return;
     }
     if !task.merge_sql.is_empty() {
-        record.mode = "merge".into();
+        record.mode = Some(RowMode::Merge);
     } else if found.loaded.contains(&task.object()) {
         settle(record, TaskStatus::Skipped, NOT_MOVED.0);
         tell(findings, Finding::new("rows_not_moved", Severity::Warning, name.to_string(), NOT_MOVED.0, NOT_MOVED.1));
     } else {
-        record.mode = "append".into();
+        record.mode = Some(RowMode::Append);
         let message = "it holds rows and no key decides which of ours are there already: all of ours are appended";
         let remedy = "set on_existing to truncate or skip for it if that is not wanted";
         tell(findings, Finding::new("rows_appended", Severity::Warning, name.to_string(), message, remedy));
@@ -188,9 +188,9 @@ fn decide_configuration(task: &Task, found: &Found, record: &mut Record) {
     record.format = "text".into();
     let is_there = found.present.relations.contains_key(&table(task));
     if !is_there || task.on_existing == "truncate" {
-        record.mode = "replace".into();
-    } else if record.mode == "copy" && task.on_existing == "append" && !task.merge_sql.is_empty() {
-        record.mode = "merge".into();
+        record.mode = Some(RowMode::Replace);
+    } else if record.mode == Some(RowMode::Copy) && task.on_existing == "append" && !task.merge_sql.is_empty() {
+        record.mode = Some(RowMode::Merge);
     }
 }
 

@@ -376,7 +376,7 @@ impl Model {
             let ends = of().filter(|at| self.ended[*at].is_none()).map(|at| course.ends(at)).fold(0.0, f64::max);
             let is_known = self.is_known(&|at| tasks[at].phase <= phase && course.ends(at) <= ends, &works);
             let share = share_of(&|at| tasks[at].phase == phase);
-            Some(PhaseLeft { phase: phase.word().into(), seconds: is_known.then_some(ends), share })
+            Some(PhaseLeft { phase, seconds: is_known.then_some(ends), share })
         };
         TimeLeft {
             seconds: self.is_known(&|_| true, &works).then_some(course.seconds),

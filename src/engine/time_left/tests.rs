@@ -86,7 +86,7 @@ struct Pause {
 fn event(task: &Task, worker: usize) -> Event {
     Event::TaskStarted {
         task: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
         worker,
@@ -96,7 +96,7 @@ fn event(task: &Task, worker: usize) -> Event {
 fn finished(task: &Task) -> Event {
     Event::TaskFinished {
         task: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
         status: TaskStatus::Done,
@@ -140,7 +140,7 @@ fn play(calibrated: bool, pause: Pause) -> Played {
             if id.starts_with('d') && starts <= now && now < ends {
                 let part = (now - starts) / (ends - starts);
                 let rows = ROWS / 1000 * thousand(part);
-                let progress = Event::TaskProgress { task: id.into(), phase: "data".into(), rows, bytes: 2 * rows };
+                let progress = Event::TaskProgress { task: id.into(), phase: Phase::Data, rows, bytes: 2 * rows };
                 happened.push((now + 0.0005, progress));
             }
         }
@@ -240,7 +240,7 @@ fn rows_that_stand_still_are_no_work() {
     for looks in 1..=10_u64 {
         now += LOOK;
         let rows = looks * ROWS / 50;
-        model.take(&Event::TaskProgress { task: "d1".into(), phase: "data".into(), rows, bytes: rows }, now);
+        model.take(&Event::TaskProgress { task: "d1".into(), phase: Phase::Data, rows, bytes: rows }, now);
         model.tick(&[], now);
     }
     let before = model.left(&tasks).seconds.unwrap();
@@ -258,7 +258,7 @@ fn a_task_that_is_tried_again_begins_at_nothing() {
     let (tasks, rates) = (vec![data("d1", "t", 100)], rates(true));
     let mut model = Model::new(&Start { tasks: &tasks, rates: &rates, jobs: 1, ended: &|_| None });
     model.take(&event(&tasks[0], 0), 0.0);
-    model.take(&Event::TaskProgress { task: "d1".into(), phase: "data".into(), rows: ROWS / 2, bytes: 1 }, 50.0);
+    model.take(&Event::TaskProgress { task: "d1".into(), phase: Phase::Data, rows: ROWS / 2, bytes: 1 }, 50.0);
     model.tick(&[], 50.0);
     assert!(model.left(&tasks).share > 0.4);
     model.take(&Event::TaskRetried { task: "d1".into(), attempt: 1, reason: String::new() }, 51.0);
@@ -271,10 +271,10 @@ fn a_task_that_is_tried_again_begins_at_nothing() {
 fn record(task: &Task, status: TaskStatus, (begun, seconds, worker): (f64, f64, i32)) -> Record {
     Record {
         task: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
-        mode: String::new(),
+        mode: None,
         format: String::new(),
         status,
         attempts: 1,

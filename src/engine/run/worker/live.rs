@@ -4,7 +4,7 @@
 //! their definitions. What the role may not change stays as it is, and is reported. Called by `worker`.
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, rows};
-use crate::engine::run::job::{Form, Job, Mode};
+use crate::engine::run::job::{Form, Job};
 use crate::engine::target::foreign_keys::Place;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -14,7 +14,7 @@ use crate::pg::copy::RowFormat;
 use crate::pg::triggers::{self, Silenced};
 use crate::pg::{apply, merge};
 use crate::plan::{Task, kind};
-use crate::record::Effect;
+use crate::record::{Effect, RowMode};
 use crate::status::TaskStatus;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -124,7 +124,7 @@ impl Worker {
                 kind::TRUNCATE => "emptying tables that reference each other in one transaction",
                 _ => "bringing tables that reference each other in one transaction",
             };
-            let mut own = Error::new(error.kind, doing).task(&task.id, task.phase.word()).object(task.object());
+            let mut own = Error::new(error.kind, doing).task(&task.id, task.phase.as_str()).object(task.object());
             own.remedy.clone_from(&error.remedy);
             let own = match error.server().cloned() {
                 Some(reply) => own.caused_by_server(reply),
@@ -163,7 +163,7 @@ impl Worker {
             effect.note = rows::joined([as_text.unwrap_or_default(), &effect.note]);
             effects.push(effect);
             silenced.push(quiet);
-            if form.mode == Mode::Merge {
+            if form.mode == RowMode::Merge {
                 merge::drop_stage(self.target().await?).await?;
             }
         }

@@ -310,7 +310,7 @@ impl<'a> Order<'a> {
     fn in_words(&self, at: usize, mut error: Error) -> Error {
         let task = &self.job.tasks[at];
         error.doing = format!("making {} {}", task.kind, task.object());
-        error.task(&task.id, task.phase.word()).object(task.object())
+        error.task(&task.id, task.phase.as_str()).object(task.object())
     }
 
     async fn run(&mut self, target: &Session) -> Result<()> {
@@ -475,7 +475,7 @@ const NOT_RECORDED: &str = "22012";
 pub fn started(task: &Task, worker: usize) -> Event {
     Event::TaskStarted {
         task: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
         worker,

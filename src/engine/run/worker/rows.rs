@@ -4,7 +4,7 @@
 //! sent. Called by `worker`; `batch` does several small tables at once, `live` tables that reference each other.
 
 use super::{PROGRESS, Worker, refused_optional};
-use crate::engine::run::job::{Form, Mode};
+use crate::engine::run::job::Form;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::ledger::TaskFailure;
@@ -18,7 +18,7 @@ use crate::plan::Task;
 use crate::plan::build::large_object::{for_each, without};
 use crate::plan::merge::Merge;
 use crate::plan::merge::STAGE;
-use crate::record::Effect;
+use crate::record::{Effect, RowMode};
 use crate::status::TaskStatus;
 use std::sync::Arc;
 use std::time::Instant;
@@ -74,7 +74,7 @@ impl Worker {
         let mut progress = self.progress(task);
         let mut effect = Effect { snapshot: self.job.snapshot.sees.clone(), ..Effect::default() };
         let mut refused = String::new();
-        let is_staged = form.mode == Mode::Merge || form.mode == Mode::Replace && !task.merge_sql.is_empty();
+        let is_staged = form.mode == RowMode::Merge || form.mode == RowMode::Replace && !task.merge_sql.is_empty();
         let copied = if is_staged {
             merge::create_stage(target, into).await?;
             let stage = form.format.apply(&format!("COPY {STAGE}{columns}"));
@@ -119,7 +119,7 @@ impl Worker {
     /// Deletes the rows that CREATE EXTENSION has inserted in place of a configuration table's rows; returns what the target refuses of it,
     /// as text.
     async fn delete_replaced(&self, task: &Task, form: Form) -> Result<String> {
-        if form.mode != Mode::Replace {
+        if form.mode != RowMode::Replace {
             return Ok(String::new());
         }
         let refused = apply::optional(self.sessions()?.1, &task.optional_sql).await?;
@@ -155,12 +155,12 @@ impl Worker {
     }
 
     fn progress(&self, task: &Task) -> impl FnMut(u64, u64) + use<> {
-        let (events, id, phase) = (self.job.context.events.clone(), task.id.clone(), task.phase.word().to_owned());
+        let (events, id, phase) = (self.job.context.events.clone(), task.id.clone(), task.phase);
         let mut last = Instant::now();
         move |rows, bytes| {
             if last.elapsed() >= PROGRESS {
                 last = Instant::now();
-                events.send(Event::TaskProgress { task: id.clone(), phase: phase.clone(), rows, bytes });
+                events.send(Event::TaskProgress { task: id.clone(), phase, rows, bytes });
             }
         }
     }
@@ -178,7 +178,8 @@ impl Worker {
         let (source, target) = self.sessions()?;
         let wanted = apply::sequence_value(source, &task.source_sql).await?;
         let mut effect = Effect::default();
-        if form.mode == Mode::Forward && apply::is_ahead(apply::sequence_value(target, &task.source_sql).await?, wanted)
+        if form.mode == RowMode::Forward
+            && apply::is_ahead(apply::sequence_value(target, &task.source_sql).await?, wanted)
         {
             effect.note = "the target's value is ahead of the source's and was kept".into();
             return self.settle(task, TaskStatus::Kept, effect).await;
@@ -241,7 +242,7 @@ impl Worker {
 
 /// The error of a configuration table that the target's version of its extension lacks, or that has other columns there.
 fn of_configuration(error: Error, form: Form) -> Error {
-    if form.mode != Mode::Replace || !(error.is("42P01") || error.is("42703")) {
+    if form.mode != RowMode::Replace || !(error.is("42P01") || error.is("42703")) {
         return error;
     }
     error.remedy(
