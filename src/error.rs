@@ -101,6 +101,8 @@ pub struct Details {
 /// The crate's error.
 #[derive(Debug)]
 pub struct Error {
+    /// Its stable name, such as `plan_mismatch`; scripts may rely on it. One name has one meaning, wherever it is used.
+    pub name: &'static str,
     /// The kind by which a caller distinguishes it.
     pub kind: Kind,
     /// What was being done and failed, in lower case words.
@@ -110,16 +112,17 @@ pub struct Error {
     /// What to do about it.
     pub remedy: Option<String>,
     /// The SQLSTATE where a server replied with one.
-    pub sqlstate: Option<String>,
+    pub sqlstate: Option<Box<str>>,
     /// Every mistake of a configuration, every finding of a preflight.
     pub details: Box<Details>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
-    /// A new error of `kind`; `doing` says what failed, in lower case.
-    pub fn new(kind: Kind, doing: impl Into<String>) -> Self {
+    /// A new error of `kind`; `name` is its stable name, and `doing` says what failed, in lower case.
+    pub fn new(name: &'static str, kind: Kind, doing: impl Into<String>) -> Self {
         Error {
+            name,
             kind,
             doing: doing.into(),
             context: Box::default(),
@@ -133,9 +136,20 @@ impl Error {
     /// A [`Kind::Config`] error that carries all `problems` at once.
     #[must_use]
     pub fn config(problems: Vec<String>) -> Self {
-        let mut error = Error::new(Kind::Config, format!("invalid configuration: {}", problems.join("; ")));
+        let mut error = Error::new(
+            "invalid_configuration",
+            Kind::Config,
+            format!("invalid configuration: {}", problems.join("; ")),
+        );
         error.details.problems = problems;
         error
+    }
+
+    /// Gives it a closer name.
+    #[must_use]
+    pub fn named(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
     }
 
     /// Adds the cause.
@@ -148,7 +162,7 @@ impl Error {
     /// Adds a server's reply as the cause, with its SQLSTATE and the object it named.
     #[must_use]
     pub fn caused_by_server(mut self, reply: ServerError) -> Self {
-        self.sqlstate = Some(reply.sqlstate.clone());
+        self.sqlstate = Some(reply.sqlstate.as_str().into());
         if self.context.object.is_none() {
             self.context.object.clone_from(&reply.object);
         }
@@ -259,7 +273,7 @@ mod tests {
     use super::*;
 
     fn reply(sqlstate: &str) -> Error {
-        Error::new(Kind::Copy, "copying rows").caused_by_server(ServerError {
+        Error::new("copy_refused", Kind::Copy, "copying rows").caused_by_server(ServerError {
             sqlstate: sqlstate.into(),
             message: "no".into(),
             object: Some("public.t".into()),

@@ -89,9 +89,13 @@ impl Ledger {
     /// A value of a closed set, from a column of the ledger.
     fn value<T: FromStr<Err = Unknown>>(&self, text: &str) -> Result<T> {
         text.parse().map_err(|unknown: Unknown| {
-            Error::new(Kind::State, format!("the ledger has a value that this version does not know: {unknown}"))
-                .object(ident(&self.schema))
-                .remedy("use the version of pgmigrate that wrote the ledger")
+            Error::new(
+                "ledger_newer",
+                Kind::State,
+                format!("the ledger has a value that this version does not know: {unknown}"),
+            )
+            .object(ident(&self.schema))
+            .remedy("use the version of pgmigrate that wrote the ledger")
         })
     }
 
@@ -483,12 +487,16 @@ impl Ledger {
 }
 
 fn gone(run: i64) -> Error {
-    Error::new(Kind::State, format!("run {run} is not in the ledger any more"))
+    Error::new("run_gone", Kind::State, format!("run {run} is not in the ledger any more"))
         .on(Side::Target)
         .remedy("compare both databases by `pgmigrate verify`; keep the ledger of a run until it has ended")
 }
 
 fn settled_elsewhere(what: &str, run: i64) -> Error {
-    Error::new(Kind::State, format!("{what} of run {run} was settled by somebody else, or its ledger is gone"))
-        .remedy("run only one pgmigrate a target, and keep its ledger until it has ended")
+    Error::new(
+        "settled_elsewhere",
+        Kind::State,
+        format!("{what} of run {run} was settled by somebody else, or its ledger is gone"),
+    )
+    .remedy("run only one pgmigrate a target, and keep its ledger until it has ended")
 }

@@ -212,7 +212,7 @@ pub fn speedup(points: &[Speedup], sessions: u32) -> f64 {
 }
 
 fn broken(what: impl std::fmt::Display) -> Error {
-    Error::new(Kind::State, format!("the rates cannot be read: {what}"))
+    Error::new("rates_unreadable", Kind::State, format!("the rates cannot be read: {what}"))
         .remedy("measure them anew with `pgmigrate plan --calibrate`, or restore the file as it was written")
 }
 

@@ -163,7 +163,7 @@ def from_native(mapping: Mapping[str, Any]) -> PgMigrateError:
     """The exception for an error of the core; called by the core.
 
     Args:
-        mapping: ``kind``, ``message`` and the attributes of the error.
+        mapping: ``name``, ``kind``, ``message`` and the attributes of the error.
     """
     from pgmigrate._values.finding import Finding
 

@@ -12,6 +12,7 @@ pub fn raise(py: Python<'_>, error: &Error) -> PyErr {
 
 fn make(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     let mapping = json!({
+        "name": error.name,
         "kind": error.kind,
         "message": error.chain(),
         "phase": error.context.phase,

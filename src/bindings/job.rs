@@ -15,6 +15,7 @@ use crate::plan::document::Document;
 use crate::plan::{Plan, tsv};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -44,9 +45,12 @@ fn check_process(py: Python<'_>) -> PyResult<()> {
     if owner == 0 || owner == here {
         return Ok(());
     }
-    let error =
-        Error::new(Kind::Internal, "pgmigrate was used before this process was forked off, and cannot be used in it")
-            .remedy("start processes by spawn instead of fork, or import and use pgmigrate only in the child");
+    let error = Error::new(
+        "forked_process",
+        Kind::Internal,
+        "pgmigrate was used before this process was forked off, and cannot be used in it",
+    )
+    .remedy("start processes by spawn instead of fork, or import and use pgmigrate only in the child");
     Err(error::raise(py, &error))
 }
 
@@ -115,6 +119,13 @@ fn split_off_plan(settings: &Bound<'_, PyAny>) -> PyResult<(Option<Given>, Value
     Ok((Some(Given::from_python(&plan)?), from_python(&others)?))
 }
 
+/// What Python passes to a verb, as the core's type.
+fn read<T: DeserializeOwned>(settings: Value, what: &str) -> Result<T> {
+    let unreadable =
+        |e| Error::new("settings_unreadable", Kind::Internal, format!("{what} cannot be read")).caused_by(e);
+    serde_json::from_value(settings).map_err(unreadable)
+}
+
 async fn perform(
     verb: &str,
     config: &Config,
@@ -127,59 +138,51 @@ async fn perform(
     let stop = &context.stop;
     let value = match verb {
         "preflight" => {
-            let prospect = serde_json::from_value(settings)
-                .map_err(|e| Error::new(Kind::Internal, "the settings of a preflight cannot be read").caused_by(e))?;
+            let prospect = read(settings, "the settings of a preflight")?;
             convert::value(&stop.or(Box::pin(engine::preflight(config, prospect, context))).await?)?
         }
         "hold_procedure" => {
-            let taker = serde_json::from_value(settings)
-                .map_err(|e| Error::new(Kind::Internal, "who takes the lock cannot be read").caused_by(e))?;
+            let taker = read(settings, "who takes the lock")?;
             engine::hold_procedure(config, &taker, context).await?;
             Value::Null
         }
         "read_journal" => convert::value(&stop.or(engine::read_journal(config, context)).await?)?,
         "write_journal" => {
-            let entry = serde_json::from_value(settings)
-                .map_err(|e| Error::new(Kind::Internal, "the entry of a journal cannot be read").caused_by(e))?;
+            let entry = read(settings, "the entry of a journal")?;
             engine::write_journal(config, &entry, context).await?;
             Value::Null
         }
         "remove_journal" => {
-            let removal = serde_json::from_value(settings)
-                .map_err(|e| Error::new(Kind::Internal, "what is to be removed cannot be read").caused_by(e))?;
+            let removal = read(settings, "what is to be removed")?;
             engine::remove_journal(config, &removal, context).await?;
             Value::Null
         }
         "target_counters" => convert::value(&stop.or(engine::target_counters(config, context)).await?)?,
         "written_by_others" => {
-            let before = serde_json::from_value(settings)
-                .map_err(|e| Error::new(Kind::Internal, "what the target had counted cannot be read").caused_by(e))?;
+            let before = read(settings, "what the target had counted")?;
             convert::value(&stop.or(engine::written_by_others(config, &before, context)).await?)?
         }
         "wait_for_writers" => convert::value(&stop.or(engine::wait_for_writers(config, context)).await?)?,
         "quiet_since" => {
-            let before = serde_json::from_value(settings)
-                .map_err(|e| Error::new(Kind::Internal, "what the source had counted cannot be read").caused_by(e))?;
+            let before = read(settings, "what the source had counted")?;
             stop.or(engine::quiet_since(config, before, context)).await?;
             Value::Null
         }
         "plan" => return Ok(Answer::plan(stop.or(Box::pin(engine::plan(config, plan.as_ref(), context))).await?)),
         "run" => {
-            let settings = serde_json::from_value(settings)
-                .map_err(|e| Error::new(Kind::Internal, "the settings of a run cannot be read").caused_by(e))?;
+            let settings = read(settings, "the settings of a run")?;
             return Answer::report(Box::pin(engine::run(config, plan, &settings, context)).await?);
         }
         "hold" => {
-            let settings = serde_json::from_value(settings)
-                .map_err(|e| Error::new(Kind::Internal, "the settings of a hold cannot be read").caused_by(e))?;
-            let plan = plan.ok_or_else(|| Error::new(Kind::Internal, "a snapshot is held for a plan"))?;
+            let settings = read(settings, "the settings of a hold")?;
+            let plan =
+                plan.ok_or_else(|| Error::new("plan_missing", Kind::Internal, "a snapshot is held for a plan"))?;
             convert::value(&Box::pin(engine::hold(config, &plan, &settings, context)).await?)?
         }
         "stop" => json!({"stopped": stop.or(engine::halt(config, context)).await?}),
         "release" => json!({"released": stop.or(engine::release(config, context)).await?}),
         "verify" => {
-            let settings = serde_json::from_value(settings)
-                .map_err(|e| Error::new(Kind::Internal, "the settings of a comparison cannot be read").caused_by(e))?;
+            let settings = read(settings, "the settings of a comparison")?;
             convert::value(&stop.or(Box::pin(engine::verify(config, plan, settings, context))).await?)?
         }
         "calibrate" => {
@@ -187,8 +190,7 @@ async fn perform(
             convert::value(&Box::pin(engine::calibrate(config, plan, seconds, context)).await?)?
         }
         "status" => {
-            let rates = serde_json::from_value(settings.get("rates").cloned().unwrap_or_default())
-                .map_err(|e| Error::new(Kind::Internal, "the rates cannot be read").caused_by(e))?;
+            let rates = read(settings.get("rates").cloned().unwrap_or_default(), "the rates")?;
             convert::value(&stop.or(engine::status(config, rates, context)).await?)?
         }
         "backup" => convert::value(&engine::backup(config, path("directory").as_deref(), context).await?)?,
@@ -197,13 +199,12 @@ async fn perform(
             convert::value(&Box::pin(engine::restore(config, &path, context)).await?)?
         }
         "restore_unless_written" => {
-            let before = serde_json::from_value(settings)
-                .map_err(|e| Error::new(Kind::Internal, "what the target had counted cannot be read").caused_by(e))?;
+            let before = read(settings, "what the target had counted")?;
             convert::value(&Box::pin(engine::restore_unless_written(config, &before, context)).await?)?
         }
         "foreign_keys" => convert::value(&engine::make_foreign_keys(config, context).await?)?,
         "cleanup" => convert::value(&engine::cleanup(config, context).await?)?,
-        other => return Err(Error::new(Kind::Internal, format!("there is no verb {other:?}"))),
+        other => return Err(Error::new("verb_unknown", Kind::Internal, format!("there is no verb {other:?}"))),
     };
     Ok(Answer::Value(value))
 }
@@ -269,7 +270,7 @@ impl Job {
             Some(Err(error)) => Err(error::raise(py, &error)),
             None => {
                 let doing = "the job has no result: it is still at work, its result was taken, or its thread panicked";
-                Err(error::raise(py, &Error::new(Kind::Internal, doing)))
+                Err(error::raise(py, &Error::new("job_without_result", Kind::Internal, doing)))
             }
         }
     }

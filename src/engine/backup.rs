@@ -110,7 +110,8 @@ pub async fn restore_unless_written(
             return Ok(());
         }
         *written.lock().unwrap_or_else(PoisonError::into_inner) = found;
-        Err(Error::new(Kind::Backup, "others have written to the target since the backup").on(Side::Target))
+        Err(Error::new("target_written", Kind::Backup, "others have written to the target since the backup")
+            .on(Side::Target))
     };
     let result = replay(config, target, &before.path, Some(Box::pin(check)), context).await;
     let written = written.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -135,9 +136,13 @@ async fn replay(
     check_database(&session, &entries)?;
     // The lock does not depend on the schema of the ledger.
     if !context.stop.or(Ledger::new("").lock(&session, false)).await? {
-        return Err(Error::new(Kind::Backup, "a run of pgmigrate is active on the target, so nothing is restored")
-            .on(Side::Target)
-            .remedy("stop the run, or wait for its end"));
+        return Err(Error::new(
+            "run_active",
+            Kind::Backup,
+            "a run of pgmigrate is active on the target, so nothing is restored",
+        )
+        .on(Side::Target)
+        .remedy("stop the run, or wait for its end"));
     }
     let others = context.stop.or(survey::sessions(&session)).await?;
     let replay =
@@ -162,7 +167,7 @@ fn check_database(session: &Session, entries: &[Entry]) -> Result<()> {
     match entries.iter().find(|entry| entry.desc == "DATABASE") {
         Some(entry) if entry.tag != name => {
             let doing = format!("the backup is of database {:?}, the target is {name:?}", entry.tag);
-            Err(Error::new(Kind::Backup, doing)
+            Err(Error::new("backup_of_other_database", Kind::Backup, doing)
                 .remedy("name the backup's own database as the target, or use pg_restore for a copy of it"))
         }
         _ => Ok(()),
@@ -182,7 +187,7 @@ fn entries(path: &Path) -> Result<Vec<Entry>> {
     check_file(path)?;
     let entries = archive::read(path).map_err(|error| explained(error, &reading(path)))?;
     if entries.is_empty() {
-        return Err(Error::new(Kind::Backup, reading(path)).caused_by("its table of contents is empty"));
+        return Err(Error::new("backup_empty", Kind::Backup, reading(path)).caused_by("its table of contents is empty"));
     }
     Ok(entries)
 }
@@ -197,7 +202,7 @@ fn check_file(path: &Path) -> Result<()> {
     if path.is_file() {
         return Ok(());
     }
-    Err(Error::new(Kind::Backup, reading(path)).caused_by("there is no such file"))
+    Err(Error::new("backup_missing", Kind::Backup, reading(path)).caused_by("there is no such file"))
 }
 
 fn reading(path: &Path) -> String {
@@ -209,7 +214,7 @@ fn explained(error: Error, doing: &str) -> Error {
     if error.kind == Kind::Interrupted {
         return error;
     }
-    let mut explained = Error::new(Kind::Backup, doing);
+    let mut explained = Error::new(error.name, Kind::Backup, doing);
     explained.remedy.clone_from(&error.remedy);
     explained.sqlstate.clone_from(&error.sqlstate);
     explained.caused_by(error)
@@ -226,7 +231,7 @@ impl NewFile {
     async fn create(directory: &Path, dbname: &str) -> Result<NewFile> {
         const TRIES: usize = 10;
         let failed = |e: std::io::Error| {
-            Error::new(Kind::Backup, format!("making a file in {}", directory.display()))
+            Error::new("backup_file_not_created", Kind::Backup, format!("making a file in {}", directory.display()))
                 .caused_by(e)
                 .remedy("name a folder that can be written, by options.backup_dir or --directory")
         };
@@ -247,7 +252,7 @@ impl NewFile {
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        Err(Error::new(Kind::Backup, format!("no free file name in {}", directory.display())))
+        Err(Error::new("backup_name_taken", Kind::Backup, format!("no free file name in {}", directory.display())))
     }
 
     /// Gives the file its name, durably even if the machine fails now.
@@ -259,8 +264,9 @@ impl NewFile {
             File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
             Ok(file.metadata()?.len())
         };
-        let bytes =
-            sync().map_err(|e| Error::new(Kind::Backup, format!("writing {}", self.path.display())).caused_by(e))?;
+        let bytes = sync().map_err(|e| {
+            Error::new("backup_not_written", Kind::Backup, format!("writing {}", self.path.display())).caused_by(e)
+        })?;
         Ok((self.path.clone(), bytes))
     }
 }

@@ -24,10 +24,13 @@ use std::time::{Duration, Instant};
 
 /// Measures the rates for a plan, or for the plan of the configuration; the sample ends after `seconds`, even if it is incomplete.
 pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, context: &Context) -> Result<Rates> {
-    let limit = Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|limit| !limit.is_zero())
-        .ok_or_else(|| Error::new(Kind::Config, "the time for a calibration is no number of seconds above 0"))?;
+    let limit = Duration::try_from_secs_f64(seconds).ok().filter(|limit| !limit.is_zero()).ok_or_else(|| {
+        Error::new(
+            "calibration_time_invalid",
+            Kind::Config,
+            "the time for a calibration is no number of seconds above 0",
+        )
+    })?;
     let began = Instant::now();
     let endpoints = Endpoints::new(config, context)?;
     let lock_timeout = config.options.lock_timeout;

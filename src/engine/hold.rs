@@ -133,11 +133,13 @@ async fn take_place(ledger: &Ledger, endpoints: &Endpoints) -> Result<Session> {
         if began.elapsed() >= LINGER {
             let pid =
                 ledger.holder(&target).await?.map_or("it".into(), |pid| format!("SELECT pg_terminate_backend({pid})"));
-            return Err(Error::new(Kind::State, "a snapshot is held for this target by another process already")
-                .on(Side::Target)
-                .remedy(format!(
-                    "join that one, or stop its holder; on the target, a dead one's session ends by {pid}"
-                )));
+            return Err(Error::new(
+                "snapshot_held",
+                Kind::State,
+                "a snapshot is held for this target by another process already",
+            )
+            .on(Side::Target)
+            .remedy(format!("join that one, or stop its holder; on the target, a dead one's session ends by {pid}")));
         }
         tokio::time::sleep(BETWEEN_LOOKS / 4).await;
     }
@@ -271,7 +273,7 @@ struct Look {
 }
 
 fn lost(error: Error) -> Error {
-    Error::new(Kind::Connect, "the session on the source that held the snapshot is lost")
+    Error::new("holder_session_lost", Kind::Connect, "the session on the source that held the snapshot is lost")
         .on(Side::Source)
         .remedy("start the holder again: parts that are at work go on, and new ones wait for it")
         .caused_by(error)
@@ -284,6 +286,6 @@ fn idle(elapsed: Duration, progress: &Progress) -> Error {
         progress.open(),
         progress.failed
     );
-    Error::new(Kind::State, doing)
+    Error::new("holder_idle", Kind::State, doing)
         .remedy("start the holder and the missing parts again, or let the holder wait longer by idle_timeout")
 }

@@ -122,7 +122,7 @@ pub(super) fn choose(installed: &Installed, majors: Majors) -> Result<Programs> 
 /// Refuses a program that is older than the server that it is to read.
 pub(super) fn refuse_older(tools: &Tools, server: u32, side: &str) -> Result<()> {
     let Some(finding) = old_tools(tools.major, server, side) else { return Ok(()) };
-    let mut error = Error::new(Kind::Preflight, &*finding.message).remedy(&*finding.remedy);
+    let mut error = Error::new("pg_dump_too_old", Kind::Preflight, &*finding.message).remedy(&*finding.remedy);
     error.details.findings.push(finding);
     Err(error)
 }

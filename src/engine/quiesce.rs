@@ -92,7 +92,7 @@ pub async fn quiet_since(config: &Config, before: Written, context: &Context) ->
     }
     let by = if writers.is_empty() { String::new() } else { format!(" by {}", writers.join(", ")) };
     let doing = format!("the source was written to{by} after it had become quiet, and the target may lack these rows");
-    Err(Error::new(Kind::Verify, doing).on(Side::Source).remedy(REMEDY))
+    Err(Error::new("source_written", Kind::Verify, doing).on(Side::Source).remedy(REMEDY))
 }
 
 /// What a source before version 15 cannot report: there an idle session does not report its last writes.
@@ -174,7 +174,7 @@ impl Watch {
         let of_late = self.seen.into_values().filter(|(at, _)| last.duration_since(*at) <= QUIET);
         let findings: Vec<Finding> = of_late.map(|(_, finding)| finding).collect();
         let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
-        let mut error = Error::new(Kind::Preflight, messages.join("; ")).remedy(REMEDY);
+        let mut error = Error::new("writers_active", Kind::Preflight, messages.join("; ")).remedy(REMEDY);
         error.details.findings = findings;
         error
     }

@@ -11,7 +11,9 @@ pub(super) fn refuse(findings: Vec<Finding>) -> Result<Vec<Finding>> {
         1 => format!("the preflight found what blocks the run: {}", first.words()),
         many => format!("the preflight found {many} things that block the run, the first: {}", first.words()),
     };
-    let mut error = Error::new(Kind::Preflight, doing).object(first.object.clone()).remedy(first.remedy.clone());
+    let mut error = Error::new("preflight_blocked", Kind::Preflight, doing)
+        .object(first.object.clone())
+        .remedy(first.remedy.clone());
     error.details.findings = findings;
     Err(error)
 }
@@ -25,7 +27,8 @@ pub(super) fn already_running() -> Error {
         "another run of pgmigrate is active on this target",
         "wait for it, or stop it; its sessions have an application_name that begins with pgmigrate",
     );
-    let mut error = Error::new(Kind::Preflight, &*finding.message).on(Side::Target).remedy(&*finding.remedy);
+    let mut error =
+        Error::new("run_active", Kind::Preflight, &*finding.message).on(Side::Target).remedy(&*finding.remedy);
     error.details.findings.push(finding);
     error
 }

@@ -159,7 +159,9 @@ async fn begun(
         }
         let lacking = || {
             let doing = format!("the ledger keeps no plan of run {}", run.run);
-            Error::new(Kind::State, doing).on(Side::Target).remedy("give the plan file that the run was started with")
+            Error::new("plan_not_kept", Kind::State, doing)
+                .on(Side::Target)
+                .remedy("give the plan file that the run was started with")
         };
         let plan = tsv::read(&ledger.plan(&target, run.run).await?.ok_or_else(lacking)?)?;
         tracing::info!("the plan of run {} comes from the target's ledger", run.run);
@@ -194,14 +196,13 @@ async fn write_plan(path: &Path, plan: &Document, ends: &Ends) -> Result<()> {
         let state = if run.state == RunState::Running { RunState::Interrupted } else { run.state };
         let doing =
             format!("the last run is {}, and {} is its plan: not overwritten by another one", state, path.display());
-        return Err(
-            Error::new(Kind::State, doing).remedy("go on with it by --resume, or start over after `pgmigrate cleanup`")
-        );
+        return Err(Error::new("plan_file_in_use", Kind::State, doing)
+            .remedy("go on with it by --resume, or start over after `pgmigrate cleanup`"));
     }
     // The file is replaced as a whole, and is on the disk before the first task: without its plan a run cannot be resumed.
     state_file::replace(path, &|file| plan.pieces().iter().try_for_each(|piece| file.write_all(piece.as_bytes())))
         .map_err(|error| {
-            Error::new(Kind::State, "writing the plan file")
+            Error::new("plan_file_not_written", Kind::State, "writing the plan file")
                 .object(path.display().to_string())
                 .caused_by(error)
                 .remedy("name a plan file that can be written, by --plan or `plan_file`")

@@ -49,5 +49,6 @@ impl Stop {
 /// The error of work that was asked to stop.
 #[must_use]
 pub fn interrupted() -> Error {
-    Error::new(Kind::Interrupted, "the run was asked to stop").remedy("go on with --resume, or resume=True in Python")
+    Error::new("interrupted", Kind::Interrupted, "the run was asked to stop")
+        .remedy("go on with --resume, or resume=True in Python")
 }

@@ -199,17 +199,17 @@ pub async fn cleanup(config: &Config, context: &Context) -> Result<Cleanup> {
     let ledger = Ledger::new(&config.options.ledger_schema);
     if !context.stop.or(ledger.lock(&target, false)).await? {
         let doing = "a run is active on this target, and its ledger cannot be dropped";
-        return Err(Error::new(Kind::State, doing).remedy("wait for it, or stop it"));
+        return Err(Error::new("run_active", Kind::State, doing).remedy("wait for it, or stop it"));
     }
     if let Some(holder) = context.stop.or(ledger.procedure_holder(&target)).await? {
         let doing = "a safe procedure is at work on this target, and its journal cannot be dropped with the ledger";
         let remedy = format!("wait for its end, or stop it; its session on the target is process {}", holder.pid);
-        return Err(Error::new(Kind::State, doing).remedy(remedy));
+        return Err(Error::new("procedure_active", Kind::State, doing).remedy(remedy));
     }
     if let Some(pid) = context.stop.or(ledger.holder(&target)).await? {
         let doing = "a snapshot is held for a run on this target, and the ledger cannot be dropped";
         let remedy = format!("stop its holder, or SELECT pg_terminate_backend({pid}) on the target if it is dead");
-        return Err(Error::new(Kind::State, doing).remedy(remedy));
+        return Err(Error::new("snapshot_held", Kind::State, doing).remedy(remedy));
     }
     let mut findings = Vec::new();
     if !context.stop.or(ledger.taken_keys(&target)).await?.is_empty() {
@@ -243,7 +243,7 @@ async fn bring_keys_back(config: &Config, target: &Session, ledger: &Ledger) -> 
     let named: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
     let doing =
         format!("foreign keys of the target could not be made again, and the ledger is kept: {}", named.join("; "));
-    let mut error = Error::new(Kind::Schema, doing)
+    let mut error = Error::new("foreign_keys_left", Kind::Schema, doing)
         .on(Side::Target)
         .remedy("run `pgmigrate cleanup` once more, when what hinders them is gone");
     error.details.findings = findings;

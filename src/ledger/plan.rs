@@ -37,8 +37,11 @@ impl Ledger {
         if bytes.is_empty() {
             return Ok(None);
         }
-        let broken =
-            |error| Error::new(Kind::State, "the ledger's plan is no text").object(self.plans()).caused_by(error);
+        let broken = |error| {
+            Error::new("plan_unreadable", Kind::State, "the ledger's plan is no text")
+                .object(self.plans())
+                .caused_by(error)
+        };
         String::from_utf8(bytes).map(Some).map_err(broken)
     }
 

@@ -168,7 +168,7 @@ impl Ledger {
 }
 
 fn overtaken() -> Error {
-    Error::new(Kind::State, "the journal of the procedure is not what this process wrote last: another process went on with it, or the ledger was dropped")
+    Error::new("journal_overtaken", Kind::State, "the journal of the procedure is not what this process wrote last: another process went on with it, or the ledger was dropped")
         .on(Side::Target)
         .remedy("let the other process end; then `pgmigrate safe` goes on from the journal")
 }

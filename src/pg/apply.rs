@@ -134,7 +134,9 @@ pub async fn empty(session: &Session, table: &str) -> Result<()> {
     let sql = "SELECT c.relkind = 'p', ARRAY(SELECT DISTINCT k.conrelid::pg_catalog.regclass::text FROM pg_catalog.pg_constraint k \
                WHERE k.contype = 'f' AND k.confrelid = c.oid AND k.conrelid <> c.oid) \
                FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)";
-    let gone = || Error::new(Kind::Schema, "emptying a table that is not there").object(table).on(Side::Target);
+    let gone = || {
+        Error::new("table_missing", Kind::Schema, "emptying a table that is not there").object(table).on(Side::Target)
+    };
     let row = session.query_opt(sql, &[&table]).await?.ok_or_else(gone)?;
     let only = if row.get(0) { "" } else { "ONLY " };
     let is_left = format!("SELECT EXISTS (SELECT FROM {only}{table})");
@@ -146,6 +148,7 @@ pub async fn empty(session: &Session, table: &str) -> Result<()> {
     for child in row.get::<_, Vec<String>>(1) {
         if session.query_one(&format!("SELECT EXISTS (SELECT FROM {child})"), &[]).await?.get(0) {
             return Err(Error::new(
+                "table_referenced",
                 Kind::Schema,
                 format!("{child} references the table and holds rows, so it cannot be emptied"),
             )
@@ -160,7 +163,7 @@ pub async fn empty(session: &Session, table: &str) -> Result<()> {
     }
     let (causes, remedy) = in_words(&losses(session, table, Change::Delete).await?);
     let doing = format!("rows are left after they were deleted: {causes}");
-    Err(Error::new(Kind::Schema, doing).object(table).on(Side::Target).remedy(remedy))
+    Err(Error::new("rows_not_deleted", Kind::Schema, doing).object(table).on(Side::Target).remedy(remedy))
 }
 
 /// Causes and remedies as text for a message.
@@ -246,7 +249,8 @@ pub async fn password_hash(source: &Session, sql: &str) -> Result<Option<crate::
 pub async fn set_password(target: &Session, role: &str, hash: &crate::config::Secret) -> Result<()> {
     let sql = format!("ALTER ROLE {} PASSWORD {}", crate::name::ident(role), literal(hash.expose()));
     target.batch(&sql).await.map_err(|error| {
-        let mut bare = Error::new(Kind::Schema, "setting a role's password").object(crate::name::ident(role));
+        let mut bare =
+            Error::new("password_not_set", Kind::Schema, "setting a role's password").object(crate::name::ident(role));
         bare.sqlstate.clone_from(&error.sqlstate);
         bare
     })

@@ -23,7 +23,10 @@ pub async fn identify(session: &Session) -> Result<Backend> {
     let rows = session.simple(IDENTITY).await?;
     match rows.last().map(Vec::as_slice) {
         Some([Some(pid), Some(started)]) => Ok(Backend { pid: pid.clone(), started: started.clone() }),
-        _ => Err(Error::new(Kind::Connect, "the session's own process is not in pg_stat_activity").on(session.side())),
+        _ => {
+            Err(Error::new("session_not_listed", Kind::Connect, "the session's own process is not in pg_stat_activity")
+                .on(session.side()))
+        }
     }
 }
 

@@ -236,10 +236,15 @@ impl Pump {
         let received: Vec<u64> = frames.over.iter().map(|sum| sum.rows).collect();
         if read != received {
             let doing = format!("the source counted {read:?} rows, and {received:?} came from it");
-            return Err(Error::new(Kind::State, doing).on(Side::Source));
+            return Err(Error::new("rows_miscounted", Kind::State, doing).on(Side::Source));
         }
         if written.len() != received.len() {
-            return Err(Error::new(Kind::State, "the target counted other COPY than were asked for").on(Side::Target));
+            return Err(Error::new(
+                "rows_miscounted",
+                Kind::State,
+                "the target counted other COPY than were asked for",
+            )
+            .on(Side::Target));
         }
         let counts = frames.over.into_iter().zip(written).map(|(sent, written)| Copied { sent, written });
         Ok((self, counts.collect()))

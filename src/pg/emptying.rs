@@ -19,7 +19,7 @@ pub async fn empty_together(session: &Session, tables: &[String]) -> Result<()> 
         let (child, table): (String, String) = (row.get("child"), row.get("referenced"));
         if session.query_one(&format!("SELECT EXISTS (SELECT FROM {child})"), &[]).await?.get(0) {
             let doing = format!("{child} references the table and holds rows, so it cannot be emptied");
-            let error = Error::new(Kind::Schema, doing).object(table).on(Side::Target);
+            let error = Error::new("table_referenced", Kind::Schema, doing).object(table).on(Side::Target);
             return Err(error.remedy("empty both, or keep the rows of both"));
         }
     }
@@ -33,7 +33,10 @@ pub async fn empty_together(session: &Session, tables: &[String]) -> Result<()> 
         if session.query_one(&format!("SELECT EXISTS (SELECT FROM {item})"), &[]).await?.get(0) {
             let (causes, remedy) = apply::in_words(&apply::losses(session, table, apply::Change::Delete).await?);
             let doing = format!("rows are left after they were deleted: {causes}");
-            return Err(Error::new(Kind::Schema, doing).object(table).on(Side::Target).remedy(remedy));
+            return Err(Error::new("rows_not_deleted", Kind::Schema, doing)
+                .object(table)
+                .on(Side::Target)
+                .remedy(remedy));
         }
     }
     Ok(())
@@ -45,7 +48,9 @@ async fn items(session: &Session, tables: &[String]) -> Result<Vec<String>> {
                JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(t.name) ORDER BY t.place";
     let items: Vec<String> = session.query(sql, &[&tables]).await?.iter().map(|row| row.get(0)).collect();
     if items.len() != tables.len() {
-        return Err(Error::new(Kind::Schema, "emptying tables of which one is not there").on(Side::Target));
+        return Err(
+            Error::new("table_missing", Kind::Schema, "emptying tables of which one is not there").on(Side::Target)
+        );
     }
     Ok(items)
 }

@@ -112,7 +112,7 @@ pub async fn database_settings(session: &Session) -> Result<Vec<String>> {
 pub async fn database(session: &Session) -> Result<Database> {
     let row = session.query_one(include_str!("../sql/catalog/database.sql"), &[]).await?;
     let listed = |error: serde_json::Error| {
-        Error::new(Kind::Internal, "reading the privileges of the database").caused_by(error)
+        Error::new("privileges_unreadable", Kind::Internal, "reading the privileges of the database").caused_by(error)
     };
     let (providers, labels): (Vec<String>, Vec<String>) = (row.get("label_providers"), row.get("labels"));
     Ok(Database {
@@ -245,7 +245,13 @@ fn relation_kind(letter: char) -> Result<RelationKind> {
         'm' => RelationKind::MaterializedView,
         'f' => RelationKind::Foreign,
         'S' => RelationKind::Sequence,
-        other => return Err(Error::new(Kind::Internal, format!("relations of kind {other:?} are unknown"))),
+        other => {
+            return Err(Error::new(
+                "relation_kind_unknown",
+                Kind::Internal,
+                format!("relations of kind {other:?} are unknown"),
+            ));
+        }
     })
 }
 

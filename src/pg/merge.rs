@@ -138,8 +138,9 @@ impl Table {
     async fn look(target: &Session, merge: &Merge<'_>) -> Result<Table> {
         let sql = include_str!("../sql/target/merge_shape.sql");
         let row = target.query_opt(sql, &[&merge.into, &merge.key]).await?;
-        let row =
-            row.ok_or_else(|| Error::new(Kind::Schema, "the table is gone").object(merge.into).on(Side::Target))?;
+        let row = row.ok_or_else(|| {
+            Error::new("table_missing", Kind::Schema, "the table is gone").object(merge.into).on(Side::Target)
+        })?;
         let indexes = Index::of(target, merge.into, None).await?;
         Ok(Table {
             only: row.get("only"),
@@ -153,7 +154,7 @@ impl Table {
     fn may_update(&self, merge: &Merge<'_>) -> Result<()> {
         if !self.rules.is_empty() {
             let doing = format!("rules on INSERT or UPDATE ({}) keep rows from being updated", self.rules.join(", "));
-            return Err(Error::new(Kind::Schema, doing)
+            return Err(Error::new("rules_on_table", Kind::Schema, doing)
                 .on(Side::Target)
                 .object(merge.into)
                 .remedy("set on_conflict to nothing for the table, or on_existing to truncate or skip"));
@@ -188,7 +189,7 @@ impl Table {
 
 fn no_key(merge: &Merge<'_>) -> Error {
     let doing = format!("the table has no unique index over {}, by which rows are identified", merge.key.join(", "));
-    Error::new(Kind::Schema, doing)
+    Error::new("no_unique_key", Kind::Schema, doing)
         .on(Side::Target)
         .object(merge.into)
         .remedy("make one, or set on_existing to truncate or skip for the table")
@@ -280,7 +281,7 @@ async fn clash(target: &Session, merge: &Merge<'_>, table: &Table, error: Error)
     };
     let doing = format!("{rows} on {name}, and rows are identified by {}", merge.key.join(", "));
     let remedy = "change or delete the rows on one side, or set on_existing to truncate or skip for the table";
-    Ok(Error::new(Kind::Copy, doing).on(Side::Target).remedy(remedy).caused_by_server(reply))
+    Ok(Error::new("rows_conflict", Kind::Copy, doing).on(Side::Target).remedy(remedy).caused_by_server(reply))
 }
 
 /// How many staged rows have the key of another row, of the table or else of the stage; none if the target refuses the query.

@@ -15,12 +15,12 @@ use tokio_postgres::error::DbError;
 #[must_use]
 pub fn from_postgres(error: &tokio_postgres::Error, kind: Kind, doing: &str) -> Error {
     if let Some(reply) = error.as_db_error() {
-        return Error::new(kind, doing).caused_by_server(server_error(reply));
+        return Error::new("statement_failed", kind, doing).caused_by_server(server_error(reply));
     }
     if is_lost(error) {
-        return Error::new(Kind::Connect, doing).caused_by(words(error));
+        return Error::new("connection_lost", Kind::Connect, doing).caused_by(words(error));
     }
-    Error::new(kind, doing).caused_by(words(error))
+    Error::new("driver_error", kind, doing).caused_by(words(error))
 }
 
 /// Whether the connection is gone. A violation of the protocol also arrives as an I/O error, but another attempt would not help.

@@ -180,7 +180,8 @@ impl Session {
     /// to everything that tokio-postgres has sent by itself, such as the closing of prepared statements.
     pub(super) async fn hold(&self) -> Result<Held> {
         self.batch("").await?;
-        let lost = || Error::new(Kind::Connect, "talking to a session whose stream is gone").on(self.side);
+        let lost =
+            || Error::new("connection_lost", Kind::Connect, "talking to a session whose stream is gone").on(self.side);
         self.gate.hold().ok_or_else(lost)
     }
 

@@ -53,14 +53,22 @@ pub async fn join(reader: &Session, snapshot: &Snapshot) -> Result<()> {
     let begin = ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &set];
     let server = identity(reader).await?;
     if server != snapshot.server {
-        return Err(Error::new(Kind::Connect, "a reader was connected to another server than the snapshot's")
-            .on(crate::error::Side::Source)
-            .remedy("name one server in the source's conninfo, not a load balancer or a pooler over several"));
+        return Err(Error::new(
+            "snapshot_on_other_server",
+            Kind::Connect,
+            "a reader was connected to another server than the snapshot's",
+        )
+        .on(crate::error::Side::Source)
+        .remedy("name one server in the source's conninfo, not a load balancer or a pooler over several"));
     }
     reader.batch(&begin.join("; ")).await.map_err(|error| {
         if error.is("42704") || error.is("22023") {
-            return Error::new(Kind::State, "the snapshot is gone: the session that held it has ended")
-                .caused_by(error);
+            return Error::new(
+                "snapshot_gone",
+                Kind::State,
+                "the snapshot is gone: the session that held it has ended",
+            )
+            .caused_by(error);
         }
         error
     })

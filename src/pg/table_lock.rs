@@ -153,7 +153,7 @@ pub fn refuse(changed: &[Changed]) -> Result<()> {
         words.push(format!("{} more", changed.len() - NAMED));
     }
     let doing = format!("{}: the snapshot no longer gives its rows", words.join("; "));
-    Err(Error::new(Kind::State, doing)
+    Err(Error::new("table_changed", Kind::State, doing)
         .on(Side::Source)
         .object(first.table.to_string())
         .remedy("start the run again, or go on with it by --resume (resume=True): it takes a new snapshot"))
@@ -195,7 +195,8 @@ async fn explained(session: &Session, tables: &[QualifiedName], error: Error) ->
         )
     };
     let doing = format!("{table} could not be locked for reading: {holder} holds ACCESS EXCLUSIVE or waits for it");
-    let explained = Error::new(Kind::State, doing).on(session.side()).object(table.to_string()).remedy(remedy);
+    let explained =
+        Error::new("table_not_locked", Kind::State, doing).on(session.side()).object(table.to_string()).remedy(remedy);
     match error.server().cloned() {
         Some(reply) => explained.caused_by_server(reply),
         None => error,

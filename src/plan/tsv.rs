@@ -310,7 +310,7 @@ fn check_references(tasks: &[Task]) -> Result<()> {
 }
 
 fn broken(what: impl std::fmt::Display) -> Error {
-    Error::new(Kind::State, format!("the plan cannot be read: {what}"))
+    Error::new("plan_unreadable", Kind::State, format!("the plan cannot be read: {what}"))
         .remedy("make it anew with `pgmigrate plan`, or restore the file as it was written")
 }
 

@@ -29,6 +29,7 @@ FINDING = Finding(
     check="target_version", severity="blocking", object="", message="too old", remedy="upgrade"
 )
 WHERE = {
+    "name": "rows_not_stored",
     "phase": "data",
     "task": "d12",
     "object": "public.t",
@@ -77,6 +78,11 @@ def test_errors_are_also_what_python_calls_them() -> None:
 def test_the_text_ends_in_the_remedy() -> None:
     assert str(CopyError("copying failed", remedy="resume")) == "copying failed; resume"
     assert str(ConnectError("no answer")) == "no answer"
+
+
+def test_an_error_without_a_name_of_its_own_has_that_of_its_class() -> None:
+    assert (StateError("no").name, DriftError("no").name) == ("state", "drift")
+    assert repr(StateError("no", name="run_active")) == "StateError('no', name='run_active')"
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,13 @@ def read_text(path: str | os.PathLike[str], what: str, remedy: str) -> str:
         with Path(path).open(encoding="utf-8", newline="") as file:
             return file.read()
     except OSError as error:
-        raise StateError(f"{what} {os.fspath(path)}: {error.strerror}", remedy=remedy) from error
+        raise StateError(
+            f"{what} {os.fspath(path)}: {error.strerror}", name="file_unreadable", remedy=remedy
+        ) from error
     except UnicodeDecodeError as error:
-        raise StateError(f"{what} {os.fspath(path)}: it is not valid UTF-8") from error
+        raise StateError(
+            f"{what} {os.fspath(path)}: it is not valid UTF-8", name="file_not_utf8"
+        ) from error
 
 
 def is_file(path: Path, what: str) -> bool:
@@ -50,6 +54,7 @@ def is_file(path: Path, what: str) -> bool:
     except OSError as error:
         raise StateError(
             f"{what} {path}: {error.strerror}",
+            name="file_unreachable",
             remedy="name a file in a folder that may be entered",
         ) from error
 

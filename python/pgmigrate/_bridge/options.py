@@ -33,6 +33,7 @@ def read_documents(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     if file.suffix.lower() not in _FORMATS:
         raise ConfigError(
             f"{file}: neither YAML nor JSON by its name",
+            name="config_format_unknown",
             remedy="let it end in .yaml, .yml or .json",
         )
     try:
@@ -40,7 +41,7 @@ def read_documents(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     except (OSError, UnicodeDecodeError) as error:
         # The codec's own message quotes bytes of the file, which may be part of a password.
         reason = error.strerror if isinstance(error, OSError) else "it is not valid UTF-8"
-        raise ConfigError(f"{file}: {reason}") from None
+        raise ConfigError(f"{file}: {reason}", name="config_unreadable") from None
     return _native.documents(text, _FORMATS[file.suffix.lower()])
 
 
@@ -63,7 +64,11 @@ def from_keywords(sections: Mapping[str, object], flat: Mapping[str, object]) ->
         return written
     problems = [f"options.{key}: given twice" for key in flat if key in options]
     if problems:
-        raise ConfigError(f"invalid configuration: {'; '.join(problems)}", problems=problems)
+        raise ConfigError(
+            f"invalid configuration: {'; '.join(problems)}",
+            name="invalid_configuration",
+            problems=problems,
+        )
     options.update({key: _plain(value) for key, value in flat.items()})
     return written
 

@@ -121,6 +121,7 @@ class Journal:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StateError(
                 f"{where} holds no journal of a procedure that this version can read",
+                name="journal_unreadable",
                 remedy="use the version of pgmigrate that wrote it",
             ) from error
 
@@ -216,6 +217,7 @@ def _unknown(mirror: Journal, path: Path | None) -> StateError:
     return StateError(
         f"by its journal {path} the procedure of {mirror.began} has changed this target, "
         "and the target's ledger has no record of it: it was dropped, or the target was replaced",
+        name="journal_without_ledger",
         side="target",
         remedy=f"{backup}make the target what it should be; then remove the file and begin again",
     )

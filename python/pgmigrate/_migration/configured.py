@@ -97,6 +97,7 @@ class Configured:
         if len(migrations) != 1:
             raise ConfigError(
                 f"{os.fspath(path)} describes {len(migrations)} migrations, not one",
+                name="several_migrations",
                 remedy="use Migration.load_all",
             )
         return migrations[0]

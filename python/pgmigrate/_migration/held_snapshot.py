@@ -144,7 +144,9 @@ def _not_announced(job: Job) -> Exception:
         job.result()
     except PgMigrateError as error:
         return error
-    return InternalError("a hold ended without having announced its snapshot")
+    return InternalError(
+        "a hold ended without having announced its snapshot", name="hold_without_snapshot"
+    )
 
 
 def _result(outcome: HoldResult | BaseException) -> HoldResult:

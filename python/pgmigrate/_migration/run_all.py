@@ -63,11 +63,15 @@ def run_all(
     """
     check_known("run_all", RunOptions, options)
     if on_drift is not None and plan is None:
-        raise ConfigError("on_drift is about the files that plan names: give both, or none")
+        raise ConfigError(
+            "on_drift is about the files that plan names: give both, or none",
+            name="conflicting_arguments",
+        )
     if on_drift is not None and options.get("resume"):
         raise ConfigError(
             "resume goes on by the plans that the ledgers keep, and on_drift follows files: give "
-            "one of them"
+            "one of them",
+            name="conflicting_arguments",
         )
     outcomes: list[Outcome] = []
     for migration in migrations:

@@ -180,7 +180,9 @@ class Process:
         except (OSError, ValueError) as error:
             shown = around.hide(command.shown)
             reason = getattr(error, "strerror", None) or error
-            raise CommandError(f"{shown} cannot be started: {reason}") from None
+            raise CommandError(
+                f"{shown} cannot be started: {reason}", name="command_not_started"
+            ) from None
 
     def _start(self, around: Surroundings) -> subprocess.Popen[bytes]:
         output, errors = self._output.writers

@@ -72,7 +72,9 @@ class ProcedureLock:
             except PgMigrateError as error:
                 self._problem = error
             else:
-                self._problem = InternalError("the lock of the procedure was given up")
+                self._problem = InternalError(
+                    "the lock of the procedure was given up", name="procedure_lock_lost"
+                )
         return self._problem
 
     def release(self) -> None:
@@ -89,7 +91,7 @@ class ProcedureLock:
     def _fail(self, job: Job) -> None:
         self._job = None
         job.result()
-        raise InternalError("the lock of the procedure was given up")
+        raise InternalError("the lock of the procedure was given up", name="procedure_lock_lost")
 
 
 def _is_locked(events: list[dict[str, Any]]) -> bool:

@@ -138,7 +138,9 @@ class Performer:
                 break
             except GeneratorExit:
                 # The coroutine is being closed and must not await any more.
-                abandoned = InterruptedRunError("the procedure was abandoned")
+                abandoned = InterruptedRunError(
+                    "the procedure was abandoned", name="procedure_abandoned"
+                )
                 self.run(script, partial(script.throw, abandoned))
                 raise
             except BaseException as error:
@@ -216,7 +218,9 @@ class Performer:
                 await asyncio.sleep(pause)
             except GeneratorExit:
                 # A coroutine that is being closed must not await, but the command has to end first.
-                abandoned = InterruptedRunError("the procedure was abandoned")
+                abandoned = InterruptedRunError(
+                    "the procedure was abandoned", name="procedure_abandoned"
+                )
                 with suppress(InterruptedRunError):
                     _slept_through(watch, partial(watch.throw, abandoned))
                 self._held = None

@@ -253,6 +253,7 @@ class Recorded:
                 raise StateError(
                     f"{self._mirror} is the journal of a procedure on another target that is "
                     "not at its end",
+                    name="journal_of_other_target",
                     remedy="name another state file, next to which the journal is written",
                 )
             mirror = None
@@ -279,6 +280,7 @@ class Recorded:
             if time.monotonic() >= deadline:
                 raise StateError(
                     "a run or a restore of pgmigrate is at work on the target",
+                    name="run_active",
                     remedy="wait for its end, or stop it by `pgmigrate stop`",
                 )
             yield Pause(_SECONDS_BETWEEN_CHECKS)

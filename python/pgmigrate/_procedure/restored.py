@@ -49,7 +49,9 @@ class ByHand:
         around = Surroundings(Path(), {}, str, logger.debug)
         self._performer = Performer(options, around, on_event or (lambda _: None))
         # None if the state of the target is not known.
-        self._outcome: Any = InterruptedRunError("interrupted before the restore was begun")
+        self._outcome: Any = InterruptedRunError(
+            "interrupted before the restore was begun", name="interrupted"
+        )
 
     def run(self) -> RestoreResult:
         """Restores, blocking. `outcome_of` an interruption returns the outcome for the target.

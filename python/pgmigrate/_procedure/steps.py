@@ -76,7 +76,11 @@ class Steps(Recorded):
         ]
         if blocking:
             named = "; ".join(finding.words() for finding in blocking)
-            raise PreflightError(f"the checklist forbids the procedure: {named}", findings=blocking)
+            raise PreflightError(
+                f"the checklist forbids the procedure: {named}",
+                name="preflight_blocked",
+                findings=blocking,
+            )
         self._check_ledger()
         yield from self._check_plan()
         going_on = self._came.continued
@@ -169,6 +173,7 @@ class Steps(Recorded):
             lines = [*found.basis, *(one.text() for one in found.changes)]
             raise DriftError(
                 f"the plan is not the one that would be made now: {found.headline()}",
+                name="plan_differs",
                 problems=lines,
                 remedy="make a new plan, or accept the differences",
             )
@@ -182,6 +187,7 @@ class Steps(Recorded):
         if not self._resume and state in UNFINISHED:
             raise StateError(
                 f"the last run on this target is {state}",
+                name="run_not_finished",
                 remedy="go on with it by resume, or forget it with cleanup",
             )
 
@@ -216,6 +222,7 @@ class Steps(Recorded):
     def _not_stopped(self, problem: str) -> CommandError:
         return CommandError(
             f"the application is not stopped: {problem}",
+            name="application_not_stopped",
             remedy="end it, and whatever starts it again, or raise procedure.wait_for_writers",
         )
 
@@ -392,7 +399,10 @@ class Steps(Recorded):
         self._others = "unknown"
         counters = self._known().counters
         if counters is None:
-            raise StateError("the journal does not have the target's counters at the backup")
+            raise StateError(
+                "the journal does not have the target's counters at the backup",
+                name="counters_missing",
+            )
         settings = {"counters": counters, "path": self._known().backup}
         found = yield Verb("written_by_others", settings, is_shielded=True)
         self._others = "wrote" if found["written"] else "none"
@@ -405,6 +415,7 @@ class Steps(Recorded):
             raise StateError(
                 "others have written to the target since the backup, which a restore would undo: "
                 + "; ".join(written),
+                name="target_written",
                 side="target",
                 remedy="restore it by hand if these changes may be lost",
             )
@@ -450,7 +461,7 @@ class Steps(Recorded):
         ended = yield Execute(command, is_shielded)
         if not ended.is_as_expected:
             message = f"{self._shown(command)} {ended.text()}"
-            raise CommandError(message, remedy=ended.remedy())
+            raise CommandError(message, name="command_failed", remedy=ended.remedy())
 
 
 def _instead_of_backup(journal: Journal) -> str:

@@ -63,7 +63,9 @@ class PreflightResult(Tabular):
         """
         if not self.ok:
             named = "; ".join(finding.message for finding in self.blocking)
-            raise PreflightError(f"preflight: {named}", findings=self.findings)
+            raise PreflightError(
+                f"preflight: {named}", name="preflight_blocked", findings=self.findings
+            )
 
     @printed
     def text(self) -> str:

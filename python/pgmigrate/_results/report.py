@@ -162,7 +162,9 @@ class Report(Tabular):
         if self.failed:
             raise _failure(self.failed)
         if self.status == "interrupted":
-            raise InterruptedRunError("the run was interrupted", remedy="run it with resume=True")
+            raise InterruptedRunError(
+                "the run was interrupted", name="interrupted", remedy="run it with resume=True"
+            )
 
     def timeline(self) -> altair.LayerChart:
         """What each worker did when, as a Gantt chart; pauses between sessions are left out.

@@ -190,7 +190,11 @@ class VerifyResult(Tabular):
         ]
         named += [f"{item.object} is not moved: {item.message}" for item in lacking]
         named += [f"{item.object} could not be compared: {item.reason}" for item in self.unchecked]
-        raise VerifyError(f"{_WORDS[self.verdict]}: {_first(named)}", differences=self.differences)
+        raise VerifyError(
+            f"{_WORDS[self.verdict]}: {_first(named)}",
+            name="verification_failed",
+            differences=self.differences,
+        )
 
     @printed
     def text(self) -> str:

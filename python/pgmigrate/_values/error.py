@@ -16,6 +16,8 @@ class PgMigrateError(Exception):
 
     Args:
         message: what failed, in lower case.
+        name: a stable name of what failed for machines, such as ``plan_mismatch``. One name has one
+            meaning; ``pgmigrate reference --messages`` lists all of them. The default is ``kind``.
         phase: the phase of the run.
         task: the task's id in the plan.
         object: the database object, quoted as SQL quotes it.
@@ -35,6 +37,7 @@ class PgMigrateError(Exception):
         self,
         message: str,
         *,
+        name: str | None = None,
         phase: str | None = None,
         task: str | None = None,
         object: str | None = None,
@@ -44,6 +47,7 @@ class PgMigrateError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
+        self.name = self.kind if name is None else name
         self.phase = phase
         self.task = task
         self.object = object
@@ -54,11 +58,14 @@ class PgMigrateError(Exception):
     def __str__(self) -> str:
         return printable(f"{self.message}; {self.remedy}" if self.remedy else self.message)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.message!r}, name={self.name!r})"
+
     def __reduce__(self) -> tuple[Callable[..., PgMigrateError], tuple[Any, ...]]:
         return _restore, (type(self), self.message, self._attributes())
 
     def to_dict(self) -> dict[str, Any]:
-        """The error as plain values: ``kind``, ``message`` and all attributes."""
+        """The error as plain values: ``kind``, ``message``, ``name`` and all other attributes."""
         plain = {"kind": self.kind, "message": self.message, **self._attributes()}
         for key in ("findings", "differences"):
             if key in plain:

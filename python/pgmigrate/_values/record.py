@@ -40,6 +40,7 @@ class Record:
             odd = ", ".join(sorted(mapping.keys() ^ expected))
             raise InternalError(
                 f"{cls.__name__}: the core and the Python package differ in {odd}",
+                name="halves_differ",
                 remedy="reinstall pgmigrate: its two halves are of different versions",
             )
         return cls(**{name: cls._part(key, mapping[key]) for key, name in _fields(cls).items()})

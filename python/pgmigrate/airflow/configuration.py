@@ -44,6 +44,7 @@ def _options(config: Config) -> dict[str, Any]:
     if len(documents) != 1:
         raise ConfigError(
             f"{os.fspath(config)} describes {len(documents)} migrations, not one",
+            name="several_migrations",
             remedy="make a file, and a task, for each of them",
         )
     return documents[0]

@@ -52,6 +52,7 @@ def conninfo_of(conn_id: str) -> dict[str, str]:
     if (connection.conn_type or "").lower() not in _TYPES:
         raise ConfigError(
             f"the connection {conn_id} is of the type {connection.conn_type!r}",
+            name="connection_type",
             remedy="name one of the type postgres",
         )
     fields = {
@@ -73,7 +74,9 @@ def _extras(conn_id: str, connection: Connection) -> dict[str, Any]:
         # Airflow would go on without any of them; the decoder's own message quotes the text.
         extras = None
     if not isinstance(extras, dict):
-        raise ConfigError(f"the extras of the connection {conn_id} are no JSON object")
+        raise ConfigError(
+            f"the extras of the connection {conn_id} are no JSON object", name="connection_extras"
+        )
     if extras:
         # Read for its side effect: Airflow then redacts the secrets among them in logs.
         _ = connection.extra_dejson
@@ -81,6 +84,7 @@ def _extras(conn_id: str, connection: Connection) -> dict[str, Any]:
         if extras.get(key):
             raise ConfigError(
                 f"the connection {conn_id} asks for a login by {key}, which is not supported",
+                name="connection_login",
                 remedy="make a connection with a password, a certificate or a service file",
             )
     unused = [key for key in _OF_THE_HOOK if key in extras]
@@ -95,6 +99,9 @@ def _text(conn_id: str, key: str, value: object) -> str:
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, dict | list):
-        raise ConfigError(f"the extra {key} of the connection {conn_id} is no single value")
+        raise ConfigError(
+            f"the extra {key} of the connection {conn_id} is no single value",
+            name="connection_extras",
+        )
     # ${NAME} is an environment variable in a configuration, but plain text in a connection.
     return str(value).replace("${", "$${")

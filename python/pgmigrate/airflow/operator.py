@@ -86,6 +86,7 @@ class PgMigrateOperator(BaseOperator):
             raise ConfigError(
                 "options.keep_ledger: false would take away what tells a task that is tried again, "
                 "or waits, that its rows are moved: it would move them once more",
+                name="ledger_required",
                 remedy="leave it true, and drop the ledger by `pgmigrate cleanup` in a last task",
             )
         return migration

@@ -72,7 +72,9 @@ class PgMigrateTasks(PlannedOperator):
     def _chosen(self, plan: Plan) -> list[str]:
         given = [choice for choice in (self.part, self.phases, self.tasks) if choice is not None]
         if len(given) != 1:
-            raise ConfigError("give exactly one of part, phases and tasks")
+            raise ConfigError(
+                "give exactly one of part, phases and tasks", name="conflicting_arguments"
+            )
         if self.part is not None:
             return part_ids(plan, self.part)
         if self.phases is not None:

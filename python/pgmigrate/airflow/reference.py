@@ -56,6 +56,7 @@ def refer(plan: Plan, *, path: str | None, snapshot: str, done_run: int | None) 
     if len(packed) > PACKED_AT_MOST:
         raise ConfigError(
             f"a plan of {len(plan):,} tasks is too large for XCom",
+            name="plan_too_large",
             remedy="give plan_path: a file or an object-storage URL that all workers can read",
         )
     return {**reference, "packed": packed}
@@ -73,7 +74,9 @@ def checked(given: object) -> PlanReference:
     if isinstance(given, dict) and "fingerprint" in given:
         return given
     raise ConfigError(
-        "plan: not a reference to a plan", remedy="give the reference of a PgMigratePlan task"
+        "plan: not a reference to a plan",
+        name="plan_reference_invalid",
+        remedy="give the reference of a PgMigratePlan task",
     )
 
 
@@ -93,6 +96,7 @@ def plan_of(reference: PlanReference) -> Plan:
     if plan.header["fingerprint"] != reference["fingerprint"]:
         raise DriftError(
             f"{reference['path']} holds another plan than the one that this DAG run made",
+            name="plan_of_other_dag_run",
             remedy="give each DAG run a plan_path of its own, such as plan-{{ run_id }}.tsv",
         )
     return plan
@@ -113,7 +117,11 @@ def part_ids(plan: Plan, part: str) -> list[str]:
         groups = plan.groups(int(count))
         if 1 <= int(number) <= len(groups) == int(count):
             return groups[int(number) - 1]
-    raise ConfigError(f"part: {part} is none of this plan's", remedy="write 3/8 for the third of 8")
+    raise ConfigError(
+        f"part: {part} is none of this plan's",
+        name="part_unknown",
+        remedy="write 3/8 for the third of 8",
+    )
 
 
 def _write(path: str, plan: Plan) -> None:

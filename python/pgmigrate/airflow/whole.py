@@ -212,12 +212,19 @@ class PgMigrate(PlannedOperator):
 
     def _refuse_unwatchable(self, migration: Migration) -> None:
         if self.target_conn_id is None:
-            raise ConfigError("a deferrable task needs target_conn_id, for the triggerer to read")
+            raise ConfigError(
+                "a deferrable task needs target_conn_id, for the triggerer to read",
+                name="deferrable_refused",
+            )
         if not migration.config["options"]["keep_ledger"]:
-            raise ConfigError("a deferrable task needs its ledger; set options.keep_ledger to true")
+            raise ConfigError(
+                "a deferrable task needs its ledger; set options.keep_ledger to true",
+                name="ledger_required",
+            )
         if os.environ.get("AIRFLOW_IS_K8S_EXECUTOR_POD"):
             raise ConfigError(
                 "a pod of the KubernetesExecutor ends with its task, and a deferred run with it",
+                name="deferrable_refused",
                 remedy="set deferrable=False, or run the plan in parts",
             )
 
@@ -255,5 +262,6 @@ def _refuse_other(last: Status, reference: PlanReference) -> None:
     if last.state == "running" and last.plan != reference["fingerprint"]:
         raise StateError(
             f"another run is active on the target: run {last.run}, of another plan",
+            name="run_active",
             remedy="let the task be tried again when that run is over",
         )

@@ -135,6 +135,7 @@ class DueTable:
             raise StateError(
                 "a run of pgmigrate is active on the target, and a data move is not forgotten "
                 "under its hands",
+                name="run_active",
                 remedy="wait for it, or stop it by `pgmigrate stop`, then downgrade",
             )
         there = set(sa.inspect(connection).get_table_names(schema=self._table.schema))
@@ -151,6 +152,7 @@ class DueTable:
             raise StateError(
                 "an unfinished data move took foreign keys of the target away, and only it has "
                 "their definitions",
+                name="foreign_keys_left",
                 remedy="let it bring them back by `alembic upgrade head`, then downgrade",
             )
         for table in (*others, runs):

@@ -101,6 +101,7 @@ class PostUpgrade:
         elif queued:
             raise ConfigError(
                 f"op.pgmigrate_copy stands in the downgrade of {', '.join(step.up_revision_ids)}",
+                name="copy_in_downgrade",
                 remedy="a downgrade moves no data: leave it out",
             )
         elif not ctx.as_sql:
@@ -135,6 +136,7 @@ class PostUpgrade:
         if not self._noted <= {(item.revision, item.key) for item in due}:
             raise StateError(
                 "the upgrade is not committed, and its data move would not see it",
+                name="upgrade_not_committed",
                 remedy="call the hook's run() after the block that ends the transaction, or "
                 "connection.commit() before it",
             )
@@ -168,7 +170,10 @@ class PostUpgrade:
         except PgMigrateError as error:
             raise _told(error, due.revision) from error
         except SQLAlchemyError as error:
-            unsettled = StateError(f"{type(error).__name__} where the target says what is due")
+            unsettled = StateError(
+                f"{type(error).__name__} where the target says what is due",
+                name="data_moves_unreadable",
+            )
             raise _told(unsettled, due.revision) from error
         return reports
 
@@ -234,10 +239,14 @@ class PostUpgrade:
         try:
             found = context.get_context()
         except NameError as error:
-            raise StateError("no env.py of alembic is running", remedy=INSTALL) from error
+            raise StateError(
+                "no env.py of alembic is running", name="hook_not_installed", remedy=INSTALL
+            ) from error
         # With several databases this is the last context, which serves for the others, too.
         if connection is None and self not in found.on_version_apply_callbacks:
-            raise StateError("the hook is not in alembic's context", remedy=INSTALL)
+            raise StateError(
+                "the hook is not in alembic's context", name="hook_not_installed", remedy=INSTALL
+            )
         return found
 
     def _is_idle_upgrade(self, context: MigrationContext) -> bool:
@@ -260,18 +269,26 @@ def ask_for_copy(context: MigrationContext, keywords: MoveOptions) -> None:
         if isinstance(callback, PostUpgrade):
             callback._ask_for(keywords)
             return
-    raise ConfigError("op.pgmigrate_copy: alembic has no pgmigrate hook", remedy=INSTALL)
+    raise ConfigError(
+        "op.pgmigrate_copy: alembic has no pgmigrate hook",
+        name="hook_not_installed",
+        remedy=INSTALL,
+    )
 
 
 def _script_of(context: MigrationContext) -> ScriptDirectory:
     if context.script is None:
-        raise StateError("alembic's context has no scripts", remedy=INSTALL)
+        raise StateError(
+            "alembic's context has no scripts", name="hook_not_installed", remedy=INSTALL
+        )
     return context.script
 
 
 def _connection_of(context: MigrationContext) -> Connection:
     if context.connection is None:
-        raise StateError("alembic's context has no connection", remedy=INSTALL)
+        raise StateError(
+            "alembic's context has no connection", name="hook_not_installed", remedy=INSTALL
+        )
     return context.connection
 
 
@@ -279,6 +296,7 @@ def _not_noted(revision: str, error: DBAPIError) -> StateError:
     return StateError(
         f"the data move of revision {revision} cannot be noted on the target: "
         f"{type(error.orig).__name__}",
+        name="data_move_not_recorded",
         sqlstate=getattr(error.orig, "sqlstate", None),
         remedy="let alembic's role make the ledger's schema (GRANT CREATE ON DATABASE) or write in "
         "it, or name another one with options.ledger_schema",

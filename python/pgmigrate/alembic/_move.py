@@ -84,7 +84,8 @@ class Move:
         elif what is not True:
             raise ConfigError(
                 f"a data move is True, a list of tables, a mapping of Migration's keywords or "
-                f"a function, not {type(what).__name__}"
+                f"a function, not {type(what).__name__}",
+                name="data_move_invalid",
             )
 
     def words(self) -> str:
@@ -110,7 +111,9 @@ class Move:
         except PgMigrateError:
             raise
         except Exception as error:
-            raise StateError(f"{type(error).__name__} in {self.words()}") from error
+            raise StateError(
+                f"{type(error).__name__} in {self.words()}", name="data_move_failed"
+            ) from error
         if not isinstance(report, Report):
             return []
         check(report)
@@ -188,7 +191,11 @@ def derived(migration: Migration, keywords: Mapping[str, object]) -> Migration:
         f"{key}: a data move is between the hook's own" for key in _OF_BOTH if key in keywords
     ]
     if problems:
-        raise ConfigError(f"invalid configuration: {'; '.join(problems)}", problems=problems)
+        raise ConfigError(
+            f"invalid configuration: {'; '.join(problems)}",
+            name="invalid_configuration",
+            problems=problems,
+        )
     sections = {key: value for key, value in keywords.items() if key in _SECTIONS}
     flat = {key: value for key, value in keywords.items() if key not in _SECTIONS}
     written = from_keywords(sections, flat)

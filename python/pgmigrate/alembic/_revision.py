@@ -66,9 +66,12 @@ def resolved(script: ScriptDirectory, name: str) -> list[str]:
         else:
             found = [revision.revision for revision in script.get_revisions(name)]
     except CommandError as error:
-        raise ConfigError(f"alembic's revision {name}: {error}") from error
+        raise ConfigError(f"alembic's revision {name}: {error}", name="revision_unknown") from error
     if not found:
-        raise ConfigError(f"alembic's revision {name}: the scripts have none of that name")
+        raise ConfigError(
+            f"alembic's revision {name}: the scripts have none of that name",
+            name="revision_unknown",
+        )
     return sorted(found)
 
 
@@ -104,4 +107,6 @@ def _script(alembic_config: Config | str | os.PathLike[str] | None) -> ScriptDir
     try:
         return ScriptDirectory.from_config(alembic_config)
     except CommandError as error:
-        raise ConfigError(f"alembic's scripts: {error}", remedy="give alembic_config") from error
+        raise ConfigError(
+            f"alembic's scripts: {error}", name="scripts_unreadable", remedy="give alembic_config"
+        ) from error

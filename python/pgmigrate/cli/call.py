@@ -153,6 +153,7 @@ class Call:
         if unknown:
             raise ConfigError(
                 f"--only: no migration is named {', '.join(sorted(unknown))}",
+                name="migration_unknown",
                 remedy=f"there are: {', '.join(migration.name for migration in found)}",
             )
         return [migration for migration in found if not self.only or migration.name in self.only]
@@ -424,7 +425,7 @@ def usage_words(error: click.ClickException) -> str:
 
 def usage_json(error: click.ClickException) -> str:
     """The same for machines."""
-    found = ConfigError(usage_words(error), remedy=usage_remedy(error))
+    found = ConfigError(usage_words(error), name="command_line", remedy=usage_remedy(error))
     return _json({"error": found.to_dict()})
 
 
@@ -442,7 +443,9 @@ def _guarded(call: Call, command: Callable[[], int]) -> int:
     except PgMigrateError as error:
         failure = error
     except OSError as error:
-        failure = PgMigrateError(f"{error.filename or 'input or output'}: {error.strerror}")
+        failure = PgMigrateError(
+            f"{error.filename or 'input or output'}: {error.strerror}", name="file_error"
+        )
     except KeyboardInterrupt:
         spare_the_report()
         failure = interrupted()
@@ -452,7 +455,9 @@ def _guarded(call: Call, command: Callable[[], int]) -> int:
         if call.debug:
             raise
         failure = InternalError(
-            f"{type(error).__name__}: {error}", remedy="run again with --debug and report it"
+            f"{type(error).__name__}: {error}",
+            name="defect",
+            remedy="run again with --debug and report it",
         )
     show_error(failure, call.debug)
     if call.json:

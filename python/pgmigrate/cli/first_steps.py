@@ -42,7 +42,7 @@ def demo(keep: bool, scale: float, jobs: int | None, **given: Any) -> int:
         try:
             ok = run_demo(keep=keep, scale=scale, jobs=jobs, console=call.console)
         except EmbeddedServerError as error:
-            raise PgMigrateError(str(error)) from error
+            raise PgMigrateError(str(error), name="demo_failed") from error
         return DONE if ok else FAILED
 
     return guarded(call, run)

@@ -144,9 +144,13 @@ def with_answer(
         if isinstance(outcome, Mapping):
             return made(outcome)
         if outcome is None:
-            known = InterruptedRunError(f"interrupted; {words.not_known}", remedy=words.remedy)
+            known = InterruptedRunError(
+                f"interrupted; {words.not_known}", name="interrupted", remedy=words.remedy
+            )
         elif isinstance(outcome, InterruptedRunError):
-            known = InterruptedRunError(f"interrupted; {words.nothing_done}", remedy=RUN_AGAIN)
+            known = InterruptedRunError(
+                f"interrupted; {words.nothing_done}", name="interrupted", remedy=RUN_AGAIN
+            )
         else:
             raise outcome from None
         raise known from None
@@ -154,4 +158,4 @@ def with_answer(
 
 def interrupted(remedy: str = RUN_AGAIN) -> InterruptedRunError:
     """The error of a command that was interrupted before it had a result."""
-    return InterruptedRunError("interrupted", remedy=remedy)
+    return InterruptedRunError("interrupted", name="interrupted", remedy=remedy)

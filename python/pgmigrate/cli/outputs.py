@@ -25,6 +25,7 @@ def check_writable(option: str, paths: Iterable[Path | None]) -> None:
         if reason is not None:
             raise ConfigError(
                 f"{option} {path}: {reason}",
+                name="output_not_writable",
                 remedy=f"give {option} a file in a folder that exists and can be written",
             )
 

@@ -136,6 +136,7 @@ def _keep_plan_of_unfinished_run(call: Call, migration: Migration, path: Path) -
     if state in ("running", "interrupted", "failed"):
         raise StateError(
             f"the last run is {state}, and {path} is its plan: not overwritten by another one",
+            name="plan_file_in_use",
             remedy=f"go on with `pgmigrate migrate {call.words()} --resume`, "
             f"or start over after `pgmigrate cleanup {call.words()}`",
         )

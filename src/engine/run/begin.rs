@@ -52,7 +52,7 @@ pub async fn begin(
                 resume::check_run(&run, (plan, &plan.fingerprint()), &target)?;
             }
             let doing = format!("run {} on this target is not finished: its ledger says {}", run.run, run.state);
-            Err(Error::new(Kind::State, doing)
+            Err(Error::new("run_not_finished", Kind::State, doing)
                 .remedy("go on with it by --resume, or forget it with `pgmigrate cleanup`"))
         }
         _ => start_anew(config, settings, ends, plan).await,

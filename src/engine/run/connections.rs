@@ -28,7 +28,8 @@ pub struct Looked {
 impl Ends {
     pub fn looked(&self) -> Result<&Looked> {
         self.looked.as_ref().ok_or_else(|| {
-            Error::new(Kind::State, "the run that this part joined is gone from the ledger").on(Side::Target)
+            Error::new("run_gone", Kind::State, "the run that this part joined is gone from the ledger")
+                .on(Side::Target)
         })
     }
 }

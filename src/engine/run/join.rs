@@ -107,7 +107,8 @@ pub async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (&Plan, 
     ends.ledger.lock_begin(&ends.target).await?;
     ends.ledger.add_columns(&ends.target).await?;
     let run = part::run_of(&ends.ledger, &ends.target, fingerprint).await?.ok_or_else(|| {
-        Error::new(Kind::State, "the run that a snapshot is to be held for is gone from the ledger").on(Side::Target)
+        Error::new("run_gone", Kind::State, "the run that a snapshot is to be held for is gone from the ledger")
+            .on(Side::Target)
     })?;
     resume::check_run(&run, (plan, fingerprint), &ends.target_server.identity())?;
     ends.ledger.await_commits(&ends.target, run.run).await?;
@@ -117,7 +118,9 @@ pub async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (&Plan, 
     let restarts = resume::restarts(plan, &records, Mixing::of(config), sees, &|_| true)?;
     if !restarts.is_empty() && ends.ledger.is_locked(&ends.target).await? {
         let doing = "parts of the run are at work that read another state of the source than the holder would";
-        return Err(Error::new(Kind::State, doing).remedy("start the holder again when they have ended"));
+        return Err(
+            Error::new("parts_active", Kind::State, doing).remedy("start the holder again when they have ended")
+        );
     }
     for restart in &restarts {
         restart_table(config, ends, run.run, restart).await?;

@@ -178,7 +178,7 @@ impl Leader {
             // It may still become the primary.
             let doing =
                 format!("{} has answered in place of the lost host, and is a standby", session.conninfo().describe());
-            return Err(Error::new(Kind::Connect, doing).on(Side::Target));
+            return Err(Error::new("successor_is_standby", Kind::Connect, doing).on(Side::Target));
         }
         let identity = server.identity();
         let is_known = match &self.database {
@@ -201,7 +201,7 @@ impl Leader {
             if self.database.is_some() { "is another database" } else { "does not have the run" },
         );
         let doing = format!("{who} has answered in place of the lost host, and {lacks}");
-        Err(Error::new(Kind::State, doing)
+        Err(Error::new("successor_without_run", Kind::State, doing)
             .on(Side::Target)
             .remedy("name only hosts of the same database in the target's conninfo, then go on by --resume"))
     }
@@ -221,7 +221,7 @@ async fn take(ledger: &Ledger, session: &Session, lock: RunLock) -> Result<bool>
 
 fn taken_over(owner: &str) -> Error {
     let doing = format!("the connection to the target was lost, and another process works on the {owner} meanwhile");
-    Error::new(Kind::State, doing)
+    Error::new("run_taken_over", Kind::State, doing)
         .on(Side::Target)
         .remedy("wait for the other process; pgmigrate status shows how far it is")
 }

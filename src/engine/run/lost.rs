@@ -110,7 +110,7 @@ pub fn not_ended(backend: &Backend) -> Error {
     let doing = format!(
         "an earlier process of the run has left session {pid} on the target, which this role may not end: it is another role's"
     );
-    Error::new(Kind::State, doing).on(Side::Target).remedy(format!(
+    Error::new("session_left", Kind::State, doing).on(Side::Target).remedy(format!(
         "let its role or a superuser run SELECT pg_terminate_backend({pid}) on the target, then go on by --resume"
     ))
 }

@@ -139,7 +139,7 @@ fn readers(plan: &Plan) -> impl Iterator<Item = &Task> {
 
 fn not_held(wait: Duration) -> Error {
     let doing = format!("no snapshot of this plan's run is held, and none was in {} s", wait.as_secs_f64());
-    Error::new(Kind::State, doing)
+    Error::new("snapshot_not_held", Kind::State, doing)
         .on(Side::Target)
         .remedy("start the holder again (Migration.hold_snapshot), or let the part wait longer for it")
 }

@@ -129,8 +129,9 @@ impl Pool<'_> {
                     continue;
                 }
             };
-            let (worker, started, outcomes) =
-                finished.map_err(|e| Error::new(Kind::Internal, "a worker ended without a word").caused_by(e))?;
+            let (worker, started, outcomes) = finished.map_err(|e| {
+                Error::new("worker_panicked", Kind::Internal, "a worker ended without a word").caused_by(e)
+            })?;
             idle.push(worker);
             let seconds =
                 started.elapsed().as_secs_f64() / f64::from(u32::try_from(outcomes.len()).unwrap_or(1).max(1));
@@ -296,7 +297,7 @@ impl Pool<'_> {
                     error.chain()
                 );
                 let effect = Effect { note: error.chain(), ..Effect::default() };
-                (TaskStatus::Failed, effect, error.sqlstate.clone().unwrap_or_default(), End::Failed)
+                (TaskStatus::Failed, effect, error.sqlstate.as_deref().unwrap_or_default().to_owned(), End::Failed)
             }
         };
         self.tell(&self.job.tasks[at], status, &effect, seconds);

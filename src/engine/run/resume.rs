@@ -45,8 +45,8 @@ pub fn refuse_difference(kept: &Plan, now: &Plan) -> Result<()> {
     let more = if more == 0 { String::new() } else { format!("; and {more} more") };
     let named = lines.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join("; ");
     let doing = format!("the plan is not the one that would be made now: {named}{more}");
-    let mut error =
-        Error::new(Kind::Drift, doing).remedy("make a new plan, or accept the differences where only objects differ");
+    let mut error = Error::new("plan_differs", Kind::Drift, doing)
+        .remedy("make a new plan, or accept the differences where only objects differ");
     error.details.problems = lines;
     Err(error)
 }
@@ -106,7 +106,7 @@ impl Drift {
             return Ok(());
         }
         let doing = format!("the plan does not fit what is there now: {}", all.join("; "));
-        Err(Error::new(Kind::Drift, doing)
+        Err(Error::new("plan_mismatch", Kind::Drift, doing)
             .remedy("make a new plan, after `pgmigrate cleanup` if the old run shall be forgotten"))
     }
 
@@ -137,7 +137,7 @@ pub fn check_run(run: &Run, (plan, fingerprint): (&Plan, &str), target: &str) ->
         return Ok(());
     }
     let doing = format!("run {} cannot be resumed with this plan: {}", run.run, differences.join("; "));
-    Err(Error::new(Kind::Drift, doing)
+    Err(Error::new("resume_mismatch", Kind::Drift, doing)
         .remedy("resume with the run's own plan and configuration, or start over after `pgmigrate cleanup`"))
 }
 
@@ -146,7 +146,7 @@ pub fn check_state(done: &[String], records: &[Record]) -> Result<()> {
     let settled: HashSet<&str> = records.iter().filter(|record| record.is_settled()).map(|r| r.task.as_str()).collect();
     let Some(task) = done.iter().find(|task| !settled.contains(task.as_str())) else { return Ok(()) };
     let doing = format!("the state file says that task {task} is DONE and the target's ledger does not");
-    Err(Error::new(Kind::State, doing).remedy(
+    Err(Error::new("state_file_ahead", Kind::State, doing).remedy(
         "the target was restored or is another database: check its conninfo, or start over without the state file",
     ))
 }
@@ -239,7 +239,7 @@ pub fn check_joining(restarts: &[Restart], mixing: Mixing, chosen: &HashSet<&str
             restart.tasks.iter().map(String::as_str).partition(|id| chosen.contains(id));
         if let (Some(task), false) = (own.first(), others.is_empty()) {
             let doing = format!("task {task} would bring rows of another state of the source into a half-copied table");
-            return Err(Error::new(Kind::State, doing).remedy(match mixing {
+            return Err(Error::new("snapshots_mixed", Kind::State, doing).remedy(match mixing {
                 Mixing::Never => {
                     "go on with the whole run by resume=True, hold one snapshot for all parts, or allow it with consistent=False"
                 }
@@ -265,7 +265,7 @@ pub fn check_claims(
         }
         if let Some(other) = open.find(|record| living.contains(&record.snapshot)) {
             let doing = "another part of the run copies this table from another state of the source";
-            return Err(Error::new(Kind::State, doing)
+            return Err(Error::new("table_copied_elsewhere", Kind::State, doing)
                 .object(other.object.clone())
                 .task(&other.task, other.phase.as_str())
                 .remedy(
@@ -293,7 +293,9 @@ pub fn check_order(plan: &Plan, records: &[Record], chosen: &[String], live: &Li
                 other.id,
                 other.object()
             );
-            return Err(Error::new(Kind::State, doing).object(task.object()).remedy("run that one first, or with it"));
+            return Err(Error::new("task_order", Kind::State, doing)
+                .object(task.object())
+                .remedy("run that one first, or with it"));
         }
     }
     Ok(())
@@ -306,7 +308,7 @@ pub fn check_chosen(plan: &Plan, records: &[Record], chosen: &[String]) -> Resul
     let settled: HashSet<&str> = records.iter().filter(|record| record.is_settled()).map(|r| r.task.as_str()).collect();
     for id in chosen {
         let Some(task) = tasks.get(id.as_str()) else {
-            return Err(Error::new(Kind::State, format!("the plan has no task {id}"))
+            return Err(Error::new("task_unknown", Kind::State, format!("the plan has no task {id}"))
                 .remedy("name tasks by the ids of this plan"));
         };
         let is_open = |other: &&String| !ids.contains(other.as_str()) && !settled.contains(other.as_str());
@@ -316,7 +318,9 @@ pub fn check_chosen(plan: &Plan, records: &[Record], chosen: &[String]) -> Resul
         let open: Vec<String> = task.requires.iter().filter(is_open).map(named).collect();
         if !open.is_empty() && !settled.contains(id.as_str()) {
             let doing = format!("task {id} requires {}, neither done nor among the chosen tasks", open.join(", "));
-            return Err(Error::new(Kind::State, doing).object(task.object()).remedy("run those first, or with it"));
+            return Err(Error::new("task_requirement_open", Kind::State, doing)
+                .object(task.object())
+                .remedy("run those first, or with it"));
         }
     }
     Ok(())
@@ -330,7 +334,7 @@ fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> 
         .collect();
     match records.iter().find(|record| record.status == TaskStatus::Done).map(|record| record.mode) {
         Some(Some(RowMode::Append)) => {
-            Err(Error::new(Kind::State, "a half-copied table cannot begin anew: it held rows of its own before")
+            Err(Error::new("table_restart_refused", Kind::State, "a half-copied table cannot begin anew: it held rows of its own before")
                 .object(table)
                 .remedy(match mixing {
                     Mixing::Never => {

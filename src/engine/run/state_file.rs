@@ -22,7 +22,7 @@ pub struct StateFile {
 }
 
 fn failed(path: &Path, doing: &str, cause: std::io::Error) -> Error {
-    Error::new(Kind::State, format!("{doing} the state file"))
+    Error::new("state_file_unusable", Kind::State, format!("{doing} the state file"))
         .object(path.display().to_string())
         .caused_by(cause)
         .remedy("name a state file that can be read and written, by --state or `state`")

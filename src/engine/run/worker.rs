@@ -259,7 +259,7 @@ impl Worker {
     fn sessions(&self) -> Result<(&Session, &Session)> {
         match (&self.source, &self.target) {
             (Some(source), Some(target)) => Ok((source, target)),
-            _ => Err(Error::new(Kind::Internal, "a worker lacks a session")),
+            _ => Err(Error::new("worker_session_missing", Kind::Internal, "a worker lacks a session")),
         }
     }
 
@@ -421,7 +421,8 @@ impl Worker {
         let Some(Orphans { count, query }) = apply::orphans(target, table, name).await? else { return Ok(error) };
         let doing =
             format!("validating a foreign key: {count} rows reference nothing, and the constraint stays NOT VALID");
-        let told = Error::new(Kind::Schema, doing).on(Side::Target).remedy(format!("list them with: {query}"));
+        let told =
+            Error::new("orphan_rows", Kind::Schema, doing).on(Side::Target).remedy(format!("list them with: {query}"));
         Ok(match error.server().cloned() {
             Some(reply) => told.caused_by_server(reply),
             None => error,
@@ -440,7 +441,7 @@ impl Worker {
 }
 
 fn no_session() -> Error {
-    Error::new(Kind::Internal, "a worker has no session on the target")
+    Error::new("worker_session_missing", Kind::Internal, "a worker has no session on the target")
 }
 
 /// An error as the ledger keeps it.
@@ -462,7 +463,7 @@ fn refused_optional(job: &Job, task: &Task, error: &Error) -> String {
 }
 
 fn other_index(name: String) -> Error {
-    Error::new(Kind::Schema, "another index of this name is on the target")
+    Error::new("index_name_taken", Kind::Schema, "another index of this name is on the target")
         .object(name)
         .on(Side::Target)
         .remedy("compare both definitions, and drop or rename the target's index")

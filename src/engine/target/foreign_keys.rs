@@ -249,7 +249,7 @@ impl Place<'_> {
 }
 
 fn orphaned(doing: String, error: &Error) -> Error {
-    let told = Error::new(Kind::Schema, doing).on(Side::Target);
+    let told = Error::new("orphan_rows", Kind::Schema, doing).on(Side::Target);
     match error.server().cloned() {
         Some(reply) => told.caused_by_server(reply),
         None => told,

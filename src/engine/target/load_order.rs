@@ -166,7 +166,8 @@ impl Live {
             "tables that reference each other come in one transaction, so these tasks go together: {}",
             ids.join(", ")
         );
-        Err(Error::new(Kind::State, doing).remedy("choose all of them, or set options.target_foreign_keys to drop"))
+        Err(Error::new("tasks_inseparable", Kind::State, doing)
+            .remedy("choose all of them, or set options.target_foreign_keys to drop"))
     }
 }
 

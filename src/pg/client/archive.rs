@@ -24,7 +24,9 @@ pub async fn read_schema(
     lock_timeout: u64,
     filter: &[String],
 ) -> Result<Vec<Entry>> {
-    let folder = private_folder().map_err(|e| Error::new(Kind::Schema, "making a temporary folder").caused_by(e))?;
+    let folder = private_folder().map_err(|e| {
+        Error::new("temporary_folder_not_created", Kind::Schema, "making a temporary folder").caused_by(e)
+    })?;
     let file = folder.path().join("schema.dump");
     let path = file.display().to_string();
     let join = snapshot.map(|id| format!("--snapshot={id}"));
@@ -34,7 +36,7 @@ pub async fn read_schema(
     arguments.extend(filter.iter().map(String::as_str));
     let began = Instant::now();
     tools.dump(conninfo, &arguments).await.map_err(|e| {
-        let mut error = Error::new(Kind::Schema, "reading the schema with pg_dump");
+        let mut error = Error::new(e.name, Kind::Schema, "reading the schema with pg_dump");
         error.remedy.clone_from(&e.remedy);
         error.caused_by(e)
     })?;
@@ -42,6 +44,7 @@ pub async fn read_schema(
     let archive = read_archive(&mut open(&file)?).map_err(|e| unreadable().caused_by(e))?;
     if archive.entries.iter().any(has_other_strings) {
         return Err(Error::new(
+            "nonstandard_strings",
             Kind::Schema,
             "standard_conforming_strings is off in the session of pg_dump, which would change literals",
         )
@@ -75,7 +78,7 @@ fn open(path: &Path) -> Result<BufReader<File>> {
 }
 
 fn unreadable() -> Error {
-    Error::new(Kind::Schema, "reading the archive that pg_dump wrote")
+    Error::new("archive_unreadable", Kind::Schema, "reading the archive that pg_dump wrote")
 }
 
 /// Translates entries of one archive, whose words are shared.

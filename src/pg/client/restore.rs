@@ -89,7 +89,7 @@ impl Replay<'_> {
         if !subscriptions.is_empty() {
             let names: Vec<String> = subscriptions.iter().map(|name| readable(name)).collect();
             let doing = format!("the target has subscriptions, which no transaction can drop: {}", names.join(", "));
-            return Err(Error::new(Kind::Backup, doing)
+            return Err(Error::new("target_subscriptions", Kind::Backup, doing)
                 .remedy("drop them, each with its slot on the publisher, and restore again"));
         }
         let archived: HashSet<&str> =
@@ -335,7 +335,7 @@ fn rolled_back(mut error: Error) -> Error {
 
 fn unknown(transaction: i64) -> Error {
     let doing = "the answer to the COMMIT of the restore was lost, and whether the target is restored or as it was before is unknown";
-    Error::new(Kind::Backup, doing).on(Side::Target).remedy(format!(
+    Error::new("restore_outcome_unknown", Kind::Backup, doing).on(Side::Target).remedy(format!(
         "ask the target when it answers again: SELECT txid_status({transaction}); committed means that it is restored"
     ))
 }
@@ -394,7 +394,7 @@ fn drain(said: Option<tokio::process::ChildStderr>) -> tokio::task::JoinHandle<S
 }
 
 fn failed() -> Error {
-    Error::new(Kind::Backup, "restoring the backup")
+    Error::new("restore_failed", Kind::Backup, "restoring the backup")
 }
 
 /// The last message of psql, which ends the script. In its verbose form the SQLSTATE follows the severity, a word in the server's own

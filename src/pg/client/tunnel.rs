@@ -39,7 +39,8 @@ impl Tunnel {
             return Ok(None);
         }
         let failed = |error: io::Error| {
-            Error::new(Kind::Connect, "opening an encrypted way for a client program").caused_by(error)
+            Error::new("tunnel_not_opened", Kind::Connect, "opening an encrypted way for a client program")
+                .caused_by(error)
         };
         let connector = TlsConnector::from(Arc::new(tls::client_config(&conninfo.ssl)?));
         let folder = private_folder().map_err(failed)?;

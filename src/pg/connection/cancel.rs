@@ -56,16 +56,16 @@ impl Canceller {
         let doing = "cancelling a statement";
         match timeout(CANCEL_TIMEOUT, self.send(doing)).await {
             Ok(result) => result,
-            Err(_) => Err(Error::new(Kind::Connect, doing).caused_by("no answer within 5 s")),
+            Err(_) => Err(Error::new("cancel_failed", Kind::Connect, doing).caused_by("no answer within 5 s")),
         }
     }
 
     async fn send(&self, doing: &str) -> Result<()> {
         let net = Net::open(&self.way.host, &self.way.keepalive).await;
-        let net = net.map_err(|error| Error::new(Kind::Connect, doing).caused_by(error))?;
+        let net = net.map_err(|error| Error::new("cancel_failed", Kind::Connect, doing).caused_by(error))?;
         let (tls, _) = GatedTls::new(self.way.tls.clone(), &self.way.host.name);
         let sent = self.token.cancel_query_raw(Gate::new(Box::new(net)), tls).await;
-        sent.map_err(|error| reply::from_postgres(&error, Kind::Connect, doing))
+        sent.map_err(|error| reply::from_postgres(&error, Kind::Connect, doing).named("cancel_failed"))
     }
 }
 

@@ -83,12 +83,13 @@ fn goes_for_all_hosts(error: &Error) -> bool {
 fn summary(conninfo: &Conninfo, mut failures: Vec<Error>) -> Error {
     let words: Vec<String> = failures.iter().map(Error::chain).collect();
     let Some(last) = failures.pop() else {
-        return Error::new(Kind::Internal, "connecting to no host at all");
+        return Error::new("no_host", Kind::Internal, "connecting to no host at all");
     };
     if words.len() == 1 {
         return last;
     }
-    let mut error = Error::new(last.kind, format!("connecting to {}", conninfo.describe())).caused_by(words.join("; "));
+    let mut error =
+        Error::new(last.name, last.kind, format!("connecting to {}", conninfo.describe())).caused_by(words.join("; "));
     error.remedy = last.remedy;
     error.sqlstate = last.sqlstate;
     error
@@ -109,7 +110,7 @@ impl Attempt<'_> {
         let Some(limit) = self.conninfo.connect_timeout else { return self.log_in().await };
         tokio::time::timeout(limit, self.log_in()).await.unwrap_or_else(|_| {
             let words = format!("no answer within {} s", limit.as_secs());
-            Err(Error::new(Kind::Connect, self.doing()).caused_by(words).remedy(UNREACHABLE))
+            Err(Error::new("connect_timeout", Kind::Connect, self.doing()).caused_by(words).remedy(UNREACHABLE))
         })
     }
 
@@ -129,7 +130,7 @@ impl Attempt<'_> {
                 Err(error) => return Err(self.explain(&error)),
             }
         }
-        Err(Error::new(Kind::Internal, self.doing()))
+        Err(Error::new("no_tls_mode", Kind::Internal, self.doing()))
     }
 
     /// The TLS modes to try, in their order.
@@ -188,10 +189,12 @@ impl Attempt<'_> {
             })
         };
         let facts = rows().find_map(Facts::of);
-        let facts = facts.ok_or_else(|| Error::new(Kind::Connect, self.doing()).caused_by("an unexpected reply"))?;
+        let facts = facts.ok_or_else(|| {
+            Error::new("unexpected_reply", Kind::Connect, self.doing()).caused_by("an unexpected reply")
+        })?;
         if !facts.fit(self.wanted) {
             let words = format!("the server is not {}, which target_session_attrs asks for", self.wanted.name());
-            return Err(Error::new(Kind::Connect, self.doing()).caused_by(words));
+            return Err(Error::new("session_attributes", Kind::Connect, self.doing()).caused_by(words));
         }
         let forced = rows().filter(|row| row.len() == 2).filter_map(|row| row.get(0).map(str::to_owned));
         let conninfo = conninfo.with_forced(forced.collect());
@@ -213,13 +216,15 @@ impl Attempt<'_> {
 
     fn unreachable(&self, error: std::io::Error) -> Error {
         let words = by_io_error(&error);
-        Error::new(Kind::Connect, self.doing()).caused_by(error).remedy(words)
+        Error::new("server_unreachable", Kind::Connect, self.doing()).caused_by(error).remedy(words)
     }
 
     fn explain(&self, error: &tokio_postgres::Error) -> Error {
-        let mut explained = reply::from_postgres(error, Kind::Connect, &self.doing());
+        let failed = reply::from_postgres(error, Kind::Connect, &self.doing());
+        let is_refused = failed.server().is_some();
+        let mut explained = if is_refused { failed.named("login_refused") } else { failed.named("login_failed") };
         if is_password_missing(error) {
-            explained = Error::new(Kind::Connect, self.doing()).caused_by("no password was given");
+            explained = Error::new("password_missing", Kind::Connect, self.doing()).caused_by("no password was given");
             // The code that the server itself uses for a missing password, so that no caller tries again without one.
             explained.sqlstate = Some("28P01".into());
         }

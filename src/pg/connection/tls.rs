@@ -50,7 +50,7 @@ pub fn client_config(ssl: &Ssl) -> Result<ClientConfig> {
 }
 
 fn broken(doing: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::new(Kind::Config, doing).caused_by(cause)
+    Error::new("tls_settings", Kind::Config, doing).caused_by(cause)
 }
 
 fn read_certificates(keyword: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {

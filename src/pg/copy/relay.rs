@@ -119,7 +119,9 @@ impl<R: Rows> Relay<'_, R> {
         while let Some(message) = target.inbox.message().map_err(|error| lost(Side::Target, error))? {
             if let Message::ErrorResponse(body) = message {
                 let reply = server_error(body.fields());
-                return Err(Error::new(Kind::Copy, "writing rows").on(Side::Target).caused_by_server(reply));
+                return Err(Error::new("copy_refused", Kind::Copy, "writing rows")
+                    .on(Side::Target)
+                    .caused_by_server(reply));
             }
             target.hear(&message)?;
         }
@@ -180,7 +182,9 @@ impl<R: Rows> Relay<'_, R> {
             }
             Some(Message::ErrorResponse(body)) => {
                 let reply = server_error(body.fields());
-                return Err(Error::new(Kind::Copy, "reading rows").on(Side::Source).caused_by_server(reply));
+                return Err(Error::new("copy_refused", Kind::Copy, "reading rows")
+                    .on(Side::Source)
+                    .caused_by_server(reply));
             }
             Some(message) => self.source.hear(&message)?,
         }

@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn only_a_missing_object_shows_a_loaded_provider() {
         let answer = |sqlstate: &str| {
-            label_answer(&Error::new(Kind::Schema, "asking").caused_by_server(ServerError {
+            label_answer(&Error::new("statement_failed", Kind::Schema, "asking").caused_by_server(ServerError {
                 sqlstate: sqlstate.into(),
                 message: "no".into(),
                 object: None,

@@ -80,9 +80,8 @@ impl Worker {
         match target.take_warnings().into_iter().find(|warning| !warning.is_from_function) {
             None => Ok(()),
             // Each task, done by itself, determines whether the server warned about it.
-            Some(warning) => {
-                Err(Error::new(Kind::Schema, "running several tasks at once").caused_by_server(warning.reply))
-            }
+            Some(warning) => Err(Error::new("server_warning", Kind::Schema, "running several tasks at once")
+                .caused_by_server(warning.reply)),
         }
     }
 
@@ -101,7 +100,7 @@ impl Worker {
         pump.close();
         if let Some(short) = counts.iter().find(|copied| copied.sent.rows != copied.written) {
             let doing = format!("{} rows were sent and {} stored", short.sent.rows, short.written);
-            return Err(Error::new(Kind::Copy, doing).on(Side::Target));
+            return Err(Error::new("rows_not_stored", Kind::Copy, doing).on(Side::Target));
         }
         let effect = |copied: Copied| Effect {
             rows: copied.written,

@@ -124,7 +124,8 @@ impl Worker {
                 kind::TRUNCATE => "emptying tables that reference each other in one transaction",
                 _ => "bringing tables that reference each other in one transaction",
             };
-            let mut own = Error::new(error.kind, doing).task(&task.id, task.phase.as_str()).object(task.object());
+            let mut own =
+                Error::new(error.name, error.kind, doing).task(&task.id, task.phase.as_str()).object(task.object());
             own.remedy.clone_from(&error.remedy);
             let own = match error.server().cloned() {
                 Some(reply) => own.caused_by_server(reply),

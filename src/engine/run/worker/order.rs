@@ -272,7 +272,7 @@ impl<'a> Order<'a> {
                 let chain = error.chain();
                 for at in std::mem::take(&mut self.open) {
                     if !self.requires_failed(at) {
-                        let cause = Error::new(error.kind, "").on(Side::Target).caused_by(chain.clone());
+                        let cause = Error::new(error.name, error.kind, "").on(Side::Target).caused_by(chain.clone());
                         self.end(at, Outcome::Failed(Box::new(self.in_words(at, cause))));
                     }
                     self.failed.insert(at);

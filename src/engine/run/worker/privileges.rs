@@ -288,27 +288,29 @@ fn differing(task: &Task, found: &Found, compared: usize) -> Error {
         words.len(),
         listed(&words)
     );
-    Error::new(Kind::Schema, doing)
+    Error::new("privileges_differ", Kind::Schema, doing)
         .object(task.object())
         .remedy("as the owner of each object, set what differs, then run again with --resume")
 }
 
 fn locked_out(task: &Task) -> Error {
-    Error::new(Kind::Schema, "the connecting role would lose CONNECT on the database: none of its privileges were set")
-        .object(task.object())
-        .remedy(format!(
-            "GRANT CONNECT on the database to the connecting role, or as its owner run: {}",
-            task.target_sql
-        ))
+    Error::new(
+        "connect_privilege_lost",
+        Kind::Schema,
+        "the connecting role would lose CONNECT on the database: none of its privileges were set",
+    )
+    .object(task.object())
+    .remedy(format!("GRANT CONNECT on the database to the connecting role, or as its owner run: {}", task.target_sql))
 }
 
 fn not_a_member(task: &Task, refused: &[Applied<'_>]) -> Error {
     let words = refused.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let statement = refused.first().map(|one| one.sql).unwrap_or_default();
-    let mut error = Error::new(Kind::Schema, format!("granting a membership was refused: {words}"))
-        .object(task.object())
-        .remedy(format!("as a role with ADMIN OPTION on the granted role, run: {statement}"));
-    error.sqlstate = refused.last().and_then(|one| one.sqlstate()).map(str::to_owned);
+    let mut error =
+        Error::new("membership_refused", Kind::Schema, format!("granting a membership was refused: {words}"))
+            .object(task.object())
+            .remedy(format!("as a role with ADMIN OPTION on the granted role, run: {statement}"));
+    error.sqlstate = refused.last().and_then(|one| one.sqlstate()).map(Into::into);
     error
 }
 
@@ -324,9 +326,9 @@ fn not_granted(task: &Task, applied: &[Applied<'_>], differences: &[Difference])
         doing = format!("{doing}; {}", listed(&in_words(differences)));
     }
     let statements: Vec<&str> = open.iter().map(|one| one.sql).collect();
-    let mut error = Error::new(Kind::Schema, doing)
+    let mut error = Error::new("privileges_refused", Kind::Schema, doing)
         .object(task.object())
         .remedy(format!("as a role that may grant on it, run: {}", statements.join("; ")));
-    error.sqlstate = open.first().and_then(|one| one.sqlstate()).map(str::to_owned);
+    error.sqlstate = open.first().and_then(|one| one.sqlstate()).map(Into::into);
     error
 }

@@ -66,7 +66,8 @@ impl Worker {
         (form, is_alone): (Form, bool),
     ) -> Result<(Effect, Silenced)> {
         let (into, columns) = task.target_sql.strip_prefix("COPY ").and_then(split_name).ok_or_else(|| {
-            Error::new(Kind::State, "the plan's target_sql is no COPY of a table").object(task.object())
+            Error::new("copy_statement_invalid", Kind::State, "the plan's target_sql is no COPY of a table")
+                .object(task.object())
         })?;
         let silenced = self.silence(task, (into, form)).await?;
         let (_, target) = self.sessions()?;
@@ -129,9 +130,13 @@ impl Worker {
     /// Adds the rows of the staging table to their table; returns how many were stored, and how many the table had already.
     async fn merge_rows(&self, task: &Task, staged: Copied, is_alone: bool) -> Result<(u64, u64)> {
         let no_merge = || {
-            Error::new(Kind::State, "the plan's merge_sql names no key by which rows are identified")
-                .object(task.object())
-                .remedy("make a new plan")
+            Error::new(
+                "merge_key_missing",
+                Kind::State,
+                "the plan's merge_sql names no key by which rows are identified",
+            )
+            .object(task.object())
+            .remedy("make a new plan")
         };
         let statement = Merge::read(&task.merge_sql).ok_or_else(no_merge)?;
         self.check_stored(STAGE, (staged.sent.rows, staged.written)).await?;
@@ -151,7 +156,7 @@ impl Worker {
         let (_, target) = self.sessions()?;
         let (causes, remedy) = apply::in_words(&apply::losses(target, into, apply::Change::Add).await?);
         let doing = format!("{sent} rows were sent and {stored} stored: {causes}");
-        Err(Error::new(Kind::Copy, doing).on(Side::Target).remedy(remedy))
+        Err(Error::new("rows_not_stored", Kind::Copy, doing).on(Side::Target).remedy(remedy))
     }
 
     fn progress(&self, task: &Task) -> impl FnMut(u64, u64) + use<> {
@@ -188,7 +193,9 @@ impl Worker {
         let found = apply::sequence_value(target, &task.source_sql).await?;
         if found != wanted && !apply::is_ahead(found, wanted) {
             let doing = format!("the sequence was set to {} and is at {}", wanted.0, found.0);
-            return Err(Error::new(Kind::Copy, doing).on(Side::Target).remedy("compare its definitions on both sides"));
+            return Err(Error::new("sequence_value", Kind::Copy, doing)
+                .on(Side::Target)
+                .remedy("compare its definitions on both sides"));
         }
         self.settle(task, TaskStatus::Done, effect).await
     }
@@ -282,5 +289,5 @@ fn not_copied(failed: &[(u32, Obstacle)], all: usize) -> Error {
         "give the target's large objects other OIDs (lo_from_bytea, then lo_unlink), or drop them, and run again with --resume"
     };
     let doing = format!("{} of {all} large objects were not copied: {}", failed.len(), parts.join("; "));
-    Error::new(Kind::Copy, doing).remedy(remedy)
+    Error::new("large_objects_not_copied", Kind::Copy, doing).remedy(remedy)
 }

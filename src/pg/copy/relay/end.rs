@@ -59,7 +59,7 @@ impl End {
                 Message::CopyOutResponse(_) | Message::CopyInResponse(_) => return Ok(()),
                 Message::ErrorResponse(body) => return Err(self.refused(body.fields(), "starting a COPY").await),
                 Message::ReadyForQuery(_) => {
-                    return Err(Error::new(Kind::State, "the statement is no COPY").on(self.side));
+                    return Err(Error::new("not_a_copy", Kind::State, "the statement is no COPY").on(self.side));
                 }
                 _ => {}
             }
@@ -114,7 +114,7 @@ impl End {
 
     /// The server's error, after the protocol is in a clean state again.
     async fn refused(&mut self, fields: ErrorFields<'_>, doing: &str) -> Error {
-        let error = Error::new(Kind::Copy, doing).on(self.side).caused_by_server(server_error(fields));
+        let error = Error::new("copy_refused", Kind::Copy, doing).on(self.side).caused_by_server(server_error(fields));
         // The server's error is more useful than an error that the connection was lost as well.
         let _ = self.settle().await;
         error
@@ -131,7 +131,9 @@ impl End {
             self.hear(&message)?;
         }
         match failure {
-            Some(reply) => Err(Error::new(Kind::Copy, copying(self.side)).on(self.side).caused_by_server(reply)),
+            Some(reply) => {
+                Err(Error::new("copy_refused", Kind::Copy, copying(self.side)).on(self.side).caused_by_server(reply))
+            }
             None => Ok(()),
         }
     }
@@ -216,7 +218,7 @@ fn copying(side: Side) -> &'static str {
 }
 
 pub(super) fn lost(side: Side, error: io::Error) -> Error {
-    Error::new(Kind::Connect, copying(side)).on(side).caused_by(error)
+    Error::new("connection_lost", Kind::Connect, copying(side)).on(side).caused_by(error)
 }
 
 pub(super) fn server_error(fields: ErrorFields<'_>) -> ServerError {
