@@ -15,6 +15,7 @@ mod session_entry;
 mod stop_request;
 mod text;
 
+use crate::action::Action;
 use crate::error::{Error, Kind, Result, Side};
 use crate::name::{LEDGER_TABLES, SCHEMA_COMMENT, ident, literal};
 use crate::pg::Session;
@@ -150,7 +151,10 @@ impl Ledger {
         session.batch(&sql).await.map_err(|e| {
             let is_refused = e.is("42501");
             let e = e.object(self.tasks());
-            let remedy = "let the role that owns the ledger go on with the run, or forget it with `pgmigrate cleanup`";
+            let remedy = format!(
+                "let the role that owns the ledger continue the run, or discard the run with {}",
+                Action::Cleanup
+            );
             if is_refused { e.remedy(remedy) } else { e }
         })
     }
@@ -435,9 +439,9 @@ impl Ledger {
 }
 
 fn gone(run: i64) -> Error {
-    Error::new("run_gone", Kind::State, format!("run {run} is not in the ledger any more"))
-        .on(Side::Target)
-        .remedy("compare both databases by `pgmigrate verify`; keep the ledger of a run until it has ended")
+    Error::new("run_gone", Kind::State, format!("run {run} is no longer in the ledger")).on(Side::Target).remedy(
+        format!("compare both databases with {}; keep the ledger of a run until the run has ended", Action::Verify),
+    )
 }
 
 fn settled_elsewhere(what: &str, run: i64) -> Error {

@@ -7,9 +7,10 @@
 //!
 //! Layers, each using only those below it: `bindings` (Python), `engine` (order, parallelism, retry), `pg` and
 //! `ledger` (the only code that talks to servers), `catalog`, `plan` and `report` (pure data), and the words that all
-//! of them share: `error`, `finding`, `name`, `word`, `config`,
+//! of them share: `error`, `finding`, `action`, `name`, `word`, `config`,
 //! `event`, `server_version`.
 
+pub mod action;
 #[cfg(feature = "python")]
 mod bindings;
 pub mod catalog;

@@ -22,6 +22,7 @@ pub(super) mod unplanned;
 pub(super) mod worker;
 
 use super::connect::Endpoints;
+use crate::action::Action;
 use begin::begin;
 use close::{Closing, close};
 use connections::{Ends, Looked};
@@ -198,8 +199,11 @@ async fn write_plan(path: &Path, plan: &Document, ends: &Ends) -> Result<()> {
             state.word(),
             path.display()
         );
-        return Err(Error::new("plan_file_in_use", Kind::State, doing)
-            .remedy("go on with it by --resume, or start over after `pgmigrate cleanup`"));
+        return Err(Error::new("plan_file_in_use", Kind::State, doing).remedy(format!(
+            "{}, or start over after {}",
+            Action::Resume,
+            Action::Cleanup
+        )));
     }
     // The file is replaced as a whole, and is on the disk before the first task: without its plan a run cannot be resumed.
     state_file::replace(path, &|file| plan.pieces().iter().try_for_each(|piece| file.write_all(piece.as_bytes())))
@@ -207,7 +211,7 @@ async fn write_plan(path: &Path, plan: &Document, ends: &Ends) -> Result<()> {
             Error::new("plan_file_not_written", Kind::State, "writing the plan file")
                 .object(path.display().to_string())
                 .caused_by(error)
-                .remedy("name a plan file that can be written, by --plan or `plan_file`")
+                .remedy(format!("name a plan file that can be written, with {}", Action::PlanFile))
         })
 }
 

@@ -5,6 +5,7 @@
 //! its `note`.
 
 use super::model::{Header, OTHER_ROWS, Phase, Plan, Task};
+use crate::action::Action;
 use crate::error::{Error, Kind, Result};
 
 /// The version of the format, raised when an older program could misread a file.
@@ -310,7 +311,7 @@ fn check_references(tasks: &[Task]) -> Result<()> {
 
 fn broken(what: impl std::fmt::Display) -> Error {
     Error::new("plan_unreadable", Kind::State, format!("the plan cannot be read: {what}"))
-        .remedy("make it anew with `pgmigrate plan`, or restore the file as it was written")
+        .remedy(format!("make it again with {}, or restore the file as it was written", Action::Plan))
 }
 
 #[cfg(test)]

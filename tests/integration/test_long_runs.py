@@ -425,7 +425,7 @@ def test_a_table_that_is_cut_by_pages_is_of_one_state_whatever_is_allowed(
     if how == "part":
         with pytest.raises(StateError, match="another state of the source") as caught:
             migration.run_tasks(plan, others)
-        assert "cut by pages" in (caught.value.remedy or "")
+        assert "divided by pages" in (caught.value.remedy or "")
     report = migration.run(plan, resume=True, consistent=False)
     report.raise_for_failures()
     assert servers.rows(target, "public", "t") == servers.rows(source, "public", "t")

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules by layer, the lowest first.
 const LAYERS: [&[&str]; 5] = [
-    &["error", "finding", "name", "word", "config", "event", "server_version"],
+    &["error", "finding", "action", "name", "word", "config", "event", "server_version"],
     &["catalog", "plan", "rates", "record", "report", "verification"],
     &["pg", "ledger"],
     &["engine"],

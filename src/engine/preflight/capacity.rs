@@ -1,6 +1,7 @@
 //! Capacity: connections, locks, disk, tablespaces, and what cannot be read or built whatever the capacity.
 
 use super::look::{Look, blocking, info, list, warning};
+use crate::action::Action;
 use crate::error::{Result, Side};
 use crate::finding::Finding;
 use crate::name::{ident, readable};
@@ -40,8 +41,8 @@ pub(super) fn connections(side: Side, instance: &Instance, jobs: usize) -> Optio
     let message = format!("the {side} has {} connections left for us, the run needs {needed}", free.max(0));
     if free > BESIDE_WORKERS {
         let remedy = format!(
-            "run with --jobs {}, or raise max_connections or the limit of the role or database",
-            free - BESIDE_WORKERS
+            "run with {}, or raise max_connections or the limit of the role or database",
+            Action::Jobs(free - BESIDE_WORKERS)
         );
         return Some(warning("connections", "", message, remedy));
     }

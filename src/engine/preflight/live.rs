@@ -10,7 +10,7 @@ use crate::config::{TargetForeignKeys, TargetTriggers};
 use crate::engine::target::column_mapping::{Fit, Judge, Twin};
 use crate::engine::target::existing;
 use crate::engine::target::existing::Found;
-use crate::engine::target::foreign_keys::{LEFT, Left};
+use crate::engine::target::foreign_keys::{Left, left_remedy};
 use crate::engine::target::load_order;
 use crate::engine::target::table_order::TableOrder;
 use crate::error::Result;
@@ -234,7 +234,7 @@ async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
 pub(super) async fn left(look: &Look<'_>) -> Result<Option<Finding>> {
     let ledger = Ledger::new(&look.subject.config.options.ledger_schema);
     let left = Left::read(&ledger, look.subject.target).await?;
-    Ok(left.message().map(|message| warning("foreign_keys_left", "", message, LEFT)))
+    Ok(left.message().map(|message| warning("foreign_keys_left", "", message, left_remedy())))
 }
 
 /// Foreign keys that check the rows: those in a cycle, which no order satisfies, and those that are dropped.

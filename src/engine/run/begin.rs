@@ -10,6 +10,7 @@ use super::resume::Mixing;
 use super::settings::Settings;
 use super::start::{Start, live, place, refuse_changed, restart_table};
 use super::{lost, resume, state_file};
+use crate::action::Action;
 use crate::catalog::Relation;
 use crate::config::Config;
 use crate::engine::target::column_mapping;
@@ -51,8 +52,11 @@ pub async fn begin(
                 resume::check_run(&run, (plan, &plan.fingerprint()), &target)?;
             }
             let doing = format!("run {} on this target is not finished: its ledger says {}", run.run, run.state.word());
-            Err(Error::new("run_not_finished", Kind::State, doing)
-                .remedy("go on with it by --resume, or forget it with `pgmigrate cleanup`"))
+            Err(Error::new("run_not_finished", Kind::State, doing).remedy(format!(
+                "{}, or discard it with {}",
+                Action::Resume,
+                Action::Cleanup
+            )))
         }
         _ => start_anew(config, settings, ends, plan).await,
     }

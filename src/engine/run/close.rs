@@ -7,6 +7,7 @@ use super::connections::Ends;
 use super::pool::{Ended, Known};
 use super::settings::Settings;
 use super::start::Start;
+use crate::action::Action;
 use crate::config::Config;
 use crate::engine::lifecycle::{Concluded, conclude};
 use crate::engine::programs;
@@ -148,7 +149,7 @@ fn put_back(tasks: &mut [TaskResult], plan: &Plan, ended: &Ended) -> Vec<Finding
         let Some(known) = settled.get(task.id.as_str()) else { continue };
         let message =
             format!("task {} ({}) was {}; another part of the run does it again", task.id, task.object, known.status);
-        let remedy = "let the parts that are at work end; pgmigrate status shows what is open";
+        let remedy = format!("wait until the other parts have ended; {} shows what is open", Action::Status);
         findings.push(Finding::new("put_back", Severity::Info, task.object.clone(), message, remedy));
         known.status.clone_into(&mut task.status);
         (task.rows, task.bytes) = (known.rows, known.bytes);
@@ -215,8 +216,7 @@ async fn verified(ends: &Ends, closing: &Closing<'_>, context: &Context) -> Veri
     };
     compared.await.unwrap_or_else(|error: Error| {
         let mut none = Verification::default();
-        let remedy = "compare them by `pgmigrate verify`";
-        none.push_unchecked("source and target", format!("not compared: {}; {remedy}", error.chain()));
+        none.push_unchecked("source and target", format!("not compared: {}", error.chain()));
         none.settled()
     })
 }
@@ -224,7 +224,7 @@ async fn verified(ends: &Ends, closing: &Closing<'_>, context: &Context) -> Veri
 fn push(report: &mut Report, check: &str, error: &Error, context: &Context) {
     let message = error.chain();
     tracing::error!("{message}");
-    let remedy = error.remedy.clone().unwrap_or_else(|| "go on with the run by --resume".into());
+    let remedy = error.remedy.clone().unwrap_or_else(|| Action::Resume.to_string());
     let object = error.context.object.clone().unwrap_or_default();
     let finding = Finding::new(check, Severity::Warning, object, message, remedy);
     context.events.send(Event::Found(finding.clone()));

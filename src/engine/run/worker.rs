@@ -17,6 +17,7 @@ mod unqualified;
 
 use super::job::{Form, Job};
 use super::lost::end_lost;
+use crate::action;
 use crate::engine::stop::interrupted;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
@@ -442,7 +443,8 @@ fn no_session() -> Error {
 
 /// An error as the ledger keeps it.
 fn described(error: &Error) -> String {
-    error.remedy.as_ref().map_or_else(|| error.chain(), |remedy| format!("{}; {remedy}", error.chain()))
+    let chain = error.chain();
+    error.remedy.as_deref().map_or(chain.clone(), |remedy| format!("{chain}; {}", action::plain(remedy)))
 }
 
 /// Reports that the target refused a task's optional statements; the note for its row.

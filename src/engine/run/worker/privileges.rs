@@ -6,6 +6,7 @@
 
 use super::rows::joined;
 use super::{Settled, Worker};
+use crate::action::Action;
 use crate::engine::privileges::settings;
 use crate::engine::privileges::{Comparison, Difference, is_by_default, scope};
 use crate::error::{Error, Kind, Result};
@@ -244,7 +245,7 @@ impl Found {
         add(
             "privileges",
             &self.wrong,
-            "as the object's owner, GRANT or REVOKE what differs, then run again with --resume",
+            &format!("as the object's owner, GRANT or REVOKE what differs, then {}", Action::Resume),
         );
         findings.extend(self.settings.iter().take(NAMED).map(|(object, words)| {
             Finding::new("privileges", Severity::Warning, object, words, "set it on the target as it is on the source")
@@ -289,7 +290,7 @@ fn differing(task: &Task, found: &Found, compared: usize) -> Error {
     );
     Error::new("privileges_differ", Kind::Schema, doing)
         .object(task.object())
-        .remedy("as the owner of each object, set what differs, then run again with --resume")
+        .remedy(format!("as the owner of each object, set what differs, then {}", Action::Resume))
 }
 
 fn locked_out(task: &Task) -> Error {

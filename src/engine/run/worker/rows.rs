@@ -4,6 +4,7 @@
 //! sent. Called by `worker`; `batch` does several small tables at once, `live` tables that reference each other.
 
 use super::{PROGRESS, Worker, refused_optional};
+use crate::action::Action;
 use crate::engine::run::job::{Form, Mode};
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
@@ -277,9 +278,12 @@ fn not_copied(failed: &[(u32, Obstacle)], all: usize) -> Error {
     }
     let is_gone = failed.iter().all(|(_, why)| *why == Obstacle::Gone);
     let remedy = if is_gone {
-        "make a new plan, or restore the large objects on the source and run again with --resume"
+        format!("make a new plan, or restore the large objects on the source, then {}", Action::Resume)
     } else {
-        "give the target's large objects other OIDs (lo_from_bytea, then lo_unlink), or drop them, and run again with --resume"
+        format!(
+            "give the target's large objects other OIDs (lo_from_bytea, then lo_unlink), or drop them, then {}",
+            Action::Resume
+        )
     };
     let doing = format!("{} of {all} large objects were not copied: {}", failed.len(), parts.join("; "));
     Error::new("large_objects_not_copied", Kind::Copy, doing).remedy(remedy)
