@@ -40,7 +40,7 @@ ANALYZE;
 
 @pytest.mark.case("B1")
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("moments", [8, pytest.param(48, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("moments", [6, pytest.param(48, marks=pytest.mark.soak)])
 def test_killed_at_any_moment_and_resumed(pair: Pair, tmp_path: Path, moments: int) -> None:
     source = pair.source()
     servers.run_script(source, SCRIPT)

@@ -16,6 +16,9 @@ from pgmigrate.airflow import example_dags
 from support import servers
 from support.airflow_site import AirflowSite, DagRun, DagTest, connection
 
+# One worker has them all: they share what takes long to start.
+pytestmark = pytest.mark.xdist_group("airflow")
+
 EXAMPLES = Path(example_dags.__file__).parent
 
 

@@ -19,6 +19,9 @@ from support import servers
 from support.airflow_services import AirflowServices, DagRunWatch
 from support.airflow_site import AirflowSite, connection
 
+# One worker has them all: they share what takes long to start.
+pytestmark = pytest.mark.xdist_group("airflow_scheduler")
+
 EXAMPLE = Path(example_dags.__file__).with_name("pgmigrate_fan_out.py")
 GATE = 4711
 # No row of this table passes while somebody holds the lock.

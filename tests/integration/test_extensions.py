@@ -18,6 +18,9 @@ from pgmigrate import Migration, PreflightError, Report
 from support import extensions, servers
 from support.shell import Shell
 
+# One worker has them all: they share what takes long to start.
+pytestmark = pytest.mark.xdist_group("extensions")
+
 NAME = f"pgmigrate_test_{os.getpid()}"
 # A user's rows, and what they have changed of the script's.
 ROWS = f"""

@@ -21,6 +21,9 @@ from pgmigrate.cli import main
 from support import servers
 from support.browser import Mode, chromium, opened
 
+# One worker has them all: they share what takes long to start.
+pytestmark = pytest.mark.xdist_group("pictures")
+
 SCRIPT = """
 CREATE SCHEMA s;
 CREATE TABLE s.big (id int PRIMARY KEY, v text);

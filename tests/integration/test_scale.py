@@ -20,6 +20,9 @@ from pgmigrate._results.report import TaskResult
 from pgmigrate.embedded import EmbeddedServer
 from support import servers
 
+# One worker has them all: they share what takes long to start.
+pytestmark = pytest.mark.xdist_group("scale")
+
 
 @pytest.fixture(scope="module")
 def talkative() -> Iterator[EmbeddedServer]:

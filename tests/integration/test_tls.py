@@ -20,6 +20,9 @@ from pgmigrate.embedded import EmbeddedServer
 from support import servers
 from support.tls_proxy import noting_logins
 
+# One worker has them all: they share what takes long to start.
+pytestmark = pytest.mark.xdist_group("tls")
+
 HAS_TLS = 15 in servers.available_majors() and shutil.which("openssl") is not None
 MODES = ["require", "verify-full", ""] if HAS_TLS else []
 needs_tls = pytest.mark.skipif(not HAS_TLS, reason="no server with TLS, or no openssl")

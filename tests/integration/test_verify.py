@@ -19,6 +19,9 @@ from pgmigrate import Difference, Migration, TableRule, Tables, VerifyError, Ver
 from support import dumps, servers
 from support.shell import Shell
 
+# One worker has them all: they share what takes long to start.
+pytestmark = pytest.mark.xdist_group("verify")
+
 SOURCE = r"""
 CREATE SCHEMA shop;
 CREATE TABLE shop.customer (id bigint PRIMARY KEY, name text NOT NULL, tags text[]);

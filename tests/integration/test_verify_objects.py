@@ -20,6 +20,9 @@ from support import dumps, servers
 from support.planted import OPTIONS, PLANTED, PLANTED_18, ROLES, SOURCE, SOURCE_18, Planted
 from support.roles import prefixed
 
+# One worker has them all: they share what takes long to start.
+pytestmark = pytest.mark.xdist_group("verify_objects")
+
 
 @dataclass(frozen=True)
 class Migrated:

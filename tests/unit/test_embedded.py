@@ -22,6 +22,9 @@ from pgmigrate.embedded import (
 )
 from pgmigrate.embedded import server as server_module
 
+# One worker has them all: they share what takes long to start.
+pytestmark = pytest.mark.xdist_group("embedded")
+
 MAJORS = list(find_installations())
 
 

@@ -9,11 +9,14 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+# One worker has them all: they share what takes long to start.
+pytestmark = pytest.mark.xdist_group("type_checkers")
 
 USER: Final = Path(__file__).parents[1] / "user"
 
@@ -77,69 +80,80 @@ def of_events(event: Event, finished: RunFinishedEvent) -> None:
         print(event["severity"], event["remedies"])  # wrong
 """
 
-Check = Callable[[Path, Path], list[int]]
+Lines = Mapping[str, list[int]]
+"""Lines with errors by file, in ascending order; every file that has none is left out."""
 
 
-def mypy(script: Path, folder: Path) -> list[int]:
-    """The lines with errors by mypy."""
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All scripts: a checker takes most of its time to start."""
+    found = tmp_path_factory.mktemp("scripts")
+    (found / "three.py").write_text(THREE)
+    (found / "every_place.py").write_text(EVERY_PLACE)
+    return found
+
+
+@pytest.fixture(scope="module")
+def mypy(folder: Path) -> Lines:
     # What a check of the project knows of the package need not be read again.
     cache = f"--cache-dir={USER.parents[1] / '.mypy_cache'}"
     command = ["-m", "mypy", "--strict", "--config-file=", "--python-version=3.10", cache]
+    scripts = sorted(path.name for path in folder.glob("*.py"))
     done = subprocess.run(
-        [sys.executable, *command, "--no-error-summary", "--hide-error-context", script.name],
+        [sys.executable, *command, "--no-error-summary", "--hide-error-context", *scripts],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.stderr == ""
-    errors = [line for line in done.stdout.splitlines() if ": error: " in line]
-    return [int(line.split(":")[1]) for line in errors]
+    errors = [line.split(":") for line in done.stdout.splitlines() if ": error: " in line]
+    return by_file((file, int(line)) for file, line, *_ in errors)
 
 
-def pyright(script: Path, folder: Path) -> list[int]:
-    """The lines with errors by basedpyright, which brings its own node, as pyright by itself."""
+@pytest.fixture(scope="module")
+def pyright(folder: Path) -> Lines:
+    """By basedpyright, which brings its own node, as pyright by itself."""
+    shutil.copytree(USER, folder / "user", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "pyrightconfig.json").write_text('{"typeCheckingMode": "standard"}')
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "basedpyright",
-            "--outputjson",
-            f"--pythonpath={sys.executable}",
-            script.name,
-        ],
+        [sys.executable, "-m", "basedpyright", "--outputjson", f"--pythonpath={sys.executable}"],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
-    found = json.loads(done.stdout)["generalDiagnostics"]
-    return sorted(1 + of["range"]["start"]["line"] for of in found if of["severity"] == "error")
+    found = json.loads(done.stdout)
+    assert found["summary"]["filesAnalyzed"] == len(list(folder.rglob("*.py")))
+    return by_file(
+        (Path(one["file"]).relative_to(folder).as_posix(), 1 + one["range"]["start"]["line"])
+        for one in found["generalDiagnostics"]
+        if one["severity"] == "error"
+    )
 
 
-CHECKERS: Final = pytest.mark.parametrize("check", [mypy, pyright])
+def by_file(errors: Iterable[tuple[str, int]]) -> Lines:
+    found: dict[str, list[int]] = {}
+    for file, line in sorted(errors):
+        found.setdefault(file, []).append(line)
+    return found
 
 
-@CHECKERS
-def test_a_misspelt_option_a_wrong_value_and_a_wrong_field_are_three_errors(
-    check: Check, tmp_path: Path
-) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(THREE)
-    assert check(script, tmp_path) == [6, 11, 12]
+@pytest.fixture(params=["mypy", "pyright"])
+def lines(request: pytest.FixtureRequest) -> Lines:
+    """What each of them finds."""
+    found: Lines = request.getfixturevalue(request.param)
+    return found
 
 
-@CHECKERS
-def test_what_is_wrong_is_found_wherever_it_is_written_and_nothing_else(
-    check: Check, tmp_path: Path
-) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(EVERY_PLACE)
+def test_a_misspelt_option_a_wrong_value_and_a_wrong_field_are_three_errors(lines: Lines) -> None:
+    assert lines["three.py"] == [6, 11, 12]
+
+
+def test_what_is_wrong_is_found_wherever_it_is_written_and_nothing_else(lines: Lines) -> None:
     wrong = [at for at, line in enumerate(EVERY_PLACE.splitlines(), 1) if line.endswith("# wrong")]
-    assert sorted(set(check(script, tmp_path))) == wrong
+    assert sorted(set(lines["every_place.py"])) == wrong
 
 
-def test_pyright_finds_nothing_in_the_scripts_of_a_user(tmp_path: Path) -> None:
-    shutil.copytree(USER, tmp_path / "user", ignore=shutil.ignore_patterns("__pycache__"))
-    assert pyright(tmp_path / "user", tmp_path) == []
+def test_pyright_finds_nothing_in_the_scripts_of_a_user(pyright: Lines) -> None:
+    assert pyright.keys() == {"three.py", "every_place.py"}
