@@ -133,8 +133,7 @@ impl Ledger {
         if let Err(e) = session.batch(&sql).await {
             let is_refused = e.is("42501");
             let e = e.object(&schema);
-            let remedy =
-                "grant CREATE on the target's database, or name a schema that we may write with options.ledger_schema";
+            let remedy = "grant CREATE on the target's database, or name a schema that the role can write to with options.ledger_schema";
             return Err(event_triggers::explained(session, if is_refused { e.remedy(remedy) } else { e }).await);
         }
         self.add_columns(session).await
@@ -169,8 +168,10 @@ impl Ledger {
             self.runs()
         );
         let Some(row) = session.query_opt(&sql, &[]).await? else { return Ok(None) };
-        let unknown =
-            || Error::new("ledger_newer", Kind::State, "the ledger has a state of a newer version").object(self.runs());
+        let unknown = || {
+            Error::new("ledger_newer", Kind::State, "the ledger was written by a newer version of pgmigrate")
+                .object(self.runs())
+        };
         Ok(Some(Run {
             run: row.get(0),
             plan: row.get(1),
@@ -448,7 +449,7 @@ fn settled_elsewhere(what: &str, run: i64) -> Error {
     Error::new(
         "settled_elsewhere",
         Kind::State,
-        format!("{what} of run {run} was settled by somebody else, or its ledger is gone"),
+        format!("{what} of run {run} was settled by another process, or the ledger was dropped"),
     )
-    .remedy("run only one pgmigrate a target, and keep its ledger until it has ended")
+    .remedy("start one run at a time for a target, and keep the ledger until the run has ended")
 }

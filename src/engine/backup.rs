@@ -232,7 +232,7 @@ impl NewFile {
     async fn create(directory: &Path, dbname: &str) -> Result<NewFile> {
         const TRIES: usize = 10;
         let failed = |e: std::io::Error| {
-            Error::new("backup_file_not_created", Kind::Backup, format!("making a file in {}", directory.display()))
+            Error::new("backup_file_not_created", Kind::Backup, format!("creating a file in {}", directory.display()))
                 .caused_by(e)
                 .remedy(format!("name a folder that can be written, with {}", Action::BackupDirectory))
         };

@@ -164,7 +164,12 @@ impl Ledger {
 }
 
 fn overtaken() -> Error {
-    Error::new("journal_overtaken", Kind::State, "the journal of the procedure is not what this process wrote last: another process went on with it, or the ledger was dropped")
-        .on(Side::Target)
-        .remedy(format!("wait until the other process has ended; then {} continues from the journal", Action::Safe))
+    Error::new(
+        "journal_overtaken",
+        Kind::State,
+        "the procedure's journal has changed: another process has continued the procedure, or the ledger \
+                was dropped",
+    )
+    .on(Side::Target)
+    .remedy(format!("wait until the other process has ended; then {} continues from the journal", Action::Safe))
 }

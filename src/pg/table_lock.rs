@@ -153,7 +153,7 @@ pub fn refuse(changed: &[Changed]) -> Result<()> {
     if changed.len() > NAMED {
         words.push(format!("{} more", changed.len() - NAMED));
     }
-    let doing = format!("{}: the snapshot no longer gives its rows", words.join("; "));
+    let doing = format!("{}: the snapshot no longer returns its rows", words.join("; "));
     Err(Error::new("table_changed", Kind::State, doing)
         .on(Side::Source)
         .object(first.table.to_string())

@@ -292,18 +292,18 @@ fn check_references(tasks: &[Task]) -> Result<()> {
     let mut seen = std::collections::HashSet::new();
     for task in tasks {
         if let Some(missing) = task.requires.iter().find(|id| !seen.contains(id.as_str())) {
-            return Err(broken(format!("task {} requires {missing}, which does not stand before it", task.id)));
+            return Err(broken(format!("task {} requires {missing}, which does not precede it", task.id)));
         }
         let is_known = |word: &str| word == OTHER_ROWS || Phase::from_word(word).is_some() || seen.contains(word);
         let unknown = |word: &&String| !is_known(word.as_str());
         if let Some(word) = task.after.iter().find(unknown) {
             return Err(broken(format!(
-                "task {} comes after {word}, which is no phase and no task before it",
+                "task {} follows {word}, which is neither a phase nor a task before it",
                 task.id
             )));
         }
         if !seen.insert(task.id.as_str()) {
-            return Err(broken(format!("task {} stands there twice", task.id)));
+            return Err(broken(format!("task {} is in the plan twice", task.id)));
         }
     }
     Ok(())

@@ -91,7 +91,7 @@ impl<'a> Selection<'a> {
                     }
                 }
             }
-            "EVENT TRIGGER" if !whole => Choice::No("event triggers come only with a whole database"),
+            "EVENT TRIGGER" if !whole => Choice::No("event triggers are moved only with a whole database"),
             "SCHEMA" => self.schema_choice(&entry.tag),
             "EXTENSION" => self.extension_choice(entry),
             "DEFAULT ACL" if entry.namespace.is_empty() => {

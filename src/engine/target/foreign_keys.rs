@@ -43,7 +43,7 @@ impl Left {
         let part =
             |names: &[String], words: &str| (!names.is_empty()).then(|| format!("{words}: {}", names.join(", ")));
         let parts: Vec<String> = [
-            part(&self.gone, "foreign keys of the target are gone"),
+            part(&self.gone, "foreign keys of the target are missing"),
             part(&self.unchecked, "foreign keys of the target are NOT VALID"),
         ]
         .into_iter()
@@ -65,14 +65,14 @@ impl Left {
             Difference::new(
                 DifferenceKind::MissingObject,
                 object,
-                "a run took the foreign key away, and it is not back",
+                "a run has dropped the foreign key, and it is not created again",
             )
         };
         let unchecked = |object: &String| {
             Difference::new(
                 DifferenceKind::InvalidConstraint,
                 object,
-                "a run took the foreign key away, and it is NOT VALID",
+                "a run has dropped and created the foreign key, and it is NOT VALID",
             )
         };
         self.gone.iter().map(gone).chain(self.unchecked.iter().map(unchecked)).collect()
@@ -236,8 +236,7 @@ impl Place<'_> {
             return Ok(error);
         }
         if one.is_gone() {
-            let doing =
-                "making a foreign key of a partitioned table again: rows of it reference nothing, and it is not there";
+            let doing = "creating a foreign key of a partitioned table again: some rows reference nothing, so the key does not exist";
             return Ok(orphaned(doing.into(), &error).remedy(format!(
                 "correct the rows, then {}, or run: {}",
                 Action::Resume,

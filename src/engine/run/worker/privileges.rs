@@ -236,11 +236,11 @@ impl Found {
                 findings.push(Finding::new(check, Severity::Warning, "", message, remedy));
             }
         };
-        add("owner", &self.refused, "as a role that may, give the object to the source's owner (ALTER ... OWNER TO)");
+        add("owner", &self.refused, "as a role that may, set the source's owner (ALTER ... OWNER TO)");
         add(
             "default_privileges",
             &self.by_default,
-            "default privileges of the target gave these: REVOKE them where they are not wanted",
+            "default privileges of the target granted these: REVOKE them if they are not intended",
         );
         add(
             "privileges",

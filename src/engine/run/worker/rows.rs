@@ -66,7 +66,7 @@ impl Worker {
         (form, is_alone): (Form, bool),
     ) -> Result<(Effect, Silenced)> {
         let (into, columns) = task.target_sql.strip_prefix("COPY ").and_then(split_name).ok_or_else(|| {
-            Error::new("copy_statement_invalid", Kind::State, "the plan's target_sql is no COPY of a table")
+            Error::new("copy_statement_invalid", Kind::State, "the plan's target_sql is not a COPY into a table")
                 .object(task.object())
         })?;
         let silenced = self.silence(task, (into, form)).await?;
@@ -194,7 +194,7 @@ impl Worker {
             let doing = format!("the sequence was set to {} and is at {}", wanted.0, found.0);
             return Err(Error::new("sequence_value", Kind::Copy, doing)
                 .on(Side::Target)
-                .remedy("compare its definitions on both sides"));
+                .remedy("compare the sequence's definitions on both servers"));
         }
         self.settle(task, "done", effect).await
     }
@@ -266,7 +266,7 @@ fn not_copied(failed: &[(u32, Obstacle)], all: usize) -> Error {
     let kinds = [
         (Obstacle::Taken, "the target has other large objects of these OIDs"),
         (Obstacle::Unreadable, "the target has large objects of these OIDs, which the role may not read"),
-        (Obstacle::Gone, "gone from the source since the plan was made"),
+        (Obstacle::Gone, "dropped from the source since the plan was made"),
         (Obstacle::Short, "the target stored another number of bytes than were sent"),
     ];
     let mut parts = Vec::new();
