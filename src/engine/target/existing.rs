@@ -158,7 +158,7 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         return settle(record, TaskStatus::Skipped, "the table existed and on_existing is skip");
     }
     if found.present.with_triggers.contains(&name) {
-        let message = "it has triggers on the target, which fire for our rows and may change them";
+        let message = "it has triggers on the target, which fire for copied rows and may change them";
         let remedy = format!("for as long as the run lasts: ALTER TABLE {} DISABLE TRIGGER USER", name.sql());
         tell(findings, Finding::new("triggers_fire", Severity::Warning, name.to_string(), message, remedy));
     }
@@ -177,7 +177,8 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         tell(findings, Finding::new("rows_not_moved", Severity::Warning, name.to_string(), NOT_MOVED.0, NOT_MOVED.1));
     } else {
         record.mode = Some(RowMode::Append);
-        let message = "it holds rows and no key decides which of ours are there already: all of ours are appended";
+        let message =
+            "it holds rows, and no key identifies rows of the source among them: all rows of the source are appended";
         let remedy = "set on_existing to truncate or skip for it if that is not wanted";
         tell(findings, Finding::new("rows_appended", Severity::Warning, name.to_string(), message, remedy));
     }
