@@ -20,9 +20,10 @@ pub mod setting;
 mod subject;
 pub mod tsv;
 
+pub use crate::phase::Phase;
 pub use build::large_object::moves_large_objects;
 pub use build::{Unfinished, build};
 pub use check::check;
 pub use chunk::{Answer, Answers, KeyBounds, KeyRange, Question, Rules, Spread, questions};
-pub use model::{Header, OTHER_ROWS, Phase, Plan, Task, kind};
+pub use model::{Header, OTHER_ROWS, Plan, Task, kind};
 pub use subject::{Load, MemberOf, OnKey, Subject, WITH_ADMIN, analyze_sql};
