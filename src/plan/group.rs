@@ -162,7 +162,7 @@ impl<'a> Parts<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Header;
+    use crate::plan::{Header, Load};
     use std::collections::BTreeMap;
 
     const MB: u64 = 1024 * 1024;
@@ -172,7 +172,7 @@ mod tests {
         task.id = id.into();
         task.bytes = bytes;
         if kind == kind::DATA {
-            task.target_sql = format!("COPY \"s\".\"{table}\" (\"a\") FROM STDIN");
+            task.set_load(Load { into: QualifiedName::new("s", table), columns: vec!["a".into()], merge: None });
         }
         task
     }

@@ -26,4 +26,4 @@ pub use build::{Unfinished, build};
 pub use check::check;
 pub use chunk::{Answer, Answers, KeyBounds, KeyRange, Question, Rules, Spread, questions};
 pub use model::{Header, OTHER_ROWS, Plan, Task, kind};
-pub use subject::{Load, MemberOf, OnKey, Subject, WITH_ADMIN, analyze_sql};
+pub use subject::{Load, MemberOf, OnKey, Subject, WITH_ADMIN};

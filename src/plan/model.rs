@@ -1,7 +1,7 @@
 //! The parts of a plan, as values: phases, tasks and what it depends on.
 
 use super::foreign_key::ForeignKey;
-use super::subject::{Load, MemberOf, Subject};
+use super::subject::{Load, MemberOf, Subject, analyze_sql};
 use crate::catalog::scope::Absent;
 use crate::finding::Finding;
 use crate::name::{QualifiedName, readable};
@@ -169,6 +169,12 @@ impl Task {
     pub fn set_load(&mut self, load: Load) {
         (self.target_sql, self.merge_sql) = (load.copy_sql(), load.merge_sql());
         self.subject = Some(Subject::Load(load));
+    }
+
+    /// Makes a task analyze that table.
+    pub fn set_analyze(&mut self, table: &QualifiedName) {
+        self.target_sql = analyze_sql(table);
+        self.subject = Some(Subject::Analyze(table.clone()));
     }
 
     /// The source's table that a data task reads.

@@ -17,7 +17,7 @@ use crate::catalog::{Constraint, Oid, Relation, RelationKind};
 use crate::name::ident;
 use crate::plan::cost::SMALL;
 use crate::plan::foreign_key::{self, ForeignKey};
-use crate::plan::{Phase, Subject, Task, analyze_sql, kind};
+use crate::plan::{Phase, Subject, Task, kind};
 use std::collections::BTreeMap;
 
 /// Adds everything that must exist before rows are copied, with its comments and labels.
@@ -246,8 +246,7 @@ impl<'a> Later<'a> {
                 &relation.name.schema,
                 crate::name::readable(&relation.name.name),
             );
-            task.target_sql = analyze_sql(&relation.name);
-            task.subject = Some(Subject::Analyze(relation.name.clone()));
+            task.set_analyze(&relation.name);
             task.after = order::analyze(self.inputs, &self.tree(relation.oid));
             if let Some(sql) = travel.source_sql(relation, &self.tree(relation.oid)) {
                 task.kind = kind::STATISTICS.into();
