@@ -1,4 +1,4 @@
-"""`python tests/reference` writes the reference page and the module of typed keywords again."""
+"""`python tests/reference` writes the reference page and the modules of typed keywords and of closed sets again."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 if __name__ == "__main__":
     # Python puts a directory that it runs on the path, and the package's name is one level above.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from reference import options, page
+    from reference import options, page, sets
 
     options.MODULE.write_text(options.module(), encoding="utf-8")
+    sets.MODULE.write_text(sets.module(), encoding="utf-8")
     page.PAGE.write_text(page.page(), encoding="utf-8")
-    print(f"written to {options.MODULE} and {page.PAGE}")
+    print(f"written to {options.MODULE}, {sets.MODULE} and {page.PAGE}")

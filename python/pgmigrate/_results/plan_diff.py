@@ -9,8 +9,8 @@ from typing import ClassVar, Literal, TypeAlias
 from pgmigrate._results.tabular import Tabular
 from pgmigrate._values.humanize import plural, printed
 from pgmigrate._values.record import Record
+from pgmigrate._values.sets import Became
 
-Became: TypeAlias = Literal["added", "removed", "changed"]
 
 
 @dataclass(frozen=True)

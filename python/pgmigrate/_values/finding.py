@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pgmigrate._values.humanize import printed
 from pgmigrate._values.record import Record
+from pgmigrate._values.sets import DifferenceKind, Severity
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Finding(Record):
     """
 
     check: str
-    severity: str
+    severity: Severity
     object: str
     message: str
     remedy: str
@@ -69,7 +70,7 @@ class Difference(Record):
         message: the difference in words.
     """
 
-    kind: str
+    kind: DifferenceKind
     object: str
     key: str | None
     columns: tuple[str, ...]

@@ -6,7 +6,6 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
-use crate::phase::Phase;
 use crate::plan::tsv::escape;
 use crate::record::Record;
 use crate::status::TaskStatus;
@@ -182,6 +181,7 @@ fn push_line(text: &mut String, record: &Record) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phase::Phase;
 
     fn record(task: &str, status: TaskStatus) -> Record {
         Record {
