@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias, TypedDict
 
 from pgmigrate._values.sets import Phase, Severity, TableStatus, TaskStatus
 
+
 class StepStartedEvent(TypedDict):
     """A step outside the plan began.
 

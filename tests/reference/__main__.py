@@ -1,4 +1,4 @@
-"""`python tests/reference` writes the reference page and the modules of typed keywords and of closed sets again."""
+"""`python tests/reference` writes the reference page and the generated modules of types again."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pgmigrate._journal.unfinished import UnfinishedProcedure, from_core
 from pgmigrate._results.report import TaskResult, task_words

@@ -63,7 +63,7 @@ class Difference(Record):
     """One thing in which source and target differ.
 
     Attributes:
-        kind: what differs, such as ``row`` or ``sequence``.
+        kind: what differs, such as ``missing_row`` or ``sequence``.
         object: the object that differs.
         key: the key of the row, without the values of other columns.
         columns: the columns that differ.

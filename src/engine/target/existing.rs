@@ -88,7 +88,7 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
         plan.tasks.iter().filter(|task| task.kind == kind::EXTENSION).map(|task| task.id.as_str()).collect();
     let is_member = |task: &Task| task.requires.iter().any(|id| extensions.contains(id.as_str()));
     let records = plan.tasks.iter().map(|task| {
-        let mut record = pending(task);
+        let mut record = Record::planned(task);
         match task.kind.as_str() {
             kind::DATA => {
                 decide_rows(task, found, &mut record, &mut findings);
@@ -118,30 +118,6 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
         record
     });
     (records.collect(), findings)
-}
-
-fn pending(task: &Task) -> Record {
-    Record {
-        task: task.id.clone(),
-        phase: task.phase,
-        kind: task.kind.clone(),
-        object: task.object(),
-        mode: task.is_data().then_some(RowMode::Create),
-        format: task.format.clone(),
-        status: TaskStatus::Pending,
-        attempts: 0,
-        planned_rows: task.rows.cast_signed(),
-        planned_bytes: task.bytes.cast_signed(),
-        rows: 0,
-        bytes: 0,
-        hash: String::new(),
-        snapshot: String::new(),
-        begun: None,
-        seconds: 0.0,
-        worker: None,
-        sqlstate: String::new(),
-        note: String::new(),
-    }
 }
 
 fn settle(record: &mut Record, status: TaskStatus, note: &str) {

@@ -269,27 +269,7 @@ fn a_task_that_is_tried_again_begins_at_nothing() {
 }
 
 fn record(task: &Task, status: TaskStatus, (begun, seconds, worker): (f64, f64, i32)) -> Record {
-    Record {
-        task: task.id.clone(),
-        phase: task.phase,
-        kind: task.kind.clone(),
-        object: task.object(),
-        mode: None,
-        format: String::new(),
-        status,
-        attempts: 1,
-        planned_rows: 0,
-        planned_bytes: 0,
-        rows: 0,
-        bytes: 0,
-        hash: String::new(),
-        snapshot: String::new(),
-        begun: Some(begun),
-        seconds,
-        worker: Some(worker),
-        sqlstate: String::new(),
-        note: String::new(),
-    }
+    Record { status, attempts: 1, begun: Some(begun), seconds, worker: Some(worker), ..Record::planned(task) }
 }
 
 #[test]
