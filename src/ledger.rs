@@ -3,11 +3,11 @@
 //! A task's effect and its row are committed together, so a task is done exactly if the ledger says so. After a COMMIT whose answer was
 //! lost, the ledger is queried. This module writes and reads rows; the engine decides what they mean for the next step.
 
-mod announcement;
 mod beginning;
 mod condition;
 mod failure;
 mod foreign_key;
+mod lease;
 pub mod order;
 mod pending;
 mod plan;
@@ -25,9 +25,9 @@ use crate::pg::event_triggers::{self, LEFT_OUT};
 use crate::record::RowMode;
 pub use crate::record::{Effect, Record, Run};
 use crate::status::{RunState, TaskStatus};
-pub use announcement::{Announcement, Progress, Role};
 pub use failure::TaskFailure;
 pub use foreign_key::Taken;
+pub use lease::{Lease, LeaseRole, Progress};
 pub use procedure::{Journal, LockHolder, Subject};
 pub use records::Standing;
 pub use session_entry::SessionEntry;
@@ -329,7 +329,8 @@ impl Ledger {
         session: &Session,
         run: i64,
         done: &[(&str, &Effect)],
-        (seconds, worker): (f64, i32),
+        seconds: f64,
+        worker: i32,
     ) -> Result<()> {
         let sql = format!(
             "UPDATE {} t SET status = '{}', attempts = attempts + 1, rows = d.rows, bytes = d.bytes, hash = d.hash, \

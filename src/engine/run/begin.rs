@@ -174,14 +174,14 @@ async fn look(prepared: &Prepared<'_>) -> Result<Found> {
         }
         None => Vec::new(),
     };
-    let alike = if options.plan.scope.data_only {
-        column_mapping::alike(&options.plan.scope.tables, &source.leader, target).await?
+    let same_layout = if options.plan.scope.data_only {
+        column_mapping::same_layout(&options.plan.scope.tables, &source.leader, target).await?
     } else {
         HashSet::new()
     };
     let path = introspect::search_path(&source.leader).await?;
     let present = present::look(target, &existing::tables(plan), &path).await?;
-    Ok(Found { present, entries, loaded, alike })
+    Ok(Found { present, entries, loaded, same_layout })
 }
 
 /// Resumes a run where it stopped; `done` are the tasks that the state file records as done.

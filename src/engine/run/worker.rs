@@ -11,6 +11,7 @@ mod live;
 pub mod order;
 mod privileges;
 mod refresh;
+mod retry;
 mod rows;
 pub mod statistics;
 mod unqualified;
@@ -30,6 +31,7 @@ use crate::plan::{Task, foreign_key, kind};
 use crate::record::Effect;
 use crate::status::TaskStatus;
 use by_path::ByPath;
+use retry::{Attempt, Attempted};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,8 +49,6 @@ pub enum Outcome {
 
 /// Interval between progress reports.
 const PROGRESS: Duration = Duration::from_millis(100);
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// How a task ended that is on the target and in the ledger: its status there, and what it did.
 pub type Settled = (TaskStatus, Effect);
@@ -69,6 +69,34 @@ pub struct Worker {
     backend: Option<Backend>,
     /// The one of a target session that was lost.
     lost: Option<Backend>,
+}
+
+/// The attempt of one task.
+struct OneTask<'a> {
+    task: &'a Task,
+    form: Form,
+}
+
+impl Attempt for OneTask<'_> {
+    type Done = Settled;
+
+    async fn make(&self, worker: &mut Worker) -> Result<Settled> {
+        worker.attempt_by_path(self.task, self.form).await
+    }
+
+    fn locate(&self, error: Error) -> Error {
+        error.task(&self.task.id, self.task.phase.as_str()).object(self.task.object())
+    }
+
+    fn is_final(&self, worker: &Worker, error: &Error) -> bool {
+        worker.is_remote_refusal(self.task, error)
+    }
+
+    fn report(&self, worker: &Worker, attempt: u32, error: &Error) {
+        let (task, reason) = (self.task, error.chain());
+        tracing::warn!("task {} ({}): attempt {attempt} failed: {reason}", task.id, task.object());
+        worker.job.context.events.send(Event::TaskRetried { task: task.id.clone(), attempt, reason });
+    }
 }
 
 impl Worker {
@@ -103,37 +131,13 @@ impl Worker {
     pub async fn perform(&mut self, at: usize) -> Outcome {
         let job = Arc::clone(&self.job);
         let task = &job.tasks[at];
-        let mut pause = FIRST_PAUSE;
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let stopped = tokio::select! {
-                biased;
-                () = job.context.stop.stopped() => None,
-                result = self.attempt_by_path(task, job.forms[at]) => Some(result),
-            };
-            let error = match stopped {
-                None => return self.abandon(task).await,
-                Some(Ok((status, effect))) => return Outcome::Settled(status, effect),
-                Some(Err(error)) => error.task(&task.id, task.phase.as_str()).object(task.object()),
-            };
-            let is_final = attempt > job.retries || self.is_remote_refusal(task, &error);
-            self.clear(&error).await;
-            if !error.is_retryable() || is_final {
-                return if self.is_settled(task).await {
-                    Outcome::Settled(TaskStatus::Done, Effect::default())
-                } else {
-                    self.give_up(task, error).await
-                };
+        match self.try_repeatedly(OneTask { task, form: job.forms[at] }).await {
+            Attempted::Done((status, effect)) => Outcome::Settled(status, effect),
+            Attempted::Stopped => self.abandon(task).await,
+            Attempted::Failed(_) if self.is_settled(task).await => {
+                Outcome::Settled(TaskStatus::Done, Effect::default())
             }
-            tracing::warn!("task {} ({}): attempt {attempt} failed: {}", task.id, task.object(), error.chain());
-            job.context.events.send(Event::TaskRetried { task: task.id.clone(), attempt, reason: error.chain() });
-            tokio::select! {
-                biased;
-                () = job.context.stop.stopped() => return self.abandon(task).await,
-                () = tokio::time::sleep(pause) => {}
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            Attempted::Failed(error) => self.give_up(task, error).await,
         }
     }
 
@@ -421,10 +425,10 @@ impl Worker {
         let Some(Orphans { count, query }) = apply::orphans(target, table, name).await? else { return Ok(error) };
         let doing =
             format!("validating a foreign key: {count} rows reference nothing, and the constraint stays NOT VALID");
-        let told =
+        let reported =
             Error::new("orphan_rows", Kind::Schema, doing).on(Side::Target).remedy(format!("list them with: {query}"));
         Ok(match error.server().cloned() {
-            Some(reply) => told.caused_by_server(reply),
+            Some(reply) => reported.caused_by_server(reply),
             None => error,
         })
     }

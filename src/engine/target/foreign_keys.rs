@@ -249,10 +249,10 @@ impl Place<'_> {
 }
 
 fn orphaned(doing: String, error: &Error) -> Error {
-    let told = Error::new("orphan_rows", Kind::Schema, doing).on(Side::Target);
+    let reported = Error::new("orphan_rows", Kind::Schema, doing).on(Side::Target);
     match error.server().cloned() {
-        Some(reply) => told.caused_by_server(reply),
-        None => told,
+        Some(reply) => reported.caused_by_server(reply),
+        None => reported,
     }
 }
 

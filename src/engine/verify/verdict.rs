@@ -38,7 +38,7 @@ pub struct Different {
 }
 
 /// What is known of both sides.
-pub struct Closer<'a> {
+pub struct DefinitionComparer<'a> {
     /// The source's entries.
     pub source: &'a Archive<'a>,
     /// The target's entries.
@@ -51,7 +51,7 @@ pub struct Closer<'a> {
     pub named: HashSet<&'a str>,
 }
 
-impl Closer<'_> {
+impl DefinitionComparer<'_> {
     /// Inspects an entry of the source and its counterpart; one of them may be missing.
     pub async fn verdict(&self, readers: &Readers, entry: Option<&Entry>, other: Option<&Entry>) -> Result<Verdict> {
         let of = entry.or(other).map(|entry| entry.desc.as_str()).unwrap_or_default();
@@ -72,7 +72,7 @@ impl Closer<'_> {
             _ => match properties(entry) {
                 Some(kind) => {
                     let comparison = definition::compare(readers, kind, both, self.with_tablespaces).await?;
-                    Ok(self.judge(entry, &comparison))
+                    Ok(self.evaluate(entry, &comparison))
                 }
                 // Statements without expressions, which one pg_dump writes in the same way for every major version.
                 None => Ok(different()),
@@ -80,7 +80,7 @@ impl Closer<'_> {
         }
     }
 
-    fn judge(&self, entry: &Entry, comparison: &Comparison) -> Verdict {
+    fn evaluate(&self, entry: &Entry, comparison: &Comparison) -> Verdict {
         let is_one_major = self.majors.0 == self.majors.1;
         let mut found = Different::default();
         let mut reasons: Vec<&str> = Vec::new();

@@ -10,9 +10,10 @@
 
 mod share;
 
+use super::retry::Pause;
 use super::unqualified;
 use super::unqualified::{may_lack_path, of_both};
-use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, described, refused_optional};
+use super::{Outcome, Worker, described, refused_optional};
 use crate::engine::run::job::Job;
 use crate::error::{Error, Result, Side};
 use crate::event::Event;
@@ -94,7 +95,7 @@ impl Worker {
     pub async fn perform_in_order(&mut self, tasks: &[usize], ended: UnboundedSender<Ended>) {
         let job = Arc::clone(&self.job);
         let mut order = Order::new(&job, tasks, ended, (self.number, self.number_in_run()));
-        let mut pause = FIRST_PAUSE;
+        let mut pause = Pause::default();
         while !order.is_done() {
             let open = order.open.len();
             let round = tokio::select! {
@@ -111,13 +112,13 @@ impl Worker {
                     order.lose(error);
                 }
             }
-            tokio::select! {
-                biased;
-                () = job.context.stop.stopped() => return self.stop_order(&mut order).await,
-                () = tokio::time::sleep(pause) => {}
+            if !pause.wait(&job.context.stop).await {
+                return self.stop_order(&mut order).await;
             }
             // The pause grows only after rounds that settle nothing.
-            pause = if order.open.len() < open { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+            if order.open.len() < open {
+                pause = Pause::default();
+            }
         }
     }
 
