@@ -28,7 +28,7 @@ from support.processes import is_there
 Log = Callable[[str], object]
 
 
-def environment(
+def environment_of(
     folder: Path, log: Log = str, hide: Callable[[str], str] = str
 ) -> CommandEnvironment:
     return CommandEnvironment(folder, {}, hide, log)
