@@ -17,6 +17,7 @@ mod session_entry;
 mod stop_request;
 mod text;
 
+use crate::action::Action;
 use crate::closed_set::Unknown;
 use crate::error::{Error, Kind, Result, Side};
 use crate::name::{LEDGER_TABLES, SCHEMA_COMMENT, ident, literal};
@@ -152,8 +153,7 @@ impl Ledger {
         if let Err(e) = session.batch(&sql).await {
             let is_refused = e.is("42501");
             let e = e.object(&schema);
-            let remedy =
-                "grant CREATE on the target's database, or name a schema that we may write with options.ledger_schema";
+            let remedy = "grant CREATE on the target's database, or name a schema that the role can write to with options.ledger_schema";
             return Err(event_triggers::explained(session, if is_refused { e.remedy(remedy) } else { e }).await);
         }
         self.add_columns(session).await
@@ -170,7 +170,10 @@ impl Ledger {
         session.batch(&sql).await.map_err(|e| {
             let is_refused = e.is("42501");
             let e = e.object(self.tasks());
-            let remedy = "let the role that owns the ledger go on with the run, or forget it with `pgmigrate cleanup`";
+            let remedy = format!(
+                "let the role that owns the ledger continue the run, or discard the run with {}",
+                Action::Cleanup
+            );
             if is_refused { e.remedy(remedy) } else { e }
         })
     }
@@ -444,16 +447,16 @@ impl Ledger {
 }
 
 fn gone(run: i64) -> Error {
-    Error::new("run_gone", Kind::State, format!("run {run} is not in the ledger any more"))
-        .on(Side::Target)
-        .remedy("compare both databases by `pgmigrate verify`; keep the ledger of a run until it has ended")
+    Error::new("run_gone", Kind::State, format!("run {run} is no longer in the ledger")).on(Side::Target).remedy(
+        format!("compare both databases with {}; keep the ledger of a run until the run has ended", Action::Verify),
+    )
 }
 
 fn settled_elsewhere(what: &str, run: i64) -> Error {
     Error::new(
         "settled_elsewhere",
         Kind::State,
-        format!("{what} of run {run} was settled by somebody else, or its ledger is gone"),
+        format!("{what} of run {run} was settled by another process, or the ledger was dropped"),
     )
-    .remedy("run only one pgmigrate a target, and keep its ledger until it has ended")
+    .remedy("start one run at a time for a target, and keep the ledger until the run has ended")
 }

@@ -7,9 +7,10 @@
 //!
 //! Layers, each using only those below it: `bindings` (Python), `engine` (order, parallelism, retry), `pg` and
 //! `ledger` (the only code that talks to servers), `catalog`, `plan` and `report` (pure data), and the words that all
-//! of them share: `closed_set`,
-//! `error`, `finding`, `name`, `word`, `config`, `event`, `phase`, `server_version`, `status`.
+//! of them share: `closed_set`, `error`, `finding`, `action`, `name`, `word`, `config`, `event`, `phase`, `server_version`,
+//! `status`.
 
+pub mod action;
 #[cfg(feature = "python")]
 mod bindings;
 pub mod catalog;

@@ -4,6 +4,7 @@
 //! by compare-and-set on its version, so a procedure that has lost its lock cannot overwrite the journal of its successor.
 
 use super::{LOCK_CLASS, LOCK_SAFE, Ledger};
+use crate::action::Action;
 use crate::error::{Error, Kind, Result, Side};
 use crate::pg::Session;
 use crate::record::RowMode;
@@ -168,7 +169,12 @@ impl Ledger {
 }
 
 fn overtaken() -> Error {
-    Error::new("journal_overtaken", Kind::State, "the journal of the procedure is not what this process wrote last: another process went on with it, or the ledger was dropped")
-        .on(Side::Target)
-        .remedy("let the other process end; then `pgmigrate safe` goes on from the journal")
+    Error::new(
+        "journal_overtaken",
+        Kind::State,
+        "the procedure's journal has changed: another process has continued the procedure, or the ledger \
+                was dropped",
+    )
+    .on(Side::Target)
+    .remedy(format!("wait until the other process has ended; then {} continues from the journal", Action::Safe))
 }

@@ -5,6 +5,7 @@
 //! its `note`.
 
 use super::model::{Header, OTHER_ROWS, Plan, Task};
+use crate::action::Action;
 use crate::closed_set::Unknown;
 use crate::error::{Error, Kind, Result};
 use crate::phase::Phase;
@@ -292,18 +293,18 @@ fn check_references(tasks: &[Task]) -> Result<()> {
     let mut seen = std::collections::HashSet::new();
     for task in tasks {
         if let Some(missing) = task.requires.iter().find(|id| !seen.contains(id.as_str())) {
-            return Err(broken(format!("task {} requires {missing}, which does not stand before it", task.id)));
+            return Err(broken(format!("task {} requires {missing}, which does not precede it", task.id)));
         }
         let is_known = |word: &str| word == OTHER_ROWS || word.parse::<Phase>().is_ok() || seen.contains(word);
         let unknown = |word: &&String| !is_known(word.as_str());
         if let Some(word) = task.after.iter().find(unknown) {
             return Err(broken(format!(
-                "task {} comes after {word}, which is no phase and no task before it",
+                "task {} follows {word}, which is neither a phase nor a task before it",
                 task.id
             )));
         }
         if !seen.insert(task.id.as_str()) {
-            return Err(broken(format!("task {} stands there twice", task.id)));
+            return Err(broken(format!("task {} is in the plan twice", task.id)));
         }
     }
     Ok(())
@@ -311,7 +312,7 @@ fn check_references(tasks: &[Task]) -> Result<()> {
 
 fn broken(what: impl std::fmt::Display) -> Error {
     Error::new("plan_unreadable", Kind::State, format!("the plan cannot be read: {what}"))
-        .remedy("make it anew with `pgmigrate plan`, or restore the file as it was written")
+        .remedy(format!("make it again with {}, or restore the file as it was written", Action::Plan))
 }
 
 #[cfg(test)]

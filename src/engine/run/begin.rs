@@ -10,6 +10,7 @@ use super::join::join;
 use super::prepared::Prepared;
 use super::state_file::StateFile;
 use super::{lost, part, resume, state_file};
+use crate::action::Action;
 use crate::catalog::Relation;
 use crate::engine::target::column_mapping;
 use crate::engine::target::existing;
@@ -81,8 +82,11 @@ async fn begin(prepared: &Prepared<'_>, known: Option<Run>) -> Result<Begun> {
                 resume::check_run(&run, (plan, &plan.fingerprint()), &database)?;
             }
             let doing = format!("run {} on this target is not finished: its ledger says {}", run.run, run.state);
-            Err(Error::new("run_not_finished", Kind::State, doing)
-                .remedy("go on with it by --resume, or forget it with `pgmigrate cleanup`"))
+            Err(Error::new("run_not_finished", Kind::State, doing).remedy(format!(
+                "{}, or discard it with {}",
+                Action::Resume,
+                Action::Cleanup
+            )))
         }
         _ => begin_new(prepared).await,
     }

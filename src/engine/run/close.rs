@@ -7,6 +7,7 @@ use super::begun::Begun;
 use super::connections::{Connections, Inspection};
 use super::outcome::{Known, RunOutcome};
 use super::settings::Settings;
+use crate::action::Action;
 use crate::catalog::scope::Absent;
 use crate::config::{ConnectionOptions, PlanOptions};
 use crate::engine::lifecycle::{Concluded, conclude};
@@ -39,7 +40,7 @@ pub struct Closing<'a> {
 }
 
 /// How a run ended, as its report shows it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Closed {
     pub run: i64,
     pub started: String,
@@ -62,7 +63,13 @@ pub async fn close(connections: &mut Connections, mut closing: Closing<'_>, cont
         started: std::mem::take(&mut begun.started),
         backup: begun.backup.take(),
         findings: std::mem::take(&mut begun.findings),
-        ..Closed::default()
+        // Until the ledger says how the tasks ended.
+        status: ReportStatus::Interrupted,
+        run_state: None,
+        snapshots: Vec::new(),
+        tasks: Vec::new(),
+        absent: Vec::new(),
+        verification: None,
     };
     closed.findings.append(&mut closing.outcome.found);
     if let Some(error) = &closing.outcome.failure {
@@ -171,7 +178,7 @@ fn put_back(tasks: &mut [TaskResult], plan: &Plan, outcome: &RunOutcome) -> Vec<
         let Some(known) = settled.get(task.id.as_str()) else { continue };
         let message =
             format!("task {} ({}) was {}; another part of the run does it again", task.id, task.object, known.status);
-        let remedy = "let the parts that are at work end; pgmigrate status shows what is open";
+        let remedy = format!("wait until the other parts have ended; {} shows what is open", Action::Status);
         findings.push(Finding::new("put_back", Severity::Info, task.object.clone(), message, remedy));
         task.status = known.status;
         (task.rows, task.bytes) = (known.rows, known.bytes);
@@ -246,8 +253,7 @@ async fn verified(connections: &Connections, closing: &Closing<'_>, context: &Co
     };
     compared.await.unwrap_or_else(|error: Error| {
         let mut none = Verification::default();
-        let remedy = "compare them by `pgmigrate verify`";
-        none.push_unchecked("source and target", format!("not compared: {}; {remedy}", error.chain()));
+        none.push_unchecked("source and target", format!("not compared: {}", error.chain()));
         none.settled()
     })
 }
@@ -256,7 +262,7 @@ impl Closed {
     fn push(&mut self, check: &str, error: &Error, context: &Context) {
         let message = error.chain();
         tracing::error!("{message}");
-        let remedy = error.remedy.clone().unwrap_or_else(|| "go on with the run by --resume".into());
+        let remedy = error.remedy.clone().unwrap_or_else(|| Action::Resume.to_string());
         let object = error.context.object.clone().unwrap_or_default();
         let finding = Finding::new(check, Severity::Warning, object, message, remedy);
         context.events.send(Event::Found(finding.clone()));

@@ -3,6 +3,7 @@
 //! A plan is refused where source, configuration or catalog are not those it was made for; the error names both sides. Chunks of two
 //! snapshots are never mixed in one table: a table that was half copied from another state of the source is copied again.
 
+use crate::action::Action;
 use crate::catalog::{Catalog, Server};
 use crate::config::{Config, PlanOptions, SafetyOptions};
 use crate::engine::target::load_order::Live;
@@ -107,7 +108,7 @@ impl Drift {
         }
         let doing = format!("the plan does not fit what is there now: {}", all.join("; "));
         Err(Error::new("plan_mismatch", Kind::Drift, doing)
-            .remedy("make a new plan, after `pgmigrate cleanup` if the old run shall be forgotten"))
+            .remedy(format!("make a new plan; to discard the old run, use {} first", Action::Cleanup)))
     }
 
     /// The findings for a new run of an older plan.
@@ -138,7 +139,7 @@ pub fn check_run(run: &Run, (plan, fingerprint): (&Plan, &str), target: &str) ->
     }
     let doing = format!("run {} cannot be resumed with this plan: {}", run.run, differences.join("; "));
     Err(Error::new("resume_mismatch", Kind::Drift, doing)
-        .remedy("resume with the run's own plan and configuration, or start over after `pgmigrate cleanup`"))
+        .remedy(format!("resume with the run's own plan and configuration, or start over after {}", Action::Cleanup)))
 }
 
 /// Refuses a task that is DONE in the file and not in the ledger: the target was restored, or is another database.
@@ -240,10 +241,15 @@ pub fn check_joining(restarts: &[Restart], mixing: Mixing, chosen: &HashSet<&str
         if let (Some(task), false) = (own.first(), others.is_empty()) {
             let doing = format!("task {task} would bring rows of another state of the source into a half-copied table");
             return Err(Error::new("snapshots_mixed", Kind::State, doing).remedy(match mixing {
-                Mixing::Never => {
-                    "go on with the whole run by resume=True, hold one snapshot for all parts, or allow it with consistent=False"
-                }
-                Mixing::ByKey => "the table is cut by pages: go on with the whole run by resume=True, or hold one snapshot for all parts",
+                Mixing::Never => format!(
+                    "resume the whole run, hold one snapshot for all parts with {}, or allow it with {}",
+                    Action::Hold,
+                    Action::NotConsistent
+                ),
+                Mixing::ByKey => format!(
+                    "the table is divided by pages: resume the whole run, or hold one snapshot for all parts with {}",
+                    Action::Hold
+                ),
             }));
         }
     }
@@ -268,9 +274,10 @@ pub fn check_claims(
             return Err(Error::new("table_copied_elsewhere", Kind::State, doing)
                 .object(other.object.clone())
                 .task(&other.task, other.phase.as_str())
-                .remedy(
-                    "hold one snapshot for all parts (Migration.hold_snapshot), or wait for the end of the other one",
-                ));
+                .remedy(format!(
+                    "hold one snapshot for all parts with {}, or wait until the other part has ended",
+                    Action::Hold
+                )));
         }
     }
     Ok(())
@@ -334,14 +341,17 @@ fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> 
         .collect();
     match records.iter().find(|record| record.status == TaskStatus::Done).map(|record| record.mode) {
         Some(Some(RowMode::Append)) => {
-            Err(Error::new("table_restart_refused", Kind::State, "a half-copied table cannot begin anew: it held rows of its own before")
+            Err(Error::new("table_restart_refused", Kind::State, "a half-copied table cannot be copied again: it held rows of its own before")
                 .object(table)
                 .remedy(match mixing {
-                    Mixing::Never => {
-                        "restore the backup, or, where it is not cut by pages, take its missing chunks from the source as it is \
-                         now with --not-consistent"
+                    Mixing::Never => format!(
+                        "restore the backup, or, if the table is not divided by pages, copy its missing chunks from the source as \
+                         it is now, with {}",
+                        Action::NotConsistent
+                    ),
+                    Mixing::ByKey => {
+                        "restore the backup: the table is divided by pages, and an update moves a row to another page".to_owned()
                     }
-                    Mixing::ByKey => "restore the backup: the table is cut by pages, whose rows move when they are updated",
                 }))
         }
         Some(Some(RowMode::Merge | RowMode::Replace)) => Ok(Restart { empty: None, tasks }),

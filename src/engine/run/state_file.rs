@@ -4,6 +4,7 @@
 //! file, synced, renamed), then appended to and synced. The ledger has precedence: a task that is DONE in the file and not in the ledger
 //! stops the run. A path that cannot be written is refused before the run begins; a disk that is full later ends the mirror, never the run.
 
+use crate::action::Action;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
 use crate::plan::tsv::escape;
@@ -24,14 +25,14 @@ fn failed(path: &Path, doing: &str, cause: std::io::Error) -> Error {
     Error::new("state_file_unusable", Kind::State, format!("{doing} the state file"))
         .object(path.display().to_string())
         .caused_by(cause)
-        .remedy("name a state file that can be read and written, by --state or `state`")
+        .remedy(format!("name a state file that can be read and written, with {}", Action::StateFile))
 }
 
 /// The finding for a mirror that ended before its run.
 pub fn lost(error: &Error) -> Finding {
     let message = format!("{}: it does not mirror the rest of the run", error.chain());
     let object = error.context.object.clone().unwrap_or_default();
-    let remedy = "the ledger on the target is complete: `pgmigrate status` reads it";
+    let remedy = format!("the ledger on the target is complete: {} reads it", Action::Status);
     Finding::new("state_file", Severity::Warning, object, message, remedy)
 }
 

@@ -18,6 +18,7 @@ mod unqualified;
 
 use super::job::{Form, Job};
 use super::lost::end_lost;
+use crate::action;
 use crate::engine::stop::interrupted;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
@@ -263,7 +264,7 @@ impl Worker {
     fn sessions(&self) -> Result<(&Session, &Session)> {
         match (&self.source, &self.target) {
             (Some(source), Some(target)) => Ok((source, target)),
-            _ => Err(Error::new("worker_session_missing", Kind::Internal, "a worker lacks a session")),
+            _ => Err(Error::new("worker_session_missing", Kind::Internal, "a worker has no session")),
         }
     }
 
@@ -450,7 +451,8 @@ fn no_session() -> Error {
 
 /// An error as the ledger keeps it.
 fn described(error: &Error) -> String {
-    error.remedy.as_ref().map_or_else(|| error.chain(), |remedy| format!("{}; {remedy}", error.chain()))
+    let chain = error.chain();
+    error.remedy.as_deref().map_or(chain.clone(), |remedy| format!("{chain}; {}", action::plain(remedy)))
 }
 
 /// Reports that the target refused a task's optional statements; the note for its row.
@@ -467,7 +469,7 @@ fn refused_optional(job: &Job, task: &Task, error: &Error) -> String {
 }
 
 fn other_index(name: String) -> Error {
-    Error::new("index_name_taken", Kind::Schema, "another index of this name is on the target")
+    Error::new("index_name_taken", Kind::Schema, "the target has another index of this name")
         .object(name)
         .on(Side::Target)
         .remedy("compare both definitions, and drop or rename the target's index")

@@ -51,7 +51,7 @@ struct Key<'a> {
 
 impl<'a> Key<'a> {
     fn of_entry(entry: &'a Entry) -> Key<'a> {
-        let kind = entry.desc.to_lowercase();
+        let kind = entry.kind.name();
         let rest = rest(&kind, &entry.statement);
         Key { kind, schema: entry.namespace.as_str(), name: entry.tag.as_str(), rest }
     }
@@ -134,7 +134,7 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         return settle(record, TaskStatus::Skipped, "the table existed and on_existing is skip");
     }
     if found.present.with_triggers.contains(&name) {
-        let message = "it has triggers on the target, which fire for our rows and may change them";
+        let message = "it has triggers on the target, which fire for copied rows and may change them";
         let remedy = format!("for as long as the run lasts: ALTER TABLE {} DISABLE TRIGGER USER", name.sql());
         report(findings, Finding::new("triggers_fire", Severity::Warning, name.to_string(), message, remedy));
     }
@@ -153,7 +153,8 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         report(findings, Finding::new("rows_not_moved", Severity::Warning, name.to_string(), NOT_MOVED.0, NOT_MOVED.1));
     } else {
         record.mode = Some(RowMode::Append);
-        let message = "it holds rows and no key decides which of ours are there already: all of ours are appended";
+        let message =
+            "it holds rows, and no key identifies rows of the source among them: all rows of the source are appended";
         let remedy = "set on_existing to truncate or skip for it if that is not wanted";
         report(findings, Finding::new("rows_appended", Severity::Warning, name.to_string(), message, remedy));
     }
@@ -198,7 +199,7 @@ fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut
     if is_equal {
         return settle(record, TaskStatus::Kept, "an equal one existed on the target");
     }
-    if secret::mask(&entry.desc, &entry.with_settings(false))
+    if secret::mask(&entry.kind, &entry.with_settings(false))
         .is_some_and(|masked| task.target_sql.ends_with(&masked.statement))
     {
         settle(record, TaskStatus::Kept, HIDDEN);

@@ -83,8 +83,7 @@ fn compare_sequence(
         return None;
     }
     let message = format!(
-        "it stands at {source} on the source and at {target} on the target; \
-         a sequence that the source has used since it was copied differs, too"
+        "it is at {source} on the source and at {target} on the target; a sequence that the source has used since it was copied differs, too"
     );
     Some(Difference::new(DifferenceKind::Sequence, &sequence.object, message))
 }
@@ -184,7 +183,7 @@ pub async fn compare_view(readers: &Readers, view: &QualifiedName) -> Result<Ver
     let (status, note) = if is_equal {
         (TableStatus::Equal, "")
     } else {
-        (TableStatus::Different, "the target's rows come from a refresh and are others than the source's")
+        (TableStatus::Different, "the target's rows are from a refresh, and differ from the source's")
     };
     let mut result = TableResult::unread(view.to_string(), status, note);
     (result.source_rows, result.target_rows) = (source.rows, target.rows);

@@ -44,7 +44,7 @@ impl Attempt for OneTransaction<'_> {
     }
 
     fn report(&self, _worker: &Worker, attempt: u32, error: &Error) {
-        tracing::warn!("tables in a circle: attempt {attempt} failed: {}", error.chain());
+        tracing::warn!("tables in a cycle: attempt {attempt} failed: {}", error.chain());
     }
 }
 
@@ -74,9 +74,9 @@ impl Worker {
         let (count, kept) = self.at_work(&job).await?.take(job.run, &tables).await?;
         let mut notes = vec![format!("{count} dropped")];
         if !kept.is_empty() {
-            notes.push(format!("not ours to drop: {}", kept.join(", ")));
+            notes.push(format!("not owned by the run's role: {}", kept.join(", ")));
             let message =
-                format!("foreign keys that the role may not drop stay, and check our rows: {}", kept.join(", "));
+                format!("foreign keys that the role may not drop stay, and check copied rows: {}", kept.join(", "));
             let remedy = "connect as the owner of their tables, with REFERENCES on what they reference";
             job.context.events.send(Event::Found(Finding::new(
                 "foreign_keys_kept",
@@ -124,7 +124,7 @@ impl Worker {
             let task = &job.tasks[*at];
             let doing = match task.kind.as_str() {
                 kind::TRUNCATE => "emptying tables that reference each other in one transaction",
-                _ => "bringing tables that reference each other in one transaction",
+                _ => "copying tables that reference each other in one transaction",
             };
             let mut own =
                 Error::new(error.name, error.kind, doing).task(&task.id, task.phase.as_str()).object(task.object());

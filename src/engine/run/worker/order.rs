@@ -158,7 +158,9 @@ impl Worker {
         order.flight.clear();
         let entered = tokio::time::timeout(FAREWELL, self.enter_order(order)).await;
         if !matches!(entered, Ok(Ok(_))) {
-            tracing::warn!("the ledger could not be asked what of the last tasks is done; --resume asks it");
+            tracing::warn!(
+                "the ledger could not be read: which of the last tasks are done is known when the run is resumed"
+            );
         }
         self.target = None;
         let stopped: Vec<usize> = order.open.intersection(&order.sent.iter().copied().collect()).copied().collect();

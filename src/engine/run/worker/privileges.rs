@@ -6,6 +6,7 @@
 
 use super::rows::joined;
 use super::{Settled, Worker};
+use crate::action::Action;
 use crate::engine::privileges::settings;
 use crate::engine::privileges::{Comparison, Difference, is_by_default, scope};
 use crate::error::{Error, Kind, Result};
@@ -236,16 +237,16 @@ impl Found {
                 findings.push(Finding::new(check, Severity::Warning, "", message, remedy));
             }
         };
-        add("owner", &self.refused, "as a role that may, give the object to the source's owner (ALTER ... OWNER TO)");
+        add("owner", &self.refused, "as a role that may, set the source's owner (ALTER ... OWNER TO)");
         add(
             "default_privileges",
             &self.by_default,
-            "default privileges of the target gave these: REVOKE them where they are not wanted",
+            "default privileges of the target granted these: REVOKE them if they are not intended",
         );
         add(
             "privileges",
             &self.wrong,
-            "as the object's owner, GRANT or REVOKE what differs, then run again with --resume",
+            &format!("as the object's owner, GRANT or REVOKE what differs, then {}", Action::Resume),
         );
         findings.extend(self.settings.iter().take(NAMED).map(|(object, words)| {
             Finding::new("privileges", Severity::Warning, object, words, "set it on the target as it is on the source")
@@ -290,7 +291,7 @@ fn differing(task: &Task, found: &Found, compared: usize) -> Error {
     );
     Error::new("privileges_differ", Kind::Schema, doing)
         .object(task.object())
-        .remedy("as the owner of each object, set what differs, then run again with --resume")
+        .remedy(format!("as the owner of each object, set what differs, then {}", Action::Resume))
 }
 
 fn locked_out(task: &Task) -> Error {

@@ -4,6 +4,7 @@
 //! sent. Called by `worker`; `batch` does several small tables at once, `live` tables that reference each other.
 
 use super::{PROGRESS, Worker, refused_optional};
+use crate::action::Action;
 use crate::engine::run::job::Form;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
@@ -66,7 +67,7 @@ impl Worker {
         (form, is_alone): (Form, bool),
     ) -> Result<(Effect, Silenced)> {
         let (into, columns) = task.target_sql.strip_prefix("COPY ").and_then(split_name).ok_or_else(|| {
-            Error::new("copy_statement_invalid", Kind::State, "the plan's target_sql is no COPY of a table")
+            Error::new("copy_statement_invalid", Kind::State, "the plan's target_sql is not a COPY into a table")
                 .object(task.object())
         })?;
         let silenced = self.silence(task, (into, form)).await?;
@@ -195,7 +196,7 @@ impl Worker {
             let doing = format!("the sequence was set to {} and is at {}", wanted.0, found.0);
             return Err(Error::new("sequence_value", Kind::Copy, doing)
                 .on(Side::Target)
-                .remedy("compare its definitions on both sides"));
+                .remedy("compare the sequence's definitions on both servers"));
         }
         self.settle(task, TaskStatus::Done, effect).await
     }
@@ -272,7 +273,7 @@ fn not_copied(failed: &[(u32, Obstacle)], all: usize) -> Error {
     let kinds = [
         (Obstacle::Taken, "the target has other large objects of these OIDs"),
         (Obstacle::Unreadable, "the target has large objects of these OIDs, which the role may not read"),
-        (Obstacle::Gone, "gone from the source since the plan was made"),
+        (Obstacle::Gone, "dropped from the source since the plan was made"),
         (Obstacle::Short, "the target stored another number of bytes than were sent"),
     ];
     let mut parts = Vec::new();
@@ -284,9 +285,12 @@ fn not_copied(failed: &[(u32, Obstacle)], all: usize) -> Error {
     }
     let is_gone = failed.iter().all(|(_, why)| *why == Obstacle::Gone);
     let remedy = if is_gone {
-        "make a new plan, or restore the large objects on the source and run again with --resume"
+        format!("make a new plan, or restore the large objects on the source, then {}", Action::Resume)
     } else {
-        "give the target's large objects other OIDs (lo_from_bytea, then lo_unlink), or drop them, and run again with --resume"
+        format!(
+            "give the target's large objects other OIDs (lo_from_bytea, then lo_unlink), or drop them, then {}",
+            Action::Resume
+        )
     };
     let doing = format!("{} of {all} large objects were not copied: {}", failed.len(), parts.join("; "));
     Error::new("large_objects_not_copied", Kind::Copy, doing).remedy(remedy)

@@ -59,7 +59,7 @@ impl Worker {
         let analyzed = statistics::analyze_below(self.target().await?, &task.target_sql).await?;
         let instead = if analyzed.is_empty() { String::new() } else { format!("; analyzed: {}", analyzed.join(", ")) };
         let note = format!("it could not be analyzed: {}{instead}", error.chain());
-        let remedy = format!("when the cause is gone: {}", task.target_sql);
+        let remedy = format!("remove the cause, then run: {}", task.target_sql);
         self.job.report(vec![Finding::new("not_analyzed", Severity::Warning, task.object(), &note, remedy)]);
         let effect = Effect { note, ..Effect::default() };
         self.settle(task, TaskStatus::Skipped, effect.clone()).await?;
