@@ -40,7 +40,7 @@ pub async fn join(prepared: &Prepared<'_>, run: Run) -> Result<Begun> {
     if records.iter().any(is_reading) {
         is_changed |= forget_sequences(connections, &run, &records).await?;
     }
-    is_changed |= place(prepared).take_again(run.run, (plan, &records), &is_chosen).await?;
+    is_changed |= place(prepared).take_again(run.run, plan, &records, &is_chosen).await?;
     for restart in &restarts {
         restart_table(prepared, run.run, restart).await?;
     }

@@ -50,7 +50,7 @@ impl Attempt for OneTransaction<'_> {
 
 impl Worker {
     /// Disables the triggers of a task's table where that is requested.
-    pub(super) async fn silence(&mut self, task: &Task, (table, form): (&str, Form)) -> Result<Silenced> {
+    pub(super) async fn silence(&mut self, task: &Task, table: &str, form: Form) -> Result<Silenced> {
         if !form.is_silent {
             return Ok(Silenced::default());
         }
@@ -162,7 +162,7 @@ impl Worker {
             let (task, mut form) = (&job.tasks[*at], job.forms[*at]);
             form.format = if as_text.is_some() { RowFormat::Text } else { form.format };
             let (mut effect, quiet) =
-                self.bring_rows(task, (form, false)).await.map_err(|error| error.object(task.object()))?;
+                self.bring_rows(task, form, false).await.map_err(|error| error.object(task.object()))?;
             effect.note = rows::joined([as_text.unwrap_or_default(), &effect.note]);
             effects.push(effect);
             silenced.push(quiet);

@@ -94,7 +94,7 @@ impl Worker {
     /// Runs tasks in the given order, and reports how each ended; tasks that require a failed one are not reported.
     pub async fn perform_in_order(&mut self, tasks: &[usize], ended: UnboundedSender<Ended>) {
         let job = Arc::clone(&self.job);
-        let mut order = Order::new(&job, tasks, ended, (self.number, self.number_in_run()));
+        let mut order = Order::new(&job, tasks, ended, self.number, self.number_in_run());
         let mut pause = Pause::default();
         while !order.is_done() {
             let open = order.open.len();
@@ -171,7 +171,7 @@ impl Worker {
 }
 
 impl<'a> Order<'a> {
-    fn new(job: &'a Job, tasks: &[usize], ended: UnboundedSender<Ended>, (worker, number): (usize, i32)) -> Self {
+    fn new(job: &'a Job, tasks: &[usize], ended: UnboundedSender<Ended>, worker: usize, number: i32) -> Self {
         Order {
             job,
             position: tasks.iter().map(|at| (job.tasks[*at].id.as_str(), *at)).collect(),
