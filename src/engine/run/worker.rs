@@ -8,6 +8,7 @@ pub mod batch;
 mod by_path;
 mod emptying;
 mod live;
+mod one;
 pub mod order;
 mod privileges;
 mod refresh;
@@ -32,7 +33,6 @@ use crate::plan::{Task, foreign_key, kind};
 use crate::record::Effect;
 use crate::status::TaskStatus;
 use by_path::ByPath;
-use retry::{Attempt, Attempted};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,34 +72,6 @@ pub struct Worker {
     lost: Option<Backend>,
 }
 
-/// The attempt of one task.
-struct OneTask<'a> {
-    task: &'a Task,
-    form: Form,
-}
-
-impl Attempt for OneTask<'_> {
-    type Done = Settled;
-
-    async fn make(&self, worker: &mut Worker) -> Result<Settled> {
-        worker.attempt_by_path(self.task, self.form).await
-    }
-
-    fn locate(&self, error: Error) -> Error {
-        error.task(&self.task.id, self.task.phase.as_str()).object(self.task.object())
-    }
-
-    fn is_final(&self, worker: &Worker, error: &Error) -> bool {
-        worker.is_remote_refusal(self.task, error)
-    }
-
-    fn report(&self, worker: &Worker, attempt: u32, error: &Error) {
-        let (task, reason) = (self.task, error.chain());
-        tracing::warn!("task {} ({}): attempt {attempt} failed: {reason}", task.id, task.object());
-        worker.job.context.events.send(Event::TaskRetried { task: task.id.clone(), attempt, reason });
-    }
-}
-
 impl Worker {
     /// A worker of the run.
     #[must_use]
@@ -126,20 +98,6 @@ impl Worker {
     /// Its number in the ledger, which no worker of another process has.
     fn number_in_run(&self) -> i32 {
         self.job.first_worker.saturating_add(i32::try_from(self.number).unwrap_or(i32::MAX))
-    }
-
-    /// Does a task, with as many attempts as the options allow.
-    pub async fn perform(&mut self, at: usize) -> Outcome {
-        let job = Arc::clone(&self.job);
-        let task = &job.tasks[at];
-        match self.try_repeatedly(OneTask { task, form: job.forms[at] }).await {
-            Attempted::Done((status, effect)) => Outcome::Settled(status, effect),
-            Attempted::Stopped => self.abandon(task).await,
-            Attempted::Failed(_) if self.is_settled(task).await => {
-                Outcome::Settled(TaskStatus::Done, Effect::default())
-            }
-            Attempted::Failed(error) => self.give_up(task, error).await,
-        }
     }
 
     /// Cancels what runs on both servers and forgets the sessions; the transactions roll back with them.
