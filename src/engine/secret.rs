@@ -30,7 +30,7 @@ pub async fn complete(source: &Session, tasks: &mut [Task], is_open: &impl Fn(&T
             Error::new("secret_unreadable", Kind::State, doing)
                 .on(Side::Source)
                 .object(task.object())
-                .task(&task.id, task.phase.word())
+                .task(&task.id, task.phase.as_str())
                 .remedy("make the plan again with the role that runs it")
         })?;
         let is_hidden = |value: &String| !shown.contains(literal(value).trim_start());

@@ -7,6 +7,7 @@ use super::{LOCK_CLASS, LOCK_SAFE, Ledger};
 use crate::action::Action;
 use crate::error::{Error, Kind, Result, Side};
 use crate::pg::Session;
+use crate::record::RowMode;
 use serde::{Deserialize, Serialize};
 
 /// A journal as the ledger keeps it.
@@ -39,7 +40,7 @@ pub struct Subject {
     /// Its object.
     pub object: String,
     /// How rows are written to a table.
-    pub mode: String,
+    pub mode: Option<RowMode>,
 }
 
 impl LockHolder {
@@ -64,11 +65,15 @@ impl Ledger {
     /// What the tasks of all runs are about; tables whose rows are only added to are left out.
     pub async fn subjects(&self, session: &Session) -> Result<Vec<Subject>> {
         let sql = format!(
-            "SELECT DISTINCT kind, object, mode FROM {} WHERE kind <> 'data' OR mode = 'replace'",
-            self.tasks()
+            "SELECT DISTINCT kind, object, mode FROM {} WHERE kind <> 'data' OR mode = '{}'",
+            self.tasks(),
+            RowMode::Replace
         );
         let rows = session.query(&sql, &[]).await?;
-        Ok(rows.iter().map(|row| Subject { kind: row.get(0), object: row.get(1), mode: row.get(2) }).collect())
+        let subject = |row: &tokio_postgres::Row| {
+            Ok(Subject { kind: row.get(0), object: row.get(1), mode: self.value_if_any(row.get(2))? })
+        };
+        rows.iter().map(subject).collect()
     }
 
     /// Takes the lock of the safe procedure for as long as the session lives; whether it was free.

@@ -3,6 +3,7 @@
 use super::activity::count;
 use super::look::{Look, blocking, info, list, warning};
 use crate::action::Action;
+use crate::catalog::object_kind::ObjectKind;
 use crate::error::{Result, Side};
 use crate::finding::Finding;
 use crate::name::{ident, readable};
@@ -136,7 +137,8 @@ async fn storage(look: &Look<'_>) -> Result<Vec<Finding>> {
         .collect();
     // An access method may be created by its extension.
     let comes_along = |method: &str| {
-        look.entries().any(|entry| matches!(entry.desc.as_str(), "EXTENSION" | "ACCESS METHOD") && entry.tag == method)
+        look.entries()
+            .any(|entry| matches!(entry.kind, ObjectKind::Extension | ObjectKind::AccessMethod) && entry.tag == method)
     };
     findings.extend(methods.into_iter().filter(|(method, _)| !comes_along(method)).map(|(method, objects)| {
         let message =

@@ -3,6 +3,7 @@
 //! A list of findings does not show which checks were made and found nothing; a checklist must. A test below compares the table with the
 //! names in this folder's files. Called by the verb.
 
+use crate::closed_set::closed_set;
 use crate::engine::raw_text;
 use crate::finding::{Finding, Severity};
 use serde::Serialize;
@@ -16,23 +17,23 @@ pub struct Check {
     /// What is true where it finds nothing.
     pub about: String,
     /// Its result.
-    pub state: State,
+    pub state: CheckState,
 }
 
-/// The result of a check.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Nothing was found.
-    Ok,
-    /// Its most severe finding is informative.
-    Info,
-    /// Its most severe finding is a warning.
-    Warning,
-    /// Its most severe finding blocks the run.
-    Blocking,
-    /// It was not made, because an earlier one blocks the run.
-    NotMade,
+closed_set! {
+    /// The result of a check.
+    pub enum CheckState, "state of a check" {
+        /// Nothing was found.
+        Ok = "ok",
+        /// Its most severe finding is informative.
+        Info = "info",
+        /// Its most severe finding is a warning.
+        Warning = "warning",
+        /// Its most severe finding blocks the run.
+        Blocking = "blocking",
+        /// It was not made, because an earlier one blocks the run.
+        NotMade = "not_made",
+    }
 }
 
 /// The checks that are made before the source's schema is read.
@@ -144,21 +145,25 @@ const WHOLE: &[(&str, &str)] = &[
 
 /// All checks with their results; `is_whole` says that none was left out.
 pub(in crate::engine) fn outcomes(findings: &[Finding], is_whole: bool) -> Vec<Check> {
-    let outset = OUTSET.iter().map(|check| (check, State::Ok));
-    let rest = WHOLE.iter().map(|check| (check, if is_whole { State::Ok } else { State::NotMade }));
-    let outcome = |((name, about), unfound): (&(&str, &str), State)| {
+    let outset = OUTSET.iter().map(|check| (check, CheckState::Ok));
+    let rest = WHOLE.iter().map(|check| (check, if is_whole { CheckState::Ok } else { CheckState::NotMade }));
+    let outcome = |((name, about), unfound): (&(&str, &str), CheckState)| {
         let heaviest = findings.iter().filter(|finding| finding.check == *name).map(|finding| finding.severity).max();
-        Check { name: (*name).to_owned(), about: (*about).to_owned(), state: heaviest.map_or(unfound, State::from) }
+        Check {
+            name: (*name).to_owned(),
+            about: (*about).to_owned(),
+            state: heaviest.map_or(unfound, CheckState::from),
+        }
     };
     outset.chain(rest).map(outcome).collect()
 }
 
-impl From<Severity> for State {
+impl From<Severity> for CheckState {
     fn from(severity: Severity) -> Self {
         match severity {
-            Severity::Info => State::Info,
-            Severity::Warning => State::Warning,
-            Severity::Blocking => State::Blocking,
+            Severity::Info => CheckState::Info,
+            Severity::Warning => CheckState::Warning,
+            Severity::Blocking => CheckState::Blocking,
         }
     }
 }
@@ -209,8 +214,8 @@ mod tests {
         let state = |name: &str, is_whole| {
             outcomes(&findings, is_whole).into_iter().find(|check| check.name == name).map(|check| check.state)
         };
-        assert_eq!(state("table_locks", false), Some(State::Warning));
-        assert_eq!(state("source_version", false), Some(State::Ok));
-        assert_eq!((state("owner", false), state("owner", true)), (Some(State::NotMade), Some(State::Ok)));
+        assert_eq!(state("table_locks", false), Some(CheckState::Warning));
+        assert_eq!(state("source_version", false), Some(CheckState::Ok));
+        assert_eq!((state("owner", false), state("owner", true)), (Some(CheckState::NotMade), Some(CheckState::Ok)));
     }
 }

@@ -8,7 +8,7 @@ use crate::action::Action;
 use crate::error::{Error, Kind, Result};
 use crate::plan::Plan;
 use crate::plan::document::Document;
-use crate::record::RunState;
+use crate::status::RunState;
 use std::io::Write;
 use std::path::Path;
 
@@ -40,11 +40,8 @@ async fn write_plan(path: &Path, plan: &Document, connections: &Connections) -> 
             connections.ledger.last_run(&connections.target).await?.filter(|run| run.state != RunState::Done)
     {
         let state = if run.state == RunState::Running { RunState::Interrupted } else { run.state };
-        let doing = format!(
-            "the last run is {}, and {} is its plan: not overwritten by another one",
-            state.word(),
-            path.display()
-        );
+        let doing =
+            format!("the last run is {}, and {} is its plan: not overwritten by another one", state, path.display());
         return Err(Error::new("plan_file_in_use", Kind::State, doing).remedy(format!(
             "{}, or start over after {}",
             Action::Resume,

@@ -11,7 +11,8 @@ use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
 use crate::name::split_name;
 use crate::plan::{Plan, Task, chunk, difference, kind};
-use crate::record::{Record, Run};
+use crate::record::{Record, RowMode, Run};
+use crate::status::TaskStatus;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -208,7 +209,7 @@ pub fn restarts(
     let mut restarts = Vec::new();
     for (table, records) in by_table(plan, records, mixing) {
         let is_half = records.iter().any(|r| r.is_settled()) && records.iter().any(|r| !r.is_settled() && is_wanted(r));
-        let is_mixed = records.iter().any(|r| r.status == "done" && r.snapshot != sees);
+        let is_mixed = records.iter().any(|r| r.status == TaskStatus::Done && r.snapshot != sees);
         if is_half && is_mixed {
             restarts.push(restart(table, &records, mixing)?);
         }
@@ -226,7 +227,7 @@ pub fn stale_sequences(run: &Run, records: &[Record], sees: &str) -> Vec<String>
     }
     let sequences = records.iter().filter(|record| record.kind == kind::SEQUENCE_VALUE);
     sequences
-        .filter(|record| record.is_settled() || record.status == "running")
+        .filter(|record| record.is_settled() || record.status == TaskStatus::Running)
         .map(|record| record.task.clone())
         .collect()
 }
@@ -272,7 +273,7 @@ pub fn check_claims(
             let doing = "another part of the run copies this table from another state of the source";
             return Err(Error::new("table_copied_elsewhere", Kind::State, doing)
                 .object(other.object.clone())
-                .task(&other.task, &other.phase)
+                .task(&other.task, other.phase.as_str())
                 .remedy(format!(
                     "hold one snapshot for all parts with {}, or wait until the other part has ended",
                     Action::Hold
@@ -333,9 +334,13 @@ pub fn check_chosen(plan: &Plan, records: &[Record], chosen: &[String]) -> Resul
 }
 
 fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> {
-    let tasks = records.iter().filter(|record| record.status != "skipped").map(|record| record.task.clone()).collect();
-    match records.iter().find(|record| record.status == "done").map(|record| record.mode.as_str()) {
-        Some("append") => {
+    let tasks = records
+        .iter()
+        .filter(|record| record.status != TaskStatus::Skipped)
+        .map(|record| record.task.clone())
+        .collect();
+    match records.iter().find(|record| record.status == TaskStatus::Done).map(|record| record.mode) {
+        Some(Some(RowMode::Append)) => {
             Err(Error::new("table_restart_refused", Kind::State, "a half-copied table cannot be copied again: it held rows of its own before")
                 .object(table)
                 .remedy(match mixing {
@@ -349,7 +354,7 @@ fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> 
                     }
                 }))
         }
-        Some("merge" | "replace") => Ok(Restart { empty: None, tasks }),
+        Some(Some(RowMode::Merge | RowMode::Replace)) => Ok(Restart { empty: None, tasks }),
         _ => Ok(Restart { empty: Some(table.to_owned()), tasks }),
     }
 }

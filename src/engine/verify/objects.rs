@@ -10,7 +10,9 @@ use crate::name::{QualifiedName, readable};
 use crate::pg::compare::Readers;
 use crate::pg::compare::objects::{self as read, Unusable, UnusableKind};
 use crate::plan::{self, Plan, kind};
-use crate::verification::{Difference, DifferenceKind, Remark, TableResult, TableStatus, Verification};
+use crate::record::RowMode;
+use crate::status::TableStatus;
+use crate::verification::{Difference, DifferenceKind, Remark, TableResult, Verification};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The sequences of one item: a few round trips, and enough items for all workers.
@@ -23,7 +25,11 @@ pub fn items(plan: &Plan, sides: &Sides, options: &ScopeOptions) -> Vec<Item> {
     let sequences: Vec<SequencePair> = of_kind(kind::SEQUENCE_VALUE)
         .map(|task| {
             let object = task.object();
-            SequencePair { may_be_ahead: past.mode(&object) == "forward", object, sql: task.source_sql.clone() }
+            SequencePair {
+                may_be_ahead: past.mode(&object) == Some(RowMode::Forward),
+                object,
+                sql: task.source_sql.clone(),
+            }
         })
         .collect();
     let large = of_kind(kind::LARGE_OBJECTS).map(|task| {

@@ -4,7 +4,7 @@
 //! their definitions. What the role may not change stays as it is, and is reported. Called by `worker`.
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, rows};
-use crate::engine::run::job::{Form, Job, Mode};
+use crate::engine::run::job::{Form, Job};
 use crate::engine::target::foreign_keys::Place;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -14,7 +14,8 @@ use crate::pg::copy::RowFormat;
 use crate::pg::triggers::{self, Silenced};
 use crate::pg::{apply, merge};
 use crate::plan::{Task, kind};
-use crate::record::Effect;
+use crate::record::{Effect, RowMode};
+use crate::status::TaskStatus;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ impl Worker {
         Ok(Place { target: self.target().await?, ledger: &job.ledger, lock_timeout })
     }
 
-    pub(super) async fn take_keys(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    pub(super) async fn take_keys(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         let job = Arc::clone(&self.job);
         let rows = job.tasks.iter().filter(|task| task.is_data());
         let tables: HashSet<QualifiedName> = rows.map(|task| QualifiedName::new(&task.schema, &task.name)).collect();
@@ -56,23 +57,23 @@ impl Worker {
                 remedy,
             )));
         }
-        self.settle(task, "done", Effect { note: notes.join("; "), ..Effect::default() }).await
+        self.settle(task, TaskStatus::Done, Effect { note: notes.join("; "), ..Effect::default() }).await
     }
 
-    pub(super) async fn bring_keys_back(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    pub(super) async fn bring_keys_back(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         let job = Arc::clone(&self.job);
         self.at_work(&job).await?.bring_back().await?;
         self.begin(task).await?;
-        self.settle(task, "done", Effect::default()).await
+        self.settle(task, TaskStatus::Done, Effect::default()).await
     }
 
-    pub(super) async fn check_keys(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    pub(super) async fn check_keys(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         let job = Arc::clone(&self.job);
         let table = QualifiedName::new(&task.schema, &task.name);
         let count = self.at_work(&job).await?.check(&table).await?;
         self.begin(task).await?;
         let note = if count == 0 { String::new() } else { format!("{count} checked") };
-        self.settle(task, "done", Effect { note, ..Effect::default() }).await
+        self.settle(task, TaskStatus::Done, Effect { note, ..Effect::default() }).await
     }
 
     /// Does a group of tasks in one transaction: all of them, or none.
@@ -94,7 +95,7 @@ impl Worker {
                     return group.iter().map(|at| (*at, Outcome::Stopped)).collect();
                 }
                 Some(Ok(effects)) => {
-                    let settled = |(at, effect): (&usize, Effect)| (*at, Outcome::Settled("done", effect));
+                    let settled = |(at, effect): (&usize, Effect)| (*at, Outcome::Settled(TaskStatus::Done, effect));
                     return group.iter().zip(effects).map(settled).collect();
                 }
                 Some(Err(error)) => error,
@@ -124,7 +125,7 @@ impl Worker {
                 _ => "copying tables that reference each other in one transaction",
             };
             let mut own =
-                Error::new(error.name, error.kind, doing).task(&task.id, task.phase.word()).object(task.object());
+                Error::new(error.name, error.kind, doing).task(&task.id, task.phase.as_str()).object(task.object());
             own.remedy.clone_from(&error.remedy);
             let own = match error.server().cloned() {
                 Some(reply) => own.caused_by_server(reply),
@@ -163,7 +164,7 @@ impl Worker {
             effect.note = rows::joined([as_text.unwrap_or_default(), &effect.note]);
             effects.push(effect);
             silenced.push(quiet);
-            if form.mode == Mode::Merge {
+            if form.mode == RowMode::Merge {
                 merge::drop_stage(self.target().await?).await?;
             }
         }
@@ -172,7 +173,7 @@ impl Worker {
             quiet.restore(target).await?;
         }
         for (at, effect) in group.iter().zip(&effects) {
-            job.ledger.finish(target, job.run, &job.tasks[*at].id, "done", effect).await?;
+            job.ledger.finish(target, job.run, &job.tasks[*at].id, TaskStatus::Done, effect).await?;
         }
         apply::commit(target).await?;
         Ok(effects)

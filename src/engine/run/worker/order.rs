@@ -21,6 +21,7 @@ use crate::pg::pipeline::{self, Answer, Reply, Transaction};
 use crate::pg::{Session, apply, search_path};
 use crate::plan::Task;
 use crate::record::Effect;
+use crate::status::TaskStatus;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -228,7 +229,7 @@ impl<'a> Order<'a> {
             if let Some(error) = self.by_path.remove(&at) {
                 unqualified::report(self.job, &error);
             }
-            self.end(at, Outcome::Settled("done", Effect::default()));
+            self.end(at, Outcome::Settled(TaskStatus::Done, Effect::default()));
         }
     }
 
@@ -311,7 +312,7 @@ impl<'a> Order<'a> {
     fn in_words(&self, at: usize, mut error: Error) -> Error {
         let task = &self.job.tasks[at];
         error.doing = format!("creating {}", task.title());
-        error.task(&task.id, task.phase.word()).object(task.object())
+        error.task(&task.id, task.phase.as_str()).object(task.object())
     }
 
     async fn run(&mut self, target: &Session) -> Result<()> {
@@ -439,7 +440,11 @@ impl<'a> Order<'a> {
         let seconds = self.last.elapsed().as_secs_f64() / tasks.len() as f64;
         self.last = Instant::now();
         for at in tasks {
-            self.end_after(seconds, *at, Outcome::Settled("done", Effect { note: note.clone(), ..Effect::default() }));
+            self.end_after(
+                seconds,
+                *at,
+                Outcome::Settled(TaskStatus::Done, Effect { note: note.clone(), ..Effect::default() }),
+            );
         }
     }
 
@@ -453,7 +458,7 @@ impl<'a> Order<'a> {
         } else if !self.again.is_empty() {
             self.again.insert(at);
         } else if error.is(NOT_RECORDED) && self.job.ledger.is_settled(target, self.job.run, &task.id).await? {
-            self.end(at, Outcome::Settled("done", Effect::default()));
+            self.end(at, Outcome::Settled(TaskStatus::Done, Effect::default()));
         } else if !self.by_path.contains_key(&at) && may_lack_path(self.job, task, &error) {
             self.by_path.insert(at, self.in_words(at, error));
             self.alone.insert(at);
@@ -472,7 +477,7 @@ const NOT_RECORDED: &str = "22012";
 pub fn started(task: &Task, worker: usize) -> Event {
     Event::TaskStarted {
         task: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
         worker,

@@ -19,6 +19,7 @@ use crate::plan::build::{privilege, role};
 use crate::plan::{Task, kind};
 use crate::record::Effect;
 use crate::server_version::ServerVersion;
+use crate::status::TaskStatus;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,7 +41,7 @@ impl Worker {
         }
         let lost = if left_out { LOST } else { "" };
         if open.is_empty() {
-            return self.settle(task, "done", Effect { note: lost.into(), ..Effect::default() }).await;
+            return self.settle(task, TaskStatus::Done, Effect { note: lost.into(), ..Effect::default() }).await;
         }
         let words = open.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let is_other_warning = |one: &&Applied<'_>| match &one.effect {
@@ -52,7 +53,7 @@ impl Worker {
             let note =
                 format!("the privileges are the source's, although the target did not take every statement: {words}");
             let note = joined([&note, lost]);
-            return self.settle(task, "done", Effect { note, ..Effect::default() }).await;
+            return self.settle(task, TaskStatus::Done, Effect { note, ..Effect::default() }).await;
         }
         apply::commit(self.target().await?).await?;
         Err(not_granted(task, &applied, &differences.unwrap_or_default()))
@@ -68,7 +69,7 @@ impl Worker {
         };
         if there.iter().any(|one| one.is_made_by(task)) {
             let effect = Effect { note: "it existed on the target and was kept".into(), ..Effect::default() };
-            return self.settle(task, "kept", effect).await;
+            return self.settle(task, TaskStatus::Kept, effect).await;
         }
         let has_options = there.iter().find(|one| one.inherit_and_set.is_some());
         let usual = has_options.map(|one| role::with_usual_options(task, one.member_inherits));
@@ -91,7 +92,7 @@ impl Worker {
             let finding = Finding::new("membership", Severity::Warning, task.object(), effect.note.clone(), remedy);
             self.job.report(vec![finding]);
         }
-        self.settle(task, if is_granted { "done" } else { "kept" }, effect).await
+        self.settle(task, if is_granted { TaskStatus::Done } else { TaskStatus::Kept }, effect).await
     }
 
     /// Makes a role with its password, its attributes and its settings, of which the target may refuse some.
@@ -101,7 +102,7 @@ impl Worker {
         let (source, target) = self.sessions()?;
         if apply::has_role(target, &task.name).await? {
             let effect = Effect { note: "it existed on the target and was kept".into(), ..Effect::default() };
-            return self.settle(task, "kept", effect).await;
+            return self.settle(task, TaskStatus::Kept, effect).await;
         }
         target.batch(&task.target_sql).await?;
         if let Some(hash) = apply::password_hash(source, &task.source_sql).await? {
@@ -125,7 +126,7 @@ impl Worker {
         }
         // A refused query of the passwords aborts the reader's transaction.
         self.source = None;
-        self.settle(task, "done", effect).await
+        self.settle(task, TaskStatus::Done, effect).await
     }
 
     /// What the server warned about when it ran a task's statement, as text; also reported as a finding.
@@ -194,7 +195,7 @@ impl Worker {
             None => {
                 self.settle(
                     task,
-                    "done",
+                    TaskStatus::Done,
                     Effect { note: format!("{} objects compared", scope.len()), ..Effect::default() },
                 )
                 .await
