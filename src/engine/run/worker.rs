@@ -301,7 +301,7 @@ impl Worker {
     async fn finish_statement(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         self.target().await?.forget_warnings();
         self.run_by_path(&task.target_sql).await.map_err(|mut error| {
-            error.doing = format!("making {} {}", task.kind, task.object());
+            error.doing = format!("creating {}", task.title());
             error
         })?;
         let warned = self.warned(task).await?;

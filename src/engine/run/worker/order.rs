@@ -312,7 +312,7 @@ impl<'a> Order<'a> {
 
     fn in_words(&self, at: usize, mut error: Error) -> Error {
         let task = &self.job.tasks[at];
-        error.doing = format!("making {} {}", task.kind, task.object());
+        error.doing = format!("creating {}", task.title());
         error.task(&task.id, task.phase.as_str()).object(task.object())
     }
 
