@@ -151,14 +151,13 @@ fn the_table_of_keys_says_the_defaults_that_hold() {
 fn other_value(doc: &KeyDoc) -> Option<Value> {
     Some(match doc.kind {
         "boolean" => json!(doc.default != "true"),
-        "string" => json!("other"),
         "integer" | "positive integer" | "seconds" | "auto or integer" => json!(7),
         "auto, bytes or size" => json!("2GB"),
         "auto, true, false" => json!(true),
         "same or mapping" => json!("same"),
         "list of strings" => json!(["other"]),
         "mapping of strings" => json!({"NAME": "other"}),
-        "command or list of commands" => json!("other"),
+        "string" | "command or list of commands" => json!("other"),
         words if words.contains(", ") && !words.contains(" or ") => {
             json!(words.split(", ").filter(|word| *word != doc.default).last()?)
         }
@@ -181,7 +180,9 @@ fn every_key_is_read_and_decides_the_result_as_the_table_says() {
                 read += 1;
             }
             // Another key has to be set with it.
-            Err(error) => assert!(error.details.problems.iter().all(|problem| problem.starts_with(doc.path)), "{error}"),
+            Err(error) => {
+                assert!(error.details.problems.iter().all(|problem| problem.starts_with(doc.path)), "{error}");
+            }
         }
     }
     assert!(read > 50, "only {read} keys were read");
@@ -229,7 +230,7 @@ fn short_forms_mean_include() {
 
 #[test]
 fn every_mistake_is_told_at_once_with_its_path() {
-    let told = problems(&json!({
+    let reported = problems(&json!({
         "source": {"host": "h", "port": "x", "password": 123, "conninf": []},
         "tables": {
             "mode": "some",
@@ -241,7 +242,7 @@ fn every_mistake_is_told_at_once_with_its_path() {
         "options": {"backup": "yes", "split_larger_than": "big", "retries": 1.5, "ledger_schema": "pg_x", "verfy": true},
     }));
     assert_eq!(
-        told,
+        reported,
         [
             "max_jobs: unknown key; did you mean \"parallel.max_jobs\"?",
             "source.password: expected a string (in quotes), got a number",

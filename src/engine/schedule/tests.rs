@@ -1,5 +1,7 @@
 use super::*;
-use crate::plan::kind;
+use crate::name::QualifiedName;
+use crate::plan::foreign_key::ForeignKey;
+use crate::plan::{Subject, kind};
 
 fn task(id: &str, phase: Phase, requires: &[&str], after: &[&str]) -> Task {
     let kind = match phase {
