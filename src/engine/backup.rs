@@ -5,7 +5,9 @@
 
 use super::others::{self, Backed};
 use super::{Context, programs};
+use crate::action::Action;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
@@ -165,7 +167,7 @@ async fn replay(
 /// A backup of another database would replace this one.
 fn check_database(session: &Session, entries: &[Entry]) -> Result<()> {
     let name = session.conninfo().dbname();
-    match entries.iter().find(|entry| entry.desc == "DATABASE") {
+    match entries.iter().find(|entry| entry.kind == ObjectKind::Database) {
         Some(entry) if entry.tag != name => {
             let doing = format!("the backup is of database {:?}, the target is {name:?}", entry.tag);
             Err(Error::new("backup_of_other_database", Kind::Backup, doing)
@@ -232,9 +234,9 @@ impl NewFile {
     async fn create(directory: &Path, dbname: &str) -> Result<NewFile> {
         const TRIES: usize = 10;
         let failed = |e: std::io::Error| {
-            Error::new("backup_file_not_created", Kind::Backup, format!("making a file in {}", directory.display()))
+            Error::new("backup_file_not_created", Kind::Backup, format!("creating a file in {}", directory.display()))
                 .caused_by(e)
-                .remedy("name a folder that can be written, by options.backup_dir or --directory")
+                .remedy(format!("name a folder that can be written, with {}", Action::BackupDirectory))
         };
         std::fs::create_dir_all(directory).map_err(failed)?;
         for _ in 0..TRIES {

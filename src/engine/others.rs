@@ -19,15 +19,13 @@ use crate::ledger::Ledger;
 use crate::pg::Session;
 use crate::pg::client::archive;
 use crate::pg::survey::{self, Activity, Counters, TableCounters};
-use crate::record::Record;
+use crate::record::{Record, RowMode};
+use crate::status::TaskStatus;
 use own::Own;
 use schema::Schema;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-
-/// The first version in which idle sessions report all that they wrote.
-const REPORTS_WHEN_IDLE: u32 = 15;
 
 /// What was found on the target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -96,7 +94,8 @@ pub(super) async fn written_since(
         None => (Vec::new(), Vec::new()),
     };
     let own = Own::new(&subjects);
-    let is_complete = are_comparable(before, &now) && (target.major() >= REPORTS_WHEN_IDLE || sessions.is_empty());
+    let is_complete =
+        are_comparable(before, &now) && (target.version().reports_writes_when_idle() || sessions.is_empty());
     let comparison = Comparison::new(before, &now, &records, is_complete);
     let mut others = Others { written: comparison.without_rows(), notes: comparison.notes(&sessions) };
     for writer in survey::writers(&target).await?.iter().filter(|w| !w.application.starts_with("pgmigrate ")) {
@@ -165,11 +164,11 @@ impl<'a> Comparison<'a> {
 
     /// Whether rows are written through a staging table, in transactions of their own that the ledger does not show.
     fn merges(&self, table: &TableCounters) -> bool {
-        self.of(table).iter().any(|record| record.mode == "merge")
+        self.of(table).iter().any(|record| record.mode == Some(RowMode::Merge))
     }
 
     fn merged(&self, table: &TableCounters) -> i64 {
-        self.of(table).iter().filter(|record| record.status == "done").map(|record| record.rows).sum()
+        self.of(table).iter().filter(|record| record.status == TaskStatus::Done).map(|record| record.rows).sum()
     }
 
     /// Tables whose rows have to be read: those that are new, and those whose counters have changed.
@@ -199,7 +198,7 @@ impl<'a> Comparison<'a> {
 
     /// Whether the run itself deletes rows of the table.
     fn replaces(&self, table: &TableCounters) -> bool {
-        self.of(table).iter().any(|record| record.mode == "replace")
+        self.of(table).iter().any(|record| record.mode == Some(RowMode::Replace))
     }
 
     fn notes(&self, sessions: &[Activity]) -> Vec<String> {

@@ -2,6 +2,7 @@
 //! create.
 
 use super::look::{Look, blocking, info, warning};
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::{Relation, Server};
 use crate::error::Result;
 use crate::finding::Finding;
@@ -14,7 +15,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let on_target = survey::extensions(look.subject.target).await?;
     let available = survey::available_extensions(look.subject.target).await?;
     let mut findings = Vec::new();
-    for entry in look.entries().filter(|entry| entry.desc == "EXTENSION") {
+    for entry in look.entries().filter(|entry| entry.kind == ObjectKind::Extension) {
         let Some(extension) = on_source.iter().find(|extension| extension.name == entry.tag) else { continue };
         if let Some(there) = on_target.iter().find(|there| there.name == extension.name) {
             findings.extend(installed(&look.ends.target, extension, there));
@@ -57,7 +58,7 @@ pub(super) fn not_installed(
     };
     if offer.needs_superuser && !target.is_superuser {
         let message = format!(
-            "only a superuser, or a provider's own role, can create the extension; we are {}",
+            "only a superuser, or a provider's own role, can create the extension; the run connects as {}",
             readable(&target.role)
         );
         let remedy = format!(
@@ -91,7 +92,7 @@ pub(super) fn installed(target: &Server, wanted: &Extension, there: &Extension) 
     }
     // Every database has plpgsql, and nothing about it needs a change.
     if !there.is_owner && !target.is_superuser && wanted.name != "plpgsql" {
-        let message = "somebody else owns the extension on the target: its comment stays as it is there";
+        let message = "another role owns the extension on the target: its comment stays as it is there";
         findings.push(info("extension_owner", object, message));
     }
     findings

@@ -7,6 +7,7 @@ use super::look::{blocking, list, warning};
 use super::rights::{Rights, owner_of};
 use crate::catalog::Role;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::role_use::{PG_USER_MAPPING, Part};
 use crate::catalog::scope::is_whole;
 use crate::config::RolesMode;
@@ -89,7 +90,7 @@ impl Roles<'_> {
             return None;
         }
         let message = format!(
-            "password hashes may not be read on the source: these roles come without a password: {}",
+            "password hashes cannot be read on the source: these roles are created without a password: {}",
             list(&new)
         );
         Some(warning(
@@ -120,7 +121,7 @@ impl Roles<'_> {
             (!lost.is_empty()).then(|| {
                 let remedy =
                     format!("have a superuser run ALTER ROLE {} {} on the target", ident(&role.name), lost.join(" "));
-                let message = format!("it comes without {}, which only a superuser can give", lost.join(", "));
+                let message = format!("it is created without {}, which only a superuser can grant", lost.join(", "));
                 let objects = vec![format!("role {}", role.name)];
                 Finding { objects, ..warning("role_attributes", readable(&role.name), message, remedy) }
             })
@@ -209,7 +210,7 @@ impl Roles<'_> {
         let entries: HashMap<(u32, u32), &Entry> =
             look.entries().filter(|entry| entry.oid != 0).map(|entry| ((entry.catalog, entry.oid), entry)).collect();
         let is_named = |part: Part, catalog: u32| part == Part::Policy || catalog == PG_USER_MAPPING;
-        let mappings: Vec<&Entry> = look.entries().filter(|entry| entry.desc == "USER MAPPING").collect();
+        let mappings: Vec<&Entry> = look.entries().filter(|entry| entry.kind == ObjectKind::UserMapping).collect();
         for one in look.subject.catalog.role_uses.iter().filter(|one| is_named(one.part, one.catalog)) {
             if self.rights.will_exist(&one.role) {
                 continue;
