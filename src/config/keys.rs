@@ -41,7 +41,8 @@ pub const KEYS: &[KeyDoc] = &[
         "roles.mode",
         "needed, all, none",
         "needed",
-        "which roles that the target lacks are created; needed: those that objects in scope name (owners, grantees, grantors, policies, user mappings), their members and the roles that they are members of; all: all of the source's server",
+        "which roles that the target lacks are created; needed: those that objects in scope name (owners, grantees, grantors, policies, user \
+         mappings), their members and the roles that they are members of; all: all of the source's server",
     ),
     key("tables", "mapping or list", "mode: all", "the tables in scope; a list means `mode: include`"),
     key(
@@ -100,7 +101,7 @@ pub const KEYS: &[KeyDoc] = &[
         "options.target_triggers",
         "fire, disable",
         "fire",
-        "data_only: whether triggers of the target's tables fire for our rows; disable: off in our transactions only",
+        "data_only: whether triggers of the target's tables fire for copied rows; disable: off in our transactions only",
     ),
     key(
         "options.target_foreign_keys",
@@ -271,7 +272,8 @@ pub const KEYS: &[KeyDoc] = &[
         "procedure.env",
         "mapping of strings",
         "{}",
-        "variables for the commands, beside the environment; `${NAME}` as in `source`; values of four characters and more are hidden in what the commands print",
+        "variables for the commands, beside the environment; `${NAME}` as in `source`; values of four characters and more are hidden in what the \
+         commands print",
     ),
     key("procedure.checklist", "list of strings", "[]", "points of the checklist that only a person can tick"),
     key(

@@ -30,7 +30,7 @@ log_options: Final = (
         type=click.Choice(["text", "json"]),
         default="text",
         show_default=True,
-        help="One record a line, as text or as a JSON object.",
+        help="One record on each line, as text or as a JSON object.",
     ),
 )
 _CALL_OPTIONS: Final = (
@@ -151,8 +151,8 @@ reviewed_plan_options: Final = (
         default=Path("plan.tsv"),
         show_default=True,
         metavar="FILE",
-        help="Run this plan, if the file is there and nothing but sizes changed since it was made. "
-        "Otherwise, and without --plan, a new plan is made and written into the file.",
+        help="Run this plan if the file exists and only sizes have changed since it was made. "
+        "Otherwise, and without --plan, a new plan is made and written to the file.",
     ),
     click.option(
         "--replan",
@@ -162,7 +162,7 @@ reviewed_plan_options: Final = (
     click.option(
         "--accept-drift",
         is_flag=True,
-        help="Run the plan that --plan names as it is, although the source changed since.",
+        help="Run the plan that --plan names as it is, although the source has changed since.",
     ),
 )
 jobs_option = click.option(
@@ -173,7 +173,7 @@ rates_option = click.option(
     "rates_path",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Count the time left with the rates that plan --calibrate has measured.",
+    help="Estimate the time left from the rates that plan --calibrate has measured.",
 )
 state_option = click.option(
     "--state",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pgmigrate._display.html.figures import can_draw, pictures
@@ -25,7 +26,7 @@ from pgmigrate._display.markup import (
 )
 from pgmigrate._results.report import PhaseResult, Report, TaskResult
 from pgmigrate._results.status import Status
-from pgmigrate._values.humanize import count, duration, plural, size
+from pgmigrate._values.humanize import count, duration, plural, size, titled
 
 if TYPE_CHECKING:
     from pgmigrate._display.charts.charts import Picture
@@ -95,7 +96,7 @@ def _failures(report: Report, limit: int) -> Html:
     """The tasks that failed and those that they blocked."""
     failed = report.failed
     rows: list[list[Cell]] = [
-        [mark(task.status), f"{task.kind} {task.object}", task.phase, task.id, reason(task)]
+        [mark(task.status), titled(task.kind, task.object), task.phase, task.id, reason(task)]
         for task in failed[:limit]
     ]
     return section(
@@ -114,7 +115,9 @@ def reason(task: TaskResult) -> Html:
 
 
 def _phases(phases: Sequence[PhaseResult]) -> Html:
-    longest = max((phase.seconds for phase in phases), default=0.0)
+    if not phases:
+        return Html()
+    longest = max(phase.seconds for phase in phases)
 
     def line(phase: PhaseResult, name: str, share: float | None) -> list[Cell]:
         return [
@@ -125,9 +128,8 @@ def _phases(phases: Sequence[PhaseResult]) -> Html:
             Number(duration(phase.seconds), share),
         ]
 
-    total = PhaseResult(
-        "total", *(sum(getattr(phase, name) for phase in phases) for name in _SUMMED)
-    )
+    sums = {name: sum(getattr(phase, name) for phase in phases) for name in _SUMMED}
+    total = replace(phases[0], **sums)
     head = ["phase", "tasks done", "kept", "failed", "blocked", "rows", "bytes", "work"]
     rows = [
         line(phase, _phase_name(phase), phase.seconds / longest if longest else 0.0)
@@ -135,7 +137,7 @@ def _phases(phases: Sequence[PhaseResult]) -> Html:
     ]
     words = "Work: the time of all tasks; more than the clock's where several ran at once."
     shown = table(head, rows, total=line(total, "total", None))
-    return joined([shown, note(words)]) if phases else Html()
+    return joined([shown, note(words)])
 
 
 def _rare(phase: PhaseResult) -> tuple[int, ...]:
@@ -177,7 +179,7 @@ def _slowest_tasks(tasks: Sequence[TaskResult]) -> Html:
     longest = max((task.seconds for task in found), default=0.0)
     rows: list[list[Cell]] = [
         [
-            f"{task.kind} {task.object}",
+            titled(task.kind, task.object),
             task.phase,
             Number(f"{task.seconds:.2f} s", task.seconds / longest),
             *amounts(task.rows, task.bytes),
@@ -237,7 +239,7 @@ def _few(tasks: Sequence[TaskResult], words: str) -> Html:
     rows: list[list[Cell]] = [
         [
             mark(task.status),
-            f"{task.kind} {task.object}",
+            titled(task.kind, task.object),
             task.id,
             Number(duration(task.seconds)),
             reason(task),
