@@ -9,7 +9,7 @@ use crate::config::{Config, PlanOptions, SafetyOptions};
 use crate::engine::target::load_order::Live;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
-use crate::name::split_name;
+use crate::name::QualifiedName;
 use crate::plan::{Plan, Task, chunk, difference, kind};
 use crate::record::{Record, RowMode, Run};
 use crate::status::TaskStatus;
@@ -179,18 +179,17 @@ impl Mixing {
     }
 }
 
-/// The data tasks by the table that they write, as quoted SQL; only tables whose chunks must be of one state of the source.
-fn by_table<'a>(plan: &'a Plan, records: &'a [Record], mixing: Mixing) -> BTreeMap<&'a str, Vec<&'a Record>> {
+/// The data tasks by the table that they write; only tables whose chunks must be of one state of the source.
+fn by_table<'a>(plan: &'a Plan, records: &'a [Record], mixing: Mixing) -> BTreeMap<&'a QualifiedName, Vec<&'a Record>> {
     let tasks: HashMap<&str, &Task> = plan.tasks.iter().map(|task| (task.id.as_str(), task)).collect();
-    let mut tables: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
-    let mut is_paged: HashSet<&str> = HashSet::new();
+    let mut tables: BTreeMap<&QualifiedName, Vec<&Record>> = BTreeMap::new();
+    let mut is_paged: HashSet<&QualifiedName> = HashSet::new();
     for record in records.iter().filter(|record| record.kind == kind::DATA) {
         let Some(task) = tasks.get(record.task.as_str()) else { continue };
-        if let Some((into, _)) = task.target_sql.strip_prefix("COPY ").and_then(split_name) {
-            tables.entry(into).or_default().push(record);
-            if chunk::is_of_pages(&task.source_sql) {
-                is_paged.insert(into);
-            }
+        let Some(load) = task.load() else { continue };
+        tables.entry(&load.into).or_default().push(record);
+        if chunk::is_of_pages(&task.source_sql) {
+            is_paged.insert(&load.into);
         }
     }
     tables.retain(|into, _| mixing == Mixing::Never || is_paged.contains(into));
@@ -333,7 +332,7 @@ pub fn check_chosen(plan: &Plan, records: &[Record], chosen: &[String]) -> Resul
     Ok(())
 }
 
-fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> {
+fn restart(table: &QualifiedName, records: &[&Record], mixing: Mixing) -> Result<Restart> {
     let tasks = records
         .iter()
         .filter(|record| record.status != TaskStatus::Skipped)
@@ -342,7 +341,7 @@ fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> 
     match records.iter().find(|record| record.status == TaskStatus::Done).map(|record| record.mode) {
         Some(Some(RowMode::Append)) => {
             Err(Error::new("table_restart_refused", Kind::State, "a half-copied table cannot be copied again: it held rows of its own before")
-                .object(table)
+                .object(table.sql())
                 .remedy(match mixing {
                     Mixing::Never => format!(
                         "restore the backup, or, if the table is not divided by pages, copy its missing chunks from the source as \
@@ -355,6 +354,6 @@ fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> 
                 }))
         }
         Some(Some(RowMode::Merge | RowMode::Replace)) => Ok(Restart { empty: None, tasks }),
-        _ => Ok(Restart { empty: Some(table.to_owned()), tasks }),
+        _ => Ok(Restart { empty: Some(table.sql()), tasks }),
     }
 }
