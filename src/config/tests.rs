@@ -189,7 +189,7 @@ fn short_forms_mean_include() {
 
 #[test]
 fn every_mistake_is_told_at_once_with_its_path() {
-    let told = problems(&json!({
+    let reported = problems(&json!({
         "source": {"host": "h", "port": "x", "password": 123, "conninf": []},
         "tables": {
             "mode": "some",
@@ -201,7 +201,7 @@ fn every_mistake_is_told_at_once_with_its_path() {
         "options": {"backup": "yes", "split_larger_than": "big", "retries": 1.5, "ledger_schema": "pg_x", "verfy": true},
     }));
     assert_eq!(
-        told,
+        reported,
         [
             "max_jobs: unknown key; did you mean \"parallel.max_jobs\"?",
             "source.password: expected a string (in quotes), got a number",

@@ -83,7 +83,7 @@ pub async fn quiet_since(config: &Config, before: Written, context: &Context) ->
         };
         context.stop.or(rest).await?;
         now = Written { next_transaction: now.next_transaction, ..survey::written(&source).await? };
-        context.tell(&untold(&source, before, now).await?);
+        context.report(&unreported(&source, before, now).await?);
     }
     let writers: Vec<String> = survey::writers(&source).await?.iter().map(describe).collect();
     // Rows that are reported only now, with no transaction since, were written before.
@@ -96,7 +96,7 @@ pub async fn quiet_since(config: &Config, before: Written, context: &Context) ->
 }
 
 /// What a source before version 15 cannot report: there an idle session does not report its last writes.
-async fn untold(source: &Session, before: Written, now: Written) -> Result<Vec<Finding>> {
+async fn unreported(source: &Session, before: Written, now: Written) -> Result<Vec<Finding>> {
     if source.version().reports_writes_when_idle()
         || now.rows != before.rows
         || survey::sessions(source).await?.is_empty()

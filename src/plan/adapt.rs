@@ -45,12 +45,12 @@ impl Adaptation {
         let Some((into, _)) = task.target_sql.strip_prefix("COPY ").and_then(split_name) else { return };
         let (all, kept) = (ident_list(relation.copied_columns().map(|column| &column.name)), ident_list(self.names()));
         let list = if kept.is_empty() { String::new() } else { format!(" ({kept})") };
-        task.merge_sql = self.merge(&task.merge_sql, into, (&all, &kept));
+        task.merge_sql = self.merge(&task.merge_sql, into, &all, &kept);
         task.target_sql = format!("COPY {into}{list} FROM STDIN");
     }
 
     /// The statement that moves staged rows, without the columns that are left out.
-    fn merge(&self, sql: &str, into: &str, (all, kept): (&str, &str)) -> String {
+    fn merge(&self, sql: &str, into: &str, all: &str, kept: &str) -> String {
         let sql = sql.replacen(&format!("INSERT INTO {into} ({all})"), &format!("INSERT INTO {into} ({kept})"), 1);
         let sql = sql.replacen(&format!(" SELECT {all} FROM {STAGE} "), &format!(" SELECT {kept} FROM {STAGE} "), 1);
         let Some((head, sets)) = sql.rsplit_once(" DO UPDATE SET ") else { return sql };

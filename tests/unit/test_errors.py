@@ -93,7 +93,9 @@ def test_an_error_without_a_name_of_its_own_has_that_of_its_class() -> None:
         ConnectError("no answer", side="source", remedy="start it"),
         ConfigError("two mistakes", problems=["a: b", "c: d"]),
         PreflightError("no", findings=[FINDING]),
-        VerifyError("no", differences=[Difference("row", "public.t", "(1)", ("a",), "differs")]),
+        VerifyError(
+            "no", differences=[Difference("sequence", "public.t", "(1)", ("a",), "differs")]
+        ),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -66,7 +66,7 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class CommandEnvironment:
     """What the commands of a procedure have in common.
 
     Attributes:
@@ -100,7 +100,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """How a command ended.
 
     Attributes:
@@ -162,35 +162,35 @@ class Process:
 
     Args:
         command: what to run.
-        around: its folder and environment, and where its output goes.
+        environment: its folder and environment, and where its output goes.
 
     Raises:
         CommandError: it cannot be started.
     """
 
-    def __init__(self, command: Command, around: Surroundings) -> None:
+    def __init__(self, command: Command, environment: CommandEnvironment) -> None:
         self._command = command
         self._began = time.monotonic()
         self._pause = _SHORTEST_PAUSE
         self._is_late = self._is_over = False
         self._kill_at: float | None = None
         try:
-            self._output = Output(around.hide, around.log)
-            self._process = self._start(around)
+            self._output = Output(environment.hide, environment.log)
+            self._process = self._start(environment)
         except (OSError, ValueError) as error:
-            shown = around.hide(command.shown)
+            shown = environment.hide(command.shown)
             reason = getattr(error, "strerror", None) or error
             raise CommandError(
                 f"{shown} cannot be started: {reason}", name="command_not_started"
             ) from None
 
-    def _start(self, around: Surroundings) -> subprocess.Popen[bytes]:
+    def _start(self, environment: CommandEnvironment) -> subprocess.Popen[bytes]:
         output, errors = self._output.writers
         try:
             process = subprocess.Popen(
                 self._command.arguments,
-                cwd=around.cwd,
-                env=around.environment,
+                cwd=environment.cwd,
+                env=environment.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
@@ -212,7 +212,7 @@ class Process:
         """Whether it was asked to end."""
         return self._kill_at is not None
 
-    def poll(self) -> Ended | None:
+    def poll(self) -> CommandResult | None:
         """Reads output, and ends a command that takes too long; returns how it ended, if it has."""
         code = self._process.poll()
         now = time.monotonic()
@@ -267,8 +267,8 @@ class Process:
             return True
         return code is not None and (self._kill_at is None or not self._signal(0))
 
-    def _ended(self, code: int | None) -> Ended:
-        return Ended(
+    def _ended(self, code: int | None) -> CommandResult:
+        return CommandResult(
             self._command,
             -signal.SIGKILL if code is None else code,
             self._is_late,

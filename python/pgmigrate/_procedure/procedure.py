@@ -1,7 +1,7 @@
 """The safe procedure: checklist, stop, wait, back up, migrate, verify, start, undo on failure.
 
-`Procedure` decides the order of the steps, as a script that `Performer` runs. What is undone after
-a failure, or an interruption, is decided by `recovery.decide`; the first failure is reported.
+`Procedure` decides the order of the steps, as a script that `ScriptRunner` runs. What is undone
+after a failure, or an interruption, is decided by `recovery.decide`; the first failure is reported.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 from pgmigrate._bridge.job import logger
 from pgmigrate._journal.journal import Journal, Outcome, now
 from pgmigrate._journal.recovery import Decision, LockState, Situation, decide
-from pgmigrate._procedure.performer import Performer, Script, Verb
 from pgmigrate._procedure.recorded import Request, Work
 from pgmigrate._procedure.report import SafetyReport, SafetyStep
+from pgmigrate._procedure.runner import Script, ScriptRunner, Verb
 from pgmigrate._procedure.steps import Steps
 from pgmigrate.errors import InterruptedRunError, PgMigrateError, StateError
 
@@ -44,7 +44,7 @@ class Procedure(Steps):
         """
         began = time.monotonic()
         try:
-            Performer(self._options, self._around, self._event).run(self._script())
+            ScriptRunner(self._options, self._environment, self._event).run(self._script())
         finally:
             self._lock.release()
             self._tell(seconds=time.monotonic() - began)
@@ -54,7 +54,9 @@ class Procedure(Steps):
         """`run` as an awaitable."""
         began = time.monotonic()
         try:
-            await Performer(self._options, self._around, self._event).run_async(self._script())
+            await ScriptRunner(self._options, self._environment, self._event).run_async(
+                self._script()
+            )
         finally:
             self._lock.release()
             self._tell(seconds=time.monotonic() - began)

@@ -25,11 +25,11 @@ from pgmigrate._journal.journal import (
     reconciled,
     write_file,
 )
-from pgmigrate._procedure.command import Command, Surroundings
+from pgmigrate._procedure.command import Command, CommandEnvironment
 from pgmigrate._procedure.lock import ProcedureLock
-from pgmigrate._procedure.performer import Action, Pause, Script, TakeLock, Verb
 from pgmigrate._procedure.redaction import hiding
 from pgmigrate._procedure.report import SafetyReport, SafetyStep
+from pgmigrate._procedure.runner import Action, Pause, Script, TakeLock, Verb
 from pgmigrate._results.plan import Plan
 from pgmigrate._results.status import Status
 from pgmigrate._values.humanize import duration
@@ -96,7 +96,9 @@ class Recorded:
         hide, env = _native.Mask(options).hide, self._config["env"]
         # For the output of commands, and for pgmigrate's own messages.
         self._hide, self._hide_in_words = hiding(hide, env), hiding(hide, env, short=False)
-        self._around = Surroundings(Path(self._config["cwd"]), env, self._hide, self._log_output)
+        self._environment = CommandEnvironment(
+            Path(self._config["cwd"]), env, self._hide, self._log_output
+        )
         self._stop = _commands(self._config["stop"])
         self._checks = _commands(self._config["check_stopped"])
         self._start = _commands(self._config["start"])

@@ -178,14 +178,14 @@ async fn look(prepared: &Prepared<'_>) -> Result<Found> {
         }
         None => Vec::new(),
     };
-    let alike = if options.plan.scope.data_only {
-        column_mapping::alike(&options.plan.scope.tables, &source.leader, target).await?
+    let same_layout = if options.plan.scope.data_only {
+        column_mapping::same_layout(&options.plan.scope.tables, &source.leader, target).await?
     } else {
         HashSet::new()
     };
     let path = introspect::search_path(&source.leader).await?;
     let present = present::look(target, &existing::tables(plan), &path).await?;
-    Ok(Found { present, entries, loaded, alike })
+    Ok(Found { present, entries, loaded, same_layout })
 }
 
 /// Resumes a run where it stopped; `done` are the tasks that the state file records as done.
@@ -200,7 +200,7 @@ async fn resume_run(prepared: &Prepared<'_>, run: Run, done: &[String]) -> Resul
     refuse_changed(prepared, &records, &|_| true)?;
     let restarts = resume::restarts(plan, &records, prepared.mixing(), prepared.sees(), &|_| true)?;
     // Before tables are emptied, which the keys would prevent; after the last refusal, which would leave the target without the keys.
-    place(prepared).take_again(run.run, (plan, &records), &|_| true).await?;
+    place(prepared).take_again(run.run, plan, &records, &|_| true).await?;
     for restart in restarts {
         restart_table(prepared, run.run, &restart).await?;
     }

@@ -130,7 +130,8 @@ impl Place<'_> {
     pub async fn take_again(
         &self,
         run: i64,
-        (plan, records): (&Plan, &[Record]),
+        plan: &Plan,
+        records: &[Record],
         is_wanted: &(dyn Fn(&Record) -> bool + Sync),
     ) -> Result<bool> {
         let of_kind = |kinds: &'static [&str]| records.iter().filter(|record| kinds.contains(&record.kind.as_str()));
@@ -254,10 +255,10 @@ impl Place<'_> {
 }
 
 fn orphaned(doing: String, error: &Error) -> Error {
-    let told = Error::new("orphan_rows", Kind::Schema, doing).on(Side::Target);
+    let reported = Error::new("orphan_rows", Kind::Schema, doing).on(Side::Target);
     match error.server().cloned() {
-        Some(reply) => told.caused_by_server(reply),
-        None => told,
+        Some(reply) => reported.caused_by_server(reply),
+        None => reported,
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::catalog::Catalog;
 use crate::config::PlanOptions;
 use crate::engine::Source;
-use crate::engine::target::column_mapping::Judge;
+use crate::engine::target::column_mapping::TypeCompatibility;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::pg::client::tool::Tools;
@@ -50,14 +50,14 @@ pub(super) struct Sides {
     pub(super) source: Catalog,
     pub(super) target: Catalog,
     pub(super) encoding: Option<String>,
-    pub(super) past: Past,
+    pub(super) history: RunHistory,
     /// Set where the tables are the target's own.
-    pub(super) judge: Option<Judge>,
+    pub(super) compatibility: Option<TypeCompatibility>,
 }
 
 /// The ledger's records of the last run from this source.
 #[derive(Debug, Default)]
-pub(super) struct Past {
+pub(super) struct RunHistory {
     /// The records by task; empty where the run had another plan.
     pub(super) by_task: HashMap<String, Record>,
     /// How rows, or a sequence's value, were written into an object.
@@ -73,33 +73,34 @@ impl Sides {
         let target = introspect::catalog(subject.target).await?;
         let encoding = &target.server.encoding;
         let encoding = (source.server.encoding == *encoding && encoding != "UTF8").then(|| encoding.clone());
-        let past = Past::read(subject).await?;
-        let judge = Judge::of(subject.options.scope, &subject.source.leader, subject.target).await?;
-        Ok(Sides { source, target, encoding, past, judge })
+        let history = RunHistory::read(subject).await?;
+        let compatibility =
+            TypeCompatibility::of(subject.options.scope, &subject.source.leader, subject.target).await?;
+        Ok(Sides { source, target, encoding, history, compatibility })
     }
 }
 
-impl Past {
-    pub(super) async fn read(subject: &Subject<'_>) -> Result<Past> {
+impl RunHistory {
+    pub(super) async fn read(subject: &Subject<'_>) -> Result<RunHistory> {
         let ledger = Ledger::new(&subject.options.ledger.schema);
-        let mut past = Past { has_sums: !subject.rereads, ..Past::default() };
+        let mut history = RunHistory { has_sums: !subject.rereads, ..RunHistory::default() };
         if !ledger.exists(subject.target).await? {
-            return Ok(past);
+            return Ok(history);
         }
-        let Some(run) = ledger.last_run(subject.target).await? else { return Ok(past) };
+        let Some(run) = ledger.last_run(subject.target).await? else { return Ok(history) };
         if run.source != subject.plan.header.source {
-            return Ok(past);
+            return Ok(history);
         }
         let is_same_plan = run.plan == subject.plan.fingerprint();
         for record in ledger.records(subject.target, run.run).await? {
             if let Some(mode) = record.mode {
-                past.modes.insert(record.object.clone(), mode);
+                history.modes.insert(record.object.clone(), mode);
             }
             if is_same_plan {
-                past.by_task.insert(record.task.clone(), record);
+                history.by_task.insert(record.task.clone(), record);
             }
         }
-        Ok(past)
+        Ok(history)
     }
 
     pub(super) fn mode(&self, object: &str) -> Option<RowMode> {

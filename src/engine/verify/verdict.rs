@@ -40,7 +40,7 @@ pub struct Different {
 }
 
 /// What is known of both sides.
-pub struct Closer<'a> {
+pub struct DefinitionComparer<'a> {
     /// The source's entries.
     pub source: &'a Archive<'a>,
     /// The target's entries.
@@ -53,7 +53,7 @@ pub struct Closer<'a> {
     pub named: HashSet<&'a str>,
 }
 
-impl Closer<'_> {
+impl DefinitionComparer<'_> {
     /// Inspects an entry of the source and its counterpart; one of them may be missing.
     pub async fn verdict(&self, readers: &Readers, entry: Option<&Entry>, other: Option<&Entry>) -> Result<Verdict> {
         let of = entry.or(other).map(|entry| &entry.kind);
@@ -76,7 +76,7 @@ impl Closer<'_> {
             _ => match entry.kind.properties() {
                 Some(kind) => {
                     let comparison = definition::compare(readers, kind, both, self.with_tablespaces).await?;
-                    Ok(self.judge(entry, &comparison))
+                    Ok(self.evaluate(entry, &comparison))
                 }
                 // Statements without expressions, which one pg_dump writes in the same way for every major version.
                 None => Ok(different()),
@@ -84,7 +84,7 @@ impl Closer<'_> {
         }
     }
 
-    fn judge(&self, entry: &Entry, comparison: &Comparison) -> Verdict {
+    fn evaluate(&self, entry: &Entry, comparison: &Comparison) -> Verdict {
         let is_one_major = self.versions.are_one_major();
         let mut found = Different::default();
         let mut reasons: Vec<&str> = Vec::new();

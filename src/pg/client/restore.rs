@@ -407,10 +407,10 @@ fn failed() -> Error {
 /// language.
 fn server_error(said: &str) -> Option<Error> {
     let (sqlstate, message) = said.lines().rev().find_map(|line| {
-        let (_, told) = line.strip_prefix("psql:")?.split_once(":  ")?;
+        let (_, message) = line.strip_prefix("psql:")?.split_once(":  ")?;
         let is_code =
             |code: &str| code.len() == 5 && code.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase());
-        told.split_once(": ").filter(|(code, _)| is_code(code))
+        message.split_once(": ").filter(|(code, _)| is_code(code))
     })?;
     let is_harmless = HARMLESS_CLASSES.iter().any(|class| sqlstate.starts_with(class));
     let message =
