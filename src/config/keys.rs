@@ -103,19 +103,19 @@ pub const KEYS: &[KeyDoc] = &[
         "options.data_only",
         "boolean",
         "false",
-        "true: only rows, sequences' values and, where asked for, large objects, into tables that the target has; needs no pg_dump",
+        "true: only rows, sequences' values and, if requested, large objects, into tables that the target has; needs no pg_dump",
     ),
     key(
         "options.target_triggers",
         "fire, disable",
         "fire",
-        "data_only: whether triggers of the target's tables fire for copied rows; disable: off in our transactions only",
+        "data_only: whether triggers of the target's tables fire for copied rows; disable: disabled in the run's transactions only",
     ),
     key(
         "options.target_foreign_keys",
         "order, defer, drop",
         "order",
-        "data_only: order: referenced rows come first; defer: circles of tables in one transaction; drop: dropped and made again",
+        "data_only: order: referenced rows are copied first; defer: cycles of tables in one transaction; drop: dropped and created again",
     ),
     key(
         "options.create_indexes_after_data",
@@ -199,7 +199,7 @@ pub const KEYS: &[KeyDoc] = &[
         "whether privileges and default privileges are granted and revoked; false: none are, as with pg_dump --no-privileges",
     ),
     key("options.tablespaces", "boolean", "true", "true: tablespaces as on the source; false: the target's default"),
-    free("options.pg_dump", "string", "looked for", "the path of the pg_dump program"),
+    free("options.pg_dump", "string", "searched", "the path of the pg_dump program"),
     free(
         "options.lock_timeout",
         "seconds",
@@ -267,7 +267,7 @@ pub const KEYS: &[KeyDoc] = &[
         "procedure.wait_for_writers",
         "seconds",
         "60",
-        "how long to wait until `check_stopped` is content, and then until nobody writes to source and target",
+        "how long to wait until `check_stopped` succeeds, and then until no session writes to source and target",
     ),
     free(
         "procedure.timeout",
@@ -280,7 +280,7 @@ pub const KEYS: &[KeyDoc] = &[
         "procedure.env",
         "mapping of strings",
         "{}",
-        "variables for the commands, beside the environment; `${NAME}` as in `source`; values of four characters and more are hidden in what the \
+        "variables for the commands, in addition to the environment; `${NAME}` as in `source`; values of four characters and more are hidden in what the \
          commands print",
     ),
     free("procedure.checklist", "list of strings", "[]", "points of the checklist that only a person can tick"),
@@ -305,14 +305,14 @@ pub const KEYS: &[KeyDoc] = &[
     free(
         "options.require_revision.table",
         "string",
-        "looked for",
+        "searched",
         "alembic's version table, where it is not the only alembic_version of its database",
     ),
     free(
         "migrations",
         "list",
         "",
-        "several migrations, run one after another; keys beside it are defaults for all of them",
+        "several migrations, run one after another; keys next to it are defaults for all of them",
     ),
 ];
 

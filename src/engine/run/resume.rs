@@ -19,8 +19,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// The finding of a run that was to be resumed and found no run that has begun.
 #[must_use]
 pub fn nothing_begun() -> Finding {
-    let message = "there is no run to resume on the target: this one begins at its start";
-    let remedy = "where one was begun, check the target's conninfo and options.ledger_schema";
+    let message = "the target has no run to resume: a new run begins";
+    let remedy = "if a run was begun, check the target's conninfo and options.ledger_schema";
     Finding::new("resume", Severity::Info, "", message, remedy)
 }
 
@@ -88,7 +88,7 @@ pub fn drift(plan: &Plan, catalog: &Catalog, options: PlanOptions<'_>) -> Drift 
             drift.names.push(table.clone());
         }
         match found.get(table) {
-            None => drift.tables.push(format!("table {table} is gone from the source")),
+            None => drift.tables.push(format!("table {table} no longer exists on the source")),
             Some(now) if now != digest => {
                 drift.tables.push(format!("table {table} has other columns, indexes or constraints"));
             }
@@ -106,7 +106,7 @@ impl Drift {
         if all.is_empty() {
             return Ok(());
         }
-        let doing = format!("the plan does not fit what is there now: {}", all.join("; "));
+        let doing = format!("the plan no longer matches the databases: {}", all.join("; "));
         Err(Error::new("plan_mismatch", Kind::Drift, doing)
             .remedy(format!("make a new plan; to discard the old run, use {} first", Action::Cleanup)))
     }
@@ -238,7 +238,8 @@ pub fn check_joining(restarts: &[Restart], mixing: Mixing, chosen: &HashSet<&str
         let (own, others): (Vec<&str>, Vec<&str>) =
             restart.tasks.iter().map(String::as_str).partition(|id| chosen.contains(id));
         if let (Some(task), false) = (own.first(), others.is_empty()) {
-            let doing = format!("task {task} would bring rows of another state of the source into a half-copied table");
+            let doing =
+                format!("task {task} would copy rows of another snapshot of the source into a half-copied table");
             return Err(Error::new("snapshots_mixed", Kind::State, doing).remedy(match mixing {
                 Mixing::Never => format!(
                     "resume the whole run, hold one snapshot for all parts with {}, or allow it with {}",
@@ -269,7 +270,7 @@ pub fn check_claims(
             continue;
         }
         if let Some(other) = open.find(|record| living.contains(&record.snapshot)) {
-            let doing = "another part of the run copies this table from another state of the source";
+            let doing = "another part of the run copies this table from another snapshot of the source";
             return Err(Error::new("table_copied_elsewhere", Kind::State, doing)
                 .object(other.object.clone())
                 .task(&other.task, other.phase.as_str())

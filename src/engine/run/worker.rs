@@ -20,7 +20,7 @@ mod unqualified;
 use super::job::{Form, Job};
 use super::lost::end_lost;
 use crate::action;
-use crate::engine::stop::interrupted;
+use crate::engine::stop_token::interrupted;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
