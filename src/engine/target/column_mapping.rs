@@ -89,10 +89,10 @@ impl TypeCompatibility {
             match self.map(column, found(&column.name)) {
                 ColumnMapping::Computed => adaptation.left_out.push(column.name.to_string()),
                 ColumnMapping::Assigned(assignment) => {
-                    adaptation.columns.push((column.name.to_string(), assignment.casts))
+                    adaptation.columns.push((column.name.to_string(), assignment.casts));
                 }
                 ColumnMapping::Missing | ColumnMapping::Refused(_) => {
-                    adaptation.columns.push((column.name.to_string(), Vec::new()))
+                    adaptation.columns.push((column.name.to_string(), Vec::new()));
                 }
             }
         }
