@@ -101,7 +101,7 @@ impl Pool<'_> {
                 }
             };
             let (worker, started, outcomes) = finished.map_err(|e| {
-                Error::new("worker_panicked", Kind::Internal, "a worker ended without a word").caused_by(e)
+                Error::new("worker_panicked", Kind::Internal, "a worker task panicked or was aborted").caused_by(e)
             })?;
             idle.push(worker);
             let seconds =
@@ -161,7 +161,7 @@ impl Pool<'_> {
         if !self.is_snapshot_lost && self.holder.is_closed() {
             self.is_snapshot_lost = true;
             tracing::warn!(
-                "the session on the source that held the snapshot is lost: readers that have joined it go on, and no new ones can"
+                "the session on the source that held the snapshot is lost: readers that have joined it continue, and no new ones can join"
             );
         }
         // An error of the query is ignored: where the session is lost, the next check finds that.

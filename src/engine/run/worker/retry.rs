@@ -4,7 +4,7 @@
 //! and uses the pause.
 
 use super::Worker;
-use crate::engine::stop::Stop;
+use crate::engine::StopToken;
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ impl Default for Pause {
 
 impl Pause {
     /// Waits; false where the run was stopped meanwhile.
-    pub(super) async fn wait(&mut self, stop: &Stop) -> bool {
+    pub(super) async fn wait(&mut self, stop: &StopToken) -> bool {
         let pause = self.0;
         self.0 = (pause * 2).min(LONGEST_PAUSE);
         tokio::select! {
