@@ -129,7 +129,7 @@ fn the_example_holds_every_key_and_its_defaults() {
 fn the_table_of_keys_says_the_defaults_that_hold() {
     let value = checked(&json!({})).to_value();
     let written = |default: &str| match default {
-        "looked for" | "any" => Value::Null,
+        "searched" | "any" => Value::Null,
         "1GB" => json!(1_u64 << 30),
         "options.on_existing" => json!("append"),
         "options.on_conflict" | "options.format" => json!("auto"),

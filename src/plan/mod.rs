@@ -25,5 +25,6 @@ pub use build::large_object::moves_large_objects;
 pub use build::{Unfinished, build};
 pub use check::check;
 pub use chunk::{Answer, Answers, KeyBounds, KeyRange, Question, Rules, Spread, questions};
+pub use merge::{Load, OnKey};
 pub use model::{Header, OTHER_ROWS, Plan, Task, kind};
-pub use subject::{Load, MemberOf, OnKey, Subject, WITH_ADMIN};
+pub use subject::{MemberOf, Subject, WITH_ADMIN};

@@ -1,7 +1,8 @@
 //! The parts of a plan, as values: phases, tasks and what it depends on.
 
 use super::foreign_key::ForeignKey;
-use super::subject::{Load, MemberOf, Subject, analyze_sql};
+use super::merge::Load;
+use super::subject::{MemberOf, Subject, analyze_sql};
 use crate::catalog::scope::Absent;
 use crate::finding::Finding;
 use crate::name::{QualifiedName, readable};

@@ -4,8 +4,8 @@
 //! differ, because a file was edited, the plan is refused ([`Subject::agrees`]). Pure; `build` makes subjects, the engine reads them.
 
 use super::foreign_key::ForeignKey;
-use super::merge::Merge;
-use crate::name::{QualifiedName, ident, ident_list};
+use super::merge::Load;
+use crate::name::{QualifiedName, ident};
 use serde::{Deserialize, Serialize};
 
 /// What the statements of a task are about.
@@ -22,31 +22,6 @@ pub enum Subject {
     Analyze(QualifiedName),
 }
 
-/// Where the rows of a data task are stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Load {
-    /// The table, which is another one than the source's if rows are copied through a partitioned table.
-    pub into: QualifiedName,
-    /// The columns in the order in which their values are sent.
-    pub columns: Vec<String>,
-    /// How staged rows are added to a table that existed before; none if no key identifies rows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub merge: Option<OnKey>,
-}
-
-/// What identifies rows, and what happens to a row whose key exists.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OnKey {
-    /// The columns of the key.
-    pub key: Vec<String>,
-    /// The columns that such a row gets from the new one; without any it stays as it is.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub updates: Vec<String>,
-    /// Whether an identity column GENERATED ALWAYS may be among the columns.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub overriding: bool,
-}
-
 /// A role's membership in another.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MemberOf {
@@ -54,33 +29,6 @@ pub struct MemberOf {
     pub granted: String,
     /// The role that it is granted to.
     pub member: String,
-}
-
-impl Load {
-    /// The list of columns after the name of a table in COPY, with a space before it; empty without columns.
-    #[must_use]
-    pub fn column_list(&self) -> String {
-        let list = ident_list(&self.columns);
-        if list.is_empty() { String::new() } else { format!(" ({list})") }
-    }
-
-    /// The statement that stores the rows.
-    #[must_use]
-    pub fn copy_sql(&self) -> String {
-        format!("COPY {}{} FROM STDIN", self.into.sql(), self.column_list())
-    }
-
-    /// The statement that adds staged rows; empty if no key identifies rows.
-    #[must_use]
-    pub fn merge_sql(&self) -> String {
-        Merge::of(self).map(|merge| merge.sql()).unwrap_or_default()
-    }
-
-    /// Whether rows whose key exists are updated.
-    #[must_use]
-    pub fn updates(&self) -> bool {
-        self.merge.as_ref().is_some_and(|merge| !merge.updates.is_empty())
-    }
 }
 
 impl MemberOf {
@@ -118,7 +66,7 @@ pub const WITH_ADMIN: &str = " WITH ADMIN OPTION";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::merge::STAGE;
+    use crate::plan::merge::{OnKey, STAGE};
 
     fn load(merge: Option<OnKey>) -> Load {
         let columns = ["a\" ON CONFLICT (", "b) DO UPDATE SET"].map(str::to_owned).to_vec();

@@ -7,6 +7,7 @@ use super::extension::{compare, installed, not_installed};
 use super::locale::{encoding, stale};
 use super::look::list;
 use super::server::{no_backup, versions};
+use crate::action::Action;
 use crate::catalog::{Column, Relation, RelationKind, Server};
 use crate::error::{Error, Kind, Side};
 use crate::finding::{Finding, Severity};
@@ -251,7 +252,7 @@ fn too_few_connections_block_only_where_one_job_does_not_fit() {
     assert_eq!(connections(Side::Source, &instance(10), 8), None);
     let fewer = connections(Side::Source, &instance(9), 8).expect("a finding");
     assert_eq!(fewer.severity, Severity::Warning);
-    assert!(fewer.remedy.contains("--jobs 7"), "{}", fewer.remedy);
+    assert!(fewer.remedy.contains(&Action::Jobs(7).to_string()), "{}", fewer.remedy);
     assert_eq!(connections(Side::Target, &instance(2), 8).map(|f| f.severity), Some(Severity::Blocking));
     assert!(connections(Side::Target, &instance(-3), 1).is_some_and(|f| f.message.contains(" 0 connections")));
 }
