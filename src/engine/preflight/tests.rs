@@ -254,7 +254,7 @@ fn too_few_connections_block_only_where_one_job_does_not_fit() {
     assert_eq!(fewer.severity, Severity::Warning);
     assert!(fewer.remedy.contains(&Action::Jobs(7).to_string()), "{}", fewer.remedy);
     assert_eq!(connections(Side::Target, &instance(2), 8).map(|f| f.severity), Some(Severity::Blocking));
-    assert!(connections(Side::Target, &instance(-3), 1).is_some_and(|f| f.message.contains(" 0 connections")));
+    assert!(connections(Side::Target, &instance(-3), 1).is_some_and(|f| f.message.contains(" 0 free connections")));
 }
 
 #[test]
