@@ -29,7 +29,9 @@ pub async fn open(config: &Config, purpose: &str, plan: Option<&Plan>, context: 
         let found = programs::find(scope, connection, context);
         let source = Source::open(&endpoints.source, connection.lock_timeout);
         let target = Session::open(&endpoints.target, Side::Target, purpose);
-        tokio::try_join!(Box::pin(found), Box::pin(source), Box::pin(target))
+        // Where several of them fail, the error is always the same one.
+        let (found, source, target) = tokio::join!(Box::pin(found), Box::pin(source), Box::pin(target));
+        Ok((found?, source?, target?))
     };
     let (found, source, target) = context.step("connect", opening).await?;
     let majors = Majors::of(&source.leader, &target, plan);
@@ -47,8 +49,17 @@ pub async fn inspect(
     context.step("inspect", source.catalog(scope, tools)).await
 }
 
+/// Makes the plan of what was inspected, without its text.
+pub async fn draft(
+    source: &Source,
+    catalog: &Catalog,
+    options: PlanOptions<'_>,
+    context: &Context,
+) -> Result<PlanDraft> {
+    context.step("plan", source.plan(catalog, options)).await
+}
+
 /// Makes the plan of what was inspected.
 pub async fn plan(source: &Source, catalog: &Catalog, options: PlanOptions<'_>, context: &Context) -> Result<Document> {
-    let draft = context.step("plan", source.plan(catalog, options)).await?;
-    Ok(draft.finish())
+    Ok(draft(source, catalog, options, context).await?.finish())
 }

@@ -139,7 +139,14 @@ async fn seconds_left(
 ) -> Result<Option<f64>> {
     let Some(plan) = ledger.plan(target, run).await? else { return Ok(None) };
     let now = Now { builds: progress::builds(target).await?, copies: progress::copies(target).await? };
-    Ok(recorded(&tsv::read(&plan)?.tasks, records, rates, jobs, &now).seconds)
+    // Another version of pgmigrate may have begun the run: its state is known, the time that the rest takes is not.
+    match tsv::read(&plan) {
+        Ok(plan) => Ok(recorded(&plan.tasks, records, rates, jobs, &now).seconds),
+        Err(error) => {
+            tracing::debug!("the time left is not estimated: {}", error.chain());
+            Ok(None)
+        }
+    }
 }
 
 async fn procedure(ledger: &Ledger, target: &Session) -> Result<Option<Procedure>> {

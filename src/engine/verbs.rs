@@ -45,7 +45,10 @@ pub async fn plan(config: &Config, like: Option<&Plan>, context: &Context) -> Re
     }
     let tools = programs.as_ref().map(|programs| &programs.source);
     let catalog = opened::inspect(&source, scope, tools, context).await?;
-    opened::plan(&source, &catalog, config.plan(), context).await
+    let draft = opened::draft(&source, &catalog, config.plan(), context).await?;
+    // The text of a plan of many objects takes as much memory as they do.
+    drop(catalog);
+    Ok(draft.finish())
 }
 
 /// The target's major version, by which a run chooses the `pg_dump` that writes the plan. A plan can be made without it.

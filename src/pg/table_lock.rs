@@ -157,7 +157,7 @@ pub fn refuse(changed: &[Changed]) -> Result<()> {
     Err(Error::new("table_changed", Kind::State, doing)
         .on(Side::Source)
         .object(first.table.to_string())
-        .remedy(format!("{}: the run then reads a new snapshot", Action::Resume)))
+        .remedy(format!("start the run again; if it has begun already, {}: it then reads a new snapshot", Action::Resume)))
 }
 
 fn statement(tables: &[QualifiedName]) -> String {

@@ -17,7 +17,6 @@ use crate::pg::survey;
 use crate::plan::{Task, kind, setting};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// Kinds of object that `PostgreSQL` lets only superusers create.
 const PG_CLASS: Oid = 1259;
 const PG_PROC: Oid = 1255;
 const PG_TYPE: Oid = 1247;

@@ -71,7 +71,14 @@ impl RunRequest {
                 .on(Side::Target)
                 .remedy("name the plan file that the run was started with")
         };
-        self.plan = Some(tsv::read(&ledger.plan(&target, run.run).await?.ok_or_else(lacking)?)?);
+        let text = ledger.plan(&target, run.run).await?.ok_or_else(lacking)?;
+        self.plan = Some(tsv::read(&text).map_err(|error| {
+            error.on(Side::Target).remedy(format!(
+                "resume run {} with the version of pgmigrate that began it, or discard it with {}",
+                run.run,
+                Action::Cleanup
+            ))
+        })?);
         tracing::info!("the plan of run {} is read from the target's ledger", run.run);
         Ok(())
     }

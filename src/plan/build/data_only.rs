@@ -71,7 +71,10 @@ pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
     ));
     if scope.large_objects == LargeObjects::Auto && !inputs.catalog.large_objects.is_empty() {
         let count: usize = inputs.catalog.large_objects.iter().map(|batch| batch.oids.len()).sum();
-        let message = format!("{count} large objects of the source are not copied");
+        let message = match count {
+            1 => "1 large object of the source is not copied".to_owned(),
+            _ => format!("{count} large objects of the source are not copied"),
+        };
         let remedy = "set options.large_objects to true to copy them, with the OIDs that they have";
         findings.push(Finding::new("large_objects", Severity::Info, "", message, remedy));
     }
