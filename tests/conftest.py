@@ -69,6 +69,12 @@ class Pair:
         """The conninfo of a new, empty target database."""
         return self._create(self.target_server, f"{self.name}_target{suffix}")
 
+    def filled(self, script: str) -> tuple[str, str]:
+        """A new source, filled by a script, and a new, empty target."""
+        source = self.source()
+        servers.run_script(source, script)
+        return source, self.target()
+
     def _create(self, server: EmbeddedServer, name: str) -> str:
         self.made.append((server, name))
         return servers.create_database(server, name)
@@ -132,9 +138,7 @@ def prefix(pair: Pair) -> Iterator[str]:
 @pytest.fixture
 def ends(pair: Pair) -> tuple[str, str]:
     """A source with what tests of configurations migrate, and an empty target."""
-    source = pair.source()
-    servers.run_script(source, SCRIPT)
-    return source, pair.target()
+    return pair.filled(SCRIPT)
 
 
 @pytest.fixture
@@ -146,9 +150,7 @@ def shell(tmp_path: Path) -> Shell:
 @pytest.fixture
 def written(pair: Pair) -> tuple[str, str]:
     """A source with the tables that the application writes to, and an empty target."""
-    source = pair.source()
-    servers.run_script(source, TABLES)
-    return source, pair.target()
+    return pair.filled(TABLES)
 
 
 @pytest.fixture

@@ -24,8 +24,7 @@ OURS = "application_name LIKE 'pgmigrate%'"
 @pytest.mark.case("B1")
 @pytest.mark.timeout(120)
 def test_a_commit_that_is_still_at_work_is_waited_for(pair: Pair, tmp_path: Path) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, f"CREATE TABLE t AS SELECT generate_series(1, {ROWS}) AS id")
+    source, target = pair.filled(f"CREATE TABLE t AS SELECT generate_series(1, {ROWS}) AS id")
     servers.run_script(
         target,
         "CREATE TABLE t (id int);"

@@ -208,8 +208,7 @@ def warnings_of(run: DagRun, word: str) -> list[str]:
 @pytest.fixture
 def two_tables(pair: Pair, prepared: AirflowSite) -> tuple[str, str, AirflowSite]:
     """Tables with and without a key, a target, and an Airflow that knows both."""
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, TWO_TABLES)
+    source, target = pair.filled(TWO_TABLES)
     ends = {"SOURCE": connection(source), "TARGET": connection(target)}
     known = {f"AIRFLOW_CONN_PGMIGRATE_{side}": value for side, value in ends.items()}
     return source, target, AirflowSite(prepared.home, known)
@@ -354,9 +353,7 @@ print(json.dumps({
 def test_another_plan_s_run_is_not_taken_for_the_task_s_own(
     pair: Pair, prepared: AirflowSite
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE SCHEMA app; CREATE TABLE app.one (id int PRIMARY KEY); "
         "CREATE TABLE app.two (id int PRIMARY KEY)",
     )

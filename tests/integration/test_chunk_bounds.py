@@ -79,9 +79,7 @@ def test_chunks_of_any_key_hold_each_row_once(pair: Pair, kind: str) -> None:
 
 
 def test_a_skewed_chunk_column_makes_chunks_of_equal_height(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         # Nine of ten rows lie in a thousandth of the range.
         "CREATE TABLE t (id bigint PRIMARY KEY);"
         "INSERT INTO t SELECT i FROM generate_series(1, 9000) i;"
@@ -94,9 +92,7 @@ def test_a_skewed_chunk_column_makes_chunks_of_equal_height(pair: Pair) -> None:
 
 
 def test_without_statistics_ranges_of_a_chunk_column_are_equally_wide(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id int PRIMARY KEY) WITH (autovacuum_enabled = false);"
         "INSERT INTO t SELECT i FROM generate_series(1, 300) i",
     )
@@ -125,9 +121,7 @@ def test_without_statistics_ranges_of_a_chunk_column_are_equally_wide(pair: Pair
     ids=["bigint", "nullable", "uuid", "timestamptz", "infinite", "first_of_two"],
 )
 def test_a_key_cuts_where_pages_cannot(pair: Pair, key: str, value: str, analyzed: bool) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         f"{OTHER_ACCESS_METHOD} CREATE TABLE t ({key});"
         f"INSERT INTO t SELECT {value} FROM generate_series(1, 3000) i;"
         + ("ANALYZE" if analyzed else "ALTER TABLE t SET (autovacuum_enabled = false)"),
@@ -152,9 +146,7 @@ def test_a_key_cuts_where_pages_cannot(pair: Pair, key: str, value: str, analyze
 
 
 def test_a_text_key_leaves_a_table_whole_and_out_of_the_plan(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         f"{OTHER_ACCESS_METHOD} CREATE TABLE t (id text PRIMARY KEY);"
         "INSERT INTO t SELECT 'person' || i || '@example.org' FROM generate_series(1, 3000) i;"
         "ANALYZE",
@@ -168,9 +160,7 @@ def test_a_text_key_leaves_a_table_whole_and_out_of_the_plan(pair: Pair) -> None
 
 
 def test_the_plan_holds_no_whole_uuid_and_no_exact_time(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         f"{OTHER_ACCESS_METHOD}"
         "CREATE TABLE t (id uuid PRIMARY KEY); CREATE TABLE u (id timestamptz PRIMARY KEY);"
         "INSERT INTO t SELECT gen_random_uuid() FROM generate_series(1, 3000);"
@@ -189,9 +179,7 @@ def test_each_major_is_cut_by_what_it_can_read(
     make_pair: Callable[[int, int], Pair], major: int
 ) -> None:
     pair = make_pair(major, 18)
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id uuid PRIMARY KEY, a text) WITH (autovacuum_enabled = false);"
         "INSERT INTO t SELECT md5(i::text)::uuid, repeat('x', 50)"
         " FROM generate_series(1, 20000) i",

@@ -42,8 +42,7 @@ CATALOGS = (
 
 
 def _migration(pair: Pair, **options: Any) -> tuple[Migration, str, str]:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     return Migration(source=source, target=target, **options), source, target
 
 

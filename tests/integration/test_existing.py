@@ -333,8 +333,9 @@ def test_a_foreign_key_to_partitions_that_stays_not_valid_is_told(pair: Pair) ->
         CREATE TABLE half PARTITION OF whole FOR VALUES FROM (0) TO (100);
         CREATE TABLE refers (id int);
     """
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, script + "ALTER TABLE refers ADD FOREIGN KEY (id) REFERENCES whole")
+    source, target = pair.filled(
+        script + "ALTER TABLE refers ADD FOREIGN KEY (id) REFERENCES whole"
+    )
     servers.run_script(
         target, script + "ALTER TABLE refers ADD FOREIGN KEY (id) REFERENCES whole NOT VALID"
     )

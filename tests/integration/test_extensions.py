@@ -242,8 +242,7 @@ def test_what_the_version_that_is_made_lacks_fails_by_name(pair: Pair) -> None:
     lacking = "DROP TABLE ext.child; ALTER TABLE ext.log RENAME line TO text;"
     versions = {pair.source_server: "1.0", pair.target_server: "2.0"}
     with extensions.installed(name, versions, second=lacking):
-        source, target = pair.source(), pair.target()
-        servers.run_script(source, "CREATE SCHEMA ext;" + ROWS.replace(NAME, name))
+        source, target = pair.filled("CREATE SCHEMA ext;" + ROWS.replace(NAME, name))
         report = _migration(source, target).run()
     assert {task.object for task in report.failed if task.kind == "data"} == {
         "ext.child",

@@ -121,8 +121,7 @@ def test_no_timeout_of_the_source_ends_the_hold(
     make_pair: Callable[[int, int], Pair], tmp_path: Path, setting: str
 ) -> None:
     pair = make_pair(18, 18)
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, parts.SCRIPT)
+    source, target = pair.filled(parts.SCRIPT)
     for conninfo in (source, target):
         with psycopg.connect(conninfo, autocommit=True) as connection:
             name = connection.info.dbname

@@ -35,8 +35,7 @@ ANALYZE;
 @pytest.fixture
 def made(pair: Pair) -> tuple[Migration, Any, str, str]:
     """A migration whose tables are on the target, its plan, and both databases."""
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     return _made(source, target)
 
 
@@ -327,8 +326,7 @@ def test_a_part_whose_task_another_part_does_again_is_not_interrupted(bank: Part
 @pytest.mark.case("R3")
 def test_what_a_lost_connection_left_on_the_target_does_not_stand_in_the_way(pair: Pair) -> None:
     """The server still has the transactions with their locks; the next attempt ends them."""
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     with half_open(target) as way:
         migration, plan, _, _ = _made(source, way.conninfo, lock_timeout=3, retries=2)
         with _at_work(target, lambda: migration.run(plan, resume=True, jobs=1)) as run:

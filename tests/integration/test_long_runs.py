@@ -50,8 +50,7 @@ def _rows(conninfo: str, query: str) -> list[tuple[Any, ...]]:
 @pytest.mark.case("R3")
 @pytest.mark.parametrize("kind", ["the server notices", "the next run ends it"])
 def test_an_index_build_of_a_killed_client_ends(pair: Pair, tmp_path: Path, kind: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, _SLOW_INDEX)
+    source, target = pair.filled(_SLOW_INDEX)
     shell = Shell(tmp_path)
     command = ["migrate", "--source", source, "--jobs", "1", "--target"]
     with half_open(target) as way:
@@ -77,8 +76,7 @@ def test_an_index_build_of_a_killed_client_ends(pair: Pair, tmp_path: Path, kind
 
 @pytest.mark.case("R3")
 def test_a_session_of_another_living_process_is_not_ended(pair: Pair, tmp_path: Path) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, _SLOW_INDEX)
+    source, target = pair.filled(_SLOW_INDEX)
     shell = Shell(tmp_path)
     command = ["migrate", "--source", source, "--target", target]
     first = shell.start(*command)
@@ -407,9 +405,7 @@ def test_a_snapshot_that_a_lagging_standby_writes_alike_is_another_one(pair: Pai
 def test_a_table_that_is_cut_by_pages_is_of_one_state_whatever_is_allowed(
     pair: Pair, how: str
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id int, v text) WITH (autovacuum_enabled = off);"
         "INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 2000) i; ANALYZE",
     )

@@ -74,8 +74,7 @@ EARLY = {
 def test_only_a_key_that_needs_nothing_but_its_small_table_is_made_beside_pre_data(
     pair: Pair,
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     migration = Migration(source=source, target=target)
     plan = migration.plan()
     made = [
@@ -92,9 +91,7 @@ def test_only_a_key_that_needs_nothing_but_its_small_table_is_made_beside_pre_da
 @pytest.fixture
 def ends(pair: Pair) -> tuple[str, str]:
     """A source whose objects belong to the connecting role and to another one, and a target."""
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         DO $$ BEGIN CREATE ROLE another_owner; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
         CREATE SCHEMA s;

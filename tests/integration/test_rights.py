@@ -100,9 +100,7 @@ def test_settings_of_database_and_roles(pair: Pair) -> None:
 
 @pytest.mark.case("E16")
 def test_a_filtered_migration_leaves_the_databases_settings(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (a int);"
         "SELECT format('ALTER DATABASE %I SET work_mem = ''7MB''', current_database()) \\gexec",
     )

@@ -62,8 +62,7 @@ def _migration(source: str, target: str, **options: Any) -> Migration:
 
 
 def _both(pair: Pair, on_source: str, on_target: str = "") -> tuple[str, str]:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, on_source)
+    source, target = pair.filled(on_source)
     servers.run_script(target, on_target)
     return source, target
 

@@ -171,8 +171,7 @@ def test_a_report_is_the_same_by_its_mapping(pair: Pair) -> None:
 
 
 def test_failed_tasks_come_before_those_that_they_blocked(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE a (i int PRIMARY KEY); INSERT INTO a VALUES (1)")
+    source, target = pair.filled("CREATE TABLE a (i int PRIMARY KEY); INSERT INTO a VALUES (1)")
     servers.run_script(source, "CREATE TABLE b (i int REFERENCES a)")
     servers.run_script(target, "CREATE TABLE a (i int PRIMARY KEY CHECK (i > 5))")
     report = Migration(source=source, target=target).run()

@@ -39,9 +39,7 @@ def test_readers_scan_a_table_from_its_first_page(pair: Pair) -> None:
 def test_the_log_says_what_indexes_and_foreign_keys_are_given(
     pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE parent (id int PRIMARY KEY, v text);"
         "CREATE TABLE child (id int, parent int CONSTRAINT child_parent REFERENCES parent);"
         "INSERT INTO parent SELECT i, repeat('v', 1000) FROM generate_series(1, 1000) AS i;"

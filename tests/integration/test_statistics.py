@@ -88,8 +88,7 @@ def _analyzed(conninfo: str) -> list[str]:
 
 
 def _ends(pair: Pair, script: str = SCRIPT) -> tuple[str, str]:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, script)
+    source, target = pair.filled(script)
     return source, target
 
 

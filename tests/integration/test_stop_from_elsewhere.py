@@ -30,8 +30,7 @@ tables:
 
 
 def test_a_run_is_stopped_from_another_process_and_resumed(pair: Pair, tmp_path: Path) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     shell = Shell(tmp_path)
     (tmp_path / "c.yaml").write_text(CONFIG.format(source=source, target=target, gate=GATE))
     with psycopg.connect(source, autocommit=True) as holder:
@@ -54,8 +53,7 @@ def test_a_run_is_stopped_from_another_process_and_resumed(pair: Pair, tmp_path:
 
 
 def test_without_a_run_there_is_nothing_to_stop(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+    source, target = pair.filled("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
     migration = Migration(source=source, target=target, roles="none")
     assert migration.stop() is False
     assert migration.run().ok, "and no later run is stopped by it"
@@ -72,8 +70,7 @@ def wait_for_row(connection: psycopg.Connection[tuple[object, ...]], query: str)
 def test_a_run_is_stopped_while_its_target_is_backed_up_and_does_not_begin(
     pair: Pair, tmp_path: Path
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+    source, target = pair.filled("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
     servers.run_script(target, "CREATE SCHEMA kept; CREATE TABLE kept.gate (a int)")
     shell = Shell(tmp_path)
     ends = ("--source", source, "--target", target)

@@ -128,8 +128,7 @@ def test_a_folder_that_takes_no_backup_is_named(pair: Pair, tmp_path: Path, plac
 
 
 def test_a_folder_that_a_backup_makes_is_none_of_preflight(pair: Pair, tmp_path: Path) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (i int)")
+    source, target = pair.filled("CREATE TABLE t (i int)")
     folder = tmp_path / "new" / "folder"
     migration = Migration(
         source=source, target=target, backup_dir=str(folder), options={"backup": True}
