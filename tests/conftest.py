@@ -23,8 +23,8 @@ from support.shell import Shell
 
 _numbers = itertools.count(1)
 
-# Whoever runs the tests by nohup, or in the background of a script, hands ignored signals down to
-# them; some tests are about what signals do.
+# Tests that run under nohup, or in the background of a script, inherit ignored signals;
+# some tests are about what signals do.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

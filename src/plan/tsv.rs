@@ -316,7 +316,6 @@ fn broken(what: impl std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     fn plan() -> Plan {
         let mut first = Task::new(Phase::PreData, "table", "s", "odd\tname\nwith \\ and \u{b}");
@@ -327,17 +326,7 @@ mod tests {
         second.requires = vec!["t0001".into()];
         second.after = vec!["roles".into(), "t0001".into()];
         second.rows = 7;
-        let header = Header {
-            version: VERSION,
-            source: "1/2/db".into(),
-            source_version: 160_014,
-            pg_dump: None,
-            config: serde_json::json!({"options": {"format": "auto"}}),
-            tables: BTreeMap::from([("s.t".into(), "00".into())]),
-            absent: vec![],
-            findings: vec![],
-        };
-        Plan { header, tasks: vec![first, second] }
+        Plan { header: Header::example(), tasks: vec![first, second] }
     }
 
     fn kind() -> &'static str {

@@ -15,7 +15,7 @@ from support.shell import Shell
 
 SEED = 20261120
 
-# Keyless tables, so that nothing but the ledger can tell a row that is there from one that is not.
+# Keyless tables, so that only the ledger distinguishes a row that is there from one that is not.
 SCRIPT = """
 CREATE SCHEMA k;
 CREATE TABLE k.keyless (a int, b text);
@@ -83,7 +83,7 @@ def _kill_within(shell: Shell, target: str, config: Path, chance: random.Random)
 
 
 def _length(source: str, pair: Pair, tmp_path: Path) -> float:
-    """How long a run takes when nobody disturbs it."""
+    """How long a run takes when nothing disturbs it."""
     folder = tmp_path / "undisturbed"
     folder.mkdir()
     target = pair.target("_undisturbed")

@@ -78,7 +78,7 @@ def test_the_example_of_a_fan_out_moves_a_quiet_database_part_by_part(
     assert sum(part["rows"] for part in parts) > 50_000
     assert len(json.dumps(run.xcom)) < 32 * 1024
     assert run.tasks["release"] == "success" and not run.xcom["release.return_value"]["released"]
-    assert "nobody may write to the source until all rows are copied" in run.log
+    assert "no session may write to the source until all rows are copied" in run.log
     assert_without_passwords(run.log + str(run.xcom), *demo)
 
 
@@ -95,7 +95,7 @@ from pgmigrate import PgMigrateError
 from pgmigrate.airflow.connection import conninfo_of
 from pgmigrate.airflow.configuration import migration_of
 
-def told(work):
+def reported(work):
     try:
         return work()
     except PgMigrateError as error:
@@ -103,8 +103,8 @@ def told(work):
 
 ids = json.loads(sys.argv[1])
 print(json.dumps({
-    "conninfo": {id_: told(lambda: conninfo_of(id_)) for id_ in ids},
-    "status": {id_: told(lambda: migration_of(None, id_, id_).status().state) for id_ in ids},
+    "conninfo": {id_: reported(lambda: conninfo_of(id_)) for id_ in ids},
+    "status": {id_: reported(lambda: migration_of(None, id_, id_).status().state) for id_ in ids},
 }))
 """
 
@@ -116,7 +116,7 @@ def test_a_connection_counts_with_all_its_extras(pair: Pair, prepared: AirflowSi
         words = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
         admin.execute(words.format(sql.Identifier(role), sql.Literal(ODD_PASSWORD)))
     base = json.loads(connection(target, user=role, database=conninfo_to_dict(target)["dbname"]))
-    base |= {"password": ODD_PASSWORD, "schema": "nowhere", "login": "nobody"}
+    base |= {"password": ODD_PASSWORD, "schema": "nowhere", "login": "unknown"}
 
     def varied(**extras: object) -> str:
         return json.dumps({**base, "extra": {**base["extra"], **extras}})
@@ -321,7 +321,7 @@ from airflow.exceptions import AirflowFailException
 from pgmigrate.airflow import PgMigrate
 from pgmigrate.airflow.planning import make
 
-def told(work):
+def reported(work):
     try:
         return ["returned", str(work())]
     except AirflowFailException as error:
@@ -340,10 +340,10 @@ reference, _ = make(mine._migration(), None)
 numbers = dict.fromkeys(("tasks", "rows", "bytes", "seconds"), 1)
 event = {"state": "done", "run": 1, "consistent": True, "failed": [], **numbers}
 print(json.dumps({
-    "deferrable": told(lambda: task("app.two", True).execute({})),
-    "plain": told(lambda: task("app.two", False).execute({})),
-    "own": told(lambda: task("app.one", True).execute({})),
-    "taken_up": told(lambda: mine._take_up({}, {**event, "plan": "other"}, reference, False)),
+    "deferrable": reported(lambda: task("app.two", True).execute({})),
+    "plain": reported(lambda: task("app.two", False).execute({})),
+    "own": reported(lambda: task("app.one", True).execute({})),
+    "taken_up": reported(lambda: mine._take_up({}, {**event, "plan": "other"}, reference, False)),
     "done_run": reference["done_run"],
     "summary": mine._take_up({}, {**event, "plan": reference["fingerprint"]}, reference, False),
 }))
@@ -379,7 +379,7 @@ import json
 from airflow.exceptions import AirflowFailException
 from pgmigrate.airflow import PgMigrate, PgMigratePlan
 
-def told(made, **more):
+def reported(made, **more):
     ends = {"source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target"}
     config = {"options": {"keep_ledger": False}}
     try:
@@ -388,15 +388,15 @@ def told(made, **more):
         return str(error)
 
 ways = [(PgMigrate, True), (PgMigrate, False)]
-found = [told(made, deferrable=deferrable) for made, deferrable in ways]
-print(json.dumps([*found, told(PgMigratePlan)]))
+found = [reported(made, deferrable=deferrable) for made, deferrable in ways]
+print(json.dumps([*found, reported(PgMigratePlan)]))
 """
 
 
 def test_a_ledger_that_would_not_stay_is_refused_before_anything_is_touched(
     prepared: AirflowSite,
 ) -> None:
-    nowhere = connection("host=127.0.0.1 port=1 user=nobody dbname=nothing")
+    nowhere = connection("host=127.0.0.1 port=1 user=unknown dbname=nothing")
     variables = {f"AIRFLOW_CONN_PGMIGRATE_{side}": nowhere for side in ("SOURCE", "TARGET")}
     for message in prepared.python(NO_LEDGER, **variables):
         assert "options.keep_ledger" in message and "pgmigrate cleanup" in message, message

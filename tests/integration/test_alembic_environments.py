@@ -252,7 +252,7 @@ def test_schemas_of_their_own_in_one_database(project: Project) -> None:
     assert not is_due(project.target)
 
 
-def test_a_role_that_may_make_no_ledger_is_told(project: Project) -> None:
+def test_a_role_that_may_make_no_ledger_is_reported(project: Project) -> None:
     project.env('{"aa01": ["shop.items"]}')
     project.revision("aa01", None, "CREATE TABLE plain (id int)")
     with psycopg.connect(project.target, autocommit=True) as connection:

@@ -351,8 +351,8 @@ def test_what_the_command_says_of_an_interrupted_restore_is_so(
     monkeypatch.setattr(_native, "start", start)
     end = ["--source", target, "--target", target]
     code = main(["restore", backup.path, *end, "--yes"])
-    told = capsys.readouterr()
-    assert code == (0 if is_restored else 130) and words in told.out + told.err
+    reported = capsys.readouterr()
+    assert code == (0 if is_restored else 130) and words in reported.out + reported.err
     with psycopg.connect(target) as connection:
         row = connection.execute("SELECT to_regclass('kept'), to_regclass('later')").fetchone()
     assert row == ("kept", None if is_restored else "later")

@@ -90,7 +90,7 @@ def test_several_migrations_with_names(pair: Pair, tmp_path: Path) -> None:
     assert {tuple(tables(target)) for target in targets.values()} == {("app.t",)}
 
 
-def test_every_mistake_is_told_at_once_before_any_connection() -> None:
+def test_every_mistake_is_reported_at_once_before_any_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         wrong: dict[str, Any] = {
@@ -138,7 +138,7 @@ def test_every_mistake_is_told_at_once_before_any_connection() -> None:
 
 
 @pytest.mark.case("D7")
-def test_names_that_match_nothing_are_mistakes_told_at_once(ends: tuple[str, str]) -> None:
+def test_names_that_match_nothing_are_mistakes_reported_at_once(ends: tuple[str, str]) -> None:
     include = [
         {"schema": "app", "name": "gone"},
         app_t(chunk_column="v"),

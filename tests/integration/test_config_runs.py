@@ -113,7 +113,7 @@ def test_pg_dump(ends: tuple[str, str], tmp_path: Path) -> None:
 
 @contextmanager
 def _schema_in_the_making(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
-    """A transaction that has made schema app and does not end: whoever makes it, too, waits."""
+    """A transaction that has made schema app and does not end: another one that makes it waits."""
     with psycopg.connect(conninfo) as connection:
         connection.execute("CREATE SCHEMA app")
         yield connection

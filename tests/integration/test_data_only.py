@@ -113,7 +113,7 @@ def test_rows_are_identified_where_no_index_of_the_target_can_arbitrate(
     assert query(both[1], "SELECT id FROM t ORDER BY 1") == [(1,), (2,)]
 
 
-def test_nulls_that_the_target_refuses_are_told(pair: Pair) -> None:
+def test_nulls_that_the_target_refuses_are_reported(pair: Pair) -> None:
     both = ends(
         pair,
         "CREATE TABLE t (a int, b int NOT NULL)",
@@ -190,7 +190,7 @@ def test_columns_that_are_left_out(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("on_conflict", ["nothing", "update"])
-def test_a_column_that_the_target_computes_is_left_out_and_told(
+def test_a_column_that_the_target_computes_is_left_out_and_reported(
     pair: Pair, on_conflict: str
 ) -> None:
     both = ends(
@@ -279,7 +279,7 @@ def test_large_objects_come_only_when_asked_for(pair: Pair) -> None:
     assert servers.large_objects(both[1]).keys() == {4711}
 
 
-def test_the_revision_of_a_schema_in_scope_is_told(pair: Pair) -> None:
+def test_the_revision_of_a_schema_in_scope_is_reported(pair: Pair) -> None:
     script = (
         "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);CREATE TABLE t (a int);"
     )

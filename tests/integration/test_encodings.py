@@ -197,7 +197,7 @@ def test_tables_that_the_target_has_already_are_not_refused(pair: Pair) -> None:
     assert servers.rows(target, "public", "t") == [("1", "x")]
 
 
-def test_what_a_table_of_a_name_alike_hides_is_named(pair: Pair) -> None:
+def test_what_a_table_of_a_similar_name_hides_is_named(pair: Pair) -> None:
     source, target = databases(pair, "UTF8", "LATIN1")
     # The target has a table whose name the other's begins with, and a role by another name.
     servers.run_script(source, 'CREATE TABLE t (id int); CREATE TABLE "t ☃" (id int)')

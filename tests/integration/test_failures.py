@@ -130,7 +130,9 @@ def test_orphan_rows_leave_the_key_not_valid(pair: Pair, tmp_path: Path, kind: s
 
 
 @pytest.mark.case("E4")
-def test_another_key_of_the_name_is_not_taken_for_ours(pair: Pair, tmp_path: Path) -> None:
+def test_another_key_of_the_name_is_not_taken_for_that_of_the_run(
+    pair: Pair, tmp_path: Path
+) -> None:
     source, target = _both(pair)
     _execute(source, "ALTER TABLE s.a DISABLE TRIGGER ALL")
     _execute(source, "DELETE FROM s.a WHERE id <= 3")
@@ -246,8 +248,8 @@ def test_a_lost_snapshot_is_never_replaced_by_another(pair: Pair) -> None:
         if event["event"] == "run_started":
             with psycopg.connect(source, autocommit=True) as connection:
                 query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE %s"
-                ours = "datname = current_database() AND application_name LIKE 'pgmigrate%leader%'"
-                hit.extend(connection.execute(query % ours).fetchall())
+                own = "datname = current_database() AND application_name LIKE 'pgmigrate%leader%'"
+                hit.extend(connection.execute(query % own).fetchall())
 
     report = migration.run(plan, on_event=strike)
     assert hit
@@ -261,11 +263,11 @@ def test_a_lost_target_leader_does_not_end_the_run(pair: Pair) -> None:
     source, target = _both(pair)
     migration = _migration(source, target)
     plan = migration.plan()
-    ours = "datname = current_database() AND application_name LIKE 'pgmigrate%leader%'"
+    own = "datname = current_database() AND application_name LIKE 'pgmigrate%leader%'"
 
     def strike(event: Mapping[str, Any]) -> None:
         if event["event"] == "run_started":
-            _execute(target, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")
+            _execute(target, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {own}")
 
     migration.run(plan, on_event=strike).raise_for_failures()
     assert migration.status().state == "done"

@@ -1,4 +1,4 @@
-"""Data-only runs that end in the middle: what they have changed on a live target comes back."""
+"""Data-only runs that end in the middle: what they have changed on a target in use comes back."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def test_killed_with_triggers_off(pair: Pair, tmp_path: Path) -> None:
     both = ends(
         pair,
         "INSERT INTO s.parent VALUES (1, 'v1');"
-        "CREATE TABLE s.heard (id int);"
+        "CREATE TABLE s.fired (id int);"
         "CREATE FUNCTION s.hear() RETURNS trigger LANGUAGE plpgsql AS"
-        " 'BEGIN INSERT INTO s.heard VALUES (NEW.id); RETURN NEW; END';"
+        " 'BEGIN INSERT INTO s.fired VALUES (NEW.id); RETURN NEW; END';"
         "CREATE TRIGGER t BEFORE INSERT ON s.child FOR EACH ROW EXECUTE FUNCTION s.hear();"
         "ALTER TABLE s.child ENABLE ALWAYS TRIGGER t;",
     )
@@ -74,7 +74,7 @@ def test_killed_with_triggers_off(pair: Pair, tmp_path: Path) -> None:
     done = shell.run("migrate", "--resume", "--config", str(config))
     assert done.code == 0, done.text
     assert query(both[1], STATES) == [("t", "A")]
-    assert query(both[1], "SELECT * FROM s.heard") == []
+    assert query(both[1], "SELECT * FROM s.fired") == []
     assert_same_rows(both, "parent", "child", "tree")
 
 
@@ -112,7 +112,7 @@ def _kill_between(both: tuple[str, str], folder: Path) -> tuple[Migration, Plan]
 def between(
     request: pytest.FixtureRequest, pair: Pair, tmp_path: Path
 ) -> tuple[tuple[str, str], Migration, Plan, list[Any]]:
-    """A live target whose keys a run that has ended early had taken away, and the keys before."""
+    """A target in use whose keys a run that has ended early had taken away, and the keys before."""
     both = ends(pair, "COMMENT ON CONSTRAINT child_parent ON s.child IS 'kept';")
     before = query(both[1], KEYS)
     found, plan = (

@@ -23,15 +23,15 @@ def test_triggers_fire_or_are_off_while_rows_come(pair: Pair, chunks: bool) -> N
     loud = ends(pair, TRIGGERS)
     report = run(loud, tables=tables)
     assert "always, ordinary" in messages(report, "triggers_fire")["s.parent"]
-    heard = "SELECT trigger, count(*) FROM s.heard GROUP BY 1 ORDER BY 1"
-    assert query(loud[1], heard) == [("always", 40), ("ordinary", 40)]
+    fired = "SELECT trigger, count(*) FROM s.fired GROUP BY 1 ORDER BY 1"
+    assert query(loud[1], fired) == [("always", 40), ("ordinary", 40)]
     quiet = loud[0], pair.target("_quiet")
     servers.run_script(quiet[1], TABLES + TRIGGERS)
     states = query(quiet[1], STATES)
     assert [state for _, state in states] == ["A", "D", "O", "R"]
     report = run(quiet, tables=tables, target_triggers="disable", verify=True)
     assert report.ok and "always" in messages(report, "triggers_disabled")["s.parent"]
-    assert query(quiet[1], heard) == []
+    assert query(quiet[1], fired) == []
     assert query(quiet[1], STATES) == states
     assert_same_rows(quiet, "parent", "child", "tree")
 
@@ -48,7 +48,7 @@ def test_triggers_of_a_table_that_is_emptied_and_merged_are_off(pair: Pair) -> N
     both = ends(
         pair,
         TRIGGERS + "CREATE FUNCTION s.gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " INSERT INTO s.heard VALUES (TG_NAME, 0); RETURN NULL; END $$;"
+        " INSERT INTO s.fired VALUES (TG_NAME, 0); RETURN NULL; END $$;"
         "CREATE TRIGGER gone AFTER TRUNCATE ON s.parent EXECUTE FUNCTION s.gone();",
     )
     execute(
@@ -60,19 +60,19 @@ def test_triggers_of_a_table_that_is_emptied_and_merged_are_off(pair: Pair) -> N
     run(both, target_triggers="disable")
     assert query(both[1], "SELECT v FROM s.parent WHERE id = 1") == [("mine",)]
     run(both, target_triggers="disable", on_existing="truncate")
-    assert query(both[1], "SELECT * FROM s.heard") == []
+    assert query(both[1], "SELECT * FROM s.fired") == []
     assert_same_rows(both, "parent", "child", "tree")
 
 
 @pytest.mark.parametrize("referenced", [False, True])
-def test_triggers_of_a_table_that_begins_anew_are_off(pair: Pair, referenced: bool) -> None:
+def test_triggers_of_a_table_that_is_copied_again_are_off(pair: Pair, referenced: bool) -> None:
     """TRUNCATE empties it, and DELETE where a foreign key references it."""
     table = "parent" if referenced else "child"
     both = ends(
         pair,
-        "CREATE TABLE s.heard (trigger text);"
+        "CREATE TABLE s.fired (trigger text);"
         "CREATE FUNCTION s.gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " INSERT INTO s.heard VALUES (TG_NAME); RETURN NULL; END $$;"
+        " INSERT INTO s.fired VALUES (TG_NAME); RETURN NULL; END $$;"
         f"CREATE TRIGGER emptied AFTER TRUNCATE ON s.{table} EXECUTE FUNCTION s.gone();"
         f"CREATE TRIGGER deleted AFTER DELETE ON s.{table} FOR EACH ROW EXECUTE FUNCTION s.gone();"
         f"ALTER TABLE s.{table} ADD CONSTRAINT early CHECK (id < 35)",
@@ -84,10 +84,10 @@ def test_triggers_of_a_table_that_begins_anew_are_off(pair: Pair, referenced: bo
     assert not found.run(plan, jobs=1).ok
     assert query(both[1], f"SELECT count(*) > 0 FROM s.{table}") == [(True,)]
     execute(both[1], f"ALTER TABLE s.{table} DROP CONSTRAINT early", "TRUNCATE s.child")
-    execute(both[1], "TRUNCATE s.heard")
+    execute(both[1], "TRUNCATE s.fired")
     execute(both[0], "INSERT INTO s.parent VALUES (41, 'late')")
     found.run(plan, resume=True).raise_for_failures()
-    assert query(both[1], "SELECT * FROM s.heard") == []
+    assert query(both[1], "SELECT * FROM s.fired") == []
     assert query(both[1], STATES) == states
     assert_same_rows(both, table)
 
@@ -121,7 +121,7 @@ def test_triggers_of_partitions_are_off(pair: Pair) -> None:
     )
     states = query(both[1], STATES)
     run(both, target_triggers="disable")
-    assert query(both[1], "SELECT count(*) FROM s.heard") == [(0,)]
+    assert query(both[1], "SELECT count(*) FROM s.fired") == [(0,)]
     assert query(both[1], STATES) == states and len(states) == 12
     assert_same_rows(both, "p1", "p2")
 
@@ -143,7 +143,7 @@ def stranger(conninfo: str, name: str) -> Iterator[str]:
 
 
 @pytest.mark.case("F8")
-def test_what_the_role_may_not_switch_off_stays_and_is_told(pair: Pair) -> None:
+def test_what_the_role_may_not_switch_off_stays_and_is_reported(pair: Pair) -> None:
     both = ends(pair, TRIGGERS)
     with stranger(both[1], "live_stranger") as target:
         found = both[0], target
@@ -152,7 +152,7 @@ def test_what_the_role_may_not_switch_off_stays_and_is_told(pair: Pair) -> None:
         )
         assert "may not disable" in messages(report, "triggers_fire")["s.parent"]
         assert "child_parent" in messages(report, "foreign_keys_kept")[""]
-        assert query(both[1], "SELECT count(*) FROM s.heard") == [(80,)]
+        assert query(both[1], "SELECT count(*) FROM s.fired") == [(80,)]
         (note,) = {
             task.note for task in report.tasks if task.object == "s.parent" and task.kind == "data"
         }

@@ -245,8 +245,8 @@ def test_input_23_rows_are_merged_into_tables_with_rules(pair: Pair) -> None:
         servers.run_script(target, f"DELETE FROM s.{table} WHERE id > 40")
     report = _run(source, target)
     report.raise_for_failures()
-    told = {f.object: f.message for f in report.findings if f.check == "rules"}
-    assert set(told) == {"s.r", "s.dis", "s.away"} and "also" in told["s.r"]
+    reported = {f.object: f.message for f in report.findings if f.check == "rules"}
+    assert set(reported) == {"s.r", "s.dis", "s.away"} and "also" in reported["s.r"]
     for table in ("r", "dis", "away", "log"):
         assert servers.rows(target, "s", table) == servers.rows(source, "s", table)
 

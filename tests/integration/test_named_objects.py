@@ -88,7 +88,7 @@ def test_an_index_that_a_stale_view_hid_fails_by_name_with_the_reason(pair: Pair
     migration = Migration(source=source, target=target, roles="none")
     plan = migration.plan()
     (index,) = [task for task in plan if task.kind == "index" and task.name == "m_a"]
-    assert "filled anew" in index.note
+    assert "filled again" in index.note
     report = migration.run(plan)
     assert [(task.kind, task.status) for task in report.failed] == [("index", "failed")]
     assert servers.fetch(target, "SELECT count(*) FROM m") == [(2,)]

@@ -102,7 +102,7 @@ def test_what_exists_is_no_failure_for_a_role_that_may_not_grant(pair: Pair, pre
     report = _run(source, limited(pair, prefix, "CREATEROLE"))
     kept = {task.kind: task.status for task in report.tasks if task.phase == "roles"}
     assert kept == {"role": "kept", "membership": "kept"}
-    # Whoever asks for all learns before the run what the target refuses.
+    # A migration of all learns before the run what the target refuses.
     migration = Migration(source=source, target=limited_again(pair, prefix), roles="all")
     found = {f.check: f.objects for f in migration.preflight().findings}
     assert f"membership pg_monitor to {prefix}x" in found["membership_refused"]

@@ -71,7 +71,7 @@ EARLY = {
 }
 
 
-def test_only_a_key_that_needs_nothing_but_its_small_table_is_made_beside_pre_data(
+def test_only_a_key_that_needs_nothing_but_its_small_table_is_made_during_pre_data(
     pair: Pair,
 ) -> None:
     source, target = pair.filled(SCRIPT)
@@ -95,7 +95,7 @@ def ends(pair: Pair) -> tuple[str, str]:
         """
         DO $$ BEGIN CREATE ROLE another_owner; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
         CREATE SCHEMA s;
-        CREATE TABLE s.ours (id serial PRIMARY KEY);
+        CREATE TABLE s.own (id serial PRIMARY KEY);
         CREATE TABLE s.theirs (id serial PRIMARY KEY);
         ALTER TABLE s.theirs OWNER TO another_owner;
         CREATE TYPE s.shell;
@@ -104,7 +104,7 @@ def ends(pair: Pair) -> tuple[str, str]:
         CREATE FUNCTION s.shell_out(s.shell) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT
             AS 'int4out';
         CREATE TYPE s.shell (INPUT = s.shell_in, OUTPUT = s.shell_out, LIKE = int4);
-        CREATE VIEW s.v AS SELECT id FROM s.ours;
+        CREATE VIEW s.v AS SELECT id FROM s.own;
         CREATE VIEW s.v2 AS SELECT id FROM s.theirs;
         ALTER VIEW s.v2 OWNER TO another_owner;
         ALTER SCHEMA public OWNER TO CURRENT_USER;

@@ -46,7 +46,7 @@ U = ("my.app", "u")
             [T1],
         ),
     ],
-    ids=["schema", "exclude_schema", "table", "table_beside_closed", "exclude_table"],
+    ids=["schema", "exclude_schema", "table", "table_next_to_closed", "exclude_table"],
 )
 def test_a_reader_of_a_part_migrates_that_part(
     pair: Pair, prefix: str, chosen: dict[str, Any], closed: str, expected: list[tuple[str, str]]
@@ -55,8 +55,8 @@ def test_a_reader_of_a_part_migrates_that_part(
     reader = make_conninfo(source, user=f"{prefix}reader", password="reader")
     migration = Migration(source=reader, target=target, roles="none", options={"owners": False,
         "privileges": False}, **chosen)  # fmt: skip
-    told = {finding.check: finding for finding in migration.preflight().findings}
-    assert "other.hidden" in told["dump_filter"].objects
+    reported = {finding.check: finding for finding in migration.preflight().findings}
+    assert "other.hidden" in reported["dump_filter"].objects
     migration.run(jobs=2).raise_for_failures()
     assert servers.tables(target, ["pgmigrate"]) == expected
     result = migration.verify()
@@ -171,6 +171,6 @@ def test_a_table_that_is_locked_is_not_asked_about(pair: Pair) -> None:
         # Without a limit it would wait until the lock's end.
         found = migration.preflight().findings
         other.rollback()
-    told = {finding.check: finding for finding in found}
+    reported = {finding.check: finding for finding in found}
     assert [finding.object for finding in found if finding.check == "clause"] == ["public.u"]
-    assert "public.t" in told["table_locks"].message
+    assert "public.t" in reported["table_locks"].message

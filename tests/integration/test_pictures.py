@@ -190,7 +190,7 @@ def test_a_ledger_of_an_older_version_is_read_and_gone_on_with(ends: tuple[str, 
     report = chosen.run(plan, resume=True)
     assert report.ok
     by_id = {task.id: task for task in report.tasks}
-    assert {by_id[task].worker for task in half} == {None}, "nobody has written it down"
+    assert {by_id[task].worker for task in half} == {None}, "it was not recorded"
     assert all(task.worker is not None for task in report.tasks if task.phase == "index")
     servers.assert_equal(*ends)
 
@@ -296,7 +296,7 @@ def test_a_run_without_the_extra_has_a_page_of_tables(
         assert slowest.count() >= 5
 
 
-# Where notebooks are shown: what tells that it is dark, and what the system would say.
+# Where notebooks are shown: what shows that it is dark, and what the system would say.
 HOSTS: list[tuple[str, str, Mode]] = [
     ("<body data-jp-theme-light='true'>", "light", "dark"),
     ("<body data-jp-theme-light='false'>", "dark", "light"),

@@ -1,4 +1,4 @@
-"""PostgreSQL 19 as source and target: what is new there, what it refuses, what it writes anew."""
+"""PostgreSQL 19 as source and target: what is new, what it refuses and writes in another form."""
 
 from __future__ import annotations
 

@@ -226,7 +226,7 @@ def test_a_block_runs(block: Block, pair: Pair, tmp_path: Path) -> None:
 def test_a_configuration_can_be_read(
     block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A part of one stands beside the first one, which is whole."""
+    """A part of one follows the first one, which is whole."""
     whole = next(blocks("yaml"))
     for name in re.findall(r"\$\{(\w+)\}", whole.text + block.text):
         monkeypatch.setenv(name, "secret")

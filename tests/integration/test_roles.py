@@ -193,7 +193,7 @@ def test_provider_roles_are_skipped(pair: Pair) -> None:
 
 
 @pytest.mark.case("F3")
-def test_attributes_that_the_target_role_cannot_give_are_told(pair: Pair, prefix: str) -> None:
+def test_attributes_that_the_target_role_cannot_give_are_reported(pair: Pair, prefix: str) -> None:
     source, target = pair.filled(
         f"CREATE ROLE {prefix}mighty SUPERUSER LOGIN; CREATE ROLE {prefix}builder CREATEDB"
     )
@@ -211,7 +211,7 @@ def test_attributes_that_the_target_role_cannot_give_are_told(pair: Pair, prefix
 
 
 @pytest.mark.case("F5")
-def test_an_owner_that_cannot_be_set_is_told_and_the_object_arrives(
+def test_an_owner_that_cannot_be_set_is_reported_and_the_object_arrives(
     pair: Pair, prefix: str
 ) -> None:
     source, target = pair.filled(

@@ -243,12 +243,12 @@ def test_a_keyless_table_that_is_left_alone_is_named(pair: Pair) -> None:
     migration.run().raise_for_failures()
     servers.run_script(source, "INSERT INTO s.keyless VALUES (3); INSERT INTO s.keyed VALUES (3)")
 
-    def told(findings: Any) -> list[str]:
+    def reported(findings: Any) -> list[str]:
         return [f.object for f in findings if f.check == "rows_not_moved"]
 
     checked = migration.preflight().findings
     report = migration.run()
-    assert told(checked) == told(report.findings) == ["s.keyless"]
+    assert reported(checked) == reported(report.findings) == ["s.keyless"]
     assert not any("all rows are added" in f.message for f in [*checked, *report.findings])
     [finding] = [f for f in report.findings if f.check == "rows_not_moved"]
     assert finding.severity == "warning" and "on_existing to truncate" in finding.remedy
@@ -281,8 +281,8 @@ def test_with_on_conflict_error_a_copied_table_is_left_alone_and_named(pair: Pai
     migration.run().raise_for_failures()
     report = migration.run()
     report.raise_for_failures()
-    told = {f.object for f in report.findings if f.check == "rows_not_moved"}
-    assert told == {"s.keyless", "s.keyed"}
+    reported = {f.object for f in report.findings if f.check == "rows_not_moved"}
+    assert reported == {"s.keyless", "s.keyed"}
 
 
 REFUSED = """

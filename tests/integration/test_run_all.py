@@ -36,7 +36,7 @@ GATE = 4712
 SCRIPT = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 9)"
 
 
-class Ended(Exception):  # noqa: N818
+class CallersError(Exception):
     """What a caller's own code may raise."""
 
 
@@ -74,7 +74,7 @@ def end(number: int, frame: FrameType | None) -> None:
     [
         (lambda: signal.raise_signal(signal.SIGINT), KeyboardInterrupt),
         (lambda: signal.raise_signal(signal.SIGTERM), SystemExit),
-        (None, Ended),
+        (None, CallersError),
         (None, OwnError),
     ],
     ids=["sigint", "sigterm", "exception", "own error"],
@@ -144,8 +144,8 @@ def test_the_command_gives_all_outcomes_as_json(
         process.send_signal(number)
         out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
-    told = json.loads(out)
-    assert [(one["name"], one["status"]) for one in told] == [
+    reported = json.loads(out)
+    assert [(one["name"], one["status"]) for one in reported] == [
         ("done", "done"),
         ("broken_off", "interrupted"),
     ]

@@ -43,7 +43,9 @@ def test_a_command_that_hangs_is_ended_with_its_children(
     one_row: tuple[str, str], tmp_path: Path, place: str
 ) -> None:
     if not Path("/proc/self").exists():
-        pytest.skip("without /proc a process that has ended cannot be told from one that runs")
+        pytest.skip(
+            "without /proc a process that has ended cannot be distinguished from one that runs"
+        )
     # Neither of them ends when it is asked to.
     script = (
         "trap '' TERM; (trap '' TERM; exec sh -c 'echo $$ > child; sleep 600; sleep 600') & "
@@ -123,7 +125,7 @@ def test_what_a_daemon_prints_after_its_start_does_not_end_it(
         time.sleep(0.1)
 
 
-def test_a_program_is_found_beside_the_commands_folder_and_on_the_path(
+def test_a_program_is_found_next_to_the_commands_folder_and_on_the_path(
     one_row: tuple[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "bin").mkdir()
@@ -154,13 +156,13 @@ def test_passwords_are_not_logged(
     moved = migration(one_row, tmp_path, procedure)
     caplog.set_level(logging.DEBUG, logger="pgmigrate")
     report = moved.run_safely()
-    told = "\n".join(record.getMessage() for record in caplog.records)
-    assert "stop | one *** two" in told and "stop | three ***" in told
-    assert "00***" in told and "0a-long" not in told
-    assert "stop | pin ***, x***, *** connection is ***\n" in told
+    reported = "\n".join(record.getMessage() for record in caplog.records)
+    assert "stop | one *** two" in reported and "stop | three ***" in reported
+    assert "00***" in reported and "0a-long" not in reported
+    assert "stop | pin ***, x***, *** connection is ***\n" in reported
     # That number is our own.
     assert "ended with exit code 3" in str(report.error) and "exit code 3" in report.text()
-    shown = [told, report.text(), report.to_json(), report.markdown(), repr(report)]
+    shown = [reported, report.text(), report.to_json(), report.markdown(), repr(report)]
     for text in (*shown, repr(moved.config), str(report.error)):
         assert not any(secret in text for secret in (*passwords, "secret-token", "4711", "k3y"))
     assert moved.config["procedure"]["env"] == dict.fromkeys(env, "***")
@@ -209,7 +211,7 @@ def test_what_a_terminal_obeys_is_escaped_in_output(
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_a_command_that_opens_its_outputs_anew_ends_with_the_procedure(
+def test_a_command_that_reopens_its_outputs_ends_with_the_procedure(
     one_row: tuple[str, str], tmp_path: Path, shell: Shell, interrupted: bool
 ) -> None:
     # The checks and the start, too, for they are what comes after.
@@ -228,12 +230,12 @@ def test_a_command_that_opens_its_outputs_anew_ends_with_the_procedure(
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
     try:
-        told = json.loads(process.communicate(timeout=40)[0])
+        reported = json.loads(process.communicate(timeout=40)[0])
     finally:
         process.kill()
     # All was stopped before, by the checks.
-    assert told["status"] == ("interrupted" if interrupted else "done")
-    assert told["application"] == "started" and (tmp_path / "started").exists()
+    assert reported["status"] == ("interrupted" if interrupted else "done")
+    assert reported["application"] == "started" and (tmp_path / "started").exists()
     log = (tmp_path / "pgmigrate.log").read_text(encoding="utf-8")
     name = "start_again" if interrupted else "start"
     for line in ("more than that", "one", "two"):

@@ -155,7 +155,7 @@ def test_changes_of_others_are_not_restored_away(
     assert contents(written[1])[0] == after[0]
 
 
-def test_a_target_that_nobody_else_has_changed_is_restored(
+def test_a_target_that_no_other_session_has_changed_is_restored(
     written: tuple[str, str], tmp_path: Path, prefix: str
 ) -> None:
     filled(written[1], prefix)

@@ -1,4 +1,4 @@
-"""Who writes to source or target while nobody should, and how the safe procedure finds out."""
+"""Sessions that write to source or target during the safe procedure, and how it detects them."""
 
 from __future__ import annotations
 

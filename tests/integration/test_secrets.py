@@ -61,9 +61,9 @@ INSERT INTO taken VALUES ({NUMBER}, 'x');
 CREATE TABLE cast_fails (v int);
 CREATE TABLE broken (a int, v text CONSTRAINT no_row CHECK (length(v) < 3));
 CREATE TABLE raised (v text);
-CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION complain() RETURNS trigger LANGUAGE plpgsql
 AS $$ BEGIN RAISE EXCEPTION 'no %', NEW.v USING ERRCODE = '42501'; END $$;
-CREATE TRIGGER tell BEFORE INSERT ON raised FOR EACH ROW EXECUTE FUNCTION tell();
+CREATE TRIGGER complain BEFORE INSERT ON raised FOR EACH ROW EXECUTE FUNCTION complain();
 """
 
 
@@ -94,12 +94,12 @@ def migration(ends: tuple[str, str], **keys: Any) -> Migration:
     return Migration(source=ends[0], target=ends[1], **given)
 
 
-def test_no_output_of_a_failing_run_tells_a_secret(ends: tuple[str, str], tmp_path: Path) -> None:
+def test_no_output_of_a_failing_run_shows_a_secret(ends: tuple[str, str], tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     options = {"on_conflict": "error"}
     config = {"source": ends[0], "target": ends[1], "roles": "none", "options": options}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    told: list[str] = []
+    reported: list[str] = []
     for command in (
         ["preflight"],
         ["plan"],
@@ -109,12 +109,12 @@ def test_no_output_of_a_failing_run_tells_a_secret(ends: tuple[str, str], tmp_pa
         ["status", "--json"],
     ):
         done = shell.run(*command, "--config", "config.json")
-        told.append(done.text)
+        reported.append(done.text)
     # It is no test unless each of these has failed.
-    failed = {task["object"] for task in json.loads(told[-1])["failed"]}
+    failed = {task["object"] for task in json.loads(reported[-1])["failed"]}
     assert failed >= {"public.taken", "public.cast_fails", "public.broken", "public.raised"}
     assert any("orphan_p" in name for name in failed)
-    for text in told:
+    for text in reported:
         assert not holds_secret(text), text
     for path, text in everything_in(tmp_path):
         assert not holds_secret(text), path
@@ -126,7 +126,7 @@ def test_no_output_of_a_failing_run_tells_a_secret(ends: tuple[str, str], tmp_pa
                 assert not holds_secret(row), row
 
 
-def test_no_object_and_no_event_tells_a_secret(ends: tuple[str, str], tmp_path: Path) -> None:
+def test_no_object_and_no_event_shows_a_secret(ends: tuple[str, str], tmp_path: Path) -> None:
     chosen = migration(ends)
     events: list[Event] = []
     plan = chosen.plan(on_event=events.append)
@@ -146,7 +146,7 @@ def test_no_object_and_no_event_tells_a_secret(ends: tuple[str, str], tmp_path: 
     assert not holds_secret(pickle.dumps(report, 0).decode("latin-1"))
 
 
-def test_no_repr_of_any_other_result_tells_a_secret(ends: tuple[str, str], tmp_path: Path) -> None:
+def test_no_repr_of_any_other_result_shows_a_secret(ends: tuple[str, str], tmp_path: Path) -> None:
     chosen = migration(ends, backup_dir=tmp_path, tables=["parent"])
     plan = chosen.plan()
     shown: list[object] = [chosen.calibrate(plan, seconds=0.2), plan.estimate(), plan.diff(plan)]
@@ -161,7 +161,7 @@ def test_no_repr_of_any_other_result_tells_a_secret(ends: tuple[str, str], tmp_p
             assert not holds_secret(text), text
 
 
-def test_no_verification_tells_more_of_a_row_than_its_key(ends: tuple[str, str]) -> None:
+def test_no_verification_shows_more_of_a_row_than_its_key(ends: tuple[str, str]) -> None:
     chosen = migration(ends, tables=["taken"], on_conflict="nothing")
     chosen.run().raise_for_failures()
     with psycopg.connect(ends[1]) as connection:
@@ -192,7 +192,7 @@ def no_such_database(ends: tuple[str, str]) -> Migration:
 
 
 @pytest.mark.parametrize("make", [wrong_password, unreachable_host, unknown_host, no_such_database])
-def test_no_error_of_a_connection_tells_a_secret(
+def test_no_error_of_a_connection_shows_a_secret(
     ends: tuple[str, str], make: Callable[[tuple[str, str]], Migration]
 ) -> None:
     events: list[object] = []
@@ -227,7 +227,7 @@ def test_no_mistake_in_a_conninfo_is_quoted(source: Any) -> None:
 
 
 def recording_programs(folder: Path) -> Path:
-    """A pg_dump that, as the programs beside it, also writes down what it is called with."""
+    """A pg_dump that, as the programs next to it, also writes down what it is called with."""
     for name in ("pg_dump", "pg_restore", "psql"):
         program = folder / name
         program.write_text(

@@ -1,4 +1,4 @@
-"""The configs and commands that users of earlier tools bring along run as they are."""
+"""The configs and commands of users of earlier tools run as they are."""
 
 from __future__ import annotations
 

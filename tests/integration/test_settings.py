@@ -1,4 +1,4 @@
-"""Settings of the sessions on both servers: seen by what runs in them, or told in the log."""
+"""Settings of the sessions on both servers: seen by what runs in them, or reported in the log."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_the_log_says_what_indexes_and_foreign_keys_are_given(
     plan = migration.plan()
     caplog.set_level("DEBUG")
     migration.run(plan, jobs=1).raise_for_failures()
-    told = r"task (\S+) \(\S+( child_parent)?\): maintenance_work_mem 24576 kB, .*_workers 1$"
-    found = {match[1] for text in caplog.messages if (match := re.search(told, text))}
+    reported = r"task (\S+) \(\S+( child_parent)?\): maintenance_work_mem 24576 kB, .*_workers 1$"
+    found = {match[1] for text in caplog.messages if (match := re.search(reported, text))}
     kinds = {task.id: task.kind for task in plan}
     assert sorted(kinds[task] for task in found) == ["fk validation", "index"]

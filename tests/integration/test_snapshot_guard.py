@@ -108,7 +108,7 @@ def test_tables_are_locked_through_all_that_comes_before_their_rows(
 ) -> None:
     source, target = pair.filled(SCRIPT)
     tried: list[str] = []
-    # Events come behind the work that they tell of: without a gate the run might have ended.
+    # Events come behind the work that they report: without a gate the run might have ended.
     gate = psycopg.connect(source, autocommit=True)
     gate.execute("SELECT pg_advisory_lock(4244)")
     passes = "pg_catalog.pg_advisory_xact_lock_shared(4244)::text = ''"

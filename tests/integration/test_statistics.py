@@ -16,8 +16,8 @@ from support import servers
 
 MakePair = Callable[[int, int], Pair]
 
-# No autovacuum, which would gather what the run is to bring. What is told for statistics of a
-# session's changes is told when it is idle.
+# No autovacuum, which would gather what the run is to bring. What is reported for statistics of a
+# session's changes is reported when it is idle.
 SCRIPT = """
 CREATE SCHEMA "odd "" schema";
 SET search_path = "odd "" schema";
@@ -240,7 +240,7 @@ def _analyzed_after(migration: Migration, ends: tuple[str, str]) -> list[str]:
     ],
     ids=["extended", "changed", "new_column", "new_index", "inherited", "never_analyzed"],
 )
-def test_what_does_not_say_what_analyze_would_is_gathered_anew(
+def test_what_does_not_say_what_analyze_would_is_gathered_again(
     make_pair: MakePair, change: str, reason: str | None
 ) -> None:
     ends = _ends(make_pair(18, 18))

@@ -96,8 +96,8 @@ def kept_locked(conninfo: str, table: str) -> Iterator[Callable[[], None]]:
         connection.rollback()
 
 
-def ours(*conninfos: str) -> list[tuple[str, str]]:
-    """What sessions of ours do in these databases."""
+def own(*conninfos: str) -> list[tuple[str, str]]:
+    """What pgmigrate's sessions do in these databases."""
     found: list[tuple[str, str]] = []
     for conninfo in conninfos:
         with psycopg.connect(conninfo) as connection:
@@ -111,10 +111,10 @@ def ours(*conninfos: str) -> list[tuple[str, str]]:
     return found
 
 
-def assert_nothing_of_ours(*conninfos: str) -> None:
+def assert_no_own_sessions(*conninfos: str) -> None:
     # A server needs a moment to see that its client is gone.
     deadline = time.monotonic() + AT_ONCE
-    while (found := ours(*conninfos)) and time.monotonic() < deadline:
+    while (found := own(*conninfos)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert found == []
 
@@ -146,15 +146,15 @@ def test_exit_130_ctrl_c_among_rows_and_resumed(ends: tuple[str, str], shell: Sh
     with closed_gate(ends[0]) as gate:
         process = shell.start_group("migrate", "--config", "config.json", "--jobs", "2")
         wait_at_gate(gate)
-        told = ctrl_c(process)
-        assert_nothing_of_ours(*ends)
-    assert "Traceback" not in told
-    assert "pgmigrate migrate --config config.json" in told
-    assert "--resume" in told
+        reported = ctrl_c(process)
+        assert_no_own_sessions(*ends)
+    assert "Traceback" not in reported
+    assert "pgmigrate migrate --config config.json" in reported
+    assert "--resume" in reported
     status = json.loads(shell.run("status", "--config", "config.json", "--json").stdout)
     assert status["state"] == "interrupted"
     assert status["tasks"]["running"] == status["tasks"]["failed"] == 0
-    again = re.search(r"To go on: pgmigrate (.*)", told)
+    again = re.search(r"To go on: pgmigrate (.*)", reported)
     assert again is not None
     done = shell.run(*again[1].split())
     assert done.code == 0, done.text
@@ -180,7 +180,7 @@ def test_ctrl_c_while_an_index_is_built(ends: tuple[str, str], shell: Shell) -> 
         built = "SELECT FROM pg_stat_progress_create_index WHERE relid = to_regclass('gated')"
         poll(connection, built)
         ctrl_c(process)
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*ends)
         connection.execute(
             "CREATE OR REPLACE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql "
             "AS 'BEGIN PERFORM pg_sleep(0); RETURN $1; END'"
@@ -200,7 +200,7 @@ def test_ctrl_c_while_the_source_is_inspected(
         process = shell.start_group(verb, "--config", "config.json")
         wait()
         ctrl_c(process)
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*ends)
     assert servers.tables(ends[1]) == []
 
 
@@ -210,7 +210,7 @@ def test_ctrl_c_while_key_ranges_are_asked_for(ends: tuple[str, str], shell: She
         process = shell.start_group("plan", "--config", "config.json")
         wait_at_gate(gate)
         ctrl_c(process)
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*ends)
 
 
 # What of the target each command reads first, or alone, while somebody else keeps it locked. No
@@ -237,7 +237,7 @@ def test_ctrl_c_while_a_command_reads_the_target(
         process = shell.start_group(*command.split(), "--config", "config.json")
         wait()
         ctrl_c(process)
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*ends)
     status = json.loads(shell.run("status", "--config", "config.json", "--json").stdout)
     assert status["state"] == "done", "the ledger is as it was"
 
@@ -249,7 +249,7 @@ def test_ctrl_c_while_the_target_is_backed_up(ends: tuple[str, str], shell: Shel
         process = shell.start_group("backup", "--config", "config.json")
         wait()
         ctrl_c(process)
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*ends)
     assert list((shell.folder / "backup").iterdir()) == []
 
 
@@ -267,7 +267,7 @@ def test_an_exception_in_on_event_stops_the_run(ends: tuple[str, str], at: str) 
     raised_at: list[float] = []
 
     def on_event(event: Mapping[str, Any]) -> None:
-        assert not raised_at, "no event is told after an exception"
+        assert not raised_at, "no event is reported after an exception"
         if event["event"] == at:
             raised_at.append(time.monotonic())
             raise EnoughError(at)
@@ -276,7 +276,7 @@ def test_an_exception_in_on_event_stops_the_run(ends: tuple[str, str], at: str) 
         with pytest.raises(EnoughError):
             chosen.run(plan, on_event=on_event)
         assert time.monotonic() - raised_at[0] < AT_ONCE
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*ends)
     begun = chosen.status().state != "none"
     assert begun == (at != "step_finished")
     chosen.run(plan, resume=begun).raise_for_failures()
@@ -291,7 +291,7 @@ def test_an_exception_in_any_verb_is_raised_again(ends: tuple[str, str]) -> None
     for verb in (chosen.preflight, chosen.plan, chosen.verify, chosen.backup):
         with pytest.raises(EnoughError):
             verb(on_event=on_event)
-    assert_nothing_of_ours(*ends)
+    assert_no_own_sessions(*ends)
 
 
 def test_ctrl_c_in_python_is_a_keyboard_interrupt(ends: tuple[str, str]) -> None:
@@ -309,7 +309,7 @@ def test_ctrl_c_in_python_is_a_keyboard_interrupt(ends: tuple[str, str]) -> None
         with pytest.raises(KeyboardInterrupt):
             chosen.run(plan)
         thread.join()
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*ends)
     assert chosen.status().state == "interrupted"
     chosen.run(plan, resume=True).raise_for_failures()
     servers.assert_equal(*ends)
@@ -329,7 +329,7 @@ async def test_cancelling_a_run_stops_it(ends: tuple[str, str]) -> None:
         with pytest.raises(asyncio.CancelledError):
             await running
         assert time.monotonic() - began < AT_ONCE
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*ends)
     assert chosen.status().state == "interrupted"
     (await chosen.run_async(plan, resume=True)).raise_for_failures()
     servers.assert_equal(*ends)
@@ -340,7 +340,7 @@ async def test_a_timeout_stops_a_run(ends: tuple[str, str]) -> None:
     with closed_gate(ends[0]):
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(chosen.run_async(), 1.5)
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*ends)
 
 
 @pytest.mark.parametrize("catalog", OF_THE_CORE_AND_PG_DUMP)
@@ -353,7 +353,7 @@ async def test_cancelling_while_the_source_is_inspected(
         planning.cancel()
         with pytest.raises(asyncio.CancelledError):
             await planning
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*ends)
 
 
 async def test_a_loop_that_ends_leaves_nothing_behind(ends: tuple[str, str]) -> None:
@@ -365,7 +365,7 @@ async def test_a_loop_that_ends_leaves_nothing_behind(ends: tuple[str, str]) -> 
         await asyncio.to_thread(wait_at_gate, gate)
         awaited.cancel()
         await asyncio.wait([awaited])
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*ends)
 
 
 # Sooner or later.

@@ -40,9 +40,9 @@ def test_a_run_is_stopped_from_another_process_and_resumed(pair: Pair, tmp_path:
         stop = shell.run("stop", "--config", "c.yaml")
         # It has ended when `stop` returns: only the process may still be on its way out.
         assert Migration(source=source, target=target).status().state == "interrupted"
-        told = run.communicate(timeout=10)
+        reported = run.communicate(timeout=10)
     assert stop.code == 0 and "the run has stopped" in stop.stdout
-    assert run.returncode == 130, told
+    assert run.returncode == 130, reported
     log = (tmp_path / "pgmigrate.log").read_text()
     assert "another session on the target asked this run to stop" in log
     with psycopg.connect(target) as connected:
@@ -86,9 +86,9 @@ def test_a_run_is_stopped_while_its_target_is_backed_up_and_does_not_begin(
         assert "a process is at work on the target" in shell.run("status", *ends).stdout
         stop = shell.run("stop", *ends)
         assert migration.status().active is False
-        told = run.communicate(timeout=60)
+        reported = run.communicate(timeout=60)
     assert stop.code == 0 and "the run has stopped" in stop.stdout
-    assert run.returncode == 130, told
+    assert run.returncode == 130, reported
     assert (
         "another session on the target asked this run to stop"
         in (tmp_path / "pgmigrate.log").read_text()

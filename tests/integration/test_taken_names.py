@@ -19,7 +19,7 @@ SELECT lo_from_bytea(g, 'same') FROM generate_series(7001, 7006) g;
 ALTER LARGE OBJECT 7003 OWNER TO {p}owner; ALTER LARGE OBJECT 7004 OWNER TO {p}owner;
 COMMENT ON LARGE OBJECT 7003 IS 'c'; GRANT SELECT ON LARGE OBJECT 7003, 7004 TO {p}reader;
 """
-# The first, which nobody else may read, is alone of its owner.
+# The first, which no other role may read, is alone of its owner.
 CASES = {
     "closed": "SELECT lo_from_bytea(7001, 'same'), lo_from_bytea(7003, 'same');",
     "readable": "SELECT lo_from_bytea(7003, 'same'); GRANT SELECT ON LARGE OBJECT 7003 TO PUBLIC;",

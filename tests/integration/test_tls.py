@@ -122,9 +122,9 @@ def test_client_programs_are_encrypted_where_our_sessions_are(
         with tls_server.log_path.open(errors="replace") as log:
             log.seek(size)
             authorized = [line for line in log if "connection authorized" in line]
-        ours = [line for line in authorized if "application_name=pgmigrate" in line]
-        assert any(re.search(r"application_name=pgmigrate( SSL.*)?$", line) for line in ours)
-        clear = [line for line in ours if "SSL enabled" not in line]
+        own = [line for line in authorized if "application_name=pgmigrate" in line]
+        assert any(re.search(r"application_name=pgmigrate( SSL.*)?$", line) for line in own)
+        clear = [line for line in own if "SSL enabled" not in line]
         assert not clear, clear
     finally:
         rules.write_text(only_tls)

@@ -101,7 +101,7 @@ def test_a_migrated_database_is_equal(migrated: Migrated) -> None:
 
 
 def test_a_database_that_others_have_filled_is_equal(any_pair: Pair) -> None:
-    """pg_dump writes text, so arrays may differ in binary form; majors write definitions anew."""
+    """pg_dump writes text, so arrays may differ in binary form; majors write definitions again."""
     schemas = ["pagila_like", "odd_names", "odd_types", "odd_objects"]
     source, target = any_pair.source(), any_pair.target()
     for schema in schemas:

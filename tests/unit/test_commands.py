@@ -19,30 +19,34 @@ from typing import Any, Literal
 import pytest
 
 from pgmigrate._procedure import command, output
-from pgmigrate._procedure.command import Command, Ended, Surroundings
+from pgmigrate._procedure.command import Command, CommandEnvironment, CommandResult
 from pgmigrate._procedure.output import Output
-from pgmigrate._procedure.performer import Execute, Performer, Script
+from pgmigrate._procedure.script_runner import Execute, Script, ScriptRunner
 from pgmigrate.errors import InterruptedRunError
 from support.processes import is_there
 
 Log = Callable[[str], object]
 
 
-def surroundings(folder: Path, log: Log = str, hide: Callable[[str], str] = str) -> Surroundings:
-    return Surroundings(folder, {}, hide, log)
+def surroundings(
+    folder: Path, log: Log = str, hide: Callable[[str], str] = str
+) -> CommandEnvironment:
+    return CommandEnvironment(folder, {}, hide, log)
 
 
 def shell(text: str, timeout: float = 30, expect: str = "") -> Command:
     return Command((text,), timeout, is_for_shell=True, expect=expect)
 
 
-def script(command: Command, came: list[Ended], *, is_shielded: bool = False) -> Script:
+def script(command: Command, came: list[CommandResult], *, is_shielded: bool = False) -> Script:
     came.append((yield Execute(command, is_shielded)))
 
 
-def executed(command: Command, around: Surroundings, *, is_shielded: bool = False) -> Ended:
-    came: list[Ended] = []
-    Performer({}, around, str).run(script(command, came, is_shielded=is_shielded))
+def executed(
+    command: Command, around: CommandEnvironment, *, is_shielded: bool = False
+) -> CommandResult:
+    came: list[CommandResult] = []
+    ScriptRunner({}, around, str).run(script(command, came, is_shielded=is_shielded))
     return came[0]
 
 
@@ -96,7 +100,7 @@ def _nothing_is_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 # What commands do to their output.
 
 
-def test_a_command_may_open_its_outputs_anew(tmp_path: Path) -> None:
+def test_a_command_may_reopen_its_outputs(tmp_path: Path) -> None:
     lines: list[str] = []
     text = "echo a$i; echo b$i > /dev/stderr; echo c$i > /dev/stdout; sleep 0.1"
     text = f"for i in 1 2 3; do {text}; done; echo d; exit 7"
@@ -133,7 +137,7 @@ def test_output_of_any_length_costs_little_memory(tmp_path: Path, line_breaks: b
 
 def test_no_part_of_a_secret_is_left_where_a_line_is_cut(tmp_path: Path) -> None:
     lines: list[str] = []
-    # So long that its masked form is short, and of a length that fits no block.
+    # So long that its hidden form is short, and of a length that fits no block.
     secret = "<" + "s" * 99_991 + ">"
     (tmp_path / "secret").write_text(secret)
     text = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do cat secret; done"
@@ -189,9 +193,9 @@ def test_an_application_goes_on_printing_after_its_start(tmp_path: Path) -> None
 def test_a_command_outlives_a_procedure_that_is_killed(tmp_path: Path) -> None:
     program = (
         "from pathlib import Path\n"
-        "from pgmigrate._procedure.command import Command, Process, Surroundings\n"
+        "from pgmigrate._procedure.command import Command, Process, CommandEnvironment\n"
         "import time\n"
-        f"around = Surroundings(Path({str(tmp_path)!r}), {{}}, str, str)\n"
+        f"around = CommandEnvironment(Path({str(tmp_path)!r}), {{}}, str, str)\n"
         f"process = Process(Command(({f'touch begun; {DAEMON} wait'!r},), 60, True), around)\n"
         "while not process.poll(): time.sleep(0.01)\n"
     )
@@ -202,8 +206,8 @@ def test_a_command_outlives_a_procedure_that_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
-def test_nothing_of_ours_is_left_after_a_command(tmp_path: Path) -> None:
-    def ours() -> list[str]:
+def test_nothing_of_its_own_is_left_after_a_command(tmp_path: Path) -> None:
+    def own() -> list[str]:
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
@@ -216,7 +220,7 @@ def test_nothing_of_ours_is_left_after_a_command(tmp_path: Path) -> None:
         patch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
         executed(shell("sleep 0.2; echo on"), surroundings(tmp_path))
         executed(shell("sleep 600", timeout=0.2), surroundings(tmp_path))
-    waits_for(lambda: not ours())
+    waits_for(lambda: not own())
 
 
 # What fails.
@@ -307,7 +311,7 @@ def test_an_error_of_our_own_is_not_tried_for_ever(
     with pytest.raises(LookupError, match="not this one"):
         if is_awaited:
             work = script(shell(STUBBORN, 0), [], is_shielded=is_shielded)
-            asyncio.run(Performer({}, around, str).run_async(work))
+            asyncio.run(ScriptRunner({}, around, str).run_async(work))
         else:
             executed(shell(STUBBORN, 0), around, is_shielded=is_shielded)
     assert len(calls) <= 3 and time.monotonic() - began < 5
@@ -391,7 +395,7 @@ async def test_an_awaited_command_is_ended(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "_SECONDS_TO_END", 0.3)
-    work = Performer({}, surroundings(tmp_path), str).run_async(script(shell(STUBBORN), []))
+    work = ScriptRunner({}, surroundings(tmp_path), str).run_async(script(shell(STUBBORN), []))
     if how == "cancelled":
         task = asyncio.ensure_future(work)
         while not (tmp_path / "parent").exists():
@@ -414,7 +418,7 @@ def test_an_interruption_while_another_is_dealt_with_leaves_no_process(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Performer, "_interrupt", interrupted)
+    monkeypatch.setattr(ScriptRunner, "_interrupt", interrupted)
     with signalled(tmp_path / "parent"), pytest.raises(KeyboardInterrupt):
         executed(shell(STUBBORN), surroundings(tmp_path))
     assert_gone(tmp_path)

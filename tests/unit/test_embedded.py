@@ -68,8 +68,8 @@ def row_hashes(conninfo: str) -> dict[str, tuple[int, int]]:
 def test_each_installation_starts_as_the_major_it_is_listed_under(major: int) -> None:
     with EmbeddedServer(major) as server:
         assert server.major == major
-        told = query(server.conninfo, "SHOW server_version_num")
-        assert int(told) // 10000 == major
+        reported = query(server.conninfo, "SHOW server_version_num")
+        assert int(reported) // 10000 == major
 
 
 def test_the_newest_major_is_the_default(server: EmbeddedServer) -> None:

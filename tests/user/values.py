@@ -256,8 +256,8 @@ def of_backup(backup: BackupResult) -> tuple[str, int, float, str]:
 
 
 def of_restore(restored: RestoreResult) -> tuple[str, int, float, str]:
-    told = f"{restored.message}\n{restored.text()}"
-    return restored.path, restored.entries, restored.seconds, told
+    reported = f"{restored.message}\n{restored.text()}"
+    return restored.path, restored.entries, restored.seconds, reported
 
 
 def of_cleanup(cleaned: CleanupResult) -> tuple[Words, str, bool]:

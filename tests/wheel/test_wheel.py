@@ -27,7 +27,7 @@ ROOT: Final = Path(__file__).parents[2]
 USES: Final = Path(__file__).with_name("uses")
 PACKAGE: Final = ROOT / "python" / "pgmigrate"
 BYTES_AT_MOST: Final = 8_000_000
-# For whoever works on pgmigrate itself.
+# For development of pgmigrate itself.
 FOR_DEVELOPERS: Final = {"lint", "test"}
 # What stands in an environment before pgmigrate does.
 THERE_BEFORE: Final[dict[str, list[str]]] = {"alembic": ["psycopg[binary]"]}

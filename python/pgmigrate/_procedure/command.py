@@ -66,7 +66,7 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class CommandEnvironment:
     """What the commands of a procedure have in common.
 
     Attributes:
@@ -100,7 +100,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """How a command ended.
 
     Attributes:
@@ -168,7 +168,7 @@ class Process:
         CommandError: it cannot be started.
     """
 
-    def __init__(self, command: Command, around: Surroundings) -> None:
+    def __init__(self, command: Command, around: CommandEnvironment) -> None:
         self._command = command
         self._began = time.monotonic()
         self._pause = _SHORTEST_PAUSE
@@ -184,7 +184,7 @@ class Process:
                 f"{shown} cannot be started: {reason}", name="command_not_started"
             ) from None
 
-    def _start(self, around: Surroundings) -> subprocess.Popen[bytes]:
+    def _start(self, around: CommandEnvironment) -> subprocess.Popen[bytes]:
         output, errors = self._output.writers
         try:
             process = subprocess.Popen(
@@ -212,7 +212,7 @@ class Process:
         """Whether it was asked to end."""
         return self._kill_at is not None
 
-    def poll(self) -> Ended | None:
+    def poll(self) -> CommandResult | None:
         """Reads output, and ends a command that takes too long; returns how it ended, if it has."""
         code = self._process.poll()
         now = time.monotonic()
@@ -267,8 +267,8 @@ class Process:
             return True
         return code is not None and (self._kill_at is None or not self._signal(0))
 
-    def _ended(self, code: int | None) -> Ended:
-        return Ended(
+    def _ended(self, code: int | None) -> CommandResult:
+        return CommandResult(
             self._command,
             -signal.SIGKILL if code is None else code,
             self._is_late,

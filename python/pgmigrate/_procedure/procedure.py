@@ -1,7 +1,7 @@
 """The safe procedure: checklist, stop, wait, back up, migrate, verify, start, undo on failure.
 
-`Procedure` decides the order of the steps, as a script that `Performer` runs. What is undone after
-a failure, or an interruption, is decided by `recovery.decide`; the first failure is reported.
+`Procedure` decides the order of the steps, as a script that `ScriptRunner` runs. What is undone
+after a failure, or an interruption, is decided by `recovery.decide`; the first failure is reported.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 from pgmigrate._bridge.job import logger
 from pgmigrate._journal.journal import Journal, Outcome, now
 from pgmigrate._journal.recovery import Decision, LockState, Situation, decide
-from pgmigrate._procedure.performer import Performer, Script, Verb
 from pgmigrate._procedure.recorded import Request, Work
 from pgmigrate._procedure.report import SafetyReport, SafetyStep
+from pgmigrate._procedure.script_runner import Script, ScriptRunner, Verb
 from pgmigrate._procedure.steps import Steps
 from pgmigrate.errors import InterruptedRunError, PgMigrateError, StateError
 
@@ -44,20 +44,20 @@ class Procedure(Steps):
         """
         began = time.monotonic()
         try:
-            Performer(self._options, self._around, self._event).run(self._script())
+            ScriptRunner(self._options, self._around, self._event).run(self._script())
         finally:
             self._lock.release()
-            self._tell(seconds=time.monotonic() - began)
+            self._note(seconds=time.monotonic() - began)
         return self.report()
 
     async def run_async(self) -> SafetyReport:
         """`run` as an awaitable."""
         began = time.monotonic()
         try:
-            await Performer(self._options, self._around, self._event).run_async(self._script())
+            await ScriptRunner(self._options, self._around, self._event).run_async(self._script())
         finally:
             self._lock.release()
-            self._tell(seconds=time.monotonic() - began)
+            self._note(seconds=time.monotonic() - began)
         return self.report()
 
     def report(self) -> SafetyReport:
@@ -70,20 +70,20 @@ class Procedure(Steps):
         try:
             yield from self._in_step("checklist", self._do_checklist())
             if self._request.dry_run:
-                self._tell(status="dry_run")
+                self._note(status="dry_run")
                 return
             yield from self._open_journal()
             yield from self._in_order()
-            self._tell(status="done")
+            self._note(status="done")
             yield from self._close("migrated")
         except GeneratorExit:
             raise
         except PgMigrateError as error:
             is_stop = isinstance(error, InterruptedRunError)
-            self._tell(error=error, status="interrupted" if is_stop else "failed")
+            self._note(error=error, status="interrupted" if is_stop else "failed")
             yield from self._undo()
         except BaseException as error:
-            self._tell(status="failed" if isinstance(error, Exception) else "interrupted")
+            self._note(status="failed" if isinstance(error, Exception) else "interrupted")
             yield from self._undo()
             raise
 
@@ -92,7 +92,7 @@ class Procedure(Steps):
         if self._stop:
             # Recorded before the step begins, so that a kill in between leaves a record of it.
             self._mark(application="stopped", stopped=now())
-            self._tell(application="stopped", stopped=None)
+            self._note(application="stopped", stopped=None)
         yield from self._in_step("stop", self._do_stop())
         yield from self._in_step("check_stopped", self._do_check_stopped())
         yield from self._in_step("wait_for_writers", self._do_wait())
@@ -107,7 +107,7 @@ class Procedure(Steps):
     def _undo(self) -> Script:
         self._is_undoing = True
         if self._request.dry_run:
-            self._tell(status="dry_run")
+            self._note(status="dry_run")
             return
         if self._journal is None:
             # Nothing is known about the target, and nothing was done to it.
@@ -116,7 +116,7 @@ class Procedure(Steps):
         while (decision := decide(self._situation())).target in ("check", "restore"):
             yield from self._undo_on_target(decision)
         yield from self._undo_on_application(decision)
-        self._tell_end(decision)
+        self._note_end(decision)
         yield from self._close(self._outcome(decision))
 
     def _situation(self) -> Situation:
@@ -169,17 +169,17 @@ class Procedure(Steps):
             about = self._with_commands("start the application again", self._start_again)
             yield from self._in_undo("start_again", about, self._do_start(self._start_again))
 
-    def _tell_end(self, decision: Decision) -> None:
+    def _note_end(self, decision: Decision) -> None:
         if self._lock_state == "taken":
-            self._tell(target="taken")
+            self._note(target="taken")
         elif self._came.migrated:
             if self._start and self._came.application != "started":
-                self._tell(status="not_started")
+                self._note(status="not_started")
             elif self._came.status == "interrupted":
                 # The interruption arrived when everything was already done.
-                self._tell(status="done")
+                self._note(status="done")
         elif decision.target == "by_hand" and (self._has_acted or self._lock_state == "lost"):
-            self._tell(status="not_restored", target="not_restored")
+            self._note(status="not_restored", target="not_restored")
 
     def _outcome(self, decision: Decision) -> Outcome:
         if decision.target == "keep":

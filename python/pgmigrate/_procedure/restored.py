@@ -15,9 +15,9 @@ from typing import Any, Final
 from pgmigrate._bridge.job import keep_outcome, logger, outcome_of
 from pgmigrate._journal.journal import Journal, Outcome, file_of, read_file, write_file
 from pgmigrate._journal.recovery import TargetState
-from pgmigrate._procedure.command import Surroundings
+from pgmigrate._procedure.command import CommandEnvironment
 from pgmigrate._procedure.lock import ProcedureLock
-from pgmigrate._procedure.performer import Performer, Script, TakeLock, Verb
+from pgmigrate._procedure.script_runner import Script, ScriptRunner, TakeLock, Verb
 from pgmigrate._results.backup import RestoreResult
 from pgmigrate.errors import InterruptedRunError, PgMigrateError, StateError
 from pgmigrate.events import OnEvent
@@ -46,8 +46,8 @@ class ByHand:
     ) -> None:
         self._path, self._mirror = path, file_of(state)
         self._lock = ProcedureLock(options, restores=True)
-        around = Surroundings(Path(), {}, str, logger.debug)
-        self._performer = Performer(options, around, on_event or (lambda _: None))
+        around = CommandEnvironment(Path(), {}, str, logger.debug)
+        self._runner = ScriptRunner(options, around, on_event or (lambda _: None))
         # None if the state of the target is not known.
         self._outcome: Any = InterruptedRunError(
             "interrupted before the restore was begun", name="interrupted"
@@ -62,7 +62,7 @@ class ByHand:
         """
         with self._outcome_kept():
             try:
-                self._performer.run(self._script())
+                self._runner.run(self._script())
             finally:
                 self._lock.release()
             return RestoreResult.from_mapping(self._outcome)
@@ -71,7 +71,7 @@ class ByHand:
         """`run` as an awaitable."""
         with self._outcome_kept():
             try:
-                await self._performer.run_async(self._script())
+                await self._runner.run_async(self._script())
             finally:
                 self._lock.release()
             return RestoreResult.from_mapping(self._outcome)

@@ -71,7 +71,7 @@ def verify(call: Call, plan_path: Path | None, jobs: int | None) -> int:
 )
 @rates_option
 def status(call: Call, interval: float | None, rates_path: Path | None) -> int:
-    """Tell how far the last run is, with an estimate of the time left.
+    """Show how far the last run is, with an estimate of the time left.
 
     A safe procedure that is at work, or was left before its end, is shown by its journal. Needs no
     source. Exit code 1: the last run failed.

@@ -25,7 +25,7 @@ from pgmigrate.events import OnEvent
     help="Show how the plan file differs from the plan that would be made now; write nothing. "
     "Exit code 11 where they differ.",
 )
-@click.option("--estimate", is_flag=True, help="Tell how long a run of the plan will take.")
+@click.option("--estimate", is_flag=True, help="Show how long a run of the plan will take.")
 @jobs_option
 @file_option(
     "--calibrate",

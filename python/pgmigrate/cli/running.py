@@ -53,7 +53,7 @@ _NAMED_AT_MOST: Final = 3
     "--not-consistent",
     is_flag=True,
     help=(
-        "On --resume, let rows of several states of the source meet in one table. "
+        "On --resume, let one table have rows of several snapshots of the source. "
         "A table that is cut by pages is copied again all the same: an UPDATE moves rows between "
         "pages."
     ),

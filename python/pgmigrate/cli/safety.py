@@ -62,7 +62,7 @@ def safe(
     """Stop the application, back up, migrate, verify, start it again.
 
     The section `procedure` of the config has the commands, and says what is undone when a step
-    fails. A procedure that was killed is gone on with by the next one. Exit code 5: the migration
+    fails. The next call continues a procedure that was killed. Exit code 5: the migration
     is done, but the application could not be started; 9: the target had to be restored and is not;
     11: the plan that --plan names is not the one that would be made now, and nothing was stopped.
     """

@@ -86,20 +86,10 @@ fn number(at: usize) -> u32 {
 mod tests {
     use super::*;
     use crate::plan::{Phase, Plan};
-    use std::collections::BTreeMap;
 
     #[test]
     fn rows_get_their_ids_and_dependencies_at_the_end() {
-        let header = Header {
-            version: tsv::VERSION,
-            source: String::new(),
-            source_version: 160_014,
-            pg_dump: None,
-            config: serde_json::Value::Null,
-            tables: BTreeMap::new(),
-            absent: vec![],
-            findings: vec![],
-        };
+        let header = Header::example();
         let task = |note: &str, after: &[&str]| {
             let mut task = Task::new(Phase::Data, "data", "s", "odd\tname\n");
             task.note = note.into();

@@ -100,12 +100,12 @@ def test_the_environment_names_both_databases_and_is_never_shown(
     captured = capsys.readouterr()
     assert "go on: pgmigrate migrate --debug --state state.tsv --verify --resume\n" in captured.err
     assert main(["migrate", "--help"]) == 0
-    told_help = capsys.readouterr().out
-    assert "env var: PGMIGRATE_SOURCE" in " ".join(told_help.split())
+    reported_help = capsys.readouterr().out
+    assert "env var: PGMIGRATE_SOURCE" in " ".join(reported_help.split())
     for text in (
         captured.out,
         captured.err,
-        told_help,
+        reported_help,
         Path("pgmigrate.log").read_text(encoding="utf-8"),
     ):
         assert "hush" not in text and "old.example" not in text.replace(

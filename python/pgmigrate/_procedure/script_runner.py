@@ -25,7 +25,7 @@ from pgmigrate._bridge.job import (
     start,
 )
 from pgmigrate._bridge.signals import held_back
-from pgmigrate._procedure.command import Command, Ended, Process, Surroundings
+from pgmigrate._procedure.command import Command, CommandEnvironment, CommandResult, Process
 from pgmigrate._procedure.lock import ProcedureLock
 from pgmigrate.errors import InterruptedRunError
 from pgmigrate.events import OnEvent
@@ -50,7 +50,7 @@ class Verb:
 
 @dataclass(frozen=True)
 class Execute:
-    """A command to run to its end; the script receives how it `Ended`.
+    """A command to run to its end; the script receives its `CommandResult`.
 
     Attributes:
         command: the command.
@@ -85,11 +85,11 @@ class TakeLock:
 
 Action: TypeAlias = Verb | Execute | Pause | TakeLock
 Script: TypeAlias = Generator[Action, Any, None]
-Watch: TypeAlias = Generator[float, None, Ended]
+Watch: TypeAlias = Generator[float, None, CommandResult]
 """A running command: yields the seconds until the next poll, and returns how it ended."""
 
 
-class Performer:
+class ScriptRunner:
     """Runs scripts of one migration.
 
     Args:
@@ -98,7 +98,9 @@ class Performer:
         on_event: called with every event of the core.
     """
 
-    def __init__(self, options: Mapping[str, Any], around: Surroundings, on_event: OnEvent) -> None:
+    def __init__(
+        self, options: Mapping[str, Any], around: CommandEnvironment, on_event: OnEvent
+    ) -> None:
         self._options, self._around, self._on_event = options, around, on_event
         self._held: BaseException | None = None
 
@@ -265,13 +267,13 @@ class Performer:
         self._held = error
 
 
-def _slept_through(watch: Watch, step: Callable[[], float]) -> Ended:
+def _slept_through(watch: Watch, step: Callable[[], float]) -> CommandResult:
     """Waits for a command's end, blocking; an interruption of a pause is passed to `watch`."""
     while True:
         try:
             pause = step()
         except StopIteration as stop:
-            ended: Ended = stop.value
+            ended: CommandResult = stop.value
             return ended
         step = partial(next, watch)
         try:
