@@ -21,13 +21,16 @@ pub use choice::{
 };
 pub use documents::{TextFormat, documents, migrations};
 pub use keys::{KEYS, KeyDoc};
-pub use model::{Config, MAX_JOBS, NameFilter, Options, TableFilter, TableOptions, TableRule};
+pub use model::{
+    Config, ConnectionOptions, CopyOptions, LedgerOptions, MAX_JOBS, NameFilter, PlanOptions, RunOptions,
+    SafetyOptions, SchemaOptions, ScopeOptions, TableFilter, TableOptions, TableRule,
+};
 pub use procedure::Procedure;
 pub use revision::RevisionRule;
 pub use secret::Secret;
 
 use crate::error::{Error, Result};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 impl Config {
@@ -75,16 +78,33 @@ impl Config {
     pub fn to_value(&self) -> Value {
         json!({
             "name": self.name,
-            "source": self.source,
-            "target": self.target,
-            "schemas": self.schemas,
-            "roles": {"mode": self.roles},
-            "tables": self.tables,
-            "parallel": {"max_jobs": self.max_jobs},
-            "options": self.options,
+            "source": self.connection.source,
+            "target": self.connection.target,
+            "schemas": self.scope.schemas,
+            "roles": {"mode": self.scope.roles},
+            "tables": self.scope.tables,
+            "parallel": {"max_jobs": self.copy.max_jobs},
+            "options": self.options(),
             "procedure": self.procedure,
         })
     }
+
+    /// What is written under `options`, in the order of [`KEYS`].
+    fn options(&self) -> Value {
+        let parts = [json!(self.connection), json!(self.scope), json!(self.schema), json!(self.copy)];
+        let mut written = merged(parts.into_iter().chain([json!(self.safety), json!(self.ledger)]));
+        let keys = KEYS.iter().filter_map(|key| key.path.strip_prefix("options."));
+        keys.filter_map(|key| written.remove_entry(key)).collect()
+    }
+}
+
+/// The entries of all these mappings.
+fn merged(parts: impl IntoIterator<Item = Value>) -> Map<String, Value> {
+    let entries = parts.into_iter().filter_map(|part| match part {
+        Value::Object(entries) => Some(entries),
+        _ => None,
+    });
+    entries.flatten().collect()
 }
 
 /// How many tasks run at once: `max_jobs`, but no more than 80 % of the CPUs (rounded to the nearest), and at least 1.

@@ -88,7 +88,7 @@ fn places<'py>(py: Python<'py>, options: &Bound<'py, PyAny>) -> PyResult<Bound<'
     let env = environment();
     let config = Config::from_value(&from_python(options)?, &env).map_err(|e| error::raise(py, &e))?;
     let place = |secret: &crate::config::Secret| Conninfo::parse(secret.expose(), &env).ok().map(|one| one.describe());
-    to_python(py, &json!({"source": place(&config.source), "target": place(&config.target)}))
+    to_python(py, &json!({"source": place(&config.connection.source), "target": place(&config.connection.target)}))
 }
 
 /// How a plan that was kept differs from one that was made later.

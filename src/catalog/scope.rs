@@ -15,14 +15,14 @@ pub use model::{Absent, Names, Scope, chooses_schema, is_whole};
 pub use selection::display;
 
 use super::Catalog;
-use crate::config::Config;
+use crate::config::PlanOptions;
 use selection::Selection;
 
-/// Selects from `catalog` what `config` chooses.
+/// Selects from `catalog` what `options` choose.
 #[must_use]
-pub fn select(catalog: &Catalog, config: &Config) -> Scope {
-    let selection = Selection::new(catalog, config);
-    if config.options.data_only {
+pub fn select(catalog: &Catalog, options: PlanOptions<'_>) -> Scope {
+    let selection = Selection::new(catalog, options);
+    if options.scope.data_only {
         return rows::select(&selection);
     }
     let possible = selection.possible();

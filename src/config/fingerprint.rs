@@ -4,7 +4,7 @@
 //! retries, the path of `pg_dump`) may differ, and secrets are no part of it. Called by the planner, which stores the text, and by the
 //! resume that compares it.
 
-use super::{Config, NameFilter};
+use super::{Config, NameFilter, PlanOptions, merged};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -24,32 +24,32 @@ const WITHOUT_EFFECT: [&str; 12] = [
     "require_revision",
 ];
 
-impl Config {
+impl PlanOptions<'_> {
     /// The settings that decide the result as JSON on one line, the same for all ways to write them.
     #[must_use]
     pub fn fingerprint_text(&self) -> String {
-        let mut options = json!(self.options);
-        if let Value::Object(options) = &mut options {
-            options.retain(|key, _| !WITHOUT_EFFECT.contains(&key.as_str()));
-        }
+        let mut options = merged([json!(self.scope), json!(self.schema), json!(self.copy), json!(self.ledger)]);
+        options.retain(|key, _| !WITHOUT_EFFECT.contains(&key.as_str()));
         let rules: Map<String, Value> =
-            self.tables.include.iter().map(|rule| (rule.table.to_string(), json!(rule.options))).collect();
+            self.scope.tables.include.iter().map(|rule| (rule.table.to_string(), json!(rule.options))).collect();
         let mut decisive = json!({
             "options": options,
-            "roles": {"mode": self.roles},
-            "schemas": sorted(&self.schemas),
+            "roles": {"mode": self.scope.roles},
+            "schemas": sorted(&self.scope.schemas),
             "tables": {
-                "mode": self.tables.mode,
-                "default": self.tables.default,
+                "mode": self.scope.tables.mode,
+                "default": self.scope.tables.default,
                 "include": rules,
-                "exclude": self.tables.exclude.iter().map(|table| (table.to_string(), json!(LISTED))).collect::<Map<_, _>>(),
+                "exclude": self.scope.tables.exclude.iter().map(|table| (table.to_string(), json!(LISTED))).collect::<Map<_, _>>(),
             },
         });
         decisive.sort_all_objects();
         decisive.to_string()
     }
+}
 
-    /// The differences between two texts of [`Config::fingerprint_text`], `a` being the plan's and `b` today's: one line for each key, such
+impl Config {
+    /// The differences between two texts of [`PlanOptions::fingerprint_text`], `a` being the plan's and `b` today's: one line for each key, such
     /// as `options.format: text in the plan, binary now`.
     #[must_use]
     pub fn differences(a: &str, b: &str) -> Vec<String> {

@@ -10,7 +10,10 @@ mod revision;
 mod side;
 
 use super::value::{self, choice, shown};
-use super::{Config, Mode, NameFilter, Options, RolesMode, TableFilter, TableOptions, TableRule, documents};
+use super::{
+    Config, ConnectionOptions, CopyOptions, LedgerOptions, Mode, NameFilter, Procedure, RolesMode, SafetyOptions,
+    SchemaOptions, ScopeOptions, TableFilter, TableOptions, TableRule, documents,
+};
 use crate::name::{QualifiedName, readable};
 pub use reader::prefixed;
 use reader::{Reader, Section, WHOLE};
@@ -45,12 +48,22 @@ impl Reader<'_> {
         let target = self.side(&root, "target");
         let schemas = self.schemas(&root);
         let roles = self.roles(&root);
-        let options = self.options(&root);
-        let tables = self.tables(&root, &TableOptions::built_in(&options), &schemas);
+        let mut config = Config {
+            name,
+            connection: ConnectionOptions::new(source, target),
+            scope: ScopeOptions { schemas, roles, ..ScopeOptions::default() },
+            schema: SchemaOptions::default(),
+            copy: CopyOptions::default(),
+            safety: SafetyOptions::default(),
+            ledger: LedgerOptions::default(),
+            procedure: Procedure::default(),
+        };
+        self.options(&root, &mut config);
+        config.scope.tables = self.tables(&root, &TableOptions::built_in(&config.copy), &config.scope.schemas);
         let parallel = self.section("parallel".into(), root.get("parallel"));
-        let max_jobs = self.get(&parallel, "max_jobs", value::count).unwrap_or(super::MAX_JOBS);
-        let procedure = self.procedure(&root);
-        Config { name, source, target, schemas, roles, tables, max_jobs, options, procedure }
+        self.set(&mut config.copy.max_jobs, &parallel, "max_jobs", value::count);
+        config.procedure = self.procedure(&root);
+        config
     }
 
     fn schemas(&mut self, root: &Section<'_>) -> NameFilter {
@@ -100,52 +113,51 @@ impl Reader<'_> {
         mode.unwrap_or(RolesMode::Needed)
     }
 
-    fn options(&mut self, root: &Section<'_>) -> Options {
+    fn options(&mut self, root: &Section<'_>, config: &mut Config) {
         let section = self.section("options".into(), root.get("options"));
-        let mut options = Options::default();
-        self.set(&mut options.data_only, &section, "data_only", value::boolean);
-        self.set(&mut options.target_triggers, &section, "target_triggers", choice);
-        self.set(&mut options.target_foreign_keys, &section, "target_foreign_keys", choice);
-        self.set(&mut options.create_indexes_after_data, &section, "create_indexes_after_data", value::boolean);
-        self.set(&mut options.create_constraints_after_data, &section, "create_constraints_after_data", value::boolean);
-        self.set(&mut options.analyze_after_load, &section, "analyze_after_load", value::boolean);
-        self.set(&mut options.statistics, &section, "statistics", choice);
-        self.set(&mut options.maintenance_work_mem, &section, "maintenance_work_mem", value::memory);
-        self.set(&mut options.parallel_maintenance_workers, &section, "parallel_maintenance_workers", value::workers);
-        self.set(&mut options.on_existing, &section, "on_existing", choice);
-        self.set(&mut options.on_conflict, &section, "on_conflict", choice);
-        self.set(&mut options.format, &section, "format", choice);
-        self.set(&mut options.split_larger_than, &section, "split_larger_than", value::auto_or_size);
-        self.set(&mut options.consistent, &section, "consistent", value::boolean);
-        self.set(&mut options.ledger_schema, &section, "ledger_schema", value::ledger_schema);
-        self.set(&mut options.keep_ledger, &section, "keep_ledger", value::boolean);
-        self.set(&mut options.backup, &section, "backup", value::boolean);
-        self.set(&mut options.backup_dir, &section, "backup_dir", value::filled);
-        self.set(&mut options.verify, &section, "verify", value::boolean);
-        self.set(&mut options.large_objects, &section, "large_objects", value::large_objects);
-        self.set(&mut options.publications, &section, "publications", value::boolean);
-        self.set(&mut options.subscriptions, &section, "subscriptions", value::boolean);
-        self.set(&mut options.owners, &section, "owners", value::boolean);
-        self.set(&mut options.privileges, &section, "privileges", value::boolean);
-        self.set(&mut options.tablespaces, &section, "tablespaces", value::boolean);
-        self.set(&mut options.pg_dump, &section, "pg_dump", value::optional);
-        self.set(&mut options.lock_timeout, &section, "lock_timeout", value::seconds);
-        self.set(&mut options.retries, &section, "retries", value::attempts);
-        self.set(&mut options.accept_newer_servers, &section, "accept_newer_servers", value::boolean);
-        self.check_data_only(&section, &options);
-        options.require_revision = self.require_revision(&section);
-        options
+        let Config { connection, scope, schema, copy, safety, ledger, .. } = config;
+        self.set(&mut scope.data_only, &section, "data_only", value::boolean);
+        self.set(&mut copy.target_triggers, &section, "target_triggers", choice);
+        self.set(&mut copy.target_foreign_keys, &section, "target_foreign_keys", choice);
+        self.set(&mut scope.create_indexes_after_data, &section, "create_indexes_after_data", value::boolean);
+        self.set(&mut scope.create_constraints_after_data, &section, "create_constraints_after_data", value::boolean);
+        self.set(&mut schema.analyze_after_load, &section, "analyze_after_load", value::boolean);
+        self.set(&mut schema.statistics, &section, "statistics", choice);
+        self.set(&mut schema.maintenance_work_mem, &section, "maintenance_work_mem", value::memory);
+        self.set(&mut schema.parallel_maintenance_workers, &section, "parallel_maintenance_workers", value::workers);
+        self.set(&mut copy.on_existing, &section, "on_existing", choice);
+        self.set(&mut copy.on_conflict, &section, "on_conflict", choice);
+        self.set(&mut copy.format, &section, "format", choice);
+        self.set(&mut copy.split_larger_than, &section, "split_larger_than", value::auto_or_size);
+        self.set(&mut safety.consistent, &section, "consistent", value::boolean);
+        self.set(&mut ledger.schema, &section, "ledger_schema", value::ledger_schema);
+        self.set(&mut ledger.keep, &section, "keep_ledger", value::boolean);
+        self.set(&mut safety.backup, &section, "backup", value::boolean);
+        self.set(&mut safety.backup_dir, &section, "backup_dir", value::filled);
+        self.set(&mut safety.verify, &section, "verify", value::boolean);
+        self.set(&mut scope.large_objects, &section, "large_objects", value::large_objects);
+        self.set(&mut scope.publications, &section, "publications", value::boolean);
+        self.set(&mut scope.subscriptions, &section, "subscriptions", value::boolean);
+        self.set(&mut scope.owners, &section, "owners", value::boolean);
+        self.set(&mut scope.privileges, &section, "privileges", value::boolean);
+        self.set(&mut schema.tablespaces, &section, "tablespaces", value::boolean);
+        self.set(&mut connection.pg_dump, &section, "pg_dump", value::optional);
+        self.set(&mut connection.lock_timeout, &section, "lock_timeout", value::seconds);
+        self.set(&mut connection.retries, &section, "retries", value::attempts);
+        self.set(&mut safety.accept_newer_servers, &section, "accept_newer_servers", value::boolean);
+        self.check_data_only(&section, config);
+        config.safety.require_revision = self.require_revision(&section);
     }
 
     /// In a run that makes the schema itself, rows are copied before any trigger or foreign key exists.
-    fn check_data_only(&mut self, section: &Section<'_>, options: &Options) {
-        let usual = Options::default();
+    fn check_data_only(&mut self, section: &Section<'_>, config: &Config) {
+        let (copy, usual) = (&config.copy, CopyOptions::default());
         let asked = [
-            ("target_triggers", options.target_triggers != usual.target_triggers),
-            ("target_foreign_keys", options.target_foreign_keys != usual.target_foreign_keys),
+            ("target_triggers", copy.target_triggers != usual.target_triggers),
+            ("target_foreign_keys", copy.target_foreign_keys != usual.target_foreign_keys),
         ];
         for (key, is_asked) in asked {
-            if is_asked && !options.data_only {
+            if is_asked && !config.scope.data_only {
                 self.problem(&section.at(key), "is about a data-only run; set options.data_only to true");
             }
         }

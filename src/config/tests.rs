@@ -39,17 +39,23 @@ fn the_shell_shape_means_what_it_meant() {
     let source = "host=localhost port=5432 dbname=demo_airlines user=user1 password=hunter2";
     let target = "host=localhost port=5433 dbname=demo_airlines_migrated user=user2 password=hunter2";
     let config = from_yaml(&SHELL_SHAPE.replace("{source}", source).replace("{target}", target));
-    assert_eq!(config.source.expose(), "host=localhost port=5432 dbname=demo_airlines user=user1 password=hunter2");
-    assert_eq!((config.schemas.mode, config.schemas.include), (Mode::Include, vec!["bookings".to_owned()]));
-    assert_eq!((config.roles, config.tables.mode, config.max_jobs), (RolesMode::All, Mode::Include, 4));
-    let [flights, tickets] = &config.tables.include[..] else { panic!("two rules") };
+    assert_eq!(config.connection.source.expose(), source);
+    assert_eq!(config.scope.schemas.mode, Mode::Include);
+    assert_eq!(config.scope.schemas.include, ["bookings"]);
+    assert_eq!(
+        (config.scope.roles, config.scope.tables.mode, config.copy.max_jobs),
+        (RolesMode::All, Mode::Include, 4)
+    );
+    let [flights, tickets] = &config.scope.tables.include[..] else { panic!("two rules") };
     assert_eq!(flights.table, QualifiedName::new("bookings", "flights"));
     assert_eq!(flights.options.chunk_column.as_deref(), Some("flight_id"));
     assert_eq!((flights.options.chunk_size, flights.options.limit), (100_000, None));
     assert_eq!((&flights.options.filter, flights.options.order_by.as_deref()), (&None, Some("flight_id")));
     assert_eq!((tickets.options.chunk_size, tickets.options.limit), (300_000, Some(100)));
-    let options = config.options;
-    assert!(options.create_indexes_after_data && options.analyze_after_load && !options.create_constraints_after_data);
+    let scope = &config.scope;
+    assert!(
+        scope.create_indexes_after_data && !scope.create_constraints_after_data && config.schema.analyze_after_load
+    );
 }
 
 #[test]
@@ -60,16 +66,16 @@ fn the_list_of_migrations_means_what_it_meant() {
     let configs = Config::all_from_text(text, TextFormat::Json, &env()).unwrap();
     assert_eq!(configs.len(), 1);
     assert_eq!(configs[0].name, "user-service");
-    assert_eq!(configs[0].source.expose(), r"host=old port=5432 dbname='d b' user=u password='it\'s'");
-    assert_eq!((configs[0].tables.mode, configs[0].schemas.mode), (Mode::All, Mode::All));
+    assert_eq!(configs[0].connection.source.expose(), r"host=old port=5432 dbname='d b' user=u password='it\'s'");
+    assert_eq!((configs[0].scope.tables.mode, configs[0].scope.schemas.mode), (Mode::All, Mode::All));
 }
 
 #[test]
 fn the_example_holds_every_key_and_its_defaults() {
     let config = from_yaml(EXAMPLE);
-    assert!(config.source.expose().ends_with("password='a b'"), "the variable is quoted");
-    assert_eq!(config.options, Options::default());
-    assert_eq!(config.tables.default, TableOptions::built_in(&Options::default()));
+    assert!(config.connection.source.expose().ends_with("password='a b'"), "the variable is quoted");
+    assert_eq!(config.options(), checked(&json!({})).options());
+    assert_eq!(config.scope.tables.default, TableOptions::built_in(&CopyOptions::default()));
     for doc in KEYS.iter().filter(|doc| !doc.path.contains(['<', '['])) {
         let key = doc.path.rsplit('.').next().unwrap();
         assert!(EXAMPLE.contains(&format!("{key}:")), "{} is missing", doc.path);
@@ -104,8 +110,8 @@ fn what_is_shown_can_be_read_again() {
     let mut value = config.to_value();
     assert!(!value.to_string().contains("localhost") && !format!("{config:?}").contains("localhost"));
     assert_eq!((&value["source"], &value["target"]), (&json!("***"), &json!("***")));
-    value["source"] = config.source.expose().into();
-    value["target"] = config.target.expose().into();
+    value["source"] = config.connection.source.expose().into();
+    value["target"] = config.connection.target.expose().into();
     value["procedure"]["env"]["ENV"] = "prod".into();
     assert_eq!(Config::from_value(&value, &env()).unwrap(), config);
 }
@@ -119,8 +125,8 @@ fn a_rule_stands_over_the_default_and_that_over_the_options() {
             "include": ["a.t", {"name": "u", "chunk_column": "", "limit": 0, "on_existing": "truncate"}, {"name": "v", "limit": null}],
         },
     }));
-    let [plain, own, inherited] = &config.tables.include[..] else { panic!("three rules") };
-    assert_eq!(plain.options, config.tables.default);
+    let [plain, own, inherited] = &config.scope.tables.include[..] else { panic!("three rules") };
+    assert_eq!(plain.options, config.scope.tables.default);
     assert_eq!((plain.options.format, plain.options.on_existing), (Format::Binary, OnExisting::Skip));
     assert_eq!(own.table, QualifiedName::new("public", "u"));
     assert_eq!((&own.options.chunk_column, own.options.limit), (&None, None));
@@ -132,10 +138,10 @@ fn a_rule_stands_over_the_default_and_that_over_the_options() {
 fn short_forms_mean_include() {
     let config = checked(&json!({"schemas": ["a"], "tables": ["a.t"], "roles": "none"}));
     assert_eq!(
-        (config.schemas.mode, config.tables.mode, config.roles),
+        (config.scope.schemas.mode, config.scope.tables.mode, config.scope.roles),
         (Mode::Include, Mode::Include, RolesMode::None)
     );
-    assert_eq!(config.tables.include[0].table, QualifiedName::new("a", "t"));
+    assert_eq!(config.scope.tables.include[0].table, QualifiedName::new("a", "t"));
 }
 
 #[test]
@@ -261,14 +267,16 @@ fn the_fingerprint_holds_what_decides_and_no_secret() {
             "lock_timeout": 1, "consistent": false, "format": "auto", "accept_newer_servers": true,
         },
     }));
-    assert_eq!(plain.fingerprint_text(), same.fingerprint_text());
-    assert!(!same.fingerprint_text().contains("hunter2") && !same.fingerprint_text().contains("elsewhere"));
-    assert!(Config::differences(&plain.fingerprint_text(), &same.fingerprint_text()).is_empty());
+    assert_eq!(plain.plan().fingerprint_text(), same.plan().fingerprint_text());
+    assert!(
+        !same.plan().fingerprint_text().contains("hunter2") && !same.plan().fingerprint_text().contains("elsewhere")
+    );
+    assert!(Config::differences(&plain.plan().fingerprint_text(), &same.plan().fingerprint_text()).is_empty());
 }
 
 #[test]
 fn differences_are_named_once_by_their_keys() {
-    let text = |extra: Value| checked(&extra).fingerprint_text();
+    let text = |extra: Value| checked(&extra).plan().fingerprint_text();
     let tables = json!({"include": [{"name": "t", "limit": 5}, "u"]});
     let planned = text(json!({"options": {"format": "text"}, "tables": tables}));
     let now = text(json!({

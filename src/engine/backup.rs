@@ -131,7 +131,8 @@ async fn replay(
     let started = Instant::now();
     let written_by = written_by(path)?;
     let session = Arc::new(context.stop.or(Session::open(target, Side::Target, "restore")).await?);
-    let tools = &context.stop.or(programs::for_restore(config, context, session.major(), written_by)).await?;
+    let tools =
+        &context.stop.or(programs::for_restore(&config.connection, context, session.major(), written_by)).await?;
     let (listed, entries) = context.stop.or(contents(tools, path)).await?;
     check_database(&session, &entries)?;
     // The lock does not depend on the schema of the ledger.

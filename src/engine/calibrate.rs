@@ -9,13 +9,12 @@ mod figures;
 mod sampling;
 
 use super::Context;
-use super::connect::{Endpoints, Source};
+use super::opened::{self, Opened};
 use super::preflight::{self, Subject};
-use super::programs::{self, Majors};
-use super::run::shared_encoding;
+use super::run::connections::Inspection;
 use crate::config::{self, Config};
-use crate::error::{Error, Kind, Result, Side};
-use crate::pg::{Session, introspect};
+use crate::error::{Error, Kind, Result};
+use crate::pg::introspect;
 use crate::plan::Plan;
 use crate::rates::Rates;
 use figures::Figures;
@@ -32,46 +31,37 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
         )
     })?;
     let began = Instant::now();
-    let endpoints = Endpoints::new(config, context)?;
-    let lock_timeout = config.options.lock_timeout;
-    let open = async {
-        let found = programs::find(config, context);
-        let source = Source::open(&endpoints.source, lock_timeout);
-        let target = Session::open(&endpoints.target, Side::Target, "calibrate");
-        tokio::try_join!(Box::pin(found), Box::pin(source), Box::pin(target))
-    };
-    let (found, source, target) = context.step("connect", open).await?;
-    let majors = Majors::of(&source.leader, &target, plan.as_ref());
-    let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
+    let Opened { source, target, programs } = opened::open(config, "calibrate", plan.as_ref(), context).await?;
     let tools = programs.as_ref().map(|programs| &programs.source);
-    let catalog = context.step("inspect", source.catalog(config, tools)).await?;
+    let catalog = opened::inspect(&source, &config.scope, tools, context).await?;
     let plan = match plan {
         Some(plan) => plan,
-        None => context.step("plan", source.plan(&catalog, config)).await?.finish().plan(),
+        None => opened::plan(&source, &catalog, config.plan(), context).await?.plan(),
     };
-    let jobs = config::jobs(config.max_jobs, context.cpus);
     let subject = Subject {
-        config,
+        options: config.run(),
         source: &source,
         target: &target,
         programs: programs.as_ref(),
         catalog: &catalog,
         plan: &plan,
-        jobs,
+        jobs: config::jobs(config.copy.max_jobs, context.cpus),
         resuming: false,
-        backs_up: config.options.backup,
+        backs_up: config.safety.backup,
     };
     // Only its time matters here: other verbs report its findings and its errors.
     let _ = preflight::preflight(&subject, context).await;
     let preparation = began.elapsed().as_secs_f64();
+    let servers =
+        Inspection { source: catalog.server.clone(), target: introspect::server(&target).await?, catalog: None };
     let ends = Ends {
         source: &source,
         target: target.conninfo(),
-        encoding: shared_encoding(&catalog.server, &introspect::server(&target).await?),
-        ledger_schema: &config.options.ledger_schema,
-        lock_timeout,
+        encoding: servers.shared_encoding(),
+        ledger_schema: &config.ledger.schema,
+        lock_timeout: config.connection.lock_timeout,
     };
-    let tables = choice::tables(&plan, &catalog, config);
+    let tables = choice::tables(&plan, &catalog, &config.scope.tables);
     let mut sampling = Sampling::new(ends, &tables, seconds / PARTS);
     let sample = async {
         // A measurement that is under way when the time is up is lost; earlier ones are kept.

@@ -6,7 +6,7 @@ use super::refuse::refuse;
 use super::{Context, dump_filter, raw_text};
 use crate::catalog::scope::Names;
 use crate::catalog::{Catalog, Oid};
-use crate::config::Config;
+use crate::config::{ConnectionOptions, PlanOptions, ScopeOptions};
 use crate::error::{Error, Result, Side};
 use crate::name::QualifiedName;
 use crate::pg::client::archive;
@@ -29,9 +29,9 @@ pub struct Endpoints {
 
 impl Endpoints {
     /// Parses both conninfos; the errors of both are reported together.
-    pub fn new(config: &Config, context: &Context) -> Result<Self> {
-        let source = Conninfo::parse(config.source.expose(), &context.env);
-        let target = Conninfo::parse(config.target.expose(), &context.env);
+    pub fn new(options: &ConnectionOptions, context: &Context) -> Result<Self> {
+        let source = Conninfo::parse(options.source.expose(), &context.env);
+        let target = Conninfo::parse(options.target.expose(), &context.env);
         match (source, target) {
             (Ok(source), Ok(target)) => Ok(Endpoints { source, target }),
             (source, target) => Err(both_problems([(Side::Source, source.err()), (Side::Target, target.err())])),
@@ -54,6 +54,8 @@ pub struct Source {
     pub leader: Session,
     /// The snapshot that every reader uses.
     pub snapshot: Snapshot,
+    /// Seconds that the leader waits for a lock; 0: no limit.
+    pub lock_timeout: u64,
     /// Tables whose locks the leader has requested.
     asked: HashSet<QualifiedName>,
     /// Locked tables whose rows the snapshot no longer returns.
@@ -66,7 +68,7 @@ impl Source {
         let leader = Session::open(conninfo, Side::Source, "leader").await?;
         apply::limit_lock_wait(&leader, lock_timeout).await?;
         let snapshot = snapshot::export(&leader).await?;
-        Ok(Source { leader, snapshot, asked: HashSet::new(), changed: Vec::new() })
+        Ok(Source { leader, snapshot, lock_timeout, asked: HashSet::new(), changed: Vec::new() })
     }
 
     /// Opens the leader in a snapshot that another process holds.
@@ -74,7 +76,7 @@ impl Source {
         let leader = Session::open(conninfo, Side::Source, "leader").await?;
         apply::limit_lock_wait(&leader, lock_timeout).await?;
         let snapshot = snapshot::adopt(&leader, held).await?;
-        Ok(Source { leader, snapshot, asked: HashSet::new(), changed: Vec::new() })
+        Ok(Source { leader, snapshot, lock_timeout, asked: HashSet::new(), changed: Vec::new() })
     }
 
     /// Refuses a source whose catalog cannot be read as text, with the names of the objects that prevent it.
@@ -83,10 +85,10 @@ impl Source {
     }
 
     /// Locks all tables that the filters choose by name; further tables of the plan are locked once there is a plan.
-    pub async fn lock_scope(&mut self, config: &Config) -> Result<()> {
+    pub async fn lock_scope(&mut self, scope: &ScopeOptions) -> Result<()> {
         let all = table_lock::lockable(&self.leader).await?;
         let by_oid: HashMap<Oid, &Lockable> = all.iter().map(|table| (table.oid, table)).collect();
-        let names = Names::new(config);
+        let names = Names::new(scope);
         let mut tables = Vec::new();
         for table in all.iter().filter(|table| table.holds_rows) {
             let mut line = vec![&table.name];
@@ -99,31 +101,27 @@ impl Source {
                 tables.push(table.name.clone());
             }
         }
-        self.lock_all(tables, config.options.lock_timeout).await?;
+        self.lock_all(tables).await?;
         self.refuse_changed(|_| true)
     }
 
     /// As [`Source::lock`], for a caller that reads the catalog next: the catalog's queries would wait for the same locks, and fail without
     /// naming the session that holds them.
-    pub async fn lock_all(&mut self, tables: impl IntoIterator<Item = QualifiedName>, lock_timeout: u64) -> Result<()> {
-        let refused = self.lock(tables, lock_timeout).await?;
+    pub async fn lock_all(&mut self, tables: impl IntoIterator<Item = QualifiedName>) -> Result<()> {
+        let refused = self.lock(tables).await?;
         refused.into_iter().find(|error| error.is("55P03")).map_or(Ok(()), Err)
     }
 
     /// Locks those of `tables` for which no lock was requested before, and notes which of them the snapshot no longer returns; returns the
     /// errors of those that cannot be locked. Each reader locks what it reads, and so its error names the session that blocks it.
-    pub async fn lock(
-        &mut self,
-        tables: impl IntoIterator<Item = QualifiedName>,
-        lock_timeout: u64,
-    ) -> Result<Vec<Error>> {
+    pub async fn lock(&mut self, tables: impl IntoIterator<Item = QualifiedName>) -> Result<Vec<Error>> {
         let mut new = Vec::new();
         for table in tables {
             if self.asked.insert(table.clone()) {
                 new.push(table);
             }
         }
-        let locked = table_lock::lock(&self.leader, &new, lock_timeout).await?;
+        let locked = table_lock::lock(&self.leader, &new, self.lock_timeout).await?;
         for (table, error) in &locked.refused {
             tracing::warn!("{table} could not be locked on the source: {}", error.chain());
         }
@@ -139,14 +137,14 @@ impl Source {
 
     /// Everything that the source contains, in the snapshot: `pg_dump` and pgmigrate's own queries run at the same time. Where only rows
     /// are moved, no archive is read.
-    pub async fn catalog(&self, config: &Config, tools: Option<&Tools>) -> Result<Catalog> {
-        let tools = tools.filter(|_| !config.options.data_only);
+    pub async fn catalog(&self, scope: &ScopeOptions, tools: Option<&Tools>) -> Result<Catalog> {
+        let tools = tools.filter(|_| !scope.data_only);
         self.refuse_raw_texts().await?;
-        let filter = dump_filter::of(config, &self.leader).await?;
+        let filter = dump_filter::of(scope, &self.leader).await?;
         let entries = async {
             match tools {
                 Some(tools) => {
-                    let (snapshot, wait) = (Some(self.snapshot.id.as_str()), config.options.lock_timeout);
+                    let (snapshot, wait) = (Some(self.snapshot.id.as_str()), self.lock_timeout);
                     archive::read_schema(tools, self.leader.conninfo(), snapshot, wait, &filter.options).await
                 }
                 None => Ok(Vec::new()),
@@ -160,23 +158,23 @@ impl Source {
         };
         let (mut catalog, entries) = tokio::try_join!(Box::pin(queries), Box::pin(entries))?;
         (catalog.entries, catalog.pg_dump) = (entries, tools.map(|tools| tools.major));
-        plan::columns::exclude(&mut catalog.relations, config);
+        plan::columns::exclude(&mut catalog.relations, &scope.tables);
         Ok(catalog)
     }
 
     /// Builds the plan; an entry of the configuration that matches nothing is an error.
-    pub async fn plan(&self, catalog: &Catalog, config: &Config) -> Result<Unfinished> {
+    pub async fn plan(&self, catalog: &Catalog, options: PlanOptions<'_>) -> Result<Unfinished> {
         let schemas = introspect::schemas(&self.leader).await?;
-        let problems = plan::check(catalog, &schemas, config);
+        let problems = plan::check(catalog, &schemas, options.scope);
         if !problems.is_empty() {
             return Err(Error::config(problems));
         }
-        Ok(plan::build(catalog, config, self.ask(catalog, config).await?))
+        Ok(plan::build(catalog, options, self.ask(catalog, options).await?))
     }
 
-    async fn ask(&self, catalog: &Catalog, config: &Config) -> Result<Answers> {
+    async fn ask(&self, catalog: &Catalog, options: PlanOptions<'_>) -> Result<Answers> {
         let mut answers = Answers::new();
-        let questions = plan::questions(catalog, config);
+        let questions = plan::questions(catalog, options);
         if questions.is_empty() {
             return Ok(answers);
         }

@@ -4,7 +4,7 @@
 //! the database cannot read one, because `pg_dump` locks every table that it dumps. Called by `connect`, `verify` and `preflight`.
 
 use crate::catalog::scope::chooses_schema;
-use crate::config::{Config, Mode};
+use crate::config::{Mode, ScopeOptions};
 use crate::error::Result;
 use crate::name::{QualifiedName, ident};
 use crate::pg::Session;
@@ -21,21 +21,21 @@ pub struct DumpFilter {
 }
 
 /// The narrowest filter that the role's rights require.
-pub async fn of(config: &Config, source: &Session) -> Result<DumpFilter> {
-    if config.options.data_only {
+pub async fn of(scope: &ScopeOptions, source: &Session) -> Result<DumpFilter> {
+    if scope.data_only {
         return Ok(DumpFilter::default());
     }
-    Ok(narrow(config, &survey::missing_rights(source).await?))
+    Ok(narrow(scope, &survey::missing_rights(source).await?))
 }
 
-fn narrow(config: &Config, missing: &[MissingRight]) -> DumpFilter {
-    let excluded = |right: &MissingRight| config.tables.exclude.iter().any(|table| right.line.contains(&table.sql()));
+fn narrow(scope: &ScopeOptions, missing: &[MissingRight]) -> DumpFilter {
+    let excluded = |right: &MissingRight| scope.tables.exclude.iter().any(|table| right.line.contains(&table.sql()));
     let outside: Vec<&MissingRight> = missing
         .iter()
-        .filter(|right| match config.tables.mode {
+        .filter(|right| match scope.tables.mode {
             _ if excluded(right) => true,
-            Mode::Include => !config.tables.include.iter().any(|rule| right.line.contains(&rule.table.sql())),
-            Mode::All | Mode::Exclude => !chooses_schema(config, &right.name.schema),
+            Mode::Include => !scope.tables.include.iter().any(|rule| right.line.contains(&rule.table.sql())),
+            Mode::All | Mode::Exclude => !chooses_schema(scope, &right.name.schema),
         })
         .collect();
     if outside.is_empty() {
@@ -43,18 +43,18 @@ fn narrow(config: &Config, missing: &[MissingRight]) -> DumpFilter {
     }
     let schema = |option: &str, name: &str| format!("--{option}={}", ident(name));
     let table = |option: &str, name: &QualifiedName| format!("--{option}={}", name.sql());
-    let mut options: Vec<String> = match (config.tables.mode, config.schemas.mode) {
+    let mut options: Vec<String> = match (scope.tables.mode, scope.schemas.mode) {
         (Mode::Include, _) => {
-            let schemas: BTreeSet<&str> = config.tables.include.iter().map(|rule| rule.table.schema.as_str()).collect();
+            let schemas: BTreeSet<&str> = scope.tables.include.iter().map(|rule| rule.table.schema.as_str()).collect();
             // Types and functions that the tables use are in their schemas, which the archive includes except for what cannot be read.
             let beside = outside.iter().filter(|right| schemas.contains(right.name.schema.as_str()));
             let beside: Vec<String> = beside.map(|right| table("exclude-table", &right.name)).collect();
             schemas.into_iter().map(|name| schema("schema", name)).chain(beside).collect()
         }
-        (_, Mode::Include) => config.schemas.include.iter().map(|name| schema("schema", name)).collect(),
+        (_, Mode::Include) => scope.schemas.include.iter().map(|name| schema("schema", name)).collect(),
         _ => Vec::new(),
     };
-    options.extend(config.schemas.exclude.iter().map(|name| schema("exclude-schema", name)));
-    options.extend(config.tables.exclude.iter().map(|name| table("exclude-table", name)));
+    options.extend(scope.schemas.exclude.iter().map(|name| schema("exclude-schema", name)));
+    options.extend(scope.tables.exclude.iter().map(|name| table("exclude-table", name)));
     DumpFilter { options, unreadable: outside.iter().map(|right| right.name.clone()).collect() }
 }

@@ -7,7 +7,7 @@
 use super::Context;
 use super::connect::Endpoints;
 use crate::config::Config;
-use crate::engine::run::connections::Ends;
+use crate::engine::run::connections::Connections;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
 use crate::pg::Session;
@@ -17,9 +17,9 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// Asks every process that works on the target to stop, and waits until none does; returns whether there was one.
 pub async fn halt(config: &Config, context: &Context) -> Result<bool> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "stop")).await?;
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let ledger = Ledger::new(&config.ledger.schema);
     if !ledger.is_locked(&target).await? {
         return Ok(false);
     }
@@ -31,9 +31,13 @@ pub async fn halt(config: &Config, context: &Context) -> Result<bool> {
 }
 
 /// Does a step of a run before its tasks; the step is given up when another session on the target asks the run to stop.
-pub(super) async fn stoppable<T>(ends: &Ends, context: &Context, work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) async fn stoppable<T>(
+    connections: &Connections,
+    context: &Context,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
     let asked = async {
-        while !is_asked(ends).await {
+        while !is_asked(connections).await {
             tokio::time::sleep(BETWEEN_LOOKS).await;
         }
     };
@@ -52,15 +56,15 @@ pub(super) fn before_begin(error: Error) -> Error {
 }
 
 /// Checks once, for a step that cannot be given up later.
-pub(super) async fn look(ends: &Ends, context: &Context) {
-    if is_asked(ends).await {
+pub(super) async fn look(connections: &Connections, context: &Context) {
+    if is_asked(connections).await {
         announce(context);
     }
 }
 
 /// An error of the query is ignored: where the session is lost, the step itself finds that.
-async fn is_asked(ends: &Ends) -> bool {
-    ends.ledger.is_asked_to_stop(&ends.target).await.unwrap_or_default()
+async fn is_asked(connections: &Connections) -> bool {
+    connections.ledger.is_asked_to_stop(&connections.target).await.unwrap_or_default()
 }
 
 fn announce(context: &Context) {

@@ -8,10 +8,13 @@
 use super::Context;
 use super::connect::{Endpoints, Source};
 use super::lifecycle::conclude;
-use super::run::{check, enter};
 use crate::config::Config;
+use crate::engine::run::begin::enter;
+use crate::engine::run::check::check;
+use crate::engine::run::inspect::inspect;
 use crate::engine::run::join::take_up;
-use crate::engine::run::open::{Planned, Way, look_over};
+use crate::engine::run::open::{Opening, Planned, Way, open};
+use crate::engine::run::prepared::Prepared;
 use crate::engine::run::settings::Settings;
 use crate::engine::run::{part, unplanned};
 use crate::error::{Error, Kind, Result, Side};
@@ -73,31 +76,49 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     let idle_timeout = settings.idle_timeout()?;
     // The settings of a part without tasks.
     let part = Settings { tasks: Some(Vec::new()), consistent: settings.consistent, ..Settings::default() };
-    let config = part.over(config);
-    let endpoints = Endpoints::new(&config, context)?;
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let mut config = part.over(config);
+    let endpoints = Endpoints::new(&config.connection, context)?;
+    let ledger = Ledger::new(&config.ledger.schema);
     let target = context.stop.or(take_place(&ledger, &endpoints)).await?;
     let fingerprint = plan.fingerprint();
     let known = known(&ledger, &target, &fingerprint).await?;
-    // All tables that the plan reads.
-    let planned = Planned::of(plan, &Settings::default());
-    let looking = look_over(&config, &endpoints, Way::Holder(&known), Some(planned), context);
-    let ends = context.step("connect", Box::pin(looking)).await?;
+    let opening = Opening {
+        endpoints: &endpoints,
+        connection: &config.connection,
+        scope: &config.scope,
+        ledger: &config.ledger,
+        way: Way::Holder(&known),
+        // All tables that the plan reads.
+        planned: Some(Planned::of(plan, &Settings::default())),
+    };
+    let opening = async {
+        let connections = open(opening, context).await?;
+        let inspection = inspect(config.run(), None, &connections).await?;
+        Ok((connections, inspection))
+    };
+    let (connections, inspection) = context.step("connect", Box::pin(opening)).await?;
     let has_begun = part::run_of(&ledger, &target, &fingerprint).await?.is_some();
     // Only a process that begins the run makes the backup.
-    let mut checked = config.clone();
-    checked.options.backup &= !has_begun;
-    check(&checked, &ends, (plan, 1, &part), context).await?;
-    unplanned::changes(&config, &ends, plan, context);
-    let start = if has_begun {
-        context.step("ledger", take_up(&config, &ends, (plan, &fingerprint))).await?
-    } else {
-        Box::pin(enter(&config, (&part, &ends, plan), context)).await?.0
+    config.safety.backup &= !has_begun;
+    let prepared = Prepared {
+        options: config.run(),
+        settings: &part,
+        connections: &connections,
+        inspection: &inspection,
+        plan,
+        jobs: 1,
     };
-    let mut watch = Watch { endpoints, ledger, source: ends.source, target, run: start.run, context };
+    check(&prepared, context).await?;
+    unplanned::changes(&prepared, context);
+    let run = if has_begun {
+        context.step("ledger", take_up(&prepared)).await?.run
+    } else {
+        Box::pin(enter(&prepared, context)).await?.run
+    };
+    let mut watch = Watch { endpoints, ledger, source: connections.source, target, run, context };
     watch.announce().await?;
     // From here on this process is not a part, and the whole run may go on as soon as the last part has ended.
-    drop(ends.target);
+    drop(connections.target);
     context.events.send(Event::SnapshotHeld {
         run: watch.run,
         id: watch.source.snapshot.id.clone(),

@@ -8,6 +8,7 @@ pub mod estimate;
 mod halt;
 mod hold;
 mod lifecycle;
+mod opened;
 mod others;
 pub mod preflight;
 mod privileges;

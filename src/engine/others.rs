@@ -50,9 +50,9 @@ pub struct Backed {
 
 /// The counters of the target, to be compared by [`written_by_others`] later.
 pub async fn target_counters(config: &Config, context: &Context) -> Result<Counters> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let target = Session::open(&endpoints.target, Side::Target, "counters").await?;
-    survey::counters(&target, &config.options.ledger_schema, None).await
+    survey::counters(&target, &config.ledger.schema, None).await
 }
 
 /// Determines what others have written to the target since `before`.
@@ -80,7 +80,7 @@ pub(super) async fn written_since(
     entries: &[Entry],
     context: &Context,
 ) -> Result<Others> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let target = Session::open(&endpoints.target, Side::Target, "counters").await?;
     let mut sessions = survey::sessions(&target).await?;
     sessions.retain(|session| !session.application.starts_with("pgmigrate "));
@@ -88,8 +88,8 @@ pub(super) async fn written_since(
         // A session that stays connected reports its writes only later.
         tokio::time::sleep(QUIET_BESIDE_OTHERS).await;
     }
-    let now = survey::counters(&target, &config.options.ledger_schema, Some(before.horizon)).await?;
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let now = survey::counters(&target, &config.ledger.schema, Some(before.horizon)).await?;
+    let ledger = Ledger::new(&config.ledger.schema);
     let has_ledger = ledger.exists(&target).await?;
     let (records, subjects) = match ledger_run(&ledger, &target, has_ledger).await? {
         Some(run) => (ledger.records(&target, run).await?, ledger.subjects(&target).await?),
@@ -104,7 +104,7 @@ pub(super) async fn written_since(
     }
     let compared = Schema { config, before, entries, records: &records, own: &own, has_ledger };
     others.written.extend(compared.changes(&target, &now).await?);
-    let schema = has_ledger.then_some(config.options.ledger_schema.as_str());
+    let schema = has_ledger.then_some(config.ledger.schema.as_str());
     for table in comparison.to_read() {
         let rows = survey::new_rows(&target, &table.table, before.horizon, schema).await?;
         let foreign = if comparison.merges(table) { rows.all - comparison.merged(table) } else { rows.unknown };

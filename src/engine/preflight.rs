@@ -40,7 +40,7 @@ mod tests;
 
 use super::programs::Programs;
 use super::{Context, raw_text};
-use crate::config::Config;
+use crate::config::RunOptions;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::pg::Session;
@@ -52,13 +52,13 @@ use std::collections::HashSet;
 
 /// Finds what would prevent reading the source's schema; to be called before `Source::catalog`.
 pub(super) async fn outset(
-    config: &Config,
+    options: RunOptions<'_>,
     source: &Session,
     target: &Session,
     programs: Option<&Programs>,
 ) -> Result<Vec<Finding>> {
     let ends = Ends::ask(source, target).await?;
-    let mut findings = server::check(config, &ends, programs);
+    let mut findings = server::check(options.safety, &ends, programs);
     findings.extend(setting::check(source, target));
     let raw = raw_text::check(source).await?;
     if !raw.is_empty() {
@@ -66,10 +66,11 @@ pub(super) async fn outset(
         findings.extend(raw);
         return Ok(sorted(findings));
     }
-    findings.extend(revision::check(config, (source, target), &ends).await?);
-    findings.extend(access::source_rights(config, source, &ends.source, &HashSet::new()).await?);
-    findings.extend(activity::readers_kept_out(config, source).await?);
-    findings.extend(feature::clauses_of_rules(config, source).await?);
+    findings.extend(revision::check(options.safety, (source, target), &ends).await?);
+    findings.extend(access::source_rights(options.plan, source, &ends.source, &HashSet::new()).await?);
+    findings.extend(activity::readers_kept_out(options.plan.scope, source).await?);
+    findings
+        .extend(feature::clauses_of_rules(&options.plan.scope.tables, source, options.connection.lock_timeout).await?);
     Ok(sorted(findings))
 }
 
@@ -80,13 +81,13 @@ pub async fn preflight(subject: &Subject<'_>, context: &Context) -> Result<Vec<F
 
 async fn look_at(subject: &Subject<'_>, context: &Context) -> Result<Vec<Finding>> {
     let look = Look::new(subject).await?;
-    let mut findings = server::check(subject.config, &look.ends, subject.programs);
+    let mut findings = server::check(subject.options.safety, &look.ends, subject.programs);
     findings.extend(server::reading_the_target(&look));
     findings.extend(server::backing_up(&look, context).await?);
     findings.extend(target_dump::check(&look).await?);
     findings.extend(backup_dir::check(&look));
     findings.extend(setting::check(look.leader(), subject.target));
-    findings.extend(revision::check(subject.config, (look.leader(), subject.target), &look.ends).await?);
+    findings.extend(revision::check(subject.options.safety, (look.leader(), subject.target), &look.ends).await?);
     findings.extend(revision::written(&look).await?);
     findings.extend(access::check(&look).await?);
     let rights = Rights::ask(&look).await?;
@@ -102,14 +103,15 @@ async fn look_at(subject: &Subject<'_>, context: &Context) -> Result<Vec<Finding
     findings.extend(major::check(&look).await?);
     findings.extend(extension::check(&look).await?);
     findings.extend(member::check(&look).await?);
-    findings.extend(feature::clauses_of_rules(subject.config, look.leader()).await?);
+    let (tables, lock_timeout) = (&subject.options.plan.scope.tables, subject.options.connection.lock_timeout);
+    findings.extend(feature::clauses_of_rules(tables, look.leader(), lock_timeout).await?);
     findings.extend(feature::clauses_of_all(&look).await?);
     findings.extend(feature::check(&look).await?);
     findings.extend(locale::check(&look).await?);
     findings.extend(encoding::check(&look).await?);
     findings.extend(existing::check(&look).await?);
     findings.extend(sequence::check(&look).await?);
-    if subject.config.options.data_only {
+    if subject.options.plan.scope.data_only {
         findings.extend(live::check(&look).await?);
     }
     findings.extend(live::left(&look).await?);

@@ -5,7 +5,7 @@
 
 pub mod settings;
 
-use crate::config::Options;
+use crate::config::ScopeOptions;
 use crate::pg::privileges::Held;
 use crate::plan::Task;
 use crate::plan::build::privilege;
@@ -69,7 +69,7 @@ pub type Notes = HashMap<String, (String, bool)>;
 
 /// The objects that a run has made, or whose privileges it has set. Objects that it found and kept are the target's own.
 #[must_use]
-pub fn scope(tasks: &[Task], notes: &Notes, options: &Options) -> HashMap<Place, Compared> {
+pub fn scope(tasks: &[Task], notes: &Notes, options: &ScopeOptions) -> HashMap<Place, Compared> {
     let mut scope: HashMap<Place, Compared> = HashMap::new();
     let mut failed = Vec::new();
     for task in tasks {
@@ -258,7 +258,7 @@ mod tests {
             task("4", "view", "v"),
         ];
         let notes = HashMap::from([("2".into(), ("kept".into(), true)), ("3".into(), ("failed".into(), true))]);
-        let scope = scope(&tasks, &notes, &Options::default());
+        let scope = scope(&tasks, &notes, &ScopeOptions::default());
         let mut comparison = Comparison::new(&scope, ServerVersion(160_000));
         for (name, privilege) in [("made", "SELECT to a"), ("kept", "SELECT to a"), ("v", "SELECT to a")] {
             comparison.source(held("TABLE", name, "o", &[privilege]));

@@ -75,8 +75,8 @@ pub struct Taker {
 
 /// Takes the lock of the safe procedure, emits an event, and holds the lock until it is asked to stop. A lost lock is taken again.
 pub async fn hold_procedure(config: &Config, taker: &Taker, context: &Context) -> Result<()> {
-    let endpoints = Endpoints::new(config, context)?;
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let endpoints = Endpoints::new(&config.connection, context)?;
+    let ledger = Ledger::new(&config.ledger.schema);
     let name = format!("{} of {}", if taker.restores { "restore" } else { "procedure" }, taker.holder);
     let session = context.stop.or(Session::open(&endpoints.target, Side::Target, &name)).await?;
     context.stop.or(take(&ledger, &session, taker)).await?;
@@ -159,7 +159,7 @@ pub async fn remove_journal(config: &Config, removal: &Removal, context: &Contex
 }
 
 async fn open(config: &Config, context: &Context) -> Result<(Session, Ledger)> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let target = Session::open(&endpoints.target, Side::Target, "journal").await?;
-    Ok((target, Ledger::new(&config.options.ledger_schema)))
+    Ok((target, Ledger::new(&config.ledger.schema)))
 }

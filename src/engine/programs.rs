@@ -4,7 +4,7 @@
 //! a change of the source. What also reads the target is read by a program that supports both servers. Called by every verb.
 
 use super::Context;
-use crate::config::Config;
+use crate::config::{ConnectionOptions, ScopeOptions};
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
 use crate::pg::Session;
@@ -63,21 +63,30 @@ impl Majors {
 }
 
 /// Finds and chooses the client programs for both servers; none where only rows are moved.
-pub(super) async fn of(config: &Config, context: &Context, majors: Majors) -> Result<Option<Programs>> {
-    find(config, context).await?.map(|installed| choose(&installed, majors)).transpose()
+pub(super) async fn of(
+    scope: &ScopeOptions,
+    connection: &ConnectionOptions,
+    majors: Majors,
+    context: &Context,
+) -> Result<Option<Programs>> {
+    find(scope, connection, context).await?.map(|installed| choose(&installed, majors)).transpose()
 }
 
 /// Finds the client programs; none where only rows are moved: then only a backup needs them.
-pub(super) async fn find(config: &Config, context: &Context) -> Result<Option<Installed>> {
-    if config.options.data_only {
+pub(super) async fn find(
+    scope: &ScopeOptions,
+    connection: &ConnectionOptions,
+    context: &Context,
+) -> Result<Option<Installed>> {
+    if scope.data_only {
         return Ok(None);
     }
-    tool::find(config.options.pg_dump.as_deref(), &context.tools).await.map(Some)
+    tool::find(connection.pg_dump.as_deref(), &context.tools).await.map(Some)
 }
 
 /// Finds the program that backs up and restores the target.
-pub(super) async fn for_target(config: &Config, context: &Context, target: u32) -> Result<Tools> {
-    let installed = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+pub(super) async fn for_target(connection: &ConnectionOptions, context: &Context, target: u32) -> Result<Tools> {
+    let installed = tool::find(connection.pg_dump.as_deref(), &context.tools).await?;
     let tools = installed.for_servers(target, target).ok_or_else(tool::none_found)?;
     refuse_older(tools, target, "target")?;
     tracing::info!("pg_dump {} serves the target, {}", tools.major, tools.pg_dump.display());
@@ -87,12 +96,12 @@ pub(super) async fn for_target(config: &Config, context: &Context, target: u32) 
 /// Finds the programs that replay a backup, made by the `pg_dump` of one major version, into a target of another: an older `pg_restore` may
 /// not read the file. A program that is older than the target may work; where it does not, it reports that itself.
 pub(super) async fn for_restore(
-    config: &Config,
+    connection: &ConnectionOptions,
     context: &Context,
     target: u32,
     written_by: Option<u32>,
 ) -> Result<Tools> {
-    let installed = tool::find(config.options.pg_dump.as_deref(), &context.tools).await?;
+    let installed = tool::find(connection.pg_dump.as_deref(), &context.tools).await?;
     let tools = installed.for_servers(target, written_by.unwrap_or(target)).ok_or_else(tool::none_found)?;
     tracing::info!("pg_restore {} replays the backup, {}", tools.major, tools.pg_restore().display());
     Ok(tools.clone())

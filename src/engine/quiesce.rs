@@ -43,7 +43,7 @@ pub async fn wait_for_writers(config: &Config, context: &Context) -> Result<Quie
 }
 
 async fn wait(config: &Config, context: &Context) -> Result<Quiet> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let sides = [
         Session::open(&endpoints.source, Side::Source, "writers").await?,
         Session::open(&endpoints.target, Side::Target, "writers").await?,
@@ -72,7 +72,7 @@ async fn wait(config: &Config, context: &Context) -> Result<Quiet> {
 
 /// Fails where a session wrote to the source since `before`.
 pub async fn quiet_since(config: &Config, before: Written, context: &Context) -> Result<()> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let source = context.stop.or(Session::open(&endpoints.source, Side::Source, "writers")).await?;
     let mut now = survey::written(&source).await?;
     if now.next_transaction != before.next_transaction {

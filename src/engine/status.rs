@@ -82,9 +82,9 @@ pub struct Counts {
 /// Reads the status of the latest run. The time left is computed with `rates`, or with typical ones.
 pub async fn status(config: &Config, rates: Option<Rates>, context: &Context) -> Result<Status> {
     let rates = rates.map_or_else(|| Ok(Rates::typical()), Rates::checked)?;
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let target = Session::open(&endpoints.target, Side::Target, "status").await?;
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let ledger = Ledger::new(&config.ledger.schema);
     let exists = ledger.exists(&target).await?;
     let procedure = if exists { procedure(&ledger, &target).await? } else { None };
     let run = if exists { ledger.last_run(&target).await? } else { None };
@@ -114,7 +114,7 @@ pub async fn status(config: &Config, rates: Option<Rates>, context: &Context) ->
     };
     let mut status = sum(known, &records);
     if state == RunState::Running {
-        let jobs = config::jobs(config.max_jobs, context.cpus).max(workers(&records));
+        let jobs = config::jobs(config.copy.max_jobs, context.cpus).max(workers(&records));
         status.seconds_left = seconds_left((&ledger, &target, run.run), &records, (&rates, jobs)).await?;
     }
     Ok(status)

@@ -5,12 +5,13 @@
 use super::Context;
 use super::backup::{self as archive, Backup, Guarded, Restore};
 use super::connect::{Endpoints, Source};
+use super::opened::{self, Opened};
 use super::others::Backed;
 use super::preflight::checks::{Check, outcomes};
 use super::preflight::{self as survey, Subject};
 use super::programs::{self, Majors};
 use super::verify as comparison;
-use crate::config::{self, Config};
+use crate::config::{self, Config, ConnectionOptions};
 use crate::engine::target::foreign_keys::{Left, Place, give_back};
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
@@ -28,12 +29,13 @@ const TO_ANSWER: Duration = Duration::from_secs(5);
 
 /// Makes the plan. Where it is to be compared with an earlier plan, the `pg_dump` that wrote the earlier definitions writes these, too.
 pub async fn plan(config: &Config, like: Option<&Plan>, context: &Context) -> Result<Document> {
-    let endpoints = Endpoints::new(config, context)?;
-    let found = programs::find(config, context).await?;
-    let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
+    let Config { connection, scope, .. } = config;
+    let found = programs::find(scope, connection, context).await?;
+    let source = context.step("connect", Source::open(&endpoints.source, connection.lock_timeout)).await?;
     let mut majors = Majors::of(&source.leader, &source.leader, like);
     if found.is_some() {
-        majors.target = context.stop.or(target_major(config, &endpoints, context)).await?.unwrap_or(majors.target);
+        majors.target = context.stop.or(target_major(connection, &endpoints, context)).await?.unwrap_or(majors.target);
     }
     let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
     if let Some(programs) = &programs {
@@ -41,15 +43,13 @@ pub async fn plan(config: &Config, like: Option<&Plan>, context: &Context) -> Re
         context.tell(programs.finding.as_slice());
     }
     let tools = programs.as_ref().map(|programs| &programs.source);
-    let catalog = context.step("inspect", source.catalog(config, tools)).await?;
-    let plan = context.step("plan", source.plan(&catalog, config)).await?;
-    drop(catalog);
-    Ok(plan.finish())
+    let catalog = opened::inspect(&source, scope, tools, context).await?;
+    opened::plan(&source, &catalog, config.plan(), context).await
 }
 
 /// The target's major version, by which a run chooses the `pg_dump` that writes the plan. A plan can be made without it.
-async fn target_major(config: &Config, endpoints: &Endpoints, context: &Context) -> Result<Option<u32>> {
-    if config.target.expose().is_empty() {
+async fn target_major(connection: &ConnectionOptions, endpoints: &Endpoints, context: &Context) -> Result<Option<u32>> {
+    if connection.target.expose().is_empty() {
         return Ok(None);
     }
     let open = Session::open(&endpoints.target, Side::Target, "plan");
@@ -86,31 +86,25 @@ pub struct Prospect {
 /// Inspects both databases, and changes nothing.
 pub async fn preflight(config: &Config, prospect: Prospect, context: &Context) -> Result<Preflight> {
     let mut config = config.clone();
-    config.options.verify |= prospect.verify;
-    let config = &config;
-    let endpoints = Endpoints::new(config, context)?;
-    let found = programs::find(config, context).await?;
-    let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
-    let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "preflight")).await?;
-    let majors = Majors::of(&source.leader, &target, None);
-    let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
-    let mut findings = context.stop.or(survey::outset(config, &source.leader, &target, programs.as_ref())).await?;
+    config.safety.verify |= prospect.verify;
+    let (options, scope) = (config.run(), &config.scope);
+    let Opened { source, target, programs } = opened::open(&config, "preflight", None, context).await?;
+    let mut findings = context.stop.or(survey::outset(options, &source.leader, &target, programs.as_ref())).await?;
     let is_whole = findings.iter().all(|finding| finding.severity != Severity::Blocking);
     if is_whole {
         let tools = programs.as_ref().map(|programs| &programs.source);
-        let catalog = context.step("inspect", source.catalog(config, tools)).await?;
-        let plan = context.step("plan", source.plan(&catalog, config)).await?.finish().plan();
-        let jobs = config::jobs(config.max_jobs, context.cpus);
+        let catalog = opened::inspect(&source, scope, tools, context).await?;
+        let plan = opened::plan(&source, &catalog, options.plan, context).await?.plan();
         let subject = Subject {
-            config,
+            options,
             source: &source,
             target: &target,
             programs: programs.as_ref(),
             catalog: &catalog,
             plan: &plan,
-            jobs,
+            jobs: config::jobs(config.copy.max_jobs, context.cpus),
             resuming: prospect.resume,
-            backs_up: config.options.backup && !prospect.resume,
+            backs_up: config.safety.backup && !prospect.resume,
         };
         findings = survey::preflight(&subject, context).await?;
     }
@@ -135,26 +129,21 @@ pub async fn verify(
     settings: ComparisonSettings,
     context: &Context,
 ) -> Result<Verification> {
-    let endpoints = Endpoints::new(config, context)?;
-    let found = programs::find(config, context).await?;
-    let source = context.step("connect", Source::open(&endpoints.source, config.options.lock_timeout)).await?;
-    let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "verify")).await?;
-    let majors = Majors::of(&source.leader, &target, None);
-    let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
+    let Opened { source, target, programs } = opened::open(config, "verify", None, context).await?;
     let tools = programs.as_ref().map(|programs| &programs.both);
     let plan = if let Some(plan) = plan {
         plan
     } else {
-        let catalog = context.step("inspect", source.catalog(config, tools)).await?;
-        context.step("plan", source.plan(&catalog, config)).await?.finish().plan()
+        let catalog = opened::inspect(&source, &config.scope, tools, context).await?;
+        opened::plan(&source, &catalog, config.plan(), context).await?.plan()
     };
     let subject = comparison::Subject {
-        config,
+        options: config.plan(),
         plan: &plan,
         source: &source,
         target: &target,
         tools,
-        jobs: settings.jobs.unwrap_or_else(|| config::jobs(config.max_jobs, context.cpus)).max(1),
+        jobs: settings.jobs.unwrap_or_else(|| config::jobs(config.copy.max_jobs, context.cpus)).max(1),
         rereads: settings.rereads,
     };
     comparison::verify(&subject, context).await
@@ -162,23 +151,23 @@ pub async fn verify(
 
 /// Backs the target up.
 pub async fn backup(config: &Config, directory: Option<&Path>, context: &Context) -> Result<Backup> {
-    let endpoints = Endpoints::new(config, context)?;
-    let directory = directory.map_or_else(|| PathBuf::from(&config.options.backup_dir), Path::to_owned);
+    let endpoints = Endpoints::new(&config.connection, context)?;
+    let directory = directory.map_or_else(|| PathBuf::from(&config.safety.backup_dir), Path::to_owned);
     // Client programs connect as pgmigrate's own session did: to the same host, and encrypted where it is.
     let session = context.stop.or(Session::open(&endpoints.target, Side::Target, "backup")).await?;
-    let tools = context.stop.or(programs::for_target(config, context, session.major())).await?;
+    let tools = context.stop.or(programs::for_target(&config.connection, context, session.major())).await?;
     context.step("backup", archive::backup(session.conninfo(), &tools, &directory, context)).await
 }
 
 /// Restores a backup of the target.
 pub async fn restore(config: &Config, path: &Path, context: &Context) -> Result<Restore> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     context.step_to_its_end("restore", Box::pin(archive::restore(config, &endpoints.target, path, context))).await
 }
 
 /// Restores a backup of the target, unless others have written to the target since.
 pub async fn restore_unless_written(config: &Config, before: &Backed, context: &Context) -> Result<Guarded> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let work = archive::restore_unless_written(config, &endpoints.target, before, context);
     context.step_to_its_end("restore", Box::pin(work)).await
 }
@@ -194,9 +183,9 @@ pub struct Cleanup {
 
 /// Forgets all runs: drops the ledger, after the foreign keys that it keeps exist again.
 pub async fn cleanup(config: &Config, context: &Context) -> Result<Cleanup> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "cleanup")).await?;
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let ledger = Ledger::new(&config.ledger.schema);
     if !context.stop.or(ledger.lock(&target, false)).await? {
         let doing = "a run is active on this target, and its ledger cannot be dropped";
         return Err(Error::new("run_active", Kind::State, doing).remedy("wait for it, or stop it"));
@@ -221,7 +210,7 @@ pub async fn cleanup(config: &Config, context: &Context) -> Result<Cleanup> {
 
 /// A ledger that keeps foreign keys is dropped only when they exist again; orphan rows leave a key NOT VALID, with a finding for each.
 async fn bring_keys_back(config: &Config, target: &Session, ledger: &Ledger) -> Result<Vec<Finding>> {
-    let place = Place { target, ledger, lock_timeout: config.options.lock_timeout };
+    let place = Place { target, ledger, lock_timeout: config.connection.lock_timeout };
     // The check that follows creates the keys that this could not, or reports why not.
     let _ = place.bring_back().await;
     let finding = |error: Error| {
@@ -253,14 +242,14 @@ async fn bring_keys_back(config: &Config, target: &Session, ledger: &Ledger) -> 
 /// Creates the target's foreign keys again that a run has dropped, without a check of their rows, where no run is active; returns what is
 /// left.
 pub async fn make_foreign_keys(config: &Config, context: &Context) -> Result<Vec<Finding>> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "foreign keys")).await?;
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let ledger = Ledger::new(&config.ledger.schema);
     if context.stop.or(ledger.taken_keys(&target)).await?.is_empty() {
         return Ok(Vec::new());
     }
     if context.stop.or(ledger.lock(&target, false)).await?
-        && let Err(error) = give_back(&ledger, &target, config.options.lock_timeout).await
+        && let Err(error) = give_back(&ledger, &target, config.connection.lock_timeout).await
     {
         tracing::warn!("{}", error.chain());
     }
@@ -269,9 +258,9 @@ pub async fn make_foreign_keys(config: &Config, context: &Context) -> Result<Vec
 
 /// Asks the holder of the last run's snapshot to release it; returns whether there is one.
 pub async fn release(config: &Config, context: &Context) -> Result<bool> {
-    let endpoints = Endpoints::new(config, context)?;
+    let endpoints = Endpoints::new(&config.connection, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "release")).await?;
-    let ledger = Ledger::new(&config.options.ledger_schema);
+    let ledger = Ledger::new(&config.ledger.schema);
     if !ledger.exists(&target).await? {
         return Ok(false);
     }

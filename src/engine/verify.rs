@@ -40,9 +40,9 @@ pub async fn verify(subject: &Subject<'_>, context: &Context) -> Result<Verifica
 async fn compare(subject: &Subject<'_>, context: &Context) -> Result<Verification> {
     let mut sides = Sides::read(subject).await?;
     let mut verification = context.step("verify rows", Box::pin(compare_contents(subject, &sides, context))).await?;
-    let ledger = Ledger::new(&subject.config.options.ledger_schema);
+    let ledger = Ledger::new(&subject.options.ledger.schema);
     verification.differences.extend(Left::read(&ledger, subject.target).await?.differences());
-    if subject.config.options.data_only {
+    if subject.options.scope.data_only {
         // The definitions of the target's own tables are not the run's work.
         return Ok(verification.settled());
     }
@@ -53,11 +53,11 @@ async fn compare(subject: &Subject<'_>, context: &Context) -> Result<Verificatio
 
 async fn compare_contents(subject: &Subject<'_>, sides: &Sides, context: &Context) -> Result<Verification> {
     let mut items = pairs::build(subject, sides);
-    items.extend(objects::items(subject.plan, sides, &subject.config.options));
+    items.extend(objects::items(subject.plan, sides, subject.options.scope));
     let ends = ends(subject, sides.encoding.clone());
     let search_path = introspect::search_path(&subject.source.leader).await?;
     let mut verification = pool::run(ends, items, search_path, subject.jobs, context).await?;
-    if !subject.config.options.data_only {
+    if !subject.options.scope.data_only {
         let readers = readers(subject).await?;
         verification.absorb(objects::compare_usability(&readers, subject.plan).await?);
         verification.absorb(objects::compare_silenced_keys(&readers, subject.plan).await?);
@@ -68,7 +68,7 @@ async fn compare_contents(subject: &Subject<'_>, sides: &Sides, context: &Contex
 async fn compare_catalogs(subject: &Subject<'_>, sides: &mut Sides, before: &Verification) -> Result<Verification> {
     let mut part = definitions::compare(subject, sides, before).await?;
     part.absorb(objects::lonely_large_objects(subject, sides).await?);
-    part.absorb(roles::compare(subject.config, subject.plan, sides));
+    part.absorb(roles::compare(subject.options.scope, subject.plan, sides));
     let readers = readers(subject).await?;
     part.absorb(roles::compare_extensions(&readers, subject.plan).await?);
     part.absorb(compare_members(&readers, subject).await?);

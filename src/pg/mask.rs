@@ -14,7 +14,8 @@ impl Mask {
     /// The passwords in `config` and `env`; a conninfo that cannot be parsed has none, and no verb accepts it.
     #[must_use]
     pub fn new(config: &Config, env: &BTreeMap<String, String>) -> Self {
-        let sides = [&config.source, &config.target].map(|side| Conninfo::parse(side.expose(), env));
+        let sides =
+            [&config.connection.source, &config.connection.target].map(|side| Conninfo::parse(side.expose(), env));
         let hosts = sides.iter().flatten().flat_map(|conninfo| &conninfo.hosts);
         let passwords = hosts.filter_map(|host| host.password.as_ref()).map(Secret::expose);
         let mut known: Vec<String> = passwords

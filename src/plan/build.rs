@@ -25,7 +25,7 @@ use super::{Answers, Header, tsv};
 use crate::catalog::archive::{Entry, Section};
 use crate::catalog::scope;
 use crate::catalog::{Catalog, Oid};
-use crate::config::{Config, RolesMode};
+use crate::config::{PlanOptions, RolesMode};
 use crate::finding::{Finding, Severity};
 use crate::name::readable;
 use builder::Builder;
@@ -48,16 +48,16 @@ impl Unfinished {
     }
 }
 
-/// Builds the plan of `config` for `catalog`.
+/// Builds the plan of `options` for `catalog`.
 #[must_use]
-pub fn build(catalog: &Catalog, config: &Config, answers: Answers) -> Unfinished {
-    let scope = scope::select(catalog, config);
+pub fn build(catalog: &Catalog, options: PlanOptions<'_>, answers: Answers) -> Unfinished {
+    let scope = scope::select(catalog, options);
     let reaches_function = standing_on_functions(&catalog.entries);
     let interwoven = interwoven(&catalog.entries);
-    let inputs = Inputs { catalog, lookup: catalog.lookup(), config, scope, answers, reaches_function, interwoven };
+    let inputs = Inputs { catalog, lookup: catalog.lookup(), options, scope, answers, reaches_function, interwoven };
     let mut builder = Builder::default();
-    let is_data_only = config.options.data_only;
-    if config.roles != RolesMode::None && !is_data_only {
+    let is_data_only = options.scope.data_only;
+    if options.scope.roles != RolesMode::None && !is_data_only {
         role::push(&inputs, &mut builder);
     }
     schema::push_pre_data(&inputs, &mut builder);
@@ -126,7 +126,7 @@ fn header(inputs: &Inputs<'_>, mut findings: Vec<Finding>) -> Header {
         source: inputs.catalog.server.identity(),
         source_version: inputs.catalog.server.version.0,
         pg_dump: inputs.catalog.pg_dump,
-        config: serde_json::from_str(&inputs.config.fingerprint_text()).unwrap_or_default(),
+        config: serde_json::from_str(&inputs.options.fingerprint_text()).unwrap_or_default(),
         tables: inputs.catalog.digests(&|oid| inputs.scope.tables.contains(&oid)),
         absent: inputs.scope.absent.clone(),
         findings,
@@ -135,7 +135,7 @@ fn header(inputs: &Inputs<'_>, mut findings: Vec<Finding>) -> Header {
 
 /// What the configuration leaves out for every object.
 fn left_out(inputs: &Inputs<'_>) -> Vec<Finding> {
-    let options = &inputs.config.options;
+    let options = inputs.options.scope;
     let is_off = !options.data_only;
     let all = [
         (is_off && !options.owners, "owners", "the connecting role owns what the run makes: options.owners is false"),

@@ -4,25 +4,25 @@
 
 use super::columns;
 use crate::catalog::{Catalog, RelationKind};
-use crate::config::{Config, OnConflict, TableRule};
+use crate::config::{OnConflict, ScopeOptions, TableRule};
 use std::collections::HashSet;
 
-/// The names in `config` that match nothing in `catalog`, each with the path of its key.
+/// The names in `options` that match nothing in `catalog`, each with the path of its key.
 #[must_use]
-pub fn check(catalog: &Catalog, schemas: &[String], config: &Config) -> Vec<String> {
+pub fn check(catalog: &Catalog, schemas: &[String], options: &ScopeOptions) -> Vec<String> {
     let mut problems = Vec::new();
     let existing: HashSet<&str> = schemas.iter().map(String::as_str).collect();
-    for (list, names) in [("include", &config.schemas.include), ("exclude", &config.schemas.exclude)] {
+    for (list, names) in [("include", &options.schemas.include), ("exclude", &options.schemas.exclude)] {
         for (at, name) in names.iter().enumerate().filter(|(_, name)| !existing.contains(name.as_str())) {
             problems.push(format!("schemas.{list}[{at}]: the source has no schema {name:?}"));
         }
     }
-    problems.extend(check_default(catalog, config));
-    problems.extend(columns::unknown(catalog, config));
-    for (at, rule) in config.tables.include.iter().enumerate() {
-        check_rule(catalog, config, (rule, &format!("tables.include[{at}]")), &mut problems);
+    problems.extend(check_default(catalog, options));
+    problems.extend(columns::unknown(catalog, &options.tables));
+    for (at, rule) in options.tables.include.iter().enumerate() {
+        check_rule(catalog, options, (rule, &format!("tables.include[{at}]")), &mut problems);
     }
-    for (at, name) in config.tables.exclude.iter().enumerate() {
+    for (at, name) in options.tables.exclude.iter().enumerate() {
         if !catalog.relations.iter().any(|relation| relation.name == *name) {
             problems.push(format!("tables.exclude[{at}]: the source has no table {name}"));
         }
@@ -31,20 +31,20 @@ pub fn check(catalog: &Catalog, schemas: &[String], config: &Config) -> Vec<Stri
 }
 
 /// The default chunk column applies to the tables that have it; one that no table has is an error.
-fn check_default(catalog: &Catalog, config: &Config) -> Option<String> {
-    let column = config.tables.default.chunk_column.as_ref()?;
+fn check_default(catalog: &Catalog, options: &ScopeOptions) -> Option<String> {
+    let column = options.tables.default.chunk_column.as_ref()?;
     let mut all = catalog.relations.iter().flat_map(|relation| &relation.columns);
     let is_known = all.any(|c| c.name == *column && c.is_integer);
     (!is_known).then(|| format!("tables.default.chunk_column: no table of the source has an integer column {column:?}"))
 }
 
-fn check_rule(catalog: &Catalog, config: &Config, (rule, path): (&TableRule, &str), problems: &mut Vec<String>) {
+fn check_rule(catalog: &Catalog, options: &ScopeOptions, (rule, path): (&TableRule, &str), problems: &mut Vec<String>) {
     let Some(relation) = catalog.relations.iter().find(|relation| relation.name == rule.table) else {
         problems.push(format!("{path}: the source has no table {}", rule.table));
         return;
     };
     if let Some(column) =
-        rule.options.chunk_column.as_ref().filter(|_| rule.options.chunk_column != config.tables.default.chunk_column)
+        rule.options.chunk_column.as_ref().filter(|_| rule.options.chunk_column != options.tables.default.chunk_column)
     {
         match relation.columns.iter().find(|c| c.name == *column) {
             None => problems.push(format!("{path}.chunk_column: {} has no column {column:?}", rule.table)),

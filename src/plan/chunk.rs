@@ -12,7 +12,7 @@ mod route;
 mod weigh;
 
 use crate::catalog::{Lookup, Oid, Relation, Server};
-use crate::config::{Config, TableOptions};
+use crate::config::{CopyOptions, TableFilter, TableOptions};
 use crate::name::QualifiedName;
 use std::collections::HashMap;
 
@@ -48,11 +48,11 @@ pub struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    /// The rules of `config`.
+    /// The rules of `tables`.
     #[must_use]
-    pub fn new(config: &'a Config) -> Self {
-        let by_name = config.tables.include.iter().map(|rule| (&rule.table, &rule.options)).collect();
-        Rules { by_name, default: &config.tables.default }
+    pub fn new(tables: &'a TableFilter) -> Self {
+        let by_name = tables.include.iter().map(|rule| (&rule.table, &rule.options)).collect();
+        Rules { by_name, default: &tables.default }
     }
 
     /// The options of `table`, which is a partition of `ancestors`, the closest first.
@@ -85,14 +85,14 @@ impl<'a> Cutting<'a> {
     pub fn new(
         server: &Server,
         lookup: &Lookup<'a>,
-        config: &Config,
+        options: &CopyOptions,
         tables: &[(&'a Relation, &'a TableOptions)],
     ) -> Self {
         let routes: Vec<Route<'a>> =
             tables.iter().map(|table| route(server.version, lookup, table.0, table.1)).collect();
-        let jobs = weigh::jobs(config);
-        let counts = match config.options.split_larger_than {
-            None => weigh::decide(tables, &routes, lookup, config),
+        let jobs = weigh::jobs(options.max_jobs);
+        let counts = match options.split_larger_than {
+            None => weigh::decide(tables, &routes, lookup, jobs),
             Some(most) => tables.iter().map(|(relation, _)| obey(relation.total_bytes, most, jobs)).collect(),
         };
         let ways = tables.iter().zip(routes.into_iter().zip(counts));

@@ -13,7 +13,7 @@ use std::collections::HashSet;
 impl<'a> Selection<'a> {
     /// An extension that no chosen object needs is left out only if a filter lists what is included.
     pub(super) fn extension_choice(&self, entry: &Entry) -> Choice {
-        let includes = self.config.schemas.mode == Mode::Include || self.config.tables.mode == Mode::Include;
+        let includes = self.options.schemas.mode == Mode::Include || self.options.tables.mode == Mode::Include;
         let is_chosen = if includes {
             self.configuration().any(|relation| {
                 relation.member.as_ref().is_some_and(|member| *member.extension == *entry.tag)
@@ -21,14 +21,14 @@ impl<'a> Selection<'a> {
                     && self.chooses(relation)
             })
         } else {
-            is_whole(self.config) || !self.dependencies(self.position[&entry.id]).any(|at| self.is_excluded_schema(at))
+            is_whole(self.options) || !self.dependencies(self.position[&entry.id]).any(|at| self.is_excluded_schema(at))
         };
         if is_chosen { Choice::Yes } else { Choice::WhenNeeded }
     }
 
     fn is_excluded_schema(&self, at: usize) -> bool {
         let entry = &self.catalog.entries[at];
-        entry.desc == "SCHEMA" && self.config.schemas.exclude.contains(&entry.tag)
+        entry.desc == "SCHEMA" && self.options.schemas.exclude.contains(&entry.tag)
     }
 
     fn configuration(&self) -> impl Iterator<Item = &'a Relation> {
@@ -40,7 +40,7 @@ impl<'a> Selection<'a> {
         let mut line = self.lookup.ancestors(relation);
         line.push(relation);
         line.iter()
-            .any(|r| self.names.excluded.contains(&r.name) || self.config.schemas.exclude.contains(&r.name.schema))
+            .any(|r| self.names.excluded.contains(&r.name) || self.options.schemas.exclude.contains(&r.name.schema))
     }
 
     /// Adds the configuration tables and sequences of the extensions that are made.

@@ -5,7 +5,6 @@
 
 use crate::catalog::archive::Entry;
 use crate::catalog::{Catalog, Relation, RelationKind};
-use crate::config::Config;
 use crate::name::{LEDGER_TABLES, SCHEMA_COMMENT, is_ledger_table, literal, unquoted};
 use std::collections::HashSet;
 
@@ -13,9 +12,9 @@ use std::collections::HashSet;
 const COLUMNS: [&[&str]; 2] =
     [&["run", "plan", "source", "target", "config", "state"], &["run", "task", "phase", "kind", "object", "status"]];
 
-/// The schemas of the source that hold a ledger's two main tables, and the one that the run would use for its own.
+/// The schemas of the source that hold a ledger's two main tables, and `own`, which the run would use for its own.
 #[must_use]
-pub fn schemas<'a>(catalog: &'a Catalog, config: &'a Config) -> HashSet<&'a str> {
+pub fn schemas<'a>(catalog: &'a Catalog, own: &'a str) -> HashSet<&'a str> {
     let holds = |relation: &Relation, at: usize| {
         let has = |wanted: &&str| relation.columns.iter().any(|column| column.name == **wanted);
         relation.kind == RelationKind::Table && relation.name.name == LEDGER_TABLES[at] && COLUMNS[at].iter().all(has)
@@ -25,7 +24,7 @@ pub fn schemas<'a>(catalog: &'a Catalog, config: &'a Config) -> HashSet<&'a str>
         tables.map(|relation| relation.name.schema.as_str()).collect()
     };
     let mut found: HashSet<&str> = of(0).intersection(&of(1)).copied().collect();
-    found.insert(config.options.ledger_schema.as_str());
+    found.insert(own);
     found
 }
 

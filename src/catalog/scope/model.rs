@@ -1,7 +1,7 @@
 //! What a migration moves and what it leaves out, as values, and the evaluation of the filters for a name.
 
 use crate::catalog::Oid;
-use crate::config::{Config, Mode};
+use crate::config::{Mode, ScopeOptions};
 use crate::name::QualifiedName;
 use std::collections::HashSet;
 
@@ -35,38 +35,38 @@ pub struct Scope {
 
 /// Whether neither schemas nor tables are filtered, so that objects of the whole database are included.
 #[must_use]
-pub fn is_whole(config: &Config) -> bool {
-    config.schemas.mode == Mode::All
-        && config.schemas.exclude.is_empty()
-        && config.tables.mode == Mode::All
-        && config.tables.exclude.is_empty()
+pub fn is_whole(options: &ScopeOptions) -> bool {
+    options.schemas.mode == Mode::All
+        && options.schemas.exclude.is_empty()
+        && options.tables.mode == Mode::All
+        && options.tables.exclude.is_empty()
 }
 
 /// Whether the filters choose objects of `schema`.
 #[must_use]
-pub fn chooses_schema(config: &Config, schema: &str) -> bool {
+pub fn chooses_schema(options: &ScopeOptions, schema: &str) -> bool {
     let named = |names: &[String]| names.iter().any(|name| name == schema);
-    match config.schemas.mode {
-        Mode::Include => named(&config.schemas.include) && !named(&config.schemas.exclude),
-        Mode::All | Mode::Exclude => !named(&config.schemas.exclude),
+    match options.schemas.mode {
+        Mode::Include => named(&options.schemas.include) && !named(&options.schemas.exclude),
+        Mode::All | Mode::Exclude => !named(&options.schemas.exclude),
     }
 }
 
 /// The names of relations that the configuration lists.
 pub struct Names<'a> {
-    config: &'a Config,
+    options: &'a ScopeOptions,
     pub(super) listed: HashSet<&'a QualifiedName>,
     pub(super) excluded: HashSet<&'a QualifiedName>,
 }
 
 impl<'a> Names<'a> {
-    /// The names in `config`.
+    /// The names in `options`.
     #[must_use]
-    pub fn new(config: &'a Config) -> Self {
+    pub fn new(options: &'a ScopeOptions) -> Self {
         Names {
-            config,
-            listed: config.tables.include.iter().map(|rule| &rule.table).collect(),
-            excluded: config.tables.exclude.iter().collect(),
+            options,
+            listed: options.tables.include.iter().map(|rule| &rule.table).collect(),
+            excluded: options.tables.exclude.iter().collect(),
         }
     }
 
@@ -76,9 +76,9 @@ impl<'a> Names<'a> {
         if line.iter().any(|name| self.excluded.contains(name)) {
             return false;
         }
-        match self.config.tables.mode {
+        match self.options.tables.mode {
             Mode::Include => line.iter().any(|name| self.listed.contains(name)),
-            Mode::All | Mode::Exclude => line.first().is_some_and(|name| chooses_schema(self.config, &name.schema)),
+            Mode::All | Mode::Exclude => line.first().is_some_and(|name| chooses_schema(self.options, &name.schema)),
         }
     }
 }

@@ -40,6 +40,6 @@ fn chooses(selection: &Selection<'_>, served: &HashSet<Oid>, sequence: &Sequence
         || sequence.owner_relation.iter().chain(&sequence.used_by).any(|oid| served.contains(oid))
         || sequence.owner_relation.is_none()
             && !selection.lookup.relations.get(&sequence.oid).is_some_and(|relation| relation.is_plain_member())
-            && selection.config.tables.mode != Mode::Include
-            && chooses_schema(selection.config, &sequence.name.schema)
+            && selection.options.tables.mode != Mode::Include
+            && chooses_schema(selection.options, &sequence.name.schema)
 }

@@ -4,7 +4,7 @@ use super::ledger::{self, schema_of};
 use super::model::{Absent, Names, Scope, chooses_schema, is_whole};
 use crate::catalog::archive::Entry;
 use crate::catalog::{Catalog, Lookup, Oid, Relation, RelationKind};
-use crate::config::{Config, Mode};
+use crate::config::{Mode, PlanOptions, ScopeOptions};
 use crate::name::{is_ledger_table, readable};
 use std::collections::{HashMap, HashSet};
 
@@ -39,7 +39,7 @@ const NOT_DDL: &[&str] = &[
 /// The choices of a configuration among the entries of a catalog.
 pub(super) struct Selection<'a> {
     pub(super) catalog: &'a Catalog,
-    pub(super) config: &'a Config,
+    pub(super) options: &'a ScopeOptions,
     pub(super) lookup: Lookup<'a>,
     pub(super) position: HashMap<i32, usize>,
     pub(super) relation_at: HashMap<Oid, usize>,
@@ -50,16 +50,16 @@ pub(super) struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
-    pub(super) fn new(catalog: &'a Catalog, config: &'a Config) -> Self {
-        let ledgers = ledger::schemas(catalog, config);
+    pub(super) fn new(catalog: &'a Catalog, options: PlanOptions<'a>) -> Self {
+        let ledgers = ledger::schemas(catalog, &options.ledger.schema);
         let mut selection = Selection {
             catalog,
-            config,
+            options: options.scope,
             lookup: catalog.lookup(),
             position: catalog.entries.iter().enumerate().map(|(at, entry)| (entry.id, at)).collect(),
             relation_at: relation_positions(&catalog.entries),
             choices: Vec::new(),
-            names: Names::new(config),
+            names: Names::new(options.scope),
             kept_for_ledgers: ledger::kept_for_ledgers(catalog, &ledgers),
             ledgers,
         };
@@ -75,7 +75,7 @@ impl<'a> Selection<'a> {
         if let Some(no) = self.switched_off(entry) {
             return no;
         }
-        let whole = is_whole(self.config);
+        let whole = is_whole(self.options);
         match entry.desc.as_str() {
             "TABLE" | "FOREIGN TABLE" | "VIEW" | "MATERIALIZED VIEW" | "SEQUENCE" => self.relation_choice(entry),
             _ if entry.is_part() && !self.stands_alone(entry) => Choice::WhenNeeded,
@@ -115,7 +115,7 @@ impl<'a> Selection<'a> {
 
     /// What the options leave out by kind.
     fn switched_off(&self, entry: &Entry) -> Option<Choice> {
-        let options = &self.config.options;
+        let options = self.options;
         let is_key = || self.lookup.constraints.contains_key(&entry.oid);
         match entry.desc.as_str() {
             "PUBLICATION" if !options.publications => {
@@ -139,7 +139,7 @@ impl<'a> Selection<'a> {
     }
 
     fn schema_choice(&self, schema: &str) -> Choice {
-        if self.config.tables.mode != Mode::Include && chooses_schema(self.config, schema) {
+        if self.options.tables.mode != Mode::Include && chooses_schema(self.options, schema) {
             Choice::Yes
         } else {
             Choice::WhenNeeded

@@ -3,7 +3,7 @@
 //! The largest tables, because they determine how long a run takes; and one of each format.
 
 use crate::catalog::{Catalog, Column, Index, Relation};
-use crate::config::Config;
+use crate::config::TableFilter;
 use crate::pg::copy::RowFormat;
 use crate::pg::sample::{Part, Slice};
 use crate::plan::{Plan, Rules};
@@ -40,7 +40,7 @@ pub struct Choice<'a> {
 }
 
 /// The tables to sample of a plan, the largest first.
-pub fn tables<'a>(plan: &Plan, catalog: &'a Catalog, config: &'a Config) -> Vec<Choice<'a>> {
+pub fn tables<'a>(plan: &Plan, catalog: &'a Catalog, filter: &'a TableFilter) -> Vec<Choice<'a>> {
     let lookup = catalog.lookup();
     let by_name: HashMap<(&str, &str), &Relation> =
         catalog.relations.iter().map(|r| ((r.name.schema.as_str(), r.name.name.as_str()), r)).collect();
@@ -60,7 +60,7 @@ pub fn tables<'a>(plan: &Plan, catalog: &'a Catalog, config: &'a Config) -> Vec<
         found.iter().skip(MOST).find(|(format, _)| found[..MOST].iter().all(|(taken, _)| taken != format)).copied();
     found.truncate(MOST - usize::from(other.is_some()));
     found.extend(other);
-    let rules = Rules::new(config);
+    let rules = Rules::new(filter);
     let choice = |(format, relation): (&str, &'a Relation)| Choice {
         relation,
         columns: relation.copied_columns().collect(),

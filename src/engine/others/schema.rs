@@ -37,7 +37,7 @@ impl Schema<'_> {
         let mut of_keys: HashSet<Address> = made.collect();
         let keys = self.own_keys(&missing, keys);
         of_keys.extend(keys.iter().flat_map(|key| key.objects));
-        let taken = Ledger::new(&self.config.options.ledger_schema).taken_keys(target).await?;
+        let taken = Ledger::new(&self.config.ledger.schema).taken_keys(target).await?;
         let is_taken = |entry: &Entry| {
             taken.iter().any(|one| {
                 entry.namespace == one.key.table.schema.as_str()
@@ -53,7 +53,7 @@ impl Schema<'_> {
         let lacking = survey::missing_comments(target, &commented).await?;
         let lacking = lacking.into_iter().filter(|change| !self.own.has(change));
         found.extend(lacking.map(|change| format!("{}: a comment on it was removed", change.words)));
-        let ledger = &self.config.options.ledger_schema;
+        let ledger = &self.config.ledger.schema;
         let changed = survey::changed_objects(target, self.before.horizon, ledger, self.has_ledger).await?;
         let by_others = changed.into_iter().filter(|one| !of_keys.contains(&one.object) && !self.own.has(one));
         let mut words: Vec<String> = by_others.map(|one| one.words).collect();
@@ -67,12 +67,12 @@ impl Schema<'_> {
 
     /// Whether it belongs to the ledger, whose tables a run creates again.
     fn is_of_ledger(&self, entry: &Entry) -> bool {
-        entry.namespace == self.config.options.ledger_schema.as_str() && entry.tag.starts_with("migration_")
+        entry.namespace == self.config.ledger.schema.as_str() && entry.tag.starts_with("migration_")
     }
 
     /// The foreign keys that the run has dropped and created again: they exist under the name of a key that is gone.
     fn own_keys(&self, missing: &HashSet<Address>, keys: Vec<ForeignKey>) -> Vec<ForeignKey> {
-        if self.config.options.target_foreign_keys != TargetForeignKeys::Drop {
+        if self.config.copy.target_foreign_keys != TargetForeignKeys::Drop {
             return Vec::new();
         }
         let gone: Vec<&Entry> =

@@ -3,7 +3,7 @@
 use super::look::{Look, blocking, info};
 use crate::catalog::scope::chooses_schema;
 use crate::catalog::{Oid, Server};
-use crate::config::{Config, Mode};
+use crate::config::{Mode, PlanOptions};
 use crate::engine::dump_filter;
 use crate::error::Result;
 use crate::finding::{Finding, examples};
@@ -20,7 +20,7 @@ const NAMED: usize = 3;
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let source = &look.ends.source;
     let moved: HashSet<Oid> = look.entries().filter(|entry| entry.catalog == PG_CLASS).map(|entry| entry.oid).collect();
-    let mut findings = source_rights(look.subject.config, look.leader(), source, &moved).await?;
+    let mut findings = source_rights(look.subject.options.plan, look.leader(), source, &moved).await?;
     findings.extend(narrowed(look).await?);
     findings.extend(row_security(look));
     if look.plans(kind::LARGE_OBJECTS) {
@@ -32,27 +32,27 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
 
 /// Findings for the tables and sequences that the run would read and may not. `moved` adds what the filters do not name.
 pub(super) async fn source_rights(
-    config: &Config,
+    options: PlanOptions<'_>,
     session: &Session,
     source: &Server,
     moved: &HashSet<Oid>,
 ) -> Result<Vec<Finding>> {
     let missing = survey::missing_rights(session).await?;
-    let is_read = |right: &&MissingRight| moved.contains(&right.oid) || chooses(config, right);
+    let is_read = |right: &&MissingRight| moved.contains(&right.oid) || chooses(options, right);
     let wanted: Vec<&MissingRight> = missing.iter().filter(is_read).collect();
     Ok(missing_rights(source, &wanted))
 }
 
 /// Whether the filters choose a relation by one of its names.
-fn chooses(config: &Config, right: &MissingRight) -> bool {
+fn chooses(options: PlanOptions<'_>, right: &MissingRight) -> bool {
     let named = |name: &QualifiedName| right.line.contains(&name.sql());
-    let is_ledger = right.name.schema == config.options.ledger_schema && is_ledger_table(&right.name.name);
-    if is_ledger || config.tables.exclude.iter().any(named) {
+    let is_ledger = right.name.schema == options.ledger.schema && is_ledger_table(&right.name.name);
+    if is_ledger || options.scope.tables.exclude.iter().any(named) {
         return false;
     }
-    match config.tables.mode {
-        Mode::Include => config.tables.include.iter().any(|rule| named(&rule.table)),
-        Mode::All | Mode::Exclude => chooses_schema(config, &right.name.schema),
+    match options.scope.tables.mode {
+        Mode::Include => options.scope.tables.include.iter().any(|rule| named(&rule.table)),
+        Mode::All | Mode::Exclude => chooses_schema(options.scope, &right.name.schema),
     }
 }
 
@@ -119,7 +119,7 @@ fn blocking_all(object: String, (message, grant): (String, String), rights: &[&M
 
 /// What `pg_dump` leaves out, because the role may not read it.
 async fn narrowed(look: &Look<'_>) -> Result<Option<Finding>> {
-    let filter = dump_filter::of(look.subject.config, look.leader()).await?;
+    let filter = dump_filter::of(look.subject.options.plan.scope, look.leader()).await?;
     let role = readable(&look.ends.source.role);
     let message = format!(
         "{role} may not read these, and pg_dump is called with {}: what chosen objects need from elsewhere is not included",
@@ -164,7 +164,7 @@ async fn target_rights(look: &Look<'_>) -> Result<Vec<Finding>> {
     let schemas = survey::schemas(look.subject.target).await?;
     let existing = |name: &str| schemas.iter().find(|(schema, _)| schema == name);
     let mut findings = Vec::new();
-    let ledger = &look.subject.config.options.ledger_schema;
+    let ledger = &look.subject.options.plan.ledger.schema;
     let new_schemas = look.entries().filter(|entry| entry.desc == "SCHEMA").map(|entry| entry.tag.as_str());
     let new_schemas: Vec<&str> = new_schemas.chain([ledger.as_str()]).filter(|name| existing(name).is_none()).collect();
     if !target.can_create && !new_schemas.is_empty() {
@@ -194,7 +194,7 @@ fn namespaces_to_fill<'a>(look: &'a Look<'_>) -> HashSet<&'a str> {
         .filter(|entry| !there.contains(&(entry.namespace.as_str(), entry.tag.as_str())))
         .map(|entry| entry.namespace.as_str())
         .collect();
-    let ledger = look.subject.config.options.ledger_schema.as_str();
+    let ledger = look.subject.options.plan.ledger.schema.as_str();
     if !crate::name::LEDGER_TABLES.iter().all(|table| there.contains(&(ledger, table))) {
         needed.insert(ledger);
     }

@@ -1,7 +1,7 @@
 //! What other sessions do on the two servers: an active run, sessions, open transactions, locks.
 
 use super::look::{Look, blocking, list, warning};
-use crate::config::Config;
+use crate::config::ScopeOptions;
 use crate::error::{Result, Side};
 use crate::finding::Finding;
 use crate::ledger::Ledger;
@@ -17,7 +17,7 @@ const READERS_WAIT: &str = "AccessExclusiveLock";
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let target = look.subject.target;
     let mut findings = Vec::new();
-    let ledger = Ledger::new(&look.subject.config.options.ledger_schema);
+    let ledger = Ledger::new(&look.subject.options.plan.ledger.schema);
     // Runs of chosen tasks share the lock, and so may this one where only such runs hold it.
     if ledger.is_locked(target).await? && !ledger.lock(target, true).await? {
         let remedy = "wait for its end, or end its sessions if it is dead";
@@ -49,9 +49,9 @@ fn others(look: &Look<'_>, mut sessions: Vec<Activity>) -> Vec<Activity> {
 }
 
 /// Tables of the source that no session can read at present; reading the schema would wait for them.
-pub(super) async fn readers_kept_out(config: &Config, source: &Session) -> Result<Option<Finding>> {
+pub(super) async fn readers_kept_out(scope: &ScopeOptions, source: &Session) -> Result<Option<Finding>> {
     let locks = survey::locks(source).await?;
-    let chosen = |lock: &&TableLock| lock.mode == READERS_WAIT && !config.tables.exclude.contains(&lock.table);
+    let chosen = |lock: &&TableLock| lock.mode == READERS_WAIT && !scope.tables.exclude.contains(&lock.table);
     Ok(locked(Side::Source, &locks.iter().filter(chosen).collect::<Vec<_>>()))
 }
 

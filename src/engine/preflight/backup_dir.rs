@@ -6,7 +6,7 @@ use crate::finding::Finding;
 use std::path::Path;
 
 pub(super) fn check(look: &Look<'_>) -> Option<Finding> {
-    let directory = Path::new(&look.subject.config.options.backup_dir);
+    let directory = Path::new(&look.subject.options.safety.backup_dir);
     if !look.subject.backs_up {
         return None;
     }

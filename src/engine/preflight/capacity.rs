@@ -94,7 +94,7 @@ pub(super) fn size(bytes: u64) -> String {
 
 async fn storage(look: &Look<'_>) -> Result<Vec<Finding>> {
     let storage = survey::storage(look.subject.target).await?;
-    let with_tablespaces = look.subject.config.options.tablespaces;
+    let with_tablespaces = look.subject.options.plan.schema.tablespaces;
     let mut spaces: BTreeMap<&str, usize> = BTreeMap::new();
     let mut methods: BTreeMap<&str, usize> = BTreeMap::new();
     for entry in look.entries() {

@@ -30,7 +30,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
             Some(Pair { source, target: *existing.get(&source.name)?, task })
         })
         .collect();
-    let judge = Judge::of(look.subject.config, look.leader(), look.subject.target).await?;
+    let judge = Judge::of(look.subject.options.plan.scope, look.leader(), look.subject.target).await?;
     let mut findings: Vec<Finding> = pairs.iter().flat_map(|pair| pair.findings(look, judge.as_ref())).collect();
     if !look.subject.resuming {
         findings.extend(contents(look, &pairs).await?);
@@ -225,7 +225,7 @@ async fn contents(look: &Look<'_>, pairs: &[Pair<'_>]) -> Result<Vec<Finding>> {
 
 /// Tables, named as in the plan, all of whose rows an earlier run copied.
 async fn loaded(look: &Look<'_>) -> Result<HashSet<String>> {
-    let ledger = Ledger::new(&look.subject.config.options.ledger_schema);
+    let ledger = Ledger::new(&look.subject.options.plan.ledger.schema);
     if !ledger.exists(look.subject.target).await? {
         return Ok(HashSet::new());
     }

@@ -5,7 +5,7 @@ use super::entry::entry_label;
 use super::look::{Look, blocking, warning};
 use crate::catalog::archive::Entry;
 use crate::catalog::{Oid, Relation};
-use crate::config::{Config, TableOptions};
+use crate::config::{TableFilter, TableOptions};
 use crate::error::{Result, Side};
 use crate::finding::Finding;
 use crate::name::QualifiedName;
@@ -67,23 +67,29 @@ async fn libraries(target: &Session, functions: &[(FeatureUse, String)]) -> Resu
 }
 
 /// The clauses of tables that the configuration names.
-pub(super) async fn clauses_of_rules(config: &Config, source: &Session) -> Result<Vec<Finding>> {
-    let rules = config.tables.include.iter().map(|rule| (&rule.table, &rule.options));
-    let rules = rules.filter(|(table, _)| !config.tables.exclude.contains(table));
-    clauses((source, config), rules.collect()).await
+pub(super) async fn clauses_of_rules(
+    tables: &TableFilter,
+    source: &Session,
+    lock_timeout: u64,
+) -> Result<Vec<Finding>> {
+    let rules = tables.include.iter().map(|rule| (&rule.table, &rule.options));
+    let rules = rules.filter(|(table, _)| !tables.exclude.contains(table));
+    clauses(source, lock_timeout, rules.collect()).await
 }
 
 /// The clauses that apply to all other tables.
 pub(super) async fn clauses_of_all(look: &Look<'_>) -> Result<Vec<Finding>> {
-    let tables = &look.subject.config.tables;
+    let tables = &look.subject.options.plan.scope.tables;
     let is_named = |table: &&Relation| tables.include.iter().any(|rule| rule.table == table.name);
     let others = look.tables().filter(|table| !is_named(table));
-    clauses((look.leader(), look.subject.config), others.map(|table| (&table.name, &tables.default)).collect()).await
+    let lock_timeout = look.subject.options.connection.lock_timeout;
+    clauses(look.leader(), lock_timeout, others.map(|table| (&table.name, &tables.default)).collect()).await
 }
 
 /// A table that no session can read at present is not queried: the findings about locks name it.
 async fn clauses(
-    (source, config): (&Session, &Config),
+    source: &Session,
+    lock_timeout: u64,
     tables: Vec<(&QualifiedName, &TableOptions)>,
 ) -> Result<Vec<Finding>> {
     let has_clause = |options: &TableOptions| options.filter.is_some() || options.order_by.is_some();
@@ -93,7 +99,7 @@ async fn clauses(
     }
     // An error would end the leader's transaction, and the snapshot with it.
     let own = Session::open(source.conninfo(), Side::Source, "preflight").await?;
-    apply::limit_lock_wait(&own, config.options.lock_timeout).await?;
+    apply::limit_lock_wait(&own, lock_timeout).await?;
     let closed = activity::unreadable(&own).await?;
     let mut findings = Vec::new();
     for (table, options) in tables.into_iter().filter(|(table, _)| !closed.contains(table)) {

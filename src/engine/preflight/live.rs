@@ -201,7 +201,7 @@ async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
     for trigger in firing.iter().filter(|trigger| into.contains(&trigger.table)) {
         by_table.entry(&trigger.table).or_default().push(trigger);
     }
-    let is_silenced = look.subject.config.options.target_triggers == TargetTriggers::Disable;
+    let is_silenced = look.subject.options.plan.copy.target_triggers == TargetTriggers::Disable;
     let role = readable(&look.ends.target.role);
     let told = by_table.into_iter().filter_map(|(table, triggers)| {
         let names = list(&triggers.iter().map(|trigger| readable(&trigger.name)).collect::<Vec<_>>());
@@ -232,7 +232,7 @@ async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
 
 /// Foreign keys that an earlier run has dropped.
 pub(super) async fn left(look: &Look<'_>) -> Result<Option<Finding>> {
-    let ledger = Ledger::new(&look.subject.config.options.ledger_schema);
+    let ledger = Ledger::new(&look.subject.options.plan.ledger.schema);
     let left = Left::read(&ledger, look.subject.target).await?;
     Ok(left.message().map(|message| warning("foreign_keys_left", "", message, LEFT)))
 }
@@ -242,8 +242,8 @@ async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
     let (plan, target) = (look.subject.plan, look.subject.target);
     let present = present::look(target, &existing::tables(plan), &look.source_path().await?).await?;
     let found = Found { present, ..Found::default() };
-    let (mode, mut findings) = (look.subject.config.options.target_foreign_keys, Vec::new());
-    let gone = load_order::droppable(look.subject.config, target, plan).await?;
+    let (mode, mut findings) = (look.subject.options.plan.copy.target_foreign_keys, Vec::new());
+    let gone = load_order::droppable(look.subject.options.plan.copy, target, plan).await?;
     if mode == TargetForeignKeys::Drop {
         let keys = foreign_keys::of_tables(target, &existing::tables(plan)).await?;
         let (ours, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.may_drop);

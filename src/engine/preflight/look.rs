@@ -3,7 +3,7 @@
 use crate::catalog::archive::Entry;
 use crate::catalog::scope::{self, Scope};
 use crate::catalog::{Catalog, Relation, Server};
-use crate::config::Config;
+use crate::config::RunOptions;
 use crate::engine::Source;
 use crate::engine::programs::Programs;
 use crate::error::Result;
@@ -15,8 +15,8 @@ use crate::plan::Plan;
 /// What preflight inspects.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
-    /// The configuration of the user.
-    pub config: &'a Config,
+    /// What it obeys.
+    pub options: RunOptions<'a>,
     /// The source, opened for reading.
     pub source: &'a Source,
     /// A session on the target.
@@ -67,7 +67,7 @@ impl<'a> Look<'a> {
         Ok(Look {
             subject: *subject,
             ends: Ends::ask(&subject.source.leader, subject.target).await?,
-            scope: scope::select(subject.catalog, subject.config),
+            scope: scope::select(subject.catalog, subject.options.plan),
             existing: survey::existing_tables(subject.target).await?,
         })
     }

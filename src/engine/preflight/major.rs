@@ -26,7 +26,7 @@ type Lacking = BTreeMap<(u32, String), BTreeSet<String>>;
 /// Features that are newer than the target's version.
 async fn missing(look: &Look<'_>) -> Result<Vec<Finding>> {
     let target = look.ends.target.version.major();
-    if look.subject.config.options.data_only || look.ends.source.version.major() <= target {
+    if look.subject.options.plan.scope.data_only || look.ends.source.version.major() <= target {
         return Ok(Vec::new());
     }
     let mut moved: HashMap<(Oid, Oid), &Entry> = HashMap::new();
@@ -62,7 +62,7 @@ async fn missing(look: &Look<'_>) -> Result<Vec<Finding>> {
 
 /// Privileges that the target's version does not have. Their statements are run without them.
 async fn maintain(look: &Look<'_>, moved: &HashMap<(Oid, Oid), &Entry>) -> Result<Option<Finding>> {
-    if !look.subject.config.options.privileges || look.ends.target.version.has_maintain_privilege() {
+    if !look.subject.options.plan.scope.privileges || look.ends.target.version.has_maintain_privilege() {
         return Ok(None);
     }
     let granted = survey::maintain_grants(look.leader()).await?;
@@ -128,7 +128,7 @@ fn names_with_line_breaks(look: &Look<'_>) -> Option<Finding> {
 
 /// The statements name no operator class, so the target's default is used.
 async fn inet_indexes(look: &Look<'_>) -> Result<Option<Finding>> {
-    if look.subject.config.options.data_only || !look.ends.target.version.has_default_gist_inet_ops() {
+    if look.subject.options.plan.scope.data_only || !look.ends.target.version.has_default_gist_inet_ops() {
         return Ok(None);
     }
     let found = survey::inet_indexes(look.leader()).await?;

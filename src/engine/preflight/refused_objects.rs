@@ -153,7 +153,7 @@ async fn settings(rights: &Rights<'_>) -> Result<Vec<Finding>> {
             warning("parameter_refused", parameter, message, remedy).of(objects.into_iter().collect())
         })
         .collect();
-    if !of_database.is_empty() && !rights.acts_for(&owner) && is_whole(look.subject.config) {
+    if !of_database.is_empty() && !rights.acts_for(&owner) && is_whole(look.subject.options.plan.scope) {
         let message = format!("{} owns the database on the target, where only its owner sets these", readable(&owner));
         let remedy = format!("ALTER DATABASE {} OWNER TO {me}", ident(&look.ends.target.database));
         let objects = of_database.iter().map(|task| label(task)).collect();

@@ -185,10 +185,10 @@ impl Roles<'_> {
 
     /// The owner of the database, which a plan does not change. A superuser has all rights on it anyway.
     async fn database_owner(&self) -> Result<Option<Finding>> {
-        let (catalog, config) = (self.rights.look.subject.catalog, self.rights.look.subject.config);
+        let (catalog, scope) = (self.rights.look.subject.catalog, self.rights.look.subject.options.plan.scope);
         let owner = catalog.database.owner.as_str();
         let is_mighty = catalog.roles.iter().find(|role| role.name == owner).is_none_or(|role| role.is_superuser);
-        if is_mighty || !is_whole(config) || config.options.data_only {
+        if is_mighty || !is_whole(scope) || scope.data_only {
             return Ok(None);
         }
         let on_target = introspect::database(self.rights.look.subject.target).await?.owner;
@@ -223,7 +223,7 @@ impl Roles<'_> {
                 missing.entry(one.role.to_string()).or_default().extend(labels);
             }
         }
-        let is_off = look.subject.config.roles == RolesMode::None;
+        let is_off = look.subject.options.plan.scope.roles == RolesMode::None;
         let findings = missing.into_iter().map(|(role, objects)| {
             let message = format!(
                 "the target lacks this role: privileges or policies of {} objects name it and will fail",

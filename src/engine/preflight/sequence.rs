@@ -35,7 +35,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     }
     let mut findings: Vec<Finding> =
         refused.into_iter().map(|(schema, tasks)| refusal(look, &schema, &tasks)).collect();
-    if !look.subject.config.options.data_only {
+    if !look.subject.options.plan.scope.data_only {
         return Ok(findings);
     }
     let remedy = "rename or drop it there, or leave the sequence out with tables.exclude";
@@ -75,7 +75,7 @@ fn refusal(look: &Look<'_>, schema: &str, tasks: &[&Task]) -> Finding {
     let remedy = format!("GRANT USAGE ON SCHEMA {shown} TO {role}; GRANT SELECT, UPDATE ON {sequences} TO {role}");
     let message = format!("{} may not set the values of these sequences on the target", readable(me));
     let object = format!("schema {}", readable(schema));
-    let finding = if look.subject.config.options.data_only {
+    let finding = if look.subject.options.plan.scope.data_only {
         blocking("target_right", object, message, remedy)
     } else {
         warning("target_right", object, message, remedy)

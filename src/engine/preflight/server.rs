@@ -3,7 +3,7 @@
 
 use super::look::{Ends, Look, blocking, info, warning};
 use crate::catalog::Server;
-use crate::config::Config;
+use crate::config::SafetyOptions;
 use crate::engine::Context;
 use crate::engine::programs::old_tools;
 use crate::engine::programs::{Programs, for_target};
@@ -13,9 +13,9 @@ use crate::name::is_ledger_table;
 use crate::pg::survey::Instance;
 use crate::server_version::{NEWEST, OLDEST, ServerVersion};
 
-pub(super) fn check(config: &Config, ends: &Ends, programs: Option<&Programs>) -> Vec<Finding> {
+pub(super) fn check(safety: &SafetyOptions, ends: &Ends, programs: Option<&Programs>) -> Vec<Finding> {
     let (source, target) = (&ends.source, &ends.target);
-    let mut findings = versions(source.version, target.version, config.options.accept_newer_servers);
+    let mut findings = versions(source.version, target.version, safety.accept_newer_servers);
     findings.extend(same_database((source, &ends.source_instance), (target, &ends.target_instance)));
     findings.extend(read_only(target, &ends.target_instance));
     findings.extend(standby(source, &ends.source_instance));
@@ -121,21 +121,19 @@ fn standby(source: &Server, instance: &Instance) -> Vec<Finding> {
 
 /// The target's own schema is dumped for a backup, for verification, and to compare what exists.
 pub(super) fn reading_the_target(look: &Look<'_>) -> Option<Finding> {
-    let options = &look.subject.config.options;
     // What a resumed run finds there was made by its own plan, and need not be inspected again.
     let is_empty = look.subject.resuming || look.existing.iter().all(|table| is_ledger_table(&table.name.name));
-    let is_read = look.subject.backs_up || options.verify || !is_empty;
+    let is_read = look.subject.backs_up || look.subject.options.safety.verify || !is_empty;
     let major = look.ends.target.version.major();
     old_tools(look.subject.programs?.both.major, major, "target").filter(|_| is_read)
 }
 
 /// A data-only run needs client programs only for its backup.
 pub(super) async fn backing_up(look: &Look<'_>, context: &Context) -> Result<Vec<Finding>> {
-    let options = &look.subject.config.options;
-    if !options.data_only || !look.subject.backs_up {
+    if !look.subject.options.plan.scope.data_only || !look.subject.backs_up {
         return Ok(Vec::new());
     }
-    let found = for_target(look.subject.config, context, look.ends.target.version.major()).await;
+    let found = for_target(look.subject.options.connection, context, look.ends.target.version.major()).await;
     found.map_or_else(no_backup, |_| Ok(Vec::new()))
 }
 

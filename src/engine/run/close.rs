@@ -1,13 +1,14 @@
-//! The end of a run: what the ledger records from now on, and the report, which is kept whatever happens here.
+//! The end of a run: what the ledger records from now on, and what the report will show, whatever happens here.
 //!
 //! The tasks are done before this is called, so an error here must not prevent the report: the error becomes a finding, and where the
 //! ledger cannot be reached the report is made from what this process knows. Called by `run`.
 
-use super::connections::Ends;
-use super::pool::{Ended, Known};
+use super::begun::Begun;
+use super::connections::{Connections, Inspection};
+use super::outcome::{Known, RunOutcome};
 use super::settings::Settings;
-use super::start::Start;
-use crate::config::Config;
+use crate::catalog::scope::Absent;
+use crate::config::{ConnectionOptions, PlanOptions};
 use crate::engine::lifecycle::{Concluded, conclude};
 use crate::engine::programs;
 use crate::engine::programs::Majors;
@@ -18,91 +19,118 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
 use crate::plan::Plan;
-use crate::record::is_settled;
-use crate::report::{self, Report, TaskResult};
+use crate::record::{RunState, is_settled};
+use crate::report::{self, TaskResult};
 use crate::verification::Verification;
 use std::collections::{HashMap, HashSet};
 
-/// What is known of a run at its end.
+/// What is known of a run at its end, and what its end obeys.
 pub struct Closing<'a> {
-    pub config: &'a Config,
+    pub connection: &'a ConnectionOptions,
+    pub plan_options: PlanOptions<'a>,
+    /// Whether both sides are compared.
+    pub verifies: bool,
     pub settings: &'a Settings,
+    pub inspection: &'a Inspection,
     pub plan: &'a Plan,
-    pub start: Start,
-    pub ended: Ended,
+    pub begun: Begun,
+    pub outcome: RunOutcome,
     pub jobs: usize,
 }
 
-/// Records in the ledger how the run ended, and completes the report.
-pub async fn close(report: &mut Report, ends: &mut Ends, mut closing: Closing<'_>, context: &Context) {
-    // Preflight may have reported the same findings.
-    let found = std::mem::take(&mut closing.start.findings);
-    let new: Vec<Finding> = found.into_iter().filter(|finding| !report.findings.contains(finding)).collect();
-    report.findings.extend(new);
-    report.findings.append(&mut closing.ended.found);
-    if let Some(error) = &closing.ended.failure {
-        push(report, "ended_early", error, context);
+/// How a run ended, as its report shows it.
+#[derive(Debug, Default)]
+pub struct Closed {
+    pub run: i64,
+    pub started: String,
+    pub backup: Option<String>,
+    pub status: String,
+    /// The state in the ledger; none where that could not be recorded.
+    pub run_state: Option<RunState>,
+    pub snapshots: Vec<String>,
+    pub tasks: Vec<TaskResult>,
+    pub findings: Vec<Finding>,
+    pub absent: Vec<Absent>,
+    pub verification: Option<Verification>,
+}
+
+/// Records in the ledger how the run ended, and inspects the result where the whole plan is done.
+pub async fn close(connections: &mut Connections, mut closing: Closing<'_>, context: &Context) -> Closed {
+    let begun = &mut closing.begun;
+    let mut closed = Closed {
+        run: begun.run,
+        started: std::mem::take(&mut begun.started),
+        backup: begun.backup.take(),
+        findings: std::mem::take(&mut begun.findings),
+        ..Closed::default()
+    };
+    closed.findings.append(&mut closing.outcome.found);
+    if let Some(error) = &closing.outcome.failure {
+        closed.push("ended_early", error, context);
     }
-    let is_live = closing.config.options.data_only;
-    if is_live && let Err(error) = keys_given_back(ends, &closing, context).await {
-        push(report, "foreign_keys_left", &error, context);
+    let is_data_only = closing.plan_options.scope.data_only;
+    if is_data_only && let Err(error) = keys_given_back(connections, &closing, context).await {
+        closed.push("foreign_keys_left", &error, context);
     }
-    let is_whole = settle(report, ends, &closing, context).await;
-    let Closing { config, settings, .. } = closing;
+    let is_whole = settle(&mut closed, connections, &closing, context).await;
     // Between the parts of a run its foreign keys are dropped on purpose.
-    if is_live && (settings.tasks.is_none() || report.status != "done") {
-        match Left::read(&ends.ledger, &ends.target).await {
-            Ok(left) => report.findings.extend(left.finding()),
-            Err(error) => push(report, "foreign_keys_unknown", &error, context),
+    if is_data_only && (closing.settings.tasks.is_none() || closed.status != "done") {
+        match Left::read(&connections.ledger, &connections.target).await {
+            Ok(left) => closed.findings.extend(left.finding()),
+            Err(error) => closed.push("foreign_keys_unknown", &error, context),
         }
     }
-    if is_whole && !config.options.data_only {
-        let (absent, findings) = members::after(ends, closing.plan).await;
+    if is_whole && !is_data_only {
+        let (absent, findings) = members::after(connections, closing.plan).await;
         context.tell(&findings);
-        report.absent.extend(absent);
-        report.findings.extend(findings);
+        closed.absent.extend(absent);
+        closed.findings.extend(findings);
     }
-    if is_whole && config.options.verify {
-        report.verification = Some(verified(ends, &closing, context).await);
+    if is_whole && closing.verifies {
+        closed.verification = Some(verified(connections, &closing, context).await);
     }
-    if is_whole && !config.options.keep_ledger {
-        let dropped = async {
-            if !ends.ledger.is_locked(&ends.target).await? {
-                ends.ledger.drop(&ends.target).await?;
-            }
-            Ok(())
-        };
-        if let Err(error) = dropped.await {
-            push(report, "ledger_kept", &error, context);
-        }
+    if is_whole
+        && !closing.plan_options.ledger.keep
+        && let Err(error) = drop_ledger(connections).await
+    {
+        closed.push("ledger_kept", &error, context);
     }
+    closed
+}
+
+async fn drop_ledger(connections: &Connections) -> Result<()> {
+    let Connections { target, ledger, .. } = connections;
+    if !ledger.is_locked(target).await? {
+        ledger.drop(target).await?;
+    }
+    Ok(())
 }
 
 /// Creates the target's own foreign keys again where the run ends before its tasks have done so.
-async fn keys_given_back(ends: &mut Ends, closing: &Closing<'_>, context: &Context) -> Result<()> {
-    let is_early = closing.ended.stopped || closing.ended.failure.is_some();
+async fn keys_given_back(connections: &mut Connections, closing: &Closing<'_>, context: &Context) -> Result<()> {
+    let is_early = closing.outcome.stopped || closing.outcome.failure.is_some();
     if !is_early && closing.settings.tasks.is_some() {
         return Ok(());
     }
-    let lock_timeout = closing.config.options.lock_timeout;
-    match foreign_keys::give_back(&ends.ledger, &ends.target, lock_timeout).await {
-        Err(error) if error.is_retryable() && ends.target.is_lost() => {
-            ends.target.recover(&context.stop, error).await?;
-            foreign_keys::give_back(&ends.ledger, &ends.target, lock_timeout).await
+    let lock_timeout = closing.connection.lock_timeout;
+    match foreign_keys::give_back(&connections.ledger, &connections.target, lock_timeout).await {
+        Err(error) if error.is_retryable() && connections.target.is_lost() => {
+            connections.target.recover(&context.stop, error).await?;
+            foreign_keys::give_back(&connections.ledger, &connections.target, lock_timeout).await
         }
         result => result,
     }
 }
 
-/// Fills the report from the ledger; returns whether the whole plan is done.
-async fn settle(report: &mut Report, ends: &mut Ends, closing: &Closing<'_>, context: &Context) -> bool {
-    let Closing { settings, plan, start, ended, .. } = closing;
+/// Fills in what the ledger says; returns whether the whole plan is done.
+async fn settle(closed: &mut Closed, connections: &mut Connections, closing: &Closing<'_>, context: &Context) -> bool {
+    let Closing { settings, plan, begun, outcome, .. } = closing;
     let wanted: Option<Vec<String>> =
-        settings.tasks.as_ref().map(|chosen| chosen.iter().chain(&start.put_back).cloned().collect());
-    let concluded = match concluded(ends, start.run, wanted.as_deref(), context).await {
+        settings.tasks.as_ref().map(|chosen| chosen.iter().chain(&begun.put_back).cloned().collect());
+    let concluded = match concluded(connections, begun.run, wanted.as_deref(), context).await {
         Ok(concluded) => Some(concluded),
         Err(error) => {
-            push(report, "ledger_not_closed", &error, context);
+            closed.push("ledger_not_closed", &error, context);
             None
         }
     };
@@ -110,20 +138,19 @@ async fn settle(report: &mut Report, ends: &mut Ends, closing: &Closing<'_>, con
     let is_complete = concluded.as_ref().is_some_and(|concluded| concluded.is_complete);
     let (snapshots, mut tasks) = match concluded {
         Some(Concluded { snapshots, tasks, .. }) => (snapshots, tasks),
-        None => unconcluded(plan, ended, wanted.as_deref()),
+        None => unconcluded(plan, outcome, wanted.as_deref()),
     };
-    report.run_state = state;
-    report.snapshots = snapshots;
-    report.consistent = report.snapshots.len() <= 1;
-    if !ends.target.was_lost() {
-        for finding in put_back(&mut tasks, plan, ended) {
+    closed.run_state = state;
+    closed.snapshots = snapshots;
+    if !connections.target.was_lost() {
+        for finding in put_back(&mut tasks, plan, outcome) {
             context.events.send(Event::Found(finding.clone()));
-            report.findings.push(finding);
+            closed.findings.push(finding);
         }
     }
     let is_done = tasks.iter().all(|task| is_settled(&task.status));
-    let is_cut_short = state.is_none() || !is_done && (ended.stopped || ended.failure.is_some());
-    report.status = match report::not_arrived(&tasks).next() {
+    let is_cut_short = state.is_none() || !is_done && (outcome.stopped || outcome.failure.is_some());
+    closed.status = match report::not_arrived(&tasks).next() {
         _ if is_cut_short => "interrupted",
         Some(_) => "failed",
         None if is_done => "done",
@@ -131,17 +158,14 @@ async fn settle(report: &mut Report, ends: &mut Ends, closing: &Closing<'_>, con
         None => "interrupted",
     }
     .into();
-    report.run = Some(start.run);
-    report.started.clone_from(&start.started);
-    report.phases = report::phases(&tasks);
-    report.tasks = tasks;
+    closed.tasks = tasks;
     is_complete
 }
 
 /// Tasks that this process settled and that are open again, because another part of the run does them again: see `join`. They count as
 /// settled for this process; a finding for each reports what the ledger has.
-fn put_back(tasks: &mut [TaskResult], plan: &Plan, ended: &Ended) -> Vec<Finding> {
-    let settled = ended.known.iter().filter(|(_, known)| is_settled(known.status));
+fn put_back(tasks: &mut [TaskResult], plan: &Plan, outcome: &RunOutcome) -> Vec<Finding> {
+    let settled = outcome.known.iter().filter(|(_, known)| is_settled(known.status));
     let settled: HashMap<&str, &Known> = settled.map(|(at, known)| (plan.tasks[*at].id.as_str(), known)).collect();
     let mut findings = Vec::new();
     for task in tasks.iter_mut().filter(|task| !is_settled(&task.status)) {
@@ -157,8 +181,13 @@ fn put_back(tasks: &mut [TaskResult], plan: &Plan, ended: &Ended) -> Vec<Finding
 }
 
 /// Concludes the run, on a new session where the leader's is lost.
-async fn concluded(ends: &mut Ends, run: i64, wanted: Option<&[String]>, context: &Context) -> Result<Concluded> {
-    let (ledger, leader) = (&ends.ledger, &mut ends.target);
+async fn concluded(
+    connections: &mut Connections,
+    run: i64,
+    wanted: Option<&[String]>,
+    context: &Context,
+) -> Result<Concluded> {
+    let (ledger, leader) = (&connections.ledger, &mut connections.target);
     let concluded = match conclude(ledger, leader, run, wanted).await {
         Ok(concluded) => concluded,
         Err(error) => {
@@ -173,8 +202,8 @@ async fn concluded(ends: &mut Ends, run: i64, wanted: Option<&[String]>, context
 }
 
 /// What this process knows of a run that could not be concluded: the states of the source, and the wanted tasks.
-fn unconcluded(plan: &Plan, ended: &Ended, wanted: Option<&[String]>) -> (Vec<String>, Vec<TaskResult>) {
-    let mut tasks = known(plan, ended);
+fn unconcluded(plan: &Plan, outcome: &RunOutcome, wanted: Option<&[String]>) -> (Vec<String>, Vec<TaskResult>) {
+    let mut tasks = known(plan, outcome);
     let snapshots = report::snapshots(&tasks);
     if let Some(wanted) = wanted {
         let wanted: HashSet<&str> = wanted.iter().map(String::as_str).collect();
@@ -184,9 +213,9 @@ fn unconcluded(plan: &Plan, ended: &Ended, wanted: Option<&[String]>) -> (Vec<St
 }
 
 /// The tasks as far as this process knows them.
-fn known(plan: &Plan, ended: &Ended) -> Vec<TaskResult> {
+fn known(plan: &Plan, outcome: &RunOutcome) -> Vec<TaskResult> {
     let mut tasks = report::dry_run(plan);
-    for (at, known) in &ended.known {
+    for (at, known) in &outcome.known {
         let task = &mut tasks[*at];
         known.status.clone_into(&mut task.status);
         (task.rows, task.bytes) = (known.rows, known.bytes);
@@ -195,18 +224,21 @@ fn known(plan: &Plan, ended: &Ended) -> Vec<TaskResult> {
 }
 
 /// The result of the comparison; that it could not be made is a result, too.
-async fn verified(ends: &Ends, closing: &Closing<'_>, context: &Context) -> Verification {
-    let Closing { config, plan, jobs, .. } = closing;
+async fn verified(connections: &Connections, closing: &Closing<'_>, context: &Context) -> Verification {
+    let Closing { plan_options: options, plan, jobs, .. } = closing;
+    let Connections { source, target, programs, .. } = connections;
     let compared = async {
-        let programs = match &ends.looked {
-            Some(looked) => looked.programs.clone(),
-            None => programs::of(config, context, Majors::of(&ends.source.leader, &ends.target, None)).await?,
+        let programs = if closing.inspection.catalog.is_some() {
+            programs.clone()
+        } else {
+            let majors = Majors::of(&source.leader, target, None);
+            programs::of(options.scope, closing.connection, majors, context).await?
         };
         let subject = verify::Subject {
-            config,
+            options: *options,
             plan,
-            source: &ends.source,
-            target: &ends.target,
+            source,
+            target,
             tools: programs.as_ref().map(|programs| &programs.both),
             jobs: *jobs,
             rereads: false,
@@ -221,12 +253,14 @@ async fn verified(ends: &Ends, closing: &Closing<'_>, context: &Context) -> Veri
     })
 }
 
-fn push(report: &mut Report, check: &str, error: &Error, context: &Context) {
-    let message = error.chain();
-    tracing::error!("{message}");
-    let remedy = error.remedy.clone().unwrap_or_else(|| "go on with the run by --resume".into());
-    let object = error.context.object.clone().unwrap_or_default();
-    let finding = Finding::new(check, Severity::Warning, object, message, remedy);
-    context.events.send(Event::Found(finding.clone()));
-    report.findings.push(finding);
+impl Closed {
+    fn push(&mut self, check: &str, error: &Error, context: &Context) {
+        let message = error.chain();
+        tracing::error!("{message}");
+        let remedy = error.remedy.clone().unwrap_or_else(|| "go on with the run by --resume".into());
+        let object = error.context.object.clone().unwrap_or_default();
+        let finding = Finding::new(check, Severity::Warning, object, message, remedy);
+        context.events.send(Event::Found(finding.clone()));
+        self.findings.push(finding);
+    }
 }

@@ -3,7 +3,7 @@
 //! Made by `run` once everything is decided; workers only read it.
 
 use super::tuning::Tuning;
-use crate::config::{Options, Secret};
+use crate::config::{ScopeOptions, Secret};
 use crate::engine::Context;
 use crate::finding::Finding;
 use crate::ledger::{Ledger, SessionEntry};
@@ -102,8 +102,12 @@ pub struct Job {
     pub search_path: String,
     /// Whether both databases sort text in the same way.
     pub same_collation: bool,
-    /// The options.
-    pub options: Options,
+    /// What is migrated.
+    pub scope: ScopeOptions,
+    /// Seconds that a statement waits for a lock; 0: no limit.
+    pub lock_timeout: u64,
+    /// Attempts after the first for transient failures.
+    pub retries: u32,
     /// The memory and workers that the target gives to index builds.
     pub tuning: Tuning,
     /// Events and the request to stop.

@@ -3,68 +3,69 @@
 //! A part claims its rows in the ledger for the state of the source that it reads, so that chunks of two states are never mixed in one
 //! table: a process that reads another state is refused for as long as the part lives. Called by `begin` and `hold`, under the lock BEGIN.
 
-use super::connections::Ends;
-use super::resume::Mixing;
-use super::settings::Settings;
-use super::start::{Start, live, place, refuse_changed, restart_table};
+use super::begun::{Begun, live, place, refuse_changed, restart_table};
+use super::connections::Connections;
+use super::prepared::Prepared;
 use super::{lost, part, resume};
-use crate::config::Config;
 use crate::engine::target::load_order::Live;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Role;
-use crate::plan::{Phase, Plan, kind};
+use crate::plan::{Phase, kind};
 use crate::record::{Record, Run, RunState};
 use std::collections::HashSet;
 
 /// Begins a run of chosen tasks alongside others of the same plan.
-pub async fn join(config: &Config, settings: &Settings, ends: &Ends, (plan, run): (&Plan, Run)) -> Result<Start> {
-    ends.ledger.add_columns(&ends.target).await?;
-    lost::end_of_lost_parts(&ends.target, &ends.ledger, run.run).await?;
-    ends.ledger.await_commits(&ends.target, run.run).await?;
-    let records = ends.ledger.records(&ends.target, run.run).await?;
+pub async fn join(prepared: &Prepared<'_>, run: Run) -> Result<Begun> {
+    let Prepared { settings, plan, connections, .. } = *prepared;
+    let Connections { target, ledger, .. } = connections;
+    ledger.add_columns(target).await?;
+    lost::end_of_lost_parts(target, ledger, run.run).await?;
+    ledger.await_commits(target, run.run).await?;
+    let records = ledger.records(target, run.run).await?;
     let chosen = settings.tasks.as_deref().unwrap_or_default();
     resume::check_chosen(plan, &records, chosen)?;
-    let live = live(config, ends, plan).await?;
+    let live = live(prepared).await?;
     resume::check_order(plan, &records, chosen, &live)?;
     live.check_chosen(plan, chosen)?;
     let ids: HashSet<&str> = chosen.iter().map(String::as_str).collect();
     let is_chosen = |record: &Record| ids.contains(record.task.as_str());
-    refuse_changed(ends, (plan, &records), &|id| ids.contains(id))?;
-    let (mixing, living) = (Mixing::of(config), living(ends, run.run).await?);
+    refuse_changed(prepared, &records, &|id| ids.contains(id))?;
+    let (mixing, living) = (prepared.mixing(), living(connections, run.run).await?);
     resume::check_claims(plan, &records, mixing, (&ids, &living))?;
-    let restarts = resume::restarts(plan, &records, mixing, &ends.source.snapshot.sees, &is_chosen)?;
+    let restarts = resume::restarts(plan, &records, mixing, prepared.sees(), &is_chosen)?;
     resume::check_joining(&restarts, mixing, &ids)?;
     let is_reading = |record: &Record| record.kind == kind::DATA && !record.is_settled() && is_chosen(record);
     let mut is_changed = !restarts.is_empty();
     if records.iter().any(is_reading) {
-        is_changed |= forget_sequences(ends, &run, &records).await?;
+        is_changed |= forget_sequences(connections, &run, &records).await?;
     }
-    is_changed |= place(config, ends).take_again(run.run, (plan, &records), &is_chosen).await?;
+    is_changed |= place(prepared).take_again(run.run, (plan, &records), &is_chosen).await?;
     for restart in &restarts {
-        restart_table(config, ends, run.run, restart).await?;
+        restart_table(prepared, run.run, restart).await?;
     }
     // Read again only after a change: a run has many parts, and each would read all rows of the ledger once more.
-    let records = if is_changed { ends.ledger.records(&ends.target, run.run).await? } else { records };
-    claim(ends, run.run, (&records, chosen)).await?;
+    let records = if is_changed { ledger.records(target, run.run).await? } else { records };
+    claim(connections, run.run, &records, chosen).await?;
     if run.state != RunState::Running && !records.iter().all(Record::is_settled) {
-        ends.ledger.set_state(&ends.target, run.run, RunState::Running, run.consistent).await?;
+        ledger.set_state(target, run.run, RunState::Running, run.consistent).await?;
     }
     let put_back = put_back(&records, &is_chosen);
-    Ok(Start { run: run.run, records, live, findings: vec![], started: run.started, put_back })
+    let Run { run, started, .. } = run;
+    Ok(Begun { run, records, live, findings: vec![], started, put_back, backup: None })
 }
 
 /// Sets settled sequences back to pending before the first rows of another state of the source are copied, because the sequences may be
 /// behind these rows. Returns whether there were any.
-async fn forget_sequences(ends: &Ends, run: &Run, records: &[Record]) -> Result<bool> {
-    let sees = &ends.source.snapshot.sees;
-    let announced = ends.ledger.announced(&ends.target, run.run).await?;
+async fn forget_sequences(connections: &Connections, run: &Run, records: &[Record]) -> Result<bool> {
+    let sees = &connections.source.snapshot.sees;
+    let announced = connections.ledger.announced(&connections.target, run.run).await?;
     let is_known = announced.iter().any(|one| one.snapshot.sees == *sees)
         || records.iter().any(|record| record.is_settled() && record.snapshot == *sees);
     if is_known {
         return Ok(false);
     }
     let stale = resume::stale_sequences(run, records, sees);
-    ends.ledger.reset(&ends.target, run.run, &stale).await?;
+    connections.ledger.reset(&connections.target, run.run, &stale).await?;
     Ok(!stale.is_empty())
 }
 
@@ -80,14 +81,14 @@ fn put_back(records: &[Record], is_chosen: &dyn Fn(&Record) -> bool) -> Vec<Stri
 }
 
 /// The states of the source, other than that of this process, that living processes of the run read.
-async fn living(ends: &Ends, run: i64) -> Result<HashSet<String>> {
-    let announced = ends.ledger.announced(&ends.target, run).await?;
+async fn living(connections: &Connections, run: i64) -> Result<HashSet<String>> {
+    let announced = connections.ledger.announced(&connections.target, run).await?;
     let states = announced.into_iter().map(|one| one.snapshot.sees);
-    Ok(states.filter(|sees| *sees != ends.source.snapshot.sees).collect())
+    Ok(states.filter(|sees| *sees != connections.source.snapshot.sees).collect())
 }
 
 /// Records in the ledger which rows this part will read, and in which state of the source.
-pub async fn claim(ends: &Ends, run: i64, (records, chosen): (&[Record], &[String])) -> Result<()> {
+pub async fn claim(connections: &Connections, run: i64, records: &[Record], chosen: &[String]) -> Result<()> {
     let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
     let reads = |record: &&Record| matches!(record.kind.as_str(), kind::DATA | kind::LARGE_OBJECTS);
     let open = records.iter().filter(|record| !record.is_settled() && chosen.contains(record.task.as_str()));
@@ -95,39 +96,41 @@ pub async fn claim(ends: &Ends, run: i64, (records, chosen): (&[Record], &[Strin
     if rows.is_empty() {
         return Ok(());
     }
-    ends.ledger.announce(&ends.target, run, (&ends.source.snapshot, Role::Part)).await?;
-    ends.ledger.claim(&ends.target, run, (&rows, &ends.source.snapshot.sees)).await
+    connections.ledger.announce(&connections.target, run, (&connections.source.snapshot, Role::Part)).await?;
+    connections.ledger.claim(&connections.target, run, (&rows, &connections.source.snapshot.sees)).await
 }
 
 /// The holder of a snapshot goes on with a run that parts have begun: tables that were left half copied in another snapshot are copied
 /// again.
-pub async fn take_up(config: &Config, ends: &Ends, (plan, fingerprint): (&Plan, &str)) -> Result<Start> {
-    ends.ledger.lock_begin(&ends.target).await?;
-    ends.ledger.add_columns(&ends.target).await?;
-    let run = part::run_of(&ends.ledger, &ends.target, fingerprint).await?.ok_or_else(|| {
+pub async fn take_up(prepared: &Prepared<'_>) -> Result<Begun> {
+    let Prepared { plan, connections, .. } = *prepared;
+    let (Connections { target, ledger, .. }, fingerprint) = (connections, plan.fingerprint());
+    ledger.lock_begin(target).await?;
+    ledger.add_columns(target).await?;
+    let run = part::run_of(ledger, target, &fingerprint).await?.ok_or_else(|| {
         Error::new("run_gone", Kind::State, "the run that a snapshot is to be held for is gone from the ledger")
             .on(Side::Target)
     })?;
-    resume::check_run(&run, (plan, fingerprint), &ends.target_server.identity())?;
-    ends.ledger.await_commits(&ends.target, run.run).await?;
-    let records = ends.ledger.records(&ends.target, run.run).await?;
-    refuse_changed(ends, (plan, &records), &|_| true)?;
-    let sees = &ends.source.snapshot.sees;
-    let restarts = resume::restarts(plan, &records, Mixing::of(config), sees, &|_| true)?;
-    if !restarts.is_empty() && ends.ledger.is_locked(&ends.target).await? {
+    resume::check_run(&run, (plan, &fingerprint), &prepared.inspection.target.identity())?;
+    ledger.await_commits(target, run.run).await?;
+    let records = ledger.records(target, run.run).await?;
+    refuse_changed(prepared, &records, &|_| true)?;
+    let restarts = resume::restarts(plan, &records, prepared.mixing(), prepared.sees(), &|_| true)?;
+    if !restarts.is_empty() && ledger.is_locked(target).await? {
         let doing = "parts of the run are at work that read another state of the source than the holder would";
         return Err(
             Error::new("parts_active", Kind::State, doing).remedy("start the holder again when they have ended")
         );
     }
     for restart in &restarts {
-        restart_table(config, ends, run.run, restart).await?;
+        restart_table(prepared, run.run, restart).await?;
     }
-    let is_changed = forget_sequences(ends, &run, &records).await? || !restarts.is_empty();
-    let records = if is_changed { ends.ledger.records(&ends.target, run.run).await? } else { records };
+    let is_changed = forget_sequences(connections, &run, &records).await? || !restarts.is_empty();
+    let records = if is_changed { ledger.records(target, run.run).await? } else { records };
     if run.state != RunState::Running && !records.iter().all(Record::is_settled) {
-        ends.ledger.set_state(&ends.target, run.run, RunState::Running, run.consistent).await?;
+        ledger.set_state(target, run.run, RunState::Running, run.consistent).await?;
     }
-    ends.ledger.unlock_begin(&ends.target).await?;
-    Ok(Start { run: run.run, records, live: Live::default(), findings: vec![], started: run.started, put_back: vec![] })
+    ledger.unlock_begin(target).await?;
+    let (Run { run, started, .. }, live) = (run, Live::default());
+    Ok(Begun { run, records, live, findings: vec![], started, put_back: vec![], backup: None })
 }

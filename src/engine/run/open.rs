@@ -1,39 +1,53 @@
-//! Both connections of a run, opened, checked and inspected, as every step of the run needs them.
+//! Opens both connections of a process that begins a run, or resumes the whole of one, with its snapshot and its locks.
 //!
-//! A process that begins a run reads the whole catalog and checks for whatever would prevent that; a part that joins a run is opened in
-//! `part`. Called by `run` and `hold`.
+//! The leader on the target takes the run's lock, and the source's leader locks the tables that are to be read, before any step that takes
+//! time. A part that joins a run is opened in `part`. Called by `run` and `hold`.
 
-use super::connections::{Ends, Looked};
+use super::connections::{Connections, Entry};
 use super::leader::{Leader, RunLock};
 use super::part;
+use super::request::RunRequest;
 use super::settings::Settings;
-use crate::config::Config;
+use crate::config::{ConnectionOptions, LedgerOptions, ScopeOptions};
+use crate::engine::Context;
 use crate::engine::connect::{Endpoints, Source};
 use crate::engine::programs;
 use crate::engine::programs::{Majors, Writer};
-use crate::engine::refuse::refuse;
-use crate::engine::{Context, preflight};
 use crate::error::{Result, Side};
 use crate::ledger::Ledger;
 use crate::name::QualifiedName;
+use crate::pg::Session;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{Session, introspect};
 use crate::plan::Plan;
 
 /// Connects to both servers; as a part where tasks are chosen of a plan whose run has begun.
-pub async fn connect(
-    config: &Config,
-    endpoints: &Endpoints,
-    (settings, plan): (&Settings, Option<&Plan>),
-    context: &Context,
-) -> Result<Ends> {
+pub async fn connect(request: &RunRequest, context: &Context) -> Result<Connections> {
+    let (plan, settings) = (request.plan.as_ref(), &request.settings);
     if let (Some(plan), Some(_)) = (plan, &settings.tasks)
-        && let Some(ends) = part::connect(config, endpoints, (settings, plan), context).await?
+        && let Some(joined) = part::connect(request, plan, context).await?
     {
-        return Ok(ends);
+        return Ok(joined);
     }
-    let way = if settings.tasks.is_some() { Way::Part } else { Way::Whole };
-    look_over(config, endpoints, way, plan.map(|plan| Planned::of(plan, settings)), context).await
+    let opening = Opening {
+        endpoints: &request.endpoints,
+        connection: &request.config.connection,
+        scope: &request.config.scope,
+        ledger: &request.config.ledger,
+        way: if settings.tasks.is_some() { Way::Part } else { Way::Whole },
+        planned: plan.map(|plan| Planned::of(plan, settings)),
+    };
+    open(opening, context).await
+}
+
+/// What decides how the connections are opened.
+pub struct Opening<'a> {
+    pub endpoints: &'a Endpoints,
+    pub connection: &'a ConnectionOptions,
+    pub scope: &'a ScopeOptions,
+    pub ledger: &'a LedgerOptions,
+    pub way: Way<'a>,
+    /// None where the run makes the plan.
+    pub planned: Option<Planned>,
 }
 
 /// The role of a process in its run.
@@ -62,56 +76,47 @@ impl Planned {
     }
 }
 
-/// Connects a process that begins a run, or resumes the whole of one.
-pub async fn look_over(
-    config: &Config,
-    endpoints: &Endpoints,
-    way: Way<'_>,
-    planned: Option<Planned>,
-    context: &Context,
-) -> Result<Ends> {
-    let ledger = Ledger::new(&config.options.ledger_schema);
+/// Opens both connections, and chooses the client programs for the servers that answered.
+pub async fn open(opening: Opening<'_>, context: &Context) -> Result<Connections> {
+    let Opening { endpoints, connection, scope, way, .. } = opening;
+    let ledger = Ledger::new(&opening.ledger.schema);
     let lock = if matches!(way, Way::Whole) { RunLock::Exclusive } else { RunLock::Shared };
+    let (tables, writer) =
+        opening.planned.map_or((None, Writer::None), |planned| (Some(planned.tables), planned.writer));
     let locked = async {
         let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
         Leader::of(target, &ledger, lock).await
     };
-    let (tables, writer) = planned.map_or((None, Writer::None), |planned| (Some(planned.tables), planned.writer));
     let source = async {
-        let mut source = open_source(config, endpoints, way).await?;
+        let mut source = open_source(endpoints, connection.lock_timeout, way).await?;
         match source.refuse_raw_texts().await {
             // The query of a definition waits for a table that another session keeps locked; the locks that follow name that session.
             Err(error) if error.is("55P03") => {}
             result => result?,
         }
         match tables {
-            Some(tables) => source.lock_all(tables, config.options.lock_timeout).await?,
-            None => source.lock_scope(config).await?,
+            Some(tables) => source.lock_all(tables).await?,
+            None => source.lock_scope(scope).await?,
         }
         Ok(source)
     };
-    let found = programs::find(config, context);
+    let found = programs::find(scope, connection, context);
     let (found, target, source) = tokio::try_join!(Box::pin(found), Box::pin(locked), Box::pin(source))?;
     let majors = Majors { planned: writer, ..Majors::of(&source.leader, &target, None) };
     let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
-    let finding = programs.as_ref().and_then(|programs| programs.finding.as_ref());
     // Emitted before a difference that may result from it.
-    context.tell(finding.map_or(&[], std::slice::from_ref));
-    // What would prevent the catalog from being read is reported as such, and not as an error of pg_dump.
-    refuse(preflight::outset(config, &source.leader, &target, programs.as_ref()).await?)?;
-    let catalog = source.catalog(config, programs.as_ref().map(|programs| &programs.source)).await?;
-    let (source_server, target_server) = (catalog.server.clone(), introspect::server(&target).await?);
-    Ok(Ends { source, target, source_server, target_server, ledger, looked: Some(Looked { programs, catalog }) })
+    context.tell(programs.as_ref().map_or(&[], |programs| programs.finding.as_slice()));
+    Ok(Connections { source, target, ledger, programs, entry: Entry::Whole })
 }
 
-async fn open_source(config: &Config, endpoints: &Endpoints, way: Way<'_>) -> Result<Source> {
+async fn open_source(endpoints: &Endpoints, lock_timeout: u64, way: Way<'_>) -> Result<Source> {
     if let Way::Holder(known) = way {
         for snapshot in known {
             // The process that held it may have ended meanwhile, or lost its server.
-            if let Ok(source) = Source::adopt(&endpoints.source, config.options.lock_timeout, snapshot).await {
+            if let Ok(source) = Source::adopt(&endpoints.source, lock_timeout, snapshot).await {
                 return Ok(source);
             }
         }
     }
-    Source::open(&endpoints.source, config.options.lock_timeout).await
+    Source::open(&endpoints.source, lock_timeout).await
 }

@@ -4,20 +4,19 @@
 //! plan still matches, so that its first row is copied soon. With a held snapshot not even the catalog is read: the holder has compared it,
 //! and its locks keep it from changing. Called by `run`.
 
-use super::connections::Ends;
+use super::connections::{Connections, Entry};
 use super::leader::{Leader, RunLock};
-use super::resume;
+use super::request::RunRequest;
 use super::settings::{Reading, Settings};
-use crate::config::Config;
 use crate::engine::Context;
-use crate::engine::connect::{Endpoints, Source};
+use crate::engine::connect::Source;
 use crate::engine::refuse::already_running;
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::ledger::{Ledger, Role};
 use crate::name::QualifiedName;
+use crate::pg::Session;
 use crate::pg::snapshot::Snapshot;
-use crate::pg::{Session, introspect};
 use crate::plan::{Phase, Plan, Task, kind};
 use crate::record::Run;
 use std::collections::HashSet;
@@ -26,16 +25,12 @@ use std::time::{Duration, Instant};
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// Connects a part that joins a run; none where there is no run of the plan yet, and this part has to begin it.
-pub async fn connect(
-    config: &Config,
-    endpoints: &Endpoints,
-    (settings, plan): (&Settings, &Plan),
-    context: &Context,
-) -> Result<Option<Ends>> {
-    let ledger = Ledger::new(&config.options.ledger_schema);
+pub async fn connect(request: &RunRequest, plan: &Plan, context: &Context) -> Result<Option<Connections>> {
+    let RunRequest { config, endpoints, settings, .. } = request;
+    let ledger = Ledger::new(&config.ledger.schema);
     let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
     let reading = settings.reading()?;
-    let lock_timeout = config.options.lock_timeout;
+    let lock_timeout = config.connection.lock_timeout;
     let fingerprint = plan.fingerprint();
     let rows = rows(plan, settings);
     let (awaited, target) = if reading == Reading::Held && !rows.is_empty() {
@@ -53,17 +48,12 @@ pub async fn connect(
         Awaited::Settled | Awaited::Nothing => Source::open(&endpoints.source, lock_timeout).await?,
     };
     match awaited {
-        Awaited::Nothing => source.lock_all(tables(plan, settings), lock_timeout).await?,
-        Awaited::Held(_) => source.lock(tables(plan, settings), lock_timeout).await.map(drop)?,
+        Awaited::Nothing => source.lock_all(tables(plan, settings)).await?,
+        Awaited::Held(_) => source.lock(tables(plan, settings)).await.map(drop)?,
         Awaited::Settled => {}
     }
-    let source_server = introspect::server(&source.leader).await?;
-    resume::drift_of_server(plan, &source_server, config).refuse(true)?;
-    if matches!(awaited, Awaited::Nothing) {
-        resume::drift(plan, &introspect::catalog(&source.leader).await?, config).refuse(true)?;
-    }
-    let target_server = introspect::server(&target).await?;
-    Ok(Some(Ends { source, target, source_server, target_server, looked: None, ledger }))
+    let entry = Entry::Joined { may_differ: matches!(awaited, Awaited::Nothing) };
+    Ok(Some(Connections { source, target, ledger, programs: None, entry }))
 }
 
 /// The last run in the ledger, where it is of the plan with this fingerprint.

@@ -5,6 +5,7 @@
 
 use super::job::Job;
 use super::leader::Leader;
+use super::outcome::{Known, RunOutcome};
 use super::state_file;
 use super::state_file::StateFile;
 use super::worker::{Outcome, Worker, order};
@@ -12,46 +13,16 @@ use crate::engine::schedule::{End, Schedule};
 use crate::engine::time_left::Watch;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
-use crate::finding::Finding;
 use crate::ledger::Role;
 use crate::ledger::TaskFailure;
 use crate::pg::Session;
 use crate::plan::Task;
 use crate::plan::build::order as plan_order;
 use crate::record::{Effect, Record};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
-
-/// How the tasks ended.
-#[derive(Debug, Default)]
-pub struct Ended {
-    /// Tasks that were settled in this run.
-    pub settled: u64,
-    /// Tasks that failed or were blocked in this run.
-    pub failed: u64,
-    /// Whether the run was asked to stop.
-    pub stopped: bool,
-    /// Findings of the tasks.
-    pub found: Vec<Finding>,
-    /// The error that kept the run from going on.
-    pub failure: Option<Error>,
-    /// What this process knows of tasks, by their place in the plan.
-    pub known: HashMap<usize, Known>,
-}
-
-/// The result of a task, as far as a report without the ledger needs it.
-#[derive(Debug, Clone, Copy)]
-pub struct Known {
-    /// Its status.
-    pub status: &'static str,
-    /// Rows written.
-    pub rows: i64,
-    /// Bytes written.
-    pub bytes: i64,
-}
 
 type Finished = (Worker, Instant, Vec<(usize, Outcome)>);
 
@@ -84,7 +55,7 @@ pub struct Pool<'a> {
     /// When the run's lock, snapshot and stop requests were last checked.
     pub looked: Instant,
     /// The results of the tasks.
-    pub ended: Ended,
+    pub outcome: RunOutcome,
     /// What is known of the time left.
     pub watch: Watch,
     /// The channel on which the worker that runs tasks in the plan's order reports how they end.
@@ -140,7 +111,7 @@ impl Pool<'_> {
             self.write_state(false).await?;
         }
         self.write_state(true).await?;
-        self.ended.stopped = self.job.context.stop.is_stopped() && !self.schedule.is_done();
+        self.outcome.stopped = self.job.context.stop.is_stopped() && !self.schedule.is_done();
         Ok(())
     }
 
@@ -303,8 +274,8 @@ impl Pool<'_> {
         self.mirror(line(&self.job.tasks[at], status, &effect, (seconds, &sqlstate)));
         self.know(at, status, &effect);
         match end {
-            End::Settled => self.ended.settled += 1,
-            End::Failed => self.ended.failed += 1,
+            End::Settled => self.outcome.settled += 1,
+            End::Failed => self.outcome.failed += 1,
         }
         let blocked = self.schedule.end(at, end);
         self.block(&blocked, at).await
@@ -348,7 +319,7 @@ impl Pool<'_> {
             }
             let effect = Effect { note, ..Effect::default() };
             self.know(at, "blocked", &effect);
-            self.ended.failed += 1;
+            self.outcome.failed += 1;
             self.tell(task, "blocked", &effect, 0.0);
             self.mirror(line(task, "blocked", &effect, (0.0, "")));
         }
@@ -364,7 +335,7 @@ impl Pool<'_> {
 
     fn know(&mut self, at: usize, status: &'static str, effect: &Effect) {
         let known = Known { status, rows: effect.rows.cast_signed(), bytes: effect.bytes.cast_signed() };
-        self.ended.known.insert(at, known);
+        self.outcome.known.insert(at, known);
     }
 
     fn tell(&self, task: &Task, status: &str, effect: &Effect, seconds: f64) {

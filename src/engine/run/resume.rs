@@ -4,7 +4,7 @@
 //! snapshots are never mixed in one table: a table that was half copied from another state of the source is copied again.
 
 use crate::catalog::{Catalog, Server};
-use crate::config::Config;
+use crate::config::{Config, PlanOptions, SafetyOptions};
 use crate::engine::target::load_order::Live;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
@@ -63,20 +63,20 @@ pub struct Drift {
 
 /// Compares the plan with the source's identity and with the configuration.
 #[must_use]
-pub fn drift_of_server(plan: &Plan, server: &Server, config: &Config) -> Drift {
+pub fn drift_of_server(plan: &Plan, server: &Server, options: PlanOptions<'_>) -> Drift {
     let mut drift = Drift::default();
     let now = server.identity();
     if plan.header.source != now {
         drift.other.push(format!("the plan was made for the source {}, this one is {now}", plan.header.source));
     }
-    drift.other.extend(Config::differences(&plan.header.config.to_string(), &config.fingerprint_text()));
+    drift.other.extend(Config::differences(&plan.header.config.to_string(), &options.fingerprint_text()));
     drift
 }
 
 /// Compares the plan with the source and the configuration as they are now.
 #[must_use]
-pub fn drift(plan: &Plan, catalog: &Catalog, config: &Config) -> Drift {
-    let mut drift = drift_of_server(plan, &catalog.server, config);
+pub fn drift(plan: &Plan, catalog: &Catalog, options: PlanOptions<'_>) -> Drift {
+    let mut drift = drift_of_server(plan, &catalog.server, options);
     let names: HashSet<&str> = plan.header.tables.keys().map(String::as_str).collect();
     let by_oid: std::collections::HashMap<u32, String> =
         catalog.relations.iter().map(|relation| (relation.oid, relation.name.to_string())).collect();
@@ -172,8 +172,8 @@ pub enum Mixing {
 impl Mixing {
     /// What the configuration requires.
     #[must_use]
-    pub fn of(config: &Config) -> Self {
-        if config.options.consistent { Mixing::Never } else { Mixing::ByKey }
+    pub fn of(safety: &SafetyOptions) -> Self {
+        if safety.consistent { Mixing::Never } else { Mixing::ByKey }
     }
 }
 

@@ -58,10 +58,10 @@ impl Settings {
 
     pub(in crate::engine) fn over(&self, config: &Config) -> Config {
         let mut config = config.clone();
-        let options = &mut config.options;
-        options.backup = self.backup.unwrap_or(options.backup);
-        options.verify = self.verify.unwrap_or(options.verify);
-        options.consistent = self.consistent.unwrap_or(options.consistent);
+        let safety = &mut config.safety;
+        safety.backup = self.backup.unwrap_or(safety.backup);
+        safety.verify = self.verify.unwrap_or(safety.verify);
+        safety.consistent = self.consistent.unwrap_or(safety.consistent);
         config
     }
 }

@@ -7,7 +7,7 @@
 //! (<https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-MAINTENANCE-WORK-MEM>). The pool reports what is open,
 //! workers query it; small tasks that share a transaction keep the server's settings.
 
-use crate::config::Options;
+use crate::config::SchemaOptions;
 use crate::error::Result;
 use crate::pg::Session;
 use crate::pg::maintenance::{self, Maintenance};
@@ -32,7 +32,7 @@ pub struct Tuning {
 impl Tuning {
     /// The rules for `jobs` at once on a target with these settings and this much `shared_buffers`.
     #[must_use]
-    pub fn new(options: &Options, (own, shared): (Maintenance, u64), jobs: usize) -> Self {
+    pub fn new(options: &SchemaOptions, (own, shared): (Maintenance, u64), jobs: usize) -> Self {
         Tuning {
             own,
             share: shared / 2 / jobs.max(1) as u64,
@@ -102,7 +102,7 @@ mod tests {
 
     const MB: u64 = 1 << 20;
 
-    fn tuning(options: &Options, jobs: usize) -> Tuning {
+    fn tuning(options: &SchemaOptions, jobs: usize) -> Tuning {
         Tuning::new(options, (Maintenance { memory: 64 * MB, workers: 2 }, 1024 * MB), jobs)
     }
 
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn memory_lies_between_the_servers_own_and_a_jobs_share() {
-        let memory = |jobs, bytes| tuning(&Options::default(), jobs).wanted(&index(bytes)).memory / MB;
+        let memory = |jobs, bytes| tuning(&SchemaOptions::default(), jobs).wanted(&index(bytes)).memory / MB;
         assert_eq!(memory(2, 100 * MB), 256, "half of shared_buffers by the jobs");
         assert_eq!(memory(2, 10 * MB), 80, "no more than it can use");
         assert_eq!(memory(2, MB), 64, "never less than the server's own");
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn parallel_workers_stand_in_for_jobs_without_a_task() {
         let workers = |jobs, open| {
-            let tuning = tuning(&Options::default(), jobs);
+            let tuning = tuning(&SchemaOptions::default(), jobs);
             tuning.tell_open(open);
             tuning.wanted(&index(MB)).workers
         };
@@ -136,8 +136,11 @@ mod tests {
 
     #[test]
     fn what_is_configured_is_what_is_set() {
-        let options =
-            Options { maintenance_work_mem: Some(2 * MB), parallel_maintenance_workers: Some(5), ..Options::default() };
+        let options = SchemaOptions {
+            maintenance_work_mem: Some(2 * MB),
+            parallel_maintenance_workers: Some(5),
+            ..SchemaOptions::default()
+        };
         assert_eq!(tuning(&options, 4).wanted(&index(0)), Maintenance { memory: 2 * MB, workers: 5 });
     }
 

@@ -4,11 +4,11 @@
 //! findings, and what is not moved is in the report. Pure; called by `run` and `hold`, which have the whole catalog at hand. A part that
 //! joins a run reads no archive: the process that began the run has reported for it.
 
-use super::connections::{Ends, Looked};
+use super::prepared::Prepared;
 use super::resume;
 use crate::catalog::Catalog;
 use crate::catalog::scope::Absent;
-use crate::config::Config;
+use crate::config::PlanOptions;
 use crate::engine::Context;
 use crate::finding::{Finding, Severity};
 use crate::plan::build::large_object;
@@ -34,19 +34,20 @@ pub struct Changes {
 type Key<'a> = (&'a str, &'a str, &'a str);
 
 /// The differences, as far as this process has read the whole catalog; also emitted as findings.
-pub fn changes(config: &Config, ends: &Ends, plan: &Plan, context: &Context) -> Changes {
-    let Some(Looked { catalog, .. }) = &ends.looked else { return Changes::default() };
-    let drift = resume::drift(plan, catalog, config);
+pub fn changes(prepared: &Prepared<'_>, context: &Context) -> Changes {
+    let (options, plan) = (prepared.options.plan, prepared.plan);
+    let Some(catalog) = &prepared.inspection.catalog else { return Changes::default() };
+    let drift = resume::drift(plan, catalog, options);
     let known = drift.names.iter().map(String::as_str).collect();
-    let changes = compare(plan, (catalog, config), &known);
+    let changes = compare(plan, catalog, options, &known);
     context.tell(&changes.findings());
     changes
 }
 
-/// Compares the plan with the one that `config` and `catalog` result in now. Tables whose columns, indexes or constraints differ are
+/// Compares the plan with the one that `options` and `catalog` result in now. Tables whose columns, indexes or constraints differ are
 /// `known` already.
-fn compare(plan: &Plan, (catalog, config): (&Catalog, &Config), known: &HashSet<&str>) -> Changes {
-    let now = build(catalog, config, Answers::new()).finish().plan();
+fn compare(plan: &Plan, catalog: &Catalog, options: PlanOptions<'_>, known: &HashSet<&str>) -> Changes {
+    let now = build(catalog, options, Answers::new()).finish().plan();
     let (old, new) = (objects(plan, catalog), objects(&now, catalog));
     let mut changes = Changes::default();
     for (key, tasks) in &new {

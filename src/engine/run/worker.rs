@@ -116,7 +116,7 @@ impl Worker {
                 Some(Ok((status, effect))) => return Outcome::Settled(status, effect),
                 Some(Err(error)) => error.task(&task.id, task.phase.word()).object(task.object()),
             };
-            let is_final = attempt > job.options.retries || self.is_remote_refusal(task, &error);
+            let is_final = attempt > job.retries || self.is_remote_refusal(task, &error);
             self.clear(&error).await;
             if !error.is_retryable() || is_final {
                 return if self.is_settled(task).await {
@@ -231,7 +231,7 @@ impl Worker {
         }
         let mut session = Session::open(&self.job.source, Side::Source, "reader").await?;
         session.set_copy_encoding(self.job.encoding.clone());
-        apply::limit_lock_wait(&session, self.job.options.lock_timeout).await?;
+        apply::limit_lock_wait(&session, self.job.lock_timeout).await?;
         snapshot::join(&session, &self.job.snapshot).await?;
         self.source = Some(session);
         self.guarded.clear();
@@ -289,7 +289,7 @@ impl Worker {
     }
 
     async fn begin(&mut self, task: &Task) -> Result<()> {
-        let (timeout, id) = (self.job.options.lock_timeout, task.id.clone());
+        let (timeout, id) = (self.job.lock_timeout, task.id.clone());
         apply::begin(self.target().await?, timeout, &id).await
     }
 
@@ -384,7 +384,7 @@ impl Worker {
     }
 
     async fn run_apart(&mut self, sql: &str) -> Result<()> {
-        let timeout = self.job.options.lock_timeout;
+        let timeout = self.job.lock_timeout;
         let target = self.target().await?;
         apply::begin(target, timeout, "foreign key").await?;
         target.batch(sql).await?;

@@ -5,7 +5,7 @@
 
 use crate::catalog::assign::{Assignment, Casts, Types, assign};
 use crate::catalog::{Column, Relation};
-use crate::config::Config;
+use crate::config::{ScopeOptions, TableFilter};
 use crate::error::Result;
 use crate::name::{QualifiedName, split_name};
 use crate::pg::{Session, introspect, types};
@@ -45,8 +45,8 @@ pub enum Fit {
 
 impl Judge {
     /// The types of both sides for a run into existing tables of the target; none for other runs.
-    pub async fn of(config: &Config, source: &Session, target: &Session) -> Result<Option<Judge>> {
-        if config.options.data_only { Judge::read(source, target).await.map(Some) } else { Ok(None) }
+    pub async fn of(scope: &ScopeOptions, source: &Session, target: &Session) -> Result<Option<Judge>> {
+        if scope.data_only { Judge::read(source, target).await.map(Some) } else { Ok(None) }
     }
 
     /// Reads the types of both sides.
@@ -96,9 +96,9 @@ impl Judge {
 }
 
 /// The tables whose rows have the same binary layout on both servers.
-pub async fn alike(config: &Config, source: &Session, target: &Session) -> Result<HashSet<QualifiedName>> {
+pub async fn alike(tables: &TableFilter, source: &Session, target: &Session) -> Result<HashSet<QualifiedName>> {
     let (mut here, there) = tokio::try_join!(introspect::relations(source), introspect::relations(target))?;
-    columns::exclude(&mut here, config);
+    columns::exclude(&mut here, tables);
     let there: HashMap<&QualifiedName, &Relation> = there.iter().map(|relation| (&relation.name, relation)).collect();
     let is_same = |column: &Column, other: &Column| {
         other.name == column.name
@@ -116,10 +116,10 @@ pub async fn alike(config: &Config, source: &Session, target: &Session) -> Resul
 }
 
 /// The plan's tasks with the column mapping that the target's tables require.
-pub async fn tasks(config: &Config, source: &Session, target: &Session, plan: &[Task]) -> Result<Vec<Task>> {
+pub async fn tasks(tables: &TableFilter, source: &Session, target: &Session, plan: &[Task]) -> Result<Vec<Task>> {
     let judge = Judge::read(source, target).await?;
     let (mut here, there) = tokio::try_join!(introspect::relations(source), introspect::relations(target))?;
-    columns::exclude(&mut here, config);
+    columns::exclude(&mut here, tables);
     let there: HashMap<String, &Relation> = there.iter().map(|relation| (relation.name.sql(), relation)).collect();
     let here: HashMap<&QualifiedName, &Relation> = here.iter().map(|relation| (&relation.name, relation)).collect();
     let adapted = plan.iter().map(|task| {

@@ -7,7 +7,7 @@ use super::existing;
 use super::existing::Found;
 use super::table_order::{TableOrder, Wait};
 use crate::catalog::Constraint;
-use crate::config::{Config, TargetForeignKeys, TargetTriggers};
+use crate::config::{CopyOptions, PlanOptions, TargetForeignKeys, TargetTriggers};
 use crate::error::{Error, Kind, Result};
 use crate::name::{QualifiedName, split_name};
 use crate::pg::{Session, foreign_keys, triggers};
@@ -46,20 +46,19 @@ impl Group {
 }
 
 /// Inspects what the target's tables require.
-pub async fn look(config: &Config, target: &Session, plan: &Plan, found: &Found) -> Result<Live> {
-    let options = &config.options;
-    if !options.data_only {
+pub async fn look(options: PlanOptions<'_>, target: &Session, plan: &Plan, found: &Found) -> Result<Live> {
+    if !options.scope.data_only {
         let mut live = Live { waits: order(plan, found, &|_| true), ..Live::default() };
         live.empty_together(plan, found, &|_| true);
         return Ok(live);
     }
-    let gone = droppable(config, target, plan).await?;
+    let gone = droppable(options.copy, target, plan).await?;
     let mut live = Live { waits: order(plan, found, &|key| !gone.contains(&key.oid)), ..Live::default() };
     live.empty_together(plan, found, &|key| !gone.contains(&key.oid));
-    if options.target_triggers == TargetTriggers::Disable {
+    if options.copy.target_triggers == TargetTriggers::Disable {
         live.silence(plan, &triggers::firing(target).await?.into_iter().map(|trigger| trigger.table).collect());
     }
-    if options.target_foreign_keys == TargetForeignKeys::Defer {
+    if options.copy.target_foreign_keys == TargetForeignKeys::Defer {
         live.join(plan, found);
     }
     Ok(live)
@@ -74,8 +73,8 @@ fn order(plan: &Plan, found: &Found, counts: &dyn Fn(&Constraint) -> bool) -> Ve
 }
 
 /// The keys that the run drops before it copies rows.
-pub async fn droppable(config: &Config, target: &Session, plan: &Plan) -> Result<HashSet<u32>> {
-    if config.options.target_foreign_keys != TargetForeignKeys::Drop {
+pub async fn droppable(copy: &CopyOptions, target: &Session, plan: &Plan) -> Result<HashSet<u32>> {
+    if copy.target_foreign_keys != TargetForeignKeys::Drop {
         return Ok(HashSet::new());
     }
     let keys = foreign_keys::of_tables(target, &existing::tables(plan)).await?;

@@ -6,7 +6,7 @@
 
 use crate::catalog::scope::Absent;
 use crate::catalog::{Relation, RelationKind};
-use crate::engine::run::connections::Ends;
+use crate::engine::run::connections::Connections;
 use crate::error::Result;
 use crate::finding::{Finding, Severity};
 use crate::name::readable;
@@ -29,14 +29,14 @@ pub struct Unmoved {
 
 /// Inspects both sides at the end of a run, in sessions of its own: an error here becomes a finding, and does not change the result of the
 /// run.
-pub async fn after(ends: &Ends, plan: &Plan) -> (Vec<Absent>, Vec<Finding>) {
+pub async fn after(connections: &Connections, plan: &Plan) -> (Vec<Absent>, Vec<Finding>) {
     if extensions(plan).is_empty() {
         return (Vec::new(), Vec::new());
     }
     let to = compare::Ends {
-        source: ends.source.leader.conninfo().clone(),
-        target: ends.target.conninfo().clone(),
-        snapshot: ends.source.snapshot.clone(),
+        source: connections.source.leader.conninfo().clone(),
+        target: connections.target.conninfo().clone(),
+        snapshot: connections.source.snapshot.clone(),
         encoding: None,
     };
     let found = async { unmoved(&Readers::open(&to).await?, plan).await };

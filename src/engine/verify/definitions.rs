@@ -36,21 +36,21 @@ pub async fn compare(subject: &Subject<'_>, sides: &mut Sides, before: &Verifica
         }
     }
     let scopes = Scopes {
-        source: scope::select(&sides.source, subject.config),
-        target: scope::select(&sides.target, subject.config),
+        source: scope::select(&sides.source, subject.options),
+        target: scope::select(&sides.target, subject.options),
         planned: planned(subject.plan),
-        with_owners: subject.config.options.owners,
+        with_owners: subject.options.scope.owners,
     };
     let closer = Closer {
         source: &Archive::new(&sides.source.entries),
         target: &Archive::new(&sides.target.entries),
         majors: (subject.source.leader.major(), subject.target.major()),
-        with_tablespaces: subject.config.options.tablespaces,
+        with_tablespaces: subject.options.schema.tablespaces,
         named: named(before),
     };
     let found = pair(&closer, &scopes, &mut part);
     part.not_moved.extend(rows_not_moved(subject, sides, &scopes, &found));
-    let lonely = Lonely { closer: &closer, scopes: &scopes, sides, config: subject.config };
+    let lonely = Lonely { closer: &closer, scopes: &scopes, sides, ledger_schema: &subject.options.ledger.schema };
     let extra = lonely.extra(&found.left, &found.suspect_tables());
     let had = lonely::Before::look(subject).await?;
     let mut suspects = found.suspects;
@@ -68,9 +68,9 @@ fn planned(plan: &Plan) -> HashSet<(String, String, String)> {
 }
 
 async fn archives(subject: &Subject<'_>, tools: &Tools) -> Result<(Vec<Entry>, Vec<Entry>)> {
-    let lock_timeout = subject.config.options.lock_timeout;
+    let lock_timeout = subject.source.lock_timeout;
     let snapshot = Some(subject.source.snapshot.id.as_str());
-    let filter = dump_filter::of(subject.config, &subject.source.leader).await?;
+    let filter = dump_filter::of(subject.options.scope, &subject.source.leader).await?;
     let source = archive::read_schema(tools, subject.source.leader.conninfo(), snapshot, lock_timeout, &filter.options);
     let target = archive::read_schema(tools, subject.target.conninfo(), None, lock_timeout, &[]);
     tokio::try_join!(source, target)

@@ -11,7 +11,6 @@ use super::verdict::Closer;
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
 use crate::catalog::scope::display;
-use crate::config::Config;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::name::{ident, is_ledger_table};
@@ -26,8 +25,8 @@ pub struct Lonely<'a> {
     pub scopes: &'a Scopes,
     /// Both catalogs.
     pub sides: &'a Sides,
-    /// The configuration.
-    pub config: &'a Config,
+    /// The schema of the ledger.
+    pub ledger_schema: &'a str,
 }
 
 /// What identifies an object that the target had before the first run.
@@ -41,7 +40,7 @@ pub struct Before {
 impl Before {
     /// Reads the target's ledger.
     pub async fn look(subject: &Subject<'_>) -> Result<Before> {
-        let ledger = Ledger::new(&subject.config.options.ledger_schema);
+        let ledger = Ledger::new(&subject.options.ledger.schema);
         let last_restored = ledger.last_restored_oid(subject.target).await?;
         let made = if last_restored.is_some() { ledger.made(subject.target).await? } else { HashSet::new() };
         Ok(Before { first: made_before(subject).await?, last_restored, made })
@@ -59,7 +58,7 @@ impl Before {
 
 /// The lowest OID of the ledger's tables; none where there is no ledger.
 pub async fn made_before(subject: &Subject<'_>) -> Result<Option<Oid>> {
-    Ledger::new(&subject.config.options.ledger_schema).first_oid(subject.target).await
+    Ledger::new(&subject.options.ledger.schema).first_oid(subject.target).await
 }
 
 /// Whether an entry is a property of another object, and not an object by itself.
@@ -130,7 +129,7 @@ impl<'a> Lonely<'a> {
     }
 
     fn is_ledger(&self, entry: &Entry) -> bool {
-        let schema = &self.config.options.ledger_schema;
+        let schema = self.ledger_schema;
         let is_schema = match entry.desc.as_str() {
             "SCHEMA" => entry.tag == *schema,
             "ACL" | "COMMENT" => {

@@ -4,7 +4,7 @@ use super::item::{Item, LargeObjects, SequencePair};
 use super::lonely;
 use super::subject::{Sides, Subject};
 use crate::catalog::RelationKind;
-use crate::config::Options;
+use crate::config::ScopeOptions;
 use crate::error::Result;
 use crate::name::{QualifiedName, readable};
 use crate::pg::compare::Readers;
@@ -17,7 +17,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 const SEQUENCES: usize = 100;
 
 /// The items for the sequences and the large objects of a plan.
-pub fn items(plan: &Plan, sides: &Sides, options: &Options) -> Vec<Item> {
+pub fn items(plan: &Plan, sides: &Sides, options: &ScopeOptions) -> Vec<Item> {
     let past = &sides.past;
     let of_kind = |kind: &'static str| plan.tasks.iter().filter(move |task| task.kind == kind);
     let sequences: Vec<SequencePair> = of_kind(kind::SEQUENCE_VALUE)
@@ -137,7 +137,7 @@ fn compare_facts(
 /// Large objects that only one side has: those of the source that the plan lacks, and those of the target alone.
 pub async fn lonely_large_objects(subject: &Subject<'_>, sides: &Sides) -> Result<Verification> {
     let mut part = Verification::default();
-    if !plan::moves_large_objects(subject.config) {
+    if !plan::moves_large_objects(subject.options.scope) {
         return Ok(part);
     }
     let mut planned: HashSet<u32> = HashSet::new();

@@ -21,7 +21,7 @@ use std::collections::HashMap;
 pub fn build(subject: &Subject<'_>, sides: &Sides) -> Vec<Item> {
     let by_name = |relations| Iterator::map(<[Relation]>::iter(relations), |r| (r.name.sql(), r)).collect();
     let pairing = Pairing {
-        rules: Rules::new(subject.config),
+        rules: Rules::new(&subject.options.scope.tables),
         past: &sides.past,
         lookup: sides.source.lookup(),
         source: by_name(&sides.source.relations),

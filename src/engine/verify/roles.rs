@@ -6,7 +6,7 @@
 use super::subject::Sides;
 use crate::catalog::scope::is_whole;
 use crate::catalog::{Membership, Role};
-use crate::config::Config;
+use crate::config::ScopeOptions;
 use crate::error::Result;
 use crate::name::readable;
 use crate::pg::compare::{Readers, objects};
@@ -16,19 +16,18 @@ use crate::verification::{Difference, DifferenceKind, OPTION_LEFT_OUT, Remark, S
 use std::collections::{HashMap, HashSet};
 
 /// Compares roles, memberships and settings.
-pub fn compare(config: &Config, plan: &Plan, sides: &Sides) -> Verification {
+pub fn compare(options: &ScopeOptions, plan: &Plan, sides: &Sides) -> Verification {
     let mut part = Verification::default();
     compare_roles(plan, sides, &mut part);
     compare_memberships(plan, sides, &mut part);
     compare_database_settings(plan, sides, &mut part);
-    part.not_moved = settings_left_out(config, plan, sides);
-    part.not_moved.extend(left_out(config));
+    part.not_moved = settings_left_out(options, plan, sides);
+    part.not_moved.extend(left_out(options));
     part
 }
 
 /// What the options leave out, which is not compared.
-fn left_out(config: &Config) -> impl Iterator<Item = Remark> {
-    let options = &config.options;
+fn left_out(options: &ScopeOptions) -> impl Iterator<Item = Remark> {
     let all = [
         (!options.owners, "owners", "not compared: options.owners is false"),
         (!options.privileges, "privileges", "not compared: options.privileges is false"),
@@ -37,7 +36,7 @@ fn left_out(config: &Config) -> impl Iterator<Item = Remark> {
 }
 
 /// The settings of the source that a run leaves out and the target lacks, with the statements that set them.
-fn settings_left_out(config: &Config, plan: &Plan, sides: &Sides) -> Vec<Remark> {
+fn settings_left_out(options: &ScopeOptions, plan: &Plan, sides: &Sides) -> Vec<Remark> {
     let mut found = Vec::new();
     let mut name = |object: &str, stored: &[String], there: &[String], statement: &str| {
         let lacking = stored.iter().filter(|stored| !there.contains(stored));
@@ -47,7 +46,7 @@ fn settings_left_out(config: &Config, plan: &Plan, sides: &Sides) -> Vec<Remark>
             Remark::new(SETTING_LEFT_OUT, finding.object, message)
         }));
     };
-    if is_whole(config) {
+    if is_whole(options) {
         name("DATABASE", &sides.source.database_settings, &sides.target.database_settings, setting::THIS_DATABASE);
     }
     let planned = names(plan, kind::ROLE);

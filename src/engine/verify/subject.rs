@@ -1,7 +1,7 @@
 //! What is compared, and what both sides contain.
 
 use crate::catalog::Catalog;
-use crate::config::Config;
+use crate::config::PlanOptions;
 use crate::engine::Source;
 use crate::engine::target::column_mapping::Judge;
 use crate::error::Result;
@@ -15,8 +15,8 @@ use std::collections::HashMap;
 
 /// What is compared.
 pub struct Subject<'a> {
-    /// The configuration that the plan was made with.
-    pub config: &'a Config,
+    /// What the plan obeys.
+    pub options: PlanOptions<'a>,
     /// What should be on the target.
     pub plan: &'a Plan,
     /// The source, opened in a snapshot.
@@ -69,19 +69,19 @@ pub(super) struct Past {
 impl Sides {
     pub(super) async fn read(subject: &Subject<'_>) -> Result<Sides> {
         let mut source = introspect::catalog(&subject.source.leader).await?;
-        columns::exclude(&mut source.relations, subject.config);
+        columns::exclude(&mut source.relations, &subject.options.scope.tables);
         let target = introspect::catalog(subject.target).await?;
         let encoding = &target.server.encoding;
         let encoding = (source.server.encoding == *encoding && encoding != "UTF8").then(|| encoding.clone());
         let past = Past::read(subject).await?;
-        let judge = Judge::of(subject.config, &subject.source.leader, subject.target).await?;
+        let judge = Judge::of(subject.options.scope, &subject.source.leader, subject.target).await?;
         Ok(Sides { source, target, encoding, past, judge })
     }
 }
 
 impl Past {
     pub(super) async fn read(subject: &Subject<'_>) -> Result<Past> {
-        let ledger = Ledger::new(&subject.config.options.ledger_schema);
+        let ledger = Ledger::new(&subject.options.ledger.schema);
         let mut past = Past { has_sums: !subject.rereads, ..Past::default() };
         if !ledger.exists(subject.target).await? {
             return Ok(past);

@@ -21,7 +21,7 @@ use std::collections::HashMap;
 
 /// Adds all data tasks.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
-    let rules = Rules::new(inputs.config);
+    let rules = Rules::new(&inputs.options.scope.tables);
     let mut tables: Vec<&Relation> =
         inputs.catalog.relations.iter().filter(|r| inputs.scope.tables.contains(&r.oid)).collect();
     tables.sort_by_key(|relation| Reverse(relation.total_bytes));
@@ -33,7 +33,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
         tables.map(|relation| (relation, rules.of(relation, &inputs.lookup.ancestors(relation)))).collect();
     let mut ready = ready(inputs, builder);
     push_truncates(inputs, builder, &tables, &mut ready);
-    let cutting = Cutting::new(&inputs.catalog.server, &inputs.lookup, inputs.config, &tables);
+    let cutting = Cutting::new(&inputs.catalog.server, &inputs.lookup, inputs.options.copy, &tables);
     let others = tables.partition_point(|(relation, _)| relation.is_configuration());
     for &(relation, options) in &tables[..others] {
         let mut requires: Vec<usize> = builder.before_rows.into_iter().collect();
@@ -175,7 +175,7 @@ fn pattern(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> 
     push_note(&mut task, &choice.note);
     task.on_existing = on_existing(options).into();
     task.merge_sql = merge_sql(inputs, (relation, options), into).unwrap_or_default();
-    if relation.is_configuration() && !inputs.config.options.data_only {
+    if relation.is_configuration() && !inputs.options.scope.data_only {
         push_note(&mut task, &extension::note(relation));
         task.optional_sql =
             extension::delete_sql(relation, copied_key(inputs, relation).filter(|_| !task.merge_sql.is_empty()));
@@ -224,7 +224,7 @@ fn merge_sql(inputs: &Inputs<'_>, table: (&Relation, &TableOptions), into: &Qual
     let columns = ident_list(relation.copied_columns().map(|column| &column.name));
     let options = &TableOptions { on_conflict: extension::on_conflict(inputs, relation, options), ..options.clone() };
     // Without an identity it has no effect, and an existing table of the target may have one that the source lacks.
-    let is_identity = inputs.config.options.data_only || relation.columns.iter().any(|column| column.identity_always);
+    let is_identity = inputs.options.scope.data_only || relation.columns.iter().any(|column| column.identity_always);
     let overriding = if is_identity { OVERRIDING } else { "" };
     let (key, action) = (ident_list(&key.columns), action(relation, options, key));
     Some(format!(

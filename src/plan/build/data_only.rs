@@ -12,7 +12,7 @@ use crate::plan::{Phase, Task, kind};
 
 /// Adds the task that all rows wait for, if there is one.
 pub fn push_before(inputs: &Inputs<'_>, builder: &mut Builder) {
-    if inputs.config.options.target_foreign_keys == TargetForeignKeys::Drop {
+    if inputs.options.copy.target_foreign_keys == TargetForeignKeys::Drop {
         let mut task = Task::new(Phase::PreData, kind::FK_DROP, "", "foreign keys of the target's tables");
         task.note = "dropped before the rows come; the ledger keeps their definitions".into();
         builder.before_rows = Some(builder.push(task, vec![]));
@@ -44,12 +44,12 @@ fn tables<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = &'a Relation> {
 
 /// What a reader of the plan should know.
 pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
-    let options = &inputs.config.options;
+    let (scope, copy) = (inputs.options.scope, inputs.options.copy);
     let mut findings =
         vec![info("data_only", "only rows and values of sequences are moved: the target's schema stays as it is")];
     findings.push(info(
         "target_triggers",
-        match options.target_triggers {
+        match copy.target_triggers {
             TargetTriggers::Fire => "triggers of the target's tables fire for our rows",
             TargetTriggers::Disable => {
                 "triggers of the target's tables are off in the transactions that bring our rows, and in no others"
@@ -58,7 +58,7 @@ pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
     ));
     findings.push(info(
         "target_foreign_keys",
-        match options.target_foreign_keys {
+        match copy.target_foreign_keys {
             TargetForeignKeys::Order => "foreign keys of the target's tables stay: rows that are referenced come first",
             TargetForeignKeys::Defer => {
                 "foreign keys of the target's tables stay: rows that are referenced come first, tables that reference each other in a \
@@ -69,7 +69,7 @@ pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
             }
         },
     ));
-    if options.large_objects == LargeObjects::Auto && !inputs.catalog.large_objects.is_empty() {
+    if scope.large_objects == LargeObjects::Auto && !inputs.catalog.large_objects.is_empty() {
         let count: usize = inputs.catalog.large_objects.iter().map(|batch| batch.oids.len()).sum();
         let message = format!("{count} large objects of the source are not copied");
         let remedy = "set options.large_objects to true to copy them, with the OIDs that they have";

@@ -15,14 +15,14 @@ use crate::plan::{Phase, Task, kind};
 
 /// Adds the tasks for the database itself, after `before`.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder, before: &[String]) {
-    if !is_whole(inputs.config) {
+    if !is_whole(inputs.options.scope) {
         builder.findings.extend(left_behind(inputs));
         return;
     }
     let database = &inputs.catalog.database;
     let tasks = settings(inputs).chain(comment(database)).chain(labels(database));
     builder.push_in_turn(tasks.map(|task| with_order(task, before)), &[]);
-    if let Some(task) = privileges(database).filter(|_| inputs.config.options.privileges) {
+    if let Some(task) = privileges(database).filter(|_| inputs.options.scope.privileges) {
         builder.push(with_order(task, before), vec![]);
     }
     builder.findings.extend(findings(inputs));
@@ -87,7 +87,7 @@ fn left_behind(inputs: &Inputs<'_>) -> Option<Finding> {
     let database = &inputs.catalog.database;
     let has = [
         (
-            inputs.config.options.privileges && (!database.grants.is_empty() || !database.lost_by_public.is_empty()),
+            inputs.options.scope.privileges && (!database.grants.is_empty() || !database.lost_by_public.is_empty()),
             "privileges",
         ),
         (database.comment.is_some(), "comment"),
@@ -122,7 +122,7 @@ fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
     if database.is_template {
         add("IS_TEMPLATE is not carried over".into(), format!("run on the target: {THIS} IS_TEMPLATE true"));
     }
-    if !database.lost_by_owner.is_empty() && inputs.config.options.privileges {
+    if !database.lost_by_owner.is_empty() && inputs.options.scope.privileges {
         let (lost, owner) = (database.lost_by_owner.join(", "), readable(&database.owner));
         add(
             format!("{lost} is revoked from the owner {owner} on the source, and stays with the target's owner"),

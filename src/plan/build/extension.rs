@@ -65,7 +65,7 @@ pub fn note(table: &Relation) -> String {
 /// A configuration row of the source replaces the one that CREATE EXTENSION made with its key; rows of the user's own tables stay.
 pub fn on_conflict(inputs: &Inputs<'_>, table: &Relation, options: &TableOptions) -> OnConflict {
     let is_auto = options.on_conflict == OnConflict::Auto;
-    if is_auto && table.is_configuration() && !inputs.config.options.data_only {
+    if is_auto && table.is_configuration() && !inputs.options.scope.data_only {
         OnConflict::Update
     } else {
         options.on_conflict
@@ -168,7 +168,7 @@ pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
         );
         Finding::new("extension_configuration", Severity::Info, readable(extension), message, "")
     });
-    if inputs.config.options.data_only { Vec::new() } else { found.chain(members(inputs)).collect() }
+    if inputs.options.scope.data_only { Vec::new() } else { found.chain(members(inputs)).collect() }
 }
 
 /// The members that hold rows which are not copied: members of the script cannot be distinguished from those that were added later.

@@ -26,7 +26,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     for entry in inputs.entries().filter(|entry| entry.desc == "EVENT TRIGGER") {
         push_entry(inputs, builder, entry, (Phase::Finish, order::finish()));
     }
-    if inputs.config.options.data_only {
+    if inputs.options.scope.data_only {
         return;
     }
     database::push(inputs, builder, &order::finish());
@@ -58,7 +58,7 @@ fn push_views(inputs: &Inputs<'_>, builder: &mut Builder) {
         }
     }
     let indexes = push_view_indexes(inputs, builder, &refreshes);
-    if inputs.config.options.analyze_after_load {
+    if inputs.options.schema.analyze_after_load {
         push_view_statistics(inputs, builder, (&refreshes, &indexes));
     }
 }
@@ -114,7 +114,7 @@ fn push_view_indexes(
         requires.extend(refreshes.get(view));
         let mut task = Task::new(Phase::Refresh, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
         task.bytes = inputs.lookup.indexes.get(&entry.oid).map_or(0, |index| index.bytes);
-        task.target_sql = entry.with_settings(inputs.config.options.tablespaces);
+        task.target_sql = entry.with_settings(inputs.options.schema.tablespaces);
         task.optional_sql = inputs.owner_statement(entry);
         if inputs.lookup.indexes.get(&entry.oid).is_some_and(|index| index.is_unique) {
             task.note = FILLED_ANEW.into();

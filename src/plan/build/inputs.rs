@@ -3,7 +3,7 @@
 use crate::catalog::archive::Entry;
 use crate::catalog::scope::Scope;
 use crate::catalog::{Catalog, Lookup, Oid};
-use crate::config::Config;
+use crate::config::PlanOptions;
 use crate::plan::{Answers, Phase};
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,8 +14,8 @@ pub struct Inputs<'a> {
     pub catalog: &'a Catalog,
     /// Its lookups.
     pub lookup: Lookup<'a>,
-    /// The configuration.
-    pub config: &'a Config,
+    /// What the plan obeys.
+    pub options: PlanOptions<'a>,
     /// What is migrated.
     pub scope: Scope,
     /// The source's answers about its keys.
@@ -42,7 +42,7 @@ impl Inputs<'_> {
     /// The statement that sets the owner of an entry's object, if owners are set.
     #[must_use]
     pub fn owner_statement(&self, entry: &Entry) -> String {
-        entry.owner_statement().filter(|_| self.config.options.owners).unwrap_or_default()
+        entry.owner_statement().filter(|_| self.options.scope.owners).unwrap_or_default()
     }
 
     /// The selected entries in the archive's order.

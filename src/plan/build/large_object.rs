@@ -7,7 +7,7 @@ use super::builder::Builder;
 use super::inputs::{Inputs, phases};
 use crate::catalog::scope::is_whole;
 use crate::catalog::{LargeObjects as Batch, Oid};
-use crate::config::{Config, LargeObjects};
+use crate::config::{LargeObjects, ScopeOptions};
 use crate::name::{ident, literal};
 use crate::plan::{Phase, Task, kind};
 use std::collections::hash_map::DefaultHasher;
@@ -21,7 +21,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
         let oids: Vec<String> = batch.oids.iter().map(ToString::to_string).collect();
         task.source_sql = format!("SELECT unnest('{{{}}}'::pg_catalog.oid[])", oids.join(","));
         task.target_sql = batch.comments.iter().map(|(oid, comment)| comment_sql(*oid, comment)).collect();
-        if inputs.config.options.owners {
+        if inputs.options.scope.owners {
             task.optional_sql = owner_sql(&batch.owner);
         }
         task.rows = batch.oids.len() as u64;
@@ -34,7 +34,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
 /// Adds the tasks of the objects' privileges, one for each grantee and right of a batch.
 pub fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phase]) {
     let contents = std::mem::take(&mut builder.large_objects);
-    if !inputs.config.options.privileges {
+    if !inputs.options.scope.privileges {
         return;
     }
     for (batch, contents) in batches(inputs).zip(contents) {
@@ -51,18 +51,18 @@ pub fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phas
     }
 }
 
-/// Whether the configuration moves large objects.
+/// Whether large objects are migrated.
 #[must_use]
-pub fn moves_large_objects(config: &Config) -> bool {
-    match config.options.large_objects {
-        LargeObjects::Auto => is_whole(config) && !config.options.data_only,
+pub fn moves_large_objects(options: &ScopeOptions) -> bool {
+    match options.large_objects {
+        LargeObjects::Auto => is_whole(options) && !options.data_only,
         LargeObjects::Always => true,
         LargeObjects::Never => false,
     }
 }
 
 fn batches<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = &'a Batch> {
-    let wanted = moves_large_objects(inputs.config);
+    let wanted = moves_large_objects(inputs.options.scope);
     inputs.catalog.large_objects.iter().filter(move |_| wanted)
 }
 

@@ -196,7 +196,7 @@ pub(super) fn push_entry(
 ) -> usize {
     let (phase, after) = when;
     let mut task = Task::new(phase, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
-    task.target_sql = entry.with_settings(inputs.config.options.tablespaces);
+    task.target_sql = entry.with_settings(inputs.options.schema.tablespaces);
     if is_acl(&task) {
         task.target_sql = by_role(&task.target_sql);
     }

@@ -28,13 +28,13 @@ pub fn remedy(table: &QualifiedName) -> String {
 /// A note for each version table in scope.
 #[must_use]
 pub fn notes(inputs: &Inputs<'_>) -> Vec<Finding> {
-    let rules = Rules::new(inputs.config);
+    let rules = Rules::new(&inputs.options.scope.tables);
     let moved = inputs.catalog.relations.iter().filter(|relation| {
         inputs.scope.tables.contains(&relation.oid)
             && is_version_table(relation)
             && rules.of(relation, &[]).on_existing != OnExisting::Skip
     });
-    let (severity, message) = if inputs.config.options.data_only {
+    let (severity, message) = if inputs.options.scope.data_only {
         (
             Severity::Warning,
             "alembic's own table is in scope, and its row would move the target's revision but not its schema",

@@ -25,7 +25,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
         builder.push_in_turn(setting_tasks(role), &[at]);
     }
     push_memberships(inputs, builder, (&made, &scope));
-    if inputs.config.options.privileges {
+    if inputs.options.scope.privileges {
         push_parameters(inputs, builder, &made);
     }
     builder.findings.extend(left_out(inputs, &made));
@@ -41,7 +41,7 @@ fn push_memberships(
         inputs.catalog.roles.iter().map(|role| (role.name.as_str(), role.inherits)).collect();
     let mut administered: HashMap<(&str, &str), usize> = HashMap::new();
     // A role that is not migrated exists already, such as a predefined one.
-    let is_there = |role: &str| inputs.config.roles == RolesMode::All || role.starts_with("pg_");
+    let is_there = |role: &str| inputs.options.scope.roles == RolesMode::All || role.starts_with("pg_");
     let is_moved = |one: &&Membership| {
         let granted = one.granted.as_str();
         made.contains_key(one.member.as_str()) && (scope.contains(granted) || is_there(granted))

@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 
 /// The names of the roles in scope.
 pub fn select<'a>(inputs: &'a Inputs<'_>) -> HashSet<&'a str> {
-    match inputs.config.roles {
+    match inputs.options.scope.roles {
         RolesMode::None => HashSet::new(),
         RolesMode::All => inputs.catalog.roles.iter().map(|role| role.name.as_str()).collect(),
         RolesMode::Needed => needed(inputs),
@@ -57,10 +57,10 @@ fn closure<'a>(first: &HashSet<&'a str>, links: &Links<'a>) -> HashSet<&'a str> 
 
 /// The roles that objects in scope name.
 fn named<'a>(inputs: &'a Inputs<'_>) -> HashSet<&'a str> {
-    let (catalog, options) = (inputs.catalog, &inputs.config.options);
-    let is_whole = is_whole(inputs.config);
+    let (catalog, options) = (inputs.catalog, inputs.options.scope);
+    let is_whole = is_whole(inputs.options.scope);
     let objects: HashSet<(Oid, Oid)> = inputs.entries().map(|entry| (entry.catalog, entry.oid)).collect();
-    let with_large_objects = moves_large_objects(inputs.config);
+    let with_large_objects = moves_large_objects(inputs.options.scope);
     // The archive does not name a user mapping by its OID.
     let mapped = |role: &str| {
         let begin = format!("USER MAPPING {role} SERVER ");

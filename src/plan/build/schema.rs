@@ -48,7 +48,7 @@ fn belongs_before_data(entry: &Entry) -> bool {
 
 fn entry_task(inputs: &Inputs<'_>, entry: &Entry, phase: Phase) -> Task {
     let mut task = Task::new(phase, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
-    let statement = entry.with_settings(inputs.config.options.tablespaces);
+    let statement = entry.with_settings(inputs.options.schema.tablespaces);
     match secret::mask(&entry.desc, &statement) {
         Some(masked) => (task.target_sql, task.source_sql) = (masked.statement, masked.query),
         None => task.target_sql = statement,
@@ -84,7 +84,7 @@ fn makes_an_index(entry: &Entry) -> bool {
 
 /// The relation of each entry that is one; without entries, all of them.
 fn relations_of<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<i32, &'a Relation> {
-    if inputs.config.options.data_only {
+    if inputs.options.scope.data_only {
         return (0..).zip(&inputs.catalog.relations).collect();
     }
     let relations =
@@ -201,7 +201,7 @@ impl<'a> Later<'a> {
         let mut task = Task::new(Phase::Index, kind::INDEX, &index.name.schema, &index.name.name);
         task.after = order::index(self.inputs, Some(index));
         task.target_sql = Entry { statement: index.statement.clone(), ..entry.clone() }
-            .with_settings(self.inputs.config.options.tablespaces);
+            .with_settings(self.inputs.options.schema.tablespaces);
         task.bytes = index.bytes;
         let word = if constraint.kind == 'p' { "PRIMARY KEY" } else { "UNIQUE" };
         let mut sql = format!(
@@ -219,7 +219,7 @@ impl<'a> Later<'a> {
     /// Statistics of a table after its indexes are built, because those on expressions have statistics of their own; of a partition tree
     /// once, at its root, which includes all of it.
     fn push_analyze(&self, builder: &mut Builder) {
-        if !self.inputs.config.options.analyze_after_load {
+        if !self.inputs.options.schema.analyze_after_load {
             return;
         }
         let extended = self.inputs.entries().filter(|entry| entry.desc == "STATISTICS");

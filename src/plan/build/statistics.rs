@@ -25,7 +25,7 @@ pub struct Travel<'a> {
 impl<'a> Travel<'a> {
     /// For a plan in which the relations of `extended` have extended statistics.
     pub fn new(inputs: &'a Inputs<'a>, extended: HashSet<Oid>) -> Self {
-        Travel { inputs, rules: Rules::new(inputs.config), extended }
+        Travel { inputs, rules: Rules::new(&inputs.options.scope.tables), extended }
     }
 
     /// The query that lists, on the source, the relations whose statistics are copied together: a table with all below it, `tree`. None if
@@ -34,9 +34,9 @@ impl<'a> Travel<'a> {
         let all: Vec<&Relation> =
             tree.iter().filter_map(|oid| self.inputs.lookup.relations.get(oid).copied()).collect();
         let bytes: u64 = all.iter().map(|relation| relation.total_bytes).sum();
-        let is_wanted = match self.inputs.config.options.statistics {
+        let is_wanted = match self.inputs.options.schema.statistics {
             // Only ANALYZE sees what else the target's table has, rows and columns of its own.
-            _ if self.inputs.config.options.data_only => false,
+            _ if self.inputs.options.scope.data_only => false,
             Statistics::Analyze => false,
             Statistics::Copy => true,
             Statistics::Auto => bytes >= SMALL,

@@ -7,7 +7,7 @@ use super::key::{KeyBounds, KeyRange};
 use super::route::Route;
 use super::{Cutting, Rules};
 use crate::catalog::{Catalog, Oid, Relation, RelationKind, scope};
-use crate::config::{Config, TableOptions};
+use crate::config::{PlanOptions, TableFilter, TableOptions};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -36,13 +36,13 @@ pub type Answers = HashMap<Oid, Answer>;
 
 /// The question for each table.
 #[must_use]
-pub fn questions<'a>(catalog: &'a Catalog, config: &'a Config) -> Vec<(&'a Relation, Question<'a>)> {
-    if !may_need_keys(catalog, config) {
+pub fn questions<'a>(catalog: &'a Catalog, options: PlanOptions<'a>) -> Vec<(&'a Relation, Question<'a>)> {
+    if !may_need_keys(catalog, &options.scope.tables) {
         return Vec::new();
     }
-    let scope = scope::select(catalog, config);
+    let scope = scope::select(catalog, options);
     let lookup = catalog.lookup();
-    let rules = Rules::new(config);
+    let rules = Rules::new(&options.scope.tables);
     let mut tables: Vec<(&Relation, &TableOptions)> = catalog
         .relations
         .iter()
@@ -51,7 +51,7 @@ pub fn questions<'a>(catalog: &'a Catalog, config: &'a Config) -> Vec<(&'a Relat
         .collect();
     // In the order of the rows' tasks: of equal tables, the first is divided.
     tables.sort_by_key(|(relation, _)| Reverse(relation.total_bytes));
-    let cutting = Cutting::new(&catalog.server, &lookup, config, &tables);
+    let cutting = Cutting::new(&catalog.server, &lookup, options.copy, &tables);
     tables
         .iter()
         .filter_map(|(relation, options)| Some((*relation, question(cutting.ways.get(&relation.oid)?, options)?)))
@@ -68,8 +68,8 @@ fn question<'a>((route, count): &(Route<'a>, u64), options: &'a TableOptions) ->
 }
 
 /// Most sources are divided by pages alone, and the scope of a large one need not be computed twice.
-fn may_need_keys(catalog: &Catalog, config: &Config) -> bool {
-    let mut options = config.tables.include.iter().map(|rule| &rule.options).chain([&config.tables.default]);
+fn may_need_keys(catalog: &Catalog, tables: &TableFilter) -> bool {
+    let mut options = tables.include.iter().map(|rule| &rule.options).chain([&tables.default]);
     let has_pages = |relation: &Relation| relation.kind != RelationKind::Table || relation.access_method == "heap";
     !catalog.server.version.has_tid_range_scan()
         || options.any(|options| options.chunk_column.is_some())

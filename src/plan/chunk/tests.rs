@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::catalog::{Column, Index, RelationKind};
-use crate::config::{Format, OnConflict, OnExisting};
+use crate::config::{Config, Format, OnConflict, OnExisting};
 use crate::server_version::ServerVersion;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -122,7 +122,7 @@ fn lookup<'a>(indexes: &'a [Index]) -> Lookup<'a> {
 fn cut(relation: &Relation, version: u32, written: &serde_json::Value, answer: Option<&Answer>) -> Cut {
     let (config, options, indexes) = (config(written), options(), [key(relation.oid, &relation.columns[0].name)]);
     let lookup = lookup(&indexes);
-    let cutting = Cutting::new(&server(version), &lookup, &config, &[(relation, &options)]);
+    let cutting = Cutting::new(&server(version), &lookup, &config.copy, &[(relation, &options)]);
     cutting.cut(relation, &options, answer)
 }
 
@@ -200,7 +200,7 @@ fn large_tables_beside_each_other_stay_whole() {
     let (config, options) = (config(&json!({})), options());
     let tables: Vec<Relation> = (0..16).map(|at| table(100 + at, 2000)).collect();
     let pairs: Vec<(&Relation, &TableOptions)> = tables.iter().map(|table| (table, &options)).collect();
-    let cutting = Cutting::new(&server(160_000), &lookup(&[]), &config, &pairs);
+    let cutting = Cutting::new(&server(160_000), &lookup(&[]), &config.copy, &pairs);
     assert!(tables.iter().all(|table| cutting.cut(table, &options, None) == Cut::whole("")));
 }
 
@@ -220,7 +220,7 @@ fn a_limit_leaves_a_table_whole() {
     let relation = table(10, 2000);
     let limited = TableOptions { limit: Some(7), chunk_column: Some("id".into()), ..options() };
     let config = config(&explicit("1MB"));
-    let cutting = Cutting::new(&server(160_000), &lookup(&[]), &config, &[(&relation, &limited)]);
+    let cutting = Cutting::new(&server(160_000), &lookup(&[]), &config.copy, &[(&relation, &limited)]);
     assert_eq!(cutting.cut(&relation, &limited, Some(&range())), Cut::whole(""));
 }
 
@@ -229,7 +229,7 @@ fn a_chunk_column_makes_chunks_of_its_size() {
     let relation = table(10, 1);
     let by_column = TableOptions { chunk_column: Some("id".into()), chunk_size: 400, ..options() };
     let config = config(&json!({}));
-    let cutting = Cutting::new(&server(160_000), &lookup(&[]), &config, &[(&relation, &by_column)]);
+    let cutting = Cutting::new(&server(160_000), &lookup(&[]), &config.copy, &[(&relation, &by_column)]);
     let chunks = cutting.cut(&relation, &by_column, Some(&range())).chunks;
     let labels: Vec<&str> = chunks.iter().map(|chunk| chunk.label.as_str()).collect();
     assert_eq!(labels, ["chunk 1 of 3", "chunk 2 of 3", "chunk 3 of 3"]);

@@ -8,7 +8,7 @@
 
 use super::route::Route;
 use crate::catalog::{Lookup, Relation};
-use crate::config::{Config, TableOptions};
+use crate::config::TableOptions;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -73,8 +73,8 @@ pub(super) fn pieces(bytes: u64, jobs: u64) -> u64 {
 }
 
 /// The number of jobs in the model.
-pub(super) fn jobs(config: &Config) -> u64 {
-    (config.max_jobs as u64).clamp(1, MOST_JOBS)
+pub(super) fn jobs(max_jobs: usize) -> u64 {
+    (max_jobs as u64).clamp(1, MOST_JOBS)
 }
 
 /// The number of chunks of each table, 1 for those that stay whole. For a table that cannot be divided although the run waits for it, this
@@ -83,9 +83,8 @@ pub(super) fn decide(
     tables: &[(&Relation, &TableOptions)],
     routes: &[Route<'_>],
     lookup: &Lookup<'_>,
-    config: &Config,
+    jobs: u64,
 ) -> Vec<u64> {
-    let jobs = jobs(config);
     let works: Vec<Work> =
         tables.iter().zip(routes).map(|((relation, _), route)| work(relation, route, lookup, jobs)).collect();
     let mut cut: Vec<bool> = tables

@@ -75,7 +75,7 @@ impl Worker {
         let purpose = &job.tasks[batch[0]].id;
         let target = self.target().await?;
         target.forget_warnings();
-        apply::begin_many(target, job.options.lock_timeout, purpose, &statements).await?;
+        apply::begin_many(target, job.lock_timeout, purpose, &statements).await?;
         match target.take_warnings().into_iter().find(|warning| !warning.is_from_function) {
             None => Ok(()),
             // Each task, done by itself, determines whether the server warned about it.

@@ -32,7 +32,7 @@ impl Worker {
     }
 
     async fn at_work<'a>(&'a mut self, job: &'a Job) -> Result<Place<'a>> {
-        let lock_timeout = job.options.lock_timeout;
+        let lock_timeout = job.lock_timeout;
         Ok(Place { target: self.target().await?, ledger: &job.ledger, lock_timeout })
     }
 
@@ -105,7 +105,7 @@ impl Worker {
                 as_text = Some(rows::as_text(&error));
                 continue;
             }
-            if !error.is_retryable() || attempt > job.options.retries {
+            if !error.is_retryable() || attempt > job.retries {
                 break error;
             }
             tracing::warn!("tables in a circle: attempt {attempt} failed: {}", error.chain());

@@ -146,7 +146,7 @@ impl Worker {
         }
         job.ledger.lock_order(target).await?;
         order.find_settled(&job.ledger.settled_of(target, job.run, &order.open_ids()).await?);
-        apply::limit_lock_wait(target, job.options.lock_timeout).await?;
+        apply::limit_lock_wait(target, job.lock_timeout).await?;
         Ok(target)
     }
 
@@ -246,7 +246,7 @@ impl<'a> Order<'a> {
     /// Counts the loss of a session against the task that was at work, or against all where none could be sent. Of several tasks that were
     /// at work together, the next round determines which one it was.
     fn lose(&mut self, error: Error) {
-        let retries = self.job.options.retries;
+        let retries = self.job.retries;
         let records = std::mem::take(&mut self.flight).into_iter();
         let (mut first, mut unwritten) = (None, VecDeque::new());
         for sent in records {
@@ -285,7 +285,7 @@ impl<'a> Order<'a> {
         let task = &self.job.tasks[at];
         let attempt = self.attempts.entry(at).or_default();
         *attempt += 1;
-        if error.is_retryable() && *attempt <= self.job.options.retries {
+        if error.is_retryable() && *attempt <= self.job.retries {
             tracing::warn!("task {} ({}): attempt {attempt} failed: {}", task.id, task.object(), error.chain());
             let reason = error.chain();
             self.job.context.events.send(Event::TaskRetried { task: task.id.clone(), attempt: *attempt, reason });

@@ -170,7 +170,7 @@ impl Worker {
         self.begin(task).await?;
         let (source, target) = self.sessions()?;
         let notes = job.ledger.notes(target, job.run).await?;
-        let scope = scope(&job.tasks, &notes, &job.options);
+        let scope = scope(&job.tasks, &notes, &job.scope);
         let mut comparison = Comparison::new(&scope, source.version().min(target.version()));
         let mut defaults: Vec<Held> = Vec::new();
         privileges::each(source, |held| comparison.source(held)).await?;
