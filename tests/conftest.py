@@ -136,7 +136,7 @@ def prefix(pair: Pair) -> Iterator[str]:
 
 
 @pytest.fixture
-def ends(pair: Pair) -> tuple[str, str]:
+def databases(pair: Pair) -> tuple[str, str]:
     """A source with what tests of configurations migrate, and an empty target."""
     return pair.filled(SCRIPT)
 

@@ -145,8 +145,8 @@ def _measure(pair: Pair, size: int) -> Planned:
     directory = pair.directory / name
     directory.mkdir()
     command = [sys.executable, "-c", _PROGRAM, "plan"]
-    ends = ["--source", pair.source(name), "--target", pair.target]
-    figures = measured([[[*command, *ends]]], directory, pair.environment(), limit=1800)
+    databases = ["--source", pair.source(name), "--target", pair.target]
+    figures = measured([[[*command, *databases]]], directory, pair.environment(), limit=1800)
     pair.drop_source(name)
     steps = _steps((directory / "pgmigrate.log").read_text(encoding="utf-8"))
     plan = directory / "plan.tsv"

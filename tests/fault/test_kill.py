@@ -41,7 +41,9 @@ ANALYZE;
 @pytest.mark.case("B1")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("moments", [6, pytest.param(48, marks=pytest.mark.soak)])
-def test_killed_at_any_moment_and_resumed(pair: Pair, tmp_path: Path, moments: int) -> None:
+def test_a_run_killed_at_any_moment_is_resumed_without_loss(
+    pair: Pair, tmp_path: Path, moments: int
+) -> None:
     source = pair.source()
     servers.run_script(source, SCRIPT)
     config = tmp_path / "config.json"

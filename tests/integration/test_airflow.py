@@ -209,8 +209,8 @@ def warnings_of(run: DagRun, word: str) -> list[str]:
 def two_tables(pair: Pair, prepared: AirflowSite) -> tuple[str, str, AirflowSite]:
     """Tables with and without a key, a target, and an Airflow that knows both."""
     source, target = pair.filled(TWO_TABLES)
-    ends = {"SOURCE": connection(source), "TARGET": connection(target)}
-    known = {f"AIRFLOW_CONN_PGMIGRATE_{side}": value for side, value in ends.items()}
+    databases = {"SOURCE": connection(source), "TARGET": connection(target)}
+    known = {f"AIRFLOW_CONN_PGMIGRATE_{side}": value for side, value in databases.items()}
     return source, target, AirflowSite(prepared.home, known)
 
 
@@ -331,9 +331,9 @@ def reported(work):
 
 def task(table, deferrable):
     config = {"tables": [table], "roles": "none"}
-    ends = {"source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target"}
+    connections = {"source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target"}
     name = f"t{deferrable}{table[-3:]}"
-    return PgMigrate(task_id=name, config=config, deferrable=deferrable, **ends)
+    return PgMigrate(task_id=name, config=config, deferrable=deferrable, **connections)
 
 mine = task("app.two", True)
 reference, _ = make(mine._migration(), None)
@@ -358,8 +358,8 @@ def test_another_plan_s_run_is_not_taken_for_the_task_s_own(
         "CREATE TABLE app.two (id int PRIMARY KEY)",
     )
     assert Migration(source=source, target=target, tables=["app.one"], roles="none").run().ok
-    ends = {"SOURCE": connection(source), "TARGET": connection(target)}
-    variables = {f"AIRFLOW_CONN_PGMIGRATE_{side}": value for side, value in ends.items()}
+    databases = {"SOURCE": connection(source), "TARGET": connection(target)}
+    variables = {f"AIRFLOW_CONN_PGMIGRATE_{side}": value for side, value in databases.items()}
     with psycopg.connect(target, autocommit=True) as other:
         # What a run that is alive looks like from outside: its line, and its session's lock.
         other.execute("UPDATE pgmigrate.migration_run SET state = 'running'")
@@ -380,10 +380,10 @@ from airflow.exceptions import AirflowFailException
 from pgmigrate.airflow import PgMigrate, PgMigratePlan
 
 def reported(made, **more):
-    ends = {"source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target"}
+    connections = {"source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target"}
     config = {"options": {"keep_ledger": False}}
     try:
-        made(task_id=f"t{len(more)}{made.__name__}", config=config, **ends, **more).execute({})
+        made(task_id=f"t{len(more)}{made.__name__}", config=config, **connections, **more).execute({})
     except AirflowFailException as error:
         return str(error)
 

@@ -383,8 +383,8 @@ def test_a_function_does_the_rest(project: Project) -> None:
     project.env(
         '{"aa01": rest}',
         before="def rest(migration):\n"
-        "    ends = {'source': os.environ['SOURCE'], 'target': os.environ['TARGET']}\n"
-        "    return Migration(tables=['shop.items'], roles='none', **ends).run()",
+        "    databases = {'source': os.environ['SOURCE'], 'target': os.environ['TARGET']}\n"
+        "    return Migration(tables=['shop.items'], roles='none', **databases).run()",
     )
     project.upgrade()
     assert count(project, "shop.items") == 100

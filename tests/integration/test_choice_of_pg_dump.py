@@ -179,8 +179,8 @@ def test_a_plan_is_run_by_the_program_that_wrote_it(
     path = shell.folder / "p.tsv"
     assert migration.run(plan_file=path).ok and dumped(programs, source) == {18}
     assert Plan.load(path).header["pg_dump"] == 18
-    ends = ("--source", source, "--target", target, "--no-roles", "--plan", str(path))
-    done = shell.run("plan", "--diff", *ends)
+    databases = ("--source", source, "--target", target, "--no-roles", "--plan", str(path))
+    done = shell.run("plan", "--diff", *databases)
     assert done.code == 0, done.text
 
 

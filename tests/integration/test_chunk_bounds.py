@@ -40,13 +40,13 @@ def _heights(source: str, plan: Plan, table: str = "t") -> list[int]:
 def _keys(kind: str, seed: int) -> list[int | None]:
     """A few hundred keys of a kind, the same ones for the same seed."""
     chance = random.Random(seed)
-    ends = [-(2**63), 2**63 - 1, -1, 0, 1]
+    extremes = [-(2**63), 2**63 - 1, -1, 0, 1]
     make: dict[str, Callable[[], int | None]] = {
         "dense": lambda: chance.randrange(-200, 200),
         "sparse": lambda: chance.randrange(-(2**63), 2**63),
         "skewed": lambda: 2 ** chance.randrange(1, 62),
         "common": lambda: chance.choice([7, 7, 7, -(2**40), chance.randrange(10**6)]),
-        "ends": lambda: chance.choice(ends),
+        "ends": lambda: chance.choice(extremes),
         "nulls": lambda: chance.choice([None, None, chance.randrange(1000)]),
     }
     return [make[kind]() for _ in range(chance.randrange(2, 400))]

@@ -142,7 +142,7 @@ def test_statistics_of_zero_rows_do_not_make_one_chunk(pair: Pair) -> None:
     ],
     ids=["negative", "duplicate", "sparse", "the_ends_of_bigint", "all_the_same"],
 )
-def test_keys_of_every_kind(pair: Pair, rows: str, chunks: int) -> None:
+def test_keys_of_every_kind_are_cut(pair: Pair, rows: str, chunks: int) -> None:
     source, target = pair.filled(
         f"CREATE TABLE t (id bigint NOT NULL); INSERT INTO t {rows}; ANALYZE"
     )

@@ -34,7 +34,7 @@ def run(shell: Shell, verb: str, *arguments: str, **environment: str) -> Done:
 # Exit codes.
 
 
-def test_exit_0_all_done(both: tuple[str, str], shell: Shell) -> None:
+def test_exit_0_if_all_is_done(both: tuple[str, str], shell: Shell) -> None:
     assert run(shell, "migrate").code == 0
     servers.assert_equal(*both)
     assert run(shell, "verify").code == 0
@@ -94,7 +94,7 @@ def test_exit_2_usage_and_configuration(both: tuple[str, str], shell: Shell) -> 
     assert "error: tables.include[1]: the source has no table public.gone\n" in done.stderr
 
 
-def test_exit_3_preflight(both: tuple[str, str], shell: Shell) -> None:
+def test_exit_3_if_preflight_blocks(both: tuple[str, str], shell: Shell) -> None:
     shell.write_config(both[0], both[0])
     for verb in ("preflight", "migrate"):
         done = run(shell, verb)
@@ -223,7 +223,7 @@ def test_errors_speak_json(both: tuple[str, str], shell: Shell) -> None:
 # Without a config, with variables.
 
 
-def test_without_a_config(both: tuple[str, str], shell: Shell) -> None:
+def test_options_replace_a_config(both: tuple[str, str], shell: Shell) -> None:
     between = ["--source", both[0], "--target", both[1], "--table", "public.u"]
     done = shell.run("migrate", *between)
     assert done.code == 0, done.text
@@ -252,7 +252,7 @@ def test_one_side_is_enough_and_a_conninfo_without_user_means_the_account(
         servers.run_script(both[1], f'DROP OWNED BY "{account}"; DROP ROLE "{account}"')
 
 
-def test_variables_in_conninfos(both: tuple[str, str], shell: Shell) -> None:
+def test_variables_in_conninfos_are_replaced(both: tuple[str, str], shell: Shell) -> None:
     password = re.compile("password=(.*)")
     found = [password.search(conninfo) for conninfo in both]
     source, target = (

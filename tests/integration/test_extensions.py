@@ -136,15 +136,15 @@ def test_a_killed_run_copies_configuration_rows_once(
     shell = Shell(tmp_path)
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"source": source, "target": target, "roles": "none"}))
-    ends = ["--config", str(config)]
+    databases = ["--config", str(config)]
     with psycopg.connect(target, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [extensions.LOCK])
         # The script of CREATE EXTENSION inserts into the table before it has the trigger.
-        process = shell.start("migrate", *ends)
+        process = shell.start("migrate", *databases)
         _wait_for_trigger(connection)
         process.kill()
         process.communicate()
-    done = shell.run("migrate", *ends, "--resume", "--verify")
+    done = shell.run("migrate", *databases, "--resume", "--verify")
     assert done.code == 0, done.text
     _assert_same(source, target)
 

@@ -253,7 +253,7 @@ def test_a_standalone_sequence_stays_when_only_tables_are_included(source: str, 
 
 
 @pytest.mark.case("D6")
-def test_excluding_some_partitions(pair: Pair) -> None:
+def test_excluded_partitions_stay_away_with_what_is_below_them(pair: Pair) -> None:
     source, target = pair.filled(PARTITIONS)
     exclude = {"mode": "all", "exclude": ["public.p2b", "public.p3", "public.refers"]}
     _migrate(source, target, tables=exclude)
@@ -284,7 +284,7 @@ def test_a_foreign_key_to_a_table_without_some_partitions_is_left_out_and_named(
 
 
 @pytest.mark.case("D6")
-def test_including_one_partition_only(pair: Pair) -> None:
+def test_one_included_partition_brings_its_parents_only(pair: Pair) -> None:
     source, target = pair.filled(PARTITIONS)
     plan, _ = _migrate(source, target, tables=["public.p2a"])
     # Its ancestors come without rows, or it would be no partition.

@@ -13,14 +13,22 @@ from pgmigrate import ConfigError
 from support import servers
 from support.config_keys import shows
 from support.data_only import messages, migration, query, run
-from support.live_target import CHUNKS, STATES, TABLES, TRIGGERS, assert_same_rows, ends, execute
+from support.live_target import (
+    CHUNKS,
+    STATES,
+    TABLES,
+    TRIGGERS,
+    assert_same_rows,
+    databases,
+    execute,
+)
 
 
 @shows("options.target_triggers")
 @pytest.mark.parametrize("chunks", [False, True])
 def test_triggers_fire_or_are_off_while_rows_come(pair: Pair, chunks: bool) -> None:
     tables = {"mode": "all", "include": CHUNKS[:1] if chunks else []}
-    loud = ends(pair, TRIGGERS)
+    loud = databases(pair, TRIGGERS)
     report = run(loud, tables=tables)
     assert "always, ordinary" in messages(report, "triggers_fire")["s.parent"]
     fired = "SELECT trigger, count(*) FROM s.fired GROUP BY 1 ORDER BY 1"
@@ -37,7 +45,7 @@ def test_triggers_fire_or_are_off_while_rows_come(pair: Pair, chunks: bool) -> N
 
 
 def test_triggers_stay_as_they_are_when_rows_are_refused(pair: Pair) -> None:
-    both = ends(pair, TRIGGERS + "ALTER TABLE s.parent ADD CHECK (id < 40);")
+    both = databases(pair, TRIGGERS + "ALTER TABLE s.parent ADD CHECK (id < 40);")
     states = query(both[1], STATES)
     report = migration(both, target_triggers="disable").run()
     assert {task.object for task in report.failed if task.status == "failed"} >= {"s.parent"}
@@ -45,7 +53,7 @@ def test_triggers_stay_as_they_are_when_rows_are_refused(pair: Pair) -> None:
 
 
 def test_triggers_of_a_table_that_is_emptied_and_merged_are_off(pair: Pair) -> None:
-    both = ends(
+    both = databases(
         pair,
         TRIGGERS + "CREATE FUNCTION s.gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
         " INSERT INTO s.fired VALUES (TG_NAME, 0); RETURN NULL; END $$;"
@@ -68,7 +76,7 @@ def test_triggers_of_a_table_that_is_emptied_and_merged_are_off(pair: Pair) -> N
 def test_triggers_of_a_table_that_is_copied_again_are_off(pair: Pair, referenced: bool) -> None:
     """TRUNCATE empties it, and DELETE where a foreign key references it."""
     table = "parent" if referenced else "child"
-    both = ends(
+    both = databases(
         pair,
         "CREATE TABLE s.fired (trigger text);"
         "CREATE FUNCTION s.gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
@@ -97,7 +105,7 @@ def test_a_deferred_key_and_triggers_that_are_off(pair: Pair) -> None:
     tables = TABLES.replace(
         "REFERENCES s.parent ON DELETE CASCADE", "REFERENCES s.parent DEFERRABLE INITIALLY DEFERRED"
     )
-    both = ends(
+    both = databases(
         pair,
         "CREATE FUNCTION s.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
         "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON s.child DEFERRABLE INITIALLY DEFERRED"
@@ -113,7 +121,7 @@ def test_triggers_of_partitions_are_off(pair: Pair) -> None:
         "CREATE TABLE s.p1 PARTITION OF s.parent FOR VALUES FROM (0) TO (20);"
         "CREATE TABLE s.p2 PARTITION OF s.parent FOR VALUES FROM (20) TO (50);"
     )
-    both = ends(
+    both = databases(
         pair,
         TRIGGERS,
         tables=tables,
@@ -144,7 +152,7 @@ def stranger(conninfo: str, name: str) -> Iterator[str]:
 
 @pytest.mark.case("F8")
 def test_what_the_role_may_not_switch_off_stays_and_is_reported(pair: Pair) -> None:
-    both = ends(pair, TRIGGERS)
+    both = databases(pair, TRIGGERS)
     with stranger(both[1], "live_stranger") as target:
         found = both[0], target
         report = run(
@@ -161,7 +169,7 @@ def test_what_the_role_may_not_switch_off_stays_and_is_reported(pair: Pair) -> N
 
 
 def test_the_keys_are_about_data_only_runs(pair: Pair) -> None:
-    both = ends(pair)
+    both = databases(pair)
     for key, value in [("target_triggers", "disable"), ("target_foreign_keys", "drop")]:
         with pytest.raises(ConfigError, match=f"options.{key}: is about a data-only run"):
             migration(both, data_only=False, **{key: value})

@@ -47,7 +47,7 @@ def printed(cells: list[Any]) -> str:
     return "".join(output.text for output in outputs if output.output_type == "stream")
 
 
-def test_there_are_the_three() -> None:
+def test_there_are_three_notebooks() -> None:
     assert [name.partition("_")[0] for name in NAMES] == ["1", "2", "3"]
 
 

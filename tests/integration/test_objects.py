@@ -37,7 +37,7 @@ def test_materialized_views_in_the_order_of_their_dependencies(pair: Pair) -> No
 
 
 @pytest.mark.case("E11")
-def test_unqualified_names_inside_functions(pair: Pair) -> None:
+def test_unqualified_names_inside_functions_are_resolved(pair: Pair) -> None:
     source, target = pair.filled(
         """
         CREATE TABLE rates (code text PRIMARY KEY, rate numeric);
@@ -177,7 +177,7 @@ def test_a_view_that_groups_by_a_primary_key_waits_for_it(pair: Pair) -> None:
     servers.assert_equal(source, target)
 
 
-def test_objects_of_18(make_pair: MakePair) -> None:
+def test_objects_that_18_introduced_arrive(make_pair: MakePair) -> None:
     pair = make_pair(18, 18)
     source, target = pair.filled(
         """

@@ -89,7 +89,7 @@ def test_only_a_key_that_needs_nothing_but_its_small_table_is_made_during_pre_da
 
 
 @pytest.fixture
-def ends(pair: Pair) -> tuple[str, str]:
+def databases(pair: Pair) -> tuple[str, str]:
     """A source whose objects belong to the connecting role and to another one, and a target."""
     source, target = pair.filled(
         """
@@ -130,16 +130,16 @@ def _owners(conninfo: str) -> list[tuple[Any, ...]]:
         return connection.execute(OWNERS).fetchall()
 
 
-def test_owners_are_those_of_the_source(ends: tuple[str, str]) -> None:
-    source, target = ends
+def test_owners_are_those_of_the_source(databases: tuple[str, str]) -> None:
+    source, target = databases
     Migration(source=source, target=target).run().raise_for_failures()
     assert _owners(target) == _owners(source)
 
 
 def test_owners_are_those_of_the_source_where_an_event_trigger_gives_objects_away(
-    ends: tuple[str, str], tmp_path: Path
+    databases: tuple[str, str], tmp_path: Path
 ) -> None:
-    source, target = ends
+    source, target = databases
     servers.run_script(
         target,
         """

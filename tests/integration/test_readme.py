@@ -262,7 +262,9 @@ def stand_in(program: Path, verb: str, web: Application) -> None:
     program.chmod(0o755)
 
 
-def test_the_safe_procedure(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_safe_procedure_runs_as_shown(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`make` and `pgrep` are stand-ins, with a process behind them that writes to the source."""
     place = Place(pair, tmp_path, pair.source(), pair.target())
     servers.run_script(place.source, SHOP + application.TABLES)

@@ -55,7 +55,7 @@ def test_stored_generated_columns_are_computed_by_the_target(pair: Pair) -> None
 
 
 @pytest.mark.case("C1")
-def test_virtual_generated_columns(make_pair: MakePair) -> None:
+def test_virtual_generated_columns_are_not_copied(make_pair: MakePair) -> None:
     pair = make_pair(18, 18)
     source, target = pair.filled(
         """
@@ -90,7 +90,7 @@ def test_identity_values_are_kept(pair: Pair) -> None:
 
 
 @pytest.mark.case("C3")
-def test_tables_without_columns(pair: Pair) -> None:
+def test_tables_without_columns_keep_their_rows(pair: Pair) -> None:
     source, target = pair.filled(
         """
         CREATE TABLE never_had ();
@@ -107,7 +107,7 @@ def test_tables_without_columns(pair: Pair) -> None:
 
 
 @pytest.mark.case("C3")
-def test_dropped_columns(pair: Pair) -> None:
+def test_dropped_columns_leave_no_gap(pair: Pair) -> None:
     source, target = pair.filled(
         """
         CREATE TABLE t (gone int, id int PRIMARY KEY, gone_too text, a text, gone_last int);
@@ -320,7 +320,7 @@ def test_auto_takes_text_where_values_are_too_short_for_binary(pair: Pair) -> No
 
 
 @pytest.mark.case("C8")
-def test_types_of_an_extension(make_pair: MakePair) -> None:
+def test_types_of_an_extension_arrive(make_pair: MakePair) -> None:
     pair = make_pair(18, 18)
     source, target = pair.filled(
         """

@@ -155,10 +155,10 @@ def test_the_command_gives_all_outcomes_as_json(
 def test_each_migration_follows_the_plan_that_was_reviewed_for_it(
     pair: Pair, tmp_path: Path, on_drift: OnDrift
 ) -> None:
-    migrations, ends = [], {}
+    migrations, databases = [], {}
     for name in ("drifted", "same", "unplanned"):
         source, target = pair.source(suffix=f"_{name}"), pair.target(suffix=f"_{name}")
-        ends[name] = (source, target)
+        databases[name] = (source, target)
         servers.run_script(source, SCRIPT)
         migrations.append(Migration(source=source, target=target, name=name, roles="none"))
     path = tmp_path / "plan.tsv"
@@ -167,7 +167,7 @@ def test_each_migration_follows_the_plan_that_was_reviewed_for_it(
         file = tmp_path / f"plan-{migration.name}.tsv"
         migration.plan().save(file)
         kept[migration.name] = file.read_bytes()
-    source, target = ends["drifted"]
+    source, target = databases["drifted"]
     servers.run_script(source, "CREATE TABLE later (id int)")
     outcomes = {
         one.name: outcome for one, outcome in run_all(migrations, plan=path, on_drift=on_drift)

@@ -119,7 +119,7 @@ def test_the_command_does_the_same_and_reports_it(
     assert ticket.endswith("the migration is done, verified and kept; the application is started\n")
 
 
-async def test_it_can_be_awaited(
+async def test_the_procedure_can_be_awaited(
     written: tuple[str, str], application: Application, tmp_path: Path
 ) -> None:
     first = application.process()

@@ -263,7 +263,9 @@ procedure:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
-def test_lines_of_a_makefile(one_row: tuple[str, str], tmp_path: Path, shell: Shell) -> None:
+def test_lines_of_a_makefile_are_commands(
+    one_row: tuple[str, str], tmp_path: Path, shell: Shell
+) -> None:
     (tmp_path / "Makefile").write_text(MAKEFILE)
     (tmp_path / "running").touch()
     (tmp_path / "shop.yaml").write_text(f"{head(one_row)}{README}")

@@ -95,7 +95,7 @@ def test_the_shell_tools_config_and_commands(pair: Pair, shell: Shell) -> None:
     assert len(servers.rows(target, *names[1])) == 100
 
 
-def test_the_list_of_migrations(pair: Pair, shell: Shell) -> None:
+def test_the_list_of_migrations_runs_as_it_is(pair: Pair, shell: Shell) -> None:
     def entry(name: str, source: str, target: str) -> dict[str, Any]:
         def side(conninfo: str) -> dict[str, Any]:
             parts = conninfo_to_dict(conninfo)

@@ -73,18 +73,18 @@ def test_a_run_is_stopped_while_its_target_is_backed_up_and_does_not_begin(
     source, target = pair.filled("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
     servers.run_script(target, "CREATE SCHEMA kept; CREATE TABLE kept.gate (a int)")
     shell = Shell(tmp_path)
-    ends = ("--source", source, "--target", target)
+    databases = ("--source", source, "--target", target)
     migration = Migration(source=source, target=target, roles="none")
     with psycopg.connect(target) as holder, psycopg.connect(target, autocommit=True) as watch:
         holder.execute("LOCK TABLE kept.gate")
-        run = shell.start("migrate", *ends, "--backup")
+        run = shell.start("migrate", *databases, "--backup")
         wait_for_row(
             watch, "SELECT FROM pg_locks WHERE relation = 'kept.gate'::regclass AND NOT granted"
         )
         status = migration.status()
         assert (status.state, status.run, status.active) == ("none", None, True)
-        assert "a process is at work on the target" in shell.run("status", *ends).stdout
-        stop = shell.run("stop", *ends)
+        assert "a process is at work on the target" in shell.run("status", *databases).stdout
+        stop = shell.run("stop", *databases)
         assert migration.status().active is False
         reported = run.communicate(timeout=60)
     assert stop.code == 0 and "the run has stopped" in stop.stdout

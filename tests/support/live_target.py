@@ -57,7 +57,9 @@ def execute(conninfo: str, *statements: str) -> None:
             connection.execute(statement)
 
 
-def ends(pair: Pair, more: str = "", *, tables: str = TABLES, rows: str = ROWS) -> tuple[str, str]:
+def databases(
+    pair: Pair, more: str = "", *, tables: str = TABLES, rows: str = ROWS
+) -> tuple[str, str]:
     """A source with rows, and a target with the same tables and something more."""
     made = pair.source(), pair.target()
     servers.run_script(made[0], tables + rows)

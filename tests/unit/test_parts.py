@@ -103,7 +103,7 @@ def test_an_exception_in_the_callback_ends_the_hold(core: Core, migration: Migra
         held.wait()
 
 
-async def test_the_same_as_awaitables(core: Core, migration: Migration) -> None:
+async def test_a_hold_can_be_awaited(core: Core, migration: Migration) -> None:
     core.will(RESULT, [[HELD], [PROGRESS]])
     async with await migration.hold_snapshot_async(some_plan()) as held:
         assert (await held.wait_async()).ok

@@ -81,5 +81,5 @@ def test_every_public_name_says_what_it_is() -> None:
     assert bare == []
 
 
-def test_the_command_prints_it(text: str) -> None:
+def test_the_command_prints_the_page(text: str) -> None:
     assert CliRunner().invoke(commands, ["reference"]).output == text

@@ -108,7 +108,7 @@ def test_no_bytes_are_lost_at_the_edges() -> None:
     )
 
 
-def test_nothing_was_copied() -> None:
+def test_a_run_without_rows_has_no_rate() -> None:
     assert Course.of([]).rate(10) == []
     assert Course.of([task(0.0, 1.0, bytes=0)]).rate(10) == []
 

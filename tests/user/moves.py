@@ -39,8 +39,8 @@ OPTIONS: Final[dict[str, Any]] = {"roles": "none", "options": {"on_existing": "t
 def main(source: str, target: str, folder: Path) -> None:
     """Migrates a database several times; the target's ledger is gone at the end."""
     config = folder / "config.yaml"
-    ends = {"source": {"conninfo": source}, "target": {"conninfo": target}}
-    config.write_text(yaml.safe_dump({**ends, **OPTIONS, "name": "of a user"}))
+    databases = {"source": {"conninfo": source}, "target": {"conninfo": target}}
+    config.write_text(yaml.safe_dump({**databases, **OPTIONS, "name": "of a user"}))
     blocking(Migration.from_file(config), folder)
     several(Migration.load_all(config), folder)
     asyncio.run(awaited(Migration(source=source, target=target, **OPTIONS), folder))

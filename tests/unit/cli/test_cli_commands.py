@@ -224,7 +224,7 @@ def test_a_dry_run_prints_the_summary(core: Core, capsys: pytest.CaptureFixture[
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, int) else str(value),
 )
-def test_exit_codes_of_migrate(
+def test_migrate_ends_with_the_code_of_its_outcome(
     core: Core, result: Any, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     core.will(result)
@@ -283,7 +283,9 @@ def test_preflight_exits_3_on_a_blocking_finding(
     assert "remedy: drop it" in capsys.readouterr().out
 
 
-def test_status_and_cleanup(core: Core, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_and_cleanup_print_what_they_found(
+    core: Core, capsys: pytest.CaptureFixture[str]
+) -> None:
     core.will(STATUS)
     core.will({"dropped": ["SCHEMA pgmigrate"], "findings": []})
     assert main(["status", *ENDPOINTS]) == 0
@@ -297,7 +299,9 @@ def test_status_and_cleanup(core: Core, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("stopped", "words"), [(True, "the run has stopped"), (False, "no run is active")]
 )
-def test_stop(core: Core, capsys: pytest.CaptureFixture[str], stopped: bool, words: str) -> None:
+def test_stop_says_whether_a_run_was_stopped(
+    core: Core, capsys: pytest.CaptureFixture[str], stopped: bool, words: str
+) -> None:
     core.will({"stopped": stopped})
     assert main(["stop", *ENDPOINTS]) == 0
     assert words in capsys.readouterr().out
@@ -381,7 +385,7 @@ def test_safe_names_its_files_as_migrate_does_and_its_hint_as_they_were_given(
         ("interrupted", None, None, 130),
     ],
 )
-def test_exit_codes_of_safe(
+def test_safe_ends_with_the_code_of_its_outcome(
     status: str, error: errors.PgMigrateError | None, verdict: str | None, code: int
 ) -> None:
     found = None

@@ -75,7 +75,7 @@ def test_mistakes_on_the_command_line_look_like_all_errors(
         assert error["message"].startswith(words)
 
 
-def test_short_options(core: Core) -> None:
+def test_short_options_mean_their_long_ones(core: Core) -> None:
     core.will(report(task_result(1)))
     flags = "-j 3 -n app -N old -t app.t -T app.u -q"
     assert main(["migrate", *ENDPOINTS, *flags.split()]) == 0
@@ -135,7 +135,7 @@ def test_what_opens_the_target_alone_needs_no_source(core: Core, command: str) -
     assert main([command, *more, "--source", SOURCE]) == 2
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert re.fullmatch(r"pgmigrate \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
