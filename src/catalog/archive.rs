@@ -3,6 +3,7 @@
 //! `pg_dump` is the authority on DDL; this file only reads the fields of an entry: its object, statement, owner and dependencies.
 //! `pg::archive` makes entries from a real archive.
 
+use super::object_kind::ObjectKind;
 use super::oid::Oid;
 use crate::word::Word;
 
@@ -25,8 +26,8 @@ pub enum Section {
 pub struct Entry {
     /// The archive's own number of the entry.
     pub id: i32,
-    /// The archive's word for the kind of object, such as `FK CONSTRAINT`.
-    pub desc: Word,
+    /// The kind of object.
+    pub kind: ObjectKind,
     /// Its section.
     pub section: Section,
     /// The system catalog that lists the object, 0 where none does.
@@ -51,77 +52,27 @@ pub struct Entry {
     pub dependencies: Vec<i32>,
 }
 
-/// Kinds of object that have an owner of their own; the archive also names an owner for others, which have the owner of their table.
-const OWNED: &[&str] = &[
-    "AGGREGATE",
-    "COLLATION",
-    "CONVERSION",
-    "DOMAIN",
-    "EVENT TRIGGER",
-    "FOREIGN DATA WRAPPER",
-    "FOREIGN TABLE",
-    "FUNCTION",
-    "MATERIALIZED VIEW",
-    "OPERATOR",
-    "OPERATOR CLASS",
-    "OPERATOR FAMILY",
-    "PROCEDURAL LANGUAGE",
-    "PROCEDURE",
-    "PUBLICATION",
-    "SCHEMA",
-    "SEQUENCE",
-    "SERVER",
-    "STATISTICS",
-    "SUBSCRIPTION",
-    "TABLE",
-    "TEXT SEARCH CONFIGURATION",
-    "TEXT SEARCH DICTIONARY",
-    "TYPE",
-    "VIEW",
-];
-
-/// Kinds that are a part of the table they depend on and cannot exist without it.
-const PARTS: &[&str] = &[
-    "ACL",
-    "CHECK CONSTRAINT",
-    "COMMENT",
-    "CONSTRAINT",
-    "DEFAULT",
-    "FK CONSTRAINT",
-    "INDEX",
-    "INDEX ATTACH",
-    "POLICY",
-    "PUBLICATION TABLE",
-    "ROW SECURITY",
-    "RULE",
-    "SECURITY LABEL",
-    "SEQUENCE OWNED BY",
-    "STATISTICS",
-    "TABLE ATTACH",
-    "TRIGGER",
-];
-
 impl Entry {
     /// Whether the entry is a part of the object that it depends on.
     #[must_use]
     pub fn is_part(&self) -> bool {
-        PARTS.contains(&self.desc.as_str())
+        self.kind.is_part()
     }
 
     /// The statement that sets the object's owner, made from the drop statement as `pg_restore` makes it.
     #[must_use]
     pub fn owner_statement(&self) -> Option<String> {
-        if self.owner.is_empty() || !OWNED.contains(&self.desc.as_str()) {
+        if self.owner.is_empty() || !self.kind.has_owner() {
             return None;
         }
         // Every database has the schema `public`; its entry contains only comments instead of statements.
-        if self.desc == "SCHEMA" && self.statement.starts_with("--") {
+        if self.kind == ObjectKind::Schema && self.statement.starts_with("--") {
             let (schema, owner) = (crate::name::ident(&self.tag), crate::name::ident(&self.owner));
             return Some(format!("ALTER SCHEMA {schema} OWNER TO {owner}"));
         }
         let dropped = self.drop_statement.trim_end().strip_prefix("DROP ")?.strip_suffix(';')?;
         // Only base types are dropped with CASCADE, because their functions and they depend on each other in a cycle.
-        let object = if self.desc == "TYPE" { dropped.trim_end_matches(" CASCADE") } else { dropped };
+        let object = if self.kind == ObjectKind::Type { dropped.trim_end_matches(" CASCADE") } else { dropped };
         Some(format!("ALTER {object} OWNER TO {}", crate::name::ident(&self.owner)))
     }
 
@@ -184,7 +135,7 @@ mod tests {
     fn entry(desc: &str, drop_statement: &str) -> Entry {
         Entry {
             id: 1,
-            desc: desc.into(),
+            kind: desc.into(),
             section: Section::PreData,
             catalog: 0,
             oid: 0,

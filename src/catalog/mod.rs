@@ -1,11 +1,11 @@
 //! The contents of a source database, as values: the archive's entries and the catalog's rows, read once in one snapshot.
 //!
-//! Pure data: no connection, no clock. `pg::introspect` and `pg::archive` fill it, `catalog::scope` selects from it and
-//! `plan` turns the selection into tasks.
+//! Pure data: `pg::introspect` and `pg::archive` fill it, `catalog::scope` selects from it, `plan` turns the selection into tasks.
 
 pub mod archive;
 pub mod assign;
 pub mod database;
+pub mod object_kind;
 mod oid;
 pub mod role_use;
 pub mod scope;

@@ -4,6 +4,7 @@
 //! A plan shows `***` in their place and has the query that reads them on the source; a run executes it and restores the values. Names of
 //! options are shown, and so are the values of options that are known to hold no secrets. Pure text; `plan` redacts, the engine restores.
 
+use crate::catalog::object_kind::ObjectKind;
 use crate::name::{QualifiedName, literal};
 
 /// The text in a statement instead of a value.
@@ -63,10 +64,10 @@ pub struct Masked {
     pub query: String,
 }
 
-/// Redacts the secrets of the statement that makes an object of the archive's kind `desc`; none if it has no secrets.
+/// Redacts the secrets of the statement that makes an object of that kind; none if it has no secrets.
 #[must_use]
-pub fn mask(desc: &str, statement: &str) -> Option<Masked> {
-    let query = query(desc, statement)?;
+pub fn mask(kind: &ObjectKind, statement: &str) -> Option<Masked> {
+    let query = query(kind, statement)?;
     let values: Vec<Value<'_>> = values(statement).into_iter().filter(|value| !value.is_harmless()).collect();
     let mut masked = String::with_capacity(statement.len());
     let mut at = 0;
@@ -109,7 +110,7 @@ pub fn fill(masked: &str, known: &[(Place, String)]) -> Result<String, Place> {
 }
 
 /// The query for all values of the object that a statement makes.
-fn query(desc: &str, statement: &str) -> Option<String> {
+fn query(kind: &ObjectKind, statement: &str) -> Option<String> {
     let words: Vec<Token<'_>> = Tokens { text: statement, at: 0 }.take(8).collect();
     // The name after the words of the command.
     let name_at = |at: usize| words.get(at).map(Token::name);
@@ -120,15 +121,15 @@ fn query(desc: &str, statement: &str) -> Option<String> {
             literal(value)
         )
     };
-    Some(match desc {
-        "SERVER" => options("pg_foreign_server", "srv", "srvname", &name_at(2)?),
-        "FOREIGN DATA WRAPPER" => options("pg_foreign_data_wrapper", "fdw", "fdwname", &name_at(4)?),
-        "USER MAPPING" => format!(
+    Some(match kind {
+        ObjectKind::Server => options("pg_foreign_server", "srv", "srvname", &name_at(2)?),
+        ObjectKind::ForeignDataWrapper => options("pg_foreign_data_wrapper", "fdw", "fdwname", &name_at(4)?),
+        ObjectKind::UserMapping => format!(
             "{} AND c.srvname = {}",
             options("pg_user_mappings", "um", "usename", &name_at(4)?),
             literal(&name_at(6)?)
         ),
-        "FOREIGN TABLE" => {
+        ObjectKind::ForeignTable => {
             let name: String = words.get(3..6)?.iter().map(|token| token.text).collect();
             let table = format!("pg_catalog.to_regclass({})", literal(&name));
             format!(
@@ -138,7 +139,7 @@ fn query(desc: &str, statement: &str) -> Option<String> {
                  pg_catalog.pg_options_to_table(a.attfdwoptions) o WHERE a.attrelid = {table} AND NOT a.attisdropped"
             )
         }
-        "SUBSCRIPTION" => format!(
+        ObjectKind::Subscription => format!(
             "SELECT '' AS column, 'connection' AS option_name, s.subconninfo AS option_value FROM pg_catalog.pg_subscription s \
              JOIN pg_catalog.pg_database d ON d.oid = s.subdbid \
              WHERE d.datname = pg_catalog.current_database() AND s.subname = {}",
@@ -299,7 +300,7 @@ mod tests {
 
     #[test]
     fn unknown_options_are_hidden_and_given_back() {
-        let masked = mask("FOREIGN TABLE", TABLE).unwrap();
+        let masked = mask(&ObjectKind::ForeignTable, TABLE).unwrap();
         assert!(masked.statement.contains("api_key '***',\n    table_name 'far'"), "{}", masked.statement);
         assert!(masked.statement.contains("column_name 'ID',\n    \"odd key\" '***'"), "{}", masked.statement);
         assert!(masked.statement.contains("(password ''x'')"), "a literal of an expression stays");
@@ -324,18 +325,22 @@ mod tests {
 
     #[test]
     fn names_stand_behind_the_words_of_each_command() {
-        let query = |desc, statement: &str| mask(desc, statement).unwrap().query;
-        let of =
-            query("USER MAPPING", "CREATE USER MAPPING FOR \"a b\" SERVER \"S\" OPTIONS (\n    password 'x'\n);\n");
+        let query = |kind, statement: &str| mask(&kind, statement).unwrap().query;
+        let of = query(
+            ObjectKind::UserMapping,
+            "CREATE USER MAPPING FOR \"a b\" SERVER \"S\" OPTIONS (\n    password 'x'\n);\n",
+        );
         assert!(of.ends_with("c.usename = 'a b' AND c.srvname = 'S'"), "{of}");
-        let of =
-            query("SERVER", "CREATE SERVER s TYPE 'OPTIONS' FOREIGN DATA WRAPPER f OPTIONS (\n    secret 'x'\n);\n");
+        let of = query(
+            ObjectKind::Server,
+            "CREATE SERVER s TYPE 'OPTIONS' FOREIGN DATA WRAPPER f OPTIONS (\n    secret 'x'\n);\n",
+        );
         assert!(of.ends_with("c.srvname = 's'"), "{of}");
-        let of = query("FOREIGN DATA WRAPPER", "CREATE FOREIGN DATA WRAPPER f OPTIONS (\n    token 'x'\n);\n");
+        let of = query(ObjectKind::ForeignDataWrapper, "CREATE FOREIGN DATA WRAPPER f OPTIONS (\n    token 'x'\n);\n");
         assert!(of.ends_with("c.fdwname = 'f'"), "{of}");
         let subscription =
             "CREATE SUBSCRIPTION sub CONNECTION 'host=x password=y' PUBLICATION p WITH (connect = false);\n";
-        let masked = mask("SUBSCRIPTION", subscription).unwrap();
+        let masked = mask(&ObjectKind::Subscription, subscription).unwrap();
         assert!(masked.statement.contains("CONNECTION '***' PUBLICATION p"), "{}", masked.statement);
         assert!(masked.query.ends_with("s.subname = 'sub'"), "{}", masked.query);
     }
@@ -343,10 +348,10 @@ mod tests {
     #[test]
     fn what_holds_no_secret_stays_as_it_is() {
         let server = "CREATE SERVER s FOREIGN DATA WRAPPER f OPTIONS (\n    dbname 'd',\n    host '::1'\n);\n";
-        assert_eq!(mask("SERVER", server), None);
-        assert_eq!(mask("SERVER", "CREATE SERVER s FOREIGN DATA WRAPPER f;\n"), None);
-        assert_eq!(mask("FUNCTION", "CREATE FUNCTION f() ... OPTIONS (password 'x')"), None);
+        assert_eq!(mask(&ObjectKind::Server, server), None);
+        assert_eq!(mask(&ObjectKind::Server, "CREATE SERVER s FOREIGN DATA WRAPPER f;\n"), None);
+        assert_eq!(mask(&ObjectKind::Function, "CREATE FUNCTION f() ... OPTIONS (password 'x')"), None);
         let web = server.replace("'d'", "'https://me:pw@h'").replace("'::1'", "'***'");
-        assert_eq!(mask("SERVER", &web).unwrap().statement.matches(HIDDEN).count(), 2);
+        assert_eq!(mask(&ObjectKind::Server, &web).unwrap().statement.matches(HIDDEN).count(), 2);
     }
 }

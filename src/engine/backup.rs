@@ -6,6 +6,7 @@
 use super::others::{self, Backed};
 use super::{Context, programs};
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
@@ -165,7 +166,7 @@ async fn replay(
 /// A backup of another database would replace this one.
 fn check_database(session: &Session, entries: &[Entry]) -> Result<()> {
     let name = session.conninfo().dbname();
-    match entries.iter().find(|entry| entry.desc == "DATABASE") {
+    match entries.iter().find(|entry| entry.kind == ObjectKind::Database) {
         Some(entry) if entry.tag != name => {
             let doing = format!("the backup is of database {:?}, the target is {name:?}", entry.tag);
             Err(Error::new("backup_of_other_database", Kind::Backup, doing)

@@ -26,9 +26,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
-/// The first version in which idle sessions report all that they wrote.
-const REPORTS_WHEN_IDLE: u32 = 15;
-
 /// What was found on the target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Others {
@@ -96,7 +93,8 @@ pub(super) async fn written_since(
         None => (Vec::new(), Vec::new()),
     };
     let own = Own::new(&subjects);
-    let is_complete = are_comparable(before, &now) && (target.major() >= REPORTS_WHEN_IDLE || sessions.is_empty());
+    let is_complete =
+        are_comparable(before, &now) && (target.version().reports_writes_when_idle() || sessions.is_empty());
     let comparison = Comparison::new(before, &now, &records, is_complete);
     let mut others = Others { written: comparison.without_rows(), notes: comparison.notes(&sessions) };
     for writer in survey::writers(&target).await?.iter().filter(|w| !w.application.starts_with("pgmigrate ")) {

@@ -97,7 +97,10 @@ pub async fn quiet_since(config: &Config, before: Written, context: &Context) ->
 
 /// What a source before version 15 cannot report: there an idle session does not report its last writes.
 async fn untold(source: &Session, before: Written, now: Written) -> Result<Vec<Finding>> {
-    if source.major() >= 15 || now.rows != before.rows || survey::sessions(source).await?.is_empty() {
+    if source.version().reports_writes_when_idle()
+        || now.rows != before.rows
+        || survey::sessions(source).await?.is_empty()
+    {
         return Ok(Vec::new());
     }
     let message = "transactions were begun on the source while it was copied, and sessions are connected that may not have told \

@@ -131,7 +131,7 @@ pub async fn database(session: &Session) -> Result<Database> {
 
 /// Privileges on configuration parameters, which exist from 15 on.
 pub async fn parameter_grants(session: &Session) -> Result<Vec<ParameterGrant>> {
-    if session.major() < 15 {
+    if !session.version().has_parameter_privileges() {
         return Ok(Vec::new());
     }
     let grant = |row: &Row| ParameterGrant {

@@ -71,7 +71,7 @@ pub async fn builds(session: &Session) -> Result<Vec<Build>> {
 
 /// The COPY operations on the session's database; none if the server has no such view.
 pub async fn copies(session: &Session) -> Result<Vec<Copying>> {
-    if session.major() < REPORTS_COPY {
+    if !session.version().reports_copy_progress() {
         return Ok(Vec::new());
     }
     let rows = session.query(include_str!("../sql/target/copy_progress.sql"), &[]).await?;
@@ -82,6 +82,3 @@ pub async fn copies(session: &Session) -> Result<Vec<Copying>> {
     };
     Ok(rows.iter().map(copying).collect())
 }
-
-/// The first major with `pg_stat_progress_copy`.
-const REPORTS_COPY: u32 = 14;

@@ -23,6 +23,7 @@ mod statistics;
 use super::document::Document;
 use super::{Answers, Header, tsv};
 use crate::catalog::archive::{Entry, Section};
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope;
 use crate::catalog::{Catalog, Oid};
 use crate::config::{PlanOptions, RolesMode};
@@ -79,14 +80,13 @@ pub fn build(catalog: &Catalog, options: PlanOptions<'_>, answers: Answers) -> U
 fn standing_on_functions(entries: &[Entry]) -> HashSet<Oid> {
     let mut standing: HashSet<i32> = HashSet::new();
     for entry in entries {
-        let is_function = matches!(entry.desc.as_str(), "FUNCTION" | "AGGREGATE");
-        if is_function || entry.dependencies.iter().any(|id| standing.contains(id)) {
+        if entry.kind.is_function() || entry.dependencies.iter().any(|id| standing.contains(id)) {
             standing.insert(entry.id);
         }
     }
-    let defaults = entries.iter().filter(|entry| entry.desc == "DEFAULT" && standing.contains(&entry.id));
+    let defaults = entries.iter().filter(|entry| entry.kind == ObjectKind::Default && standing.contains(&entry.id));
     let owners: HashSet<i32> = defaults.flat_map(|entry| entry.dependencies.iter().copied()).collect();
-    let tables = entries.iter().filter(|entry| entry.desc == "TABLE");
+    let tables = entries.iter().filter(|entry| entry.kind == ObjectKind::Table);
     tables.filter(|entry| standing.contains(&entry.id) || owners.contains(&entry.id)).map(|entry| entry.oid).collect()
 }
 
@@ -96,12 +96,9 @@ fn standing_on_functions(entries: &[Entry]) -> HashSet<Oid> {
 /// a batch of indexes is possible, but it only costs time, because the server ends it and both are then done one by one.
 fn interwoven(entries: &[Entry]) -> HashSet<Oid> {
     let tables: HashMap<i32, Oid> =
-        entries.iter().filter(|entry| entry.desc == "TABLE").map(|entry| (entry.id, entry.oid)).collect();
-    let completes = |entry: &Entry| {
-        matches!(entry.desc.as_str(), "DEFAULT" | "SEQUENCE" | "SEQUENCE OWNED BY" | "COMMENT" | "SECURITY LABEL")
-    };
+        entries.iter().filter(|entry| entry.kind == ObjectKind::Table).map(|entry| (entry.id, entry.oid)).collect();
     let mut found = HashSet::new();
-    for entry in entries.iter().filter(|entry| entry.section == Section::PreData && !completes(entry)) {
+    for entry in entries.iter().filter(|entry| entry.section == Section::PreData && !entry.kind.only_completes()) {
         let below: Vec<Oid> = entry.dependencies.iter().filter_map(|id| tables.get(id).copied()).collect();
         found.extend(tables.get(&entry.id).filter(|_| !below.is_empty()));
         found.extend(below);

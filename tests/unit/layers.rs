@@ -137,6 +137,43 @@ fn files_stay_small_enough_to_read() {
     assert!(long.is_empty(), "split by concept: {long:?}");
 }
 
+/// Where a line of code compares a version with a number or a constant.
+fn compares_a_version(line: &str) -> bool {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    ["<", ">", "<=", ">=", "==", "!="].iter().any(|operator| {
+        let padded = format!(" {operator} ");
+        line.match_indices(&padded).any(|(at, _)| {
+            let (before, after) = (&line[..at], &line[at + padded.len()..]);
+            let side = |text: &str| {
+                let of_pair = text.trim_end_matches(".0").trim_end_matches(".1");
+                let last = of_pair.rsplit('.').next().unwrap();
+                last.contains("major") || last.contains("version")
+            };
+            // `VERSION` is that of a file's own format.
+            let is_constant = |c: char| c.is_ascii_digit() || c.is_ascii_uppercase();
+            let is_fixed = |text: &str| text.starts_with(is_constant) && text != "VERSION";
+            let left: String = before.trim_end_matches("()").chars().rev().take_while(|c| is_name(*c)).collect();
+            let left: String = left.chars().rev().collect();
+            let right: String = after.chars().take_while(|c| is_name(*c)).collect();
+            side(&left) && is_fixed(&right) || side(&right) && is_fixed(&left)
+        })
+    })
+}
+
+#[test]
+fn versions_are_compared_in_one_file() {
+    assert!(compares_a_version("if session.major() < 15 {") && compares_a_version("14 <= version && x"));
+    assert!(!compares_a_version("if source.major() == target.major() {") && !compares_a_version("majors.len() > 1"));
+    let others = files().into_iter().filter(|(_, module, _)| module != "server_version");
+    let found: Vec<String> = others
+        .flat_map(|(path, _, text)| {
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//") && compares_a_version(line));
+            code.map(|line| format!("{}: {}", path.display(), line.trim())).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(found.is_empty(), "add a named question to server_version.rs:\n{}", found.join("\n"));
+}
+
 /// A module by its place in the crate: `["pg", "copy"]`.
 type Module = Vec<String>;
 

@@ -6,6 +6,7 @@
 use super::model::{Absent, Scope, is_whole};
 use super::selection::{Choice, Selection};
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::{Oid, Relation, RelationKind};
 use crate::config::Mode;
 use std::collections::HashSet;
@@ -28,7 +29,7 @@ impl<'a> Selection<'a> {
 
     fn is_excluded_schema(&self, at: usize) -> bool {
         let entry = &self.catalog.entries[at];
-        entry.desc == "SCHEMA" && self.options.schemas.exclude.contains(&entry.tag)
+        entry.kind == ObjectKind::Schema && self.options.schemas.exclude.contains(&entry.tag)
     }
 
     fn configuration(&self) -> impl Iterator<Item = &'a Relation> {
@@ -46,7 +47,7 @@ impl<'a> Selection<'a> {
     /// Adds the configuration tables and sequences of the extensions that are made.
     pub(super) fn add_configuration(&self, kept: &[bool], scope: &mut Scope) {
         let extensions =
-            self.catalog.entries.iter().zip(kept).filter(|(entry, kept)| **kept && entry.desc == "EXTENSION");
+            self.catalog.entries.iter().zip(kept).filter(|(entry, kept)| **kept && entry.kind == ObjectKind::Extension);
         let made: HashSet<&str> = extensions.map(|(entry, _)| entry.tag.as_str()).collect();
         let is_moved = |relation: &&Relation| {
             relation.member.as_ref().is_some_and(|member| made.contains(member.extension.as_str()))

@@ -4,6 +4,7 @@
 //! that belongs to them, nor their schema if that was made for the ledger and holds nothing else. Pure; called by the parent module.
 
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::{Catalog, Relation, RelationKind};
 use crate::name::{LEDGER_TABLES, SCHEMA_COMMENT, is_ledger_table, literal, unquoted};
 use std::collections::HashSet;
@@ -32,23 +33,21 @@ pub fn schemas<'a>(catalog: &'a Catalog, own: &'a str) -> HashSet<&'a str> {
 pub(super) fn kept_for_ledgers(catalog: &Catalog, ledgers: &HashSet<&str>) -> HashSet<String> {
     let is_made = |schema: &&&str| {
         catalog.entries.iter().any(|entry| {
-            entry.desc == "COMMENT"
+            entry.kind == ObjectKind::Comment
                 && schema_of(entry) == ***schema
                 && entry.statement.contains(&literal(SCHEMA_COMMENT))
         })
     };
     let relations: HashSet<u32> =
         catalog.relations.iter().filter(|table| is_ledger_table(&table.name.name)).map(|table| table.oid).collect();
-    let is_other = |entry: &&Entry| match entry.desc.as_str() {
-        "TABLE" => !relations.contains(&entry.oid),
-        "SEQUENCE" => {
+    let is_other = |entry: &&Entry| match &entry.kind {
+        ObjectKind::Table => !relations.contains(&entry.oid),
+        ObjectKind::Sequence => {
             let owners = catalog.sequences.iter().filter(|sequence| sequence.oid == entry.oid);
             !owners.filter_map(|sequence| sequence.owner_relation).any(|owner| relations.contains(&owner))
         }
         // Parts of tables, and rows; what belongs to another object than a ledger's table depends on the entry of that object.
-        "INDEX" | "CONSTRAINT" | "FK CONSTRAINT" | "SEQUENCE OWNED BY" | "SEQUENCE SET" | "DEFAULT" | "ACL"
-        | "COMMENT" | "TABLE DATA" | "STATISTICS DATA" | "SECURITY LABEL" => false,
-        _ => true,
+        kind => !kind.is_of_ledgers(),
     };
     let schemas = ledgers.iter().filter(is_made);
     let bare =
@@ -58,9 +57,9 @@ pub(super) fn kept_for_ledgers(catalog: &Catalog, ledgers: &HashSet<&str>) -> Ha
 
 /// The schema that an entry makes or describes; empty for other entries.
 pub(super) fn schema_of(entry: &Entry) -> String {
-    match entry.desc.as_str() {
-        "SCHEMA" => entry.tag.clone(),
-        "COMMENT" | "ACL" | "SECURITY LABEL" => entry.tag.strip_prefix("SCHEMA ").map(unquoted).unwrap_or_default(),
+    match &entry.kind {
+        ObjectKind::Schema => entry.tag.clone(),
+        kind if kind.is_about_another() => entry.tag.strip_prefix("SCHEMA ").map(unquoted).unwrap_or_default(),
         _ => String::new(),
     }
 }

@@ -3,6 +3,7 @@
 use super::ledger::{self, schema_of};
 use super::model::{Absent, Names, Scope, chooses_schema, is_whole};
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::{Catalog, Lookup, Oid, Relation, RelationKind};
 use crate::config::{Mode, PlanOptions, ScopeOptions};
 use crate::name::{is_ledger_table, readable};
@@ -18,23 +19,6 @@ pub(super) enum Choice {
     /// Never moved; the reason is empty if it is the user's own filter.
     No(&'static str),
 }
-
-/// Entries of the archive that are settings, rows, or about the database as a whole; all of these are migrated by other means.
-const NOT_DDL: &[&str] = &[
-    "BLOB",
-    "BLOB METADATA",
-    "BLOBS",
-    "DATABASE",
-    "DATABASE PROPERTIES",
-    "ENCODING",
-    "LARGE OBJECT",
-    "MATERIALIZED VIEW DATA",
-    "SEARCHPATH",
-    "SEQUENCE SET",
-    "STATISTICS DATA",
-    "STDSTRINGS",
-    "TABLE DATA",
-];
 
 /// The choices of a configuration among the entries of a catalog.
 pub(super) struct Selection<'a> {
@@ -69,39 +53,37 @@ impl<'a> Selection<'a> {
     }
 
     fn choice(&self, entry: &Entry) -> Choice {
-        if NOT_DDL.contains(&entry.desc.as_str()) || is_about_database(entry) || self.is_ledger(entry) {
+        if !entry.kind.is_ddl() || is_about_database(entry) || self.is_ledger(entry) {
             return Choice::No("");
         }
         if let Some(no) = self.switched_off(entry) {
             return no;
         }
         let whole = is_whole(self.options);
-        match entry.desc.as_str() {
-            "TABLE" | "FOREIGN TABLE" | "VIEW" | "MATERIALIZED VIEW" | "SEQUENCE" => self.relation_choice(entry),
+        match &entry.kind {
+            kind if kind.is_relation() => self.relation_choice(entry),
             _ if entry.is_part() && !self.stands_alone(entry) => Choice::WhenNeeded,
-            "ACL" | "COMMENT" | "SECURITY LABEL" if entry.namespace.is_empty() => {
-                match entry.tag.strip_prefix("SCHEMA ") {
-                    Some(schema) => self.schema_choice(schema.trim_matches('"')),
-                    None => {
-                        if whole {
-                            Choice::Yes
-                        } else {
-                            Choice::WhenNeeded
-                        }
+            kind if kind.is_about_another() && entry.namespace.is_empty() => match entry.tag.strip_prefix("SCHEMA ") {
+                Some(schema) => self.schema_choice(schema.trim_matches('"')),
+                None => {
+                    if whole {
+                        Choice::Yes
+                    } else {
+                        Choice::WhenNeeded
                     }
                 }
-            }
-            "EVENT TRIGGER" if !whole => Choice::No("event triggers come only with a whole database"),
-            "SCHEMA" => self.schema_choice(&entry.tag),
-            "EXTENSION" => self.extension_choice(entry),
-            "DEFAULT ACL" if entry.namespace.is_empty() => {
+            },
+            kind if !whole && let Some(reason) = kind.needs_whole_database() => Choice::No(reason),
+            ObjectKind::Schema => self.schema_choice(&entry.tag),
+            ObjectKind::Extension => self.extension_choice(entry),
+            ObjectKind::DefaultAcl if entry.namespace.is_empty() => {
                 if whole {
                     Choice::Yes
                 } else {
                     Choice::No("")
                 }
             }
-            "DEFAULT ACL" => self.schema_choice(&entry.namespace),
+            ObjectKind::DefaultAcl => self.schema_choice(&entry.namespace),
             _ if entry.namespace.is_empty() && whole => Choice::Yes,
             _ if entry.namespace.is_empty() => Choice::WhenNeeded,
             _ => self.schema_choice(&entry.namespace),
@@ -117,21 +99,23 @@ impl<'a> Selection<'a> {
     fn switched_off(&self, entry: &Entry) -> Option<Choice> {
         let options = self.options;
         let is_key = || self.lookup.constraints.contains_key(&entry.oid);
-        match entry.desc.as_str() {
-            "PUBLICATION" if !options.publications => {
+        match &entry.kind {
+            ObjectKind::Publication if !options.publications => {
                 Some(Choice::No("publications are not moved unless options.publications is true"))
             }
-            "SUBSCRIPTION" if !options.subscriptions => {
+            ObjectKind::Subscription if !options.subscriptions => {
                 Some(Choice::No("subscriptions are not moved unless options.subscriptions is true"))
             }
             // The finding about their publication or subscription has the reason.
-            "PUBLICATION TABLE" | "PUBLICATION TABLES IN SCHEMA" if !options.publications => Some(Choice::No("")),
-            "SUBSCRIPTION TABLE" if !options.subscriptions => Some(Choice::No("")),
-            "ACL" | "DEFAULT ACL" if !options.privileges => Some(Choice::No("")),
-            "INDEX" | "INDEX ATTACH" if !options.create_indexes_after_data => {
+            ObjectKind::PublicationTable | ObjectKind::PublicationTablesInSchema if !options.publications => {
+                Some(Choice::No(""))
+            }
+            ObjectKind::SubscriptionTable if !options.subscriptions => Some(Choice::No("")),
+            ObjectKind::Acl | ObjectKind::DefaultAcl if !options.privileges => Some(Choice::No("")),
+            ObjectKind::Index | ObjectKind::IndexAttach if !options.create_indexes_after_data => {
                 Some(Choice::No("options.create_indexes_after_data is false"))
             }
-            "CONSTRAINT" | "FK CONSTRAINT" if !options.create_constraints_after_data && is_key() => {
+            ObjectKind::Constraint | ObjectKind::FkConstraint if !options.create_constraints_after_data && is_key() => {
                 Some(Choice::No("options.create_constraints_after_data is false"))
             }
             _ => None,
@@ -172,7 +156,7 @@ impl<'a> Selection<'a> {
     fn offer_parents(&mut self) {
         for at in (0..self.catalog.entries.len()).rev() {
             if self.choices[at] == Choice::No("")
-                || !matches!(self.catalog.entries[at].desc.as_str(), "TABLE" | "FOREIGN TABLE")
+                || !matches!(self.catalog.entries[at].kind, ObjectKind::Table | ObjectKind::ForeignTable)
             {
                 continue;
             }
@@ -187,13 +171,14 @@ impl<'a> Selection<'a> {
         let entry = &self.catalog.entries[at];
         let is_excluded =
             || self.lookup.relations.get(&entry.oid).is_some_and(|r| self.names.excluded.contains(&r.name));
-        entry.desc == "TABLE" && self.choices[at] == Choice::No("") && !is_excluded()
+        entry.kind == ObjectKind::Table && self.choices[at] == Choice::No("") && !is_excluded()
     }
 
     /// The entries that `at` requires. A sequence does not require the table that owns it; an identity does.
     pub(super) fn dependencies(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
         let entry = &self.catalog.entries[at];
-        let owner = self.lookup.sequences.get(&entry.oid).filter(|s| entry.desc == "SEQUENCE" && !s.is_identity);
+        let owner =
+            self.lookup.sequences.get(&entry.oid).filter(|s| entry.kind == ObjectKind::Sequence && !s.is_identity);
         let owner = owner.and_then(|sequence| sequence.owner_relation);
         entry.dependencies.iter().filter_map(|id| self.position.get(id).copied()).filter(move |&dependency| {
             dependency != at && (owner.is_none() || owner != Some(self.catalog.entries[dependency].oid))
@@ -218,7 +203,7 @@ impl<'a> Selection<'a> {
     /// Why an entry cannot be migrated that depends on another one, which cannot for `reason`.
     fn missing(&self, dependency: usize, reason: &str) -> String {
         let entry = &self.catalog.entries[dependency];
-        let object = format!("{} {}", entry.desc.to_lowercase(), display(entry));
+        let object = format!("{} {}", entry.kind.name(), display(entry));
         match &self.choices[dependency] {
             Choice::No("") => format!("needs {object}, which is not in scope"),
             Choice::No(reason) => format!("needs {object}: {reason}"),
@@ -266,19 +251,7 @@ impl<'a> Selection<'a> {
         let mut any = false;
         for dependency in self.dependencies(at) {
             let whole = &self.catalog.entries[dependency];
-            let may_be_pulled = !whole.is_part()
-                && !matches!(whole.desc.as_str(), "TABLE" | "VIEW" | "MATERIALIZED VIEW" | "FOREIGN TABLE")
-                && matches!(
-                    entry.desc.as_str(),
-                    "TRIGGER"
-                        | "DEFAULT"
-                        | "CHECK CONSTRAINT"
-                        | "INDEX"
-                        | "CONSTRAINT"
-                        | "POLICY"
-                        | "RULE"
-                        | "STATISTICS"
-                );
+            let may_be_pulled = !whole.is_part() && !whole.kind.has_rows() && entry.kind.pulls_what_it_needs();
             if !kept[dependency] && !may_be_pulled {
                 return false;
             }
@@ -289,7 +262,7 @@ impl<'a> Selection<'a> {
 
     /// The dependencies of an OWNED BY entry in the archive do not include its table.
     fn owner_is_kept(&self, entry: &Entry, kept: &[bool]) -> bool {
-        if entry.desc != "SEQUENCE OWNED BY" {
+        if entry.kind != ObjectKind::SequenceOwnedBy {
             return true;
         }
         let sequences = entry.dependencies.iter().filter_map(|id| self.position.get(id));
@@ -303,21 +276,17 @@ impl<'a> Selection<'a> {
         for (at, entry) in self.catalog.entries.iter().enumerate() {
             if kept[at] {
                 scope.entries.insert(entry.id);
-                if self.choices[at] == Choice::WhenNeeded && !entry.is_part() && entry.desc != "SCHEMA" {
-                    scope.pulled.push(format!("{} {}", entry.desc.to_lowercase(), display(entry)));
+                if self.choices[at] == Choice::WhenNeeded && !entry.is_part() && entry.kind != ObjectKind::Schema {
+                    scope.pulled.push(format!("{} {}", entry.kind.name(), display(entry)));
                 }
-                if entry.desc == "TABLE" && self.choices[at] == Choice::Yes && self.holds_rows(entry.oid) {
+                if entry.kind == ObjectKind::Table && self.choices[at] == Choice::Yes && self.holds_rows(entry.oid) {
                     scope.tables.insert(entry.oid);
                 }
             } else if let Err(reason) = &possible[at]
                 && !reason.is_empty()
                 && self.is_missed(at, kept)
             {
-                scope.absent.push(Absent {
-                    kind: entry.desc.to_lowercase(),
-                    object: display(entry),
-                    reason: reason.clone(),
-                });
+                scope.absent.push(Absent { kind: entry.kind.name(), object: display(entry), reason: reason.clone() });
             }
         }
         self.add_configuration(kept, &mut scope);
@@ -335,10 +304,11 @@ impl<'a> Selection<'a> {
         if !entry.is_part() {
             return self.choices[at] != Choice::WhenNeeded;
         }
-        let own = match entry.desc.as_str() {
-            "COMMENT" | "ACL" | "SECURITY LABEL" | "TABLE ATTACH" | "INDEX ATTACH" => return false,
-            "INDEX" => self.lookup.indexes.get(&entry.oid).map(|index| index.relation),
-            "CONSTRAINT" | "FK CONSTRAINT" => {
+        let own = match &entry.kind {
+            ObjectKind::TableAttach | ObjectKind::IndexAttach => return false,
+            kind if kind.is_about_another() => return false,
+            ObjectKind::Index => self.lookup.indexes.get(&entry.oid).map(|index| index.relation),
+            ObjectKind::Constraint | ObjectKind::FkConstraint => {
                 self.lookup.constraints.get(&entry.oid).map(|constraint| constraint.relation)
             }
             _ => None,
@@ -378,8 +348,7 @@ fn relation_positions(entries: &[Entry]) -> HashMap<Oid, usize> {
 }
 
 fn is_about_database(entry: &Entry) -> bool {
-    matches!(entry.desc.as_str(), "COMMENT" | "ACL" | "SECURITY LABEL")
-        && (entry.tag.starts_with("DATABASE ") || entry.tag.starts_with("LARGE OBJECT"))
+    entry.kind.is_about_another() && (entry.tag.starts_with("DATABASE ") || entry.tag.starts_with("LARGE OBJECT"))
 }
 
 /// An entry's name as people read it.

@@ -5,6 +5,7 @@
 //! distinguished from one of a task counts as that one: it would be worse not to restore a target because of a change that the run itself
 //! has made. Called by `schema`.
 
+use crate::catalog::object_kind::ObjectKind;
 use crate::ledger::Subject;
 use crate::pg::survey::{Changed, ForeignKey};
 use crate::plan::kind;
@@ -38,7 +39,6 @@ const NOT_OF_SCHEMA: [&str; 10] = [
     kind::FK_CHECK,
     kind::PRIVILEGE_CHECK,
 ];
-const RELATIONS: [&str; 5] = ["table", "view", "materialized view", "foreign table", "sequence"];
 const ROLE_SETTING: &str = "role setting";
 
 /// The objects of the tasks of runs.
@@ -71,7 +71,7 @@ impl<'a> Own<'a> {
             if replaces(subject) {
                 own.replaced.insert(names.clone());
             }
-            if RELATIONS.contains(&subject.kind.as_str()) {
+            if ObjectKind::of_task(&subject.kind).is_relation() {
                 own.relations.insert(names.clone());
             }
             if subject.kind == kind::LARGE_OBJECTS {

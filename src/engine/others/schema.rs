@@ -5,6 +5,7 @@
 
 use super::own::Own;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::config::{Config, TargetForeignKeys};
 use crate::error::Result;
 use crate::ledger::Ledger;
@@ -45,7 +46,7 @@ impl Schema<'_> {
             }) || keys.iter().any(|key| is_of(entry, key))
         };
         let gone = self.entries.iter().filter(|entry| address(entry).is_some_and(|a| missing.contains(&a)));
-        let is_set = |entry: &Entry| entry.desc == "DEFAULT ACL" && self.own.sets_defaults(&entry.tag);
+        let is_set = |entry: &Entry| entry.kind == ObjectKind::DefaultAcl && self.own.sets_defaults(&entry.tag);
         let is_others =
             |entry: &&Entry| !is_table(entry) && !is_taken(entry) && !is_set(entry) && !self.is_of_ledger(entry);
         found.extend(gone.filter(is_others).map(dropped));
@@ -119,23 +120,23 @@ fn address(entry: &Entry) -> Option<Address> {
 
 /// Dropped tables are detected by their counters.
 fn is_table(entry: &Entry) -> bool {
-    entry.desc == "TABLE"
+    entry.kind == ObjectKind::Table
 }
 
 fn is_of(entry: &Entry, key: &ForeignKey) -> bool {
-    entry.desc == "FK CONSTRAINT" && entry.namespace == key.schema.as_str() && entry.tag == key.tag
+    entry.kind == ObjectKind::FkConstraint && entry.namespace == key.schema.as_str() && entry.tag == key.tag
 }
 
 fn dropped(entry: &Entry) -> String {
     let schema = if entry.namespace.is_empty() { String::new() } else { format!("{}.", entry.namespace.as_str()) };
-    format!("{} {schema}{}: it was dropped", entry.desc.as_str().to_lowercase(), entry.tag)
+    format!("{} {schema}{}: it was dropped", entry.kind.name(), entry.tag)
 }
 
 /// How many comments each object has, by the archive.
 fn comments(entries: &[Entry]) -> HashMap<Address, i64> {
     let by_id: HashMap<i32, Address> = entries.iter().filter_map(|e| address(e).map(|found| (e.id, found))).collect();
     let mut numbers = HashMap::new();
-    for entry in entries.iter().filter(|entry| entry.desc == "COMMENT") {
+    for entry in entries.iter().filter(|entry| entry.kind == ObjectKind::Comment) {
         if let [object] = entry.dependencies.as_slice()
             && let Some(object) = by_id.get(object)
         {

@@ -1,6 +1,7 @@
 //! Privileges: what the role may not read on the source, and what it may not create or write on the target.
 
 use super::look::{Look, blocking, info};
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope::chooses_schema;
 use crate::catalog::{Oid, Server};
 use crate::config::{Mode, PlanOptions};
@@ -165,7 +166,7 @@ async fn target_rights(look: &Look<'_>) -> Result<Vec<Finding>> {
     let existing = |name: &str| schemas.iter().find(|(schema, _)| schema == name);
     let mut findings = Vec::new();
     let ledger = &look.subject.options.plan.ledger.schema;
-    let new_schemas = look.entries().filter(|entry| entry.desc == "SCHEMA").map(|entry| entry.tag.as_str());
+    let new_schemas = look.entries().filter(|entry| entry.kind == ObjectKind::Schema).map(|entry| entry.tag.as_str());
     let new_schemas: Vec<&str> = new_schemas.chain([ledger.as_str()]).filter(|name| existing(name).is_none()).collect();
     if !target.can_create && !new_schemas.is_empty() {
         let grant = format!("GRANT CREATE ON DATABASE {} TO {}", ident(&target.database), ident(&target.role));

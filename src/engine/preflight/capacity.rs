@@ -1,6 +1,7 @@
 //! Capacity: connections, locks, disk, tablespaces, and what cannot be read or built whatever the capacity.
 
 use super::look::{Look, blocking, info, list, warning};
+use crate::catalog::object_kind::ObjectKind;
 use crate::error::{Result, Side};
 use crate::finding::Finding;
 use crate::name::{ident, readable};
@@ -130,7 +131,8 @@ async fn storage(look: &Look<'_>) -> Result<Vec<Finding>> {
         .collect();
     // An access method may be created by its extension.
     let comes_along = |method: &str| {
-        look.entries().any(|entry| matches!(entry.desc.as_str(), "EXTENSION" | "ACCESS METHOD") && entry.tag == method)
+        look.entries()
+            .any(|entry| matches!(entry.kind, ObjectKind::Extension | ObjectKind::AccessMethod) && entry.tag == method)
     };
     findings.extend(methods.into_iter().filter(|(method, _)| !comes_along(method)).map(|(method, objects)| {
         let message =

@@ -2,6 +2,7 @@
 //! create.
 
 use super::look::{Look, blocking, info, warning};
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::{Relation, Server};
 use crate::error::Result;
 use crate::finding::Finding;
@@ -14,7 +15,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let on_target = survey::extensions(look.subject.target).await?;
     let available = survey::available_extensions(look.subject.target).await?;
     let mut findings = Vec::new();
-    for entry in look.entries().filter(|entry| entry.desc == "EXTENSION") {
+    for entry in look.entries().filter(|entry| entry.kind == ObjectKind::Extension) {
         let Some(extension) = on_source.iter().find(|extension| extension.name == entry.tag) else { continue };
         if let Some(there) = on_target.iter().find(|there| there.name == extension.name) {
             findings.extend(installed(&look.ends.target, extension, there));

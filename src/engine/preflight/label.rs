@@ -10,6 +10,7 @@ use super::look::{info, warning};
 use super::refused_comments::{self, place};
 use super::rights::Rights;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::error::{Result, Side};
 use crate::finding::Finding;
 use crate::name::{readable, split_ident, unquoted};
@@ -22,7 +23,7 @@ const REMEDY: &str = "load its module on the target (shared_preload_libraries), 
 pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     let look = rights.look;
     let mut by_provider: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for entry in look.entries().filter(|entry| entry.desc == "SECURITY LABEL") {
+    for entry in look.entries().filter(|entry| entry.kind == ObjectKind::SecurityLabel) {
         if let Some(provider) = provider(&entry.statement) {
             by_provider.entry(provider).or_default().insert(entry_label(entry));
         }
@@ -70,7 +71,7 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
 async fn of_others(rights: &Rights<'_>, loaded: &BTreeSet<String>) -> Result<Option<Finding>> {
     let look = rights.look;
     let entries: HashMap<i32, &Entry> = look.entries().map(|entry| (entry.id, entry)).collect();
-    let is_wanted = |entry: &&Entry| entry.desc == "SECURITY LABEL" && loaded.contains(&entry_label(entry));
+    let is_wanted = |entry: &&Entry| entry.kind == ObjectKind::SecurityLabel && loaded.contains(&entry_label(entry));
     let is_others =
         |entry: &&Entry| place(&entries, entry).is_some_and(|place| refused_comments::is_of_other(rights, &place));
     let others: Vec<&Entry> = look.entries().filter(is_wanted).filter(is_others).collect();

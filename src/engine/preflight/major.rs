@@ -6,11 +6,13 @@ use super::entry::entry_task;
 use super::look::{Look, info, warning};
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::readable;
 use crate::pg::survey::{self, BuiltIn, NewerFeature};
 use crate::plan::kind;
+use crate::server_version::PUBLICATIONS_OF_SCHEMAS;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
@@ -35,7 +37,8 @@ async fn missing(look: &Look<'_>) -> Result<Vec<Finding>> {
         moved.entry((entry.catalog, entry.oid)).or_insert(entry);
     }
     // The archive's name of the kind is sufficient.
-    let of_schemas = look.entries().filter(|entry| target < 15 && entry.desc == "PUBLICATION TABLES IN SCHEMA");
+    let is_lacking = !look.ends.target.version.has_publications_of_schemas();
+    let of_schemas = look.entries().filter(|entry| is_lacking && entry.kind == ObjectKind::PublicationTablesInSchema);
     let of_schemas: BTreeSet<String> = of_schemas.map(|entry| entry_task(entry).object()).collect();
     let expressions = survey::newer_expressions(look.leader()).await?;
     let mut lacking = Lacking::new();
@@ -45,7 +48,7 @@ async fn missing(look: &Look<'_>) -> Result<Vec<Finding>> {
         }
     }
     if !of_schemas.is_empty() {
-        lacking.insert((15, "publications FOR TABLES IN SCHEMA".into()), of_schemas);
+        lacking.insert((PUBLICATIONS_OF_SCHEMAS, "publications FOR TABLES IN SCHEMA".into()), of_schemas);
     }
     let finding = |((since, feature), objects): ((u32, String), BTreeSet<String>)| {
         let message = format!(

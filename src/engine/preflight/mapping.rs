@@ -1,13 +1,15 @@
 //! User mappings whose options the source's role may not read: `pg_dump` writes such a mapping without them.
 
 use super::look::{Look, warning};
+use crate::catalog::object_kind::ObjectKind;
 use crate::finding::Finding;
 
 pub(super) fn check(look: &Look<'_>) -> Vec<Finding> {
     if look.ends.source.is_superuser {
         return Vec::new();
     }
-    let bare = look.entries().filter(|entry| entry.desc == "USER MAPPING" && !entry.statement.contains(" OPTIONS ("));
+    let bare =
+        look.entries().filter(|entry| entry.kind == ObjectKind::UserMapping && !entry.statement.contains(" OPTIONS ("));
     let finding = |name: &str| {
         let message = "it has no options that the source's role may read, and is made on the target without any";
         let remedy = "run as a superuser of the source, or add its options on the target with ALTER USER MAPPING";

@@ -6,6 +6,7 @@ use super::entry::entry_label;
 use super::look::{Look, warning};
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{ident, readable};
@@ -19,7 +20,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
             taken.insert((class.to_owned(), member.object.clone()), member.extension.clone());
         }
     }
-    let is_made = |entry: &&Entry| entry.oid != 0 && !entry.is_part() && entry.desc != "EXTENSION";
+    let is_made = |entry: &&Entry| entry.oid != 0 && !entry.is_part() && entry.kind != ObjectKind::Extension;
     // Such a statement replaces an existing object.
     let is_replaced = |entry: &&Entry| entry.statement.trim_start().starts_with("CREATE OR REPLACE ");
     let entries: HashMap<(Oid, Oid), &Entry> = look

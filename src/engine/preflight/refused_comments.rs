@@ -7,6 +7,7 @@ use super::entry::{entry_label, entry_task};
 use super::look::warning;
 use super::rights::{self, Rights};
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{readable, unquoted};
@@ -26,7 +27,8 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Option<Finding>> {
             None => place(&entries, entry).is_some_and(|place| is_of_other(rights, &place)),
         },
     };
-    let others: Vec<&Entry> = look.entries().filter(|entry| entry.desc == "COMMENT").filter(is_others).collect();
+    let others: Vec<&Entry> =
+        look.entries().filter(|entry| entry.kind == ObjectKind::Comment).filter(is_others).collect();
     if others.is_empty() {
         return Ok(None);
     }
@@ -40,7 +42,7 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Option<Finding>> {
 
 /// The extensions that are on the target and belong to a role that the connecting role does not act for.
 async fn foreign_extensions(rights: &Rights<'_>) -> Result<HashSet<String>> {
-    if !rights.look.entries().any(|entry| entry.desc == "COMMENT" && entry.tag.starts_with("EXTENSION ")) {
+    if !rights.look.entries().any(|entry| entry.kind == ObjectKind::Comment && entry.tag.starts_with("EXTENSION ")) {
         return Ok(HashSet::new());
     }
     let all = survey::extensions(rights.look.subject.target).await?;
@@ -54,7 +56,7 @@ pub(super) fn is_of_other(rights: &Rights<'_>, place: &Place) -> bool {
 /// The object of a comment, where the target has it and only its identity names it.
 fn identified<'a>(rights: &'a Rights<'_>, entries: &HashMap<i32, &Entry>, comment: &Entry) -> Option<&'a Identified> {
     let objects = comment.dependencies.iter().filter_map(|id| entries.get(id));
-    objects.filter(|object| comment.tag.starts_with(&*object.desc)).find_map(|object| rights.identified(object))
+    objects.filter(|object| comment.tag.starts_with(object.kind.as_str())).find_map(|object| rights.identified(object))
 }
 
 /// The object whose owner may set a comment or a security label: the commented object itself, or its table.
@@ -67,7 +69,8 @@ pub(super) fn place(entries: &HashMap<i32, &Entry>, comment: &Entry) -> Option<P
     about(object).or_else(|| {
         // The name of a part follows that of its table, except for an index. A foreign key depends on two tables.
         let is_of = |owner: &&&Entry| {
-            object.desc == "INDEX" || object.tag.strip_prefix(&owner.tag).is_some_and(|rest| rest.starts_with(' '))
+            object.kind == ObjectKind::Index
+                || object.tag.strip_prefix(&owner.tag).is_some_and(|rest| rest.starts_with(' '))
         };
         object.dependencies.iter().filter_map(|id| entries.get(id)).filter(is_of).find_map(|entry| about(entry))
     })

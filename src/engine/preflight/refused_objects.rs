@@ -6,6 +6,7 @@ use super::look::warning;
 use super::refused_comments;
 use super::rights::Rights;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope::is_whole;
 use crate::catalog::{Oid, Role};
 use crate::error::Result;
@@ -17,20 +18,6 @@ use crate::plan::{Task, kind, setting};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Kinds of object that `PostgreSQL` lets only superusers create.
-const FOR_SUPERUSERS: [&str; 10] = [
-    "ACCESS METHOD",
-    "EVENT TRIGGER",
-    "FOREIGN DATA WRAPPER",
-    "OPERATOR CLASS",
-    "OPERATOR FAMILY",
-    "PROCEDURAL LANGUAGE",
-    "PUBLICATION TABLES IN SCHEMA",
-    "TEXT SEARCH PARSER",
-    "TEXT SEARCH TEMPLATE",
-    // Its functions are in C, and must be owned by the role that creates it.
-    "TRANSFORM",
-];
-const SHELL_TYPE: &str = "SHELL TYPE";
 const PG_CLASS: Oid = 1259;
 const PG_PROC: Oid = 1255;
 const PG_TYPE: Oid = 1247;
@@ -52,7 +39,7 @@ async fn superuser_objects(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     let mut kinds: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let is_made = |entry: &&Entry| !rights.keeps(entry);
     for entry in look.entries().filter(is_made).filter(|entry| is_for_superusers(rights, entry)) {
-        kinds.entry(entry.desc.to_lowercase()).or_default().insert(entry_label(entry));
+        kinds.entry(entry.kind.name()).or_default().insert(entry_label(entry));
     }
     for (kind, entry) in subscriptions(rights).await? {
         kinds.entry(kind.into()).or_default().insert(entry_label(entry));
@@ -79,17 +66,16 @@ async fn superuser_objects(rights: &Rights<'_>) -> Result<Vec<Finding>> {
 }
 
 fn is_for_superusers(rights: &Rights<'_>, entry: &Entry) -> bool {
-    match entry.desc.as_str() {
-        "PUBLICATION" => {
+    match &entry.kind {
+        ObjectKind::Publication => {
             let rest = entry.statement.trim_start().strip_prefix("CREATE PUBLICATION ").unwrap_or_default();
             let rest = split_ident(rest).map_or_else(|| rest.split_once(' ').unwrap_or_default().1, |(_, rest)| rest);
             rest.trim_start().starts_with("FOR ALL ")
         }
-        "SUBSCRIPTION" => {
+        ObjectKind::Subscription => {
             !rights.look.ends.target.version.has_subscription_role() || !rights.acts_for("pg_create_subscription")
         }
-        SHELL_TYPE => true,
-        kind => FOR_SUPERUSERS.contains(&kind),
+        kind => kind.is_for_superusers(),
     }
 }
 
@@ -98,7 +84,9 @@ async fn subscriptions<'a>(rights: &Rights<'a>) -> Result<Vec<(&'static str, &'a
     let look = rights.look;
     let entries: HashMap<Oid, &Entry> = look
         .entries()
-        .filter(|entry| entry.desc == "SUBSCRIPTION" && !rights.keeps(entry) && !is_for_superusers(rights, entry))
+        .filter(|entry| {
+            entry.kind == ObjectKind::Subscription && !rights.keeps(entry) && !is_for_superusers(rights, entry)
+        })
         .map(|entry| (entry.oid, entry))
         .collect();
     if entries.is_empty() {
@@ -191,7 +179,7 @@ fn of_roles(rights: &Rights<'_>, setters: &mut Setters) {
 /// Foreign servers of wrappers that the connecting role may not use.
 async fn servers(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     let look = rights.look;
-    let made = look.entries().filter(|entry| entry.desc == "SERVER" && !rights.keeps(entry));
+    let made = look.entries().filter(|entry| entry.kind == ObjectKind::Server && !rights.keeps(entry));
     let entries: HashMap<Oid, &Entry> = made.map(|entry| (entry.oid, entry)).collect();
     if entries.is_empty() {
         return Ok(Vec::new());

@@ -8,6 +8,7 @@ use super::entry::label;
 use super::look::warning;
 use super::rights::Rights;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{QualifiedName, ident, readable};
@@ -81,7 +82,7 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     let by_oid = grouped(&on_source, |part| (part.kind.as_str(), part.catalog, part.oid));
     let by_name = grouped(&on_source, |part| (part.kind.as_str(), part.schema.as_str(), part.name.as_str()));
     for entry in look.entries() {
-        let Some(kind) = kind_of(entry) else { continue };
+        let Some(kind) = entry.kind.relation_part() else { continue };
         let found = by_oid.get(&(kind, entry.catalog, entry.oid)).filter(|_| entry.catalog != 0);
         let found = found.or_else(|| by_name.get(&(kind, entry.namespace.as_str(), entry.tag.as_str())));
         for part in found.into_iter().flatten() {
@@ -105,27 +106,6 @@ fn grouped<'a, K: std::hash::Hash + Eq>(
 
 fn place(part: &RelationPart) -> Place<'_> {
     (&part.kind, &part.schema, &part.name, &part.relation)
-}
-
-/// The kind of part that an entry makes, if it makes one.
-fn kind_of(entry: &Entry) -> Option<&'static str> {
-    Some(match entry.desc.as_str() {
-        "CHECK CONSTRAINT" | "CONSTRAINT" | "FK CONSTRAINT" => "constraint",
-        "DEFAULT" => "default",
-        "INDEX" => "index",
-        "INDEX ATTACH" => "index attach",
-        "POLICY" => "policy",
-        "PUBLICATION TABLE" => "publication table",
-        "ROW SECURITY" => "row security",
-        "RULE" => "rule",
-        "SEQUENCE" => "sequence",
-        "SEQUENCE OWNED BY" => "sequence owned by",
-        "STATISTICS" => "statistics",
-        "TABLE" => "table",
-        "TABLE ATTACH" => "table attach",
-        "TRIGGER" => "trigger",
-        _ => return None,
-    })
 }
 
 impl Parts<'_> {
@@ -158,7 +138,7 @@ impl Parts<'_> {
     /// The tasks of an entry: a key may have one for its index.
     fn labels(&self, entry: &Entry, part: &RelationPart) -> Vec<String> {
         let index = self.indexes.get(&(entry.namespace.as_str(), part.name.as_str()));
-        let of_key = index.filter(|_| entry.desc == "CONSTRAINT").map(|task| label(task));
+        let of_key = index.filter(|_| entry.kind == ObjectKind::Constraint).map(|task| label(task));
         of_key.into_iter().chain([entry_label(entry)]).collect()
     }
 
@@ -218,7 +198,7 @@ impl Parts<'_> {
     /// Materialized views that are filled.
     fn refreshes(&mut self) {
         let look = self.rights.look;
-        let views = look.entries().filter(|entry| entry.desc == "MATERIALIZED VIEW");
+        let views = look.entries().filter(|entry| entry.kind == ObjectKind::MaterializedView);
         let views: HashMap<(&str, String), &Entry> =
             views.map(|entry| ((entry.namespace.as_str(), readable(&entry.tag)), entry)).collect();
         let right = if look.ends.target.version.has_maintain_privilege() { Right::Maintain } else { Right::Owner };

@@ -33,19 +33,6 @@ pub(super) struct Rights<'a> {
     identified: HashMap<String, Identified>,
 }
 
-/// Kinds of entry whose objects only their identity names.
-const IDENTIFIED: [&str; 9] = [
-    "ACCESS METHOD",
-    "CAST",
-    "OPERATOR",
-    "OPERATOR CLASS",
-    "OPERATOR FAMILY",
-    "PUBLICATION TABLES IN SCHEMA",
-    "TEXT SEARCH PARSER",
-    "TEXT SEARCH TEMPLATE",
-    "TRANSFORM",
-];
-
 impl<'a> Rights<'a> {
     pub(super) async fn ask(look: &'a Look<'a>) -> Result<Rights<'a>> {
         let target = look.subject.target;
@@ -86,7 +73,7 @@ impl<'a> Rights<'a> {
     }
 
     async fn ask_identified(&mut self) -> Result<()> {
-        if self.look.entries().any(|entry| IDENTIFIED.contains(&&*entry.desc)) {
+        if self.look.entries().any(|entry| entry.kind.needs_identity()) {
             let on_source = survey::identified(self.look.leader()).await?.into_iter();
             self.identities = on_source.map(|object| ((object.catalog, object.oid), object.identity)).collect();
             let on_target = survey::identified(self.look.subject.target).await?.into_iter();

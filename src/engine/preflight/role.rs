@@ -7,6 +7,7 @@ use super::look::{blocking, list, warning};
 use super::rights::{Rights, owner_of};
 use crate::catalog::Role;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::role_use::{PG_USER_MAPPING, Part};
 use crate::catalog::scope::is_whole;
 use crate::config::RolesMode;
@@ -209,7 +210,7 @@ impl Roles<'_> {
         let entries: HashMap<(u32, u32), &Entry> =
             look.entries().filter(|entry| entry.oid != 0).map(|entry| ((entry.catalog, entry.oid), entry)).collect();
         let is_named = |part: Part, catalog: u32| part == Part::Policy || catalog == PG_USER_MAPPING;
-        let mappings: Vec<&Entry> = look.entries().filter(|entry| entry.desc == "USER MAPPING").collect();
+        let mappings: Vec<&Entry> = look.entries().filter(|entry| entry.kind == ObjectKind::UserMapping).collect();
         for one in look.subject.catalog.role_uses.iter().filter(|one| is_named(one.part, one.catalog)) {
             if self.rights.will_exist(&one.role) {
                 continue;

@@ -25,8 +25,9 @@ pub(super) fn check(safety: &SafetyOptions, ends: &Ends, programs: Option<&Progr
 
 pub(super) fn versions(source: ServerVersion, target: ServerVersion, accepts_newer: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (side, major) in [("source", source.major()), ("target", target.major())] {
-        if major < OLDEST {
+    for (side, version) in [("source", source), ("target", target)] {
+        let major = version.major();
+        if version.is_older_than_supported() {
             let message = format!(
                 "the {side} is PostgreSQL {major}; its catalogs are older than what pgmigrate reads ({OLDEST} to {NEWEST})"
             );
@@ -36,7 +37,7 @@ pub(super) fn versions(source: ServerVersion, target: ServerVersion, accepts_new
                 message,
                 "upgrade that server, or move the database with pg_dump",
             ));
-        } else if major > NEWEST && !accepts_newer {
+        } else if version.is_newer_than_known() && !accepts_newer {
             let message = format!(
                 "the {side} is PostgreSQL {major}; this pgmigrate knows {OLDEST} to {NEWEST} and could miss what is new there"
             );
@@ -45,8 +46,8 @@ pub(super) fn versions(source: ServerVersion, target: ServerVersion, accepts_new
             findings.push(warning(&format!("{side}_version"), "", message, remedy));
         }
     }
-    let (source, target) = (source.major(), target.major());
-    if source >= OLDEST && target >= OLDEST && target < source {
+    let are_supported = !source.is_older_than_supported() && !target.is_older_than_supported();
+    if are_supported && target.major() < source.major() {
         let message = format!(
             "the target is PostgreSQL {target}, older than the source's {source}: an object that needs a newer server fails, and is reported"
         );

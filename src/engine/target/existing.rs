@@ -50,7 +50,7 @@ struct Key<'a> {
 
 impl<'a> Key<'a> {
     fn of_entry(entry: &'a Entry) -> Key<'a> {
-        let kind = entry.desc.to_lowercase();
+        let kind = entry.kind.name();
         let rest = rest(&kind, &entry.statement);
         Key { kind, schema: entry.namespace.as_str(), name: entry.tag.as_str(), rest }
     }
@@ -221,7 +221,7 @@ fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut
     if is_equal {
         return settle(record, "kept", "an equal one existed on the target");
     }
-    if secret::mask(&entry.desc, &entry.with_settings(false))
+    if secret::mask(&entry.kind, &entry.with_settings(false))
         .is_some_and(|masked| task.target_sql.ends_with(&masked.statement))
     {
         settle(record, "kept", HIDDEN);

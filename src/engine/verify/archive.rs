@@ -4,6 +4,7 @@
 //! first, then equal statements that drop the object. Called by `definitions` and `verdict`; touches no server.
 
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use std::collections::{HashMap, HashSet};
 
 /// What identifies an object on both sides: kind, schema, name, and the role of default privileges.
@@ -29,7 +30,7 @@ impl<'a> Archive<'a> {
 
     /// The object that a comment or a privilege is about.
     pub fn holder(&self, part: &Entry) -> Option<&'a Entry> {
-        self.needed(part).find(|entry| entry.desc != "ACL")
+        self.needed(part).find(|entry| entry.kind != ObjectKind::Acl)
     }
 
     /// The entries that an entry depends on.
@@ -56,7 +57,7 @@ impl<'a> Archive<'a> {
         pass(&|one, other| is_same_text(one, other, with_tablespaces) && one.owner == other.owner);
         pass(&|one, other| is_same_text(one, other, with_tablespaces));
         pass(&|one, other| one.drop_statement == other.drop_statement);
-        pass(&|one, _| !one.desc.starts_with("OPERATOR"));
+        pass(&|one, _| !one.kind.has_ambiguous_tags());
         let left = (0..self.entries.len()).filter(|at| !taken.contains(at)).collect();
         (found, left)
     }
@@ -64,8 +65,8 @@ impl<'a> Archive<'a> {
 
 /// An entry's key.
 pub fn key(entry: &Entry) -> Key {
-    let role = if entry.desc == "DEFAULT ACL" { entry.owner.to_string() } else { String::new() };
-    (entry.desc.to_lowercase(), entry.namespace.to_string(), entry.tag.clone(), role)
+    let role = if entry.kind == ObjectKind::DefaultAcl { entry.owner.to_string() } else { String::new() };
+    (entry.kind.name(), entry.namespace.to_string(), entry.tag.clone(), role)
 }
 
 /// Whether one `pg_dump` wrote the same text for both.

@@ -10,6 +10,7 @@ use super::scopes::{Scopes, object};
 use super::subject::{Sides, Subject};
 use super::verdict::{Closer, Different, Verdict};
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope::{self};
 use crate::engine::dump_filter;
 use crate::error::Result;
@@ -18,6 +19,7 @@ use crate::pg::client::archive;
 use crate::pg::client::tool::Tools;
 use crate::pg::compare::Readers;
 use crate::plan::Plan;
+use crate::server_version::Versions;
 use crate::verification::{Difference, DifferenceKind, Remark, Verification};
 use std::collections::HashSet;
 
@@ -44,7 +46,7 @@ pub async fn compare(subject: &Subject<'_>, sides: &mut Sides, before: &Verifica
     let closer = Closer {
         source: &Archive::new(&sides.source.entries),
         target: &Archive::new(&sides.target.entries),
-        majors: (subject.source.leader.major(), subject.target.major()),
+        versions: Versions { source: subject.source.leader.version(), target: subject.target.version() },
         with_tablespaces: subject.options.schema.tablespaces,
         named: named(before),
     };
@@ -86,7 +88,7 @@ fn named(before: &Verification) -> HashSet<&str> {
 
 /// Whether the comparison of rows, values and validity names such an object when it is missing or invalid.
 fn is_named_elsewhere(entry: &Entry) -> bool {
-    ["TABLE", "SEQUENCE", "INDEX", "CONSTRAINT", "FK CONSTRAINT", "CHECK CONSTRAINT"].contains(&entry.desc.as_str())
+    entry.kind.is_named_with_rows()
 }
 
 /// An entry without an equal: of the source with its counterpart on the target, or of the target alone.
@@ -112,7 +114,7 @@ impl Found<'_> {
     /// The target's tables whose texts differ.
     fn suspect_tables(&self) -> HashSet<i32> {
         let others = self.suspects.iter().filter_map(|suspect| suspect.entry.and(suspect.other));
-        others.filter(|other| other.desc == "TABLE").map(|other| other.id).collect()
+        others.filter(|other| other.kind == ObjectKind::Table).map(|other| other.id).collect()
     }
 }
 
@@ -129,14 +131,14 @@ fn pair<'a>(closer: &Closer<'a>, scopes: &Scopes, part: &mut Verification) -> Fo
                 continue;
             }
         }
-        part.count(&entry.desc.to_lowercase(), 1);
+        part.count(&entry.kind.name(), 1);
         let object = object(entry);
         if scopes.with_owners {
             part.differences.extend(other.and_then(|other| owner_difference(&object, entry, other)));
         }
         if other.is_none() && !scopes.is_planned(entry) {
             let message = "it is in scope, and the plan does not have it: make a new plan";
-            part.not_moved.push(Remark::new(entry.desc.to_lowercase(), object, message));
+            part.not_moved.push(Remark::new(entry.kind.name(), object, message));
             continue;
         }
         let is_same = other.is_some_and(|other| is_same_text(entry, other, closer.with_tablespaces));
@@ -155,8 +157,8 @@ fn is_told_by_table(closer: &Closer<'_>, entry: &Entry, other: Option<&Entry>) -
         closer.target.same(table).is_some_and(|other| !is_same_text(table, other, closer.with_tablespaces))
     };
     other.is_none()
-        && lonely::may_be_written_in_table(entry)
-        && closer.source.needed(entry).any(|table| table.desc == "TABLE" && differs(table))
+        && entry.kind.may_be_written_in_table()
+        && closer.source.needed(entry).any(|table| table.kind == ObjectKind::Table && differs(table))
 }
 
 /// The tables in scope that exist on the target and whose rows no task of the plan copies.
@@ -177,7 +179,7 @@ fn rows_not_moved<'a>(
         .source
         .entries
         .iter()
-        .filter(|entry| found.missing.contains(&entry.id) && entry.desc == "TABLE")
+        .filter(|entry| found.missing.contains(&entry.id) && entry.kind == ObjectKind::Table)
         .map(|entry| entry.oid)
         .collect();
     let tables = sides.source.relations.iter().filter(|table| scopes.source.tables.contains(&table.oid));
@@ -213,7 +215,7 @@ async fn judge(
         let verdict = closer.verdict(&readers, suspect.entry, suspect.other).await;
         open = readers.release().await.is_ok().then_some(readers);
         let Some(entry) = suspect.entry.or(suspect.other) else { continue };
-        let (object, kind) = (object(entry), entry.desc.to_lowercase());
+        let (object, kind) = (object(entry), entry.kind.name());
         match verdict {
             Ok(Verdict::Same) => {}
             Ok(Verdict::ByVersion(reason)) => part.by_version.push(Remark::new(kind, object, reason)),
@@ -223,7 +225,7 @@ async fn judge(
             }
             Ok(Verdict::Missing) => part.push_difference(missing(suspect, object)),
             Ok(Verdict::Different(what)) => part.push_difference(different(suspect, object, what)),
-            Ok(Verdict::Unknown) => part.push_unchecked(object, unknown(&kind, closer.majors)),
+            Ok(Verdict::Unknown) => part.push_unchecked(object, unknown(&kind, closer.versions)),
             Err(error) => part.push_unchecked(object, error.chain()),
         }
     }
@@ -232,12 +234,12 @@ async fn judge(
 
 fn missing(suspect: &Suspect<'_>, object: String) -> Difference {
     let entry = suspect.entry.or(suspect.other);
-    let words = entry.map(|entry| words_of(&entry.desc)).unwrap_or_default();
+    let words = entry.map(|entry| entry.kind.called()).unwrap_or_default();
     if suspect.entry.is_some() {
         let kind = DifferenceKind::MissingObject;
         return Difference::new(kind, object, format!("{words} is missing on the target"));
     }
-    let kind = if entry.is_some_and(lonely::is_a_property) {
+    let kind = if entry.is_some_and(|entry| entry.kind.is_property()) {
         DifferenceKind::DifferentObject
     } else {
         DifferenceKind::ExtraObject
@@ -246,7 +248,7 @@ fn missing(suspect: &Suspect<'_>, object: String) -> Difference {
 }
 
 fn different(suspect: &Suspect<'_>, object: String, what: Different) -> Difference {
-    let words = suspect.entry.or(suspect.other).map(|entry| words_of(&entry.desc)).unwrap_or_default();
+    let words = suspect.entry.or(suspect.other).map(|entry| entry.kind.called()).unwrap_or_default();
     let verb = if words.ends_with("privileges") { "differ" } else { "differs" };
     let mut message = format!("{words} {verb} on the target");
     if !what.what.is_empty() {
@@ -257,21 +259,7 @@ fn different(suspect: &Suspect<'_>, object: String, what: Different) -> Differen
     difference
 }
 
-/// The name of a kind of object for a reader.
-fn words_of(desc: &str) -> String {
-    match desc {
-        "ACL" => "the privileges".into(),
-        "DEFAULT ACL" => "the default privileges".into(),
-        "FK CONSTRAINT" => "the foreign key".into(),
-        "ROW SECURITY" => "enabled row security".into(),
-        "SEQUENCE OWNED BY" => "the sequence's owner column".into(),
-        "TABLE ATTACH" => "the partition's place".into(),
-        "INDEX ATTACH" => "the index's place below a partitioned index".into(),
-        _ => format!("the {}", desc.to_lowercase()),
-    }
-}
-
-fn unknown(kind: &str, (source, target): (u32, u32)) -> String {
+fn unknown(kind: &str, Versions { source, target }: Versions) -> String {
     format!(
         "the {kind} has another text on the target; versions {source} and {target} may write one definition in two ways"
     )

@@ -10,6 +10,7 @@ use super::subject::{Sides, Subject};
 use super::verdict::Closer;
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope::display;
 use crate::error::Result;
 use crate::ledger::Ledger;
@@ -48,7 +49,7 @@ impl Before {
 
     fn has(&self, entry: &Entry) -> bool {
         let is_restored = |last| {
-            let task = Task::new(Phase::PreData, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
+            let task = Task::new(Phase::PreData, entry.kind.name(), &entry.namespace, &entry.tag);
             entry.oid <= last && !self.made.contains(&(task.kind.clone(), task.object()))
         };
         let is_older = self.first.is_some_and(|first| entry.oid < first);
@@ -59,27 +60,6 @@ impl Before {
 /// The lowest OID of the ledger's tables; none where there is no ledger.
 pub async fn made_before(subject: &Subject<'_>) -> Result<Option<Oid>> {
     Ledger::new(&subject.options.ledger.schema).first_oid(subject.target).await
-}
-
-/// Whether an entry is a property of another object, and not an object by itself.
-pub fn is_a_property(entry: &Entry) -> bool {
-    matches!(
-        entry.desc.as_str(),
-        "ACL"
-            | "COMMENT"
-            | "DEFAULT"
-            | "DEFAULT ACL"
-            | "INDEX ATTACH"
-            | "ROW SECURITY"
-            | "SECURITY LABEL"
-            | "SEQUENCE OWNED BY"
-            | "TABLE ATTACH"
-    )
-}
-
-/// Whether the archive writes such an object within its table where it can.
-pub fn may_be_written_in_table(entry: &Entry) -> bool {
-    matches!(entry.desc.as_str(), "CHECK CONSTRAINT" | "CONSTRAINT" | "DEFAULT")
 }
 
 impl<'a> Lonely<'a> {
@@ -97,13 +77,13 @@ impl<'a> Lonely<'a> {
                 continue;
             }
             let is_part = entry.is_part() && entry.dependencies.iter().any(|id| absent.contains(id));
-            let owner = owners.get(&entry.oid).filter(|_| entry.desc == "SEQUENCE");
+            let owner = owners.get(&entry.oid).filter(|_| entry.kind == ObjectKind::Sequence);
             let is_of_extra = is_part || owner.is_some_and(|oid| absent_tables.contains(oid));
             absent.insert(entry.id);
-            absent_tables.extend((entry.desc == "TABLE").then_some(entry.oid));
+            absent_tables.extend((entry.kind == ObjectKind::Table).then_some(entry.oid));
             let is_shown =
-                may_be_written_in_table(entry) && entry.dependencies.iter().any(|id| suspect_tables.contains(id));
-            let is_pulled = pulled.contains(format!("{} {}", entry.desc.to_lowercase(), display(entry)).as_str());
+                entry.kind.may_be_written_in_table() && entry.dependencies.iter().any(|id| suspect_tables.contains(id));
+            let is_pulled = pulled.contains(format!("{} {}", entry.kind.name(), display(entry)).as_str());
             if !(is_of_extra || is_shown || is_pulled || self.is_named(entry)) {
                 extra.push(entry);
             }
@@ -119,20 +99,20 @@ impl<'a> Lonely<'a> {
 
     /// Whether an entry, or the object that it is about, existed before the first run.
     pub fn was_before(&self, entry: &Entry, before: &Before) -> bool {
-        let of = if is_a_property(entry) { self.closer.target.holder(entry).unwrap_or(entry) } else { entry };
+        let of = if entry.kind.is_property() { self.closer.target.holder(entry).unwrap_or(entry) } else { entry };
         // Servers of cloud providers have extensions in every database.
-        before.has(of) || entry.desc == "EXTENSION" || entry.tag.starts_with("EXTENSION ")
+        before.has(of) || entry.kind == ObjectKind::Extension || entry.tag.starts_with("EXTENSION ")
     }
 
     fn is_named(&self, entry: &Entry) -> bool {
-        !is_a_property(entry) && self.closer.named.contains(object(entry).as_str())
+        !entry.kind.is_property() && self.closer.named.contains(object(entry).as_str())
     }
 
     fn is_ledger(&self, entry: &Entry) -> bool {
         let schema = self.ledger_schema;
-        let is_schema = match entry.desc.as_str() {
-            "SCHEMA" => entry.tag == *schema,
-            "ACL" | "COMMENT" => {
+        let is_schema = match &entry.kind {
+            ObjectKind::Schema => entry.tag == *schema,
+            ObjectKind::Acl | ObjectKind::Comment => {
                 entry.tag == format!("SCHEMA {schema}") || entry.tag == format!("SCHEMA {}", ident(schema))
             }
             _ => false,

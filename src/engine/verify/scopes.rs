@@ -2,9 +2,10 @@
 
 use super::archive::key;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope::Scope;
 use crate::name::{QualifiedName, readable};
-use crate::plan::{Phase, Task, kind};
+use crate::plan::{Phase, Task};
 use std::collections::HashSet;
 
 /// How the archives of both sides relate to the configuration and the plan.
@@ -33,17 +34,12 @@ impl Scopes {
 
 /// The name of an entry's object: the one that is used for its rows where it has any.
 pub fn object(entry: &Entry) -> String {
-    match entry.desc.as_str() {
-        "TABLE" | "SEQUENCE" | "MATERIALIZED VIEW" | "VIEW" | "FOREIGN TABLE" => {
-            QualifiedName::new(entry.namespace.as_str(), &entry.tag).to_string()
-        }
-        "DEFAULT ACL" => {
+    match &entry.kind {
+        kind if kind.is_relation() => QualifiedName::new(entry.namespace.as_str(), &entry.tag).to_string(),
+        ObjectKind::DefaultAcl => {
             let task = Task::new(Phase::Privileges, "default acl", entry.namespace.as_str(), &entry.tag);
             format!("{} of {}", task.object(), readable(&entry.owner))
         }
-        desc => {
-            let kind = if desc == "INDEX" { kind::INDEX.to_owned() } else { desc.to_lowercase() };
-            Task::new(Phase::PreData, kind, entry.namespace.as_str(), &entry.tag).object()
-        }
+        kind => Task::new(Phase::PreData, kind.name(), entry.namespace.as_str(), &entry.tag).object(),
     }
 }

@@ -7,10 +7,12 @@
 use super::archive::Archive;
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::{ObjectKind, Properties};
 use crate::error::Result;
 use crate::name::readable;
 use crate::pg::compare::Readers;
-use crate::pg::compare::definition::{self, Both, Comparison, Privilege, Properties, Property, Value};
+use crate::pg::compare::definition::{self, Both, Comparison, Privilege, Property, Value};
+use crate::server_version::Versions;
 use std::collections::HashSet;
 
 /// The result of the inspection.
@@ -43,8 +45,8 @@ pub struct Closer<'a> {
     pub source: &'a Archive<'a>,
     /// The target's entries.
     pub target: &'a Archive<'a>,
-    /// The major versions of source and target.
-    pub majors: (u32, u32),
+    /// The versions of source and target.
+    pub versions: Versions,
     /// Whether tablespaces count.
     pub with_tablespaces: bool,
     /// The objects that the comparison of rows, values and validity has named.
@@ -54,22 +56,24 @@ pub struct Closer<'a> {
 impl Closer<'_> {
     /// Inspects an entry of the source and its counterpart; one of them may be missing.
     pub async fn verdict(&self, readers: &Readers, entry: Option<&Entry>, other: Option<&Entry>) -> Result<Verdict> {
-        let of = entry.or(other).map(|entry| entry.desc.as_str()).unwrap_or_default();
-        if of == "ACL"
+        let of = entry.or(other).map(|entry| &entry.kind);
+        if of == Some(&ObjectKind::Acl)
             && let Some(verdict) = self.privileges(readers, entry, other).await?
         {
             return Ok(verdict);
         }
         let (Some(entry), Some(other)) = (entry, other) else { return Ok(Verdict::Missing) };
         let both = (entry.oid, other.oid);
-        match of {
-            "DEFAULT ACL" => {
+        match &entry.kind {
+            ObjectKind::DefaultAcl => {
                 let both = Both { catalog: entry.catalog, source: entry.oid, target: other.oid };
                 self.rights(readers, both, |_| true).await.map(|verdict| verdict.unwrap_or_else(different))
             }
-            "VIEW" | "MATERIALIZED VIEW" => self.view(readers, entry, other).await,
-            "RULE" if let Some(views) = views_of_rules(readers, both).await? => same_view(readers, views).await,
-            _ => match properties(entry) {
+            ObjectKind::View | ObjectKind::MaterializedView => self.view(readers, entry, other).await,
+            ObjectKind::Rule if let Some(views) = views_of_rules(readers, both).await? => {
+                same_view(readers, views).await
+            }
+            _ => match entry.kind.properties() {
                 Some(kind) => {
                     let comparison = definition::compare(readers, kind, both, self.with_tablespaces).await?;
                     Ok(self.judge(entry, &comparison))
@@ -81,13 +85,13 @@ impl Closer<'_> {
     }
 
     fn judge(&self, entry: &Entry, comparison: &Comparison) -> Verdict {
-        let is_one_major = self.majors.0 == self.majors.1;
+        let is_one_major = self.versions.are_one_major();
         let mut found = Different::default();
         let mut reasons: Vec<&str> = Vec::new();
         for (property, source, target) in &comparison.differing {
             if self.is_named(entry, property) {
                 reasons.push("");
-            } else if is_name_of_not_null(property) && is_by_version((source, target), entry, property, self.majors) {
+            } else if is_name_of_not_null(property) && is_by_version((source, target), entry, property, self.versions) {
                 reasons.push("the server has generated another name for a NOT NULL constraint");
             } else {
                 found.push(property);
@@ -100,13 +104,14 @@ impl Closer<'_> {
             return Verdict::Unknown;
         }
         // Everything in a policy is among its properties; pg_dump writes its roles in the order of the server's catalog.
-        if entry.desc == "POLICY" {
+        if entry.kind == ObjectKind::Policy {
             reasons.push("");
         }
         if !comparison.rewritten.is_empty() {
             reasons.push("the servers write one expression in two ways");
         }
-        if entry.desc == "TYPE" && self.majors.0.min(self.majors.1) < 14 {
+        let Versions { source, target } = self.versions;
+        if entry.kind == ObjectKind::Type && !(source.has_multirange_types() && target.has_multirange_types()) {
             reasons.push("a range type has a multirange type from version 14 on");
         }
         match reasons.iter().find(|reason| !reason.is_empty()) {
@@ -170,9 +175,9 @@ impl Closer<'_> {
         Ok(Some(if !what.is_empty() {
             Verdict::Different(Different { columns: Vec::new(), what })
         } else if !unknown.is_empty() {
-            let message = format!("PostgreSQL {} has no such privilege: {}", self.majors.1, unknown.join(", "));
+            let message = format!("PostgreSQL {} has no such privilege: {}", self.versions.target, unknown.join(", "));
             Verdict::ByVersion(message)
-        } else if self.majors.0 == self.majors.1 {
+        } else if self.versions.are_one_major() {
             Verdict::Different(Different { columns: Vec::new(), what: vec!["the grantors".into()] })
         } else {
             Verdict::ByVersion("the servers write the same privileges in two ways".into())
@@ -185,7 +190,7 @@ impl Closer<'_> {
         let comparison = definition::compare(readers, Properties::Relation, both, self.with_tablespaces).await?;
         let mut found = Different::default();
         comparison.differing.iter().for_each(|(property, ..)| found.push(property));
-        if self.majors.0 == self.majors.1 {
+        if self.versions.are_one_major() {
             if found.what.is_empty() {
                 found.what.push("its query".into());
             }
@@ -222,23 +227,6 @@ fn different() -> Verdict {
     Verdict::Different(Different::default())
 }
 
-fn properties(entry: &Entry) -> Option<Properties> {
-    Some(match entry.desc.as_str() {
-        "TABLE" | "FOREIGN TABLE" => Properties::Relation,
-        "SEQUENCE" => Properties::Sequence,
-        "INDEX" => Properties::Index,
-        "CONSTRAINT" | "FK CONSTRAINT" | "CHECK CONSTRAINT" => Properties::Constraint,
-        "TRIGGER" => Properties::Trigger,
-        "POLICY" => Properties::Policy,
-        "STATISTICS" => Properties::Statistics,
-        "DOMAIN" | "TYPE" => Properties::Type,
-        "FUNCTION" | "PROCEDURE" => Properties::Routine,
-        "DEFAULT" => Properties::Default,
-        "RULE" => Properties::Rule,
-        _ => return None,
-    })
-}
-
 fn right(of: &Privilege) -> String {
     let option = if of.is_grantable { " with grant option" } else { "" };
     format!("{} for {}{option}", of.right, of.grantee)
@@ -249,8 +237,8 @@ fn is_name_of_not_null(property: &Property) -> bool {
 }
 
 /// Whether two names of a NOT NULL constraint are both the server's own, or one server has no such names.
-fn is_by_version((source, target): (&Value, &Value), entry: &Entry, property: &Property, majors: (u32, u32)) -> bool {
-    if majors.0 < NAMED_NOT_NULL || majors.1 < NAMED_NOT_NULL {
+fn is_by_version((source, target): (&Value, &Value), entry: &Entry, property: &Property, versions: Versions) -> bool {
+    if !(versions.source.names_not_null_constraints() && versions.target.names_not_null_constraints()) {
         return true;
     }
     let is_generated = |value: &Value| {
@@ -259,9 +247,6 @@ fn is_by_version((source, target): (&Value, &Value), entry: &Entry, property: &P
     };
     is_generated(source) && is_generated(target)
 }
-
-/// The first version in which NOT NULL constraints have names.
-const NAMED_NOT_NULL: u32 = 18;
 
 /// Whether a name is one that the server chooses: table, column, `not_null`, and a number where the name was taken. The server
 /// shortens table and column where all this is too long for a name.

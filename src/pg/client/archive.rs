@@ -104,7 +104,7 @@ fn entries() -> impl FnMut(libpgdump::entry::Entry) -> Entry {
             access_method: word(from.tableam),
             tablespace: word(from.tablespace),
             dependencies: from.dependencies,
-            desc: words.of(from.desc.as_str()),
+            kind: from.desc.as_str().into(),
         }
     }
 }

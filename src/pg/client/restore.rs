@@ -10,10 +10,12 @@
 use super::tool::{Tools, connect_by};
 use super::tunnel::Tunnel;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::error::{Error, Kind, Result, ServerError, Side};
 use crate::name::{ident, readable};
 use crate::pg::pinned::Program;
 use crate::pg::{Conninfo, Session};
+use crate::server_version::ServerVersion;
 use std::collections::HashSet;
 use std::path::Path;
 use std::pin::Pin;
@@ -93,7 +95,7 @@ impl Replay<'_> {
                 .remedy("drop them, each with its slot on the publisher, and restore again"));
         }
         let archived: HashSet<&str> =
-            self.entries.iter().filter(|e| e.desc == "EXTENSION").map(|e| e.tag.as_str()).collect();
+            self.entries.iter().filter(|e| e.kind == ObjectKind::Extension).map(|e| e.tag.as_str()).collect();
         let mut kept: Vec<String> = row.get("extensions");
         // An archive never contains plpgsql, which every new database has.
         kept.retain(|name| archived.contains(name.as_str()) || name == "plpgsql");
@@ -116,7 +118,10 @@ impl Replay<'_> {
         }
         if state.is_owner {
             sql.extend(
-                self.entries.iter().filter(|e| e.desc == "DATABASE PROPERTIES").map(|e| format!("{}\n", e.statement)),
+                self.entries
+                    .iter()
+                    .filter(|e| e.kind == ObjectKind::DatabaseProperties)
+                    .map(|e| format!("{}\n", e.statement)),
             );
         }
         Ok(sql)
@@ -126,10 +131,10 @@ impl Replay<'_> {
     fn list(&self, state: &State) -> String {
         let tags: HashSet<String> =
             state.kept.iter().map(|name| format!("EXTENSION {}", plain_or_quoted(name))).collect();
-        let stays = |entry: &&Entry| match entry.desc.as_str() {
-            "EXTENSION" => state.kept.contains(&entry.tag),
-            "SCHEMA" => state.held.contains(&entry.tag) && entry.tag != "public",
-            "COMMENT" => tags.contains(&entry.tag),
+        let stays = |entry: &&Entry| match &entry.kind {
+            ObjectKind::Extension => state.kept.contains(&entry.tag),
+            ObjectKind::Schema => state.held.contains(&entry.tag) && entry.tag != "public",
+            ObjectKind::Comment => tags.contains(&entry.tag),
             _ => false,
         };
         let left_out: HashSet<String> = self.entries.iter().filter(stays).map(|entry| entry.id.to_string()).collect();
@@ -186,7 +191,7 @@ impl Replay<'_> {
         let mut script = self.start_pg_restore(&self.list(state)).await?;
         let said = drain(script.stderr.take());
         let Some(from) = script.stdout.take() else { return Err(failed()) };
-        pump(BufReader::with_capacity(1 << 17, from), &mut to, self.session.major())
+        pump(BufReader::with_capacity(1 << 17, from), &mut to, self.session.version())
             .await
             .map_err(|e| failed().caused_by(e))?;
         let ended = script.wait().await.map_err(|e| failed().caused_by(e))?;
@@ -361,7 +366,7 @@ fn plain_or_quoted(name: &str) -> String {
 
 /// Passes the script on without two settings in its head: one that an older server does not know, and the one that would end the lock
 /// timeout.
-async fn pump(mut from: BufReader<ChildStdout>, to: &mut ChildStdin, major: u32) -> std::io::Result<()> {
+async fn pump(mut from: BufReader<ChildStdout>, to: &mut ChildStdin, version: ServerVersion) -> std::io::Result<()> {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -369,8 +374,8 @@ async fn pump(mut from: BufReader<ChildStdout>, to: &mut ChildStdin, major: u32)
             return Ok(());
         }
         let text = String::from_utf8_lossy(&line);
-        let is_unwanted =
-            text.starts_with("SET lock_timeout = ") || major < 17 && text.starts_with("SET transaction_timeout = ");
+        let is_unknown = !version.has_transaction_timeout() && text.starts_with("SET transaction_timeout = ");
+        let is_unwanted = is_unknown || text.starts_with("SET lock_timeout = ");
         if !is_unwanted {
             to.write_all(&line).await?;
         }

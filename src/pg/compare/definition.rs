@@ -6,6 +6,7 @@
 
 use super::Readers;
 use crate::catalog::Oid;
+use crate::catalog::object_kind::Properties;
 use crate::error::Result;
 use crate::pg::Session;
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,48 +102,19 @@ pub async fn privileges(session: &Session, catalog: Oid, oid: Oid, has_maintain:
     Ok(rows.iter().map(read).collect())
 }
 
-/// The kinds of object whose properties are read from the catalog.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Properties {
-    /// A table, view, materialized view or foreign table.
-    Relation,
-    /// A sequence.
-    Sequence,
-    /// An index.
-    Index,
-    /// A constraint of a table or a domain.
-    Constraint,
-    /// A trigger.
-    Trigger,
-    /// A row security policy.
-    Policy,
-    /// Extended statistics.
-    Statistics,
-    /// A domain or another type.
-    Type,
-    /// A function or a procedure.
-    Routine,
-    /// A column's default.
-    Default,
-    /// A rule.
-    Rule,
-}
-
-impl Properties {
-    fn sql(self) -> &'static str {
-        match self {
-            Properties::Relation => include_str!("../../sql/verify/relation.sql"),
-            Properties::Sequence => include_str!("../../sql/verify/sequence.sql"),
-            Properties::Index => include_str!("../../sql/verify/index.sql"),
-            Properties::Constraint => include_str!("../../sql/verify/constraint.sql"),
-            Properties::Trigger => include_str!("../../sql/verify/trigger.sql"),
-            Properties::Policy => include_str!("../../sql/verify/policy.sql"),
-            Properties::Statistics => include_str!("../../sql/verify/statistics.sql"),
-            Properties::Type => include_str!("../../sql/verify/type.sql"),
-            Properties::Routine => include_str!("../../sql/verify/routine.sql"),
-            Properties::Default => include_str!("../../sql/verify/default.sql"),
-            Properties::Rule => include_str!("../../sql/verify/rule.sql"),
-        }
+fn sql_of(properties: Properties) -> &'static str {
+    match properties {
+        Properties::Relation => include_str!("../../sql/verify/relation.sql"),
+        Properties::Sequence => include_str!("../../sql/verify/sequence.sql"),
+        Properties::Index => include_str!("../../sql/verify/index.sql"),
+        Properties::Constraint => include_str!("../../sql/verify/constraint.sql"),
+        Properties::Trigger => include_str!("../../sql/verify/trigger.sql"),
+        Properties::Policy => include_str!("../../sql/verify/policy.sql"),
+        Properties::Statistics => include_str!("../../sql/verify/statistics.sql"),
+        Properties::Type => include_str!("../../sql/verify/type.sql"),
+        Properties::Routine => include_str!("../../sql/verify/routine.sql"),
+        Properties::Default => include_str!("../../sql/verify/default.sql"),
+        Properties::Rule => include_str!("../../sql/verify/rule.sql"),
     }
 }
 
@@ -237,7 +209,7 @@ fn lacking(one: &Values, other: &Values) -> BTreeSet<(String, String)> {
 }
 
 async fn values(session: &Session, kind: Properties, oid: Oid, with_tablespaces: bool) -> Result<Values> {
-    let rows = session.query(kind.sql(), &[&oid, &with_tablespaces]).await?;
+    let rows = session.query(sql_of(kind), &[&oid, &with_tablespaces]).await?;
     let read = |row: &tokio_postgres::Row| {
         let property = Property { part: row.get("part"), name: row.get("name"), property: row.get("property") };
         (property, Value { fact: row.get("fact"), expression: row.get("expression"), scope: row.get("scope") })

@@ -221,7 +221,7 @@ pub async fn all_collations(session: &Session) -> Result<Vec<Collation>> {
 
 /// The recorded and the present version of the database's own collation; none before 15, which does not record it.
 pub async fn database_collation(session: &Session) -> Result<Option<(String, String)>> {
-    if session.major() < 15 {
+    if !session.version().records_database_collation() {
         return Ok(None);
     }
     let row = session.query_one(include_str!("../../sql/survey/database_collation.sql"), &[]).await?;

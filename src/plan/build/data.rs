@@ -8,6 +8,7 @@ use super::extension;
 use super::inputs::Inputs;
 use super::large_object;
 use super::order;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::{Column, Index, Oid, Relation};
 use crate::config::{OnConflict, OnExisting, TableOptions};
 use crate::finding::{Finding, LISTED, Severity, listed};
@@ -63,12 +64,12 @@ type Ready = HashMap<Oid, Vec<usize>>;
 fn ready(inputs: &Inputs<'_>, builder: &Builder) -> Ready {
     let mut ready = Ready::new();
     let tables: HashMap<i32, Oid> =
-        inputs.entries().filter(|entry| entry.desc == "TABLE").map(|entry| (entry.id, entry.oid)).collect();
+        inputs.entries().filter(|entry| entry.kind == ObjectKind::Table).map(|entry| (entry.id, entry.oid)).collect();
     for entry in inputs.entries() {
         let Some(&at) = builder.by_entry.get(&entry.id) else { continue };
         if let Some(&oid) = tables.get(&entry.id) {
             ready.entry(oid).or_default().push(at);
-        } else if matches!(entry.desc.as_str(), "TABLE ATTACH" | "DEFAULT") {
+        } else if matches!(entry.kind, ObjectKind::TableAttach | ObjectKind::Default) {
             for oid in entry.dependencies.iter().filter_map(|id| tables.get(id)) {
                 ready.entry(*oid).or_default().push(at);
             }
@@ -300,7 +301,7 @@ fn report_keys(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation,
 
 /// A sequence's value is read when the task runs, after the rows that were numbered from it.
 fn push_sequences(inputs: &Inputs<'_>, builder: &mut Builder) {
-    let entries = inputs.entries().filter(|entry| entry.desc == "SEQUENCE");
+    let entries = inputs.entries().filter(|entry| entry.kind == ObjectKind::Sequence);
     let made: HashMap<Oid, i32> = entries.map(|entry| (entry.oid, entry.id)).collect();
     let children = inputs.children();
     for sequence in &inputs.catalog.sequences {

@@ -7,6 +7,7 @@
 use super::builder::Builder;
 use super::inputs::Inputs;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::{Index, Oid, Relation};
 use crate::config::{OnConflict, TableOptions};
 use crate::finding::{Finding, LISTED, Severity, listed};
@@ -16,7 +17,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The task that makes an extension.
 pub fn task(inputs: &Inputs<'_>, builder: &Builder, extension: &str) -> Option<usize> {
-    let entry = inputs.entries().find(|entry| entry.desc == "EXTENSION" && entry.tag == extension)?;
+    let entry = inputs.entries().find(|entry| entry.kind == ObjectKind::Extension && entry.tag == extension)?;
     builder.by_entry.get(&entry.id).copied()
 }
 
@@ -106,7 +107,7 @@ pub fn order(inputs: &Inputs<'_>, builder: &mut Builder) {
     let known: HashSet<Oid> = tables(inputs).map(|table| table.oid).collect();
     for table in tables(inputs) {
         let extension = table.member.as_ref().map(|member| member.extension.as_str()).unwrap_or_default();
-        let entry = inputs.entries().find(|entry| entry.desc == "EXTENSION" && entry.tag == extension);
+        let entry = inputs.entries().find(|entry| entry.kind == ObjectKind::Extension && entry.tag == extension);
         let tasks = builder.data_of.get(&table.oid).cloned().unwrap_or_default();
         if let Some(entry) = entry {
             builder.configuration_of.entry(entry.id).or_default().extend(tasks);
@@ -133,8 +134,8 @@ pub fn read_by_rows(inputs: &Inputs<'_>, builder: &Builder) -> HashMap<Oid, Vec<
         return found;
     }
     let tables: HashMap<i32, Oid> =
-        inputs.entries().filter(|entry| entry.desc == "TABLE").map(|entry| (entry.id, entry.oid)).collect();
-    for entry in inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "TABLE" | "DEFAULT")) {
+        inputs.entries().filter(|entry| entry.kind == ObjectKind::Table).map(|entry| (entry.id, entry.oid)).collect();
+    for entry in inputs.entries().filter(|entry| matches!(entry.kind, ObjectKind::Table | ObjectKind::Default)) {
         let owners = entry.dependencies.iter().chain([&entry.id]).filter_map(|id| tables.get(id));
         let tasks = read_by(builder, entry);
         for oid in owners.filter(|_| !tasks.is_empty()) {
@@ -174,7 +175,7 @@ pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
 /// The members that hold rows which are not copied: members of the script cannot be distinguished from those that were added later.
 fn members<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = Finding> + 'a {
     let made: HashSet<&str> =
-        inputs.entries().filter(|entry| entry.desc == "EXTENSION").map(|entry| entry.tag.as_str()).collect();
+        inputs.entries().filter(|entry| entry.kind == ObjectKind::Extension).map(|entry| entry.tag.as_str()).collect();
     let mut by_extension: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for relation in inputs.catalog.relations.iter().filter(|r| r.is_plain_member() && r.heap_bytes > 0) {
         let extension = relation.member.as_ref().map(|member| member.extension.as_str()).unwrap_or_default();

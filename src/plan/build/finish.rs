@@ -10,6 +10,7 @@ use super::order;
 use super::privilege;
 use super::privilege::push_entry;
 use crate::catalog::archive::{Entry, Section};
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::{Oid, RelationKind};
 use crate::name::readable;
 use crate::plan::{Phase, Task, kind};
@@ -23,7 +24,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     privilege::push(inputs, builder);
     push_views(inputs, builder);
     let first = builder.count();
-    for entry in inputs.entries().filter(|entry| entry.desc == "EVENT TRIGGER") {
+    for entry in inputs.entries().filter(|entry| entry.kind == ObjectKind::EventTrigger) {
         push_entry(inputs, builder, entry, (Phase::Finish, order::finish()));
     }
     if inputs.options.scope.data_only {
@@ -41,7 +42,7 @@ fn push_views(inputs: &Inputs<'_>, builder: &mut Builder) {
     let below = Below::new(inputs);
     let mut refreshes: HashMap<i32, usize> = HashMap::new();
     let mut readers: Vec<(&Entry, Vec<Oid>, Vec<i32>)> = Vec::new();
-    for entry in inputs.entries().filter(|entry| entry.desc == "MATERIALIZED VIEW") {
+    for entry in inputs.entries().filter(|entry| entry.kind == ObjectKind::MaterializedView) {
         let (rows, views) = below.of(entry);
         let is_behind = views.iter().any(|id| readers.iter().any(|(reader, ..)| reader.id == *id));
         if is_behind || order::reads_views(inputs, entry.oid) {
@@ -107,12 +108,13 @@ fn push_view_indexes(
     refreshes: &HashMap<i32, usize>,
 ) -> HashMap<i32, Vec<usize>> {
     let mut pushed: HashMap<i32, Vec<usize>> = HashMap::new();
-    let views: HashSet<i32> = inputs.entries().filter(|e| e.desc == "MATERIALIZED VIEW").map(|e| e.id).collect();
-    for entry in inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "INDEX" | "STATISTICS")) {
+    let views: HashSet<i32> =
+        inputs.entries().filter(|e| e.kind == ObjectKind::MaterializedView).map(|e| e.id).collect();
+    for entry in inputs.entries().filter(|entry| matches!(entry.kind, ObjectKind::Index | ObjectKind::Statistics)) {
         let Some(view) = entry.dependencies.iter().find(|id| views.contains(id)) else { continue };
         let mut requires = builder.completing(entry);
         requires.extend(refreshes.get(view));
-        let mut task = Task::new(Phase::Refresh, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
+        let mut task = Task::new(Phase::Refresh, entry.kind.name(), &entry.namespace, &entry.tag);
         task.bytes = inputs.lookup.indexes.get(&entry.oid).map_or(0, |index| index.bytes);
         task.target_sql = entry.with_settings(inputs.options.schema.tablespaces);
         task.optional_sql = inputs.owner_statement(entry);
@@ -149,12 +151,12 @@ impl<'a> Below<'a> {
         let mut open: Vec<i32> = entry.dependencies.clone();
         while let Some(id) = open.pop() {
             let Some(next) = self.entries.get(&id).filter(|_| seen.insert(id)) else { continue };
-            match next.desc.as_str() {
-                "TABLE" => self.add_tree(next.oid, &mut rows),
-                "MATERIALIZED VIEW" => views.push(id),
+            match &next.kind {
+                ObjectKind::Table => self.add_tree(next.oid, &mut rows),
+                ObjectKind::MaterializedView => views.push(id),
                 _ => {}
             }
-            if next.desc != "TABLE" {
+            if next.kind != ObjectKind::Table {
                 open.extend(&next.dependencies);
             }
         }
@@ -182,7 +184,7 @@ fn push_check(builder: &mut Builder, last: std::ops::Range<usize>) {
 
 /// Comments on objects that are made in these phases, such as an event trigger or a view's index.
 fn push_open_comments(inputs: &Inputs<'_>, builder: &mut Builder) {
-    let open = inputs.entries().filter(|entry| entry.section == Section::None && entry.desc != "ACL");
+    let open = inputs.entries().filter(|entry| entry.section == Section::None && entry.kind != ObjectKind::Acl);
     let open: Vec<&Entry> = open.filter(|entry| !builder.by_entry.contains_key(&entry.id)).collect();
     for entry in open {
         push_entry(inputs, builder, entry, (Phase::Finish, order::finish()));

@@ -8,6 +8,7 @@
 //! follows them.
 
 use super::inputs::{Inputs, phases};
+use crate::catalog::object_kind::{ObjectKind, Wait};
 use crate::catalog::{Constraint, Index, Oid, Relation, RelationKind};
 use crate::plan::cost::SMALL;
 use crate::plan::{OTHER_ROWS, Phase, Task};
@@ -108,25 +109,18 @@ pub fn analyze(inputs: &Inputs<'_>, relations: &[Oid]) -> Vec<String> {
 /// The other entries of post-data. `is_by_table` says that the entry depends on tables, whose rows it then requires, and that there are no
 /// late rows.
 #[must_use]
-pub fn other(desc: &str, is_by_table: bool) -> Vec<String> {
-    let after: &[Phase] = match desc {
+pub fn other(kind: &ObjectKind, is_by_table: bool) -> Vec<String> {
+    let after: &[Phase] = match kind.waits_for() {
         // Triggers and rules must not apply to rows that are copied: those of their own tables, and if functions run for late rows, those
         // that the functions may write. A view's rule, which makes the view, is one of them. A NOT NULL that is not checked, and a CHECK
         // that pg_dump writes after the rows, read their own table, and through functions others.
-        "TRIGGER" | "RULE" | "CHECK CONSTRAINT" | "CONSTRAINT" if is_by_table => &[Phase::PreData],
+        Wait::OwnRows if is_by_table => &[Phase::PreData],
         // A published table refuses changes of rows without a replica identity, which it gets from a key; the archive orders both.
-        "TRIGGER"
-        | "RULE"
-        | "CHECK CONSTRAINT"
-        | "CONSTRAINT"
-        | "PUBLICATION"
-        | "PUBLICATION TABLE"
-        | "PUBLICATION TABLES IN SCHEMA"
-        | "SUBSCRIPTION" => &[Phase::PreData, Phase::Data],
+        Wait::OwnRows | Wait::AllRows => &[Phase::PreData, Phase::Data],
         // Once it is enabled, row security hides rows from statements that read the table with its owner's rights: the check of a foreign
-        // key, a function that an index or a constraint calls. pg_restore enables it after all of these. Kinds that this file does not know
-        // wait as in pg_restore.
-        _ => &[Phase::PreData, Phase::Data, Phase::Index, Phase::Analyze, Phase::Constraint],
+        // key, a function that an index or a constraint calls. pg_restore enables it after all of these. Unknown kinds wait as in
+        // pg_restore.
+        Wait::Constraints => &[Phase::PreData, Phase::Data, Phase::Index, Phase::Analyze, Phase::Constraint],
     };
     phases(after)
 }

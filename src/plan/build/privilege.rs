@@ -9,6 +9,7 @@ use super::inputs::Inputs;
 use super::large_object;
 use super::order;
 use crate::catalog::archive::{Entry, split};
+use crate::catalog::object_kind::ObjectKind;
 use crate::name::unquoted;
 use crate::plan::{Phase, Task, kind};
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ const BECOME_ITSELF: &str = "RESET ROLE";
 /// Adds the tasks of the privileges. Those on a schema are before those on its objects: a role that grants in its own name must have access
 /// to the object first.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
-    let all = inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "ACL" | "DEFAULT ACL"));
+    let all = inputs.entries().filter(|entry| matches!(entry.kind, ObjectKind::Acl | ObjectKind::DefaultAcl));
     let (schemas, others): (Vec<&Entry>, Vec<&Entry>) = all.partition(|entry| entry.tag.starts_with("SCHEMA "));
     let mut first: HashMap<String, usize> = HashMap::new();
     let mut of_entry: HashMap<i32, usize> = HashMap::new();
@@ -121,36 +122,11 @@ pub struct Place {
 /// The object that a task makes, or whose privileges it sets; none for other tasks.
 #[must_use]
 pub fn place(task: &Task) -> Option<Place> {
-    let class = match task.kind.as_str() {
-        "acl" => return acl_place(task),
-        "table" | "view" | "materialized view" | "foreign table" => "TABLE",
-        "aggregate" | "function" => "FUNCTION",
-        "domain" | "type" => "TYPE",
-        "procedural language" => "LANGUAGE",
-        "server" => "FOREIGN SERVER",
-        "sequence"
-        | "schema"
-        | "procedure"
-        | "foreign data wrapper"
-        | "default acl"
-        | "collation"
-        | "conversion"
-        | "operator"
-        | "operator class"
-        | "operator family"
-        | "statistics"
-        | "text search configuration"
-        | "text search dictionary"
-        | "publication"
-        | "subscription"
-        | "event trigger" => return Some(made(task, &task.kind.to_uppercase())),
-        _ => return None,
-    };
-    Some(made(task, class))
-}
-
-fn made(task: &Task, class: &str) -> Place {
-    Place { class: class.into(), schema: task.schema.clone(), name: task.name.clone() }
+    if task.kind == kind::ACL {
+        return acl_place(task);
+    }
+    let class = ObjectKind::of_task(&task.kind).class()?;
+    Some(Place { class: class.into(), schema: task.schema.clone(), name: task.name.clone() })
 }
 
 /// The archive quotes the names in the tags of privileges as SQL would. A column's privileges are compared with its table's.
@@ -195,7 +171,7 @@ pub(super) fn push_entry(
     when: (Phase, Vec<String>),
 ) -> usize {
     let (phase, after) = when;
-    let mut task = Task::new(phase, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
+    let mut task = Task::new(phase, entry.kind.name(), &entry.namespace, &entry.tag);
     task.target_sql = entry.with_settings(inputs.options.schema.tablespaces);
     if is_acl(&task) {
         task.target_sql = by_role(&task.target_sql);

@@ -6,6 +6,7 @@
 use super::inputs::Inputs;
 use super::large_object::moves_large_objects;
 use crate::catalog::Oid;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::role_use::{PG_LARGEOBJECT, PG_USER_MAPPING, Part, RoleUse};
 use crate::catalog::scope::is_whole;
 use crate::config::RolesMode;
@@ -64,7 +65,7 @@ fn named<'a>(inputs: &'a Inputs<'_>) -> HashSet<&'a str> {
     // The archive does not name a user mapping by its OID.
     let mapped = |role: &str| {
         let begin = format!("USER MAPPING {role} SERVER ");
-        inputs.entries().any(|entry| entry.desc == "USER MAPPING" && entry.tag.starts_with(&begin))
+        inputs.entries().any(|entry| entry.kind == ObjectKind::UserMapping && entry.tag.starts_with(&begin))
     };
     let is_moved = |one: &RoleUse| match one.catalog {
         PG_LARGEOBJECT => with_large_objects,
@@ -84,7 +85,7 @@ fn named<'a>(inputs: &'a Inputs<'_>) -> HashSet<&'a str> {
         found.extend(entries.map(|entry| entry.owner.as_str()));
     }
     if options.privileges {
-        let defaults = inputs.entries().filter(|entry| entry.desc == "DEFAULT ACL");
+        let defaults = inputs.entries().filter(|entry| entry.kind == ObjectKind::DefaultAcl);
         found.extend(defaults.map(|entry| entry.owner.as_str()));
     }
     if is_whole {

@@ -11,6 +11,7 @@ use super::inputs::{Inputs, phases};
 use super::order;
 use super::statistics::Travel;
 use crate::catalog::archive::{Entry, Section};
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::secret;
 use crate::catalog::{Constraint, Oid, Relation, RelationKind};
 use crate::name::ident;
@@ -26,7 +27,7 @@ pub fn push_pre_data(inputs: &Inputs<'_>, builder: &mut Builder) {
         task.after = phases(&[Phase::Roles]);
         let mut requires = builder.completing(entry);
         // In the archive, only the name of a user mapping shows its server.
-        if entry.desc == "USER MAPPING" {
+        if entry.kind == ObjectKind::UserMapping {
             let of = servers.iter().filter(|(name, _)| entry.tag.ends_with(&format!(" SERVER {name}")));
             requires.extend(of.max_by_key(|(name, _)| name.len()).map(|(_, at)| *at));
         }
@@ -36,20 +37,20 @@ pub fn push_pre_data(inputs: &Inputs<'_>, builder: &mut Builder) {
         }
         let at = builder.push(task, requires);
         builder.by_entry.insert(entry.id, at);
-        if entry.desc == "SERVER" {
+        if entry.kind == ObjectKind::Server {
             servers.push((entry.tag.as_str(), at));
         }
     }
 }
 
 fn belongs_before_data(entry: &Entry) -> bool {
-    entry.section == Section::PreData || matches!(entry.desc.as_str(), "COMMENT" | "SECURITY LABEL")
+    entry.section == Section::PreData || matches!(entry.kind, ObjectKind::Comment | ObjectKind::SecurityLabel)
 }
 
 fn entry_task(inputs: &Inputs<'_>, entry: &Entry, phase: Phase) -> Task {
-    let mut task = Task::new(phase, entry.desc.to_lowercase(), &entry.namespace, &entry.tag);
+    let mut task = Task::new(phase, entry.kind.name(), &entry.namespace, &entry.tag);
     let statement = entry.with_settings(inputs.options.schema.tablespaces);
-    match secret::mask(&entry.desc, &statement) {
+    match secret::mask(&entry.kind, &statement) {
         Some(masked) => (task.target_sql, task.source_sql) = (masked.statement, masked.query),
         None => task.target_sql = statement,
     }
@@ -61,25 +62,23 @@ fn entry_task(inputs: &Inputs<'_>, entry: &Entry, phase: Phase) -> Task {
 pub fn push_post_data(inputs: &Inputs<'_>, builder: &mut Builder) {
     let (children, relation_of) = (inputs.children(), relations_of(inputs));
     let later = Later { inputs, children, relation_of, has_late_rows: order::has_late_rows(inputs) };
-    let (keys, others): (Vec<&Entry>, Vec<&Entry>) =
-        inputs.entries().filter(|entry| entry.section == Section::PostData).partition(|entry| makes_an_index(entry));
+    let (keys, others): (Vec<&Entry>, Vec<&Entry>) = inputs
+        .entries()
+        .filter(|entry| entry.section == Section::PostData)
+        .partition(|entry| entry.kind.is_made_with_indexes());
     for entry in keys {
         later.push_index_or_key(builder, entry);
     }
     later.push_analyze(builder);
-    for entry in others.iter().filter(|entry| entry.desc == "FK CONSTRAINT") {
+    for entry in others.iter().filter(|entry| entry.kind == ObjectKind::FkConstraint) {
         later.push_foreign_key(builder, entry);
     }
-    for entry in
-        others.iter().filter(|entry| !matches!(entry.desc.as_str(), "FK CONSTRAINT" | "DEFAULT ACL" | "EVENT TRIGGER"))
-    {
+    for entry in others.iter().filter(|entry| {
+        !matches!(entry.kind, ObjectKind::FkConstraint | ObjectKind::DefaultAcl | ObjectKind::EventTrigger)
+    }) {
         later.push_other(builder, entry);
     }
     later.push_comments(builder);
-}
-
-fn makes_an_index(entry: &Entry) -> bool {
-    matches!(entry.desc.as_str(), "INDEX" | "INDEX ATTACH" | "CONSTRAINT" | "STATISTICS")
 }
 
 /// The relation of each entry that is one; without entries, all of them.
@@ -87,8 +86,9 @@ fn relations_of<'a>(inputs: &'a Inputs<'a>) -> BTreeMap<i32, &'a Relation> {
     if inputs.options.scope.data_only {
         return (0..).zip(&inputs.catalog.relations).collect();
     }
-    let relations =
-        inputs.entries().filter(|entry| matches!(entry.desc.as_str(), "TABLE" | "MATERIALIZED VIEW" | "FOREIGN TABLE"));
+    let relations = inputs.entries().filter(|entry| {
+        matches!(entry.kind, ObjectKind::Table | ObjectKind::MaterializedView | ObjectKind::ForeignTable)
+    });
     relations.filter_map(|entry| Some((entry.id, *inputs.lookup.relations.get(&entry.oid)?))).collect()
 }
 
@@ -114,10 +114,10 @@ impl<'a> Later<'a> {
         if on_view {
             return;
         }
-        match self.inputs.lookup.constraints.get(&entry.oid).filter(|_| entry.desc == "CONSTRAINT") {
+        match self.inputs.lookup.constraints.get(&entry.oid).filter(|_| entry.kind == ObjectKind::Constraint) {
             Some(constraint) => self.push_key(builder, entry, constraint),
             // Not a key, but a NOT NULL that is not checked for existing rows.
-            None if entry.desc == "CONSTRAINT" => self.push_other(builder, entry),
+            None if entry.kind == ObjectKind::Constraint => self.push_other(builder, entry),
             None => self.push_index(builder, entry),
         }
     }
@@ -131,14 +131,14 @@ impl<'a> Later<'a> {
 
     fn push_index(&self, builder: &mut Builder, entry: &Entry) {
         let mut requires = builder.completing(entry);
-        let index = self.inputs.lookup.indexes.get(&entry.oid).filter(|_| entry.desc == "INDEX");
+        let index = self.inputs.lookup.indexes.get(&entry.oid).filter(|_| entry.kind == ObjectKind::Index);
         let mut task = self.task(entry, Phase::Index, order::index(self.inputs, index.copied()));
         if let Some(index) = index {
             requires.extend(builder.data_of.get(&index.relation).into_iter().flatten());
             task.bytes = index.bytes;
             task.name.clone_from(&index.name.name);
         }
-        if entry.desc == "STATISTICS" {
+        if entry.kind == ObjectKind::Statistics {
             // A COPY with FREEZE locks its table until the end.
             requires.extend(self.relations(entry).iter().flat_map(|relation| self.data_below(builder, relation.oid)));
         }
@@ -151,7 +151,7 @@ impl<'a> Later<'a> {
         for relation in &relations {
             builder.indexes_of.entry(relation.oid).or_default().push(at);
         }
-        if entry.desc == "INDEX ATTACH"
+        if entry.kind == ObjectKind::IndexAttach
             && let Some(relation) = relations.first()
         {
             self.attach_one_by_one(builder, relation, at);
@@ -222,7 +222,7 @@ impl<'a> Later<'a> {
         if !self.inputs.options.schema.analyze_after_load {
             return;
         }
-        let extended = self.inputs.entries().filter(|entry| entry.desc == "STATISTICS");
+        let extended = self.inputs.entries().filter(|entry| entry.kind == ObjectKind::Statistics);
         let travel = Travel::new(
             self.inputs,
             extended.flat_map(|entry| self.relations(entry)).map(|relation| relation.oid).collect(),
@@ -332,7 +332,7 @@ impl<'a> Later<'a> {
         for relation in &relations {
             requires.extend(self.data_below(builder, relation.oid));
         }
-        let after = order::other(&entry.desc, !relations.is_empty() && !self.has_late_rows);
+        let after = order::other(&entry.kind, !relations.is_empty() && !self.has_late_rows);
         let task = self.task(entry, Phase::PostData, after);
         let at = builder.push(task, requires);
         builder.by_entry.insert(entry.id, at);
