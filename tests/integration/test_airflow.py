@@ -383,7 +383,8 @@ def reported(made, **more):
     connections = {"source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target"}
     config = {"options": {"keep_ledger": False}}
     try:
-        made(task_id=f"t{len(more)}{made.__name__}", config=config, **connections, **more).execute({})
+        name = f"t{len(more)}{made.__name__}"
+        made(task_id=name, config=config, **connections, **more).execute({})
     except AirflowFailException as error:
         return str(error)
 
