@@ -6,6 +6,8 @@
 mod queue;
 
 use crate::finding::Finding;
+use crate::phase::Phase;
+use crate::status::{TableStatus, TaskStatus};
 pub use queue::{Events, Observer, Queue, queue};
 use serde::Serialize;
 
@@ -43,7 +45,7 @@ pub enum Event {
         /// The task's id in the plan.
         task: String,
         /// Its phase.
-        phase: String,
+        phase: Phase,
         /// Its kind.
         kind: String,
         /// What it is about.
@@ -56,7 +58,7 @@ pub enum Event {
         /// The task's id.
         task: String,
         /// Its phase.
-        phase: String,
+        phase: Phase,
         /// Rows sent to the target, 0 while the format does not show their number.
         rows: u64,
         /// Bytes sent to the target.
@@ -67,13 +69,13 @@ pub enum Event {
         /// The task's id.
         task: String,
         /// Its phase.
-        phase: String,
+        phase: Phase,
         /// Its kind.
         kind: String,
         /// What it is about.
         object: String,
-        /// `done`, `kept`, `failed`, `blocked` or `pending` (stopped before its end).
-        status: String,
+        /// How it stands; pending where it was stopped before its end.
+        status: TaskStatus,
         /// Rows written.
         rows: u64,
         /// Bytes written.
@@ -122,8 +124,8 @@ pub enum Event {
     TableVerified {
         /// The table.
         object: String,
-        /// `equal`, `contains_source`, `different` or `unchecked`.
-        status: String,
+        /// How the comparison ended.
+        status: TableStatus,
         /// Rows on the target.
         rows: u64,
     },
@@ -149,7 +151,7 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PhaseSize {
     /// The phase.
-    pub phase: String,
+    pub phase: Phase,
     /// Its tasks.
     pub tasks: u64,
     /// Its rows by the source's statistics.
@@ -173,7 +175,7 @@ pub struct TimeLeft {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PhaseLeft {
     /// The phase.
-    pub phase: String,
+    pub phase: Phase,
     /// Seconds to the end of its last task, what comes before included; none where that is not known.
     pub seconds: Option<f64>,
     /// The part of its work that is done, from 0 to 1.

@@ -3,18 +3,19 @@
 //! A finding is not a failed check: it names an object, says what it means and what to do. Preflight makes most of
 //! them; the plan and the run add theirs.
 
+use crate::closed_set::closed_set;
 use serde::{Deserialize, Serialize};
 
-/// How much a finding weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Good to know.
-    Info,
-    /// The run goes on, and a person should check.
-    Warning,
-    /// The run ends before the target is touched.
-    Blocking,
+closed_set! {
+    /// How much a finding weighs.
+    pub enum Severity, "severity" {
+        /// Good to know.
+        Info = "info",
+        /// The run goes on, and a person should check.
+        Warning = "warning",
+        /// The run ends before the target is touched.
+        Blocking = "blocking",
+    }
 }
 
 /// One thing found.

@@ -5,6 +5,7 @@
 
 mod announcement;
 mod beginning;
+mod condition;
 mod failure;
 mod foreign_key;
 pub mod order;
@@ -15,11 +16,15 @@ mod session_entry;
 mod stop_request;
 mod text;
 
+use crate::action::Action;
+use crate::closed_set::Unknown;
 use crate::error::{Error, Kind, Result, Side};
 use crate::name::{LEDGER_TABLES, SCHEMA_COMMENT, ident, literal};
 use crate::pg::Session;
 use crate::pg::event_triggers::{self, LEFT_OUT};
-pub use crate::record::{Effect, Record, Run, RunState, is_settled};
+use crate::record::RowMode;
+pub use crate::record::{Effect, Record, Run};
+use crate::status::{RunState, TaskStatus};
 pub use announcement::{Announcement, Progress, Role};
 pub use failure::TaskFailure;
 pub use foreign_key::Taken;
@@ -27,6 +32,7 @@ pub use procedure::{Journal, LockHolder, Subject};
 pub use records::Standing;
 pub use session_entry::SessionEntry;
 use std::collections::HashMap;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// The pause between two queries for commits that are in progress.
@@ -74,6 +80,24 @@ impl Ledger {
 
     fn tasks(&self) -> String {
         self.table(1)
+    }
+
+    /// The same from a column that is empty where there is no value.
+    fn value_if_any<T: FromStr<Err = Unknown>>(&self, text: &str) -> Result<Option<T>> {
+        (!text.is_empty()).then(|| self.value(text)).transpose()
+    }
+
+    /// A value of a closed set, from a column of the ledger.
+    fn value<T: FromStr<Err = Unknown>>(&self, text: &str) -> Result<T> {
+        text.parse().map_err(|unknown: Unknown| {
+            Error::new(
+                "ledger_newer",
+                Kind::State,
+                format!("the ledger has a value that this version does not know: {unknown}"),
+            )
+            .object(ident(&self.schema))
+            .remedy("use the version of pgmigrate that wrote the ledger")
+        })
     }
 
     /// Takes the lock that prevents a second run on this target, for as long as the session lives. Runs of chosen tasks share it.
@@ -132,8 +156,7 @@ impl Ledger {
         if let Err(e) = session.batch(&sql).await {
             let is_refused = e.is("42501");
             let e = e.object(&schema);
-            let remedy =
-                "grant CREATE on the target's database, or name a schema that we may write with options.ledger_schema";
+            let remedy = "grant CREATE on the target's database, or name a schema that the role can write to with options.ledger_schema";
             return Err(event_triggers::explained(session, if is_refused { e.remedy(remedy) } else { e }).await);
         }
         self.add_columns(session).await
@@ -150,7 +173,10 @@ impl Ledger {
         session.batch(&sql).await.map_err(|e| {
             let is_refused = e.is("42501");
             let e = e.object(self.tasks());
-            let remedy = "let the role that owns the ledger go on with the run, or forget it with `pgmigrate cleanup`";
+            let remedy = format!(
+                "let the role that owns the ledger continue the run, or discard the run with {}",
+                Action::Cleanup
+            );
             if is_refused { e.remedy(remedy) } else { e }
         })
     }
@@ -165,15 +191,13 @@ impl Ledger {
             self.runs()
         );
         let Some(row) = session.query_opt(&sql, &[]).await? else { return Ok(None) };
-        let unknown =
-            || Error::new("ledger_newer", Kind::State, "the ledger has a state of a newer version").object(self.runs());
         Ok(Some(Run {
             run: row.get(0),
             plan: row.get(1),
             source: text::original(row.get(2)),
             target: row.get(3),
             config: text::original(row.get(4)),
-            state: RunState::from_word(row.get(5)).ok_or_else(unknown)?,
+            state: self.value(row.get(5))?,
             snapshot: row.get(6),
             consistent: row.get(7),
             started: row.get(8),
@@ -189,11 +213,11 @@ impl Ledger {
         session.batch("BEGIN; SET LOCAL synchronous_commit = on").await?;
         let sql = format!(
             "INSERT INTO {} (plan, source, target, config, state, snapshot, consistent) \
-             VALUES ($1, $2, $3, $4, 'running', $5, $6) RETURNING run",
+             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING run",
             self.runs()
         );
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 6] =
-            [&run.plan, &source, &run.target, &config, &run.snapshot, &run.consistent];
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 7] =
+            [&run.plan, &source, &run.target, &config, &run.state.as_str(), &run.snapshot, &run.consistent];
         let number: i64 = session.query_one(&sql, &params).await?.get(0);
         for batch in records.chunks(5_000) {
             self.add_tasks(session, number, batch).await?;
@@ -217,12 +241,12 @@ impl Ledger {
                 &[
                     &run,
                     &column(|r| &r.task),
-                    &column(|r| &r.phase),
+                    &column(|r| r.phase.as_str()),
                     &column(|r| &r.kind),
                     &column(|r| &r.object),
-                    &column(|r| &r.mode),
+                    &column(|r| r.mode.map_or("", RowMode::as_str)),
                     &column(|r| &r.format),
-                    &column(|r| &r.status),
+                    &column(|r| r.status.as_str()),
                     &column(|r| &r.note),
                     &records.iter().map(|r| r.planned_rows).collect::<Vec<i64>>(),
                     &records.iter().map(|r| r.planned_bytes).collect::<Vec<i64>>(),
@@ -236,10 +260,10 @@ impl Ledger {
     /// server still executes: a task that it settles stays settled.
     pub async fn reopen(&self, session: &Session, run: i64) -> Result<()> {
         let sql = format!(
-            "UPDATE {} SET status = 'pending', rows = 0, bytes = 0, hash = '', snapshot = '', sqlstate = '', note = '', \
-                    started = NULL, seconds = 0, worker = NULL \
-             WHERE run = $1 AND status NOT IN ('done', 'kept', 'skipped', 'pending')",
-            self.tasks()
+            "{} WHERE run = $1 AND {} AND status <> '{}'",
+            self.back_to_pending(),
+            condition::open(),
+            TaskStatus::Pending
         );
         session.execute(&sql, &[&run]).await.map(|_| ())
     }
@@ -247,7 +271,7 @@ impl Ledger {
     /// Waits for commits in progress that settle tasks: a part that was killed may have sent one. Never waits for a row while it locks
     /// others, because that could deadlock with parts at work.
     pub async fn await_commits(&self, session: &Session, run: i64) -> Result<()> {
-        let open = format!("FROM {} WHERE run = $1 AND status NOT IN ('done', 'kept', 'skipped')", self.tasks());
+        let open = format!("FROM {} WHERE run = $1 AND {}", self.tasks(), condition::open());
         let sql = format!(
             "WITH free AS (SELECT task {open} FOR UPDATE SKIP LOCKED) \
              SELECT EXISTS (SELECT task {open} EXCEPT SELECT task FROM free)"
@@ -260,13 +284,17 @@ impl Ledger {
 
     /// Sets tasks that have to be done again back to `pending`, settled or not.
     pub async fn reset(&self, session: &Session, run: i64, tasks: &[String]) -> Result<()> {
-        let sql = format!(
-            "UPDATE {} SET status = 'pending', rows = 0, bytes = 0, hash = '', snapshot = '', sqlstate = '', note = '', \
-                    started = NULL, seconds = 0, worker = NULL \
-             WHERE run = $1 AND task = ANY ($2)",
-            self.tasks()
-        );
+        let sql = format!("{} WHERE run = $1 AND task = ANY ($2)", self.back_to_pending());
         session.execute(&sql, &[&run, &tasks]).await.map(|_| ())
+    }
+
+    fn back_to_pending(&self) -> String {
+        format!(
+            "UPDATE {} SET status = '{}', rows = 0, bytes = 0, hash = '', snapshot = '', sqlstate = '', note = '', \
+                    started = NULL, seconds = 0, worker = NULL",
+            self.tasks(),
+            TaskStatus::Pending
+        )
     }
 
     /// Records durably that a run goes on, or how it ended: this row survives a crash of the server.
@@ -275,7 +303,7 @@ impl Ledger {
         let sql =
             format!("UPDATE {} SET state = $2, consistent = $3, finished = {finished} WHERE run = $1", self.runs());
         session.batch("SET synchronous_commit = on").await?;
-        let written = session.execute(&sql, &[&run, &state.word(), &consistent]).await?;
+        let written = session.execute(&sql, &[&run, &state.as_str(), &consistent]).await?;
         session.batch("SET synchronous_commit = off").await?;
         if written == 0 {
             return Err(gone(run));
@@ -297,25 +325,44 @@ impl Ledger {
     /// Records that a worker has started the task; false if the task is settled already.
     pub async fn start(&self, session: &Session, run: i64, task: &str, worker: i32) -> Result<bool> {
         let sql = format!(
-            "UPDATE {} SET status = 'running', attempts = attempts + 1, started = clock_timestamp(), note = '', sqlstate = '', worker = $3 \
-             WHERE run = $1 AND task = $2 AND status NOT IN ('done', 'kept', 'skipped')",
-            self.tasks()
+            "UPDATE {} SET status = '{}', attempts = attempts + 1, started = clock_timestamp(), note = '', sqlstate = '', worker = $3 \
+             WHERE run = $1 AND task = $2 AND {}",
+            self.tasks(),
+            TaskStatus::Running,
+            condition::open()
         );
         Ok(session.execute(&sql, &[&run, &task, &worker]).await? == 1)
     }
 
     /// Records the task as `status` in the open transaction, so that effect and record are committed together.
-    pub async fn finish(&self, session: &Session, run: i64, task: &str, status: &str, effect: &Effect) -> Result<()> {
+    pub async fn finish(
+        &self,
+        session: &Session,
+        run: i64,
+        task: &str,
+        status: TaskStatus,
+        effect: &Effect,
+    ) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET status = $3, rows = $4, bytes = $5, hash = $6, snapshot = $7, note = $8, sqlstate = '', \
                     format = CASE WHEN $9 = '' THEN format ELSE $9 END, \
                     seconds = extract(epoch FROM clock_timestamp() - started)::float8 \
-             WHERE run = $1 AND task = $2 AND status NOT IN ('done', 'kept', 'skipped')",
-            self.tasks()
+             WHERE run = $1 AND task = $2 AND {}",
+            self.tasks(),
+            condition::open()
         );
         let (rows, bytes) = (effect.rows.cast_signed(), effect.bytes.cast_signed());
-        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 9] =
-            [&run, &task, &status, &rows, &bytes, &effect.hash, &effect.snapshot, &effect.note, &effect.format];
+        let params: [&(dyn tokio_postgres::types::ToSql + Sync); 9] = [
+            &run,
+            &task,
+            &status.as_str(),
+            &rows,
+            &bytes,
+            &effect.hash,
+            &effect.snapshot,
+            &effect.note,
+            &effect.format,
+        ];
         if session.execute(&sql, &params).await? == 1 {
             return Ok(());
         }
@@ -332,13 +379,15 @@ impl Ledger {
         (seconds, worker): (f64, i32),
     ) -> Result<()> {
         let sql = format!(
-            "UPDATE {} t SET status = 'done', attempts = attempts + 1, rows = d.rows, bytes = d.bytes, hash = d.hash, \
+            "UPDATE {} t SET status = '{}', attempts = attempts + 1, rows = d.rows, bytes = d.bytes, hash = d.hash, \
                     snapshot = d.snapshot, note = '', sqlstate = '', seconds = $2::float8 / $3::float8, worker = $9, \
                     started = statement_timestamp() - make_interval(secs => $2::float8 * ($3::float8 + 1 - d.place) / $3::float8) \
              FROM unnest($4::text[], $5::int8[], $6::int8[], $7::text[], $8::text[]) \
                   WITH ORDINALITY d(task, rows, bytes, hash, snapshot, place) \
-             WHERE t.run = $1 AND t.task = d.task AND t.status NOT IN ('done', 'kept', 'skipped')",
-            self.tasks()
+             WHERE t.run = $1 AND t.task = d.task AND {}",
+            self.tasks(),
+            TaskStatus::Done,
+            condition::open()
         );
         let numbers =
             |value: fn(&Effect) -> u64| done.iter().map(|(_, e)| value(e).cast_signed()).collect::<Vec<i64>>();
@@ -370,30 +419,34 @@ impl Ledger {
     pub async fn lock_task(&self, session: &Session, run: i64, task: &str) -> Result<bool> {
         let sql = format!("SELECT status FROM {} WHERE run = $1 AND task = $2 FOR UPDATE", self.tasks());
         let row = session.query_opt(&sql, &[&run, &task]).await?;
-        Ok(row.is_some_and(|row| !is_settled(row.get(0))))
+        row.map_or(Ok(false), |row| Ok(!self.value::<TaskStatus>(row.get(0))?.is_settled()))
     }
 
     /// Whether the ledger has the task as settled: the query after a COMMIT whose answer was lost.
     pub async fn is_settled(&self, session: &Session, run: i64, task: &str) -> Result<bool> {
         let sql = format!("SELECT status FROM {} WHERE run = $1 AND task = $2", self.tasks());
         let row = session.query_opt(&sql, &[&run, &task]).await?;
-        row.map(|row| is_settled(row.get(0))).ok_or_else(|| settled_elsewhere(&format!("task {task}"), run))
+        let row = row.ok_or_else(|| settled_elsewhere(&format!("task {task}"), run))?;
+        Ok(self.value::<TaskStatus>(row.get(0))?.is_settled())
     }
 
     /// The tasks outside the data phase that are not plainly done: the status of each, and whether it has a note.
-    pub async fn notes(&self, session: &Session, run: i64) -> Result<HashMap<String, (String, bool)>> {
+    pub async fn notes(&self, session: &Session, run: i64) -> Result<HashMap<String, (TaskStatus, bool)>> {
         let sql = format!(
-            "SELECT task, status, note <> '' FROM {} WHERE run = $1 AND phase <> 'data' AND (status <> 'done' OR note <> '')",
-            self.tasks()
+            "SELECT task, status, note <> '' FROM {} WHERE run = $1 AND phase <> 'data' AND (status <> '{}' OR note <> '')",
+            self.tasks(),
+            TaskStatus::Done
         );
-        Ok(session.query(&sql, &[&run]).await?.iter().map(|row| (row.get(0), (row.get(1), row.get(2)))).collect())
+        let rows = session.query(&sql, &[&run]).await?;
+        rows.iter().map(|row| Ok((row.get(0), (self.value(row.get(1))?, row.get(2))))).collect()
     }
 
     /// Whether nothing is left to do for any of the tasks.
     pub async fn are_settled(&self, session: &Session, run: i64, tasks: &[&str]) -> Result<bool> {
         let sql = format!(
-            "SELECT NOT EXISTS (SELECT FROM {} WHERE run = $1 AND task = ANY ($2) AND status NOT IN ('done', 'kept', 'skipped'))",
-            self.tasks()
+            "SELECT NOT EXISTS (SELECT FROM {} WHERE run = $1 AND task = ANY ($2) AND {})",
+            self.tasks(),
+            condition::open()
         );
         Ok(session.query_one(&sql, &[&run, &tasks]).await?.get(0))
     }
@@ -401,10 +454,12 @@ impl Ledger {
     /// Tables all of whose rows an earlier finished run copied here, as the plan names their object.
     pub async fn loaded_objects(&self, session: &Session) -> Result<Vec<String>> {
         let sql = format!(
-            "SELECT t.object FROM {} t JOIN {} r USING (run) WHERE t.kind = 'data' AND r.state = 'done' \
-             GROUP BY r.run, t.object HAVING bool_and(t.status = 'done')",
+            "SELECT t.object FROM {} t JOIN {} r USING (run) WHERE t.kind = 'data' AND r.state = '{}' \
+             GROUP BY r.run, t.object HAVING bool_and(t.status = '{}')",
             self.tasks(),
-            self.runs()
+            self.runs(),
+            RunState::Done,
+            TaskStatus::Done
         );
         Ok(session.query(&sql, &[]).await?.iter().map(|row| row.get(0)).collect())
     }
@@ -435,16 +490,16 @@ impl Ledger {
 }
 
 fn gone(run: i64) -> Error {
-    Error::new("run_gone", Kind::State, format!("run {run} is not in the ledger any more"))
-        .on(Side::Target)
-        .remedy("compare both databases by `pgmigrate verify`; keep the ledger of a run until it has ended")
+    Error::new("run_gone", Kind::State, format!("run {run} is no longer in the ledger")).on(Side::Target).remedy(
+        format!("compare both databases with {}; keep the ledger of a run until the run has ended", Action::Verify),
+    )
 }
 
 fn settled_elsewhere(what: &str, run: i64) -> Error {
     Error::new(
         "settled_elsewhere",
         Kind::State,
-        format!("{what} of run {run} was settled by somebody else, or its ledger is gone"),
+        format!("{what} of run {run} was settled by another process, or the ledger was dropped"),
     )
-    .remedy("run only one pgmigrate a target, and keep its ledger until it has ended")
+    .remedy("start one run at a time for a target, and keep the ledger until the run has ended")
 }

@@ -7,12 +7,14 @@
 //!
 //! Layers, each using only those below it: `bindings` (Python), `engine` (order, parallelism, retry), `pg` and
 //! `ledger` (the only code that talks to servers), `catalog`, `plan` and `report` (pure data), and the words that all
-//! of them share: `error`, `finding`, `name`, `word`, `config`,
-//! `event`, `server_version`.
+//! of them share: `closed_set`, `error`, `finding`, `action`, `name`, `word`, `config`, `event`, `phase`, `server_version`,
+//! `status`.
 
+pub mod action;
 #[cfg(feature = "python")]
 mod bindings;
 pub mod catalog;
+mod closed_set;
 pub mod config;
 pub mod engine;
 pub mod error;
@@ -21,11 +23,13 @@ pub mod finding;
 pub mod ledger;
 pub mod name;
 pub mod pg;
+pub mod phase;
 pub mod plan;
 pub mod rates;
 pub mod record;
 pub mod report;
 pub mod server_version;
+pub mod status;
 pub mod verification;
 pub mod word;
 

@@ -4,6 +4,7 @@
 //! value. `engine::calibrate` measures them, `engine::estimate` calculates with them, and users keep them in a file as JSON. A MB is a
 //! million bytes; bytes of a table are those of its heap and TOAST on the source.
 
+use crate::action::Action;
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 
@@ -213,7 +214,7 @@ pub fn speedup(points: &[Speedup], sessions: u32) -> f64 {
 
 fn broken(what: impl std::fmt::Display) -> Error {
     Error::new("rates_unreadable", Kind::State, format!("the rates cannot be read: {what}"))
-        .remedy("measure them anew with `pgmigrate plan --calibrate`, or restore the file as it was written")
+        .remedy(format!("measure them again with {}, or restore the file as it was written", Action::Calibrate))
 }
 
 #[cfg(test)]

@@ -2,40 +2,26 @@
 //!
 //! Pure data: `ledger` reads and writes it, `report` sums it up, the engine decides by it.
 
+use crate::closed_set::closed_set;
+use crate::phase::Phase;
+use crate::status::{RunState, TaskStatus};
 use serde::Serialize;
 
-/// How a run stands, as its row says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunState {
-    /// A process works on it, or died before it could record an end.
-    Running,
-    /// No process works on it, tasks are open, none of them failed.
-    Interrupted,
-    /// No process works on it, and a task failed.
-    Failed,
-    /// Every task of the plan is settled.
-    Done,
-}
-
-impl RunState {
-    /// The word for it in the ledger.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            RunState::Running => "running",
-            RunState::Interrupted => "interrupted",
-            RunState::Failed => "failed",
-            RunState::Done => "done",
-        }
-    }
-
-    /// The state of that word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<RunState> {
-        [RunState::Running, RunState::Interrupted, RunState::Failed, RunState::Done]
-            .into_iter()
-            .find(|state| state.word() == word)
+closed_set! {
+    /// How rows are written into a table.
+    pub enum RowMode, "mode of rows" {
+        /// Into a table that this run has made.
+        Create = "create",
+        /// Into an existing table that was empty.
+        Copy = "copy",
+        /// In addition to rows that existed before.
+        Append = "append",
+        /// Through a staging table, because some of the rows may exist already.
+        Merge = "merge",
+        /// Into a table that an extension of this run has made, in place of the rows that the extension inserted.
+        Replace = "replace",
+        /// A sequence that existed before: its value never goes back.
+        Forward = "forward",
     }
 }
 
@@ -70,17 +56,17 @@ pub struct Record {
     /// Its id in the plan.
     pub task: String,
     /// Its phase.
-    pub phase: String,
+    pub phase: Phase,
     /// Its kind.
     pub kind: String,
     /// What it is about.
     pub object: String,
-    /// How rows are written to the table: `copy`, `append`, `merge`; empty for other tasks.
-    pub mode: String,
+    /// How rows are written to the table, or a sequence's value; none for other tasks.
+    pub mode: Option<RowMode>,
     /// The format that rows travel in.
     pub format: String,
-    /// `pending`, `running`, `done`, `kept`, `skipped`, `failed` or `blocked`.
-    pub status: String,
+    /// How it stands.
+    pub status: TaskStatus,
     /// How often it was tried.
     pub attempts: i32,
     /// Rows by the plan.
@@ -111,14 +97,8 @@ impl Record {
     /// Whether nothing is left to do for the task.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        is_settled(&self.status)
+        self.status.is_settled()
     }
-}
-
-/// Whether nothing is left to do for a task of that status.
-#[must_use]
-pub fn is_settled(status: &str) -> bool {
-    matches!(status, "done" | "kept" | "skipped")
 }
 
 /// What a task did, for its row.

@@ -5,7 +5,8 @@
 use crate::catalog::scope::Absent;
 use crate::finding::Finding;
 use crate::plan::{Phase, Plan, kind};
-use crate::record::{Record, RunState};
+use crate::record::Record;
+use crate::status::{ReportStatus, RunState, TaskStatus};
 use crate::verification::Verification;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -15,8 +16,8 @@ use std::collections::BTreeSet;
 pub struct Report {
     /// Its number in the ledger; none for a dry run.
     pub run: Option<i64>,
-    /// `done`, `failed`, `interrupted` or `dry_run`.
-    pub status: String,
+    /// How it ended.
+    pub status: ReportStatus,
     /// The state of the run as a whole, of which this report may show a part; none for a dry run, and if the ledger could not be read.
     pub run_state: Option<RunState>,
     /// Whether all rows are of one state of the source.
@@ -46,10 +47,10 @@ pub struct Report {
 }
 
 /// What a phase did.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct PhaseResult {
     /// The phase.
-    pub phase: String,
+    pub phase: Phase,
     /// Its tasks.
     pub tasks: u64,
     /// Those that are done.
@@ -74,13 +75,13 @@ pub struct TaskResult {
     /// Its id in the plan.
     pub id: String,
     /// Its phase.
-    pub phase: String,
+    pub phase: Phase,
     /// Its kind.
     pub kind: String,
     /// What it was about.
     pub object: String,
-    /// `done`, `kept`, `skipped`, `failed`, `blocked` or `pending`.
-    pub status: String,
+    /// How it stands; one that was at work at the end is pending.
+    pub status: TaskStatus,
     /// Rows written.
     pub rows: i64,
     /// Bytes written.
@@ -110,7 +111,7 @@ impl From<Record> for TaskResult {
             phase: record.phase,
             kind: record.kind,
             object: record.object,
-            status: if record.status == "running" { "pending".into() } else { record.status },
+            status: if record.status == TaskStatus::Running { TaskStatus::Pending } else { record.status },
             rows: record.rows,
             bytes: record.bytes,
             begun: record.begun,
@@ -128,14 +129,16 @@ impl From<Record> for TaskResult {
 #[must_use]
 pub fn phases(tasks: &[TaskResult]) -> Vec<PhaseResult> {
     let of = |phase: Phase| {
-        let mut sum = PhaseResult { phase: phase.word().into(), ..PhaseResult::default() };
-        for task in tasks.iter().filter(|task| task.phase == phase.word()) {
+        let mut sum =
+            PhaseResult { phase, tasks: 0, done: 0, kept: 0, failed: 0, blocked: 0, rows: 0, bytes: 0, seconds: 0.0 };
+        for task in tasks.iter().filter(|task| task.phase == phase) {
             sum.tasks += 1;
-            match task.status.as_str() {
-                "done" => sum.done += 1,
-                "failed" => sum.failed += 1,
-                "blocked" => sum.blocked += 1,
-                status => sum.kept += u64::from(crate::record::is_settled(status)),
+            match task.status {
+                TaskStatus::Done => sum.done += 1,
+                TaskStatus::Kept | TaskStatus::Skipped => sum.kept += 1,
+                TaskStatus::Failed => sum.failed += 1,
+                TaskStatus::Blocked => sum.blocked += 1,
+                TaskStatus::Pending | TaskStatus::Running => {}
             }
             // A large object is no row.
             sum.rows += if task.kind == kind::LARGE_OBJECTS { 0 } else { task.rows };
@@ -156,7 +159,7 @@ pub fn snapshots(tasks: &[TaskResult]) -> Vec<String> {
 
 /// The objects that are missing on the target: those of failed tasks, and of the tasks that these blocked.
 pub fn not_arrived(tasks: &[TaskResult]) -> impl Iterator<Item = &TaskResult> {
-    tasks.iter().filter(|task| matches!(task.status.as_str(), "failed" | "blocked"))
+    tasks.iter().filter(|task| task.status.is_failed())
 }
 
 /// The head of a report for a plan that was not run.
@@ -164,10 +167,10 @@ pub fn not_arrived(tasks: &[TaskResult]) -> impl Iterator<Item = &TaskResult> {
 pub fn dry_run(plan: &Plan) -> Vec<TaskResult> {
     let result = |task: &crate::plan::Task| TaskResult {
         id: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
-        status: "pending".into(),
+        status: TaskStatus::Pending,
         rows: 0,
         bytes: 0,
         begun: None,

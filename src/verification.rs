@@ -3,7 +3,9 @@
 //! Pure data, filled by the engine's `verify` and shown by the bindings. Messages name objects and numbers, never a row's values; a row's
 //! key is in `key` and nowhere else. What could not be compared is never counted as equal.
 
+use crate::closed_set::closed_set;
 use crate::name::readable;
+use crate::status::TableStatus;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 
@@ -39,19 +41,20 @@ pub struct Verification {
     pub compared: BTreeMap<String, u64>,
 }
 
-/// The verdict of a comparison.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Everything was compared, and nothing differs.
-    Equal,
-    /// Everything was compared, and all that the source has is on the target, where tables hold more rows.
-    ContainsSource,
-    /// Something differs.
-    Different,
-    /// Nothing was found to differ, and something could not be compared.
-    #[default]
-    NotCompared,
+closed_set! {
+    /// The verdict of a comparison.
+    #[derive(Default)]
+    pub enum Verdict, "verdict" {
+        /// Everything was compared, and nothing differs.
+        Equal = "equal",
+        /// Everything was compared, and all that the source has is on the target, where tables hold more rows.
+        ContainsSource = "contains_source",
+        /// Something differs.
+        Different = "different",
+        /// Nothing was found to differ, and something could not be compared.
+        #[default]
+        NotCompared = "not_compared",
+    }
 }
 
 /// Of one kind, how many objects were compared.
@@ -63,33 +66,6 @@ struct Compared<'a> {
 
 fn as_list<S: serde::Serializer>(counts: &BTreeMap<String, u64>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(counts.iter().map(|(kind, &objects)| Compared { kind, objects }))
-}
-
-/// How the comparison of a table's rows ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TableStatus {
-    /// Both sides have the same rows.
-    Equal,
-    /// Every row of the source is on the target, which has more.
-    ContainsSource,
-    /// Rows differ.
-    Different,
-    /// The rows could not be compared.
-    Unchecked,
-}
-
-impl TableStatus {
-    /// The word for it in events.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            TableStatus::Equal => "equal",
-            TableStatus::ContainsSource => "contains_source",
-            TableStatus::Different => "different",
-            TableStatus::Unchecked => "unchecked",
-        }
-    }
 }
 
 /// One table's rows.
@@ -129,32 +105,32 @@ impl TableResult {
     }
 }
 
-/// What kind of thing differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DifferenceKind {
-    /// A row of the source is not on the target.
-    MissingRow,
-    /// A row of the target is not on the source.
-    ExtraRow,
-    /// A row differs in columns outside its key.
-    DifferentRow,
-    /// The tables hold different numbers of rows.
-    RowCount,
-    /// The next value of a sequence differs.
-    Sequence,
-    /// A large object is missing, or its content or owner differs.
-    LargeObject,
-    /// An index that queries cannot use.
-    InvalidIndex,
-    /// A constraint whose rows were not checked.
-    InvalidConstraint,
-    /// An object that the plan makes is not on the target.
-    MissingObject,
-    /// An object is on the target only, and was made after the first run began or at an unknown time.
-    ExtraObject,
-    /// An object is defined, or owned, in another way.
-    DifferentObject,
+closed_set! {
+    /// What kind of thing differs.
+    pub enum DifferenceKind, "kind of difference" {
+        /// A row of the source is not on the target.
+        MissingRow = "missing_row",
+        /// A row of the target is not on the source.
+        ExtraRow = "extra_row",
+        /// A row differs in columns outside its key.
+        DifferentRow = "different_row",
+        /// The tables hold different numbers of rows.
+        RowCount = "row_count",
+        /// The next value of a sequence differs.
+        Sequence = "sequence",
+        /// A large object is missing, or its content or owner differs.
+        LargeObject = "large_object",
+        /// An index that queries cannot use.
+        InvalidIndex = "invalid_index",
+        /// A constraint whose rows were not checked.
+        InvalidConstraint = "invalid_constraint",
+        /// An object that the plan makes is not on the target.
+        MissingObject = "missing_object",
+        /// An object is on the target only, and was made after the first run began or at an unknown time.
+        ExtraObject = "extra_object",
+        /// An object is defined, or owned, in another way.
+        DifferentObject = "different_object",
+    }
 }
 
 /// One difference.

@@ -18,5 +18,5 @@ pub fn to_python<'py>(py: Python<'py>, value: &(impl Serialize + ?Sized)) -> PyR
 /// A result as a value.
 pub fn value(result: &impl Serialize) -> Result<Value> {
     serde_json::to_value(result)
-        .map_err(|e| Error::new("result_not_serializable", Kind::Internal, "a result cannot be told").caused_by(e))
+        .map_err(|e| Error::new("result_not_serializable", Kind::Internal, "a result cannot be converted").caused_by(e))
 }

@@ -48,7 +48,7 @@ fn check_process(py: Python<'_>) -> PyResult<()> {
     let error = Error::new(
         "forked_process",
         Kind::Internal,
-        "pgmigrate was used before this process was forked off, and cannot be used in it",
+        "this process was forked after pgmigrate was used, and cannot use it",
     )
     .remedy("start processes by spawn instead of fork, or import and use pgmigrate only in the child");
     Err(error::raise(py, &error))
@@ -142,7 +142,7 @@ async fn perform(
             convert::value(&stop.or(Box::pin(engine::preflight(config, prospect, context))).await?)?
         }
         "hold_procedure" => {
-            let taker = read(settings, "who takes the lock")?;
+            let taker = read(settings, "the process that takes the lock")?;
             engine::hold_procedure(config, &taker, context).await?;
             Value::Null
         }
@@ -153,18 +153,18 @@ async fn perform(
             Value::Null
         }
         "remove_journal" => {
-            let removal = read(settings, "what is to be removed")?;
+            let removal = read(settings, "the journal to remove")?;
             engine::remove_journal(config, &removal, context).await?;
             Value::Null
         }
         "target_counters" => convert::value(&stop.or(engine::target_counters(config, context)).await?)?,
         "written_by_others" => {
-            let before = read(settings, "what the target had counted")?;
+            let before = read(settings, "the counters of the target")?;
             convert::value(&stop.or(engine::written_by_others(config, &before, context)).await?)?
         }
         "wait_for_writers" => convert::value(&stop.or(engine::wait_for_writers(config, context)).await?)?,
         "quiet_since" => {
-            let before = read(settings, "what the source had counted")?;
+            let before = read(settings, "the counters of the source")?;
             stop.or(engine::quiet_since(config, before, context)).await?;
             Value::Null
         }
@@ -199,7 +199,7 @@ async fn perform(
             convert::value(&Box::pin(engine::restore(config, &path, context)).await?)?
         }
         "restore_unless_written" => {
-            let before = read(settings, "what the target had counted")?;
+            let before = read(settings, "the counters of the target")?;
             convert::value(&Box::pin(engine::restore_unless_written(config, &before, context)).await?)?
         }
         "foreign_keys" => convert::value(&engine::make_foreign_keys(config, context).await?)?,

@@ -4,9 +4,11 @@
 //! read. The Python package wraps these in its own types.
 
 use super::convert::to_python;
+use crate::closed_set::Unknown;
 use crate::plan::document::Document;
 use crate::report::TaskResult;
-use pyo3::exceptions::PyIndexError;
+use crate::status::TaskStatus;
+use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use serde::Serialize;
@@ -59,9 +61,11 @@ impl ResultRows {
     }
 
     /// The positions of the tasks that have a status.
-    fn having(&self, status: &str) -> Vec<usize> {
+    fn having(&self, status: &str) -> PyResult<Vec<usize>> {
+        let status: TaskStatus =
+            status.parse().map_err(|unknown: Unknown| PyValueError::new_err(unknown.to_string()))?;
         let wanted = self.0.iter().enumerate().filter(|(_, task)| task.status == status);
-        wanted.map(|(at, _)| at).collect()
+        Ok(wanted.map(|(at, _)| at).collect())
     }
 }
 
@@ -89,6 +93,6 @@ impl PlanText {
 
     /// For each phase its tasks, their rows and their bytes.
     fn sums(&self) -> Vec<(&'static str, u64, u64, u64)> {
-        self.0.sums().iter().map(|sum| (sum.phase.word(), sum.tasks, sum.rows, sum.bytes)).collect()
+        self.0.sums().iter().map(|sum| (sum.phase.as_str(), sum.tasks, sum.rows, sum.bytes)).collect()
     }
 }

@@ -162,7 +162,7 @@ object_kinds! {
     DefaultAcl, "DEFAULT ACL", [Property, Class("DEFAULT ACL"), Called("the default privileges")];
     Domain, "DOMAIN", [Owned, Compared(Properties::Type), Class("TYPE")];
     Encoding, "ENCODING", [NotDdl];
-    EventTrigger, "EVENT TRIGGER", [Owned, WholeDatabase("event triggers come only with a whole database"), ForSuperusers, Class("EVENT TRIGGER")];
+    EventTrigger, "EVENT TRIGGER", [Owned, WholeDatabase("event triggers are moved only with a whole database"), ForSuperusers, Class("EVENT TRIGGER")];
     // Written by 19.
     ExtendedStatisticsData, "EXTENDED STATISTICS DATA", [NotDdl, OfLedger];
     Extension, "EXTENSION", [];

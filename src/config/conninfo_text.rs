@@ -24,7 +24,7 @@ pub fn split(text: &str) -> Result<Vec<(String, String)>, &'static str> {
         let (before, after) = rest.split_once('=').ok_or("a part has no \"=\"")?;
         let key = before.trim_end();
         if !is_keyword(key) {
-            return Err("what stands before a \"=\" is not a keyword");
+            return Err("what precedes a \"=\" is not a keyword");
         }
         let (value, after) = value(after.trim_start())?;
         pairs.push((key.to_owned(), value));

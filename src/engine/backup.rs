@@ -5,6 +5,7 @@
 
 use super::others::{self, Backed};
 use super::{Context, programs};
+use crate::action::Action;
 use crate::catalog::archive::Entry;
 use crate::catalog::object_kind::ObjectKind;
 use crate::config::Config;
@@ -233,9 +234,9 @@ impl NewFile {
     async fn create(directory: &Path, dbname: &str) -> Result<NewFile> {
         const TRIES: usize = 10;
         let failed = |e: std::io::Error| {
-            Error::new("backup_file_not_created", Kind::Backup, format!("making a file in {}", directory.display()))
+            Error::new("backup_file_not_created", Kind::Backup, format!("creating a file in {}", directory.display()))
                 .caused_by(e)
-                .remedy("name a folder that can be written, by options.backup_dir or --directory")
+                .remedy(format!("name a folder that can be written, with {}", Action::BackupDirectory))
         };
         std::fs::create_dir_all(directory).map_err(failed)?;
         for _ in 0..TRIES {

@@ -40,7 +40,7 @@ pub struct Duration {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PhaseSpan {
     /// Its name.
-    pub phase: String,
+    pub phase: Phase,
     /// How many tasks it has.
     pub tasks: usize,
     /// When the first of them starts, in seconds of the run.
@@ -129,7 +129,7 @@ fn phases(plan: &Plan, costs: &Costs, course: &Course, preparation: f64) -> Vec<
         let starts = tasks.iter().map(|at| course.starts(*at)).reduce(f64::min)?;
         let ends = tasks.iter().map(|at| course.ends(*at)).fold(starts, f64::max);
         Some(PhaseSpan {
-            phase: phase.word().into(),
+            phase,
             tasks: tasks.len(),
             starts: preparation + starts,
             seconds: ends - starts,

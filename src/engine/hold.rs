@@ -8,6 +8,7 @@
 use super::Context;
 use super::connect::{Endpoints, Source};
 use super::lifecycle::conclude;
+use crate::closed_set::closed_set;
 use crate::config::Config;
 use crate::engine::run::begin::enter;
 use crate::engine::run::check::check;
@@ -36,13 +37,25 @@ pub struct HoldSettings {
     pub consistent: Option<bool>,
 }
 
-/// How a hold ended.
+closed_set! {
+    /// How the holding of a snapshot ended.
+    pub enum HoldStatus, "status of a held snapshot" {
+        /// All rows are on the target.
+        Settled = "settled",
+        /// It was requested that the snapshot is released.
+        Released = "released",
+        /// It was stopped.
+        Stopped = "stopped",
+    }
+}
+
+/// The holding of a snapshot, after its end.
 #[derive(Debug, Clone, Serialize)]
 pub struct Held {
     /// The run's number in the ledger.
     pub run: i64,
-    /// `settled`, `released` or `stopped`.
-    pub status: &'static str,
+    /// How it ended.
+    pub status: HoldStatus,
     /// The state of the source that the snapshot sees, as `pg::snapshot` writes it.
     pub snapshot: String,
     /// Tasks of the data phase that are settled.
@@ -164,13 +177,6 @@ struct Watch<'a> {
     context: &'a Context,
 }
 
-/// What ends a hold.
-enum End {
-    Settled,
-    Released,
-    Stopped,
-}
-
 impl Watch<'_> {
     async fn announce(&self) -> Result<()> {
         self.ledger.announce(&self.target, self.run, (&self.source.snapshot, Role::Holder)).await
@@ -185,11 +191,7 @@ impl Watch<'_> {
         }
         Ok(Held {
             run: self.run,
-            status: match ended? {
-                End::Settled => "settled",
-                End::Released => "released",
-                End::Stopped => "stopped",
-            },
+            status: ended?,
             snapshot: self.source.snapshot.sees.clone(),
             settled: progress.settled,
             open: progress.open(),
@@ -197,16 +199,16 @@ impl Watch<'_> {
         })
     }
 
-    async fn watch(&mut self, idle_timeout: Option<Duration>, progress: &mut Progress) -> Result<End> {
+    async fn watch(&mut self, idle_timeout: Option<Duration>, progress: &mut Progress) -> Result<HoldStatus> {
         let stop = self.context.stop.clone();
         let mut at_work = Instant::now();
         loop {
             let looked = tokio::select! {
                 biased;
-                () = stop.stopped() => return Ok(End::Stopped),
+                () = stop.stopped() => return Ok(HoldStatus::Stopped),
                 looked = self.look() => looked?,
             };
-            let Some(look) = looked else { return Ok(End::Settled) };
+            let Some(look) = looked else { return Ok(HoldStatus::Settled) };
             if look.progress != *progress || look.is_worked_on {
                 at_work = Instant::now();
             }
@@ -215,8 +217,8 @@ impl Watch<'_> {
                 self.tell(look.progress);
             }
             match look {
-                Look { progress, .. } if progress.open() == 0 => return Ok(End::Settled),
-                Look { is_released: true, .. } => return Ok(End::Released),
+                Look { progress, .. } if progress.open() == 0 => return Ok(HoldStatus::Settled),
+                Look { is_released: true, .. } => return Ok(HoldStatus::Released),
                 _ if idle_timeout.is_some_and(|limit| at_work.elapsed() >= limit) => {
                     return Err(idle(at_work.elapsed(), progress));
                 }
@@ -224,7 +226,7 @@ impl Watch<'_> {
             }
             tokio::select! {
                 biased;
-                () = stop.stopped() => return Ok(End::Stopped),
+                () = stop.stopped() => return Ok(HoldStatus::Stopped),
                 () = tokio::time::sleep(BETWEEN_LOOKS) => {}
             }
         }

@@ -51,8 +51,8 @@
 use crate::error::Result;
 use crate::ledger::{Ledger, Standing};
 use crate::pg::Session;
-use crate::record::RunState;
 use crate::report::TaskResult;
+use crate::status::RunState;
 
 /// The state of a run when one of its processes has ended its work.
 pub(super) struct Concluded {

@@ -19,7 +19,8 @@ use crate::ledger::Ledger;
 use crate::pg::Session;
 use crate::pg::client::archive;
 use crate::pg::survey::{self, Activity, Counters, TableCounters};
-use crate::record::Record;
+use crate::record::{Record, RowMode};
+use crate::status::TaskStatus;
 use own::Own;
 use schema::Schema;
 use serde::{Deserialize, Serialize};
@@ -163,11 +164,11 @@ impl<'a> Comparison<'a> {
 
     /// Whether rows are written through a staging table, in transactions of their own that the ledger does not show.
     fn merges(&self, table: &TableCounters) -> bool {
-        self.of(table).iter().any(|record| record.mode == "merge")
+        self.of(table).iter().any(|record| record.mode == Some(RowMode::Merge))
     }
 
     fn merged(&self, table: &TableCounters) -> i64 {
-        self.of(table).iter().filter(|record| record.status == "done").map(|record| record.rows).sum()
+        self.of(table).iter().filter(|record| record.status == TaskStatus::Done).map(|record| record.rows).sum()
     }
 
     /// Tables whose rows have to be read: those that are new, and those whose counters have changed.
@@ -197,7 +198,7 @@ impl<'a> Comparison<'a> {
 
     /// Whether the run itself deletes rows of the table.
     fn replaces(&self, table: &TableCounters) -> bool {
-        self.of(table).iter().any(|record| record.mode == "replace")
+        self.of(table).iter().any(|record| record.mode == Some(RowMode::Replace))
     }
 
     fn notes(&self, sessions: &[Activity]) -> Vec<String> {

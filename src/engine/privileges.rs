@@ -11,6 +11,7 @@ use crate::plan::Task;
 use crate::plan::build::privilege;
 use crate::plan::build::privilege::Place;
 use crate::server_version::ServerVersion;
+use crate::status::TaskStatus;
 use std::collections::HashMap;
 
 /// What differs in one object.
@@ -65,7 +66,7 @@ pub struct Compared {
 }
 
 /// What the ledger has of a task that did not simply succeed: its status, and whether there is a note.
-pub type Notes = HashMap<String, (String, bool)>;
+pub type Notes = HashMap<String, (TaskStatus, bool)>;
 
 /// The objects that a run has made, or whose privileges it has set. Objects that it found and kept are the target's own.
 #[must_use]
@@ -76,7 +77,7 @@ pub fn scope(tasks: &[Task], notes: &Notes, options: &ScopeOptions) -> HashMap<P
         let Some(place) = privilege::place(task) else { continue };
         let (is_done, is_noted) = match notes.get(&task.id) {
             None => (true, false),
-            Some((status, is_noted)) => (status == "done", *is_noted),
+            Some((status, is_noted)) => (*status == TaskStatus::Done, *is_noted),
         };
         if !is_done {
             failed.extend(privilege::is_acl(task).then_some(place));
@@ -257,7 +258,7 @@ mod tests {
             task("3", "acl", "TABLE made"),
             task("4", "view", "v"),
         ];
-        let notes = HashMap::from([("2".into(), ("kept".into(), true)), ("3".into(), ("failed".into(), true))]);
+        let notes = HashMap::from([("2".into(), (TaskStatus::Kept, true)), ("3".into(), (TaskStatus::Failed, true))]);
         let scope = scope(&tasks, &notes, &ScopeOptions::default());
         let mut comparison = Comparison::new(&scope, ServerVersion(160_000));
         for (name, privilege) in [("made", "SELECT to a"), ("kept", "SELECT to a"), ("v", "SELECT to a")] {

@@ -110,7 +110,7 @@ fn occupied(holder: Option<LockHolder>, taker: &Taker) -> Error {
     let (who, end) = match holder {
         Some(holder) => (
             format!(" ({}; its session on the target is process {})", holder.words(), holder.pid),
-            format!(", or, where its machine is gone, SELECT pg_terminate_backend({}) on the target", holder.pid),
+            format!("; if its machine no longer runs, SELECT pg_terminate_backend({}) on the target", holder.pid),
         ),
         None => (String::new(), String::new()),
     };

@@ -4,6 +4,7 @@
 //! a change of the source. What also reads the target is read by a program that supports both servers. Called by every verb.
 
 use super::Context;
+use crate::action::Action;
 use crate::config::{ConnectionOptions, ScopeOptions};
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
@@ -142,7 +143,7 @@ fn other(planned: u32, used: u32) -> Finding {
          and what the two write differently counts as changed"
     );
     let remedy =
-        format!("make a new plan with `pgmigrate plan`, or install the client programs of PostgreSQL {planned}");
+        format!("make a new plan with {}, or install the client programs of PostgreSQL {planned}", Action::Plan);
     Finding::new("pg_dump_version", Severity::Info, "", message, remedy)
 }
 
@@ -151,7 +152,7 @@ fn unsaid(used: u32) -> Finding {
         "the plan does not say which pg_dump wrote its definitions: pg_dump {used} is used, the newest one found, as when such plans were \
          made; if another one wrote them, what the two write differently counts as changed"
     );
-    Finding::new("pg_dump_version", Severity::Info, "", message, "make a new plan with `pgmigrate plan`")
+    Finding::new("pg_dump_version", Severity::Info, "", message, format!("make a new plan with {}", Action::Plan))
 }
 
 /// The finding of a `pg_dump` that is older than the server that it is to read.

@@ -8,8 +8,8 @@ pub(super) fn refuse(findings: Vec<Finding>) -> Result<Vec<Finding>> {
     let blocking: Vec<&Finding> = findings.iter().filter(|finding| finding.severity == Severity::Blocking).collect();
     let Some(first) = blocking.first() else { return Ok(findings) };
     let doing = match blocking.len() {
-        1 => format!("the preflight found what blocks the run: {}", first.words()),
-        many => format!("the preflight found {many} things that block the run, the first: {}", first.words()),
+        1 => format!("preflight blocks the run: {}", first.words()),
+        many => format!("preflight has {many} findings that block the run, the first: {}", first.words()),
     };
     let mut error = Error::new("preflight_blocked", Kind::Preflight, doing)
         .object(first.object.clone())

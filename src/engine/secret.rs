@@ -26,11 +26,11 @@ pub async fn complete(source: &Session, tasks: &mut [Task], is_open: &impl Fn(&T
         let values = secret::values(source, &task.source_sql).await?;
         let shown = std::mem::take(&mut task.target_sql);
         task.target_sql = fill(&shown, &values).map_err(|place| {
-            let doing = format!("{} has no value that may be read on the source", describe(&place));
+            let doing = format!("{}: its value cannot be read on the source", describe(&place));
             Error::new("secret_unreadable", Kind::State, doing)
                 .on(Side::Source)
                 .object(task.object())
-                .task(&task.id, task.phase.word())
+                .task(&task.id, task.phase.as_str())
                 .remedy("make the plan again with the role that runs it")
         })?;
         let is_hidden = |value: &String| !shown.contains(literal(value).trim_start());

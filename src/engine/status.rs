@@ -11,9 +11,10 @@ use crate::ledger::Ledger;
 use crate::pg::{Session, progress};
 use crate::plan::tsv;
 use crate::rates::Rates;
-use crate::record::{Record, RunState};
+use crate::record::Record;
 use crate::report::TaskResult;
-use serde::Serialize;
+use crate::status::{RunState, TaskStatus};
+use serde::{Serialize, Serializer};
 use std::collections::HashSet;
 
 /// The progress of a run.
@@ -25,8 +26,9 @@ pub struct Status {
     pub plan: Option<String>,
     /// Whether all of its rows are of one state of the source; none before it is done.
     pub consistent: Option<bool>,
-    /// `none`, `running`, `interrupted`, `failed` or `done`.
-    pub state: String,
+    /// How it stands; `none` where there was no run.
+    #[serde(serialize_with = "state_text")]
+    pub state: Option<RunState>,
     /// Whether a process works on the target, or holds a snapshot for parts: already during a backup, before the run begins.
     pub active: bool,
     /// Tasks by their state.
@@ -91,7 +93,7 @@ pub async fn status(config: &Config, rates: Option<Rates>, context: &Context) ->
     let Some(run) = run else {
         // The lock needs no ledger, and is taken before one exists.
         let active = ledger.is_locked(&target).await?;
-        return Ok(Status { state: "none".into(), active, procedure, ..Status::default() });
+        return Ok(Status { active, procedure, ..Status::default() });
     };
     let records = ledger.records(&target, run.run).await?;
     let is_active = ledger.is_locked(&target).await? || ledger.holder(&target).await?.is_some();
@@ -101,7 +103,7 @@ pub async fn status(config: &Config, rates: Option<Rates>, context: &Context) ->
         run: Some(run.run),
         plan: Some(run.plan),
         consistent: (state == RunState::Done).then_some(run.consistent),
-        state: state.word().into(),
+        state: Some(state),
         active: is_active,
         seconds: run.seconds,
         procedure,
@@ -122,7 +124,7 @@ pub async fn status(config: &Config, rates: Option<Rates>, context: &Context) ->
 
 /// How many workers are at work.
 fn workers(records: &[Record]) -> usize {
-    let running = records.iter().filter(|record| record.status == "running");
+    let running = records.iter().filter(|record| record.status == TaskStatus::Running);
     running.filter_map(|record| record.worker).collect::<HashSet<i32>>().len()
 }
 
@@ -144,15 +146,21 @@ async fn procedure(ledger: &Ledger, target: &Session) -> Result<Option<Procedure
     Ok(journal.map(|journal| Procedure { journal: journal.journal, holder }))
 }
 
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference to the field")]
+fn state_text<S: Serializer>(state: &Option<RunState>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(state.map_or("none", RunState::as_str))
+}
+
 fn sum(mut status: Status, records: &[Record]) -> Status {
+    let is_running = status.state == Some(RunState::Running);
     for record in records {
-        let counter = match record.status.as_str() {
-            "running" if status.state == "running" => &mut status.tasks.running,
-            "failed" => &mut status.tasks.failed,
-            "blocked" => &mut status.tasks.blocked,
-            "pending" | "running" => &mut status.tasks.pending,
-            "done" => &mut status.tasks.done,
-            _ => &mut status.tasks.kept,
+        let counter = match record.status {
+            TaskStatus::Running if is_running => &mut status.tasks.running,
+            TaskStatus::Pending | TaskStatus::Running => &mut status.tasks.pending,
+            TaskStatus::Done => &mut status.tasks.done,
+            TaskStatus::Kept | TaskStatus::Skipped => &mut status.tasks.kept,
+            TaskStatus::Failed => &mut status.tasks.failed,
+            TaskStatus::Blocked => &mut status.tasks.blocked,
         };
         *counter += 1;
         if record.kind == crate::plan::kind::DATA {
@@ -162,12 +170,13 @@ fn sum(mut status: Status, records: &[Record]) -> Status {
             status.bytes_total += record.planned_bytes;
         }
     }
-    let of =
-        |wanted: &str| records.iter().filter(|r| r.status == wanted).cloned().map(TaskResult::from).collect::<Vec<_>>();
-    if status.state == "running" {
-        status.running =
-            of("running").into_iter().map(|task| TaskResult { status: "running".into(), ..task }).collect();
+    let of = |wanted: TaskStatus| {
+        let results = records.iter().filter(move |r| r.status == wanted).cloned().map(TaskResult::from);
+        results.map(move |task| TaskResult { status: wanted, ..task }).collect::<Vec<_>>()
+    };
+    if is_running {
+        status.running = of(TaskStatus::Running);
     }
-    status.failed = of("failed");
+    status.failed = of(TaskStatus::Failed);
     status
 }

@@ -2,6 +2,7 @@
 //!
 //! Code that works selects between its work and [`Stop::stopped`], rolls back and reports itself interrupted; nothing is killed.
 
+use crate::action::Action;
 use crate::error::{Error, Kind, Result};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -49,6 +50,5 @@ impl Stop {
 /// The error of work that was asked to stop.
 #[must_use]
 pub fn interrupted() -> Error {
-    Error::new("interrupted", Kind::Interrupted, "the run was asked to stop")
-        .remedy("go on with --resume, or resume=True in Python")
+    Error::new("interrupted", Kind::Interrupted, "the run was stopped on request").remedy(Action::Resume.to_string())
 }

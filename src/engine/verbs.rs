@@ -11,6 +11,7 @@ use super::preflight::checks::{Check, outcomes};
 use super::preflight::{self as survey, Subject};
 use super::programs::{self, Majors};
 use super::verify as comparison;
+use crate::action::Action;
 use crate::config::{self, Config, ConnectionOptions};
 use crate::engine::target::foreign_keys::{Left, Place, give_back};
 use crate::error::{Error, Kind, Result, Side};
@@ -234,7 +235,7 @@ async fn bring_keys_back(config: &Config, target: &Session, ledger: &Ledger) -> 
         format!("foreign keys of the target could not be made again, and the ledger is kept: {}", named.join("; "));
     let mut error = Error::new("foreign_keys_left", Kind::Schema, doing)
         .on(Side::Target)
-        .remedy("run `pgmigrate cleanup` once more, when what hinders them is gone");
+        .remedy(format!("remove the causes, then run {} again", Action::Cleanup));
     error.details.findings = findings;
     Err(error)
 }

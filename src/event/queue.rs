@@ -199,9 +199,10 @@ impl Drop for Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phase::Phase;
 
     fn progress(task: &str, rows: u64) -> Event {
-        Event::TaskProgress { task: task.into(), phase: "data".into(), rows, bytes: 0 }
+        Event::TaskProgress { task: task.into(), phase: Phase::Data, rows, bytes: 0 }
     }
 
     fn retried(task: &str) -> Event {

@@ -5,10 +5,11 @@
 //! (<https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS>), so no process joins a snapshot of a dead process. The
 //! holder registers the run's snapshot; each part registers the snapshot that it reads in. Called by `hold` and `part`.
 
-use super::{LOCK_CLASS, LOCK_HOLD, LOCK_RUN, Ledger};
+use super::{LOCK_CLASS, LOCK_HOLD, LOCK_RUN, Ledger, condition};
 use crate::error::Result;
 use crate::pg::Session;
 use crate::pg::snapshot::Snapshot;
+use crate::status::TaskStatus;
 
 /// Who registered a snapshot lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,8 +103,9 @@ impl Ledger {
     /// Records for tasks that are not settled which state of the source a part reads them in.
     pub async fn claim(&self, session: &Session, run: i64, (tasks, sees): (&[&str], &str)) -> Result<()> {
         let sql = format!(
-            "UPDATE {} SET snapshot = $3 WHERE run = $1 AND task = ANY ($2) AND status NOT IN ('done', 'kept', 'skipped')",
-            self.tasks()
+            "UPDATE {} SET snapshot = $3 WHERE run = $1 AND task = ANY ($2) AND {}",
+            self.tasks(),
+            condition::open()
         );
         session.execute(&sql, &[&run, &tasks, &sees]).await.map(|_| ())
     }
@@ -153,9 +155,13 @@ impl Ledger {
     /// How far the data phase of a run is.
     pub async fn progress(&self, session: &Session, run: i64) -> Result<Progress> {
         let sql = format!(
-            "SELECT count(*) FILTER (WHERE status IN ('done', 'kept', 'skipped')), count(*) FILTER (WHERE status = 'running'), \
-                    count(*) FILTER (WHERE status IN ('failed', 'blocked')), count(*) FILTER (WHERE status = 'pending') \
+            "SELECT count(*) FILTER (WHERE {}), count(*) FILTER (WHERE status = '{}'), \
+                    count(*) FILTER (WHERE {}), count(*) FILTER (WHERE status = '{}') \
              FROM {} WHERE run = $1 AND phase = 'data'",
+            condition::settled(),
+            TaskStatus::Running,
+            condition::failed(),
+            TaskStatus::Pending,
             self.tasks()
         );
         let row = session.query_one(&sql, &[&run]).await?;

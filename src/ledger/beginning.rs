@@ -6,6 +6,7 @@ use super::Ledger;
 use crate::error::Result;
 use crate::name::LEDGER_TABLES;
 use crate::pg::Session;
+use crate::status::TaskStatus;
 use std::collections::HashSet;
 
 impl Ledger {
@@ -39,8 +40,11 @@ impl Ledger {
 
     /// Kind and object of what runs have made.
     pub async fn made(&self, session: &Session) -> Result<HashSet<(String, String)>> {
-        let sql =
-            format!("SELECT DISTINCT kind, object FROM {} WHERE status = 'done' AND kind <> 'data'", self.tasks());
+        let sql = format!(
+            "SELECT DISTINCT kind, object FROM {} WHERE status = '{}' AND kind <> 'data'",
+            self.tasks(),
+            TaskStatus::Done
+        );
         Ok(session.query(&sql, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 

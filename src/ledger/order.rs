@@ -3,10 +3,11 @@
 //! That session holds a lock for as long as it lives. After the death of the sending process, the server still executes what it has
 //! received; so the next session queries what is settled only after it has taken the lock. The engine decides what to send.
 
-use super::{LOCK_CLASS, LOCK_ORDER, Ledger};
+use super::{LOCK_CLASS, LOCK_ORDER, Ledger, condition};
 use crate::error::Result;
 use crate::name::{ident, literal};
 use crate::pg::Session;
+use crate::status::TaskStatus;
 
 /// A failed attempt, as the ledger keeps it.
 #[derive(Debug, Clone, Copy)]
@@ -53,13 +54,15 @@ impl Ledger {
     #[must_use]
     pub fn failing(&self, run: i64, failure: Failure<'_>) -> String {
         format!(
-            "UPDATE {} SET status = 'failed', attempts = attempts + 1, started = now(), worker = {}, sqlstate = {}, note = {} \
-             WHERE run = {run} AND task = {} AND status NOT IN ('done', 'kept', 'skipped')",
+            "UPDATE {} SET status = '{}', attempts = attempts + 1, started = now(), worker = {}, sqlstate = {}, note = {} \
+             WHERE run = {run} AND task = {} AND {}",
             self.tasks(),
+            TaskStatus::Failed,
             failure.worker,
             literal(failure.sqlstate),
             literal(failure.note),
-            literal(failure.task)
+            literal(failure.task),
+            condition::open()
         )
     }
 
@@ -68,9 +71,10 @@ impl Ledger {
     pub fn counting(&self, run: i64, task: &str) -> String {
         format!(
             "UPDATE {} SET attempts = attempts + 1 \
-             WHERE run = {run} AND task = {} AND status NOT IN ('done', 'kept', 'skipped')",
+             WHERE run = {run} AND task = {} AND {}",
             self.tasks(),
-            literal(task)
+            literal(task),
+            condition::open()
         )
     }
 
@@ -84,8 +88,9 @@ impl Ledger {
     /// Which of the tasks are settled.
     pub async fn settled_of(&self, session: &Session, run: i64, tasks: &[&str]) -> Result<Vec<String>> {
         let sql = format!(
-            "SELECT task FROM {} WHERE run = $1 AND task = ANY ($2) AND status IN ('done', 'kept', 'skipped')",
-            self.tasks()
+            "SELECT task FROM {} WHERE run = $1 AND task = ANY ($2) AND {}",
+            self.tasks(),
+            condition::settled()
         );
         Ok(session.query(&sql, &[&run, &tasks]).await?.iter().map(|row| row.get(0)).collect())
     }

@@ -38,7 +38,7 @@ impl Ledger {
             return Ok(None);
         }
         let broken = |error| {
-            Error::new("plan_unreadable", Kind::State, "the ledger's plan is no text")
+            Error::new("plan_unreadable", Kind::State, "the ledger's plan is not valid UTF-8")
                 .object(self.plans())
                 .caused_by(error)
         };

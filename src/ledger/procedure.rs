@@ -4,8 +4,10 @@
 //! by compare-and-set on its version, so a procedure that has lost its lock cannot overwrite the journal of its successor.
 
 use super::{LOCK_CLASS, LOCK_SAFE, Ledger};
+use crate::action::Action;
 use crate::error::{Error, Kind, Result, Side};
 use crate::pg::Session;
+use crate::record::RowMode;
 use serde::{Deserialize, Serialize};
 
 /// A journal as the ledger keeps it.
@@ -38,7 +40,7 @@ pub struct Subject {
     /// Its object.
     pub object: String,
     /// How rows are written to a table.
-    pub mode: String,
+    pub mode: Option<RowMode>,
 }
 
 impl LockHolder {
@@ -63,11 +65,15 @@ impl Ledger {
     /// What the tasks of all runs are about; tables whose rows are only added to are left out.
     pub async fn subjects(&self, session: &Session) -> Result<Vec<Subject>> {
         let sql = format!(
-            "SELECT DISTINCT kind, object, mode FROM {} WHERE kind <> 'data' OR mode = 'replace'",
-            self.tasks()
+            "SELECT DISTINCT kind, object, mode FROM {} WHERE kind <> 'data' OR mode = '{}'",
+            self.tasks(),
+            RowMode::Replace
         );
         let rows = session.query(&sql, &[]).await?;
-        Ok(rows.iter().map(|row| Subject { kind: row.get(0), object: row.get(1), mode: row.get(2) }).collect())
+        let subject = |row: &tokio_postgres::Row| {
+            Ok(Subject { kind: row.get(0), object: row.get(1), mode: self.value_if_any(row.get(2))? })
+        };
+        rows.iter().map(subject).collect()
     }
 
     /// Takes the lock of the safe procedure for as long as the session lives; whether it was free.
@@ -163,7 +169,12 @@ impl Ledger {
 }
 
 fn overtaken() -> Error {
-    Error::new("journal_overtaken", Kind::State, "the journal of the procedure is not what this process wrote last: another process went on with it, or the ledger was dropped")
-        .on(Side::Target)
-        .remedy("let the other process end; then `pgmigrate safe` goes on from the journal")
+    Error::new(
+        "journal_overtaken",
+        Kind::State,
+        "the procedure's journal has changed: another process has continued the procedure, or the ledger \
+                was dropped",
+    )
+    .on(Side::Target)
+    .remedy(format!("wait until the other process has ended; then {} continues from the journal", Action::Safe))
 }

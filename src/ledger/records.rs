@@ -2,10 +2,11 @@
 //!
 //! Every part of a run reads rows here, so a part reads only those of its own tasks. Called by the engine.
 
-use super::{Ledger, text};
+use super::{Ledger, condition, text};
 use crate::error::Result;
 use crate::pg::Session;
 use crate::record::Record;
+use crate::status::TaskStatus;
 
 /// A summary of the states of a run's tasks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,14 +23,14 @@ impl Ledger {
     /// All tasks of a run, in the plan's order.
     pub async fn records(&self, session: &Session, run: i64) -> Result<Vec<Record>> {
         let mut records = Vec::new();
-        session.each(&self.select(run, ""), |row| records.push(record(row))).await?;
-        Ok(records)
+        session.each(&self.select(run, ""), |row| records.push(self.record(row))).await?;
+        records.into_iter().collect()
     }
 
     /// The same of those tasks alone.
     pub async fn records_of(&self, session: &Session, run: i64, tasks: &[String]) -> Result<Vec<Record>> {
         let rows = session.query(&self.select(run, " AND task = ANY ($1)"), &[&tasks]).await?;
-        Ok(rows.iter().map(record).collect())
+        rows.iter().map(|row| self.record(row)).collect()
     }
 
     fn select(&self, run: i64, condition: &str) -> String {
@@ -37,10 +38,11 @@ impl Ledger {
         format!(
             "SELECT t.* FROM (SELECT NULL::int4 AS worker) missing, LATERAL ( \
                 SELECT task, phase, kind, object, mode, format, status, attempts, rows, bytes, hash, snapshot, \
-                    CASE WHEN status = 'running' THEN extract(epoch FROM now() - started)::float8 ELSE seconds END, \
+                    CASE WHEN status = '{}' THEN extract(epoch FROM now() - started)::float8 ELSE seconds END, \
                     sqlstate, note, planned_rows, planned_bytes, worker, \
                     extract(epoch FROM started - (SELECT r.started FROM {} r WHERE r.run = {run}))::float8 \
                 FROM {} WHERE run = {run}{condition}) t ORDER BY length(task), task COLLATE \"C\"",
+            TaskStatus::Running,
             self.runs(),
             self.tasks()
         )
@@ -49,37 +51,38 @@ impl Ledger {
     /// A summary of the states of a run's tasks.
     pub async fn standing(&self, session: &Session, run: i64) -> Result<Standing> {
         let sql = format!(
-            "SELECT coalesce(bool_and(status IN ('done', 'kept', 'skipped')), true), \
-                    coalesce(bool_or(status IN ('failed', 'blocked')), false), \
+            "SELECT coalesce(bool_and({}), true), coalesce(bool_or({}), false), \
                     coalesce(array_agg(DISTINCT snapshot COLLATE \"C\") FILTER (WHERE snapshot <> ''), '{{}}') \
              FROM {} WHERE run = $1",
+            condition::settled(),
+            condition::failed(),
             self.tasks()
         );
         let row = session.query_one(&sql, &[&run]).await?;
         Ok(Standing { is_complete: row.get(0), has_failed: row.get(1), snapshots: row.get(2) })
     }
-}
 
-fn record(row: &tokio_postgres::Row) -> Record {
-    Record {
-        task: row.get(0),
-        phase: row.get(1),
-        kind: row.get(2),
-        object: row.get(3),
-        mode: row.get(4),
-        format: row.get(5),
-        status: row.get(6),
-        attempts: row.get(7),
-        rows: row.get(8),
-        bytes: row.get(9),
-        hash: row.get(10),
-        snapshot: row.get(11),
-        seconds: row.get(12),
-        sqlstate: row.get(13),
-        note: text::original(row.get(14)),
-        planned_rows: row.get(15),
-        planned_bytes: row.get(16),
-        worker: row.get(17),
-        begun: row.get(18),
+    fn record(&self, row: &tokio_postgres::Row) -> Result<Record> {
+        Ok(Record {
+            task: row.get(0),
+            phase: self.value(row.get(1))?,
+            kind: row.get(2),
+            object: row.get(3),
+            mode: self.value_if_any(row.get(4))?,
+            format: row.get(5),
+            status: self.value(row.get(6))?,
+            attempts: row.get(7),
+            rows: row.get(8),
+            bytes: row.get(9),
+            hash: row.get(10),
+            snapshot: row.get(11),
+            seconds: row.get(12),
+            sqlstate: row.get(13),
+            note: text::original(row.get(14)),
+            planned_rows: row.get(15),
+            planned_bytes: row.get(16),
+            worker: row.get(17),
+            begun: row.get(18),
+        })
     }
 }

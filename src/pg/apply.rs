@@ -135,7 +135,7 @@ pub async fn empty(session: &Session, table: &str) -> Result<()> {
                WHERE k.contype = 'f' AND k.confrelid = c.oid AND k.conrelid <> c.oid) \
                FROM pg_catalog.pg_class c WHERE c.oid = pg_catalog.to_regclass($1)";
     let gone = || {
-        Error::new("table_missing", Kind::Schema, "emptying a table that is not there").object(table).on(Side::Target)
+        Error::new("table_missing", Kind::Schema, "emptying a table that does not exist").object(table).on(Side::Target)
     };
     let row = session.query_opt(sql, &[&table]).await?.ok_or_else(gone)?;
     let only = if row.get(0) { "" } else { "ONLY " };
@@ -150,7 +150,7 @@ pub async fn empty(session: &Session, table: &str) -> Result<()> {
             return Err(Error::new(
                 "table_referenced",
                 Kind::Schema,
-                format!("{child} references the table and holds rows, so it cannot be emptied"),
+                format!("the table cannot be emptied: {child} references it and has rows"),
             )
             .object(table)
             .on(Side::Target)
@@ -162,7 +162,7 @@ pub async fn empty(session: &Session, table: &str) -> Result<()> {
         return Ok(());
     }
     let (causes, remedy) = in_words(&losses(session, table, Change::Delete).await?);
-    let doing = format!("rows are left after they were deleted: {causes}");
+    let doing = format!("rows remain after they were deleted: {causes}");
     Err(Error::new("rows_not_deleted", Kind::Schema, doing).object(table).on(Side::Target).remedy(remedy))
 }
 
@@ -171,7 +171,7 @@ pub async fn empty(session: &Session, table: &str) -> Result<()> {
 pub fn in_words(losses: &[Loss]) -> (String, String) {
     let join = |text: fn(&Loss) -> &str| losses.iter().map(text).collect::<Vec<_>>().join("; ");
     if losses.is_empty() {
-        return ("no trigger, rule or foreign table explains it".into(), "look at the table on the target".into());
+        return ("no trigger, rule or foreign table explains it".into(), "check the table on the target".into());
     }
     (join(|loss| &loss.cause), join(|loss| &loss.remedy))
 }

@@ -235,14 +235,14 @@ impl Pump {
         let read = self.reader.finish().await?;
         let received: Vec<u64> = frames.over.iter().map(|sum| sum.rows).collect();
         if read != received {
-            let doing = format!("the source counted {read:?} rows, and {received:?} came from it");
+            let doing = format!("the source counted {read:?} rows, but {received:?} were received");
             return Err(Error::new("rows_miscounted", Kind::State, doing).on(Side::Source));
         }
         if written.len() != received.len() {
             return Err(Error::new(
                 "rows_miscounted",
                 Kind::State,
-                "the target counted other COPY than were asked for",
+                "the target counted another number of COPY statements than was sent",
             )
             .on(Side::Target));
         }

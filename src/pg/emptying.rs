@@ -18,7 +18,7 @@ pub async fn empty_together(session: &Session, tables: &[String]) -> Result<()> 
     for row in session.query(include_str!("../sql/target/referencing.sql"), &[&tables]).await? {
         let (child, table): (String, String) = (row.get("child"), row.get("referenced"));
         if session.query_one(&format!("SELECT EXISTS (SELECT FROM {child})"), &[]).await?.get(0) {
-            let doing = format!("{child} references the table and holds rows, so it cannot be emptied");
+            let doing = format!("the table cannot be emptied: {child} references it and has rows");
             let error = Error::new("table_referenced", Kind::Schema, doing).object(table).on(Side::Target);
             return Err(error.remedy("empty both, or keep the rows of both"));
         }
@@ -32,7 +32,7 @@ pub async fn empty_together(session: &Session, tables: &[String]) -> Result<()> 
     for (table, item) in tables.iter().zip(&list) {
         if session.query_one(&format!("SELECT EXISTS (SELECT FROM {item})"), &[]).await?.get(0) {
             let (causes, remedy) = apply::in_words(&apply::losses(session, table, apply::Change::Delete).await?);
-            let doing = format!("rows are left after they were deleted: {causes}");
+            let doing = format!("rows remain after they were deleted: {causes}");
             return Err(Error::new("rows_not_deleted", Kind::Schema, doing)
                 .object(table)
                 .on(Side::Target)
@@ -49,7 +49,7 @@ async fn items(session: &Session, tables: &[String]) -> Result<Vec<String>> {
     let items: Vec<String> = session.query(sql, &[&tables]).await?.iter().map(|row| row.get(0)).collect();
     if items.len() != tables.len() {
         return Err(
-            Error::new("table_missing", Kind::Schema, "emptying tables of which one is not there").on(Side::Target)
+            Error::new("table_missing", Kind::Schema, "emptying tables, one of which does not exist").on(Side::Target)
         );
     }
     Ok(items)

@@ -139,7 +139,7 @@ impl Table {
         let sql = include_str!("../sql/target/merge_shape.sql");
         let row = target.query_opt(sql, &[&merge.into, &merge.key]).await?;
         let row = row.ok_or_else(|| {
-            Error::new("table_missing", Kind::Schema, "the table is gone").object(merge.into).on(Side::Target)
+            Error::new("table_missing", Kind::Schema, "the table does not exist").object(merge.into).on(Side::Target)
         })?;
         let indexes = Index::of(target, merge.into, None).await?;
         Ok(Table {
@@ -153,7 +153,7 @@ impl Table {
 
     fn may_update(&self, merge: &Merge<'_>) -> Result<()> {
         if !self.rules.is_empty() {
-            let doing = format!("rules on INSERT or UPDATE ({}) keep rows from being updated", self.rules.join(", "));
+            let doing = format!("rules on INSERT or UPDATE ({}) prevent updates of its rows", self.rules.join(", "));
             return Err(Error::new("rules_on_table", Kind::Schema, doing)
                 .on(Side::Target)
                 .object(merge.into)
@@ -188,11 +188,11 @@ impl Table {
 }
 
 fn no_key(merge: &Merge<'_>) -> Error {
-    let doing = format!("the table has no unique index over {}, by which rows are identified", merge.key.join(", "));
+    let doing = format!("the table has no unique index on {}, which would identify its rows", merge.key.join(", "));
     Error::new("no_unique_key", Kind::Schema, doing)
         .on(Side::Target)
         .object(merge.into)
-        .remedy("make one, or set on_existing to truncate or skip for the table")
+        .remedy("create one, or set on_existing to truncate or skip for the table")
 }
 
 /// An index that excludes equal or conflicting rows.

@@ -78,7 +78,7 @@ impl<'a> Stage<'a> {
                 Ok(Stage { target, schema })
             }
             (false, true) => Ok(Stage { target, schema: ident(ledger_schema) }),
-            (false, false) => Err(Error::new("no_place_for_sample", Kind::Schema, "making a place for a sample")
+            (false, false) => Err(Error::new("no_place_for_sample", Kind::Schema, "creating a schema for samples")
                 .on(Side::Target)
                 .remedy("grant CREATE on the target's database, which a run needs as well")),
         }

@@ -181,7 +181,7 @@ impl Session {
     pub(super) async fn hold(&self) -> Result<Held> {
         self.batch("").await?;
         let lost =
-            || Error::new("connection_lost", Kind::Connect, "talking to a session whose stream is gone").on(self.side);
+            || Error::new("connection_lost", Kind::Connect, "using a session whose connection is closed").on(self.side);
         self.gate.hold().ok_or_else(lost)
     }
 

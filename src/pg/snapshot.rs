@@ -56,17 +56,19 @@ pub async fn join(reader: &Session, snapshot: &Snapshot) -> Result<()> {
         return Err(Error::new(
             "snapshot_on_other_server",
             Kind::Connect,
-            "a reader was connected to another server than the snapshot's",
+            "a reading session was connected to another server than the one that holds the snapshot",
         )
         .on(crate::error::Side::Source)
-        .remedy("name one server in the source's conninfo, not a load balancer or a pooler over several"));
+        .remedy(
+            "name one server in the source's conninfo, not a load balancer or a connection pooler for several servers",
+        ));
     }
     reader.batch(&begin.join("; ")).await.map_err(|error| {
         if error.is("42704") || error.is("22023") {
             return Error::new(
                 "snapshot_gone",
                 Kind::State,
-                "the snapshot is gone: the session that held it has ended",
+                "the snapshot no longer exists: the session that exported it has ended",
             )
             .caused_by(error);
         }

@@ -7,6 +7,7 @@
 //! and by `compare`.
 
 use super::Session;
+use crate::action::Action;
 use crate::catalog::Oid;
 use crate::error::{Error, Kind, Result, Side};
 use crate::name::{QualifiedName, literal};
@@ -152,11 +153,11 @@ pub fn refuse(changed: &[Changed]) -> Result<()> {
     if changed.len() > NAMED {
         words.push(format!("{} more", changed.len() - NAMED));
     }
-    let doing = format!("{}: the snapshot no longer gives its rows", words.join("; "));
+    let doing = format!("{}: the snapshot no longer returns its rows", words.join("; "));
     Err(Error::new("table_changed", Kind::State, doing)
         .on(Side::Source)
         .object(first.table.to_string())
-        .remedy("start the run again, or go on with it by --resume (resume=True): it takes a new snapshot"))
+        .remedy(format!("{}: the run then reads a new snapshot", Action::Resume)))
 }
 
 fn statement(tables: &[QualifiedName]) -> String {

@@ -108,7 +108,7 @@ fn interwoven(entries: &[Entry]) -> HashSet<Oid> {
 
 fn header(inputs: &Inputs<'_>, mut findings: Vec<Finding>) -> Header {
     for object in &inputs.scope.pulled {
-        let message = "it is outside the filters and comes along because a chosen object needs it";
+        let message = "it is outside the filters, and is included because a chosen object needs it";
         findings.push(Finding::new("pulled_in", Severity::Info, object, message, ""));
     }
     for schema in &inputs.scope.ledgers {

@@ -5,6 +5,7 @@
 //! differ, and by the bindings.
 
 use super::{Plan, Task, kind};
+use crate::closed_set::closed_set;
 use crate::config::Config;
 use crate::plan::build::large_object;
 use serde::Serialize;
@@ -32,25 +33,15 @@ pub struct Change {
     pub change: Became,
 }
 
-/// How an object changed since a plan was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Became {
-    /// Only the new plan has it.
-    Added,
-    /// The new plan no longer has it.
-    Removed,
-    /// The new plan defines it differently.
-    Changed,
-}
-
-impl Became {
-    fn word(self) -> &'static str {
-        match self {
-            Became::Added => "added",
-            Became::Removed => "removed",
-            Became::Changed => "changed",
-        }
+closed_set! {
+    /// How an object changed since a plan was made.
+    pub enum Became, "change of an object" {
+        /// Only the new plan has it.
+        Added = "added",
+        /// The new plan no longer has it.
+        Removed = "removed",
+        /// The new plan defines it differently.
+        Changed = "changed",
     }
 }
 
@@ -64,7 +55,7 @@ impl Difference {
     /// One line for each difference, the object first.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let changes = self.changes.iter().map(|one| format!("{}: {} ({})", one.object, one.change.word(), one.kind));
+        let changes = self.changes.iter().map(|one| format!("{}: {} ({})", one.object, one.change, one.kind));
         self.basis.iter().cloned().chain(changes).collect()
     }
 }

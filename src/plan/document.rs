@@ -3,8 +3,9 @@
 //! So a plan in memory is as large as its file: a plan of a hundred thousand tables has half a million tasks, and few callers read more
 //! than some of them. Made by `build`, and by the bindings from the text of a plan file.
 
-use super::model::{Header, Phase, Plan, Task, kind};
+use super::model::{Header, Plan, Task, kind};
 use super::tsv::{self, PIECE};
+use crate::phase::Phase;
 
 /// A plan as text.
 #[derive(Debug, Clone)]

@@ -14,16 +14,16 @@ use std::collections::{BTreeSet, HashMap};
 /// The ids of the tasks of these phases, in the plan's order; of all phases if none is named.
 pub fn ids(plan: &Plan, phases: &[String]) -> Result<Vec<String>> {
     let unknown: Vec<String> =
-        phases.iter().filter(|word| Phase::from_word(word).is_none()).map(|word| no_phase(word)).collect();
+        phases.iter().filter(|word| word.parse::<Phase>().is_err()).map(|word| no_phase(word)).collect();
     if !unknown.is_empty() {
         return Err(Error::config(unknown));
     }
-    let wanted = |task: &&Task| phases.is_empty() || phases.iter().any(|word| word == task.phase.word());
+    let wanted = |task: &&Task| phases.is_empty() || phases.iter().any(|word| word == task.phase.as_str());
     Ok(plan.tasks.iter().filter(wanted).map(|task| task.id.clone()).collect())
 }
 
 fn no_phase(word: &str) -> String {
-    let all: Vec<&str> = Phase::ALL.iter().map(|phase| phase.word()).collect();
+    let all: Vec<&str> = Phase::ALL.iter().map(|phase| phase.as_str()).collect();
     format!("there is no phase {word:?}: use some of {}", all.join(", "))
 }
 

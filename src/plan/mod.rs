@@ -19,8 +19,9 @@ mod model;
 pub mod setting;
 pub mod tsv;
 
+pub use crate::phase::Phase;
 pub use build::large_object::moves_large_objects;
 pub use build::{Unfinished, build};
 pub use check::check;
 pub use chunk::{Answer, Answers, KeyBounds, KeyRange, Question, Rules, Spread, questions};
-pub use model::{Header, OTHER_ROWS, Phase, Plan, Task, kind};
+pub use model::{Header, OTHER_ROWS, Plan, Task, kind};

@@ -3,83 +3,12 @@
 use crate::catalog::scope::Absent;
 use crate::finding::Finding;
 use crate::name::{QualifiedName, readable};
+use crate::phase::Phase;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// In a task's `after`, the rows of all tables whose tasks do not have this word themselves.
 pub const OTHER_ROWS: &str = "other-rows";
-
-/// The part of a run that a task belongs to, in the usual order of execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Phase {
-    /// Roles and memberships.
-    Roles,
-    /// Schemas, types, functions, tables: what must exist before rows are copied.
-    PreData,
-    /// Rows, sequences' values, large objects.
-    Data,
-    /// Indexes, of each table as soon as its rows are copied.
-    Index,
-    /// Planner statistics.
-    Analyze,
-    /// Keys, exclusion constraints, foreign keys.
-    Constraint,
-    /// Triggers, rules, policies and the rest of what `pg_dump` writes after the data.
-    PostData,
-    /// Privileges, after all tasks that need rights which they may revoke.
-    Privileges,
-    /// Materialized views' contents, which their owners read with the rights granted before.
-    Refresh,
-    /// Event triggers, which would fire on all tasks above.
-    Finish,
-}
-
-impl Phase {
-    /// All phases in order.
-    pub const ALL: [Phase; 10] = [
-        Phase::Roles,
-        Phase::PreData,
-        Phase::Data,
-        Phase::Index,
-        Phase::Analyze,
-        Phase::Constraint,
-        Phase::PostData,
-        Phase::Privileges,
-        Phase::Refresh,
-        Phase::Finish,
-    ];
-
-    /// The word for it in plans, events and reports.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Phase::Roles => "roles",
-            Phase::PreData => "pre-data",
-            Phase::Data => "data",
-            Phase::Index => "index",
-            Phase::Analyze => "analyze",
-            Phase::Constraint => "constraint",
-            Phase::PostData => "post-data",
-            Phase::Privileges => "privileges",
-            Phase::Refresh => "refresh",
-            Phase::Finish => "finish",
-        }
-    }
-
-    /// The phase of that word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Phase> {
-        Phase::ALL.into_iter().find(|phase| phase.word() == word)
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
 
 /// One thing to do, done and recorded in one transaction of the target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -4,8 +4,11 @@
 //! value is an empty field, because pandas would not restore `\N`. The first row names the columns, the second has the header as JSON in
 //! its `note`.
 
-use super::model::{Header, OTHER_ROWS, Phase, Plan, Task};
+use super::model::{Header, OTHER_ROWS, Plan, Task};
+use crate::action::Action;
+use crate::closed_set::Unknown;
 use crate::error::{Error, Kind, Result};
+use crate::phase::Phase;
 
 /// The version of the format, raised when an older program could misread a file.
 pub const VERSION: u32 = 2;
@@ -129,7 +132,7 @@ pub fn push_task(text: &mut String, task: &Task) {
     let [rows, bytes] = [task.rows, task.bytes].map(|number| number.to_string());
     let fields: [&str; COLUMNS.len()] = [
         &task.id,
-        task.phase.word(),
+        task.phase.as_str(),
         &task.kind,
         &task.schema,
         &task.name,
@@ -265,10 +268,9 @@ fn task_of(fields: Vec<String>) -> std::result::Result<Task, String> {
         merge,
         note,
     ] = <[String; 16]>::try_from(fields).map_err(|_| "wrong number of columns")?;
-    let phase_of = |word: &str| Phase::from_word(word).ok_or_else(|| format!("unknown phase {word:?}"));
     let number = |what: &str, text: &str| text.parse::<u64>().map_err(|_| format!("{what} is no number"));
     Ok(Task {
-        phase: phase_of(&phase)?,
+        phase: phase.parse().map_err(|unknown: Unknown| unknown.to_string())?,
         requires: requires.split_whitespace().map(Into::into).collect(),
         after: after.split_whitespace().map(Into::into).collect(),
         rows: number("rows", &rows)?,
@@ -291,18 +293,18 @@ fn check_references(tasks: &[Task]) -> Result<()> {
     let mut seen = std::collections::HashSet::new();
     for task in tasks {
         if let Some(missing) = task.requires.iter().find(|id| !seen.contains(id.as_str())) {
-            return Err(broken(format!("task {} requires {missing}, which does not stand before it", task.id)));
+            return Err(broken(format!("task {} requires {missing}, which does not precede it", task.id)));
         }
-        let is_known = |word: &str| word == OTHER_ROWS || Phase::from_word(word).is_some() || seen.contains(word);
+        let is_known = |word: &str| word == OTHER_ROWS || word.parse::<Phase>().is_ok() || seen.contains(word);
         let unknown = |word: &&String| !is_known(word.as_str());
         if let Some(word) = task.after.iter().find(unknown) {
             return Err(broken(format!(
-                "task {} comes after {word}, which is no phase and no task before it",
+                "task {} follows {word}, which is neither a phase nor a task before it",
                 task.id
             )));
         }
         if !seen.insert(task.id.as_str()) {
-            return Err(broken(format!("task {} stands there twice", task.id)));
+            return Err(broken(format!("task {} is in the plan twice", task.id)));
         }
     }
     Ok(())
@@ -310,7 +312,7 @@ fn check_references(tasks: &[Task]) -> Result<()> {
 
 fn broken(what: impl std::fmt::Display) -> Error {
     Error::new("plan_unreadable", Kind::State, format!("the plan cannot be read: {what}"))
-        .remedy("make it anew with `pgmigrate plan`, or restore the file as it was written")
+        .remedy(format!("make it again with {}, or restore the file as it was written", Action::Plan))
 }
 
 #[cfg(test)]

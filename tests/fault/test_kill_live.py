@@ -143,7 +143,7 @@ def _left(before: list[tuple[object, ...]], now: list[tuple[object, ...]]) -> st
     unchecked = [key for key in valid if was_valid[key] and not valid[key]]
     parts = [
         f"foreign keys of the target {words}: {', '.join(' '.join(map(str, key)) for key in found)}"
-        for words, found in (("are gone", gone), ("are NOT VALID", unchecked))
+        for words, found in (("are missing", gone), ("are NOT VALID", unchecked))
         if found
     ]
     return "; ".join(parts)

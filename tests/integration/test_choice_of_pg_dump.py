@@ -195,7 +195,7 @@ def test_a_plan_of_a_program_that_is_not_there(
     (found,) = [one for one in report.findings if one.check == "pg_dump_version"]
     assert report.ok and found.severity == "info"
     assert "pg_dump 97" in found.message and "pg_dump 18 is used" in found.message
-    assert "pgmigrate plan" in found.remedy and dumped(programs, source) == {18}
+    assert "Migration.plan()" in found.remedy and dumped(programs, source) == {18}
 
 
 @pytest.mark.case("L10")
@@ -210,7 +210,7 @@ def test_a_plan_that_names_no_program_is_run_by_the_newest(
     (found,) = [one for one in report.findings if one.check == "pg_dump_version"]
     newest = max(major for major in servers.available_majors())
     assert found.severity == "info" and "does not say" in found.message
-    assert f"pg_dump {newest} is used" in found.message and "pgmigrate plan" in found.remedy
+    assert f"pg_dump {newest} is used" in found.message and "Migration.plan()" in found.remedy
     assert dumped(programs, source) == {newest}
 
 

@@ -169,7 +169,7 @@ def test_without_a_right_to_make_schemas_the_ledgers_has_to_do(pair: Pair) -> No
             schemas=["s"],
             ledger_schema="ledger",
         )
-        with pytest.raises(SchemaError, match="making a place for a sample") as caught:
+        with pytest.raises(SchemaError, match="creating a schema for samples") as caught:
             migration.calibrate(seconds=6)
         assert "grant CREATE" in str(caught.value.remedy)
         servers.run_script(target, f"GRANT USAGE, CREATE ON SCHEMA ledger TO o{name}")

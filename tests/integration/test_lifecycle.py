@@ -184,7 +184,7 @@ def test_without_the_source_leader_the_report_is_done_and_nothing_counts_as_veri
     assert report.consistent and not report.ok
     assert report.verification is not None and not report.verification.equal
     (unchecked,) = report.verification.unchecked
-    assert "not compared" in unchecked.reason and "pgmigrate verify" in unchecked.reason
+    assert unchecked.reason.startswith("not compared: ")
     assert migration.verify(plan).ok
     servers.assert_equal(source, target)
 

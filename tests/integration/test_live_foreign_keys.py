@@ -63,7 +63,7 @@ def test_a_circle_of_keys_has_no_order(pair: Pair) -> None:
     with pytest.raises(PreflightError) as caught:
         run(both)
     (finding,) = [f for f in caught.value.findings if f.severity == "blocking"]
-    assert finding.check == "foreign_key_circle" and "s.a, s.b" in finding.message
+    assert finding.check == "foreign_key_cycle" and "s.a, s.b" in finding.message
     assert "defer" in finding.remedy and "drop" in finding.remedy
 
 
@@ -185,7 +185,7 @@ def test_parts_of_a_circle_are_not_torn_apart(pair: Pair) -> None:
     found = migration(both, target_foreign_keys="defer")
     plan = found.plan()
     ids = {task.object: task.id for task in plan if task.kind == "data"}
-    with pytest.raises(StateError, match="go together"):
+    with pytest.raises(StateError, match="run together"):
         found.run_tasks(plan, [ids["s.a"]])
     found.run_tasks(plan, [ids["s.a"], ids["s.b"]]).raise_for_failures()
     found.run_tasks(plan, [ids["s.leaf"]]).raise_for_failures()

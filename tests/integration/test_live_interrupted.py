@@ -135,7 +135,7 @@ def test_what_is_left_is_named_by_every_verb_until_it_is_back(
     ]
     is_gone = bool(missing)
     assert is_gone or not any(valid for *_, valid, _ in query(both[1], KEYS))
-    word = "are gone" if is_gone else "are NOT VALID"
+    word = "are missing" if is_gone else "are NOT VALID"
     expected = [f"foreign keys of the target {word}: s.child child_parent, s.tree tree_up"]
     assert _names(found.status().findings) == expected
     assert expected[0] in found.status().text()
@@ -190,7 +190,7 @@ def test_a_key_that_cannot_be_made_again_at_the_end_is_named(pair: Pair, tmp_pat
     assert code == 130
     assert [key[1] for key in query(both[1], KEYS)] == ["child_parent"]
     last = text.strip().splitlines()[-1]
-    assert "are gone: s.tree tree_up" in last and "NOT VALID: s.child child_parent" in last
+    assert "are missing: s.tree tree_up" in last and "NOT VALID: s.child child_parent" in last
     done = shell.run("migrate", "--resume", "--config", str(config))
     assert done.code == 0, done.text
     assert query(both[1], KEYS) == before
@@ -343,7 +343,7 @@ def test_cleanup_keeps_the_ledger_while_a_key_cannot_be_made(pair: Pair, tmp_pat
     with pytest.raises(PgMigrateError, match="child_parent"):
         found.cleanup()
     assert _names(found.status().findings) == [
-        "foreign keys of the target are gone: s.child child_parent"
+        "foreign keys of the target are missing: s.child child_parent"
     ]
     execute(both[1], "ALTER TABLE s.elsewhere RENAME TO parent")
     found.run(plan, resume=True).raise_for_failures()

@@ -215,7 +215,7 @@ def test_too_few_connections_are_reported(make_role: MakeRole, pair: Pair) -> No
     )
     limited = [f for f in migration.preflight().findings if f.check == "connections"]
     # With few CPUs a run needs few connections.
-    assert all("--jobs 2" in finding.remedy for finding in limited)
+    assert all("jobs=2" in finding.remedy for finding in limited)
     role = make_role(16, "LOGIN CONNECTION LIMIT 2")
     assert ("connections", "") in _blocking(_found(_as(source, role), pair.target("_two")))
 

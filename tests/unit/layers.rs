@@ -7,7 +7,19 @@ use std::path::{Path, PathBuf};
 
 /// Modules by layer, the lowest first.
 const LAYERS: [&[&str]; 5] = [
-    &["error", "finding", "name", "word", "config", "event", "server_version"],
+    &[
+        "error",
+        "finding",
+        "action",
+        "name",
+        "word",
+        "config",
+        "event",
+        "server_version",
+        "closed_set",
+        "phase",
+        "status",
+    ],
     &["catalog", "plan", "rates", "record", "report", "verification"],
     &["pg", "ledger"],
     &["engine"],

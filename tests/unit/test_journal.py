@@ -54,7 +54,7 @@ def test_a_changed_target_without_a_record_is_left_to_a_person() -> None:
     for ledger in (None, later):
         with pytest.raises(StateError, match=r"no record of it") as raised:
             reconciled(ledger, CHANGED, FILE)
-        assert "restore /b.dump by `pgmigrate restore`" in str(raised.value)
+        assert "restore /b.dump with Migration.restore()" in str(raised.value)
 
 
 def test_a_closed_file_means_nothing_to_another_ledger() -> None:

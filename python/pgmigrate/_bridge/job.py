@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from pgmigrate import _native
 from pgmigrate._bridge.logs import SteadyLogger
 from pgmigrate._bridge.signals import held_back
+from pgmigrate._values.wording import rendered
 from pgmigrate.errors import PgMigrateError
 from pgmigrate.events import Event, OnEvent
 
@@ -266,6 +267,8 @@ def deliver(events: Iterable[CoreEvent], on_event: OnEvent | None) -> None:
     """Hands events to the callback, and log records to ``logging``."""
     for event in events:
         if event["event"] == "log":
-            logger.log(_LEVELS.get(event["level"], logging.INFO), event["message"])
+            logger.log(_LEVELS.get(event["level"], logging.INFO), rendered(event["message"]))
         elif on_event is not None:
+            if event["event"] == "found":
+                event = {**event, "remedy": rendered(event["remedy"])}
             on_event(cast("Event", event))

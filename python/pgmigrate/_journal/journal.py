@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 from pgmigrate._bridge.files import read_text, write_atomically
 from pgmigrate._journal.holder import holder
 from pgmigrate._journal.recovery import ApplicationState, TargetState
+from pgmigrate._values.wording import action
 from pgmigrate.errors import StateError
 
 Outcome: TypeAlias = Literal["migrated", "restored", "untouched", "kept", "not_restored"]
@@ -213,7 +214,9 @@ def reconciled(ledger: Journal | None, mirror: Journal | None, path: Path | None
 
 
 def _unknown(mirror: Journal, path: Path | None) -> StateError:
-    backup = "" if mirror.backup is None else f"restore {mirror.backup} by `pgmigrate restore`, or "
+    backup = (
+        "" if mirror.backup is None else f"restore {mirror.backup} with {action('restore')}, or "
+    )
     return StateError(
         f"by its journal {path} the procedure of {mirror.began} has changed this target, "
         "and the target's ledger has no record of it: it was dropped, or the target was replaced",

@@ -33,6 +33,7 @@ from pgmigrate._procedure.script_runner import Action, Pause, Script, TakeLock, 
 from pgmigrate._results.plan import Plan
 from pgmigrate._results.status import Status
 from pgmigrate._values.humanize import duration
+from pgmigrate._values.wording import action
 from pgmigrate.errors import PgMigrateError, StateError
 from pgmigrate.events import Event, OnEvent, ProcedureStepEvent
 
@@ -286,7 +287,7 @@ class Recorded:
                 raise StateError(
                     "a run or a restore of pgmigrate is at work on the target",
                     name="run_active",
-                    remedy="wait for its end, or stop it by `pgmigrate stop`",
+                    remedy=f"wait for its end, or stop it with {action('stop')}",
                 )
             yield Pause(_SECONDS_BETWEEN_CHECKS)
 

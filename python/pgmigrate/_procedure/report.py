@@ -12,6 +12,7 @@ from pgmigrate._results.tabular import Tabular
 from pgmigrate._results.verification import VerifyResult
 from pgmigrate._values.humanize import duration, printed
 from pgmigrate._values.record import Record
+from pgmigrate._values.wording import action, rendered
 from pgmigrate.errors import PgMigrateError
 
 _MARKS: Final[Mapping[str, str]] = {
@@ -195,8 +196,8 @@ class SafetyReport(Tabular):
                 "and this one has not compared it again"
             )
         if self.touched and self.target != "taken":
-            return (
-                "the migration is not done, and the target is left as it is now: go on with resume"
+            return "the migration is not done, and the target is left as it is now: " + rendered(
+                action("resume")
             )
         return _OF_TARGET[self.target]
 

@@ -36,6 +36,7 @@ from pgmigrate._results.report import Report
 from pgmigrate._results.verification import VerifyResult
 from pgmigrate._values.finding import Finding
 from pgmigrate._values.humanize import plural, size
+from pgmigrate._values.wording import Action, action
 from pgmigrate.errors import (
     CommandError,
     DriftError,
@@ -143,13 +144,16 @@ class Steps(Recorded):
         request = self._request
         plan = None if self._resume else request.plan_file
         mirror = None if self._mirror is None else str(self._mirror)
-        files = (
-            ("the plan file", plan, "--plan or plan_file"),
-            ("the state file", request.state, "--state or state"),
-            ("the journal of the procedure", mirror, "--state or state"),
+        files: tuple[tuple[str, str | None, Action], ...] = (
+            ("the plan file", plan, "plan_file"),
+            ("the state file", request.state, "state_file"),
+            ("the journal of the procedure", mirror, "state_file"),
         )
         problems = [
-            (f"{what} {path} cannot be written: {reason}", f"name another one by {option}")
+            (
+                f"{what} {path} cannot be written: {reason}",
+                f"name another one with {action(option)}",
+            )
             for what, path, option in files
             if path is not None and (reason := why_unwritable(Path(path)))
         ]
@@ -188,7 +192,7 @@ class Steps(Recorded):
             raise StateError(
                 f"the last run on this target is {state}",
                 name="run_not_finished",
-                remedy="go on with it by resume, or forget it with cleanup",
+                remedy=f"{action('resume')}, or discard it with {action('cleanup')}",
             )
 
     def _do_stop(self) -> Work:

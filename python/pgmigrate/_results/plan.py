@@ -18,6 +18,7 @@ from pgmigrate._results.tabular import Tabular
 from pgmigrate._values.finding import Absent, Finding, absent_lines, finding_lines
 from pgmigrate._values.humanize import columns, count, plural, printed, size
 from pgmigrate._values.record import Record
+from pgmigrate._values.wording import action
 
 if TYPE_CHECKING:
     import altair
@@ -119,7 +120,7 @@ class Plan(Tabular, Sequence[Task]):
         Raises:
             StateError: it cannot be read, or is not a plan.
         """
-        remedy = "name the file with --plan, or make it with `pgmigrate plan`"
+        remedy = f"name the file with {action('plan_file')}, or make it with {action('plan')}"
         return cls.parse(read_text(path, "plan file", remedy))
 
     @classmethod

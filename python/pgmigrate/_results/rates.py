@@ -13,6 +13,7 @@ from pgmigrate._bridge.files import read_text, write_atomically
 from pgmigrate._results.tabular import Tabular
 from pgmigrate._values.humanize import plural, printed
 from pgmigrate._values.record import Record
+from pgmigrate._values.wording import action
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class Rates(Tabular):
         Raises:
             StateError: it cannot be read, or a figure in it is not valid.
         """
-        remedy = "measure the rates with `pgmigrate plan --calibrate`"
+        remedy = f"measure the rates with {action('calibrate')}"
         return cls.from_mapping(_native.parse_rates(read_text(path, "rates file", remedy)))
 
     def save(self, path: str | os.PathLike[str]) -> None:

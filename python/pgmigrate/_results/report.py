@@ -16,6 +16,7 @@ from pgmigrate._results.verification import VerifyResult
 from pgmigrate._values.finding import Absent, Finding, absent_lines, finding_lines
 from pgmigrate._values.humanize import columns, count, duration, plural, printed, size
 from pgmigrate._values.record import Record, Records
+from pgmigrate._values.wording import action, rendered
 from pgmigrate.errors import CopyError, InterruptedRunError, PgMigrateError, SchemaError
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ class Report(Tabular):
             raise _failure(self.failed)
         if self.status == "interrupted":
             raise InterruptedRunError(
-                "the run was interrupted", name="interrupted", remedy="run it with resume=True"
+                "the run was interrupted", name="interrupted", remedy=action("resume")
             )
 
     def timeline(self) -> altair.LayerChart:
@@ -285,7 +286,7 @@ def _failure(tasks: Sequence[TaskResult]) -> PgMigrateError:
         task=first.id,
         object=first.object,
         sqlstate=first.sqlstate or None,
-        remedy="remove the cause, then run again with resume=True",
+        remedy=rendered(f"remove the cause, then {action('resume')}"),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from pgmigrate._values.humanize import printable
+from pgmigrate._values.wording import rendered
 
 
 class PgMigrateError(Exception):
@@ -45,6 +46,7 @@ class PgMigrateError(Exception):
         sqlstate: str | None = None,
         remedy: str | None = None,
     ) -> None:
+        message = rendered(message)
         super().__init__(message)
         self.message = message
         self.name = self.kind if name is None else name
@@ -53,7 +55,7 @@ class PgMigrateError(Exception):
         self.object = object
         self.side = side
         self.sqlstate = sqlstate
-        self.remedy = remedy
+        self.remedy = None if remedy is None else rendered(remedy)
 
     def __str__(self) -> str:
         return printable(f"{self.message}; {self.remedy}" if self.remedy else self.message)

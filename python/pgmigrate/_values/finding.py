@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pgmigrate._values.humanize import printed
 from pgmigrate._values.record import Record
+from pgmigrate._values.wording import rendered
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class Finding(Record):
     message: str
     remedy: str
     objects: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("message", "remedy"):
+            object.__setattr__(self, name, rendered(getattr(self, name)))
 
     def words(self) -> str:
         """What was found, with its object."""

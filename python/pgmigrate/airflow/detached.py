@@ -24,6 +24,7 @@ from typing import Any, cast
 from rich.console import Console
 
 from pgmigrate import Event, Migration, OnEvent, PgMigrateError, Plan
+from pgmigrate._values.wording import facing
 from pgmigrate.errors import InterruptedRunError, from_native
 from pgmigrate.progress import LineProgress
 
@@ -107,7 +108,7 @@ def _ask(
             on_event(cast("Event", answer))
     code = process.wait()
     message = f"the process of the run ended with {code} before the run began"
-    return {"kind": InterruptedRunError.kind, "message": message}
+    return {"kind": InterruptedRunError.kind, "name": "run_not_begun", "message": message}
 
 
 class _Answer:
@@ -155,7 +156,8 @@ def _main() -> int:
     try:
         migration = Migration._from_options(work["options"])
         plan = Plan.parse(work["plan"])
-        report = migration.run(plan, on_event=on_event, **work["settings"])
+        with facing("airflow"):
+            report = migration.run(plan, on_event=on_event, **work["settings"])
     except PgMigrateError as error:
         answer.give(error.to_dict())
         print(error, file=sys.stderr)

@@ -14,6 +14,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from pgmigrate import Migration, Task
+from pgmigrate._values.wording import action, facing
 from pgmigrate.airflow.configuration import Config, migration_of
 from pgmigrate.airflow.task_log import TaskLog
 from pgmigrate.errors import (
@@ -87,7 +88,7 @@ class PgMigrateOperator(BaseOperator):
                 "options.keep_ledger: false removes the ledger, by which a task that is tried "
                 "again or waits knows that its rows are moved: it would move them once more",
                 name="ledger_required",
-                remedy="leave it true, and drop the ledger by `pgmigrate cleanup` in a last task",
+                remedy=f"leave it true, and drop the ledger in a last task: {action('cleanup')}",
             )
         return migration
 
@@ -109,7 +110,8 @@ class PgMigrateOperator(BaseOperator):
         """
         self._is_under_way = True
         try:
-            yield
+            with facing("airflow"):
+                yield
         except PgMigrateError as error:
             raise failure(error) from error
         finally:

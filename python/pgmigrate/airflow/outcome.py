@@ -16,11 +16,11 @@ _NAMED_AT_MOST: Final = 10
 _LEFT_ALONE: Final = ("skipped", "kept")
 _COPY_AGAIN: Final = (
     "to copy all rows of a table again, set on_existing to truncate for it; to see what differs, "
-    "compare by PgMigrateVerify or `pgmigrate verify`"
+    "add a PgMigrateVerify task"
 )
 # After a cleanup, rows of a table without a key would be added to the rows that are there.
 _MOVE_MORE: Final = (
-    "to see whether there are any, compare by PgMigrateVerify or `pgmigrate verify`; to move them, "
+    "to see whether there are any, add a PgMigrateVerify task; to move them, "
     "set on_existing to truncate for tables without a key, run `pgmigrate cleanup`, and start a "
     "new DAG run, which makes a new plan"
 )

@@ -20,6 +20,7 @@ from sqlalchemy.schema import CreateSchema, DropSchema
 
 from pgmigrate import Plan
 from pgmigrate._bridge.logs import SteadyLogger
+from pgmigrate._values.wording import action
 from pgmigrate.alembic._move import MoveOptions
 from pgmigrate.errors import StateError
 
@@ -136,7 +137,7 @@ class DueTable:
                 "a run of pgmigrate is active on the target, and a data move is not forgotten "
                 "under its hands",
                 name="run_active",
-                remedy="wait for it, or stop it by `pgmigrate stop`, then downgrade",
+                remedy=f"wait for it, or stop it with {action('stop')}, then downgrade",
             )
         there = set(sa.inspect(connection).get_table_names(schema=self._table.schema))
         if not fingerprints or not there.issuperset(LEDGER):

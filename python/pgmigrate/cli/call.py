@@ -18,6 +18,7 @@ from pgmigrate._bridge.job import logger
 from pgmigrate._migration.run_all import named_path
 from pgmigrate._results.verification import Verdict
 from pgmigrate._values.humanize import duration, plural, printable, printable_json
+from pgmigrate._values.wording import facing
 from pgmigrate.cli.again import command_line, shown_conninfo, typed
 from pgmigrate.cli.console import (
     LOG_FILE,
@@ -400,7 +401,7 @@ def verdict_code(result: VerifyResult) -> int:
 def guarded(call: Call, command: Callable[[], int]) -> int:
     """Runs a command, and logs from its beginning to its exit code."""
     began = time.monotonic()
-    with logging_to(call.console, call.log_settings()):
+    with facing("command"), logging_to(call.console, call.log_settings()):
         of_log = {"is_of_log": True}
         logger.info("%s", log_head(command_line()), extra=of_log)
         try:

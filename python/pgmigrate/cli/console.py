@@ -55,7 +55,7 @@ class ConsoleHandler(logging.Handler):
 
 
 class FileFormatter(logging.Formatter):
-    """A record on one line, with its remedy."""
+    """A record on one line, with its remedy and the stable name of what it reports."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(message)s")
@@ -69,7 +69,9 @@ class FileFormatter(logging.Formatter):
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """The line of a record."""
         remedy = getattr(record, "remedy", None)
+        name = getattr(record, "stable_name", None)
         line = super().formatMessage(record).replace("\n", " ")
+        line = f"{line} [{name}]" if name else line
         return f"{line}; remedy: {remedy}" if remedy else line
 
 
@@ -79,6 +81,8 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
         found = {"time": _when(record), "level": record.levelname, "message": record.getMessage()}
+        if name := getattr(record, "stable_name", None):
+            found["name"] = name
         if remedy := getattr(record, "remedy", None):
             found["remedy"] = remedy
         if record.exc_text:
@@ -173,7 +177,8 @@ def log_event(event: Event) -> None:
         # A blocking finding is reported by the error that it causes.
         level = logging.WARNING if event["severity"] == "warning" else logging.INFO
         about = f"{event['object']}: " if event["object"] else ""
-        logger.log(level, "%s%s", about, event["message"], extra={"remedy": event["remedy"]})
+        extra = {"remedy": event["remedy"], "stable_name": event["check"]}
+        logger.log(level, "%s%s", about, event["message"], extra=extra)
     elif event["event"] == "table_verified":
         levels = {"equal": logging.INFO, "contains_source": logging.WARNING}
         level = levels.get(event["status"], logging.ERROR)
@@ -185,18 +190,19 @@ def show_error(error: PgMigrateError, debug: bool) -> None:
     # The message of an error with a list of problems would only repeat that list.
     problems = list(getattr(error, "problems", ()))
     shown = problems[:_PROBLEMS_AT_MOST] if isinstance(error, DriftError) else problems
-    listed: list[tuple[str, str | None]] = [(problem, None) for problem in shown]
+    name = error.name
+    listed: list[tuple[str, str | None, str]] = [(problem, None, name) for problem in shown]
     if isinstance(error, DriftError) and problems:
         head = "the plan is not the one that would be made now"
         more = len(problems) - len(shown)
-        listed = [(f"{head}: {plural(len(problems), 'difference')}", None), *listed]
-        listed += [(f"and {more:,} more", None)] if more else []
+        listed = [(f"{head}: {plural(len(problems), 'difference')}", None, name), *listed]
+        listed += [(f"and {more:,} more", None, name)] if more else []
     listed += [
-        (finding.words(), finding.remedy)
+        (finding.words(), finding.remedy, finding.check)
         for finding in getattr(error, "findings", ())
         if finding.severity == "blocking"
     ]
-    for message, remedy in listed or [(error.message, error.remedy)]:
-        logger.error("%s", message, extra={"remedy": remedy})
+    for message, remedy, about in listed or [(error.message, error.remedy, name)]:
+        logger.error("%s", message, extra={"remedy": remedy, "stable_name": about})
     if debug:
         logger.error("the error in full", exc_info=error)

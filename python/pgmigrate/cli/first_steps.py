@@ -55,9 +55,10 @@ def example_config() -> int:
 
 
 @click.command()
-def reference() -> int:
+@click.option("--messages", is_flag=True, help="Print every error and finding instead.")
+def reference(messages: bool) -> int:
     """Print the reference: every public name, command and key of a config, as Markdown."""
-    return _print("reference.md")
+    return _print("messages.md" if messages else "reference.md")
 
 
 def _print(file: str) -> int:

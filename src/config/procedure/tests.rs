@@ -87,8 +87,8 @@ fn mistakes_name_their_places_and_show_no_command() {
         told,
         [
             "procedure.timeout: expected whole seconds from 0 to 2147483, got -1".to_owned(),
-            "procedure.stop: a list holds commands, and these look like the words of one: put them into a list of their own, \
-             [[...]], and each program without arguments, too"
+            "procedure.stop: a list holds commands, and these are the words of one command: write it as a list in the list, [[...]], and so each \
+             program without arguments"
                 .to_owned(),
             format!("procedure.start[0].run: {command}, every quote closed, got a string"),
             "procedure.start[1].run: missing; a command needs it".to_owned(),

@@ -79,8 +79,8 @@ impl Reader<'_> {
     fn check_not_words(&mut self, path: &str, elements: &[Value]) {
         let is_word = |element: &Value| element.as_str().is_some_and(|text| !text.contains(char::is_whitespace));
         if elements.len() > 1 && elements.iter().all(is_word) {
-            let text = "a list holds commands, and these look like the words of one: put them into a list of their own, [[...]], \
-                        and each program without arguments, too";
+            let text = "a list holds commands, and these are the words of one command: write it as a list in the list, [[...]], and so each \
+                        program without arguments";
             self.problem(path, text);
         }
     }

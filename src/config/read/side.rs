@@ -51,7 +51,7 @@ impl Reader<'_> {
 
     fn conninfo_alone(&mut self, side: &str, entries: &Map<String, Value>) -> Option<String> {
         if entries.len() > 1 {
-            self.problem(side, "conninfo stands beside other keys; write either it or them");
+            self.problem(side, "conninfo is next to other keys; write either it or them");
         }
         let path = format!("{side}.conninfo");
         match &entries["conninfo"] {

@@ -19,7 +19,7 @@ pub struct Step {
     /// That task's kind.
     pub kind: String,
     /// Its phase.
-    pub phase: String,
+    pub phase: Phase,
     /// How many tasks it includes.
     pub tasks: usize,
     /// When it starts, in seconds of the run.
@@ -117,9 +117,9 @@ impl Links<'_> {
     fn awaited(&self, at: usize) -> Vec<usize> {
         let task = &self.plan.tasks[at];
         let required = task.requires.iter().filter_map(|id| self.position.get(id.as_str()).copied());
-        let after = task.after.iter().filter_map(|word| match Phase::from_word(word) {
-            Some(phase) => self.last_of.get(&phase).copied().filter(|_| phase != task.phase),
-            None => self.position.get(word.as_str()).copied(),
+        let after = task.after.iter().filter_map(|word| match word.parse::<Phase>() {
+            Ok(phase) => self.last_of.get(&phase).copied().filter(|_| phase != task.phase),
+            Err(_) => self.position.get(word.as_str()).copied(),
         });
         required.chain(after).collect()
     }
@@ -133,7 +133,7 @@ impl Links<'_> {
             task: task.id.clone(),
             object: task.object(),
             kind: task.kind.clone(),
-            phase: task.phase.word().into(),
+            phase: task.phase,
             tasks: found.tasks.len(),
             starts: found.starts,
             seconds: found.ends - found.starts,

@@ -9,6 +9,7 @@ use crate::catalog::object_kind::ObjectKind;
 use crate::ledger::Subject;
 use crate::pg::survey::{Changed, ForeignKey};
 use crate::plan::kind;
+use crate::record::RowMode;
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
@@ -154,7 +155,7 @@ fn is_of_database(subject: &Subject) -> bool {
 }
 
 fn replaces(subject: &Subject) -> bool {
-    subject.mode == "replace" || matches!(subject.kind.as_str(), kind::TRUNCATE | kind::STATISTICS)
+    subject.mode == Some(RowMode::Replace) || matches!(subject.kind.as_str(), kind::TRUNCATE | kind::STATISTICS)
 }
 
 /// The names in a text, quoted or not.
@@ -185,7 +186,7 @@ mod tests {
     use crate::pg::survey::Address;
 
     fn subject(kind: &str, object: &str) -> Subject {
-        Subject { kind: kind.into(), object: object.into(), mode: String::new() }
+        Subject { kind: kind.into(), object: object.into(), mode: None }
     }
 
     fn changed(kind: &str, identity: &str) -> Changed {
@@ -253,8 +254,8 @@ mod tests {
     #[test]
     fn a_table_whose_rows_are_replaced_changes_with_its_indexes() {
         let subjects = [
-            Subject { mode: "replace".into(), ..subject("data", "s.\"A b\"") },
-            Subject { mode: "append".into(), ..subject("data", "s.c") },
+            Subject { mode: Some(RowMode::Replace), ..subject("data", "s.\"A b\"") },
+            Subject { mode: Some(RowMode::Append), ..subject("data", "s.c") },
         ];
         let own = Own::new(&subjects);
         let of =

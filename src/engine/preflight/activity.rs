@@ -78,7 +78,7 @@ pub(super) fn source_writers(sessions: &[Activity]) -> Option<Finding> {
     let writers: Vec<String> = sessions.iter().filter(|session| session.is_writing).map(describe).collect();
     (!writers.is_empty()).then(|| {
         let message = format!(
-            "{} to the source, and what comes after the snapshot is not copied: {}",
+            "{} to the source, and rows written after the snapshot are not copied: {}",
             count(writers.len(), "session is writing", "sessions are writing"),
             list(&writers)
         );
@@ -150,6 +150,6 @@ fn locked(side: Side, locks: &[&TableLock]) -> Option<Finding> {
     })
 }
 
-fn count(number: usize, one: &str, many: &str) -> String {
+pub(super) fn count(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }

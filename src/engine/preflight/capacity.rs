@@ -1,6 +1,8 @@
 //! Capacity: connections, locks, disk, tablespaces, and what cannot be read or built whatever the capacity.
 
+use super::activity::count;
 use super::look::{Look, blocking, info, list, warning};
+use crate::action::Action;
 use crate::catalog::object_kind::ObjectKind;
 use crate::error::{Result, Side};
 use crate::finding::Finding;
@@ -22,7 +24,8 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let batches = || look.subject.catalog.large_objects.iter().map(|batch| batch.oids.len());
     let (large_objects, a_task) = (batches().sum::<usize>(), batches().max().unwrap_or_default());
     if look.plans(kind::LARGE_OBJECTS) {
-        findings.push(info("large_objects", "", format!("{large_objects} large objects are copied")));
+        let copied = count(large_objects, "large object is copied", "large objects are copied");
+        findings.push(info("large_objects", "", copied));
         findings.extend(locks(Side::Target, target, large_objects.min(look.subject.jobs * a_task)));
     }
     findings.extend(disk(look));
@@ -38,11 +41,11 @@ pub(super) fn connections(side: Side, instance: &Instance, jobs: usize) -> Optio
     if free >= needed {
         return None;
     }
-    let message = format!("the {side} has {} connections left for us, the run needs {needed}", free.max(0));
+    let message = format!("the {side} has {} free connections, the run needs {needed}", free.max(0));
     if free > BESIDE_WORKERS {
         let remedy = format!(
-            "run with --jobs {}, or raise max_connections or the limit of the role or database",
-            free - BESIDE_WORKERS
+            "run with {}, or raise max_connections or the limit of the role or database",
+            Action::Jobs(free - BESIDE_WORKERS)
         );
         return Some(warning("connections", "", message, remedy));
     }
@@ -69,8 +72,8 @@ fn disk(look: &Look<'_>) -> Option<Finding> {
     let indexes: u64 = indexes.map(|index| index.bytes).sum();
     (rows + indexes > 0).then(|| {
         let message = format!(
-            "the target will need about {} ({} of tables, {} of indexes) and room for its write-ahead log; how much is free there \
-             cannot be asked over SQL",
+            "the target will need about {} ({} of tables, {} of indexes) and room for its write-ahead log; free disk space cannot be read through \
+             SQL",
             size(rows + indexes),
             size(rows),
             size(indexes)
@@ -116,7 +119,10 @@ async fn storage(look: &Look<'_>) -> Result<Vec<Finding>> {
         .into_iter()
         .map(|(space, objects)| {
             let (lack, remedy) = if storage.tablespaces.contains_key(space) {
-                ("may not be used by us", format!("GRANT CREATE ON TABLESPACE {} TO {}", ident(space), ident(role)))
+                (
+                    "may not be used by the run's role",
+                    format!("GRANT CREATE ON TABLESPACE {} TO {}", ident(space), ident(role)),
+                )
             } else {
                 ("is missing", format!("CREATE TABLESPACE {} LOCATION '...'", ident(space)))
             };
@@ -137,7 +143,7 @@ async fn storage(look: &Look<'_>) -> Result<Vec<Finding>> {
     findings.extend(methods.into_iter().filter(|(method, _)| !comes_along(method)).map(|(method, objects)| {
         let message =
             format!("the table access method of {objects} tables is missing on the target, and they will fail");
-        warning("access_method", readable(method), message, "install the extension that brings it there")
+        warning("access_method", readable(method), message, "install the extension that provides it there")
     }));
     Ok(findings)
 }

@@ -65,7 +65,8 @@ impl Pair<'_> {
         };
         findings.extend(self.missing_rights(&look.ends.target.role));
         if self.target.has_row_security {
-            let message = "row security applies to us in this table of the target, and COPY is refused there";
+            let message =
+                "row security applies to the run's role in this table of the target, and COPY is refused there";
             let remedy =
                 format!("ALTER ROLE {} BYPASSRLS, or connect as the table's owner", ident(&look.ends.target.role));
             findings.push(blocking("target_row_security", object, message, remedy));
@@ -85,7 +86,7 @@ impl Pair<'_> {
         let (object, rules) = (self.source.name.to_string(), list(&self.target.rules));
         let remedy = "set on_conflict to nothing for it, or on_existing to truncate or skip";
         if self.task.merge_sql.contains(") DO UPDATE SET ") {
-            let message = format!("its rules on INSERT or UPDATE keep rows from being updated by their key: {rules}");
+            let message = format!("its rules on INSERT or UPDATE prevent updates of its rows by their key: {rules}");
             return Some(blocking("rules", object, message, remedy));
         }
         let message = format!("its rules on INSERT or UPDATE do not apply to the rows that are added: {rules}");
@@ -132,7 +133,7 @@ pub(super) fn differences(source: &Relation, target: &ExistingTable) -> Vec<Find
         if column.type_name != twin.type_name {
             let message =
                 format!("column {name}: {} on the source, {} on the target", column.type_name, twin.type_name);
-            let remedy = "make both the same type, or see that every value fits; the rows travel as text";
+            let remedy = "make both the same type, or make sure that every value fits; the rows travel as text";
             findings.push(warning("column_type", object.clone(), message, remedy));
         }
     }

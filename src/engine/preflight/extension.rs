@@ -58,7 +58,7 @@ pub(super) fn not_installed(
     };
     if offer.needs_superuser && !target.is_superuser {
         let message = format!(
-            "only a superuser, or a provider's own role, can create the extension; we are {}",
+            "only a superuser, or a provider's own role, can create the extension; the run connects as {}",
             readable(&target.role)
         );
         let remedy = format!(
@@ -92,7 +92,7 @@ pub(super) fn installed(target: &Server, wanted: &Extension, there: &Extension) 
     }
     // Every database has plpgsql, and nothing about it needs a change.
     if !there.is_owner && !target.is_superuser && wanted.name != "plpgsql" {
-        let message = "somebody else owns the extension on the target: its comment stays as it is there";
+        let message = "another role owns the extension on the target: its comment stays as it is there";
         findings.push(info("extension_owner", object, message));
     }
     findings

@@ -10,7 +10,7 @@ use crate::config::{TargetForeignKeys, TargetTriggers};
 use crate::engine::target::column_mapping::{Fit, Judge, Twin};
 use crate::engine::target::existing;
 use crate::engine::target::existing::Found;
-use crate::engine::target::foreign_keys::{LEFT, Left};
+use crate::engine::target::foreign_keys::{Left, left_remedy};
 use crate::engine::target::load_order;
 use crate::engine::target::table_order::TableOrder;
 use crate::error::Result;
@@ -65,7 +65,7 @@ async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
             list(&key.into_iter().collect::<Vec<_>>())
         );
         let remedy =
-            "set on_conflict to error for the table where it holds none of our rows, or on_existing to truncate";
+            "set on_conflict to error for the table if it holds no rows of the source, or on_existing to truncate";
         Some((table.name.clone(), blocking("on_conflict", table.name.to_string(), message, remedy)))
     });
     let told: Vec<(QualifiedName, Finding)> = told.collect();
@@ -115,7 +115,7 @@ pub(super) fn columns(source: &Relation, target: &ExistingTable, judge: &Judge) 
     let takes_part = pairs().any(|(_, twin)| twin.is_some_and(|twin| !twin.is_generated));
     if !takes_part && target.columns.iter().any(|column| !column.is_generated) {
         let message =
-            "no column of the source takes part, and rows without any value cannot be sent to a table that has columns";
+            "no column of the source is copied, and rows without a value cannot be sent to a table that has columns";
         let remedy = "leave the table out with tables.exclude";
         findings.push(blocking("column_missing", source.name.to_string(), message, remedy));
     }
@@ -129,7 +129,7 @@ pub(super) fn columns(source: &Relation, target: &ExistingTable, judge: &Judge) 
             "columns are NOT NULL on the target and not on the source, whose NULLs would be refused: {}",
             list(&nullable)
         );
-        let remedy = "see that the source has none there, or leave such rows out with where";
+        let remedy = "make sure that the source has none there, or exclude such rows with where";
         findings.push(warning("column_null", source.name.to_string(), message, remedy));
     }
     findings.extend(unnamed(source, target));
@@ -161,7 +161,7 @@ fn fit(source: &Relation, (column, twin): (&Column, Option<&ExistingColumn>), ju
         Fit::Fits(Assignment { note: "", .. }) => None,
         Fit::Fits(assignment) => {
             let message = format!("{types}: {}", assignment.note);
-            Some(warning("column_type", object, message, "see that this is what is meant"))
+            Some(warning("column_type", object, message, "make sure that this is intended"))
         }
     }
 }
@@ -176,7 +176,7 @@ fn unnamed(source: &Relation, target: &ExistingTable) -> Vec<Finding> {
         .into_iter()
         .map(|column| {
             let message = format!(
-                "column {}: {} NOT NULL without a default on the target, and our rows bring no value for it",
+                "column {}: {} NOT NULL without a default on the target, and copied rows have no value for it",
                 readable(&column.name),
                 column.type_name
             );
@@ -187,7 +187,7 @@ fn unnamed(source: &Relation, target: &ExistingTable) -> Vec<Finding> {
         .collect();
     if !others.is_empty() {
         let free: Vec<String> = others.iter().map(|column| readable(&column.name)).collect();
-        let message = format!("columns of the target that our rows do not bring take their defaults: {}", list(&free));
+        let message = format!("columns of the target that are not copied get their defaults: {}", list(&free));
         findings.push(info("column_extra", object, message));
     }
     findings
@@ -210,7 +210,7 @@ async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
             return Some(info(
                 "triggers_disabled",
                 table.to_string(),
-                format!("triggers are off while our rows come: {names}"),
+                format!("triggers are disabled while rows are copied: {names}"),
             ));
         }
         if !fires {
@@ -218,12 +218,12 @@ async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
         }
         let (message, remedy) = if is_silenced {
             let message = format!(
-                "triggers fire for our rows and may change them, for the role {role} may not disable them: {names}"
+                "triggers fire for copied rows and may change them, because role {role} may not disable them: {names}"
             );
             (message, "connect as the table's owner or a member of it")
         } else {
-            let message = format!("triggers fire for our rows and may change them: {names}");
-            (message, "set options.target_triggers to disable to keep them off while our rows come")
+            let message = format!("triggers fire for copied rows and may change them: {names}");
+            (message, "set options.target_triggers to disable: they are then disabled while rows are copied")
         };
         Some(warning("triggers_fire", table.to_string(), message, remedy))
     });
@@ -234,7 +234,7 @@ async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
 pub(super) async fn left(look: &Look<'_>) -> Result<Option<Finding>> {
     let ledger = Ledger::new(&look.subject.options.plan.ledger.schema);
     let left = Left::read(&ledger, look.subject.target).await?;
-    Ok(left.message().map(|message| warning("foreign_keys_left", "", message, LEFT)))
+    Ok(left.message().map(|message| warning("foreign_keys_left", "", message, left_remedy())))
 }
 
 /// Foreign keys that check the rows: those in a cycle, which no order satisfies, and those that are dropped.
@@ -250,14 +250,14 @@ async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
         let names = |keys: &[&foreign_keys::Key]| list(&keys.iter().map(|key| key.object()).collect::<Vec<_>>());
         if !ours.is_empty() {
             let message = format!(
-                "foreign keys are dropped before our rows come, made and checked again after: {}",
+                "foreign keys are dropped before rows are copied, then created and checked again: {}",
                 names(&ours)
             );
             findings.push(info("foreign_keys_dropped", "", message));
         }
         if !others.is_empty() {
             let message = format!(
-                "foreign keys stay and check our rows, for the role {} may not drop them and make them again: {}",
+                "foreign keys stay and check copied rows, because role {} may not drop and create them: {}",
                 readable(&look.ends.target.role),
                 names(&others)
             );
@@ -282,7 +282,7 @@ fn no_order(mode: TargetForeignKeys, tables: &[String]) -> Finding {
             "chunks of {one} may reference each other by a foreign key of the target, and no order satisfies it"
         ),
         _ => format!(
-            "foreign keys of the target make a circle, and no order of their tables satisfies it: {}",
+            "foreign keys of the target form a cycle, and no order of their tables satisfies it: {}",
             list(tables)
         ),
     };
@@ -295,5 +295,5 @@ fn no_order(mode: TargetForeignKeys, tables: &[String]) -> Finding {
         }
         TargetForeignKeys::Drop => "connect as the owner of these tables, with REFERENCES on what they reference",
     };
-    blocking("foreign_key_circle", tables.first().map(String::as_str).unwrap_or_default(), message, remedy)
+    blocking("foreign_key_cycle", tables.first().map(String::as_str).unwrap_or_default(), message, remedy)
 }

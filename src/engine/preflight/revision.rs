@@ -158,9 +158,7 @@ fn overwritten(name: &QualifiedName, fate: &str, [source, target]: &[Vec<String>
     let message = if fate == "truncate" {
         format!("alembic's own table: the target's revision {theirs} becomes the source's {ours}, and its schema stays")
     } else {
-        format!(
-            "alembic's own table: the source's revision {ours} comes to stand beside the target's {theirs}, as a second head"
-        )
+        format!("alembic's own table: the source's revision {ours} is added to the target's {theirs}, as a second head")
     };
     warning(WRITTEN, name.to_string(), message, remedy(name))
 }

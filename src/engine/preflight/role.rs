@@ -90,7 +90,7 @@ impl Roles<'_> {
             return None;
         }
         let message = format!(
-            "password hashes may not be read on the source: these roles come without a password: {}",
+            "password hashes cannot be read on the source: these roles are created without a password: {}",
             list(&new)
         );
         Some(warning(
@@ -121,7 +121,7 @@ impl Roles<'_> {
             (!lost.is_empty()).then(|| {
                 let remedy =
                     format!("have a superuser run ALTER ROLE {} {} on the target", ident(&role.name), lost.join(" "));
-                let message = format!("it comes without {}, which only a superuser can give", lost.join(", "));
+                let message = format!("it is created without {}, which only a superuser can grant", lost.join(", "));
                 let objects = vec![format!("role {}", role.name)];
                 Finding { objects, ..warning("role_attributes", readable(&role.name), message, remedy) }
             })

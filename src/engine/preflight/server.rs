@@ -110,7 +110,7 @@ fn standby(source: &Server, instance: &Instance) -> Vec<Finding> {
         vec![info("source_standby", "", "the source is a standby; what is read is as old as its replay")];
     if instance.standby_delay != "-1" && !instance.standby_feedback {
         let message = format!(
-            "the standby ends queries that hold up its replay for more than {}, and the run's snapshot with them",
+            "the standby cancels queries that delay its replay by more than {}, and the run's snapshot with them",
             instance.standby_delay
         );
         let remedy =

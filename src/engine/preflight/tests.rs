@@ -83,7 +83,7 @@ fn what_cannot_make_a_backup_is_a_finding() {
     let found = no_backup(none_found()).expect("findings");
     assert_eq!(told(found.clone()), [("pg_dump_version".into(), Severity::Blocking)]);
     assert!(found[0].message.ends_with("no pg_dump was found") && found[0].remedy.contains("pgtools"));
-    let wrong = no_backup(Error::new("pg_dump_unusable", Kind::Config, "options.pg_dump names no pg_dump that runs"));
+    let wrong = no_backup(Error::new("pg_dump_unusable", Kind::Config, "the program of options.pg_dump cannot be run"));
     assert_eq!(wrong.expect_err("an error").kind, Kind::Config);
 }
 

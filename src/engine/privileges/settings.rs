@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::pg::{Session, introspect};
 use crate::plan::build::role;
 use crate::plan::{Task, kind, setting};
+use crate::status::TaskStatus;
 use std::collections::HashSet;
 
 /// The differences by object, as text.
@@ -18,7 +19,7 @@ pub async fn differences(
     notes: &Notes,
     (source, target): (&Session, &Session),
 ) -> Result<Vec<(String, String)>> {
-    let is_done = |task: &&Task| notes.get(&task.id).is_none_or(|(status, _)| status == "done");
+    let is_done = |task: &&Task| notes.get(&task.id).is_none_or(|(status, _)| *status == TaskStatus::Done);
     let of_kind = |wanted: &'static str| tasks.iter().filter(move |task| task.kind == wanted).filter(is_done);
     let is_plain = |task: &&Task| !notes.contains_key(&task.id);
     let mut all = Vec::new();

@@ -10,6 +10,7 @@ use super::join::join;
 use super::prepared::Prepared;
 use super::state_file::StateFile;
 use super::{lost, part, resume, state_file};
+use crate::action::Action;
 use crate::catalog::Relation;
 use crate::engine::target::column_mapping;
 use crate::engine::target::existing;
@@ -23,7 +24,8 @@ use crate::name::QualifiedName;
 use crate::pg::client::archive;
 use crate::pg::{introspect, present};
 use crate::plan::{Rules, format};
-use crate::record::{Record, Run, RunState};
+use crate::record::{Record, RowMode, Run};
+use crate::status::RunState;
 use std::collections::HashSet;
 use std::path::PathBuf;
 
@@ -79,9 +81,12 @@ async fn begin(prepared: &Prepared<'_>, known: Option<Run>) -> Result<Begun> {
             if settings.tasks.is_some() {
                 resume::check_run(&run, (plan, &plan.fingerprint()), &database)?;
             }
-            let doing = format!("run {} on this target is not finished: its ledger says {}", run.run, run.state.word());
-            Err(Error::new("run_not_finished", Kind::State, doing)
-                .remedy("go on with it by --resume, or forget it with `pgmigrate cleanup`"))
+            let doing = format!("run {} on this target is not finished: its ledger says {}", run.run, run.state);
+            Err(Error::new("run_not_finished", Kind::State, doing).remedy(format!(
+                "{}, or discard it with {}",
+                Action::Resume,
+                Action::Cleanup
+            )))
         }
         _ => begin_new(prepared).await,
     }
@@ -118,7 +123,9 @@ async fn begin_new(prepared: &Prepared<'_>) -> Result<Begun> {
 fn decide(prepared: &Prepared<'_>, found: &Found) -> Result<(Vec<Record>, Vec<Finding>)> {
     let texts = faster_as_text(prepared)?;
     let (mut records, findings) = existing::decide(prepared.plan, found);
-    for (record, task) in records.iter_mut().zip(&prepared.plan.tasks).filter(|(record, _)| record.mode == "create") {
+    for (record, task) in
+        records.iter_mut().zip(&prepared.plan.tasks).filter(|(record, _)| record.mode == Some(RowMode::Create))
+    {
         if texts.contains(&task.source_table()) {
             record.format = "text".into();
         }

@@ -7,6 +7,7 @@ use super::begun::Begun;
 use super::connections::{Connections, Inspection};
 use super::outcome::{Known, RunOutcome};
 use super::settings::Settings;
+use crate::action::Action;
 use crate::catalog::scope::Absent;
 use crate::config::{ConnectionOptions, PlanOptions};
 use crate::engine::lifecycle::{Concluded, conclude};
@@ -19,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
 use crate::plan::Plan;
-use crate::record::{RunState, is_settled};
 use crate::report::{self, TaskResult};
+use crate::status::{ReportStatus, RunState};
 use crate::verification::Verification;
 use std::collections::{HashMap, HashSet};
 
@@ -39,12 +40,12 @@ pub struct Closing<'a> {
 }
 
 /// How a run ended, as its report shows it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Closed {
     pub run: i64,
     pub started: String,
     pub backup: Option<String>,
-    pub status: String,
+    pub status: ReportStatus,
     /// The state in the ledger; none where that could not be recorded.
     pub run_state: Option<RunState>,
     pub snapshots: Vec<String>,
@@ -62,7 +63,13 @@ pub async fn close(connections: &mut Connections, mut closing: Closing<'_>, cont
         started: std::mem::take(&mut begun.started),
         backup: begun.backup.take(),
         findings: std::mem::take(&mut begun.findings),
-        ..Closed::default()
+        // Until the ledger says how the tasks ended.
+        status: ReportStatus::Interrupted,
+        run_state: None,
+        snapshots: Vec::new(),
+        tasks: Vec::new(),
+        absent: Vec::new(),
+        verification: None,
     };
     closed.findings.append(&mut closing.outcome.found);
     if let Some(error) = &closing.outcome.failure {
@@ -74,7 +81,7 @@ pub async fn close(connections: &mut Connections, mut closing: Closing<'_>, cont
     }
     let is_whole = settle(&mut closed, connections, &closing, context).await;
     // Between the parts of a run its foreign keys are dropped on purpose.
-    if is_data_only && (closing.settings.tasks.is_none() || closed.status != "done") {
+    if is_data_only && (closing.settings.tasks.is_none() || closed.status != ReportStatus::Done) {
         match Left::read(&connections.ledger, &connections.target).await {
             Ok(left) => closed.findings.extend(left.finding()),
             Err(error) => closed.push("foreign_keys_unknown", &error, context),
@@ -148,16 +155,15 @@ async fn settle(closed: &mut Closed, connections: &mut Connections, closing: &Cl
             closed.findings.push(finding);
         }
     }
-    let is_done = tasks.iter().all(|task| is_settled(&task.status));
+    let is_done = tasks.iter().all(|task| task.status.is_settled());
     let is_cut_short = state.is_none() || !is_done && (outcome.stopped || outcome.failure.is_some());
     closed.status = match report::not_arrived(&tasks).next() {
-        _ if is_cut_short => "interrupted",
-        Some(_) => "failed",
-        None if is_done => "done",
+        _ if is_cut_short => ReportStatus::Interrupted,
+        Some(_) => ReportStatus::Failed,
+        None if is_done => ReportStatus::Done,
         // The server of the target lost asynchronous commits when it ended, and their tasks are open again.
-        None => "interrupted",
-    }
-    .into();
+        None => ReportStatus::Interrupted,
+    };
     closed.tasks = tasks;
     is_complete
 }
@@ -165,16 +171,16 @@ async fn settle(closed: &mut Closed, connections: &mut Connections, closing: &Cl
 /// Tasks that this process settled and that are open again, because another part of the run does them again: see `join`. They count as
 /// settled for this process; a finding for each reports what the ledger has.
 fn put_back(tasks: &mut [TaskResult], plan: &Plan, outcome: &RunOutcome) -> Vec<Finding> {
-    let settled = outcome.known.iter().filter(|(_, known)| is_settled(known.status));
+    let settled = outcome.known.iter().filter(|(_, known)| known.status.is_settled());
     let settled: HashMap<&str, &Known> = settled.map(|(at, known)| (plan.tasks[*at].id.as_str(), known)).collect();
     let mut findings = Vec::new();
-    for task in tasks.iter_mut().filter(|task| !is_settled(&task.status)) {
+    for task in tasks.iter_mut().filter(|task| !task.status.is_settled()) {
         let Some(known) = settled.get(task.id.as_str()) else { continue };
         let message =
             format!("task {} ({}) was {}; another part of the run does it again", task.id, task.object, known.status);
-        let remedy = "let the parts that are at work end; pgmigrate status shows what is open";
+        let remedy = format!("wait until the other parts have ended; {} shows what is open", Action::Status);
         findings.push(Finding::new("put_back", Severity::Info, task.object.clone(), message, remedy));
-        known.status.clone_into(&mut task.status);
+        task.status = known.status;
         (task.rows, task.bytes) = (known.rows, known.bytes);
     }
     findings
@@ -217,7 +223,7 @@ fn known(plan: &Plan, outcome: &RunOutcome) -> Vec<TaskResult> {
     let mut tasks = report::dry_run(plan);
     for (at, known) in &outcome.known {
         let task = &mut tasks[*at];
-        known.status.clone_into(&mut task.status);
+        task.status = known.status;
         (task.rows, task.bytes) = (known.rows, known.bytes);
     }
     tasks
@@ -247,8 +253,7 @@ async fn verified(connections: &Connections, closing: &Closing<'_>, context: &Co
     };
     compared.await.unwrap_or_else(|error: Error| {
         let mut none = Verification::default();
-        let remedy = "compare them by `pgmigrate verify`";
-        none.push_unchecked("source and target", format!("not compared: {}; {remedy}", error.chain()));
+        none.push_unchecked("source and target", format!("not compared: {}", error.chain()));
         none.settled()
     })
 }
@@ -257,7 +262,7 @@ impl Closed {
     fn push(&mut self, check: &str, error: &Error, context: &Context) {
         let message = error.chain();
         tracing::error!("{message}");
-        let remedy = error.remedy.clone().unwrap_or_else(|| "go on with the run by --resume".into());
+        let remedy = error.remedy.clone().unwrap_or_else(|| Action::Resume.to_string());
         let object = error.context.object.clone().unwrap_or_default();
         let finding = Finding::new(check, Severity::Warning, object, message, remedy);
         context.events.send(Event::Found(finding.clone()));

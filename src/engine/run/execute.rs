@@ -110,7 +110,7 @@ fn report_start(run: i64, work: &Work<'_>, jobs: usize, context: &Context) {
     let of_phase = |phase: Phase| {
         let tasks = || open.iter().filter(|task| task.phase == phase);
         PhaseSize {
-            phase: phase.word().into(),
+            phase,
             tasks: tasks().count() as u64,
             rows: tasks().filter(|task| task.kind != kind::LARGE_OBJECTS).map(|task| task.rows).sum(),
             bytes: tasks().map(|task| task.bytes).sum(),

@@ -12,46 +12,15 @@ use crate::pg::backend::Backend;
 use crate::pg::copy::RowFormat;
 use crate::pg::snapshot::Snapshot;
 use crate::plan::Task;
+use crate::record::RowMode;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// How rows are written into a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Into a table that this run has made.
-    Create,
-    /// Into an existing table that was empty.
-    Copy,
-    /// In addition to rows that existed before.
-    Append,
-    /// Through a staging table, because some of the rows may exist already.
-    Merge,
-    /// Into a table that an extension of this run has made, in place of the rows that the extension inserted.
-    Replace,
-    /// A sequence that existed before: its value never goes back.
-    Forward,
-}
-
-impl Mode {
-    /// The mode of the ledger's word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Mode {
-        match word {
-            "create" => Mode::Create,
-            "append" => Mode::Append,
-            "merge" => Mode::Merge,
-            "replace" => Mode::Replace,
-            "forward" => Mode::Forward,
-            _ => Mode::Copy,
-        }
-    }
-}
 
 /// How one task is done, by what the run found on the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Form {
     /// How rows are written.
-    pub mode: Mode,
+    pub mode: RowMode,
     /// The format in which they are sent.
     pub format: RowFormat,
     /// Whether the rows are frozen as they are written.

@@ -11,7 +11,8 @@ use crate::engine::target::load_order::Live;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Role;
 use crate::plan::{Phase, kind};
-use crate::record::{Record, Run, RunState};
+use crate::record::{Record, Run};
+use crate::status::{RunState, TaskStatus};
 use std::collections::HashSet;
 
 /// Begins a run of chosen tasks alongside others of the same plan.
@@ -72,11 +73,12 @@ async fn forget_sequences(connections: &Connections, run: &Run, records: &[Recor
 /// Sequences that were set once and have to be set again. A part that works on the data phase sets them itself, whichever tasks it was
 /// given and whichever process put the sequences back, because no other process may follow.
 fn put_back(records: &[Record], is_chosen: &dyn Fn(&Record) -> bool) -> Vec<String> {
-    if !records.iter().any(|record| record.phase == Phase::Data.word() && is_chosen(record)) {
+    if !records.iter().any(|record| record.phase == Phase::Data && is_chosen(record)) {
         return Vec::new();
     }
-    let is_put_back =
-        |record: &&Record| record.kind == kind::SEQUENCE_VALUE && record.status == "pending" && record.attempts > 0;
+    let is_put_back = |record: &&Record| {
+        record.kind == kind::SEQUENCE_VALUE && record.status == TaskStatus::Pending && record.attempts > 0
+    };
     records.iter().filter(is_put_back).map(|record| record.task.clone()).collect()
 }
 

@@ -6,6 +6,7 @@
 
 use super::lost;
 use super::lost::{AWAY, LINGER, end_lost};
+use crate::action::Action;
 use crate::engine::Stop;
 use crate::engine::refuse::already_running;
 use crate::engine::stop::interrupted;
@@ -203,7 +204,7 @@ impl Leader {
         let doing = format!("{who} has answered in place of the lost host, and {lacks}");
         Err(Error::new("successor_without_run", Kind::State, doing)
             .on(Side::Target)
-            .remedy("name only hosts of the same database in the target's conninfo, then go on by --resume"))
+            .remedy(format!("name only hosts of the same database in the target's conninfo, then {}", Action::Resume)))
     }
 
     /// The server process of the session.
@@ -223,5 +224,5 @@ fn taken_over(owner: &str) -> Error {
     let doing = format!("the connection to the target was lost, and another process works on the {owner} meanwhile");
     Error::new("run_taken_over", Kind::State, doing)
         .on(Side::Target)
-        .remedy("wait for the other process; pgmigrate status shows how far it is")
+        .remedy(format!("wait for the other process; {} shows its progress", Action::Status))
 }

@@ -6,6 +6,7 @@
 //! leader is gone and whose other sessions have been idle for longer than a leader takes to reconnect. Called by `begin`, `join` and
 //! `leader`.
 
+use crate::action::Action;
 use crate::engine::process;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::{Ledger, SessionEntry};
@@ -111,6 +112,7 @@ pub fn not_ended(backend: &Backend) -> Error {
         "an earlier process of the run has left session {pid} on the target, which this role may not end: it is another role's"
     );
     Error::new("session_left", Kind::State, doing).on(Side::Target).remedy(format!(
-        "let its role or a superuser run SELECT pg_terminate_backend({pid}) on the target, then go on by --resume"
+        "let its role or a superuser run SELECT pg_terminate_backend({pid}) on the target, then {}",
+        Action::Resume
     ))
 }

@@ -2,7 +2,7 @@
 
 use super::begun::Begun;
 use super::connections::Connections;
-use super::job::{Form, Job, Mode, Target};
+use super::job::{Form, Job, Target};
 use super::tuning::Tuning;
 use super::work::{Execution, Work};
 use super::worker::statistics;
@@ -14,6 +14,7 @@ use crate::name::{QualifiedName, split_name};
 use crate::pg::copy::RowFormat;
 use crate::pg::{introspect, maintenance, privileges};
 use crate::plan::{Plan, Task, kind};
+use crate::record::RowMode;
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
@@ -72,14 +73,14 @@ fn forms(begun: &Begun, work: &Work<'_>) -> Vec<Form> {
         let record = work.records().get(task.id.as_str());
         let mode = match task.kind.as_str() {
             kind::STATISTICS => statistics::mode_of_rows(task, work.records()),
-            _ => record.map_or(Mode::Create, |record| Mode::from_word(&record.mode)),
+            _ => record.map_or(RowMode::Create, |record| record.mode.unwrap_or(RowMode::Copy)),
         };
         Form {
             mode,
             format: RowFormat::from_word(record.map_or(&task.format, |record| &record.format)),
             // Frozen rows save the first index build and ANALYZE a pass over the table; small tables gain nothing. FREEZE requires a table
             // that was emptied in the same transaction, which two chunks cannot both have.
-            is_frozen: mode == Mode::Create && task.bytes >= FREEZE_FROM && is_alone.contains(task.id.as_str()),
+            is_frozen: mode == RowMode::Create && task.bytes >= FREEZE_FROM && is_alone.contains(task.id.as_str()),
             is_silent: begun.live.silent.contains(&at),
         }
     };

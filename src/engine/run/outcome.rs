@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::finding::Finding;
+use crate::status::TaskStatus;
 use std::collections::HashMap;
 
 /// How the tasks ended.
@@ -25,7 +26,7 @@ pub struct RunOutcome {
 #[derive(Debug, Clone, Copy)]
 pub struct Known {
     /// Its status.
-    pub status: &'static str,
+    pub status: TaskStatus,
     /// Rows written.
     pub rows: i64,
     /// Bytes written.

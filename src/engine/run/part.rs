@@ -8,6 +8,7 @@ use super::connections::{Connections, Entry};
 use super::leader::{Leader, RunLock};
 use super::request::RunRequest;
 use super::settings::{Reading, Settings};
+use crate::action::Action;
 use crate::engine::Context;
 use crate::engine::connect::Source;
 use crate::engine::refuse::already_running;
@@ -131,7 +132,7 @@ fn not_held(wait: Duration) -> Error {
     let doing = format!("no snapshot of this plan's run is held, and none was in {} s", wait.as_secs_f64());
     Error::new("snapshot_not_held", Kind::State, doing)
         .on(Side::Target)
-        .remedy("start the holder again (Migration.hold_snapshot), or let the part wait longer for it")
+        .remedy(format!("start {} again, or let the part wait longer for it", Action::Hold))
 }
 
 /// The finding for a part that reads some of the rows in a snapshot of its own.
@@ -143,7 +144,7 @@ pub fn finding(plan: &Plan, settings: &Settings) -> Option<Finding> {
     }
     let message = "this part of the run reads the source in a snapshot of its own: its rows fit those of the other parts only if \
                    nothing writes to the source until all of them are done";
-    let remedy = "keep the source quiet, or hold one snapshot for all parts (Migration.hold_snapshot, and \
-                  run_tasks(snapshot=\"held\"))";
+    let remedy =
+        format!("write nothing to the source meanwhile, or hold one snapshot for all parts with {}", Action::Hold);
     Some(Finding::new("own_snapshot", Severity::Warning, "", message, remedy))
 }

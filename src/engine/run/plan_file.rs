@@ -4,10 +4,11 @@ use super::connections::{Connections, Inspection};
 use super::request::RunRequest;
 use super::resume::{self, OnDrift};
 use super::state_file;
+use crate::action::Action;
 use crate::error::{Error, Kind, Result};
 use crate::plan::Plan;
 use crate::plan::document::Document;
-use crate::record::RunState;
+use crate::status::RunState;
 use std::io::Write;
 use std::path::Path;
 
@@ -39,13 +40,13 @@ async fn write_plan(path: &Path, plan: &Document, connections: &Connections) -> 
             connections.ledger.last_run(&connections.target).await?.filter(|run| run.state != RunState::Done)
     {
         let state = if run.state == RunState::Running { RunState::Interrupted } else { run.state };
-        let doing = format!(
-            "the last run is {}, and {} is its plan: not overwritten by another one",
-            state.word(),
-            path.display()
-        );
-        return Err(Error::new("plan_file_in_use", Kind::State, doing)
-            .remedy("go on with it by --resume, or start over after `pgmigrate cleanup`"));
+        let doing =
+            format!("the last run is {}, and {} is its plan: not overwritten by another one", state, path.display());
+        return Err(Error::new("plan_file_in_use", Kind::State, doing).remedy(format!(
+            "{}, or start over after {}",
+            Action::Resume,
+            Action::Cleanup
+        )));
     }
     // The file is replaced as a whole, and is on the disk before the first task: without its plan a run cannot be resumed.
     state_file::replace(path, &|file| plan.pieces().iter().try_for_each(|piece| file.write_all(piece.as_bytes())))
@@ -53,6 +54,6 @@ async fn write_plan(path: &Path, plan: &Document, connections: &Connections) -> 
             Error::new("plan_file_not_written", Kind::State, "writing the plan file")
                 .object(path.display().to_string())
                 .caused_by(error)
-                .remedy("name a plan file that can be written, by --plan or `plan_file`")
+                .remedy(format!("name a plan file that can be written, with {}", Action::PlanFile))
         })
 }

@@ -19,6 +19,7 @@ use crate::pg::Session;
 use crate::plan::Task;
 use crate::plan::build::order as plan_order;
 use crate::record::{Effect, Record};
+use crate::status::TaskStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -248,7 +249,7 @@ impl Pool<'_> {
     async fn end(&mut self, at: usize, seconds: f64, outcome: Outcome) -> Result<()> {
         let (status, effect, sqlstate, end) = match outcome {
             Outcome::Stopped => {
-                self.tell(&self.job.tasks[at], "pending", &Effect::default(), seconds);
+                self.tell(&self.job.tasks[at], TaskStatus::Pending, &Effect::default(), seconds);
                 return Ok(());
             }
             Outcome::Settled(status, effect) => (status, effect, String::new(), End::Settled),
@@ -267,7 +268,7 @@ impl Pool<'_> {
                     error.chain()
                 );
                 let effect = Effect { note: error.chain(), ..Effect::default() };
-                ("failed", effect, error.sqlstate.as_deref().unwrap_or_default().to_owned(), End::Failed)
+                (TaskStatus::Failed, effect, error.sqlstate.as_deref().unwrap_or_default().to_owned(), End::Failed)
             }
         };
         self.tell(&self.job.tasks[at], status, &effect, seconds);
@@ -312,16 +313,16 @@ impl Pool<'_> {
         for &at in blocked {
             let task = &job.tasks[at];
             let note = format!("not tried: it requires task {cause}, which is not done");
-            let failure = TaskFailure { status: "blocked", sqlstate: "", note: &note };
+            let failure = TaskFailure { status: TaskStatus::Blocked, sqlstate: "", note: &note };
             if let Err(error) = job.ledger.fail(self.leader, job.run, &task.id, failure).await {
                 self.leader.recover(&job.context.stop, error).await?;
                 job.ledger.fail(self.leader, job.run, &task.id, failure).await?;
             }
             let effect = Effect { note, ..Effect::default() };
-            self.know(at, "blocked", &effect);
+            self.know(at, TaskStatus::Blocked, &effect);
             self.outcome.failed += 1;
-            self.tell(task, "blocked", &effect, 0.0);
-            self.mirror(line(task, "blocked", &effect, (0.0, "")));
+            self.tell(task, TaskStatus::Blocked, &effect, 0.0);
+            self.mirror(line(task, TaskStatus::Blocked, &effect, (0.0, "")));
         }
         Ok(())
     }
@@ -333,19 +334,19 @@ impl Pool<'_> {
         }
     }
 
-    fn know(&mut self, at: usize, status: &'static str, effect: &Effect) {
+    fn know(&mut self, at: usize, status: TaskStatus, effect: &Effect) {
         let known = Known { status, rows: effect.rows.cast_signed(), bytes: effect.bytes.cast_signed() };
         self.outcome.known.insert(at, known);
     }
 
-    fn tell(&self, task: &Task, status: &str, effect: &Effect, seconds: f64) {
+    fn tell(&self, task: &Task, status: TaskStatus, effect: &Effect, seconds: f64) {
         tracing::debug!("task {} ({}) {status} in {seconds:.3} s", task.id, task.object());
         self.job.context.events.send(Event::TaskFinished {
             task: task.id.clone(),
-            phase: task.phase.word().into(),
+            phase: task.phase,
             kind: task.kind.clone(),
             object: task.object(),
-            status: status.into(),
+            status,
             rows: effect.rows,
             bytes: effect.bytes,
             seconds,
@@ -355,15 +356,15 @@ impl Pool<'_> {
 }
 
 /// A task's line in the state file.
-fn line(task: &Task, status: &str, effect: &Effect, end: (f64, &str)) -> Record {
+fn line(task: &Task, status: TaskStatus, effect: &Effect, end: (f64, &str)) -> Record {
     Record {
         task: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
-        mode: String::new(),
+        mode: None,
         format: task.format.clone(),
-        status: status.into(),
+        status,
         attempts: 1,
         planned_rows: task.rows.cast_signed(),
         planned_bytes: task.bytes.cast_signed(),

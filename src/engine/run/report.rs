@@ -5,13 +5,14 @@ use super::close::Closed;
 use crate::engine::connect::Endpoints;
 use crate::plan::Plan;
 use crate::report::{self, Report};
+use crate::status::ReportStatus;
 
 /// The report of a run that stops before the target is touched.
 pub fn dry_run(endpoints: &Endpoints, foreseen: Foreseen, plan: &Plan) -> Report {
     let tasks = report::dry_run(plan);
     Report {
         run: None,
-        status: "dry_run".into(),
+        status: ReportStatus::DryRun,
         run_state: None,
         consistent: true,
         source: endpoints.source.describe(),

@@ -3,6 +3,7 @@
 //! A plan is refused where source, configuration or catalog are not those it was made for; the error names both sides. Chunks of two
 //! snapshots are never mixed in one table: a table that was half copied from another state of the source is copied again.
 
+use crate::action::Action;
 use crate::catalog::{Catalog, Server};
 use crate::config::{Config, PlanOptions, SafetyOptions};
 use crate::engine::target::load_order::Live;
@@ -10,7 +11,8 @@ use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
 use crate::name::split_name;
 use crate::plan::{Plan, Task, chunk, difference, kind};
-use crate::record::{Record, Run};
+use crate::record::{Record, RowMode, Run};
+use crate::status::TaskStatus;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -106,7 +108,7 @@ impl Drift {
         }
         let doing = format!("the plan does not fit what is there now: {}", all.join("; "));
         Err(Error::new("plan_mismatch", Kind::Drift, doing)
-            .remedy("make a new plan, after `pgmigrate cleanup` if the old run shall be forgotten"))
+            .remedy(format!("make a new plan; to discard the old run, use {} first", Action::Cleanup)))
     }
 
     /// The findings for a new run of an older plan.
@@ -137,7 +139,7 @@ pub fn check_run(run: &Run, (plan, fingerprint): (&Plan, &str), target: &str) ->
     }
     let doing = format!("run {} cannot be resumed with this plan: {}", run.run, differences.join("; "));
     Err(Error::new("resume_mismatch", Kind::Drift, doing)
-        .remedy("resume with the run's own plan and configuration, or start over after `pgmigrate cleanup`"))
+        .remedy(format!("resume with the run's own plan and configuration, or start over after {}", Action::Cleanup)))
 }
 
 /// Refuses a task that is DONE in the file and not in the ledger: the target was restored, or is another database.
@@ -207,7 +209,7 @@ pub fn restarts(
     let mut restarts = Vec::new();
     for (table, records) in by_table(plan, records, mixing) {
         let is_half = records.iter().any(|r| r.is_settled()) && records.iter().any(|r| !r.is_settled() && is_wanted(r));
-        let is_mixed = records.iter().any(|r| r.status == "done" && r.snapshot != sees);
+        let is_mixed = records.iter().any(|r| r.status == TaskStatus::Done && r.snapshot != sees);
         if is_half && is_mixed {
             restarts.push(restart(table, &records, mixing)?);
         }
@@ -225,7 +227,7 @@ pub fn stale_sequences(run: &Run, records: &[Record], sees: &str) -> Vec<String>
     }
     let sequences = records.iter().filter(|record| record.kind == kind::SEQUENCE_VALUE);
     sequences
-        .filter(|record| record.is_settled() || record.status == "running")
+        .filter(|record| record.is_settled() || record.status == TaskStatus::Running)
         .map(|record| record.task.clone())
         .collect()
 }
@@ -239,10 +241,15 @@ pub fn check_joining(restarts: &[Restart], mixing: Mixing, chosen: &HashSet<&str
         if let (Some(task), false) = (own.first(), others.is_empty()) {
             let doing = format!("task {task} would bring rows of another state of the source into a half-copied table");
             return Err(Error::new("snapshots_mixed", Kind::State, doing).remedy(match mixing {
-                Mixing::Never => {
-                    "go on with the whole run by resume=True, hold one snapshot for all parts, or allow it with consistent=False"
-                }
-                Mixing::ByKey => "the table is cut by pages: go on with the whole run by resume=True, or hold one snapshot for all parts",
+                Mixing::Never => format!(
+                    "resume the whole run, hold one snapshot for all parts with {}, or allow it with {}",
+                    Action::Hold,
+                    Action::NotConsistent
+                ),
+                Mixing::ByKey => format!(
+                    "the table is divided by pages: resume the whole run, or hold one snapshot for all parts with {}",
+                    Action::Hold
+                ),
             }));
         }
     }
@@ -266,10 +273,11 @@ pub fn check_claims(
             let doing = "another part of the run copies this table from another state of the source";
             return Err(Error::new("table_copied_elsewhere", Kind::State, doing)
                 .object(other.object.clone())
-                .task(&other.task, &other.phase)
-                .remedy(
-                    "hold one snapshot for all parts (Migration.hold_snapshot), or wait for the end of the other one",
-                ));
+                .task(&other.task, other.phase.as_str())
+                .remedy(format!(
+                    "hold one snapshot for all parts with {}, or wait until the other part has ended",
+                    Action::Hold
+                )));
         }
     }
     Ok(())
@@ -326,20 +334,27 @@ pub fn check_chosen(plan: &Plan, records: &[Record], chosen: &[String]) -> Resul
 }
 
 fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> {
-    let tasks = records.iter().filter(|record| record.status != "skipped").map(|record| record.task.clone()).collect();
-    match records.iter().find(|record| record.status == "done").map(|record| record.mode.as_str()) {
-        Some("append") => {
-            Err(Error::new("table_restart_refused", Kind::State, "a half-copied table cannot begin anew: it held rows of its own before")
+    let tasks = records
+        .iter()
+        .filter(|record| record.status != TaskStatus::Skipped)
+        .map(|record| record.task.clone())
+        .collect();
+    match records.iter().find(|record| record.status == TaskStatus::Done).map(|record| record.mode) {
+        Some(Some(RowMode::Append)) => {
+            Err(Error::new("table_restart_refused", Kind::State, "a half-copied table cannot be copied again: it held rows of its own before")
                 .object(table)
                 .remedy(match mixing {
-                    Mixing::Never => {
-                        "restore the backup, or, where it is not cut by pages, take its missing chunks from the source as it is \
-                         now with --not-consistent"
+                    Mixing::Never => format!(
+                        "restore the backup, or, if the table is not divided by pages, copy its missing chunks from the source as \
+                         it is now, with {}",
+                        Action::NotConsistent
+                    ),
+                    Mixing::ByKey => {
+                        "restore the backup: the table is divided by pages, and an update moves a row to another page".to_owned()
                     }
-                    Mixing::ByKey => "restore the backup: the table is cut by pages, whose rows move when they are updated",
                 }))
         }
-        Some("merge" | "replace") => Ok(Restart { empty: None, tasks }),
+        Some(Some(RowMode::Merge | RowMode::Replace)) => Ok(Restart { empty: None, tasks }),
         _ => Ok(Restart { empty: Some(table.to_owned()), tasks }),
     }
 }

@@ -1,6 +1,7 @@
 //! The settings of a run besides its configuration.
 
 use super::resume::OnDrift;
+use crate::closed_set::closed_set;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::rates::Rates;
@@ -42,7 +43,8 @@ pub struct Settings {
 
 impl Settings {
     pub(in crate::engine) fn reading(&self) -> Result<Reading> {
-        self.snapshot.as_deref().map_or(Ok(Reading::Own), Reading::from_word)
+        let Some(text) = self.snapshot.as_deref() else { return Ok(Reading::Own) };
+        text.parse().map_err(|_| Error::config(vec![format!("snapshot is {text:?}: use own or held")]))
     }
 
     pub(in crate::engine) fn wait(&self) -> Result<Duration> {
@@ -66,23 +68,13 @@ impl Settings {
     }
 }
 
-/// Which snapshot a part reads the source in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reading {
-    /// One of its own.
-    Own,
-    /// The one that a holder has registered.
-    Held,
-}
-
-impl Reading {
-    /// The reading of that word.
-    pub fn from_word(word: &str) -> Result<Reading> {
-        match word {
-            "own" => Ok(Reading::Own),
-            "held" => Ok(Reading::Held),
-            other => Err(Error::config(vec![format!("snapshot is {other:?}: use own or held")])),
-        }
+closed_set! {
+    /// Which snapshot a part reads the source in.
+    pub enum Reading, "choice of a snapshot" {
+        /// One of its own.
+        Own = "own",
+        /// The one that a holder has registered.
+        Held = "held",
     }
 }
 

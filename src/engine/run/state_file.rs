@@ -4,10 +4,12 @@
 //! file, synced, renamed), then appended to and synced. The ledger has precedence: a task that is DONE in the file and not in the ledger
 //! stops the run. A path that cannot be written is refused before the run begins; a disk that is full later ends the mirror, never the run.
 
+use crate::action::Action;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
 use crate::plan::tsv::escape;
-use crate::record::{Record, is_settled};
+use crate::record::Record;
+use crate::status::TaskStatus;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,14 +25,14 @@ fn failed(path: &Path, doing: &str, cause: std::io::Error) -> Error {
     Error::new("state_file_unusable", Kind::State, format!("{doing} the state file"))
         .object(path.display().to_string())
         .caused_by(cause)
-        .remedy("name a state file that can be read and written, by --state or `state`")
+        .remedy(format!("name a state file that can be read and written, with {}", Action::StateFile))
 }
 
 /// The finding for a mirror that ended before its run.
 pub fn lost(error: &Error) -> Finding {
     let message = format!("{}: it does not mirror the rest of the run", error.chain());
     let object = error.context.object.clone().unwrap_or_default();
-    let remedy = "the ledger on the target is complete: `pgmigrate status` reads it";
+    let remedy = format!("the ledger on the target is complete: {} reads it", Action::Status);
     Finding::new("state_file", Severity::Warning, object, message, remedy)
 }
 
@@ -147,20 +149,20 @@ impl StateFile {
 }
 
 fn push_line(text: &mut String, record: &Record) {
-    let status = match record.status.as_str() {
-        status if is_settled(status) => "DONE",
-        "failed" | "blocked" => "FAILED",
-        _ => return,
+    let status = match record.status {
+        TaskStatus::Done | TaskStatus::Kept | TaskStatus::Skipped => "DONE",
+        TaskStatus::Failed | TaskStatus::Blocked => "FAILED",
+        TaskStatus::Pending | TaskStatus::Running => return,
     };
     let seconds = format!("{:.3}", record.seconds);
     let (rows, bytes) = (record.rows.to_string(), record.bytes.to_string());
     let fields = [
         &record.task,
         status,
-        &record.phase,
+        record.phase.as_str(),
         &record.kind,
         &record.object,
-        &record.status,
+        record.status.as_str(),
         &rows,
         &bytes,
         &seconds,
@@ -180,16 +182,17 @@ fn push_line(text: &mut String, record: &Record) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::phase::Phase;
 
-    fn record(task: &str, status: &str) -> Record {
+    fn record(task: &str, status: TaskStatus) -> Record {
         Record {
             task: task.into(),
-            phase: "data".into(),
+            phase: Phase::Data,
             kind: "data".into(),
             object: "s.odd\tname".into(),
-            mode: String::new(),
+            mode: None,
             format: String::new(),
-            status: status.into(),
+            status,
             attempts: 1,
             planned_rows: 1,
             planned_bytes: 2,
@@ -210,9 +213,12 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("pgmigrate-state-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("state.tsv");
-        let mut file =
-            StateFile::create(&path, &[record("t1", "done"), record("t2", "failed"), record("t9", "pending")]).unwrap();
-        file.append(&[record("t2", "done")]).unwrap();
+        let mut file = StateFile::create(
+            &path,
+            &[record("t1", TaskStatus::Done), record("t2", TaskStatus::Failed), record("t9", TaskStatus::Pending)],
+        )
+        .unwrap();
+        file.append(&[record("t2", TaskStatus::Done)]).unwrap();
         file.file.write_all(b"t3\tDONE\tda").unwrap();
         let done = done_tasks(&path).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
@@ -225,9 +231,9 @@ mod tests {
         StateFile::check(full).unwrap();
         assert_eq!(done_tasks(full).unwrap(), Vec::<String>::new());
         let mut file = StateFile::create(full, &[]).unwrap();
-        let error = file.append(&[record("t1", "done")]).unwrap_err();
+        let error = file.append(&[record("t1", TaskStatus::Done)]).unwrap_err();
         assert!(error.chain().contains("No space left on device"), "{}", error.chain());
         assert!(is_special(full));
-        StateFile::create(Path::new("/dev/null"), &[]).unwrap().append(&[record("t1", "done")]).unwrap();
+        StateFile::create(Path::new("/dev/null"), &[]).unwrap().append(&[record("t1", TaskStatus::Done)]).unwrap();
     }
 }

@@ -81,7 +81,7 @@ impl<'a> Work<'a> {
     pub fn known(&self) -> HashMap<usize, Known> {
         let known = |(at, task): (usize, &Task)| {
             let record = self.records.get(task.id.as_str())?;
-            let status = ["done", "kept", "skipped"].into_iter().find(|status| *status == record.status)?;
+            let status = Some(record.status).filter(|status| status.is_settled())?;
             Some((at, Known { status, rows: record.rows, bytes: record.bytes }))
         };
         self.plan.tasks.iter().enumerate().filter_map(known).collect()

@@ -17,6 +17,7 @@ mod unqualified;
 
 use super::job::{Form, Job};
 use super::lost::end_lost;
+use crate::action;
 use crate::engine::stop::interrupted;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
@@ -28,6 +29,7 @@ use crate::pg::backend::{self, Backend};
 use crate::pg::{Session, snapshot, table_lock};
 use crate::plan::{Task, foreign_key, kind};
 use crate::record::Effect;
+use crate::status::TaskStatus;
 use by_path::ByPath;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -37,7 +39,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub enum Outcome {
     /// It is on the target and in the ledger; the status there, and what it did.
-    Settled(&'static str, Effect),
+    Settled(TaskStatus, Effect),
     /// It failed for good.
     Failed(Box<Error>),
     /// The run was asked to stop; the task is as it was before.
@@ -50,7 +52,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// How a task ended that is on the target and in the ledger: its status there, and what it did.
-pub type Settled = (&'static str, Effect);
+pub type Settled = (TaskStatus, Effect);
 
 /// A worker.
 pub struct Worker {
@@ -114,13 +116,13 @@ impl Worker {
             let error = match stopped {
                 None => return self.abandon(task).await,
                 Some(Ok((status, effect))) => return Outcome::Settled(status, effect),
-                Some(Err(error)) => error.task(&task.id, task.phase.word()).object(task.object()),
+                Some(Err(error)) => error.task(&task.id, task.phase.as_str()).object(task.object()),
             };
             let is_final = attempt > job.retries || self.is_remote_refusal(task, &error);
             self.clear(&error).await;
             if !error.is_retryable() || is_final {
                 return if self.is_settled(task).await {
-                    Outcome::Settled("done", Effect::default())
+                    Outcome::Settled(TaskStatus::Done, Effect::default())
                 } else {
                     self.give_up(task, error).await
                 };
@@ -176,11 +178,14 @@ impl Worker {
 
     async fn give_up(&mut self, task: &Task, error: Error) -> Outcome {
         if let Some(effect) = self.go_without_statistics(task, &error).await {
-            return Outcome::Settled("skipped", effect);
+            return Outcome::Settled(TaskStatus::Skipped, effect);
         }
         let note = described(&error);
-        let failure =
-            TaskFailure { status: "failed", sqlstate: error.sqlstate.as_deref().unwrap_or_default(), note: &note };
+        let failure = TaskFailure {
+            status: TaskStatus::Failed,
+            sqlstate: error.sqlstate.as_deref().unwrap_or_default(),
+            note: &note,
+        };
         let job = Arc::clone(&self.job);
         if let Ok(target) = self.target().await
             && let Err(second) = job.ledger.fail(target, job.run, &task.id, failure).await
@@ -255,16 +260,16 @@ impl Worker {
     fn sessions(&self) -> Result<(&Session, &Session)> {
         match (&self.source, &self.target) {
             (Some(source), Some(target)) => Ok((source, target)),
-            _ => Err(Error::new("worker_session_missing", Kind::Internal, "a worker lacks a session")),
+            _ => Err(Error::new("worker_session_missing", Kind::Internal, "a worker has no session")),
         }
     }
 
-    async fn attempt(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
+    async fn attempt(&mut self, task: &Task, form: Form) -> Result<(TaskStatus, Effect)> {
         let job = Arc::clone(&self.job);
         let number = self.number_in_run();
         let target = self.target().await?;
         if !job.ledger.start(target, job.run, &task.id, number).await? {
-            return Ok(("done", Effect::default()));
+            return Ok((TaskStatus::Done, Effect::default()));
         }
         match task.kind.as_str() {
             kind::DATA => self.copy_rows(task, form).await,
@@ -294,7 +299,7 @@ impl Worker {
     }
 
     /// The end of every task: the ledger's row, and the commit of both.
-    async fn settle(&mut self, task: &Task, status: &'static str, effect: Effect) -> Result<(&'static str, Effect)> {
+    async fn settle(&mut self, task: &Task, status: TaskStatus, effect: Effect) -> Result<(TaskStatus, Effect)> {
         let job = Arc::clone(&self.job);
         let target = self.target().await?;
         job.ledger.finish(target, job.run, &task.id, status, &effect).await?;
@@ -303,7 +308,7 @@ impl Worker {
     }
 
     /// An index that an interrupted build left unusable is built again; an existing one of the name must be the one that the plan makes.
-    async fn build_index(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    async fn build_index(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         self.begin(task).await?;
         self.tune(task).await?;
         let name = QualifiedName::new(&task.schema, &task.name);
@@ -311,7 +316,7 @@ impl Worker {
         match apply::find_index(target, &name.sql()).await? {
             Some(found) if found.is_usable && found.is_made_by(&task.target_sql) => {
                 let effect = Effect { note: "it existed on the target and was kept".into(), ..Effect::default() };
-                return self.settle(task, "kept", effect).await;
+                return self.settle(task, TaskStatus::Kept, effect).await;
             }
             Some(found) if !found.is_made_by(&task.target_sql) => return Err(other_index(name.to_string())),
             Some(_) => apply::drop_index(target, &name.sql()).await?,
@@ -325,13 +330,13 @@ impl Worker {
         job.tuning.apply(self.target().await?, task).await
     }
 
-    async fn run_statement(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    async fn run_statement(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         self.begin(task).await?;
         self.tune(task).await?;
         self.finish_statement(task).await
     }
 
-    async fn finish_statement(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    async fn finish_statement(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         self.target().await?.forget_warnings();
         self.run_by_path(&task.target_sql).await.map_err(|mut error| {
             error.doing = format!("making {} {}", task.kind, task.object());
@@ -340,12 +345,12 @@ impl Worker {
         let warned = self.warned(task).await?;
         let refused = self.try_optional(task).await?;
         let note = [warned, refused].into_iter().filter(|note| !note.is_empty()).collect::<Vec<_>>().join("; ");
-        self.settle(task, "done", Effect { note, ..Effect::default() }).await
+        self.settle(task, TaskStatus::Done, Effect { note, ..Effect::default() }).await
     }
 
     /// A key that makes its own index. An index of the name that belongs to no constraint, left by an interrupted run or made by hand, is
     /// replaced where it is the same.
-    async fn add_key(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    async fn add_key(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         let error = match self.run_statement(task).await {
             Err(error) if error.is("42P07") => error,
             result => return result,
@@ -362,11 +367,11 @@ impl Worker {
         if found.map(|found| found.statement) != made.map(|made| made.statement) {
             return Err(other_index(index));
         }
-        self.settle(task, "done", Effect::default()).await
+        self.settle(task, TaskStatus::Done, Effect::default()).await
     }
 
     /// A foreign key that is added and checked at once, unless the plan has its check as a task of its own.
-    async fn add_foreign_key(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    async fn add_foreign_key(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         let Some(validation) = foreign_key::validation(&task.target_sql) else { return self.run_statement(task).await };
         match self.run_statement(task).await {
             Err(error) if error.is("23503") => {
@@ -399,11 +404,11 @@ impl Worker {
         Ok(found.ends_with(" NOT VALID") && foreign_key::unchecked(&task.target_sql).ends_with(&found))
     }
 
-    async fn validate(&mut self, task: &Task, validation: &str) -> Result<(&'static str, Effect)> {
+    async fn validate(&mut self, task: &Task, validation: &str) -> Result<(TaskStatus, Effect)> {
         self.begin(task).await?;
         self.tune(task).await?;
         match self.run_by_path(validation).await {
-            Ok(()) => self.settle(task, "done", Effect::default()).await,
+            Ok(()) => self.settle(task, TaskStatus::Done, Effect::default()).await,
             Err(error) if error.is("23503") => Err(self.orphans(validation, error).await?),
             Err(error) => Err(error),
         }
@@ -442,7 +447,8 @@ fn no_session() -> Error {
 
 /// An error as the ledger keeps it.
 fn described(error: &Error) -> String {
-    error.remedy.as_ref().map_or_else(|| error.chain(), |remedy| format!("{}; {remedy}", error.chain()))
+    let chain = error.chain();
+    error.remedy.as_deref().map_or(chain.clone(), |remedy| format!("{chain}; {}", action::plain(remedy)))
 }
 
 /// Reports that the target refused a task's optional statements; the note for its row.
@@ -459,7 +465,7 @@ fn refused_optional(job: &Job, task: &Task, error: &Error) -> String {
 }
 
 fn other_index(name: String) -> Error {
-    Error::new("index_name_taken", Kind::Schema, "another index of this name is on the target")
+    Error::new("index_name_taken", Kind::Schema, "the target has another index of this name")
         .object(name)
         .on(Side::Target)
         .remedy("compare both definitions, and drop or rename the target's index")

@@ -1,8 +1,9 @@
 //! Which tasks may share a batch. Called by `run` and by the estimate.
 
-use crate::engine::run::job::{Form, Job, Mode};
+use crate::engine::run::job::{Form, Job};
 use crate::plan::build::large_object::is_about_large_objects;
 use crate::plan::{Task, cost, kind};
+use crate::record::RowMode;
 use std::collections::{HashMap, HashSet};
 
 /// The largest number of tasks in a batch: their locks are held to its end, and a failure costs the time of all.
@@ -12,7 +13,7 @@ pub const LARGEST: usize = 48;
 #[must_use]
 pub fn families(job: &Job) -> Vec<Option<u16>> {
     let grouped: HashSet<usize> = job.together.values().flatten().copied().collect();
-    let is_direct = |form: &Form| matches!(form.mode, Mode::Create | Mode::Copy) && !form.is_silent;
+    let is_direct = |form: &Form| matches!(form.mode, RowMode::Create | RowMode::Copy) && !form.is_silent;
     families_of(&job.tasks, |at| is_direct(&job.forms[at]) && !grouped.contains(&at))
 }
 

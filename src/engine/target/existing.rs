@@ -10,7 +10,8 @@ use crate::finding::{Finding, Severity};
 use crate::name::{QualifiedName, ident};
 use crate::pg::present::Present;
 use crate::plan::{Plan, Task, kind};
-use crate::record::Record;
+use crate::record::{Record, RowMode};
+use crate::status::TaskStatus;
 use std::collections::{HashMap, HashSet};
 
 /// What was found on the target.
@@ -96,18 +97,18 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
                 }
             }
             kind::TRUNCATE if !found.present.relations.contains_key(&table(task)) => {
-                settle(&mut record, "skipped", "the table did not exist");
+                settle(&mut record, TaskStatus::Skipped, "the table did not exist");
             }
             // CREATE EXTENSION may have used values of the sequence.
             kind::SEQUENCE_VALUE if found.present.relations.contains_key(&table(task)) || is_member(task) => {
-                record.mode = "forward".into();
+                record.mode = Some(RowMode::Forward);
             }
             kind::CONSTRAINT | kind::FK_CONSTRAINT => decide_constraint(task, found, &entries, &mut record),
             kind::INDEX | kind::ROLE => {}
             _ => match entries.get(&Key::of_task(task)) {
                 Some(entry) => decide_object(task, entry, &mut record, &mut findings),
                 None if task.kind == "subscription" && found.present.subscriptions.contains(&task.name) => {
-                    settle(&mut record, "kept", UNREAD);
+                    settle(&mut record, TaskStatus::Kept, UNREAD);
                     let remedy = "compare both as superusers: SELECT * FROM pg_subscription";
                     findings.push(Finding::new("not_compared", Severity::Warning, task.object(), UNREAD, remedy));
                 }
@@ -122,12 +123,12 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
 fn pending(task: &Task) -> Record {
     Record {
         task: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
-        mode: if task.is_data() { "create".into() } else { String::new() },
+        mode: task.is_data().then_some(RowMode::Create),
         format: task.format.clone(),
-        status: "pending".into(),
+        status: TaskStatus::Pending,
         attempts: 0,
         planned_rows: task.rows.cast_signed(),
         planned_bytes: task.bytes.cast_signed(),
@@ -143,8 +144,8 @@ fn pending(task: &Task) -> Record {
     }
 }
 
-fn settle(record: &mut Record, status: &str, note: &str) {
-    record.status = status.into();
+fn settle(record: &mut Record, status: TaskStatus, note: &str) {
+    record.status = status;
     record.note = note.into();
 }
 
@@ -154,14 +155,14 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         return;
     }
     if task.on_existing == "skip" {
-        return settle(record, "skipped", "the table existed and on_existing is skip");
+        return settle(record, TaskStatus::Skipped, "the table existed and on_existing is skip");
     }
     if found.present.with_triggers.contains(&name) {
-        let message = "it has triggers on the target, which fire for our rows and may change them";
+        let message = "it has triggers on the target, which fire for copied rows and may change them";
         let remedy = format!("for as long as the run lasts: ALTER TABLE {} DISABLE TRIGGER USER", name.sql());
         tell(findings, Finding::new("triggers_fire", Severity::Warning, name.to_string(), message, remedy));
     }
-    record.mode = "copy".into();
+    record.mode = Some(RowMode::Copy);
     // A table that pgmigrate did not make may have other types, and only text is read by whatever type the column has.
     if !found.alike.contains(&name) {
         record.format = "text".into();
@@ -170,13 +171,14 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         return;
     }
     if !task.merge_sql.is_empty() {
-        record.mode = "merge".into();
+        record.mode = Some(RowMode::Merge);
     } else if found.loaded.contains(&task.object()) {
-        settle(record, "skipped", NOT_MOVED.0);
+        settle(record, TaskStatus::Skipped, NOT_MOVED.0);
         tell(findings, Finding::new("rows_not_moved", Severity::Warning, name.to_string(), NOT_MOVED.0, NOT_MOVED.1));
     } else {
-        record.mode = "append".into();
-        let message = "it holds rows and no key decides which of ours are there already: all of ours are appended";
+        record.mode = Some(RowMode::Append);
+        let message =
+            "it holds rows, and no key identifies rows of the source among them: all rows of the source are appended";
         let remedy = "set on_existing to truncate or skip for it if that is not wanted";
         tell(findings, Finding::new("rows_appended", Severity::Warning, name.to_string(), message, remedy));
     }
@@ -187,9 +189,9 @@ fn decide_configuration(task: &Task, found: &Found, record: &mut Record) {
     record.format = "text".into();
     let is_there = found.present.relations.contains_key(&table(task));
     if !is_there || task.on_existing == "truncate" {
-        record.mode = "replace".into();
-    } else if record.mode == "copy" && task.on_existing == "append" && !task.merge_sql.is_empty() {
-        record.mode = "merge".into();
+        record.mode = Some(RowMode::Replace);
+    } else if record.mode == Some(RowMode::Copy) && task.on_existing == "append" && !task.merge_sql.is_empty() {
+        record.mode = Some(RowMode::Merge);
     }
 }
 
@@ -219,17 +221,17 @@ fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut
         _ => task.target_sql.ends_with(&entry.with_settings(false)),
     };
     if is_equal {
-        return settle(record, "kept", "an equal one existed on the target");
+        return settle(record, TaskStatus::Kept, "an equal one existed on the target");
     }
     if secret::mask(&entry.kind, &entry.with_settings(false))
         .is_some_and(|masked| task.target_sql.ends_with(&masked.statement))
     {
-        settle(record, "kept", HIDDEN);
+        settle(record, TaskStatus::Kept, HIDDEN);
         let remedy = "compare its options on both servers, or drop the target's for the run to make it";
         findings.push(Finding::new("not_compared", Severity::Warning, task.object(), HIDDEN, remedy));
         return;
     }
-    settle(record, "kept", "it existed on the target with another definition and was kept");
+    settle(record, TaskStatus::Kept, "it existed on the target with another definition and was kept");
     let message = format!("the target's {} differs from the source's and was kept", task.kind);
     let remedy = "compare both with pg_dump --schema-only, and change or drop the target's";
     findings.push(Finding::new("differs", Severity::Warning, task.object(), message, remedy));
@@ -269,7 +271,7 @@ fn decide_constraint(task: &Task, found: &Found, entries: &Entries<'_>, record: 
     let is_equal_entry =
         entries.get(&Key::of_task(task)).is_some_and(|entry| task.target_sql.ends_with(&entry.with_settings(false)));
     if is_equal_entry || is_made_by(constraint, &task.target_sql) {
-        settle(record, "kept", "it existed on the target");
+        settle(record, TaskStatus::Kept, "it existed on the target");
     }
 }
 

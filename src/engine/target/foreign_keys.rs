@@ -6,6 +6,7 @@
 //! tasks of a plan, by `begin` and `join` where a run goes on, by `close`, and by the verb `cleanup`.
 
 use super::existing;
+use crate::action::Action;
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::ledger::{Ledger, Taken};
@@ -42,7 +43,7 @@ impl Left {
         let part =
             |names: &[String], words: &str| (!names.is_empty()).then(|| format!("{words}: {}", names.join(", ")));
         let parts: Vec<String> = [
-            part(&self.gone, "foreign keys of the target are gone"),
+            part(&self.gone, "foreign keys of the target are missing"),
             part(&self.unchecked, "foreign keys of the target are NOT VALID"),
         ]
         .into_iter()
@@ -54,7 +55,7 @@ impl Left {
     /// The same as a finding.
     #[must_use]
     pub fn finding(&self) -> Option<Finding> {
-        self.message().map(|message| Finding::new("foreign_keys_left", Severity::Warning, "", message, LEFT))
+        self.message().map(|message| Finding::new("foreign_keys_left", Severity::Warning, "", message, left_remedy()))
     }
 
     /// The same as differences of a verification.
@@ -64,14 +65,14 @@ impl Left {
             Difference::new(
                 DifferenceKind::MissingObject,
                 object,
-                "a run took the foreign key away, and it is not back",
+                "a run has dropped the foreign key, and it is not created again",
             )
         };
         let unchecked = |object: &String| {
             Difference::new(
                 DifferenceKind::InvalidConstraint,
                 object,
-                "a run took the foreign key away, and it is NOT VALID",
+                "a run has dropped and created the foreign key, and it is NOT VALID",
             )
         };
         self.gone.iter().map(gone).chain(self.unchecked.iter().map(unchecked)).collect()
@@ -79,7 +80,9 @@ impl Left {
 }
 
 /// The remedy for such keys.
-pub const LEFT: &str = "go on with the run by --resume, or let `pgmigrate cleanup` make them again";
+pub fn left_remedy() -> String {
+    format!("{}, or let {} create them again", Action::Resume, Action::Cleanup)
+}
 /// Seconds that a run that ends early waits for each lock to create its keys again.
 const WAIT_AT_THE_END: u64 = 5;
 
@@ -233,10 +236,12 @@ impl Place<'_> {
             return Ok(error);
         }
         if one.is_gone() {
-            let doing =
-                "making a foreign key of a partitioned table again: rows of it reference nothing, and it is not there";
-            return Ok(orphaned(doing.into(), &error)
-                .remedy(format!("mend the rows and resume, or run: {}", one.key.add(true))));
+            let doing = "creating a foreign key of a partitioned table again: some rows reference nothing, so the key does not exist";
+            return Ok(orphaned(doing.into(), &error).remedy(format!(
+                "correct the rows, then {}, or run: {}",
+                Action::Resume,
+                one.key.add(true)
+            )));
         }
         let (table, name) = (one.key.table.sql(), crate::name::ident(&one.key.name));
         let Some(Orphans { count, query }) = apply::orphans(self.target, &table, &name).await? else {

@@ -162,7 +162,7 @@ impl Live {
         let Some(group) = torn else { return Ok(()) };
         let ids: Vec<&str> = group.iter().map(|at| plan.tasks[*at].id.as_str()).collect();
         let doing = format!(
-            "tables that reference each other come in one transaction, so these tasks go together: {}",
+            "tables that reference each other are copied in one transaction, so these tasks have to run together: {}",
             ids.join(", ")
         );
         Err(Error::new("tasks_inseparable", Kind::State, doing)

@@ -4,6 +4,7 @@
 //! The catalog does not show what the extension's script made; the target after CREATE EXTENSION does. Called at the end of a run and by
 //! `verify`.
 
+use crate::action::Action;
 use crate::catalog::scope::Absent;
 use crate::catalog::{Relation, RelationKind};
 use crate::engine::run::connections::Connections;
@@ -46,7 +47,13 @@ pub async fn after(connections: &Connections, plan: &Plan) -> (Vec<Absent>, Vec<
             let message = format!("members of extensions could not be compared: {}", error.chain());
             (
                 Vec::new(),
-                vec![Finding::new("extension_members", Severity::Warning, "", message, "run `pgmigrate verify`")],
+                vec![Finding::new(
+                    "extension_members",
+                    Severity::Warning,
+                    "",
+                    message,
+                    format!("compare them with {}", Action::Verify),
+                )],
             )
         }
     }

@@ -12,7 +12,7 @@ use crate::event::{Event, PhaseLeft, TimeLeft};
 use crate::pg::progress::Build;
 use crate::plan::{Phase, Task};
 use crate::rates::Rates;
-use crate::record::is_settled;
+use crate::status::TaskStatus;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -151,7 +151,7 @@ impl Model {
                     *running = Running::on(running.worker, 0.0);
                 }
             }
-            Event::TaskFinished { task, status, bytes, .. } => self.end(task, (status, *bytes), now),
+            Event::TaskFinished { task, status, bytes, .. } => self.end(task, (*status, *bytes), now),
             _ => {}
         }
     }
@@ -201,20 +201,20 @@ impl Model {
         Some(running)
     }
 
-    fn end(&mut self, task: &str, (status, bytes): (&str, u64), now: f64) {
+    fn end(&mut self, task: &str, (status, bytes): (TaskStatus, u64), now: f64) {
         self.advance(now);
         let Some(at) = self.positions.get(task).copied() else { return };
-        if status == "done" && self.running.contains_key(&at) {
+        if status == TaskStatus::Done && self.running.contains_key(&at) {
             self.count(at, Some(1.0));
             self.was_sent(at, bytes);
         }
-        if let Some(running) = self.leave(at).filter(|running| status == "done" && !running.paused) {
+        if let Some(running) = self.leave(at).filter(|running| status == TaskStatus::Done && !running.paused) {
             self.stages.add(running.in_stages, running.seen);
         }
         self.ended[at] = match status {
-            "pending" => None,
-            status if is_settled(status) => Some(End::Settled),
-            _ => Some(End::Failed),
+            TaskStatus::Pending | TaskStatus::Running => None,
+            TaskStatus::Done | TaskStatus::Kept | TaskStatus::Skipped => Some(End::Settled),
+            TaskStatus::Failed | TaskStatus::Blocked => Some(End::Failed),
         };
     }
 
@@ -376,7 +376,7 @@ impl Model {
             let ends = of().filter(|at| self.ended[*at].is_none()).map(|at| course.ends(at)).fold(0.0, f64::max);
             let is_known = self.is_known(&|at| tasks[at].phase <= phase && course.ends(at) <= ends, &works);
             let share = share_of(&|at| tasks[at].phase == phase);
-            Some(PhaseLeft { phase: phase.word().into(), seconds: is_known.then_some(ends), share })
+            Some(PhaseLeft { phase, seconds: is_known.then_some(ends), share })
         };
         TimeLeft {
             seconds: self.is_known(&|_| true, &works).then_some(course.seconds),

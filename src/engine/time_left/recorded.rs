@@ -12,6 +12,7 @@ use crate::pg::progress::{Build, Copying};
 use crate::plan::Task;
 use crate::rates::Rates;
 use crate::record::Record;
+use crate::status::TaskStatus;
 use std::collections::HashMap;
 
 /// The share from which on a running task counts as a measurement of the speed.
@@ -37,7 +38,7 @@ pub fn recorded(tasks: &[Task], records: &[Record], (rates, jobs): (&Rates, usiz
     let of: HashMap<&str, &Record> = records.iter().map(|record| (record.task.as_str(), record)).collect();
     let ended = |at: usize| match of.get(tasks[at].id.as_str()) {
         Some(record) if record.is_settled() => Some(End::Settled),
-        Some(record) if matches!(record.status.as_str(), "failed" | "blocked") => Some(End::Failed),
+        Some(record) if record.status.is_failed() => Some(End::Failed),
         _ => None,
     };
     // All work of the run counts, whichever process has done it.
@@ -51,12 +52,12 @@ pub fn recorded(tasks: &[Task], records: &[Record], (rates, jobs): (&Rates, usiz
     for (at, task) in tasks.iter().enumerate() {
         let Some(record) = of.get(task.id.as_str()) else { continue };
         let (work, seconds) = (model.work(at), record.seconds * speed_of(model.work(at).class));
-        match record.status.as_str() {
-            "done" => {
+        match record.status {
+            TaskStatus::Done => {
                 model.was_sent(at, record.bytes.unsigned_abs());
                 done.push(Done { figure: work.figure, expected: work.seconds, seconds });
             }
-            "running" => {
+            TaskStatus::Running => {
                 // Tasks without a worker have one each.
                 let worker = record.worker.and_then(|worker| usize::try_from(worker).ok()).unwrap_or(usize::MAX - at);
                 model.set_running(at, Running::on(worker, seconds));
@@ -98,8 +99,11 @@ fn learn(model: &mut Model, done: &mut [Done]) {
 /// How many sessions were at work at once, on average.
 fn at_once(records: &[Record]) -> usize {
     let span = |record: &Record| Some((record.begun?, record.begun? + record.seconds));
-    let mut spans: Vec<(f64, f64)> =
-        records.iter().filter(|r| matches!(r.status.as_str(), "done" | "running")).filter_map(span).collect();
+    let mut spans: Vec<(f64, f64)> = records
+        .iter()
+        .filter(|r| matches!(r.status, TaskStatus::Done | TaskStatus::Running))
+        .filter_map(span)
+        .collect();
     spans.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (mut until, mut covered, mut sum) = (f64::MIN, 0.0, 0.0);
     for (begun, ended) in spans {

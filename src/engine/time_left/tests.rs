@@ -8,6 +8,7 @@ use crate::pg::progress::{Build, Copying, Stage};
 use crate::plan::{Phase, Task, kind};
 use crate::rates::{Rates, Speedup};
 use crate::record::Record;
+use crate::status::TaskStatus;
 
 const MB: u64 = 1_000_000;
 /// So few that the comparison of their keys costs nothing.
@@ -85,7 +86,7 @@ struct Pause {
 fn event(task: &Task, worker: usize) -> Event {
     Event::TaskStarted {
         task: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
         worker,
@@ -95,10 +96,10 @@ fn event(task: &Task, worker: usize) -> Event {
 fn finished(task: &Task) -> Event {
     Event::TaskFinished {
         task: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
-        status: "done".into(),
+        status: TaskStatus::Done,
         rows: task.rows,
         bytes: task.bytes * 2,
         seconds: 1.0,
@@ -139,7 +140,7 @@ fn play(calibrated: bool, pause: Pause) -> Played {
             if id.starts_with('d') && starts <= now && now < ends {
                 let part = (now - starts) / (ends - starts);
                 let rows = ROWS / 1000 * thousand(part);
-                let progress = Event::TaskProgress { task: id.into(), phase: "data".into(), rows, bytes: 2 * rows };
+                let progress = Event::TaskProgress { task: id.into(), phase: Phase::Data, rows, bytes: 2 * rows };
                 happened.push((now + 0.0005, progress));
             }
         }
@@ -239,7 +240,7 @@ fn rows_that_stand_still_are_no_work() {
     for looks in 1..=10_u64 {
         now += LOOK;
         let rows = looks * ROWS / 50;
-        model.take(&Event::TaskProgress { task: "d1".into(), phase: "data".into(), rows, bytes: rows }, now);
+        model.take(&Event::TaskProgress { task: "d1".into(), phase: Phase::Data, rows, bytes: rows }, now);
         model.tick(&[], now);
     }
     let before = model.left(&tasks).seconds.unwrap();
@@ -257,7 +258,7 @@ fn a_task_that_is_tried_again_begins_at_nothing() {
     let (tasks, rates) = (vec![data("d1", "t", 100)], rates(true));
     let mut model = Model::new(&Start { tasks: &tasks, rates: &rates, jobs: 1, ended: &|_| None });
     model.take(&event(&tasks[0], 0), 0.0);
-    model.take(&Event::TaskProgress { task: "d1".into(), phase: "data".into(), rows: ROWS / 2, bytes: 1 }, 50.0);
+    model.take(&Event::TaskProgress { task: "d1".into(), phase: Phase::Data, rows: ROWS / 2, bytes: 1 }, 50.0);
     model.tick(&[], 50.0);
     assert!(model.left(&tasks).share > 0.4);
     model.take(&Event::TaskRetried { task: "d1".into(), attempt: 1, reason: String::new() }, 51.0);
@@ -267,15 +268,15 @@ fn a_task_that_is_tried_again_begins_at_nothing() {
     assert!((model.left(&tasks).share - 1.0).abs() < 1e-9);
 }
 
-fn record(task: &Task, status: &str, (begun, seconds, worker): (f64, f64, i32)) -> Record {
+fn record(task: &Task, status: TaskStatus, (begun, seconds, worker): (f64, f64, i32)) -> Record {
     Record {
         task: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
-        mode: String::new(),
+        mode: None,
         format: String::new(),
-        status: status.into(),
+        status,
         attempts: 1,
         planned_rows: 0,
         planned_bytes: 0,
@@ -296,11 +297,11 @@ fn the_ledger_and_the_servers_reports_give_the_same() {
     let tasks = plan();
     // At 140 s of the run: i1 has run 80 s of 150, i2 35 s.
     let records = [
-        record(&tasks[0], "done", (0.0, 60.0, 0)),
-        record(&tasks[1], "done", (0.0, 30.0, 1)),
-        record(&tasks[2], "running", (60.0, 80.0, 0)),
-        record(&tasks[3], "running", (105.0, 35.0, 1)),
-        record(&tasks[4], "done", (30.0, 75.0, 1)),
+        record(&tasks[0], TaskStatus::Done, (0.0, 60.0, 0)),
+        record(&tasks[1], TaskStatus::Done, (0.0, 30.0, 1)),
+        record(&tasks[2], TaskStatus::Running, (60.0, 80.0, 0)),
+        record(&tasks[3], TaskStatus::Running, (105.0, 35.0, 1)),
+        record(&tasks[4], TaskStatus::Done, (30.0, 75.0, 1)),
     ];
     let now = Now { builds: vec![build("i1", 80.0 / 150.0), build("i2", 35.0 / 150.0)], copies: vec![] };
     let left = recorded(&tasks, &records, (&rates(false), 2), &now).seconds.unwrap();
@@ -314,11 +315,11 @@ fn a_copy_at_work_counts_by_its_rows_and_one_paused_task_decides_nothing() {
     let mut records: Vec<Record> = Vec::new();
     let mut begun = 0.0;
     for (task, seconds) in tasks.iter().zip(seconds) {
-        records.push(record(task, "done", (begun, seconds, 0)));
+        records.push(record(task, TaskStatus::Done, (begun, seconds, 0)));
         begun += seconds;
     }
-    records.push(record(&tasks[3], "running", (begun, 10.0, 0)));
-    records.push(record(&tasks[4], "pending", (begun, 0.0, 0)));
+    records.push(record(&tasks[3], TaskStatus::Running, (begun, 10.0, 0)));
+    records.push(record(&tasks[4], TaskStatus::Pending, (begun, 0.0, 0)));
     let copies = vec![Copying { task: "d3".into(), rows: ROWS / 2, bytes: 1 }];
     let left = recorded(&tasks, &records, (&rates(false), 1), &Now { builds: vec![], copies }).seconds.unwrap();
     assert!((left - 30.0).abs() < 3.0, "{left}");

@@ -10,7 +10,9 @@ use crate::name::{QualifiedName, readable};
 use crate::pg::compare::Readers;
 use crate::pg::compare::objects::{self as read, Unusable, UnusableKind};
 use crate::plan::{self, Plan, kind};
-use crate::verification::{Difference, DifferenceKind, Remark, TableResult, TableStatus, Verification};
+use crate::record::RowMode;
+use crate::status::TableStatus;
+use crate::verification::{Difference, DifferenceKind, Remark, TableResult, Verification};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The sequences of one item: a few round trips, and enough items for all workers.
@@ -23,7 +25,11 @@ pub fn items(plan: &Plan, sides: &Sides, options: &ScopeOptions) -> Vec<Item> {
     let sequences: Vec<SequencePair> = of_kind(kind::SEQUENCE_VALUE)
         .map(|task| {
             let object = task.object();
-            SequencePair { may_be_ahead: past.mode(&object) == "forward", object, sql: task.source_sql.clone() }
+            SequencePair {
+                may_be_ahead: past.mode(&object) == Some(RowMode::Forward),
+                object,
+                sql: task.source_sql.clone(),
+            }
         })
         .collect();
     let large = of_kind(kind::LARGE_OBJECTS).map(|task| {
@@ -77,8 +83,7 @@ fn compare_sequence(
         return None;
     }
     let message = format!(
-        "it stands at {source} on the source and at {target} on the target; \
-         a sequence that the source has used since it was copied differs, too"
+        "it is at {source} on the source and at {target} on the target; a sequence that the source has used since it was copied differs, too"
     );
     Some(Difference::new(DifferenceKind::Sequence, &sequence.object, message))
 }
@@ -178,7 +183,7 @@ pub async fn compare_view(readers: &Readers, view: &QualifiedName) -> Result<Ver
     let (status, note) = if is_equal {
         (TableStatus::Equal, "")
     } else {
-        (TableStatus::Different, "the target's rows come from a refresh and are others than the source's")
+        (TableStatus::Different, "the target's rows are from a refresh, and differ from the source's")
     };
     let mut result = TableResult::unread(view.to_string(), status, note);
     (result.source_rows, result.target_rows) = (source.rows, target.rows);

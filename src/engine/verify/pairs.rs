@@ -14,7 +14,9 @@ use crate::pg::compare::rows;
 use crate::pg::copy::{RowFormat, RowSum};
 use crate::plan::adapt::Adaptation;
 use crate::plan::{Plan, Rules, Task};
-use crate::verification::{Difference, DifferenceKind, TableResult, TableStatus, Verification};
+use crate::record::RowMode;
+use crate::status::{TableStatus, TaskStatus};
+use crate::verification::{Difference, DifferenceKind, TableResult, Verification};
 use std::collections::HashMap;
 
 /// An item of work for each table whose rows the plan moves.
@@ -151,7 +153,7 @@ impl<'a> Pairing<'a> {
             target: rows::copy(&on_target, &columns),
             queries: (comparable(query), comparable(on_target)),
             values,
-            held_rows: modes.any(|mode| matches!(mode, "append" | "merge")),
+            held_rows: modes.any(|mode| matches!(mode, Some(RowMode::Append | RowMode::Merge))),
             is_a_choice: options.limit.is_some() && options.order_by.is_none(),
             object,
             columns,
@@ -224,8 +226,8 @@ impl<'a> Pairing<'a> {
         for task in &group.tasks {
             let record = self.past.by_task.get(&task.id)?;
             let own = RowFormat::from_word(&record.format);
-            if record.status != "done"
-                || !matches!(record.mode.as_str(), "create" | "copy")
+            if record.status != TaskStatus::Done
+                || !matches!(record.mode, Some(RowMode::Create | RowMode::Copy))
                 || *format.get_or_insert(own) != own
             {
                 return None;

@@ -11,7 +11,8 @@ use crate::event::Event;
 use crate::name::QualifiedName;
 use crate::pg::compare::{Ends, Readers};
 use crate::pg::unqualified;
-use crate::verification::{TableResult, TableStatus, Verification};
+use crate::status::TableStatus;
+use crate::verification::{TableResult, Verification};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -147,7 +148,7 @@ impl Work {
     }
 
     fn tell(&self, table: &TableResult) {
-        let (object, status, rows) = (table.object.clone(), table.status.word().to_owned(), table.target_rows);
+        let (object, status, rows) = (table.object.clone(), table.status, table.target_rows);
         tracing::info!("{object} is {status}");
         self.context.events.send(Event::TableVerified { object, status, rows });
     }

@@ -12,6 +12,7 @@ use crate::name::readable;
 use crate::pg::compare::{Readers, objects};
 use crate::plan::build::role;
 use crate::plan::{Plan, Task, kind, setting};
+use crate::status::TaskStatus;
 use crate::verification::{Difference, DifferenceKind, OPTION_LEFT_OUT, Remark, SETTING_LEFT_OUT, Verification};
 use std::collections::{HashMap, HashSet};
 
@@ -93,7 +94,7 @@ fn compare_roles(plan: &Plan, sides: &Sides, part: &mut Verification) {
 
 /// Whether the run has made the role; false where it existed before, or the ledger does not know.
 fn is_made(sides: &Sides, task: &Task) -> bool {
-    sides.past.by_task.get(&task.id).is_some_and(|record| record.status == "done")
+    sides.past.by_task.get(&task.id).is_some_and(|record| record.status == TaskStatus::Done)
 }
 
 fn differing_attributes(one: &Role, other: &Role) -> Vec<&'static str> {

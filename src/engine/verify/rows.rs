@@ -9,7 +9,8 @@ use crate::pg::compare::merge::{Differing, Shape, merge};
 use crate::pg::compare::{Readers, rows};
 use crate::pg::copy::{self, RowFormat, RowSum};
 use crate::pg::table_lock;
-use crate::verification::{Difference, DifferenceKind, TableResult, TableStatus, Verification};
+use crate::status::TableStatus;
+use crate::verification::{Difference, DifferenceKind, TableResult, Verification};
 
 /// Compares a table.
 pub async fn compare(readers: &Readers, pair: &Pair) -> Result<Verification> {

@@ -10,7 +10,7 @@ use crate::pg::client::tool::Tools;
 use crate::pg::compare::{Ends, Readers};
 use crate::pg::{Session, introspect};
 use crate::plan::{Plan, columns};
-use crate::record::Record;
+use crate::record::{Record, RowMode};
 use std::collections::HashMap;
 
 /// What is compared.
@@ -61,7 +61,7 @@ pub(super) struct Past {
     /// The records by task; empty where the run had another plan.
     pub(super) by_task: HashMap<String, Record>,
     /// How rows, or a sequence's value, were written into an object.
-    pub(super) modes: HashMap<String, String>,
+    pub(super) modes: HashMap<String, RowMode>,
     /// Whether the sums of the records can be used for the source.
     pub(super) has_sums: bool,
 }
@@ -92,8 +92,8 @@ impl Past {
         }
         let is_same_plan = run.plan == subject.plan.fingerprint();
         for record in ledger.records(subject.target, run.run).await? {
-            if !record.mode.is_empty() {
-                past.modes.insert(record.object.clone(), record.mode.clone());
+            if let Some(mode) = record.mode {
+                past.modes.insert(record.object.clone(), mode);
             }
             if is_same_plan {
                 past.by_task.insert(record.task.clone(), record);
@@ -102,7 +102,7 @@ impl Past {
         Ok(past)
     }
 
-    pub(super) fn mode(&self, object: &str) -> &str {
-        self.modes.get(object).map(String::as_str).unwrap_or_default()
+    pub(super) fn mode(&self, object: &str) -> Option<RowMode> {
+        self.modes.get(object).copied()
     }
 }

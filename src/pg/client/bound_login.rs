@@ -50,7 +50,7 @@ async fn bind(
 ) -> io::Result<Vec<u8>> {
     let offer = match read_authentication(server).await? {
         Said::Authentication(SASL, names) => names,
-        Said::Authentication(..) => return Err(refused("the server asks for no login that can be bound")),
+        Said::Authentication(..) => return Err(refused("the server requests no login that supports channel binding")),
         Said::Other(message) => return Ok(message),
     };
     if !offer.split(|byte| *byte == 0).any(|name| name == MECHANISM.as_bytes()) {
@@ -74,7 +74,7 @@ async fn bind(
             Said::Authentication(OK, _) => {
                 return Ok([&[AUTHENTICATION][..], &8u32.to_be_bytes(), &OK.to_be_bytes()].concat());
             }
-            Said::Authentication(..) => return Err(refused("the server asks for another login than it began")),
+            Said::Authentication(..) => return Err(refused("the server requests another login than it began")),
             Said::Other(message) => return Ok(message),
         }
     }

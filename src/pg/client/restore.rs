@@ -90,7 +90,8 @@ impl Replay<'_> {
         let subscriptions: Vec<String> = row.get("subscriptions");
         if !subscriptions.is_empty() {
             let names: Vec<String> = subscriptions.iter().map(|name| readable(name)).collect();
-            let doing = format!("the target has subscriptions, which no transaction can drop: {}", names.join(", "));
+            let doing =
+                format!("the target has subscriptions, which cannot be dropped in a transaction: {}", names.join(", "));
             return Err(Error::new("target_subscriptions", Kind::Backup, doing)
                 .remedy("drop them, each with its slot on the publisher, and restore again"));
         }
@@ -163,7 +164,7 @@ impl Replay<'_> {
         let child = command.spawn().map_err(|e| {
             failed()
                 .caused_by(format!("psql: {e}"))
-                .remedy("install psql beside pg_dump: pip install 'pgmigrate[pgtools]' brings both")
+                .remedy("install psql in the folder of pg_dump: pip install 'pgmigrate[pgtools]' installs both")
         })?;
         Ok((child, tunnel))
     }
@@ -339,9 +340,9 @@ fn rolled_back(mut error: Error) -> Error {
 }
 
 fn unknown(transaction: i64) -> Error {
-    let doing = "the answer to the COMMIT of the restore was lost, and whether the target is restored or as it was before is unknown";
+    let doing = "the connection was lost during the COMMIT of the restore: the target is either restored or unchanged";
     Error::new("restore_outcome_unknown", Kind::Backup, doing).on(Side::Target).remedy(format!(
-        "ask the target when it answers again: SELECT txid_status({transaction}); committed means that it is restored"
+        "when the target answers again, run SELECT txid_status({transaction}): committed means that it is restored"
     ))
 }
 

@@ -66,7 +66,7 @@ pub async fn find(configured: Option<&str>, candidates: &[PathBuf]) -> Result<In
     if let Some(path) = configured {
         let path = PathBuf::from(path);
         let major = version(&path).await.ok_or_else(|| {
-            Error::new("pg_dump_unusable", Kind::Config, "options.pg_dump names no pg_dump that runs")
+            Error::new("pg_dump_unusable", Kind::Config, "the program of options.pg_dump cannot be run")
                 .object(path.display().to_string())
         })?;
         return Ok(Installed(BTreeMap::from([(major, Tools { pg_dump: path, major })])));
@@ -208,7 +208,7 @@ pub fn connect_by(command: &mut Command, conninfo: &Conninfo, program: Program) 
 /// The line that shows why a program failed. Other lines may quote statements, and a row with them.
 fn first_error(name: &str, said: &str) -> String {
     let told = said.lines().find(|line| line.contains("error:") && !line.contains("DETAIL"));
-    let line = told.or_else(|| said.lines().next()).unwrap_or("it ended without a word");
+    let line = told.or_else(|| said.lines().next()).unwrap_or("it ended without a message");
     line.strip_prefix(&format!("{name}: ")).unwrap_or(line).to_owned()
 }
 

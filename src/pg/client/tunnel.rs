@@ -39,7 +39,7 @@ impl Tunnel {
             return Ok(None);
         }
         let failed = |error: io::Error| {
-            Error::new("tunnel_not_opened", Kind::Connect, "opening an encrypted way for a client program")
+            Error::new("tunnel_not_opened", Kind::Connect, "opening an encrypted connection for a client program")
                 .caused_by(error)
         };
         let connector = TlsConnector::from(Arc::new(tls::client_config(&conninfo.ssl)?));

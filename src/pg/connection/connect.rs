@@ -83,7 +83,7 @@ fn goes_for_all_hosts(error: &Error) -> bool {
 fn summary(conninfo: &Conninfo, mut failures: Vec<Error>) -> Error {
     let words: Vec<String> = failures.iter().map(Error::chain).collect();
     let Some(last) = failures.pop() else {
-        return Error::new("no_host", Kind::Internal, "connecting to no host at all");
+        return Error::new("no_host", Kind::Internal, "the conninfo names no host");
     };
     if words.len() == 1 {
         return last;
@@ -193,7 +193,7 @@ impl Attempt<'_> {
             Error::new("unexpected_reply", Kind::Connect, self.doing()).caused_by("an unexpected reply")
         })?;
         if !facts.fit(self.wanted) {
-            let words = format!("the server is not {}, which target_session_attrs asks for", self.wanted.name());
+            let words = format!("the server is not {}, which target_session_attrs requires", self.wanted.name());
             return Err(Error::new("session_attributes", Kind::Connect, self.doing()).caused_by(words));
         }
         let forced = rows().filter(|row| row.len() == 2).filter_map(|row| row.get(0).map(str::to_owned));

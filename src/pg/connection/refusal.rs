@@ -18,7 +18,7 @@ pub fn remedy(error: &Error, conninfo: &Conninfo) -> Option<String> {
     let words = match error.code() {
         Some(state) => by_state(state.code(), conninfo)?,
         None if is_password_missing(error) => {
-            "the server wants a password: give it in the conninfo, in PGPASSWORD or in ~/.pgpass".into()
+            "the server requires a password: set it in the conninfo, in PGPASSWORD or in ~/.pgpass".into()
         }
         None if is_about_tls(error) => about_tls(error, conninfo),
         None => io_cause(error).map(by_io_error)?.into(),
@@ -50,7 +50,7 @@ fn by_state(sqlstate: &str, conninfo: &Conninfo) -> Option<String> {
 /// What to do about a socket that cannot be opened.
 pub fn by_io_error(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::NotFound => "no Unix socket there: check that the server runs, or say host=... for TCP",
+        io::ErrorKind::NotFound => "no Unix socket there: check that the server runs, or use host=... for TCP",
         io::ErrorKind::PermissionDenied => "the Unix socket may not be opened by this operating system user",
         _ => UNREACHABLE,
     }
@@ -59,7 +59,7 @@ pub fn by_io_error(error: &io::Error) -> &'static str {
 fn about_tls(error: &Error, conninfo: &Conninfo) -> String {
     let words = match rustls_cause(error) {
         Some(rustls::Error::InvalidCertificate(problem)) => about_certificate(problem),
-        Some(_) => "check that the server takes TLS 1.2 or 1.3, and the client certificate if it asks for one",
+        Some(_) => "check that the server accepts TLS 1.2 or 1.3, and the client certificate if it requests one",
         None if conninfo.ssl.direct => "sslnegotiation=direct needs PostgreSQL 17 or newer: leave it out",
         None if io_cause(error).is_some() => "the server broke the handshake off: its log may say why",
         None => "the server offers no TLS: turn its setting ssl on, or say sslmode=prefer where the network is trusted",

@@ -150,10 +150,10 @@ impl Settings {
 fn refused(keyword: &str) -> Error {
     let remedy = match keyword {
         "krbsrvname" | "gsslib" | "gssdelegation" => "GSSAPI is not supported: use a password or a client certificate",
-        "sslpassword" => "give an unencrypted key file in sslkey",
+        "sslpassword" => "name an unencrypted key file in sslkey",
         "replication" => "leave it out: an ordinary connection is needed",
         name if name.starts_with("oauth") => "OAuth is not supported: use a password or a client certificate",
-        name if name.starts_with("scram") => "give the password instead",
+        name if name.starts_with("scram") => "use the password instead",
         _ => "leave it out of the connection string, the service file and the environment",
     };
     problem(keyword, "not supported").remedy(remedy)

@@ -275,8 +275,7 @@ fn report_keys(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation,
                 Finding::new("on_conflict", Severity::Info, name, message, "")
             }
             (None, Some(index)) if index.is_unique => {
-                let message =
-                    "its unique constraints are deferrable and cannot decide ON CONFLICT; a rerun relies on the ledger";
+                let message = "its unique constraints are deferrable and cannot detect existing rows; a rerun relies on the ledger";
                 Finding::new("on_conflict", Severity::Info, name, message, REMEDY)
             }
             (None, _) if options.on_conflict == OnConflict::Auto => {
@@ -284,7 +283,7 @@ fn report_keys(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation,
                 continue;
             }
             (None, _) => {
-                let message = "on_conflict cannot be honoured: it has no unique key over NOT NULL columns";
+                let message = "on_conflict has no effect: it has no unique key on NOT NULL columns";
                 Finding::new("on_conflict", Severity::Warning, name, message, REMEDY)
             }
         };
@@ -292,7 +291,7 @@ fn report_keys(inputs: &Inputs<'_>, builder: &mut Builder, tables: &[(&Relation,
     }
     if !keyless.is_empty() {
         let message = format!(
-            "no unique key over NOT NULL columns tells rows that the target has already from new ones, and a rerun relies on the ledger: {}",
+            "no unique key on NOT NULL columns identifies existing rows, and a rerun relies on the ledger to avoid duplicates: {}",
             listed(&keyless, LISTED)
         );
         builder.findings.push(Finding::new("keyless", Severity::Info, "", message, REMEDY));

@@ -14,7 +14,7 @@ use crate::plan::{Phase, Task, kind};
 pub fn push_before(inputs: &Inputs<'_>, builder: &mut Builder) {
     if inputs.options.copy.target_foreign_keys == TargetForeignKeys::Drop {
         let mut task = Task::new(Phase::PreData, kind::FK_DROP, "", "foreign keys of the target's tables");
-        task.note = "dropped before the rows come; the ledger keeps their definitions".into();
+        task.note = "dropped before the rows are copied; the ledger keeps their definitions".into();
         builder.before_rows = Some(builder.push(task, vec![]));
     }
 }
@@ -50,22 +50,22 @@ pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
     findings.push(info(
         "target_triggers",
         match copy.target_triggers {
-            TargetTriggers::Fire => "triggers of the target's tables fire for our rows",
+            TargetTriggers::Fire => "triggers of the target's tables fire for copied rows",
             TargetTriggers::Disable => {
-                "triggers of the target's tables are off in the transactions that bring our rows, and in no others"
+                "triggers of the target's tables are disabled in the transactions that copy rows, and in no others"
             }
         },
     ));
     findings.push(info(
         "target_foreign_keys",
         match copy.target_foreign_keys {
-            TargetForeignKeys::Order => "foreign keys of the target's tables stay: rows that are referenced come first",
+            TargetForeignKeys::Order => "foreign keys of the target's tables stay: referenced rows are copied first",
             TargetForeignKeys::Defer => {
-                "foreign keys of the target's tables stay: rows that are referenced come first, tables that reference each other in a \
-                 circle in one transaction with deferred checks"
+                "foreign keys of the target's tables stay: referenced rows are copied first, tables in a cycle of references in one transaction \
+                 with deferred checks"
             }
             TargetForeignKeys::Drop => {
-                "foreign keys of the target's tables are dropped before our rows come, then made again and checked"
+                "foreign keys of the target's tables are dropped before rows are copied, then created again and checked"
             }
         },
     ));

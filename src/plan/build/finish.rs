@@ -17,7 +17,7 @@ use crate::plan::{Phase, Task, kind};
 use std::collections::{HashMap, HashSet};
 
 /// What may prevent a unique index of a view from being built.
-const FILLED_ANEW: &str = "the view is filled anew: rows that a stale view on the source does not show may be equal";
+const FILLED_ANEW: &str = "the view is filled again: rows that a stale view on the source does not show may be equal";
 
 /// Adds the last tasks.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {

@@ -54,5 +54,5 @@ impl Inputs<'_> {
 /// The words of phases, for a task's `after`.
 #[must_use]
 pub fn phases(list: &[Phase]) -> Vec<String> {
-    list.iter().map(|phase| phase.word().to_owned()).collect()
+    list.iter().map(|phase| phase.as_str().to_owned()).collect()
 }

@@ -84,7 +84,7 @@ def test_the_console_shows_what_was_asked_for_and_the_file_everything(
     shown = capsys.readouterr().err
     logged = Path("pgmigrate.log").read_text(encoding="utf-8")
     assert "error: a run is active\nremedy: wait" in shown
-    assert "ERROR a run is active; remedy: wait" in logged
+    assert "ERROR a run is active [state]; remedy: wait" in logged
     for words in ("a slow server", "a quiet word", "public.t differs"):
         assert (words in shown) is verbose
         assert words in logged

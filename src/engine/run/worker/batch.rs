@@ -8,6 +8,7 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::pg::apply;
 use crate::pg::copy::{Copied, Copy, Pump};
 use crate::record::Effect;
+use crate::status::TaskStatus;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,7 +31,7 @@ impl Worker {
                     return batch.iter().map(|at| (*at, Outcome::Stopped)).collect();
                 }
                 Some(Ok(effects)) => {
-                    let settled = |(at, effect): (&usize, Effect)| (*at, Outcome::Settled("done", effect));
+                    let settled = |(at, effect): (&usize, Effect)| (*at, Outcome::Settled(TaskStatus::Done, effect));
                     return batch.iter().zip(effects).map(settled).collect();
                 }
                 Some(Err(error)) => {

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::name::QualifiedName;
 use crate::pg::{apply, emptying};
 use crate::record::Effect;
+use crate::status::TaskStatus;
 use std::sync::Arc;
 
 impl Worker {
@@ -35,7 +36,7 @@ impl Worker {
             quiet.restore(target).await?;
         }
         for (at, effect) in group.iter().zip(&effects) {
-            job.ledger.finish(target, job.run, &job.tasks[*at].id, "done", effect).await?;
+            job.ledger.finish(target, job.run, &job.tasks[*at].id, TaskStatus::Done, effect).await?;
         }
         apply::commit(target).await?;
         Ok(effects)

@@ -4,7 +4,7 @@
 //! their definitions. What the role may not change stays as it is, and is reported. Called by `worker`.
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, rows};
-use crate::engine::run::job::{Form, Job, Mode};
+use crate::engine::run::job::{Form, Job};
 use crate::engine::target::foreign_keys::Place;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -14,7 +14,8 @@ use crate::pg::copy::RowFormat;
 use crate::pg::triggers::{self, Silenced};
 use crate::pg::{apply, merge};
 use crate::plan::{Task, kind};
-use crate::record::Effect;
+use crate::record::{Effect, RowMode};
+use crate::status::TaskStatus;
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ impl Worker {
         Ok(Place { target: self.target().await?, ledger: &job.ledger, lock_timeout })
     }
 
-    pub(super) async fn take_keys(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    pub(super) async fn take_keys(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         let job = Arc::clone(&self.job);
         let rows = job.tasks.iter().filter(|task| task.is_data());
         let tables: HashSet<QualifiedName> = rows.map(|task| QualifiedName::new(&task.schema, &task.name)).collect();
@@ -44,9 +45,9 @@ impl Worker {
         let (count, kept) = self.at_work(&job).await?.take(job.run, &tables).await?;
         let mut notes = vec![format!("{count} dropped")];
         if !kept.is_empty() {
-            notes.push(format!("not ours to drop: {}", kept.join(", ")));
+            notes.push(format!("not owned by the run's role: {}", kept.join(", ")));
             let message =
-                format!("foreign keys that the role may not drop stay, and check our rows: {}", kept.join(", "));
+                format!("foreign keys that the role may not drop stay, and check copied rows: {}", kept.join(", "));
             let remedy = "connect as the owner of their tables, with REFERENCES on what they reference";
             job.context.events.send(Event::Found(Finding::new(
                 "foreign_keys_kept",
@@ -56,23 +57,23 @@ impl Worker {
                 remedy,
             )));
         }
-        self.settle(task, "done", Effect { note: notes.join("; "), ..Effect::default() }).await
+        self.settle(task, TaskStatus::Done, Effect { note: notes.join("; "), ..Effect::default() }).await
     }
 
-    pub(super) async fn bring_keys_back(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    pub(super) async fn bring_keys_back(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         let job = Arc::clone(&self.job);
         self.at_work(&job).await?.bring_back().await?;
         self.begin(task).await?;
-        self.settle(task, "done", Effect::default()).await
+        self.settle(task, TaskStatus::Done, Effect::default()).await
     }
 
-    pub(super) async fn check_keys(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    pub(super) async fn check_keys(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         let job = Arc::clone(&self.job);
         let table = QualifiedName::new(&task.schema, &task.name);
         let count = self.at_work(&job).await?.check(&table).await?;
         self.begin(task).await?;
         let note = if count == 0 { String::new() } else { format!("{count} checked") };
-        self.settle(task, "done", Effect { note, ..Effect::default() }).await
+        self.settle(task, TaskStatus::Done, Effect { note, ..Effect::default() }).await
     }
 
     /// Does a group of tasks in one transaction: all of them, or none.
@@ -94,7 +95,7 @@ impl Worker {
                     return group.iter().map(|at| (*at, Outcome::Stopped)).collect();
                 }
                 Some(Ok(effects)) => {
-                    let settled = |(at, effect): (&usize, Effect)| (*at, Outcome::Settled("done", effect));
+                    let settled = |(at, effect): (&usize, Effect)| (*at, Outcome::Settled(TaskStatus::Done, effect));
                     return group.iter().zip(effects).map(settled).collect();
                 }
                 Some(Err(error)) => error,
@@ -108,7 +109,7 @@ impl Worker {
             if !error.is_retryable() || attempt > job.retries {
                 break error;
             }
-            tracing::warn!("tables in a circle: attempt {attempt} failed: {}", error.chain());
+            tracing::warn!("tables in a cycle: attempt {attempt} failed: {}", error.chain());
             tokio::select! {
                 biased;
                 () = job.context.stop.stopped() => {}
@@ -121,10 +122,10 @@ impl Worker {
             let task = &job.tasks[*at];
             let doing = match task.kind.as_str() {
                 kind::TRUNCATE => "emptying tables that reference each other in one transaction",
-                _ => "bringing tables that reference each other in one transaction",
+                _ => "copying tables that reference each other in one transaction",
             };
             let mut own =
-                Error::new(error.name, error.kind, doing).task(&task.id, task.phase.word()).object(task.object());
+                Error::new(error.name, error.kind, doing).task(&task.id, task.phase.as_str()).object(task.object());
             own.remedy.clone_from(&error.remedy);
             let own = match error.server().cloned() {
                 Some(reply) => own.caused_by_server(reply),
@@ -163,7 +164,7 @@ impl Worker {
             effect.note = rows::joined([as_text.unwrap_or_default(), &effect.note]);
             effects.push(effect);
             silenced.push(quiet);
-            if form.mode == Mode::Merge {
+            if form.mode == RowMode::Merge {
                 merge::drop_stage(self.target().await?).await?;
             }
         }
@@ -172,7 +173,7 @@ impl Worker {
             quiet.restore(target).await?;
         }
         for (at, effect) in group.iter().zip(&effects) {
-            job.ledger.finish(target, job.run, &job.tasks[*at].id, "done", effect).await?;
+            job.ledger.finish(target, job.run, &job.tasks[*at].id, TaskStatus::Done, effect).await?;
         }
         apply::commit(target).await?;
         Ok(effects)

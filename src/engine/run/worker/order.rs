@@ -21,6 +21,7 @@ use crate::pg::pipeline::{self, Answer, Reply, Transaction};
 use crate::pg::{Session, apply, search_path};
 use crate::plan::Task;
 use crate::record::Effect;
+use crate::status::TaskStatus;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -156,7 +157,9 @@ impl Worker {
         order.flight.clear();
         let entered = tokio::time::timeout(FAREWELL, self.enter_order(order)).await;
         if !matches!(entered, Ok(Ok(_))) {
-            tracing::warn!("the ledger could not be asked what of the last tasks is done; --resume asks it");
+            tracing::warn!(
+                "the ledger could not be read: which of the last tasks are done is known when the run is resumed"
+            );
         }
         self.target = None;
         let stopped: Vec<usize> = order.open.intersection(&order.sent.iter().copied().collect()).copied().collect();
@@ -226,7 +229,7 @@ impl<'a> Order<'a> {
             if let Some(error) = self.by_path.remove(&at) {
                 unqualified::report(self.job, &error);
             }
-            self.end(at, Outcome::Settled("done", Effect::default()));
+            self.end(at, Outcome::Settled(TaskStatus::Done, Effect::default()));
         }
     }
 
@@ -309,7 +312,7 @@ impl<'a> Order<'a> {
     fn in_words(&self, at: usize, mut error: Error) -> Error {
         let task = &self.job.tasks[at];
         error.doing = format!("making {} {}", task.kind, task.object());
-        error.task(&task.id, task.phase.word()).object(task.object())
+        error.task(&task.id, task.phase.as_str()).object(task.object())
     }
 
     async fn run(&mut self, target: &Session) -> Result<()> {
@@ -437,7 +440,11 @@ impl<'a> Order<'a> {
         let seconds = self.last.elapsed().as_secs_f64() / tasks.len() as f64;
         self.last = Instant::now();
         for at in tasks {
-            self.end_after(seconds, *at, Outcome::Settled("done", Effect { note: note.clone(), ..Effect::default() }));
+            self.end_after(
+                seconds,
+                *at,
+                Outcome::Settled(TaskStatus::Done, Effect { note: note.clone(), ..Effect::default() }),
+            );
         }
     }
 
@@ -451,7 +458,7 @@ impl<'a> Order<'a> {
         } else if !self.again.is_empty() {
             self.again.insert(at);
         } else if error.is(NOT_RECORDED) && self.job.ledger.is_settled(target, self.job.run, &task.id).await? {
-            self.end(at, Outcome::Settled("done", Effect::default()));
+            self.end(at, Outcome::Settled(TaskStatus::Done, Effect::default()));
         } else if !self.by_path.contains_key(&at) && may_lack_path(self.job, task, &error) {
             self.by_path.insert(at, self.in_words(at, error));
             self.alone.insert(at);
@@ -470,7 +477,7 @@ const NOT_RECORDED: &str = "22012";
 pub fn started(task: &Task, worker: usize) -> Event {
     Event::TaskStarted {
         task: task.id.clone(),
-        phase: task.phase.word().into(),
+        phase: task.phase,
         kind: task.kind.clone(),
         object: task.object(),
         worker,

@@ -6,6 +6,7 @@
 
 use super::rows::joined;
 use super::{Settled, Worker};
+use crate::action::Action;
 use crate::engine::privileges::settings;
 use crate::engine::privileges::{Comparison, Difference, is_by_default, scope};
 use crate::error::{Error, Kind, Result};
@@ -18,6 +19,7 @@ use crate::plan::build::{privilege, role};
 use crate::plan::{Task, kind};
 use crate::record::Effect;
 use crate::server_version::ServerVersion;
+use crate::status::TaskStatus;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,7 +41,7 @@ impl Worker {
         }
         let lost = if left_out { LOST } else { "" };
         if open.is_empty() {
-            return self.settle(task, "done", Effect { note: lost.into(), ..Effect::default() }).await;
+            return self.settle(task, TaskStatus::Done, Effect { note: lost.into(), ..Effect::default() }).await;
         }
         let words = open.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
         let is_other_warning = |one: &&Applied<'_>| match &one.effect {
@@ -51,7 +53,7 @@ impl Worker {
             let note =
                 format!("the privileges are the source's, although the target did not take every statement: {words}");
             let note = joined([&note, lost]);
-            return self.settle(task, "done", Effect { note, ..Effect::default() }).await;
+            return self.settle(task, TaskStatus::Done, Effect { note, ..Effect::default() }).await;
         }
         apply::commit(self.target().await?).await?;
         Err(not_granted(task, &applied, &differences.unwrap_or_default()))
@@ -67,7 +69,7 @@ impl Worker {
         };
         if there.iter().any(|one| one.is_made_by(task)) {
             let effect = Effect { note: "it existed on the target and was kept".into(), ..Effect::default() };
-            return self.settle(task, "kept", effect).await;
+            return self.settle(task, TaskStatus::Kept, effect).await;
         }
         let has_options = there.iter().find(|one| one.inherit_and_set.is_some());
         let usual = has_options.map(|one| role::with_usual_options(task, one.member_inherits));
@@ -90,7 +92,7 @@ impl Worker {
             let finding = Finding::new("membership", Severity::Warning, task.object(), effect.note.clone(), remedy);
             self.job.report(vec![finding]);
         }
-        self.settle(task, if is_granted { "done" } else { "kept" }, effect).await
+        self.settle(task, if is_granted { TaskStatus::Done } else { TaskStatus::Kept }, effect).await
     }
 
     /// Makes a role with its password, its attributes and its settings, of which the target may refuse some.
@@ -100,7 +102,7 @@ impl Worker {
         let (source, target) = self.sessions()?;
         if apply::has_role(target, &task.name).await? {
             let effect = Effect { note: "it existed on the target and was kept".into(), ..Effect::default() };
-            return self.settle(task, "kept", effect).await;
+            return self.settle(task, TaskStatus::Kept, effect).await;
         }
         target.batch(&task.target_sql).await?;
         if let Some(hash) = apply::password_hash(source, &task.source_sql).await? {
@@ -124,7 +126,7 @@ impl Worker {
         }
         // A refused query of the passwords aborts the reader's transaction.
         self.source = None;
-        self.settle(task, "done", effect).await
+        self.settle(task, TaskStatus::Done, effect).await
     }
 
     /// What the server warned about when it ran a task's statement, as text; also reported as a finding.
@@ -193,7 +195,7 @@ impl Worker {
             None => {
                 self.settle(
                     task,
-                    "done",
+                    TaskStatus::Done,
                     Effect { note: format!("{} objects compared", scope.len()), ..Effect::default() },
                 )
                 .await
@@ -235,16 +237,16 @@ impl Found {
                 findings.push(Finding::new(check, Severity::Warning, "", message, remedy));
             }
         };
-        add("owner", &self.refused, "as a role that may, give the object to the source's owner (ALTER ... OWNER TO)");
+        add("owner", &self.refused, "as a role that may, set the source's owner (ALTER ... OWNER TO)");
         add(
             "default_privileges",
             &self.by_default,
-            "default privileges of the target gave these: REVOKE them where they are not wanted",
+            "default privileges of the target granted these: REVOKE them if they are not intended",
         );
         add(
             "privileges",
             &self.wrong,
-            "as the object's owner, GRANT or REVOKE what differs, then run again with --resume",
+            &format!("as the object's owner, GRANT or REVOKE what differs, then {}", Action::Resume),
         );
         findings.extend(self.settings.iter().take(NAMED).map(|(object, words)| {
             Finding::new("privileges", Severity::Warning, object, words, "set it on the target as it is on the source")
@@ -289,7 +291,7 @@ fn differing(task: &Task, found: &Found, compared: usize) -> Error {
     );
     Error::new("privileges_differ", Kind::Schema, doing)
         .object(task.object())
-        .remedy("as the owner of each object, set what differs, then run again with --resume")
+        .remedy(format!("as the owner of each object, set what differs, then {}", Action::Resume))
 }
 
 fn locked_out(task: &Task) -> Error {

@@ -3,12 +3,10 @@
 //! Called by `worker` for the tasks of the phase `refresh`.
 
 use super::{Settled, Worker};
+use crate::action::Action;
 use crate::error::{Error, Result};
 use crate::pg::apply;
 use crate::plan::{Phase, Task};
-
-const STALE: &str = "the view was filled anew from its tables and holds equal keys, which the source's view does not show where it is older than its \
-                     tables: REFRESH MATERIALIZED VIEW on the source to compare, mend the rows or the view, and run again with --resume";
 
 impl Worker {
     /// Fills a view. Row security filters what its owner may see, as it does when the owner fills it: with its own setting the session
@@ -28,5 +26,12 @@ impl Worker {
 }
 
 fn of_stale_view(error: Error) -> Error {
-    if error.is("23505") { error.remedy(STALE) } else { error }
+    if !error.is("23505") {
+        return error;
+    }
+    error.remedy(format!(
+        "the view was filled again from its tables and has duplicate keys; the source's view may be older than its tables: REFRESH \
+         MATERIALIZED VIEW on the source to compare, correct the rows or the view, then {}",
+        Action::Resume
+    ))
 }

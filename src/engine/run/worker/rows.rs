@@ -4,7 +4,8 @@
 //! sent. Called by `worker`; `batch` does several small tables at once, `live` tables that reference each other.
 
 use super::{PROGRESS, Worker, refused_optional};
-use crate::engine::run::job::{Form, Mode};
+use crate::action::Action;
+use crate::engine::run::job::Form;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::ledger::TaskFailure;
@@ -18,7 +19,8 @@ use crate::plan::Task;
 use crate::plan::build::large_object::{for_each, without};
 use crate::plan::merge::Merge;
 use crate::plan::merge::STAGE;
-use crate::record::Effect;
+use crate::record::{Effect, RowMode};
+use crate::status::TaskStatus;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,7 +39,7 @@ pub(super) fn as_text(error: &Error) -> String {
 
 impl Worker {
     /// Copies a task's rows; once more as text where a type refuses its binary form.
-    pub(super) async fn copy_rows(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
+    pub(super) async fn copy_rows(&mut self, task: &Task, form: Form) -> Result<(TaskStatus, Effect)> {
         let error = match self.copy_rows_once(task, form, "").await {
             Err(error) if form.format == RowFormat::Binary && may_be_text(&error) => error,
             result => return result,
@@ -47,14 +49,14 @@ impl Worker {
         self.copy_rows_once(task, Form { format: RowFormat::Text, ..form }, &as_text(&error)).await
     }
 
-    async fn copy_rows_once(&mut self, task: &Task, form: Form, note: &str) -> Result<(&'static str, Effect)> {
+    async fn copy_rows_once(&mut self, task: &Task, form: Form, note: &str) -> Result<(TaskStatus, Effect)> {
         self.open_source_of(std::iter::once(task)).await?;
         self.begin(task).await?;
         let (mut effect, silenced) =
             self.bring_rows(task, (form, true)).await.map_err(|error| of_configuration(error, form))?;
         effect.note = joined([note, &effect.note]);
         silenced.restore(self.target().await?).await?;
-        self.settle(task, "done", effect).await
+        self.settle(task, TaskStatus::Done, effect).await
     }
 
     /// Copies a task's rows within the open transaction; triggers stay disabled where they are to be. `is_alone` says whether the
@@ -65,7 +67,7 @@ impl Worker {
         (form, is_alone): (Form, bool),
     ) -> Result<(Effect, Silenced)> {
         let (into, columns) = task.target_sql.strip_prefix("COPY ").and_then(split_name).ok_or_else(|| {
-            Error::new("copy_statement_invalid", Kind::State, "the plan's target_sql is no COPY of a table")
+            Error::new("copy_statement_invalid", Kind::State, "the plan's target_sql is not a COPY into a table")
                 .object(task.object())
         })?;
         let silenced = self.silence(task, (into, form)).await?;
@@ -74,7 +76,7 @@ impl Worker {
         let mut progress = self.progress(task);
         let mut effect = Effect { snapshot: self.job.snapshot.sees.clone(), ..Effect::default() };
         let mut refused = String::new();
-        let is_staged = form.mode == Mode::Merge || form.mode == Mode::Replace && !task.merge_sql.is_empty();
+        let is_staged = form.mode == RowMode::Merge || form.mode == RowMode::Replace && !task.merge_sql.is_empty();
         let copied = if is_staged {
             merge::create_stage(target, into).await?;
             let stage = form.format.apply(&format!("COPY {STAGE}{columns}"));
@@ -119,7 +121,7 @@ impl Worker {
     /// Deletes the rows that CREATE EXTENSION has inserted in place of a configuration table's rows; returns what the target refuses of it,
     /// as text.
     async fn delete_replaced(&self, task: &Task, form: Form) -> Result<String> {
-        if form.mode != Mode::Replace {
+        if form.mode != RowMode::Replace {
             return Ok(String::new());
         }
         let refused = apply::optional(self.sessions()?.1, &task.optional_sql).await?;
@@ -159,33 +161,34 @@ impl Worker {
     }
 
     fn progress(&self, task: &Task) -> impl FnMut(u64, u64) + use<> {
-        let (events, id, phase) = (self.job.context.events.clone(), task.id.clone(), task.phase.word().to_owned());
+        let (events, id, phase) = (self.job.context.events.clone(), task.id.clone(), task.phase);
         let mut last = Instant::now();
         move |rows, bytes| {
             if last.elapsed() >= PROGRESS {
                 last = Instant::now();
-                events.send(Event::TaskProgress { task: id.clone(), phase: phase.clone(), rows, bytes });
+                events.send(Event::TaskProgress { task: id.clone(), phase, rows, bytes });
             }
         }
     }
 
     /// An existing sequence keeps its value where it is ahead: values that the target has given out stay given out.
-    pub(super) async fn set_sequence(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
+    pub(super) async fn set_sequence(&mut self, task: &Task, form: Form) -> Result<(TaskStatus, Effect)> {
         self.open_source().await?;
         self.begin(task).await?;
         // Several parts may set it, each after its own rows. The value is read under the lock, so the last part to set it has read it last.
         let job = Arc::clone(&self.job);
         if job.is_part && !job.ledger.lock_task(self.target().await?, job.run, &task.id).await? {
             apply::rollback(self.target().await?).await?;
-            return Ok(("done", Effect::default()));
+            return Ok((TaskStatus::Done, Effect::default()));
         }
         let (source, target) = self.sessions()?;
         let wanted = apply::sequence_value(source, &task.source_sql).await?;
         let mut effect = Effect::default();
-        if form.mode == Mode::Forward && apply::is_ahead(apply::sequence_value(target, &task.source_sql).await?, wanted)
+        if form.mode == RowMode::Forward
+            && apply::is_ahead(apply::sequence_value(target, &task.source_sql).await?, wanted)
         {
             effect.note = "the target's value is ahead of the source's and was kept".into();
-            return self.settle(task, "kept", effect).await;
+            return self.settle(task, TaskStatus::Kept, effect).await;
         }
         apply::set_sequence(target, &task.target_sql, wanted).await?;
         let found = apply::sequence_value(target, &task.source_sql).await?;
@@ -193,14 +196,14 @@ impl Worker {
             let doing = format!("the sequence was set to {} and is at {}", wanted.0, found.0);
             return Err(Error::new("sequence_value", Kind::Copy, doing)
                 .on(Side::Target)
-                .remedy("compare its definitions on both sides"));
+                .remedy("compare the sequence's definitions on both servers"));
         }
-        self.settle(task, "done", effect).await
+        self.settle(task, TaskStatus::Done, effect).await
     }
 
     /// Copies a batch. For an object that cannot be copied the task fails with an error that has its OID; the others are kept, also by a
     /// task that is done again.
-    pub(super) async fn copy_large_objects(&mut self, task: &Task) -> Result<(&'static str, Effect)> {
+    pub(super) async fn copy_large_objects(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         self.open_source().await?;
         self.begin(task).await?;
         let (source, target) = self.sessions()?;
@@ -213,19 +216,24 @@ impl Worker {
         let refused = self.try_optional_sql(task, &for_each(&task.optional_sql, owned)).await?;
         effect.note = joined([&effect.note, &refused]);
         if failed.is_empty() {
-            return self.settle(task, "done", effect).await;
+            return self.settle(task, TaskStatus::Done, effect).await;
         }
         let error = not_copied(&failed, oids.len());
         let job = Arc::clone(&self.job);
         let target = self.target().await?;
         job.ledger
-            .fail(target, job.run, &task.id, TaskFailure { status: "failed", sqlstate: "", note: &error.chain() })
+            .fail(
+                target,
+                job.run,
+                &task.id,
+                TaskFailure { status: TaskStatus::Failed, sqlstate: "", note: &error.chain() },
+            )
             .await?;
         apply::commit(target).await?;
         Err(error)
     }
 
-    pub(super) async fn empty(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
+    pub(super) async fn empty(&mut self, task: &Task, form: Form) -> Result<(TaskStatus, Effect)> {
         self.begin(task).await?;
         let table = QualifiedName::new(&task.schema, &task.name).sql();
         let silenced = self.silence(task, (&table, form)).await?;
@@ -236,13 +244,13 @@ impl Worker {
         self.leave_source_path(target).await?;
         let note = silenced.note();
         silenced.restore(target).await?;
-        self.settle(task, "done", Effect { note, ..Effect::default() }).await
+        self.settle(task, TaskStatus::Done, Effect { note, ..Effect::default() }).await
     }
 }
 
 /// The error of a configuration table that the target's version of its extension lacks, or that has other columns there.
 fn of_configuration(error: Error, form: Form) -> Error {
-    if form.mode != Mode::Replace || !(error.is("42P01") || error.is("42703")) {
+    if form.mode != RowMode::Replace || !(error.is("42P01") || error.is("42703")) {
         return error;
     }
     error.remedy(
@@ -265,7 +273,7 @@ fn not_copied(failed: &[(u32, Obstacle)], all: usize) -> Error {
     let kinds = [
         (Obstacle::Taken, "the target has other large objects of these OIDs"),
         (Obstacle::Unreadable, "the target has large objects of these OIDs, which the role may not read"),
-        (Obstacle::Gone, "gone from the source since the plan was made"),
+        (Obstacle::Gone, "dropped from the source since the plan was made"),
         (Obstacle::Short, "the target stored another number of bytes than were sent"),
     ];
     let mut parts = Vec::new();
@@ -277,9 +285,12 @@ fn not_copied(failed: &[(u32, Obstacle)], all: usize) -> Error {
     }
     let is_gone = failed.iter().all(|(_, why)| *why == Obstacle::Gone);
     let remedy = if is_gone {
-        "make a new plan, or restore the large objects on the source and run again with --resume"
+        format!("make a new plan, or restore the large objects on the source, then {}", Action::Resume)
     } else {
-        "give the target's large objects other OIDs (lo_from_bytea, then lo_unlink), or drop them, and run again with --resume"
+        format!(
+            "give the target's large objects other OIDs (lo_from_bytea, then lo_unlink), or drop them, then {}",
+            Action::Resume
+        )
     };
     let doing = format!("{} of {all} large objects were not copied: {}", failed.len(), parts.join("; "));
     Error::new("large_objects_not_copied", Kind::Copy, doing).remedy(remedy)

@@ -3,24 +3,25 @@
 //! What no plan can know determines this: the target's version, and whether the rows are alone in their table. Called by `worker`.
 
 use super::Worker;
-use crate::engine::run::job::{Form, Mode};
+use crate::engine::run::job::Form;
 use crate::error::{Error, Result};
 use crate::finding::{Finding, Severity};
 use crate::pg::copy::large_object;
 use crate::pg::statistics;
 use crate::plan::{Task, kind};
-use crate::record::{Effect, Record};
+use crate::record::{Effect, Record, RowMode};
+use crate::status::TaskStatus;
 use std::collections::HashMap;
 
-/// How the rows for a task's statistics were written: [`Mode::Copy`] where all of them were copied and their table holds no others.
-pub fn mode_of_rows(task: &Task, records: &HashMap<&str, &Record>) -> Mode {
+/// How the rows for a task's statistics were written: [`RowMode::Copy`] where all of them were copied and their table holds no others.
+pub fn mode_of_rows(task: &Task, records: &HashMap<&str, &Record>) -> RowMode {
     let is_alone = |record: &&Record| {
-        record.status != "skipped" && matches!(Mode::from_word(&record.mode), Mode::Create | Mode::Copy)
+        record.status != TaskStatus::Skipped && matches!(record.mode, None | Some(RowMode::Create | RowMode::Copy))
     };
     if task.requires.iter().all(|id| records.get(id.as_str()).is_some_and(is_alone)) {
-        Mode::Copy
+        RowMode::Copy
     } else {
-        Mode::Append
+        RowMode::Append
     }
 }
 
@@ -58,14 +59,14 @@ impl Worker {
         let analyzed = statistics::analyze_below(self.target().await?, &task.target_sql).await?;
         let instead = if analyzed.is_empty() { String::new() } else { format!("; analyzed: {}", analyzed.join(", ")) };
         let note = format!("it could not be analyzed: {}{instead}", error.chain());
-        let remedy = format!("when the cause is gone: {}", task.target_sql);
+        let remedy = format!("remove the cause, then run: {}", task.target_sql);
         self.job.report(vec![Finding::new("not_analyzed", Severity::Warning, task.object(), &note, remedy)]);
         let effect = Effect { note, ..Effect::default() };
-        self.settle(task, "skipped", effect.clone()).await?;
+        self.settle(task, TaskStatus::Skipped, effect.clone()).await?;
         Ok(effect)
     }
 
-    pub(super) async fn bring_statistics(&mut self, task: &Task, form: Form) -> Result<(&'static str, Effect)> {
+    pub(super) async fn bring_statistics(&mut self, task: &Task, form: Form) -> Result<(TaskStatus, Effect)> {
         self.begin(task).await?;
         let note = match self.carry_statistics(task, form).await? {
             None => "copied from the source".into(),
@@ -74,7 +75,7 @@ impl Worker {
                 format!("gathered by ANALYZE: {obstacle}")
             }
         };
-        self.settle(task, "done", Effect { note, ..Effect::default() }).await
+        self.settle(task, TaskStatus::Done, Effect { note, ..Effect::default() }).await
     }
 
     /// Why the source's statistics cannot be used on the target, if so.
@@ -85,7 +86,7 @@ impl Worker {
         if !self.job.same_collation {
             return Ok(Some("the databases sort text in different ways".into()));
         }
-        if form.mode != Mode::Copy {
+        if form.mode != RowMode::Copy {
             return Ok(Some("the table holds other rows than the source's".into()));
         }
         self.open_source().await?;

@@ -6,6 +6,7 @@
 
 use super::by_path::ByPath;
 use super::{Settled, Worker};
+use crate::action::Action;
 use crate::engine::run::job::{Form, Job};
 use crate::error::{Error, Result, Side};
 use crate::finding::{Finding, Severity};
@@ -49,7 +50,7 @@ pub(super) fn of_both(job: &Job, first: Error, second: Error) -> Error {
     if function(&first).is_none() || first.remedy.is_some() {
         return first;
     }
-    let remedy = format!("if it exists: {}, then go on by --resume", remedy(job, &first));
+    let remedy = format!("if it exists: {}, then {}", remedy(job, &first), Action::Resume);
     first.remedy(remedy)
 }
 

@@ -59,7 +59,7 @@ impl End {
                 Message::CopyOutResponse(_) | Message::CopyInResponse(_) => return Ok(()),
                 Message::ErrorResponse(body) => return Err(self.refused(body.fields(), "starting a COPY").await),
                 Message::ReadyForQuery(_) => {
-                    return Err(Error::new("not_a_copy", Kind::State, "the statement is no COPY").on(self.side));
+                    return Err(Error::new("not_a_copy", Kind::State, "the statement is not a COPY").on(self.side));
                 }
                 _ => {}
             }

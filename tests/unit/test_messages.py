@@ -1,0 +1,55 @@
+"""The page of messages is complete: every error and every finding has a stable name on it."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import pytest
+
+from pgmigrate.cli import main
+from reference.messages import PAGE, page
+from reference.public import PACKAGE
+from reference.sites import CORE, checks, sites
+
+SITES: Final = sites()
+
+
+def test_the_page_is_what_its_generator_writes() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it again: python tests/reference"
+
+
+def test_the_page_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reference", "--messages"]) == 0
+    assert capsys.readouterr().out == PAGE.read_text(encoding="utf-8")
+
+
+def test_every_name_in_the_sources_is_on_the_page() -> None:
+    headings = set(re.findall(r"^### `([a-z0-9_]+)`$", PAGE.read_text(encoding="utf-8"), re.M))
+    made = r'(?:Error::new|Finding::new|\.named|blocking|warning|info)\(\s*"([a-z_]+)"'
+    for path in CORE.rglob("*.rs"):
+        if path.name != "tests.rs":
+            text = path.read_text(encoding="utf-8").split("#[cfg(test)]\nmod tests {")[0]
+            assert set(re.findall(made, text)) <= headings, path
+    for path in PACKAGE.rglob("*.py"):
+        named = re.findall(
+            r'(?<!Import)(?<!NotFound)Error\([^()]*?name="([a-z_]+)"',
+            path.read_text(encoding="utf-8"),
+        )
+        assert set(named) <= headings, path
+
+
+def test_every_error_and_every_finding_has_a_name() -> None:
+    unnamed = [site.place for site in SITES if not site.name]
+    assert unnamed == [], "give it a name, or that of the error that it is made from"
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*[a-z0-9]", site.name) for site in SITES)
+
+
+def test_every_check_of_the_preflight_is_made_somewhere() -> None:
+    assert set(checks()) <= {site.name for site in SITES if site.is_finding}
+
+
+def test_most_messages_are_read_from_the_sources() -> None:
+    """A message that the generator cannot follow is shown by its name alone: these are few."""
+    silent = {site.name for site in SITES} - {site.name for site in SITES if site.texts}
+    assert len(silent) < 25, sorted(silent)
