@@ -254,7 +254,9 @@ def test_a_lost_snapshot_is_never_replaced_by_another(pair: Pair) -> None:
     report = migration.run(plan, on_event=strike)
     assert hit
     if not report.ok:
-        assert all("snapshot no longer exists" in t.note for t in report.failed if t.status == "failed")
+        assert all(
+            "snapshot no longer exists" in t.note for t in report.failed if t.status == "failed"
+        )
         migration.run(plan, resume=True).raise_for_failures()
     servers.assert_equal(source, target)
 

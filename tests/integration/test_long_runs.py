@@ -188,7 +188,9 @@ def test_a_restore_whose_commit_is_lost_says_what_became_of_it(
             else:
                 with pytest.raises(BackupError) as caught:
                     restoring.restore(backup)
-                assert ("either restored or unchanged" in str(caught.value)) is (loss == "both"), caught.value
+                assert ("either restored or unchanged" in str(caught.value)) is (loss == "both"), (
+                    caught.value
+                )
                 assert loss != "both" or "txid_status(" in (caught.value.remedy or "")
         finally:
             close(True)
