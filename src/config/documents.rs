@@ -211,8 +211,8 @@ mod tests {
     fn a_syntax_error_names_its_place_and_shows_no_line() {
         let yaml = "source:\n  password: hunter2\n  host: [a\ntarget: 'hunter2\n";
         let json = "{\"source\": {\"password\": \"hunter2\"},\n \"target\" \"hunter2\"}";
-        let told = problem(yaml, TextFormat::Yaml);
-        assert!(told.contains(" at line ") && told.contains(" column "), "{told}");
+        let reported = problem(yaml, TextFormat::Yaml);
+        assert!(reported.contains(" at line ") && reported.contains(" column "), "{reported}");
         assert!(problem(json, TextFormat::Json).contains("at line 2 column"), "{}", problem(json, TextFormat::Json));
     }
 
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_beside_the_migrations_are_defaults() {
+    fn keys_next_to_the_migrations_are_defaults() {
         let text = json!({
             "options": {"backup": true, "retries": 1},
             "schemas": ["a"],
@@ -247,7 +247,10 @@ mod tests {
         assert!(
             problem(&repeated, TextFormat::Json).ends_with("migrations[2].name: the same as that of migrations[0]")
         );
-        let told = problem("migrations: []\n", TextFormat::Yaml);
-        assert!(told.ends_with("migrations: expected a list of at least one mapping, got an empty list"), "{told}");
+        let reported = problem("migrations: []\n", TextFormat::Yaml);
+        assert!(
+            reported.ends_with("migrations: expected a list of at least one mapping, got an empty list"),
+            "{reported}"
+        );
     }
 }

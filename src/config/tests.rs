@@ -145,8 +145,8 @@ fn short_forms_mean_include() {
 }
 
 #[test]
-fn every_mistake_is_told_at_once_with_its_path() {
-    let told = problems(&json!({
+fn every_mistake_is_reported_at_once_with_its_path() {
+    let reported = problems(&json!({
         "source": {"host": "h", "port": "x", "password": 123, "conninf": []},
         "tables": {
             "mode": "some",
@@ -158,7 +158,7 @@ fn every_mistake_is_told_at_once_with_its_path() {
         "options": {"backup": "yes", "split_larger_than": "big", "retries": 1.5, "ledger_schema": "pg_x", "verfy": true},
     }));
     assert_eq!(
-        told,
+        reported,
         [
             "max_jobs: unknown key; did you mean \"parallel.max_jobs\"?",
             "source.password: expected a string (in quotes), got a number",
@@ -210,7 +210,7 @@ fn contradictions_are_mistakes() {
 }
 
 #[test]
-fn nothing_of_a_conninfo_is_told_wherever_it_stands() {
+fn nothing_of_a_conninfo_is_reported_wherever_it_stands() {
     let conninfo = "host=a password=hunter2";
     for value in [
         json!({"source": [conninfo], "target": {"conninfo": [conninfo]}}),

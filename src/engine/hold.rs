@@ -214,7 +214,7 @@ impl Watch<'_> {
             }
             if look.progress != *progress {
                 *progress = look.progress;
-                self.tell(look.progress);
+                self.report(look.progress);
             }
             match look {
                 Look { progress, .. } if progress.open() == 0 => return Ok(HoldStatus::Settled),
@@ -269,7 +269,7 @@ impl Watch<'_> {
         self.announce().await
     }
 
-    fn tell(&self, progress: Progress) {
+    fn report(&self, progress: Progress) {
         let Progress { settled, running, failed, pending } = progress;
         tracing::debug!(
             "snapshot held: {settled} data tasks settled, {running} taken, {failed} failed, {pending} left"

@@ -70,7 +70,7 @@ pub struct Context {
 
 impl Context {
     /// Emits findings as soon as they are known.
-    pub fn tell(&self, findings: &[Finding]) {
+    pub fn report(&self, findings: &[Finding]) {
         for finding in findings {
             self.events.send(Event::Found(finding.clone()));
         }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// How long the statistics have to stay unchanged where no other session is connected: a session that ends reports what it wrote.
 const QUIET: Duration = Duration::from_secs(3);
 /// The same where another session is connected: an idle session reports what it wrote after ten seconds.
-pub(super) const QUIET_BESIDE_OTHERS: Duration = Duration::from_secs(11);
+pub(super) const QUIET_WITH_OTHERS: Duration = Duration::from_secs(11);
 /// Interval between checks.
 const EVERY: Duration = Duration::from_millis(500);
 const REMEDY: &str = "end what writes, and whatever starts it again, or raise procedure.wait_for_writers";
@@ -78,12 +78,12 @@ pub async fn quiet_since(config: &Config, before: Written, context: &Context) ->
     if now.next_transaction != before.next_transaction {
         // A session that stays connected reports its writes only later.
         let rest = async {
-            tokio::time::sleep(QUIET_BESIDE_OTHERS).await;
+            tokio::time::sleep(QUIET_WITH_OTHERS).await;
             Ok(())
         };
         context.stop.or(rest).await?;
         now = Written { next_transaction: now.next_transaction, ..survey::written(&source).await? };
-        context.tell(&untold(&source, before, now).await?);
+        context.report(&unreported(&source, before, now).await?);
     }
     let writers: Vec<String> = survey::writers(&source).await?.iter().map(describe).collect();
     // Rows that are reported only now, with no transaction since, were written before.
@@ -96,14 +96,14 @@ pub async fn quiet_since(config: &Config, before: Written, context: &Context) ->
 }
 
 /// What a source before version 15 cannot report: there an idle session does not report its last writes.
-async fn untold(source: &Session, before: Written, now: Written) -> Result<Vec<Finding>> {
+async fn unreported(source: &Session, before: Written, now: Written) -> Result<Vec<Finding>> {
     if source.version().reports_writes_when_idle()
         || now.rows != before.rows
         || survey::sessions(source).await?.is_empty()
     {
         return Ok(Vec::new());
     }
-    let message = "transactions were begun on the source while it was copied, and sessions are connected that may not have told \
+    let message = "transactions were begun on the source while it was copied, and sessions are connected that may not have reported \
                    what they wrote: that nobody wrote could not be proved";
     Ok(vec![Finding::new(
         "source_writer",
@@ -134,7 +134,7 @@ impl Look {
 
     /// How long everything has to be quiet to count as proved.
     fn proof(&self) -> Duration {
-        if self.0.iter().all(|seen| seen.sessions.is_empty()) { QUIET } else { QUIET_BESIDE_OTHERS }
+        if self.0.iter().all(|seen| seen.sessions.is_empty()) { QUIET } else { QUIET_WITH_OTHERS }
     }
 
     fn notes(&self) -> Vec<String> {

@@ -41,7 +41,7 @@ pub async fn plan(config: &Config, like: Option<&Plan>, context: &Context) -> Re
     let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
     if let Some(programs) = &programs {
         programs::refuse_older(&programs.source, majors.source, "source")?;
-        context.tell(programs.finding.as_slice());
+        context.report(programs.finding.as_slice());
     }
     let tools = programs.as_ref().map(|programs| &programs.source);
     let catalog = opened::inspect(&source, scope, tools, context).await?;
@@ -61,7 +61,7 @@ async fn target_major(connection: &ConnectionOptions, endpoints: &Endpoints, con
     };
     let message = format!("the target's version is not known, and the plan is written for the source's: {reason}");
     let remedy = "make the plan again when the target can be reached, or run this plan as it is";
-    context.tell(&[Finding::new("pg_dump_version", Severity::Info, "", message, remedy)]);
+    context.report(&[Finding::new("pg_dump_version", Severity::Info, "", message, remedy)]);
     Ok(None)
 }
 
@@ -109,7 +109,7 @@ pub async fn preflight(config: &Config, prospect: Prospect, context: &Context) -
         };
         findings = survey::preflight(&subject, context).await?;
     }
-    context.tell(&findings);
+    context.report(&findings);
     Ok(Preflight { checks: outcomes(&findings, is_whole), findings })
 }
 
@@ -204,7 +204,7 @@ pub async fn cleanup(config: &Config, context: &Context) -> Result<Cleanup> {
     let mut findings = Vec::new();
     if !context.stop.or(ledger.taken_keys(&target)).await?.is_empty() {
         findings = bring_keys_back(config, &target, &ledger).await?;
-        context.tell(&findings);
+        context.report(&findings);
     }
     Ok(Cleanup { dropped: context.stop.or(ledger.drop(&target)).await?, findings })
 }

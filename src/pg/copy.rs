@@ -222,9 +222,9 @@ impl Pump {
         if let Err(error) = self.writer.begun().await {
             return Err(self.writer.close_after(error));
         }
-        let tell = |rows: &Frames| progress(rows.sum.rows, rows.sum.bytes);
+        let report = |rows: &Frames| progress(rows.sum.rows, rows.sum.bytes);
         let ends = (&mut self.reader, &mut self.writer);
-        if let Err(error) = relay(ends, copies.len(), &mut frames, tell).await {
+        if let Err(error) = relay(ends, copies.len(), &mut frames, report).await {
             self.writer.give_up(&error).await;
             return Err(error);
         }

@@ -74,7 +74,7 @@ fn without_a_backup_nothing_is_restored() {
 
 #[test]
 fn mistakes_name_their_places_and_show_no_command() {
-    let told = problems(&json!({
+    let reported = problems(&json!({
         "stop": ["docker", "compose", "stop"],
         "start": [{"run": "x 'hunter2"}, {"shell": true}, {"run": ["a"], "shell": true}, 5, [], "", {"run": "a", "shel": true}],
         "check_stopped": ["pgrep bot", {"run": "pgrep bot"}, {"run": "pgrep bot", "expect": "nothing"}],
@@ -84,7 +84,7 @@ fn mistakes_name_their_places_and_show_no_command() {
     }));
     let command = "expected a command as a text, as a list of words or as a mapping with run";
     assert_eq!(
-        told,
+        reported,
         [
             "procedure.timeout: expected whole seconds from 0 to 2147483, got -1".to_owned(),
             "procedure.stop: a list holds commands, and these are the words of one command: write it as a list in the list, [[...]], and so each \

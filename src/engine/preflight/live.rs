@@ -39,7 +39,7 @@ async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
     let is_merged = |task: &&Task| task.is_data() && task.on_existing == "append" && !task.merge_sql.is_empty();
     let merged: HashMap<QualifiedName, &Task> =
         look.subject.plan.tasks.iter().filter(is_merged).map(|task| (name(task), task)).collect();
-    let ours: HashSet<&QualifiedName> =
+    let own: HashSet<&QualifiedName> =
         look.existing.iter().filter(|table| table.may_select).map(|table| &table.name).collect();
     let tables = introspect::relations(look.subject.target).await?;
     let mut of_table: HashMap<u32, Vec<Index>> = HashMap::new();
@@ -47,8 +47,8 @@ async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
         of_table.entry(index.relation).or_default().push(index);
     }
     let lookup = look.subject.catalog.lookup();
-    let told = tables.iter().filter_map(|table| {
-        let task = merged.get(&table.name).filter(|_| ours.contains(&table.name))?;
+    let reported = tables.iter().filter_map(|table| {
+        let task = merged.get(&table.name).filter(|_| own.contains(&table.name))?;
         let source = look.subject.catalog.relations.iter().find(|relation| relation.name == table.name)?;
         let key: BTreeSet<&str> = lookup.key(source.oid)?.columns.iter().map(|column| &**column).collect();
         let indexes = of_table.get(&table.oid).map_or(&[][..], Vec::as_slice);
@@ -68,11 +68,11 @@ async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
             "set on_conflict to error for the table if it holds no rows of the source, or on_existing to truncate";
         Some((table.name.clone(), blocking("on_conflict", table.name.to_string(), message, remedy)))
     });
-    let told: Vec<(QualifiedName, Finding)> = told.collect();
-    let names: Vec<&QualifiedName> = told.iter().map(|(name, _)| name).collect();
+    let reported: Vec<(QualifiedName, Finding)> = reported.collect();
+    let names: Vec<&QualifiedName> = reported.iter().map(|(name, _)| name).collect();
     // Rows are merged only into a table that holds rows.
     let full = survey::have_rows(look.subject.target, &names, &look.source_path().await?).await?;
-    Ok(told.iter().zip(full).filter(|(_, is_full)| *is_full).map(|((_, finding), _)| finding.clone()).collect())
+    Ok(reported.iter().zip(full).filter(|(_, is_full)| *is_full).map(|((_, finding), _)| finding.clone()).collect())
 }
 
 fn has_plain_equality(table: &Relation, name: &str) -> bool {
@@ -203,10 +203,10 @@ async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
     }
     let is_silenced = look.subject.options.plan.copy.target_triggers == TargetTriggers::Disable;
     let role = readable(&look.ends.target.role);
-    let told = by_table.into_iter().filter_map(|(table, triggers)| {
+    let reported = by_table.into_iter().filter_map(|(table, triggers)| {
         let names = list(&triggers.iter().map(|trigger| readable(&trigger.name)).collect::<Vec<_>>());
         let fires = triggers.iter().any(|trigger| trigger.fires_on_insert);
-        if is_silenced && triggers.iter().all(|trigger| trigger.is_ours) {
+        if is_silenced && triggers.iter().all(|trigger| trigger.is_own) {
             return Some(info(
                 "triggers_disabled",
                 table.to_string(),
@@ -227,7 +227,7 @@ async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
         };
         Some(warning("triggers_fire", table.to_string(), message, remedy))
     });
-    Ok(told.collect())
+    Ok(reported.collect())
 }
 
 /// Foreign keys that an earlier run has dropped.
@@ -246,12 +246,12 @@ async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
     let gone = load_order::droppable(look.subject.options.plan.copy, target, plan).await?;
     if mode == TargetForeignKeys::Drop {
         let keys = foreign_keys::of_tables(target, &existing::tables(plan)).await?;
-        let (ours, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.may_drop);
+        let (own, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.may_drop);
         let names = |keys: &[&foreign_keys::Key]| list(&keys.iter().map(|key| key.object()).collect::<Vec<_>>());
-        if !ours.is_empty() {
+        if !own.is_empty() {
             let message = format!(
                 "foreign keys are dropped before rows are copied, then created and checked again: {}",
-                names(&ours)
+                names(&own)
             );
             findings.push(info("foreign_keys_dropped", "", message));
         }

@@ -154,11 +154,11 @@ pub(super) async fn written(look: &Look<'_>) -> Result<Vec<Finding>> {
 }
 
 fn overwritten(name: &QualifiedName, fate: &str, [source, target]: &[Vec<String>; 2]) -> Finding {
-    let (ours, theirs) = (shown(Some(source)), shown(Some(target)));
+    let (own, theirs) = (shown(Some(source)), shown(Some(target)));
     let message = if fate == "truncate" {
-        format!("alembic's own table: the target's revision {theirs} becomes the source's {ours}, and its schema stays")
+        format!("alembic's own table: the target's revision {theirs} becomes the source's {own}, and its schema stays")
     } else {
-        format!("alembic's own table: the source's revision {ours} is added to the target's {theirs}, as a second head")
+        format!("alembic's own table: the source's revision {own} is added to the target's {theirs}, as a second head")
     };
     warning(WRITTEN, name.to_string(), message, remedy(name))
 }

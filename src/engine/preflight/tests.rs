@@ -18,7 +18,7 @@ use crate::pg::survey::{
 use crate::server_version::{NEWEST, OLDEST, ServerVersion};
 use std::cmp::Ordering;
 
-fn told(findings: impl IntoIterator<Item = Finding>) -> Vec<(String, Severity)> {
+fn reported(findings: impl IntoIterator<Item = Finding>) -> Vec<(String, Severity)> {
     findings.into_iter().map(|finding| (finding.check, finding.severity)).collect()
 }
 
@@ -64,16 +64,16 @@ fn known_majors_are_taken() {
     for major in OLDEST..=NEWEST {
         assert_eq!(of_majors(major, NEWEST, false), []);
     }
-    assert_eq!(told(of_majors(OLDEST - 1, NEWEST, true)), [("source_version".into(), Severity::Blocking)]);
-    assert_eq!(told(of_majors(18, 15, false)), [("target_older".into(), Severity::Warning)]);
+    assert_eq!(reported(of_majors(OLDEST - 1, NEWEST, true)), [("source_version".into(), Severity::Blocking)]);
+    assert_eq!(reported(of_majors(18, 15, false)), [("target_older".into(), Severity::Warning)]);
     assert!(of_majors(12, 18, false)[0].message.contains("PostgreSQL 12"), "the version is named");
 }
 
 #[test]
 fn a_newer_major_is_a_warning_that_an_option_lifts() {
     let newer = NEWEST + 1;
-    assert_eq!(told(of_majors(18, newer, false)), [("target_version".into(), Severity::Warning)]);
-    let both = told(of_majors(newer, 18, false));
+    assert_eq!(reported(of_majors(18, newer, false)), [("target_version".into(), Severity::Warning)]);
+    let both = reported(of_majors(newer, 18, false));
     assert_eq!(both.iter().map(|(check, _)| check.as_str()).collect::<Vec<_>>(), ["source_version", "target_older"]);
     assert_eq!(of_majors(newer, newer, true), []);
 }
@@ -81,7 +81,7 @@ fn a_newer_major_is_a_warning_that_an_option_lifts() {
 #[test]
 fn what_cannot_make_a_backup_is_a_finding() {
     let found = no_backup(none_found()).expect("findings");
-    assert_eq!(told(found.clone()), [("pg_dump_version".into(), Severity::Blocking)]);
+    assert_eq!(reported(found.clone()), [("pg_dump_version".into(), Severity::Blocking)]);
     assert!(found[0].message.ends_with("no pg_dump was found") && found[0].remedy.contains("pgtools"));
     let wrong = no_backup(Error::new("pg_dump_unusable", Kind::Config, "the program of options.pg_dump cannot be run"));
     assert_eq!(wrong.expect_err("an error").kind, Kind::Config);
@@ -196,20 +196,20 @@ fn extensions_are_compared_with_what_the_target_offers() {
         needs_superuser,
     };
     let missing = not_installed(&server(false), &wanted, None);
-    assert_eq!(told(missing), [("extension_missing".into(), Severity::Blocking)]);
+    assert_eq!(reported(missing), [("extension_missing".into(), Severity::Blocking)]);
     assert_eq!(
-        told(not_installed(&server(false), &wanted, Some(&offer("1.6", true)))),
+        reported(not_installed(&server(false), &wanted, Some(&offer("1.6", true)))),
         [("extension_right".into(), Severity::Warning)]
     );
-    assert_eq!(told(not_installed(&server(true), &wanted, Some(&offer("1.6", true)))), []);
+    assert_eq!(reported(not_installed(&server(true), &wanted, Some(&offer("1.6", true)))), []);
     assert_eq!(
-        told(not_installed(&server(false), &wanted, Some(&offer("1.10", false)))),
+        reported(not_installed(&server(false), &wanted, Some(&offer("1.10", false)))),
         [("extension_version".into(), Severity::Info)]
     );
     assert_eq!(installed(&server(true), &wanted, &wanted), []);
     let other = installed(&server(true), &wanted, &extension("1.5", "other"));
     assert_eq!(
-        told(other),
+        reported(other),
         [("extension_version".into(), Severity::Warning), ("extension_schema".into(), Severity::Warning)]
     );
 }
@@ -219,15 +219,19 @@ fn versions_of_extensions_compare_by_number() {
     assert_eq!(compare("1.10", "1.9"), Ordering::Greater);
     assert_eq!(compare("1.9", "1.10"), Ordering::Less);
     assert_eq!(compare("3.4.0dev", "3.4.0dev"), Ordering::Equal);
-    assert_eq!(compare("3.4.0dev", "3.4.0"), Ordering::Less, "unknown is told rather than passed over");
+    assert_eq!(compare("3.4.0dev", "3.4.0"), Ordering::Less, "unknown is reported rather than passed over");
 }
 
 #[test]
 fn encodings_that_lose_nothing_are_no_warning() {
     assert_eq!(encoding("UTF8", "UTF8"), None);
-    assert_eq!(told(encoding("LATIN1", "UTF8")), [("encoding".into(), Severity::Info)]);
+    assert_eq!(reported(encoding("LATIN1", "UTF8")), [("encoding".into(), Severity::Info)]);
     for (source, target) in [("SQL_ASCII", "UTF8"), ("UTF8", "LATIN1"), ("UTF8", "SQL_ASCII")] {
-        assert_eq!(told(encoding(source, target)), [("encoding".into(), Severity::Warning)], "{source} to {target}");
+        assert_eq!(
+            reported(encoding(source, target)),
+            [("encoding".into(), Severity::Warning)],
+            "{source} to {target}"
+        );
     }
 }
 
@@ -255,7 +259,7 @@ fn too_few_connections_block_only_where_one_job_does_not_fit() {
 #[test]
 fn locks_are_warned_of_before_they_run_out() {
     assert_eq!(locks(Side::Source, &instance(9), 5000), None);
-    assert_eq!(told(locks(Side::Source, &instance(9), 6000)), [("locks".into(), Severity::Warning)]);
+    assert_eq!(reported(locks(Side::Source, &instance(9), 6000)), [("locks".into(), Severity::Warning)]);
 }
 
 #[test]

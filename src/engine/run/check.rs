@@ -38,7 +38,7 @@ pub async fn foresee(
 pub async fn check(prepared: &Prepared<'_>, context: &Context) -> Result<Vec<Finding>> {
     let Prepared { options, settings, connections, inspection, plan, jobs } = *prepared;
     let mut findings: Vec<Finding> = part::finding(plan, settings).into_iter().collect();
-    context.tell(&findings);
+    context.report(&findings);
     let Some(catalog) = &inspection.catalog else { return Ok(findings) };
     findings.extend(connections.programs.as_ref().and_then(|programs| programs.finding.clone()));
     let drift = resume::drift(plan, catalog, options.plan);
@@ -57,7 +57,7 @@ pub async fn check(prepared: &Prepared<'_>, context: &Context) -> Result<Vec<Fin
         backs_up: options.safety.backup && !settings.resume,
     };
     let checked = preflight::preflight(&subject, context).await?;
-    context.tell(&checked);
+    context.report(&checked);
     findings.extend(refuse(checked)?);
     Ok(findings)
 }

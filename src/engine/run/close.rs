@@ -89,7 +89,7 @@ pub async fn close(connections: &mut Connections, mut closing: Closing<'_>, cont
     }
     if is_whole && !is_data_only {
         let (absent, findings) = members::after(connections, closing.plan).await;
-        context.tell(&findings);
+        context.report(&findings);
         closed.absent.extend(absent);
         closed.findings.extend(findings);
     }

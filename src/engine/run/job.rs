@@ -140,14 +140,14 @@ impl Job {
 
     /// Reports the findings of a task, at once and at the end of the run.
     pub fn report(&self, findings: Vec<Finding>) {
-        self.context.tell(&findings);
+        self.context.report(&findings);
         self.found().add(findings);
     }
 
     /// The same, unless an equal finding was reported before.
     pub fn report_once(&self, finding: Finding) {
         if self.found().add_new(&finding) {
-            self.context.tell(&[finding]);
+            self.context.report(&[finding]);
         }
     }
 

@@ -105,7 +105,7 @@ pub async fn open(opening: Opening<'_>, context: &Context) -> Result<Connections
     let majors = Majors { planned: writer, ..Majors::of(&source.leader, &target, None) };
     let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
     // Emitted before a difference that may result from it.
-    context.tell(programs.as_ref().map_or(&[], |programs| programs.finding.as_slice()));
+    context.report(programs.as_ref().map_or(&[], |programs| programs.finding.as_slice()));
     Ok(Connections { source, target, ledger, programs, entry: Entry::Whole })
 }
 

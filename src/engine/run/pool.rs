@@ -88,7 +88,7 @@ impl Pool<'_> {
                     break;
                 };
                 let batch = self.batch(at, jobs);
-                self.job.tuning.tell_open(busy.len() + 1 + self.schedule.ready());
+                self.job.tuning.report_open(busy.len() + 1 + self.schedule.ready());
                 self.begin(&mut busy, worker, batch);
             }
             let finished = match self.next_of(&mut busy).await? {
@@ -101,7 +101,7 @@ impl Pool<'_> {
                 }
             };
             let (worker, started, outcomes) = finished.map_err(|e| {
-                Error::new("worker_panicked", Kind::Internal, "a worker ended without a word").caused_by(e)
+                Error::new("worker_panicked", Kind::Internal, "a worker task panicked or was aborted").caused_by(e)
             })?;
             idle.push(worker);
             let seconds =
@@ -249,7 +249,7 @@ impl Pool<'_> {
     async fn end(&mut self, at: usize, seconds: f64, outcome: Outcome) -> Result<()> {
         let (status, effect, sqlstate, end) = match outcome {
             Outcome::Stopped => {
-                self.tell(&self.job.tasks[at], TaskStatus::Pending, &Effect::default(), seconds);
+                self.report(&self.job.tasks[at], TaskStatus::Pending, &Effect::default(), seconds);
                 return Ok(());
             }
             Outcome::Settled(status, effect) => (status, effect, String::new(), End::Settled),
@@ -271,7 +271,7 @@ impl Pool<'_> {
                 (TaskStatus::Failed, effect, error.sqlstate.as_deref().unwrap_or_default().to_owned(), End::Failed)
             }
         };
-        self.tell(&self.job.tasks[at], status, &effect, seconds);
+        self.report(&self.job.tasks[at], status, &effect, seconds);
         self.mirror(line(&self.job.tasks[at], status, &effect, (seconds, &sqlstate)));
         self.know(at, status, &effect);
         match end {
@@ -321,7 +321,7 @@ impl Pool<'_> {
             let effect = Effect { note, ..Effect::default() };
             self.know(at, TaskStatus::Blocked, &effect);
             self.outcome.failed += 1;
-            self.tell(task, TaskStatus::Blocked, &effect, 0.0);
+            self.report(task, TaskStatus::Blocked, &effect, 0.0);
             self.mirror(line(task, TaskStatus::Blocked, &effect, (0.0, "")));
         }
         Ok(())
@@ -339,7 +339,7 @@ impl Pool<'_> {
         self.outcome.known.insert(at, known);
     }
 
-    fn tell(&self, task: &Task, status: TaskStatus, effect: &Effect, seconds: f64) {
+    fn report(&self, task: &Task, status: TaskStatus, effect: &Effect, seconds: f64) {
         tracing::debug!("task {} ({}) {status} in {seconds:.3} s", task.id, task.object());
         self.job.context.events.send(Event::TaskFinished {
             task: task.id.clone(),

@@ -40,7 +40,7 @@ pub fn changes(prepared: &Prepared<'_>, context: &Context) -> Changes {
     let drift = resume::drift(plan, catalog, options);
     let known = drift.names.iter().map(String::as_str).collect();
     let changes = compare(plan, catalog, options, &known);
-    context.tell(&changes.findings());
+    context.report(&changes.findings());
     changes
 }
 

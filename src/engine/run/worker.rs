@@ -422,10 +422,10 @@ impl Worker {
         let Some(Orphans { count, query }) = apply::orphans(target, table, name).await? else { return Ok(error) };
         let doing =
             format!("validating a foreign key: {count} rows reference nothing, and the constraint stays NOT VALID");
-        let told =
+        let reported =
             Error::new("orphan_rows", Kind::Schema, doing).on(Side::Target).remedy(format!("list them with: {query}"));
         Ok(match error.server().cloned() {
-            Some(reply) => told.caused_by_server(reply),
+            Some(reply) => reported.caused_by_server(reply),
             None => error,
         })
     }

@@ -160,7 +160,7 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
     if found.present.with_triggers.contains(&name) {
         let message = "it has triggers on the target, which fire for copied rows and may change them";
         let remedy = format!("for as long as the run lasts: ALTER TABLE {} DISABLE TRIGGER USER", name.sql());
-        tell(findings, Finding::new("triggers_fire", Severity::Warning, name.to_string(), message, remedy));
+        add(findings, Finding::new("triggers_fire", Severity::Warning, name.to_string(), message, remedy));
     }
     record.mode = Some(RowMode::Copy);
     // A table that pgmigrate did not make may have other types, and only text is read by whatever type the column has.
@@ -174,13 +174,13 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         record.mode = Some(RowMode::Merge);
     } else if found.loaded.contains(&task.object()) {
         settle(record, TaskStatus::Skipped, NOT_MOVED.0);
-        tell(findings, Finding::new("rows_not_moved", Severity::Warning, name.to_string(), NOT_MOVED.0, NOT_MOVED.1));
+        add(findings, Finding::new("rows_not_moved", Severity::Warning, name.to_string(), NOT_MOVED.0, NOT_MOVED.1));
     } else {
         record.mode = Some(RowMode::Append);
         let message =
             "it holds rows, and no key identifies rows of the source among them: all rows of the source are appended";
         let remedy = "set on_existing to truncate or skip for it if that is not wanted";
-        tell(findings, Finding::new("rows_appended", Severity::Warning, name.to_string(), message, remedy));
+        add(findings, Finding::new("rows_appended", Severity::Warning, name.to_string(), message, remedy));
     }
 }
 
@@ -208,7 +208,7 @@ const HIDDEN: &str =
     "it existed on the target and was kept: but for values that a plan hides, such as passwords, it is equal";
 
 /// Adds a finding once, although every chunk of a table causes it.
-fn tell(findings: &mut Vec<Finding>, finding: Finding) {
+fn add(findings: &mut Vec<Finding>, finding: Finding) {
     if !findings.contains(&finding) {
         findings.push(finding);
     }

@@ -143,7 +143,7 @@ fn pair<'a>(closer: &Closer<'a>, scopes: &Scopes, part: &mut Verification) -> Fo
         }
         let is_same = other.is_some_and(|other| is_same_text(entry, other, closer.with_tablespaces));
         let is_named = is_named_elsewhere(entry) && closer.named.contains(object.as_str());
-        if !is_same && !is_named && !is_told_by_table(closer, entry, other) {
+        if !is_same && !is_named && !is_reported_by_table(closer, entry, other) {
             found.suspects.push(Suspect { entry: Some(entry), other, was_before: false });
         }
     }
@@ -152,7 +152,7 @@ fn pair<'a>(closer: &Closer<'a>, scopes: &Scopes, part: &mut Verification) -> Fo
 
 /// Whether a default or a check is missing as an entry of its own and the text of its table differs, whose properties then name it: the
 /// archive writes both within the table where it can.
-fn is_told_by_table(closer: &Closer<'_>, entry: &Entry, other: Option<&Entry>) -> bool {
+fn is_reported_by_table(closer: &Closer<'_>, entry: &Entry, other: Option<&Entry>) -> bool {
     let differs = |table: &Entry| {
         closer.target.same(table).is_some_and(|other| !is_same_text(table, other, closer.with_tablespaces))
     };

@@ -219,10 +219,10 @@ pub async fn compare_usability(readers: &Readers, plan: &Plan) -> Result<Verific
     let made =
         plan.tasks.iter().filter(|task| task.is_data() || matches!(task.kind.as_str(), "table" | "materialized view"));
     let made: HashSet<(&str, &str)> = made.map(|task| (task.schema.as_str(), task.name.as_str())).collect();
-    let told = target
+    let reported = target
         .iter()
         .filter(|found| made.contains(&(found.schema.as_str(), found.relation.as_str())) && !accepted.contains(found));
-    let differences = told.map(unusable).collect();
+    let differences = reported.map(unusable).collect();
     Ok(Verification { differences, ..Verification::default() })
 }
 

@@ -155,8 +155,8 @@ fn differences(pair: &Pair, sums: Sums, found: &Differing) -> Vec<Difference> {
             (found.missing, DifferenceKind::MissingRow, "missing on the target"),
             (found.extra, DifferenceKind::ExtraRow, "on the target only"),
         ];
-        let told = kinds.iter().filter(|(count, ..)| *count > 0);
-        list.extend(told.map(|(count, kind, words)| {
+        let reported = kinds.iter().filter(|(count, ..)| *count > 0);
+        list.extend(reported.map(|(count, kind, words)| {
             let message = format!("rows {words}: {count}; the table has no key to name them by");
             Difference::new(*kind, &pair.object, message)
         }));

@@ -407,10 +407,10 @@ fn failed() -> Error {
 /// language.
 fn server_error(said: &str) -> Option<Error> {
     let (sqlstate, message) = said.lines().rev().find_map(|line| {
-        let (_, told) = line.strip_prefix("psql:")?.split_once(":  ")?;
+        let (_, reported) = line.strip_prefix("psql:")?.split_once(":  ")?;
         let is_code =
             |code: &str| code.len() == 5 && code.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase());
-        told.split_once(": ").filter(|(code, _)| is_code(code))
+        reported.split_once(": ").filter(|(code, _)| is_code(code))
     })?;
     let is_harmless = HARMLESS_CLASSES.iter().any(|class| sqlstate.starts_with(class));
     let message =
@@ -445,7 +445,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_told_without_what_may_quote_a_row() {
+    fn an_error_is_reported_without_what_may_quote_a_row() {
         let said = "psql:<stdin>:3: WARNING:  01000: x\npsql:<stdin>:9: ERROR:  22P02: invalid input syntax for type integer: \"secret\"\n";
         let error = server_error(said).expect("an error");
         assert_eq!(error.sqlstate.as_deref(), Some("22P02"));

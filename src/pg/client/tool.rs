@@ -207,8 +207,8 @@ pub fn connect_by(command: &mut Command, conninfo: &Conninfo, program: Program) 
 
 /// The line that shows why a program failed. Other lines may quote statements, and a row with them.
 fn first_error(name: &str, said: &str) -> String {
-    let told = said.lines().find(|line| line.contains("error:") && !line.contains("DETAIL"));
-    let line = told.or_else(|| said.lines().next()).unwrap_or("it ended without a message");
+    let reported = said.lines().find(|line| line.contains("error:") && !line.contains("DETAIL"));
+    let line = reported.or_else(|| said.lines().next()).unwrap_or("it ended without a message");
     line.strip_prefix(&format!("{name}: ")).unwrap_or(line).to_owned()
 }
 
