@@ -3,11 +3,11 @@
 //! A task's effect and its row are committed together, so a task is done exactly if the ledger says so. After a COMMIT whose answer was
 //! lost, the ledger is queried. This module writes and reads rows; the engine decides what they mean for the next step.
 
-mod announcement;
 mod beginning;
 mod condition;
 mod failure;
 mod foreign_key;
+mod lease;
 pub mod order;
 mod plan;
 mod procedure;
@@ -25,9 +25,9 @@ use crate::pg::event_triggers::{self, LEFT_OUT};
 use crate::record::RowMode;
 pub use crate::record::{Effect, Record, Run};
 use crate::status::{RunState, TaskStatus};
-pub use announcement::{Announcement, Progress, Role};
 pub use failure::TaskFailure;
 pub use foreign_key::Taken;
+pub use lease::{Progress, Role, SnapshotLease};
 pub use procedure::{Journal, LockHolder, Subject};
 pub use records::Standing;
 pub use session_entry::SessionEntry;

@@ -3,7 +3,7 @@ from typing import Any, Literal, final
 
 __all__ = [
     "Job",
-    "Mask",
+    "Redaction",
     "PlanText",
     "ResultRows",
     "TaskRows",
@@ -34,8 +34,8 @@ class Job:
     def result(self) -> dict[str, Any]: ...
 
 @final
-class Mask:
-    def __new__(cls, options: Mapping[str, Any]) -> Mask: ...
+class Redaction:
+    def __new__(cls, options: Mapping[str, Any]) -> Redaction: ...
     def hide(self, text: str) -> str: ...
 
 @final

@@ -8,7 +8,7 @@ use super::machine::{cpus, environment};
 use super::rows::PlanText;
 use super::{error, logging};
 use crate::config::Config;
-use crate::engine::{self, Context, Stop};
+use crate::engine::{self, Context, StopToken};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Queue, queue};
 use crate::plan::document::Document;
@@ -33,7 +33,7 @@ const BATCH: usize = 512;
 pub struct Job {
     events: Receiver,
     result: Arc<Mutex<Option<Result<Answer>>>>,
-    stop: Stop,
+    stop: StopToken,
     is_over: Arc<AtomicBool>,
 }
 
@@ -64,7 +64,7 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
     let tools: Vec<PathBuf> = py.import("pgmigrate._bridge.pg_tools")?.call_method0("pg_dump_candidates")?.extract()?;
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let (events, receiver) = queue();
-    let context = Context { events, stop: Stop::default(), env: environment(), tools, cpus: cpus() };
+    let context = Context { events, stop: StopToken::default(), env: environment(), tools, cpus: cpus() };
     let job = Job {
         events: Arc::new(tokio::sync::Mutex::new(receiver)),
         result: Arc::default(),
@@ -138,8 +138,8 @@ async fn perform(
     let stop = &context.stop;
     let value = match verb {
         "preflight" => {
-            let prospect = read(settings, "the settings of a preflight")?;
-            convert::value(&stop.or(Box::pin(engine::preflight(config, prospect, context))).await?)?
+            let settings = read(settings, "the settings of a preflight")?;
+            convert::value(&stop.or(Box::pin(engine::preflight(config, settings, context))).await?)?
         }
         "hold_procedure" => {
             let taker = read(settings, "the process that takes the lock")?;
@@ -179,7 +179,7 @@ async fn perform(
                 plan.ok_or_else(|| Error::new("plan_missing", Kind::Internal, "a snapshot is held for a plan"))?;
             convert::value(&Box::pin(engine::hold(config, &plan, &settings, context)).await?)?
         }
-        "stop" => json!({"stopped": stop.or(engine::halt(config, context)).await?}),
+        "stop" => json!({"stopped": stop.or(engine::request_stop(config, context)).await?}),
         "release" => json!({"released": stop.or(engine::release(config, context)).await?}),
         "verify" => {
             let settings = read(settings, "the settings of a comparison")?;

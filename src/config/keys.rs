@@ -41,7 +41,8 @@ pub const KEYS: &[KeyDoc] = &[
         "roles.mode",
         "needed, all, none",
         "needed",
-        "which roles that the target lacks are created; needed: those that objects in scope name (owners, grantees, grantors, policies, user mappings), their members and the roles that they are members of; all: all of the source's server",
+        "which roles that the target lacks are created; needed: those that objects in scope name (owners, grantees, grantors, policies, user \
+         mappings), their members and the roles that they are members of; all: all of the source's server",
     ),
     key("tables", "mapping or list", "mode: all", "the tables in scope; a list means `mode: include`"),
     key(
@@ -100,13 +101,13 @@ pub const KEYS: &[KeyDoc] = &[
         "options.target_triggers",
         "fire, disable",
         "fire",
-        "data_only: whether triggers of the target's tables fire for our rows; disable: off in our transactions only",
+        "data_only: whether triggers of the target's tables fire for copied rows; disable: off in our transactions only",
     ),
     key(
         "options.target_foreign_keys",
         "order, defer, drop",
         "order",
-        "data_only: order: referenced rows come first; defer: circles of tables in one transaction; drop: dropped and made again",
+        "data_only: order: referenced rows come first; defer: cycles of tables in one transaction; drop: dropped and made again",
     ),
     key(
         "options.create_indexes_after_data",
@@ -258,7 +259,7 @@ pub const KEYS: &[KeyDoc] = &[
         "procedure.wait_for_writers",
         "seconds",
         "60",
-        "how long to wait until `check_stopped` is content, and then until nobody writes to source and target",
+        "how long to wait until `check_stopped` is content, and then until no session writes to source and target",
     ),
     key(
         "procedure.timeout",
@@ -271,7 +272,8 @@ pub const KEYS: &[KeyDoc] = &[
         "procedure.env",
         "mapping of strings",
         "{}",
-        "variables for the commands, beside the environment; `${NAME}` as in `source`; values of four characters and more are hidden in what the commands print",
+        "variables for the commands, in addition to the environment; `${NAME}` as in `source`; values of four characters and more are hidden in what the \
+         commands print",
     ),
     key("procedure.checklist", "list of strings", "[]", "points of the checklist that only a person can tick"),
     key(
@@ -302,7 +304,7 @@ pub const KEYS: &[KeyDoc] = &[
         "migrations",
         "list",
         "",
-        "several migrations, run one after another; keys beside it are defaults for all of them",
+        "several migrations, run one after another; keys next to it are defaults for all of them",
     ),
 ];
 

@@ -129,7 +129,7 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
         Box::pin(enter(&prepared, context)).await?.run
     };
     let mut watch = Watch { endpoints, ledger, source: connections.source, target, run, context };
-    watch.announce().await?;
+    watch.register().await?;
     // From here on this process is not a part, and the whole run may go on as soon as the last part has ended.
     drop(connections.target);
     context.events.send(Event::SnapshotHeld {
@@ -143,7 +143,7 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
 /// The snapshots that living parts of the run still read: a new holder adopts one of these in place of a lost holder.
 async fn known(ledger: &Ledger, target: &Session, fingerprint: &str) -> Result<Vec<Snapshot>> {
     let Some(run) = part::run_of(ledger, target, fingerprint).await? else { return Ok(Vec::new()) };
-    Ok(ledger.announced(target, run.run).await?.into_iter().map(|one| one.snapshot).collect())
+    Ok(ledger.leases(target, run.run).await?.into_iter().map(|one| one.snapshot).collect())
 }
 
 /// Becomes the only holder on the target.
@@ -178,8 +178,8 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    async fn announce(&self) -> Result<()> {
-        self.ledger.announce(&self.target, self.run, (&self.source.snapshot, Role::Holder)).await
+    async fn register(&self) -> Result<()> {
+        self.ledger.register(&self.target, self.run, (&self.source.snapshot, Role::Holder)).await
     }
 
     async fn stay(&mut self, idle_timeout: Option<Duration>) -> Result<Held> {
@@ -187,7 +187,7 @@ impl Watch<'_> {
         let mut progress = Progress::default();
         let ended = self.watch(idle_timeout, &mut progress).await;
         if let Err(error) = self.leave().await {
-            tracing::warn!("the held snapshot's announcement could not be taken back: {}", error.chain());
+            tracing::warn!("the held snapshot's lease could not be taken back: {}", error.chain());
         }
         Ok(Held {
             run: self.run,
@@ -266,7 +266,7 @@ impl Watch<'_> {
 
     async fn come_back(&mut self) -> Result<()> {
         self.target = take_place(&self.ledger, &self.endpoints).await?;
-        self.announce().await
+        self.register().await
     }
 
     fn report(&self, progress: Progress) {
@@ -282,7 +282,7 @@ impl Watch<'_> {
         if !self.ledger.exists(&self.target).await? {
             return Ok(());
         }
-        self.ledger.withdraw(&self.target, self.run).await?;
+        self.ledger.deregister(&self.target, self.run).await?;
         conclude(&self.ledger, &self.target, self.run, Some(&[])).await.map(|_| ())
     }
 }

@@ -8,7 +8,7 @@
 //! | RUN (1) | shared | part; holder while it begins | part: once it has a snapshot to read | its end | `leader::Leader` |
 //! | BEGIN (2) | exclusive, waits | a process that begins, joins, takes up or concludes a run | `run::enter`, `join::take_up`, `conclude` | same call | `Ledger::lock_begin` |
 //! | HOLD (3) | exclusive | holder | before it reads the source | end of the hold | `hold::take_place` |
-//! | STOP (4) | shared | `pgmigrate stop` | its request | its end | `halt::halt` |
+//! | STOP (4) | shared | `pgmigrate stop` | its request | its end | `stop_request::request_stop` |
 //! | ORDER (5) | exclusive, waits | the session that makes pre-data | its first entry | its last entry, or its end | `worker::order` |
 //! | SAFE (6) | exclusive | `pgmigrate safe` | before it stops the application | after it has started it again | `procedure::hold_procedure` |
 //!

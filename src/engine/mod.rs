@@ -5,7 +5,6 @@ mod calibrate;
 mod connect;
 mod dump_filter;
 pub mod estimate;
-mod halt;
 mod hold;
 mod lifecycle;
 mod opened;
@@ -23,6 +22,7 @@ mod schedule;
 mod secret;
 mod status;
 mod stop;
+mod stop_request;
 mod target;
 mod time_left;
 mod verbs;
@@ -31,7 +31,6 @@ pub mod verify;
 pub use calibrate::calibrate;
 pub use connect::{Endpoints, Source};
 pub use estimate::estimate;
-pub use halt::halt;
 pub use hold::{Held, HoldSettings, hold};
 pub use others::{Backed, Others, target_counters, written_by_others};
 pub use procedure::{hold_procedure, read_journal, remove_journal, write_journal};
@@ -39,7 +38,8 @@ pub use quiesce::{quiet_since, wait_for_writers};
 pub use run::run;
 pub use run::settings::Settings;
 pub use status::{Counts, Status, status};
-pub use stop::{Stop, interrupted};
+pub use stop::{StopToken, interrupted};
+pub use stop_request::request_stop;
 pub use verbs::{
     backup, cleanup, make_foreign_keys, plan, preflight, release, restore, restore_unless_written, verify,
 };
@@ -59,7 +59,7 @@ pub struct Context {
     /// Where events go.
     pub events: Events,
     /// Where a request to stop comes from.
-    pub stop: Stop,
+    pub stop: StopToken,
     /// The environment that conninfo defaults come from.
     pub env: BTreeMap<String, String>,
     /// Places to search for `pg_dump`, in addition to the usual ones.

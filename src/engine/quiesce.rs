@@ -104,7 +104,7 @@ async fn unreported(source: &Session, before: Written, now: Written) -> Result<V
         return Ok(Vec::new());
     }
     let message = "transactions were begun on the source while it was copied, and sessions are connected that may not have reported \
-                   what they wrote: that nobody wrote could not be proved";
+                   what they wrote: it could not be shown that no session wrote";
     Ok(vec![Finding::new(
         "source_writer",
         Severity::Warning,

@@ -1,6 +1,6 @@
 //! A request to stop a run, seen by everything that waits.
 //!
-//! Code that works selects between its work and [`Stop::stopped`], rolls back and reports itself interrupted; nothing is killed.
+//! Code that works selects between its work and [`StopToken::stopped`], rolls back and reports itself interrupted; nothing is killed.
 
 use crate::action::Action;
 use crate::error::{Error, Kind, Result};
@@ -9,17 +9,17 @@ use tokio::sync::watch;
 
 /// A request to stop; clones share it.
 #[derive(Debug, Clone)]
-pub struct Stop {
+pub struct StopToken {
     sender: Arc<watch::Sender<bool>>,
 }
 
-impl Default for Stop {
+impl Default for StopToken {
     fn default() -> Self {
-        Stop { sender: Arc::new(watch::Sender::new(false)) }
+        StopToken { sender: Arc::new(watch::Sender::new(false)) }
     }
 }
 
-impl Stop {
+impl StopToken {
     /// Requests the stop.
     pub fn stop(&self) {
         self.sender.send_replace(true);

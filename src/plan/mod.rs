@@ -3,10 +3,10 @@
 //! A plan can be printed, diffed, kept in git and run elsewhere. It has the exact SQL of every task and never a password or a row. The same
 //! source and configuration result in the same bytes. `build` makes plans, `tsv` writes and reads them; the engine only executes them.
 
-pub mod adapt;
 pub mod build;
 mod check;
 pub mod chunk;
+pub mod column_mapping;
 pub mod columns;
 pub mod cost;
 pub mod difference;
@@ -21,7 +21,7 @@ pub mod tsv;
 
 pub use crate::phase::Phase;
 pub use build::large_object::moves_large_objects;
-pub use build::{Unfinished, build};
+pub use build::{PlanDraft, build};
 pub use check::check;
 pub use chunk::{Answer, Answers, KeyBounds, KeyRange, Question, Rules, Spread, questions};
 pub use model::{Header, OTHER_ROWS, Plan, Task, kind};

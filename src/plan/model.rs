@@ -135,6 +135,13 @@ impl Task {
         }
     }
 
+    /// The task's object after its kind, unless it says itself what it is: `large object 7001`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let object = self.object();
+        if object.starts_with("large object") { object } else { format!("{} {object}", self.kind) }
+    }
+
     /// Whether the task copies rows of a table.
     #[must_use]
     pub fn is_data(&self) -> bool {

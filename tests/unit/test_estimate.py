@@ -162,7 +162,7 @@ def test_rates_that_are_given_are_checked_as_well(plan: Plan) -> None:
 def test_missing_rates_say_how_to_measure_them(tmp_path: Path) -> None:
     with pytest.raises(StateError, match=r"rates file .*No such file") as caught:
         Rates.load(tmp_path / "none.json")
-    assert "--calibrate" in str(caught.value.remedy)
+    assert "Migration.calibrate()" in str(caught.value.remedy)
 
 
 def test_plan_estimates_when_it_is_asked_to(

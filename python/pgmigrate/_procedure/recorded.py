@@ -93,7 +93,7 @@ class Recorded:
     ) -> None:
         self._options, self._request, self._on_event = options, request, on_event
         self._config = _native.procedure(options)
-        hide, env = _native.Mask(options).hide, self._config["env"]
+        hide, env = _native.Redaction(options).hide, self._config["env"]
         # For the output of commands, and for pgmigrate's own messages.
         self._hide, self._hide_in_words = hiding(hide, env), hiding(hide, env, short=False)
         self._around = CommandEnvironment(

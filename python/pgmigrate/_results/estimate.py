@@ -10,7 +10,7 @@ from pgmigrate import _native
 from pgmigrate._results.rates import Rates
 from pgmigrate._results.shown import display
 from pgmigrate._results.tabular import Tabular
-from pgmigrate._values.humanize import columns, count, duration, plural, printed, size
+from pgmigrate._values.humanize import columns, count, duration, plural, printed, size, titled
 from pgmigrate._values.record import Record
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _chain(found: Sequence[ChainStep], all_of_them: int) -> list[str]:
     longest = sorted(found, key=lambda step: -step.seconds)[:_LINKS]
     shown = [step for step in found if step in longest]
     lines = [
-        f"  at {duration(step.starts)}, {duration(step.seconds)}: {step.kind} {step.object}"
+        f"  at {duration(step.starts)}, {duration(step.seconds)}: {titled(step.kind, step.object)}"
         + (f" and {plural(step.tasks - 1, 'small task')} more" if step.tasks > 1 else "")
         for step in shown
     ]

@@ -74,6 +74,11 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def titled(kind: str, object: str) -> str:
+    """A task's object after its kind, unless it says itself what it is: ``large object 7001``."""
+    return object if object.startswith("large object") else f"{kind} {object}"
+
+
 def size(number: float) -> str:
     """Bytes in the units that PostgreSQL uses (powers of 1024)."""
     if number < 1024:

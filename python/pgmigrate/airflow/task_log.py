@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pgmigrate import Finding
-from pgmigrate._values.humanize import count, duration, plural, printable, size
+from pgmigrate._values.humanize import count, duration, plural, printable, size, titled
 from pgmigrate.progress import RunTally
 from pgmigrate.progress._terminal import milestone
 
@@ -69,7 +69,7 @@ class TaskLog:
         elif kind == "task_retried":
             self.log.warning("%s is tried again: %s", event["task"], printable(event["reason"]))
         elif kind == "task_finished" and event["status"] == "failed":
-            about = f"{event['kind']} {event['object']} failed: {event['note']}"
+            about = f"{titled(event['kind'], event['object'])} failed: {event['note']}"
             self.log.error("%s", printable(about))
         if kind == "time_left" and self._tally.clock() - self._last >= self._every:
             # An index build reports no other event before its end.

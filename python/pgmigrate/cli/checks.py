@@ -40,11 +40,11 @@ from pgmigrate.events import OnEvent
 def verify(call: Call, plan_path: Path | None, jobs: int | None) -> int:
     """Compare source and target, in both directions.
 
-    Exit code 4: something differs, is on the target only and was not there before the first run,
-    or is in scope and not in the plan. 7: the target has all rows of the source, and more. 8: no
-    difference was found, and something could not be compared. Reported without them: rows of
-    materialized views that a refresh changed, what only the servers' versions differ in, and what
-    the target had before.
+    Exit code 4: something differs, is only on the target and was not there before the first run, or
+    is in scope but not in the plan. 7: the target has all rows of the source, and more. 8: no
+    difference was found, but something could not be compared. Reported, but not as differences:
+    rows of materialized views that a refresh changed, differences between the servers' versions,
+    and what the target had before.
     """
     migrations = call.migrations()
 
@@ -67,14 +67,14 @@ def verify(call: Call, plan_path: Path | None, jobs: int | None) -> int:
     flag_value=2.0,
     type=click.FloatRange(min=0.1),
     metavar="[SECONDS]",
-    help="Show it again every so many seconds (2) for as long as a run is active.",
+    help="Show it again every N seconds (default: 2) while a run is active.",
 )
 @rates_option
 def status(call: Call, interval: float | None, rates_path: Path | None) -> int:
     """Show how far the last run is, with an estimate of the time left.
 
-    A safe procedure that is at work, or was left before its end, is shown by its journal. Needs no
-    source. Exit code 1: the last run failed.
+    A safe procedure that is running, or that ended before its last step, is shown from its journal.
+    Needs no source. Exit code 1: the last run failed.
     --watch redraws it on a terminal, writes a line each time elsewhere, and ends with the run.
     """
     if interval is not None and call.json:
@@ -113,7 +113,7 @@ def status(call: Call, interval: float | None, rates_path: Path | None) -> int:
 @click.command()
 @connected_to_target
 def stop(call: Call) -> int:
-    """Stop the run on the target in order, from any machine; it can be resumed.
+    """Stop the run on the target cleanly, from any machine; it can be resumed.
 
     Needs no source.
     """
@@ -129,7 +129,7 @@ def stop(call: Call) -> int:
 @click.command()
 @connected
 def preflight(call: Call) -> int:
-    """Look for what would hinder a run. Touches nothing."""
+    """Check both databases for what would prevent a run. Touches nothing."""
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
         result = migration.preflight(on_event=on_event)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from pgmigrate._bridge.job import logger
 from pgmigrate._bridge.logs import LogFile
-from pgmigrate._values.humanize import plural
+from pgmigrate._values.humanize import plural, titled
 from pgmigrate.errors import DriftError, PgMigrateError
 from pgmigrate.events import Event
 
@@ -170,7 +170,7 @@ def log_event(event: Event) -> None:
     """Logs the results of tasks, findings and tables; the core logs failures and all else."""
     if event["event"] == "task_finished" and event["status"] != "failed":
         note = f": {event['note']}" if event["note"] else ""
-        what = f"{event['kind']} {event['object']} ({event['task']})"
+        what = f"{titled(event['kind'], event['object'])} ({event['task']})"
         # Formatted once here: otherwise each handler and filter would format it again.
         logger.info(f"{event['status']} {what}{note}")
     elif event["event"] == "found" and event["severity"] != "blocking":

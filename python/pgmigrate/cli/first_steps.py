@@ -31,7 +31,7 @@ def _logged(command: Callable[..., int]) -> Callable[..., int]:
 @jobs_option
 @_logged
 def demo(keep: bool, scale: float, jobs: int | None, **given: Any) -> int:
-    """Show a whole migration. Starts two throw-away servers of different majors."""
+    """Demonstrate a whole migration between two temporary servers of different major versions."""
     from pgmigrate.demo import run_demo
     from pgmigrate.embedded import EmbeddedServerError
 
@@ -55,7 +55,11 @@ def example_config() -> int:
 
 
 @click.command()
-@click.option("--messages", is_flag=True, help="Print every error and finding instead.")
+@click.option(
+    "--messages",
+    is_flag=True,
+    help="Print every error and finding, with its stable name and remedy, instead.",
+)
 def reference(messages: bool) -> int:
     """Print the reference: every public name, command and key of a config, as Markdown."""
     return _print("messages.md" if messages else "reference.md")

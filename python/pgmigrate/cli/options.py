@@ -39,7 +39,7 @@ log_options: Final = (
         type=click.Choice(["text", "json"]),
         default="text",
         show_default=True,
-        help="One record a line, as text or as a JSON object.",
+        help="One record on each line, as text or as a JSON object.",
     ),
 )
 _CALL_OPTIONS: Final = (
@@ -143,8 +143,8 @@ _REVIEWED_PLAN_OPTIONS: Final = (
         "--plan",
         "plan_path",
         default=Path("plan.tsv"),
-        help="Run this plan, if the file is there and nothing but sizes changed since it was made. "
-        "Otherwise, and without --plan, a new plan is made and written into the file.",
+        help="Run this plan if the file exists and only sizes have changed since it was made. "
+        "Otherwise, and without --plan, a new plan is made and written to the file.",
     ),
     click.option(
         "--replan",
@@ -154,7 +154,7 @@ _REVIEWED_PLAN_OPTIONS: Final = (
     click.option(
         "--accept-drift",
         is_flag=True,
-        help="Run the plan that --plan names as it is, although the source changed since.",
+        help="Run the plan that --plan names as it is, although the source has changed since.",
     ),
 )
 jobs_option = click.option(
@@ -163,7 +163,7 @@ jobs_option = click.option(
 rates_option = file_option(
     "--rates",
     "rates_path",
-    help="Count the time left with the rates that plan --calibrate has measured.",
+    help="Estimate the time left from the rates that plan --calibrate has measured.",
 )
 state_option = file_option(
     "--state",

@@ -23,9 +23,9 @@ from pgmigrate.events import OnEvent
     "--diff",
     is_flag=True,
     help="Show how the plan file differs from the plan that would be made now; write nothing. "
-    "Exit code 11 where they differ.",
+    "Exit code 11 if they differ.",
 )
-@click.option("--estimate", is_flag=True, help="Show how long a run of the plan will take.")
+@click.option("--estimate", is_flag=True, help="Estimate how long a run of the plan will take.")
 @jobs_option
 @file_option(
     "--calibrate",
@@ -50,7 +50,7 @@ def plan_command(
     calibrate_path: Path | None,
     rates_path: Path | None,
 ) -> int:
-    """Decide what to do. Writes the plan file, changes no database."""
+    """Make a plan. Writes the plan file, changes no database."""
     if rates_path is not None and calibrate_path is not None:
         raise click.UsageError("--calibrate measures rates, and --rates has some: give one of them")
     is_asked = estimate or rates_path is not None or calibrate_path is not None

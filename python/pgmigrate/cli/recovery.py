@@ -29,7 +29,7 @@ _UNANSWERED: Final = InterruptionMessages(
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where to, instead of the configuration's backup_dir.",
+    help="The folder of the backup, instead of the configuration's backup_dir.",
 )
 def backup(call: Call, directory: Path | None) -> int:
     """Back up the target database. Uses pg_dump, and reads the contents back.
@@ -49,16 +49,16 @@ def backup(call: Call, directory: Path | None) -> int:
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path), metavar="BACKUP")
 @connected_to_target
 @state_option
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def restore(call: Call, path: Path, state_path: Path, yes: bool) -> int:
-    """Restore a BACKUP into the target. It replaces what is there.
+    """Restore a BACKUP into the target. It replaces the target's contents.
 
     Needs no source. Asks first: an answer other than yes ends with exit code 1; Ctrl-C and the end
     of the input end with 130. Ctrl-C while the restore is being committed cannot undo it: the
     command says whether the target was restored (0), was not (1 or 130), or that this is not known
-    (1 or 130). Refused while a safe procedure is at work on the target. The journal
-    of one that was left, in the ledger and next to the state file, says afterwards that the target
-    was restored.
+    (1 or 130). Refused while a safe procedure is running on the target. The journal of a procedure
+    that has ended before its last step, in the ledger and next to the state file, then says that
+    the target was restored.
     """
     migration = call.one_migration()
     place = _native.places(migration._options)["target"] or "the target"
@@ -86,8 +86,8 @@ def restore(call: Call, path: Path, state_path: Path, yes: bool) -> int:
 def cleanup(call: Call) -> int:
     """Drop the ledger in the target. Its runs can then not be resumed.
 
-    Needs no source. Foreign keys that a data-only run has taken away are made again before. Exit
-    code 1: some of them cannot be valid, for rows reference nothing.
+    Needs no source. Foreign keys that a data-only run has dropped are created again first. Exit
+    code 1: some of them cannot be valid, because rows reference nothing.
     """
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:

@@ -45,7 +45,7 @@ _NAMED_AT_MOST: Final = 3
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with an interrupted or failed run; begin one where none was begun.",
+    help="Continue an interrupted or failed run; begin one if there is none.",
 )
 @click.option("--backup", is_flag=True, help="Back up the target first, with pg_dump.")
 @click.option("--verify", is_flag=True, help="Compare source and target afterwards.")
@@ -53,15 +53,15 @@ _NAMED_AT_MOST: Final = 3
     "--not-consistent",
     is_flag=True,
     help=(
-        "On --resume, let one table have rows of several snapshots of the source. "
-        "A table that is cut by pages is copied again all the same: an UPDATE moves rows between "
-        "pages."
+        "With --resume, let one table have rows of several snapshots of the source. "
+        "A table that is divided by pages is copied again nevertheless: an UPDATE moves rows "
+        "between pages."
     ),
 )
 @file_option(
     "--report",
     "report_path",
-    help="Write what the run did as one page of HTML, whether it succeeds or fails.",
+    help="Write a report of the run as one page of HTML, whether it succeeds or fails.",
 )
 def migrate(
     call: Call,
@@ -78,10 +78,10 @@ def migrate(
 ) -> int:
     """Plan and migrate. With --resume, do what is left of the last run.
 
-    Without --plan a new plan is made and written into plan.tsv. With --plan FILE, a file that is
-    there is run as it is: where the source or the configuration changed since it was made, the
+    Without --plan, a new plan is made and written to plan.tsv. With --plan FILE, an existing file
+    is run as it is: if the source or the configuration has changed since it was made, the
     differences are printed, and nothing is touched (exit code 11) unless --replan or --accept-drift
-    says what to do. Sizes of tables are no difference.
+    is given. Sizes of tables are not differences.
 
     A run is resumed by the plan that the target's ledger keeps, or by the file that --plan names.
     """

@@ -42,9 +42,9 @@ from pgmigrate.events import OnEvent
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Make the checklist and print the procedure with its commands; stop and touch nothing.",
+    help="Print the checklist and the procedure with its commands; stop and change nothing.",
 )
-@click.option("--resume", is_flag=True, help="Go on with a run that was kept after a failure.")
+@click.option("--resume", is_flag=True, help="Continue a run that was kept after a failure.")
 @file_option(
     "--checklist",
     "checklist_path",
@@ -62,9 +62,9 @@ def safe(
     """Stop the application, back up, migrate, verify, start it again.
 
     The section `procedure` of the config has the commands, and says what is undone when a step
-    fails. The next call continues a procedure that was killed. Exit code 5: the migration
-    is done, but the application could not be started; 9: the target had to be restored and is not;
-    11: the plan that --plan names is not the one that would be made now, and nothing was stopped.
+    fails. The next procedure continues one that was killed. Exit code 5: the migration is done, but
+    the application could not be started; 9: the target had to be restored and is not; 11: the plan
+    that --plan names is not the one that would be made now, and nothing was stopped.
     """
     migration = call.one_migration()
     check_writable("--checklist", [checklist_path])

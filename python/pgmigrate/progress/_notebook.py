@@ -23,7 +23,7 @@ from pgmigrate._display.markup import (
     note,
     table,
 )
-from pgmigrate._values.humanize import brief_count, count, duration, plural, size
+from pgmigrate._values.humanize import brief_count, count, duration, plural, size, titled
 from pgmigrate.progress._tally import PhaseTally, RunTally
 
 _SECONDS_BETWEEN_UPDATES: Final = 0.3
@@ -96,7 +96,7 @@ class NotebookProgress:
                 is_whole = event["done"] >= self._tasks
                 self._state = "failed" if event["failed"] else "done" if is_whole else "stopped"
             case "task_finished" if event["status"] == "failed":
-                self._warn("failed", f"{event['kind']} {event['object']}: {event['note']}")
+                self._warn("failed", f"{titled(event['kind'], event['object'])}: {event['note']}")
             case "table_verified":
                 self._verified += 1
                 if event["status"] != "equal":

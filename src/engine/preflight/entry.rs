@@ -5,7 +5,7 @@ use crate::plan::{Phase, Task};
 
 /// A task as shown to users in a list.
 pub(super) fn label(task: &Task) -> String {
-    format!("{} {}", task.kind, task.object())
+    task.title()
 }
 
 /// An archive's entry under the name of its task.

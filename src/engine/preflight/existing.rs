@@ -3,7 +3,7 @@
 use super::live;
 use super::look::{Look, blocking, info, list, warning};
 use crate::catalog::Relation;
-use crate::engine::target::column_mapping::Judge;
+use crate::engine::target::column_mapping::TypeCompatibility;
 use crate::engine::target::existing::NOT_MOVED;
 use crate::error::Result;
 use crate::finding::Finding;
@@ -30,7 +30,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
             Some(Pair { source, target: *existing.get(&source.name)?, task })
         })
         .collect();
-    let judge = Judge::of(look.subject.options.plan.scope, look.leader(), look.subject.target).await?;
+    let judge = TypeCompatibility::of(look.subject.options.plan.scope, look.leader(), look.subject.target).await?;
     let mut findings: Vec<Finding> = pairs.iter().flat_map(|pair| pair.findings(look, judge.as_ref())).collect();
     if !look.subject.resuming {
         findings.extend(contents(look, &pairs).await?);
@@ -50,7 +50,7 @@ impl Pair<'_> {
         matches!(self.target.kind, 'r' | 'p' | 'f')
     }
 
-    fn findings(&self, look: &Look<'_>, judge: Option<&Judge>) -> Vec<Finding> {
+    fn findings(&self, look: &Look<'_>, judge: Option<&TypeCompatibility>) -> Vec<Finding> {
         let object = self.source.name.to_string();
         if !self.is_table() {
             let message = "something on the target has the table's name and is no table";

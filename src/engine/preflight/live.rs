@@ -7,7 +7,7 @@ use super::look::{Look, blocking, info, list, warning};
 use crate::catalog::assign::Assignment;
 use crate::catalog::{Column, Constraint, Index, Relation};
 use crate::config::{TargetForeignKeys, TargetTriggers};
-use crate::engine::target::column_mapping::{Fit, Judge, Twin};
+use crate::engine::target::column_mapping::{ColumnMatch, TargetColumn, TypeCompatibility};
 use crate::engine::target::existing;
 use crate::engine::target::existing::Found;
 use crate::engine::target::foreign_keys::{Left, left_remedy};
@@ -98,7 +98,7 @@ fn missing_tables(look: &Look<'_>) -> Vec<Finding> {
 }
 
 /// How the columns of a table map to their target columns, one finding each.
-pub(super) fn columns(source: &Relation, target: &ExistingTable, judge: &Judge) -> Vec<Finding> {
+pub(super) fn columns(source: &Relation, target: &ExistingTable, judge: &TypeCompatibility) -> Vec<Finding> {
     let there: HashMap<&str, &ExistingColumn> =
         target.columns.iter().map(|column| (column.name.as_str(), column)).collect();
     let pairs = || source.copied_columns().map(|column| (column, there.get(column.name.as_str()).copied()));
@@ -137,29 +137,33 @@ pub(super) fn columns(source: &Relation, target: &ExistingTable, judge: &Judge) 
 }
 
 /// The finding for one column.
-fn fit(source: &Relation, (column, twin): (&Column, Option<&ExistingColumn>), judge: &Judge) -> Option<Finding> {
+fn fit(
+    source: &Relation,
+    (column, twin): (&Column, Option<&ExistingColumn>),
+    judge: &TypeCompatibility,
+) -> Option<Finding> {
     let (object, name) = (source.name.to_string(), readable(&column.name));
     let alter = |what: String| format!("ALTER TABLE {} {what}", source.name.sql());
     let leave_out = format!("or leave it out with exclude_columns: [{name}] of the table");
-    let as_twin = twin.map(|twin| Twin { type_name: &twin.type_name, is_generated: twin.is_generated });
+    let as_twin = twin.map(|twin| TargetColumn { type_name: &twin.type_name, is_generated: twin.is_generated });
     let there = twin.map_or("missing", |twin| &twin.type_name);
     let types = format!("column {name}: {} on the source, {there} on the target", column.type_name);
     match judge.fit(column, as_twin) {
-        Fit::Missing => {
+        ColumnMatch::Missing => {
             let add = alter(format!("ADD COLUMN {} {}", ident(&column.name), column.type_name));
             Some(blocking("column_missing", object, types, format!("{add} there, {leave_out}")))
         }
-        Fit::Computed => {
+        ColumnMatch::Computed => {
             let message = format!("column {name}: the target computes it, and the source's values stay behind");
             let remedy = "drop its expression on the target to have the source's values";
             Some(warning("column_generated", object, message, remedy))
         }
-        Fit::Unfit(reason) => {
+        ColumnMatch::Unfit(reason) => {
             let change = alter(format!("ALTER COLUMN {} TYPE {}", ident(&column.name), column.type_name));
             Some(blocking("column_type", object, format!("{types}: {reason}"), format!("{change} there, {leave_out}")))
         }
-        Fit::Fits(Assignment { note: "", .. }) => None,
-        Fit::Fits(assignment) => {
+        ColumnMatch::Fits(Assignment { note: "", .. }) => None,
+        ColumnMatch::Fits(assignment) => {
             let message = format!("{types}: {}", assignment.note);
             Some(warning("column_type", object, message, "make sure that this is intended"))
         }
@@ -268,8 +272,8 @@ async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
     let counts = |key: &Constraint| {
         key.checks() && !gone.contains(&key.oid) && (mode != TargetForeignKeys::Defer || !key.is_deferrable)
     };
-    for circle in TableOrder::new(plan, &found, kind::DATA, &counts).circles() {
-        let tables: BTreeSet<String> = circle.iter().map(|at| plan.tasks[*at].object()).collect();
+    for cycle in TableOrder::new(plan, &found, kind::DATA, &counts).cycles() {
+        let tables: BTreeSet<String> = cycle.iter().map(|at| plan.tasks[*at].object()).collect();
         let tables: Vec<String> = tables.into_iter().collect();
         findings.push(no_order(mode, &tables));
     }

@@ -3,7 +3,7 @@
 //!
 //! A revision is compared by its ID, and several of them as a set; only alembic's scripts know which of two is the newer one.
 
-use super::look::{Ends, Look, blocking, list, warning};
+use super::look::{Look, Servers, blocking, list, warning};
 use crate::config::{RevisionRule, SafetyOptions};
 use crate::error::Result;
 use crate::finding::Finding;
@@ -20,7 +20,7 @@ type Found = std::result::Result<Vec<String>, Finding>;
 pub(super) async fn check(
     safety: &SafetyOptions,
     (source, target): (&Session, &Session),
-    ends: &Ends,
+    ends: &Servers,
 ) -> Result<Vec<Finding>> {
     let Some(rule) = &safety.require_revision else { return Ok(Vec::new()) };
     let found = [

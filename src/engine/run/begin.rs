@@ -16,7 +16,7 @@ use crate::engine::target::column_mapping;
 use crate::engine::target::existing;
 use crate::engine::target::existing::Found;
 use crate::engine::target::load_order;
-use crate::engine::{Context, backup, halt, programs, secret};
+use crate::engine::{Context, backup, programs, secret, stop_request};
 use crate::error::{Error, Kind, Result};
 use crate::finding::Finding;
 use crate::ledger::NewRun;
@@ -56,7 +56,7 @@ async fn back_up(prepared: &Prepared<'_>, context: &Context) -> Result<String> {
     let directory = PathBuf::from(&options.safety.backup_dir);
     let tools = programs::for_target(options.connection, context, target.major()).await?;
     let made = context.step("backup", backup::backup(target.conninfo(), &tools, &directory, context)).await?;
-    halt::look(prepared.connections, context).await;
+    stop_request::look(prepared.connections, context).await;
     Ok(made.path.display().to_string())
 }
 
@@ -178,14 +178,14 @@ async fn look(prepared: &Prepared<'_>) -> Result<Found> {
         }
         None => Vec::new(),
     };
-    let alike = if options.plan.scope.data_only {
-        column_mapping::alike(&options.plan.scope.tables, &source.leader, target).await?
+    let same_layout = if options.plan.scope.data_only {
+        column_mapping::same_layout(&options.plan.scope.tables, &source.leader, target).await?
     } else {
         HashSet::new()
     };
     let path = introspect::search_path(&source.leader).await?;
     let present = present::look(target, &existing::tables(plan), &path).await?;
-    Ok(Found { present, entries, loaded, alike })
+    Ok(Found { present, entries, loaded, same_layout })
 }
 
 /// Resumes a run where it stopped; `done` are the tasks that the state file records as done.

@@ -59,8 +59,8 @@ pub async fn join(prepared: &Prepared<'_>, run: Run) -> Result<Begun> {
 /// behind these rows. Returns whether there were any.
 async fn forget_sequences(connections: &Connections, run: &Run, records: &[Record]) -> Result<bool> {
     let sees = &connections.source.snapshot.sees;
-    let announced = connections.ledger.announced(&connections.target, run.run).await?;
-    let is_known = announced.iter().any(|one| one.snapshot.sees == *sees)
+    let leases = connections.ledger.leases(&connections.target, run.run).await?;
+    let is_known = leases.iter().any(|one| one.snapshot.sees == *sees)
         || records.iter().any(|record| record.is_settled() && record.snapshot == *sees);
     if is_known {
         return Ok(false);
@@ -84,8 +84,8 @@ fn put_back(records: &[Record], is_chosen: &dyn Fn(&Record) -> bool) -> Vec<Stri
 
 /// The states of the source, other than that of this process, that living processes of the run read.
 async fn living(connections: &Connections, run: i64) -> Result<HashSet<String>> {
-    let announced = connections.ledger.announced(&connections.target, run).await?;
-    let states = announced.into_iter().map(|one| one.snapshot.sees);
+    let leases = connections.ledger.leases(&connections.target, run).await?;
+    let states = leases.into_iter().map(|one| one.snapshot.sees);
     Ok(states.filter(|sees| *sees != connections.source.snapshot.sees).collect())
 }
 
@@ -98,7 +98,7 @@ pub async fn claim(connections: &Connections, run: i64, records: &[Record], chos
     if rows.is_empty() {
         return Ok(());
     }
-    connections.ledger.announce(&connections.target, run, (&connections.source.snapshot, Role::Part)).await?;
+    connections.ledger.register(&connections.target, run, (&connections.source.snapshot, Role::Part)).await?;
     connections.ledger.claim(&connections.target, run, (&rows, &connections.source.snapshot.sees)).await
 }
 

@@ -7,7 +7,7 @@
 use super::lost;
 use super::lost::{AWAY, LINGER, end_lost};
 use crate::action::Action;
-use crate::engine::Stop;
+use crate::engine::StopToken;
 use crate::engine::refuse::already_running;
 use crate::engine::stop::interrupted;
 use crate::error::{Error, Kind, Result, Side};
@@ -111,7 +111,7 @@ impl Leader {
 
     /// Connects again where the connection is lost, and takes the lock again; returns whether it had to. Tries for a limited time, unless
     /// asked to stop.
-    pub async fn keep(&mut self, stop: &Stop) -> Result<bool> {
+    pub async fn keep(&mut self, stop: &StopToken) -> Result<bool> {
         if !self.is_lost() {
             return Ok(false);
         }
@@ -140,7 +140,7 @@ impl Leader {
 
     /// After `error` of a statement on the session: connects again where the connection is lost, so that the statement can be tried once
     /// more. Any other error is returned.
-    pub async fn recover(&mut self, stop: &Stop, error: Error) -> Result<()> {
+    pub async fn recover(&mut self, stop: &StopToken, error: Error) -> Result<()> {
         if !error.is_retryable() {
             return Err(error);
         }

@@ -103,8 +103,8 @@ async fn await_snapshot(
 }
 
 async fn look(ledger: &Ledger, target: &Session, run: &Run, rows: &[&str]) -> Result<Awaited> {
-    let announced = ledger.announced(target, run.run).await?;
-    if let Some(held) = announced.into_iter().find(|one| one.role == Role::Holder && !one.is_released) {
+    let leases = ledger.leases(target, run.run).await?;
+    if let Some(held) = leases.into_iter().find(|one| one.role == Role::Holder && !one.is_released) {
         return Ok(Awaited::Held(held.snapshot));
     }
     let are_settled = ledger.are_settled(target, run.run, rows).await?;

@@ -15,7 +15,7 @@ mod rows;
 pub mod statistics;
 mod unqualified;
 
-use super::job::{Form, Job};
+use super::job::{Job, TaskExecution};
 use super::lost::end_lost;
 use crate::action;
 use crate::engine::stop::interrupted;
@@ -264,7 +264,7 @@ impl Worker {
         }
     }
 
-    async fn attempt(&mut self, task: &Task, form: Form) -> Result<(TaskStatus, Effect)> {
+    async fn attempt(&mut self, task: &Task, form: TaskExecution) -> Result<(TaskStatus, Effect)> {
         let job = Arc::clone(&self.job);
         let number = self.number_in_run();
         let target = self.target().await?;
@@ -339,7 +339,7 @@ impl Worker {
     async fn finish_statement(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
         self.target().await?.forget_warnings();
         self.run_by_path(&task.target_sql).await.map_err(|mut error| {
-            error.doing = format!("making {} {}", task.kind, task.object());
+            error.doing = format!("creating {}", task.title());
             error
         })?;
         let warned = self.warned(task).await?;

@@ -9,13 +9,13 @@ use crate::config::{ScopeOptions, TableFilter};
 use crate::error::Result;
 use crate::name::{QualifiedName, split_name};
 use crate::pg::{Session, introspect, types};
-use crate::plan::adapt::Adaptation;
+use crate::plan::column_mapping::ColumnMapping;
 use crate::plan::{Task, columns};
 use std::collections::{HashMap, HashSet};
 
 /// The types of both sides.
 #[derive(Debug, Default)]
-pub struct Judge {
+pub struct TypeCompatibility {
     source: Types,
     target: Types,
     casts: Casts,
@@ -23,7 +23,7 @@ pub struct Judge {
 
 /// A column of the target.
 #[derive(Debug, Clone, Copy)]
-pub struct Twin<'a> {
+pub struct TargetColumn<'a> {
     /// Its type as `format_type` writes it.
     pub type_name: &'a str,
     /// Whether it is computed.
@@ -32,7 +32,7 @@ pub struct Twin<'a> {
 
 /// How a column of the source maps to the target.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Fit {
+pub enum ColumnMatch {
     /// The target's table has no column of its name.
     Missing,
     /// The target's column is generated.
@@ -43,60 +43,64 @@ pub enum Fit {
     Fits(Assignment),
 }
 
-impl Judge {
+impl TypeCompatibility {
     /// The types of both sides for a run into existing tables of the target; none for other runs.
-    pub async fn of(scope: &ScopeOptions, source: &Session, target: &Session) -> Result<Option<Judge>> {
-        if scope.data_only { Judge::read(source, target).await.map(Some) } else { Ok(None) }
+    pub async fn of(scope: &ScopeOptions, source: &Session, target: &Session) -> Result<Option<TypeCompatibility>> {
+        if scope.data_only { TypeCompatibility::read(source, target).await.map(Some) } else { Ok(None) }
     }
 
     /// Reads the types of both sides.
-    async fn read(source: &Session, target: &Session) -> Result<Judge> {
+    async fn read(source: &Session, target: &Session) -> Result<TypeCompatibility> {
         let (source, there, casts) =
             tokio::try_join!(types::types(source), types::types(target), types::casts(target))?;
-        Ok(Judge { source, target: there, casts })
+        Ok(TypeCompatibility { source, target: there, casts })
     }
 
     /// How a column that is copied maps to its target column.
     #[must_use]
-    pub fn fit(&self, column: &Column, twin: Option<Twin<'_>>) -> Fit {
-        let Some(twin) = twin else { return Fit::Missing };
+    pub fn fit(&self, column: &Column, twin: Option<TargetColumn<'_>>) -> ColumnMatch {
+        let Some(twin) = twin else { return ColumnMatch::Missing };
         if twin.is_generated {
-            return Fit::Computed;
+            return ColumnMatch::Computed;
         }
         let types = (self.source.get(column.type_name.as_str()), self.target.get(twin.type_name));
         match types {
             (Some(source), Some(target)) => match assign(source, target, &self.casts) {
-                Ok(assignment) => Fit::Fits(assignment),
-                Err(reason) => Fit::Unfit(reason),
+                Ok(assignment) => ColumnMatch::Fits(assignment),
+                Err(reason) => ColumnMatch::Unfit(reason),
             },
-            _ => Fit::Unfit("its type was changed a moment ago".into()),
+            _ => ColumnMatch::Unfit("its type was changed a moment ago".into()),
         }
     }
 
     /// How a table's rows are read for the target's table; none where they are read unchanged. A column that does not fit is read
     /// unchanged.
     #[must_use]
-    pub fn adaptation(&self, source: &Relation, target: &Relation) -> Option<Adaptation> {
+    pub fn mapping(&self, source: &Relation, target: &Relation) -> Option<ColumnMapping> {
         let twins: HashMap<&str, &Column> =
             target.columns.iter().map(|column| (column.name.as_str(), column)).collect();
         let twin = |name: &str| {
-            twins.get(name).map(|column| Twin { type_name: &column.type_name, is_generated: column.is_generated })
+            twins
+                .get(name)
+                .map(|column| TargetColumn { type_name: &column.type_name, is_generated: column.is_generated })
         };
-        let mut adaptation = Adaptation { columns: Vec::new(), left_out: Vec::new() };
+        let mut mapping = ColumnMapping { columns: Vec::new(), left_out: Vec::new() };
         for column in source.copied_columns() {
             match self.fit(column, twin(&column.name)) {
-                Fit::Computed => adaptation.left_out.push(column.name.to_string()),
-                Fit::Fits(assignment) => adaptation.columns.push((column.name.to_string(), assignment.casts)),
-                Fit::Missing | Fit::Unfit(_) => adaptation.columns.push((column.name.to_string(), Vec::new())),
+                ColumnMatch::Computed => mapping.left_out.push(column.name.to_string()),
+                ColumnMatch::Fits(assignment) => mapping.columns.push((column.name.to_string(), assignment.casts)),
+                ColumnMatch::Missing | ColumnMatch::Unfit(_) => {
+                    mapping.columns.push((column.name.to_string(), Vec::new()))
+                }
             }
         }
-        let changes = !adaptation.left_out.is_empty() || adaptation.columns.iter().any(|(_, casts)| !casts.is_empty());
-        changes.then_some(adaptation)
+        let changes = !mapping.left_out.is_empty() || mapping.columns.iter().any(|(_, casts)| !casts.is_empty());
+        changes.then_some(mapping)
     }
 }
 
 /// The tables whose rows have the same binary layout on both servers.
-pub async fn alike(tables: &TableFilter, source: &Session, target: &Session) -> Result<HashSet<QualifiedName>> {
+pub async fn same_layout(tables: &TableFilter, source: &Session, target: &Session) -> Result<HashSet<QualifiedName>> {
     let (mut here, there) = tokio::try_join!(introspect::relations(source), introspect::relations(target))?;
     columns::exclude(&mut here, tables);
     let there: HashMap<&QualifiedName, &Relation> = there.iter().map(|relation| (&relation.name, relation)).collect();
@@ -107,30 +111,30 @@ pub async fn alike(tables: &TableFilter, source: &Session, target: &Session) -> 
             && column.binary_safe
             && !other.is_generated
     };
-    let is_alike = |table: &&Relation| {
+    let has_same_layout = |table: &&Relation| {
         there.get(&table.name).is_some_and(|twin| {
             table.copied_columns().all(|column| twin.columns.iter().any(|other| is_same(column, other)))
         })
     };
-    Ok(here.iter().filter(is_alike).map(|table| table.name.clone()).collect())
+    Ok(here.iter().filter(has_same_layout).map(|table| table.name.clone()).collect())
 }
 
 /// The plan's tasks with the column mapping that the target's tables require.
 pub async fn tasks(tables: &TableFilter, source: &Session, target: &Session, plan: &[Task]) -> Result<Vec<Task>> {
-    let judge = Judge::read(source, target).await?;
+    let judge = TypeCompatibility::read(source, target).await?;
     let (mut here, there) = tokio::try_join!(introspect::relations(source), introspect::relations(target))?;
     columns::exclude(&mut here, tables);
     let there: HashMap<String, &Relation> = there.iter().map(|relation| (relation.name.sql(), relation)).collect();
     let here: HashMap<&QualifiedName, &Relation> = here.iter().map(|relation| (&relation.name, relation)).collect();
-    let adapted = plan.iter().map(|task| {
+    let mapped = plan.iter().map(|task| {
         let mut task = task.clone();
         let into = task.target_sql.strip_prefix("COPY ").and_then(split_name).map_or("", |(into, _)| into);
         let pair =
             here.get(&QualifiedName::new(&task.schema, &task.name)).zip(there.get(into).filter(|_| task.is_data()));
-        if let Some((source, adaptation)) = pair.and_then(|(from, to)| Some((*from, judge.adaptation(from, to)?))) {
-            adaptation.apply(&mut task, source);
+        if let Some((source, mapping)) = pair.and_then(|(from, to)| Some((*from, judge.mapping(from, to)?))) {
+            mapping.apply(&mut task, source);
         }
         task
     });
-    Ok(adapted.collect())
+    Ok(mapped.collect())
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 
 /// The nodes of each cycle, in ascending order; a node whose only edge leads to itself is not a cycle.
 #[must_use]
-pub fn circles(edges: &[(usize, usize)]) -> Vec<Vec<usize>> {
+pub fn cycles(edges: &[(usize, usize)]) -> Vec<Vec<usize>> {
     let mut next: HashMap<usize, Vec<usize>> = HashMap::new();
     for (from, to) in edges {
         next.entry(*from).or_default().push(*to);
@@ -130,11 +130,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_reaches_itself_through_others_is_a_circle() {
-        assert_eq!(circles(&[(1, 2), (2, 3), (3, 3)]), Vec::<Vec<usize>>::new());
-        assert_eq!(circles(&[(1, 2), (2, 1), (2, 3), (4, 1)]), vec![vec![1, 2]]);
-        assert_eq!(circles(&[(1, 2), (2, 3), (3, 1), (5, 6), (6, 5), (3, 5)]), vec![vec![1, 2, 3], vec![5, 6]]);
-        assert_eq!(circles(&[(1, 2), (2, 3), (3, 2), (3, 4), (4, 1)]), vec![vec![1, 2, 3, 4]]);
+    fn only_what_reaches_itself_through_others_is_a_cycle() {
+        assert_eq!(cycles(&[(1, 2), (2, 3), (3, 3)]), Vec::<Vec<usize>>::new());
+        assert_eq!(cycles(&[(1, 2), (2, 1), (2, 3), (4, 1)]), vec![vec![1, 2]]);
+        assert_eq!(cycles(&[(1, 2), (2, 3), (3, 1), (5, 6), (6, 5), (3, 5)]), vec![vec![1, 2, 3], vec![5, 6]]);
+        assert_eq!(cycles(&[(1, 2), (2, 3), (3, 2), (3, 4), (4, 1)]), vec![vec![1, 2, 3, 4]]);
     }
 
     #[test]
@@ -148,8 +148,8 @@ mod tests {
     #[test]
     fn a_long_chain_needs_no_deep_stack() {
         let mut edges: Vec<(usize, usize)> = (0..100_000).map(|at| (at, at + 1)).collect();
-        assert!(circles(&edges).is_empty());
+        assert!(cycles(&edges).is_empty());
         edges.push((100_000, 0));
-        assert_eq!(circles(&edges)[0].len(), 100_001);
+        assert_eq!(cycles(&edges)[0].len(), 100_001);
     }
 }

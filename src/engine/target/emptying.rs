@@ -12,6 +12,6 @@ use crate::plan::{Plan, kind};
 impl Live {
     /// Lets the tables of cycles be emptied together.
     pub fn empty_together(&mut self, plan: &Plan, found: &Found, counts: &dyn Fn(&Constraint) -> bool) {
-        self.gather(plan, TableOrder::new(plan, found, kind::TRUNCATE, counts).joined_circles());
+        self.gather(plan, TableOrder::new(plan, found, kind::TRUNCATE, counts).joined_cycles());
     }
 }

@@ -24,7 +24,7 @@ pub struct Found {
     /// Tables, as the plan names them, all of whose rows an earlier finished run copied.
     pub loaded: HashSet<String>,
     /// Tables whose columns are known to have the source's types.
-    pub alike: HashSet<QualifiedName>,
+    pub same_layout: HashSet<QualifiedName>,
 }
 
 /// The tables whose rows the plan moves.
@@ -164,7 +164,7 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
     }
     record.mode = Some(RowMode::Copy);
     // A table that pgmigrate did not make may have other types, and only text is read by whatever type the column has.
-    if !found.alike.contains(&name) {
+    if !found.same_layout.contains(&name) {
         record.format = "text".into();
     }
     if task.on_existing != "append" || !found.present.with_rows.contains(&name) {
@@ -223,8 +223,8 @@ fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut
     if is_equal {
         return settle(record, TaskStatus::Kept, "an equal one existed on the target");
     }
-    if secret::mask(&entry.kind, &entry.with_settings(false))
-        .is_some_and(|masked| task.target_sql.ends_with(&masked.statement))
+    if secret::redact(&entry.kind, &entry.with_settings(false))
+        .is_some_and(|redacted| task.target_sql.ends_with(&redacted.statement))
     {
         settle(record, TaskStatus::Kept, HIDDEN);
         let remedy = "compare its options on both servers, or drop the target's for the run to make it";

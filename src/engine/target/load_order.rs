@@ -111,9 +111,9 @@ impl Live {
 
     /// Tasks in a cycle are done in one transaction.
     fn join(&mut self, plan: &Plan, found: &Found) {
-        let circles = TableOrder::new(plan, found, kind::DATA, &Constraint::checks).circles();
+        let cycles = TableOrder::new(plan, found, kind::DATA, &Constraint::checks).cycles();
         let at_once = TableOrder::new(plan, found, kind::DATA, &|key| key.checks() && !key.is_deferrable);
-        self.gather(plan, circles.iter().map(|circle| at_once.arranged(circle)).collect());
+        self.gather(plan, cycles.iter().map(|cycle| at_once.arranged(cycle)).collect());
     }
 
     /// Lets the tasks of each group be done in one transaction, in their order: the first of them waits for everything that any of them

@@ -4,7 +4,7 @@
 //! Pure. The work grows with the number of tables, keys and chunks, and never with pairs of chunks. Called by `load_order` for what a run does,
 //! and by preflight for what it reports.
 
-use super::cycles::{arranged, circles};
+use super::cycles::{arranged, cycles};
 use super::existing::Found;
 use crate::catalog::{Constraint, Oid};
 use crate::name::QualifiedName;
@@ -112,7 +112,7 @@ impl TableOrder {
 
     /// The tasks of each group of tables that reference each other, and of each table of several chunks that references itself.
     #[must_use]
-    pub fn circles(&self) -> Vec<Vec<usize>> {
+    pub fn cycles(&self) -> Vec<Vec<usize>> {
         let tasks = |nodes: Vec<usize>| -> Vec<usize> {
             let tables = nodes.into_iter().filter_map(|node| self.tasks.get(node));
             let mut tasks: Vec<usize> = tables.flatten().copied().collect();
@@ -120,14 +120,14 @@ impl TableOrder {
             tasks
         };
         let mut found: Vec<Vec<usize>> =
-            circles(&self.edges()).into_iter().map(tasks).filter(|tasks| tasks.len() > 1).collect();
+            cycles(&self.edges()).into_iter().map(tasks).filter(|tasks| tasks.len() > 1).collect();
         found.sort_unstable();
         found
     }
 
     /// The tasks of each connected part of the graph that holds a cycle: its tables with all that keys join to them, in either direction.
     #[must_use]
-    pub fn joined_circles(&self) -> Vec<Vec<usize>> {
+    pub fn joined_cycles(&self) -> Vec<Vec<usize>> {
         let edges = self.edges();
         let mut joined: HashMap<usize, Vec<usize>> = HashMap::new();
         for (from, to) in &edges {
@@ -136,7 +136,7 @@ impl TableOrder {
         }
         let (mut seen, mut groups) = (HashSet::new(), Vec::new());
         let has_tables = |nodes: &Vec<usize>| nodes.iter().filter(|node| **node < self.tasks.len()).count() > 1;
-        for start in circles(&edges).into_iter().filter(has_tables).flatten() {
+        for start in cycles(&edges).into_iter().filter(has_tables).flatten() {
             let (mut group, mut open) = (Vec::new(), vec![start]);
             while let Some(node) = open.pop() {
                 if seen.insert(node) {
@@ -160,7 +160,7 @@ impl TableOrder {
         let places = self.places();
         let place = |node: usize| places.get(&node).copied();
         let is_behind = |node: usize, other: usize| match (place(node), place(other)) {
-            (Some(node), Some(other)) => node.circle != other.circle || node.nth > other.nth,
+            (Some(node), Some(other)) => node.cycle != other.cycle || node.nth > other.nth,
             _ => true,
         };
         let tasks = |tables: Vec<usize>| -> Vec<usize> {
@@ -187,19 +187,19 @@ impl TableOrder {
     /// The places of tables and keys in their cycles.
     fn places(&self) -> HashMap<usize, Place> {
         let edges = self.edges();
-        let circles = circles(&edges);
-        let circle_of: HashMap<usize, usize> =
-            circles.iter().enumerate().flat_map(|(at, nodes)| nodes.iter().map(move |node| (*node, at))).collect();
-        let mut within: Vec<Vec<(usize, usize)>> = vec![Vec::new(); circles.len()];
+        let cycles = cycles(&edges);
+        let cycle_of: HashMap<usize, usize> =
+            cycles.iter().enumerate().flat_map(|(at, nodes)| nodes.iter().map(move |node| (*node, at))).collect();
+        let mut within: Vec<Vec<(usize, usize)>> = vec![Vec::new(); cycles.len()];
         for (from, to) in edges {
-            if let Some(circle) = circle_of.get(&from).filter(|circle| circle_of.get(&to) == Some(circle)) {
-                within[*circle].push((from, to));
+            if let Some(cycle) = cycle_of.get(&from).filter(|cycle| cycle_of.get(&to) == Some(cycle)) {
+                within[*cycle].push((from, to));
             }
         }
         let mut places = HashMap::new();
-        for (circle, (nodes, edges)) in circles.iter().zip(&within).enumerate() {
+        for (cycle, (nodes, edges)) in cycles.iter().zip(&within).enumerate() {
             let order = arranged(nodes, edges).into_iter().enumerate();
-            places.extend(order.map(|(nth, node)| (node, Place { circle, nth })));
+            places.extend(order.map(|(nth, node)| (node, Place { cycle, nth })));
         }
         places
     }
@@ -224,7 +224,7 @@ impl TableOrder {
 /// The place of a table or a key in its cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
-    circle: usize,
+    cycle: usize,
     nth: usize,
 }
 
@@ -255,30 +255,30 @@ mod tests {
         let tables = order(&[&[0, 1], &[2, 3], &[4]], &[(0, 1), (1, 2)]);
         let waits = [Wait { after: vec![0, 1], before: vec![2, 3] }, Wait { after: vec![2, 3], before: vec![4] }];
         assert_eq!(tables.waits(), waits);
-        assert!(tables.circles().is_empty());
+        assert!(tables.cycles().is_empty());
     }
 
     #[test]
-    fn a_circle_is_joined_by_all_that_keys_lead_to_or_from() {
+    fn a_cycle_is_joined_by_all_that_keys_lead_to_or_from() {
         let keys = [(1, 2), (2, 1), (3, 1), (4, 3), (5, 6), (7, 7)];
         let tables = order(&[&[0], &[1], &[2], &[3], &[4], &[5], &[6], &[7]], &keys);
-        assert_eq!(tables.joined_circles(), [vec![1, 2, 3, 4]]);
+        assert_eq!(tables.joined_cycles(), [vec![1, 2, 3, 4]]);
         let two = order(&[&[0], &[1], &[2], &[5], &[6]], &[(3, 4), (4, 3), (1, 2), (2, 1)]);
-        assert_eq!(two.joined_circles(), [vec![1, 2], vec![5, 6]]);
+        assert_eq!(two.joined_cycles(), [vec![1, 2], vec![5, 6]]);
     }
 
     #[test]
     fn chunks_of_a_table_that_references_itself_come_one_after_another() {
         let tables = order(&[&[5, 7, 9]], &[(0, 0)]);
         assert_eq!(tables.waits(), [Wait::of(7, 5), Wait::of(9, 7)]);
-        assert_eq!(tables.circles(), [[5, 7, 9]]);
-        assert!(order(&[&[5]], &[(0, 0)]).circles().is_empty());
+        assert_eq!(tables.cycles(), [[5, 7, 9]]);
+        assert!(order(&[&[5]], &[(0, 0)]).cycles().is_empty());
     }
 
     #[test]
-    fn a_circle_keeps_what_an_order_satisfies_and_what_stands_around_it() {
+    fn a_cycle_keeps_what_an_order_satisfies_and_what_stands_around_it() {
         let tables = order(&[&[0], &[1], &[2], &[3]], &[(0, 1), (1, 0), (2, 0), (1, 3)]);
-        assert_eq!(tables.circles(), [[0, 1]]);
+        assert_eq!(tables.cycles(), [[0, 1]]);
         let waits = tables.waits();
         assert!(waits.contains(&Wait::of(2, 0)) && waits.contains(&Wait::of(1, 3)));
         let within = [Wait::of(0, 1), Wait::of(1, 0)];
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(waits.iter().map(|wait| wait.after.len() + wait.before.len()).sum::<usize>(), 99 * 2000);
         let ring: Vec<(usize, usize)> = chain.into_iter().chain([(0, 99)]).collect();
         let ring = order(&tasks, &ring);
-        assert_eq!(ring.circles()[0].len(), 100_000);
-        assert_eq!(ring.arranged(&ring.circles()[0]).len(), 100_000);
+        assert_eq!(ring.cycles()[0].len(), 100_000);
+        assert_eq!(ring.arranged(&ring.cycles()[0]).len(), 100_000);
     }
 }

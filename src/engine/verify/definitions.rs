@@ -8,7 +8,7 @@ use super::archive::{Archive, is_same_text};
 use super::lonely::{self, Lonely};
 use super::scopes::{Scopes, object};
 use super::subject::{Sides, Subject};
-use super::verdict::{Closer, Different, Verdict};
+use super::verdict::{DefinitionComparer, Different, Verdict};
 use crate::catalog::archive::Entry;
 use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope::{self};
@@ -43,25 +43,25 @@ pub async fn compare(subject: &Subject<'_>, sides: &mut Sides, before: &Verifica
         planned: planned(subject.plan),
         with_owners: subject.options.scope.owners,
     };
-    let closer = Closer {
+    let comparer = DefinitionComparer {
         source: &Archive::new(&sides.source.entries),
         target: &Archive::new(&sides.target.entries),
         versions: Versions { source: subject.source.leader.version(), target: subject.target.version() },
         with_tablespaces: subject.options.schema.tablespaces,
         named: named(before),
     };
-    let found = pair(&closer, &scopes, &mut part);
+    let found = pair(&comparer, &scopes, &mut part);
     part.not_moved.extend(rows_not_moved(subject, sides, &scopes, &found));
-    let lonely = Lonely { closer: &closer, scopes: &scopes, sides, ledger_schema: &subject.options.ledger.schema };
+    let lonely = Lonely { comparer: &comparer, scopes: &scopes, sides, ledger_schema: &subject.options.ledger.schema };
     let extra = lonely.extra(&found.left, &found.suspect_tables());
     let had = lonely::Before::look(subject).await?;
-    let mut suspects = found.suspects;
-    suspects.extend(extra.into_iter().map(|entry| Suspect {
+    let mut mismatches = found.mismatches;
+    mismatches.extend(extra.into_iter().map(|entry| Mismatch {
         entry: None,
         other: Some(entry),
         was_before: lonely.was_before(entry, &had),
     }));
-    Box::pin(judge(subject, &closer, &suspects, &mut part)).await?;
+    Box::pin(judge(subject, &comparer, &mismatches, &mut part)).await?;
     Ok(part)
 }
 
@@ -92,7 +92,7 @@ fn is_named_elsewhere(entry: &Entry) -> bool {
 }
 
 /// An entry without an equal: of the source with its counterpart on the target, or of the target alone.
-pub struct Suspect<'a> {
+pub struct Mismatch<'a> {
     /// The source's.
     pub entry: Option<&'a Entry>,
     /// The target's.
@@ -103,7 +103,7 @@ pub struct Suspect<'a> {
 
 /// The result of the comparison of texts.
 struct Found<'a> {
-    suspects: Vec<Suspect<'a>>,
+    mismatches: Vec<Mismatch<'a>>,
     /// The tables of the source that the target lacks.
     missing: HashSet<i32>,
     /// The target's entries without a counterpart.
@@ -113,17 +113,17 @@ struct Found<'a> {
 impl Found<'_> {
     /// The target's tables whose texts differ.
     fn suspect_tables(&self) -> HashSet<i32> {
-        let others = self.suspects.iter().filter_map(|suspect| suspect.entry.and(suspect.other));
+        let others = self.mismatches.iter().filter_map(|mismatch| mismatch.entry.and(mismatch.other));
         others.filter(|other| other.kind == ObjectKind::Table).map(|other| other.id).collect()
     }
 }
 
-fn pair<'a>(closer: &Closer<'a>, scopes: &Scopes, part: &mut Verification) -> Found<'a> {
-    let wanted: Vec<&Entry> = closer.source.entries.iter().filter(|entry| scopes.is_wanted(entry)).collect();
-    let (others, left) = closer.target.match_with(&wanted, closer.with_tablespaces);
-    let mut found = Found { suspects: Vec::new(), missing: HashSet::new(), left };
+fn pair<'a>(comparer: &DefinitionComparer<'a>, scopes: &Scopes, part: &mut Verification) -> Found<'a> {
+    let wanted: Vec<&Entry> = comparer.source.entries.iter().filter(|entry| scopes.is_wanted(entry)).collect();
+    let (others, left) = comparer.target.match_with(&wanted, comparer.with_tablespaces);
+    let mut found = Found { mismatches: Vec::new(), missing: HashSet::new(), left };
     for (entry, other) in wanted.into_iter().zip(others) {
-        let other = other.map(|at| &closer.target.entries[at]);
+        let other = other.map(|at| &comparer.target.entries[at]);
         if other.is_none() {
             let belongs_to_missing = entry.is_part() && entry.dependencies.iter().any(|id| found.missing.contains(id));
             found.missing.insert(entry.id);
@@ -141,10 +141,10 @@ fn pair<'a>(closer: &Closer<'a>, scopes: &Scopes, part: &mut Verification) -> Fo
             part.not_moved.push(Remark::new(entry.kind.name(), object, message));
             continue;
         }
-        let is_same = other.is_some_and(|other| is_same_text(entry, other, closer.with_tablespaces));
-        let is_named = is_named_elsewhere(entry) && closer.named.contains(object.as_str());
-        if !is_same && !is_named && !is_reported_by_table(closer, entry, other) {
-            found.suspects.push(Suspect { entry: Some(entry), other, was_before: false });
+        let is_same = other.is_some_and(|other| is_same_text(entry, other, comparer.with_tablespaces));
+        let is_named = is_named_elsewhere(entry) && comparer.named.contains(object.as_str());
+        if !is_same && !is_named && !is_reported_by_table(comparer, entry, other) {
+            found.mismatches.push(Mismatch { entry: Some(entry), other, was_before: false });
         }
     }
     found
@@ -152,13 +152,13 @@ fn pair<'a>(closer: &Closer<'a>, scopes: &Scopes, part: &mut Verification) -> Fo
 
 /// Whether a default or a check is missing as an entry of its own and the text of its table differs, whose properties then name it: the
 /// archive writes both within the table where it can.
-fn is_reported_by_table(closer: &Closer<'_>, entry: &Entry, other: Option<&Entry>) -> bool {
+fn is_reported_by_table(comparer: &DefinitionComparer<'_>, entry: &Entry, other: Option<&Entry>) -> bool {
     let differs = |table: &Entry| {
-        closer.target.same(table).is_some_and(|other| !is_same_text(table, other, closer.with_tablespaces))
+        comparer.target.same(table).is_some_and(|other| !is_same_text(table, other, comparer.with_tablespaces))
     };
     other.is_none()
         && entry.kind.may_be_written_in_table()
-        && closer.source.needed(entry).any(|table| table.kind == ObjectKind::Table && differs(table))
+        && comparer.source.needed(entry).any(|table| table.kind == ObjectKind::Table && differs(table))
 }
 
 /// The tables in scope that exist on the target and whose rows no task of the plan copies.
@@ -202,40 +202,40 @@ fn owner_difference(object: &str, entry: &Entry, other: &Entry) -> Option<Differ
 /// Inspects entries without an equal.
 async fn judge(
     subject: &Subject<'_>,
-    closer: &Closer<'_>,
-    suspects: &[Suspect<'_>],
+    comparer: &DefinitionComparer<'_>,
+    mismatches: &[Mismatch<'_>],
     part: &mut Verification,
 ) -> Result<()> {
     let mut open: Option<Readers> = None;
-    for suspect in suspects {
+    for mismatch in mismatches {
         let readers = match open.take() {
             Some(readers) => readers,
             None => super::subject::readers(subject).await?,
         };
-        let verdict = closer.verdict(&readers, suspect.entry, suspect.other).await;
+        let verdict = comparer.verdict(&readers, mismatch.entry, mismatch.other).await;
         open = readers.release().await.is_ok().then_some(readers);
-        let Some(entry) = suspect.entry.or(suspect.other) else { continue };
+        let Some(entry) = mismatch.entry.or(mismatch.other) else { continue };
         let (object, kind) = (object(entry), entry.kind.name());
         match verdict {
             Ok(Verdict::Same) => {}
             Ok(Verdict::ByVersion(reason)) => part.by_version.push(Remark::new(kind, object, reason)),
-            Ok(Verdict::Missing | Verdict::Different(_)) if suspect.was_before => {
+            Ok(Verdict::Missing | Verdict::Different(_)) if mismatch.was_before => {
                 let message = "it is on the target only, and was there before the first run";
                 part.only_on_target.push(Remark::new(kind, object, message));
             }
-            Ok(Verdict::Missing) => part.push_difference(missing(suspect, object)),
-            Ok(Verdict::Different(what)) => part.push_difference(different(suspect, object, what)),
-            Ok(Verdict::Unknown) => part.push_unchecked(object, unknown(&kind, closer.versions)),
+            Ok(Verdict::Missing) => part.push_difference(missing(mismatch, object)),
+            Ok(Verdict::Different(what)) => part.push_difference(different(mismatch, object, what)),
+            Ok(Verdict::Unknown) => part.push_unchecked(object, unknown(&kind, comparer.versions)),
             Err(error) => part.push_unchecked(object, error.chain()),
         }
     }
     Ok(())
 }
 
-fn missing(suspect: &Suspect<'_>, object: String) -> Difference {
-    let entry = suspect.entry.or(suspect.other);
+fn missing(mismatch: &Mismatch<'_>, object: String) -> Difference {
+    let entry = mismatch.entry.or(mismatch.other);
     let words = entry.map(|entry| entry.kind.called()).unwrap_or_default();
-    if suspect.entry.is_some() {
+    if mismatch.entry.is_some() {
         let kind = DifferenceKind::MissingObject;
         return Difference::new(kind, object, format!("{words} is missing on the target"));
     }
@@ -247,8 +247,8 @@ fn missing(suspect: &Suspect<'_>, object: String) -> Difference {
     Difference::new(kind, object, format!("{words} is on the target only"))
 }
 
-fn different(suspect: &Suspect<'_>, object: String, what: Different) -> Difference {
-    let words = suspect.entry.or(suspect.other).map(|entry| entry.kind.called()).unwrap_or_default();
+fn different(mismatch: &Mismatch<'_>, object: String, what: Different) -> Difference {
+    let words = mismatch.entry.or(mismatch.other).map(|entry| entry.kind.called()).unwrap_or_default();
     let verb = if words.ends_with("privileges") { "differ" } else { "differs" };
     let mut message = format!("{words} {verb} on the target");
     if !what.what.is_empty() {

@@ -7,7 +7,7 @@
 
 use super::scopes::{Scopes, object};
 use super::subject::{Sides, Subject};
-use super::verdict::Closer;
+use super::verdict::DefinitionComparer;
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
 use crate::catalog::object_kind::ObjectKind;
@@ -21,7 +21,7 @@ use std::collections::{HashMap, HashSet};
 /// What determines how the target's entries without a counterpart count.
 pub struct Lonely<'a> {
     /// Both archives.
-    pub closer: &'a Closer<'a>,
+    pub comparer: &'a DefinitionComparer<'a>,
     /// What is in scope.
     pub scopes: &'a Scopes,
     /// Both catalogs.
@@ -71,8 +71,8 @@ impl<'a> Lonely<'a> {
         let mut absent: HashSet<i32> = HashSet::new();
         let mut absent_tables: HashSet<Oid> = HashSet::new();
         let mut extra = Vec::new();
-        for entry in left.iter().map(|&at| &self.closer.target.entries[at]) {
-            let is_left_out = || self.closer.source.same(entry).is_some_and(|same| !self.scopes.is_wanted(same));
+        for entry in left.iter().map(|&at| &self.comparer.target.entries[at]) {
+            let is_left_out = || self.comparer.source.same(entry).is_some_and(|same| !self.scopes.is_wanted(same));
             if !self.scopes.target.entries.contains(&entry.id) || self.is_ledger(entry) || is_left_out() {
                 continue;
             }
@@ -99,13 +99,13 @@ impl<'a> Lonely<'a> {
 
     /// Whether an entry, or the object that it is about, existed before the first run.
     pub fn was_before(&self, entry: &Entry, before: &Before) -> bool {
-        let of = if entry.kind.is_property() { self.closer.target.holder(entry).unwrap_or(entry) } else { entry };
+        let of = if entry.kind.is_property() { self.comparer.target.holder(entry).unwrap_or(entry) } else { entry };
         // Servers of cloud providers have extensions in every database.
         before.has(of) || entry.kind == ObjectKind::Extension || entry.tag.starts_with("EXTENSION ")
     }
 
     fn is_named(&self, entry: &Entry) -> bool {
-        !entry.kind.is_property() && self.closer.named.contains(object(entry).as_str())
+        !entry.kind.is_property() && self.comparer.named.contains(object(entry).as_str())
     }
 
     fn is_ledger(&self, entry: &Entry) -> bool {

@@ -5,14 +5,14 @@
 
 use super::item::Item;
 use super::pair::Pair;
-use super::subject::{Past, Sides, Subject};
+use super::subject::{RunHistory, Sides, Subject};
 use crate::catalog::{Column, Lookup, Relation, RelationKind};
 use crate::config::TableOptions;
-use crate::engine::target::column_mapping::Judge;
+use crate::engine::target::column_mapping::TypeCompatibility;
 use crate::name::{QualifiedName, split_name};
 use crate::pg::compare::rows;
 use crate::pg::copy::{RowFormat, RowSum};
-use crate::plan::adapt::Adaptation;
+use crate::plan::column_mapping::ColumnMapping;
 use crate::plan::{Plan, Rules, Task};
 use crate::record::RowMode;
 use crate::status::{TableStatus, TaskStatus};
@@ -74,18 +74,18 @@ fn settled(object: String, mut part: Verification) -> Verification {
 
 struct Pairing<'a> {
     rules: Rules<'a>,
-    past: &'a Past,
+    past: &'a RunHistory,
     lookup: Lookup<'a>,
     /// The source's relations by quoted name.
     source: HashMap<String, &'a Relation>,
     /// The target's.
     target: HashMap<String, &'a Relation>,
-    judge: Option<&'a Judge>,
+    judge: Option<&'a TypeCompatibility>,
     writes_lsn_in_two_forms: bool,
 }
 
 /// The relations of a group.
-struct Ground<'a> {
+struct MatchedRelations<'a> {
     /// The source's table by which rows are compared: the one of the target's name.
     like: &'a Relation,
     /// The source's table of each task.
@@ -100,7 +100,7 @@ impl<'a> Pairing<'a> {
     }
 
     /// The relations, or the result where some are missing.
-    fn ground(&self, group: &Group<'_>, object: &str) -> Result<Ground<'a>, Box<Verification>> {
+    fn ground(&self, group: &Group<'_>, object: &str) -> Result<MatchedRelations<'a>, Box<Verification>> {
         let of_task = |task: &&Task| self.source.get(&QualifiedName::new(&task.schema, &task.name).sql()).copied();
         let relations: Option<Vec<&Relation>> = group.tasks.iter().map(of_task).collect();
         let mut part = Box::new(Verification::default());
@@ -113,7 +113,7 @@ impl<'a> Pairing<'a> {
             part.push_difference(Difference::new(DifferenceKind::MissingObject, object, message));
             return Err(part);
         };
-        let ground = Ground { like, relations, target };
+        let ground = MatchedRelations { like, relations, target };
         let missing = missing_columns(&ground);
         if missing.is_empty() {
             return Ok(ground);
@@ -123,21 +123,21 @@ impl<'a> Pairing<'a> {
         Err(part)
     }
 
-    fn pair(&self, group: &Group<'_>, ground: &Ground<'a>, object: String) -> Pair {
-        let adaptation = self.judge.and_then(|judge| judge.adaptation(ground.like, ground.target));
-        let columns = adaptation.as_ref().map_or_else(|| names(ground.like), Adaptation::names);
+    fn pair(&self, group: &Group<'_>, ground: &MatchedRelations<'a>, object: String) -> Pair {
+        let mapping = self.judge.and_then(|judge| judge.mapping(ground.like, ground.target));
+        let columns = mapping.as_ref().map_or_else(|| names(ground.like), ColumnMapping::names);
         let in_order = ground.relations.iter().all(|relation| names(relation) == names(ground.like));
         let (format, proved) = self.format(group, ground, in_order);
         let values = self.values(ground, &columns);
         // The rows as sent have the text form of one of the two versions.
         let proved = proved.filter(|_| values.is_empty() || format == RowFormat::Binary);
-        let source = group.tasks.iter().zip(&ground.relations).map(|(task, relation)| match &adaptation {
+        let source = group.tasks.iter().zip(&ground.relations).map(|(task, relation)| match &mapping {
             Some(to) => format!("COPY ({}) TO STDOUT", to.query(&rows::query_of(&task.source_sql, &relation.name))),
             None if in_order => task.source_sql.clone(),
             None => rows::reordered(&task.source_sql, &relation.name, &columns),
         });
         let query = self.query(group, ground, &names(ground.like));
-        let query = adaptation.as_ref().map_or(query.clone(), |to| to.query(&query));
+        let query = mapping.as_ref().map_or(query.clone(), |to| to.query(&query));
         let on_target = if ground.like.is_configuration() {
             rows::all(ground.like, None)
         } else {
@@ -163,7 +163,7 @@ impl<'a> Pairing<'a> {
     }
 
     /// The values that replace each column in text, where source and target write `pg_lsn` in two forms.
-    fn values(&self, ground: &Ground<'_>, columns: &[String]) -> Vec<String> {
+    fn values(&self, ground: &MatchedRelations<'_>, columns: &[String]) -> Vec<String> {
         let lsn = |name: &String| {
             let found = ground.like.columns.iter().find(|column| column.name.as_str() == name.as_str());
             found.and_then(|column| column.lsn)
@@ -181,7 +181,7 @@ impl<'a> Pairing<'a> {
     }
 
     /// The source's rows in one query; chunks of a table are put together again.
-    fn query(&self, group: &Group<'_>, ground: &Ground<'_>, columns: &[String]) -> String {
+    fn query(&self, group: &Group<'_>, ground: &MatchedRelations<'_>, columns: &[String]) -> String {
         let mut queries: Vec<String> = Vec::new();
         for (task, relation) in group.tasks.iter().zip(&ground.relations) {
             let options = self.options(relation);
@@ -203,7 +203,7 @@ impl<'a> Pairing<'a> {
 
     /// The format to read both sides in, and the sum that the run has left in that format. Binary requires the same types on both sides;
     /// other types are compared as text.
-    fn format(&self, group: &Group<'_>, ground: &Ground<'_>, in_order: bool) -> (RowFormat, Option<RowSum>) {
+    fn format(&self, group: &Group<'_>, ground: &MatchedRelations<'_>, in_order: bool) -> (RowFormat, Option<RowSum>) {
         let is_safe = has_same_types(ground);
         if in_order
             && let Some((format, sum)) = self.proved(group)
@@ -243,12 +243,12 @@ fn names(relation: &Relation) -> Vec<String> {
     relation.copied_columns().map(|column| column.name.to_string()).collect()
 }
 
-fn missing_columns(ground: &Ground<'_>) -> Vec<String> {
+fn missing_columns(ground: &MatchedRelations<'_>) -> Vec<String> {
     let is_there = |column: &&Column| ground.target.columns.iter().any(|other| other.name == column.name);
     ground.like.copied_columns().filter(|column| !is_there(column)).map(|column| column.name.to_string()).collect()
 }
 
-fn has_same_types(ground: &Ground<'_>) -> bool {
+fn has_same_types(ground: &MatchedRelations<'_>) -> bool {
     let is_same = |column: &Column, on: &Relation| {
         let found = on.columns.iter().find(|other| other.name == column.name);
         found.is_some_and(|other| other.type_name == column.type_name && other.binary_safe && column.binary_safe)

@@ -3,11 +3,11 @@
 use crate::catalog::Catalog;
 use crate::config::PlanOptions;
 use crate::engine::Source;
-use crate::engine::target::column_mapping::Judge;
+use crate::engine::target::column_mapping::TypeCompatibility;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::pg::client::tool::Tools;
-use crate::pg::compare::{Ends, Readers};
+use crate::pg::compare::{ComparedConnections, Readers};
 use crate::pg::{Session, introspect};
 use crate::plan::{Plan, columns};
 use crate::record::{Record, RowMode};
@@ -36,8 +36,8 @@ pub(super) async fn readers(subject: &Subject<'_>) -> Result<Readers> {
     Readers::open(&ends(subject, None)).await
 }
 
-pub(super) fn ends(subject: &Subject<'_>, encoding: Option<String>) -> Ends {
-    Ends {
+pub(super) fn ends(subject: &Subject<'_>, encoding: Option<String>) -> ComparedConnections {
+    ComparedConnections {
         source: subject.source.leader.conninfo().clone(),
         target: subject.target.conninfo().clone(),
         snapshot: subject.source.snapshot.clone(),
@@ -50,14 +50,14 @@ pub(super) struct Sides {
     pub(super) source: Catalog,
     pub(super) target: Catalog,
     pub(super) encoding: Option<String>,
-    pub(super) past: Past,
+    pub(super) past: RunHistory,
     /// Set where the tables are the target's own.
-    pub(super) judge: Option<Judge>,
+    pub(super) judge: Option<TypeCompatibility>,
 }
 
 /// The ledger's records of the last run from this source.
 #[derive(Debug, Default)]
-pub(super) struct Past {
+pub(super) struct RunHistory {
     /// The records by task; empty where the run had another plan.
     pub(super) by_task: HashMap<String, Record>,
     /// How rows, or a sequence's value, were written into an object.
@@ -73,16 +73,16 @@ impl Sides {
         let target = introspect::catalog(subject.target).await?;
         let encoding = &target.server.encoding;
         let encoding = (source.server.encoding == *encoding && encoding != "UTF8").then(|| encoding.clone());
-        let past = Past::read(subject).await?;
-        let judge = Judge::of(subject.options.scope, &subject.source.leader, subject.target).await?;
+        let past = RunHistory::read(subject).await?;
+        let judge = TypeCompatibility::of(subject.options.scope, &subject.source.leader, subject.target).await?;
         Ok(Sides { source, target, encoding, past, judge })
     }
 }
 
-impl Past {
-    pub(super) async fn read(subject: &Subject<'_>) -> Result<Past> {
+impl RunHistory {
+    pub(super) async fn read(subject: &Subject<'_>) -> Result<RunHistory> {
         let ledger = Ledger::new(&subject.options.ledger.schema);
-        let mut past = Past { has_sums: !subject.rereads, ..Past::default() };
+        let mut past = RunHistory { has_sums: !subject.rereads, ..RunHistory::default() };
         if !ledger.exists(subject.target).await? {
             return Ok(past);
         }

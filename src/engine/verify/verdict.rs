@@ -40,7 +40,7 @@ pub struct Different {
 }
 
 /// What is known of both sides.
-pub struct Closer<'a> {
+pub struct DefinitionComparer<'a> {
     /// The source's entries.
     pub source: &'a Archive<'a>,
     /// The target's entries.
@@ -53,7 +53,7 @@ pub struct Closer<'a> {
     pub named: HashSet<&'a str>,
 }
 
-impl Closer<'_> {
+impl DefinitionComparer<'_> {
     /// Inspects an entry of the source and its counterpart; one of them may be missing.
     pub async fn verdict(&self, readers: &Readers, entry: Option<&Entry>, other: Option<&Entry>) -> Result<Verdict> {
         let of = entry.or(other).map(|entry| &entry.kind);

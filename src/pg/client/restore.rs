@@ -40,7 +40,7 @@ const LOCKED: &str = "locked";
 pub type Check<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
 /// A restore: the archive and the database.
-pub struct Replay<'a> {
+pub struct Restore<'a> {
     /// The client programs.
     pub tools: &'a Tools,
     /// The database.
@@ -65,8 +65,8 @@ struct State {
     is_owner: bool,
 }
 
-impl Replay<'_> {
-    /// Replays the archive up to its COMMIT. If it or the check fails, or if its future or result is dropped, the database is unchanged.
+impl Restore<'_> {
+    /// Restores the archive up to its COMMIT. If it or the check fails, or if its future or result is dropped, the database is unchanged.
     /// The check begins after all tables are locked against writers.
     pub async fn prepare(&self, check: Option<Check<'_>>) -> Result<Prepared> {
         let state = self.state().await?;
@@ -226,7 +226,7 @@ impl Replay<'_> {
     }
 }
 
-/// An archive that is replayed except for the COMMIT.
+/// An archive that is restored except for the COMMIT.
 pub struct Prepared {
     psql: Child,
     to: ChildStdin,

@@ -11,7 +11,7 @@ const PIECE: usize = 1 << 20;
 
 /// The tasks so far, by their numbers.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub struct PlanWriter {
     /// Rows without `id`, `requires` and the tasks in `after`.
     pieces: Vec<String>,
     /// The requirements of each task, one task after another.
@@ -23,7 +23,7 @@ pub struct Draft {
     sums: Vec<Sum>,
 }
 
-impl Draft {
+impl PlanWriter {
     /// How many tasks there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -96,7 +96,7 @@ mod tests {
             task.after = after.iter().map(|word| (*word).to_owned()).collect();
             task
         };
-        let mut draft = Draft::default();
+        let mut draft = PlanWriter::default();
         draft.push(&task("first\n", &[]), vec![]);
         draft.push(&task("second", &["roles"]), vec![0, 0]);
         draft.push(&task("third", &[]), vec![1, 0]);

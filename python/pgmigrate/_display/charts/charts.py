@@ -16,7 +16,7 @@ from pgmigrate._display.charts.timeline import Course
 from pgmigrate._display.charts.treemap import Tile, tiles
 from pgmigrate._display.markup import printable
 from pgmigrate._display.style import LIGHT, SHADES, shade
-from pgmigrate._values.humanize import brief_count, count, duration, plural, size
+from pgmigrate._values.humanize import brief_count, count, duration, plural, size, titled
 
 try:
     import altair as alt
@@ -334,7 +334,13 @@ def _timed(tasks: Sequence[TaskResult]) -> Iterable[tuple[float, str, str, str, 
         if task.seconds > 0 and task.status in ("done", "kept", "failed"):
             about = f", {brief_count(task.rows)} rows, {size(task.bytes)}" if task.bytes else ""
             status = "done" if task.status == "kept" else task.status
-            yield task.seconds, f"{task.kind} {task.object} ({task.id})", task.phase, status, about
+            yield (
+                task.seconds,
+                f"{titled(task.kind, task.object)} ({task.id})",
+                task.phase,
+                status,
+                about,
+            )
 
 
 def by_jobs(estimate: Estimate) -> Picture | None:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from pgmigrate._values.humanize import titled
+
 if TYPE_CHECKING:
     from pgmigrate._results.report import TaskResult
 
@@ -152,7 +154,7 @@ def _spans(tasks: Iterable[TaskResult]) -> list[Span]:
             tasks=1,
             bytes=task.bytes,
             status=words[task.status],
-            label=f"{task.kind} {task.object}",
+            label=titled(task.kind, task.object),
         )
         for task in tasks
         if task.begun is not None and task.worker is not None and task.status in words

@@ -19,7 +19,7 @@ from pgmigrate._display.markup import (
     table,
 )
 from pgmigrate._results.estimate import Estimate
-from pgmigrate._values.humanize import count, duration, plural, size
+from pgmigrate._values.humanize import count, duration, plural, size, titled
 
 if TYPE_CHECKING:
     from pgmigrate._display.charts.charts import Picture
@@ -50,7 +50,7 @@ def estimate_view(estimate: Estimate) -> Html:
                     ["task", "phase", "starts at", "takes"],
                     [
                         [
-                            f"{step.kind} {step.object}"
+                            titled(step.kind, step.object)
                             + (f" and {plural(step.tasks - 1, 'more')}" if step.tasks > 1 else ""),
                             step.phase,
                             Number(duration(step.starts)),

@@ -25,7 +25,7 @@ from pgmigrate._display.markup import (
 )
 from pgmigrate._results.report import PhaseResult, Report, TaskResult
 from pgmigrate._results.status import Status
-from pgmigrate._values.humanize import count, duration, plural, size
+from pgmigrate._values.humanize import count, duration, plural, size, titled
 
 if TYPE_CHECKING:
     from pgmigrate._display.charts.charts import Picture
@@ -95,7 +95,7 @@ def _failures(report: Report, limit: int) -> Html:
     """The tasks that failed and those that they blocked."""
     failed = report.failed
     rows: list[list[Cell]] = [
-        [mark(task.status), f"{task.kind} {task.object}", task.phase, task.id, reason(task)]
+        [mark(task.status), titled(task.kind, task.object), task.phase, task.id, reason(task)]
         for task in failed[:limit]
     ]
     return section(
@@ -177,7 +177,7 @@ def _slowest_tasks(tasks: Sequence[TaskResult]) -> Html:
     longest = max((task.seconds for task in found), default=0.0)
     rows: list[list[Cell]] = [
         [
-            f"{task.kind} {task.object}",
+            titled(task.kind, task.object),
             task.phase,
             Number(f"{task.seconds:.2f} s", task.seconds / longest),
             *amounts(task.rows, task.bytes),
@@ -237,7 +237,7 @@ def _few(tasks: Sequence[TaskResult], words: str) -> Html:
     rows: list[list[Cell]] = [
         [
             mark(task.status),
-            f"{task.kind} {task.object}",
+            titled(task.kind, task.object),
             task.id,
             Number(duration(task.seconds)),
             reason(task),

@@ -4,7 +4,7 @@
 //! their definitions. What the role may not change stays as it is, and is reported. Called by `worker`.
 
 use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, rows};
-use crate::engine::run::job::{Form, Job};
+use crate::engine::run::job::{Job, TaskExecution};
 use crate::engine::target::foreign_keys::Place;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 impl Worker {
     /// Disables the triggers of a task's table where that is requested.
-    pub(super) async fn silence(&mut self, task: &Task, (table, form): (&str, Form)) -> Result<Silenced> {
+    pub(super) async fn silence(&mut self, task: &Task, (table, form): (&str, TaskExecution)) -> Result<Silenced> {
         if !form.is_silent {
             return Ok(Silenced::default());
         }

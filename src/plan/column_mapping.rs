@@ -10,14 +10,14 @@ use crate::plan::merge::STAGE;
 
 /// How the rows of a table are read for the corresponding table of the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Adaptation {
+pub struct ColumnMapping {
     /// The columns that are sent, each with the types to which the source casts it, one after another.
     pub columns: Vec<(String, Vec<String>)>,
     /// The columns that are not sent.
     pub left_out: Vec<String>,
 }
 
-impl Adaptation {
+impl ColumnMapping {
     /// The names of the columns that are sent.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    fn adapted(columns: &[(&str, &[&str])], left_out: &[&str], merge: &str) -> Task {
+    fn mapped(columns: &[(&str, &[&str])], left_out: &[&str], merge: &str) -> Task {
         let relation = relation(&["k", "a", "b"]);
         let into = relation.name.sql();
         let mut task = Task::new(Phase::Data, kind::DATA, "s", "t (a) TO STDOUT");
@@ -119,7 +119,7 @@ mod tests {
             ((*name).to_owned(), casts.iter().map(|cast| (*cast).to_owned()).collect::<Vec<String>>())
         });
         let left_out = left_out.iter().map(|name| (*name).to_owned()).collect();
-        Adaptation { columns: columns.collect(), left_out }.apply(&mut task, &relation);
+        ColumnMapping { columns: columns.collect(), left_out }.apply(&mut task, &relation);
         task.target_sql = task.target_sql.replace(&into, "t");
         task.merge_sql = task.merge_sql.replace(&into, "t");
         task.source_sql = task.source_sql.replace(&into, "t");
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn values_are_cast_on_the_source() {
-        let task = adapted(&[("k", &[]), ("a", &["text", "numeric"]), ("b", &[])], &[], "");
+        let task = mapped(&[("k", &[]), ("a", &["text", "numeric"]), ("b", &[])], &[], "");
         assert_eq!(
             task.source_sql,
             "COPY (SELECT r.\"k\", CAST(CAST(r.\"a\" AS text) AS numeric) AS \"a\", r.\"b\" FROM (SELECT * FROM ONLY t) AS r) TO STDOUT"
@@ -140,7 +140,7 @@ mod tests {
     fn columns_are_left_out_of_every_statement() {
         let merge = "INSERT INTO (\"k\", \"a\", \"b\") OVERRIDING SYSTEM VALUE SELECT \"k\", \"a\", \"b\" \
                      FROM pg_temp.\"pgmigrate_stage\" ON CONFLICT (\"k\") DO UPDATE SET \"a\" = EXCLUDED.\"a\", \"b\" = EXCLUDED.\"b\"";
-        let task = adapted(&[("k", &[]), ("a", &[])], &["b"], merge);
+        let task = mapped(&[("k", &[]), ("a", &[])], &["b"], merge);
         assert_eq!(task.source_sql, "COPY (SELECT r.\"k\", r.\"a\" FROM (SELECT * FROM ONLY t) AS r) TO STDOUT");
         assert_eq!(task.target_sql, "COPY t (\"k\", \"a\") FROM STDIN");
         assert_eq!(
@@ -148,7 +148,7 @@ mod tests {
             "INSERT INTO t (\"k\", \"a\") OVERRIDING SYSTEM VALUE SELECT \"k\", \"a\" \
              FROM pg_temp.\"pgmigrate_stage\" ON CONFLICT (\"k\") DO UPDATE SET \"a\" = EXCLUDED.\"a\""
         );
-        let only_key = adapted(&[("k", &[])], &["a", "b"], merge);
+        let only_key = mapped(&[("k", &[])], &["a", "b"], merge);
         assert!(only_key.merge_sql.ends_with("ON CONFLICT (\"k\") DO NOTHING"), "{}", only_key.merge_sql);
     }
 

@@ -22,7 +22,7 @@ pub enum Role {
 
 /// A snapshot lease whose process lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Announcement {
+pub struct SnapshotLease {
     /// The snapshot that can be joined.
     pub snapshot: Snapshot,
     /// Who registered it.
@@ -78,7 +78,7 @@ impl Ledger {
     }
 
     /// Registers a snapshot lease for as long as this session lives, and deletes those of dead processes.
-    pub async fn announce(&self, session: &Session, run: i64, (snapshot, role): (&Snapshot, Role)) -> Result<()> {
+    pub async fn register(&self, session: &Session, run: i64, (snapshot, role): (&Snapshot, Role)) -> Result<()> {
         if !self.has_snapshots(session).await? {
             self.create(session).await?;
         }
@@ -95,7 +95,7 @@ impl Ledger {
     }
 
     /// Deregisters this session's snapshot lease.
-    pub async fn withdraw(&self, session: &Session, run: i64) -> Result<()> {
+    pub async fn deregister(&self, session: &Session, run: i64) -> Result<()> {
         let sql = format!("DELETE FROM {} WHERE run = $1 AND backend = pg_catalog.pg_backend_pid()", self.snapshots());
         session.execute(&sql, &[&run]).await.map(|_| ())
     }
@@ -111,7 +111,7 @@ impl Ledger {
     }
 
     /// The snapshot leases of a run that other, living processes have registered, the holder's first.
-    pub async fn announced(&self, session: &Session, run: i64) -> Result<Vec<Announcement>> {
+    pub async fn leases(&self, session: &Session, run: i64) -> Result<Vec<SnapshotLease>> {
         if !self.has_snapshots(session).await? {
             return Ok(Vec::new());
         }
@@ -122,12 +122,12 @@ impl Ledger {
             alive()
         );
         let rows = session.query(&sql, &[&LOCK_CLASS, &LOCK_RUN, &LOCK_HOLD, &run]).await?;
-        let announcement = |row: &tokio_postgres::Row| Announcement {
+        let lease = |row: &tokio_postgres::Row| SnapshotLease {
             role: if row.get::<_, &str>(0) == word(Role::Holder) { Role::Holder } else { Role::Part },
             snapshot: Snapshot { id: row.get(1), sees: row.get(2), server: row.get(3) },
             is_released: row.get(4),
         };
-        Ok(rows.iter().map(announcement).collect())
+        Ok(rows.iter().map(lease).collect())
     }
 
     /// Requests that the holder of a run releases its snapshot; returns whether there is one.

@@ -16,7 +16,7 @@ use std::time::Duration;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// Asks every process that works on the target to stop, and waits until none does; returns whether there was one.
-pub async fn halt(config: &Config, context: &Context) -> Result<bool> {
+pub async fn request_stop(config: &Config, context: &Context) -> Result<bool> {
     let endpoints = Endpoints::new(&config.connection, context)?;
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "stop")).await?;
     let ledger = Ledger::new(&config.ledger.schema);
@@ -45,7 +45,7 @@ pub(super) async fn stoppable<T>(
     tokio::select! {
         biased;
         result = &mut work => return result,
-        () = asked => announce(context),
+        () = asked => register(context),
     }
     work.await
 }
@@ -58,7 +58,7 @@ pub(super) fn before_begin(error: Error) -> Error {
 /// Checks once, for a step that cannot be given up later.
 pub(super) async fn look(connections: &Connections, context: &Context) {
     if is_asked(connections).await {
-        announce(context);
+        register(context);
     }
 }
 
@@ -67,7 +67,7 @@ async fn is_asked(connections: &Connections) -> bool {
     connections.ledger.is_asked_to_stop(&connections.target).await.unwrap_or_default()
 }
 
-fn announce(context: &Context) {
+fn register(context: &Context) {
     tracing::warn!("another session on the target asked this run to stop");
     context.stop.stop();
 }
