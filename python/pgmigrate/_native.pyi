@@ -3,8 +3,8 @@ from typing import Any, Literal, final
 
 __all__ = [
     "Job",
-    "Redaction",
     "PlanText",
+    "Redaction",
     "ResultRows",
     "TaskRows",
     "config",
