@@ -9,6 +9,7 @@ mod failure;
 mod foreign_key;
 mod lease;
 pub mod order;
+mod pending;
 mod plan;
 mod procedure;
 mod records;
@@ -27,16 +28,12 @@ pub use crate::record::{Effect, Record, Run};
 use crate::status::{RunState, TaskStatus};
 pub use failure::TaskFailure;
 pub use foreign_key::Taken;
-pub use lease::{Progress, Role, SnapshotLease};
+pub use lease::{Lease, LeaseRole, Progress};
 pub use procedure::{Journal, LockHolder, Subject};
 pub use records::Standing;
 pub use session_entry::SessionEntry;
 use std::collections::HashMap;
 use std::str::FromStr;
-use std::time::Duration;
-
-/// The pause between two queries for commits that are in progress.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// The first key of pgmigrate's advisory locks, "pgmi" as a number; the second says what is locked. `engine::lifecycle` lists who holds
 /// which.
@@ -256,47 +253,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// Sets tasks that a dead run left running, failed or blocked back to `pending`. Waits for a commit that the run has sent and the
-    /// server still executes: a task that it settles stays settled.
-    pub async fn reopen(&self, session: &Session, run: i64) -> Result<()> {
-        let sql = format!(
-            "{} WHERE run = $1 AND {} AND status <> '{}'",
-            self.back_to_pending(),
-            condition::open(),
-            TaskStatus::Pending
-        );
-        session.execute(&sql, &[&run]).await.map(|_| ())
-    }
-
-    /// Waits for commits in progress that settle tasks: a part that was killed may have sent one. Never waits for a row while it locks
-    /// others, because that could deadlock with parts at work.
-    pub async fn await_commits(&self, session: &Session, run: i64) -> Result<()> {
-        let open = format!("FROM {} WHERE run = $1 AND {}", self.tasks(), condition::open());
-        let sql = format!(
-            "WITH free AS (SELECT task {open} FOR UPDATE SKIP LOCKED) \
-             SELECT EXISTS (SELECT task {open} EXCEPT SELECT task FROM free)"
-        );
-        while session.query_one(&sql, &[&run]).await?.get(0) {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
-        }
-        Ok(())
-    }
-
-    /// Sets tasks that have to be done again back to `pending`, settled or not.
-    pub async fn reset(&self, session: &Session, run: i64, tasks: &[String]) -> Result<()> {
-        let sql = format!("{} WHERE run = $1 AND task = ANY ($2)", self.back_to_pending());
-        session.execute(&sql, &[&run, &tasks]).await.map(|_| ())
-    }
-
-    fn back_to_pending(&self) -> String {
-        format!(
-            "UPDATE {} SET status = '{}', rows = 0, bytes = 0, hash = '', snapshot = '', sqlstate = '', note = '', \
-                    started = NULL, seconds = 0, worker = NULL",
-            self.tasks(),
-            TaskStatus::Pending
-        )
-    }
-
     /// Records durably that a run goes on, or how it ended: this row survives a crash of the server.
     pub async fn set_state(&self, session: &Session, run: i64, state: RunState, consistent: bool) -> Result<()> {
         let finished = if state == RunState::Running { "NULL" } else { "now()" };
@@ -376,7 +332,8 @@ impl Ledger {
         session: &Session,
         run: i64,
         done: &[(&str, &Effect)],
-        (seconds, worker): (f64, i32),
+        seconds: f64,
+        worker: i32,
     ) -> Result<()> {
         let sql = format!(
             "UPDATE {} t SET status = '{}', attempts = attempts + 1, rows = d.rows, bytes = d.bytes, hash = d.hash, \

@@ -4,6 +4,7 @@
 
 use crate::closed_set::closed_set;
 use crate::phase::Phase;
+use crate::plan::Task;
 use crate::status::{RunState, TaskStatus};
 use serde::Serialize;
 
@@ -94,6 +95,32 @@ pub struct Record {
 }
 
 impl Record {
+    /// A task of the plan that was not tried yet.
+    #[must_use]
+    pub fn planned(task: &Task) -> Self {
+        Record {
+            task: task.id.clone(),
+            phase: task.phase,
+            kind: task.kind.clone(),
+            object: task.object(),
+            mode: task.is_data().then_some(RowMode::Create),
+            format: task.format.clone(),
+            status: TaskStatus::Pending,
+            attempts: 0,
+            planned_rows: task.rows.cast_signed(),
+            planned_bytes: task.bytes.cast_signed(),
+            rows: 0,
+            bytes: 0,
+            hash: String::new(),
+            snapshot: String::new(),
+            begun: None,
+            seconds: 0.0,
+            worker: None,
+            sqlstate: String::new(),
+            note: String::new(),
+        }
+    }
+
     /// Whether nothing is left to do for the task.
     #[must_use]
     pub fn is_settled(&self) -> bool {

@@ -58,12 +58,14 @@ closed_set! {
 
 closed_set! {
     /// How the part of a run ended that one report shows.
+    #[derive(Default)]
     pub enum ReportStatus, "status of a report" {
         /// All of its tasks are settled.
         Done = "done",
         /// A task failed.
         Failed = "failed",
-        /// It was stopped before its end.
+        /// It was stopped before its end; as long as nothing else is known.
+        #[default]
         Interrupted = "interrupted",
         /// Nothing was run.
         DryRun = "dry_run",

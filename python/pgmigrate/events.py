@@ -13,19 +13,7 @@ records of `logging`, not as events.
 from collections.abc import Callable
 from typing import Literal, TypeAlias, TypedDict
 
-Phase: TypeAlias = Literal[
-    "roles",
-    "pre-data",
-    "data",
-    "index",
-    "analyze",
-    "constraint",
-    "post-data",
-    "privileges",
-    "refresh",
-    "finish",
-]
-"""The phases of a plan, in their order."""
+from pgmigrate._values.sets import Phase, Severity, TableStatus, TaskStatus
 
 
 class StepStartedEvent(TypedDict):
@@ -149,7 +137,7 @@ class TaskFinishedEvent(TypedDict):
     phase: Phase
     kind: str
     object: str
-    status: Literal["done", "kept", "failed", "blocked", "pending"]
+    status: TaskStatus
     rows: int
     bytes: int
     seconds: float
@@ -218,7 +206,7 @@ class FoundEvent(TypedDict):
 
     event: Literal["found"]
     check: str
-    severity: Literal["info", "warning", "blocking"]
+    severity: Severity
     object: str
     objects: list[str]
     message: str
@@ -271,7 +259,7 @@ class TableVerifiedEvent(TypedDict):
 
     event: Literal["table_verified"]
     object: str
-    status: Literal["equal", "contains_source", "different", "unchecked"]
+    status: TableStatus
     rows: int
 
 

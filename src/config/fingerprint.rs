@@ -66,7 +66,7 @@ impl Config {
             .filter(|path| {
                 changed(path) && !follows_option(path, &planned, &now) && !follows_table(path, &planned, &now)
             })
-            .map(|path| format!("{path}: {} in the plan, {} now", reported(planned.get(path)), reported(now.get(path))))
+            .map(|path| format!("{path}: {} in the plan, {} now", shown(planned.get(path)), shown(now.get(path))))
             .collect()
     }
 }
@@ -131,7 +131,7 @@ fn follows_table(path: &str, planned: &Leaves, now: &Leaves) -> bool {
 }
 
 /// A value as part of a sentence.
-fn reported(value: Option<&Value>) -> String {
+fn shown(value: Option<&Value>) -> String {
     match value {
         None => "not listed".to_owned(),
         Some(Value::String(word)) if !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || c == '_') => {

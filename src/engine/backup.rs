@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
 use crate::pg::client::archive;
-use crate::pg::client::restore::{Check, Restore};
+use crate::pg::client::restore::{ArchiveRestore, Check};
 use crate::pg::client::tool::Tools;
 use crate::pg::{Conninfo, Session, survey};
 use serde::Serialize;
@@ -148,8 +148,14 @@ async fn restore_archive(
         .remedy("stop the run, or wait for its end"));
     }
     let others = context.stop.or(survey::sessions(&session)).await?;
-    let restoring =
-        Restore { tools, target: session.conninfo(), session: &session, path, contents: &listed, entries: &entries };
+    let restoring = ArchiveRestore {
+        tools,
+        target: session.conninfo(),
+        session: &session,
+        path,
+        contents: &listed,
+        entries: &entries,
+    };
     let prepared = context.stop.or(restoring.prepare(check)).await?;
     // From the COMMIT on, only the wait for its answer can be given up.
     prepared.commit(session.conninfo(), || context.stop.stopped()).await?;

@@ -20,7 +20,7 @@ use crate::engine::run::settings::Settings;
 use crate::engine::run::{part, unplanned};
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
-use crate::ledger::{Ledger, Progress, Role};
+use crate::ledger::{LeaseRole, Ledger, Progress};
 use crate::pg::Session;
 use crate::pg::snapshot::{self, Snapshot};
 use crate::plan::Plan;
@@ -129,7 +129,7 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
         Box::pin(enter(&prepared, context)).await?.run
     };
     let mut watch = Watch { endpoints, ledger, source: connections.source, target, run, context };
-    watch.register().await?;
+    watch.register_lease().await?;
     // From here on this process is not a part, and the whole run may go on as soon as the last part has ended.
     drop(connections.target);
     context.events.send(Event::SnapshotHeld {
@@ -178,8 +178,8 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    async fn register(&self) -> Result<()> {
-        self.ledger.register(&self.target, self.run, (&self.source.snapshot, Role::Holder)).await
+    async fn register_lease(&self) -> Result<()> {
+        self.ledger.register_lease(&self.target, self.run, &self.source.snapshot, LeaseRole::Holder).await
     }
 
     async fn stay(&mut self, idle_timeout: Option<Duration>) -> Result<Held> {
@@ -214,7 +214,7 @@ impl Watch<'_> {
             }
             if look.progress != *progress {
                 *progress = look.progress;
-                self.report(look.progress);
+                self.emit(look.progress);
             }
             match look {
                 Look { progress, .. } if progress.open() == 0 => return Ok(HoldStatus::Settled),
@@ -266,10 +266,10 @@ impl Watch<'_> {
 
     async fn come_back(&mut self) -> Result<()> {
         self.target = take_place(&self.ledger, &self.endpoints).await?;
-        self.register().await
+        self.register_lease().await
     }
 
-    fn report(&self, progress: Progress) {
+    fn emit(&self, progress: Progress) {
         let Progress { settled, running, failed, pending } = progress;
         tracing::debug!(
             "snapshot held: {settled} data tasks settled, {running} taken, {failed} failed, {pending} left"
@@ -282,7 +282,7 @@ impl Watch<'_> {
         if !self.ledger.exists(&self.target).await? {
             return Ok(());
         }
-        self.ledger.deregister(&self.target, self.run).await?;
+        self.ledger.deregister_lease(&self.target, self.run).await?;
         conclude(&self.ledger, &self.target, self.run, Some(&[])).await.map(|_| ())
     }
 }

@@ -48,10 +48,13 @@ use crate::event::{Event, Events};
 use crate::finding::Finding;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Waits until verbs that have ended have no session and no statement left on any server.
 pub use crate::pg::closed as at_rest;
+
+/// Interval between two queries for what another process does: a request in the ledger, a lease, a lock.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The inputs of a verb besides its configuration.
 #[derive(Debug, Clone, Default)]

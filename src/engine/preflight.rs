@@ -66,7 +66,7 @@ pub(super) async fn prerequisites(
         findings.extend(raw);
         return Ok(sorted(findings));
     }
-    findings.extend(revision::check(options.safety, (source, target), &ends).await?);
+    findings.extend(revision::check(options.safety, source, target, &ends).await?);
     findings.extend(access::source_rights(options.plan, source, &ends.source, &HashSet::new()).await?);
     findings.extend(activity::readers_kept_out(options.plan.scope, source).await?);
     findings
@@ -87,7 +87,7 @@ async fn look_at(subject: &Subject<'_>, context: &Context) -> Result<Vec<Finding
     findings.extend(target_dump::check(&look).await?);
     findings.extend(backup_dir::check(&look));
     findings.extend(setting::check(look.leader(), subject.target));
-    findings.extend(revision::check(subject.options.safety, (look.leader(), subject.target), &look.ends).await?);
+    findings.extend(revision::check(subject.options.safety, look.leader(), subject.target, &look.ends).await?);
     findings.extend(revision::written(&look).await?);
     findings.extend(access::check(&look).await?);
     let rights = Rights::ask(&look).await?;

@@ -3,8 +3,8 @@
 //! The lock is held by a session of its own, which lives as long as the verb `hold_procedure` runs. The Python package, which calls these
 //! verbs, decides what a journal means.
 
-use super::Context;
 use super::connect::Endpoints;
+use super::{Context, POLL_INTERVAL};
 use crate::config::Config;
 use crate::engine::run::leader::{Leader, RunLock};
 use crate::error::{Error, Kind, Result, Side};
@@ -14,8 +14,6 @@ use crate::pg::{Session, introspect};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
-/// Interval between checks whether the session that holds the lock is still there.
-const BETWEEN_CHECKS: Duration = Duration::from_millis(250);
 /// How long the lock of a process that was killed may outlive it.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -86,7 +84,7 @@ pub async fn hold_procedure(config: &Config, taker: &Taker, context: &Context) -
         tokio::select! {
             biased;
             () = context.stop.stopped() => {}
-            () = tokio::time::sleep(BETWEEN_CHECKS) => {
+            () = tokio::time::sleep(POLL_INTERVAL) => {
                 leader.keep(&context.stop).await?;
             }
         }
@@ -100,7 +98,7 @@ async fn take(ledger: &Ledger, session: &Session, taker: &Taker) -> Result<()> {
         if began.elapsed() >= LINGER {
             return Err(occupied(ledger.procedure_holder(session).await?, taker));
         }
-        tokio::time::sleep(BETWEEN_CHECKS).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     Ok(())
 }

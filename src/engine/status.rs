@@ -117,7 +117,7 @@ pub async fn status(config: &Config, rates: Option<Rates>, context: &Context) ->
     let mut status = sum(known, &records);
     if state == RunState::Running {
         let jobs = config::jobs(config.copy.max_jobs, context.cpus).max(workers(&records));
-        status.seconds_left = seconds_left((&ledger, &target, run.run), &records, (&rates, jobs)).await?;
+        status.seconds_left = seconds_left(&ledger, &target, run.run, &records, &rates, jobs).await?;
     }
     Ok(status)
 }
@@ -130,13 +130,16 @@ fn workers(records: &[Record]) -> usize {
 
 /// The time that the rest takes, by the plan in the ledger and the current statements of the run's sessions.
 async fn seconds_left(
-    (ledger, target, run): (&Ledger, &Session, i64),
+    ledger: &Ledger,
+    target: &Session,
+    run: i64,
     records: &[Record],
-    speed: (&Rates, usize),
+    rates: &Rates,
+    jobs: usize,
 ) -> Result<Option<f64>> {
     let Some(plan) = ledger.plan(target, run).await? else { return Ok(None) };
     let now = Now { builds: progress::builds(target).await?, copies: progress::copies(target).await? };
-    Ok(recorded(&tsv::read(&plan)?.tasks, records, speed, &now).seconds)
+    Ok(recorded(&tsv::read(&plan)?.tasks, records, rates, jobs, &now).seconds)
 }
 
 async fn procedure(ledger: &Ledger, target: &Session) -> Result<Option<Procedure>> {

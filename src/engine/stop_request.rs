@@ -4,16 +4,13 @@
 //! what a run does after its last task; before the first task it takes effect only where the current step can be given up. Called by the
 //! verb `stop`, and by `run` for the steps before the tasks; while tasks run, `pool` checks by itself.
 
-use super::Context;
 use super::connect::Endpoints;
+use super::{Context, POLL_INTERVAL};
 use crate::config::Config;
 use crate::engine::run::connections::Connections;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
 use crate::pg::Session;
-use std::time::Duration;
-
-const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// Asks every process that works on the target to stop, and waits until none does; returns whether there was one.
 pub async fn request_stop(config: &Config, context: &Context) -> Result<bool> {
@@ -38,7 +35,7 @@ pub(super) async fn stoppable<T>(
 ) -> Result<T> {
     let asked = async {
         while !is_asked(connections).await {
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
     let mut work = std::pin::pin!(work);
@@ -73,6 +70,6 @@ fn register(context: &Context) {
 }
 
 async fn pause() -> Result<()> {
-    tokio::time::sleep(BETWEEN_LOOKS).await;
+    tokio::time::sleep(POLL_INTERVAL).await;
     Ok(())
 }

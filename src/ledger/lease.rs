@@ -6,27 +6,29 @@
 //! holder registers the run's snapshot; each part registers the snapshot that it reads in. Called by `hold` and `part`.
 
 use super::{LOCK_CLASS, LOCK_HOLD, LOCK_RUN, Ledger, condition};
+use crate::closed_set::closed_set;
 use crate::error::Result;
 use crate::pg::Session;
 use crate::pg::snapshot::Snapshot;
 use crate::status::TaskStatus;
 
-/// Who registered a snapshot lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// The holder of the run's one snapshot.
-    Holder,
-    /// A part of the run that reads in it.
-    Part,
+closed_set! {
+    /// Who registered a snapshot lease.
+    pub enum LeaseRole, "role of a snapshot lease" {
+        /// The holder of the run's one snapshot.
+        Holder = "holder",
+        /// A part of the run that reads in it.
+        Part = "part",
+    }
 }
 
 /// A snapshot lease whose process lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SnapshotLease {
+pub struct Lease {
     /// The snapshot that can be joined.
     pub snapshot: Snapshot,
     /// Who registered it.
-    pub role: Role,
+    pub role: LeaseRole,
     /// Whether the holder was requested to release it.
     pub is_released: bool,
 }
@@ -78,7 +80,13 @@ impl Ledger {
     }
 
     /// Registers a snapshot lease for as long as this session lives, and deletes those of dead processes.
-    pub async fn register(&self, session: &Session, run: i64, (snapshot, role): (&Snapshot, Role)) -> Result<()> {
+    pub async fn register_lease(
+        &self,
+        session: &Session,
+        run: i64,
+        snapshot: &Snapshot,
+        role: LeaseRole,
+    ) -> Result<()> {
         if !self.has_snapshots(session).await? {
             self.create(session).await?;
         }
@@ -91,17 +99,17 @@ impl Ledger {
                     server = EXCLUDED.server, announced = now(), released = false",
             self.snapshots()
         );
-        session.execute(&sql, &[&run, &word(role), &snapshot.id, &snapshot.sees, &snapshot.server]).await.map(|_| ())
+        session.execute(&sql, &[&run, &role.as_str(), &snapshot.id, &snapshot.sees, &snapshot.server]).await.map(|_| ())
     }
 
     /// Deregisters this session's snapshot lease.
-    pub async fn deregister(&self, session: &Session, run: i64) -> Result<()> {
+    pub async fn deregister_lease(&self, session: &Session, run: i64) -> Result<()> {
         let sql = format!("DELETE FROM {} WHERE run = $1 AND backend = pg_catalog.pg_backend_pid()", self.snapshots());
         session.execute(&sql, &[&run]).await.map(|_| ())
     }
 
     /// Records for tasks that are not settled which state of the source a part reads them in.
-    pub async fn claim(&self, session: &Session, run: i64, (tasks, sees): (&[&str], &str)) -> Result<()> {
+    pub async fn claim(&self, session: &Session, run: i64, tasks: &[&str], sees: &str) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET snapshot = $3 WHERE run = $1 AND task = ANY ($2) AND {}",
             self.tasks(),
@@ -111,23 +119,23 @@ impl Ledger {
     }
 
     /// The snapshot leases of a run that other, living processes have registered, the holder's first.
-    pub async fn leases(&self, session: &Session, run: i64) -> Result<Vec<SnapshotLease>> {
+    pub async fn leases(&self, session: &Session, run: i64) -> Result<Vec<Lease>> {
         if !self.has_snapshots(session).await? {
             return Ok(Vec::new());
         }
         let sql = format!(
             "SELECT s.role, s.snapshot, s.sees, s.server, s.released FROM {} s \
-             WHERE s.run = $4 AND s.backend <> pg_catalog.pg_backend_pid() AND {} ORDER BY s.role <> 'holder', s.announced",
+             WHERE s.run = $4 AND s.backend <> pg_catalog.pg_backend_pid() AND {} ORDER BY s.role <> '{}', s.announced",
             self.snapshots(),
-            alive()
+            alive(),
+            LeaseRole::Holder
         );
         let rows = session.query(&sql, &[&LOCK_CLASS, &LOCK_RUN, &LOCK_HOLD, &run]).await?;
-        let lease = |row: &tokio_postgres::Row| SnapshotLease {
-            role: if row.get::<_, &str>(0) == word(Role::Holder) { Role::Holder } else { Role::Part },
-            snapshot: Snapshot { id: row.get(1), sees: row.get(2), server: row.get(3) },
-            is_released: row.get(4),
+        let lease = |row: &tokio_postgres::Row| {
+            let snapshot = Snapshot { id: row.get(1), sees: row.get(2), server: row.get(3) };
+            Ok(Lease { role: self.value(row.get(0))?, snapshot, is_released: row.get(4) })
         };
-        Ok(rows.iter().map(lease).collect())
+        rows.iter().map(lease).collect()
     }
 
     /// Requests that the holder of a run releases its snapshot; returns whether there is one.
@@ -136,8 +144,9 @@ impl Ledger {
             return Ok(false);
         }
         let sql = format!(
-            "UPDATE {} s SET released = true WHERE s.run = $4 AND s.role = 'holder' AND {}",
+            "UPDATE {} s SET released = true WHERE s.run = $4 AND s.role = '{}' AND {}",
             self.snapshots(),
+            LeaseRole::Holder,
             alive()
         );
         Ok(session.execute(&sql, &[&LOCK_CLASS, &LOCK_RUN, &LOCK_HOLD, &run]).await? > 0)
@@ -167,13 +176,6 @@ impl Ledger {
         let row = session.query_one(&sql, &[&run]).await?;
         let count = |at: usize| row.get::<_, i64>(at).cast_unsigned();
         Ok(Progress { settled: count(0), running: count(1), failed: count(2), pending: count(3) })
-    }
-}
-
-fn word(role: Role) -> &'static str {
-    match role {
-        Role::Holder => "holder",
-        Role::Part => "part",
     }
 }
 

@@ -16,18 +16,18 @@ const PAGE: u64 = 8_192;
 /// The source's answer; none if no row has a value, or if the source has no information about the key.
 pub async fn answer(session: &Session, table: &Relation, question: Question<'_>) -> Result<Option<Answer>> {
     let answer = match question {
-        Question::Range(column) => range(session, table, column, ("NULL::int8", "")).await?.map(Answer::Range),
+        Question::Range(column) => range(session, table, column, "NULL::int8", "").await?.map(Answer::Range),
         Question::Counted(column, Some(filter)) => {
             let condition = format!(" WHERE ({filter})");
-            range(session, table, column, ("count(*)", &condition)).await?.map(Answer::Range)
+            range(session, table, column, "count(*)", &condition).await?.map(Answer::Range)
         }
         Question::Counted(column, None) => {
             // Rows are counted only if the statistics have no number.
             let count = if table.tuples < 0.0 { "count(*)" } else { "NULL::int8" };
-            range(session, table, column, (count, "")).await?.map(Answer::Range)
+            range(session, table, column, count, "").await?.map(Answer::Range)
         }
         Question::Bounds(column, type_name, count) => {
-            bounds(session, table, (column, type_name), count).await?.map(Answer::Bounds)
+            bounds(session, table, column, type_name, count).await?.map(Answer::Bounds)
         }
     };
     Ok(answer)
@@ -60,7 +60,8 @@ async fn range(
     session: &Session,
     table: &Relation,
     column: &str,
-    (count, condition): (&str, &str),
+    count: &str,
+    condition: &str,
 ) -> Result<Option<KeyRange>> {
     let name = ident(column);
     let sql = format!("SELECT min({name})::int8, max({name})::int8, {count} FROM ONLY {}{condition}", table.name.sql());
@@ -90,7 +91,8 @@ async fn spread(session: &Session, table: &Relation, column: &str) -> Result<Opt
 async fn bounds(
     session: &Session,
     table: &Relation,
-    (column, type_name): (&str, &'static str),
+    column: &str,
+    type_name: &'static str,
     count: u64,
 ) -> Result<Option<KeyBounds>> {
     let statistics = "SELECT coalesce(s.correlation, 0)::float8, s.histogram_bounds IS NOT NULL FROM pg_catalog.pg_stats s \

@@ -271,7 +271,7 @@ async fn clash(target: &Session, merge: &Merge<'_>, table: &Table, error: Error)
     let Some(reply) = error.server().cloned() else { return Ok(error) };
     let Some(name) = reply.constraint.clone() else { return Ok(error) };
     let count = match Index::of(target, merge.into, Some(&name)).await?.first() {
-        Some(index) => counted(target, (table, index), merge).await?,
+        Some(index) => counted(target, table, index, merge).await?,
         None => None,
     };
     let rows = match count {
@@ -285,7 +285,7 @@ async fn clash(target: &Session, merge: &Merge<'_>, table: &Table, error: Error)
 }
 
 /// How many staged rows have the key of another row, of the table or else of the stage; none if the target refuses the query.
-async fn counted(target: &Session, (table, index): (&Table, &Index), merge: &Merge<'_>) -> Result<Option<i64>> {
+async fn counted(target: &Session, table: &Table, index: &Index, merge: &Merge<'_>) -> Result<Option<i64>> {
     let Some(matches) = index.matches(&|at| format!("s.pgmigrate_key_{at}")) else { return Ok(None) };
     let (keys, condition) = (index.columns_as_keys(), index.condition());
     let own: Vec<String> =

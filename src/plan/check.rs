@@ -20,7 +20,7 @@ pub fn check(catalog: &Catalog, schemas: &[String], options: &ScopeOptions) -> V
     problems.extend(check_default(catalog, options));
     problems.extend(columns::unknown(catalog, &options.tables));
     for (at, rule) in options.tables.include.iter().enumerate() {
-        check_rule(catalog, options, (rule, &format!("tables.include[{at}]")), &mut problems);
+        check_rule(catalog, options, rule, &format!("tables.include[{at}]"), &mut problems);
     }
     for (at, name) in options.tables.exclude.iter().enumerate() {
         if !catalog.relations.iter().any(|relation| relation.name == *name) {
@@ -38,7 +38,7 @@ fn check_default(catalog: &Catalog, options: &ScopeOptions) -> Option<String> {
     (!is_known).then(|| format!("tables.default.chunk_column: no table of the source has an integer column {column:?}"))
 }
 
-fn check_rule(catalog: &Catalog, options: &ScopeOptions, (rule, path): (&TableRule, &str), problems: &mut Vec<String>) {
+fn check_rule(catalog: &Catalog, options: &ScopeOptions, rule: &TableRule, path: &str, problems: &mut Vec<String>) {
     let Some(relation) = catalog.relations.iter().find(|relation| relation.name == rule.table) else {
         problems.push(format!("{path}: the source has no table {}", rule.table));
         return;

@@ -6,7 +6,6 @@
 pub mod build;
 mod check;
 pub mod chunk;
-pub mod column_mapping;
 pub mod columns;
 pub mod cost;
 pub mod difference;
@@ -14,6 +13,7 @@ pub mod document;
 pub mod foreign_key;
 pub mod format;
 pub mod group;
+pub mod mapping;
 pub mod merge;
 mod model;
 pub mod setting;

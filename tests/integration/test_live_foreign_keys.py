@@ -40,7 +40,7 @@ def test_referencing_rows_arrive_in_every_mode(pair: Pair, mode: str, on_existin
     }
 
 
-def circle(deferrable: str) -> str:
+def cycle(deferrable: str) -> str:
     return f"""
         CREATE SCHEMA s;
         CREATE TABLE s.a (id int PRIMARY KEY, b int NOT NULL);
@@ -58,8 +58,8 @@ COMMIT; INSERT INTO s.leaf SELECT i, i FROM generate_series(1, 30) i;
 """
 
 
-def test_a_circle_of_keys_has_no_order(pair: Pair) -> None:
-    both = databases(pair, tables=circle("DEFERRABLE"), rows=FILL)
+def test_a_cycle_of_keys_has_no_order(pair: Pair) -> None:
+    both = databases(pair, tables=cycle("DEFERRABLE"), rows=FILL)
     with pytest.raises(PreflightError) as caught:
         run(both)
     (finding,) = [f for f in caught.value.findings if f.severity == "blocking"]
@@ -68,12 +68,12 @@ def test_a_circle_of_keys_has_no_order(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("existing", [False, True])
-def test_a_circle_comes_in_one_transaction(pair: Pair, existing: bool) -> None:
+def test_a_cycle_comes_in_one_transaction(pair: Pair, existing: bool) -> None:
     there = (
         "BEGIN; SET CONSTRAINTS ALL DEFERRED; INSERT INTO s.a VALUES (1, 1);"
         "INSERT INTO s.b VALUES (1, 1); COMMIT;"
     )
-    both = databases(pair, there if existing else "", tables=circle("DEFERRABLE"), rows=FILL)
+    both = databases(pair, there if existing else "", tables=cycle("DEFERRABLE"), rows=FILL)
     keys = query(both[1], KEYS)
     report = run(both, target_foreign_keys="defer", on_conflict="update", verify=True)
     assert report.ok and query(both[1], KEYS) == keys
@@ -82,7 +82,7 @@ def test_a_circle_comes_in_one_transaction(pair: Pair, existing: bool) -> None:
     assert query(both[1], last.format("a")) == query(both[1], last.format("b"))
 
 
-def test_a_circle_of_which_a_table_is_kept_comes_in_one_transaction(pair: Pair) -> None:
+def test_a_cycle_of_which_a_table_is_kept_comes_in_one_transaction(pair: Pair) -> None:
     tables = """
         CREATE SCHEMA s;
         CREATE TABLE s.a (id int PRIMARY KEY, b int);
@@ -116,7 +116,7 @@ def test_a_circle_of_which_a_table_is_kept_comes_in_one_transaction(pair: Pair) 
 
 
 @pytest.mark.parametrize("outside", ["", "empty", "rows"])
-def test_tables_of_a_circle_are_emptied_together_and_none_besides_them(
+def test_tables_of_a_cycle_are_emptied_together_and_none_besides_them(
     pair: Pair, outside: str
 ) -> None:
     """Without CASCADE: a table that references them and is not moved keeps its rows."""
@@ -125,7 +125,7 @@ def test_tables_of_a_circle_are_emptied_together_and_none_besides_them(
         old += "CREATE TABLE s.outside (a int REFERENCES s.a ON DELETE CASCADE);"
     if outside == "rows":
         old += "INSERT INTO s.outside VALUES (1);"
-    both = databases(pair, old, tables=circle("DEFERRABLE"), rows=FILL)
+    both = databases(pair, old, tables=cycle("DEFERRABLE"), rows=FILL)
     keys = query(both[1], KEYS)
     found = migration(both, target_foreign_keys="defer", on_existing="truncate", verify=True)
     report = found.run(jobs=3)
@@ -149,7 +149,7 @@ def test_tables_of_a_circle_are_emptied_together_and_none_besides_them(
 
 def test_what_was_emptied_together_is_not_emptied_again_by_a_resumed_run(pair: Pair) -> None:
     both = databases(
-        pair, FILL.replace("30", "5").replace("31", "6"), tables=circle("DEFERRABLE"), rows=FILL
+        pair, FILL.replace("30", "5").replace("31", "6"), tables=cycle("DEFERRABLE"), rows=FILL
     )
     execute(both[1], "ALTER TABLE s.b ADD CHECK (id < 30)")
     found = migration(both, target_foreign_keys="defer", on_existing="truncate")
@@ -167,8 +167,8 @@ def test_what_was_emptied_together_is_not_emptied_again_by_a_resumed_run(pair: P
     assert_same_rows(both, "a", "b", "leaf")
 
 
-def test_a_circle_fails_as_one(pair: Pair) -> None:
-    both = databases(pair, tables=circle("DEFERRABLE"), rows=FILL)
+def test_a_cycle_fails_as_one(pair: Pair) -> None:
+    both = databases(pair, tables=cycle("DEFERRABLE"), rows=FILL)
     execute(both[1], "ALTER TABLE s.b ADD CHECK (id < 30)")
     report = migration(both, target_foreign_keys="defer").run(jobs=2)
     failed = {task.object: task.status for task in report.failed if task.kind == "data"}
@@ -180,8 +180,8 @@ def test_a_circle_fails_as_one(pair: Pair) -> None:
     assert_same_rows(both, "a", "b", "leaf")
 
 
-def test_parts_of_a_circle_are_not_torn_apart(pair: Pair) -> None:
-    both = databases(pair, tables=circle("DEFERRABLE"), rows=FILL)
+def test_parts_of_a_cycle_are_not_torn_apart(pair: Pair) -> None:
+    both = databases(pair, tables=cycle("DEFERRABLE"), rows=FILL)
     found = migration(both, target_foreign_keys="defer")
     plan = found.plan()
     ids = {task.object: task.id for task in plan if task.kind == "data"}
@@ -192,12 +192,12 @@ def test_parts_of_a_circle_are_not_torn_apart(pair: Pair) -> None:
     assert_same_rows(both, "a", "b", "leaf")
 
 
-def test_a_circle_that_nothing_defers_needs_drop(pair: Pair) -> None:
+def test_a_cycle_that_nothing_defers_needs_drop(pair: Pair) -> None:
     fill = "INSERT INTO s.a VALUES (1, 1);"
-    tables = circle("").replace("b int NOT NULL", "b int").replace("a int NOT NULL", "a int")
+    tables = cycle("").replace("b int NOT NULL", "b int").replace("a int NOT NULL", "a int")
     fill = "INSERT INTO s.a VALUES (1, NULL); INSERT INTO s.b VALUES (1, 1); UPDATE s.a SET b = 1;"
     both = databases(pair, tables=tables, rows=fill)
-    with pytest.raises(PreflightError, match="circle"):
+    with pytest.raises(PreflightError, match="cycle"):
         run(both, target_foreign_keys="defer")
     keys = query(both[1], KEYS)
     assert run(both, target_foreign_keys="drop", verify=True).ok

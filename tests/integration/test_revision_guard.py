@@ -183,8 +183,8 @@ def test_a_preflight_warns_of_a_revision_that_is_written_over(project: Project) 
             item.message for item in found(chosen, "alembic_version") if item.severity == "warning"
         ]
 
-    (next_to,) = warned()
-    assert "bb02 comes to stand beside the target's aa01" in next_to
+    (added,) = warned()
+    assert "the source's revision bb02 is added to the target's aa01" in added
     (over,) = warned(on_existing="truncate")
     assert "the target's revision aa01 becomes the source's bb02" in over
     assert warned(on_existing="skip") == []

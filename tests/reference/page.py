@@ -32,7 +32,7 @@ TOPICS: Final = {
         "_values.options.Options",
         "_values.options",
     ),
-    "Events": ("events.Event", "events.OnEvent", "events"),
+    "Events": ("events.Event", "events.OnEvent", "_values.sets", "events"),
     "Plans": ("_results.plan.Plan", "_results.plan", "_results.plan_diff"),
     "Runs in parts": ("_results.hold", "_migration.held_snapshot"),
     "Estimates": (

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from pgmigrate import ConfigError, DriftError, Plan, TaskResult
+from pgmigrate._values.sets import TaskStatus
 from pgmigrate.airflow import reference
 from pgmigrate.airflow.outcome import left_alone
 from pgmigrate.airflow.task_log import TaskLog
@@ -170,7 +171,7 @@ def test_a_finding_is_a_warning_once_with_object_and_remedy(
 
 
 def test_what_is_left_alone_is_named_by_its_reason_and_not_without_end() -> None:
-    def result(kind: str, name: str, status: str, note: str) -> TaskResult:
+    def result(kind: str, name: str, status: TaskStatus, note: str) -> TaskResult:
         return TaskResult(name, "data", kind, name, status, 0, 0, None, 0.0, None, 0, "", note, "")
 
     chunks = [result("data", "public.log", "skipped", "it is so")] * 3

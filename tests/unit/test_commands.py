@@ -21,14 +21,14 @@ import pytest
 from pgmigrate._procedure import command, output
 from pgmigrate._procedure.command import Command, CommandEnvironment, CommandResult
 from pgmigrate._procedure.output import Output
-from pgmigrate._procedure.script_runner import Execute, Script, ScriptRunner
+from pgmigrate._procedure.runner import Execute, Script, ScriptRunner
 from pgmigrate.errors import InterruptedRunError
 from support.processes import is_there
 
 Log = Callable[[str], object]
 
 
-def surroundings(
+def environment_of(
     folder: Path, log: Log = str, hide: Callable[[str], str] = str
 ) -> CommandEnvironment:
     return CommandEnvironment(folder, {}, hide, log)
@@ -43,10 +43,10 @@ def script(command: Command, came: list[CommandResult], *, is_shielded: bool = F
 
 
 def executed(
-    command: Command, around: CommandEnvironment, *, is_shielded: bool = False
+    command: Command, environment: CommandEnvironment, *, is_shielded: bool = False
 ) -> CommandResult:
     came: list[CommandResult] = []
-    ScriptRunner({}, around, str).run(script(command, came, is_shielded=is_shielded))
+    ScriptRunner({}, environment, str).run(script(command, came, is_shielded=is_shielded))
     return came[0]
 
 
@@ -104,7 +104,7 @@ def test_a_command_may_reopen_its_outputs(tmp_path: Path) -> None:
     lines: list[str] = []
     text = "echo a$i; echo b$i > /dev/stderr; echo c$i > /dev/stdout; sleep 0.1"
     text = f"for i in 1 2 3; do {text}; done; echo d; exit 7"
-    ended = executed(shell(text), surroundings(tmp_path, lines.append))
+    ended = executed(shell(text), environment_of(tmp_path, lines.append))
     assert (ended.code, ended.printed, ended.complained) == (7, 7, 3)
     assert sorted(lines) == ["a1", "a2", "a3", "b1", "b2", "b3", "c1", "c2", "c3", "d"]
 
@@ -112,7 +112,7 @@ def test_a_command_may_reopen_its_outputs(tmp_path: Path) -> None:
 def test_a_command_may_close_its_outputs(tmp_path: Path) -> None:
     lines: list[str] = []
     text = "echo here; exec >&- 2>&-; sleep 0.3; exit 3"
-    assert executed(shell(text), surroundings(tmp_path, lines.append)).code == 3
+    assert executed(shell(text), environment_of(tmp_path, lines.append)).code == 3
     assert lines == ["here"]
 
 
@@ -127,7 +127,9 @@ def test_output_of_any_length_costs_little_memory(tmp_path: Path, line_breaks: b
     what = "tr '\\0' x" if not line_breaks else "tr '\\0' x | fold -w 4000"
     tracemalloc.start()
     try:
-        ended = executed(shell(f"head -c 60000000 /dev/zero | {what}"), surroundings(tmp_path, log))
+        ended = executed(
+            shell(f"head -c 60000000 /dev/zero | {what}"), environment_of(tmp_path, log)
+        )
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -141,8 +143,8 @@ def test_no_part_of_a_secret_is_left_where_a_line_is_cut(tmp_path: Path) -> None
     secret = "<" + "s" * 99_991 + ">"
     (tmp_path / "secret").write_text(secret)
     text = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do cat secret; done"
-    around = surroundings(tmp_path, lines.append, lambda text: text.replace(secret, "***"))
-    executed(shell(text), around)
+    environment = environment_of(tmp_path, lines.append, lambda text: text.replace(secret, "***"))
+    executed(shell(text), environment)
     assert len(lines) == 1 and "s" not in lines[0].partition(" ... ")[0]
 
 
@@ -154,7 +156,7 @@ def test_a_flood_of_lines_does_not_hold_a_time_limit_up(tmp_path: Path) -> None:
         time.sleep(0.0001)
 
     began = time.monotonic()
-    ended = executed(shell("exec yes", timeout=0.5), surroundings(tmp_path, log))
+    ended = executed(shell("exec yes", timeout=0.5), environment_of(tmp_path, log))
     assert ended.is_late and time.monotonic() - began < 8
     assert set(lines[:-1]) == {"y"} and len(lines) > 1000
     left = int(lines[-1].split()[0].strip("(").replace(",", "")) if lines[-1] != "y" else 0
@@ -165,7 +167,7 @@ def test_the_end_is_not_waited_for_where_a_child_prints_on(tmp_path: Path) -> No
     lines: list[str] = []
     began = time.monotonic()
     text = "(while :; do echo on; done) & echo $! > parent; echo done"
-    assert executed(shell(text), surroundings(tmp_path, lines.append)).code == 0
+    assert executed(shell(text), environment_of(tmp_path, lines.append)).code == 0
     os.kill(int((tmp_path / "parent").read_text()), signal.SIGKILL)
     assert time.monotonic() - began < 10 and "done" in lines
 
@@ -179,7 +181,7 @@ DAEMON = "(sleep 0.5; head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; to
 def test_an_application_goes_on_printing_after_its_start(tmp_path: Path) -> None:
     lines: list[str] = []
     text = "(exec sleep 600) & echo $! > daemon; echo started"
-    ended = executed(shell(DAEMON + text), surroundings(tmp_path, lines.append))
+    ended = executed(shell(DAEMON + text), environment_of(tmp_path, lines.append))
     assert ended.code == 0 and lines[0] == "started"
     # Said once, for what it prints from now on is not to be found.
     assert lines[1:] == ["(processes that it has started go on: what they print is not kept)"]
@@ -195,8 +197,8 @@ def test_a_command_outlives_a_procedure_that_is_killed(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from pgmigrate._procedure.command import Command, Process, CommandEnvironment\n"
         "import time\n"
-        f"around = CommandEnvironment(Path({str(tmp_path)!r}), {{}}, str, str)\n"
-        f"process = Process(Command(({f'touch begun; {DAEMON} wait'!r},), 60, True), around)\n"
+        f"environment = CommandEnvironment(Path({str(tmp_path)!r}), {{}}, str, str)\n"
+        f"process = Process(Command(({f'touch begun; {DAEMON} wait'!r},), 60, True), environment)\n"
         "while not process.poll(): time.sleep(0.01)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program]) as process:
@@ -218,8 +220,8 @@ def test_nothing_of_its_own_is_left_after_a_command(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
-        executed(shell("sleep 0.2; echo on"), surroundings(tmp_path))
-        executed(shell("sleep 600", timeout=0.2), surroundings(tmp_path))
+        executed(shell("sleep 0.2; echo on"), environment_of(tmp_path))
+        executed(shell("sleep 600", timeout=0.2), environment_of(tmp_path))
     waits_for(lambda: not own())
 
 
@@ -263,7 +265,7 @@ def test_whatever_fails_the_time_limit_holds(
     monkeypatch.setattr(command, "_SECONDS_TO_END", 0.3)
     with faulty(fault, monkeypatch) as log:
         began = time.monotonic()
-        ended = executed(shell(STUBBORN, timeout=0.5), surroundings(tmp_path, log))
+        ended = executed(shell(STUBBORN, timeout=0.5), environment_of(tmp_path, log))
     assert ended.is_late and not ended.is_as_expected and time.monotonic() - began < 10
     assert bool(ended.unread) == (fault != "full disk")
     assert ended.is_logged == (fault != "full disk")
@@ -276,8 +278,8 @@ def test_whatever_fails_a_command_does_its_work(
 ) -> None:
     text = "head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; touch alive"
     with faulty(fault, monkeypatch) as log:
-        ended = executed(shell(text), surroundings(tmp_path, log))
-        unknown = executed(shell(":", expect="no_output"), surroundings(tmp_path, log))
+        ended = executed(shell(text), environment_of(tmp_path, log))
+        unknown = executed(shell(":", expect="no_output"), environment_of(tmp_path, log))
     assert ended.is_as_expected and (tmp_path / "alive").exists()
     # Whether it printed nothing is not known.
     assert unknown.is_as_expected == (fault == "full disk")
@@ -290,7 +292,7 @@ def test_whatever_fails_an_interruption_ends_the_command(
 ) -> None:
     interrupted = pytest.raises(KeyboardInterrupt)
     with faulty(fault, monkeypatch) as log, signalled(tmp_path / "parent"), interrupted:
-        executed(shell(OBEDIENT), surroundings(tmp_path, log))
+        executed(shell(OBEDIENT), environment_of(tmp_path, log))
     assert_gone(tmp_path)
 
 
@@ -307,13 +309,13 @@ def test_an_error_of_our_own_is_not_tried_for_ever(
 
     monkeypatch.setattr(Output, "read", fail)
     began = time.monotonic()
-    around = surroundings(tmp_path)
+    environment = environment_of(tmp_path)
     with pytest.raises(LookupError, match="not this one"):
         if is_awaited:
             work = script(shell(STUBBORN, 0), [], is_shielded=is_shielded)
-            asyncio.run(ScriptRunner({}, around, str).run_async(work))
+            asyncio.run(ScriptRunner({}, environment, str).run_async(work))
         else:
-            executed(shell(STUBBORN, 0), around, is_shielded=is_shielded)
+            executed(shell(STUBBORN, 0), environment, is_shielded=is_shielded)
     assert len(calls) <= 3 and time.monotonic() - began < 5
     assert_gone(tmp_path)
 
@@ -327,7 +329,7 @@ def test_what_may_not_be_ended_is_not_waited_for_without_end(
     monkeypatch.setattr(command, "_SECONDS_TO_END", 0.2)
     kill = os.killpg
     monkeypatch.setattr(os, "killpg", refuse)
-    ended = executed(shell("exec sleep 600", timeout=0.2), surroundings(tmp_path))
+    ended = executed(shell("exec sleep 600", timeout=0.2), environment_of(tmp_path))
     assert ended.survivor is not None and not ended.is_as_expected
     assert ended.text() == (
         f"did not end within 0.2 s, and could not be ended: process {ended.survivor} still runs"
@@ -352,7 +354,7 @@ def test_a_shielded_command_is_ended_by_the_second_interruption(
         with signalled(tmp_path / "parent", number), signalled(tmp_path / "first", number):
             threading.Timer(0.5, (tmp_path / "first").touch).start()
             with pytest.raises(KeyboardInterrupt):
-                executed(shell(text), surroundings(tmp_path), is_shielded=True)
+                executed(shell(text), environment_of(tmp_path), is_shielded=True)
     finally:
         signal.signal(number, before)
     assert (tmp_path / "asked").exists()
@@ -381,7 +383,7 @@ def test_an_interruption_while_a_command_is_started_loses_no_process(
     try:
         text = f"{OBEDIENT.replace('while :', 'while [ ! -e end ]')}; touch ended"
         with pytest.raises(KeyboardInterrupt):
-            executed(shell(text), surroundings(tmp_path), is_shielded=is_shielded)
+            executed(shell(text), environment_of(tmp_path), is_shielded=is_shielded)
         assert signal.getsignal(number) is interrupt
     finally:
         signal.signal(number, before)
@@ -395,7 +397,7 @@ async def test_an_awaited_command_is_ended(
     tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command, "_SECONDS_TO_END", 0.3)
-    work = ScriptRunner({}, surroundings(tmp_path), str).run_async(script(shell(STUBBORN), []))
+    work = ScriptRunner({}, environment_of(tmp_path), str).run_async(script(shell(STUBBORN), []))
     if how == "cancelled":
         task = asyncio.ensure_future(work)
         while not (tmp_path / "parent").exists():
@@ -420,17 +422,17 @@ def test_an_interruption_while_another_is_dealt_with_leaves_no_process(
 
     monkeypatch.setattr(ScriptRunner, "_interrupt", interrupted)
     with signalled(tmp_path / "parent"), pytest.raises(KeyboardInterrupt):
-        executed(shell(STUBBORN), surroundings(tmp_path))
+        executed(shell(STUBBORN), environment_of(tmp_path))
     assert_gone(tmp_path)
 
 
 def test_what_reading_needs_is_looked_for_before_anything_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    around = surroundings(tmp_path)
+    environment = environment_of(tmp_path)
     command = Command((sys.executable, "-c", "pass"), 5)
-    assert around.problem(command) is None
+    assert environment.problem(command) is None
     monkeypatch.setattr(output, "_search_path", lambda: str(tmp_path))
-    assert around.problem(command) == "there is no program cat"
+    assert environment.problem(command) == "there is no program cat"
     monkeypatch.setattr(output, "SHELL", "/no/such/sh")
-    assert around.problem(command) == "there is no program /no/such/sh"
+    assert environment.problem(command) == "there is no program /no/such/sh"

@@ -81,7 +81,7 @@ def test_an_error_without_a_name_of_its_own_has_that_of_its_class() -> None:
         errors.ConfigError("two mistakes", problems=["a: b", "c: d"]),
         errors.PreflightError("no", findings=[FINDING]),
         errors.VerifyError(
-            "no", differences=[Difference("row", "public.t", "(1)", ("a",), "differs")]
+            "no", differences=[Difference("sequence", "public.t", "(1)", ("a",), "differs")]
         ),
     ],
     ids=lambda error: type(error).__name__,

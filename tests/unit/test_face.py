@@ -27,7 +27,7 @@ from pgmigrate import (
 )
 from pgmigrate._migration.run_all import named_path
 from pgmigrate._procedure.command import CommandEnvironment
-from pgmigrate._procedure.script_runner import Script, ScriptRunner, Verb
+from pgmigrate._procedure.runner import Script, ScriptRunner, Verb
 from support.scripted_core import (
     SOURCE,
     TARGET,
@@ -338,9 +338,9 @@ def test_a_shielded_verb_ends_before_an_interruption_is_raised(
         except KeyboardInterrupt:
             came.append("stopped")
 
-    around = CommandEnvironment(Path(), {}, str, str)
+    environment = CommandEnvironment(Path(), {}, str, str)
     with pytest.raises(KeyboardInterrupt):
-        ScriptRunner({}, around, came.append).run(script())
+        ScriptRunner({}, environment, came.append).run(script())
     assert came[-1] == ("restored" if interruptions == 1 else "stopped")
     assert (job.stopped, job.batches) == (interruptions - 1, [])
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from pgmigrate import _native
 from pgmigrate.cli import commands
-from reference import options
+from reference import options, sets
 from reference.page import PAGE, anchor, page
 from reference.public import PACKAGE, members, public_names
 
@@ -41,6 +41,11 @@ def test_the_page_is_what_its_generator_writes(text: str) -> None:
 def test_the_types_of_options_are_what_their_generator_writes() -> None:
     written = options.MODULE.read_text(encoding="utf-8")
     assert written == options.module(), "write it again: python tests/reference"
+
+
+def test_the_closed_sets_are_those_of_the_core() -> None:
+    written = sets.MODULE.read_text(encoding="utf-8")
+    assert written == sets.module(), "write it again: python tests/reference"
 
 
 def test_every_public_name_has_an_entry(text: str) -> None:

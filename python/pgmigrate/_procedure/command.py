@@ -162,35 +162,35 @@ class Process:
 
     Args:
         command: what to run.
-        around: its folder and environment, and where its output goes.
+        environment: its folder and environment, and where its output goes.
 
     Raises:
         CommandError: it cannot be started.
     """
 
-    def __init__(self, command: Command, around: CommandEnvironment) -> None:
+    def __init__(self, command: Command, environment: CommandEnvironment) -> None:
         self._command = command
         self._began = time.monotonic()
         self._pause = _SHORTEST_PAUSE
         self._is_late = self._is_over = False
         self._kill_at: float | None = None
         try:
-            self._output = Output(around.hide, around.log)
-            self._process = self._start(around)
+            self._output = Output(environment.hide, environment.log)
+            self._process = self._start(environment)
         except (OSError, ValueError) as error:
-            shown = around.hide(command.shown)
+            shown = environment.hide(command.shown)
             reason = getattr(error, "strerror", None) or error
             raise CommandError(
                 f"{shown} cannot be started: {reason}", name="command_not_started"
             ) from None
 
-    def _start(self, around: CommandEnvironment) -> subprocess.Popen[bytes]:
+    def _start(self, environment: CommandEnvironment) -> subprocess.Popen[bytes]:
         output, errors = self._output.writers
         try:
             process = subprocess.Popen(
                 self._command.arguments,
-                cwd=around.cwd,
-                env=around.environment,
+                cwd=environment.cwd,
+                env=environment.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,

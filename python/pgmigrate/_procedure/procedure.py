@@ -16,7 +16,7 @@ from pgmigrate._journal.journal import Journal, Outcome, now
 from pgmigrate._journal.recovery import Decision, LockState, Situation, decide
 from pgmigrate._procedure.recorded import Request, Work
 from pgmigrate._procedure.report import SafetyReport, SafetyStep
-from pgmigrate._procedure.script_runner import Script, ScriptRunner, Verb
+from pgmigrate._procedure.runner import Script, ScriptRunner, Verb
 from pgmigrate._procedure.steps import Steps
 from pgmigrate.errors import InterruptedRunError, PgMigrateError, StateError
 
@@ -44,7 +44,7 @@ class Procedure(Steps):
         """
         began = time.monotonic()
         try:
-            ScriptRunner(self._options, self._around, self._event).run(self._script())
+            ScriptRunner(self._options, self._environment, self._event).run(self._script())
         finally:
             self._lock.release()
             self._note(seconds=time.monotonic() - began)
@@ -54,7 +54,9 @@ class Procedure(Steps):
         """`run` as an awaitable."""
         began = time.monotonic()
         try:
-            await ScriptRunner(self._options, self._around, self._event).run_async(self._script())
+            await ScriptRunner(self._options, self._environment, self._event).run_async(
+                self._script()
+            )
         finally:
             self._lock.release()
             self._note(seconds=time.monotonic() - began)

@@ -29,7 +29,7 @@ from pgmigrate._procedure.command import Command, CommandEnvironment
 from pgmigrate._procedure.lock import ProcedureLock
 from pgmigrate._procedure.redaction import hiding
 from pgmigrate._procedure.report import SafetyReport, SafetyStep
-from pgmigrate._procedure.script_runner import Action, Pause, Script, TakeLock, Verb
+from pgmigrate._procedure.runner import Action, Pause, Script, TakeLock, Verb
 from pgmigrate._results.plan import Plan
 from pgmigrate._results.status import Status
 from pgmigrate._values.humanize import duration
@@ -96,7 +96,7 @@ class Recorded:
         hide, env = _native.Redaction(options).hide, self._config["env"]
         # For the output of commands, and for pgmigrate's own messages.
         self._hide, self._hide_in_words = hiding(hide, env), hiding(hide, env, short=False)
-        self._around = CommandEnvironment(
+        self._environment = CommandEnvironment(
             Path(self._config["cwd"]), env, self._hide, self._log_output
         )
         self._stop = _commands(self._config["stop"])

@@ -17,7 +17,7 @@ from pgmigrate._journal.journal import Journal, Outcome, file_of, read_file, wri
 from pgmigrate._journal.recovery import TargetState
 from pgmigrate._procedure.command import CommandEnvironment
 from pgmigrate._procedure.lock import ProcedureLock
-from pgmigrate._procedure.script_runner import Script, ScriptRunner, TakeLock, Verb
+from pgmigrate._procedure.runner import Script, ScriptRunner, TakeLock, Verb
 from pgmigrate._results.backup import RestoreResult
 from pgmigrate.errors import InterruptedRunError, PgMigrateError, StateError
 from pgmigrate.events import OnEvent
@@ -46,8 +46,8 @@ class ByHand:
     ) -> None:
         self._path, self._mirror = path, file_of(state)
         self._lock = ProcedureLock(options, restores=True)
-        around = CommandEnvironment(Path(), {}, str, logger.debug)
-        self._runner = ScriptRunner(options, around, on_event or (lambda _: None))
+        environment = CommandEnvironment(Path(), {}, str, logger.debug)
+        self._runner = ScriptRunner(options, environment, on_event or (lambda _: None))
         # None if the state of the target is not known.
         self._outcome: Any = InterruptedRunError(
             "interrupted before the restore was begun", name="interrupted"

@@ -28,7 +28,7 @@ from pgmigrate._procedure.recorded import (
     Work,
 )
 from pgmigrate._procedure.redaction import HIDDEN_EVERYWHERE, hidden_in_part
-from pgmigrate._procedure.script_runner import Execute, Pause, Script, Verb
+from pgmigrate._procedure.runner import Execute, Pause, Script, Verb
 from pgmigrate._results.backup import BackupResult, RestoreResult
 from pgmigrate._results.plan import Plan
 from pgmigrate._results.preflight import PreflightResult
@@ -115,7 +115,7 @@ class Steps(Recorded):
     def _own_items(self) -> list[ChecklistItem]:
         about = "the commands of the procedure can be started"
         commands = (*self._stop, *self._checks, *self._start, *self._start_again)
-        problems = dict.fromkeys(filter(None, map(self._around.problem, commands)))
+        problems = dict.fromkeys(filter(None, map(self._environment.problem, commands)))
         found = tuple(
             Finding("procedure_command", "blocking", "", problem, "correct the section procedure")
             for problem in problems

@@ -12,6 +12,7 @@ from pgmigrate._results.shown import display
 from pgmigrate._results.tabular import Tabular
 from pgmigrate._values.humanize import columns, count, duration, plural, printed, size, titled
 from pgmigrate._values.record import Record
+from pgmigrate._values.sets import Phase
 
 if TYPE_CHECKING:
     import altair
@@ -52,7 +53,7 @@ class PhaseEstimate(Record):
         work: seconds of all its tasks, each done alone.
     """
 
-    phase: str
+    phase: Phase
     tasks: int
     starts: float
     seconds: float
@@ -79,7 +80,7 @@ class ChainStep(Record):
     task: str
     object: str
     kind: str
-    phase: str
+    phase: Phase
     tasks: int
     starts: float
     seconds: float

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pgmigrate._results.tabular import Tabular
 from pgmigrate._values.humanize import duration, plural, printed
+from pgmigrate._values.sets import HoldStatus
 
 
 @dataclass(frozen=True, repr=False)
@@ -23,7 +24,7 @@ class HoldResult(Tabular):
     """
 
     run: int
-    status: str
+    status: HoldStatus
     snapshot: str
     settled: int
     open: int

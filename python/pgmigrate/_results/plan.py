@@ -18,6 +18,7 @@ from pgmigrate._results.tabular import Tabular
 from pgmigrate._values.finding import Absent, Finding, absent_lines, finding_lines
 from pgmigrate._values.humanize import columns, count, plural, printed, size
 from pgmigrate._values.record import Record
+from pgmigrate._values.sets import Phase
 from pgmigrate._values.wording import action
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Task(Record):
     """
 
     id: str
-    phase: str
+    phase: Phase
     kind: str
     object: str
     schema: str

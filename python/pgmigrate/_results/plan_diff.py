@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar
 
 from pgmigrate._results.tabular import Tabular
 from pgmigrate._values.humanize import plural, printed
 from pgmigrate._values.record import Record
-
-Became: TypeAlias = Literal["added", "removed", "changed"]
+from pgmigrate._values.sets import Became
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pgmigrate._results.tabular import Tabular
 from pgmigrate._values.finding import Finding, finding_lines
 from pgmigrate._values.humanize import printed
 from pgmigrate._values.record import Record
+from pgmigrate._values.sets import CheckState
 from pgmigrate.errors import PreflightError
 
 
@@ -27,7 +28,7 @@ class Check(Record):
 
     check: str
     about: str
-    state: str
+    state: CheckState
 
 
 @dataclass(frozen=True, repr=False)

@@ -16,6 +16,7 @@ from pgmigrate._results.verification import VerifyResult
 from pgmigrate._values.finding import Absent, Finding, absent_lines, finding_lines
 from pgmigrate._values.humanize import columns, count, duration, plural, printed, size
 from pgmigrate._values.record import Record, Records
+from pgmigrate._values.sets import Phase, ReportStatus, RunState, TaskStatus
 from pgmigrate._values.wording import action, rendered
 from pgmigrate.errors import CopyError, InterruptedRunError, PgMigrateError, SchemaError
 
@@ -50,10 +51,10 @@ class TaskResult(Record):
     """
 
     id: str
-    phase: str
+    phase: Phase
     kind: str
     object: str
-    status: str
+    status: TaskStatus
     rows: int
     bytes: int
     begun: float | None
@@ -81,7 +82,7 @@ class PhaseResult(Record):
         seconds: the sum of its tasks' times: more than the elapsed time if several ran at once.
     """
 
-    phase: str
+    phase: Phase
     tasks: int
     done: int
     kept: int
@@ -126,8 +127,8 @@ class Report(Tabular):
     }
 
     run: int | None
-    status: str
-    run_state: str | None
+    status: ReportStatus
+    run_state: RunState | None
     consistent: bool
     source: str
     target: str
@@ -265,7 +266,7 @@ def _blocked_lines(tasks: Sequence[TaskResult]) -> list[str]:
     return [head, *named, *([f"  and {more:,} more"] if more else [])]
 
 
-def _having(tasks: Sequence[TaskResult], status: str) -> list[TaskResult]:
+def _having(tasks: Sequence[TaskResult], status: TaskStatus) -> list[TaskResult]:
     if isinstance(tasks, Records) and isinstance(tasks.rows, ResultRows):
         return [tasks[at] for at in tasks.rows.having(status)]
     return [task for task in tasks if task.status == status]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pgmigrate._journal.unfinished import UnfinishedProcedure, from_core
 from pgmigrate._results.report import TaskResult, task_words
@@ -12,6 +12,7 @@ from pgmigrate._results.tabular import Tabular
 from pgmigrate._values.finding import Finding
 from pgmigrate._values.humanize import count, duration, printed, size
 from pgmigrate._values.record import Record
+from pgmigrate._values.sets import RunState
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Status(Tabular):
     run: int | None
     plan: str | None
     consistent: bool | None
-    state: str
+    state: RunState | Literal["none"]
     active: bool
     tasks: TaskCounts
     rows_done: int

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, TypeAlias
+from typing import ClassVar, Final
 
 from pgmigrate._results.tabular import Tabular
 from pgmigrate._values.finding import Difference
 from pgmigrate._values.humanize import plural, printed
 from pgmigrate._values.record import Record
+from pgmigrate._values.sets import TableStatus, Verdict
 from pgmigrate.errors import VerifyError
 
 _NAMED_AT_MOST: Final = 10
@@ -22,8 +23,6 @@ _WORDS: Final[Mapping[str, str]] = {
     "different": "source and target differ",
     "not_compared": "not all of source and target was compared",
 }
-
-Verdict: TypeAlias = Literal["equal", "contains_source", "different", "not_compared"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class TableResult(Record):
     """
 
     object: str
-    status: str
+    status: TableStatus
     source_rows: int | None
     target_rows: int | None
     more_rows: int

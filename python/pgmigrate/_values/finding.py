@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pgmigrate._values.humanize import printed
 from pgmigrate._values.record import Record
+from pgmigrate._values.sets import DifferenceKind, Severity
 from pgmigrate._values.wording import rendered
 
 
@@ -25,7 +26,7 @@ class Finding(Record):
     """
 
     check: str
-    severity: str
+    severity: Severity
     object: str
     message: str
     remedy: str
@@ -67,14 +68,14 @@ class Difference(Record):
     """One thing in which source and target differ.
 
     Attributes:
-        kind: what differs, such as ``row`` or ``sequence``.
+        kind: what differs, such as ``missing_row`` or ``sequence``.
         object: the object that differs.
         key: the key of the row, without the values of other columns.
         columns: the columns that differ.
         message: the difference in words.
     """
 
-    kind: str
+    kind: DifferenceKind
     object: str
     key: str | None
     columns: tuple[str, ...]

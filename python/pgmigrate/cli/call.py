@@ -16,8 +16,8 @@ import click
 from pgmigrate import Migration, Rates, Report, VerifyResult
 from pgmigrate._bridge.job import logger
 from pgmigrate._migration.run_all import named_path
-from pgmigrate._results.verification import Verdict
 from pgmigrate._values.humanize import duration, plural, printable, printable_json
+from pgmigrate._values.sets import Verdict
 from pgmigrate._values.wording import facing
 from pgmigrate.cli.again import command_line, shown_conninfo, typed
 from pgmigrate.cli.console import (

@@ -73,19 +73,15 @@ fn missing_rights(source: &Server, rights: &[&MissingRight]) -> Vec<Finding> {
             let (count, names) = described(&closed, "relation");
             let message = format!("{role} has no USAGE on schema {shown}, which has {count} in scope ({names})");
             let grant = format!("GRANT USAGE ON SCHEMA {} TO {}", ident(schema), ident(&source.role));
-            findings.push(blocking_all(format!("schema {shown}"), (message, grant), &closed));
+            findings.push(blocking_all(format!("schema {shown}"), message, grant, &closed));
         }
-        findings.extend(lacking_select(source, (schema, "table", "TABLE"), &tables));
-        findings.extend(lacking_select(source, (schema, "sequence", "SEQUENCE"), &sequences));
+        findings.extend(lacking_select(source, schema, "table", "TABLE", &tables));
+        findings.extend(lacking_select(source, schema, "sequence", "SEQUENCE", &sequences));
     }
     findings
 }
 
-fn lacking_select(
-    source: &Server,
-    (schema, word, sql): (&str, &str, &str),
-    rights: &[&MissingRight],
-) -> Option<Finding> {
+fn lacking_select(source: &Server, schema: &str, word: &str, sql: &str, rights: &[&MissingRight]) -> Option<Finding> {
     let (role, own) = (readable(&source.role), ident(&source.role));
     let names: Vec<String> = rights.iter().map(|right| right.name.sql()).collect();
     let kind = if sql == "TABLE" { "" } else { "SEQUENCE " };
@@ -93,15 +89,15 @@ fn lacking_select(
     match rights {
         [] => None,
         [one] => {
-            let found = (format!("{role} has no SELECT on it"), each);
-            Some(blocking_all(one.name.to_string(), found, rights))
+            let message = format!("{role} has no SELECT on it");
+            Some(blocking_all(one.name.to_string(), message, each, rights))
         }
         _ => {
             let shown = format!("schema {}", readable(schema));
             let (count, names) = described(rights, word);
             let message = format!("{role} has no SELECT on {count} in {shown} ({names})");
             let all = format!("GRANT SELECT ON ALL {sql}S IN SCHEMA {} TO {own}", ident(schema));
-            Some(blocking_all(shown, (message, if rights.len() > NAMED { all } else { each }), rights))
+            Some(blocking_all(shown, message, if rights.len() > NAMED { all } else { each }, rights))
         }
     }
 }
@@ -113,7 +109,7 @@ fn described(rights: &[&MissingRight], word: &str) -> (String, String) {
     (format!("{} {word}{plural}", names.len()), examples(&names))
 }
 
-fn blocking_all(object: String, (message, grant): (String, String), rights: &[&MissingRight]) -> Finding {
+fn blocking_all(object: String, message: String, grant: String, rights: &[&MissingRight]) -> Finding {
     let objects = rights.iter().map(|right| right.name.to_string()).collect();
     Finding { objects, ..blocking("source_right", object, message, grant) }
 }

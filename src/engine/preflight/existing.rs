@@ -30,8 +30,10 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
             Some(Pair { source, target: *existing.get(&source.name)?, task })
         })
         .collect();
-    let judge = TypeCompatibility::of(look.subject.options.plan.scope, look.leader(), look.subject.target).await?;
-    let mut findings: Vec<Finding> = pairs.iter().flat_map(|pair| pair.findings(look, judge.as_ref())).collect();
+    let compatibility =
+        TypeCompatibility::of(look.subject.options.plan.scope, look.leader(), look.subject.target).await?;
+    let mut findings: Vec<Finding> =
+        pairs.iter().flat_map(|pair| pair.findings(look, compatibility.as_ref())).collect();
     if !look.subject.resuming {
         findings.extend(contents(look, &pairs).await?);
     }
@@ -50,7 +52,7 @@ impl Pair<'_> {
         matches!(self.target.kind, 'r' | 'p' | 'f')
     }
 
-    fn findings(&self, look: &Look<'_>, judge: Option<&TypeCompatibility>) -> Vec<Finding> {
+    fn findings(&self, look: &Look<'_>, compatibility: Option<&TypeCompatibility>) -> Vec<Finding> {
         let object = self.source.name.to_string();
         if !self.is_table() {
             let message = "something on the target has the table's name and is no table";
@@ -59,8 +61,8 @@ impl Pair<'_> {
         if self.task.on_existing == "skip" {
             return Vec::new();
         }
-        let mut findings = match judge {
-            Some(judge) => live::columns(self.source, self.target, judge),
+        let mut findings = match compatibility {
+            Some(compatibility) => live::columns(self.source, self.target, compatibility),
             None => differences(self.source, self.target),
         };
         findings.extend(self.missing_rights(&look.ends.target.role));

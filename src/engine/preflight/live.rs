@@ -7,7 +7,7 @@ use super::look::{Look, blocking, info, list, warning};
 use crate::catalog::assign::Assignment;
 use crate::catalog::{Column, Constraint, Index, Relation};
 use crate::config::{TargetForeignKeys, TargetTriggers};
-use crate::engine::target::column_mapping::{ColumnMatch, TargetColumn, TypeCompatibility};
+use crate::engine::target::column_mapping::{ColumnMapping, TargetColumn, TypeCompatibility};
 use crate::engine::target::existing;
 use crate::engine::target::existing::Found;
 use crate::engine::target::foreign_keys::{Left, left_remedy};
@@ -47,7 +47,7 @@ async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
         of_table.entry(index.relation).or_default().push(index);
     }
     let lookup = look.subject.catalog.lookup();
-    let reported = tables.iter().filter_map(|table| {
+    let found = tables.iter().filter_map(|table| {
         let task = merged.get(&table.name).filter(|_| own.contains(&table.name))?;
         let source = look.subject.catalog.relations.iter().find(|relation| relation.name == table.name)?;
         let key: BTreeSet<&str> = lookup.key(source.oid)?.columns.iter().map(|column| &**column).collect();
@@ -68,11 +68,11 @@ async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
             "set on_conflict to error for the table if it holds no rows of the source, or on_existing to truncate";
         Some((table.name.clone(), blocking("on_conflict", table.name.to_string(), message, remedy)))
     });
-    let reported: Vec<(QualifiedName, Finding)> = reported.collect();
-    let names: Vec<&QualifiedName> = reported.iter().map(|(name, _)| name).collect();
+    let found: Vec<(QualifiedName, Finding)> = found.collect();
+    let names: Vec<&QualifiedName> = found.iter().map(|(name, _)| name).collect();
     // Rows are merged only into a table that holds rows.
     let full = survey::have_rows(look.subject.target, &names, &look.source_path().await?).await?;
-    Ok(reported.iter().zip(full).filter(|(_, is_full)| *is_full).map(|((_, finding), _)| finding.clone()).collect())
+    Ok(found.iter().zip(full).filter(|(_, is_full)| *is_full).map(|((_, finding), _)| finding.clone()).collect())
 }
 
 fn has_plain_equality(table: &Relation, name: &str) -> bool {
@@ -98,30 +98,31 @@ fn missing_tables(look: &Look<'_>) -> Vec<Finding> {
 }
 
 /// How the columns of a table map to their target columns, one finding each.
-pub(super) fn columns(source: &Relation, target: &ExistingTable, judge: &TypeCompatibility) -> Vec<Finding> {
+pub(super) fn columns(source: &Relation, target: &ExistingTable, compatibility: &TypeCompatibility) -> Vec<Finding> {
     let there: HashMap<&str, &ExistingColumn> =
         target.columns.iter().map(|column| (column.name.as_str(), column)).collect();
     let pairs = || source.copied_columns().map(|column| (column, there.get(column.name.as_str()).copied()));
-    let mut findings: Vec<Finding> = pairs().filter_map(|(column, twin)| fit(source, (column, twin), judge)).collect();
-    let is_wider = |(column, twin): (&Column, Option<&ExistingColumn>)| {
-        let twin = twin.filter(|twin| column.type_name != twin.type_name && !twin.is_generated)?;
-        Some(format!("{} ({} to {})", readable(&column.name), column.type_name, twin.type_name))
+    let mut findings: Vec<Finding> =
+        pairs().filter_map(|(column, found)| map(source, (column, found), compatibility)).collect();
+    let is_wider = |(column, found): (&Column, Option<&ExistingColumn>)| {
+        let found = found.filter(|found| column.type_name != found.type_name && !found.is_generated)?;
+        Some(format!("{} ({} to {})", readable(&column.name), column.type_name, found.type_name))
     };
     let wider: Vec<String> = pairs().filter_map(is_wider).collect();
     if findings.is_empty() && !wider.is_empty() {
         let message = format!("columns are assigned to types that take every value: {}", list(&wider));
         findings.push(info("column_type", source.name.to_string(), message));
     }
-    let takes_part = pairs().any(|(_, twin)| twin.is_some_and(|twin| !twin.is_generated));
+    let takes_part = pairs().any(|(_, found)| found.is_some_and(|found| !found.is_generated));
     if !takes_part && target.columns.iter().any(|column| !column.is_generated) {
         let message =
             "no column of the source is copied, and rows without a value cannot be sent to a table that has columns";
         let remedy = "leave the table out with tables.exclude";
         findings.push(blocking("column_missing", source.name.to_string(), message, remedy));
     }
-    let may_be_null = |(column, twin): (&Column, Option<&ExistingColumn>)| {
-        let twin = twin.filter(|twin| twin.is_not_null && !twin.is_generated && !column.not_null)?;
-        Some(readable(&twin.name))
+    let may_be_null = |(column, found): (&Column, Option<&ExistingColumn>)| {
+        let found = found.filter(|found| found.is_not_null && !found.is_generated && !column.not_null)?;
+        Some(readable(&found.name))
     };
     let nullable: Vec<String> = pairs().filter_map(may_be_null).collect();
     if !nullable.is_empty() {
@@ -137,33 +138,33 @@ pub(super) fn columns(source: &Relation, target: &ExistingTable, judge: &TypeCom
 }
 
 /// The finding for one column.
-fn fit(
+fn map(
     source: &Relation,
-    (column, twin): (&Column, Option<&ExistingColumn>),
-    judge: &TypeCompatibility,
+    (column, found): (&Column, Option<&ExistingColumn>),
+    compatibility: &TypeCompatibility,
 ) -> Option<Finding> {
     let (object, name) = (source.name.to_string(), readable(&column.name));
     let alter = |what: String| format!("ALTER TABLE {} {what}", source.name.sql());
     let leave_out = format!("or leave it out with exclude_columns: [{name}] of the table");
-    let as_twin = twin.map(|twin| TargetColumn { type_name: &twin.type_name, is_generated: twin.is_generated });
-    let there = twin.map_or("missing", |twin| &twin.type_name);
+    let described = found.map(|found| TargetColumn { type_name: &found.type_name, is_generated: found.is_generated });
+    let there = found.map_or("missing", |found| &found.type_name);
     let types = format!("column {name}: {} on the source, {there} on the target", column.type_name);
-    match judge.fit(column, as_twin) {
-        ColumnMatch::Missing => {
+    match compatibility.map(column, described) {
+        ColumnMapping::Missing => {
             let add = alter(format!("ADD COLUMN {} {}", ident(&column.name), column.type_name));
             Some(blocking("column_missing", object, types, format!("{add} there, {leave_out}")))
         }
-        ColumnMatch::Computed => {
+        ColumnMapping::Computed => {
             let message = format!("column {name}: the target computes it, and the source's values stay behind");
             let remedy = "drop its expression on the target to have the source's values";
             Some(warning("column_generated", object, message, remedy))
         }
-        ColumnMatch::Unfit(reason) => {
+        ColumnMapping::Refused(reason) => {
             let change = alter(format!("ALTER COLUMN {} TYPE {}", ident(&column.name), column.type_name));
             Some(blocking("column_type", object, format!("{types}: {reason}"), format!("{change} there, {leave_out}")))
         }
-        ColumnMatch::Fits(Assignment { note: "", .. }) => None,
-        ColumnMatch::Fits(assignment) => {
+        ColumnMapping::Assigned(Assignment { note: "", .. }) => None,
+        ColumnMapping::Assigned(assignment) => {
             let message = format!("{types}: {}", assignment.note);
             Some(warning("column_type", object, message, "make sure that this is intended"))
         }
@@ -207,7 +208,7 @@ async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
     }
     let is_silenced = look.subject.options.plan.copy.target_triggers == TargetTriggers::Disable;
     let role = readable(&look.ends.target.role);
-    let reported = by_table.into_iter().filter_map(|(table, triggers)| {
+    let found = by_table.into_iter().filter_map(|(table, triggers)| {
         let names = list(&triggers.iter().map(|trigger| readable(&trigger.name)).collect::<Vec<_>>());
         let fires = triggers.iter().any(|trigger| trigger.fires_on_insert);
         if is_silenced && triggers.iter().all(|trigger| trigger.is_own) {
@@ -231,7 +232,7 @@ async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
         };
         Some(warning("triggers_fire", table.to_string(), message, remedy))
     });
-    Ok(reported.collect())
+    Ok(found.collect())
 }
 
 /// Foreign keys that an earlier run has dropped.

@@ -19,13 +19,14 @@ type Found = std::result::Result<Vec<String>, Finding>;
 /// Whether both databases are at the revisions that the configuration requires.
 pub(super) async fn check(
     safety: &SafetyOptions,
-    (source, target): (&Session, &Session),
+    source: &Session,
+    target: &Session,
     ends: &Servers,
 ) -> Result<Vec<Finding>> {
     let Some(rule) = &safety.require_revision else { return Ok(Vec::new()) };
     let found = [
-        look(rule, source, ("source", &ends.source.role)).await?,
-        look(rule, target, ("target", &ends.target.role)).await?,
+        look(rule, source, "source", &ends.source.role).await?,
+        look(rule, target, "target", &ends.target.role).await?,
     ];
     let is_asked = [rule.is_same() || rule.source.is_some(), rule.is_same() || rule.target.is_some()];
     let unknown: Vec<Finding> = found
@@ -38,7 +39,7 @@ pub(super) async fn check(
 }
 
 /// The revisions of one database.
-async fn look(rule: &RevisionRule, session: &Session, (side, reader): (&str, &str)) -> Result<Found> {
+async fn look(rule: &RevisionRule, session: &Session, side: &str, reader: &str) -> Result<Found> {
     match choose(rule, survey::version_tables(session).await?, side) {
         Err(finding) => Ok(Err(*finding)),
         Ok(table) if !table.may_select => {

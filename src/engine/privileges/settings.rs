@@ -17,7 +17,8 @@ use std::collections::HashSet;
 pub async fn differences(
     tasks: &[Task],
     notes: &Notes,
-    (source, target): (&Session, &Session),
+    source: &Session,
+    target: &Session,
 ) -> Result<Vec<(String, String)>> {
     let is_done = |task: &&Task| notes.get(&task.id).is_none_or(|(status, _)| *status == TaskStatus::Done);
     let of_kind = |wanted: &'static str| tasks.iter().filter(move |task| task.kind == wanted).filter(is_done);

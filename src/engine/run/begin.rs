@@ -200,7 +200,7 @@ async fn resume_run(prepared: &Prepared<'_>, run: Run, done: &[String]) -> Resul
     refuse_changed(prepared, &records, &|_| true)?;
     let restarts = resume::restarts(plan, &records, prepared.mixing(), prepared.sees(), &|_| true)?;
     // Before tables are emptied, which the keys would prevent; after the last refusal, which would leave the target without the keys.
-    place(prepared).take_again(run.run, (plan, &records), &|_| true).await?;
+    place(prepared).take_again(run.run, plan, &records, &|_| true).await?;
     for restart in restarts {
         restart_table(prepared, run.run, &restart).await?;
     }

@@ -9,7 +9,7 @@ use super::prepared::Prepared;
 use super::{lost, part, resume};
 use crate::engine::target::load_order::Live;
 use crate::error::{Error, Kind, Result, Side};
-use crate::ledger::Role;
+use crate::ledger::LeaseRole;
 use crate::plan::{Phase, kind};
 use crate::record::{Record, Run};
 use crate::status::{RunState, TaskStatus};
@@ -40,7 +40,7 @@ pub async fn join(prepared: &Prepared<'_>, run: Run) -> Result<Begun> {
     if records.iter().any(is_reading) {
         is_changed |= forget_sequences(connections, &run, &records).await?;
     }
-    is_changed |= place(prepared).take_again(run.run, (plan, &records), &is_chosen).await?;
+    is_changed |= place(prepared).take_again(run.run, plan, &records, &is_chosen).await?;
     for restart in &restarts {
         restart_table(prepared, run.run, restart).await?;
     }
@@ -98,8 +98,8 @@ pub async fn claim(connections: &Connections, run: i64, records: &[Record], chos
     if rows.is_empty() {
         return Ok(());
     }
-    connections.ledger.register(&connections.target, run, (&connections.source.snapshot, Role::Part)).await?;
-    connections.ledger.claim(&connections.target, run, (&rows, &connections.source.snapshot.sees)).await
+    connections.ledger.register_lease(&connections.target, run, &connections.source.snapshot, LeaseRole::Part).await?;
+    connections.ledger.claim(&connections.target, run, &rows, &connections.source.snapshot.sees).await
 }
 
 /// The holder of a snapshot goes on with a run that parts have begun: tables that were left half copied in another snapshot are copied

@@ -9,12 +9,12 @@ use super::leader::{Leader, RunLock};
 use super::request::RunRequest;
 use super::settings::{Reading, Settings};
 use crate::action::Action;
-use crate::engine::Context;
 use crate::engine::connect::Source;
 use crate::engine::refuse::already_running;
+use crate::engine::{Context, POLL_INTERVAL};
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
-use crate::ledger::{Ledger, Role};
+use crate::ledger::{LeaseRole, Ledger};
 use crate::name::QualifiedName;
 use crate::pg::Session;
 use crate::pg::snapshot::Snapshot;
@@ -22,8 +22,6 @@ use crate::plan::{Phase, Plan, Task, kind};
 use crate::record::Run;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
-
-const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// Connects a part that joins a run; none where there is no run of the plan yet, and this part has to begin it.
 pub async fn connect(request: &RunRequest, plan: &Plan, context: &Context) -> Result<Option<Connections>> {
@@ -98,13 +96,13 @@ async fn await_snapshot(
         if Instant::now() >= deadline {
             return Err(if is_there { already_running() } else { not_held(wait) });
         }
-        tokio::time::sleep(BETWEEN_LOOKS).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
 async fn look(ledger: &Ledger, target: &Session, run: &Run, rows: &[&str]) -> Result<Awaited> {
     let leases = ledger.leases(target, run.run).await?;
-    if let Some(held) = leases.into_iter().find(|one| one.role == Role::Holder && !one.is_released) {
+    if let Some(held) = leases.into_iter().find(|one| one.role == LeaseRole::Holder && !one.is_released) {
         return Ok(Awaited::Held(held.snapshot));
     }
     let are_settled = ledger.are_settled(target, run.run, rows).await?;

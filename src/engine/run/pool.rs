@@ -13,7 +13,7 @@ use crate::engine::schedule::{End, Schedule};
 use crate::engine::time_left::Watch;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
-use crate::ledger::Role;
+use crate::ledger::LeaseRole;
 use crate::ledger::TaskFailure;
 use crate::pg::Session;
 use crate::plan::Task;
@@ -88,7 +88,7 @@ impl Pool<'_> {
                     break;
                 };
                 let batch = self.batch(at, jobs);
-                self.job.tuning.report_open(busy.len() + 1 + self.schedule.ready());
+                self.job.tuning.set_open(busy.len() + 1 + self.schedule.ready());
                 self.begin(&mut busy, worker, batch);
             }
             let finished = match self.next_of(&mut busy).await? {
@@ -189,7 +189,7 @@ impl Pool<'_> {
         }
         let (job, reads) = (&self.job, self.job.tasks.iter().any(Task::is_data));
         if reads {
-            job.ledger.register(self.leader, job.run, (&job.snapshot, Role::Part)).await?;
+            job.ledger.register_lease(self.leader, job.run, &job.snapshot, LeaseRole::Part).await?;
         }
         Ok(())
     }
@@ -249,7 +249,7 @@ impl Pool<'_> {
     async fn end(&mut self, at: usize, seconds: f64, outcome: Outcome) -> Result<()> {
         let (status, effect, sqlstate, end) = match outcome {
             Outcome::Stopped => {
-                self.report(&self.job.tasks[at], TaskStatus::Pending, &Effect::default(), seconds);
+                self.emit(&self.job.tasks[at], TaskStatus::Pending, &Effect::default(), seconds);
                 return Ok(());
             }
             Outcome::Settled(status, effect) => (status, effect, String::new(), End::Settled),
@@ -271,7 +271,7 @@ impl Pool<'_> {
                 (TaskStatus::Failed, effect, error.sqlstate.as_deref().unwrap_or_default().to_owned(), End::Failed)
             }
         };
-        self.report(&self.job.tasks[at], status, &effect, seconds);
+        self.emit(&self.job.tasks[at], status, &effect, seconds);
         self.mirror(line(&self.job.tasks[at], status, &effect, (seconds, &sqlstate)));
         self.know(at, status, &effect);
         match end {
@@ -321,7 +321,7 @@ impl Pool<'_> {
             let effect = Effect { note, ..Effect::default() };
             self.know(at, TaskStatus::Blocked, &effect);
             self.outcome.failed += 1;
-            self.report(task, TaskStatus::Blocked, &effect, 0.0);
+            self.emit(task, TaskStatus::Blocked, &effect, 0.0);
             self.mirror(line(task, TaskStatus::Blocked, &effect, (0.0, "")));
         }
         Ok(())
@@ -339,7 +339,7 @@ impl Pool<'_> {
         self.outcome.known.insert(at, known);
     }
 
-    fn report(&self, task: &Task, status: TaskStatus, effect: &Effect, seconds: f64) {
+    fn emit(&self, task: &Task, status: TaskStatus, effect: &Effect, seconds: f64) {
         tracing::debug!("task {} ({}) {status} in {seconds:.3} s", task.id, task.object());
         self.job.context.events.send(Event::TaskFinished {
             task: task.id.clone(),
@@ -358,24 +358,15 @@ impl Pool<'_> {
 /// A task's line in the state file.
 fn line(task: &Task, status: TaskStatus, effect: &Effect, end: (f64, &str)) -> Record {
     Record {
-        task: task.id.clone(),
-        phase: task.phase,
-        kind: task.kind.clone(),
-        object: task.object(),
-        mode: None,
-        format: task.format.clone(),
         status,
         attempts: 1,
-        planned_rows: task.rows.cast_signed(),
-        planned_bytes: task.bytes.cast_signed(),
         rows: effect.rows.cast_signed(),
         bytes: effect.bytes.cast_signed(),
         hash: effect.hash.clone(),
         snapshot: effect.snapshot.clone(),
-        begun: None,
         seconds: end.0,
-        worker: None,
         sqlstate: end.1.into(),
         note: effect.note.clone(),
+        ..Record::planned(task)
     }
 }

@@ -182,30 +182,12 @@ fn push_line(text: &mut String, record: &Record) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::phase::Phase;
+    use crate::plan::{Phase, Task};
 
-    fn record(task: &str, status: TaskStatus) -> Record {
-        Record {
-            task: task.into(),
-            phase: Phase::Data,
-            kind: "data".into(),
-            object: "s.odd\tname".into(),
-            mode: None,
-            format: String::new(),
-            status,
-            attempts: 1,
-            planned_rows: 1,
-            planned_bytes: 2,
-            rows: 1,
-            bytes: 2,
-            hash: String::new(),
-            snapshot: String::new(),
-            begun: None,
-            seconds: 0.5,
-            worker: None,
-            sqlstate: String::new(),
-            note: String::new(),
-        }
+    fn record(id: &str, status: TaskStatus) -> Record {
+        let mut task = Task::new(Phase::Data, "data", "s", "odd\tname");
+        task.id = id.into();
+        Record { status, attempts: 1, rows: 1, bytes: 2, seconds: 0.5, ..Record::planned(&task) }
     }
 
     #[test]

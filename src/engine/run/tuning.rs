@@ -44,7 +44,7 @@ impl Tuning {
     }
 
     /// Sets how many tasks run or could run now.
-    pub fn report_open(&self, tasks: usize) {
+    pub fn set_open(&self, tasks: usize) {
         self.open.store(tasks, Ordering::Relaxed);
     }
 
@@ -126,7 +126,7 @@ mod tests {
     fn parallel_workers_stand_in_for_jobs_without_a_task() {
         let workers = |jobs, open| {
             let tuning = tuning(&SchemaOptions::default(), jobs);
-            tuning.report_open(open);
+            tuning.set_open(open);
             tuning.wanted(&index(MB)).workers
         };
         assert_eq!((workers(2, 3), workers(2, 2), workers(8, 8)), (0, 0, 0), "others build, too");

@@ -81,8 +81,8 @@ impl<'a> Work<'a> {
     pub fn known(&self) -> HashMap<usize, Known> {
         let known = |(at, task): (usize, &Task)| {
             let record = self.records.get(task.id.as_str())?;
-            let status = Some(record.status).filter(|status| status.is_settled())?;
-            Some((at, Known { status, rows: record.rows, bytes: record.bytes }))
+            let known = || (at, Known { status: record.status, rows: record.rows, bytes: record.bytes });
+            record.is_settled().then(known)
         };
         self.plan.tasks.iter().enumerate().filter_map(known).collect()
     }

@@ -8,9 +8,11 @@ pub mod batch;
 mod by_path;
 mod emptying;
 mod live;
+mod one;
 pub mod order;
 mod privileges;
 mod refresh;
+mod retry;
 mod rows;
 pub mod statistics;
 mod unqualified;
@@ -48,8 +50,6 @@ pub enum Outcome {
 
 /// Interval between progress reports.
 const PROGRESS: Duration = Duration::from_millis(100);
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// How a task ended that is on the target and in the ledger: its status there, and what it did.
 pub type Settled = (TaskStatus, Effect);
@@ -98,44 +98,6 @@ impl Worker {
     /// Its number in the ledger, which no worker of another process has.
     fn number_in_run(&self) -> i32 {
         self.job.first_worker.saturating_add(i32::try_from(self.number).unwrap_or(i32::MAX))
-    }
-
-    /// Does a task, with as many attempts as the options allow.
-    pub async fn perform(&mut self, at: usize) -> Outcome {
-        let job = Arc::clone(&self.job);
-        let task = &job.tasks[at];
-        let mut pause = FIRST_PAUSE;
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let stopped = tokio::select! {
-                biased;
-                () = job.context.stop.stopped() => None,
-                result = self.attempt_by_path(task, job.forms[at]) => Some(result),
-            };
-            let error = match stopped {
-                None => return self.abandon(task).await,
-                Some(Ok((status, effect))) => return Outcome::Settled(status, effect),
-                Some(Err(error)) => error.task(&task.id, task.phase.as_str()).object(task.object()),
-            };
-            let is_final = attempt > job.retries || self.is_remote_refusal(task, &error);
-            self.clear(&error).await;
-            if !error.is_retryable() || is_final {
-                return if self.is_settled(task).await {
-                    Outcome::Settled(TaskStatus::Done, Effect::default())
-                } else {
-                    self.give_up(task, error).await
-                };
-            }
-            tracing::warn!("task {} ({}): attempt {attempt} failed: {}", task.id, task.object(), error.chain());
-            job.context.events.send(Event::TaskRetried { task: task.id.clone(), attempt, reason: error.chain() });
-            tokio::select! {
-                biased;
-                () = job.context.stop.stopped() => return self.abandon(task).await,
-                () = tokio::time::sleep(pause) => {}
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-        }
     }
 
     /// Cancels what runs on both servers and forgets the sessions; the transactions roll back with them.

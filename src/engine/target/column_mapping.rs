@@ -9,7 +9,7 @@ use crate::config::{ScopeOptions, TableFilter};
 use crate::error::Result;
 use crate::name::{QualifiedName, split_name};
 use crate::pg::{Session, introspect, types};
-use crate::plan::column_mapping::ColumnMapping;
+use crate::plan::mapping::TableMapping;
 use crate::plan::{Task, columns};
 use std::collections::{HashMap, HashSet};
 
@@ -32,15 +32,15 @@ pub struct TargetColumn<'a> {
 
 /// How a column of the source maps to the target.
 #[derive(Debug, PartialEq, Eq)]
-pub enum ColumnMatch {
+pub enum ColumnMapping {
     /// The target's table has no column of its name.
     Missing,
     /// The target's column is generated.
     Computed,
     /// Values would be lost or refused; the reason.
-    Unfit(String),
+    Refused(String),
     /// Its values can be assigned.
-    Fits(Assignment),
+    Assigned(Assignment),
 }
 
 impl TypeCompatibility {
@@ -58,38 +58,40 @@ impl TypeCompatibility {
 
     /// How a column that is copied maps to its target column.
     #[must_use]
-    pub fn fit(&self, column: &Column, twin: Option<TargetColumn<'_>>) -> ColumnMatch {
-        let Some(twin) = twin else { return ColumnMatch::Missing };
-        if twin.is_generated {
-            return ColumnMatch::Computed;
+    pub fn map(&self, column: &Column, found: Option<TargetColumn<'_>>) -> ColumnMapping {
+        let Some(found) = found else { return ColumnMapping::Missing };
+        if found.is_generated {
+            return ColumnMapping::Computed;
         }
-        let types = (self.source.get(column.type_name.as_str()), self.target.get(twin.type_name));
+        let types = (self.source.get(column.type_name.as_str()), self.target.get(found.type_name));
         match types {
             (Some(source), Some(target)) => match assign(source, target, &self.casts) {
-                Ok(assignment) => ColumnMatch::Fits(assignment),
-                Err(reason) => ColumnMatch::Unfit(reason),
+                Ok(assignment) => ColumnMapping::Assigned(assignment),
+                Err(reason) => ColumnMapping::Refused(reason),
             },
-            _ => ColumnMatch::Unfit("its type was changed a moment ago".into()),
+            _ => ColumnMapping::Refused("its type was changed a moment ago".into()),
         }
     }
 
     /// How a table's rows are read for the target's table; none where they are read unchanged. A column that does not fit is read
     /// unchanged.
     #[must_use]
-    pub fn mapping(&self, source: &Relation, target: &Relation) -> Option<ColumnMapping> {
-        let twins: HashMap<&str, &Column> =
+    pub fn mapping(&self, source: &Relation, target: &Relation) -> Option<TableMapping> {
+        let target_columns: HashMap<&str, &Column> =
             target.columns.iter().map(|column| (column.name.as_str(), column)).collect();
-        let twin = |name: &str| {
-            twins
+        let found = |name: &str| {
+            target_columns
                 .get(name)
                 .map(|column| TargetColumn { type_name: &column.type_name, is_generated: column.is_generated })
         };
-        let mut mapping = ColumnMapping { columns: Vec::new(), left_out: Vec::new() };
+        let mut mapping = TableMapping { columns: Vec::new(), left_out: Vec::new() };
         for column in source.copied_columns() {
-            match self.fit(column, twin(&column.name)) {
-                ColumnMatch::Computed => mapping.left_out.push(column.name.to_string()),
-                ColumnMatch::Fits(assignment) => mapping.columns.push((column.name.to_string(), assignment.casts)),
-                ColumnMatch::Missing | ColumnMatch::Unfit(_) => {
+            match self.map(column, found(&column.name)) {
+                ColumnMapping::Computed => mapping.left_out.push(column.name.to_string()),
+                ColumnMapping::Assigned(assignment) => {
+                    mapping.columns.push((column.name.to_string(), assignment.casts))
+                }
+                ColumnMapping::Missing | ColumnMapping::Refused(_) => {
                     mapping.columns.push((column.name.to_string(), Vec::new()))
                 }
             }
@@ -112,8 +114,8 @@ pub async fn same_layout(tables: &TableFilter, source: &Session, target: &Sessio
             && !other.is_generated
     };
     let has_same_layout = |table: &&Relation| {
-        there.get(&table.name).is_some_and(|twin| {
-            table.copied_columns().all(|column| twin.columns.iter().any(|other| is_same(column, other)))
+        there.get(&table.name).is_some_and(|found| {
+            table.copied_columns().all(|column| found.columns.iter().any(|other| is_same(column, other)))
         })
     };
     Ok(here.iter().filter(has_same_layout).map(|table| table.name.clone()).collect())
@@ -121,7 +123,7 @@ pub async fn same_layout(tables: &TableFilter, source: &Session, target: &Sessio
 
 /// The plan's tasks with the column mapping that the target's tables require.
 pub async fn tasks(tables: &TableFilter, source: &Session, target: &Session, plan: &[Task]) -> Result<Vec<Task>> {
-    let judge = TypeCompatibility::read(source, target).await?;
+    let compatibility = TypeCompatibility::read(source, target).await?;
     let (mut here, there) = tokio::try_join!(introspect::relations(source), introspect::relations(target))?;
     columns::exclude(&mut here, tables);
     let there: HashMap<String, &Relation> = there.iter().map(|relation| (relation.name.sql(), relation)).collect();
@@ -131,7 +133,7 @@ pub async fn tasks(tables: &TableFilter, source: &Session, target: &Session, pla
         let into = task.target_sql.strip_prefix("COPY ").and_then(split_name).map_or("", |(into, _)| into);
         let pair =
             here.get(&QualifiedName::new(&task.schema, &task.name)).zip(there.get(into).filter(|_| task.is_data()));
-        if let Some((source, mapping)) = pair.and_then(|(from, to)| Some((*from, judge.mapping(from, to)?))) {
+        if let Some((source, mapping)) = pair.and_then(|(from, to)| Some((*from, compatibility.mapping(from, to)?))) {
             mapping.apply(&mut task, source);
         }
         task

@@ -88,7 +88,7 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
         plan.tasks.iter().filter(|task| task.kind == kind::EXTENSION).map(|task| task.id.as_str()).collect();
     let is_member = |task: &Task| task.requires.iter().any(|id| extensions.contains(id.as_str()));
     let records = plan.tasks.iter().map(|task| {
-        let mut record = pending(task);
+        let mut record = Record::planned(task);
         match task.kind.as_str() {
             kind::DATA => {
                 decide_rows(task, found, &mut record, &mut findings);
@@ -120,30 +120,6 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
     (records.collect(), findings)
 }
 
-fn pending(task: &Task) -> Record {
-    Record {
-        task: task.id.clone(),
-        phase: task.phase,
-        kind: task.kind.clone(),
-        object: task.object(),
-        mode: task.is_data().then_some(RowMode::Create),
-        format: task.format.clone(),
-        status: TaskStatus::Pending,
-        attempts: 0,
-        planned_rows: task.rows.cast_signed(),
-        planned_bytes: task.bytes.cast_signed(),
-        rows: 0,
-        bytes: 0,
-        hash: String::new(),
-        snapshot: String::new(),
-        begun: None,
-        seconds: 0.0,
-        worker: None,
-        sqlstate: String::new(),
-        note: String::new(),
-    }
-}
-
 fn settle(record: &mut Record, status: TaskStatus, note: &str) {
     record.status = status;
     record.note = note.into();
@@ -160,7 +136,7 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
     if found.present.with_triggers.contains(&name) {
         let message = "it has triggers on the target, which fire for copied rows and may change them";
         let remedy = format!("for as long as the run lasts: ALTER TABLE {} DISABLE TRIGGER USER", name.sql());
-        add(findings, Finding::new("triggers_fire", Severity::Warning, name.to_string(), message, remedy));
+        report(findings, Finding::new("triggers_fire", Severity::Warning, name.to_string(), message, remedy));
     }
     record.mode = Some(RowMode::Copy);
     // A table that pgmigrate did not make may have other types, and only text is read by whatever type the column has.
@@ -174,13 +150,13 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
         record.mode = Some(RowMode::Merge);
     } else if found.loaded.contains(&task.object()) {
         settle(record, TaskStatus::Skipped, NOT_MOVED.0);
-        add(findings, Finding::new("rows_not_moved", Severity::Warning, name.to_string(), NOT_MOVED.0, NOT_MOVED.1));
+        report(findings, Finding::new("rows_not_moved", Severity::Warning, name.to_string(), NOT_MOVED.0, NOT_MOVED.1));
     } else {
         record.mode = Some(RowMode::Append);
         let message =
             "it holds rows, and no key identifies rows of the source among them: all rows of the source are appended";
         let remedy = "set on_existing to truncate or skip for it if that is not wanted";
-        add(findings, Finding::new("rows_appended", Severity::Warning, name.to_string(), message, remedy));
+        report(findings, Finding::new("rows_appended", Severity::Warning, name.to_string(), message, remedy));
     }
 }
 
@@ -208,7 +184,7 @@ const HIDDEN: &str =
     "it existed on the target and was kept: but for values that a plan hides, such as passwords, it is equal";
 
 /// Adds a finding once, although every chunk of a table causes it.
-fn add(findings: &mut Vec<Finding>, finding: Finding) {
+fn report(findings: &mut Vec<Finding>, finding: Finding) {
     if !findings.contains(&finding) {
         findings.push(finding);
     }

@@ -130,7 +130,8 @@ impl Place<'_> {
     pub async fn take_again(
         &self,
         run: i64,
-        (plan, records): (&Plan, &[Record]),
+        plan: &Plan,
+        records: &[Record],
         is_wanted: &(dyn Fn(&Record) -> bool + Sync),
     ) -> Result<bool> {
         let of_kind = |kinds: &'static [&str]| records.iter().filter(|record| kinds.contains(&record.kind.as_str()));

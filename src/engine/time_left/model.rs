@@ -151,7 +151,7 @@ impl Model {
                     *running = Running::on(running.worker, 0.0);
                 }
             }
-            Event::TaskFinished { task, status, bytes, .. } => self.end(task, (*status, *bytes), now),
+            Event::TaskFinished { task, status, bytes, .. } => self.end(task, *status, *bytes, now),
             _ => {}
         }
     }
@@ -201,7 +201,7 @@ impl Model {
         Some(running)
     }
 
-    fn end(&mut self, task: &str, (status, bytes): (TaskStatus, u64), now: f64) {
+    fn end(&mut self, task: &str, status: TaskStatus, bytes: u64, now: f64) {
         self.advance(now);
         let Some(at) = self.positions.get(task).copied() else { return };
         if status == TaskStatus::Done && self.running.contains_key(&at) {
@@ -263,7 +263,7 @@ impl Model {
         let share = match reported(build) {
             Some(Reported::Stage(stage)) => {
                 running.enter(stage);
-                self.stages.share(stage, (running.in_stages, all.max(running.worked)))
+                self.stages.share(stage, running.in_stages, all.max(running.worked))
             }
             Some(Reported::Share(share)) => share,
             None => return,

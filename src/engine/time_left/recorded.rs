@@ -34,7 +34,7 @@ struct Done {
 }
 
 /// The time left of a run.
-pub fn recorded(tasks: &[Task], records: &[Record], (rates, jobs): (&Rates, usize), now: &Now) -> TimeLeft {
+pub fn recorded(tasks: &[Task], records: &[Record], rates: &Rates, jobs: usize, now: &Now) -> TimeLeft {
     let of: HashMap<&str, &Record> = records.iter().map(|record| (record.task.as_str(), record)).collect();
     let ended = |at: usize| match of.get(tasks[at].id.as_str()) {
         Some(record) if record.is_settled() => Some(End::Settled),

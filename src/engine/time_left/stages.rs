@@ -48,7 +48,7 @@ impl Stages {
 
     /// The share of the build that is done. `seconds` is what it has spent in its stages, as far as that was seen, `all` the time of the
     /// whole build.
-    pub fn share(&self, at: At, (seconds, all): ([f64; 3], f64)) -> f64 {
+    pub fn share(&self, at: At, seconds: [f64; 3], all: f64) -> f64 {
         let sum: f64 = self.seconds.iter().sum();
         let parts = self.seconds.map(|part| part / sum);
         let (before, part) = (parts[..at.stage].iter().sum::<f64>(), parts[at.stage]);

@@ -269,27 +269,7 @@ fn a_task_that_is_tried_again_begins_at_nothing() {
 }
 
 fn record(task: &Task, status: TaskStatus, (begun, seconds, worker): (f64, f64, i32)) -> Record {
-    Record {
-        task: task.id.clone(),
-        phase: task.phase,
-        kind: task.kind.clone(),
-        object: task.object(),
-        mode: None,
-        format: String::new(),
-        status,
-        attempts: 1,
-        planned_rows: 0,
-        planned_bytes: 0,
-        rows: 0,
-        bytes: 0,
-        hash: String::new(),
-        snapshot: String::new(),
-        begun: Some(begun),
-        seconds,
-        worker: Some(worker),
-        sqlstate: String::new(),
-        note: String::new(),
-    }
+    Record { status, attempts: 1, begun: Some(begun), seconds, worker: Some(worker), ..Record::planned(task) }
 }
 
 #[test]
@@ -304,7 +284,7 @@ fn the_ledger_and_the_servers_reports_give_the_same() {
         record(&tasks[4], TaskStatus::Done, (30.0, 75.0, 1)),
     ];
     let now = Now { builds: vec![build("i1", 80.0 / 150.0), build("i2", 35.0 / 150.0)], copies: vec![] };
-    let left = recorded(&tasks, &records, (&rates(false), 2), &now).seconds.unwrap();
+    let left = recorded(&tasks, &records, &rates(false), 2, &now).seconds.unwrap();
     assert!((left - 115.0).abs() <= 0.3 * 115.0, "{left}");
 }
 
@@ -321,6 +301,6 @@ fn a_copy_at_work_counts_by_its_rows_and_one_paused_task_decides_nothing() {
     records.push(record(&tasks[3], TaskStatus::Running, (begun, 10.0, 0)));
     records.push(record(&tasks[4], TaskStatus::Pending, (begun, 0.0, 0)));
     let copies = vec![Copying { task: "d3".into(), rows: ROWS / 2, bytes: 1 }];
-    let left = recorded(&tasks, &records, (&rates(false), 1), &Now { builds: vec![], copies }).seconds.unwrap();
+    let left = recorded(&tasks, &records, &rates(false), 1, &Now { builds: vec![], copies }).seconds.unwrap();
     assert!((left - 30.0).abs() < 3.0, "{left}");
 }

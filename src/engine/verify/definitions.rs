@@ -61,7 +61,7 @@ pub async fn compare(subject: &Subject<'_>, sides: &mut Sides, before: &Verifica
         other: Some(entry),
         was_before: lonely.was_before(entry, &had),
     }));
-    Box::pin(judge(subject, &comparer, &mismatches, &mut part)).await?;
+    Box::pin(report_mismatches(subject, &comparer, &mismatches, &mut part)).await?;
     Ok(part)
 }
 
@@ -143,7 +143,7 @@ fn pair<'a>(comparer: &DefinitionComparer<'a>, scopes: &Scopes, part: &mut Verif
         }
         let is_same = other.is_some_and(|other| is_same_text(entry, other, comparer.with_tablespaces));
         let is_named = is_named_elsewhere(entry) && comparer.named.contains(object.as_str());
-        if !is_same && !is_named && !is_reported_by_table(comparer, entry, other) {
+        if !is_same && !is_named && !is_part_of_table_definition(comparer, entry, other) {
             found.mismatches.push(Mismatch { entry: Some(entry), other, was_before: false });
         }
     }
@@ -152,7 +152,7 @@ fn pair<'a>(comparer: &DefinitionComparer<'a>, scopes: &Scopes, part: &mut Verif
 
 /// Whether a default or a check is missing as an entry of its own and the text of its table differs, whose properties then name it: the
 /// archive writes both within the table where it can.
-fn is_reported_by_table(comparer: &DefinitionComparer<'_>, entry: &Entry, other: Option<&Entry>) -> bool {
+fn is_part_of_table_definition(comparer: &DefinitionComparer<'_>, entry: &Entry, other: Option<&Entry>) -> bool {
     let differs = |table: &Entry| {
         comparer.target.same(table).is_some_and(|other| !is_same_text(table, other, comparer.with_tablespaces))
     };
@@ -200,7 +200,7 @@ fn owner_difference(object: &str, entry: &Entry, other: &Entry) -> Option<Differ
 }
 
 /// Inspects entries without an equal.
-async fn judge(
+async fn report_mismatches(
     subject: &Subject<'_>,
     comparer: &DefinitionComparer<'_>,
     mismatches: &[Mismatch<'_>],

@@ -20,13 +20,13 @@ const SEQUENCES: usize = 100;
 
 /// The items for the sequences and the large objects of a plan.
 pub fn items(plan: &Plan, sides: &Sides, options: &ScopeOptions) -> Vec<Item> {
-    let past = &sides.past;
+    let history = &sides.history;
     let of_kind = |kind: &'static str| plan.tasks.iter().filter(move |task| task.kind == kind);
     let sequences: Vec<SequencePair> = of_kind(kind::SEQUENCE_VALUE)
         .map(|task| {
             let object = task.object();
             SequencePair {
-                may_be_ahead: past.mode(&object) == Some(RowMode::Forward),
+                may_be_ahead: history.mode(&object) == Some(RowMode::Forward),
                 object,
                 sql: task.source_sql.clone(),
             }
@@ -219,10 +219,10 @@ pub async fn compare_usability(readers: &Readers, plan: &Plan) -> Result<Verific
     let made =
         plan.tasks.iter().filter(|task| task.is_data() || matches!(task.kind.as_str(), "table" | "materialized view"));
     let made: HashSet<(&str, &str)> = made.map(|task| (task.schema.as_str(), task.name.as_str())).collect();
-    let reported = target
+    let found = target
         .iter()
         .filter(|found| made.contains(&(found.schema.as_str(), found.relation.as_str())) && !accepted.contains(found));
-    let differences = reported.map(unusable).collect();
+    let differences = found.map(unusable).collect();
     Ok(Verification { differences, ..Verification::default() })
 }
 

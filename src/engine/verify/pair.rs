@@ -24,7 +24,7 @@ pub struct Pair {
     /// The queries of source and target that are merged to find differing rows.
     pub queries: (String, String),
     /// The source's rows as the run sent them.
-    pub proved: Option<RowSum>,
+    pub source_checksum: Option<RowSum>,
     /// The values that replace the columns where text is compared; empty where the columns themselves are compared.
     pub values: Vec<String>,
     /// Whether the table held rows before the run, by the ledger.

@@ -12,7 +12,7 @@ use crate::engine::target::column_mapping::TypeCompatibility;
 use crate::name::{QualifiedName, split_name};
 use crate::pg::compare::rows;
 use crate::pg::copy::{RowFormat, RowSum};
-use crate::plan::column_mapping::ColumnMapping;
+use crate::plan::mapping::TableMapping;
 use crate::plan::{Plan, Rules, Task};
 use crate::record::RowMode;
 use crate::status::{TableStatus, TaskStatus};
@@ -24,17 +24,17 @@ pub fn build(subject: &Subject<'_>, sides: &Sides) -> Vec<Item> {
     let by_name = |relations| Iterator::map(<[Relation]>::iter(relations), |r| (r.name.sql(), r)).collect();
     let pairing = Pairing {
         rules: Rules::new(&subject.options.scope.tables),
-        past: &sides.past,
+        history: &sides.history,
         lookup: sides.source.lookup(),
         source: by_name(&sides.source.relations),
         target: by_name(&sides.target.relations),
-        judge: sides.judge.as_ref(),
+        compatibility: sides.compatibility.as_ref(),
         writes_lsn_in_two_forms: sides.source.server.version.pads_lsn() != sides.target.server.version.pads_lsn(),
     };
     let item = |group: Group<'_>| {
         let object = pairing.object(&group);
-        match pairing.ground(&group, &object) {
-            Ok(ground) => Item::Table(Box::new(pairing.pair(&group, &ground, object))),
+        match pairing.matched(&group, &object) {
+            Ok(matched) => Item::Table(Box::new(pairing.pair(&group, &matched, object))),
             Err(part) => Item::Settled(Box::new(settled(object, *part))),
         }
     };
@@ -74,13 +74,13 @@ fn settled(object: String, mut part: Verification) -> Verification {
 
 struct Pairing<'a> {
     rules: Rules<'a>,
-    past: &'a RunHistory,
+    history: &'a RunHistory,
     lookup: Lookup<'a>,
     /// The source's relations by quoted name.
     source: HashMap<String, &'a Relation>,
     /// The target's.
     target: HashMap<String, &'a Relation>,
-    judge: Option<&'a TypeCompatibility>,
+    compatibility: Option<&'a TypeCompatibility>,
     writes_lsn_in_two_forms: bool,
 }
 
@@ -100,7 +100,7 @@ impl<'a> Pairing<'a> {
     }
 
     /// The relations, or the result where some are missing.
-    fn ground(&self, group: &Group<'_>, object: &str) -> Result<MatchedRelations<'a>, Box<Verification>> {
+    fn matched(&self, group: &Group<'_>, object: &str) -> Result<MatchedRelations<'a>, Box<Verification>> {
         let of_task = |task: &&Task| self.source.get(&QualifiedName::new(&task.schema, &task.name).sql()).copied();
         let relations: Option<Vec<&Relation>> = group.tasks.iter().map(of_task).collect();
         let mut part = Box::new(Verification::default());
@@ -113,43 +113,43 @@ impl<'a> Pairing<'a> {
             part.push_difference(Difference::new(DifferenceKind::MissingObject, object, message));
             return Err(part);
         };
-        let ground = MatchedRelations { like, relations, target };
-        let missing = missing_columns(&ground);
+        let matched = MatchedRelations { like, relations, target };
+        let missing = missing_columns(&matched);
         if missing.is_empty() {
-            return Ok(ground);
+            return Ok(matched);
         }
         let message = "columns of the source are missing on the target";
         part.push_difference(Difference::new(DifferenceKind::DifferentObject, object, message).columns(missing));
         Err(part)
     }
 
-    fn pair(&self, group: &Group<'_>, ground: &MatchedRelations<'a>, object: String) -> Pair {
-        let mapping = self.judge.and_then(|judge| judge.mapping(ground.like, ground.target));
-        let columns = mapping.as_ref().map_or_else(|| names(ground.like), ColumnMapping::names);
-        let in_order = ground.relations.iter().all(|relation| names(relation) == names(ground.like));
-        let (format, proved) = self.format(group, ground, in_order);
-        let values = self.values(ground, &columns);
+    fn pair(&self, group: &Group<'_>, matched: &MatchedRelations<'a>, object: String) -> Pair {
+        let mapping = self.compatibility.and_then(|compatibility| compatibility.mapping(matched.like, matched.target));
+        let columns = mapping.as_ref().map_or_else(|| names(matched.like), TableMapping::names);
+        let in_order = matched.relations.iter().all(|relation| names(relation) == names(matched.like));
+        let (format, source_checksum) = self.format(group, matched, in_order);
+        let values = self.values(matched, &columns);
         // The rows as sent have the text form of one of the two versions.
-        let proved = proved.filter(|_| values.is_empty() || format == RowFormat::Binary);
-        let source = group.tasks.iter().zip(&ground.relations).map(|(task, relation)| match &mapping {
+        let source_checksum = source_checksum.filter(|_| values.is_empty() || format == RowFormat::Binary);
+        let source = group.tasks.iter().zip(&matched.relations).map(|(task, relation)| match &mapping {
             Some(to) => format!("COPY ({}) TO STDOUT", to.query(&rows::query_of(&task.source_sql, &relation.name))),
             None if in_order => task.source_sql.clone(),
             None => rows::reordered(&task.source_sql, &relation.name, &columns),
         });
-        let query = self.query(group, ground, &names(ground.like));
+        let query = self.query(group, matched, &names(matched.like));
         let query = mapping.as_ref().map_or(query.clone(), |to| to.query(&query));
-        let on_target = if ground.like.is_configuration() {
-            rows::all(ground.like, None)
+        let on_target = if matched.like.is_configuration() {
+            rows::all(matched.like, None)
         } else {
-            rows::on_target(group.into, ground.target.kind == RelationKind::Partitioned)
+            rows::on_target(group.into, matched.target.kind == RelationKind::Partitioned)
         };
         let comparable = |query: String| if values.is_empty() { query } else { rows::with_values(&query, &values) };
-        let mut modes = group.tasks.iter().map(|task| self.past.mode(&task.object()));
-        let options = self.options(ground.like);
+        let mut modes = group.tasks.iter().map(|task| self.history.mode(&task.object()));
+        let options = self.options(matched.like);
         Pair {
-            keys: self.keys(ground.like, &columns),
+            keys: self.keys(matched.like, &columns),
             source: source.collect(),
-            reads: ground.relations.iter().map(|relation| relation.name.clone()).collect(),
+            reads: matched.relations.iter().map(|relation| relation.name.clone()).collect(),
             target: rows::copy(&on_target, &columns),
             queries: (comparable(query), comparable(on_target)),
             values,
@@ -158,14 +158,14 @@ impl<'a> Pairing<'a> {
             object,
             columns,
             format,
-            proved,
+            source_checksum,
         }
     }
 
     /// The values that replace each column in text, where source and target write `pg_lsn` in two forms.
-    fn values(&self, ground: &MatchedRelations<'_>, columns: &[String]) -> Vec<String> {
+    fn values(&self, matched: &MatchedRelations<'_>, columns: &[String]) -> Vec<String> {
         let lsn = |name: &String| {
-            let found = ground.like.columns.iter().find(|column| column.name.as_str() == name.as_str());
+            let found = matched.like.columns.iter().find(|column| column.name.as_str() == name.as_str());
             found.and_then(|column| column.lsn)
         };
         if !self.writes_lsn_in_two_forms || columns.iter().all(|name| lsn(name).is_none()) {
@@ -181,9 +181,9 @@ impl<'a> Pairing<'a> {
     }
 
     /// The source's rows in one query; chunks of a table are put together again.
-    fn query(&self, group: &Group<'_>, ground: &MatchedRelations<'_>, columns: &[String]) -> String {
+    fn query(&self, group: &Group<'_>, matched: &MatchedRelations<'_>, columns: &[String]) -> String {
         let mut queries: Vec<String> = Vec::new();
-        for (task, relation) in group.tasks.iter().zip(&ground.relations) {
+        for (task, relation) in group.tasks.iter().zip(&matched.relations) {
             let options = self.options(relation);
             let is_part = options.limit.is_some() && options.order_by.is_some();
             let query = match options.filter.as_deref() {
@@ -203,10 +203,10 @@ impl<'a> Pairing<'a> {
 
     /// The format to read both sides in, and the sum that the run has left in that format. Binary requires the same types on both sides;
     /// other types are compared as text.
-    fn format(&self, group: &Group<'_>, ground: &MatchedRelations<'_>, in_order: bool) -> (RowFormat, Option<RowSum>) {
-        let is_safe = has_same_types(ground);
+    fn format(&self, group: &Group<'_>, matched: &MatchedRelations<'_>, in_order: bool) -> (RowFormat, Option<RowSum>) {
+        let is_safe = has_same_types(matched);
         if in_order
-            && let Some((format, sum)) = self.proved(group)
+            && let Some((format, sum)) = self.source_checksum(group)
             && (format == RowFormat::Text || is_safe)
         {
             return (format, Some(sum));
@@ -217,14 +217,14 @@ impl<'a> Pairing<'a> {
     }
 
     /// The sum over the rows as the run sent them; none where a part is not known, or rows were merged with others.
-    fn proved(&self, group: &Group<'_>) -> Option<(RowFormat, RowSum)> {
-        if !self.past.has_sums {
+    fn source_checksum(&self, group: &Group<'_>) -> Option<(RowFormat, RowSum)> {
+        if !self.history.has_sums {
             return None;
         }
         let mut sum = RowSum::default();
         let mut format = None;
         for task in &group.tasks {
-            let record = self.past.by_task.get(&task.id)?;
+            let record = self.history.by_task.get(&task.id)?;
             let own = RowFormat::from_word(&record.format);
             if record.status != TaskStatus::Done
                 || !matches!(record.mode, Some(RowMode::Create | RowMode::Copy))
@@ -243,17 +243,17 @@ fn names(relation: &Relation) -> Vec<String> {
     relation.copied_columns().map(|column| column.name.to_string()).collect()
 }
 
-fn missing_columns(ground: &MatchedRelations<'_>) -> Vec<String> {
-    let is_there = |column: &&Column| ground.target.columns.iter().any(|other| other.name == column.name);
-    ground.like.copied_columns().filter(|column| !is_there(column)).map(|column| column.name.to_string()).collect()
+fn missing_columns(matched: &MatchedRelations<'_>) -> Vec<String> {
+    let is_there = |column: &&Column| matched.target.columns.iter().any(|other| other.name == column.name);
+    matched.like.copied_columns().filter(|column| !is_there(column)).map(|column| column.name.to_string()).collect()
 }
 
-fn has_same_types(ground: &MatchedRelations<'_>) -> bool {
+fn has_same_types(matched: &MatchedRelations<'_>) -> bool {
     let is_same = |column: &Column, on: &Relation| {
         let found = on.columns.iter().find(|other| other.name == column.name);
         found.is_some_and(|other| other.type_name == column.type_name && other.binary_safe && column.binary_safe)
     };
-    let sides = || ground.relations.iter().copied().chain([ground.target]);
-    let mut columns = ground.like.copied_columns().peekable();
+    let sides = || matched.relations.iter().copied().chain([matched.target]);
+    let mut columns = matched.like.copied_columns().peekable();
     columns.peek().is_some() && columns.all(|column| sides().all(|side| is_same(column, side)))
 }

@@ -121,7 +121,7 @@ impl Work {
             };
             for table in &mut part.tables {
                 table.seconds = started.elapsed().as_secs_f64();
-                self.report(table);
+                self.emit(table);
             }
             for view in &mut part.materialized_views {
                 view.seconds = started.elapsed().as_secs_f64();
@@ -147,7 +147,7 @@ impl Work {
         })
     }
 
-    fn report(&self, table: &TableResult) {
+    fn emit(&self, table: &TableResult) {
         let (object, status, rows) = (table.object.clone(), table.status, table.target_rows);
         tracing::info!("{object} is {status}");
         self.context.events.send(Event::TableVerified { object, status, rows });

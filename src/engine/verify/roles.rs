@@ -94,7 +94,7 @@ fn compare_roles(plan: &Plan, sides: &Sides, part: &mut Verification) {
 
 /// Whether the run has made the role; false where it existed before, or the ledger does not know.
 fn is_made(sides: &Sides, task: &Task) -> bool {
-    sides.past.by_task.get(&task.id).is_some_and(|record| record.status == TaskStatus::Done)
+    sides.history.by_task.get(&task.id).is_some_and(|record| record.status == TaskStatus::Done)
 }
 
 fn differing_attributes(one: &Role, other: &Role) -> Vec<&'static str> {

@@ -37,7 +37,7 @@ struct Found {
 async fn sums(readers: &Readers, pair: &Pair) -> Result<Found> {
     let on_target = |format| target_sum(readers, pair, format);
     let on_source = |format| source_sum(readers, pair, format);
-    let (source, target) = match pair.proved {
+    let (source, target) = match pair.source_checksum {
         None => tokio::try_join!(on_source(pair.format), on_target(pair.format))?,
         Some(sent) => {
             let target = on_target(pair.format).await?;
@@ -85,7 +85,7 @@ fn equal(pair: &Pair, sums: Sums, note: impl Into<String>) -> Verification {
 /// Finds the rows that differ.
 async fn search(readers: &Readers, pair: &Pair, sums: Sums) -> Result<Verification> {
     match differing(readers, pair).await {
-        Ok(found) => Ok(judge(pair, sums, found)),
+        Ok(found) => Ok(evaluated(pair, sums, found)),
         // The whole table is compared once more, under another path.
         Err(error) if error.is_undefined() && !readers.is_second_attempt => Err(error),
         Err(error) => {
@@ -102,7 +102,7 @@ async fn differing(readers: &Readers, pair: &Pair) -> Result<Differing> {
     merge((&readers.source, &source), (&readers.target, &target), shape).await
 }
 
-fn judge(pair: &Pair, sums: Sums, mut found: Differing) -> Verification {
+fn evaluated(pair: &Pair, sums: Sums, mut found: Differing) -> Verification {
     let left_out = found.missing;
     if pair.is_a_choice {
         // Rows that the source did not select are not missing; the counts show whether enough rows were copied.
@@ -155,8 +155,8 @@ fn differences(pair: &Pair, sums: Sums, found: &Differing) -> Vec<Difference> {
             (found.missing, DifferenceKind::MissingRow, "missing on the target"),
             (found.extra, DifferenceKind::ExtraRow, "on the target only"),
         ];
-        let reported = kinds.iter().filter(|(count, ..)| *count > 0);
-        list.extend(reported.map(|(count, kind, words)| {
+        let found = kinds.iter().filter(|(count, ..)| *count > 0);
+        list.extend(found.map(|(count, kind, words)| {
             let message = format!("rows {words}: {count}; the table has no key to name them by");
             Difference::new(*kind, &pair.object, message)
         }));

@@ -50,9 +50,9 @@ pub(super) struct Sides {
     pub(super) source: Catalog,
     pub(super) target: Catalog,
     pub(super) encoding: Option<String>,
-    pub(super) past: RunHistory,
+    pub(super) history: RunHistory,
     /// Set where the tables are the target's own.
-    pub(super) judge: Option<TypeCompatibility>,
+    pub(super) compatibility: Option<TypeCompatibility>,
 }
 
 /// The ledger's records of the last run from this source.
@@ -73,33 +73,34 @@ impl Sides {
         let target = introspect::catalog(subject.target).await?;
         let encoding = &target.server.encoding;
         let encoding = (source.server.encoding == *encoding && encoding != "UTF8").then(|| encoding.clone());
-        let past = RunHistory::read(subject).await?;
-        let judge = TypeCompatibility::of(subject.options.scope, &subject.source.leader, subject.target).await?;
-        Ok(Sides { source, target, encoding, past, judge })
+        let history = RunHistory::read(subject).await?;
+        let compatibility =
+            TypeCompatibility::of(subject.options.scope, &subject.source.leader, subject.target).await?;
+        Ok(Sides { source, target, encoding, history, compatibility })
     }
 }
 
 impl RunHistory {
     pub(super) async fn read(subject: &Subject<'_>) -> Result<RunHistory> {
         let ledger = Ledger::new(&subject.options.ledger.schema);
-        let mut past = RunHistory { has_sums: !subject.rereads, ..RunHistory::default() };
+        let mut history = RunHistory { has_sums: !subject.rereads, ..RunHistory::default() };
         if !ledger.exists(subject.target).await? {
-            return Ok(past);
+            return Ok(history);
         }
-        let Some(run) = ledger.last_run(subject.target).await? else { return Ok(past) };
+        let Some(run) = ledger.last_run(subject.target).await? else { return Ok(history) };
         if run.source != subject.plan.header.source {
-            return Ok(past);
+            return Ok(history);
         }
         let is_same_plan = run.plan == subject.plan.fingerprint();
         for record in ledger.records(subject.target, run.run).await? {
             if let Some(mode) = record.mode {
-                past.modes.insert(record.object.clone(), mode);
+                history.modes.insert(record.object.clone(), mode);
             }
             if is_same_plan {
-                past.by_task.insert(record.task.clone(), record);
+                history.by_task.insert(record.task.clone(), record);
             }
         }
-        Ok(past)
+        Ok(history)
     }
 
     pub(super) fn mode(&self, object: &str) -> Option<RowMode> {

@@ -76,7 +76,7 @@ impl DefinitionComparer<'_> {
             _ => match entry.kind.properties() {
                 Some(kind) => {
                     let comparison = definition::compare(readers, kind, both, self.with_tablespaces).await?;
-                    Ok(self.judge(entry, &comparison))
+                    Ok(self.evaluate(entry, &comparison))
                 }
                 // Statements without expressions, which one pg_dump writes in the same way for every major version.
                 None => Ok(different()),
@@ -84,7 +84,7 @@ impl DefinitionComparer<'_> {
         }
     }
 
-    fn judge(&self, entry: &Entry, comparison: &Comparison) -> Verdict {
+    fn evaluate(&self, entry: &Entry, comparison: &Comparison) -> Verdict {
         let is_one_major = self.versions.are_one_major();
         let mut found = Different::default();
         let mut reasons: Vec<&str> = Vec::new();

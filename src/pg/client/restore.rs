@@ -40,7 +40,7 @@ const LOCKED: &str = "locked";
 pub type Check<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
 /// A restore: the archive and the database.
-pub struct Restore<'a> {
+pub struct ArchiveRestore<'a> {
     /// The client programs.
     pub tools: &'a Tools,
     /// The database.
@@ -65,7 +65,7 @@ struct State {
     is_owner: bool,
 }
 
-impl Restore<'_> {
+impl ArchiveRestore<'_> {
     /// Restores the archive up to its COMMIT. If it or the check fails, or if its future or result is dropped, the database is unchanged.
     /// The check begins after all tables are locked against writers.
     pub async fn prepare(&self, check: Option<Check<'_>>) -> Result<Prepared> {
@@ -407,10 +407,10 @@ fn failed() -> Error {
 /// language.
 fn server_error(said: &str) -> Option<Error> {
     let (sqlstate, message) = said.lines().rev().find_map(|line| {
-        let (_, reported) = line.strip_prefix("psql:")?.split_once(":  ")?;
+        let (_, message) = line.strip_prefix("psql:")?.split_once(":  ")?;
         let is_code =
             |code: &str| code.len() == 5 && code.chars().all(|c| c.is_ascii_digit() || c.is_ascii_uppercase());
-        reported.split_once(": ").filter(|(code, _)| is_code(code))
+        message.split_once(": ").filter(|(code, _)| is_code(code))
     })?;
     let is_harmless = HARMLESS_CLASSES.iter().any(|class| sqlstate.starts_with(class));
     let message =

@@ -232,7 +232,7 @@ mod tests {
 
     /// Runs a relay of so many COPY statements from the bytes of a source into a target that accepts few bytes at a time; returns the bytes
     /// that the target received.
-    async fn reported(said: Vec<u8>, copies: usize, rows: &mut Counted) -> (Result<()>, Vec<u8>) {
+    async fn received(said: Vec<u8>, copies: usize, rows: &mut Counted) -> (Result<()>, Vec<u8>) {
         let (mut source_server, source) = duplex(said.len() + 1);
         let (target, mut target_server) = duplex(1000);
         source_server.write_all(&said).await.unwrap();
@@ -272,7 +272,7 @@ mod tests {
         said.extend(message(b'N', b"\0"));
         said.extend(message(b'c', b""));
         let mut counted = Counted::default();
-        let (result, received) = reported(said, 1, &mut counted).await;
+        let (result, received) = received(said, 1, &mut counted).await;
         result.unwrap();
         assert_eq!(bodies(&received), [rows.concat(), vec![]]);
         assert_eq!((counted.0, counted.1), (sizes.len(), sizes.iter().sum()));
@@ -287,7 +287,7 @@ mod tests {
             said.extend([message(b'c', b""), message(b'C', b"COPY 7\0")].concat());
         }
         let mut counted = Counted::default();
-        let (result, received) = reported(said, 4, &mut counted).await;
+        let (result, received) = received(said, 4, &mut counted).await;
         result.unwrap();
         let sizes: Vec<usize> = bodies(&received).iter().map(Vec::len).collect();
         assert_eq!(sizes, [5, 0, 200_000, 10, 0]);
@@ -352,7 +352,7 @@ mod tests {
     async fn no_message_is_left_half_said_when_the_source_fails() {
         let mut said: Vec<u8> = (0..200).flat_map(|_| message(COPY_DATA, &[b'x'; 1000])).collect();
         said.extend(message(b'E', b"SFATAL\0C57P01\0Mgone\0\0"));
-        let (result, received) = reported(said, 1, &mut Counted::default()).await;
+        let (result, received) = received(said, 1, &mut Counted::default()).await;
         assert!(result.unwrap_err().is("57P01"));
         let [unfinished] = &bodies(&received)[..] else { panic!("the target was informed that the rows are complete") };
         assert!(unfinished.len() >= MESSAGE);

@@ -39,14 +39,14 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     for &(relation, options) in &tables[..others] {
         let mut requires: Vec<usize> = builder.before_rows.into_iter().collect();
         requires.extend(extension::made(inputs, builder, relation));
-        push_table(inputs, builder, (relation, options, &cutting), &requires);
+        push_table(inputs, builder, relation, options, &cutting, &requires);
     }
     extension::order(inputs, builder);
     let reading = extension::read_by_rows(inputs, builder);
     for &(relation, options) in &tables[others..] {
         let mut requires = ready.get(&relation.oid).cloned().unwrap_or_default();
         requires.extend(builder.before_rows);
-        push_table(inputs, builder, (relation, options, &cutting), &requires);
+        push_table(inputs, builder, relation, options, &cutting, &requires);
         let before = reading.get(&relation.oid).cloned().unwrap_or_default();
         for at in builder.data_of.get(&relation.oid).cloned().unwrap_or_default() {
             builder.wait_for(at, before.iter().copied());
@@ -132,7 +132,9 @@ fn share_rows_through_roots(inputs: &Inputs<'_>, builder: &mut Builder, tables: 
 fn push_table(
     inputs: &Inputs<'_>,
     builder: &mut Builder,
-    (relation, options, cutting): (&Relation, &TableOptions, &Cutting<'_>),
+    relation: &Relation,
+    options: &TableOptions,
+    cutting: &Cutting<'_>,
     requires: &[usize],
 ) {
     let cut = cutting.cut(relation, options, inputs.answers.get(&relation.oid));

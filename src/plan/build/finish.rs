@@ -48,19 +48,19 @@ fn push_views(inputs: &Inputs<'_>, builder: &mut Builder) {
         if is_behind || order::reads_views(inputs, entry.oid) {
             readers.push((entry, rows, views));
         } else {
-            push_refresh(inputs, builder, (entry, &rows, &views), &mut refreshes);
+            push_refresh(inputs, builder, entry, &rows, &views, &mut refreshes);
         }
     }
     let mut last: Vec<usize> = refreshes.values().copied().collect();
     for (entry, rows, views) in readers {
-        if let Some(at) = push_refresh(inputs, builder, (entry, &rows, &views), &mut refreshes) {
+        if let Some(at) = push_refresh(inputs, builder, entry, &rows, &views, &mut refreshes) {
             builder.wait_for(at, last);
             last = vec![at];
         }
     }
     let indexes = push_view_indexes(inputs, builder, &refreshes);
     if inputs.options.schema.analyze_after_load {
-        push_view_statistics(inputs, builder, (&refreshes, &indexes));
+        push_view_statistics(inputs, builder, &refreshes, &indexes);
     }
 }
 
@@ -68,7 +68,9 @@ fn push_views(inputs: &Inputs<'_>, builder: &mut Builder) {
 fn push_refresh(
     inputs: &Inputs<'_>,
     builder: &mut Builder,
-    (entry, rows, views): (&Entry, &[Oid], &[i32]),
+    entry: &Entry,
+    rows: &[Oid],
+    views: &[i32],
     refreshes: &mut HashMap<i32, usize>,
 ) -> Option<usize> {
     let view = inputs.lookup.relations.get(&entry.oid).filter(|view| view.is_populated)?;
@@ -88,7 +90,8 @@ fn push_refresh(
 fn push_view_statistics(
     inputs: &Inputs<'_>,
     builder: &mut Builder,
-    (refreshes, indexes): (&HashMap<i32, usize>, &HashMap<i32, Vec<usize>>),
+    refreshes: &HashMap<i32, usize>,
+    indexes: &HashMap<i32, Vec<usize>>,
 ) {
     for entry in inputs.entries() {
         let Some((&refresh, view)) = refreshes.get(&entry.id).zip(inputs.lookup.relations.get(&entry.oid)) else {

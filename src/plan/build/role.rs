@@ -24,7 +24,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
         made.insert(&role.name, at);
         builder.push_in_turn(setting_tasks(role), &[at]);
     }
-    push_memberships(inputs, builder, (&made, &scope));
+    push_memberships(inputs, builder, &made, &scope);
     if inputs.options.scope.privileges {
         push_parameters(inputs, builder, &made);
     }
@@ -32,11 +32,7 @@ pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
 }
 
 /// The memberships, each after the one that gives its grantor the right to grant it.
-fn push_memberships(
-    inputs: &Inputs<'_>,
-    builder: &mut Builder,
-    (made, scope): (&HashMap<&str, usize>, &HashSet<&str>),
-) {
+fn push_memberships(inputs: &Inputs<'_>, builder: &mut Builder, made: &HashMap<&str, usize>, scope: &HashSet<&str>) {
     let inherits: HashMap<&str, bool> =
         inputs.catalog.roles.iter().map(|role| (role.name.as_str(), role.inherits)).collect();
     let mut administered: HashMap<(&str, &str), usize> = HashMap::new();

@@ -127,11 +127,11 @@ fn choose(works: &[Work], cut: &mut [bool], jobs: u64) -> u64 {
     let gains = |at: &usize| works[*at].pieces > 1 && !cut[*at] && works[*at].cut(jobs) < works[*at].whole();
     let candidates: Vec<usize> = large.iter().copied().filter(gains).collect();
     let mut trial = cut.to_vec();
-    let whole = makespan(works, &large, &trial, (total, jobs));
+    let whole = makespan(works, &large, &trial, total, jobs);
     let mut spans = Vec::with_capacity(candidates.len());
     for at in &candidates {
         trial[*at] = true;
-        spans.push(makespan(works, &large, &trial, (total, jobs)));
+        spans.push(makespan(works, &large, &trial, total, jobs));
     }
     let best = spans.iter().copied().min().unwrap_or(whole);
     if best > whole / WORTH.1 * WORTH.0 {
@@ -148,7 +148,7 @@ fn choose(works: &[Work], cut: &mut [bool], jobs: u64) -> u64 {
 
 /// The least time of the run: whole tables are assigned to the first free job, the longest first; divided tables and small ones fill the
 /// remaining time.
-fn makespan(works: &[Work], large: &[usize], cut: &[bool], (total, jobs): (u64, u64)) -> u64 {
+fn makespan(works: &[Work], large: &[usize], cut: &[bool], total: u64, jobs: u64) -> u64 {
     let losses: u64 = large.iter().filter(|at| cut[**at]).map(|at| works[*at].loss).sum();
     let longest_cut = large.iter().filter(|at| cut[**at]).map(|at| works[*at].cut(jobs)).max().unwrap_or(0);
     let mut free: BinaryHeap<Reverse<u64>> = (0..jobs).map(|_| Reverse(0)).collect();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from pgmigrate._display.html.figures import can_draw, pictures
@@ -114,7 +115,9 @@ def reason(task: TaskResult) -> Html:
 
 
 def _phases(phases: Sequence[PhaseResult]) -> Html:
-    longest = max((phase.seconds for phase in phases), default=0.0)
+    if not phases:
+        return Html()
+    longest = max(phase.seconds for phase in phases)
 
     def line(phase: PhaseResult, name: str, share: float | None) -> list[Cell]:
         return [
@@ -125,9 +128,8 @@ def _phases(phases: Sequence[PhaseResult]) -> Html:
             Number(duration(phase.seconds), share),
         ]
 
-    total = PhaseResult(
-        "total", *(sum(getattr(phase, name) for phase in phases) for name in _SUMMED)
-    )
+    sums = {name: sum(getattr(phase, name) for phase in phases) for name in _SUMMED}
+    total = replace(phases[0], **sums)
     head = ["phase", "tasks done", "kept", "failed", "blocked", "rows", "bytes", "work"]
     rows = [
         line(phase, _phase_name(phase), phase.seconds / longest if longest else 0.0)
@@ -135,7 +137,7 @@ def _phases(phases: Sequence[PhaseResult]) -> Html:
     ]
     words = "Work: the time of all tasks; more than the clock's where several ran at once."
     shown = table(head, rows, total=line(total, "total", None))
-    return joined([shown, note(words)]) if phases else Html()
+    return joined([shown, note(words)])
 
 
 def _rare(phase: PhaseResult) -> tuple[int, ...]:

@@ -60,7 +60,7 @@ impl Worker {
             batch.iter().zip(&effects).map(|(at, effect)| (job.tasks[*at].id.as_str(), effect)).collect();
         let number = self.number_in_run();
         let target = self.target().await?;
-        job.ledger.finish_many(target, job.run, &done, (began.elapsed().as_secs_f64(), number)).await?;
+        job.ledger.finish_many(target, job.run, &done, began.elapsed().as_secs_f64(), number).await?;
         apply::commit(target).await?;
         Ok(effects)
     }

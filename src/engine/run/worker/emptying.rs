@@ -21,7 +21,7 @@ impl Worker {
         for at in group {
             let task = &job.tasks[*at];
             let table = QualifiedName::new(&task.schema, &task.name).sql();
-            silenced.push(self.silence(task, (&table, job.forms[*at])).await?);
+            silenced.push(self.silence(task, &table, job.forms[*at]).await?);
             tables.push(table);
         }
         self.target().await?;

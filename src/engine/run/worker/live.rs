@@ -3,7 +3,8 @@
 //! Triggers are disabled only within the transaction that copies the rows; foreign keys are dropped between two tasks, and the ledger keeps
 //! their definitions. What the role may not change stays as it is, and is reported. Called by `worker`.
 
-use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, rows};
+use super::retry::{Attempt, Attempted};
+use super::{Outcome, Worker, rows};
 use crate::engine::run::job::{Job, TaskExecution};
 use crate::engine::target::foreign_keys::Place;
 use crate::error::{Error, Result};
@@ -19,9 +20,37 @@ use crate::status::TaskStatus;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+/// The attempt of tasks that one transaction does.
+struct OneTransaction<'a> {
+    group: &'a [usize],
+    /// The note for rows that are sent as text, once a type has refused its binary form.
+    as_text: Option<String>,
+}
+
+impl Attempt for OneTransaction<'_> {
+    type Done = Vec<Effect>;
+
+    async fn make(&self, worker: &mut Worker) -> Result<Vec<Effect>> {
+        worker.attempt_together_by_path(self.group, self.as_text.as_deref()).await
+    }
+
+    fn change(&mut self, worker: &Worker, error: &Error) -> bool {
+        let is_binary = self.group.iter().any(|at| worker.job.forms[*at].format == RowFormat::Binary);
+        let is_refused = self.as_text.is_none() && is_binary && rows::may_be_text(error);
+        if is_refused {
+            self.as_text = Some(rows::as_text(error));
+        }
+        is_refused
+    }
+
+    fn report(&self, _worker: &Worker, attempt: u32, error: &Error) {
+        tracing::warn!("tables in a cycle: attempt {attempt} failed: {}", error.chain());
+    }
+}
+
 impl Worker {
     /// Disables the triggers of a task's table where that is requested.
-    pub(super) async fn silence(&mut self, task: &Task, (table, form): (&str, TaskExecution)) -> Result<Silenced> {
+    pub(super) async fn silence(&mut self, task: &Task, table: &str, form: TaskExecution) -> Result<Silenced> {
         if !form.is_silent {
             return Ok(Silenced::default());
         }
@@ -79,43 +108,16 @@ impl Worker {
     /// Does a group of tasks in one transaction: all of them, or none.
     pub(super) async fn perform_together(&mut self, group: &[usize]) -> Vec<(usize, Outcome)> {
         let job = Arc::clone(&self.job);
-        let mut pause = FIRST_PAUSE;
-        let mut attempt = 0;
-        let mut as_text = None;
-        let error = loop {
-            attempt += 1;
-            let done = tokio::select! {
-                biased;
-                () = job.context.stop.stopped() => None,
-                done = self.attempt_together_by_path(group, as_text.as_deref()) => Some(done),
-            };
-            let error = match done {
-                None => {
-                    self.abandon(&job.tasks[group[0]]).await;
-                    return group.iter().map(|at| (*at, Outcome::Stopped)).collect();
-                }
-                Some(Ok(effects)) => {
-                    let settled = |(at, effect): (&usize, Effect)| (*at, Outcome::Settled(TaskStatus::Done, effect));
-                    return group.iter().zip(effects).map(settled).collect();
-                }
-                Some(Err(error)) => error,
-            };
-            self.clear(&error).await;
-            let is_binary = group.iter().any(|at| job.forms[*at].format == RowFormat::Binary);
-            if as_text.is_none() && is_binary && rows::may_be_text(&error) {
-                as_text = Some(rows::as_text(&error));
-                continue;
+        let error = match self.try_repeatedly(OneTransaction { group, as_text: None }).await {
+            Attempted::Stopped => {
+                self.abandon(&job.tasks[group[0]]).await;
+                return group.iter().map(|at| (*at, Outcome::Stopped)).collect();
             }
-            if !error.is_retryable() || attempt > job.retries {
-                break error;
+            Attempted::Done(effects) => {
+                let settled = |(at, effect): (&usize, Effect)| (*at, Outcome::Settled(TaskStatus::Done, effect));
+                return group.iter().zip(effects).map(settled).collect();
             }
-            tracing::warn!("tables in a cycle: attempt {attempt} failed: {}", error.chain());
-            tokio::select! {
-                biased;
-                () = job.context.stop.stopped() => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            Attempted::Failed(error) => error,
         };
         let mut outcomes = Vec::with_capacity(group.len());
         for at in group {
@@ -160,7 +162,7 @@ impl Worker {
             let (task, mut form) = (&job.tasks[*at], job.forms[*at]);
             form.format = if as_text.is_some() { RowFormat::Text } else { form.format };
             let (mut effect, quiet) =
-                self.bring_rows(task, (form, false)).await.map_err(|error| error.object(task.object()))?;
+                self.bring_rows(task, form, false).await.map_err(|error| error.object(task.object()))?;
             effect.note = rows::joined([as_text.unwrap_or_default(), &effect.note]);
             effects.push(effect);
             silenced.push(quiet);

@@ -10,9 +10,10 @@
 
 mod share;
 
+use super::retry::Pause;
 use super::unqualified;
 use super::unqualified::{may_lack_path, of_both};
-use super::{FIRST_PAUSE, LONGEST_PAUSE, Outcome, Worker, described, refused_optional};
+use super::{Outcome, Worker, described, refused_optional};
 use crate::engine::run::job::Job;
 use crate::error::{Error, Result, Side};
 use crate::event::Event;
@@ -93,8 +94,8 @@ impl Worker {
     /// Runs tasks in the given order, and reports how each ended; tasks that require a failed one are not reported.
     pub async fn perform_in_order(&mut self, tasks: &[usize], ended: UnboundedSender<FinishedTask>) {
         let job = Arc::clone(&self.job);
-        let mut order = Order::new(&job, tasks, ended, (self.number, self.number_in_run()));
-        let mut pause = FIRST_PAUSE;
+        let mut order = Order::new(&job, tasks, ended, self.number, self.number_in_run());
+        let mut pause = Pause::default();
         while !order.is_done() {
             let open = order.open.len();
             let round = tokio::select! {
@@ -111,13 +112,13 @@ impl Worker {
                     order.lose(error);
                 }
             }
-            tokio::select! {
-                biased;
-                () = job.context.stop.stopped() => return self.stop_order(&mut order).await,
-                () = tokio::time::sleep(pause) => {}
+            if !pause.wait(&job.context.stop).await {
+                return self.stop_order(&mut order).await;
             }
             // The pause grows only after rounds that settle nothing.
-            pause = if order.open.len() < open { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
+            if order.open.len() < open {
+                pause = Pause::default();
+            }
         }
     }
 
@@ -170,12 +171,7 @@ impl Worker {
 }
 
 impl<'a> Order<'a> {
-    fn new(
-        job: &'a Job,
-        tasks: &[usize],
-        ended: UnboundedSender<FinishedTask>,
-        (worker, number): (usize, i32),
-    ) -> Self {
+    fn new(job: &'a Job, tasks: &[usize], ended: UnboundedSender<FinishedTask>, worker: usize, number: i32) -> Self {
         Order {
             job,
             position: tasks.iter().map(|at| (job.tasks[*at].id.as_str(), *at)).collect(),

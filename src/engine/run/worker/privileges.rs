@@ -183,7 +183,7 @@ impl Worker {
             comparison.target(held);
         })
         .await?;
-        let settings = settings::differences(&job.tasks, &notes, (source, target)).await?;
+        let settings = settings::differences(&job.tasks, &notes, source, target).await?;
         let mut found = Found { settings, ..Found::default() };
         for (difference, is_refused) in comparison.finish() {
             found.add(difference, is_refused, &defaults);

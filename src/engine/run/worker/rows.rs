@@ -53,7 +53,7 @@ impl Worker {
         self.open_source_of(std::iter::once(task)).await?;
         self.begin(task).await?;
         let (mut effect, silenced) =
-            self.bring_rows(task, (form, true)).await.map_err(|error| of_configuration(error, form))?;
+            self.bring_rows(task, form, true).await.map_err(|error| of_configuration(error, form))?;
         effect.note = joined([note, &effect.note]);
         silenced.restore(self.target().await?).await?;
         self.settle(task, TaskStatus::Done, effect).await
@@ -64,13 +64,14 @@ impl Worker {
     pub(super) async fn bring_rows(
         &mut self,
         task: &Task,
-        (form, is_alone): (TaskExecution, bool),
+        form: TaskExecution,
+        is_alone: bool,
     ) -> Result<(Effect, Silenced)> {
         let (into, columns) = task.target_sql.strip_prefix("COPY ").and_then(split_name).ok_or_else(|| {
             Error::new("copy_statement_invalid", Kind::State, "the plan's target_sql is not a COPY into a table")
                 .object(task.object())
         })?;
-        let silenced = self.silence(task, (into, form)).await?;
+        let silenced = self.silence(task, into, form).await?;
         let (_, target) = self.sessions()?;
         let from = form.format.apply(&task.source_sql);
         let mut progress = self.progress(task);
@@ -97,7 +98,7 @@ impl Worker {
                 form.format.apply(&task.target_sql)
             };
             let copied = self.copy_by_path(Copy { from, into: into_sql, format: form.format }, &mut progress).await?;
-            self.check_stored(into, (copied.sent.rows, copied.written)).await?;
+            self.check_stored(into, copied.sent.rows, copied.written).await?;
             effect.rows = copied.written;
             copied
         };
@@ -140,17 +141,17 @@ impl Worker {
             .remedy("make a new plan")
         };
         let statement = Merge::read(&task.merge_sql).ok_or_else(no_merge)?;
-        self.check_stored(STAGE, (staged.sent.rows, staged.written)).await?;
+        self.check_stored(STAGE, staged.sent.rows, staged.written).await?;
         let (_, target) = self.sessions()?;
         self.enter_source_path(target).await?;
         let merged = merge::merge(target, &statement, staged.written, is_alone).await?;
         self.leave_source_path(target).await?;
-        self.check_stored(statement.into, (merged.expected, merged.written)).await?;
+        self.check_stored(statement.into, merged.expected, merged.written).await?;
         Ok((merged.written, merged.kept))
     }
 
     /// Fails where the target has stored another number of rows than it was sent, and names what may be the cause on the target.
-    async fn check_stored(&self, into: &str, (sent, stored): (u64, u64)) -> Result<()> {
+    async fn check_stored(&self, into: &str, sent: u64, stored: u64) -> Result<()> {
         if sent == stored {
             return Ok(());
         }
@@ -236,7 +237,7 @@ impl Worker {
     pub(super) async fn empty(&mut self, task: &Task, form: TaskExecution) -> Result<(TaskStatus, Effect)> {
         self.begin(task).await?;
         let table = QualifiedName::new(&task.schema, &task.name).sql();
-        let silenced = self.silence(task, (&table, form)).await?;
+        let silenced = self.silence(task, &table, form).await?;
         self.target().await?;
         let target = self.target.as_ref().ok_or_else(super::no_session)?;
         self.enter_source_path(target).await?;

@@ -94,14 +94,14 @@ class ScriptRunner:
 
     Args:
         options: its configuration as the core takes it.
-        around: what its commands have in common.
+        environment: what its commands have in common.
         on_event: called with every event of the core.
     """
 
     def __init__(
-        self, options: Mapping[str, Any], around: CommandEnvironment, on_event: OnEvent
+        self, options: Mapping[str, Any], environment: CommandEnvironment, on_event: OnEvent
     ) -> None:
-        self._options, self._around, self._on_event = options, around, on_event
+        self._options, self._environment, self._on_event = options, environment, on_event
         self._held: BaseException | None = None
 
     def run(self, script: Script, step: Callable[[], Action] | None = None) -> None:
@@ -236,7 +236,7 @@ class ScriptRunner:
         try:
             try:
                 with held_back():
-                    process = Process(action.command, self._around)
+                    process = Process(action.command, self._environment)
             except BaseException as error:
                 if process is None:
                     raise

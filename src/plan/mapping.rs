@@ -10,14 +10,14 @@ use crate::plan::merge::STAGE;
 
 /// How the rows of a table are read for the corresponding table of the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ColumnMapping {
+pub struct TableMapping {
     /// The columns that are sent, each with the types to which the source casts it, one after another.
     pub columns: Vec<(String, Vec<String>)>,
     /// The columns that are not sent.
     pub left_out: Vec<String>,
 }
 
-impl ColumnMapping {
+impl TableMapping {
     /// The names of the columns that are sent.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
@@ -45,12 +45,12 @@ impl ColumnMapping {
         let Some((into, _)) = task.target_sql.strip_prefix("COPY ").and_then(split_name) else { return };
         let (all, kept) = (ident_list(relation.copied_columns().map(|column| &column.name)), ident_list(self.names()));
         let list = if kept.is_empty() { String::new() } else { format!(" ({kept})") };
-        task.merge_sql = self.merge(&task.merge_sql, into, (&all, &kept));
+        task.merge_sql = self.merge(&task.merge_sql, into, &all, &kept);
         task.target_sql = format!("COPY {into}{list} FROM STDIN");
     }
 
     /// The statement that moves staged rows, without the columns that are left out.
-    fn merge(&self, sql: &str, into: &str, (all, kept): (&str, &str)) -> String {
+    fn merge(&self, sql: &str, into: &str, all: &str, kept: &str) -> String {
         let sql = sql.replacen(&format!("INSERT INTO {into} ({all})"), &format!("INSERT INTO {into} ({kept})"), 1);
         let sql = sql.replacen(&format!(" SELECT {all} FROM {STAGE} "), &format!(" SELECT {kept} FROM {STAGE} "), 1);
         let Some((head, sets)) = sql.rsplit_once(" DO UPDATE SET ") else { return sql };
@@ -119,7 +119,7 @@ mod tests {
             ((*name).to_owned(), casts.iter().map(|cast| (*cast).to_owned()).collect::<Vec<String>>())
         });
         let left_out = left_out.iter().map(|name| (*name).to_owned()).collect();
-        ColumnMapping { columns: columns.collect(), left_out }.apply(&mut task, &relation);
+        TableMapping { columns: columns.collect(), left_out }.apply(&mut task, &relation);
         task.target_sql = task.target_sql.replace(&into, "t");
         task.merge_sql = task.merge_sql.replace(&into, "t");
         task.source_sql = task.source_sql.replace(&into, "t");
