@@ -179,7 +179,7 @@ async fn perform(
                 plan.ok_or_else(|| Error::new("plan_missing", Kind::Internal, "a snapshot is held for a plan"))?;
             convert::value(&Box::pin(engine::hold(config, &plan, &settings, context)).await?)?
         }
-        "stop" => json!({"stopped": stop.or(engine::request_stop(config, context)).await?}),
+        "stop" => json!({"stopped": stop.or(engine::stop(config, context)).await?}),
         "release" => json!({"released": stop.or(engine::release(config, context)).await?}),
         "verify" => {
             let settings = read(settings, "the settings of a comparison")?;

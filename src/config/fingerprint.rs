@@ -4,32 +4,17 @@
 //! retries, the path of `pg_dump`) may differ, and secrets are no part of it. Called by the planner, which stores the text, and by the
 //! resume that compares it.
 
+use super::keys::option_decides;
 use super::{Config, NameFilter, PlanOptions, merged};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-
-/// The options that affect neither the contents of the target nor the division of the work into tasks.
-const WITHOUT_EFFECT: [&str; 12] = [
-    "maintenance_work_mem",
-    "parallel_maintenance_workers",
-    "consistent",
-    "keep_ledger",
-    "backup",
-    "backup_dir",
-    "verify",
-    "pg_dump",
-    "lock_timeout",
-    "retries",
-    "accept_newer_servers",
-    "require_revision",
-];
 
 impl PlanOptions<'_> {
     /// The settings that decide the result as JSON on one line, the same for all ways to write them.
     #[must_use]
     pub fn fingerprint_text(&self) -> String {
         let mut options = merged([json!(self.scope), json!(self.schema), json!(self.copy), json!(self.ledger)]);
-        options.retain(|key, _| !WITHOUT_EFFECT.contains(&key.as_str()));
+        options.retain(|key, _| option_decides(key));
         let rules: Map<String, Value> =
             self.scope.tables.include.iter().map(|rule| (rule.table.to_string(), json!(rule.options))).collect();
         let mut decisive = json!({

@@ -1,6 +1,7 @@
 //! The one table of all keys that a configuration may hold, with type, default and meaning.
 //!
-//! The reader takes the known keys and its suggestions from here, and the reference's table is generated from it. `[]` means any element of
+//! The reader takes the known keys and its suggestions from here, the fingerprint which of them decide the result; the reference's table and
+//! the types of Python's keywords are generated from it, and tests compare it with the reader, the defaults and the example. `[]` means any element of
 //! a list; `<...>` means keys that another line lists.
 
 /// One key.
@@ -14,24 +15,31 @@ pub struct KeyDoc {
     pub default: &'static str,
     /// Its effect.
     pub meaning: &'static str,
+    /// Whether it decides what the target contains or how the work is divided into tasks, so that a resumed run must not change it.
+    pub decides: bool,
 }
 
 const fn key(path: &'static str, kind: &'static str, default: &'static str, meaning: &'static str) -> KeyDoc {
-    KeyDoc { path, kind, default, meaning }
+    KeyDoc { path, kind, default, meaning, decides: true }
+}
+
+/// A key that a resumed run may change.
+const fn free(path: &'static str, kind: &'static str, default: &'static str, meaning: &'static str) -> KeyDoc {
+    KeyDoc { decides: false, ..key(path, kind, default, meaning) }
 }
 
 /// All keys.
 pub const KEYS: &[KeyDoc] = &[
-    key("name", "string", "\"\"", "what the migration is called in logs and summaries"),
-    key("source", "conninfo or mapping", "", "the database that is read; `${NAME}` is taken from the environment"),
-    key("source.conninfo", "string", "", "libpq's key=value pairs or a postgresql:// URI; stands alone"),
-    key("source.host", "string", "as libpq", "the server"),
-    key("source.port", "integer", "as libpq", "its port"),
-    key("source.database", "string", "as libpq", "the database; also written `dbname`"),
-    key("source.username", "string", "as libpq", "the role; also written `user`"),
-    key("source.password", "string", "as libpq", "its password; better left to `${NAME}`, a service file or .pgpass"),
-    key("source.<keyword>", "string or integer", "as libpq", "any other keyword of a conninfo, such as `sslmode`"),
-    key("target", "conninfo or mapping", "", "the database that is written; takes the same keys as `source`"),
+    free("name", "string", "\"\"", "what the migration is called in logs and summaries"),
+    free("source", "conninfo or mapping", "", "the database that is read; `${NAME}` is taken from the environment"),
+    free("source.conninfo", "string", "", "libpq's key=value pairs or a postgresql:// URI; stands alone"),
+    free("source.host", "string", "as libpq", "the server"),
+    free("source.port", "integer", "as libpq", "its port"),
+    free("source.database", "string", "as libpq", "the database; also written `dbname`"),
+    free("source.username", "string", "as libpq", "the role; also written `user`"),
+    free("source.password", "string", "as libpq", "its password; better left to `${NAME}`, a service file or .pgpass"),
+    free("source.<keyword>", "string or integer", "as libpq", "any other keyword of a conninfo, such as `sslmode`"),
+    free("target", "conninfo or mapping", "", "the database that is written; takes the same keys as `source`"),
     key("schemas", "mapping or list", "mode: all", "the schemas in scope; a list means `mode: include`"),
     key("schemas.mode", "all, include, exclude", "all", "all but `exclude`; or only `include`; or all but `exclude`"),
     key("schemas.include", "list of strings", "[]", "the schemas of `mode: include`, by exact name"),
@@ -88,26 +96,26 @@ pub const KEYS: &[KeyDoc] = &[
     key("tables.exclude", "list", "[]", "tables left out, in every mode, as \"schema.table\" or as mappings"),
     key("tables.exclude[].schema", "string", "public", "the table's schema, by exact name"),
     key("tables.exclude[].name", "string", "", "the table's name, exactly"),
-    key("parallel", "mapping", "{}", "how much is done at once"),
-    key("parallel.max_jobs", "positive integer", "8", "the most tasks at once; never more than 80 % of the CPUs"),
+    free("parallel", "mapping", "{}", "how much is done at once"),
+    free("parallel.max_jobs", "positive integer", "8", "the most tasks at once; never more than 80 % of the CPUs"),
     key("options", "mapping", "{}", "everything else"),
     key(
         "options.data_only",
         "boolean",
         "false",
-        "true: only rows, sequences' values and, where asked for, large objects, into tables that the target has; needs no pg_dump",
+        "true: only rows, sequences' values and, if requested, large objects, into tables that the target has; needs no pg_dump",
     ),
     key(
         "options.target_triggers",
         "fire, disable",
         "fire",
-        "data_only: whether triggers of the target's tables fire for copied rows; disable: off in our transactions only",
+        "data_only: whether triggers of the target's tables fire for copied rows; disable: disabled in the run's transactions only",
     ),
     key(
         "options.target_foreign_keys",
         "order, defer, drop",
         "order",
-        "data_only: order: referenced rows come first; defer: cycles of tables in one transaction; drop: dropped and made again",
+        "data_only: order: referenced rows are copied first; defer: cycles of tables in one transaction; drop: dropped and created again",
     ),
     key(
         "options.create_indexes_after_data",
@@ -128,13 +136,13 @@ pub const KEYS: &[KeyDoc] = &[
         "auto",
         "where planner statistics come from; copy: from the source, between servers from 18 on; auto: copy but for small tables",
     ),
-    key(
+    free(
         "options.maintenance_work_mem",
         "auto, bytes or size",
         "auto",
         "memory of each index build and foreign key; auto: a job's share of half of the target's shared_buffers",
     ),
-    key(
+    free(
         "options.parallel_maintenance_workers",
         "auto or integer",
         "auto",
@@ -159,17 +167,17 @@ pub const KEYS: &[KeyDoc] = &[
         "auto",
         "a larger table without `chunk_column` is cut into ranges; auto: one is cut where that shortens the run; kB, MB, GB, TB are powers of 1024",
     ),
-    key(
+    free(
         "options.consistent",
         "boolean",
         "true",
         "whether a resumed run keeps each table to one snapshot; false lets it mix the chunks of two",
     ),
     key("options.ledger_schema", "string", "pgmigrate", "the schema on the target that records what is done"),
-    key("options.keep_ledger", "boolean", "true", "false: drop the ledger after a run without failures"),
-    key("options.backup", "boolean", "false", "whether the target is dumped before it is touched"),
-    key("options.backup_dir", "string", "backup", "the folder of those dumps"),
-    key("options.verify", "boolean", "false", "whether source and target are compared at the end"),
+    free("options.keep_ledger", "boolean", "true", "false: drop the ledger after a run without failures"),
+    free("options.backup", "boolean", "false", "whether the target is dumped before it is touched"),
+    free("options.backup_dir", "string", "backup", "the folder of those dumps"),
+    free("options.verify", "boolean", "false", "whether source and target are compared at the end"),
     key(
         "options.large_objects",
         "auto, true, false",
@@ -191,122 +199,127 @@ pub const KEYS: &[KeyDoc] = &[
         "whether privileges and default privileges are granted and revoked; false: none are, as with pg_dump --no-privileges",
     ),
     key("options.tablespaces", "boolean", "true", "true: tablespaces as on the source; false: the target's default"),
-    key("options.pg_dump", "string", "looked for", "the path of the pg_dump program"),
-    key(
+    free("options.pg_dump", "string", "searched", "the path of the pg_dump program"),
+    free(
         "options.lock_timeout",
         "seconds",
         "60",
         "how long a schema statement waits for a lock on the target; 0: forever",
     ),
-    key("options.retries", "integer", "5", "attempts after the first, where a failure may pass"),
-    key(
+    free("options.retries", "integer", "5", "attempts after the first, where a failure may pass"),
+    free(
         "options.accept_newer_servers",
         "boolean",
         "false",
         "whether a server of a major version that this pgmigrate does not know is accepted without a warning",
     ),
-    key("procedure", "mapping", "{}", "what `pgmigrate safe` does around the migration"),
-    key(
+    free("procedure", "mapping", "{}", "what `pgmigrate safe` does around the migration"),
+    free(
         "procedure.stop",
         "command or list of commands",
         "[]",
         "stops the application; a command is a text (cut into words as a shell would, nothing expanded), a list of words or a mapping",
     ),
-    key("procedure.stop[].run", "string or list of words", "", "the command"),
-    key("procedure.stop[].shell", "boolean", "false", "true: `run` is a text for `/bin/sh`"),
-    key("procedure.stop[].timeout", "seconds", "procedure.timeout", "how long it may take"),
-    key(
+    free("procedure.stop[].run", "string or list of words", "", "the command"),
+    free("procedure.stop[].shell", "boolean", "false", "true: `run` is a text for `/bin/sh`"),
+    free("procedure.stop[].timeout", "seconds", "procedure.timeout", "how long it may take"),
+    free(
         "procedure.check_stopped",
         "mapping or list of mappings",
         "[]",
         "shows that the application is stopped; where all show it before and after, `stop` may fail",
     ),
-    key("procedure.check_stopped[].<option>", "as there", "procedure.stop[]", "any key of a command"),
-    key(
+    free("procedure.check_stopped[].<option>", "as there", "procedure.stop[]", "any key of a command"),
+    free(
         "procedure.check_stopped[].expect",
         "success, failure, no_output",
         "",
         "what the command does where the application is stopped: exit code 0, another one, or print nothing",
     ),
-    key(
+    free(
         "procedure.start",
         "command or list of commands",
         "[]",
         "starts the application after a migration that was verified",
     ),
-    key("procedure.start[].<option>", "as there", "procedure.stop[]", "any key of a command"),
-    key(
+    free("procedure.start[].<option>", "as there", "procedure.stop[]", "any key of a command"),
+    free(
         "procedure.start_on_failure",
         "boolean, command or list of commands",
         "true",
         "what starts the application again when a step has failed after `stop`; true: `start`; false: nothing",
     ),
-    key("procedure.start_on_failure[].<option>", "as there", "procedure.stop[]", "any key of a command"),
-    key(
+    free("procedure.start_on_failure[].<option>", "as there", "procedure.stop[]", "any key of a command"),
+    free(
         "procedure.start_on_failed_restore",
         "boolean",
         "false",
         "whether the application is started, as `start_on_failure` says, where the target had to be restored and is not",
     ),
-    key(
+    free(
         "procedure.on_failure",
         "restore, keep",
         "restore",
         "what becomes of a target that was changed when a step has failed; keep: it can be resumed, the default without a backup",
     ),
-    key("procedure.backup", "boolean", "true", "whether the target is backed up before it is touched"),
-    key(
+    free("procedure.backup", "boolean", "true", "whether the target is backed up before it is touched"),
+    free(
         "procedure.wait_for_writers",
         "seconds",
         "60",
-        "how long to wait until `check_stopped` is content, and then until no session writes to source and target",
+        "how long to wait until `check_stopped` succeeds, and then until no session writes to source and target",
     ),
-    key(
+    free(
         "procedure.timeout",
         "seconds",
         "300",
         "how long a command may take before it and its children are ended; 0: forever",
     ),
-    key("procedure.cwd", "string", ".", "the folder that commands run in"),
-    key(
+    free("procedure.cwd", "string", ".", "the folder that commands run in"),
+    free(
         "procedure.env",
         "mapping of strings",
         "{}",
         "variables for the commands, in addition to the environment; `${NAME}` as in `source`; values of four characters and more are hidden in what the \
          commands print",
     ),
-    key("procedure.checklist", "list of strings", "[]", "points of the checklist that only a person can tick"),
-    key(
+    free("procedure.checklist", "list of strings", "[]", "points of the checklist that only a person can tick"),
+    free(
         "options.require_revision",
         "same or mapping",
         "any",
         "the revisions of alembic that the databases must be at, else the preflight blocks; same: both at the same",
     ),
-    key(
+    free(
         "options.require_revision.source",
         "string or list",
         "any",
         "the source's revision, or the heads of its branches",
     ),
-    key(
+    free(
         "options.require_revision.target",
         "string or list",
         "any",
         "the target's; with neither side, both must be the same",
     ),
-    key(
+    free(
         "options.require_revision.table",
         "string",
-        "looked for",
+        "searched",
         "alembic's version table, where it is not the only alembic_version of its database",
     ),
-    key(
+    free(
         "migrations",
         "list",
         "",
         "several migrations, run one after another; keys next to it are defaults for all of them",
     ),
 ];
+
+/// Whether an option decides the result.
+pub(super) fn option_decides(name: &str) -> bool {
+    KEYS.iter().any(|key| key.decides && key.path.strip_prefix("options.") == Some(name))
+}
 
 /// The keys known directly under `place`, a path with `[]` for indexes; the empty path is the whole mapping.
 pub(super) fn children(place: &str) -> Vec<&'static str> {

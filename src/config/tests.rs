@@ -104,6 +104,47 @@ fn the_table_of_keys_says_the_defaults_that_hold() {
     }
 }
 
+/// A value of a key other than its default, by the words of the table for its type; none for types without a simple one.
+fn other_value(doc: &KeyDoc) -> Option<Value> {
+    Some(match doc.kind {
+        "boolean" => json!(doc.default != "true"),
+        "integer" | "positive integer" | "seconds" | "auto or integer" => json!(7),
+        "auto, bytes or size" => json!("2GB"),
+        "auto, true, false" => json!(true),
+        "same or mapping" => json!("same"),
+        "list of strings" => json!(["other"]),
+        "mapping of strings" => json!({"NAME": "other"}),
+        "string" | "command or list of commands" => json!("other"),
+        words if words.contains(", ") && !words.contains(" or ") => {
+            json!(words.split(", ").filter(|word| *word != doc.default).last()?)
+        }
+        _ => return None,
+    })
+}
+
+#[test]
+fn every_key_is_read_and_decides_the_result_as_the_table_says() {
+    let plain = checked(&json!({}));
+    let mut read = 0;
+    for doc in KEYS.iter().filter(|doc| !doc.path.contains(['<', '[']) && !doc.path.starts_with("source.")) {
+        let Some(value) = other_value(doc) else { continue };
+        let nested = doc.path.rsplit('.').fold(value, |inner, key| json!({ key: inner }));
+        match Config::from_value(&with(&nested), &env()) {
+            Ok(config) => {
+                assert_ne!(config, plain, "{} is not read", doc.path);
+                let text = |config: &Config| config.plan().fingerprint_text();
+                assert_eq!(text(&config) != text(&plain), doc.decides, "{}", doc.path);
+                read += 1;
+            }
+            // Another key has to be set with it.
+            Err(error) => {
+                assert!(error.details.problems.iter().all(|problem| problem.starts_with(doc.path)), "{error}");
+            }
+        }
+    }
+    assert!(read > 50, "only {read} keys were read");
+}
+
 #[test]
 fn what_is_shown_can_be_read_again() {
     let config = from_yaml(EXAMPLE);

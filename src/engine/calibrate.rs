@@ -27,7 +27,7 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
         Error::new(
             "calibration_time_invalid",
             Kind::Config,
-            "the time for a calibration is no number of seconds above 0",
+            "the time of a calibration must be a number of seconds above 0",
         )
     })?;
     let began = Instant::now();

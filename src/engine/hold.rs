@@ -187,7 +187,7 @@ impl Watch<'_> {
         let mut progress = Progress::default();
         let ended = self.watch(idle_timeout, &mut progress).await;
         if let Err(error) = self.leave().await {
-            tracing::warn!("the held snapshot's lease could not be taken back: {}", error.chain());
+            tracing::warn!("the lease of the held snapshot could not be removed: {}", error.chain());
         }
         Ok(Held {
             run: self.run,
@@ -245,7 +245,7 @@ impl Watch<'_> {
                     }
                     tokio::time::sleep(BETWEEN_LOOKS).await;
                     if let Err(error) = self.come_back().await {
-                        tracing::warn!("the holder cannot come back to the target: {}", error.chain());
+                        tracing::warn!("the holder cannot connect to the target again: {}", error.chain());
                     }
                 }
                 answer => return answer,
@@ -296,7 +296,7 @@ struct Look {
 fn lost(error: Error) -> Error {
     Error::new("holder_session_lost", Kind::Connect, "the session on the source that held the snapshot is lost")
         .on(Side::Source)
-        .remedy("start the holder again: parts that are at work go on, and new ones wait for it")
+        .remedy("start the holder again: running parts continue, and new ones wait for it")
         .caused_by(error)
 }
 

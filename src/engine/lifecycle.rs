@@ -6,9 +6,9 @@
 //! |---|---|---|---|---|---|
 //! | RUN (1) | exclusive | whole run, cleanup | before the source is read | end of the process | `leader::Leader`, `verbs::cleanup` |
 //! | RUN (1) | shared | part; holder while it begins | part: once it has a snapshot to read | its end | `leader::Leader` |
-//! | BEGIN (2) | exclusive, waits | a process that begins, joins, takes up or concludes a run | `run::enter`, `join::take_up`, `conclude` | same call | `Ledger::lock_begin` |
+//! | BEGIN (2) | exclusive, waits | a process that begins, joins, takes up or concludes a run | `begin::enter`, `join::take_up`, `conclude` | same call | `Ledger::lock_begin` |
 //! | HOLD (3) | exclusive | holder | before it reads the source | end of the hold | `hold::take_place` |
-//! | STOP (4) | shared | `pgmigrate stop` | its request | its end | `stop_request::request_stop` |
+//! | STOP (4) | shared | `pgmigrate stop` | its request | its end | `stop::stop` |
 //! | ORDER (5) | exclusive, waits | the session that makes pre-data | its first entry | its last entry, or its end | `worker::order` |
 //! | SAFE (6) | exclusive | `pgmigrate safe` | before it stops the application | after it has started it again | `procedure::hold_procedure` |
 //!
@@ -16,6 +16,15 @@
 //! is taken right after the export, before `pg_dump`, backup and any wait (`connect::Source::lock`), and once more by each reader for
 //! what it reads (`worker::Worker::open_source_of`, `pg::compare`). Materialized views are not read as data. Sequences cannot be locked:
 //! their value is read when it is set, and is never behind the snapshot. Large objects are covered by the snapshot.
+//!
+//! What a process holds from each step of `run` on:
+//!
+//! | from | it holds | until |
+//! |---|---|---|
+//! | connect | RUN, the snapshot, ACCESS SHARE on the tables of the plan or of the filters | its end; RUN until `conclude` where tasks are open |
+//! | begin | BEGIN, also while the target is backed up | the run's rows are committed |
+//! | execute | each worker: its own locks on the table that it reads and the one that it writes; one of them ORDER | the end of its transaction |
+//! | close | BEGIN in `conclude`; RUN and the snapshot while both sides are compared | its end |
 //!
 //! Order in which locks are taken: SAFE, HOLD, RUN, snapshot, table locks on the source, BEGIN, ORDER, table locks on the target. SAFE, RUN
 //! and HOLD are only tried, never waited for under another lock; ORDER is waited for under RUN alone, by a session that holds no other
@@ -29,10 +38,10 @@
 //! | failed | no process works on it, a task failed | `conclude` |
 //! | done | every task of the plan is settled | `conclude` |
 //!
-//! Work is put back to pending by the process that does it again, under BEGIN: `begin::go_on` (the whole run: all that is open, half-copied
-//! tables of another snapshot, sequences of an earlier one), `join::join` (a part: half-copied tables that it has to itself, and sequences
-//! that its rows may have left behind, which it then sets itself), `join::take_up` (a holder, for the parts that follow). Sequences that
-//! were put back by a part that has died are set by the next part that works on the data phase. See `join::put_back`.
+//! Work is put back to pending by the process that does it again, under BEGIN: `begin::resume_run` (the whole run: all that is open,
+//! half-copied tables of another snapshot, sequences of an earlier one), `join::join` (a part: half-copied tables that it has to itself, and
+//! sequences that its rows may have left behind, which it then sets itself), `join::take_up` (a holder, for the parts that follow). Sequences
+//! that were put back by a part that has died are set by the next part that works on the data phase. See `join::put_back`.
 //!
 //! | lost | means |
 //! |---|---|
@@ -42,7 +51,7 @@
 //! | a worker's connection | its transaction rolls back; tried again after the ledger was queried and its lost backend was terminated (`worker`) |
 //! | holder | parts at work go on; new parts wait for another holder, which adopts the snapshot while a part still has it (`hold`) |
 //! | a process, whose sessions stay on the target | the next process terminates those that the ledger has (`lost`) |
-//! | part | its tasks stay `running` until a part with the same ids, or the whole run, does them again (`join`, `begin::go_on`) |
+//! | part | its tasks stay `running` until a part with the same ids, or the whole run, does them again (`join`, `begin::resume_run`) |
 //! | source server | the snapshot is lost: open tasks fail, `--resume` takes a new one |
 //! | target server | leader and workers reconnect; what an asynchronous commit lost is open in the ledger, and the run is not done; its beginning is never lost |
 //! | the ledger | nothing more is recorded, and the report says that the run was not closed (`Ledger::set_state`) |

@@ -22,7 +22,7 @@ mod schedule;
 mod secret;
 mod status;
 mod stop;
-mod stop_request;
+mod stop_token;
 mod target;
 mod time_left;
 mod verbs;
@@ -38,8 +38,8 @@ pub use quiesce::{quiet_since, wait_for_writers};
 pub use run::run;
 pub use run::settings::Settings;
 pub use status::{Counts, Status, status};
-pub use stop::{StopToken, interrupted};
-pub use stop_request::request_stop;
+pub use stop::stop;
+pub use stop_token::{StopToken, interrupted};
 pub use verbs::{
     backup, cleanup, make_foreign_keys, plan, preflight, release, restore, restore_unless_written, verify,
 };

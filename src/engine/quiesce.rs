@@ -21,7 +21,7 @@ const QUIET: Duration = Duration::from_secs(3);
 pub(super) const QUIET_WITH_OTHERS: Duration = Duration::from_secs(11);
 /// Interval between checks.
 const EVERY: Duration = Duration::from_millis(500);
-const REMEDY: &str = "end what writes, and whatever starts it again, or raise procedure.wait_for_writers";
+const REMEDY: &str = "end the sessions that write, and what starts them again, or raise procedure.wait_for_writers";
 
 /// A source and a target that no session writes to.
 #[derive(Debug, Clone, Serialize)]
@@ -103,8 +103,8 @@ async fn unreported(source: &Session, before: Written, now: Written) -> Result<V
     {
         return Ok(Vec::new());
     }
-    let message = "transactions were begun on the source while it was copied, and sessions are connected that may not have reported \
-                   what they wrote: it could not be shown that no session wrote";
+    let message = "transactions began on the source while it was copied, and connected sessions may not have reported what they wrote: whether \
+                   the source was written to is unknown";
     Ok(vec![Finding::new(
         "source_writer",
         Severity::Warning,
@@ -201,8 +201,8 @@ impl Seen {
         let mut found: Vec<_> =
             self.writers.iter().map(of_session).chain(self.prepared.iter().map(of_prepared)).collect();
         if found.is_empty() && self.written.rows != before.written.rows {
-            let who = if self.sessions.is_empty() { "sessions that are gone again".into() } else { self.others() };
-            let name = on("rows written between two looks".into());
+            let who = if self.sessions.is_empty() { "sessions that have ended".into() } else { self.others() };
+            let name = on("rows written between two checks".into());
             let message = format!("rows are written to the {} in short transactions; connected: {who}", self.side);
             found.push((name, finding(message)));
         }

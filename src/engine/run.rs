@@ -44,7 +44,7 @@ pub(super) mod unplanned;
 pub(super) mod work;
 pub(super) mod worker;
 
-use super::{Context, stop_request};
+use super::{Context, stop};
 use crate::config::{self, Config};
 use crate::error::Result;
 use crate::plan::Plan;
@@ -75,21 +75,21 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
         connections.source.refuse_changed(|_| true)?;
     }
     let (is_given, resumes) = (request.plan.is_some(), request.settings.resume);
-    let before_begin = |error| if resumes { error } else { stop_request::before_begin(error) };
+    let before_begin = |error| if resumes { error } else { stop::before_begin(error) };
     let planning = context.step("plan", plan_file::plan(&mut request, &connections, &inspection));
-    let plan = stop_request::stoppable(&connections, context, Box::pin(planning)).await.map_err(before_begin)?;
+    let plan = stop::stoppable(&connections, context, Box::pin(planning)).await.map_err(before_begin)?;
     let RunRequest { config, endpoints, settings, .. } = &request;
     let jobs = settings.jobs.unwrap_or_else(|| config::jobs(config.copy.max_jobs, context.cpus)).max(1);
     let (connected, inspected) = (&connections, &inspection);
     let prepared =
         Prepared { options: config.run(), settings, connections: connected, inspection: inspected, plan: &plan, jobs };
     let foreseeing = Box::pin(foresee(&request, &prepared, is_given, context));
-    let foreseen = stop_request::stoppable(&connections, context, foreseeing).await.map_err(before_begin)?;
+    let foreseen = stop::stoppable(&connections, context, foreseeing).await.map_err(before_begin)?;
     if settings.dry_run {
         return Ok(report::dry_run(endpoints, foreseen, &plan));
     }
     let entering = Box::pin(enter(&prepared, context));
-    let mut begun = stop_request::stoppable(&connections, context, entering).await.map_err(before_begin)?;
+    let mut begun = stop::stoppable(&connections, context, entering).await.map_err(before_begin)?;
     // Preflight may have reported the same findings.
     begun.findings.retain(|finding| !foreseen.findings.contains(finding));
     let Config { connection, scope, schema, .. } = config;

@@ -1,54 +1,75 @@
-//! A request to stop a run, seen by everything that waits.
+//! Stopping a run from elsewhere: from another process, on any machine that reaches the target.
 //!
-//! Code that works selects between its work and [`StopToken::stopped`], rolls back and reports itself interrupted; nothing is killed.
+//! The request has the effect of Ctrl-C: running tasks are rolled back, finished ones stay, and the run can be resumed. It does not stop
+//! what a run does after its last task; before the first task it takes effect only where the current step can be given up. Called by the
+//! verb `stop`, and by `run` for the steps before the tasks; while tasks run, `pool` checks by itself.
 
-use crate::action::Action;
-use crate::error::{Error, Kind, Result};
-use std::sync::Arc;
-use tokio::sync::watch;
+use super::connect::Endpoints;
+use super::{Context, POLL_INTERVAL};
+use crate::config::Config;
+use crate::engine::run::connections::Connections;
+use crate::error::{Error, Kind, Result, Side};
+use crate::ledger::Ledger;
+use crate::pg::Session;
 
-/// A request to stop; clones share it.
-#[derive(Debug, Clone)]
-pub struct StopToken {
-    sender: Arc<watch::Sender<bool>>,
+/// Asks every process that works on the target to stop, and waits until none does; returns whether there was one.
+pub async fn stop(config: &Config, context: &Context) -> Result<bool> {
+    let endpoints = Endpoints::new(&config.connection, context)?;
+    let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "stop")).await?;
+    let ledger = Ledger::new(&config.ledger.schema);
+    if !ledger.is_locked(&target).await? {
+        return Ok(false);
+    }
+    ledger.ask_to_stop(&target).await?;
+    while ledger.is_locked(&target).await? {
+        context.stop.or(pause()).await?;
+    }
+    Ok(true)
 }
 
-impl Default for StopToken {
-    fn default() -> Self {
-        StopToken { sender: Arc::new(watch::Sender::new(false)) }
-    }
-}
-
-impl StopToken {
-    /// Requests the stop.
-    pub fn stop(&self) {
-        self.sender.send_replace(true);
-    }
-
-    /// Whether a stop was requested.
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        *self.sender.borrow()
-    }
-
-    /// Waits until a stop is requested.
-    pub async fn stopped(&self) {
-        // The sender lives as long as `self`, so the wait can end only with the request.
-        let _ = self.sender.subscribe().wait_for(|stopped| *stopped).await;
-    }
-
-    /// `work`, unless a stop is requested before it is done.
-    pub async fn or<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        tokio::select! {
-            biased;
-            () = self.stopped() => Err(interrupted()),
-            result = work => result,
+/// Does a step of a run before its tasks; the step is given up when another session on the target asks the run to stop.
+pub(super) async fn stoppable<T>(
+    connections: &Connections,
+    context: &Context,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let asked = async {
+        while !is_asked(connections).await {
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
+    };
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        result = &mut work => return result,
+        () = asked => request(context),
+    }
+    work.await
+}
+
+/// The error of a run that ended before it had begun: an interrupted one has left nothing to resume.
+pub(super) fn before_begin(error: Error) -> Error {
+    if error.kind == Kind::Interrupted { error.remedy("run it again") } else { error }
+}
+
+/// Checks once, for a step that cannot be given up later.
+pub(super) async fn check(connections: &Connections, context: &Context) {
+    if is_asked(connections).await {
+        request(context);
     }
 }
 
-/// The error of work that was asked to stop.
-#[must_use]
-pub fn interrupted() -> Error {
-    Error::new("interrupted", Kind::Interrupted, "the run was stopped on request").remedy(Action::Resume.to_string())
+/// An error of the query is ignored: where the session is lost, the step itself finds that.
+async fn is_asked(connections: &Connections) -> bool {
+    connections.ledger.is_asked_to_stop(&connections.target).await.unwrap_or_default()
+}
+
+fn request(context: &Context) {
+    tracing::warn!("another session on the target asked this run to stop");
+    context.stop.stop();
+}
+
+async fn pause() -> Result<()> {
+    tokio::time::sleep(POLL_INTERVAL).await;
+    Ok(())
 }

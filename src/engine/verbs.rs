@@ -193,7 +193,7 @@ pub async fn cleanup(config: &Config, context: &Context) -> Result<Cleanup> {
         return Err(Error::new("run_active", Kind::State, doing).remedy("wait for it, or stop it"));
     }
     if let Some(holder) = context.stop.or(ledger.procedure_holder(&target)).await? {
-        let doing = "a safe procedure is at work on this target, and its journal cannot be dropped with the ledger";
+        let doing = "a safe procedure is running on this target, and its journal cannot be dropped with the ledger";
         let remedy = format!("wait for its end, or stop it; its session on the target is process {}", holder.pid);
         return Err(Error::new("procedure_active", Kind::State, doing).remedy(remedy));
     }
@@ -233,7 +233,7 @@ async fn bring_keys_back(config: &Config, target: &Session, ledger: &Ledger) -> 
     }
     let named: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
     let doing =
-        format!("foreign keys of the target could not be made again, and the ledger is kept: {}", named.join("; "));
+        format!("foreign keys of the target could not be created again, and the ledger is kept: {}", named.join("; "));
     let mut error = Error::new("foreign_keys_left", Kind::Schema, doing)
         .on(Side::Target)
         .remedy(format!("remove the causes, then run {} again", Action::Cleanup));

@@ -5,7 +5,7 @@
 use super::Session;
 use crate::error::Result;
 use crate::name::{QualifiedName, ident, literal};
-use crate::plan::foreign_key;
+use crate::plan::foreign_key::{self, ForeignKey};
 use std::collections::HashSet;
 
 /// A foreign key as it was found.
@@ -51,9 +51,11 @@ impl Key {
     /// The statement that adds it, with or without a check of its rows.
     #[must_use]
     pub fn add(&self, is_checked: bool) -> String {
-        let plain = foreign_key::add(&self.table, &self.name, &self.definition);
-        // The key of a partitioned table applies to its partitions, too.
-        let add = if self.is_partitioned { plain.replacen("ALTER TABLE ONLY ", "ALTER TABLE ", 1) } else { plain };
+        let add = if self.is_partitioned {
+            foreign_key::add_to_partitioned(&self.table, &self.name, &self.definition)
+        } else {
+            ForeignKey { table: self.table.clone(), name: self.name.clone() }.add(&self.definition)
+        };
         if is_checked || self.is_unchecked() { add } else { foreign_key::unchecked(&add) }
     }
 

@@ -34,7 +34,7 @@ pub async fn drop_stage(session: &Session) -> Result<()> {
 
 /// Adds the `staged` rows. If the transaction is for this table alone, deferred constraints are checked at once and conflicting rows are
 /// counted; a transaction of several tables has no savepoints, and its deferred checks run at its end.
-pub async fn merge(target: &Session, merge: &Merge<'_>, staged: u64, is_alone: bool) -> Result<Merged> {
+pub async fn merge(target: &Session, merge: &Merge, staged: u64, is_alone: bool) -> Result<Merged> {
     // If nothing is written, no right to write is required.
     if staged == 0 {
         return Ok(Merged::default());
@@ -77,14 +77,14 @@ enum Way {
     Copy,
 }
 
-async fn store(target: &Session, merge: &Merge<'_>, way: &Way) -> Result<u64> {
+async fn store(target: &Session, merge: &Merge, way: &Way) -> Result<u64> {
     match way {
         Way::Insert(sql) => target.execute(sql, &[]).await,
         Way::Copy => copy_from_stage(target, merge).await,
     }
 }
 
-async fn store_and_check(target: &Session, merge: &Merge<'_>, way: &Way) -> Result<u64> {
+async fn store_and_check(target: &Session, merge: &Merge, way: &Way) -> Result<u64> {
     let written = store(target, merge, way).await?;
     target.batch("SET CONSTRAINTS ALL IMMEDIATE").await?;
     Ok(written)
@@ -93,11 +93,11 @@ async fn store_and_check(target: &Session, merge: &Merge<'_>, way: &Way) -> Resu
 /// Pages of the stage that memory holds at once.
 const PAGES: i64 = 64;
 
-async fn copy_from_stage(target: &Session, merge: &Merge<'_>) -> Result<u64> {
+async fn copy_from_stage(target: &Session, merge: &Merge) -> Result<u64> {
     let sql = "SELECT pg_catalog.pg_relation_size('pg_temp.pgmigrate_stage') \
                / pg_catalog.current_setting('block_size')::int8";
     let pages: i64 = target.query_one(sql, &[]).await?.get(0);
-    let (columns, into) = (merge.columns, merge.into);
+    let (columns, into) = (&merge.columns, &merge.into);
     let mut written = 0;
     let mut page = 0;
     while page < pages {
@@ -135,13 +135,15 @@ struct Table {
 }
 
 impl Table {
-    async fn look(target: &Session, merge: &Merge<'_>) -> Result<Table> {
+    async fn look(target: &Session, merge: &Merge) -> Result<Table> {
         let sql = include_str!("../sql/target/merge_shape.sql");
         let row = target.query_opt(sql, &[&merge.into, &merge.key]).await?;
         let row = row.ok_or_else(|| {
-            Error::new("table_missing", Kind::Schema, "the table does not exist").object(merge.into).on(Side::Target)
+            Error::new("table_missing", Kind::Schema, "the table does not exist")
+                .object(merge.into.as_str())
+                .on(Side::Target)
         })?;
-        let indexes = Index::of(target, merge.into, None).await?;
+        let indexes = Index::of(target, &merge.into, None).await?;
         Ok(Table {
             only: row.get("only"),
             rules: row.get("rules"),
@@ -151,19 +153,19 @@ impl Table {
         })
     }
 
-    fn may_update(&self, merge: &Merge<'_>) -> Result<()> {
+    fn may_update(&self, merge: &Merge) -> Result<()> {
         if !self.rules.is_empty() {
             let doing = format!("rules on INSERT or UPDATE ({}) prevent updates of its rows", self.rules.join(", "));
             return Err(Error::new("rules_on_table", Kind::Schema, doing)
                 .on(Side::Target)
-                .object(merge.into)
+                .object(merge.into.as_str())
                 .remedy("set on_conflict to nothing for the table, or on_existing to truncate or skip"));
         }
         if self.arbiter.is_none() { Err(no_key(merge)) } else { Ok(()) }
     }
 
     /// The statement that removes rows from the stage whose key the table has, before any check or trigger of the table applies to them.
-    fn take_out(&self, merge: &Merge<'_>) -> Result<String> {
+    fn take_out(&self, merge: &Merge) -> Result<String> {
         let from = format!("{}{}", self.only, merge.into);
         let key = match &self.arbiter {
             Some(index) => index.clone(),
@@ -178,20 +180,20 @@ impl Table {
         ))
     }
 
-    fn way(&self, merge: &Merge<'_>) -> Way {
+    fn way(&self, merge: &Merge) -> Way {
         match &self.arbiter {
             _ if !self.rules.is_empty() => Way::Copy,
             Some(_) => Way::Insert(merge.sql()),
-            None => Way::Insert(merge.insert.to_owned()),
+            None => Way::Insert(merge.insert.clone()),
         }
     }
 }
 
-fn no_key(merge: &Merge<'_>) -> Error {
+fn no_key(merge: &Merge) -> Error {
     let doing = format!("the table has no unique index on {}, which would identify its rows", merge.key.join(", "));
     Error::new("no_unique_key", Kind::Schema, doing)
         .on(Side::Target)
-        .object(merge.into)
+        .object(merge.into.as_str())
         .remedy("create one, or set on_existing to truncate or skip for the table")
 }
 
@@ -226,8 +228,8 @@ impl Index {
     }
 
     /// An index over columns of built-in types, as if it existed.
-    fn plain(columns: &[&str]) -> Index {
-        let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
+    fn plain(columns: &[String]) -> Index {
+        let columns = columns.to_vec();
         Index {
             table: String::new(),
             is_arbiter: false,
@@ -240,8 +242,8 @@ impl Index {
     }
 
     /// Whether ON CONFLICT accepts it as a key of these columns.
-    fn is_over(&self, key: &[&str]) -> bool {
-        self.is_arbiter && self.columns.len() == key.len() && self.columns.iter().all(|c| key.contains(&c.as_str()))
+    fn is_over(&self, key: &[String]) -> bool {
+        self.is_arbiter && self.columns.len() == key.len() && self.columns.iter().all(|c| key.contains(c))
     }
 
     /// Its keys as columns of a query over the table's columns.
@@ -267,10 +269,10 @@ impl Index {
 }
 
 /// The error for rows that conflict on another constraint than the key: with its name, and the number of rows if that can be counted.
-async fn clash(target: &Session, merge: &Merge<'_>, table: &Table, error: Error) -> Result<Error> {
+async fn clash(target: &Session, merge: &Merge, table: &Table, error: Error) -> Result<Error> {
     let Some(reply) = error.server().cloned() else { return Ok(error) };
     let Some(name) = reply.constraint.clone() else { return Ok(error) };
-    let count = match Index::of(target, merge.into, Some(&name)).await?.first() {
+    let count = match Index::of(target, &merge.into, Some(&name)).await?.first() {
         Some(index) => counted(target, table, index, merge).await?,
         None => None,
     };
@@ -285,7 +287,7 @@ async fn clash(target: &Session, merge: &Merge<'_>, table: &Table, error: Error)
 }
 
 /// How many staged rows have the key of another row, of the table or else of the stage; none if the target refuses the query.
-async fn counted(target: &Session, table: &Table, index: &Index, merge: &Merge<'_>) -> Result<Option<i64>> {
+async fn counted(target: &Session, table: &Table, index: &Index, merge: &Merge) -> Result<Option<i64>> {
     let Some(matches) = index.matches(&|at| format!("s.pgmigrate_key_{at}")) else { return Ok(None) };
     let (keys, condition) = (index.columns_as_keys(), index.condition());
     let own: Vec<String> =

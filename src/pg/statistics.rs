@@ -5,6 +5,7 @@
 
 use super::{Session, apply};
 use crate::error::Result;
+use crate::name::QualifiedName;
 
 /// Copies the statistics of the relations with these OIDs on the source: all of them, or none if any are not current, with the reason.
 pub async fn copy(source: &Session, target: &Session, relations: &[u32]) -> Result<Option<String>> {
@@ -16,11 +17,10 @@ pub async fn copy(source: &Session, target: &Session, relations: &[u32]) -> Resu
 }
 
 /// If ANALYZE of a table cannot reach the servers of foreign tables below it, analyzes the other tables below it; returns those for which
-/// it succeeded. `sql` is the ANALYZE of the table; the open transaction goes on.
-pub async fn analyze_below(session: &Session, sql: &str) -> Result<Vec<String>> {
-    let table = sql.strip_prefix("ANALYZE ").unwrap_or(sql);
+/// it succeeded. The open transaction goes on.
+pub async fn analyze_below(session: &Session, table: &QualifiedName) -> Result<Vec<String>> {
     let mut analyzed = Vec::new();
-    for row in session.query(include_str!("../sql/target/local_tables.sql"), &[&table]).await? {
+    for row in session.query(include_str!("../sql/target/local_tables.sql"), &[&table.sql()]).await? {
         let local: String = row.get("name");
         if apply::optional(session, &format!("ANALYZE {local}")).await?.is_none() {
             analyzed.push(local);

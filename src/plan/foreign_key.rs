@@ -1,38 +1,58 @@
-//! The statements of a foreign key: to add it, with or without a check, and to check it.
+//! A foreign key and its statements: to add it, with or without a check, and to check it.
 //!
-//! They are written and parsed here, so that a key whose rows turn out to have orphans can be left NOT VALID
-//! (<https://www.postgresql.org/docs/current/sql-altertable.html>). Pure; `schema` writes them, the engine's workers run them.
+//! A key whose rows turn out to have orphans is left NOT VALID (<https://www.postgresql.org/docs/current/sql-altertable.html>). Pure;
+//! `schema` writes the statements, the engine's workers run them.
 
-use crate::name::{QualifiedName, ident, split_ident, split_name};
+use crate::name::{QualifiedName, ident};
+use serde::{Deserialize, Serialize};
 
-const TABLE: &str = "ALTER TABLE ONLY ";
-const CONSTRAINT: &str = "\n    ADD CONSTRAINT ";
-
-/// Adds the key `name` with all its rows checked.
-#[must_use]
-pub fn add(table: &QualifiedName, name: &str, definition: &str) -> String {
-    format!("{TABLE}{}{CONSTRAINT}{} {definition}", table.sql(), ident(name))
+/// A foreign key of a table that has no partitions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignKey {
+    /// The table that it is on.
+    pub table: QualifiedName,
+    /// Its name.
+    pub name: String,
 }
 
-/// The statement of [`add`] for a key whose existing rows are not checked.
+impl ForeignKey {
+    /// Adds the key with all its rows checked.
+    #[must_use]
+    pub fn add(&self, definition: &str) -> String {
+        format!("{}{definition}", self.add_head())
+    }
+
+    fn add_head(&self) -> String {
+        add("ALTER TABLE ONLY", &self.table, &self.name, "")
+    }
+
+    /// Whether a statement adds this key.
+    #[must_use]
+    pub fn is_added_by(&self, sql: &str) -> bool {
+        sql.starts_with(&self.add_head())
+    }
+
+    /// Checks the rows of the key.
+    #[must_use]
+    pub fn validation(&self) -> String {
+        format!("ALTER TABLE ONLY {} VALIDATE CONSTRAINT {}", self.table.sql(), ident(&self.name))
+    }
+}
+
+/// Adds the key `name` to a table and its partitions, with all its rows checked.
+#[must_use]
+pub fn add_to_partitioned(table: &QualifiedName, name: &str, definition: &str) -> String {
+    add("ALTER TABLE", table, name, definition)
+}
+
+fn add(alter: &str, table: &QualifiedName, name: &str, definition: &str) -> String {
+    format!("{alter} {}\n    ADD CONSTRAINT {} {definition}", table.sql(), ident(name))
+}
+
+/// The statement of a key whose existing rows are not checked.
 #[must_use]
 pub fn unchecked(add: &str) -> String {
     format!("{add} NOT VALID")
-}
-
-/// Checks the rows of the key that a statement of [`add`] makes, with or without a check; none if [`add`] did not write it.
-#[must_use]
-pub fn validation(add: &str) -> Option<String> {
-    let (table, rest) = add.strip_prefix(TABLE).and_then(split_name)?;
-    let (name, _) = rest.strip_prefix(CONSTRAINT).and_then(split_ident)?;
-    Some(format!("{TABLE}{table} VALIDATE CONSTRAINT {name}"))
-}
-
-/// The quoted table and the quoted name in a statement of [`validation`].
-#[must_use]
-pub fn validated(validation: &str) -> Option<(&str, &str)> {
-    let (table, rest) = validation.strip_prefix(TABLE).and_then(split_name)?;
-    Some((table, rest.strip_prefix(" VALIDATE CONSTRAINT ")?))
 }
 
 #[cfg(test)]
@@ -40,20 +60,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_known_again_by_its_statement() {
-        let table = QualifiedName::new("s", "odd \"t\" ADD CONSTRAINT");
-        let sql = add(&table, "k \"1\"", "FOREIGN KEY (a) REFERENCES s.b(c)");
-        let validation = validation(&unchecked(&sql)).unwrap();
+    fn statements_name_the_key_whatever_its_name_holds() {
+        let key = ForeignKey { table: QualifiedName::new("s", "odd \"t\" ADD CONSTRAINT"), name: "k \"1\"".into() };
+        let sql = key.add("FOREIGN KEY (a) REFERENCES s.b(c)");
+        assert!(key.is_added_by(&sql) && key.is_added_by(&unchecked(&sql)));
         assert_eq!(
-            validation,
+            key.validation(),
             "ALTER TABLE ONLY \"s\".\"odd \"\"t\"\" ADD CONSTRAINT\" VALIDATE CONSTRAINT \"k \"\"1\"\"\""
         );
-        assert_eq!(validated(&validation), Some((table.sql().as_str(), "\"k \"\"1\"\"\"")));
-    }
-
-    #[test]
-    fn statements_of_others_are_left_alone() {
-        let sql = "ALTER TABLE ONLY public.t\n    ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES public.b(c);";
-        assert_eq!(validation(sql), None);
+        let other = ForeignKey { name: "k".into(), ..key };
+        assert!(!other.is_added_by(&sql));
     }
 }

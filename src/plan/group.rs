@@ -7,7 +7,7 @@
 
 use super::{Phase, Plan, Task, cost, kind};
 use crate::error::{Error, Result};
-use crate::name::split_name;
+use crate::name::QualifiedName;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
@@ -78,17 +78,17 @@ impl<'a> Parts<'a> {
         let bound = self.bound();
         let total: u64 = bound.iter().map(|unit| unit.0).sum();
         let share = total / (self.groups.len() as u64).max(1);
-        let mut tables: HashMap<&str, usize> = HashMap::new();
-        let mut sizes: HashMap<&str, u64> = HashMap::new();
+        let mut tables: HashMap<Option<&QualifiedName>, usize> = HashMap::new();
+        let mut sizes: HashMap<Option<&QualifiedName>, u64> = HashMap::new();
         for (weight, tasks) in &bound {
             *sizes.entry(self.table(tasks)).or_default() += weight;
         }
         let mut units: Vec<Unit> = Vec::new();
         for (weight, tasks) in bound {
             let table = self.table(&tasks);
-            if !table.is_empty()
-                && sizes[table] <= share
-                && let Some(&at) = tables.get(table)
+            if table.is_some()
+                && sizes[&table] <= share
+                && let Some(&at) = tables.get(&table)
             {
                 units[at].0 += weight;
                 units[at].1.extend(tasks);
@@ -101,10 +101,9 @@ impl<'a> Parts<'a> {
         units
     }
 
-    /// The table that a unit's rows are copied into; empty if it has no table.
-    fn table(&self, tasks: &[usize]) -> &'a str {
-        let into = |at: &usize| split_name(self.tasks[*at].target_sql.strip_prefix("COPY ")?);
-        tasks.iter().find_map(into).map_or("", |(table, _)| table)
+    /// The table that a unit's rows are copied into; none if it has no table.
+    fn table(&self, tasks: &[usize]) -> Option<&'a QualifiedName> {
+        tasks.iter().find_map(|at| self.tasks[*at].load()).map(|load| &load.into)
     }
 
     /// Tasks with those of the phase that they require, in the order of their first ones.
@@ -163,7 +162,7 @@ impl<'a> Parts<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Header;
+    use crate::plan::{Header, Load};
 
     const MB: u64 = 1024 * 1024;
 
@@ -172,7 +171,7 @@ mod tests {
         task.id = id.into();
         task.bytes = bytes;
         if kind == kind::DATA {
-            task.target_sql = format!("COPY \"s\".\"{table}\" (\"a\") FROM STDIN");
+            task.set_load(Load { into: QualifiedName::new("s", table), columns: vec!["a".into()], merge: None });
         }
         task
     }

@@ -3,10 +3,9 @@
 //! The plan does not know the target: a run applies here to the plan's own statements what it finds there. Columns that the target computes
 //! are left out, and values that it would read differently are cast on the source. Pure; called by the engine's `column_mapping`.
 
-use super::Task;
+use super::{Load, Task};
 use crate::catalog::Relation;
-use crate::name::{QualifiedName, ident, ident_list, split_name};
-use crate::plan::merge::STAGE;
+use crate::name::{QualifiedName, ident};
 
 /// How the rows of a table are read for the corresponding table of the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,29 +38,12 @@ impl TableMapping {
     /// Applies the mapping to a task of `relation`.
     pub fn apply(&self, task: &mut Task, relation: &Relation) {
         task.source_sql = format!("COPY ({}) TO STDOUT", self.query(&query_of(&task.source_sql, &relation.name)));
-        if self.left_out.is_empty() {
-            return;
+        let Some(load) = task.load().filter(|_| !self.left_out.is_empty()) else { return };
+        let mut load = Load { columns: self.names(), ..load.clone() };
+        if let Some(merge) = &mut load.merge {
+            merge.updates.retain(|name| !self.left_out.contains(name));
         }
-        let Some((into, _)) = task.target_sql.strip_prefix("COPY ").and_then(split_name) else { return };
-        let (all, kept) = (ident_list(relation.copied_columns().map(|column| &column.name)), ident_list(self.names()));
-        let list = if kept.is_empty() { String::new() } else { format!(" ({kept})") };
-        task.merge_sql = self.merge(&task.merge_sql, into, &all, &kept);
-        task.target_sql = format!("COPY {into}{list} FROM STDIN");
-    }
-
-    /// The statement that moves staged rows, without the columns that are left out.
-    fn merge(&self, sql: &str, into: &str, all: &str, kept: &str) -> String {
-        let sql = sql.replacen(&format!("INSERT INTO {into} ({all})"), &format!("INSERT INTO {into} ({kept})"), 1);
-        let sql = sql.replacen(&format!(" SELECT {all} FROM {STAGE} "), &format!(" SELECT {kept} FROM {STAGE} "), 1);
-        let Some((head, sets)) = sql.rsplit_once(" DO UPDATE SET ") else { return sql };
-        let mut sets = format!("{sets}, ");
-        for name in &self.left_out {
-            sets = sets.replacen(&format!("{0} = EXCLUDED.{0}, ", ident(name)), "", 1);
-        }
-        match sets.strip_suffix(", ") {
-            Some(sets) => format!("{head} DO UPDATE SET {sets}"),
-            None => format!("{head} DO NOTHING"),
-        }
+        task.set_load(load);
     }
 }
 
@@ -76,7 +58,7 @@ pub fn query_of(copy: &str, table: &QualifiedName) -> String {
 mod tests {
     use super::*;
     use crate::catalog::{Column, RelationKind};
-    use crate::plan::{Phase, kind};
+    use crate::plan::{OnKey, Phase, kind};
 
     fn relation(names: &[&str]) -> Relation {
         let column = |name: &&str| Column {
@@ -108,13 +90,13 @@ mod tests {
         }
     }
 
-    fn mapped(columns: &[(&str, &[&str])], left_out: &[&str], merge: &str) -> Task {
+    fn mapped(columns: &[(&str, &[&str])], left_out: &[&str], merge: Option<OnKey>) -> Task {
         let relation = relation(&["k", "a", "b"]);
         let into = relation.name.sql();
         let mut task = Task::new(Phase::Data, kind::DATA, "s", "t (a) TO STDOUT");
         task.source_sql = format!("COPY {into} (\"k\", \"a\", \"b\") TO STDOUT");
-        task.target_sql = format!("COPY {into} (\"k\", \"a\", \"b\") FROM STDIN");
-        task.merge_sql = merge.replace("INTO", &format!("INTO {into}"));
+        let all = ["k", "a", "b"].map(str::to_owned).to_vec();
+        task.set_load(Load { into: relation.name.clone(), columns: all, merge });
         let columns = columns.iter().map(|(name, casts)| {
             ((*name).to_owned(), casts.iter().map(|cast| (*cast).to_owned()).collect::<Vec<String>>())
         });
@@ -128,7 +110,7 @@ mod tests {
 
     #[test]
     fn values_are_cast_on_the_source() {
-        let task = mapped(&[("k", &[]), ("a", &["text", "numeric"]), ("b", &[])], &[], "");
+        let task = mapped(&[("k", &[]), ("a", &["text", "numeric"]), ("b", &[])], &[], None);
         assert_eq!(
             task.source_sql,
             "COPY (SELECT r.\"k\", CAST(CAST(r.\"a\" AS text) AS numeric) AS \"a\", r.\"b\" FROM (SELECT * FROM ONLY t) AS r) TO STDOUT"
@@ -138,9 +120,8 @@ mod tests {
 
     #[test]
     fn columns_are_left_out_of_every_statement() {
-        let merge = "INSERT INTO (\"k\", \"a\", \"b\") OVERRIDING SYSTEM VALUE SELECT \"k\", \"a\", \"b\" \
-                     FROM pg_temp.\"pgmigrate_stage\" ON CONFLICT (\"k\") DO UPDATE SET \"a\" = EXCLUDED.\"a\", \"b\" = EXCLUDED.\"b\"";
-        let task = mapped(&[("k", &[]), ("a", &[])], &["b"], merge);
+        let merge = OnKey { key: vec!["k".into()], updates: vec!["a".into(), "b".into()], overriding: true };
+        let task = mapped(&[("k", &[]), ("a", &[])], &["b"], Some(merge.clone()));
         assert_eq!(task.source_sql, "COPY (SELECT r.\"k\", r.\"a\" FROM (SELECT * FROM ONLY t) AS r) TO STDOUT");
         assert_eq!(task.target_sql, "COPY t (\"k\", \"a\") FROM STDIN");
         assert_eq!(
@@ -148,7 +129,7 @@ mod tests {
             "INSERT INTO t (\"k\", \"a\") OVERRIDING SYSTEM VALUE SELECT \"k\", \"a\" \
              FROM pg_temp.\"pgmigrate_stage\" ON CONFLICT (\"k\") DO UPDATE SET \"a\" = EXCLUDED.\"a\""
         );
-        let only_key = mapped(&[("k", &[])], &["a", "b"], merge);
+        let only_key = mapped(&[("k", &[])], &["a", "b"], Some(merge));
         assert!(only_key.merge_sql.ends_with("ON CONFLICT (\"k\") DO NOTHING"), "{}", only_key.merge_sql);
     }
 

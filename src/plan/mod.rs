@@ -17,6 +17,7 @@ pub mod mapping;
 pub mod merge;
 mod model;
 pub mod setting;
+mod subject;
 pub mod tsv;
 
 pub use crate::phase::Phase;
@@ -25,3 +26,4 @@ pub use build::{PlanDraft, build};
 pub use check::check;
 pub use chunk::{Answer, Answers, KeyBounds, KeyRange, Question, Rules, Spread, questions};
 pub use model::{Header, OTHER_ROWS, Plan, Task, kind};
+pub use subject::{Load, MemberOf, OnKey, Subject, WITH_ADMIN};

@@ -1,5 +1,7 @@
 //! The parts of a plan, as values: phases, tasks and what it depends on.
 
+use super::foreign_key::ForeignKey;
+use super::subject::{Load, MemberOf, Subject, analyze_sql};
 use crate::catalog::scope::Absent;
 use crate::finding::Finding;
 use crate::name::{QualifiedName, readable};
@@ -45,6 +47,9 @@ pub struct Task {
     pub merge_sql: String,
     /// What a reader should know.
     pub note: String,
+    /// What the statements on the target are about; none for statements that only run.
+    #[serde(skip)]
+    pub subject: Option<Subject>,
 }
 
 /// Kinds of task with code of their own in the engine; every other kind runs its `target_sql`.
@@ -116,6 +121,7 @@ impl Task {
             optional_sql: String::new(),
             merge_sql: String::new(),
             note: String::new(),
+            subject: None,
         }
     }
 
@@ -146,6 +152,36 @@ impl Task {
     #[must_use]
     pub fn is_data(&self) -> bool {
         self.kind == kind::DATA
+    }
+
+    /// Where the rows of a data task are stored.
+    #[must_use]
+    pub fn load(&self) -> Option<&Load> {
+        if let Some(Subject::Load(load)) = &self.subject { Some(load) } else { None }
+    }
+
+    /// The foreign key that a task adds or checks; none where the check is no separate step.
+    #[must_use]
+    pub fn foreign_key(&self) -> Option<&ForeignKey> {
+        if let Some(Subject::ForeignKey(key)) = &self.subject { Some(key) } else { None }
+    }
+
+    /// The membership that a task grants.
+    #[must_use]
+    pub fn membership(&self) -> Option<&MemberOf> {
+        if let Some(Subject::Membership(membership)) = &self.subject { Some(membership) } else { None }
+    }
+
+    /// Makes a data task store its rows there.
+    pub fn set_load(&mut self, load: Load) {
+        (self.target_sql, self.merge_sql) = (load.copy_sql(), load.merge_sql());
+        self.subject = Some(Subject::Load(load));
+    }
+
+    /// Makes a task analyze that table.
+    pub fn set_analyze(&mut self, table: &QualifiedName) {
+        self.target_sql = analyze_sql(table);
+        self.subject = Some(Subject::Analyze(table.clone()));
     }
 
     /// The source's table that a data task reads.

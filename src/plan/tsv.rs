@@ -2,22 +2,20 @@
 //!
 //! The escapes are those of COPY's text format (<https://www.postgresql.org/docs/current/sql-copy.html>), with one difference: an absent
 //! value is an empty field, because pandas would not restore `\N`. The first row names the columns, the second has the header as JSON in
-//! its `note`.
+//! its `note`. The last column has the task's subject as JSON; a statement that differs from it is refused.
 
-use super::model::{Header, OTHER_ROWS, Plan, Task};
+use super::model::{Header, OTHER_ROWS, Plan, Task, kind};
+use super::subject::Subject;
 use crate::action::Action;
 use crate::closed_set::Unknown;
 use crate::error::{Error, Kind, Result};
 use crate::phase::Phase;
 
 /// The version of the format, raised when an older program could misread a file.
-pub const VERSION: u32 = 2;
-
-/// The versions that can be read. Version 1 contains the values that version 2 leaves to the run.
-const READABLE: [u32; 2] = [1, VERSION];
+pub const VERSION: u32 = 3;
 
 /// The columns in their order.
-pub const COLUMNS: [&str; 16] = [
+pub const COLUMNS: [&str; 17] = [
     "id",
     "phase",
     "kind",
@@ -34,9 +32,13 @@ pub const COLUMNS: [&str; 16] = [
     "optional_sql",
     "merge_sql",
     "note",
+    "subject",
 ];
 
 const HEADER_ID: &str = "plan";
+
+/// The position of `note`.
+const NOTE: usize = 15;
 
 /// Bytes in a piece of the text, after which the next piece begins.
 pub const PIECE: usize = 1 << 20;
@@ -80,8 +82,9 @@ pub fn head(header: &Header) -> String {
     let mut text = COLUMNS.join("\t");
     text.push('\n');
     text.push_str(HEADER_ID);
-    text.extend(std::iter::repeat_n('\t', COLUMNS.len() - 1));
+    text.extend(std::iter::repeat_n('\t', NOTE));
     escape(&mut text, &serde_json::to_string(header).unwrap_or_default());
+    text.extend(std::iter::repeat_n('\t', COLUMNS.len() - 1 - NOTE));
     text.push('\n');
     text
 }
@@ -130,6 +133,7 @@ pub fn row(task: &Task) -> String {
 pub fn push_task(text: &mut String, task: &Task) {
     let [requires, after] = [&task.requires, &task.after].map(|list| list.join(" "));
     let [rows, bytes] = [task.rows, task.bytes].map(|number| number.to_string());
+    let subject = task.subject.as_ref().and_then(|subject| serde_json::to_string(subject).ok()).unwrap_or_default();
     let fields: [&str; COLUMNS.len()] = [
         &task.id,
         task.phase.as_str(),
@@ -147,6 +151,7 @@ pub fn push_task(text: &mut String, task: &Task) {
         &task.optional_sql,
         &task.merge_sql,
         &task.note,
+        &subject,
     ];
     for (at, field) in fields.into_iter().enumerate() {
         if at > 0 {
@@ -210,7 +215,11 @@ fn unescape(field: &str) -> String {
 pub fn read(text: &str) -> Result<Plan> {
     let mut lines = text.lines().enumerate().filter(|(_, line)| !line.is_empty());
     let (_, names) = lines.next().ok_or_else(|| broken("it is empty"))?;
-    if names.trim_start_matches('\u{feff}') != COLUMNS.join("\t") {
+    let names = names.trim_start_matches('\u{feff}');
+    if names == COLUMNS[..=NOTE].join("\t") {
+        return Err(broken(format!("an older version wrote it, and this one reads plans of version {VERSION}")));
+    }
+    if names != COLUMNS.join("\t") {
         return Err(broken("line 1: the columns are not those of a plan"));
     }
     let mut header = None;
@@ -221,9 +230,12 @@ pub fn read(text: &str) -> Result<Plan> {
             return Err(broken(format!("line {}: {} columns instead of {}", at + 1, fields.len(), COLUMNS.len())));
         }
         if fields[0] == HEADER_ID {
-            header = Some(header_of(&fields[COLUMNS.len() - 1])?);
+            header = Some(header_of(&fields[NOTE])?);
         } else {
-            tasks.push(task_of(fields).map_err(|what| broken(format!("line {}: {what}", at + 1)))?);
+            let at_line = |what| broken(format!("line {}: {what}", at + 1));
+            let task = task_of(fields).map_err(at_line)?;
+            check_subject(&task).map_err(at_line)?;
+            tasks.push(task);
         }
     }
     // A table has no order of its own; ids are wide enough for their order to be the plan's.
@@ -242,7 +254,7 @@ pub fn read_task(line: &str) -> Option<Task> {
 fn header_of(json: &str) -> Result<Header> {
     let header: Header =
         serde_json::from_str(json).map_err(|e| broken("the row `plan` cannot be read").caused_by(e))?;
-    if READABLE.contains(&header.version) {
+    if header.version == VERSION {
         Ok(header)
     } else {
         Err(broken(format!("its version is {}, this program reads version {VERSION}", header.version)))
@@ -267,7 +279,8 @@ fn task_of(fields: Vec<String>) -> std::result::Result<Task, String> {
         optional,
         merge,
         note,
-    ] = <[String; 16]>::try_from(fields).map_err(|_| "wrong number of columns")?;
+        subject,
+    ] = <[String; COLUMNS.len()]>::try_from(fields).map_err(|_| "wrong number of columns")?;
     let number = |what: &str, text: &str| text.parse::<u64>().map_err(|_| format!("{what} is no number"));
     Ok(Task {
         phase: phase.parse().map_err(|unknown: Unknown| unknown.to_string())?,
@@ -286,7 +299,25 @@ fn task_of(fields: Vec<String>) -> std::result::Result<Task, String> {
         optional_sql: optional,
         merge_sql: merge,
         note,
+        subject: subject_of(&subject)?,
     })
+}
+
+fn subject_of(json: &str) -> std::result::Result<Option<Subject>, String> {
+    if json.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_str(json).map(Some).map_err(|e| format!("subject cannot be read: {e}"))
+}
+
+/// Refuses a task whose statements are about something else than its subject, as they can be in an edited file.
+fn check_subject(task: &Task) -> std::result::Result<(), String> {
+    let needs_one = [kind::DATA, kind::MEMBERSHIP, kind::ANALYZE, kind::STATISTICS, kind::FK_VALIDATION];
+    let agrees = match &task.subject {
+        Some(subject) => subject.agrees(&task.target_sql, &task.merge_sql),
+        None => task.target_sql.is_empty() || !needs_one.contains(&task.kind.as_str()),
+    };
+    if agrees { Ok(()) } else { Err("target_sql or merge_sql is not the statement of the task's subject".into()) }
 }
 
 fn check_references(tasks: &[Task]) -> Result<()> {
@@ -318,6 +349,8 @@ fn broken(what: impl std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::name::QualifiedName;
+    use crate::plan::Load;
 
     fn plan() -> Plan {
         let mut first = Task::new(Phase::PreData, "table", "s", "odd\tname\nwith \\ and \u{b}");
@@ -328,6 +361,8 @@ mod tests {
         second.requires = vec!["t0001".into()];
         second.after = vec!["roles".into(), "t0001".into()];
         second.rows = 7;
+        let columns = vec!["a".into(), "tab\t".into()];
+        second.set_load(Load { into: QualifiedName::new("s", "t"), columns, merge: None });
         Plan { header: Header::example(), tasks: vec![first, second] }
     }
 
@@ -355,5 +390,15 @@ mod tests {
         assert!(read(&text).unwrap_err().to_string().contains("line 4: rows is no number"));
         let text = write(&plan()).replace("\tt0001\t", "\tt0009\t");
         assert!(read(&text).unwrap_err().to_string().contains("requires t0009"));
+    }
+
+    #[test]
+    fn a_statement_that_was_edited_is_refused() {
+        let text = write(&plan());
+        let edited = text.replace("COPY \"s\".\"t\" ", "COPY \"s\".\"u\" ");
+        assert_ne!(edited, text);
+        assert!(read(&edited).unwrap_err().to_string().contains("line 4: target_sql or merge_sql"));
+        let cut = text.replace("\tsubject\n", "\n");
+        assert!(read(&cut).unwrap_err().to_string().contains("an older version wrote it"));
     }
 }

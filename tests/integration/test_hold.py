@@ -48,7 +48,7 @@ def test_a_killed_holder_is_reported_by_name_and_another_one_is_the_way_out(
     holder.kill()
     holder.wait()
     _change(bank)
-    with pytest.raises(StateError, match="no snapshot of this plan's run is held") as caught:
+    with pytest.raises(StateError, match="no snapshot is held for this plan's run") as caught:
         bank.migration.run_tasks(bank.plan, keyless, snapshot="held", wait=0.5)
     assert "start the holder again" in (caught.value.remedy or "")
     assert bank.statuses()[half[0]] == "done" and not parts.backends(source, "pgmigrate leader")
@@ -121,7 +121,8 @@ def test_no_timeout_of_the_source_ends_the_hold(
     make_pair: Callable[[int, int], Pair], tmp_path: Path, setting: str
 ) -> None:
     pair = make_pair(18, 18)
-    source, target = pair.filled(parts.SCRIPT)
+    source, target = pair.source(), pair.target()
+    servers.run_script(source, parts.SCRIPT)
     for conninfo in (source, target):
         with psycopg.connect(conninfo, autocommit=True) as connection:
             name = connection.info.dbname
@@ -329,7 +330,7 @@ def test_two_states_of_a_standby_that_are_with_one_name_are_not_one(
         late.commit()
         # PostgreSQL writes the same: of what is in progress only the oldest shows.
         assert _caught_up(primary, replica) == seen
-        with pytest.raises(StateError, match="another state of the source"):
+        with pytest.raises(StateError, match="another snapshot of the source"):
             elsewhere.run_tasks(bank.plan, others)
 
 

@@ -425,7 +425,7 @@ def test_a_table_that_is_cut_by_pages_is_of_one_state_whatever_is_allowed(
     # New versions of rows of the first pages and of the last come behind the last page.
     servers.run_script(source, "UPDATE t SET v = 'moved' WHERE id <= 100 OR id > 1900")
     if how == "part":
-        with pytest.raises(StateError, match="another state of the source") as caught:
+        with pytest.raises(StateError, match="another snapshot of the source") as caught:
             migration.run_tasks(plan, others)
         assert "divided by pages" in (caught.value.remedy or "")
     report = migration.run(plan, resume=True, consistent=False)

@@ -226,7 +226,7 @@ def test_a_table_that_a_living_part_copies_from_another_moment_is_left_alone(
         parts.wait_for(lambda: parts.blocked(bank.target), "no row task began")
         servers.run_script(bank.options["source"], "UPDATE bank.account SET balance = 0")
         for ids in (accounts, accounts[4:]):
-            with pytest.raises(StateError, match="from another state of the source") as caught:
+            with pytest.raises(StateError, match="from another snapshot of the source") as caught:
                 bank.migration.run_tasks(bank.plan, ids)
             assert caught.value.object == "bank.account"
     parts.report(worker)

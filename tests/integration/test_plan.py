@@ -131,6 +131,24 @@ def test_a_broken_plan_is_refused_by_line(pair: Pair) -> None:
         Plan.parse("".join([lines[0], *lines[2:]]))
 
 
+def test_a_plan_whose_statement_was_edited_is_refused(pair: Pair) -> None:
+    migration, _, _ = _migration(pair)
+    text = migration.plan().text
+    edited = text.replace('COPY "s"."keyless" ("a") FROM', 'COPY "s"."other" ("a") FROM')
+    assert edited != text
+    with pytest.raises(StateError, match=r"line [0-9]+: target_sql or merge_sql"):
+        Plan.parse(edited)
+
+
+def test_a_plan_of_an_older_format_is_refused_with_the_remedy(pair: Pair) -> None:
+    migration, _, _ = _migration(pair)
+    lines = migration.plan().text.splitlines()
+    older = "\n".join(line.rsplit("\t", 1)[0] for line in lines)
+    with pytest.raises(StateError, match="an older version wrote it") as refused:
+        Plan.parse(older)
+    assert "make it again" in str(refused.value.remedy)
+
+
 def test_a_dry_run_touches_nothing(pair: Pair) -> None:
     migration, _, target = _migration(pair)
     servers.run_script(target, "CREATE SCHEMA s; CREATE TABLE s.keyless AS SELECT 9 AS a")

@@ -100,7 +100,7 @@ def test_what_an_older_plan_lacks_is_reported_as_not_moved(pair: Pair, tmp_path:
     assert tables.startswith("not moved") and "s.new, s.tree_2" in tables
     text = "\n".join(messages)
     for changed in ("1 function (s.f())", "1 view (s.view)", "1 trigger (s.old t)"):
-        assert f"definition is made, and the source's is another one now: {changed}" in text
+        assert f"definition is used, and the source's has changed since: {changed}" in text
     assert "no longer in scope on the source: 1 view (s.dropped)" in text
     assert servers.fetch(target, "SELECT to_regclass('s.new'), s.f()") == [(None, 1)]
     # A second look names it, too.

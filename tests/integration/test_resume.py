@@ -371,7 +371,7 @@ def test_a_run_is_resumed_by_the_plan_that_its_ledger_keeps(pair: Pair, tmp_path
         file.unlink()
     done = shell.run("migrate", "--config", "config.json", "--only", "a b", "--resume")
     assert done.code == 0, done.text
-    assert "comes from the target's ledger" in (tmp_path / "pgmigrate.log").read_text()
+    assert "is read from the target's ledger" in (tmp_path / "pgmigrate.log").read_text()
     for arrived in (target, str(entries[1]["target"])):
         assert servers.rows(arrived, "s", "big") == servers.rows(source, "s", "big")
     again = shell.run("migrate", "--config", "config.json", "--only", "a b", "--resume")

@@ -17,7 +17,7 @@ SCRIPT = """
 CREATE TABLE t (id int PRIMARY KEY, v text);
 INSERT INTO t SELECT i, 'v' || i FROM generate_series(1, 30) AS i;
 """
-BEGINS = "there is no run to resume on the target: this one begins at its start"
+BEGINS = "the target has no run to resume: a new run begins"
 
 
 @pytest.mark.parametrize("left", ["nothing", "a plan file", "an empty ledger"])

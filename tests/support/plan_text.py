@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 
 COLUMNS = (
     "id", "phase", "kind", "schema", "name", "requires", "after", "rows", "bytes", "format",
-    "on_existing", "source_sql", "target_sql", "optional_sql", "merge_sql", "note",
+    "on_existing", "source_sql", "target_sql", "optional_sql", "merge_sql", "note", "subject",
 )  # fmt: skip
 HEADER = {
-    "version": 1,
+    "version": 3,
     "source": "1/2/shop",
     "source_version": 160000,
     "config": {},

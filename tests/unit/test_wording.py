@@ -7,9 +7,14 @@ import re
 from pathlib import Path
 from typing import Final, get_args
 
-from pgmigrate import Finding
+import pytest
+from airflow.providers.common.compat.sdk import AirflowException
+
+from pgmigrate import Finding, Plan
 from pgmigrate._bridge.job import deliver
 from pgmigrate._values.wording import WORDS, Action, Face, action, facing, rendered
+from pgmigrate.airflow import PgMigrate
+from pgmigrate.cli import main
 from pgmigrate.errors import StateError
 from pgmigrate.events import Event
 
@@ -67,6 +72,24 @@ def test_a_value_and_an_event_are_rendered() -> None:
     event = {"event": "found", "severity": "info", "object": "", "message": "m", "remedy": remedy}
     deliver([event], found.append)
     assert found[0]["remedy"] == "use Migration.status()"  # type: ignore[typeddict-item]
+
+
+def test_a_command_names_flags_and_python_keywords(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["verify", "--source", "host=a", "--target", "host=b", "--plan", "p.tsv"]) == 1
+    assert "remedy: name the file with --plan, or make it with `pgmigrate plan`" in (
+        capsys.readouterr().err
+    )
+    with pytest.raises(StateError, match=r"name the file with plan_file, .* Migration\.plan\(\)"):
+        Plan.load("p.tsv")
+
+
+def test_an_operator_names_what_airflow_has() -> None:
+    operator = PgMigrate(task_id="move")
+    with pytest.raises(AirflowException, match="let the task be tried again"), operator._working():
+        raise StateError("no", remedy=action("resume"))
 
 
 def test_what_is_no_action_stays() -> None:

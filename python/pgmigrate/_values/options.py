@@ -242,18 +242,18 @@ class Options(TypedDict, total=False):
     """The section ``options``, whose keys are keywords of `Migration`."""
 
     data_only: bool
-    """true: only rows, sequences' values and, where asked for, large objects, into tables that
-    the target has; needs no pg_dump.
+    """true: only rows, sequences' values and, if requested, large objects, into tables that the
+    target has; needs no pg_dump.
     """
 
     target_triggers: Literal["fire", "disable"]
-    """data_only: whether triggers of the target's tables fire for our rows; disable: off in our
-    transactions only.
+    """data_only: whether triggers of the target's tables fire for copied rows; disable: disabled
+    in the run's transactions only.
     """
 
     target_foreign_keys: Literal["order", "defer", "drop"]
-    """data_only: order: referenced rows come first; defer: circles of tables in one transaction;
-    drop: dropped and made again.
+    """data_only: order: referenced rows are copied first; defer: cycles of tables in one
+    transaction; drop: dropped and created again.
     """
 
     create_indexes_after_data: bool
@@ -421,8 +421,8 @@ class Procedure(TypedDict, total=False):
     """Whether the target is backed up before it is touched."""
 
     wait_for_writers: int
-    """How long to wait until ``check_stopped`` is content, and then until nobody writes to source
-    and target.
+    """How long to wait until ``check_stopped`` succeeds, and then until no session writes to
+    source and target.
     """
 
     timeout: int
@@ -432,8 +432,8 @@ class Procedure(TypedDict, total=False):
     """The folder that commands run in."""
 
     env: Mapping[str, str]
-    """Variables for the commands, beside the environment; ``${NAME}`` as in ``source``; values of
-    four characters and more are hidden in what the commands print.
+    """Variables for the commands, in addition to the environment; ``${NAME}`` as in ``source``;
+    values of four characters and more are hidden in what the commands print.
     """
 
     checklist: Sequence[str]

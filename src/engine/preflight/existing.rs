@@ -10,7 +10,7 @@ use crate::finding::Finding;
 use crate::ledger::Ledger;
 use crate::name::{QualifiedName, ident, readable};
 use crate::pg::survey::{self, ExistingColumn, ExistingTable};
-use crate::plan::Task;
+use crate::plan::{Load, Task};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
@@ -87,7 +87,7 @@ impl Pair<'_> {
         }
         let (object, rules) = (self.source.name.to_string(), list(&self.target.rules));
         let remedy = "set on_conflict to nothing for it, or on_existing to truncate or skip";
-        if self.task.merge_sql.contains(") DO UPDATE SET ") {
+        if self.task.load().is_some_and(Load::updates) {
             let message = format!("its rules on INSERT or UPDATE prevent updates of its rows by their key: {rules}");
             return Some(blocking("rules", object, message, remedy));
         }
@@ -240,8 +240,10 @@ fn fate(pair: &Pair<'_>, has_rows: bool) -> &'static str {
         "skip" => "and left as they are",
         "truncate" if has_rows => "with rows, and emptied first",
         _ if !has_rows => "without rows",
-        _ if pair.task.merge_sql.ends_with("DO NOTHING") => "with rows; rows are added whose key is not taken",
-        _ if !pair.task.merge_sql.is_empty() => "with rows; rows are added, and replace those of the same key",
+        _ if pair.task.load().is_some_and(Load::updates) => {
+            "with rows; rows are added, and replace those of the same key"
+        }
+        _ if !pair.task.merge_sql.is_empty() => "with rows; rows are added whose key is not taken",
         _ => "with rows; all rows are added to them, and one whose key is taken fails",
     }
 }

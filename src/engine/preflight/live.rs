@@ -19,7 +19,7 @@ use crate::ledger::Ledger;
 use crate::name::{QualifiedName, ident, readable};
 use crate::pg::survey::{self, ExistingColumn, ExistingTable};
 use crate::pg::{foreign_keys, introspect, present, triggers};
-use crate::plan::{Task, kind};
+use crate::plan::{Load, Task, kind};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
@@ -55,7 +55,7 @@ async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
         let is_key = |index: &Index| {
             index.is_arbiter && index.columns.iter().map(|column| &**column).collect::<BTreeSet<&str>>() == key
         };
-        let updates = task.merge_sql.contains(") DO UPDATE SET ");
+        let updates = task.load().is_some_and(Load::updates);
         let is_known = !updates && key.iter().all(|name| has_plain_equality(table, name));
         if is_known || indexes.iter().any(is_key) {
             return None;

@@ -7,8 +7,7 @@ use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{ident, readable};
 use crate::pg::apply;
-use crate::plan::build::role;
-use crate::plan::{Task, kind};
+use crate::plan::{MemberOf, Task, kind};
 use std::collections::{BTreeMap, HashMap};
 
 pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
@@ -28,7 +27,8 @@ async fn memberships(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     let all =
         if look.plans(kind::MEMBERSHIP) { apply::all_memberships(look.subject.target).await? } else { HashMap::new() };
     for task in look.subject.plan.tasks.iter().filter(|task| task.kind == kind::MEMBERSHIP) {
-        let Some(roles) = role::members(task) else { continue };
+        let Some(MemberOf { granted, member }) = task.membership().cloned() else { continue };
+        let roles = [granted, member];
         let there = all.get(&roles).map(Vec::as_slice).unwrap_or_default();
         let [granted, member] = roles;
         if there.iter().any(|one| one.is_made_by(task)) {

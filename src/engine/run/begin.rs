@@ -16,7 +16,7 @@ use crate::engine::target::column_mapping;
 use crate::engine::target::existing;
 use crate::engine::target::existing::Found;
 use crate::engine::target::load_order;
-use crate::engine::{Context, backup, programs, secret, stop_request};
+use crate::engine::{Context, backup, programs, secret, stop};
 use crate::error::{Error, Kind, Result};
 use crate::finding::Finding;
 use crate::ledger::NewRun;
@@ -56,7 +56,7 @@ async fn back_up(prepared: &Prepared<'_>, context: &Context) -> Result<String> {
     let directory = PathBuf::from(&options.safety.backup_dir);
     let tools = programs::for_target(options.connection, context, target.major()).await?;
     let made = context.step("backup", backup::backup(target.conninfo(), &tools, &directory, context)).await?;
-    stop_request::look(prepared.connections, context).await;
+    stop::check(prepared.connections, context).await;
     Ok(made.path.display().to_string())
 }
 
@@ -94,7 +94,7 @@ async fn begin(prepared: &Prepared<'_>, known: Option<Run>) -> Result<Begun> {
 
 async fn begin_new(prepared: &Prepared<'_>) -> Result<Begun> {
     let Prepared { options, settings, plan, connections: Connections { target, ledger, .. }, .. } = *prepared;
-    let found = look(prepared).await?;
+    let found = inspect_target(prepared).await?;
     let (records, mut findings) = decide(prepared, &found)?;
     let is_chosen = |id: &str| settings.tasks.as_ref().is_none_or(|ids| ids.iter().any(|chosen| chosen == id));
     refuse_changed(prepared, &records, &is_chosen)?;
@@ -160,7 +160,7 @@ fn faster_as_text(prepared: &Prepared<'_>) -> Result<HashSet<QualifiedName>> {
 }
 
 /// Inspects what the target holds; reads an archive of it only where it holds anything.
-async fn look(prepared: &Prepared<'_>) -> Result<Found> {
+async fn inspect_target(prepared: &Prepared<'_>) -> Result<Found> {
     let Prepared { options, plan, connections: Connections { source, target, ledger, programs, .. }, .. } = *prepared;
     if present::is_empty(target, &options.plan.ledger.schema).await? {
         return Ok(Found::default());

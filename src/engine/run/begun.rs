@@ -56,7 +56,7 @@ pub async fn restart_table(prepared: &Prepared<'_>, run: i64, restart: &resume::
     let (Connections { target, ledger, .. }, options) = (prepared.connections, prepared.options);
     apply::begin(target, options.connection.lock_timeout, "restart").await?;
     if let Some(table) = &restart.empty {
-        tracing::info!("{table} was half copied under another snapshot of the source and is copied again");
+        tracing::info!("{table} was half copied from another snapshot of the source and is copied again");
         let silenced = match options.plan.copy.target_triggers {
             TargetTriggers::Disable => triggers::silence(target, table).await?,
             TargetTriggers::Fire => Silenced::default(),

@@ -42,7 +42,7 @@ pub struct Inspection {
 impl Inspection {
     pub fn catalog(&self) -> Result<&Catalog> {
         self.catalog.as_ref().ok_or_else(|| {
-            Error::new("run_gone", Kind::State, "the run that this part joined is gone from the ledger")
+            Error::new("run_gone", Kind::State, "the run that this part joined is no longer in the ledger")
                 .on(Side::Target)
         })
     }

@@ -110,7 +110,7 @@ pub async fn take_up(prepared: &Prepared<'_>) -> Result<Begun> {
     ledger.lock_begin(target).await?;
     ledger.add_columns(target).await?;
     let run = part::run_of(ledger, target, &fingerprint).await?.ok_or_else(|| {
-        Error::new("run_gone", Kind::State, "the run that a snapshot is to be held for is gone from the ledger")
+        Error::new("run_gone", Kind::State, "the run of the snapshot to hold is no longer in the ledger")
             .on(Side::Target)
     })?;
     resume::check_run(&run, (plan, &fingerprint), &prepared.inspection.target.identity())?;
@@ -119,7 +119,7 @@ pub async fn take_up(prepared: &Prepared<'_>) -> Result<Begun> {
     refuse_changed(prepared, &records, &|_| true)?;
     let restarts = resume::restarts(plan, &records, prepared.mixing(), prepared.sees(), &|_| true)?;
     if !restarts.is_empty() && ledger.is_locked(target).await? {
-        let doing = "parts of the run are at work that read another state of the source than the holder would";
+        let doing = "running parts of the run read another snapshot of the source than the holder would";
         return Err(
             Error::new("parts_active", Kind::State, doing).remedy("start the holder again when they have ended")
         );

@@ -9,7 +9,7 @@ use super::lost::{AWAY, LINGER, end_lost};
 use crate::action::Action;
 use crate::engine::StopToken;
 use crate::engine::refuse::already_running;
-use crate::engine::stop::interrupted;
+use crate::engine::stop_token::interrupted;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
 use crate::pg::backend::{self, Backend};

@@ -10,7 +10,7 @@ use crate::catalog::Server;
 use crate::engine::target::column_mapping;
 use crate::engine::{Context, process, secret};
 use crate::error::Result;
-use crate::name::{QualifiedName, split_name};
+use crate::name::QualifiedName;
 use crate::pg::copy::RowFormat;
 use crate::pg::{introspect, maintenance, privileges};
 use crate::plan::{Plan, Task, kind};
@@ -97,13 +97,13 @@ const FREEZE_FROM: u64 = 1024 * 1024;
 
 /// The data tasks that copy all rows of a table directly into it.
 fn single_chunks(plan: &Plan) -> HashSet<&str> {
-    let mut chunks: HashMap<&str, Vec<&Task>> = HashMap::new();
-    for task in plan.tasks.iter().filter(|task| task.is_data()) {
-        if let Some((into, _)) = task.target_sql.strip_prefix("COPY ").and_then(split_name) {
-            chunks.entry(into).or_default().push(task);
+    let mut chunks: HashMap<&QualifiedName, Vec<&Task>> = HashMap::new();
+    for task in &plan.tasks {
+        if let Some(load) = task.load() {
+            chunks.entry(&load.into).or_default().push(task);
         }
     }
-    let is_direct = |task: &Task| task.target_sql.contains(&QualifiedName::new(&task.schema, &task.name).sql());
+    let is_direct = |task: &Task| task.load().is_some_and(|load| load.into == task.source_table());
     let single = chunks.into_values().filter_map(|tasks| match tasks[..] {
         [task] if is_direct(task) => Some(task.id.as_str()),
         _ => None,

@@ -127,7 +127,8 @@ fn readers(plan: &Plan) -> impl Iterator<Item = &Task> {
 }
 
 fn not_held(wait: Duration) -> Error {
-    let doing = format!("no snapshot of this plan's run is held, and none was in {} s", wait.as_secs_f64());
+    let doing =
+        format!("no snapshot is held for this plan's run, and none was registered within {} s", wait.as_secs_f64());
     Error::new("snapshot_not_held", Kind::State, doing)
         .on(Side::Target)
         .remedy(format!("start {} again, or let the part wait longer for it", Action::Hold))
@@ -140,8 +141,8 @@ pub fn finding(plan: &Plan, settings: &Settings) -> Option<Finding> {
     if !reads_its_own || chosen == 0 || chosen == readers(plan).count() {
         return None;
     }
-    let message = "this part of the run reads the source in a snapshot of its own: its rows fit those of the other parts only if \
-                   nothing writes to the source until all of them are done";
+    let message = "this part of the run reads its own snapshot of the source: its rows are consistent with those of the other parts only if \
+                   nothing writes to the source until all parts are done";
     let remedy =
         format!("write nothing to the source meanwhile, or hold one snapshot for all parts with {}", Action::Hold);
     Some(Finding::new("own_snapshot", Severity::Warning, "", message, remedy))

@@ -161,7 +161,7 @@ impl Pool<'_> {
         if !self.is_snapshot_lost && self.holder.is_closed() {
             self.is_snapshot_lost = true;
             tracing::warn!(
-                "the session on the source that held the snapshot is lost: readers that have joined it go on, and no new ones can"
+                "the session on the source that held the snapshot is lost: readers that have joined it continue, and no new ones can join"
             );
         }
         // An error of the query is ignored: where the session is lost, the next check finds that.

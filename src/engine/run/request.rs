@@ -69,10 +69,10 @@ impl RunRequest {
             let doing = format!("the ledger keeps no plan of run {}", run.run);
             Error::new("plan_not_kept", Kind::State, doing)
                 .on(Side::Target)
-                .remedy("give the plan file that the run was started with")
+                .remedy("name the plan file that the run was started with")
         };
         self.plan = Some(tsv::read(&ledger.plan(&target, run.run).await?.ok_or_else(lacking)?)?);
-        tracing::info!("the plan of run {} comes from the target's ledger", run.run);
+        tracing::info!("the plan of run {} is read from the target's ledger", run.run);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use crate::config::{Config, PlanOptions, SafetyOptions};
 use crate::engine::target::load_order::Live;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
-use crate::name::split_name;
+use crate::name::QualifiedName;
 use crate::plan::{Plan, Task, chunk, difference, kind};
 use crate::record::{Record, RowMode, Run};
 use crate::status::TaskStatus;
@@ -19,8 +19,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// The finding of a run that was to be resumed and found no run that has begun.
 #[must_use]
 pub fn nothing_begun() -> Finding {
-    let message = "there is no run to resume on the target: this one begins at its start";
-    let remedy = "where one was begun, check the target's conninfo and options.ledger_schema";
+    let message = "the target has no run to resume: a new run begins";
+    let remedy = "if a run was begun, check the target's conninfo and options.ledger_schema";
     Finding::new("resume", Severity::Info, "", message, remedy)
 }
 
@@ -88,7 +88,7 @@ pub fn drift(plan: &Plan, catalog: &Catalog, options: PlanOptions<'_>) -> Drift 
             drift.names.push(table.clone());
         }
         match found.get(table) {
-            None => drift.tables.push(format!("table {table} is gone from the source")),
+            None => drift.tables.push(format!("table {table} no longer exists on the source")),
             Some(now) if now != digest => {
                 drift.tables.push(format!("table {table} has other columns, indexes or constraints"));
             }
@@ -106,7 +106,7 @@ impl Drift {
         if all.is_empty() {
             return Ok(());
         }
-        let doing = format!("the plan does not fit what is there now: {}", all.join("; "));
+        let doing = format!("the plan no longer matches the databases: {}", all.join("; "));
         Err(Error::new("plan_mismatch", Kind::Drift, doing)
             .remedy(format!("make a new plan; to discard the old run, use {} first", Action::Cleanup)))
     }
@@ -179,18 +179,17 @@ impl Mixing {
     }
 }
 
-/// The data tasks by the table that they write, as quoted SQL; only tables whose chunks must be of one state of the source.
-fn by_table<'a>(plan: &'a Plan, records: &'a [Record], mixing: Mixing) -> BTreeMap<&'a str, Vec<&'a Record>> {
+/// The data tasks by the table that they write; only tables whose chunks must be of one state of the source.
+fn by_table<'a>(plan: &'a Plan, records: &'a [Record], mixing: Mixing) -> BTreeMap<&'a QualifiedName, Vec<&'a Record>> {
     let tasks: HashMap<&str, &Task> = plan.tasks.iter().map(|task| (task.id.as_str(), task)).collect();
-    let mut tables: BTreeMap<&str, Vec<&Record>> = BTreeMap::new();
-    let mut is_paged: HashSet<&str> = HashSet::new();
+    let mut tables: BTreeMap<&QualifiedName, Vec<&Record>> = BTreeMap::new();
+    let mut is_paged: HashSet<&QualifiedName> = HashSet::new();
     for record in records.iter().filter(|record| record.kind == kind::DATA) {
         let Some(task) = tasks.get(record.task.as_str()) else { continue };
-        if let Some((into, _)) = task.target_sql.strip_prefix("COPY ").and_then(split_name) {
-            tables.entry(into).or_default().push(record);
-            if chunk::is_of_pages(&task.source_sql) {
-                is_paged.insert(into);
-            }
+        let Some(load) = task.load() else { continue };
+        tables.entry(&load.into).or_default().push(record);
+        if chunk::is_of_pages(&task.source_sql) {
+            is_paged.insert(&load.into);
         }
     }
     tables.retain(|into, _| mixing == Mixing::Never || is_paged.contains(into));
@@ -239,7 +238,8 @@ pub fn check_joining(restarts: &[Restart], mixing: Mixing, chosen: &HashSet<&str
         let (own, others): (Vec<&str>, Vec<&str>) =
             restart.tasks.iter().map(String::as_str).partition(|id| chosen.contains(id));
         if let (Some(task), false) = (own.first(), others.is_empty()) {
-            let doing = format!("task {task} would bring rows of another state of the source into a half-copied table");
+            let doing =
+                format!("task {task} would copy rows of another snapshot of the source into a half-copied table");
             return Err(Error::new("snapshots_mixed", Kind::State, doing).remedy(match mixing {
                 Mixing::Never => format!(
                     "resume the whole run, hold one snapshot for all parts with {}, or allow it with {}",
@@ -270,7 +270,7 @@ pub fn check_claims(
             continue;
         }
         if let Some(other) = open.find(|record| living.contains(&record.snapshot)) {
-            let doing = "another part of the run copies this table from another state of the source";
+            let doing = "another part of the run copies this table from another snapshot of the source";
             return Err(Error::new("table_copied_elsewhere", Kind::State, doing)
                 .object(other.object.clone())
                 .task(&other.task, other.phase.as_str())
@@ -333,7 +333,7 @@ pub fn check_chosen(plan: &Plan, records: &[Record], chosen: &[String]) -> Resul
     Ok(())
 }
 
-fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> {
+fn restart(table: &QualifiedName, records: &[&Record], mixing: Mixing) -> Result<Restart> {
     let tasks = records
         .iter()
         .filter(|record| record.status != TaskStatus::Skipped)
@@ -342,7 +342,7 @@ fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> 
     match records.iter().find(|record| record.status == TaskStatus::Done).map(|record| record.mode) {
         Some(Some(RowMode::Append)) => {
             Err(Error::new("table_restart_refused", Kind::State, "a half-copied table cannot be copied again: it held rows of its own before")
-                .object(table)
+                .object(table.sql())
                 .remedy(match mixing {
                     Mixing::Never => format!(
                         "restore the backup, or, if the table is not divided by pages, copy its missing chunks from the source as \
@@ -355,6 +355,6 @@ fn restart(table: &str, records: &[&Record], mixing: Mixing) -> Result<Restart> 
                 }))
         }
         Some(Some(RowMode::Merge | RowMode::Replace)) => Ok(Restart { empty: None, tasks }),
-        _ => Ok(Restart { empty: Some(table.to_owned()), tasks }),
+        _ => Ok(Restart { empty: Some(table.sql()), tasks }),
     }
 }

@@ -155,7 +155,7 @@ impl Changes {
             format!("not moved, because the plan lacks what the source has in scope: {}", listed(kind, objects))
         });
         let changed = self.changed.iter().map(|(kind, objects)| {
-            format!("the plan's definition is made, and the source's is another one now: {}", listed(kind, objects))
+            format!("the plan's definition is used, and the source's has changed since: {}", listed(kind, objects))
         });
         let gone = self.gone.iter().map(|(kind, objects)| {
             format!("the plan has what is no longer in scope on the source: {}", listed(kind, objects))

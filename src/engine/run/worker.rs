@@ -20,16 +20,17 @@ mod unqualified;
 use super::job::{Job, TaskExecution};
 use super::lost::end_lost;
 use crate::action;
-use crate::engine::stop::interrupted;
+use crate::engine::stop_token::interrupted;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
 use crate::ledger::TaskFailure;
-use crate::name::QualifiedName;
+use crate::name::{QualifiedName, ident};
 use crate::pg::apply::{self, Orphans};
 use crate::pg::backend::{self, Backend};
 use crate::pg::{Session, snapshot, table_lock};
-use crate::plan::{Task, foreign_key, kind};
+use crate::plan::foreign_key::{self, ForeignKey};
+use crate::plan::{Task, kind};
 use crate::record::Effect;
 use crate::status::TaskStatus;
 use by_path::ByPath;
@@ -242,7 +243,7 @@ impl Worker {
             kind::REFRESH => self.refresh(task).await,
             kind::CONSTRAINT => self.add_key(task).await,
             kind::FK_CONSTRAINT => self.add_foreign_key(task).await,
-            kind::FK_VALIDATION => self.validate(task, &task.target_sql).await,
+            kind::FK_VALIDATION if let Some(key) = task.foreign_key() => self.validate(task, key).await,
             kind::TRUNCATE => self.empty(task, form).await,
             kind::FK_DROP => self.take_keys(task).await,
             kind::FK_RESTORE => self.bring_keys_back(task).await,
@@ -334,17 +335,17 @@ impl Worker {
 
     /// A foreign key that is added and checked at once, unless the plan has its check as a task of its own.
     async fn add_foreign_key(&mut self, task: &Task) -> Result<(TaskStatus, Effect)> {
-        let Some(validation) = foreign_key::validation(&task.target_sql) else { return self.run_statement(task).await };
+        let Some(key) = task.foreign_key() else { return self.run_statement(task).await };
         match self.run_statement(task).await {
             Err(error) if error.is("23503") => {
                 apply::rollback(self.target().await?).await?;
                 self.run_apart(&foreign_key::unchecked(&task.target_sql)).await?;
-                Err(self.orphans(&validation, error).await?)
+                Err(self.orphans(key, error).await?)
             }
             // An earlier attempt has left it NOT VALID, because of rows that may be corrected by now.
-            Err(error) if error.is("42710") && self.is_left_unchecked(task, &validation).await? => {
+            Err(error) if error.is("42710") && self.is_left_unchecked(task, key).await? => {
                 tracing::debug!("{}", error.chain());
-                self.validate(task, &validation).await
+                self.validate(task, key).await
             }
             result => result,
         }
@@ -358,30 +359,29 @@ impl Worker {
         apply::commit(target).await
     }
 
-    async fn is_left_unchecked(&mut self, task: &Task, validation: &str) -> Result<bool> {
-        let Some((table, name)) = foreign_key::validated(validation) else { return Ok(false) };
+    async fn is_left_unchecked(&mut self, task: &Task, key: &ForeignKey) -> Result<bool> {
         let target = self.target().await?;
         apply::rollback(target).await?;
-        let found = apply::constraint(target, table, name).await?.unwrap_or_default();
+        let found = apply::constraint(target, &key.table.sql(), &ident(&key.name)).await?.unwrap_or_default();
         Ok(found.ends_with(" NOT VALID") && foreign_key::unchecked(&task.target_sql).ends_with(&found))
     }
 
-    async fn validate(&mut self, task: &Task, validation: &str) -> Result<(TaskStatus, Effect)> {
+    async fn validate(&mut self, task: &Task, key: &ForeignKey) -> Result<(TaskStatus, Effect)> {
         self.begin(task).await?;
         self.tune(task).await?;
-        match self.run_by_path(validation).await {
+        match self.run_by_path(&key.validation()).await {
             Ok(()) => self.settle(task, TaskStatus::Done, Effect::default()).await,
-            Err(error) if error.is("23503") => Err(self.orphans(validation, error).await?),
+            Err(error) if error.is("23503") => Err(self.orphans(key, error).await?),
             Err(error) => Err(error),
         }
     }
 
     /// Orphan rows leave the constraint NOT VALID; the error reports how many there are and how to list them.
-    async fn orphans(&mut self, validation: &str, error: Error) -> Result<Error> {
-        let Some((table, name)) = foreign_key::validated(validation) else { return Ok(error) };
+    async fn orphans(&mut self, key: &ForeignKey, error: Error) -> Result<Error> {
         let target = self.target().await?;
         apply::rollback(target).await?;
-        let Some(Orphans { count, query }) = apply::orphans(target, table, name).await? else { return Ok(error) };
+        let found = apply::orphans(target, &key.table.sql(), &ident(&key.name)).await?;
+        let Some(Orphans { count, query }) = found else { return Ok(error) };
         let doing =
             format!("validating a foreign key: {count} rows reference nothing, and the constraint stays NOT VALID");
         let reported =

@@ -4,7 +4,8 @@
 //! holds SHARE, which other builds on the table share; every other task after the rows holds a lock that conflicts with its own kind and
 //! with the builds. Row tasks are not involved: by the plan's dependencies all of these follow them. Called by `schedule`.
 
-use crate::plan::{Phase, Task, foreign_key, kind};
+use crate::name::QualifiedName;
+use crate::plan::{Phase, Task, kind};
 use std::collections::HashMap;
 
 /// How a task holds a table.
@@ -32,15 +33,14 @@ impl Locks {
     /// What each of `tasks` will hold.
     #[must_use]
     pub fn new(tasks: &[Task]) -> Self {
-        let mut numbers: HashMap<String, usize> = HashMap::new();
+        let mut numbers: HashMap<QualifiedName, usize> = HashMap::new();
         let mut table_of: HashMap<&str, usize> = HashMap::new();
         let mut tables_of_key: HashMap<&str, Vec<usize>> = HashMap::new();
         let mut needs = Vec::with_capacity(tasks.len());
         for task in tasks {
             if task.is_data() {
                 let next = numbers.len();
-                let name = crate::name::QualifiedName::new(&task.schema, &task.name).sql();
-                table_of.insert(&task.id, *numbers.entry(name).or_insert(next));
+                table_of.insert(&task.id, *numbers.entry(task.source_table()).or_insert(next));
             }
             let tables = tables(task, &table_of);
             if task.kind == kind::FK_CONSTRAINT {
@@ -110,8 +110,8 @@ fn hold(task: &Task) -> Option<Hold> {
 }
 
 /// The check of a foreign key locks its own table exclusively, and keeps keys from being added to the referenced table.
-fn validated(task: &Task, numbers: &HashMap<String, usize>, key: Option<&Vec<usize>>) -> Vec<(usize, Hold)> {
-    let own = foreign_key::validated(&task.target_sql).and_then(|(table, _)| numbers.get(table).copied());
+fn validated(task: &Task, numbers: &HashMap<QualifiedName, usize>, key: Option<&Vec<usize>>) -> Vec<(usize, Hold)> {
+    let own = task.foreign_key().and_then(|key| numbers.get(&key.table).copied());
     let others = key.into_iter().flatten().copied().filter(|table| Some(*table) != own);
     own.map(|table| (table, Hold::Exclusive)).into_iter().chain(others.map(|table| (table, Hold::Shared))).collect()
 }

@@ -1,5 +1,7 @@
 use super::*;
-use crate::plan::kind;
+use crate::name::QualifiedName;
+use crate::plan::foreign_key::ForeignKey;
+use crate::plan::{Subject, kind};
 
 fn task(id: &str, phase: Phase, requires: &[&str], after: &[&str]) -> Task {
     let kind = match phase {
@@ -138,10 +140,11 @@ fn a_trigger_waits_for_no_index_build_and_an_index_build_for_no_trigger() {
 fn a_key_is_not_added_to_a_table_that_a_check_reads() {
     let mut tasks = chain();
     tasks.truncate(4);
-    tasks[3].target_sql = "ALTER TABLE ONLY \"\".\"b\"\n    ADD CONSTRAINT \"k\" FOREIGN KEY NOT VALID".into();
+    let subject = Some(Subject::ForeignKey(ForeignKey { table: QualifiedName::new("", "b"), name: "k".into() }));
+    tasks[3].subject.clone_from(&subject);
     let mut check = task("check", Phase::Constraint, &["ba"], &[]);
     check.kind = kind::FK_VALIDATION.into();
-    check.target_sql = "ALTER TABLE ONLY \"\".\"b\" VALIDATE CONSTRAINT \"k\"".into();
+    check.subject = subject;
     let mut key = task("key", Phase::Constraint, &["a"], &[]);
     key.kind = kind::CONSTRAINT.into();
     tasks.extend([check, key, task("i", Phase::Index, &["a"], &[])]);

@@ -7,7 +7,7 @@ use crate::catalog::assign::{Assignment, Casts, Types, assign};
 use crate::catalog::{Column, Relation};
 use crate::config::{ScopeOptions, TableFilter};
 use crate::error::Result;
-use crate::name::{QualifiedName, split_name};
+use crate::name::QualifiedName;
 use crate::pg::{Session, introspect, types};
 use crate::plan::mapping::TableMapping;
 use crate::plan::{Task, columns};
@@ -89,10 +89,10 @@ impl TypeCompatibility {
             match self.map(column, found(&column.name)) {
                 ColumnMapping::Computed => mapping.left_out.push(column.name.to_string()),
                 ColumnMapping::Assigned(assignment) => {
-                    mapping.columns.push((column.name.to_string(), assignment.casts))
+                    mapping.columns.push((column.name.to_string(), assignment.casts));
                 }
                 ColumnMapping::Missing | ColumnMapping::Refused(_) => {
-                    mapping.columns.push((column.name.to_string(), Vec::new()))
+                    mapping.columns.push((column.name.to_string(), Vec::new()));
                 }
             }
         }
@@ -126,13 +126,12 @@ pub async fn tasks(tables: &TableFilter, source: &Session, target: &Session, pla
     let compatibility = TypeCompatibility::read(source, target).await?;
     let (mut here, there) = tokio::try_join!(introspect::relations(source), introspect::relations(target))?;
     columns::exclude(&mut here, tables);
-    let there: HashMap<String, &Relation> = there.iter().map(|relation| (relation.name.sql(), relation)).collect();
+    let there: HashMap<&QualifiedName, &Relation> = there.iter().map(|relation| (&relation.name, relation)).collect();
     let here: HashMap<&QualifiedName, &Relation> = here.iter().map(|relation| (&relation.name, relation)).collect();
     let mapped = plan.iter().map(|task| {
         let mut task = task.clone();
-        let into = task.target_sql.strip_prefix("COPY ").and_then(split_name).map_or("", |(into, _)| into);
-        let pair =
-            here.get(&QualifiedName::new(&task.schema, &task.name)).zip(there.get(into).filter(|_| task.is_data()));
+        let into = task.load().and_then(|load| there.get(&load.into));
+        let pair = here.get(&task.source_table()).zip(into);
         if let Some((source, mapping)) = pair.and_then(|(from, to)| Some((*from, compatibility.mapping(from, to)?))) {
             mapping.apply(&mut task, source);
         }

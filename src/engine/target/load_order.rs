@@ -9,9 +9,9 @@ use super::table_order::{TableOrder, Wait};
 use crate::catalog::Constraint;
 use crate::config::{CopyOptions, PlanOptions, TargetForeignKeys, TargetTriggers};
 use crate::error::{Error, Kind, Result};
-use crate::name::{QualifiedName, split_name};
+use crate::name::QualifiedName;
 use crate::pg::{Session, foreign_keys, triggers};
-use crate::plan::{Plan, Task, kind};
+use crate::plan::{Plan, kind};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What the target's tables require.
@@ -89,19 +89,17 @@ impl Live {
 
     /// A task that disables the triggers of its table locks the table, so the chunks of such a table run one after another.
     fn silence(&mut self, plan: &Plan, triggered: &HashSet<QualifiedName>) {
-        let triggered_sql: HashSet<String> = triggered.iter().map(QualifiedName::sql).collect();
-        let mut last: HashMap<&str, usize> = HashMap::new();
+        let mut last: HashMap<&QualifiedName, usize> = HashMap::new();
         for (at, task) in plan.tasks.iter().enumerate() {
             if !matches!(task.kind.as_str(), kind::DATA | kind::TRUNCATE) {
                 continue;
             }
-            let into = into(task);
-            let name = QualifiedName::new(&task.schema, &task.name);
-            if !triggered.contains(&name) && !triggered_sql.contains(into) {
+            let into = task.load().map(|load| &load.into);
+            if !triggered.contains(&task.source_table()) && !into.is_some_and(|into| triggered.contains(into)) {
                 continue;
             }
             self.silent.insert(at);
-            if task.is_data()
+            if let Some(into) = into
                 && let Some(before) = last.insert(into, at)
             {
                 self.turns.push((at, before));
@@ -168,11 +166,6 @@ impl Live {
         Err(Error::new("tasks_inseparable", Kind::State, doing)
             .remedy("choose all of them, or set options.target_foreign_keys to drop"))
     }
-}
-
-/// The quoted table that a task writes.
-fn into(task: &Task) -> &str {
-    task.target_sql.strip_prefix("COPY ").and_then(split_name).map_or("", |(into, _)| into)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::subject::{RunHistory, Sides, Subject};
 use crate::catalog::{Column, Lookup, Relation, RelationKind};
 use crate::config::TableOptions;
 use crate::engine::target::column_mapping::TypeCompatibility;
-use crate::name::{QualifiedName, split_name};
+use crate::name::QualifiedName;
 use crate::pg::compare::rows;
 use crate::pg::copy::{RowFormat, RowSum};
 use crate::plan::mapping::TableMapping;
@@ -44,16 +44,16 @@ pub fn build(subject: &Subject<'_>, sides: &Sides) -> Vec<Item> {
 /// The data tasks whose rows are stored in one table, whose quoted name is `into`.
 struct Group<'a> {
     object: String,
-    into: &'a str,
+    into: String,
     tasks: Vec<&'a Task>,
 }
 
 fn groups(plan: &Plan) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
-    let mut position: HashMap<&str, usize> = HashMap::new();
+    let mut position: HashMap<String, usize> = HashMap::new();
     for task in plan.tasks.iter().filter(|task| task.is_data()) {
-        let into = task.target_sql.strip_prefix("COPY ").and_then(split_name).map_or("", |(name, _)| name);
-        let at = *position.entry(into).or_insert_with(|| {
+        let into = task.load().map(|load| load.into.sql()).unwrap_or_default();
+        let at = *position.entry(into.clone()).or_insert_with(|| {
             groups.push(Group { object: task.object(), into, tasks: Vec::new() });
             groups.len() - 1
         });
@@ -96,7 +96,7 @@ struct MatchedRelations<'a> {
 
 impl<'a> Pairing<'a> {
     fn object(&self, group: &Group<'_>) -> String {
-        self.source.get(group.into).map_or_else(|| group.object.clone(), |relation| relation.name.to_string())
+        self.source.get(&group.into).map_or_else(|| group.object.clone(), |relation| relation.name.to_string())
     }
 
     /// The relations, or the result where some are missing.
@@ -104,11 +104,11 @@ impl<'a> Pairing<'a> {
         let of_task = |task: &&Task| self.source.get(&QualifiedName::new(&task.schema, &task.name).sql()).copied();
         let relations: Option<Vec<&Relation>> = group.tasks.iter().map(of_task).collect();
         let mut part = Box::new(Verification::default());
-        let (Some(relations), Some(like)) = (relations, self.source.get(group.into).copied()) else {
+        let (Some(relations), Some(like)) = (relations, self.source.get(&group.into).copied()) else {
             part.push_unchecked(object, "the table is no longer on the source");
             return Err(part);
         };
-        let Some(target) = self.target.get(group.into).copied() else {
+        let Some(target) = self.target.get(&group.into).copied() else {
             let message = "the table is missing on the target";
             part.push_difference(Difference::new(DifferenceKind::MissingObject, object, message));
             return Err(part);
@@ -141,7 +141,7 @@ impl<'a> Pairing<'a> {
         let on_target = if matched.like.is_configuration() {
             rows::all(matched.like, None)
         } else {
-            rows::on_target(group.into, matched.target.kind == RelationKind::Partitioned)
+            rows::on_target(&group.into, matched.target.kind == RelationKind::Partitioned)
         };
         let comparable = |query: String| if values.is_empty() { query } else { rows::with_values(&query, &values) };
         let mut modes = group.tasks.iter().map(|task| self.history.mode(&task.object()));

@@ -75,8 +75,9 @@ pub async fn run(
     }
     let mut parts = Vec::new();
     while let Some(ended) = workers.join_next().await {
-        let broken =
-            |error| Error::new("worker_panicked", Kind::Internal, "a comparison ended in disorder").caused_by(error);
+        let broken = |error| {
+            Error::new("worker_panicked", Kind::Internal, "a comparison task panicked or was aborted").caused_by(error)
+        };
         parts.extend(ended.map_err(broken)??);
     }
     parts.sort_by_key(|(at, _)| *at);

@@ -13,10 +13,9 @@ use crate::catalog::{Column, Index, Oid, Relation};
 use crate::config::{OnConflict, OnExisting, TableOptions};
 use crate::finding::{Finding, LISTED, Severity, listed};
 use crate::interned::Interned;
-use crate::name::{QualifiedName, ident, ident_list, literal};
+use crate::name::{ident_list, literal};
 use crate::plan::chunk::{Chunk, Cutting, Rules};
-use crate::plan::merge::{OVERRIDING, STAGE};
-use crate::plan::{Phase, Task, format, kind};
+use crate::plan::{Load, OnKey, Phase, Task, format, kind};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -165,7 +164,8 @@ fn estimated(relation: &Relation, options: &TableOptions) -> u64 {
 fn pattern(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> Task {
     let mut task = Task::new(Phase::Data, kind::DATA, &relation.name.schema, &relation.name.name);
     let into = &landing(inputs, relation).name;
-    task.target_sql = format!("COPY {}{} FROM STDIN", into.sql(), column_list(relation));
+    let columns = relation.copied_columns().map(|column| column.name.to_string()).collect();
+    task.set_load(Load { into: into.clone(), columns, merge: on_key(inputs, relation, options) });
     if *into != relation.name {
         push_note(&mut task, &format!("through {into}: hash partitions of an enum hold other rows on another server"));
     }
@@ -177,7 +177,6 @@ fn pattern(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> 
     task.format = choice.format.into();
     push_note(&mut task, &choice.note);
     task.on_existing = on_existing(options).into();
-    task.merge_sql = merge_sql(inputs, (relation, options), into).unwrap_or_default();
     if relation.is_configuration() && !inputs.options.scope.data_only {
         push_note(&mut task, &extension::note(relation));
         task.optional_sql =
@@ -193,11 +192,6 @@ fn on_existing(options: &TableOptions) -> &'static str {
         OnExisting::Error => "error",
         OnExisting::Skip => "skip",
     }
-}
-
-fn column_list(relation: &Relation) -> String {
-    let list = ident_list(relation.copied_columns().map(|column| &column.name));
-    if list.is_empty() { String::new() } else { format!(" ({list})") }
 }
 
 fn source_sql(relation: &Relation, options: &TableOptions, chunk: &Chunk) -> String {
@@ -216,24 +210,20 @@ fn source_sql(relation: &Relation, options: &TableOptions, chunk: &Chunk) -> Str
     format!("COPY ({}) TO STDOUT", select.join(" "))
 }
 
-/// The statement that adds staged rows to a table that existed before, under the table's `on_conflict`. It names the key that identifies
-/// rows: a conflict on any other constraint of the table is an error.
-fn merge_sql(inputs: &Inputs<'_>, table: (&Relation, &TableOptions), into: &QualifiedName) -> Option<String> {
-    let (relation, options) = table;
+/// How staged rows are added to a table that existed before, under the table's `on_conflict`: by the key that identifies rows. A conflict on
+/// any other constraint of the table is an error.
+fn on_key(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> Option<OnKey> {
     if options.on_conflict == OnConflict::Error {
         return None;
     }
     let key = copied_key(inputs, relation)?;
-    let columns = ident_list(relation.copied_columns().map(|column| &column.name));
-    let options = &TableOptions { on_conflict: extension::on_conflict(inputs, relation, options), ..options.clone() };
+    let updates = match extension::on_conflict(inputs, relation, options) {
+        OnConflict::Update => updated(relation, key),
+        _ => Vec::new(),
+    };
     // Without an identity it has no effect, and an existing table of the target may have one that the source lacks.
-    let is_identity = inputs.options.scope.data_only || relation.columns.iter().any(|column| column.identity_always);
-    let overriding = if is_identity { OVERRIDING } else { "" };
-    let (key, action) = (ident_list(&key.columns), action(relation, options, key));
-    Some(format!(
-        "INSERT INTO {} ({columns}){overriding} SELECT {columns} FROM {STAGE} ON CONFLICT ({key}) DO {action}",
-        into.sql()
-    ))
+    let overriding = inputs.options.scope.data_only || relation.columns.iter().any(|column| column.identity_always);
+    Some(OnKey { key: key.columns.iter().map(ToString::to_string).collect(), updates, overriding })
 }
 
 /// The key that identifies rows, if all of its columns are copied.
@@ -246,20 +236,13 @@ fn indexes<'a>(inputs: &'a Inputs<'_>, relation: &Relation) -> impl Iterator<Ite
     inputs.lookup.indexes_of.get(&relation.oid).into_iter().flatten().copied()
 }
 
-fn action(relation: &Relation, options: &TableOptions, key: &Index) -> String {
+/// The columns that a row of the table gets from the new one of its key.
+fn updated(relation: &Relation, key: &Index) -> Vec<String> {
     // A key value may have two forms, and a configuration table gets the source's.
     let is_set = |column: &&Column| {
         !key.columns.contains(&column.name) || relation.is_configuration() && !column.identity_always
     };
-    let rest: Vec<String> = relation
-        .copied_columns()
-        .filter(is_set)
-        .map(|column| format!("{0} = EXCLUDED.{0}", ident(&column.name)))
-        .collect();
-    match options.on_conflict {
-        OnConflict::Update if !rest.is_empty() => format!("UPDATE SET {}", rest.join(", ")),
-        _ => "NOTHING".into(),
-    }
+    relation.copied_columns().filter(is_set).map(|column| column.name.to_string()).collect()
 }
 
 /// Reports which tables have no key that decides ON CONFLICT: one finding each for those whose own rule requires one, one for all others.

@@ -98,7 +98,7 @@ fn push_view_statistics(
             continue;
         };
         let mut task = Task::new(Phase::Refresh, kind::ANALYZE, &view.name.schema, readable(&view.name.name));
-        task.target_sql = format!("ANALYZE {}", view.name.sql());
+        task.set_analyze(&view.name);
         let at = builder.push(task, vec![refresh]);
         builder.wait_for(at, indexes.get(&entry.id).into_iter().flatten().copied());
     }

@@ -10,9 +10,9 @@ use super::role_scope;
 use crate::catalog::{Membership, Role};
 use crate::config::RolesMode;
 use crate::finding::{Finding, Severity};
-use crate::name::{ident, literal, split_ident, unquoted};
+use crate::name::{ident, literal};
 use crate::plan::setting::{finding, in_this_database, is_carried_over, of_role, parameter, setting, verbatim};
-use crate::plan::{Phase, Task, kind};
+use crate::plan::{MemberOf, Phase, Subject, Task, WITH_ADMIN, kind};
 use std::collections::{HashMap, HashSet};
 
 /// Adds a task for each role, for each setting of a role in this database, and for each membership.
@@ -166,10 +166,11 @@ fn setting_tasks(role: &Role) -> impl Iterator<Item = Task> {
 /// A membership. `optional_sql` is the complete statement, as servers from 16 on support it; `target_sql` is the rest if the target
 /// supports no options, or does not let the connecting role grant in the name of the grantor.
 fn membership_task(membership: &Membership, inherits: Option<bool>) -> Task {
-    let Membership { granted, member, .. } = membership;
     let mut task = Task::new(Phase::Roles, kind::MEMBERSHIP, "", membership_name(membership));
-    let grant = format!("GRANT {} TO {}", ident(granted), ident(member));
-    task.target_sql = if membership.admin { format!("{grant} WITH ADMIN OPTION") } else { grant.clone() };
+    let subject = MemberOf { granted: membership.granted.clone(), member: membership.member.clone() };
+    let grant = subject.grant();
+    task.target_sql = if membership.admin { format!("{grant}{WITH_ADMIN}") } else { grant.clone() };
+    task.subject = Some(Subject::Membership(subject));
     let Some((inherit, set)) = membership.inherit.zip(membership.set) else { return task };
     let is_usual = set && inherits.is_none_or(|inherits| inherits == inherit);
     if !is_usual || membership.grantor.is_some() {
@@ -185,16 +186,6 @@ fn options(admin: bool, inherit: bool, set: bool) -> String {
     let word = |on| if on { "TRUE" } else { "FALSE" };
     format!("ADMIN {}, INHERIT {}, SET {}", word(admin), word(inherit), word(set))
 }
-
-/// The granted role and the member of a membership's task.
-#[must_use]
-pub fn members(task: &Task) -> Option<[String; 2]> {
-    let (granted, rest) = split_ident(task.target_sql.strip_prefix("GRANT ")?)?;
-    let (member, _) = split_ident(rest.strip_prefix(" TO ")?)?;
-    Some([granted, member].map(unquoted))
-}
-
-const WITH_ADMIN: &str = " WITH ADMIN OPTION";
 
 /// A membership of the target; there is one for each grantor.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,7 +16,8 @@ use crate::catalog::secret;
 use crate::catalog::{Constraint, Oid, Relation, RelationKind};
 use crate::name::ident;
 use crate::plan::cost::SMALL;
-use crate::plan::{Phase, Task, foreign_key, kind};
+use crate::plan::foreign_key::{self, ForeignKey};
+use crate::plan::{Phase, Subject, Task, kind};
 use std::collections::BTreeMap;
 
 /// Adds everything that must exist before rows are copied, with its comments and labels.
@@ -245,7 +246,7 @@ impl<'a> Later<'a> {
                 &relation.name.schema,
                 crate::name::readable(&relation.name.name),
             );
-            task.target_sql = format!("ANALYZE {}", relation.name.sql());
+            task.set_analyze(&relation.name);
             task.after = order::analyze(self.inputs, &self.tree(relation.oid));
             if let Some(sql) = travel.source_sql(relation, &self.tree(relation.oid)) {
                 task.kind = kind::STATISTICS.into();
@@ -284,16 +285,19 @@ impl<'a> Later<'a> {
         let mut task = self.task(entry, Phase::Constraint, order::constraint(self.inputs, constraint));
         let checked = self.checked_key(constraint);
         let is_apart = checked.as_ref().is_some_and(|(_, is_small)| !is_small);
-        if let Some((sql, _)) = checked {
+        if let Some((key, _)) = &checked {
+            let sql = key.add(&constraint.definition);
             task.target_sql = if is_apart { foreign_key::unchecked(&sql) } else { sql };
+            task.subject = Some(Subject::ForeignKey(key.clone()));
         }
-        let (name, validation) = (task.name.clone(), foreign_key::validation(&task.target_sql));
+        let name = task.name.clone();
         let at = builder.push(task, requires);
         builder.by_entry.insert(entry.id, at);
         self.add_one_by_one(builder, constraint, at);
-        let last = validation.filter(|_| is_apart).map_or(at, |validate| {
+        let last = checked.filter(|_| is_apart).map_or(at, |(key, _)| {
             let mut task = Task::new(Phase::Constraint, kind::FK_VALIDATION, &entry.namespace, name);
-            task.target_sql = validate;
+            task.target_sql = key.validation();
+            task.subject = Some(Subject::ForeignKey(key));
             builder.push(task, vec![at])
         });
         builder.wait_for(last, analyzed);
@@ -312,9 +316,9 @@ impl<'a> Later<'a> {
         }
     }
 
-    /// The statement of a foreign key whose check may be a separate step, and whether it has too few rows for that. Partitioned tables do
+    /// A foreign key whose check may be a separate step, and whether it has too few rows for that. Partitioned tables do
     /// not allow NOT VALID before 18, and a key that was NOT VALID or NOT ENFORCED on the source stays so.
-    fn checked_key(&self, constraint: &Constraint) -> Option<(String, bool)> {
+    fn checked_key(&self, constraint: &Constraint) -> Option<(ForeignKey, bool)> {
         let table = self.inputs.lookup.relations.get(&constraint.relation)?;
         let referenced = self.inputs.lookup.relations.get(&constraint.referenced?)?;
         let plain = table.kind == RelationKind::Table && referenced.kind == RelationKind::Table;
@@ -322,7 +326,7 @@ impl<'a> Later<'a> {
             return None;
         }
         let is_small = table.total_bytes + referenced.total_bytes <= SMALL;
-        Some((foreign_key::add(&table.name, &constraint.name, &constraint.definition), is_small))
+        Some((ForeignKey { table: table.name.clone(), name: constraint.name.clone() }, is_small))
     }
 
     /// Triggers, rules, policies and the like: they must not apply to the rows that are copied.

@@ -16,7 +16,7 @@ use crate::pg::notice::Warning;
 use crate::pg::privileges::{self, Held};
 use crate::pg::statements::{self, Applied, Effect as Came};
 use crate::plan::build::{privilege, role};
-use crate::plan::{Task, kind};
+use crate::plan::{MemberOf, Task, kind};
 use crate::record::Effect;
 use crate::server_version::ServerVersion;
 use crate::status::TaskStatus;
@@ -63,8 +63,8 @@ impl Worker {
     pub(super) async fn add_member(&mut self, task: &Task) -> Result<Settled> {
         self.begin(task).await?;
         let target = self.target().await?;
-        let there = match role::members(task) {
-            Some([granted, member]) => apply::memberships(target, &granted, &member).await?,
+        let there = match task.membership() {
+            Some(MemberOf { granted, member }) => apply::memberships(target, granted, member).await?,
             None => Vec::new(),
         };
         if there.iter().any(|one| one.is_made_by(task)) {

@@ -4,7 +4,7 @@
 //! and uses the pause.
 
 use super::Worker;
-use crate::engine::stop::StopToken;
+use crate::engine::StopToken;
 use crate::error::{Error, Result};
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,7 +9,7 @@ use crate::engine::run::job::TaskExecution;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::ledger::TaskFailure;
-use crate::name::{QualifiedName, split_name};
+use crate::name::QualifiedName;
 use crate::pg::copy::large_object;
 use crate::pg::copy::large_object::Obstacle;
 use crate::pg::copy::{self, Copied, Copy, RowFormat};
@@ -67,10 +67,12 @@ impl Worker {
         form: TaskExecution,
         is_alone: bool,
     ) -> Result<(Effect, Silenced)> {
-        let (into, columns) = task.target_sql.strip_prefix("COPY ").and_then(split_name).ok_or_else(|| {
+        let load = task.load().ok_or_else(|| {
             Error::new("copy_statement_invalid", Kind::State, "the plan's target_sql is not a COPY into a table")
                 .object(task.object())
         })?;
+        let into = load.into.sql();
+        let into = into.as_str();
         let silenced = self.silence(task, into, form).await?;
         let (_, target) = self.sessions()?;
         let from = form.format.apply(&task.source_sql);
@@ -80,7 +82,7 @@ impl Worker {
         let is_staged = form.mode == RowMode::Merge || form.mode == RowMode::Replace && !task.merge_sql.is_empty();
         let copied = if is_staged {
             merge::create_stage(target, into).await?;
-            let stage = form.format.apply(&format!("COPY {STAGE}{columns}"));
+            let stage = form.format.apply(&format!("COPY {STAGE}{}", load.column_list()));
             let copied = self.copy_by_path(Copy { from, into: stage, format: form.format }, &mut progress).await?;
             refused = self.delete_replaced(task, form).await?;
             let (rows, kept) = self.merge_rows(task, copied, is_alone).await.map_err(as_copy)?;
@@ -140,13 +142,13 @@ impl Worker {
             .object(task.object())
             .remedy("make a new plan")
         };
-        let statement = Merge::read(&task.merge_sql).ok_or_else(no_merge)?;
+        let statement = task.load().and_then(Merge::of).ok_or_else(no_merge)?;
         self.check_stored(STAGE, staged.sent.rows, staged.written).await?;
         let (_, target) = self.sessions()?;
         self.enter_source_path(target).await?;
         let merged = merge::merge(target, &statement, staged.written, is_alone).await?;
         self.leave_source_path(target).await?;
-        self.check_stored(statement.into, merged.expected, merged.written).await?;
+        self.check_stored(&statement.into, merged.expected, merged.written).await?;
         Ok((merged.written, merged.kept))
     }
 

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::finding::{Finding, Severity};
 use crate::pg::copy::large_object;
 use crate::pg::statistics;
-use crate::plan::{Task, kind};
+use crate::plan::{Subject, Task, kind};
 use crate::record::{Effect, Record, RowMode};
 use crate::status::TaskStatus;
 use std::collections::HashMap;
@@ -56,7 +56,10 @@ impl Worker {
     /// Gathers at least the statistics of those tables below that are not foreign, and settles the task as left out.
     async fn analyze_local(&mut self, task: &Task, error: &Error) -> Result<Effect> {
         self.begin(task).await?;
-        let analyzed = statistics::analyze_below(self.target().await?, &task.target_sql).await?;
+        let analyzed = match &task.subject {
+            Some(Subject::Analyze(table)) => statistics::analyze_below(self.target().await?, table).await?,
+            _ => Vec::new(),
+        };
         let instead = if analyzed.is_empty() { String::new() } else { format!("; analyzed: {}", analyzed.join(", ")) };
         let note = format!("it could not be analyzed: {}{instead}", error.chain());
         let remedy = format!("remove the cause, then run: {}", task.target_sql);
