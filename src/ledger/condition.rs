@@ -25,6 +25,7 @@ pub(super) fn failed() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::LeaseRole;
     use crate::status::RunState;
 
     /// The files have the texts themselves, so that psql can run them.
@@ -34,6 +35,8 @@ mod tests {
         let states = RunState::ALL.map(|state| format!("'{state}'")).join(", ");
         assert!(tables.contains(&format!("CHECK (state IN ({states}))")));
         assert!(tables.contains(&format!("CHECK (status IN ({}))", list(&TaskStatus::ALL))));
+        let roles = LeaseRole::ALL.map(|role| format!("'{role}'")).join(", ");
+        assert!(tables.contains(&format!("CHECK (role IN ({roles}))")));
         assert_eq!(settle.matches(" NOT IN ").count(), settle.matches(&open()).count());
         assert!(settle.contains(&format!("SET status = '{}'", TaskStatus::Done)));
     }

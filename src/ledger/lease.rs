@@ -181,8 +181,10 @@ impl Ledger {
 
 /// Whether the process of the lease `s` lives: parts share the run's lock, and the holder has its own.
 fn alive() -> String {
-    "EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
+    format!(
+        "EXISTS (SELECT FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_database d ON d.oid = l.database \
      WHERE l.locktype = 'advisory' AND d.datname = pg_catalog.current_database() AND l.pid = s.backend AND l.granted \
-     AND l.classid::int8 = $1::int4 AND l.objid::int8 = CASE s.role WHEN 'part' THEN $2::int4 ELSE $3::int4 END)"
-        .into()
+     AND l.classid::int8 = $1::int4 AND l.objid::int8 = CASE s.role WHEN '{}' THEN $2::int4 ELSE $3::int4 END)",
+        LeaseRole::Part
+    )
 }

@@ -390,6 +390,9 @@ mod tests {
         assert!(read(&text).unwrap_err().to_string().contains("line 4: rows is no number"));
         let text = write(&plan()).replace("\tt0001\t", "\tt0009\t");
         assert!(read(&text).unwrap_err().to_string().contains("requires t0009"));
+        let text = write(&plan()).replace("\tpre-data\t", "\tpredata\t");
+        let error = read(&text).unwrap_err().to_string();
+        assert!(error.contains("line 3: \"predata\" is no phase; known are roles, pre-data, "), "{error}");
     }
 
     #[test]

@@ -50,7 +50,7 @@ def test_a_killed_holder_is_reported_by_name_and_another_one_is_the_way_out(
     _change(bank)
     with pytest.raises(StateError, match="no snapshot is held for this plan's run") as caught:
         bank.migration.run_tasks(bank.plan, keyless, snapshot="held", wait=0.5)
-    assert "start the holder again" in (caught.value.remedy or "")
+    assert "hold_snapshot() again" in (caught.value.remedy or "")
     assert bank.statuses()[half[0]] == "done" and not parts.backends(source, "pgmigrate leader")
     with bank.migration.hold_snapshot(bank.plan) as held:
         assert held.snapshot != sees

@@ -331,7 +331,7 @@ def test_a_begun_run_is_not_overrun_by_a_fresh_one(pair: Pair) -> None:
     _begin(migration, plan)
     with pytest.raises(StateError, match="not finished") as caught:
         migration.run(plan)
-    assert "--resume" in (caught.value.remedy or "")
+    assert "resume=True" in (caught.value.remedy or "")
 
 
 def test_resuming_a_finished_run_does_nothing(pair: Pair) -> None:

@@ -82,7 +82,7 @@ impl Worker {
         let is_staged = form.mode == RowMode::Merge || form.mode == RowMode::Replace && !task.merge_sql.is_empty();
         let copied = if is_staged {
             merge::create_stage(target, into).await?;
-            let stage = form.format.apply(&format!("COPY {STAGE}{}", load.column_list()));
+            let stage = form.format.apply(&format!("COPY {STAGE}{} FROM STDIN", load.column_list()));
             let copied = self.copy_by_path(Copy { from, into: stage, format: form.format }, &mut progress).await?;
             refused = self.delete_replaced(task, form).await?;
             let (rows, kept) = self.merge_rows(task, copied, is_alone).await.map_err(as_copy)?;
