@@ -20,6 +20,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 pub mod finding;
+pub mod interned;
 pub mod ledger;
 pub mod name;
 pub mod pg;
@@ -31,6 +32,5 @@ pub mod report;
 pub mod server_version;
 pub mod status;
 pub mod verification;
-pub mod word;
 
 pub use error::{Error, Kind, Result};

@@ -23,8 +23,8 @@ from support.shell import Shell
 
 _numbers = itertools.count(1)
 
-# Whoever runs the tests by nohup, or in the background of a script, hands ignored signals down to
-# them; some tests are about what signals do.
+# Tests that run under nohup, or in the background of a script, inherit ignored signals;
+# some tests are about what signals do.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -68,6 +68,12 @@ class Pair:
     def target(self, suffix: str = "") -> str:
         """The conninfo of a new, empty target database."""
         return self._create(self.target_server, f"{self.name}_target{suffix}")
+
+    def filled(self, script: str) -> tuple[str, str]:
+        """A new source, filled by a script, and a new, empty target."""
+        source = self.source()
+        servers.run_script(source, script)
+        return source, self.target()
 
     def _create(self, server: EmbeddedServer, name: str) -> str:
         self.made.append((server, name))
@@ -130,11 +136,9 @@ def prefix(pair: Pair) -> Iterator[str]:
 
 
 @pytest.fixture
-def ends(pair: Pair) -> tuple[str, str]:
+def databases(pair: Pair) -> tuple[str, str]:
     """A source with what tests of configurations migrate, and an empty target."""
-    source = pair.source()
-    servers.run_script(source, SCRIPT)
-    return source, pair.target()
+    return pair.filled(SCRIPT)
 
 
 @pytest.fixture
@@ -146,9 +150,7 @@ def shell(tmp_path: Path) -> Shell:
 @pytest.fixture
 def written(pair: Pair) -> tuple[str, str]:
     """A source with the tables that the application writes to, and an empty target."""
-    source = pair.source()
-    servers.run_script(source, TABLES)
-    return source, pair.target()
+    return pair.filled(TABLES)
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ from typing import Any, Literal, final
 
 __all__ = [
     "Job",
-    "Mask",
     "PlanText",
+    "Redaction",
     "ResultRows",
     "TaskRows",
     "config",
@@ -34,8 +34,8 @@ class Job:
     def result(self) -> dict[str, Any]: ...
 
 @final
-class Mask:
-    def __new__(cls, options: Mapping[str, Any]) -> Mask: ...
+class Redaction:
+    def __new__(cls, options: Mapping[str, Any]) -> Redaction: ...
     def hide(self, text: str) -> str: ...
 
 @final

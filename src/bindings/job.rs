@@ -138,8 +138,8 @@ async fn perform(
     let stop = &context.stop;
     let value = match verb {
         "preflight" => {
-            let prospect = read(settings, "the settings of a preflight")?;
-            convert::value(&stop.or(Box::pin(engine::preflight(config, prospect, context))).await?)?
+            let settings = read(settings, "the settings of a preflight")?;
+            convert::value(&stop.or(Box::pin(engine::preflight(config, settings, context))).await?)?
         }
         "hold_procedure" => {
             let taker = read(settings, "the process that takes the lock")?;

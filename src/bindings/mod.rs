@@ -18,7 +18,7 @@ mod rows;
 use crate::config::{Config, KEYS, MAX_JOBS, TextFormat};
 use crate::engine;
 use crate::pg::Conninfo;
-use crate::pg::mask::Mask;
+use crate::pg::redaction::Redaction;
 use crate::plan::document::Document;
 use crate::plan::{difference, group, tsv};
 use crate::rates::Rates;
@@ -56,18 +56,18 @@ fn documents<'py>(py: Python<'py>, text: &str, format: &str) -> PyResult<Bound<'
 fn config<'py>(py: Python<'py>, options: &Bound<'py, PyAny>, path: &str) -> PyResult<Bound<'py, PyAny>> {
     let options = from_python(options)?;
     let config = Config::from_value_at(&options, &environment(), path).map_err(|e| error::raise(py, &e))?;
-    let mask = Mask::new(&config, &environment());
+    let redaction = Redaction::new(&config, &environment());
     let mut value = config.to_value();
-    hide(&mut value["procedure"], &mask);
+    hide(&mut value["procedure"], &redaction);
     to_python(py, &value)
 }
 
 /// Redacts passwords in every text of a value: a user may have written one into a command.
-fn hide(value: &mut Value, mask: &Mask) {
+fn hide(value: &mut Value, redaction: &Redaction) {
     match value {
-        Value::String(text) => *text = mask.hide(text),
-        Value::Array(elements) => elements.iter_mut().for_each(|element| hide(element, mask)),
-        Value::Object(entries) => entries.values_mut().for_each(|entry| hide(entry, mask)),
+        Value::String(text) => *text = redaction.hide(text),
+        Value::Array(elements) => elements.iter_mut().for_each(|element| hide(element, redaction)),
+        Value::Object(entries) => entries.values_mut().for_each(|entry| hide(entry, redaction)),
         _ => {}
     }
 }
@@ -177,7 +177,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(estimate, module)?)?;
     module.add_function(wrap_pyfunction!(job::start, module)?)?;
     module.add_function(wrap_pyfunction!(procedure::procedure, module)?)?;
-    module.add_class::<procedure::Mask>()?;
+    module.add_class::<procedure::Redaction>()?;
     module.add_class::<rows::PlanText>()?;
     module.add_class::<rows::TaskRows>()?;
     module.add_class::<rows::ResultRows>()?;

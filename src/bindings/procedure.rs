@@ -5,7 +5,7 @@ use super::convert::{from_python, to_python};
 use super::error;
 use super::machine::environment;
 use crate::config::Config;
-use crate::pg::mask;
+use crate::pg::redaction;
 use pyo3::prelude::*;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -26,13 +26,13 @@ pub fn procedure<'py>(py: Python<'py>, options: &Bound<'py, PyAny>) -> PyResult<
 
 /// Redacts the passwords of a migration's two databases in texts from other programs.
 #[pyclass(frozen)]
-pub struct Mask(mask::Mask);
+pub struct Redaction(redaction::Redaction);
 
 #[pymethods]
-impl Mask {
+impl Redaction {
     #[new]
     fn new(py: Python<'_>, options: &Bound<'_, PyAny>) -> PyResult<Self> {
-        Ok(Mask(mask::Mask::new(&checked(py, options)?, &environment())))
+        Ok(Redaction(redaction::Redaction::new(&checked(py, options)?, &environment())))
     }
 
     /// The text with `***` for every password.

@@ -5,7 +5,7 @@
 
 use super::object_kind::ObjectKind;
 use super::oid::Oid;
-use crate::word::Word;
+use crate::interned::Interned;
 
 /// The part of an archive that an entry belongs to
 /// (<https://www.postgresql.org/docs/current/app-pgdump.html>, `--section`).
@@ -35,19 +35,19 @@ pub struct Entry {
     /// The object's OID in it.
     pub oid: Oid,
     /// The schema, empty where there is none.
-    pub namespace: Word,
+    pub namespace: Interned,
     /// The object's name, preceded by its table's name if it has one.
     pub tag: String,
     /// The owner.
-    pub owner: Word,
+    pub owner: Interned,
     /// The statement or statements that make the object.
     pub statement: String,
     /// The statement that drops it, empty if the object is dropped with another.
     pub drop_statement: String,
     /// The table access method, empty for the default.
-    pub access_method: Word,
+    pub access_method: Interned,
     /// The tablespace, empty for the database's own.
-    pub tablespace: Word,
+    pub tablespace: Interned,
     /// The entries that must be made first.
     pub dependencies: Vec<i32>,
 }
@@ -144,8 +144,8 @@ mod tests {
             owner: "me".into(),
             statement: String::new(),
             drop_statement: drop_statement.into(),
-            access_method: Word::default(),
-            tablespace: Word::default(),
+            access_method: Interned::default(),
+            tablespace: Interned::default(),
             dependencies: vec![],
         }
     }

@@ -13,9 +13,9 @@ pub mod secret;
 
 pub use oid::Oid;
 
+use crate::interned::Interned;
 use crate::name::QualifiedName;
 use crate::server_version::ServerVersion;
-use crate::word::Word;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -93,7 +93,7 @@ pub struct Relation {
     /// The partitioned table that it is a partition of.
     pub partition_of: Option<Oid>,
     /// Its table access method, empty for relations without one.
-    pub access_method: Word,
+    pub access_method: Interned,
     /// Bytes of its heap.
     pub heap_bytes: u64,
     /// Bytes of heap and TOAST.
@@ -116,7 +116,7 @@ pub struct Relation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExtensionMember {
     /// The extension.
-    pub extension: Word,
+    pub extension: Interned,
     /// For a configuration table or sequence (`pg_extension.extconfig`): `WHERE` and the condition for users' rows, empty for all rows.
     pub condition: Option<String>,
 }
@@ -169,9 +169,9 @@ impl Relation {
 #[expect(clippy::struct_excessive_bools, reason = "these are the catalog's independent flags")]
 pub struct Column {
     /// Its name.
-    pub name: Word,
+    pub name: Interned,
     /// Its type as `format_type` writes it.
-    pub type_name: Word,
+    pub type_name: Interned,
     /// Whether it is smallint, integer or bigint.
     pub is_integer: bool,
     /// Whether it is NOT NULL.
@@ -229,7 +229,7 @@ pub struct Index {
     /// Its size.
     pub bytes: u64,
     /// Its plain key columns.
-    pub columns: Vec<Word>,
+    pub columns: Vec<Interned>,
     /// Whether none of its key columns can be NULL.
     pub is_not_null: bool,
     /// `pg_get_indexdef`.
@@ -296,7 +296,7 @@ pub struct Sequence {
     /// Whether the role may read its value.
     pub is_readable: bool,
     /// The extension that it is a member of.
-    pub extension: Option<Word>,
+    pub extension: Option<Interned>,
 }
 
 /// Large objects of one owner, as many as one task copies.

@@ -7,7 +7,7 @@
 //! Code asks a kind through its functions, such as [`ObjectKind::is_part`], so that a new kind needs a row and nothing else. Where a
 //! kind has code of its own (a foreign key, an extension), that code names it. Used by all layers above `config`.
 
-use crate::word::Word;
+use crate::interned::Interned;
 use std::fmt;
 
 /// The kinds of object whose properties verification compares in the catalog, because versions may write their definitions in two ways.
@@ -104,7 +104,7 @@ macro_rules! object_kinds {
         pub enum ObjectKind {
             $(#[doc = concat!("`", $text, "`")] $kind,)*
             /// One that only a newer `pg_dump` writes.
-            Other(Word),
+            Other(Interned),
         }
 
         impl ObjectKind {

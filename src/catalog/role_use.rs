@@ -4,7 +4,7 @@
 //! that a migration makes; the preflight uses it to find the roles that the target lacks.
 
 use super::oid::Oid;
-use crate::word::Word;
+use crate::interned::Interned;
 
 /// The way in which an object names a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,7 +21,7 @@ pub enum Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleUse {
     /// The role.
-    pub role: Word,
+    pub role: Interned,
     /// In which way.
     pub part: Part,
     /// The system catalog that lists the object.

@@ -57,7 +57,7 @@ pub struct Place {
 
 /// A statement without secrets, and the query that returns them on the source: column, option, value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Masked {
+pub struct Redacted {
     /// The statement.
     pub statement: String,
     /// The query.
@@ -66,34 +66,34 @@ pub struct Masked {
 
 /// Redacts the secrets of the statement that makes an object of that kind; none if it has no secrets.
 #[must_use]
-pub fn mask(kind: &ObjectKind, statement: &str) -> Option<Masked> {
+pub fn redact(kind: &ObjectKind, statement: &str) -> Option<Redacted> {
     let query = query(kind, statement)?;
     let values: Vec<Value<'_>> = values(statement).into_iter().filter(|value| !value.is_harmless()).collect();
-    let mut masked = String::with_capacity(statement.len());
+    let mut redacted = String::with_capacity(statement.len());
     let mut at = 0;
     for value in &values {
-        masked.push_str(&statement[at..value.start]);
-        masked.push_str(HIDDEN);
+        redacted.push_str(&statement[at..value.start]);
+        redacted.push_str(HIDDEN);
         at = value.end;
     }
-    masked.push_str(&statement[at..]);
-    (!values.is_empty()).then_some(Masked { statement: masked, query })
+    redacted.push_str(&statement[at..]);
+    (!values.is_empty()).then_some(Redacted { statement: redacted, query })
 }
 
 /// The statement of the same object with its redacted values restored from `known`, all values of the object in the order of the source;
 /// the first place without a known value is the error.
 ///
 /// `pg_dump` sorts options by their names. They are sorted in the source's order again, so that the target's catalog is equal.
-pub fn fill(masked: &str, known: &[(Place, String)]) -> Result<String, Place> {
+pub fn fill(redacted: &str, known: &[(Place, String)]) -> Result<String, Place> {
     let rank = |place: &Place| known.iter().position(|(known, _)| known == place);
-    let mut filled = String::with_capacity(masked.len());
+    let mut filled = String::with_capacity(redacted.len());
     let mut at = 0;
-    for list in values(masked).chunk_by(|one, next| one.list == next.list) {
+    for list in values(redacted).chunk_by(|one, next| one.list == next.list) {
         let (Some(first), Some(last)) = (list.first(), list.last()) else { continue };
         let mut items = Vec::with_capacity(list.len());
         for value in list {
             let found = rank(&value.place);
-            let name = &masked[value.name_start..value.start];
+            let name = &redacted[value.name_start..value.start];
             items.push(match (value.text == HIDDEN, found) {
                 (true, None) => return Err(value.place.clone()),
                 (true, Some(rank)) => (Some(rank), format!("{name}{}", literal(&known[rank].1).trim_start())),
@@ -101,11 +101,11 @@ pub fn fill(masked: &str, known: &[(Place, String)]) -> Result<String, Place> {
             });
         }
         items.sort_by_key(|(rank, _)| rank.unwrap_or(usize::MAX));
-        filled.push_str(&masked[at..first.name_start]);
+        filled.push_str(&redacted[at..first.name_start]);
         filled.push_str(&items.into_iter().map(|(_, item)| item).collect::<Vec<_>>().join(",\n    "));
         at = last.end;
     }
-    filled.push_str(&masked[at..]);
+    filled.push_str(&redacted[at..]);
     Ok(filled)
 }
 
@@ -300,11 +300,11 @@ mod tests {
 
     #[test]
     fn unknown_options_are_hidden_and_given_back() {
-        let masked = mask(&ObjectKind::ForeignTable, TABLE).unwrap();
-        assert!(masked.statement.contains("api_key '***',\n    table_name 'far'"), "{}", masked.statement);
-        assert!(masked.statement.contains("column_name 'ID',\n    \"odd key\" '***'"), "{}", masked.statement);
-        assert!(masked.statement.contains("(password ''x'')"), "a literal of an expression stays");
-        assert!(masked.query.contains("to_regclass('s.\"odd OPTIONS ( \"')"), "{}", masked.query);
+        let redacted = redact(&ObjectKind::ForeignTable, TABLE).unwrap();
+        assert!(redacted.statement.contains("api_key '***',\n    table_name 'far'"), "{}", redacted.statement);
+        assert!(redacted.statement.contains("column_name 'ID',\n    \"odd key\" '***'"), "{}", redacted.statement);
+        assert!(redacted.statement.contains("(password ''x'')"), "a literal of an expression stays");
+        assert!(redacted.query.contains("to_regclass('s.\"odd OPTIONS ( \"')"), "{}", redacted.query);
         let place = |column: &str, option: &str| Place { column: column.into(), option: option.into() };
         let mut known = vec![
             (place("", "api_key"), "k\\e'y".to_owned()),
@@ -312,20 +312,20 @@ mod tests {
             (place("ID", "column_name"), "ID".to_owned()),
             (place("ID", "odd key"), "v".to_owned()),
         ];
-        assert_eq!(fill(&masked.statement, &known).unwrap(), TABLE);
+        assert_eq!(fill(&redacted.statement, &known).unwrap(), TABLE);
         known.swap(0, 1);
-        let turned = fill(&masked.statement, &known).unwrap();
+        let turned = fill(&redacted.statement, &known).unwrap();
         assert!(
             turned.contains("OPTIONS (\n    table_name 'far',\n    api_key E'k"),
             "in the source's order: {turned}"
         );
-        let lost = fill(&masked.statement, &[]).unwrap_err();
+        let lost = fill(&redacted.statement, &[]).unwrap_err();
         assert_eq!(describe(&lost), "api_key");
     }
 
     #[test]
     fn names_stand_behind_the_words_of_each_command() {
-        let query = |kind, statement: &str| mask(&kind, statement).unwrap().query;
+        let query = |kind, statement: &str| redact(&kind, statement).unwrap().query;
         let of = query(
             ObjectKind::UserMapping,
             "CREATE USER MAPPING FOR \"a b\" SERVER \"S\" OPTIONS (\n    password 'x'\n);\n",
@@ -340,18 +340,18 @@ mod tests {
         assert!(of.ends_with("c.fdwname = 'f'"), "{of}");
         let subscription =
             "CREATE SUBSCRIPTION sub CONNECTION 'host=x password=y' PUBLICATION p WITH (connect = false);\n";
-        let masked = mask(&ObjectKind::Subscription, subscription).unwrap();
-        assert!(masked.statement.contains("CONNECTION '***' PUBLICATION p"), "{}", masked.statement);
-        assert!(masked.query.ends_with("s.subname = 'sub'"), "{}", masked.query);
+        let redacted = redact(&ObjectKind::Subscription, subscription).unwrap();
+        assert!(redacted.statement.contains("CONNECTION '***' PUBLICATION p"), "{}", redacted.statement);
+        assert!(redacted.query.ends_with("s.subname = 'sub'"), "{}", redacted.query);
     }
 
     #[test]
     fn what_holds_no_secret_stays_as_it_is() {
         let server = "CREATE SERVER s FOREIGN DATA WRAPPER f OPTIONS (\n    dbname 'd',\n    host '::1'\n);\n";
-        assert_eq!(mask(&ObjectKind::Server, server), None);
-        assert_eq!(mask(&ObjectKind::Server, "CREATE SERVER s FOREIGN DATA WRAPPER f;\n"), None);
-        assert_eq!(mask(&ObjectKind::Function, "CREATE FUNCTION f() ... OPTIONS (password 'x')"), None);
+        assert_eq!(redact(&ObjectKind::Server, server), None);
+        assert_eq!(redact(&ObjectKind::Server, "CREATE SERVER s FOREIGN DATA WRAPPER f;\n"), None);
+        assert_eq!(redact(&ObjectKind::Function, "CREATE FUNCTION f() ... OPTIONS (password 'x')"), None);
         let web = server.replace("'d'", "'https://me:pw@h'").replace("'::1'", "'***'");
-        assert_eq!(mask(&ObjectKind::Server, &web).unwrap().statement.matches(HIDDEN).count(), 2);
+        assert_eq!(redact(&ObjectKind::Server, &web).unwrap().statement.matches(HIDDEN).count(), 2);
     }
 }

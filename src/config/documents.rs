@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_beside_the_migrations_are_defaults() {
+    fn keys_next_to_the_migrations_are_defaults() {
         let text = json!({
             "options": {"backup": true, "retries": 1},
             "schemas": ["a"],

@@ -61,7 +61,7 @@ impl Default for Procedure {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Run {
     /// A program and its arguments, as they are.
-    Words(Vec<String>),
+    Interner(Vec<String>),
     /// A text for `/bin/sh -c`.
     Shell(String),
 }
@@ -78,7 +78,7 @@ pub struct Command {
 impl Command {
     fn entries<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
         match &self.run {
-            Run::Words(words) => map.serialize_entry("run", words)?,
+            Run::Interner(words) => map.serialize_entry("run", words)?,
             Run::Shell(text) => map.serialize_entry("run", text)?,
         }
         map.serialize_entry("shell", &matches!(self.run, Run::Shell(_)))?;

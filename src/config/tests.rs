@@ -6,49 +6,7 @@ use crate::name::QualifiedName;
 const EXAMPLE: &str = include_str!("../../python/pgmigrate/config.example.yaml");
 
 /// A file of an existing shell tool in the form that users may already have.
-const SHELL_SHAPE: &str = r#"
-source:
-  conninfo: "host=localhost port=5432 dbname=demo_airlines user=user1 password=hunter2"
-target:
-  conninfo: "host=localhost port=5433 dbname=demo_airlines_migrated user=user2 password=hunter2"
-schemas:
-  mode: include        # all | include | exclude
-  include:
-    - bookings
-  exclude: []
-roles:
-  mode: all
-tables:
-  mode: include
-  default:
-    chunk_column: ""
-    chunk_size: 500000
-    where: ""
-    order_by: ""
-    limit: 0
-  include:
-    - schema: "bookings"
-      name:   "flights"
-      chunk_column: "flight_id"
-      chunk_size: 100000
-      where: ""
-      order_by: "flight_id"
-      limit: 0
-    - schema: "bookings"
-      name:   "ticket_flights"
-      chunk_column: "flight_id"
-      chunk_size: 300000
-      where: ""
-      order_by: "flight_id"
-      limit: 100
-  exclude: []
-parallel:
-  max_jobs: 4
-options:
-  create_indexes_after_data: true
-  create_constraints_after_data: false
-  analyze_after_load: true
-"#;
+const SHELL_SHAPE: &str = include_str!("../../tests/support/shell_tool.yaml");
 
 fn env() -> BTreeMap<String, String> {
     [("SOURCE_PASSWORD", "a b"), ("TARGET_PASSWORD", "c'd")].map(|(name, value)| (name.into(), value.into())).into()
@@ -78,11 +36,10 @@ fn problems(value: &Value) -> Vec<String> {
 
 #[test]
 fn the_shell_shape_means_what_it_meant() {
-    let config = from_yaml(SHELL_SHAPE);
-    assert_eq!(
-        config.connection.source.expose(),
-        "host=localhost port=5432 dbname=demo_airlines user=user1 password=hunter2"
-    );
+    let source = "host=localhost port=5432 dbname=demo_airlines user=user1 password=hunter2";
+    let target = "host=localhost port=5433 dbname=demo_airlines_migrated user=user2 password=hunter2";
+    let config = from_yaml(&SHELL_SHAPE.replace("{source}", source).replace("{target}", target));
+    assert_eq!(config.connection.source.expose(), source);
     assert_eq!(config.scope.schemas.mode, Mode::Include);
     assert_eq!(config.scope.schemas.include, ["bookings"]);
     assert_eq!(
@@ -229,7 +186,7 @@ fn short_forms_mean_include() {
 }
 
 #[test]
-fn every_mistake_is_told_at_once_with_its_path() {
+fn every_mistake_is_reported_at_once_with_its_path() {
     let reported = problems(&json!({
         "source": {"host": "h", "port": "x", "password": 123, "conninf": []},
         "tables": {
@@ -294,7 +251,7 @@ fn contradictions_are_mistakes() {
 }
 
 #[test]
-fn nothing_of_a_conninfo_is_told_wherever_it_stands() {
+fn nothing_of_a_conninfo_is_reported_wherever_it_stands() {
     let conninfo = "host=a password=hunter2";
     for value in [
         json!({"source": [conninfo], "target": {"conninfo": [conninfo]}}),

@@ -1,7 +1,7 @@
 //! Backup of a target before it is changed, and its restore.
 //!
 //! A backup is a complete `pg_dump -Fc` that is read back before anything depends on it. A restore returns the database to its state at
-//! that time: all later changes are lost, too. Roles belong to the server and stay. `pg::replay` replays an archive in one transaction.
+//! that time: all later changes are lost, too. Roles belong to the server and stay. `pg::client::restore` restores an archive in one transaction.
 
 use super::others::{self, Backed};
 use super::{Context, programs};
@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
 use crate::pg::client::archive;
-use crate::pg::client::restore::{Check, Replay};
+use crate::pg::client::restore::{ArchiveRestore, Check};
 use crate::pg::client::tool::Tools;
 use crate::pg::{Conninfo, Session, survey};
 use serde::Serialize;
@@ -93,7 +93,7 @@ pub(super) fn try_directory(directory: &Path) -> std::io::Result<()> {
 
 /// Restores the target to its state when `path` was made, or leaves it unchanged.
 pub async fn restore(config: &Config, target: &Conninfo, path: &Path, context: &Context) -> Result<Restore> {
-    replay(config, target, path, None, context).await
+    restore_archive(config, target, path, None, context).await
 }
 
 /// The same, unless others have written to the target since the backup. The transaction that restores checks this once it has locked all
@@ -115,7 +115,7 @@ pub async fn restore_unless_written(
         Err(Error::new("target_written", Kind::Backup, "others have written to the target since the backup")
             .on(Side::Target))
     };
-    let result = replay(config, target, &before.path, Some(Box::pin(check)), context).await;
+    let result = restore_archive(config, target, &before.path, Some(Box::pin(check)), context).await;
     let written = written.into_inner().unwrap_or_else(PoisonError::into_inner);
     match result {
         Err(_) if !written.is_empty() => Ok(Guarded { restored: None, written }),
@@ -123,7 +123,7 @@ pub async fn restore_unless_written(
     }
 }
 
-async fn replay(
+async fn restore_archive(
     config: &Config,
     target: &Conninfo,
     path: &Path,
@@ -148,9 +148,15 @@ async fn replay(
         .remedy("stop the run, or wait for its end"));
     }
     let others = context.stop.or(survey::sessions(&session)).await?;
-    let replay =
-        Replay { tools, target: session.conninfo(), session: &session, path, contents: &listed, entries: &entries };
-    let prepared = context.stop.or(replay.prepare(check)).await?;
+    let restoring = ArchiveRestore {
+        tools,
+        target: session.conninfo(),
+        session: &session,
+        path,
+        contents: &listed,
+        entries: &entries,
+    };
+    let prepared = context.stop.or(restoring.prepare(check)).await?;
     // From the COMMIT on, only the wait for its answer can be given up.
     prepared.commit(session.conninfo(), || context.stop.stopped()).await?;
     let (dbname, shown) = (target.dbname(), path.display());

@@ -18,7 +18,7 @@ use crate::pg::introspect;
 use crate::plan::Plan;
 use crate::rates::Rates;
 use figures::Figures;
-use sampling::{Ends, Sampling};
+use sampling::{Sampling, SamplingConnections};
 use std::time::{Duration, Instant};
 
 /// Measures the rates for a plan, or for the plan of the configuration; the sample ends after `seconds`, even if it is incomplete.
@@ -54,7 +54,7 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
     let preparation = began.elapsed().as_secs_f64();
     let servers =
         Inspection { source: catalog.server.clone(), target: introspect::server(&target).await?, catalog: None };
-    let ends = Ends {
+    let ends = SamplingConnections {
         source: &source,
         target: target.conninfo(),
         encoding: servers.shared_encoding(),

@@ -14,7 +14,7 @@ use crate::pg::client::tool::Tools;
 use crate::pg::snapshot::{self, Snapshot};
 use crate::pg::table_lock::{self, Changed, Lockable};
 use crate::pg::{Conninfo, Session, apply, introspect, keys};
-use crate::plan::{self, Answers, Unfinished};
+use crate::plan::{self, Answers, PlanDraft};
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
@@ -163,7 +163,7 @@ impl Source {
     }
 
     /// Builds the plan; an entry of the configuration that matches nothing is an error.
-    pub async fn plan(&self, catalog: &Catalog, options: PlanOptions<'_>) -> Result<Unfinished> {
+    pub async fn plan(&self, catalog: &Catalog, options: PlanOptions<'_>) -> Result<PlanDraft> {
         let schemas = introspect::schemas(&self.leader).await?;
         let problems = plan::check(catalog, &schemas, options.scope);
         if !problems.is_empty() {

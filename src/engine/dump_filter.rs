@@ -47,9 +47,9 @@ fn narrow(scope: &ScopeOptions, missing: &[MissingRight]) -> DumpFilter {
         (Mode::Include, _) => {
             let schemas: BTreeSet<&str> = scope.tables.include.iter().map(|rule| rule.table.schema.as_str()).collect();
             // Types and functions that the tables use are in their schemas, which the archive includes except for what cannot be read.
-            let beside = outside.iter().filter(|right| schemas.contains(right.name.schema.as_str()));
-            let beside: Vec<String> = beside.map(|right| table("exclude-table", &right.name)).collect();
-            schemas.into_iter().map(|name| schema("schema", name)).chain(beside).collect()
+            let within = outside.iter().filter(|right| schemas.contains(right.name.schema.as_str()));
+            let within: Vec<String> = within.map(|right| table("exclude-table", &right.name)).collect();
+            schemas.into_iter().map(|name| schema("schema", name)).chain(within).collect()
         }
         (_, Mode::Include) => scope.schemas.include.iter().map(|name| schema("schema", name)).collect(),
         _ => Vec::new(),

@@ -10,8 +10,8 @@ use crate::config::{Config, PlanOptions, ScopeOptions};
 use crate::error::{Result, Side};
 use crate::pg::Session;
 use crate::pg::client::tool::Tools;
-use crate::plan::Plan;
 use crate::plan::document::Document;
+use crate::plan::{Plan, PlanDraft};
 
 /// Both databases, opened for a verb that changes nothing.
 pub struct Opened {

@@ -13,7 +13,7 @@ use super::Context;
 use super::connect::Endpoints;
 use crate::catalog::archive::Entry;
 use crate::config::Config;
-use crate::engine::quiesce::{QUIET_BESIDE_OTHERS, describe};
+use crate::engine::quiesce::{QUIET_WITH_OTHERS, describe};
 use crate::error::{Result, Side};
 use crate::ledger::Ledger;
 use crate::pg::Session;
@@ -84,7 +84,7 @@ pub(super) async fn written_since(
     sessions.retain(|session| !session.application.starts_with("pgmigrate "));
     if !sessions.is_empty() {
         // A session that stays connected reports its writes only later.
-        tokio::time::sleep(QUIET_BESIDE_OTHERS).await;
+        tokio::time::sleep(QUIET_WITH_OTHERS).await;
     }
     let now = survey::counters(&target, &config.ledger.schema, Some(before.horizon)).await?;
     let ledger = Ledger::new(&config.ledger.schema);

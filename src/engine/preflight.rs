@@ -1,6 +1,6 @@
 //! What a person should know before the target is changed: all findings at once, the blocking ones first.
 //!
-//! [`outset`] checks for what would prevent reading the source's catalog at all; [`preflight`] repeats that and checks the rest, with
+//! [`prerequisites`] checks for what would prevent reading the source's catalog at all; [`preflight`] repeats that and checks the rest, with
 //! catalog and plan at hand. Nothing here changes a server or decides to go on: the verbs do, by the severity of the findings. Each file
 //! below covers one subject; its queries are in `pg::survey`.
 
@@ -45,19 +45,19 @@ use crate::error::Result;
 use crate::finding::Finding;
 use crate::pg::Session;
 pub use look::Subject;
-use look::{Ends, Look};
+use look::{Look, Servers};
 use rights::Rights;
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
 /// Finds what would prevent reading the source's schema; to be called before `Source::catalog`.
-pub(super) async fn outset(
+pub(super) async fn prerequisites(
     options: RunOptions<'_>,
     source: &Session,
     target: &Session,
     programs: Option<&Programs>,
 ) -> Result<Vec<Finding>> {
-    let ends = Ends::ask(source, target).await?;
+    let ends = Servers::ask(source, target).await?;
     let mut findings = server::check(options.safety, &ends, programs);
     findings.extend(setting::check(source, target));
     let raw = raw_text::check(source).await?;

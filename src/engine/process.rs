@@ -83,7 +83,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(is_gone(&other));
-        assert!(!has_no_process(std::process::id()) && !has_no_process(1), "whoever they belong to");
+        assert!(!has_no_process(std::process::id()) && !has_no_process(1), "of any owner");
         assert!(!has_no_process(0));
         let (place, rest) = other.split_once(' ').unwrap();
         assert!(!is_gone(&format!("{place}1 {rest}")), "another machine");

@@ -94,7 +94,7 @@ pub(super) async fn for_target(connection: &ConnectionOptions, context: &Context
     Ok(tools.clone())
 }
 
-/// Finds the programs that replay a backup, made by the `pg_dump` of one major version, into a target of another: an older `pg_restore` may
+/// Finds the programs that restore a backup, made by the `pg_dump` of one major version, into a target of another: an older `pg_restore` may
 /// not read the file. A program that is older than the target may work; where it does not, it reports that itself.
 pub(super) async fn for_restore(
     connection: &ConnectionOptions,
@@ -104,7 +104,7 @@ pub(super) async fn for_restore(
 ) -> Result<Tools> {
     let installed = tool::find(connection.pg_dump.as_deref(), &context.tools).await?;
     let tools = installed.for_servers(target, written_by.unwrap_or(target)).ok_or_else(tool::none_found)?;
-    tracing::info!("pg_restore {} replays the backup, {}", tools.major, tools.pg_restore().display());
+    tracing::info!("pg_restore {} restores the backup, {}", tools.major, tools.pg_restore().display());
     Ok(tools.clone())
 }
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// How long the statistics have to stay unchanged where no other session is connected: a session that ends reports what it wrote.
 const QUIET: Duration = Duration::from_secs(3);
 /// The same where another session is connected: an idle session reports what it wrote after ten seconds.
-pub(super) const QUIET_BESIDE_OTHERS: Duration = Duration::from_secs(11);
+pub(super) const QUIET_WITH_OTHERS: Duration = Duration::from_secs(11);
 /// Interval between checks.
 const EVERY: Duration = Duration::from_millis(500);
 const REMEDY: &str = "end the sessions that write, and what starts them again, or raise procedure.wait_for_writers";
@@ -78,7 +78,7 @@ pub async fn quiet_since(config: &Config, before: Written, context: &Context) ->
     if now.next_transaction != before.next_transaction {
         // A session that stays connected reports its writes only later.
         let rest = async {
-            tokio::time::sleep(QUIET_BESIDE_OTHERS).await;
+            tokio::time::sleep(QUIET_WITH_OTHERS).await;
             Ok(())
         };
         context.stop.or(rest).await?;
@@ -134,7 +134,7 @@ impl Look {
 
     /// How long everything has to be quiet to count as proved.
     fn proof(&self) -> Duration {
-        if self.0.iter().all(|seen| seen.sessions.is_empty()) { QUIET } else { QUIET_BESIDE_OTHERS }
+        if self.0.iter().all(|seen| seen.sessions.is_empty()) { QUIET } else { QUIET_WITH_OTHERS }
     }
 
     fn notes(&self) -> Vec<String> {

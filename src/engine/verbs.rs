@@ -80,7 +80,7 @@ pub struct Preflight {
 /// What the run for which a preflight is made will do besides its configuration.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Prospect {
+pub struct PreflightSettings {
     /// It resumes an earlier one.
     pub resume: bool,
     /// It is verified, whatever `options.verify` says.
@@ -88,12 +88,13 @@ pub struct Prospect {
 }
 
 /// Inspects both databases, and changes nothing.
-pub async fn preflight(config: &Config, prospect: Prospect, context: &Context) -> Result<Preflight> {
+pub async fn preflight(config: &Config, settings: PreflightSettings, context: &Context) -> Result<Preflight> {
     let mut config = config.clone();
-    config.safety.verify |= prospect.verify;
+    config.safety.verify |= settings.verify;
     let (options, scope) = (config.run(), &config.scope);
     let Opened { source, target, programs } = opened::open(&config, "preflight", None, context).await?;
-    let mut findings = context.stop.or(survey::outset(options, &source.leader, &target, programs.as_ref())).await?;
+    let mut findings =
+        context.stop.or(survey::prerequisites(options, &source.leader, &target, programs.as_ref())).await?;
     let is_whole = findings.iter().all(|finding| finding.severity != Severity::Blocking);
     if is_whole {
         let tools = programs.as_ref().map(|programs| &programs.source);
@@ -107,8 +108,8 @@ pub async fn preflight(config: &Config, prospect: Prospect, context: &Context) -
             catalog: &catalog,
             plan: &plan,
             jobs: config::jobs(config.copy.max_jobs, context.cpus),
-            resuming: prospect.resume,
-            backs_up: config.safety.backup && !prospect.resume,
+            resuming: settings.resume,
+            backs_up: config.safety.backup && !settings.resume,
         };
         findings = survey::preflight(&subject, context).await?;
     }

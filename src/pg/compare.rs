@@ -15,7 +15,7 @@ use crate::error::{Result, Side};
 
 /// Where readers connect to, and what they read.
 #[derive(Debug, Clone)]
-pub struct Ends {
+pub struct ComparedConnections {
     /// The source.
     pub source: Conninfo,
     /// The target.
@@ -38,7 +38,7 @@ pub struct Readers {
 
 impl Readers {
     /// Opens both sessions and joins the snapshot.
-    pub async fn open(ends: &Ends) -> Result<Readers> {
+    pub async fn open(ends: &ComparedConnections) -> Result<Readers> {
         let (mut source, mut target) = tokio::try_join!(
             Session::open(&ends.source, Side::Source, "verify"),
             Session::open(&ends.target, Side::Target, "verify")

@@ -10,9 +10,9 @@ use crate::catalog::{
     Relation, RelationKind, Role, Sequence, Server,
 };
 use crate::error::{Error, Kind, Result};
+use crate::interned::{Interned, Interner};
 use crate::name::QualifiedName;
 use crate::server_version::ServerVersion;
-use crate::word::{Word, Words};
 use std::collections::HashMap;
 use tokio_postgres::Row;
 
@@ -88,7 +88,7 @@ pub async fn memberships(session: &Session) -> Result<Vec<Membership>> {
 
 /// Which objects name which role.
 async fn role_uses(session: &Session) -> Result<Vec<RoleUse>> {
-    let mut words = Words::default();
+    let mut words = Interner::default();
     let part = |word: &str| match word {
         "o" => Part::Owner,
         "a" => Part::Privileges,
@@ -163,7 +163,7 @@ pub async fn sequences(session: &Session) -> Result<Vec<Sequence>> {
 /// The relations with their columns.
 pub async fn relations(session: &Session) -> Result<Vec<Relation>> {
     let mut columns: HashMap<Oid, Vec<Column>> = HashMap::new();
-    let mut words = Words::default();
+    let mut words = Interner::default();
     let take = |row: &Row| columns.entry(row.get("relation")).or_default().push(column(row, &mut words));
     session.each(include_str!("../sql/catalog/columns.sql"), take).await?;
     let sql = include_str!("../sql/catalog/relations.sql");
@@ -172,7 +172,7 @@ pub async fn relations(session: &Session) -> Result<Vec<Relation>> {
 
 /// The indexes.
 pub async fn indexes(session: &Session) -> Result<Vec<Index>> {
-    let mut words = Words::default();
+    let mut words = Interner::default();
     read(session, include_str!("../sql/catalog/indexes.sql"), |row| index(row, &mut words)).await
 }
 
@@ -210,7 +210,7 @@ fn letter(row: &Row, column: &str) -> char {
     row.get::<_, String>(column).chars().next().unwrap_or(' ')
 }
 
-fn relation(row: &Row, columns: &mut HashMap<Oid, Vec<Column>>, words: &mut Words) -> Result<Relation> {
+fn relation(row: &Row, columns: &mut HashMap<Oid, Vec<Column>>, words: &mut Interner) -> Result<Relation> {
     let oid: Oid = row.get("oid");
     let row_security: bool = row.get("row_security");
     let owner_is_free = row.get::<_, bool>("is_owner") && !row.get::<_, bool>("force_row_security");
@@ -232,7 +232,7 @@ fn relation(row: &Row, columns: &mut HashMap<Oid, Vec<Column>>, words: &mut Word
     })
 }
 
-fn member(row: &Row, words: &mut Words) -> Option<ExtensionMember> {
+fn member(row: &Row, words: &mut Interner) -> Option<ExtensionMember> {
     let extension: Option<&str> = row.get("extension");
     Some(ExtensionMember { extension: words.of(extension?), condition: row.get("condition") })
 }
@@ -255,7 +255,7 @@ fn relation_kind(letter: char) -> Result<RelationKind> {
     })
 }
 
-fn column(row: &Row, words: &mut Words) -> Column {
+fn column(row: &Row, words: &mut Interner) -> Column {
     Column {
         name: words.of(row.get("name")),
         type_name: words.of(row.get("type")),
@@ -273,7 +273,7 @@ fn column(row: &Row, words: &mut Words) -> Column {
     }
 }
 
-fn index(row: &Row, words: &mut Words) -> Index {
+fn index(row: &Row, words: &mut Interner) -> Index {
     Index {
         oid: row.get("oid"),
         name: name(row),
@@ -323,7 +323,7 @@ fn sequence(row: &Row) -> Sequence {
         used_by: row.get("used_by"),
         is_identity: row.get("is_identity"),
         is_readable: row.get("may_select"),
-        extension: row.get::<_, Option<&str>>("extension").map(Word::from),
+        extension: row.get::<_, Option<&str>>("extension").map(Interned::from),
     }
 }
 

@@ -8,8 +8,8 @@ use super::copy::{Copy, Pump, RowFormat, RowSum, copy_one};
 use super::{Session, apply};
 use crate::catalog::Column;
 use crate::error::{Error, Kind, Result, Side};
+use crate::interned::Interned;
 use crate::name::{QualifiedName, ident, ident_list};
-use crate::word::Word;
 
 /// Rows that are read.
 #[derive(Debug, Clone)]
@@ -107,7 +107,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Builds an index over columns of that table; its size, or none if their types have no order.
-    pub async fn index(&self, number: usize, columns: &[Word]) -> Result<Option<u64>> {
+    pub async fn index(&self, number: usize, columns: &[Interned]) -> Result<Option<u64>> {
         let name = format!("pgmigrate_sample_{}_rows_{number}", self.target.backend_pid());
         let create = format!("CREATE INDEX {} ON {} ({})", ident(&name), self.table("rows"), ident_list(columns));
         if apply::optional(self.target, &create).await?.is_some() {
@@ -130,7 +130,7 @@ impl<'a> Stage<'a> {
 
     /// Joins each row of that table with the table itself by a key, as the check of a foreign key does for all of its rows at once
     /// (`RI_Initial_Check` joins the two tables); by ctid if the table has no key.
-    pub async fn look_up(&self, key: &[Word]) -> Result<()> {
+    pub async fn look_up(&self, key: &[Interned]) -> Result<()> {
         let columns: Vec<String> =
             if key.is_empty() { vec!["ctid".into()] } else { key.iter().map(|c| ident(c)).collect() };
         let equal: Vec<String> = columns.iter().map(|column| format!("pk.{column} = fk.{column}")).collect();

@@ -154,10 +154,9 @@ pub fn refuse(changed: &[Changed]) -> Result<()> {
         words.push(format!("{} more", changed.len() - NAMED));
     }
     let doing = format!("{}: the snapshot no longer returns its rows", words.join("; "));
-    Err(Error::new("table_changed", Kind::State, doing)
-        .on(Side::Source)
-        .object(first.table.to_string())
-        .remedy(format!("start the run again; if it has begun already, {}: it then reads a new snapshot", Action::Resume)))
+    Err(Error::new("table_changed", Kind::State, doing).on(Side::Source).object(first.table.to_string()).remedy(
+        format!("start the run again; if it has begun already, {}: it then reads a new snapshot", Action::Resume),
+    ))
 }
 
 fn statement(tables: &[QualifiedName]) -> String {

@@ -18,7 +18,7 @@ pub struct Trigger {
     /// Whether INSERT and COPY fire it.
     pub fires_on_insert: bool,
     /// Whether the role may disable it.
-    pub is_ours: bool,
+    pub is_own: bool,
 }
 
 /// Every trigger that fires in an ordinary session.
@@ -28,7 +28,7 @@ pub async fn firing(session: &Session) -> Result<Vec<Trigger>> {
         table: QualifiedName::new(row.get::<_, String>("schema"), row.get::<_, String>("name")),
         name: row.get("trigger"),
         fires_on_insert: row.get("fires_on_insert"),
-        is_ours: row.get("is_owner"),
+        is_own: row.get("is_owner"),
     };
     Ok(rows.iter().map(trigger).collect())
 }

@@ -30,18 +30,18 @@ use crate::config::{PlanOptions, RolesMode};
 use crate::finding::{Finding, Severity};
 use crate::name::readable;
 use builder::Builder;
-use draft::Draft;
+use draft::PlanWriter;
 use inputs::Inputs;
 use std::collections::{HashMap, HashSet};
 
 /// A plan that only has to be written; it no longer needs the catalog.
 #[derive(Debug)]
-pub struct Unfinished {
+pub struct PlanDraft {
     header: Header,
-    draft: Draft,
+    draft: PlanWriter,
 }
 
-impl Unfinished {
+impl PlanDraft {
     /// Writes the plan.
     #[must_use]
     pub fn finish(self) -> Document {
@@ -51,7 +51,7 @@ impl Unfinished {
 
 /// Builds the plan of `options` for `catalog`.
 #[must_use]
-pub fn build(catalog: &Catalog, options: PlanOptions<'_>, answers: Answers) -> Unfinished {
+pub fn build(catalog: &Catalog, options: PlanOptions<'_>, answers: Answers) -> PlanDraft {
     let scope = scope::select(catalog, options);
     let reaches_function = standing_on_functions(&catalog.entries);
     let interwoven = interwoven(&catalog.entries);
@@ -72,7 +72,7 @@ pub fn build(catalog: &Catalog, options: PlanOptions<'_>, answers: Answers) -> U
     finish::push(&inputs, &mut builder);
     let Builder { draft, findings, .. } = builder;
     let header = header(&inputs, findings);
-    Unfinished { header, draft }
+    PlanDraft { header, draft }
 }
 
 /// The tables whose entries, or those of their defaults, depend on a function directly or indirectly. The archive lists each entry after

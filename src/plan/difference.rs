@@ -203,7 +203,7 @@ fn sizes(plan: &Plan) -> BTreeMap<String, Vec<Size<'_>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{Header, Phase, tsv};
+    use crate::plan::{Header, Phase};
 
     fn task(kind: &str, name: &str, sql: &str) -> Task {
         let mut task = Task::new(Phase::PreData, kind, "s", name);
@@ -212,17 +212,7 @@ mod tests {
     }
 
     fn plan(tasks: Vec<Task>) -> Plan {
-        let header = Header {
-            version: tsv::VERSION,
-            source: "1/2/db".into(),
-            source_version: 160_014,
-            pg_dump: None,
-            config: serde_json::json!({"options": {"format": "auto"}}),
-            tables: BTreeMap::from([("s.t".into(), "00".into())]),
-            absent: vec![],
-            findings: vec![],
-        };
-        Plan { header, tasks }
+        Plan { header: Header::example(), tasks }
     }
 
     #[test]

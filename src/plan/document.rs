@@ -133,20 +133,10 @@ pub(super) fn add(sums: &mut Vec<Sum>, task: &Task) {
 mod tests {
     use super::*;
     use crate::plan::Phase;
-    use std::collections::BTreeMap;
 
     #[test]
     fn each_task_is_read_back_as_it_was() {
-        let header = Header {
-            version: tsv::VERSION,
-            source: "1/2/db".into(),
-            source_version: 160_014,
-            pg_dump: None,
-            config: serde_json::Value::Null,
-            tables: BTreeMap::new(),
-            absent: vec![],
-            findings: vec![],
-        };
+        let header = Header::example();
         let mut odd = Task::new(Phase::Data, "data", "s\t", "line\nend\\");
         odd.id = "t0001".into();
         odd.note = "the last field ends in\n".into();

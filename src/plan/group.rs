@@ -163,7 +163,6 @@ impl<'a> Parts<'a> {
 mod tests {
     use super::*;
     use crate::plan::{Header, Load};
-    use std::collections::BTreeMap;
 
     const MB: u64 = 1024 * 1024;
 
@@ -182,17 +181,7 @@ mod tests {
     }
 
     fn plan(tasks: Vec<Task>) -> Plan {
-        let header = Header {
-            version: 1,
-            source: String::new(),
-            source_version: 0,
-            pg_dump: None,
-            config: serde_json::Value::Null,
-            tables: BTreeMap::new(),
-            absent: vec![],
-            findings: vec![],
-        };
-        Plan { header, tasks }
+        Plan { header: Header::example(), tasks }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! A plan can be printed, diffed, kept in git and run elsewhere. It has the exact SQL of every task and never a password or a row. The same
 //! source and configuration result in the same bytes. `build` makes plans, `tsv` writes and reads them; the engine only executes them.
 
-pub mod adapt;
 pub mod build;
 mod check;
 pub mod chunk;
@@ -14,6 +13,7 @@ pub mod document;
 pub mod foreign_key;
 pub mod format;
 pub mod group;
+pub mod mapping;
 pub mod merge;
 mod model;
 pub mod setting;
@@ -22,7 +22,7 @@ pub mod tsv;
 
 pub use crate::phase::Phase;
 pub use build::large_object::moves_large_objects;
-pub use build::{Unfinished, build};
+pub use build::{PlanDraft, build};
 pub use check::check;
 pub use chunk::{Answer, Answers, KeyBounds, KeyRange, Question, Rules, Spread, questions};
 pub use merge::{Load, OnKey};

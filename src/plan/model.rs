@@ -214,6 +214,24 @@ pub struct Header {
     pub findings: Vec<Finding>,
 }
 
+#[cfg(test)]
+impl Header {
+    /// A header for tests: of a plan without findings, of a source of 16.
+    #[must_use]
+    pub fn example() -> Self {
+        Self {
+            version: crate::plan::tsv::VERSION,
+            source: "1/2/db".into(),
+            source_version: 160_014,
+            pg_dump: None,
+            config: serde_json::json!({"options": {"format": "auto"}}),
+            tables: BTreeMap::from([("s.t".into(), "00".into())]),
+            absent: vec![],
+            findings: vec![],
+        }
+    }
+}
+
 /// A plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {

@@ -351,7 +351,6 @@ mod tests {
     use super::*;
     use crate::name::QualifiedName;
     use crate::plan::Load;
-    use std::collections::BTreeMap;
 
     fn plan() -> Plan {
         let mut first = Task::new(Phase::PreData, "table", "s", "odd\tname\nwith \\ and \u{b}");
@@ -364,17 +363,7 @@ mod tests {
         second.rows = 7;
         let columns = vec!["a".into(), "tab\t".into()];
         second.set_load(Load { into: QualifiedName::new("s", "t"), columns, merge: None });
-        let header = Header {
-            version: VERSION,
-            source: "1/2/db".into(),
-            source_version: 160_014,
-            pg_dump: None,
-            config: serde_json::json!({"options": {"format": "auto"}}),
-            tables: BTreeMap::from([("s.t".into(), "00".into())]),
-            absent: vec![],
-            findings: vec![],
-        };
-        Plan { header, tasks: vec![first, second] }
+        Plan { header: Header::example(), tasks: vec![first, second] }
     }
 
     fn kind() -> &'static str {

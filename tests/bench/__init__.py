@@ -1,1 +1,1 @@
-"""The benchmark: pgmigrate beside other ways to copy a database, on servers of its own."""
+"""The benchmark: pgmigrate next to other ways to copy a database, on servers of its own."""

@@ -1,4 +1,4 @@
-"""`python tests/bench`: see README.md beside this file."""
+"""`python tests/bench`: see README.md in this folder."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measure(pair: Pair, dataset: Dataset, options: Options) -> Result:
-    _tell(f"{dataset.name}: creating it")
+    _report(f"{dataset.name}: creating it")
     source = _source(pair, dataset, options)
     tables = {piece.table.name for piece in source.pieces}
     rows = sum(source.proof.rows.values())
@@ -105,7 +105,7 @@ def _measure(pair: Pair, dataset: Dataset, options: Options) -> Result:
         if reason := tool.missing():
             result.problems[tool.name] = f"not run: {reason}"
     if PGMIGRATE in options.tools and PGMIGRATE.name not in result.problems:
-        _tell(f"{dataset.name}: predicting")
+        _report(f"{dataset.name}: predicting")
         result.prediction = _prediction(pair, dataset, options)
     for number in range(options.rounds):
         at = number % len(options.tools)
@@ -123,9 +123,9 @@ def _prediction(pair: Pair, dataset: Dataset, options: Options) -> Prediction:
     with pair.new_target(0) as target:
         migration = Migration(source=source, target=target)
         plan = migration.plan()
-        told = plan.estimate(options.jobs, rates=migration.calibrate(plan))
+        reported = plan.estimate(options.jobs, rates=migration.calibrate(plan))
     uncalibrated = plan.estimate(options.jobs).seconds
-    return Prediction(told.seconds, told.low, told.high, uncalibrated)
+    return Prediction(reported.seconds, reported.low, reported.high, uncalibrated)
 
 
 def _source(pair: Pair, dataset: Dataset, options: Options) -> Source:
@@ -142,14 +142,14 @@ def _source(pair: Pair, dataset: Dataset, options: Options) -> Source:
 def _try(
     pair: Pair, source: Source, tool: Tool, result: Result, number: int, options: Options
 ) -> None:
-    _tell(f"{source.dataset.name}: round {number}, {tool.name}")
+    _report(f"{source.dataset.name}: round {number}, {tool.name}")
     try:
         result.runs.append(_run(pair, source, tool, number, options))
     except LimitError as error:
         result.problems[tool.name] = f"not run to its end: {error}"
     except CommandError as error:
         result.problems[tool.name] = f"failed: {error}"
-        _tell(result.problems[tool.name])
+        _report(result.problems[tool.name])
 
 
 def _run(pair: Pair, source: Source, tool: Tool, number: int, options: Options) -> Run:
@@ -204,7 +204,7 @@ def _version(conninfo: str) -> str:
         return str(connection.execute("SHOW server_version").fetchall()[0][0])
 
 
-def _tell(text: str) -> None:
+def _report(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

@@ -14,10 +14,10 @@ _LEFT: Final = 56
 _WIDTH: Final = 330
 _TOP: Final = 34
 _HEIGHT: Final = 240
-_CURVES: Final = ("ours", "bar", "third")
+_CURVES: Final = ("own", "bar", "third")
 _LINES: Final = """
 polyline { fill: none; stroke-width: 2; }
-polyline.ours, circle.ours { stroke: #1a7f5a; }
+polyline.own, circle.own { stroke: #1a7f5a; }
 polyline.bar, circle.bar { stroke: #9aa4af; }
 polyline.third, circle.third { stroke: #b5651d; }
 circle.third { fill: #b5651d; }

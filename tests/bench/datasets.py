@@ -165,6 +165,6 @@ DATASETS: Final = (
     Dataset("typed", "3 million rows of nine types, 3 secondary indexes", _typed),
     Dataset("airlines", "the demo's airline bookings at scale 4", _airlines),
     Dataset("wide_text", "1.2 GB of 2 kB text rows", _wide_text),
-    Dataset("one_big", "90 % of all rows in one table, twenty small ones beside it", _one_big),
+    Dataset("one_big", "90 % of all rows in one table, and twenty small ones", _one_big),
 )
 """In the order in which they are run."""

@@ -1,7 +1,7 @@
 """A database of many tables, made like that of a service which gives each tenant a schema.
 
 A schema has 25 tables, each with a primary key: 20 plain ones and one cut into four partitions.
-Beside them stand what such databases have: columns numbered from sequences, foreign keys, comments,
+Such databases also have: columns numbered from sequences, foreign keys, comments,
 and privileges for two roles.
 """
 

@@ -62,7 +62,7 @@ def measured(
         start_new_session=True,
     )
     try:
-        told, _ = runner.communicate(timeout=limit)
+        reported, _ = runner.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
         raise LimitError(f"took more than {limit:.0f} s") from None
     finally:
@@ -71,8 +71,8 @@ def measured(
             runner.communicate()
     if runner.returncode != 0:
         tail = log.read_text(errors="replace").splitlines()[-12:] if log.exists() else []
-        raise CommandError("\n".join([told.strip(), *tail]))
-    result: dict[str, float] = json.loads(told)
+        raise CommandError("\n".join([reported.strip(), *tail]))
+    result: dict[str, float] = json.loads(reported)
     return result
 
 

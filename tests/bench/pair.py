@@ -23,7 +23,7 @@ SETTINGS: Final[dict[str, str | int]] = {
     "wal_level": "replica",
     "fsync": "on",
     "full_page_writes": "on",
-    # pgmigrate switches it off for its own sessions while it copies; nobody shall lose by that.
+    # pgmigrate switches it off for its own sessions while it copies; no tool loses by that.
     "synchronous_commit": "off",
     "maintenance_work_mem": "256MB",
     "max_locks_per_transaction": 256,

@@ -1,6 +1,6 @@
 """How long planning takes, and how much memory, by the number of objects on the source.
 
-`python tests/bench planning`: see README.md beside this file.
+`python tests/bench planning`: see README.md in this folder.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SETTINGS: Final[dict[str, str | int]] = {
     # pg_dump locks all tables in one transaction.
     "max_locks_per_transaction": 2048,
     "autovacuum": "off",
-    # Nobody waits for this source's disk: it is made to be read, and goes when the benchmark ends.
+    # No test waits for this source's disk: it is made to be read, and goes when the benchmark ends.
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -120,8 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             results.append(_measure(pair, size))
             print("\n".join(table(_HEAD, [result.row for result in results])), flush=True)
     output.mkdir(parents=True, exist_ok=True)
-    told = json.dumps([asdict(result) for result in results], indent=2) + "\n"
-    (output / "planning.json").write_text(told, encoding="utf-8")
+    reported = json.dumps([asdict(result) for result in results], indent=2) + "\n"
+    (output / "planning.json").write_text(reported, encoding="utf-8")
     (output / "planning.svg").write_text(_image(results), encoding="utf-8")
     print(f"written to {output / 'planning.json'} and {output / 'planning.svg'}")
     return 0
@@ -145,8 +145,8 @@ def _measure(pair: Pair, size: int) -> Planned:
     directory = pair.directory / name
     directory.mkdir()
     command = [sys.executable, "-c", _PROGRAM, "plan"]
-    ends = ["--source", pair.source(name), "--target", pair.target]
-    figures = measured([[[*command, *ends]]], directory, pair.environment(), limit=1800)
+    databases = ["--source", pair.source(name), "--target", pair.target]
+    figures = measured([[[*command, *databases]]], directory, pair.environment(), limit=1800)
     pair.drop_source(name)
     steps = _steps((directory / "pgmigrate.log").read_text(encoding="utf-8"))
     plan = directory / "plan.tsv"

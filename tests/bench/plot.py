@@ -21,12 +21,12 @@ STYLE: Final = """
 text { font: 12px system-ui, sans-serif; fill: #1f2328; }
 .head { font-weight: 600; }
 .bar { fill: #9aa4af; }
-.ours { fill: #1a7f5a; }
+.own { fill: #1a7f5a; }
 .one { stroke: #1f2328; stroke-dasharray: 3 3; }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3; }
   .bar { fill: #6e7781; }
-  .ours { fill: #3fb68b; }
+  .own { fill: #3fb68b; }
   .one { stroke: #e6edf3; }
 }
 """
@@ -69,11 +69,11 @@ def _ratios(summaries: Mapping[str, Summary]) -> tuple[dict[str, float], str]:
     return {tool: s.wall / summaries[reference].wall for tool, s in summaries.items()}, named
 
 
-def _bar(title: str, ratio: float, top: float, ours: bool) -> list[str]:
+def _bar(title: str, ratio: float, top: float, own: bool) -> list[str]:
     length = _BARS * min(ratio, _LONGEST) / _LONGEST
     # Beyond the line at 1, which would run through the figure.
     label = _LABELS + max(length, _BARS / _LONGEST) + 6
-    kind = "bar ours" if ours else "bar"
+    kind = "bar own" if own else "bar"
     more = " →" if ratio > _LONGEST else ""
     return [
         f'<text x="{_LABELS - 8}" y="{top + 13}" text-anchor="end">{escape(title)}</text>',

@@ -132,14 +132,14 @@ class Result:
         outcome = self.summaries().get(PGMIGRATE.name)
         return self.prediction.seconds / outcome.wall if self.prediction and outcome else None
 
-    def _told(self) -> list[str]:
+    def _reported(self) -> list[str]:
         ratio = self._predicted()
         if self.prediction is None or ratio is None:
             return []
-        told, wall = self.prediction, self.summaries()[PGMIGRATE.name].wall
+        guess, wall = self.prediction, self.summaries()[PGMIGRATE.name].wall
         return [
-            f"{PGMIGRATE.title}: predicted {told.seconds:.2f} s ({told.low:.2f}-{told.high:.2f}), "
-            f"outcome {wall:.2f} s, ratio {ratio:.2f}",
+            f"{PGMIGRATE.title}: predicted {guess.seconds:.2f} s "
+            f"({guess.low:.2f}-{guess.high:.2f}), outcome {wall:.2f} s, ratio {ratio:.2f}",
             "",
         ]
 
@@ -156,7 +156,7 @@ class Result:
         notes = [
             f"{titles[tool]}: {problem.splitlines()[0]}" for tool, problem in self.problems.items()
         ]
-        return "\n".join([head, "", *table(_HEAD, rows), "", *self._told(), *notes])
+        return "\n".join([head, "", *table(_HEAD, rows), "", *self._reported(), *notes])
 
 
 _HEAD: Final = (

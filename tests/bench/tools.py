@@ -30,7 +30,7 @@ class Job:
         target: conninfo of the target.
         jobs: how much is done at once.
         directory: an empty directory, the working directory.
-        pieces: the tables in pieces, for tools that are told what to copy.
+        pieces: the tables in pieces, for tools that take what to copy.
         lower_bound: what `lower_bound.prepare` wrote.
     """
 
@@ -145,17 +145,19 @@ def _analyze(job: Job) -> Pipeline:
 def _has_parallel() -> bool:
     if shutil.which("parallel") is None:
         return False
-    told = subprocess.run(["parallel", "--version"], capture_output=True, text=True, check=False)
+    reported = subprocess.run(
+        ["parallel", "--version"], capture_output=True, text=True, check=False
+    )
     # moreutils has a program of that name, too.
-    return told.stdout.startswith("GNU parallel")
+    return reported.stdout.startswith("GNU parallel")
 
 
 @functools.cache
 def _pgcopydb_help() -> str:
-    told = subprocess.run(
+    reported = subprocess.run(
         ["pgcopydb", "clone", "--help"], capture_output=True, text=True, check=False
     )
-    return told.stdout + told.stderr
+    return reported.stdout + reported.stderr
 
 
 def _no_pgcopydb() -> str:

@@ -18,14 +18,13 @@ from support.half_open import half_open
 from support.shell import Shell
 
 ROWS = 1000
-OURS = "application_name LIKE 'pgmigrate%'"
+OWN = "application_name LIKE 'pgmigrate%'"
 
 
 @pytest.mark.case("B1")
 @pytest.mark.timeout(120)
 def test_a_commit_that_is_still_at_work_is_waited_for(pair: Pair, tmp_path: Path) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, f"CREATE TABLE t AS SELECT generate_series(1, {ROWS}) AS id")
+    source, target = pair.filled(f"CREATE TABLE t AS SELECT generate_series(1, {ROWS}) AS id")
     servers.run_script(
         target,
         "CREATE TABLE t (id int);"
@@ -39,13 +38,13 @@ def test_a_commit_that_is_still_at_work_is_waited_for(pair: Pair, tmp_path: Path
     with psycopg.connect(target, autocommit=True) as gate, half_open(target) as way:
         gate.execute("SELECT pg_advisory_lock(7)")
         first = shell.start(*command, way.conninfo)
-        _wait_for(gate, f"{OURS} AND query = 'COMMIT' AND wait_event = 'advisory'")
+        _wait_for(gate, f"{OWN} AND query = 'COMMIT' AND wait_event = 'advisory'")
         way.keep()
         first.send_signal(signal.SIGKILL)
         first.communicate()
         _end_leader(gate)
         second = shell.start(*command, target, "--resume")
-        _wait_for(gate, f"{OURS} AND wait_event = 'transactionid'")
+        _wait_for(gate, f"{OWN} AND wait_event = 'transactionid'")
         gate.execute("SELECT pg_advisory_unlock(7)")
         said = second.communicate(timeout=60)
         assert second.returncode == 0, said
@@ -62,7 +61,7 @@ def _end_leader(connection: psycopg.Connection[tuple[object, ...]]) -> None:
 
 
 def _wait_for(connection: psycopg.Connection[tuple[object, ...]], condition: str) -> None:
-    """Until a session of ours is as the condition says; the test's own time limit ends the wait."""
+    """Until a session of pgmigrate meets the condition; the test's own time limit ends the wait."""
     query = f"SELECT count(*) FROM pg_stat_activity WHERE {condition}"
     while connection.execute(query).fetchone() == (0,):
         time.sleep(0.02)

@@ -15,7 +15,7 @@ from support.shell import Shell
 
 SEED = 20261120
 
-# Keyless tables, so that nothing but the ledger can tell a row that is there from one that is not.
+# Keyless tables, so that only the ledger distinguishes a row that is there from one that is not.
 SCRIPT = """
 CREATE SCHEMA k;
 CREATE TABLE k.keyless (a int, b text);
@@ -41,7 +41,9 @@ ANALYZE;
 @pytest.mark.case("B1")
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("moments", [6, pytest.param(48, marks=pytest.mark.soak)])
-def test_killed_at_any_moment_and_resumed(pair: Pair, tmp_path: Path, moments: int) -> None:
+def test_a_run_killed_at_any_moment_is_resumed_without_loss(
+    pair: Pair, tmp_path: Path, moments: int
+) -> None:
     source = pair.source()
     servers.run_script(source, SCRIPT)
     config = tmp_path / "config.json"
@@ -83,7 +85,7 @@ def _kill_within(shell: Shell, target: str, config: Path, chance: random.Random)
 
 
 def _length(source: str, pair: Pair, tmp_path: Path) -> float:
-    """How long a run takes when nobody disturbs it."""
+    """How long a run takes when nothing disturbs it."""
     folder = tmp_path / "undisturbed"
     folder.mkdir()
     target = pair.target("_undisturbed")

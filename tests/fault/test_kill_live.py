@@ -1,4 +1,4 @@
-"""Data-only runs into a live target, ended at any moment: its keys are back, or are named."""
+"""Data-only runs into a target in use, ended at any moment: its keys are back, or are named."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ ENDS_OF_A_RUN = 3
 ON_TARGET = """
 COMMENT ON CONSTRAINT child_parent ON s.child IS 'kept';
 ALTER TABLE s.child ADD CONSTRAINT unchecked FOREIGN KEY (id) REFERENCES s.parent NOT VALID;
-CREATE TABLE s.heard (id int);
+CREATE TABLE s.fired (id int);
 CREATE FUNCTION s.hear() RETURNS trigger LANGUAGE plpgsql AS
-    'BEGIN INSERT INTO s.heard VALUES (NEW.id); RETURN NEW; END';
+    'BEGIN INSERT INTO s.fired VALUES (NEW.id); RETURN NEW; END';
 CREATE TRIGGER ordinary BEFORE INSERT ON s.child FOR EACH ROW EXECUTE FUNCTION s.hear();
 CREATE TRIGGER always BEFORE INSERT ON s.parent FOR EACH ROW EXECUTE FUNCTION s.hear();
 ALTER TABLE s.parent ENABLE ALWAYS TRIGGER always;
@@ -109,7 +109,7 @@ def _round(source: str, target: str, folder: Path, ends: list[End]) -> tuple[flo
     took = time.monotonic() - began
     assert (query(target, KEYS), query(target, STATES)) == (keys, states)
     assert_same_rows((source, target), "parent", "child", "tree")
-    assert query(target, "SELECT FROM s.heard") == [], "a trigger has fired"
+    assert query(target, "SELECT FROM s.fired") == [], "a trigger has fired"
     return took, away
 
 

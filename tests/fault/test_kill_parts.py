@@ -19,7 +19,7 @@ ROUNDS = 3
 MOST_ROUNDS = 20
 PARTS = 3
 
-# Keyless rows that are all alike: only their number tells whether one is missing or doubled.
+# Keyless rows that are all equal: only their number shows whether one is missing or doubled.
 MORE = """
 INSERT INTO bank.transfer SELECT 1, 2, 0 FROM generate_series(1, 250000);
 ANALYZE;

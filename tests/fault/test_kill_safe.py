@@ -118,7 +118,9 @@ class Round:
 @pytest.mark.case("X7")
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("rounds", [7, pytest.param(60, marks=pytest.mark.soak)])
-def test_killed_at_any_moment(pair: Pair, tmp_path: Path, rounds: int) -> None:
+def test_a_procedure_killed_at_any_moment_is_completed_or_undone(
+    pair: Pair, tmp_path: Path, rounds: int
+) -> None:
     chance = random.Random(SEED)
     print(f"seed {SEED}")
     for number in range(rounds):

@@ -36,6 +36,12 @@ def quiet(
 
 
 @pytest.fixture
+def one_row(pair: Pair) -> tuple[str, str]:
+    """A source with a table of one row, and an empty target."""
+    return pair.filled("CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1)")
+
+
+@pytest.fixture
 def bank(pair: Pair, tmp_path: Path) -> Parts:
     """A bank whose tables are made on the target."""
     source = pair.source()
@@ -48,7 +54,6 @@ def bank(pair: Pair, tmp_path: Path) -> Parts:
 @pytest.fixture
 def both(pair: Pair, shell: Shell, request: pytest.FixtureRequest) -> tuple[str, str]:
     """A source with the module's SCRIPT and an empty target, named by `config.json`."""
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, request.module.SCRIPT)
+    source, target = pair.filled(request.module.SCRIPT)
     shell.write_config(source, target)
     return source, target

@@ -78,7 +78,7 @@ def test_the_example_of_a_fan_out_moves_a_quiet_database_part_by_part(
     assert sum(part["rows"] for part in parts) > 50_000
     assert len(json.dumps(run.xcom)) < 32 * 1024
     assert run.tasks["release"] == "success" and not run.xcom["release.return_value"]["released"]
-    assert "nobody may write to the source until all rows are copied" in run.log
+    assert "no session may write to the source until all rows are copied" in run.log
     assert_without_passwords(run.log + str(run.xcom), *demo)
 
 
@@ -95,7 +95,7 @@ from pgmigrate import PgMigrateError
 from pgmigrate.airflow.connection import conninfo_of
 from pgmigrate.airflow.configuration import migration_of
 
-def told(work):
+def reported(work):
     try:
         return work()
     except PgMigrateError as error:
@@ -103,8 +103,8 @@ def told(work):
 
 ids = json.loads(sys.argv[1])
 print(json.dumps({
-    "conninfo": {id_: told(lambda: conninfo_of(id_)) for id_ in ids},
-    "status": {id_: told(lambda: migration_of(None, id_, id_).status().state) for id_ in ids},
+    "conninfo": {id_: reported(lambda: conninfo_of(id_)) for id_ in ids},
+    "status": {id_: reported(lambda: migration_of(None, id_, id_).status().state) for id_ in ids},
 }))
 """
 
@@ -116,7 +116,7 @@ def test_a_connection_counts_with_all_its_extras(pair: Pair, prepared: AirflowSi
         words = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}")
         admin.execute(words.format(sql.Identifier(role), sql.Literal(ODD_PASSWORD)))
     base = json.loads(connection(target, user=role, database=conninfo_to_dict(target)["dbname"]))
-    base |= {"password": ODD_PASSWORD, "schema": "nowhere", "login": "nobody"}
+    base |= {"password": ODD_PASSWORD, "schema": "nowhere", "login": "unknown"}
 
     def varied(**extras: object) -> str:
         return json.dumps({**base, "extra": {**base["extra"], **extras}})
@@ -208,10 +208,9 @@ def warnings_of(run: DagRun, word: str) -> list[str]:
 @pytest.fixture
 def two_tables(pair: Pair, prepared: AirflowSite) -> tuple[str, str, AirflowSite]:
     """Tables with and without a key, a target, and an Airflow that knows both."""
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, TWO_TABLES)
-    ends = {"SOURCE": connection(source), "TARGET": connection(target)}
-    known = {f"AIRFLOW_CONN_PGMIGRATE_{side}": value for side, value in ends.items()}
+    source, target = pair.filled(TWO_TABLES)
+    databases = {"SOURCE": connection(source), "TARGET": connection(target)}
+    known = {f"AIRFLOW_CONN_PGMIGRATE_{side}": value for side, value in databases.items()}
     return source, target, AirflowSite(prepared.home, known)
 
 
@@ -322,7 +321,7 @@ from airflow.exceptions import AirflowFailException
 from pgmigrate.airflow import PgMigrate
 from pgmigrate.airflow.planning import make
 
-def told(work):
+def reported(work):
     try:
         return ["returned", str(work())]
     except AirflowFailException as error:
@@ -332,19 +331,19 @@ def told(work):
 
 def task(table, deferrable):
     config = {"tables": [table], "roles": "none"}
-    ends = {"source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target"}
+    connections = {"source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target"}
     name = f"t{deferrable}{table[-3:]}"
-    return PgMigrate(task_id=name, config=config, deferrable=deferrable, **ends)
+    return PgMigrate(task_id=name, config=config, deferrable=deferrable, **connections)
 
 mine = task("app.two", True)
 reference, _ = make(mine._migration(), None)
 numbers = dict.fromkeys(("tasks", "rows", "bytes", "seconds"), 1)
 event = {"state": "done", "run": 1, "consistent": True, "failed": [], **numbers}
 print(json.dumps({
-    "deferrable": told(lambda: task("app.two", True).execute({})),
-    "plain": told(lambda: task("app.two", False).execute({})),
-    "own": told(lambda: task("app.one", True).execute({})),
-    "taken_up": told(lambda: mine._take_up({}, {**event, "plan": "other"}, reference, False)),
+    "deferrable": reported(lambda: task("app.two", True).execute({})),
+    "plain": reported(lambda: task("app.two", False).execute({})),
+    "own": reported(lambda: task("app.one", True).execute({})),
+    "taken_up": reported(lambda: mine._take_up({}, {**event, "plan": "other"}, reference, False)),
     "done_run": reference["done_run"],
     "summary": mine._take_up({}, {**event, "plan": reference["fingerprint"]}, reference, False),
 }))
@@ -354,15 +353,13 @@ print(json.dumps({
 def test_another_plan_s_run_is_not_taken_for_the_task_s_own(
     pair: Pair, prepared: AirflowSite
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE SCHEMA app; CREATE TABLE app.one (id int PRIMARY KEY); "
         "CREATE TABLE app.two (id int PRIMARY KEY)",
     )
     assert Migration(source=source, target=target, tables=["app.one"], roles="none").run().ok
-    ends = {"SOURCE": connection(source), "TARGET": connection(target)}
-    variables = {f"AIRFLOW_CONN_PGMIGRATE_{side}": value for side, value in ends.items()}
+    databases = {"SOURCE": connection(source), "TARGET": connection(target)}
+    variables = {f"AIRFLOW_CONN_PGMIGRATE_{side}": value for side, value in databases.items()}
     with psycopg.connect(target, autocommit=True) as other:
         # What a run that is alive looks like from outside: its line, and its session's lock.
         other.execute("UPDATE pgmigrate.migration_run SET state = 'running'")
@@ -382,24 +379,25 @@ import json
 from airflow.exceptions import AirflowFailException
 from pgmigrate.airflow import PgMigrate, PgMigratePlan
 
-def told(made, **more):
-    ends = {"source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target"}
+def reported(made, **more):
+    connections = {"source_conn_id": "pgmigrate_source", "target_conn_id": "pgmigrate_target"}
     config = {"options": {"keep_ledger": False}}
     try:
-        made(task_id=f"t{len(more)}{made.__name__}", config=config, **ends, **more).execute({})
+        name = f"t{len(more)}{made.__name__}"
+        made(task_id=name, config=config, **connections, **more).execute({})
     except AirflowFailException as error:
         return str(error)
 
 ways = [(PgMigrate, True), (PgMigrate, False)]
-found = [told(made, deferrable=deferrable) for made, deferrable in ways]
-print(json.dumps([*found, told(PgMigratePlan)]))
+found = [reported(made, deferrable=deferrable) for made, deferrable in ways]
+print(json.dumps([*found, reported(PgMigratePlan)]))
 """
 
 
 def test_a_ledger_that_would_not_stay_is_refused_before_anything_is_touched(
     prepared: AirflowSite,
 ) -> None:
-    nowhere = connection("host=127.0.0.1 port=1 user=nobody dbname=nothing")
+    nowhere = connection("host=127.0.0.1 port=1 user=unknown dbname=nothing")
     variables = {f"AIRFLOW_CONN_PGMIGRATE_{side}": nowhere for side in ("SOURCE", "TARGET")}
     for message in prepared.python(NO_LEDGER, **variables):
         assert "options.keep_ledger" in message and "pgmigrate cleanup" in message, message

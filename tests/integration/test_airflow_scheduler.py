@@ -283,8 +283,8 @@ def test_a_deferred_run_is_watched_and_taken_up_when_its_process_dies(place: Pla
     run.finish()
     assert "run 1 is interrupted; the next try goes on with it" in run.logs()
     assert "verification: equal" in run.logs()
-    (told,) = run.values("migrate")
-    assert (told["run"], told["status"]) == (1, "done") and told["rows"] > 50_000
+    (reported,) = run.values("migrate")
+    assert (reported["run"], reported["status"]) == (1, "done") and reported["rows"] > 50_000
     servers.assert_equal(place.source, place.targets["deferred"])
 
 

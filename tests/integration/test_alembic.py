@@ -323,7 +323,7 @@ def test_each_revision_in_a_transaction_of_its_own(project: Project) -> None:
     assert due(project) == []
 
 
-def test_an_upgrade_that_is_not_committed_is_told(project: Project) -> None:
+def test_an_upgrade_that_is_not_committed_is_reported(project: Project) -> None:
     text = (project.folder / "migrations" / "env.py").read_text()
     begun = text.replace(
         "        context.configure(connection",
@@ -354,7 +354,7 @@ def test_a_script_of_a_revision_asks_for_a_copy(project: Project) -> None:
     assert due(project) == []
 
 
-def test_a_copy_without_a_hook_is_told(project: Project) -> None:
+def test_a_copy_without_a_hook_is_reported(project: Project) -> None:
     project.revision("aa01", None, *ITEMS, 'op.pgmigrate_copy(["shop.items"])')
     env = project.folder / "migrations" / "env.py"
     env.write_text(env.read_text().replace(", on_version_apply=hook", ""))
@@ -364,7 +364,7 @@ def test_a_copy_without_a_hook_is_told(project: Project) -> None:
     assert value(project.target, "SELECT to_regclass('shop.items')") is None
 
 
-def test_a_copy_in_a_downgrade_is_told(project: Project) -> None:
+def test_a_copy_in_a_downgrade_is_reported(project: Project) -> None:
     project.revision("cc03", "bb02", downgrade=('op.pgmigrate_copy(["shop.items"])',))
     project.upgrade()
     done = project.alembic("downgrade", "-1")
@@ -372,7 +372,7 @@ def test_a_copy_in_a_downgrade_is_told(project: Project) -> None:
     assert value(project.target, "SELECT version_num FROM alembic_version") == "cc03"
 
 
-def test_a_hook_that_alembic_does_not_have_is_told(project: Project) -> None:
+def test_a_hook_that_alembic_does_not_have_is_reported(project: Project) -> None:
     env = project.folder / "migrations" / "env.py"
     env.write_text(env.read_text().replace(", on_version_apply=hook", ""))
     done = project.alembic("upgrade", "head")
@@ -383,17 +383,17 @@ def test_a_function_does_the_rest(project: Project) -> None:
     project.env(
         '{"aa01": rest}',
         before="def rest(migration):\n"
-        "    ends = {'source': os.environ['SOURCE'], 'target': os.environ['TARGET']}\n"
-        "    return Migration(tables=['shop.items'], roles='none', **ends).run()",
+        "    databases = {'source': os.environ['SOURCE'], 'target': os.environ['TARGET']}\n"
+        "    return Migration(tables=['shop.items'], roles='none', **databases).run()",
     )
     project.upgrade()
     assert count(project, "shop.items") == 100
     project.revision("cc03", "bb02")
     project.env('{"cc03": rest}', before="def rest(migration):\n    raise KeyError('row 17')")
     done = project.alembic("upgrade", "head")
-    told = done.stderr.strip().splitlines()[-1]
-    assert told.startswith("pgmigrate.errors.StateError: the upgrade is committed")
-    assert "KeyError" in told and "row 17" not in told
+    reported = done.stderr.strip().splitlines()[-1]
+    assert reported.startswith("pgmigrate.errors.StateError: the upgrade is committed")
+    assert "KeyError" in reported and "row 17" not in reported
     assert due(project) == [("cc03", "cc03")]
 
 
@@ -420,7 +420,7 @@ def test_the_head_is_reached_with_the_last_of_several(project: Project) -> None:
     assert (count(project, "shop.items"), count(project, "shop.prices")) == (100, 50)
 
 
-def test_an_unknown_revision_is_told_before_anything_changes(project: Project) -> None:
+def test_an_unknown_revision_is_reported_before_anything_changes(project: Project) -> None:
     project.env('{"ffff": ["shop.items"]}')
     done = project.alembic("upgrade", "head")
     assert "ConfigError: alembic's revision ffff" in done.stderr

@@ -131,11 +131,11 @@ def test_several_databases_have_a_hook_each(project: Project, pair: Pair) -> Non
     other = pair.target("_other")
     project.env('{"aa01": ["shop.items"]}', between=KILL, text=SEVERAL)
     project.revision("aa01", None, *ITEMS)
-    ends = {"TARGET_A": project.target, "TARGET_B": other}
-    urls = {f"URL_{name[-1]}": url(conninfo) for name, conninfo in ends.items()}
-    assert project.alembic("upgrade", "head", KILL="1", **ends, **urls).code == 9
+    databases = {"TARGET_A": project.target, "TARGET_B": other}
+    urls = {f"URL_{name[-1]}": url(conninfo) for name, conninfo in databases.items()}
+    assert project.alembic("upgrade", "head", KILL="1", **databases, **urls).code == 9
     assert (is_due(project.target), is_due(other)) == (True, True)
-    project.upgrade("head", **ends, **urls)
+    project.upgrade("head", **databases, **urls)
     assert (count(project.target), count(other)) == (2, 2)
     assert (is_due(project.target), is_due(other)) == (False, False)
 
@@ -252,7 +252,7 @@ def test_schemas_of_their_own_in_one_database(project: Project) -> None:
     assert not is_due(project.target)
 
 
-def test_a_role_that_may_make_no_ledger_is_told(project: Project) -> None:
+def test_a_role_that_may_make_no_ledger_is_reported(project: Project) -> None:
     project.env('{"aa01": ["shop.items"]}')
     project.revision("aa01", None, "CREATE TABLE plain (id int)")
     with psycopg.connect(project.target, autocommit=True) as connection:
@@ -273,8 +273,8 @@ def test_a_role_that_may_make_no_ledger_is_told(project: Project) -> None:
             connection.execute("DROP ROLE alembic_only")
 
 
-def test_the_hook_of_a_user_runs(ends: tuple[str, str], tmp_path: Path) -> None:
-    project = Project(tmp_path, *ends)
+def test_the_hook_of_a_user_runs(databases: tuple[str, str], tmp_path: Path) -> None:
+    project = Project(tmp_path, *databases)
     project.env("", text=OF_A_USER)
     project.revision(
         "4f2a9c81d0be",
@@ -287,5 +287,5 @@ def test_the_hook_of_a_user_runs(ends: tuple[str, str], tmp_path: Path) -> None:
     done = project.alembic("upgrade", "head", PYTHONPATH=str(TESTS))
     assert "data moves: 3" in done.stdout, done.text
     for table in ("t", "child"):
-        assert servers.rows(ends[1], "app", table) == servers.rows(ends[0], "app", table)
-    assert len(servers.rows(ends[1], "other", "o")) == 1
+        assert servers.rows(databases[1], "app", table) == servers.rows(databases[0], "app", table)
+    assert len(servers.rows(databases[1], "other", "o")) == 1

@@ -156,9 +156,8 @@ def test_a_migration_is_undone_by_the_backup_that_it_made(pair: Pair, tmp_path: 
 def test_a_restored_ledger_knows_what_runs_have_made_and_what_was_there_before(
     pair: Pair, tmp_path: Path
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source, "CREATE TABLE moved (a int); CREATE VIEW seen AS SELECT a FROM moved"
+    source, target = pair.filled(
+        "CREATE TABLE moved (a int); CREATE VIEW seen AS SELECT a FROM moved"
     )
     own = "CREATE TABLE own (a int PRIMARY KEY); CREATE FUNCTION f() RETURNS int RETURN 1"
     servers.run_script(target, own)
@@ -352,8 +351,8 @@ def test_what_the_command_says_of_an_interrupted_restore_is_so(
     monkeypatch.setattr(_native, "start", start)
     end = ["--source", target, "--target", target]
     code = main(["restore", backup.path, *end, "--yes"])
-    told = capsys.readouterr()
-    assert code == (0 if is_restored else 130) and words in told.out + told.err
+    reported = capsys.readouterr()
+    assert code == (0 if is_restored else 130) and words in reported.out + reported.err
     with psycopg.connect(target) as connection:
         row = connection.execute("SELECT to_regclass('kept'), to_regclass('later')").fetchone()
     assert row == ("kept", None if is_restored else "later")

@@ -93,6 +93,14 @@ def installed(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> Callable[[
     return install
 
 
+@pytest.fixture
+def among_all(pair: Pair, installed: Callable[[], None]) -> tuple[Migration, str]:
+    """A migration among the programs of all majors, and its source."""
+    installed()
+    source, target = pair.filled(SCRIPT)
+    return Migration(source=source, target=target, roles="none"), source
+
+
 def dumped(programs: Programs, conninfo: str) -> set[int]:
     """The majors of the programs that read a database's definitions."""
     return programs.calls("pg_dump", conninfo, "--schema-only")
@@ -116,8 +124,7 @@ def test_the_oldest_that_serves_both_servers(
 ) -> None:
     pair = make_pair(*majors)
     installed()
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     servers.run_script(target, "CREATE TABLE before (id int)")
     migration = Migration(source=source, target=target, roles="none", backup_dir=str(tmp_path))
     report = migration.run(backup=True, verify=True)
@@ -149,8 +156,7 @@ def test_a_plan_is_run_by_the_program_that_wrote_it(
     installed()
     # What it writes differs: with it, the comment would be missing.
     programs.add(18, without="--no-comments")
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     migration = Migration(source=source, target=target, roles="none")
     plan = Migration(source=source, target=UNREACHABLE, roles="none").plan()
     assert plan.header["pg_dump"] == 16 and dumped(programs, source) == {16}
@@ -173,19 +179,16 @@ def test_a_plan_is_run_by_the_program_that_wrote_it(
     path = shell.folder / "p.tsv"
     assert migration.run(plan_file=path).ok and dumped(programs, source) == {18}
     assert Plan.load(path).header["pg_dump"] == 18
-    ends = ("--source", source, "--target", target, "--no-roles", "--plan", str(path))
-    done = shell.run("plan", "--diff", *ends)
+    databases = ("--source", source, "--target", target, "--no-roles", "--plan", str(path))
+    done = shell.run("plan", "--diff", *databases)
     assert done.code == 0, done.text
 
 
 @pytest.mark.case("L10")
 def test_a_plan_of_a_program_that_is_not_there(
-    pair: Pair, programs: Programs, installed: Callable[[], None]
+    among_all: tuple[Migration, str], programs: Programs
 ) -> None:
-    installed()
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
-    migration = Migration(source=source, target=target, roles="none")
+    migration, source = among_all
     text = migration.plan().text.replace('"pg_dump":18', '"pg_dump":97')
     programs.forget()
     report = migration.run(Plan.parse(text), on_drift="refuse")
@@ -197,12 +200,9 @@ def test_a_plan_of_a_program_that_is_not_there(
 
 @pytest.mark.case("L10")
 def test_a_plan_that_names_no_program_is_run_by_the_newest(
-    pair: Pair, programs: Programs, installed: Callable[[], None]
+    among_all: tuple[Migration, str], programs: Programs
 ) -> None:
-    installed()
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
-    migration = Migration(source=source, target=target, roles="none")
+    migration, source = among_all
     text = migration.plan().text.replace('"pg_dump":18,', "")
     assert "pg_dump" not in Plan.parse(text).header
     programs.forget()

@@ -40,13 +40,13 @@ def _heights(source: str, plan: Plan, table: str = "t") -> list[int]:
 def _keys(kind: str, seed: int) -> list[int | None]:
     """A few hundred keys of a kind, the same ones for the same seed."""
     chance = random.Random(seed)
-    ends = [-(2**63), 2**63 - 1, -1, 0, 1]
+    extremes = [-(2**63), 2**63 - 1, -1, 0, 1]
     make: dict[str, Callable[[], int | None]] = {
         "dense": lambda: chance.randrange(-200, 200),
         "sparse": lambda: chance.randrange(-(2**63), 2**63),
         "skewed": lambda: 2 ** chance.randrange(1, 62),
         "common": lambda: chance.choice([7, 7, 7, -(2**40), chance.randrange(10**6)]),
-        "ends": lambda: chance.choice(ends),
+        "ends": lambda: chance.choice(extremes),
         "nulls": lambda: chance.choice([None, None, chance.randrange(1000)]),
     }
     return [make[kind]() for _ in range(chance.randrange(2, 400))]
@@ -79,9 +79,7 @@ def test_chunks_of_any_key_hold_each_row_once(pair: Pair, kind: str) -> None:
 
 
 def test_a_skewed_chunk_column_makes_chunks_of_equal_height(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         # Nine of ten rows lie in a thousandth of the range.
         "CREATE TABLE t (id bigint PRIMARY KEY);"
         "INSERT INTO t SELECT i FROM generate_series(1, 9000) i;"
@@ -94,9 +92,7 @@ def test_a_skewed_chunk_column_makes_chunks_of_equal_height(pair: Pair) -> None:
 
 
 def test_without_statistics_ranges_of_a_chunk_column_are_equally_wide(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id int PRIMARY KEY) WITH (autovacuum_enabled = false);"
         "INSERT INTO t SELECT i FROM generate_series(1, 300) i",
     )
@@ -125,9 +121,7 @@ def test_without_statistics_ranges_of_a_chunk_column_are_equally_wide(pair: Pair
     ids=["bigint", "nullable", "uuid", "timestamptz", "infinite", "first_of_two"],
 )
 def test_a_key_cuts_where_pages_cannot(pair: Pair, key: str, value: str, analyzed: bool) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         f"{OTHER_ACCESS_METHOD} CREATE TABLE t ({key});"
         f"INSERT INTO t SELECT {value} FROM generate_series(1, 3000) i;"
         + ("ANALYZE" if analyzed else "ALTER TABLE t SET (autovacuum_enabled = false)"),
@@ -152,9 +146,7 @@ def test_a_key_cuts_where_pages_cannot(pair: Pair, key: str, value: str, analyze
 
 
 def test_a_text_key_leaves_a_table_whole_and_out_of_the_plan(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         f"{OTHER_ACCESS_METHOD} CREATE TABLE t (id text PRIMARY KEY);"
         "INSERT INTO t SELECT 'person' || i || '@example.org' FROM generate_series(1, 3000) i;"
         "ANALYZE",
@@ -168,9 +160,7 @@ def test_a_text_key_leaves_a_table_whole_and_out_of_the_plan(pair: Pair) -> None
 
 
 def test_the_plan_holds_no_whole_uuid_and_no_exact_time(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         f"{OTHER_ACCESS_METHOD}"
         "CREATE TABLE t (id uuid PRIMARY KEY); CREATE TABLE u (id timestamptz PRIMARY KEY);"
         "INSERT INTO t SELECT gen_random_uuid() FROM generate_series(1, 3000);"
@@ -189,9 +179,7 @@ def test_each_major_is_cut_by_what_it_can_read(
     make_pair: Callable[[int, int], Pair], major: int
 ) -> None:
     pair = make_pair(major, 18)
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id uuid PRIMARY KEY, a text) WITH (autovacuum_enabled = false);"
         "INSERT INTO t SELECT md5(i::text)::uuid, repeat('x', 50)"
         " FROM generate_series(1, 20000) i",

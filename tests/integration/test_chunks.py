@@ -12,12 +12,18 @@ from pgmigrate import ConfigError, PreflightError
 from support import servers
 from support.chunks import assert_equal, chunked, migration_of, queries, run
 
+PARTITIONED = """
+CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id);
+CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (50);
+CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (50) TO (100);
+INSERT INTO t SELECT generate_series(0, 99);
+ANALYZE;
+"""
+
 
 @pytest.mark.case("G1")
 def test_rows_whose_key_is_null_are_copied(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id int UNIQUE, a text);"
         "INSERT INTO t SELECT NULLIF(i, i / 10 * 10), 'r' || i FROM generate_series(1, 200) i;"
         "ANALYZE",
@@ -36,9 +42,7 @@ def test_a_not_null_that_was_never_checked_hides_no_nulls(
     make_pair: Callable[[int, int], Pair],
 ) -> None:
     pair = make_pair(18, 18)
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id int UNIQUE, a text);"
         "INSERT INTO t SELECT NULLIF(i, i / 10 * 10), 'r' || i FROM generate_series(1, 200) i;"
         "ALTER TABLE t ADD CONSTRAINT id_there NOT NULL id NOT VALID; ANALYZE",
@@ -51,9 +55,7 @@ def test_a_not_null_that_was_never_checked_hides_no_nulls(
 @pytest.mark.case("G2")
 @pytest.mark.parametrize("parameter", ["autovacuum_enabled = false"])
 def test_pages_without_visible_rows_do_not_end_the_copy(pair: Pair, parameter: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         f"CREATE TABLE t (id int, a text) WITH ({parameter});"
         "INSERT INTO t SELECT i, repeat('x', 400) FROM generate_series(1, 600) i;"
         "DELETE FROM t WHERE id BETWEEN 100 AND 500; INSERT INTO t SELECT 1000, 'last'",
@@ -69,9 +71,7 @@ def test_pages_without_visible_rows_do_not_end_the_copy(pair: Pair, parameter: s
 
 @pytest.mark.case("G3")
 def test_rows_that_come_after_planning_are_copied(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100);"
         "CREATE TABLE pages (id int, a text);"
         "INSERT INTO pages SELECT i, repeat('x', 500) FROM generate_series(1, 100) i; ANALYZE",
@@ -103,9 +103,7 @@ def test_rows_that_come_after_planning_are_copied(pair: Pair) -> None:
     ids=["never_analyzed", "far_too_many", "emptied_and_refilled"],
 )
 def test_stale_statistics_lose_nothing(pair: Pair, statistics: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id int PRIMARY KEY) WITH (autovacuum_enabled = false);"
         f"INSERT INTO t SELECT generate_series(1, 300); {statistics}",
     )
@@ -119,9 +117,7 @@ def test_stale_statistics_lose_nothing(pair: Pair, statistics: str) -> None:
 
 @pytest.mark.case("G3")
 def test_statistics_of_zero_rows_do_not_make_one_chunk(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id int PRIMARY KEY) WITH (autovacuum_enabled = false); VACUUM ANALYZE t;"
         "INSERT INTO t SELECT generate_series(1, 3000)",
     )
@@ -146,10 +142,9 @@ def test_statistics_of_zero_rows_do_not_make_one_chunk(pair: Pair) -> None:
     ],
     ids=["negative", "duplicate", "sparse", "the_ends_of_bigint", "all_the_same"],
 )
-def test_keys_of_every_kind(pair: Pair, rows: str, chunks: int) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source, f"CREATE TABLE t (id bigint NOT NULL); INSERT INTO t {rows}; ANALYZE"
+def test_keys_of_every_kind_are_cut(pair: Pair, rows: str, chunks: int) -> None:
+    source, target = pair.filled(
+        f"CREATE TABLE t (id bigint NOT NULL); INSERT INTO t {rows}; ANALYZE"
     )
     migration = migration_of(source, target, tables=chunked(100))
     plan = migration.plan()
@@ -159,9 +154,7 @@ def test_keys_of_every_kind(pair: Pair, rows: str, chunks: int) -> None:
 
 
 def test_the_ends_of_bigint_in_several_chunks(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id bigint PRIMARY KEY); INSERT INTO t VALUES"
         "(-9223372036854775808), (-1), (0), (9223372036854775807); ANALYZE",
     )
@@ -174,8 +167,7 @@ def test_the_ends_of_bigint_in_several_chunks(pair: Pair) -> None:
 
 @pytest.mark.parametrize("rows", ["", "; INSERT INTO t SELECT NULL FROM generate_series(1, 5)"])
 def test_a_table_without_any_key_is_one_chunk(pair: Pair, rows: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, f"CREATE TABLE t (id int){rows}")
+    source, target = pair.filled(f"CREATE TABLE t (id int){rows}")
     migration = migration_of(source, target, tables=chunked(2))
     plan = migration.plan()
     assert len(queries(plan)) == 1
@@ -184,9 +176,8 @@ def test_a_table_without_any_key_is_one_chunk(pair: Pair, rows: str) -> None:
 
 
 def test_a_limit_switches_chunking_off(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)"
+    source, target = pair.filled(
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 100)"
     )
     tables = chunked(10, limit=30, order_by="id DESC", where="id <> 95")
     migration = migration_of(source, target, tables=tables, split_larger_than="1kB")
@@ -202,9 +193,7 @@ def test_a_limit_switches_chunking_off(pair: Pair) -> None:
 
 
 def test_where_and_order_by_hold_in_every_chunk(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id int PRIMARY KEY, a text);"
         "INSERT INTO t SELECT i, i % 3 FROM generate_series(1, 90) i",
     )
@@ -221,24 +210,16 @@ def test_where_and_order_by_hold_in_every_chunk(pair: Pair) -> None:
 
 
 def test_a_where_that_no_row_meets(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)")
+    source, target = pair.filled(
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)"
+    )
     migration = migration_of(source, target, tables=chunked(1, where="id > 100"))
     run(migration, migration.plan())
     assert servers.rows(target, "public", "t") == []
 
 
 def test_a_limit_counts_for_each_partition_and_the_plan_says_so(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
-        """
-        CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id);
-        CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (50);
-        CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (50) TO (100);
-        INSERT INTO t SELECT generate_series(0, 99);
-        """,
-    )
+    source, target = pair.filled(PARTITIONED)
     tables = {"include": [{"name": "t", "limit": 10, "order_by": "id"}]}
     migration = migration_of(source, target, tables=tables)
     plan = migration.plan()
@@ -248,16 +229,7 @@ def test_a_limit_counts_for_each_partition_and_the_plan_says_so(pair: Pair) -> N
 
 
 def test_a_chunk_column_of_a_partitioned_table_cuts_each_partition(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
-        """
-        CREATE TABLE t (id int PRIMARY KEY) PARTITION BY RANGE (id);
-        CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (50);
-        CREATE TABLE t2 PARTITION OF t FOR VALUES FROM (50) TO (100);
-        INSERT INTO t SELECT generate_series(0, 99); ANALYZE;
-        """,
-    )
+    source, target = pair.filled(PARTITIONED)
     migration = migration_of(source, target, tables=chunked(25))
     plan = migration.plan()
     assert (len(queries(plan, "t1")), len(queries(plan, "t2"))) == (2, 2)
@@ -266,9 +238,7 @@ def test_a_chunk_column_of_a_partitioned_table_cuts_each_partition(pair: Pair) -
 
 
 def test_a_default_chunk_column_holds_where_a_table_has_it(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 40);"
         "CREATE TABLE other (a text); INSERT INTO other VALUES ('x'); ANALYZE",
     )
@@ -284,9 +254,7 @@ def test_a_default_chunk_column_holds_where_a_table_has_it(pair: Pair) -> None:
 
 
 def test_a_where_with_an_error_fails_with_its_tables_name(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);"
         "CREATE TABLE other (id int); INSERT INTO other VALUES (1)",
     )
@@ -305,9 +273,7 @@ def test_a_where_with_an_error_fails_with_its_tables_name(pair: Pair) -> None:
 
 
 def test_a_where_cannot_write(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id int); INSERT INTO t VALUES (1);"
         "CREATE FUNCTION sneaky() RETURNS bool LANGUAGE plpgsql AS "
         "'BEGIN INSERT INTO public.t VALUES (2); RETURN true; END'",
@@ -320,7 +286,6 @@ def test_a_where_cannot_write(pair: Pair) -> None:
 
 
 def test_a_chunk_column_that_is_no_integer_is_a_mistake(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (id text PRIMARY KEY)")
+    source, target = pair.filled("CREATE TABLE t (id text PRIMARY KEY)")
     with pytest.raises(ConfigError, match="expected smallint, integer or bigint"):
         migration_of(source, target, tables=chunked(10)).plan()

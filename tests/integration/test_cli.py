@@ -34,7 +34,7 @@ def run(shell: Shell, verb: str, *arguments: str, **environment: str) -> Done:
 # Exit codes.
 
 
-def test_exit_0_all_done(both: tuple[str, str], shell: Shell) -> None:
+def test_exit_0_if_all_is_done(both: tuple[str, str], shell: Shell) -> None:
     assert run(shell, "migrate").code == 0
     servers.assert_equal(*both)
     assert run(shell, "verify").code == 0
@@ -94,7 +94,7 @@ def test_exit_2_usage_and_configuration(both: tuple[str, str], shell: Shell) -> 
     assert "error: tables.include[1]: the source has no table public.gone\n" in done.stderr
 
 
-def test_exit_3_preflight(both: tuple[str, str], shell: Shell) -> None:
+def test_exit_3_if_preflight_blocks(both: tuple[str, str], shell: Shell) -> None:
     shell.write_config(both[0], both[0])
     for verb in ("preflight", "migrate"):
         done = run(shell, verb)
@@ -114,7 +114,7 @@ def test_exit_4_verification_found_differences(both: tuple[str, str], shell: She
 
 
 def test_exit_4_a_run_that_verifies(both: tuple[str, str], shell: Shell) -> None:
-    # Somebody's trigger on the target makes other rows of ours.
+    # Somebody's trigger on the target changes the copied rows.
     servers.run_script(
         both[1],
         "CREATE TABLE u (a int); CREATE FUNCTION other() RETURNS trigger LANGUAGE plpgsql "
@@ -223,7 +223,7 @@ def test_errors_speak_json(both: tuple[str, str], shell: Shell) -> None:
 # Without a config, with variables.
 
 
-def test_without_a_config(both: tuple[str, str], shell: Shell) -> None:
+def test_options_replace_a_config(both: tuple[str, str], shell: Shell) -> None:
     between = ["--source", both[0], "--target", both[1], "--table", "public.u"]
     done = shell.run("migrate", *between)
     assert done.code == 0, done.text
@@ -252,7 +252,7 @@ def test_one_side_is_enough_and_a_conninfo_without_user_means_the_account(
         servers.run_script(both[1], f'DROP OWNED BY "{account}"; DROP ROLE "{account}"')
 
 
-def test_variables_in_conninfos(both: tuple[str, str], shell: Shell) -> None:
+def test_variables_in_conninfos_are_replaced(both: tuple[str, str], shell: Shell) -> None:
     password = re.compile("password=(.*)")
     found = [password.search(conninfo) for conninfo in both]
     source, target = (
@@ -346,7 +346,7 @@ def test_restore_asks(both: tuple[str, str], shell: Shell) -> None:
     (path,) = (shell.folder / "backup").iterdir()
     assert f"backup/{path.name}" in done.stdout
     servers.run_script(both[1], "DROP TABLE precious")
-    # Nobody answers on an empty standard input.
+    # There is no answer on an empty standard input.
     assert run(shell, "restore", str(path)).code != 0
     assert servers.tables(both[1]) == []
     assert run(shell, "restore", str(path), "--yes").code == 0
@@ -358,25 +358,27 @@ def test_restore_asks(both: tuple[str, str], shell: Shell) -> None:
 
 def test_the_demo_shows_a_whole_migration(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_demo(scale=0.01, jobs=2)
-    told = capsys.readouterr().out
+    reported = capsys.readouterr().out
     steps = ["starting PostgreSQL 16", "preflight", "the plan", "the report", "verification: equal"]
-    places = [told.index(step) for step in steps]
+    places = [reported.index(step) for step in steps]
     assert places == sorted(places)
-    assert told.endswith("both servers are gone again\n")
+    assert reported.endswith("both servers are gone again\n")
 
 
 def test_the_demo_keeps_its_servers_until_ctrl_c(shell: Shell) -> None:
     process = shell.start("demo", "--keep", "--scale", "0.01")
     output = process.stdout
     assert output is not None
-    told: list[str] = []
-    reader = threading.Thread(target=lambda: told.extend(iter(output.readline, "")))
+    reported: list[str] = []
+    reader = threading.Thread(target=lambda: reported.extend(iter(output.readline, "")))
     try:
         reader.start()
         deadline = time.monotonic() + 90
-        while not any("and verify again" in line for line in told) and time.monotonic() < deadline:
+        while (
+            not any("and verify again" in line for line in reported) and time.monotonic() < deadline
+        ):
             time.sleep(0.05)
-        conninfos = dict(re.findall(r"^ +(source|target): (.*)$", "".join(told), re.MULTILINE))
+        conninfos = dict(re.findall(r"^ +(source|target): (.*)$", "".join(reported), re.MULTILINE))
         for conninfo in conninfos.values():
             with psycopg.connect(conninfo) as connection:
                 assert connection.execute(
@@ -386,7 +388,7 @@ def test_the_demo_keeps_its_servers_until_ctrl_c(shell: Shell) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         reader.join(30)
-        assert told[-1] == "both servers are gone again\n"
+        assert reported[-1] == "both servers are gone again\n"
         for conninfo in conninfos.values():
             with pytest.raises(psycopg.OperationalError):
                 psycopg.connect(conninfo)

@@ -34,7 +34,7 @@ def test_no_test_is_about_a_key_that_is_gone() -> None:
     "source.password",
     "target",
 )
-def test_databases_by_their_parts(ends: tuple[str, str]) -> None:
+def test_databases_are_named_by_their_parts(databases: tuple[str, str]) -> None:
     def parts(conninfo: str) -> Connection:
         given: dict[str, Any] = conninfo_to_dict(conninfo)
         port = int(str(given["port"]))
@@ -46,9 +46,9 @@ def test_databases_by_their_parts(ends: tuple[str, str]) -> None:
             "password": given["password"],
         }
 
-    source, target = map(parts, ends)
+    source, target = map(parts, databases)
     Migration(source=source, target=target, roles="none").run().raise_for_failures()
-    assert ids(ends[1]) == list(range(1, 41))
+    assert ids(databases[1]) == list(range(1, 41))
     for key, wrong in [("database", "none_such"), ("username", "none_such"), ("password", "x")]:
         with pytest.raises(ConnectError) as caught:
             Migration(source=cast("Connection", {**source, key: wrong}), target=target).plan()
@@ -56,25 +56,27 @@ def test_databases_by_their_parts(ends: tuple[str, str]) -> None:
 
 
 @shows("source.conninfo")
-def test_a_conninfo_as_keywords_and_as_a_uri(ends: tuple[str, str]) -> None:
-    given = conninfo_to_dict(ends[0])
+def test_a_conninfo_as_keywords_and_as_a_uri(databases: tuple[str, str]) -> None:
+    given = conninfo_to_dict(databases[0])
     uri = "postgresql://{user}:{password}@{host}:{port}/{dbname}".format(**given)
-    sources: list[str | Connection] = [ends[0], {"conninfo": ends[0]}, {"conninfo": uri}]
-    plans = [Migration(source=source, target=ends[1], roles="none").plan() for source in sources]
+    sources: list[str | Connection] = [databases[0], {"conninfo": databases[0]}, {"conninfo": uri}]
+    plans = [
+        Migration(source=source, target=databases[1], roles="none").plan() for source in sources
+    ]
     assert plans[0] == plans[1] == plans[2]
 
 
 @shows("source.<keyword>")
-def test_any_keyword_of_libpq(ends: tuple[str, str]) -> None:
-    given: Any = {key: str(value) for key, value in conninfo_to_dict(ends[0]).items()}
-    Migration(source=given | {"sslmode": "disable"}, target=ends[1]).plan()
+def test_a_connection_takes_any_keyword_of_libpq(databases: tuple[str, str]) -> None:
+    given: Any = {key: str(value) for key, value in conninfo_to_dict(databases[0]).items()}
+    Migration(source=given | {"sslmode": "disable"}, target=databases[1]).plan()
     # The test's servers have no TLS.
     with pytest.raises(ConnectError):
-        Migration(source=given | {"sslmode": "require"}, target=ends[1]).plan()
+        Migration(source=given | {"sslmode": "require"}, target=databases[1]).plan()
 
 
 @shows("name", "migrations")
-def test_several_migrations_with_names(pair: Pair, tmp_path: Path) -> None:
+def test_several_migrations_keep_their_names(pair: Pair, tmp_path: Path) -> None:
     source = pair.source()
     servers.run_script(source, SCRIPT)
     targets = {"first": pair.target("_1"), "second": pair.target("_2")}
@@ -90,7 +92,7 @@ def test_several_migrations_with_names(pair: Pair, tmp_path: Path) -> None:
     assert {tuple(tables(target)) for target in targets.values()} == {("app.t",)}
 
 
-def test_every_mistake_is_told_at_once_before_any_connection() -> None:
+def test_every_mistake_is_reported_at_once_before_any_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         wrong: dict[str, Any] = {
@@ -138,7 +140,7 @@ def test_every_mistake_is_told_at_once_before_any_connection() -> None:
 
 
 @pytest.mark.case("D7")
-def test_names_that_match_nothing_are_mistakes_told_at_once(ends: tuple[str, str]) -> None:
+def test_names_that_match_nothing_are_mistakes_reported_at_once(databases: tuple[str, str]) -> None:
     include = [
         {"schema": "app", "name": "gone"},
         app_t(chunk_column="v"),
@@ -147,7 +149,7 @@ def test_names_that_match_nothing_are_mistakes_told_at_once(ends: tuple[str, str
     ]
     with pytest.raises(ConfigError) as caught:
         migration(
-            ends,
+            databases,
             schemas={"mode": "exclude", "exclude": ["nowhere"]},
             tables={"include": include, "exclude": ["app.never"]},
         ).plan()
@@ -159,22 +161,22 @@ def test_names_that_match_nothing_are_mistakes_told_at_once(ends: tuple[str, str
         "tables.include[3].on_conflict",
         "tables.exclude[0]",
     ]
-    assert tables(ends[1]) == []
+    assert tables(databases[1]) == []
 
 
 @pytest.mark.case("D7")
-def test_a_schema_to_include_that_is_not_there(ends: tuple[str, str]) -> None:
+def test_a_schema_to_include_that_is_not_there(databases: tuple[str, str]) -> None:
     with pytest.raises(ConfigError, match=r'schemas\.include\[1\]: .* no schema "nowhere"'):
-        migration(ends, schemas=["app", "nowhere"]).plan()
+        migration(databases, schemas=["app", "nowhere"]).plan()
 
 
-def test_a_default_chunk_column_that_no_table_has(ends: tuple[str, str]) -> None:
+def test_a_default_chunk_column_that_no_table_has(databases: tuple[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"tables\.default\.chunk_column"):
-        migration(ends, tables={"default": {"chunk_column": "none_such"}}).plan()
+        migration(databases, tables={"default": {"chunk_column": "none_such"}}).plan()
 
 
-def test_another_configuration_is_refused_on_resume(ends: tuple[str, str]) -> None:
-    plan = migration(ends).plan()
-    migration(ends).run(plan)
+def test_another_configuration_is_refused_on_resume(databases: tuple[str, str]) -> None:
+    plan = migration(databases).plan()
+    migration(databases).run(plan)
     with pytest.raises(StateError, match=r"options\.format: auto .*, text"):
-        migration(ends, format="text").run(plan, resume=True)
+        migration(databases, format="text").run(plan, resume=True)

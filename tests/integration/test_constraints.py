@@ -12,9 +12,7 @@ from support.objects import migrate, refused, run
 
 @pytest.mark.case("E1")
 def test_deferrable_constraints_stay_deferrable(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         CREATE TABLE t (
             id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED,
@@ -36,9 +34,7 @@ def test_deferrable_constraints_stay_deferrable(pair: Pair) -> None:
 
 @pytest.mark.case("E2")
 def test_a_primary_key_and_an_exclusion_with_one_worker(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         CREATE TABLE t (id int PRIMARY KEY, during int4range, EXCLUDE USING gist (during WITH &&));
         INSERT INTO t SELECT i, int4range(i, i + 1) FROM generate_series(1, 50) i;
@@ -51,8 +47,7 @@ def test_a_primary_key_and_an_exclusion_with_one_worker(pair: Pair) -> None:
 
 @pytest.mark.case("E3")
 def test_an_invalid_index_is_not_built_and_named(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (a int); INSERT INTO t VALUES (1), (1)")
+    source, target = pair.filled("CREATE TABLE t (a int); INSERT INTO t VALUES (1), (1)")
     servers.run_script(source, "CREATE INDEX t_good ON t (a)")
     failed = servers.run_script(
         source, "CREATE UNIQUE INDEX CONCURRENTLY t_bad ON t (a);", stop_on_error=False
@@ -82,8 +77,7 @@ INSERT INTO child VALUES (11, 99), (12, 98);
 
 @pytest.mark.case("E4")
 def test_orphan_rows_leave_the_constraint_not_valid_and_are_reported(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, ORPHANS)
+    source, target = pair.filled(ORPHANS)
     _, report = run(source, target)
     failed = [task for task in report.tasks if task.status == "failed"]
     assert [(task.kind, task.object, task.sqlstate) for task in failed] == [
@@ -103,9 +97,7 @@ def test_orphan_rows_leave_the_constraint_not_valid_and_are_reported(pair: Pair)
 
 @pytest.mark.case("E4")
 def test_a_constraint_not_valid_on_the_source_stays_so(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         CREATE TABLE parent (id int PRIMARY KEY);
         CREATE TABLE child (parent int, amount int);

@@ -17,7 +17,7 @@ from support.data_only import (
     SOURCE,
     TARGET,
     blocking,
-    ends,
+    databases,
     messages,
     migration,
     query,
@@ -28,7 +28,7 @@ from support.shell import Shell
 
 @shows("options.data_only")
 def test_rows_arrive_by_the_names_of_tables_and_columns(pair: Pair) -> None:
-    both = ends(pair)
+    both = databases(pair)
     before = dumps.schema(both[1])
     # No pg_dump runs from here on: a run that looked for one would stop at this path.
     report = run(both, verify=True, pg_dump="/no/such/pg_dump")
@@ -48,7 +48,7 @@ def test_rows_arrive_by_the_names_of_tables_and_columns(pair: Pair) -> None:
 
 
 def test_the_plan_stands_on_source_and_configuration_alone(pair: Pair) -> None:
-    both = ends(pair)
+    both = databases(pair)
     elsewhere = pair.target("_empty")
     plans = [
         migration((both[0], target), pg_dump="/no/such").plan() for target in (both[1], elsewhere)
@@ -63,7 +63,7 @@ def test_the_plan_stands_on_source_and_configuration_alone(pair: Pair) -> None:
 
 
 def test_a_rerun_adds_only_what_is_missing(pair: Pair) -> None:
-    both = ends(pair)
+    both = databases(pair)
     run(both)
     with psycopg.connect(both[1], autocommit=True) as connection:
         connection.execute("DELETE FROM app.book WHERE id > 400")
@@ -76,7 +76,7 @@ def test_a_rerun_adds_only_what_is_missing(pair: Pair) -> None:
 
 
 def test_a_rerun_into_an_identity_that_the_source_has_not(pair: Pair) -> None:
-    both = ends(
+    both = databases(
         pair,
         "CREATE TABLE t (id serial PRIMARY KEY, v text);"
         "INSERT INTO t (v) SELECT 'v' || i FROM generate_series(1, 5) i;",
@@ -90,7 +90,7 @@ def test_a_rerun_into_an_identity_that_the_source_has_not(pair: Pair) -> None:
 
 
 def test_a_key_that_the_target_lacks_blocks_where_rows_are_updated_by_it(pair: Pair) -> None:
-    both = ends(
+    both = databases(
         pair,
         "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1), (2)",
         "CREATE TABLE t (id int, v int); INSERT INTO t VALUES (2)",
@@ -104,7 +104,7 @@ def test_a_key_that_the_target_lacks_blocks_where_rows_are_updated_by_it(pair: P
 def test_rows_are_identified_where_no_index_of_the_target_can_arbitrate(
     pair: Pair, key: str
 ) -> None:
-    both = ends(
+    both = databases(
         pair,
         "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1), (2)",
         f"CREATE TABLE t (id {key}, v int); INSERT INTO t VALUES (2)",
@@ -113,8 +113,8 @@ def test_rows_are_identified_where_no_index_of_the_target_can_arbitrate(
     assert query(both[1], "SELECT id FROM t ORDER BY 1") == [(1,), (2,)]
 
 
-def test_nulls_that_the_target_refuses_are_told(pair: Pair) -> None:
-    both = ends(
+def test_nulls_that_the_target_refuses_are_reported(pair: Pair) -> None:
+    both = databases(
         pair,
         "CREATE TABLE t (a int, b int NOT NULL)",
         "CREATE TABLE t (a int NOT NULL, b int NOT NULL)",
@@ -123,7 +123,7 @@ def test_nulls_that_the_target_refuses_are_told(pair: Pair) -> None:
 
 
 def test_verification_finds_what_differs_in_wider_types(pair: Pair) -> None:
-    both = ends(pair)
+    both = databases(pair)
     run(both)
     with psycopg.connect(both[1], autocommit=True) as connection:
         connection.execute("UPDATE app.author SET price = price + 0.0001 WHERE id = 7")
@@ -135,7 +135,7 @@ def test_verification_finds_what_differs_in_wider_types(pair: Pair) -> None:
 
 
 def test_what_the_target_lacks_blocks_before_a_row_moves(pair: Pair) -> None:
-    both = ends(
+    both = databases(
         pair,
         SOURCE + "CREATE TABLE app.lost (a int); CREATE TABLE app.p (k int) PARTITION BY LIST (k);"
         "CREATE TABLE app.p1 PARTITION OF app.p FOR VALUES IN (1);",
@@ -172,7 +172,7 @@ def test_what_the_target_lacks_blocks_before_a_row_moves(pair: Pair) -> None:
 
 @shows("tables.default.exclude_columns")
 def test_columns_that_are_left_out(pair: Pair) -> None:
-    both = ends(pair)
+    both = databases(pair)
     found = migration(
         both, tables={"mode": "all", "default": {"exclude_columns": ["price", "title"]}}
     )
@@ -190,10 +190,10 @@ def test_columns_that_are_left_out(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("on_conflict", ["nothing", "update"])
-def test_a_column_that_the_target_computes_is_left_out_and_told(
+def test_a_column_that_the_target_computes_is_left_out_and_reported(
     pair: Pair, on_conflict: str
 ) -> None:
-    both = ends(
+    both = databases(
         pair,
         "CREATE TABLE t (id int PRIMARY KEY, a int, doubled int);"
         "INSERT INTO t SELECT i, i, 0 FROM generate_series(1, 9) i",
@@ -210,8 +210,8 @@ def test_a_column_that_the_target_computes_is_left_out_and_told(
     assert report.ok
 
 
-def test_partitions_and_other_shapes(pair: Pair) -> None:
-    both = ends(
+def test_partitions_and_other_shapes_take_rows(pair: Pair) -> None:
+    both = databases(
         pair,
         "CREATE TABLE m (k int, v text) PARTITION BY RANGE (k);"
         "CREATE TABLE m1 PARTITION OF m FOR VALUES FROM (0) TO (10);"
@@ -240,7 +240,7 @@ def test_rows_of_a_flat_table_go_through_the_root_of_a_partitioned_one(
     pair: Pair, rerun: str
 ) -> None:
     """Each lands in its partition, in every way that rows come, and is compared at the root."""
-    both = ends(
+    both = databases(
         pair,
         "CREATE TABLE m (k int PRIMARY KEY, v text); ALTER TABLE m ALTER v SET STORAGE EXTERNAL;"
         "INSERT INTO m SELECT i, repeat('v', 2000) FROM generate_series(0, 999) i; ANALYZE;",
@@ -271,7 +271,7 @@ def test_rows_of_a_flat_table_go_through_the_root_of_a_partitioned_one(
 
 
 def test_large_objects_come_only_when_asked_for(pair: Pair) -> None:
-    both = ends(pair, "SELECT lo_from_bytea(4711, 'large')", "")
+    both = databases(pair, "SELECT lo_from_bytea(4711, 'large')", "")
     report = run(both)
     assert "1 large object of the source is not copied" in messages(report, "large_objects")[""]
     assert servers.large_objects(both[1]) == {}
@@ -279,11 +279,11 @@ def test_large_objects_come_only_when_asked_for(pair: Pair) -> None:
     assert servers.large_objects(both[1]).keys() == {4711}
 
 
-def test_the_revision_of_a_schema_in_scope_is_told(pair: Pair) -> None:
+def test_the_revision_of_a_schema_in_scope_is_reported(pair: Pair) -> None:
     script = (
         "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY);CREATE TABLE t (a int);"
     )
-    both = ends(pair, f"{script} INSERT INTO alembic_version VALUES ('abc')", script)
+    both = databases(pair, f"{script} INSERT INTO alembic_version VALUES ('abc')", script)
     findings = {f.check: f for f in migration(both).plan().findings}
     assert "alembic" in findings["alembic_version"].message
     assert "tables.exclude" in findings["alembic_version"].remedy
@@ -292,14 +292,14 @@ def test_the_revision_of_a_schema_in_scope_is_told(pair: Pair) -> None:
 
 
 def test_a_backup_before_a_data_only_run_still_needs_pg_dump(pair: Pair, tmp_path: Path) -> None:
-    both = ends(pair)
+    both = databases(pair)
     with pytest.raises(ConfigError, match=r"options\.pg_dump"):
         run(both, backup=True, backup_dir=str(tmp_path), pg_dump="/no/such/pg_dump")
     assert run(both, backup=True, backup_dir=str(tmp_path)).backup is not None
 
 
 def test_the_command_line_and_the_words_of_a_script(pair: Pair, tmp_path: Path) -> None:
-    both = ends(pair)
+    both = databases(pair)
     words = ["--source", both[0], "--target", both[1], "--table", "app.author", "--data-only"]
     done = Shell(tmp_path).run("migrate", *words, "--json")
     assert done.code == 0, done.text

@@ -7,7 +7,7 @@ import psycopg
 from conftest import Pair
 from support.data_only import (
     blocking,
-    ends,
+    databases,
     query,
     run,
 )
@@ -59,7 +59,7 @@ def test_types_that_take_every_value(pair: Pair) -> None:
     source = ", ".join(f"c{i} {pair_[0]}" for i, pair_ in enumerate(WIDER))
     target = ", ".join(f"c{i} {pair_[1]}" for i, pair_ in enumerate(WIDER))
     values = ", ".join(f"'{pair_[2]}'" for pair_ in WIDER)
-    both = ends(
+    both = databases(
         pair,
         f"{types} CREATE TABLE t (id int PRIMARY KEY, {source});"
         f"INSERT INTO t VALUES (1, {values}); INSERT INTO t VALUES (2)",
@@ -114,7 +114,7 @@ def test_every_other_type_blocks_before_a_row_moves(pair: Pair) -> None:
     source = "".join(f"CREATE TABLE t{i} (c {old});" for i, (old, _) in enumerate(NARROWER))
     target = "".join(f"CREATE TABLE t{i} (c {new});" for i, (_, new) in enumerate(NARROWER))
     moods = "CREATE TYPE mood AS ENUM ('a'); CREATE TYPE other_mood AS ENUM ('a');"
-    both = ends(
+    both = databases(
         pair,
         f"{moods} CREATE TYPE level AS ENUM ('low', 'high'); CREATE TYPE pair AS (a int); {source}",
         f"{moods} CREATE TYPE level AS ENUM ('low'); CREATE TYPE pair AS (a bigint); {target}",
@@ -132,7 +132,7 @@ def test_every_other_type_blocks_before_a_row_moves(pair: Pair) -> None:
 
 
 def test_equal_types_travel_in_binary(pair: Pair) -> None:
-    both = ends(
+    both = databases(
         pair,
         "CREATE TABLE same (a int, b timestamptz); CREATE TABLE wider (a int, b timestamptz);"
         "INSERT INTO same SELECT i, now() FROM generate_series(1, 10) i;"

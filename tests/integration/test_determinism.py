@@ -139,8 +139,7 @@ CREATE POLICY p ON s.lines USING (o = current_setting('app.tenant')::int);
 @pytest.mark.case("P4")
 @pytest.mark.parametrize("jobs", [2, 8])
 def test_row_security_comes_behind_the_checks_of_foreign_keys(pair: Pair, jobs: int) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, ROW_SECURITY)
+    source, target = pair.filled(ROW_SECURITY)
     role = f"{pair.name}_owner"[-50:]
     servers.run_script(target, f"CREATE ROLE {role} LOGIN PASSWORD 'x' NOSUPERUSER")
     try:
@@ -208,16 +207,14 @@ REFRESH MATERIALIZED VIEW by_view;
 @pytest.mark.case("P5")
 @pytest.mark.parametrize("jobs", JOBS)
 def test_rows_that_functions_check_come_behind_what_these_read(pair: Pair, jobs: int) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, READERS)
+    source, target = pair.filled(READERS)
     run(source, target, jobs).raise_for_failures()
     servers.assert_equal(source, target)
 
 
 @pytest.mark.case("P5")
 def test_rows_that_no_other_rows_can_help_fail_alone(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, READERS)
+    source, target = pair.filled(READERS)
     servers.run_script(
         source,
         """
@@ -251,8 +248,7 @@ def test_an_entry_that_fails_in_a_window_fails_alone_with_what_requires_it(
     make_pair: Callable[[int, int], Pair],
 ) -> None:
     pair = make_pair(18, 16)
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, WINDOW + REFUSED)
+    source, target = pair.filled(WINDOW + REFUSED)
     report = run(source, target, roles="none")
     failed = {task.object: task for task in report.failed if task.phase == "pre-data"}
     assert failed.pop("public.t075_refused").sqlstate == "42601"
@@ -313,8 +309,7 @@ def test_a_stop_in_mid_window_leaves_what_is_done_and_can_be_resumed(pair: Pair)
 
 
 def test_entries_do_not_wait_for_the_answers_to_those_before_them(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, WINDOW)
+    source, target = pair.filled(WINDOW)
     times: list[float] = []
 
     def note(event: Mapping[str, Any]) -> None:

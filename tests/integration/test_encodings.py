@@ -197,7 +197,7 @@ def test_tables_that_the_target_has_already_are_not_refused(pair: Pair) -> None:
     assert servers.rows(target, "public", "t") == [("1", "x")]
 
 
-def test_what_a_table_of_a_name_alike_hides_is_named(pair: Pair) -> None:
+def test_what_a_table_of_a_similar_name_hides_is_named(pair: Pair) -> None:
     source, target = databases(pair, "UTF8", "LATIN1")
     # The target has a table whose name the other's begins with, and a role by another name.
     servers.run_script(source, 'CREATE TABLE t (id int); CREATE TABLE "t ☃" (id int)')
@@ -223,8 +223,7 @@ def test_what_a_table_of_a_name_alike_hides_is_named(pair: Pair) -> None:
 def test_the_command_names_each_object_and_touches_nothing(pair: Pair, shell: Shell) -> None:
     source, target = databases(pair, "UTF8", "LATIN1")
     servers.run_script(source, 'CREATE TABLE "жука" (id int); CREATE TABLE "日本" (id int)')
-    ends = ("--source", source, "--target", target)
-    done = shell.run("migrate", *ends, PYTHONIOENCODING="utf-8")
+    done = shell.run("migrate", "--source", source, "--target", target, PYTHONIOENCODING="utf-8")
     assert done.code == 3, done.text
     assert "public.жука" in done.stderr and "public.日本" in done.stderr
     assert is_untouched(target)

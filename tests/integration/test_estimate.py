@@ -42,8 +42,7 @@ CATALOGS = (
 
 
 def _migration(pair: Pair, **options: Any) -> tuple[Migration, str, str]:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     return Migration(source=source, target=target, **options), source, target
 
 
@@ -98,7 +97,7 @@ def test_calibration_writes_and_logs_what_it_writes(pair: Pair) -> None:
         assert written() - before > 1_000_000
 
 
-def test_nobody_sees_a_sample(pair: Pair) -> None:
+def test_no_session_sees_a_sample(pair: Pair) -> None:
     migration, _, target = _migration(pair)
     seen: list[Any] = []
     with psycopg.connect(target, autocommit=True) as connection:

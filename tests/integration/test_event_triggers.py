@@ -36,8 +36,7 @@ TABLE = "CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, '
 @pytest.mark.case("L7")
 @pytest.mark.parametrize("kind", KINDS)
 def test_from_17_on_a_superuser_s_sessions_fire_none(pair: Pair, kind: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, TABLE)
+    source, target = pair.filled(TABLE)
     servers.run_script(target, KINDS[kind])
     migration = Migration(source=source, target=target, roles="none")
     for _ in range(2):
@@ -52,8 +51,7 @@ def test_from_17_on_a_superuser_s_sessions_fire_none(pair: Pair, kind: str) -> N
 @pytest.mark.parametrize("kind", KINDS)
 def test_before_17_it_is_named_before_anything_is_touched(make_pair: MakePair, kind: str) -> None:
     pair = make_pair(18, 16)
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, TABLE)
+    source, target = pair.filled(TABLE)
     migration = Migration(source=source, target=target, roles="none")
     migration.run().raise_for_failures()
     servers.run_script(target, KINDS[kind])
@@ -74,8 +72,7 @@ def test_before_17_it_is_named_before_anything_is_touched(make_pair: MakePair, k
 @pytest.mark.case("L7")
 def test_one_that_refuses_nothing_is_a_warning(make_pair: MakePair) -> None:
     pair = make_pair(18, 16)
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, TABLE)
+    source, target = pair.filled(TABLE)
     log = "CREATE TABLE public.ddl_log (tag text);" + NOTE.replace(
         "INTO ddl_log", "INTO public.ddl_log"
     )
@@ -134,8 +131,7 @@ CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('SECURITY LABEL')
 
 def test_a_provider_of_labels_is_asked_for_without_event_triggers(make_pair: MakePair) -> None:
     pair = make_pair(18, 16)
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, LABELLED)
+    source, target = pair.filled(LABELLED)
     servers.run_script(target, REFUSES_LABELS)
     migration = Migration(source=source, target=target, roles="none")
     label = "security label TABLE t in public"

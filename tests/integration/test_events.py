@@ -35,8 +35,7 @@ def assert_typed(events: list[Event]) -> set[str]:
 
 
 def test_every_event_of_runs_is_of_its_type(pair: Pair, tmp_path: Path) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     # The foreign key does not hold there: its task fails.
     servers.run_script(
         target,
@@ -69,8 +68,7 @@ def test_every_event_of_runs_is_of_its_type(pair: Pair, tmp_path: Path) -> None:
 
 
 def test_every_event_of_a_held_snapshot_is_of_its_type(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     migration = Migration(source=source, target=target)
     plan = migration.plan()
     events: list[Event] = []
@@ -83,8 +81,7 @@ def test_every_event_of_a_held_snapshot_is_of_its_type(pair: Pair) -> None:
 
 
 def test_every_event_of_a_safe_procedure_is_of_its_type(pair: Pair, tmp_path: Path) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     events: list[Event] = []
     steps: dict[str, list[Any]] = {"start": ["true"], "stop": ["true"]}
     for changes in ({}, {"start": ["false"]}):
@@ -98,8 +95,7 @@ def test_every_event_of_a_safe_procedure_is_of_its_type(pair: Pair, tmp_path: Pa
 
 
 def test_the_time_left_is_of_its_type(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     gate = "id > 0 AND pg_catalog.pg_sleep(0.0002) IS NOT NULL"
     migration = Migration(
         source=source, target=target, roles="none", tables=[{"name": "t", "where": gate}]

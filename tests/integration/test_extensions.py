@@ -25,12 +25,12 @@ NAME = f"pgmigrate_test_{os.getpid()}"
 # A user's rows, and what they have changed of the script's.
 ROWS = f"""
 CREATE EXTENSION {NAME} VERSION '1.0';
-UPDATE ext.parent SET note = 'ours' WHERE id = 1;
+UPDATE ext.parent SET note = 'own' WHERE id = 1;
 INSERT INTO ext.parent VALUES (7, 'seven');
 INSERT INTO ext.child (parent) VALUES (7), (1), (7);
 DELETE FROM ext.setting WHERE name = 'default';
 INSERT INTO ext.setting VALUES ('mine', 'tab\tand \\backslash', false), ('null', NULL, false);
-INSERT INTO ext.log VALUES ('ours'), ('ours');
+INSERT INTO ext.log VALUES ('own'), ('own');
 SELECT setval('ext.number', 41);
 CREATE SCHEMA app;
 CREATE TABLE app.known (name text CHECK (ext.is_known(name)));
@@ -136,15 +136,15 @@ def test_a_killed_run_copies_configuration_rows_once(
     shell = Shell(tmp_path)
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"source": source, "target": target, "roles": "none"}))
-    ends = ["--config", str(config)]
+    databases = ["--config", str(config)]
     with psycopg.connect(target, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [extensions.LOCK])
         # The script of CREATE EXTENSION inserts into the table before it has the trigger.
-        process = shell.start("migrate", *ends)
+        process = shell.start("migrate", *databases)
         _wait_for_trigger(connection)
         process.kill()
         process.communicate()
-    done = shell.run("migrate", *ends, "--resume", "--verify")
+    done = shell.run("migrate", *databases, "--resume", "--verify")
     assert done.code == 0, done.text
     _assert_same(source, target)
 
@@ -242,8 +242,7 @@ def test_what_the_version_that_is_made_lacks_fails_by_name(pair: Pair) -> None:
     lacking = "DROP TABLE ext.child; ALTER TABLE ext.log RENAME line TO text;"
     versions = {pair.source_server: "1.0", pair.target_server: "2.0"}
     with extensions.installed(name, versions, second=lacking):
-        source, target = pair.source(), pair.target()
-        servers.run_script(source, "CREATE SCHEMA ext;" + ROWS.replace(NAME, name))
+        source, target = pair.filled("CREATE SCHEMA ext;" + ROWS.replace(NAME, name))
         report = _migration(source, target).run()
     assert {task.object for task in report.failed if task.kind == "data"} == {
         "ext.child",
@@ -269,7 +268,7 @@ def test_data_only_runs_copy_chosen_configuration_tables(pair: Pair, source: str
 QUEUES = f"""
 SELECT ext.make_queue('mail'), ext.make_queue('empty');
 INSERT INTO ext.q_mail (message) VALUES ('one'), ('two');
-INSERT INTO ext.static VALUES (2, 'ours');
+INSERT INTO ext.static VALUES (2, 'own');
 CREATE INDEX on_setting ON ext.setting (value);
 CREATE TABLE app.tree (id int) PARTITION BY RANGE (id);
 CREATE TABLE app.tree_1 PARTITION OF app.tree FOR VALUES FROM (0) TO (10);
@@ -368,7 +367,7 @@ def test_an_extension_of_a_superuser_needs_no_rights_where_the_source_has_no_row
 
 
 @pytest.mark.parametrize("by", ["extension", "event trigger"])
-def test_what_runs_beside_an_entry_of_pre_data_sets_nothing_for_the_next(
+def test_what_runs_during_an_entry_of_pre_data_sets_nothing_for_the_next(
     pair: Pair, by: str
 ) -> None:
     space = f"{NAME}_space"

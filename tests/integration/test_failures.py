@@ -110,9 +110,9 @@ def test_orphan_rows_leave_the_key_not_valid(pair: Pair, tmp_path: Path, kind: s
     _execute(source, "ALTER TABLE s.a DISABLE TRIGGER ALL")
     _execute(source, "DELETE FROM s.a WHERE id <= 3")
     shell = Shell(tmp_path)
-    ends = ("--source", source, "--target", target)
-    assert shell.run("migrate", *ends).code == 1
-    again = shell.run("migrate", *ends, "--resume", "--json")
+    databases = ("--source", source, "--target", target)
+    assert shell.run("migrate", *databases).code == 1
+    again = shell.run("migrate", *databases, "--resume", "--json")
     failed = [task for task in json.loads(again.stdout)["tasks"] if task["status"] == "failed"]
     assert [
         (task["object"], task["kind"], task["sqlstate"], task["attempts"]) for task in failed
@@ -124,22 +124,24 @@ def test_orphan_rows_leave_the_key_not_valid(pair: Pair, tmp_path: Path, kind: s
     assert sorted(listed) == [(1,), (2,), (3,)]
     assert servers.invalid_objects(target, ["pgmigrate"]) == ["constraint b_a on s.b"]
     _execute(target, "INSERT INTO s.a VALUES (1, 'x'), (2, 'y'), (3, 'z')")
-    mended = shell.run("migrate", *ends, "--resume")
+    mended = shell.run("migrate", *databases, "--resume")
     assert mended.code == 0, mended.text
     assert servers.invalid_objects(target, ["pgmigrate"]) == []
 
 
 @pytest.mark.case("E4")
-def test_another_key_of_the_name_is_not_taken_for_ours(pair: Pair, tmp_path: Path) -> None:
+def test_another_key_of_the_name_is_not_taken_for_that_of_the_run(
+    pair: Pair, tmp_path: Path
+) -> None:
     source, target = _both(pair)
     _execute(source, "ALTER TABLE s.a DISABLE TRIGGER ALL")
     _execute(source, "DELETE FROM s.a WHERE id <= 3")
     shell = Shell(tmp_path)
-    ends = ("--source", source, "--target", target)
-    assert shell.run("migrate", *ends).code == 1
+    databases = ("--source", source, "--target", target)
+    assert shell.run("migrate", *databases).code == 1
     _execute(target, "ALTER TABLE s.b DROP CONSTRAINT b_a")
     _execute(target, "ALTER TABLE s.b ADD CONSTRAINT b_a CHECK (true) NOT VALID")
-    again = shell.run("migrate", *ends, "--resume")
+    again = shell.run("migrate", *databases, "--resume")
     assert again.code == 1 and "already exists" in again.text
     assert servers.invalid_objects(target, ["pgmigrate"]) == ["constraint b_a on s.b"]
 
@@ -246,8 +248,8 @@ def test_a_lost_snapshot_is_never_replaced_by_another(pair: Pair) -> None:
         if event["event"] == "run_started":
             with psycopg.connect(source, autocommit=True) as connection:
                 query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE %s"
-                ours = "datname = current_database() AND application_name LIKE 'pgmigrate%leader%'"
-                hit.extend(connection.execute(query % ours).fetchall())
+                own = "datname = current_database() AND application_name LIKE 'pgmigrate%leader%'"
+                hit.extend(connection.execute(query % own).fetchall())
 
     report = migration.run(plan, on_event=strike)
     assert hit
@@ -263,11 +265,11 @@ def test_a_lost_target_leader_does_not_end_the_run(pair: Pair) -> None:
     source, target = _both(pair)
     migration = _migration(source, target)
     plan = migration.plan()
-    ours = "datname = current_database() AND application_name LIKE 'pgmigrate%leader%'"
+    own = "datname = current_database() AND application_name LIKE 'pgmigrate%leader%'"
 
     def strike(event: Mapping[str, Any]) -> None:
         if event["event"] == "run_started":
-            _execute(target, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}")
+            _execute(target, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {own}")
 
     migration.run(plan, on_event=strike).raise_for_failures()
     assert migration.status().state == "done"

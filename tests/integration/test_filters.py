@@ -221,9 +221,7 @@ def test_excluding_a_referenced_table_drops_just_the_foreign_keys_to_it(
 
 @pytest.mark.case("D4")
 def test_a_sequence_owned_by_an_excluded_table_is_pulled_in(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         CREATE TABLE owner (id serial PRIMARY KEY);
         CREATE TABLE user_of_it (id int DEFAULT nextval('owner_id_seq') PRIMARY KEY, a text);
@@ -255,9 +253,8 @@ def test_a_standalone_sequence_stays_when_only_tables_are_included(source: str, 
 
 
 @pytest.mark.case("D6")
-def test_excluding_some_partitions(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, PARTITIONS)
+def test_excluded_partitions_stay_away_with_what_is_below_them(pair: Pair) -> None:
+    source, target = pair.filled(PARTITIONS)
     exclude = {"mode": "all", "exclude": ["public.p2b", "public.p3", "public.refers"]}
     _migrate(source, target, tables=exclude)
     assert _relations(target) == {"public.root", "public.p1", "public.p2", "public.p2a"}
@@ -266,8 +263,7 @@ def test_excluding_some_partitions(pair: Pair) -> None:
 
 @pytest.mark.case("D6")
 def test_excluding_a_partitioned_table_leaves_all_below_it(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, PARTITIONS)
+    source, target = pair.filled(PARTITIONS)
     exclude = {"mode": "all", "exclude": ["public.p2", "public.refers"]}
     _migrate(source, target, tables=exclude)
     assert _relations(target) == {"public.root", "public.p1", "public.p3"}
@@ -277,8 +273,7 @@ def test_excluding_a_partitioned_table_leaves_all_below_it(pair: Pair) -> None:
 def test_a_foreign_key_to_a_table_without_some_partitions_is_left_out_and_named(
     pair: Pair,
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, PARTITIONS)
+    source, target = pair.filled(PARTITIONS)
     plan, _ = _migrate(source, target, tables={"mode": "all", "exclude": ["public.p2b"]})
     assert _names(target, FOREIGN_KEYS) == set()
     absent = _absent(plan)
@@ -289,9 +284,8 @@ def test_a_foreign_key_to_a_table_without_some_partitions_is_left_out_and_named(
 
 
 @pytest.mark.case("D6")
-def test_including_one_partition_only(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, PARTITIONS)
+def test_one_included_partition_brings_its_parents_only(pair: Pair) -> None:
+    source, target = pair.filled(PARTITIONS)
     plan, _ = _migrate(source, target, tables=["public.p2a"])
     # Its ancestors come without rows, or it would be no partition.
     assert _relations(target) == {"public.root", "public.p2", "public.p2a"}
@@ -301,8 +295,7 @@ def test_including_one_partition_only(pair: Pair) -> None:
 
 @pytest.mark.case("D6")
 def test_including_a_partitioned_table_means_all_below_it(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, PARTITIONS)
+    source, target = pair.filled(PARTITIONS)
     _migrate(source, target, tables=["public.root"])
     assert len(servers.rows(target, "public", "root")) == 30
     assert "public.p2b" in _relations(target)
@@ -387,9 +380,7 @@ def test_large_objects_stay_behind_a_filter_unless_asked_for(source: str, pair: 
 
 
 def test_a_view_of_an_excluded_views_schema(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         CREATE SCHEMA inner_one; CREATE SCHEMA outer_one;
         CREATE TABLE inner_one.t (a int);

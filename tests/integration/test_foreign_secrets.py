@@ -76,8 +76,7 @@ def hidden() -> list[str]:
 
 @pytest.fixture
 def both(pair: Pair, hidden: list[str]) -> Iterator[tuple[str, str]]:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT.format(*hidden))
+    source, target = pair.filled(SCRIPT.format(*hidden))
     yield source, target
     for conninfo in (source, target):
         # A database with a subscription is not dropped.

@@ -35,8 +35,7 @@ ALTER DATABASE :"DBNAME" CONNECTION LIMIT 50;
 
 @pytest.mark.case("S12")
 def test_what_froze_the_source_does_not_freeze_the_target(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, FROZEN.format(p=prefix))
+    source, target = pair.filled(FROZEN.format(p=prefix))
     report = Migration(source=source, target=target, verify=True).run()
     report.raise_for_failures()
     assert report.verification is not None and report.verification.equal
@@ -108,8 +107,7 @@ def test_a_setting_that_the_target_has_by_hand_is_not_named(pair: Pair) -> None:
 
 @pytest.mark.case("S12")
 def test_a_frozen_target_is_refused_and_can_be_cleaned_up(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+    source, target = pair.filled("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
     migration = Migration(source=source, target=target, roles="none")
     migration.run().raise_for_failures()
     servers.run_script(
@@ -127,7 +125,6 @@ def test_a_frozen_target_is_refused_and_can_be_cleaned_up(pair: Pair) -> None:
 
 @pytest.mark.case("S12")
 def test_plans_are_the_same_each_time(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, FROZEN.format(p=f"{prefix}f"))
+    source, target = pair.filled(FROZEN.format(p=f"{prefix}f"))
     migration = Migration(source=source, target=target)
     assert migration.plan().text == migration.plan().text

@@ -37,7 +37,7 @@ def _end(conninfo: str, application: str) -> None:
     servers.run_script(conninfo, f"SELECT pg_terminate_backend({pid})")
 
 
-def test_a_killed_holder_is_told_by_name_and_another_one_is_the_way_out(
+def test_a_killed_holder_is_reported_by_name_and_another_one_is_the_way_out(
     bank: Parts, others: list[str]
 ) -> None:
     source, target = bank.options["source"], bank.target
@@ -181,8 +181,8 @@ def test_tasks_that_read_no_rows_need_no_holder(bank: Parts) -> None:
 
 def test_failed_tasks_end_no_hold_and_a_release_does(bank: Parts, others: list[str]) -> None:
     target, keyless = bank.target, bank.tasks("transfer")
-    told: list[Event] = []
-    held = bank.migration.hold_snapshot(bank.plan, on_event=told.append)
+    reported: list[Event] = []
+    held = bank.migration.hold_snapshot(bank.plan, on_event=reported.append)
     servers.run_script(target, "ALTER TABLE bank.transfer ADD CHECK (amount > 0)")
     run = bank.migration.run_tasks
     assert run(bank.plan, keyless, snapshot="held").status == "failed"
@@ -194,7 +194,7 @@ def test_failed_tasks_end_no_hold_and_a_release_does(bank: Parts, others: list[s
     result = held.wait()
     assert (result.status, result.open, result.ok) == ("released", len(keyless), False)
     assert not bank.migration.release_snapshot()
-    progress = [event for event in told if event["event"] == "hold_progress"]
+    progress = [event for event in reported if event["event"] == "hold_progress"]
     assert progress[-1]["failed"] == len(keyless) and progress[-1]["settled"] == result.settled
     assert bank.migration.status().state == "failed"
     with pytest.raises(StateError, match="no snapshot"):
@@ -204,7 +204,7 @@ def test_failed_tasks_end_no_hold_and_a_release_does(bank: Parts, others: list[s
     servers.assert_equal(bank.options["source"], target)
 
 
-def test_a_hold_that_nobody_uses_gives_up(bank: Parts) -> None:
+def test_a_hold_that_no_part_uses_gives_up(bank: Parts) -> None:
     held = bank.migration.hold_snapshot(bank.plan, idle_timeout=1)
     left = len(bank.plan.ids("data"))
     with pytest.raises(StateError, match=f"{left} of its data tasks are not settled"):
@@ -309,7 +309,7 @@ def test_a_part_on_another_server_of_the_same_database_is_refused(
         assert report.consistent and held.wait().ok
 
 
-def test_two_states_of_a_standby_that_are_written_alike_are_not_one(
+def test_two_states_of_a_standby_that_are_with_one_name_are_not_one(
     bank: Parts, standby: str
 ) -> None:
     elsewhere = Migration(**{**bank.options, "source": standby})
@@ -324,17 +324,17 @@ def test_two_states_of_a_standby_that_are_written_alike_are_not_one(
         oldest.execute("SELECT pg_current_xact_id()")
         late.execute(f"UPDATE bank.account SET balance = 0 WHERE id = {parts.ACCOUNTS}")
         primary.execute("INSERT INTO bank.audit (account) VALUES (1)")
-        seen = _replayed(primary, replica)
+        seen = _caught_up(primary, replica)
         for ids in (bank.plan.ids("roles", "pre-data"), [first]):
             elsewhere.run_tasks(bank.plan, ids).raise_for_failures()
         late.commit()
         # PostgreSQL writes the same: of what is in progress only the oldest shows.
-        assert _replayed(primary, replica) == seen
+        assert _caught_up(primary, replica) == seen
         with pytest.raises(StateError, match="another snapshot of the source"):
             elsewhere.run_tasks(bank.plan, others)
 
 
-def _replayed(primary: psycopg.Connection[Any], replica: psycopg.Connection[Any]) -> str:
+def _caught_up(primary: psycopg.Connection[Any], replica: psycopg.Connection[Any]) -> str:
     """What a snapshot of the standby is written as, once it has all that the primary has."""
     at = primary.execute("SELECT pg_current_wal_insert_lsn()::text").fetchone()
     assert at is not None

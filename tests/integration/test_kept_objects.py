@@ -172,8 +172,7 @@ ALL = {*TABLES, "public.others_sequence", "public.written", "public.hidden", "la
 def test_what_pg_dump_may_not_read_of_the_target_is_named(
     pair: Pair, prefix: str, tmp_path: Path, options: Options, unread: set[str]
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (i int); INSERT INTO t VALUES (1)")
+    source, target = pair.filled("CREATE TABLE t (i int); INSERT INTO t VALUES (1)")
     servers.run_script(target, UNREADABLE)
     me = limited(pair, prefix, "CREATEROLE")
     migration = Migration(source=source, target=me, backup_dir=str(tmp_path), options=options)
@@ -222,8 +221,7 @@ REFUSED = {"own.t_i_seq", "own.behind", "own.hidden", "closed.inside"}
 def test_sequences_that_the_role_may_not_set_are_named(
     pair: Pair, prefix: str, data_only: bool
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SEQUENCES + VALUES)
+    source, target = pair.filled(SEQUENCES + VALUES)
     servers.run_script(target, SEQUENCES + THERE)
     me = limited(pair, prefix, "CREATEROLE")
     wanted = {f"sequence value {name}" for name in REFUSED}

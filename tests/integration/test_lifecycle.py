@@ -35,8 +35,7 @@ ANALYZE;
 @pytest.fixture
 def made(pair: Pair) -> tuple[Migration, Any, str, str]:
     """A migration whose tables are on the target, its plan, and both databases."""
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     return _made(source, target)
 
 
@@ -89,7 +88,7 @@ def test_a_lost_leader_on_the_target_takes_its_lock_again(
 ) -> None:
     migration, plan, source, target = made
     ids = plan.ids("data")
-    announced = "SELECT backend FROM pgmigrate.migration_snapshot"
+    registered = "SELECT backend FROM pgmigrate.migration_snapshot"
 
     def work() -> Report:
         if kind == "part":
@@ -103,7 +102,7 @@ def test_a_lost_leader_on_the_target_takes_its_lock_again(
         if kind == "part":
             held = _holds_run(target)
             parts.wait_for(
-                lambda: held == [pid for (pid,) in _rows(target, announced)], "not announced"
+                lambda: held == [pid for (pid,) in _rows(target, registered)], "not registered"
             )
         else:
             with pytest.raises(PreflightError, match="another run of pgmigrate is active"):
@@ -327,15 +326,14 @@ def test_a_part_whose_task_another_part_does_again_is_not_interrupted(bank: Part
 @pytest.mark.case("R3")
 def test_what_a_lost_connection_left_on_the_target_does_not_stand_in_the_way(pair: Pair) -> None:
     """The server still has the transactions with their locks; the next attempt ends them."""
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     with half_open(target) as way:
         migration, plan, _, _ = _made(source, way.conninfo, lock_timeout=3, retries=2)
         with _at_work(target, lambda: migration.run(plan, resume=True, jobs=1)) as run:
-            before = {pid for (pid,) in _rows(target, _OURS)}
+            before = {pid for (pid,) in _rows(target, _OWN)}
             way.break_off()
             parts.wait_for(
-                lambda: before.isdisjoint(pid for (pid,) in _rows(target, _OURS)),
+                lambda: before.isdisjoint(pid for (pid,) in _rows(target, _OWN)),
                 "lost sessions are still on the server",
             )
         report = run.result()
@@ -343,7 +341,7 @@ def test_what_a_lost_connection_left_on_the_target_does_not_stand_in_the_way(pai
     servers.assert_equal(source, target)
 
 
-_OURS = """
+_OWN = """
     SELECT pid FROM pg_stat_activity
     WHERE datname = current_database() AND application_name LIKE 'pgmigrate%'
 """

@@ -11,14 +11,14 @@ from pgmigrate import PreflightError, StateError
 from support import servers
 from support.config_keys import shows
 from support.data_only import messages, migration, query, run
-from support.live_target import CHUNKS, KEYS, ROWS, TABLES, assert_same_rows, ends, execute
+from support.live_target import CHUNKS, KEYS, ROWS, TABLES, assert_same_rows, databases, execute
 
 
 @shows("options.target_foreign_keys")
 @pytest.mark.parametrize("mode", ["order", "defer", "drop"])
 @pytest.mark.parametrize("on_existing", ["append", "truncate"])
 def test_referencing_rows_arrive_in_every_mode(pair: Pair, mode: str, on_existing: str) -> None:
-    both = ends(
+    both = databases(
         pair,
         "COMMENT ON CONSTRAINT child_parent ON s.child IS 'mine';" + ROWS.replace("'v'", "'old'"),
     )
@@ -59,7 +59,7 @@ COMMIT; INSERT INTO s.leaf SELECT i, i FROM generate_series(1, 30) i;
 
 
 def test_a_cycle_of_keys_has_no_order(pair: Pair) -> None:
-    both = ends(pair, tables=cycle("DEFERRABLE"), rows=FILL)
+    both = databases(pair, tables=cycle("DEFERRABLE"), rows=FILL)
     with pytest.raises(PreflightError) as caught:
         run(both)
     (finding,) = [f for f in caught.value.findings if f.severity == "blocking"]
@@ -73,7 +73,7 @@ def test_a_cycle_comes_in_one_transaction(pair: Pair, existing: bool) -> None:
         "BEGIN; SET CONSTRAINTS ALL DEFERRED; INSERT INTO s.a VALUES (1, 1);"
         "INSERT INTO s.b VALUES (1, 1); COMMIT;"
     )
-    both = ends(pair, there if existing else "", tables=cycle("DEFERRABLE"), rows=FILL)
+    both = databases(pair, there if existing else "", tables=cycle("DEFERRABLE"), rows=FILL)
     keys = query(both[1], KEYS)
     report = run(both, target_foreign_keys="defer", on_conflict="update", verify=True)
     assert report.ok and query(both[1], KEYS) == keys
@@ -98,7 +98,7 @@ def test_a_cycle_of_which_a_table_is_kept_comes_in_one_transaction(pair: Pair) -
         INSERT INTO s.b2 SELECT i, i FROM generate_series(1, 30) i;
         COMMIT;
     """
-    both = ends(pair, "ALTER TABLE s.b2 ADD CHECK (id < 30);", tables=tables, rows=rows)
+    both = databases(pair, "ALTER TABLE s.b2 ADD CHECK (id < 30);", tables=tables, rows=rows)
     found = migration(both, target_foreign_keys="defer")
     plan = found.plan()
     assert not found.run(plan, jobs=2).ok
@@ -125,7 +125,7 @@ def test_tables_of_a_cycle_are_emptied_together_and_none_besides_them(
         old += "CREATE TABLE s.outside (a int REFERENCES s.a ON DELETE CASCADE);"
     if outside == "rows":
         old += "INSERT INTO s.outside VALUES (1);"
-    both = ends(pair, old, tables=cycle("DEFERRABLE"), rows=FILL)
+    both = databases(pair, old, tables=cycle("DEFERRABLE"), rows=FILL)
     keys = query(both[1], KEYS)
     found = migration(both, target_foreign_keys="defer", on_existing="truncate", verify=True)
     report = found.run(jobs=3)
@@ -148,7 +148,7 @@ def test_tables_of_a_cycle_are_emptied_together_and_none_besides_them(
 
 
 def test_what_was_emptied_together_is_not_emptied_again_by_a_resumed_run(pair: Pair) -> None:
-    both = ends(
+    both = databases(
         pair, FILL.replace("30", "5").replace("31", "6"), tables=cycle("DEFERRABLE"), rows=FILL
     )
     execute(both[1], "ALTER TABLE s.b ADD CHECK (id < 30)")
@@ -168,7 +168,7 @@ def test_what_was_emptied_together_is_not_emptied_again_by_a_resumed_run(pair: P
 
 
 def test_a_cycle_fails_as_one(pair: Pair) -> None:
-    both = ends(pair, tables=cycle("DEFERRABLE"), rows=FILL)
+    both = databases(pair, tables=cycle("DEFERRABLE"), rows=FILL)
     execute(both[1], "ALTER TABLE s.b ADD CHECK (id < 30)")
     report = migration(both, target_foreign_keys="defer").run(jobs=2)
     failed = {task.object: task.status for task in report.failed if task.kind == "data"}
@@ -181,7 +181,7 @@ def test_a_cycle_fails_as_one(pair: Pair) -> None:
 
 
 def test_parts_of_a_cycle_are_not_torn_apart(pair: Pair) -> None:
-    both = ends(pair, tables=cycle("DEFERRABLE"), rows=FILL)
+    both = databases(pair, tables=cycle("DEFERRABLE"), rows=FILL)
     found = migration(both, target_foreign_keys="defer")
     plan = found.plan()
     ids = {task.object: task.id for task in plan if task.kind == "data"}
@@ -196,7 +196,7 @@ def test_a_cycle_that_nothing_defers_needs_drop(pair: Pair) -> None:
     fill = "INSERT INTO s.a VALUES (1, 1);"
     tables = cycle("").replace("b int NOT NULL", "b int").replace("a int NOT NULL", "a int")
     fill = "INSERT INTO s.a VALUES (1, NULL); INSERT INTO s.b VALUES (1, 1); UPDATE s.a SET b = 1;"
-    both = ends(pair, tables=tables, rows=fill)
+    both = databases(pair, tables=tables, rows=fill)
     with pytest.raises(PreflightError, match="cycle"):
         run(both, target_foreign_keys="defer")
     keys = query(both[1], KEYS)
@@ -205,7 +205,7 @@ def test_a_cycle_that_nothing_defers_needs_drop(pair: Pair) -> None:
 
 
 def test_chunks_that_reference_each_other(pair: Pair) -> None:
-    both = ends(pair)
+    both = databases(pair)
     with pytest.raises(PreflightError, match=r"chunks of s\.tree"):
         run(both, tables={"mode": "all", "include": CHUNKS})
     keys = query(both[1], KEYS)
@@ -221,7 +221,7 @@ def test_chunks_that_reference_each_other(pair: Pair) -> None:
 
 
 def test_orphans_leave_the_key_not_valid_and_are_counted(pair: Pair) -> None:
-    both = ends(
+    both = databases(
         pair,
         rows=ROWS + "ALTER TABLE s.child DROP CONSTRAINT child_parent;"
         "UPDATE s.child SET parent = 99 WHERE id < 4;",
@@ -243,7 +243,7 @@ def test_orphans_leave_the_key_not_valid_and_are_counted(pair: Pair) -> None:
 
 
 def test_a_key_that_was_never_checked_stays_so(pair: Pair) -> None:
-    both = ends(
+    both = databases(
         pair,
         "ALTER TABLE s.child DROP CONSTRAINT child_parent;"
         "ALTER TABLE s.child ADD CONSTRAINT child_parent"
@@ -255,7 +255,7 @@ def test_a_key_that_was_never_checked_stays_so(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("majors", [(16, 18), (18, 16)])
-def test_keys_of_partitioned_tables(
+def test_keys_of_partitioned_tables_are_made_again(
     make_pair: Callable[[int, int], Pair], majors: tuple[int, int]
 ) -> None:
     tables = (
@@ -271,7 +271,7 @@ def test_keys_of_partitioned_tables(
         "INSERT INTO s.parent SELECT generate_series(1, 40);"
         "INSERT INTO s.child SELECT i, 41 - i FROM generate_series(1, 40) i;"
     )
-    both = ends(make_pair(*majors), tables=tables, rows=rows)
+    both = databases(make_pair(*majors), tables=tables, rows=rows)
     keys = query(both[1], KEYS)
     assert run(both, target_foreign_keys="drop", verify=True).ok
     assert query(both[1], KEYS) == keys

@@ -1,4 +1,4 @@
-"""Data-only runs that end in the middle: what they have changed on a live target comes back."""
+"""Data-only runs that end in the middle: what they have changed on a target in use comes back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pgmigrate import Finding, Migration, Plan
 from pgmigrate._bridge.job import do
 from pgmigrate.errors import PgMigrateError
 from support.data_only import migration, query
-from support.live_target import KEYS, STATES, WAITING, assert_same_rows, ends, execute
+from support.live_target import KEYS, STATES, WAITING, assert_same_rows, databases, execute
 from support.shell import Shell
 
 
@@ -56,14 +56,14 @@ def _end_while_blocked(
     return process.returncode, text
 
 
-def test_killed_with_triggers_off(pair: Pair, tmp_path: Path) -> None:
+def test_a_run_killed_with_triggers_off_leaves_them_on(pair: Pair, tmp_path: Path) -> None:
     """The target never sees the triggers off, and nothing has to be put right after the kill."""
-    both = ends(
+    both = databases(
         pair,
         "INSERT INTO s.parent VALUES (1, 'v1');"
-        "CREATE TABLE s.heard (id int);"
+        "CREATE TABLE s.fired (id int);"
         "CREATE FUNCTION s.hear() RETURNS trigger LANGUAGE plpgsql AS"
-        " 'BEGIN INSERT INTO s.heard VALUES (NEW.id); RETURN NEW; END';"
+        " 'BEGIN INSERT INTO s.fired VALUES (NEW.id); RETURN NEW; END';"
         "CREATE TRIGGER t BEFORE INSERT ON s.child FOR EACH ROW EXECUTE FUNCTION s.hear();"
         "ALTER TABLE s.child ENABLE ALWAYS TRIGGER t;",
     )
@@ -74,7 +74,7 @@ def test_killed_with_triggers_off(pair: Pair, tmp_path: Path) -> None:
     done = shell.run("migrate", "--resume", "--config", str(config))
     assert done.code == 0, done.text
     assert query(both[1], STATES) == [("t", "A")]
-    assert query(both[1], "SELECT * FROM s.heard") == []
+    assert query(both[1], "SELECT * FROM s.fired") == []
     assert_same_rows(both, "parent", "child", "tree")
 
 
@@ -112,8 +112,8 @@ def _kill_between(both: tuple[str, str], folder: Path) -> tuple[Migration, Plan]
 def between(
     request: pytest.FixtureRequest, pair: Pair, tmp_path: Path
 ) -> tuple[tuple[str, str], Migration, Plan, list[Any]]:
-    """A live target whose keys a run that has ended early had taken away, and the keys before."""
-    both = ends(pair, "COMMENT ON CONSTRAINT child_parent ON s.child IS 'kept';")
+    """A target in use whose keys a run that has ended early had taken away, and the keys before."""
+    both = databases(pair, "COMMENT ON CONSTRAINT child_parent ON s.child IS 'kept';")
     before = query(both[1], KEYS)
     found, plan = (
         _stop_between(both) if request.param == "stopped" else _kill_between(both, tmp_path)
@@ -159,7 +159,7 @@ def test_what_is_left_is_named_by_every_verb_until_it_is_back(
 def test_a_run_that_is_asked_to_end_makes_its_keys_again(
     pair: Pair, tmp_path: Path, number: signal.Signals
 ) -> None:
-    both = ends(pair, "CREATE TABLE s.gate (id int PRIMARY KEY);")
+    both = databases(pair, "CREATE TABLE s.gate (id int PRIMARY KEY);")
     execute(both[0], "CREATE TABLE s.gate (id int PRIMARY KEY)", "INSERT INTO s.gate VALUES (1)")
     before = query(both[1], KEYS)
     shell, config = Shell(tmp_path), _config(tmp_path, both, target_foreign_keys="drop")
@@ -177,7 +177,7 @@ def test_a_run_that_is_asked_to_end_makes_its_keys_again(
 
 @pytest.mark.case("X2")
 def test_a_key_that_cannot_be_made_again_at_the_end_is_named(pair: Pair, tmp_path: Path) -> None:
-    both = ends(pair, "CREATE TABLE s.gate (id int PRIMARY KEY);")
+    both = databases(pair, "CREATE TABLE s.gate (id int PRIMARY KEY);")
     execute(both[0], "CREATE TABLE s.gate (id int PRIMARY KEY)", "INSERT INTO s.gate VALUES (1)")
     before = query(both[1], KEYS)
     shell, config = Shell(tmp_path), _config(tmp_path, both, target_foreign_keys="drop")
@@ -196,9 +196,9 @@ def test_a_key_that_cannot_be_made_again_at_the_end_is_named(pair: Pair, tmp_pat
     assert query(both[1], KEYS) == before
 
 
-def test_killed_with_keys_dropped(pair: Pair, tmp_path: Path) -> None:
+def test_a_run_killed_with_keys_dropped_makes_them_again(pair: Pair, tmp_path: Path) -> None:
     """Rows of a table that another session has locked keep the run busy while the keys are gone."""
-    both = ends(
+    both = databases(
         pair, "INSERT INTO s.parent VALUES (1, 'v1'); CREATE TABLE s.gate (id int PRIMARY KEY);"
     )
     execute(both[0], "CREATE TABLE s.gate (id int PRIMARY KEY)", "INSERT INTO s.gate VALUES (1)")
@@ -215,7 +215,7 @@ def test_killed_with_keys_dropped(pair: Pair, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changed", [False, True])
 def test_keys_that_a_failed_run_made_again_are_taken_once_more(pair: Pair, changed: bool) -> None:
-    both = ends(pair)
+    both = databases(pair)
     execute(both[0], "INSERT INTO s.parent VALUES (99, 'late')")
     execute(both[1], "ALTER TABLE s.parent ADD CONSTRAINT early CHECK (id < 35)")
     keys = query(both[1], KEYS)
@@ -239,7 +239,7 @@ def test_keys_that_a_failed_run_made_again_are_taken_once_more(pair: Pair, chang
 
 
 def test_a_part_takes_keys_that_are_back_once_more(pair: Pair) -> None:
-    both = ends(pair)
+    both = databases(pair)
     execute(both[1], "ALTER TABLE s.child ADD CONSTRAINT early CHECK (id < 35)")
     keys = query(both[1], KEYS)
     found = migration(both, target_foreign_keys="drop")
@@ -259,7 +259,7 @@ def test_a_part_takes_keys_that_are_back_once_more(pair: Pair) -> None:
 def test_safe_makes_the_keys_again_before_it_starts_the_application(
     pair: Pair, tmp_path: Path
 ) -> None:
-    both = ends(pair, "ALTER TABLE s.child ADD CONSTRAINT early CHECK (id < 35);")
+    both = databases(pair, "ALTER TABLE s.child ADD CONSTRAINT early CHECK (id < 35);")
     before = query(both[1], KEYS)
     _kill_between(both, tmp_path)
     # The next procedure cannot bring the rows either, and leaves the target as it is.
@@ -337,7 +337,7 @@ def test_cleanup_names_each_key_that_orphans_leave_not_valid(
 
 
 def test_cleanup_keeps_the_ledger_while_a_key_cannot_be_made(pair: Pair, tmp_path: Path) -> None:
-    both = ends(pair)
+    both = databases(pair)
     found, plan = _kill_between(both, tmp_path)
     execute(both[1], "ALTER TABLE s.parent RENAME TO elsewhere")
     with pytest.raises(PgMigrateError, match="child_parent"):

@@ -13,31 +13,39 @@ from pgmigrate import ConfigError
 from support import servers
 from support.config_keys import shows
 from support.data_only import messages, migration, query, run
-from support.live_target import CHUNKS, STATES, TABLES, TRIGGERS, assert_same_rows, ends, execute
+from support.live_target import (
+    CHUNKS,
+    STATES,
+    TABLES,
+    TRIGGERS,
+    assert_same_rows,
+    databases,
+    execute,
+)
 
 
 @shows("options.target_triggers")
 @pytest.mark.parametrize("chunks", [False, True])
 def test_triggers_fire_or_are_off_while_rows_come(pair: Pair, chunks: bool) -> None:
     tables = {"mode": "all", "include": CHUNKS[:1] if chunks else []}
-    loud = ends(pair, TRIGGERS)
+    loud = databases(pair, TRIGGERS)
     report = run(loud, tables=tables)
     assert "always, ordinary" in messages(report, "triggers_fire")["s.parent"]
-    heard = "SELECT trigger, count(*) FROM s.heard GROUP BY 1 ORDER BY 1"
-    assert query(loud[1], heard) == [("always", 40), ("ordinary", 40)]
+    fired = "SELECT trigger, count(*) FROM s.fired GROUP BY 1 ORDER BY 1"
+    assert query(loud[1], fired) == [("always", 40), ("ordinary", 40)]
     quiet = loud[0], pair.target("_quiet")
     servers.run_script(quiet[1], TABLES + TRIGGERS)
     states = query(quiet[1], STATES)
     assert [state for _, state in states] == ["A", "D", "O", "R"]
     report = run(quiet, tables=tables, target_triggers="disable", verify=True)
     assert report.ok and "always" in messages(report, "triggers_disabled")["s.parent"]
-    assert query(quiet[1], heard) == []
+    assert query(quiet[1], fired) == []
     assert query(quiet[1], STATES) == states
     assert_same_rows(quiet, "parent", "child", "tree")
 
 
 def test_triggers_stay_as_they_are_when_rows_are_refused(pair: Pair) -> None:
-    both = ends(pair, TRIGGERS + "ALTER TABLE s.parent ADD CHECK (id < 40);")
+    both = databases(pair, TRIGGERS + "ALTER TABLE s.parent ADD CHECK (id < 40);")
     states = query(both[1], STATES)
     report = migration(both, target_triggers="disable").run()
     assert {task.object for task in report.failed if task.status == "failed"} >= {"s.parent"}
@@ -45,10 +53,10 @@ def test_triggers_stay_as_they_are_when_rows_are_refused(pair: Pair) -> None:
 
 
 def test_triggers_of_a_table_that_is_emptied_and_merged_are_off(pair: Pair) -> None:
-    both = ends(
+    both = databases(
         pair,
         TRIGGERS + "CREATE FUNCTION s.gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " INSERT INTO s.heard VALUES (TG_NAME, 0); RETURN NULL; END $$;"
+        " INSERT INTO s.fired VALUES (TG_NAME, 0); RETURN NULL; END $$;"
         "CREATE TRIGGER gone AFTER TRUNCATE ON s.parent EXECUTE FUNCTION s.gone();",
     )
     execute(
@@ -60,19 +68,19 @@ def test_triggers_of_a_table_that_is_emptied_and_merged_are_off(pair: Pair) -> N
     run(both, target_triggers="disable")
     assert query(both[1], "SELECT v FROM s.parent WHERE id = 1") == [("mine",)]
     run(both, target_triggers="disable", on_existing="truncate")
-    assert query(both[1], "SELECT * FROM s.heard") == []
+    assert query(both[1], "SELECT * FROM s.fired") == []
     assert_same_rows(both, "parent", "child", "tree")
 
 
 @pytest.mark.parametrize("referenced", [False, True])
-def test_triggers_of_a_table_that_begins_anew_are_off(pair: Pair, referenced: bool) -> None:
+def test_triggers_of_a_table_that_is_copied_again_are_off(pair: Pair, referenced: bool) -> None:
     """TRUNCATE empties it, and DELETE where a foreign key references it."""
     table = "parent" if referenced else "child"
-    both = ends(
+    both = databases(
         pair,
-        "CREATE TABLE s.heard (trigger text);"
+        "CREATE TABLE s.fired (trigger text);"
         "CREATE FUNCTION s.gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-        " INSERT INTO s.heard VALUES (TG_NAME); RETURN NULL; END $$;"
+        " INSERT INTO s.fired VALUES (TG_NAME); RETURN NULL; END $$;"
         f"CREATE TRIGGER emptied AFTER TRUNCATE ON s.{table} EXECUTE FUNCTION s.gone();"
         f"CREATE TRIGGER deleted AFTER DELETE ON s.{table} FOR EACH ROW EXECUTE FUNCTION s.gone();"
         f"ALTER TABLE s.{table} ADD CONSTRAINT early CHECK (id < 35)",
@@ -84,10 +92,10 @@ def test_triggers_of_a_table_that_begins_anew_are_off(pair: Pair, referenced: bo
     assert not found.run(plan, jobs=1).ok
     assert query(both[1], f"SELECT count(*) > 0 FROM s.{table}") == [(True,)]
     execute(both[1], f"ALTER TABLE s.{table} DROP CONSTRAINT early", "TRUNCATE s.child")
-    execute(both[1], "TRUNCATE s.heard")
+    execute(both[1], "TRUNCATE s.fired")
     execute(both[0], "INSERT INTO s.parent VALUES (41, 'late')")
     found.run(plan, resume=True).raise_for_failures()
-    assert query(both[1], "SELECT * FROM s.heard") == []
+    assert query(both[1], "SELECT * FROM s.fired") == []
     assert query(both[1], STATES) == states
     assert_same_rows(both, table)
 
@@ -97,7 +105,7 @@ def test_a_deferred_key_and_triggers_that_are_off(pair: Pair) -> None:
     tables = TABLES.replace(
         "REFERENCES s.parent ON DELETE CASCADE", "REFERENCES s.parent DEFERRABLE INITIALLY DEFERRED"
     )
-    both = ends(
+    both = databases(
         pair,
         "CREATE FUNCTION s.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
         "CREATE CONSTRAINT TRIGGER late AFTER INSERT ON s.child DEFERRABLE INITIALLY DEFERRED"
@@ -113,7 +121,7 @@ def test_triggers_of_partitions_are_off(pair: Pair) -> None:
         "CREATE TABLE s.p1 PARTITION OF s.parent FOR VALUES FROM (0) TO (20);"
         "CREATE TABLE s.p2 PARTITION OF s.parent FOR VALUES FROM (20) TO (50);"
     )
-    both = ends(
+    both = databases(
         pair,
         TRIGGERS,
         tables=tables,
@@ -121,7 +129,7 @@ def test_triggers_of_partitions_are_off(pair: Pair) -> None:
     )
     states = query(both[1], STATES)
     run(both, target_triggers="disable")
-    assert query(both[1], "SELECT count(*) FROM s.heard") == [(0,)]
+    assert query(both[1], "SELECT count(*) FROM s.fired") == [(0,)]
     assert query(both[1], STATES) == states and len(states) == 12
     assert_same_rows(both, "p1", "p2")
 
@@ -143,8 +151,8 @@ def stranger(conninfo: str, name: str) -> Iterator[str]:
 
 
 @pytest.mark.case("F8")
-def test_what_the_role_may_not_switch_off_stays_and_is_told(pair: Pair) -> None:
-    both = ends(pair, TRIGGERS)
+def test_what_the_role_may_not_switch_off_stays_and_is_reported(pair: Pair) -> None:
+    both = databases(pair, TRIGGERS)
     with stranger(both[1], "live_stranger") as target:
         found = both[0], target
         report = run(
@@ -152,7 +160,7 @@ def test_what_the_role_may_not_switch_off_stays_and_is_told(pair: Pair) -> None:
         )
         assert "may not disable" in messages(report, "triggers_fire")["s.parent"]
         assert "child_parent" in messages(report, "foreign_keys_kept")[""]
-        assert query(both[1], "SELECT count(*) FROM s.heard") == [(80,)]
+        assert query(both[1], "SELECT count(*) FROM s.fired") == [(80,)]
         (note,) = {
             task.note for task in report.tasks if task.object == "s.parent" and task.kind == "data"
         }
@@ -161,7 +169,7 @@ def test_what_the_role_may_not_switch_off_stays_and_is_told(pair: Pair) -> None:
 
 
 def test_the_keys_are_about_data_only_runs(pair: Pair) -> None:
-    both = ends(pair)
+    both = databases(pair)
     for key, value in [("target_triggers", "disable"), ("target_foreign_keys", "drop")]:
         with pytest.raises(ConfigError, match=f"options.{key}: is about a data-only run"):
             migration(both, data_only=False, **{key: value})

@@ -50,8 +50,7 @@ def _rows(conninfo: str, query: str) -> list[tuple[Any, ...]]:
 @pytest.mark.case("R3")
 @pytest.mark.parametrize("kind", ["the server notices", "the next run ends it"])
 def test_an_index_build_of_a_killed_client_ends(pair: Pair, tmp_path: Path, kind: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, _SLOW_INDEX)
+    source, target = pair.filled(_SLOW_INDEX)
     shell = Shell(tmp_path)
     command = ["migrate", "--source", source, "--jobs", "1", "--target"]
     with half_open(target) as way:
@@ -77,8 +76,7 @@ def test_an_index_build_of_a_killed_client_ends(pair: Pair, tmp_path: Path, kind
 
 @pytest.mark.case("R3")
 def test_a_session_of_another_living_process_is_not_ended(pair: Pair, tmp_path: Path) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, _SLOW_INDEX)
+    source, target = pair.filled(_SLOW_INDEX)
     shell = Shell(tmp_path)
     command = ["migrate", "--source", source, "--target", target]
     first = shell.start(*command)
@@ -248,8 +246,8 @@ def _note_session(connection: psycopg.Connection[Any], target: str) -> int:
         "SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
     ).fetchall()
     entry = f"{pid}|{started}|1|2020-01-01 00:00:00+00|elsewhere/pid:[1] 5 9"
-    with psycopg.connect(target, autocommit=True) as ours:
-        ours.execute("UPDATE pgmigrate.migration_run SET sessions = ARRAY[%s]", (entry,))
+    with psycopg.connect(target, autocommit=True) as own:
+        own.execute("UPDATE pgmigrate.migration_run SET sessions = ARRAY[%s]", (entry,))
     return int(pid)
 
 
@@ -273,7 +271,7 @@ def test_a_part_ends_no_worker_whose_leader_is_about_to_come_back(pair: Pair) ->
         migration.run_tasks(plan, plan.ids("data")).raise_for_failures()
         assert worker.execute("SELECT 1").fetchone() == (1,)
         noted = _rows(target, "SELECT cardinality(sessions) FROM pgmigrate.migration_run")
-        assert noted == [(1,)], "it is known to whoever comes when it is lost"
+        assert noted == [(1,)], "the next one knows of it when it is lost"
 
 
 @pytest.mark.case("R3")
@@ -324,7 +322,7 @@ def test_a_run_goes_on_at_the_host_that_takes_the_place_of_a_lost_one(pair: Pair
                 in_the_way.execute("LOCK TABLE t IN SHARE MODE")
                 run = threads.submit(migration.run, plan, resume=True)
                 parts.wait_for(lambda: parts.blocked(first) or run.done(), "nothing waits")
-                _replay_all(first, second)
+                _catch_up(first, second)
                 primary.kill()
                 _rows(second, "SELECT pg_promote()")
                 report = run.result()
@@ -335,11 +333,11 @@ def test_a_run_goes_on_at_the_host_that_takes_the_place_of_a_lost_one(pair: Pair
             standby.stop()
 
 
-def _replay_all(primary: str, standby: str) -> None:
+def _catch_up(primary: str, standby: str) -> None:
     ((at,),) = _rows(primary, "SELECT pg_current_wal_insert_lsn()::text")
     _rows(primary, "SELECT pg_switch_wal()")
-    replayed = f"SELECT pg_last_wal_replay_lsn() >= '{at}'::pg_lsn"
-    parts.wait_for(lambda: _rows(standby, replayed) == [(True,)], "the standby does not follow")
+    caught_up = f"SELECT pg_last_wal_replay_lsn() >= '{at}'::pg_lsn"
+    parts.wait_for(lambda: _rows(standby, caught_up) == [(True,)], "the standby does not follow")
 
 
 @pytest.mark.case("R9")
@@ -368,7 +366,9 @@ def test_another_database_takes_no_place_of_the_one_that_a_procedure_has(
 
 
 @pytest.mark.case("R9")
-def test_a_snapshot_that_a_lagging_standby_writes_alike_is_another_one(pair: Pair) -> None:
+def test_a_snapshot_that_a_lagging_standby_writes_in_the_same_way_is_another_one(
+    pair: Pair,
+) -> None:
     with servers.start(16) as primary:
         first = servers.create_database(primary, "moves")
         servers.run_script(
@@ -378,12 +378,14 @@ def test_a_snapshot_that_a_lagging_standby_writes_alike_is_another_one(pair: Pai
         standby = servers.start_standby(primary, wal_retrieve_retry_interval=100)
         try:
             second = make_conninfo(standby.conninfo, dbname="moves")
-            _replay_all(first, second)
+            _catch_up(first, second)
             _rows(second, "SELECT pg_promote()")
             for at, conninfo in enumerate((first, second), start=1):
                 _rows(conninfo, f"UPDATE t SET n = {at} RETURNING id")
             written = "SELECT pg_current_snapshot()::text"
-            assert _rows(first, written) == _rows(second, written), "the server writes both alike"
+            assert _rows(first, written) == _rows(second, written), (
+                "the server writes both in the same way"
+            )
             chunks: TableRule = {
                 "name": "t",
                 "schema": "public",
@@ -409,9 +411,7 @@ def test_a_snapshot_that_a_lagging_standby_writes_alike_is_another_one(pair: Pai
 def test_a_table_that_is_cut_by_pages_is_of_one_state_whatever_is_allowed(
     pair: Pair, how: str
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id int, v text) WITH (autovacuum_enabled = off);"
         "INSERT INTO t SELECT i, repeat('x', 500) FROM generate_series(1, 2000) i; ANALYZE",
     )

@@ -55,7 +55,7 @@ def _run_that_loses(
     state: State,
     migration: Migration,
     plan: Plan,
-    ends: dict[str, str],
+    databases: dict[str, str],
     lose: Callable[[], None],
 ) -> Report:
     """The report of a run that has lost something in a state, where it was kept until then."""
@@ -63,10 +63,12 @@ def _run_that_loses(
         migration.run_tasks(plan, plan.ids("pre-data")).raise_for_failures()
     side, statement = KEPT_BY[state]
     with ThreadPoolExecutor(1) as threads:
-        keeper = psycopg.connect(ends[side])
+        keeper = psycopg.connect(databases[side])
         keeper.execute(statement)
         run = threads.submit(migration.run, plan, resume=state == "rows are written", jobs=2)
-        parts.wait_for(lambda: run.done() or parts.blocked(ends[side]), "the run does not wait")
+        parts.wait_for(
+            lambda: run.done() or parts.blocked(databases[side]), "the run does not wait"
+        )
         assert not run.done(), run.result().text()
         lose()
         # Where its server was lost, it is gone already.
@@ -74,9 +76,11 @@ def _run_that_loses(
         return run.result()
 
 
-def _assert_honest(report: Report, migration: Migration, plan: Plan, ends: dict[str, str]) -> None:
+def _assert_honest(
+    report: Report, migration: Migration, plan: Plan, databases: dict[str, str]
+) -> None:
     """What was reported is so; and the run goes on to its end."""
-    with psycopg.connect(ends["target"]) as connection:
+    with psycopg.connect(databases["target"]) as connection:
         state = connection.execute("SELECT state FROM pgmigrate.migration_run").fetchone()
         open_tasks = connection.execute(
             "SELECT count(*) FROM pgmigrate.migration_task WHERE status NOT IN ('done', 'kept')"
@@ -86,7 +90,7 @@ def _assert_honest(report: Report, migration: Migration, plan: Plan, ends: dict[
     if report.status != "done":
         migration.run(plan, resume=True).raise_for_failures()
     assert migration.verify(plan).ok
-    servers.assert_equal(ends["source"], ends["target"])
+    servers.assert_equal(databases["source"], databases["target"])
 
 
 @pytest.mark.parametrize("session", SESSIONS)
@@ -100,10 +104,12 @@ def _assert_honest(report: Report, migration: Migration, plan: Plan, ends: dict[
     ],
 )
 def test_a_session_is_lost(pair: Pair, state: State, session: str) -> None:
-    ends = {"source": pair.source(), "target": pair.target()}
-    servers.run_script(ends["source"], SCRIPT)
+    databases = {"source": pair.source(), "target": pair.target()}
+    servers.run_script(databases["source"], SCRIPT)
     tables: Tables = {"mode": "all", "include": [{"name": "keyless", "where": PASSES}]}
-    migration = Migration(source=ends["source"], target=ends["target"], roles="none", tables=tables)
+    migration = Migration(
+        source=databases["source"], target=databases["target"], roles="none", tables=tables
+    )
     plan = migration.plan()
     side, pattern = SESSIONS[session]
     lost: list[tuple[bool]] = []
@@ -113,14 +119,14 @@ def test_a_session_is_lost(pair: Pair, state: State, session: str) -> None:
             SELECT pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE datname = current_database() AND application_name ~ '{pattern}'
         """
-        lost.extend(servers.fetch(ends[side], end))
+        lost.extend(servers.fetch(databases[side], end))
 
-    report = _run_that_loses(state, migration, plan, ends, lose)
+    report = _run_that_loses(state, migration, plan, databases, lose)
     # No session reads rows before there is a table for them.
     assert bool(lost) == ((state, session) != ("pre-data", "reader"))
     # Without its leader on the source, no session can join the snapshot any more.
     assert report.status == "done" or session == "source leader", report.text()
-    _assert_honest(report, migration, plan, ends)
+    _assert_honest(report, migration, plan, databases)
 
 
 @pytest.mark.soak
@@ -128,16 +134,16 @@ def test_a_session_is_lost(pair: Pair, state: State, session: str) -> None:
 @pytest.mark.parametrize("state", KEPT_BY)
 def test_a_server_is_lost(state: State, side: str) -> None:
     with servers.start(16) as source, servers.start(18) as target:
-        ends = {
+        databases = {
             "source": servers.create_database(source, "lost"),
             "target": servers.create_database(target, "lost"),
         }
         # A sequence that was used after the last checkpoint goes on from a later value.
-        servers.run_script(ends["source"], f"{SCRIPT} CHECKPOINT;")
+        servers.run_script(databases["source"], f"{SCRIPT} CHECKPOINT;")
         tables: Tables = {"mode": "all", "include": [{"name": "keyless", "where": PASSES}]}
         migration = Migration(
-            source=ends["source"],
-            target=ends["target"],
+            source=databases["source"],
+            target=databases["target"],
             roles="none",
             tables=tables,
             retries=3,
@@ -149,21 +155,21 @@ def test_a_server_is_lost(state: State, side: str) -> None:
             server.kill()
             server.start()
 
-        report = _run_that_loses(state, migration, plan, ends, lose)
-        _assert_honest(report, migration, plan, ends)
+        report = _run_that_loses(state, migration, plan, databases, lose)
+        _assert_honest(report, migration, plan, databases)
 
 
 @pytest.mark.parametrize("gone", ["TRUNCATE pgmigrate.{} CASCADE", "DROP SCHEMA pgmigrate CASCADE"])
 def test_a_ledger_is_lost(pair: Pair, gone: str) -> None:
-    ends = {"source": pair.source(), "target": pair.target()}
-    servers.run_script(ends["source"], SCRIPT)
-    migration = Migration(source=ends["source"], target=ends["target"], roles="none")
+    databases = {"source": pair.source(), "target": pair.target()}
+    servers.run_script(databases["source"], SCRIPT)
+    migration = Migration(source=databases["source"], target=databases["target"], roles="none")
 
     def lose() -> None:
-        servers.run_script(ends["target"], gone.format("migration_run"))
+        servers.run_script(databases["target"], gone.format("migration_run"))
 
     # While rows come, their transaction keeps the ledger's tables.
-    report = _run_that_loses("pre-data", migration, migration.plan(), ends, lose)
+    report = _run_that_loses("pre-data", migration, migration.plan(), databases, lose)
     assert (report.status, report.run_state) == ("interrupted", None), report.text()
     found = {finding.check: finding.message for finding in report.findings}
     assert "ledger" in found["ledger_not_closed"] or "migration_" in found["ledger_not_closed"]

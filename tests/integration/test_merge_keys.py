@@ -173,8 +173,7 @@ def test_rows_of_the_source_that_clash_with_each_other(pair: Pair) -> None:
 def test_a_key_that_is_coarser_on_the_target_loses_no_row_in_silence(make_pair: Any) -> None:
     """Two keys of the source are one on the target, whose collation or type ignores case."""
     pair = make_pair(15, 15)
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE SCHEMA s; CREATE TABLE s.t (id text PRIMARY KEY, v int)")
+    source, target = pair.filled("CREATE SCHEMA s; CREATE TABLE s.t (id text PRIMARY KEY, v int)")
     servers.run_script(
         target,
         "CREATE SCHEMA s; CREATE COLLATION s.ci (provider = icu, locale = 'und-u-ks-level2',"
@@ -240,22 +239,20 @@ CREATE RULE away AS ON INSERT TO s.away DO INSTEAD NOTHING;
 
 def test_input_23_rows_are_merged_into_tables_with_rules(pair: Pair) -> None:
     """As in the first run, rules do not apply to the rows; nothing is refused, lost or doubled."""
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, RULES)
+    source, target = pair.filled(RULES)
     _run(source, target).raise_for_failures()
     for table in ("r", "dis", "away"):
         servers.run_script(target, f"DELETE FROM s.{table} WHERE id > 40")
     report = _run(source, target)
     report.raise_for_failures()
-    told = {f.object: f.message for f in report.findings if f.check == "rules"}
-    assert set(told) == {"s.r", "s.dis", "s.away"} and "also" in told["s.r"]
+    reported = {f.object: f.message for f in report.findings if f.check == "rules"}
+    assert set(reported) == {"s.r", "s.dis", "s.away"} and "also" in reported["s.r"]
     for table in ("r", "dis", "away", "log"):
         assert servers.rows(target, "s", table) == servers.rows(source, "s", table)
 
 
 def test_input_23_an_update_that_rules_forbid_is_found_before_the_run(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, RULES)
+    source, target = pair.filled(RULES)
     _run(source, target).raise_for_failures()
     with pytest.raises(PreflightError) as caught:
         _run(source, target, on_conflict="update")

@@ -80,9 +80,7 @@ def test_input_28_a_view_of_a_role_that_row_security_filters_is_filled_as_by_it(
 
 @pytest.mark.case("L8")
 def test_an_index_that_a_stale_view_hid_fails_by_name_with_the_reason(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (a int); INSERT INTO t VALUES (1);"
         "CREATE MATERIALIZED VIEW m AS SELECT a FROM t; CREATE UNIQUE INDEX m_a ON m (a);"
         "INSERT INTO t VALUES (1)",

@@ -74,8 +74,7 @@ def _made(conninfo: str, prefix: str) -> list[str]:
 def test_roles_that_the_scope_names_are_made(
     pair: Pair, prefix: str, chosen: dict[str, Any], expected: list[str]
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT.format(p=prefix))
+    source, target = pair.filled(SCRIPT.format(p=prefix))
     _run(source, target, **chosen)
     assert _made(target, prefix) == sorted(expected)
     # Memberships among them arrive, and those of others do not.
@@ -103,7 +102,7 @@ def test_what_exists_is_no_failure_for_a_role_that_may_not_grant(pair: Pair, pre
     report = _run(source, limited(pair, prefix, "CREATEROLE"))
     kept = {task.kind: task.status for task in report.tasks if task.phase == "roles"}
     assert kept == {"role": "kept", "membership": "kept"}
-    # Whoever asks for all learns before the run what the target refuses.
+    # A migration of all learns before the run what the target refuses.
     migration = Migration(source=source, target=limited_again(pair, prefix), roles="all")
     found = {f.check: f.objects for f in migration.preflight().findings}
     assert f"membership pg_monitor to {prefix}x" in found["membership_refused"]
@@ -168,9 +167,7 @@ def test_owners_and_privileges_can_be_left_out(pair: Pair, prefix: str) -> None:
 
 @pytest.mark.case("L4")
 def test_a_missing_grantee_costs_its_own_statement(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         f"CREATE ROLE {prefix}a; CREATE ROLE {prefix}b; CREATE TABLE t (i int);"
         "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';"
         f"GRANT SELECT ON t TO {prefix}a, {prefix}b, PUBLIC;"

@@ -27,7 +27,7 @@ def executed(name: str) -> list[Any]:
     cells: list[Any] = notebook.cells
     for output in (output for cell in cells for output in cell.get("outputs", [])):
         assert output.output_type != "error"
-        # A cell is looked at and stored; the words beside its HTML are for who has no HTML.
+        # A cell is shown and stored; the text next to its HTML is for readers without HTML.
         assert len(str(output.get("data", {}).get("text/plain", ""))) < 4000
     return cells
 
@@ -47,7 +47,7 @@ def printed(cells: list[Any]) -> str:
     return "".join(output.text for output in outputs if output.output_type == "stream")
 
 
-def test_there_are_the_three() -> None:
+def test_there_are_three_notebooks() -> None:
     assert [name.partition("_")[0] for name in NAMES] == ["1", "2", "3"]
 
 

@@ -16,9 +16,7 @@ MakePair = Callable[[int, int], Pair]
 
 @pytest.mark.case("E10")
 def test_materialized_views_in_the_order_of_their_dependencies(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 10);
         CREATE MATERIALIZED VIEW z AS SELECT a, a * 2 AS b FROM t;
@@ -39,10 +37,8 @@ def test_materialized_views_in_the_order_of_their_dependencies(pair: Pair) -> No
 
 
 @pytest.mark.case("E11")
-def test_unqualified_names_inside_functions(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+def test_unqualified_names_inside_functions_are_resolved(pair: Pair) -> None:
+    source, target = pair.filled(
         """
         CREATE TABLE rates (code text PRIMARY KEY, rate numeric);
         INSERT INTO rates VALUES ('a', 1.5);
@@ -68,9 +64,7 @@ def test_unqualified_names_inside_functions(pair: Pair) -> None:
 
 @pytest.mark.case("E11")
 def test_without_a_search_path_of_its_own_a_function_fails_by_name(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         CREATE FUNCTION helper(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
         CREATE FUNCTION calls_helper(int) RETURNS int LANGUAGE plpgsql IMMUTABLE
@@ -88,9 +82,7 @@ def test_without_a_search_path_of_its_own_a_function_fails_by_name(pair: Pair) -
 
 @pytest.mark.case("E12")
 def test_sequences_are_exact(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         CREATE SEQUENCE never_called START 42;
         CREATE SEQUENCE set_not_called; SELECT setval('set_not_called', 500, false);
@@ -128,9 +120,7 @@ def test_sequences_are_exact(pair: Pair) -> None:
 
 @pytest.mark.case("E15")
 def test_unlogged_tables_stay_unlogged_with_their_rows(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE UNLOGGED TABLE t (a int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 9)",
     )
     migrate(source, target)
@@ -141,9 +131,7 @@ def test_unlogged_tables_stay_unlogged_with_their_rows(pair: Pair) -> None:
 
 @pytest.mark.case("E18")
 def test_statistics_are_there_right_after_the_run(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         TREE
         + """
         CREATE TABLE t (a int, b int);
@@ -166,9 +154,7 @@ def test_statistics_are_there_right_after_the_run(pair: Pair) -> None:
 
 @pytest.mark.case("E18")
 def test_no_statistics_when_switched_off(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (a int); INSERT INTO t SELECT generate_series(1, 9);"
         "CREATE MATERIALIZED VIEW v AS SELECT a FROM t",
     )
@@ -177,9 +163,7 @@ def test_no_statistics_when_switched_off(pair: Pair) -> None:
 
 
 def test_a_view_that_groups_by_a_primary_key_waits_for_it(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         CREATE TABLE t (id int PRIMARY KEY, a text);
         INSERT INTO t SELECT i, 'x' FROM generate_series(1, 5) i;
@@ -193,11 +177,9 @@ def test_a_view_that_groups_by_a_primary_key_waits_for_it(pair: Pair) -> None:
     servers.assert_equal(source, target)
 
 
-def test_objects_of_18(make_pair: MakePair) -> None:
+def test_objects_that_18_introduced_arrive(make_pair: MakePair) -> None:
     pair = make_pair(18, 18)
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         CREATE EXTENSION btree_gist;
         CREATE TABLE parent (id int, during daterange, PRIMARY KEY (id, during WITHOUT OVERLAPS));

@@ -13,7 +13,7 @@ from support import servers
 from support.older_targets import assert_all_is_named
 from support.roles import prefixed
 
-# Of each kind there is what looks alike and is taken by every server.
+# Of each kind there is what looks the same and is taken by every server.
 SCRIPT = r"""
 CREATE ROLE {p}reader;
 CREATE TABLE computed (a int, b int GENERATED ALWAYS AS (a + 1) VIRTUAL,

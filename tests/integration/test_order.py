@@ -71,11 +71,10 @@ EARLY = {
 }
 
 
-def test_only_a_key_that_needs_nothing_but_its_small_table_is_made_beside_pre_data(
+def test_only_a_key_that_needs_nothing_but_its_small_table_is_made_during_pre_data(
     pair: Pair,
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     migration = Migration(source=source, target=target)
     plan = migration.plan()
     made = [
@@ -90,15 +89,13 @@ def test_only_a_key_that_needs_nothing_but_its_small_table_is_made_beside_pre_da
 
 
 @pytest.fixture
-def ends(pair: Pair) -> tuple[str, str]:
+def databases(pair: Pair) -> tuple[str, str]:
     """A source whose objects belong to the connecting role and to another one, and a target."""
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         DO $$ BEGIN CREATE ROLE another_owner; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
         CREATE SCHEMA s;
-        CREATE TABLE s.ours (id serial PRIMARY KEY);
+        CREATE TABLE s.own (id serial PRIMARY KEY);
         CREATE TABLE s.theirs (id serial PRIMARY KEY);
         ALTER TABLE s.theirs OWNER TO another_owner;
         CREATE TYPE s.shell;
@@ -107,7 +104,7 @@ def ends(pair: Pair) -> tuple[str, str]:
         CREATE FUNCTION s.shell_out(s.shell) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT
             AS 'int4out';
         CREATE TYPE s.shell (INPUT = s.shell_in, OUTPUT = s.shell_out, LIKE = int4);
-        CREATE VIEW s.v AS SELECT id FROM s.ours;
+        CREATE VIEW s.v AS SELECT id FROM s.own;
         CREATE VIEW s.v2 AS SELECT id FROM s.theirs;
         ALTER VIEW s.v2 OWNER TO another_owner;
         ALTER SCHEMA public OWNER TO CURRENT_USER;
@@ -133,16 +130,16 @@ def _owners(conninfo: str) -> list[tuple[Any, ...]]:
         return connection.execute(OWNERS).fetchall()
 
 
-def test_owners_are_those_of_the_source(ends: tuple[str, str]) -> None:
-    source, target = ends
+def test_owners_are_those_of_the_source(databases: tuple[str, str]) -> None:
+    source, target = databases
     Migration(source=source, target=target).run().raise_for_failures()
     assert _owners(target) == _owners(source)
 
 
 def test_owners_are_those_of_the_source_where_an_event_trigger_gives_objects_away(
-    ends: tuple[str, str], tmp_path: Path
+    databases: tuple[str, str], tmp_path: Path
 ) -> None:
-    source, target = ends
+    source, target = databases
     servers.run_script(
         target,
         """

@@ -46,18 +46,17 @@ U = ("my.app", "u")
             [T1],
         ),
     ],
-    ids=["schema", "exclude_schema", "table", "table_beside_closed", "exclude_table"],
+    ids=["schema", "exclude_schema", "table", "table_next_to_closed", "exclude_table"],
 )
 def test_a_reader_of_a_part_migrates_that_part(
     pair: Pair, prefix: str, chosen: dict[str, Any], closed: str, expected: list[tuple[str, str]]
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, PARTS.format(p=prefix) + closed.format(p=prefix))
+    source, target = pair.filled(PARTS.format(p=prefix) + closed.format(p=prefix))
     reader = make_conninfo(source, user=f"{prefix}reader", password="reader")
     migration = Migration(source=reader, target=target, roles="none", options={"owners": False,
         "privileges": False}, **chosen)  # fmt: skip
-    told = {finding.check: finding for finding in migration.preflight().findings}
-    assert "other.hidden" in told["dump_filter"].objects
+    reported = {finding.check: finding for finding in migration.preflight().findings}
+    assert "other.hidden" in reported["dump_filter"].objects
     migration.run(jobs=2).raise_for_failures()
     assert servers.tables(target, ["pgmigrate"]) == expected
     result = migration.verify()
@@ -66,8 +65,7 @@ def test_a_reader_of_a_part_migrates_that_part(
 
 @pytest.mark.case("L2")
 def test_without_a_filter_the_grants_are_named(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, PARTS.format(p=prefix))
+    source, target = pair.filled(PARTS.format(p=prefix))
     reader = make_conninfo(source, user=f"{prefix}reader", password="reader")
     left_out: Options = {"owners": False, "privileges": False}
     migration = Migration(source=reader, target=target, roles="none", options=left_out)
@@ -116,8 +114,7 @@ def _features(target: str) -> dict[str, bool]:
 
 @pytest.mark.case("L11")
 def test_what_the_build_of_the_target_lacks_is_found(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, BUILD)
+    source, target = pair.filled(BUILD)
 
     def found(**chosen: Any) -> list[Finding]:
         migration = Migration(source=source, target=target, roles="none", **chosen)
@@ -148,8 +145,7 @@ def test_what_the_build_of_the_target_lacks_is_found(pair: Pair) -> None:
 def test_clauses_that_the_source_refuses(
     pair: Pair, key: str, clause: str, word: str, for_all: bool
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (a int)")
+    source, target = pair.filled("CREATE TABLE t (a int)")
     rule: Any = {key: clause}
     tables: Any = {"default": rule} if for_all else [{"schema": "public", "name": "t", **rule}]
     migration = Migration(source=source, target=target, roles="none", tables=tables)
@@ -164,8 +160,7 @@ def test_clauses_that_the_source_refuses(
 
 @pytest.mark.case("L11")
 def test_a_table_that_is_locked_is_not_asked_about(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (a int); CREATE TABLE u (a int)")
+    source, target = pair.filled("CREATE TABLE t (a int); CREATE TABLE u (a int)")
     rules: list[TableRule] = [
         {"schema": "public", "name": name, "where": "no_such > 1"} for name in ("t", "u")
     ]
@@ -176,6 +171,6 @@ def test_a_table_that_is_locked_is_not_asked_about(pair: Pair) -> None:
         # Without a limit it would wait until the lock's end.
         found = migration.preflight().findings
         other.rollback()
-    told = {finding.check: finding for finding in found}
+    reported = {finding.check: finding for finding in found}
     assert [finding.object for finding in found if finding.check == "clause"] == ["public.u"]
-    assert "public.t" in told["table_locks"].message
+    assert "public.t" in reported["table_locks"].message

@@ -14,9 +14,7 @@ from support.objects import TREE, migrate, refused
 
 @pytest.mark.case("E5")
 def test_foreign_keys_to_and_from_partitioned_tables(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         TREE
         + """
         CREATE TABLE refers (id int PRIMARY KEY, region text, k int, FOREIGN KEY (region, k)
@@ -49,8 +47,7 @@ def test_foreign_keys_to_and_from_partitioned_tables(pair: Pair) -> None:
 
 @pytest.mark.case("E6")
 def test_partitioned_indexes_end_valid_and_attached(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, TREE)
+    source, target = pair.filled(TREE)
     plan, _ = migrate(source, target)
     assert servers.invalid_objects(target) == []
     attached = """
@@ -66,9 +63,7 @@ def test_partitioned_indexes_end_valid_and_attached(pair: Pair) -> None:
 
 @pytest.mark.case("E7")
 def test_partition_trees_and_inheritance_hold_each_row_once(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         TREE
         + """
         CREATE TABLE ancestor (id int, name text);
@@ -93,9 +88,7 @@ def test_partition_trees_and_inheritance_hold_each_row_once(pair: Pair) -> None:
 
 @pytest.mark.case("E8")
 def test_hash_partitions_of_an_enum_are_filled_through_the_root(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         CREATE TYPE mood AS ENUM ('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h');
         CREATE TABLE root (m mood, id int, PRIMARY KEY (m, id)) PARTITION BY LIST (id);

@@ -70,7 +70,7 @@ def test_a_killed_part_is_taken_up_again_while_others_are_at_work(
         victim.kill()
         victim.wait()
         servers.run_script(source, "INSERT INTO bank.transfer VALUES (0, 0, 0)")
-        assert bank.statuses()[keyless[0]] == "running", "nobody was left to say otherwise"
+        assert bank.statuses()[keyless[0]] == "running", "no process was left to say otherwise"
         transfer.rollback()
         again = parts.report(bank.start(keyless, snapshot="held"))
         assert worker.poll() is None, "the other part was not at work"
@@ -118,7 +118,7 @@ def test_the_first_of_several_parts_begins_the_run(quiet: Pair, tmp_path: Path) 
     servers.assert_equal(bank.options["source"], bank.target)
 
 
-def test_without_a_holder_a_busy_source_is_told_and_no_table_is_mixed(
+def test_without_a_holder_a_busy_source_is_reported_and_no_table_is_mixed(
     pair: Pair, tmp_path: Path
 ) -> None:
     bank = _bank(pair, tmp_path)
@@ -131,13 +131,13 @@ def test_without_a_holder_a_busy_source_is_told_and_no_table_is_mixed(
     assert "hold one snapshot" in str(caught.value)
     whole = bank.migration.run_tasks(bank.plan, bank.tasks("transfer"))
     assert not whole.consistent and len(whole.snapshots) == 2
-    (told,) = [finding for finding in whole.findings if finding.check == "own_snapshot"]
-    assert "write nothing to the source" in told.remedy
+    (reported,) = [finding for finding in whole.findings if finding.check == "own_snapshot"]
+    assert "write nothing to the source" in reported.remedy
     allowed = bank.migration.run_tasks(bank.plan, accounts[2:4], consistent=False)
     assert allowed.ok and not allowed.consistent
 
 
-def test_a_part_that_has_a_table_to_itself_begins_it_anew(pair: Pair, tmp_path: Path) -> None:
+def test_a_part_that_has_a_table_to_itself_copies_it_again(pair: Pair, tmp_path: Path) -> None:
     bank = _bank(pair, tmp_path)
     bank.prepare()
     accounts = bank.tasks("account")
@@ -178,7 +178,7 @@ def test_a_part_with_rows_of_a_later_moment_sets_their_sequences_itself(
 
 @pytest.mark.parametrize("holding", [False, True])
 def test_a_commit_under_way_is_waited_for(pair: Pair, tmp_path: Path, holding: bool) -> None:
-    """What it settles, rows of another moment, counts for whoever joins."""
+    """What it settles, rows of another moment, counts for every part that joins."""
     bank = _bank(pair, tmp_path)
     bank.prepare()
     accounts = bank.tasks("account")
@@ -198,16 +198,17 @@ def test_a_commit_under_way_is_waited_for(pair: Pair, tmp_path: Path, holding: b
             with ThreadPoolExecutor() as pool:
                 begun = pool.submit(bank.migration.hold_snapshot, bank.plan)
                 parts.wait_for(
-                    lambda: begun.done() or watch.execute(looking).fetchone(), "nobody waited"
+                    lambda: begun.done() or watch.execute(looking).fetchone(), "no session waited"
                 )
                 assert not begun.done()
                 killed.commit()
                 with begun.result():
-                    assert bank.statuses()[accounts[0]] == "pending", "the table begins anew"
+                    assert bank.statuses()[accounts[0]] == "pending", "the table is copied again"
             return
         worker = bank.start(accounts[1:3])
         parts.wait_for(
-            lambda: worker.poll() is not None or watch.execute(looking).fetchone(), "nobody waited"
+            lambda: worker.poll() is not None or watch.execute(looking).fetchone(),
+            "no session waited",
         )
         assert worker.poll() is None
         killed.commit()

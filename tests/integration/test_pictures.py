@@ -42,15 +42,15 @@ TABLES = {
 
 
 @pytest.fixture
-def ends(pair: Pair) -> tuple[str, str]:
+def databases(pair: Pair) -> tuple[str, str]:
     source = pair.source()
     servers.run_script(source, SCRIPT)
     return source, pair.target()
 
 
-def _migration(ends: tuple[str, str], **changes: Any) -> Migration:
+def _migration(databases: tuple[str, str], **changes: Any) -> Migration:
     given: dict[str, Any] = {"roles": "none", "tables": TABLES, "jobs": 3, **changes}
-    return Migration(source=ends[0], target=ends[1], **given)
+    return Migration(source=databases[0], target=databases[1], **given)
 
 
 def _break(source: str) -> None:
@@ -71,24 +71,24 @@ def _begun(task: TaskResult) -> float:
 # When tasks began, and who did them.
 
 
-def test_every_task_has_a_worker_and_a_time_in_the_run(ends: tuple[str, str]) -> None:
-    report = _migration(ends).run()
+def test_every_task_has_a_worker_and_a_time_in_the_run(databases: tuple[str, str]) -> None:
+    report = _migration(databases).run()
     assert report.ok
     assert {task.worker for task in report.tasks} <= {0, 1, 2}
     assert all(0 <= _begun(task) <= report.seconds for task in report.tasks)
     by_id = {task.id: task for task in report.tasks}
-    with psycopg.connect(ends[1]) as connection:
+    with psycopg.connect(databases[1]) as connection:
         asked = "SELECT extract(epoch FROM t.started - r.started)::float8, t.task, t.worker FROM"
         tables = "pgmigrate.migration_task t JOIN pgmigrate.migration_run r USING (run)"
         for begun, task, worker in connection.execute(f"{asked} {tables}"):
             assert (begun, worker) == (by_id[task].begun, by_id[task].worker)
 
 
-def test_no_worker_does_two_things_at_once(ends: tuple[str, str]) -> None:
+def test_no_worker_does_two_things_at_once(databases: tuple[str, str]) -> None:
     """Small tasks are done many in a transaction, and share its time one behind the other."""
     tables = (f"CREATE TABLE s.t{at} (id int PRIMARY KEY);" for at in range(60))
-    servers.run_script(ends[0], "\n".join(tables))
-    report = _migration(ends).run()
+    servers.run_script(databases[0], "\n".join(tables))
+    report = _migration(databases).run()
     shares = Counter(task.seconds for task in report.tasks)
     assert max(shares.values()) >= 10, "that they share one is part of the bargain"
     of_worker: defaultdict[int | None, list[TaskResult]] = defaultdict(list)
@@ -102,8 +102,8 @@ def test_no_worker_does_two_things_at_once(ends: tuple[str, str]) -> None:
             assert _begun(task) + task.seconds <= _begun(after) + 0.000_005
 
 
-def test_the_order_of_times_is_the_order_of_needs(ends: tuple[str, str]) -> None:
-    chosen = _migration(ends)
+def test_the_order_of_times_is_the_order_of_needs(databases: tuple[str, str]) -> None:
+    chosen = _migration(databases)
     plan = chosen.plan()
     found = {task.id: task for task in chosen.run(plan).tasks}
     for task in plan:
@@ -112,14 +112,14 @@ def test_the_order_of_times_is_the_order_of_needs(ends: tuple[str, str]) -> None
             assert end <= _begun(found[task.id]) + 0.000_1, (needed, task.id)
 
 
-def test_a_resumed_run_goes_on_on_the_same_time(ends: tuple[str, str]) -> None:
-    chosen = _migration(ends)
+def test_a_resumed_run_goes_on_on_the_same_time(databases: tuple[str, str]) -> None:
+    chosen = _migration(databases)
     plan = chosen.plan()
-    _break(ends[0])
+    _break(databases[0])
     first = chosen.run(plan)
     assert [task.object for task in first.failed] == ["s.orphan orphan_big"]
     last = max(_begun(task) + task.seconds for task in first.tasks)
-    with psycopg.connect(ends[1], autocommit=True) as connection:
+    with psycopg.connect(databases[1], autocommit=True) as connection:
         connection.execute("UPDATE s.orphan SET big = 1 WHERE id = 1")
     second = chosen.run(plan, resume=True, verify=False)
     assert second.ok
@@ -129,11 +129,11 @@ def test_a_resumed_run_goes_on_on_the_same_time(ends: tuple[str, str]) -> None:
     assert _begun(again[0]) > last and again[0].worker in (0, 1, 2)
 
 
-def test_a_task_that_was_never_started_says_so(ends: tuple[str, str]) -> None:
-    with psycopg.connect(ends[1], autocommit=True) as connection:
+def test_a_task_that_was_never_started_says_so(databases: tuple[str, str]) -> None:
+    with psycopg.connect(databases[1], autocommit=True) as connection:
         connection.execute("CREATE SCHEMA s")
         connection.execute("CREATE TABLE s.big (id int PRIMARY KEY, v int)")
-    report = _migration(ends).run()
+    report = _migration(databases).run()
     blocked = [task for task in report.tasks if task.status == "blocked"]
     assert blocked and {(task.begun, task.worker, task.seconds) for task in blocked} == {
         (None, None, 0.0)
@@ -151,14 +151,20 @@ assert Migration(**options).run_tasks(Plan.load(path), ids).ok
 
 
 def test_workers_of_other_processes_have_other_numbers(
-    ends: tuple[str, str], tmp_path: Path
+    databases: tuple[str, str], tmp_path: Path
 ) -> None:
-    chosen = _migration(ends)
+    chosen = _migration(databases)
     plan = chosen.plan()
     plan.save(tmp_path / "plan.tsv")
     assert chosen.run_tasks(plan, _ids(plan, "pre-data")).ok
     chunks = _ids(plan, "data", "s.big")
-    options = {"source": ends[0], "target": ends[1], "roles": "none", "tables": TABLES, "jobs": 3}
+    options = {
+        "source": databases[0],
+        "target": databases[1],
+        "roles": "none",
+        "tables": TABLES,
+        "jobs": 3,
+    }
     for part in (chunks[:2], chunks[2:]):
         asked = json.dumps([options, str(tmp_path / "plan.tsv"), part])
         subprocess.run([sys.executable, "-c", PART, asked], check=True, timeout=120)
@@ -180,19 +186,19 @@ ALTER TABLE pgmigrate.migration_run DROP COLUMN workers;
 """
 
 
-def test_a_ledger_of_an_older_version_is_read_and_gone_on_with(ends: tuple[str, str]) -> None:
-    chosen = _migration(ends)
+def test_a_ledger_of_an_older_version_is_read_and_gone_on_with(databases: tuple[str, str]) -> None:
+    chosen = _migration(databases)
     plan = chosen.plan()
     half = _ids(plan, "data", "s.big")[:2]
     assert chosen.run_tasks(plan, [*_ids(plan, "pre-data"), *half]).ok
-    servers.run_script(ends[1], OLDER)
+    servers.run_script(databases[1], OLDER)
     assert chosen.status().state == "interrupted"
     report = chosen.run(plan, resume=True)
     assert report.ok
     by_id = {task.id: task for task in report.tasks}
-    assert {by_id[task].worker for task in half} == {None}, "nobody has written it down"
+    assert {by_id[task].worker for task in half} == {None}, "it was not recorded"
     assert all(task.worker is not None for task in report.tasks if task.phase == "index")
-    servers.assert_equal(*ends)
+    servers.assert_equal(*databases)
 
 
 # Pages in a browser.
@@ -206,12 +212,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page_of_a_failed_run(
-    ends: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    databases: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
     """A page of the command line: something failed, and so did the verification."""
     monkeypatch.chdir(tmp_path)
-    _break(ends[0])
-    config = {"source": ends[0], "target": ends[1], "roles": "none", "tables": TABLES}
+    _break(databases[0])
+    config = {"source": databases[0], "target": databases[1], "roles": "none", "tables": TABLES}
     Path("config.json").write_text(json.dumps(config), encoding="utf-8")
     assert main(["migrate", "--config", "config.json", "--report", "report.html"]) == 1
     return tmp_path / "report.html"
@@ -244,9 +250,9 @@ def test_the_page_of_a_run(browser: Browser, page_of_a_failed_run: Path, mode: M
 
 
 def test_odd_names_are_text_in_the_browser(
-    browser: Browser, ends: tuple[str, str], tmp_path: Path
+    browser: Browser, databases: tuple[str, str], tmp_path: Path
 ) -> None:
-    report = _migration(ends).run(verify=True)
+    report = _migration(databases).run(verify=True)
     assert report.ok
     path = tmp_path / "report.html"
     report.save(path)
@@ -274,7 +280,7 @@ def test_a_page_fits_its_window(browser: Browser, page_of_a_failed_run: Path, wi
 
 
 def test_a_run_without_the_extra_has_a_page_of_tables(
-    browser: Browser, ends: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, databases: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fresh environment has no altair: a child process that cannot find it stands for that."""
     script = (
@@ -286,7 +292,7 @@ def test_a_run_without_the_extra_has_a_page_of_tables(
         "Migration(**options).run().save(path)\n"
     )
     path = tmp_path / "report.html"
-    options = {"source": ends[0], "target": ends[1], "roles": "none"}
+    options = {"source": databases[0], "target": databases[1], "roles": "none"}
     asked = json.dumps([options, str(path)])
     subprocess.run([sys.executable, "-c", script, asked], check=True, timeout=120)
     with opened(browser, path, "dark") as found:
@@ -296,7 +302,7 @@ def test_a_run_without_the_extra_has_a_page_of_tables(
         assert slowest.count() >= 5
 
 
-# Where notebooks are shown: what tells that it is dark, and what the system would say.
+# Where notebooks are shown: what shows that it is dark, and what the system would say.
 HOSTS: list[tuple[str, str, Mode]] = [
     ("<body data-jp-theme-light='true'>", "light", "dark"),
     ("<body data-jp-theme-light='false'>", "dark", "light"),

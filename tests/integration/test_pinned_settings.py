@@ -249,9 +249,8 @@ def test_a_condition_runs_under_the_pinned_settings(pair: Pair) -> None:
 
 @pytest.mark.case("S2")
 def test_options_of_the_user_lose_and_preflight_names_them(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source, r"CREATE TABLE t (id int, v text DEFAULT 'a\b'); INSERT INTO t VALUES (1)"
+    source, target = pair.filled(
+        r"CREATE TABLE t (id int, v text DEFAULT 'a\b'); INSERT INTO t VALUES (1)"
     )
     source = make_conninfo(
         source, options="-c standard_conforming_strings=off -c datestyle=German -c work_mem=5MB"
@@ -267,8 +266,7 @@ def test_options_of_the_user_lose_and_preflight_names_them(pair: Pair) -> None:
 
 @pytest.mark.case("S2")
 def test_a_setting_that_the_role_may_not_change_is_an_error_that_names_it(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (id int)")
+    source, target = pair.filled("CREATE TABLE t (id int)")
     name = f"{pair.name}_writer"
     database = conninfo_to_dict(target)["dbname"]
     with _admin(target) as connection:

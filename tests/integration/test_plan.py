@@ -34,8 +34,7 @@ CONTROLS = "".join(map(chr, [*range(1, 32), 127, 0x85, 0x2028]))
 
 
 def _migration(pair: Pair, script: str = SCRIPT, **options: object) -> tuple[Migration, str, str]:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, script)
+    source, target = pair.filled(script)
     options = {"roles": "none", "tables": TABLES, **options}
     return Migration(source=source, target=target, **options), source, target  # type: ignore[arg-type]
 

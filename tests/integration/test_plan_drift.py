@@ -76,8 +76,7 @@ ADDED = {
 
 def _saved(pair: Pair, folder: Path, **options: Any) -> tuple[str, str, Migration, Plan]:
     """A plan that went through a file."""
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     migration = Migration(source=source, target=target, roles="none", **options)
     migration.plan().save(folder / "plan.tsv")
     return source, target, migration, Plan.load(folder / "plan.tsv")

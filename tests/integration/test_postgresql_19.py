@@ -1,4 +1,4 @@
-"""PostgreSQL 19 as source and target: what is new there, what it refuses, what it writes anew."""
+"""PostgreSQL 19 as source and target: what is new, what it refuses and writes in another form."""
 
 from __future__ import annotations
 
@@ -44,8 +44,7 @@ def test_pg_lsn_is_compared_by_value_across_19(
     make_pair: Callable[[int, int], Pair], majors: tuple[int, int]
 ) -> None:
     pair = make_pair(*majors)
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, LSN)
+    source, target = pair.filled(LSN)
     verification = _moved(source, target).verification
     assert verification is not None and verification.verdict == "equal"
     servers.assert_equal(source, target)
@@ -79,8 +78,7 @@ NEW_IN_19 = """
 
 def test_what_is_new_in_19_arrives_in_19(make_pair: Callable[[int, int], Pair]) -> None:
     pair = make_pair(19, 19)
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, NEW_IN_19)
+    source, target = pair.filled(NEW_IN_19)
     report = _moved(source, target, publications=True, subscriptions=True)
     assert report.verification is not None and report.verification.verdict == "equal"
     query = """
@@ -140,9 +138,7 @@ def test_indexes_of_inet_are_built_by_the_operator_class_of_19(
     make_pair: Callable[[int, int], Pair],
 ) -> None:
     pair = make_pair(18, 19)
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         CREATE EXTENSION btree_gist;
         CREATE TABLE hosts (

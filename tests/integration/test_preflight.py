@@ -124,7 +124,7 @@ def test_a_table_that_row_security_would_filter_is_refused(make_role: MakeRole, 
 
 
 @pytest.mark.case("F2")
-def test_roles_without_passwords_are_told(make_role: MakeRole, pair: Pair) -> None:
+def test_roles_without_passwords_are_reported(make_role: MakeRole, pair: Pair) -> None:
     source, reader, other = pair.source(), make_role(16), make_role(16)
     found = _found(_as(source, reader), pair.target(), roles="all")
     severity, words = found["role_passwords", ""]
@@ -133,7 +133,9 @@ def test_roles_without_passwords_are_told(make_role: MakeRole, pair: Pair) -> No
 
 
 @pytest.mark.case("F3")
-def test_attributes_that_the_target_cannot_give_are_told(make_role: MakeRole, pair: Pair) -> None:
+def test_attributes_that_the_target_cannot_give_are_reported(
+    make_role: MakeRole, pair: Pair
+) -> None:
     source, target = pair.source(), pair.target()
     strong, maker = (
         make_role(16, "NOLOGIN SUPERUSER REPLICATION"),
@@ -147,7 +149,7 @@ def test_attributes_that_the_target_cannot_give_are_told(make_role: MakeRole, pa
     assert not [key for key in found if key[0] == "role_creation"]
 
 
-def test_roles_that_nobody_can_make_are_refused(make_role: MakeRole, pair: Pair) -> None:
+def test_roles_that_cannot_be_made_are_refused(make_role: MakeRole, pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     new, plain = make_role(16), make_role(18)
     _run(target, f"GRANT CREATE ON DATABASE {_name(target)} TO {plain}")
@@ -156,7 +158,7 @@ def test_roles_that_nobody_can_make_are_refused(make_role: MakeRole, pair: Pair)
     assert "CREATEROLE" in found["role_creation", new][1]
 
 
-def test_grantees_that_the_target_lacks_are_told(make_role: MakeRole, pair: Pair) -> None:
+def test_grantees_that_the_target_lacks_are_reported(make_role: MakeRole, pair: Pair) -> None:
     source, grantee = pair.source(), make_role(16)
     _run(source, "CREATE TABLE shown (id int)", f"GRANT SELECT ON shown TO {grantee}")
     found = _found(source, pair.target())
@@ -165,7 +167,7 @@ def test_grantees_that_the_target_lacks_are_told(make_role: MakeRole, pair: Pair
 
 
 @pytest.mark.case("F5")
-def test_owners_that_cannot_be_set_are_told(make_role: MakeRole, pair: Pair) -> None:
+def test_owners_that_cannot_be_set_are_reported(make_role: MakeRole, pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     owner, maker = make_role(16), make_role(18)
     _run(source, "CREATE TABLE owned (id int)", f"ALTER TABLE owned OWNER TO {owner}")
@@ -191,7 +193,7 @@ def test_extensions_are_looked_up_on_the_target(make_pair: MakePair) -> None:
 
 
 @pytest.mark.case("F6")
-def test_an_extension_in_another_schema_is_told(make_pair: MakePair) -> None:
+def test_an_extension_in_another_schema_is_reported(make_pair: MakePair) -> None:
     pair = make_pair(18, 18)
     source, target = pair.source(), pair.target()
     _run(source, "CREATE EXTENSION citext")
@@ -205,7 +207,7 @@ def test_an_extension_in_another_schema_is_told(make_pair: MakePair) -> None:
 
 
 @pytest.mark.case("F10")
-def test_too_few_connections_are_told(make_role: MakeRole, pair: Pair) -> None:
+def test_too_few_connections_are_reported(make_role: MakeRole, pair: Pair) -> None:
     source, role = pair.source(), make_role(16, "LOGIN CONNECTION LIMIT 5")
     parallel: Parallel = {"max_jobs": 60}
     migration = Migration(
@@ -294,7 +296,7 @@ def test_no_create_on_the_target_names_the_grant(make_role: MakeRole, pair: Pair
 
 
 @pytest.mark.case("C5")
-def test_bytes_that_a_target_may_refuse_are_told(pair: Pair) -> None:
+def test_bytes_that_a_target_may_refuse_are_reported(pair: Pair) -> None:
     name = f"{pair.name}_ascii"
     source = servers.create_database(pair.source_server, name, encoding="SQL_ASCII", locale="C")
     pair.made.append((pair.source_server, name))
@@ -304,7 +306,7 @@ def test_bytes_that_a_target_may_refuse_are_told(pair: Pair) -> None:
 
 
 @pytest.mark.case("E17")
-def test_a_collation_of_an_older_library_is_told(make_pair: MakePair) -> None:
+def test_a_collation_of_an_older_library_is_reported(make_pair: MakePair) -> None:
     # From 17 on there is a collation with a version on every machine.
     pair = make_pair(18, 18)
     source, target = pair.source(), pair.target()
@@ -324,13 +326,15 @@ def test_tables_that_differ_show_the_difference(pair: Pair) -> None:
         "CREATE TABLE item (id int PRIMARY KEY, price float8, added date, needed int NOT NULL)",
     )
     result = Migration(source=source, target=target, roles="none").preflight()
-    told = {(f.check, f.severity): f.message for f in result.findings if f.object == "public.item"}
-    assert told["column_type", "warning"] == (
+    reported = {
+        (f.check, f.severity): f.message for f in result.findings if f.object == "public.item"
+    }
+    assert reported["column_type", "warning"] == (
         "column price: numeric(10,2) on the source, double precision on the target"
     )
-    assert "column note: text" in told["column_missing", "blocking"]
-    assert "column needed: integer NOT NULL" in told["column_extra", "blocking"]
-    assert "column added: date" in told["column_extra", "info"]
+    assert "column note: text" in reported["column_missing", "blocking"]
+    assert "column needed: integer NOT NULL" in reported["column_extra", "blocking"]
+    assert "column added: date" in reported["column_extra", "info"]
 
 
 def test_rows_on_the_target_block_where_on_existing_is_error(pair: Pair) -> None:
@@ -385,7 +389,7 @@ def test_other_sessions_and_writers_are_listed(make_role: MakeRole, pair: Pair) 
     assert "the visitor" in found["target_sessions", ""][1]
 
 
-def test_locks_on_tables_in_scope_are_told_and_not_waited_for(pair: Pair) -> None:
+def test_locks_on_tables_in_scope_are_reported_and_not_waited_for(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     for conninfo in (source, target):
         _run(conninfo, "CREATE TABLE held (id int)")
@@ -393,7 +397,7 @@ def test_locks_on_tables_in_scope_are_told_and_not_waited_for(pair: Pair) -> Non
         assert "public.held" in _found(source, target)["table_locks", ""][1]
 
 
-def test_prepared_transactions_are_told(pair: Pair) -> None:
+def test_prepared_transactions_are_reported(pair: Pair) -> None:
     source, target = pair.source(), pair.target()
     _run(source, "CREATE TABLE half (id int)")
     with psycopg.connect(source, autocommit=True) as connection:
@@ -416,7 +420,7 @@ def test_an_active_run_is_refused(pair: Pair) -> None:
 
 
 @pytest.mark.case("E3")
-def test_invalid_indexes_of_the_source_are_told(pair: Pair) -> None:
+def test_invalid_indexes_of_the_source_are_reported(pair: Pair) -> None:
     source = pair.source()
     _run(source, "CREATE TABLE twice (id int)", "INSERT INTO twice VALUES (1), (1)")
     with pytest.raises(psycopg.errors.UniqueViolation):
@@ -427,7 +431,7 @@ def test_invalid_indexes_of_the_source_are_told(pair: Pair) -> None:
 
 
 @pytest.mark.case("A8")
-def test_a_standby_is_told_and_its_unlogged_tables_refused() -> None:
+def test_a_standby_is_reported_and_its_unlogged_tables_refused() -> None:
     with servers.start(18) as primary:
         source = servers.create_database(primary, "preflight_standby")
         target = servers.create_database(primary, "preflight_target")

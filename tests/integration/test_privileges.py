@@ -114,8 +114,7 @@ RESET ROLE;
 
 @pytest.mark.case("S11")
 def test_privileges_keep_their_grantors(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, GRANTORS.format(p=prefix))
+    source, target = pair.filled(GRANTORS.format(p=prefix))
     _run(source, target).raise_for_failures()
     kept = ACL.format("t").replace(
         "relacl::text", "relacl::text[] || ARRAY[relowner::regrole::text]"
@@ -128,8 +127,7 @@ def test_privileges_keep_their_grantors(pair: Pair, prefix: str) -> None:
 def test_a_grantor_that_the_connecting_role_may_not_become_is_named(
     pair: Pair, prefix: str
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, GRANTORS.format(p=prefix))
+    source, target = pair.filled(GRANTORS.format(p=prefix))
     for role in ("owner", "second", "third", "last"):
         servers.run_script(target, f"CREATE ROLE {prefix}{role}")
     conninfo = limited(pair, prefix)
@@ -221,8 +219,7 @@ def test_what_changes_behind_a_grant_is_found_at_the_end(pair: Pair, prefix: str
 
 @pytest.mark.case("S11")
 def test_default_privileges_of_the_target_that_give_more_are_named(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (a int); CREATE TABLE u (a int)")
+    source, target = pair.filled("CREATE TABLE t (a int); CREATE TABLE u (a int)")
     servers.run_script(
         target,
         f"CREATE ROLE {prefix}watch; "
@@ -343,8 +340,7 @@ def _revoke_parameter(conninfo: str, prefix: str) -> None:
 
 @pytest.mark.case("S14")
 def test_a_target_role_without_the_right_names_what_it_lacks(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, _chain(prefix))
+    source, target = pair.filled(_chain(prefix))
     servers.run_script(
         source,
         f"""
@@ -372,9 +368,7 @@ def test_a_target_role_without_the_right_names_what_it_lacks(pair: Pair, prefix:
 
 @pytest.mark.case("S14")
 def test_the_connecting_role_does_not_lock_itself_out(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         'REVOKE CONNECT ON DATABASE :"DBNAME" FROM PUBLIC',
     )
     conninfo = limited(pair, prefix)
@@ -388,9 +382,7 @@ def test_the_connecting_role_does_not_lock_itself_out(pair: Pair, prefix: str) -
 
 @pytest.mark.case("S14")
 def test_filters_leave_the_database_itself_and_say_so_once(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         """
         CREATE TABLE t (a int);
         REVOKE TEMPORARY ON DATABASE :"DBNAME" FROM PUBLIC;
@@ -413,8 +405,7 @@ def test_filters_leave_the_database_itself_and_say_so_once(pair: Pair) -> None:
 
 @pytest.mark.case("S14")
 def test_plans_are_the_same_each_time(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, _chain(prefix))
+    source, target = pair.filled(_chain(prefix))
     migration = Migration(source=source, target=target)
     assert migration.plan().text == migration.plan().text
 

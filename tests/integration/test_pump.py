@@ -37,9 +37,7 @@ def _own_sessions(conninfo: str) -> list[str]:
 
 
 def test_an_error_in_the_first_row_ends_the_copy_at_once(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE UNLOGGED TABLE t (id int PRIMARY KEY, v text);"
         "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 500000) i;",
     )
@@ -75,9 +73,7 @@ def test_an_error_in_the_first_row_ends_the_copy_at_once(pair: Pair) -> None:
 
 
 def test_a_value_larger_than_the_memory_that_is_used(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE large (id int, v text);"
         "INSERT INTO large SELECT 1, string_agg(md5(i::text), '')"
         " FROM generate_series(1, 6250000) i",
@@ -101,9 +97,7 @@ def test_a_value_larger_than_the_memory_that_is_used(pair: Pair) -> None:
 @pytest.mark.timeout(60)
 def test_the_source_is_lost_in_the_middle_of_a_message(pair: Pair) -> None:
     """The target takes nothing for a while, so a message is half sent when the source goes."""
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (id int, v text);"
         "INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 20000) i;",
     )

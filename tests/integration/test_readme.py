@@ -226,7 +226,7 @@ def test_a_block_runs(block: Block, pair: Pair, tmp_path: Path) -> None:
 def test_a_configuration_can_be_read(
     block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A part of one stands beside the first one, which is whole."""
+    """A part of one follows the first one, which is whole."""
     whole = next(blocks("yaml"))
     for name in re.findall(r"\$\{(\w+)\}", whole.text + block.text):
         monkeypatch.setenv(name, "secret")
@@ -262,7 +262,9 @@ def stand_in(program: Path, verb: str, web: Application) -> None:
     program.chmod(0o755)
 
 
-def test_the_safe_procedure(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_safe_procedure_runs_as_shown(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`make` and `pgrep` are stand-ins, with a process behind them that writes to the source."""
     place = Place(pair, tmp_path, pair.source(), pair.target())
     servers.run_script(place.source, SHOP + application.TABLES)

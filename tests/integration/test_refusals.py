@@ -20,7 +20,7 @@ def _replaced(script: str, prefix: str, *roles: str) -> str:
     return script
 
 
-def test_the_managed_target(pair: Pair, prefix: str) -> None:
+def test_a_managed_target_refuses_what_is_foreseen(pair: Pair, prefix: str) -> None:
     source, target = pair.source(), pair.target()
     roles = ["cloud_admin", "supabase_like_admin", "anon_like", "app_rw", "dashboard_user"]
     servers.run_script(source, _replaced(MANAGED, prefix, *roles))

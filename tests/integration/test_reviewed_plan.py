@@ -165,8 +165,7 @@ OF_OBJECTS = {
 def test_owners_comments_and_privileges_of_large_objects_are_compared_one_by_one(
     pair: Pair, prefix: str
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, OBJECTS.format(p=prefix))
+    source, target = pair.filled(OBJECTS.format(p=prefix))
     migration = Migration(source=source, target=target)
     plan = migration.plan()
     changed: dict[int, set[str]] = {}

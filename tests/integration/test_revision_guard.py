@@ -40,8 +40,8 @@ def upgrade(project: Project, conninfo: str, revision: str) -> None:
 
 
 def migration(project: Project, **keywords: Any) -> Migration:
-    ends = {"source": project.source, "target": project.target}
-    return Migration(**{"tables": ["shop.items"], "roles": "none", **ends, **keywords})
+    databases = {"source": project.source, "target": project.target}
+    return Migration(**{"tables": ["shop.items"], "roles": "none", **databases, **keywords})
 
 
 def found(migration: Migration, check: str = "revision") -> list[Finding]:
@@ -72,7 +72,7 @@ def test_two_revisions_block_a_run_that_wants_the_same(project: Project) -> None
 
 
 @shows("options.require_revision.source", "options.require_revision.target")
-def test_named_revisions(project: Project) -> None:
+def test_named_revisions_are_required_on_each_side(project: Project) -> None:
     assert found(migration(project, require_revision={"source": "bb02", "target": ["aa01"]})) == []
     assert found(migration(project, require_revision={"source": "bb02"})) == []
     (finding,) = found(migration(project, require_revision={"source": "bb02", "target": "cc03"}))
@@ -183,8 +183,8 @@ def test_a_preflight_warns_of_a_revision_that_is_written_over(project: Project) 
             item.message for item in found(chosen, "alembic_version") if item.severity == "warning"
         ]
 
-    (beside,) = warned()
-    assert "bb02 comes to stand beside the target's aa01" in beside
+    (added,) = warned()
+    assert "the source's revision bb02 is added to the target's aa01" in added
     (over,) = warned(on_existing="truncate")
     assert "the target's revision aa01 becomes the source's bb02" in over
     assert warned(on_existing="skip") == []

@@ -38,7 +38,7 @@ def test_large_objects_with_owner_acl_and_comment(pair: Pair) -> None:
 
 
 @pytest.mark.case("E13")
-def test_what_a_target_without_the_roles_refuses_is_told_and_the_rest_arrives(
+def test_what_a_target_without_the_roles_refuses_is_reported_and_the_rest_arrives(
     pair: Pair,
 ) -> None:
     source, target = pair.source(), pair.target()
@@ -53,9 +53,9 @@ def test_what_a_target_without_the_roles_refuses_is_told_and_the_rest_arrives(
         # What does not need the missing roles is as it was.
         assert found[1001][2] == "it's a \\ comment"
         assert found[1003][1] == expected[1003][1]
-        told = " ".join(task.note for task in report.tasks)
-        assert names["owner"] in told
-        assert names["reader"] in told
+        reported = " ".join(task.note for task in report.tasks)
+        assert names["owner"] in reported
+        assert names["reader"] in reported
 
 
 SETTINGS = """
@@ -100,9 +100,7 @@ def test_settings_of_database_and_roles(pair: Pair) -> None:
 
 @pytest.mark.case("E16")
 def test_a_filtered_migration_leaves_the_databases_settings(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE t (a int);"
         "SELECT format('ALTER DATABASE %I SET work_mem = ''7MB''', current_database()) \\gexec",
     )

@@ -40,9 +40,7 @@ MEMBERSHIPS = """
 
 
 def test_every_attribute_arrives(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         f"""
         CREATE ROLE {prefix}plain;
         CREATE ROLE {prefix}all SUPERUSER NOINHERIT CREATEROLE CREATEDB LOGIN REPLICATION BYPASSRLS
@@ -62,8 +60,7 @@ def test_every_attribute_arrives(pair: Pair, prefix: str) -> None:
 
 
 def test_the_old_password_opens_the_target(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, f"CREATE ROLE {prefix}login LOGIN PASSWORD 'pass ''word'")
+    source, target = pair.filled(f"CREATE ROLE {prefix}login LOGIN PASSWORD 'pass ''word'")
     report = _migrate(source, target)
     database = pair.made[-1][1]
     conninfo = pair.target_server.conninfo_for(
@@ -76,9 +73,7 @@ def test_the_old_password_opens_the_target(pair: Pair, prefix: str) -> None:
 
 
 def test_memberships_keep_their_options(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         f"""
         CREATE ROLE {prefix}a; CREATE ROLE {prefix}b; CREATE ROLE {prefix}c;
         CREATE ROLE {prefix}d NOINHERIT;
@@ -152,9 +147,8 @@ def test_who_makes_a_role_becomes_the_member_that_it_is_on_the_source(
 
 
 def test_roles_that_exist_are_no_failure_and_stay_as_they_are(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source, f"CREATE ROLE {prefix}a LOGIN; CREATE ROLE {prefix}b; GRANT {prefix}a TO {prefix}b"
+    source, target = pair.filled(
+        f"CREATE ROLE {prefix}a LOGIN; CREATE ROLE {prefix}b; GRANT {prefix}a TO {prefix}b"
     )
     servers.run_script(source, f"ALTER ROLE {prefix}a SET work_mem = '9MB'")
     servers.run_script(
@@ -172,8 +166,7 @@ def test_roles_that_exist_are_no_failure_and_stay_as_they_are(pair: Pair, prefix
 
 
 def test_roles_none_makes_no_role(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, f"CREATE ROLE {prefix}a")
+    source, target = pair.filled(f"CREATE ROLE {prefix}a")
     _migrate(source, target, roles="none")
     assert _query(target, ATTRIBUTES.format(prefix)) == []
 
@@ -200,10 +193,9 @@ def test_provider_roles_are_skipped(pair: Pair) -> None:
 
 
 @pytest.mark.case("F3")
-def test_attributes_that_the_target_role_cannot_give_are_told(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source, f"CREATE ROLE {prefix}mighty SUPERUSER LOGIN; CREATE ROLE {prefix}builder CREATEDB"
+def test_attributes_that_the_target_role_cannot_give_are_reported(pair: Pair, prefix: str) -> None:
+    source, target = pair.filled(
+        f"CREATE ROLE {prefix}mighty SUPERUSER LOGIN; CREATE ROLE {prefix}builder CREATEDB"
     )
     report = Migration(source=source, target=limited(pair, prefix, "CREATEROLE"), roles="all").run()
     # Roles of other tests' schemas belong to the servers, too, and this role may not grant them.
@@ -219,12 +211,10 @@ def test_attributes_that_the_target_role_cannot_give_are_told(pair: Pair, prefix
 
 
 @pytest.mark.case("F5")
-def test_an_owner_that_cannot_be_set_is_told_and_the_object_arrives(
+def test_an_owner_that_cannot_be_set_is_reported_and_the_object_arrives(
     pair: Pair, prefix: str
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         f"CREATE ROLE {prefix}owner; CREATE TABLE t (id int PRIMARY KEY);"
         f"ALTER TABLE t OWNER TO {prefix}owner;"
         "INSERT INTO t VALUES (1), (2)",
@@ -242,9 +232,7 @@ def test_an_owner_that_cannot_be_set_is_told_and_the_object_arrives(
 
 @pytest.mark.case("F2")
 def test_without_the_right_to_read_passwords_roles_come_without(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    _, target = pair.filled(
         f"CREATE ROLE {prefix}reader LOGIN PASSWORD 'reader';"
         f"CREATE ROLE {prefix}other LOGIN PASSWORD 'x';"
         f"CREATE TABLE t (a int); GRANT SELECT ON t TO {prefix}reader",

@@ -62,8 +62,7 @@ def _migration(source: str, target: str, **options: Any) -> Migration:
 
 
 def _both(pair: Pair, on_source: str, on_target: str = "") -> tuple[str, str]:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, on_source)
+    source, target = pair.filled(on_source)
     servers.run_script(target, on_target)
     return source, target
 
@@ -244,12 +243,12 @@ def test_a_keyless_table_that_is_left_alone_is_named(pair: Pair) -> None:
     migration.run().raise_for_failures()
     servers.run_script(source, "INSERT INTO s.keyless VALUES (3); INSERT INTO s.keyed VALUES (3)")
 
-    def told(findings: Any) -> list[str]:
+    def reported(findings: Any) -> list[str]:
         return [f.object for f in findings if f.check == "rows_not_moved"]
 
     checked = migration.preflight().findings
     report = migration.run()
-    assert told(checked) == told(report.findings) == ["s.keyless"]
+    assert reported(checked) == reported(report.findings) == ["s.keyless"]
     assert not any("all rows are added" in f.message for f in [*checked, *report.findings])
     [finding] = [f for f in report.findings if f.check == "rows_not_moved"]
     assert finding.severity == "warning" and "on_existing to truncate" in finding.remedy
@@ -282,8 +281,8 @@ def test_with_on_conflict_error_a_copied_table_is_left_alone_and_named(pair: Pai
     migration.run().raise_for_failures()
     report = migration.run()
     report.raise_for_failures()
-    told = {f.object for f in report.findings if f.check == "rows_not_moved"}
-    assert told == {"s.keyless", "s.keyed"}
+    reported = {f.object for f in report.findings if f.check == "rows_not_moved"}
+    assert reported == {"s.keyless", "s.keyed"}
 
 
 REFUSED = """

@@ -36,7 +36,7 @@ GATE = 4712
 SCRIPT = "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t SELECT generate_series(1, 9)"
 
 
-class Ended(Exception):  # noqa: N818
+class CallersError(Exception):
     """What a caller's own code may raise."""
 
 
@@ -74,7 +74,7 @@ def end(number: int, frame: FrameType | None) -> None:
     [
         (lambda: signal.raise_signal(signal.SIGINT), KeyboardInterrupt),
         (lambda: signal.raise_signal(signal.SIGTERM), SystemExit),
-        (None, Ended),
+        (None, CallersError),
         (None, OwnError),
     ],
     ids=["sigint", "sigterm", "exception", "own error"],
@@ -144,8 +144,8 @@ def test_the_command_gives_all_outcomes_as_json(
         process.send_signal(number)
         out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
-    told = json.loads(out)
-    assert [(one["name"], one["status"]) for one in told] == [
+    reported = json.loads(out)
+    assert [(one["name"], one["status"]) for one in reported] == [
         ("done", "done"),
         ("broken_off", "interrupted"),
     ]
@@ -155,10 +155,10 @@ def test_the_command_gives_all_outcomes_as_json(
 def test_each_migration_follows_the_plan_that_was_reviewed_for_it(
     pair: Pair, tmp_path: Path, on_drift: OnDrift
 ) -> None:
-    migrations, ends = [], {}
+    migrations, databases = [], {}
     for name in ("drifted", "same", "unplanned"):
         source, target = pair.source(suffix=f"_{name}"), pair.target(suffix=f"_{name}")
-        ends[name] = (source, target)
+        databases[name] = (source, target)
         servers.run_script(source, SCRIPT)
         migrations.append(Migration(source=source, target=target, name=name, roles="none"))
     path = tmp_path / "plan.tsv"
@@ -167,7 +167,7 @@ def test_each_migration_follows_the_plan_that_was_reviewed_for_it(
         file = tmp_path / f"plan-{migration.name}.tsv"
         migration.plan().save(file)
         kept[migration.name] = file.read_bytes()
-    source, target = ends["drifted"]
+    source, target = databases["drifted"]
     servers.run_script(source, "CREATE TABLE later (id int)")
     outcomes = {
         one.name: outcome for one, outcome in run_all(migrations, plan=path, on_drift=on_drift)

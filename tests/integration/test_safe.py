@@ -95,7 +95,7 @@ def test_the_application_is_stopped_moved_and_started(
     assert_moved(written, first)
 
 
-def test_the_command_does_the_same_and_tells_it(
+def test_the_command_does_the_same_and_reports_it(
     written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell
 ) -> None:
     first = application.process()
@@ -103,10 +103,10 @@ def test_the_command_does_the_same_and_tells_it(
     config = config_file(migration(written, tmp_path, application.procedure()), tmp_path / "c.json")
     done = shell.run("safe", "--config", str(config), "--checklist", "ticket.md", "--json")
     assert done.code == 0, done.text
-    told = json.loads(done.stdout)
-    assert told["status"] == "done" and told["error"] is None
-    assert [step["name"] for step in told["steps"]] == STEPS
-    assert told["checklist"]["items"] and told["report"]["status"] == "done"
+    reported = json.loads(done.stdout)
+    assert reported["status"] == "done" and reported["error"] is None
+    assert [step["name"] for step in reported["steps"]] == STEPS
+    assert reported["checklist"]["items"] and reported["report"]["status"] == "done"
     assert "stop: done in" in done.stderr and "start: done in" in done.stderr
     application.do("stop")
     assert_moved(written, first)
@@ -119,7 +119,7 @@ def test_the_command_does_the_same_and_tells_it(
     assert ticket.endswith("the migration is done, verified and kept; the application is started\n")
 
 
-async def test_it_can_be_awaited(
+async def test_the_procedure_can_be_awaited(
     written: tuple[str, str], application: Application, tmp_path: Path
 ) -> None:
     first = application.process()
@@ -153,7 +153,7 @@ def test_a_dry_run_touches_nothing(
     done = shell.run("safe", "--config", str(config), "--dry-run", "--checklist", "ticket.md")
     assert done.code == 0, done.text
     assert "\n  2. · stop the application: `touch stopped` within 300 s\n" in done.stdout
-    assert "must print nothing within 300 s\n  4. · wait until nobody writes" in done.stdout
+    assert "must print nothing within 300 s\n  4. · wait until no session writes" in done.stdout
     assert "\n  · tried on dev\n" in done.stdout
     assert "- [ ] · tried on dev\n" in (tmp_path / "ticket.md").read_text()
     assert application.process() == first and not (tmp_path / "stopped").exists()

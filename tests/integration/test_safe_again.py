@@ -13,23 +13,9 @@ import psycopg
 import pytest
 
 from pgmigrate import CopyError, StateError
-from support import servers
+from support import safety, servers
 from support.application import Application
 from support.cases import some_each_time
-from support.safety import (
-    GATED,
-    REFUSING,
-    closed_gate,
-    config_file,
-    contents,
-    ended,
-    is_in,
-    journal,
-    kill,
-    migration,
-    states,
-    until,
-)
 from support.shell import Shell
 
 RUN_LOCK = "SELECT pg_advisory_lock(1885826409, 1)"
@@ -57,17 +43,17 @@ def test_of_several_at_once_one_works_and_the_others_stop_nothing(
     procedure = application.procedure(
         stop={"run": f"echo >> stops; sleep 4; {stop}", "shell": True}, cwd=str(tmp_path)
     )
-    config = config_file(migration(written, tmp_path, procedure), tmp_path / "c.json")
+    config = safety.config_file(safety.migration(written, tmp_path, procedure), tmp_path / "c.json")
     first = shell.start_group("safe", "--config", str(config))
-    until((tmp_path / "stops").exists)
+    safety.until((tmp_path / "stops").exists)
     others = [shell.start_group("safe", "--config", str(config)) for _ in range(count)]
     for other in others:
-        text = ended(other)
+        text = safety.ended(other)
         assert other.returncode == 1, text
         assert "another safe procedure is at work on this target" in text
         assert f"process {first.pid} on " in text and "wait for its end" in text
         assert "this call has changed nothing on the target; this call has not stopped" in text
-    text = ended(first)
+    text = safety.ended(first)
     assert first.returncode == 0, text
     assert (tmp_path / "stops").read_text() == "\n"
     assert_moved(written, application)
@@ -84,9 +70,11 @@ def test_an_application_that_runs_again_is_found_before_the_backup(
         ):
             application.do("start")
 
-    report = migration(written, tmp_path, application.procedure()).run_safely(on_event=run_again)
+    report = safety.migration(written, tmp_path, application.procedure()).run_safely(
+        on_event=run_again
+    )
     assert report.error is not None and "the application is not stopped" in str(report.error)
-    assert states(report)["backup"] == "failed" and report.target == "untouched"
+    assert safety.states(report)["backup"] == "failed" and report.target == "untouched"
     assert not (tmp_path / "backup").exists()
 
 
@@ -99,7 +87,7 @@ def test_a_lock_that_was_lost_is_taken_again(written: tuple[str, str], tmp_path:
                 "WHERE locktype = 'advisory' AND objid = 6",
             )
 
-    report = migration(written, tmp_path, {}).run_safely(on_event=lose)
+    report = safety.migration(written, tmp_path, {}).run_safely(on_event=lose)
     report.raise_for_failures()
     servers.assert_equal(*written)
 
@@ -120,7 +108,7 @@ def test_a_lock_that_another_has_taken_meanwhile_ends_the_procedure(
 
     procedure = {"stop": "true", "start": "touch started", "cwd": str(tmp_path)}
     with thief:
-        report = migration(written, tmp_path, procedure).run_safely(on_event=steal)
+        report = safety.migration(written, tmp_path, procedure).run_safely(on_event=steal)
     with pytest.raises(StateError, match="another process works on the procedure meanwhile"):
         report.raise_for_failures()
     assert "another procedure is at work on the target" in report.text()
@@ -134,11 +122,13 @@ def test_a_lock_that_another_has_taken_meanwhile_ends_the_procedure(
 def test_after_a_kill_in_a_step_one_more_goes_on(
     written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell, step: str
 ) -> None:
-    config = config_file(migration(written, tmp_path, application.procedure()), tmp_path / "c.json")
+    config = safety.config_file(
+        safety.migration(written, tmp_path, application.procedure()), tmp_path / "c.json"
+    )
     process = shell.start_group("safe", "--config", str(config))
-    until(lambda: is_in(tmp_path, step) or process.poll() is not None)
-    kill(process)
-    killed = journal(tmp_path)
+    safety.until(lambda: safety.is_in(tmp_path, step) or process.poll() is not None)
+    safety.kill(process)
+    killed = safety.journal(tmp_path)
     has_begun = bool(servers.fetch(written[1], "SELECT FROM pgmigrate.migration_run"))
     more = ["--resume"] if STEPS.index(step) % 2 else []
     done = shell.run("safe", "--config", str(config), *more)
@@ -154,14 +144,14 @@ def test_after_a_kill_in_a_step_one_more_goes_on(
 def test_what_a_killed_one_has_stopped_is_said_where_the_next_cannot_begin(
     written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell
 ) -> None:
-    before = contents(written[1])
+    before = safety.contents(written[1])
     procedure = application.procedure()
-    gated = migration(written, tmp_path, procedure, tables={"include": [GATED]})
-    config = config_file(gated, tmp_path / "c.json")
-    with closed_gate(written[0]) as is_waiting:
+    gated = safety.migration(written, tmp_path, procedure, tables={"include": [safety.GATED]})
+    config = safety.config_file(gated, tmp_path / "c.json")
+    with safety.closed_gate(written[0]) as is_waiting:
         process = shell.start_group("safe", "--config", str(config))
-        until(is_waiting)
-        kill(process)
+        safety.until(is_waiting)
+        safety.kill(process)
     (tmp_path / "plan.tsv").write_text("damaged")
     done = shell.run("safe", "--config", str(config))
     assert done.code == 1, done.text
@@ -175,8 +165,8 @@ def test_what_a_killed_one_has_stopped_is_said_where_the_next_cannot_begin(
     # By hand the ledger comes back as it was in the backup, with the journal's first entries.
     again = shell.run("safe", "--config", str(config), "--dry-run")
     assert again.code == 0, again.text
-    config_file(migration(written, tmp_path, procedure), config)
-    assert contents(written[1]) != before
+    safety.config_file(safety.migration(written, tmp_path, procedure), config)
+    assert safety.contents(written[1]) != before
     done = shell.run("safe", "--config", str(config))
     assert done.code == 0, done.text
     assert_moved(written, application)
@@ -186,36 +176,40 @@ def test_a_failure_after_a_kill_restores_what_was_there_before_the_first(
     written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell
 ) -> None:
     servers.run_script(written[1], "CREATE TABLE own (a int); INSERT INTO own VALUES (1)")
-    before = contents(written[1])
-    gated = migration(written, tmp_path, application.procedure(), tables={"include": [GATED]})
-    config = config_file(gated, tmp_path / "c.json")
+    before = safety.contents(written[1])
+    gated = safety.migration(
+        written, tmp_path, application.procedure(), tables={"include": [safety.GATED]}
+    )
+    config = safety.config_file(gated, tmp_path / "c.json")
     for _ in range(2):
-        with closed_gate(written[0]) as is_waiting:
+        with safety.closed_gate(written[0]) as is_waiting:
             process = shell.start_group("safe", "--config", str(config))
-            until(is_waiting)
-            kill(process)
-    with closed_gate(written[0]) as is_waiting:
+            safety.until(is_waiting)
+            safety.kill(process)
+    with safety.closed_gate(written[0]) as is_waiting:
         process = shell.start_group("safe", "--config", str(config), "--resume")
-        until(is_waiting)
-        text = kill(process, signal.SIGINT)
+        safety.until(is_waiting)
+        text = safety.kill(process, signal.SIGINT)
     assert "restore: done in" in text and "restored to what it was before" in text
     assert application.process() is not None
-    assert contents(written[1]) == before
+    assert safety.contents(written[1]) == before
 
 
 @pytest.mark.parametrize("delay", some_each_time([0.0, 0.1, 0.25], 0.1))
 def test_after_a_kill_in_the_restore_one_more_goes_on(
     written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell, delay: float
 ) -> None:
-    gated = migration(written, tmp_path, application.procedure(), tables={"include": [GATED]})
-    config = config_file(gated, tmp_path / "c.json")
-    with closed_gate(written[0]) as is_waiting:
+    gated = safety.migration(
+        written, tmp_path, application.procedure(), tables={"include": [safety.GATED]}
+    )
+    config = safety.config_file(gated, tmp_path / "c.json")
+    with safety.closed_gate(written[0]) as is_waiting:
         process = shell.start_group("safe", "--config", str(config))
-        until(is_waiting)
+        safety.until(is_waiting)
         process.send_signal(signal.SIGINT)
-        until(lambda: is_in(tmp_path, "restore") or process.poll() is not None)
+        safety.until(lambda: safety.is_in(tmp_path, "restore") or process.poll() is not None)
         time.sleep(delay)
-        kill(process)
+        safety.kill(process)
     done = shell.run("safe", "--config", str(config))
     assert done.code == 0, done.text
     assert_moved(written, application)
@@ -240,7 +234,7 @@ def test_after_a_kill_in_the_restore_one_more_goes_on(
 def test_rows_of_others_are_not_restored_away(
     written: tuple[str, str], tmp_path: Path, statement: str, named: str
 ) -> None:
-    servers.run_script(written[1], REFUSING)
+    servers.run_script(written[1], safety.REFUSING)
     servers.run_script(written[1], "CREATE TABLE own (a int); INSERT INTO own VALUES (1)")
 
     def write(event: Mapping[str, Any]) -> None:
@@ -250,20 +244,22 @@ def test_rows_of_others_are_not_restored_away(
             "failed",
         ):
             servers.run_script(written[1], statement)
-            after.append(contents(written[1]))
+            after.append(safety.contents(written[1]))
 
     after: list[Any] = []
     procedure = {"stop": "true", "start": "touch started", "cwd": str(tmp_path)}
-    report = migration(written, tmp_path, procedure).run_safely(on_event=write)
+    report = safety.migration(written, tmp_path, procedure).run_safely(on_event=write)
     with pytest.raises(CopyError):
         report.raise_for_failures()
     assert (report.status, report.restored) == ("not_restored", False)
     assert any(named in line for line in report.others), report.others
-    assert states(report)["check_writers"] == "failed" and "restore" not in states(report)
+    assert safety.states(report)["check_writers"] == "failed" and "restore" not in safety.states(
+        report
+    )
     assert f"to go back: restore('{report.backup}')" in report.text()
     assert not (tmp_path / "started").exists()
     tables = [each for each in after[0][1] if each[0] != "pgmigrate"]
-    assert [each for each in contents(written[1])[1] if each[0] != "pgmigrate"] == tables
+    assert [each for each in safety.contents(written[1])[1] if each[0] != "pgmigrate"] == tables
 
 
 # X8: a restore that fails.
@@ -272,30 +268,32 @@ def test_rows_of_others_are_not_restored_away(
 def test_a_restore_that_fails_is_an_outcome_with_its_command(
     written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell
 ) -> None:
-    before = contents(written[1])
-    gated = migration(written, tmp_path, application.procedure(), tables={"include": [GATED]})
-    config = config_file(gated, tmp_path / "c.json")
+    before = safety.contents(written[1])
+    gated = safety.migration(
+        written, tmp_path, application.procedure(), tables={"include": [safety.GATED]}
+    )
+    config = safety.config_file(gated, tmp_path / "c.json")
     away = tmp_path / "away"
-    with closed_gate(written[0]) as is_waiting:
+    with safety.closed_gate(written[0]) as is_waiting:
         process = shell.start_group("safe", "--config", str(config))
-        until(is_waiting)
+        safety.until(is_waiting)
         [backup] = (tmp_path / "backup").iterdir()
         backup.rename(away)
-        text = kill(process, signal.SIGTERM)
+        text = safety.kill(process, signal.SIGTERM)
     assert process.returncode == 9, text
     assert "THE TARGET IS NOT RESTORED" in text and "was before" not in text
     assert "THE APPLICATION IS NOT RUNNING" in text and application.process() is None
     command = f"pgmigrate restore --config {config} {backup}"
     assert f"to go back: {command}" in text.replace("\n", " ")
-    assert contents(written[1]) != before
+    assert safety.contents(written[1]) != before
     away.rename(backup)
     assert shell.run(*shlex.split(command)[1:], "--yes").code == 0
-    after = contents(written[1])[1]
+    after = safety.contents(written[1])[1]
     assert [each for each in after if each[0] != "pgmigrate"] == before[1]
     # The next one knows that it was restored by hand, and by whom the application was stopped.
     dry = shell.run("safe", "--config", str(config), "--dry-run")
     assert dry.code == 0 and "going on with the procedure of" in dry.text
-    config_file(migration(written, tmp_path, application.procedure()), config)
+    safety.config_file(safety.migration(written, tmp_path, application.procedure()), config)
     done = shell.run("safe", "--config", str(config))
     assert done.code == 0, done.text
     assert_moved(written, application)
@@ -304,7 +302,7 @@ def test_a_restore_that_fails_is_an_outcome_with_its_command(
 def test_a_run_that_is_at_work_keeps_a_restore_away(
     written: tuple[str, str], tmp_path: Path
 ) -> None:
-    servers.run_script(written[1], REFUSING)
+    servers.run_script(written[1], safety.REFUSING)
     began = time.monotonic()
     with psycopg.connect(written[1], autocommit=True) as connection:
 
@@ -313,7 +311,7 @@ def test_a_run_that_is_at_work_keeps_a_restore_away(
                 connection.execute(RUN_LOCK)
 
         procedure = {"stop": "true", "start": "touch started", "cwd": str(tmp_path)}
-        report = migration(written, tmp_path, procedure).run_safely(on_event=hold)
+        report = safety.migration(written, tmp_path, procedure).run_safely(on_event=hold)
     assert (report.status, report.target) == ("not_restored", "not_restored")
     assert "a run of pgmigrate is active on the target" in report.outcome()
     assert "was before" not in report.text() and time.monotonic() - began < 60

@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from conftest import Pair
 from pgmigrate import CommandError, SafetyReport
 from support import servers
 from support.config_keys import shows
@@ -26,34 +25,27 @@ from support.processes import is_there
 from support.safety import config_file, migration, states
 from support.shell import Shell
 
-TABLE = "CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1);"
 
-
-@pytest.fixture
-def written(pair: Pair) -> tuple[str, str]:
-    source = pair.source()
-    servers.run_script(source, TABLE)
-    return source, pair.target()
-
-
-def stopping(written: tuple[str, str], folder: Path, stop: object, **keys: Any) -> SafetyReport:
+def stopping(one_row: tuple[str, str], folder: Path, stop: object, **keys: Any) -> SafetyReport:
     """A procedure whose second command fails, so that it ends there."""
     procedure = {"stop": [stop, ["false"]], "cwd": str(folder), "start_on_failure": False, **keys}
-    return migration(written, folder, procedure).run_safely()
+    return migration(one_row, folder, procedure).run_safely()
 
 
-def head(written: tuple[str, str]) -> str:
+def head(one_row: tuple[str, str]) -> str:
     """The beginning of a config file."""
-    return f'source: "{written[0]}"\ntarget: "{written[1]}"\nroles: none\n'
+    return f'source: "{one_row[0]}"\ntarget: "{one_row[1]}"\nroles: none\n'
 
 
 @shows("procedure.timeout", "procedure.stop[].timeout")
 @pytest.mark.parametrize("place", ["of all", "its own"])
 def test_a_command_that_hangs_is_ended_with_its_children(
-    written: tuple[str, str], tmp_path: Path, place: str
+    one_row: tuple[str, str], tmp_path: Path, place: str
 ) -> None:
     if not Path("/proc/self").exists():
-        pytest.skip("without /proc a process that has ended cannot be told from one that runs")
+        pytest.skip(
+            "without /proc a process that has ended cannot be distinguished from one that runs"
+        )
     # Neither of them ends when it is asked to.
     script = (
         "trap '' TERM; (trap '' TERM; exec sh -c 'echo $$ > child; sleep 600; sleep 600') & "
@@ -61,7 +53,7 @@ def test_a_command_that_hangs_is_ended_with_its_children(
     )
     command = {"run": script, "shell": True, **({"timeout": 1} if place == "its own" else {})}
     began = time.monotonic()
-    report = stopping(written, tmp_path, command, **({"timeout": 1} if place == "of all" else {}))
+    report = stopping(one_row, tmp_path, command, **({"timeout": 1} if place == "of all" else {}))
     assert time.monotonic() - began < 60
     with pytest.raises(CommandError, match="did not end within 1 s and was ended"):
         report.raise_for_failures()
@@ -70,7 +62,7 @@ def test_a_command_that_hangs_is_ended_with_its_children(
 
 
 @shows("procedure.stop[].shell", "procedure.cwd")
-def test_only_a_shell_expands_anything(written: tuple[str, str], tmp_path: Path) -> None:
+def test_only_a_shell_expands_anything(one_row: tuple[str, str], tmp_path: Path) -> None:
     for name, stop in {
         "text": "touch '$(id)' $HOME * a;b",
         "words": [["touch", "$(date)", "~"]][0],
@@ -78,7 +70,7 @@ def test_only_a_shell_expands_anything(written: tuple[str, str], tmp_path: Path)
     }.items():
         folder = tmp_path / name
         folder.mkdir()
-        assert states(stopping(written, folder, stop))["stop"] == "failed"
+        assert states(stopping(one_row, folder, stop))["stop"] == "failed"
 
     def found(name: str) -> set[str]:
         return {path.name for path in (tmp_path / name).rglob("*")}
@@ -106,7 +98,7 @@ def test_only_a_shell_expands_anything(written: tuple[str, str], tmp_path: Path)
     ],
 )
 def test_what_shows_that_the_application_is_stopped(
-    written: tuple[str, str], tmp_path: Path, expect: str, run: str, is_met: bool
+    one_row: tuple[str, str], tmp_path: Path, expect: str, run: str, is_met: bool
 ) -> None:
     procedure = {
         "stop": "false",
@@ -114,27 +106,27 @@ def test_what_shows_that_the_application_is_stopped(
         "wait_for_writers": 0,
         "backup": False,
     }
-    report = migration(written, tmp_path, procedure).run_safely()
+    report = migration(one_row, tmp_path, procedure).run_safely()
     # Where the application is stopped already, the command above may fail.
     assert states(report)["stop"] == ("done" if is_met else "failed")
     assert states(report)["check_stopped"] == ("done" if is_met else "pending")
 
 
 def test_what_a_daemon_prints_after_its_start_does_not_end_it(
-    written: tuple[str, str], tmp_path: Path
+    one_row: tuple[str, str], tmp_path: Path
 ) -> None:
     daemon = "(sleep 1; echo late; echo late; touch alive) & echo started"
     start = {"run": daemon, "shell": True}
     began = time.monotonic()
     procedure = {"start": start, "cwd": str(tmp_path)}
-    migration(written, tmp_path, procedure).run_safely().raise_for_failures()
+    migration(one_row, tmp_path, procedure).run_safely().raise_for_failures()
     while not (tmp_path / "alive").exists():
         assert time.monotonic() - began < 60
         time.sleep(0.1)
 
 
-def test_a_program_is_found_beside_the_commands_folder_and_on_the_path(
-    written: tuple[str, str], tmp_path: Path
+def test_a_program_is_found_next_to_the_commands_folder_and_on_the_path(
+    one_row: tuple[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "bin").mkdir()
     for name in ("here", "bin/on-path"):
@@ -142,17 +134,17 @@ def test_a_program_is_found_beside_the_commands_folder_and_on_the_path(
         (tmp_path / name).chmod(0o755)
     env = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "ENV": "prod"}
     procedure = {"stop": [["./here"], ["on-path"]], "cwd": str(tmp_path), "env": env}
-    migration(written, tmp_path, procedure).run_safely().raise_for_failures()
+    migration(one_row, tmp_path, procedure).run_safely().raise_for_failures()
     assert {"done-by-here-prod", "done-by-on-path-prod"} <= {p.name for p in tmp_path.iterdir()}
     nowhere = {**procedure, "cwd": str(tmp_path / "nowhere")}
-    report = migration(written, tmp_path, nowhere).run_safely()
+    report = migration(one_row, tmp_path, nowhere).run_safely()
     assert "there is no folder" in report.text() and report.application == "untouched"
 
 
 def test_passwords_are_not_logged(
-    written: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    one_row: tuple[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    passwords = [str(conninfo_to_dict(side)["password"]) for side in written]
+    passwords = [str(conninfo_to_dict(side)["password"]) for side in one_row]
     # The token begins before the place where long lines are cut.
     long = "printf '%01990d%s\\n' 0 $TOKEN"
     short = "echo pin $PIN, x$KEY, $FLAG connection is $MODE"
@@ -161,28 +153,28 @@ def test_passwords_are_not_logged(
     env = {"TOKEN": "a-long-and-secret-token", "PIN": "4711", "KEY": "k3y"}
     env |= {"FLAG": "3", "MODE": "on"}
     procedure = {"stop": [stop], "env": env, "start_on_failure": False}
-    moved = migration(written, tmp_path, procedure)
+    moved = migration(one_row, tmp_path, procedure)
     caplog.set_level(logging.DEBUG, logger="pgmigrate")
     report = moved.run_safely()
-    told = "\n".join(record.getMessage() for record in caplog.records)
-    assert "stop | one *** two" in told and "stop | three ***" in told
-    assert "00***" in told and "0a-long" not in told
-    assert "stop | pin ***, x***, *** connection is ***\n" in told
+    reported = "\n".join(record.getMessage() for record in caplog.records)
+    assert "stop | one *** two" in reported and "stop | three ***" in reported
+    assert "00***" in reported and "0a-long" not in reported
+    assert "stop | pin ***, x***, *** connection is ***\n" in reported
     # That number is our own.
     assert "ended with exit code 3" in str(report.error) and "exit code 3" in report.text()
-    shown = [told, report.text(), report.to_json(), report.markdown(), repr(report)]
+    shown = [reported, report.text(), report.to_json(), report.markdown(), repr(report)]
     for text in (*shown, repr(moved.config), str(report.error)):
         assert not any(secret in text for secret in (*passwords, "secret-token", "4711", "k3y"))
     assert moved.config["procedure"]["env"] == dict.fromkeys(env, "***")
 
 
 def test_values_that_are_glued_to_letters_are_hidden_and_the_checklist_names_short_ones(
-    written: tuple[str, str], tmp_path: Path, shell: Shell
+    one_row: tuple[str, str], tmp_path: Path, shell: Shell
 ) -> None:
     env = {"WORD": "lynx", "NUMBER": "4711", "SHORT": "gnu", "FLAG": "1", "EMPTY": ""}
     run = "echo a${WORD}b ${WORD}s 9${NUMBER}9 x${SHORT} $SHORT ${FLAG}0 $FLAG end; exit 3"
     stop = {"run": run, "shell": True}
-    config = migration(written, tmp_path, {"stop": stop, "env": env, "start_on_failure": False})
+    config = migration(one_row, tmp_path, {"stop": stop, "env": env, "start_on_failure": False})
     path = config_file(config, tmp_path / "c.json")
     done = shell.run("safe", "--config", str(path), "--checklist", "ticket.md", "--json")
     log = (tmp_path / "pgmigrate.log").read_text(encoding="utf-8")
@@ -196,20 +188,20 @@ def test_values_that_are_glued_to_letters_are_hidden_and_the_checklist_names_sho
     assert "less than 4 characters" in ticket and "where it is a secret, make it longer" in ticket
     assert "gnu" not in ticket
 
-    long = migration(written, tmp_path, {"env": {"WORD": "lynx"}})
+    long = migration(one_row, tmp_path, {"env": {"WORD": "lynx"}})
     checklist = long.run_safely(dry_run=True).checklist
     assert checklist is not None
     assert {i.check: i.state for i in checklist.items}["procedure_env"] == "ok"
 
 
 def test_what_a_terminal_obeys_is_escaped_in_output(
-    written: tuple[str, str], tmp_path: Path, shell: Shell
+    one_row: tuple[str, str], tmp_path: Path, shell: Shell
 ) -> None:
     stop = {
         "run": r"printf 'up\r\033[31mred\007\233\n'; echo '\033]0;a\007'; exit 3",
         "shell": True,
     }
-    config = migration(written, tmp_path, {"stop": stop, "start_on_failure": False})
+    config = migration(one_row, tmp_path, {"stop": stop, "start_on_failure": False})
     path = config_file(config, tmp_path / "c.json")
     done = shell.run("safe", "--config", str(path), "--verbose", "--checklist", "ticket.md")
     log = (tmp_path / "pgmigrate.log").read_text(encoding="utf-8")
@@ -219,8 +211,8 @@ def test_what_a_terminal_obeys_is_escaped_in_output(
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_a_command_that_opens_its_outputs_anew_ends_with_the_procedure(
-    written: tuple[str, str], tmp_path: Path, shell: Shell, interrupted: bool
+def test_a_command_that_reopens_its_outputs_ends_with_the_procedure(
+    one_row: tuple[str, str], tmp_path: Path, shell: Shell, interrupted: bool
 ) -> None:
     # The checks and the start, too, for they are what comes after.
     write = "echo more than that; echo one > /dev/stderr; echo two > /dev/stdout"
@@ -231,19 +223,19 @@ def test_a_command_that_opens_its_outputs_anew_ends_with_the_procedure(
         "start": {"run": f"{write}; touch started", "shell": True},
         "cwd": str(tmp_path),
     }
-    path = config_file(migration(written, tmp_path, procedure), tmp_path / "c.json")
+    path = config_file(migration(one_row, tmp_path, procedure), tmp_path / "c.json")
     process = shell.start("safe", "--config", str(path), "--json")
     if interrupted:
         while not (tmp_path / "begun").exists():
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
     try:
-        told = json.loads(process.communicate(timeout=40)[0])
+        reported = json.loads(process.communicate(timeout=40)[0])
     finally:
         process.kill()
     # All was stopped before, by the checks.
-    assert told["status"] == ("interrupted" if interrupted else "done")
-    assert told["application"] == "started" and (tmp_path / "started").exists()
+    assert reported["status"] == ("interrupted" if interrupted else "done")
+    assert reported["application"] == "started" and (tmp_path / "started").exists()
     log = (tmp_path / "pgmigrate.log").read_text(encoding="utf-8")
     name = "start_again" if interrupted else "start"
     for line in ("more than that", "one", "two"):
@@ -271,10 +263,12 @@ procedure:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
-def test_lines_of_a_makefile(written: tuple[str, str], tmp_path: Path, shell: Shell) -> None:
+def test_lines_of_a_makefile_are_commands(
+    one_row: tuple[str, str], tmp_path: Path, shell: Shell
+) -> None:
     (tmp_path / "Makefile").write_text(MAKEFILE)
     (tmp_path / "running").touch()
-    (tmp_path / "shop.yaml").write_text(f"{head(written)}{README}")
+    (tmp_path / "shop.yaml").write_text(f"{head(one_row)}{README}")
     dry = shell.run("safe", "--config", "shop.yaml", "--dry-run")
     assert dry.code == 0 and "stop the application: `make stop-prod`" in dry.stdout
     assert (tmp_path / "running").read_text() == ""
@@ -300,7 +294,7 @@ EXAMPLE = Path(servers.__file__).parents[2] / "python/pgmigrate/config.example.y
 
 @pytest.mark.parametrize("manager", ["systemd", "docker compose"])
 def test_the_examples_for_docker_and_systemd(
-    written: tuple[str, str], tmp_path: Path, shell: Shell, manager: str
+    one_row: tuple[str, str], tmp_path: Path, shell: Shell, manager: str
 ) -> None:
     lines = EXAMPLE.read_text().partition(f"# With {manager}:\n")[2].splitlines()[:3]
     example = "\n".join(line.removeprefix("# ") for line in lines)
@@ -308,7 +302,7 @@ def test_the_examples_for_docker_and_systemd(
     for name in ("docker", "systemctl", "sudo"):
         (tmp_path / "bin" / name).write_text(STUB)
         (tmp_path / "bin" / name).chmod(0o755)
-    (tmp_path / "c.yaml").write_text(f"{head(written)}procedure:\n{example}\n")
+    (tmp_path / "c.yaml").write_text(f"{head(one_row)}procedure:\n{example}\n")
     path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
     done = shell.run("safe", "--config", "c.yaml", PATH=path)
     assert done.code == 0, done.text

@@ -1,4 +1,4 @@
-"""What the safe procedure undoes when a step fails or somebody interrupts it, and what it tells."""
+"""What the safe procedure undoes when a step fails or somebody interrupts it, and what it shows."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def test_a_failed_migration_is_restored(
     config = config_file(migration(written, tmp_path, application.procedure()), tmp_path / "c.json")
     done = shell.run("safe", "--config", str(config), "--json")
     assert done.code == 1, done.text
-    told = json.loads(done.stdout)
-    assert (told["status"], told["restored"], told["touched"]) == ("failed", True, True)
-    assert told["application"] == "started" and application.process() not in (None, first)
-    assert told["error"]["kind"] == "copy" and "settings" in told["error"]["message"]
-    steps = {step["name"]: step["state"] for step in told["steps"]}
+    reported = json.loads(done.stdout)
+    assert (reported["status"], reported["restored"], reported["touched"]) == ("failed", True, True)
+    assert reported["application"] == "started" and application.process() not in (None, first)
+    assert reported["error"]["kind"] == "copy" and "settings" in reported["error"]["message"]
+    steps = {step["name"]: step["state"] for step in reported["steps"]}
     assert steps["migrate"] == "failed" and steps["verify"] == steps["start"] == "pending"
     assert list(steps)[-2:] == ["restore", "start_again"]
     assert steps["restore"] == steps["start_again"] == "done"
@@ -150,7 +150,7 @@ def test_an_application_that_does_not_start_has_its_own_exit_code(
 
 
 @shows("procedure.start_on_failed_restore")
-def test_a_restore_that_fails_is_told_and_the_application_started(
+def test_a_restore_that_fails_is_reported_and_the_application_started(
     written: tuple[str, str], application: Application, tmp_path: Path
 ) -> None:
     servers.run_script(written[1], REFUSING)
@@ -304,7 +304,7 @@ def test_a_run_that_goes_on_behind_an_exception_in_on_event_is_undone(
         if event["event"] == "procedure_step":
             steps.append(event["name"])
         elif event["event"] == "step_started" and steps[-1] == "migrate":
-            # Meanwhile the run writes, and what it tells of that is never delivered.
+            # Meanwhile the run writes, and what it shows of that is never delivered.
             until(lambda: ("public", "written") in servers.tables(written[1]))
             raise error
 

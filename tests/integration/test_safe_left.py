@@ -14,23 +14,9 @@ import psycopg
 import pytest
 
 from pgmigrate import BackupError, StateError, Status
-from support import servers
+from support import safety, servers
 from support.application import Application
 from support.cases import some_each_time
-from support.safety import (
-    GATED,
-    REFUSING,
-    closed_gate,
-    config_file,
-    contents,
-    ended,
-    is_in,
-    journal,
-    kill,
-    migration,
-    states,
-    until,
-)
 from support.shell import Shell
 
 STEPS = ["stop", "check_stopped", "wait_for_writers", "backup", "migrate", "verify", "start"]
@@ -61,8 +47,10 @@ def typed(found: dict[str, Any], start: str) -> list[str]:
 @pytest.fixture
 def gated(written: tuple[str, str], application: Application, tmp_path: Path) -> Path:
     """The config of a procedure whose rows are held back by a closed gate."""
-    moved = migration(written, tmp_path, application.procedure(), tables={"include": [GATED]})
-    return config_file(moved, tmp_path / "c.json")
+    moved = safety.migration(
+        written, tmp_path, application.procedure(), tables={"include": [safety.GATED]}
+    )
+    return safety.config_file(moved, tmp_path / "c.json")
 
 
 # What status shows.
@@ -72,12 +60,14 @@ def gated(written: tuple[str, str], application: Application, tmp_path: Path) ->
 def test_a_procedure_that_was_killed_is_shown_until_it_is_at_its_end(
     written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell, step: str
 ) -> None:
-    config = config_file(migration(written, tmp_path, application.procedure()), tmp_path / "c.json")
+    config = safety.config_file(
+        safety.migration(written, tmp_path, application.procedure()), tmp_path / "c.json"
+    )
     assert left(shell, config) is None
     process = shell.start_group("safe", "--config", str(config))
-    until(lambda: is_in(tmp_path, step) or process.poll() is not None)
-    kill(process)
-    killed = journal(tmp_path)
+    safety.until(lambda: safety.is_in(tmp_path, step) or process.poll() is not None)
+    safety.kill(process)
+    killed = safety.journal(tmp_path)
     found = left(shell, config)
     assert found is not None and not found["at_work"]
     for name in ("began", "application", "stopped", "backup"):
@@ -95,11 +85,11 @@ def test_a_procedure_that_was_killed_is_shown_until_it_is_at_its_end(
 def test_a_procedure_at_work_is_shown_with_its_process(
     written: tuple[str, str], gated: Path, shell: Shell
 ) -> None:
-    with closed_gate(written[0]) as is_waiting:
+    with safety.closed_gate(written[0]) as is_waiting:
         process = shell.start_group("safe", "--config", str(gated))
-        until(is_waiting)
+        safety.until(is_waiting)
         found = left(shell, gated)
-        text = kill(process, signal.SIGINT)
+        text = safety.kill(process, signal.SIGINT)
     assert found is not None and found["at_work"] and found["commands"] == []
     assert f"process {process.pid} on " in found["worker"]
     assert (found["step"], found["step_state"]) == ("migrate", "running")
@@ -108,9 +98,9 @@ def test_a_procedure_at_work_is_shown_with_its_process(
 
 
 def test_a_target_that_was_left_changed_is_shown(written: tuple[str, str], tmp_path: Path) -> None:
-    servers.run_script(written[1], REFUSING)
+    servers.run_script(written[1], safety.REFUSING)
     procedure = {"stop": "true", "start": "true", "on_failure": "keep"}
-    kept = migration(written, tmp_path, procedure)
+    kept = safety.migration(written, tmp_path, procedure)
     report = kept.run_safely()
     assert report.status == "failed"
     status = kept.status()
@@ -132,32 +122,32 @@ def test_a_target_that_was_left_changed_is_shown(written: tuple[str, str], tmp_p
 def test_a_restore_by_hand_is_refused_while_a_procedure_is_at_work(
     written: tuple[str, str], gated: Path, tmp_path: Path, shell: Shell
 ) -> None:
-    with closed_gate(written[0]) as is_waiting:
+    with safety.closed_gate(written[0]) as is_waiting:
         process = shell.start_group("safe", "--config", str(gated))
-        until(is_waiting)
+        safety.until(is_waiting)
         [backup] = (tmp_path / "backup").iterdir()
-        moved = migration(written, tmp_path, {})
+        moved = safety.migration(written, tmp_path, {})
         with pytest.raises(StateError, match="a safe procedure is at work on this target") as error:
             moved.restore(backup)
         assert f"process {process.pid} on " in str(error.value)
         assert "nothing was restored" in str(error.value)
         refused = shell.run("restore", "--config", str(gated), str(backup), "--yes")
         assert refused.code == 1 and "a safe procedure is at work" in refused.text
-        kill(process, signal.SIGINT)
+        safety.kill(process, signal.SIGINT)
 
 
 def test_a_procedure_is_refused_while_a_restore_by_hand_is_at_work(
     written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell
 ) -> None:
     servers.run_script(written[1], OWN)
-    moved = migration(written, tmp_path, application.procedure())
-    config = config_file(moved, tmp_path / "c.json")
+    moved = safety.migration(written, tmp_path, application.procedure())
+    config = safety.config_file(moved, tmp_path / "c.json")
     backup = moved.backup().path
     waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'own'::regclass"
     with psycopg.connect(written[1]) as reader:
         reader.execute("SELECT FROM own")
         first = shell.start_group("restore", "--config", str(config), backup, "--yes")
-        until(lambda: servers.fetch(written[1], waiting))
+        safety.until(lambda: servers.fetch(written[1], waiting))
         second = shell.run("safe", "--config", str(config))
         third = shell.run("restore", "--config", str(config), backup, "--yes")
     assert second.code == 1, second.text
@@ -165,7 +155,7 @@ def test_a_procedure_is_refused_while_a_restore_by_hand_is_at_work(
     assert f"process {first.pid} on " in second.text
     assert application.process() is not None
     assert third.code == 1 and "another restore of a backup is at work" in third.text
-    text = ended(first)
+    text = safety.ended(first)
     assert first.returncode == 0, text
 
 
@@ -180,10 +170,10 @@ def test_after_a_restore_by_hand_the_journal_says_what_is_true(
     has_mirror: bool,
 ) -> None:
     servers.run_script(written[1], OWN)
-    with closed_gate(written[0]) as is_waiting:
+    with safety.closed_gate(written[0]) as is_waiting:
         process = shell.start_group("safe", "--config", str(gated))
-        until(is_waiting)
-        kill(process)
+        safety.until(is_waiting)
+        safety.kill(process)
     found = left(shell, gated)
     assert found is not None and found["target"] == "changed"
     command = typed(found, "to go back: ")
@@ -196,8 +186,8 @@ def test_after_a_restore_by_hand_the_journal_says_what_is_true(
     assert application.process() is None
     assert [line for line in after["commands"] if "go back" in line] == []
     if has_mirror:
-        assert journal(tmp_path)["target_state"] == "restored"
-    config_file(migration(written, tmp_path, application.procedure()), gated)
+        assert safety.journal(tmp_path)["target_state"] == "restored"
+    safety.config_file(safety.migration(written, tmp_path, application.procedure()), gated)
     done = shell.run("safe", "--config", str(gated))
     assert done.code == 0, done.text
     assert left(shell, gated) is None and application.process() is not None
@@ -207,14 +197,16 @@ def test_what_came_after_the_backup_is_known_after_a_restore_of_a_finished_proce
     written: tuple[str, str], application: Application, tmp_path: Path, shell: Shell
 ) -> None:
     servers.run_script(written[1], OWN)
-    before = contents(written[1])
-    config = config_file(migration(written, tmp_path, application.procedure()), tmp_path / "c.json")
+    before = safety.contents(written[1])
+    config = safety.config_file(
+        safety.migration(written, tmp_path, application.procedure()), tmp_path / "c.json"
+    )
     assert shell.run("safe", "--config", str(config)).code == 0
     [backup] = (tmp_path / "backup").iterdir()
     assert shell.run("restore", "--config", str(config), str(backup), "--yes").code == 0
     # In the backup the procedure had stopped the application, and was not at its end.
     assert left(shell, config) is None
-    assert [each for each in contents(written[1])[1] if each[0] != "pgmigrate"] == before[1]
+    assert [each for each in safety.contents(written[1])[1] if each[0] != "pgmigrate"] == before[1]
     dry = shell.run("safe", "--config", str(config), "--dry-run")
     assert dry.code == 0 and "going on with" not in dry.text
     assert shell.run("safe", "--config", str(config)).code == 0
@@ -224,9 +216,9 @@ def test_what_came_after_the_backup_is_known_after_a_restore_of_a_finished_proce
 def test_a_backup_of_a_changed_target_is_known_as_such(
     written: tuple[str, str], tmp_path: Path
 ) -> None:
-    servers.run_script(written[1], REFUSING)
+    servers.run_script(written[1], safety.REFUSING)
     procedure = {"stop": "true", "start": "true", "on_failure": "keep"}
-    kept = migration(written, tmp_path, procedure)
+    kept = safety.migration(written, tmp_path, procedure)
     state = tmp_path / "state.tsv"
     assert kept.run_safely(state=state).status == "failed"
     changed = kept.backup().path
@@ -236,19 +228,21 @@ def test_a_backup_of_a_changed_target_is_known_as_such(
     kept.restore(changed, state=state)
     left = kept.status().procedure
     assert left is not None and (left.target, left.outcome) == ("changed", "kept")
-    assert journal(tmp_path)["target_state"] == "changed"
+    assert safety.journal(tmp_path)["target_state"] == "changed"
 
 
 def test_a_restore_by_hand_that_fails_leaves_the_journal(
     written: tuple[str, str], gated: Path, tmp_path: Path, shell: Shell
 ) -> None:
-    with closed_gate(written[0]) as is_waiting:
+    with safety.closed_gate(written[0]) as is_waiting:
         process = shell.start_group("safe", "--config", str(gated))
-        until(is_waiting)
-        kill(process)
+        safety.until(is_waiting)
+        safety.kill(process)
     before = left(shell, gated)
     with pytest.raises(BackupError):
-        migration(written, tmp_path, {}).restore(tmp_path / "none", state=tmp_path / "state.tsv")
+        safety.migration(written, tmp_path, {}).restore(
+            tmp_path / "none", state=tmp_path / "state.tsv"
+        )
     assert left(shell, gated) == before
 
 
@@ -258,7 +252,7 @@ def test_a_restore_by_hand_that_fails_leaves_the_journal(
 def test_what_others_write_after_the_check_is_not_restored_away(
     written: tuple[str, str], tmp_path: Path
 ) -> None:
-    servers.run_script(written[1], REFUSING + OWN)
+    servers.run_script(written[1], safety.REFUSING + OWN)
 
     def write(event: Mapping[str, Any]) -> None:
         if (event["event"], event.get("name"), event.get("state")) == (
@@ -268,8 +262,11 @@ def test_what_others_write_after_the_check_is_not_restored_away(
         ):
             servers.run_script(written[1], "INSERT INTO own VALUES (2)")
 
-    report = migration(written, tmp_path, {"stop": "true"}).run_safely(on_event=write)
-    assert states(report)["check_writers"] == "done" and states(report)["restore"] == "failed"
+    report = safety.migration(written, tmp_path, {"stop": "true"}).run_safely(on_event=write)
+    assert (
+        safety.states(report)["check_writers"] == "done"
+        and safety.states(report)["restore"] == "failed"
+    )
     assert (report.status, report.target) == ("not_restored", "not_restored")
     assert report.others == ("public.own: 1 row that the run did not write",)
     assert set(servers.fetch(written[1], "SELECT a FROM own")) == {(1,), (2,)}
@@ -278,7 +275,7 @@ def test_what_others_write_after_the_check_is_not_restored_away(
 def test_what_is_committed_while_the_restore_waits_for_its_locks_is_not_restored_away(
     written: tuple[str, str], tmp_path: Path
 ) -> None:
-    servers.run_script(written[1], REFUSING + OWN)
+    servers.run_script(written[1], safety.REFUSING + OWN)
     waiting = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'own'::regclass"
     writers: list[threading.Thread] = []
 
@@ -293,15 +290,15 @@ def test_what_is_committed_while_the_restore_waits_for_its_locks_is_not_restored
         writer.execute("INSERT INTO own VALUES (2)")
 
         def commit() -> None:
-            until(lambda: servers.fetch(written[1], waiting))
+            safety.until(lambda: servers.fetch(written[1], waiting))
             writer.commit()
             writer.close()
 
         writers.append(threading.Thread(target=commit))
         writers[0].start()
 
-    report = migration(written, tmp_path, {"stop": "true"}).run_safely(on_event=write)
+    report = safety.migration(written, tmp_path, {"stop": "true"}).run_safely(on_event=write)
     writers[0].join()
-    assert report.status == "not_restored" and states(report)["restore"] == "failed"
+    assert report.status == "not_restored" and safety.states(report)["restore"] == "failed"
     assert any("public.own: 1 row" in line for line in report.others), report.others
     assert set(servers.fetch(written[1], "SELECT a FROM own")) == {(1,), (2,)}

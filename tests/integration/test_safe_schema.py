@@ -109,7 +109,7 @@ def named(text: str, names: dict[str, str]) -> str:
 
 
 def failed(
-    ends: tuple[str, str],
+    databases: tuple[str, str],
     folder: Path,
     statement: str,
     *,
@@ -125,10 +125,10 @@ def failed(
             "migrate",
             "failed",
         ):
-            servers.run_script(ends[1], statement)
-            after.append(contents(ends[1]))
+            servers.run_script(databases[1], statement)
+            after.append(contents(databases[1]))
 
-    report = migration(ends, folder, {"stop": "true"}, **keys).run_safely(on_event=change)
+    report = migration(databases, folder, {"stop": "true"}, **keys).run_safely(on_event=change)
     with pytest.raises(error):
         report.raise_for_failures()
     return report, after[0]
@@ -155,7 +155,7 @@ def test_changes_of_others_are_not_restored_away(
     assert contents(written[1])[0] == after[0]
 
 
-def test_a_target_that_nobody_else_has_changed_is_restored(
+def test_a_target_that_no_other_session_has_changed_is_restored(
     written: tuple[str, str], tmp_path: Path, prefix: str
 ) -> None:
     filled(written[1], prefix)
@@ -186,9 +186,9 @@ def roles_of(source: str, target: str) -> Iterator[None]:
 def test_what_the_run_has_made_is_its_own(
     pair: Pair, tmp_path: Path, prefix: str, schema: str
 ) -> None:
-    ends = pair.source(schema), pair.target()
-    filled(ends[1], prefix)
-    before = contents(ends[1])
+    databases = pair.source(schema), pair.target()
+    filled(databases[1], prefix)
+    before = contents(databases[1])
     seen: list[tuple[str, str]] = []
 
     def fail(event: Mapping[str, Any]) -> None:
@@ -197,14 +197,14 @@ def test_what_the_run_has_made_is_its_own(
         if seen[-1:] == [("verify", "running")]:
             raise RuntimeError("enough")
 
-    with roles_of(*ends):
-        moved = migration(ends, tmp_path, {"stop": "true"})
+    with roles_of(*databases):
+        moved = migration(databases, tmp_path, {"stop": "true"})
         with suppress(RuntimeError):
             # Some of a source cannot be made on another major; then the run ends it.
             report = moved.run_safely(on_event=fail)
             assert report.restored, report.text()
         assert {("verify", "running"), ("restore", "done")} & set(seen)
-        assert contents(ends[1]) == before
+        assert contents(databases[1]) == before
 
 
 def test_a_table_that_the_run_empties_is_its_own(

@@ -1,4 +1,4 @@
-"""Who writes to source or target while nobody should, and how the safe procedure finds out."""
+"""Sessions that write to source or target during the safe procedure, and how it detects them."""
 
 from __future__ import annotations
 
@@ -14,32 +14,22 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from conftest import Pair
 from pgmigrate import SafetyReport
 from support import servers
 from support.safety import migration
 
-TABLE = "CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1);"
 
-
-@pytest.fixture
-def written(pair: Pair) -> tuple[str, str]:
-    source = pair.source()
-    servers.run_script(source, TABLE)
-    return source, pair.target()
-
-
-def blocked(written: tuple[str, str], folder: Path, **keys: Any) -> SafetyReport:
+def blocked(one_row: tuple[str, str], folder: Path, **keys: Any) -> SafetyReport:
     procedure = {
         "stop": "true",
         "start": "touch started",
         "cwd": str(folder),
         "wait_for_writers": 1,
     }
-    report = migration(written, folder, {**procedure, **keys}).run_safely()
+    report = migration(one_row, folder, {**procedure, **keys}).run_safely()
     assert (folder / "started").exists() and not (folder / "backup").exists()
     assert (report.application, report.touched) == ("started", False)
-    assert servers.tables(written[1]) == [] or servers.tables(written[1]) == [("public", "w")]
+    assert servers.tables(one_row[1]) == [] or servers.tables(one_row[1]) == [("public", "w")]
     return report
 
 
@@ -55,14 +45,14 @@ def blocked(written: tuple[str, str], folder: Path, **keys: Any) -> SafetyReport
     ],
 )
 def test_an_open_transaction_that_writes_ends_the_procedure(
-    written: tuple[str, str], tmp_path: Path, side: str, statement: str
+    one_row: tuple[str, str], tmp_path: Path, side: str, statement: str
 ) -> None:
-    conninfo = written[side == "target"]
-    for each in written:
+    conninfo = one_row[side == "target"]
+    for each in one_row:
         servers.run_script(each, "CREATE TABLE w (a int); CREATE SEQUENCE s")
     with psycopg.connect(conninfo, application_name="the bot") as connection:
         connection.execute(statement)
-        report = blocked(written, tmp_path)
+        report = blocked(one_row, tmp_path)
     error = report.error
     assert error is not None and error.kind == "preflight"
     assert "the bot, process " in error.message and f"is writing to the {side}" in error.message
@@ -70,14 +60,14 @@ def test_an_open_transaction_that_writes_ends_the_procedure(
     assert "hush" not in report.text() and "INSERT" not in report.text()
 
 
-def test_a_reader_and_an_idle_session_do_not(written: tuple[str, str], tmp_path: Path) -> None:
+def test_a_reader_and_an_idle_session_do_not(one_row: tuple[str, str], tmp_path: Path) -> None:
     with (
-        psycopg.connect(written[0], application_name="reader") as reader,
-        psycopg.connect(written[1], application_name="idle", autocommit=True) as idle,
+        psycopg.connect(one_row[0], application_name="reader") as reader,
+        psycopg.connect(one_row[1], application_name="idle", autocommit=True) as idle,
     ):
         reader.execute("SELECT * FROM t")
         idle.execute("SELECT 1")
-        report = migration(written, tmp_path, {"backup": False}).run_safely()
+        report = migration(one_row, tmp_path, {"backup": False}).run_safely()
     report.raise_for_failures()
     [wait] = [step for step in report.steps if step.name == "wait_for_writers"]
     assert "connected to the source, but not writing: reader, process" in wait.note
@@ -85,17 +75,17 @@ def test_a_reader_and_an_idle_session_do_not(written: tuple[str, str], tmp_path:
 
 
 def test_a_prepared_transaction_ends_the_procedure(
-    written: tuple[str, str], tmp_path: Path
+    one_row: tuple[str, str], tmp_path: Path
 ) -> None:
-    with psycopg.connect(written[0], autocommit=True) as connection:
+    with psycopg.connect(one_row[0], autocommit=True) as connection:
         connection.execute("BEGIN; INSERT INTO t VALUES (2); PREPARE TRANSACTION 'left over'")
-        report = blocked(written, tmp_path)
+        report = blocked(one_row, tmp_path)
         connection.execute("ROLLBACK PREPARED 'left over'")
     assert 'the prepared transaction "left over" of postgres on the source' in str(report.error)
 
 
 def test_a_writer_of_short_transactions_is_found_between_them(
-    written: tuple[str, str], tmp_path: Path
+    one_row: tuple[str, str], tmp_path: Path
 ) -> None:
     script = (
         "import os, time, psycopg\n"
@@ -104,18 +94,18 @@ def test_a_writer_of_short_transactions_is_found_between_them(
         "        c.execute('INSERT INTO t SELECT max(a) + 1 FROM t')\n"
         "        time.sleep(0.2)\n"
     )
-    environment = {**os.environ, "D": written[0]}
+    environment = {**os.environ, "D": one_row[0]}
     writer = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment)
     try:
-        report = blocked(written, tmp_path, wait_for_writers=3)
+        report = blocked(one_row, tmp_path, wait_for_writers=3)
     finally:
         (tmp_path / "enough").touch()
         assert writer.wait(timeout=60) == 0
     assert "quick, process " in str(report.error)
 
 
-def test_who_comes_to_an_end_is_waited_for(written: tuple[str, str], tmp_path: Path) -> None:
-    connection = psycopg.connect(written[0], application_name="slow")
+def test_who_comes_to_an_end_is_waited_for(one_row: tuple[str, str], tmp_path: Path) -> None:
+    connection = psycopg.connect(one_row[0], application_name="slow")
     connection.execute("INSERT INTO t VALUES (2)")
 
     def end(event: Mapping[str, Any]) -> None:
@@ -124,27 +114,27 @@ def test_who_comes_to_an_end_is_waited_for(written: tuple[str, str], tmp_path: P
             connection.commit()
             connection.close()
 
-    moved = migration(written, tmp_path, {"backup": False})
+    moved = migration(one_row, tmp_path, {"backup": False})
     report = moved.run_safely(on_event=end)
     report.raise_for_failures()
     [wait] = [step for step in report.steps if step.name == "wait_for_writers"]
     assert "waited for slow, process " in wait.note and " on the source" in wait.note
-    servers.assert_equal(*written)
+    servers.assert_equal(*one_row)
 
 
 def test_a_role_without_rights_finds_writers_of_others(
-    written: tuple[str, str], tmp_path: Path
+    one_row: tuple[str, str], tmp_path: Path
 ) -> None:
     role = f"plain_{os.getpid()}"
     servers.run_script(
-        written[0], f"CREATE ROLE {role} LOGIN PASSWORD 'p'; GRANT SELECT ON t TO {role}"
+        one_row[0], f"CREATE ROLE {role} LOGIN PASSWORD 'p'; GRANT SELECT ON t TO {role}"
     )
-    plain = make_conninfo(written[0], user=role, password="p")
+    plain = make_conninfo(one_row[0], user=role, password="p")
     try:
-        with psycopg.connect(written[0], application_name="the bot") as connection:
+        with psycopg.connect(one_row[0], application_name="the bot") as connection:
             connection.execute("INSERT INTO t VALUES (2)")
-            report = blocked((plain, written[1]), tmp_path)
+            report = blocked((plain, one_row[1]), tmp_path)
         assert "the bot, process " in str(report.error)
         assert "as postgres (state not shown," in str(report.error)
     finally:
-        servers.run_script(written[0], f"DROP OWNED BY {role}; DROP ROLE {role}")
+        servers.run_script(one_row[0], f"DROP OWNED BY {role}; DROP ROLE {role}")

@@ -58,8 +58,8 @@ def _asked_since(server: EmbeddedServer, before: int) -> int:
     """How many statements of pgmigrate the log has behind a place."""
     with server.log_path.open("rb") as log:
         log.seek(before)
-        ours = [line for line in log if line.startswith(b"pgmigrate ")]
-    return sum(b" LOG:  execute " in line or b"statement: " in line for line in ours)
+        own = [line for line in log if line.startswith(b"pgmigrate ")]
+    return sum(b" LOG:  execute " in line or b"statement: " in line for line in own)
 
 
 PRIVILEGES = """
@@ -113,7 +113,7 @@ def test_a_plan_grows_as_the_source_does(talkative: EmbeddedServer) -> None:
 
 
 def _refuse(mapping: object) -> None:
-    raise AssertionError("nobody has looked at this one")
+    raise AssertionError("this one is not to be read")
 
 
 def test_tasks_are_made_when_they_are_looked_at(
@@ -130,7 +130,7 @@ def test_tasks_are_made_when_they_are_looked_at(
         report = migration.run(plan)
         assert plan.is_in(path) and len(plan) == len(report.tasks)
         assert "pre-data" in plan.summary() and "pre-data" in repr(plan) + report.text()
-        with pytest.raises(AssertionError, match="nobody"):
+        with pytest.raises(AssertionError, match="not to be read"):
             plan[0]
     assert report.ok and not report.failed
     assert [task.id for task in plan] == [task.id for task in report.tasks]
@@ -171,8 +171,7 @@ def test_a_report_is_the_same_by_its_mapping(pair: Pair) -> None:
 
 
 def test_failed_tasks_come_before_those_that_they_blocked(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE a (i int PRIMARY KEY); INSERT INTO a VALUES (1)")
+    source, target = pair.filled("CREATE TABLE a (i int PRIMARY KEY); INSERT INTO a VALUES (1)")
     servers.run_script(source, "CREATE TABLE b (i int REFERENCES a)")
     servers.run_script(target, "CREATE TABLE a (i int PRIMARY KEY CHECK (i > 5))")
     report = Migration(source=source, target=target).run()

@@ -61,14 +61,14 @@ INSERT INTO taken VALUES ({NUMBER}, 'x');
 CREATE TABLE cast_fails (v int);
 CREATE TABLE broken (a int, v text CONSTRAINT no_row CHECK (length(v) < 3));
 CREATE TABLE raised (v text);
-CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION complain() RETURNS trigger LANGUAGE plpgsql
 AS $$ BEGIN RAISE EXCEPTION 'no %', NEW.v USING ERRCODE = '42501'; END $$;
-CREATE TRIGGER tell BEFORE INSERT ON raised FOR EACH ROW EXECUTE FUNCTION tell();
+CREATE TRIGGER complain BEFORE INSERT ON raised FOR EACH ROW EXECUTE FUNCTION complain();
 """
 
 
 @pytest.fixture
-def ends(pair: Pair) -> Iterator[tuple[str, str]]:
+def databases(pair: Pair) -> Iterator[tuple[str, str]]:
     """A role of its own on both servers, whose password is a secret."""
     role = f"keeper_{pair.name}"[:60]
     source, target = pair.source(), pair.target()
@@ -89,17 +89,19 @@ def with_password(conninfo: str, password: str) -> str:
     return make_conninfo(conninfo, password=password)
 
 
-def migration(ends: tuple[str, str], **keys: Any) -> Migration:
+def migration(databases: tuple[str, str], **keys: Any) -> Migration:
     given = {"roles": "none", "on_conflict": "error", **keys}
-    return Migration(source=ends[0], target=ends[1], **given)
+    return Migration(source=databases[0], target=databases[1], **given)
 
 
-def test_no_output_of_a_failing_run_tells_a_secret(ends: tuple[str, str], tmp_path: Path) -> None:
+def test_no_output_of_a_failing_run_shows_a_secret(
+    databases: tuple[str, str], tmp_path: Path
+) -> None:
     shell = Shell(tmp_path)
     options = {"on_conflict": "error"}
-    config = {"source": ends[0], "target": ends[1], "roles": "none", "options": options}
+    config = {"source": databases[0], "target": databases[1], "roles": "none", "options": options}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    told: list[str] = []
+    reported: list[str] = []
     for command in (
         ["preflight"],
         ["plan"],
@@ -109,25 +111,25 @@ def test_no_output_of_a_failing_run_tells_a_secret(ends: tuple[str, str], tmp_pa
         ["status", "--json"],
     ):
         done = shell.run(*command, "--config", "config.json")
-        told.append(done.text)
+        reported.append(done.text)
     # It is no test unless each of these has failed.
-    failed = {task["object"] for task in json.loads(told[-1])["failed"]}
+    failed = {task["object"] for task in json.loads(reported[-1])["failed"]}
     assert failed >= {"public.taken", "public.cast_fails", "public.broken", "public.raised"}
     assert any("orphan_p" in name for name in failed)
-    for text in told:
+    for text in reported:
         assert not holds_secret(text), text
     for path, text in everything_in(tmp_path):
         assert not holds_secret(text), path
     assert {path.name for path in tmp_path.iterdir()} >= {"pgmigrate.log", "plan.tsv", "state.tsv"}
-    with psycopg.connect(ends[1]) as connection:
+    with psycopg.connect(databases[1]) as connection:
         for table in ("migration_run", "migration_task"):
             query = f"SELECT t::text FROM pgmigrate.{table} AS t"
             for (row,) in connection.execute(query).fetchall():
                 assert not holds_secret(row), row
 
 
-def test_no_object_and_no_event_tells_a_secret(ends: tuple[str, str], tmp_path: Path) -> None:
-    chosen = migration(ends)
+def test_no_object_and_no_event_shows_a_secret(databases: tuple[str, str], tmp_path: Path) -> None:
+    chosen = migration(databases)
     events: list[Event] = []
     plan = chosen.plan(on_event=events.append)
     report = chosen.run(plan, state=tmp_path / "state.tsv", on_event=events.append)
@@ -146,8 +148,10 @@ def test_no_object_and_no_event_tells_a_secret(ends: tuple[str, str], tmp_path: 
     assert not holds_secret(pickle.dumps(report, 0).decode("latin-1"))
 
 
-def test_no_repr_of_any_other_result_tells_a_secret(ends: tuple[str, str], tmp_path: Path) -> None:
-    chosen = migration(ends, backup_dir=tmp_path, tables=["parent"])
+def test_no_repr_of_any_other_result_shows_a_secret(
+    databases: tuple[str, str], tmp_path: Path
+) -> None:
+    chosen = migration(databases, backup_dir=tmp_path, tables=["parent"])
     plan = chosen.plan()
     shown: list[object] = [chosen.calibrate(plan, seconds=0.2), plan.estimate(), plan.diff(plan)]
     shown += [chosen.run_safely(plan, dry_run=True), backup := chosen.backup()]
@@ -161,10 +165,10 @@ def test_no_repr_of_any_other_result_tells_a_secret(ends: tuple[str, str], tmp_p
             assert not holds_secret(text), text
 
 
-def test_no_verification_tells_more_of_a_row_than_its_key(ends: tuple[str, str]) -> None:
-    chosen = migration(ends, tables=["taken"], on_conflict="nothing")
+def test_no_verification_shows_more_of_a_row_than_its_key(databases: tuple[str, str]) -> None:
+    chosen = migration(databases, tables=["taken"], on_conflict="nothing")
     chosen.run().raise_for_failures()
-    with psycopg.connect(ends[1]) as connection:
+    with psycopg.connect(databases[1]) as connection:
         connection.execute("UPDATE taken SET v = 'KVWY other' WHERE id = 2")
         connection.execute("DELETE FROM taken WHERE id <> 2")
     result = chosen.verify()
@@ -175,29 +179,29 @@ def test_no_verification_tells_more_of_a_row_than_its_key(ends: tuple[str, str])
     assert not holds_secret(str(caught.value))
 
 
-def wrong_password(ends: tuple[str, str]) -> Migration:
-    return migration((with_password(ends[0], PASSWORD + "!"), ends[1]))
+def wrong_password(databases: tuple[str, str]) -> Migration:
+    return migration((with_password(databases[0], PASSWORD + "!"), databases[1]))
 
 
-def unreachable_host(ends: tuple[str, str]) -> Migration:
-    return migration((make_conninfo(ends[0], port=1), ends[1]))
+def unreachable_host(databases: tuple[str, str]) -> Migration:
+    return migration((make_conninfo(databases[0], port=1), databases[1]))
 
 
-def unknown_host(ends: tuple[str, str]) -> Migration:
-    return migration((make_conninfo(ends[0], host="no-such-host.invalid"), ends[1]))
+def unknown_host(databases: tuple[str, str]) -> Migration:
+    return migration((make_conninfo(databases[0], host="no-such-host.invalid"), databases[1]))
 
 
-def no_such_database(ends: tuple[str, str]) -> Migration:
-    return migration((ends[0], make_conninfo(ends[1], dbname="none_such")))
+def no_such_database(databases: tuple[str, str]) -> Migration:
+    return migration((databases[0], make_conninfo(databases[1], dbname="none_such")))
 
 
 @pytest.mark.parametrize("make", [wrong_password, unreachable_host, unknown_host, no_such_database])
-def test_no_error_of_a_connection_tells_a_secret(
-    ends: tuple[str, str], make: Callable[[tuple[str, str]], Migration]
+def test_no_error_of_a_connection_shows_a_secret(
+    databases: tuple[str, str], make: Callable[[tuple[str, str]], Migration]
 ) -> None:
     events: list[object] = []
     with pytest.raises(ConnectError) as caught:
-        make(ends).run(on_event=events.append)
+        make(databases).run(on_event=events.append)
     error = caught.value
     assert error.side == ("target" if make is no_such_database else "source")
     again = pickle.loads(pickle.dumps(error))
@@ -227,7 +231,7 @@ def test_no_mistake_in_a_conninfo_is_quoted(source: Any) -> None:
 
 
 def recording_programs(folder: Path) -> Path:
-    """A pg_dump that, as the programs beside it, also writes down what it is called with."""
+    """A pg_dump that, as the programs next to it, also writes down what it is called with."""
     for name in ("pg_dump", "pg_restore", "psql"):
         program = folder / name
         program.write_text(
@@ -237,9 +241,11 @@ def recording_programs(folder: Path) -> Path:
     return folder / "pg_dump"
 
 
-def test_no_argument_of_a_program_is_a_password(ends: tuple[str, str], tmp_path: Path) -> None:
+def test_no_argument_of_a_program_is_a_password(databases: tuple[str, str], tmp_path: Path) -> None:
     program = str(recording_programs(tmp_path))
-    chosen = migration(ends, tables=["parent"], pg_dump=program, backup_dir=str(tmp_path / "kept"))
+    chosen = migration(
+        databases, tables=["parent"], pg_dump=program, backup_dir=str(tmp_path / "kept")
+    )
     report = chosen.run(backup=True, verify=True)
     assert report.ok
     assert report.backup is not None
@@ -249,13 +255,15 @@ def test_no_argument_of_a_program_is_a_password(ends: tuple[str, str], tmp_path:
     assert not any(part in calls for part in PASSWORD_PARTS), calls
 
 
-def test_passwords_of_roles_stay_between_the_servers(pair: Pair, ends: tuple[str, str]) -> None:
+def test_passwords_of_roles_stay_between_the_servers(
+    pair: Pair, databases: tuple[str, str]
+) -> None:
     role = f"moved_{pair.name}"[:60]
-    target = str(conninfo_to_dict(ends[1])["dbname"])
-    servers.run_script(ends[0], f"CREATE ROLE {role} LOGIN PASSWORD 'QXZJ-moved'")
+    target = str(conninfo_to_dict(databases[1])["dbname"])
+    servers.run_script(databases[0], f"CREATE ROLE {role} LOGIN PASSWORD 'QXZJ-moved'")
     try:
         chosen = migration(
-            ends, roles="all", tables={"exclude": ["cast_fails", "broken", "raised"]}
+            databases, roles="all", tables={"exclude": ["cast_fails", "broken", "raised"]}
         )
         events: list[object] = []
         plan = chosen.plan(on_event=events.append)
@@ -266,5 +274,5 @@ def test_passwords_of_roles_stay_between_the_servers(pair: Pair, ends: tuple[str
         with psycopg.connect(conninfo) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
     finally:
-        for side in ends:
+        for side in databases:
             servers.run_script(side, f"DROP ROLE IF EXISTS {role}")

@@ -1,8 +1,9 @@
-"""The configs and commands that users of earlier tools bring along run as they are."""
+"""The configs and commands of users of earlier tools run as they are."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -13,59 +14,7 @@ from support import servers
 from support.shell import Shell
 
 # The shell tool's example, but for the two databases.
-SHELL_CONFIG = """
-source:
-  conninfo: "{source}"
-
-target:
-  conninfo: "{target}"
-
-schemas:
-  mode: include        # all | include | exclude
-  include:
-    - bookings
-  exclude: []
-
-roles:
-  mode: all            # all | none
-
-tables:
-  mode: include        # all | include | exclude
-
-  default:
-    chunk_column: ""   # "" = one task; else the name of an integer column
-    chunk_size: 500000
-    where: ""
-    order_by: ""
-    limit: 0
-
-  include:
-    - schema: "bookings"
-      name:   "flights"
-      chunk_column: "flight_id"
-      chunk_size: 100000
-      where: ""
-      order_by: "flight_id"
-      limit: 0
-
-    - schema: "bookings"
-      name:   "ticket_flights"
-      chunk_column: "flight_id"
-      chunk_size: 300000
-      where: ""
-      order_by: "flight_id"
-      limit: 100
-
-  exclude: []
-
-parallel:
-  max_jobs: 4
-
-options:
-  create_indexes_after_data: true
-  create_constraints_after_data: false
-  analyze_after_load: true
-"""
+SHELL_CONFIG = Path(servers.__file__).with_name("shell_tool.yaml").read_text()
 
 BOOKINGS = """
 CREATE SCHEMA bookings;
@@ -96,8 +45,7 @@ def values(conninfo: str, query: str) -> list[Any]:
 
 
 def test_the_shell_tools_config_and_commands(pair: Pair, shell: Shell) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, BOOKINGS)
+    source, target = pair.filled(BOOKINGS)
     config = shell.folder / "config.yaml"
     config.write_text(SHELL_CONFIG.format(source=source, target=target))
 
@@ -147,7 +95,7 @@ def test_the_shell_tools_config_and_commands(pair: Pair, shell: Shell) -> None:
     assert len(servers.rows(target, *names[1])) == 100
 
 
-def test_the_list_of_migrations(pair: Pair, shell: Shell) -> None:
+def test_the_list_of_migrations_runs_as_it_is(pair: Pair, shell: Shell) -> None:
     def entry(name: str, source: str, target: str) -> dict[str, Any]:
         def side(conninfo: str) -> dict[str, Any]:
             parts = conninfo_to_dict(conninfo)

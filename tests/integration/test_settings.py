@@ -1,4 +1,4 @@
-"""Settings of the sessions on both servers: seen by what runs in them, or told in the log."""
+"""Settings of the sessions on both servers: seen by what runs in them, or reported in the log."""
 
 from __future__ import annotations
 
@@ -39,9 +39,7 @@ def test_readers_scan_a_table_from_its_first_page(pair: Pair) -> None:
 def test_the_log_says_what_indexes_and_foreign_keys_are_given(
     pair: Pair, caplog: pytest.LogCaptureFixture
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE TABLE parent (id int PRIMARY KEY, v text);"
         "CREATE TABLE child (id int, parent int CONSTRAINT child_parent REFERENCES parent);"
         "INSERT INTO parent SELECT i, repeat('v', 1000) FROM generate_series(1, 1000) AS i;"
@@ -52,7 +50,7 @@ def test_the_log_says_what_indexes_and_foreign_keys_are_given(
     plan = migration.plan()
     caplog.set_level("DEBUG")
     migration.run(plan, jobs=1).raise_for_failures()
-    told = r"task (\S+) \(\S+( child_parent)?\): maintenance_work_mem 24576 kB, .*_workers 1$"
-    found = {match[1] for text in caplog.messages if (match := re.search(told, text))}
+    reported = r"task (\S+) \(\S+( child_parent)?\): maintenance_work_mem 24576 kB, .*_workers 1$"
+    found = {match[1] for text in caplog.messages if (match := re.search(reported, text))}
     kinds = {task.id: task.kind for task in plan}
     assert sorted(kinds[task] for task in found) == ["fk validation", "index"]

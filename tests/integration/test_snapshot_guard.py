@@ -81,8 +81,7 @@ def _when_it_waits(
 
 @pytest.mark.case("S1")
 def test_what_happens_between_snapshot_and_lock_is_refused_by_name(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     migration = Migration(source=source, target=target, roles="none")
     changes = [*CHANGES.values(), *HARMLESS.values()]
     tables = ("s.parent", "s.parted", *sorted(_PLAIN))
@@ -107,10 +106,9 @@ def test_what_happens_between_snapshot_and_lock_is_refused_by_name(pair: Pair) -
 def test_tables_are_locked_through_all_that_comes_before_their_rows(
     pair: Pair, tmp_path: Path
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     tried: list[str] = []
-    # Events come behind the work that they tell of: without a gate the run might have ended.
+    # Events come behind the work that they report: without a gate the run might have ended.
     gate = psycopg.connect(source, autocommit=True)
     gate.execute("SELECT pg_advisory_lock(4244)")
     passes = "pg_catalog.pg_advisory_xact_lock_shared(4244)::text = ''"
@@ -232,8 +230,7 @@ def test_a_table_that_stays_locked_is_not_read_and_its_blocker_is_named(bank: Pa
 
 @pytest.mark.case("S1")
 def test_a_verification_does_not_take_a_truncated_source_for_an_empty_one(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+    source, target = pair.filled("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
     migration = Migration(source=source, target=target, roles="none")
     migration.run().raise_for_failures()
     servers.run_script(target, "TRUNCATE t")

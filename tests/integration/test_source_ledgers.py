@@ -48,9 +48,7 @@ def test_a_ledger_in_the_source_is_left_out_and_named(
 
 @pytest.mark.case("L1")
 def test_tables_that_only_have_a_ledger_s_names_are_moved(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         "CREATE SCHEMA mine; CREATE TABLE mine.migration_run (id int PRIMARY KEY);"
         "CREATE TABLE mine.migration_task (id int); INSERT INTO mine.migration_run VALUES (7)",
     )

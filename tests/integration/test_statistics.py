@@ -16,8 +16,8 @@ from support import servers
 
 MakePair = Callable[[int, int], Pair]
 
-# No autovacuum, which would gather what the run is to bring. What is told for statistics of a
-# session's changes is told when it is idle.
+# No autovacuum, which would gather what the run is to bring. What is reported for statistics of a
+# session's changes is reported when it is idle.
 SCRIPT = """
 CREATE SCHEMA "odd "" schema";
 SET search_path = "odd "" schema";
@@ -87,15 +87,14 @@ def _analyzed(conninfo: str) -> list[str]:
     return [name for (name,) in _query(conninfo, GATHERED)]
 
 
-def _ends(pair: Pair, script: str = SCRIPT) -> tuple[str, str]:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, script)
+def _databases(pair: Pair, script: str = SCRIPT) -> tuple[str, str]:
+    source, target = pair.filled(script)
     return source, target
 
 
-def _migration(ends: tuple[str, str], **options: Any) -> Migration:
+def _migration(databases: tuple[str, str], **options: Any) -> Migration:
     given = {"roles": "none", "statistics": "copy", **options}
-    return Migration(source=ends[0], target=ends[1], **given)
+    return Migration(source=databases[0], target=databases[1], **given)
 
 
 def _run(migration: Migration, plan: Plan | None = None, **settings: Any) -> Report:
@@ -112,38 +111,38 @@ def _notes(report: Report) -> dict[str, str]:
 def test_statistics_of_every_type_travel_and_nothing_is_analyzed(
     make_pair: MakePair, tmp_path: Path
 ) -> None:
-    ends = _ends(make_pair(18, 18))
-    migration = _migration(ends)
+    databases = _databases(make_pair(18, 18))
+    migration = _migration(databases)
     plan = migration.plan()
     plan.save(tmp_path / "plan.tsv")
     report = _run(migration, plan, state=tmp_path / "state.tsv")
     notes = _notes(report)
     assert sorted(notes) == ["child", "empty", "parted", "typed"]
     assert set(notes.values()) == {"copied from the source"}
-    expected = _query(ends[0], COLUMNS)
+    expected = _query(databases[0], COLUMNS)
     assert {name for name, *_ in expected} == {
         *("typed", "typed_expression", "child"),
         *("parted", "parted_1", "parted_2", "parted_2_low", "parted_2_high"),
         *("parted_1_expr_idx", "parted_2_low_expr_idx", "parted_2_high_expr_idx"),
     }
     assert any("FrequentWitness" in str(row) for row in expected)
-    assert _query(ends[1], COLUMNS) == expected
-    assert _analyzed(ends[1]) == []
+    assert _query(databases[1], COLUMNS) == expected
+    assert _analyzed(databases[1]) == []
     for path in tmp_path.iterdir():
         assert "FrequentWitness" not in path.read_text()
         assert "ä€𝄞" not in path.read_text()
 
 
 def test_pages_are_those_of_the_target_and_rows_those_of_the_source(make_pair: MakePair) -> None:
-    ends = _ends(make_pair(18, 18))
-    _run(_migration(ends))
+    databases = _databases(make_pair(18, 18))
+    _run(_migration(databases))
     query = f"""
     SELECT c.relname::text, c.reltuples, c.relpages,
         pg_relation_size(c.oid) / current_setting('block_size')::int
     FROM pg_class AS c WHERE c.relnamespace = '{SCHEMA}'::regnamespace AND c.relkind IN ('r', 'p')
     ORDER BY c.relname COLLATE "C"
     """
-    source, target = (_query(side, query) for side in ends)
+    source, target = (_query(side, query) for side in databases)
     assert {row[0]: max(row[1], 0) for row in target} == {row[0]: max(row[1], 0) for row in source}
     pages = {name: (stored, counted) for name, _, stored, counted in target}
     assert pages.pop("parted") == (-1, 0)
@@ -154,23 +153,23 @@ def test_pages_are_those_of_the_target_and_rows_those_of_the_source(make_pair: M
 
 
 @pytest.mark.parametrize("given", ["auto", "analyze", "copy"])
-def test_where_statistics_come_from(make_pair: MakePair, given: str) -> None:
-    ends = _ends(make_pair(18, 18))
-    plan = _migration(ends, statistics=given).plan()
+def test_statistics_are_copied_or_gathered_as_asked(make_pair: MakePair, given: str) -> None:
+    databases = _databases(make_pair(18, 18))
+    plan = _migration(databases, statistics=given).plan()
     kinds = {task.name: task.kind for task in plan if task.phase == "analyze"}
     copied = {"auto": ["typed"], "analyze": [], "copy": ["child", "empty", "parted", "typed"]}[
         given
     ]
     assert sorted(name for name, kind in kinds.items() if kind == "statistics data") == copied
     assert all(kind == "analyze" for name, kind in kinds.items() if name not in copied)
-    _run(_migration(ends, statistics=given), plan)
-    assert ("typed" in _analyzed(ends[1])) == (given == "analyze")
-    assert ("child" in _analyzed(ends[1])) == (given != "copy")
+    _run(_migration(databases, statistics=given), plan)
+    assert ("typed" in _analyzed(databases[1])) == (given == "analyze")
+    assert ("child" in _analyzed(databases[1])) == (given != "copy")
 
 
 def test_a_foreign_key_is_checked_with_statistics_there(make_pair: MakePair) -> None:
-    ends = _ends(make_pair(18, 18))
-    plan = _migration(ends).plan()
+    databases = _databases(make_pair(18, 18))
+    plan = _migration(databases).plan()
     (validation,) = [task for task in plan if task.kind == "fk validation"]
     carried = {
         task.id
@@ -182,38 +181,38 @@ def test_a_foreign_key_is_checked_with_statistics_there(make_pair: MakePair) -> 
 
 
 def test_no_statistics_where_none_are_wanted(make_pair: MakePair) -> None:
-    ends = _ends(make_pair(18, 18))
-    migration = _migration(ends, analyze_after_load=False)
+    databases = _databases(make_pair(18, 18))
+    migration = _migration(databases, analyze_after_load=False)
     assert not [task for task in migration.plan() if task.phase == "analyze"]
     _run(migration)
-    assert _query(ends[1], COLUMNS) == []
+    assert _query(databases[1], COLUMNS) == []
 
 
 def test_a_target_before_18_is_analyzed(make_pair: MakePair) -> None:
     script = "CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 100); ANALYZE t"
-    ends = _ends(make_pair(18, 16), script)
-    report = _run(_migration(ends))
+    databases = _databases(make_pair(18, 16), script)
+    report = _run(_migration(databases))
     assert _notes(report) == {"t": "gathered by ANALYZE: the target is older than 18"}
     assert _query(
-        ends[1], "SELECT last_analyze IS NOT NULL FROM pg_stat_user_tables WHERE relname = 't'"
+        databases[1], "SELECT last_analyze IS NOT NULL FROM pg_stat_user_tables WHERE relname = 't'"
     ) == [(True,)]
 
 
 def test_a_source_before_18_is_analyzed(pair: Pair) -> None:
     script = "CREATE TABLE t (id int); INSERT INTO t SELECT generate_series(1, 100); ANALYZE t"
-    plan = _migration(_ends(pair, script)).plan()
+    plan = _migration(_databases(pair, script)).plan()
     assert [task.kind for task in plan if task.phase == "analyze"] == ["analyze"]
 
 
 def test_tables_whose_rows_do_not_all_come_are_analyzed(make_pair: MakePair) -> None:
-    ends = _ends(make_pair(18, 18))
+    databases = _databases(make_pair(18, 18))
     schema = 'odd " schema'
     include = [
         {"schema": schema, "name": "typed", "where": "id < 2000"},
         {"schema": schema, "name": "child", "limit": 100},
     ]
     tables = {"include": include, "exclude": [{"schema": schema, "name": "parted_none"}]}
-    migration = _migration(ends, tables=tables)
+    migration = _migration(databases, tables=tables)
     kinds = {task.name: task.kind for task in migration.plan() if task.phase == "analyze"}
     assert kinds == {
         "typed": "analyze",
@@ -221,12 +220,12 @@ def test_tables_whose_rows_do_not_all_come_are_analyzed(make_pair: MakePair) -> 
         "parted": "analyze",
         "empty": "statistics data",
     }
-    assert {"typed", "child", "parted"} <= set(_analyzed_after(migration, ends))
+    assert {"typed", "child", "parted"} <= set(_analyzed_after(migration, databases))
 
 
-def _analyzed_after(migration: Migration, ends: tuple[str, str]) -> list[str]:
+def _analyzed_after(migration: Migration, databases: tuple[str, str]) -> list[str]:
     _run(migration)
-    return _analyzed(ends[1])
+    return _analyzed(databases[1])
 
 
 @pytest.mark.parametrize(
@@ -241,40 +240,40 @@ def _analyzed_after(migration: Migration, ends: tuple[str, str]) -> list[str]:
     ],
     ids=["extended", "changed", "new_column", "new_index", "inherited", "never_analyzed"],
 )
-def test_what_does_not_say_what_analyze_would_is_gathered_anew(
+def test_what_does_not_say_what_analyze_would_is_gathered_again(
     make_pair: MakePair, change: str, reason: str | None
 ) -> None:
-    ends = _ends(make_pair(18, 18))
-    servers.run_script(ends[0], change.format(t=f"{SCHEMA}.typed"))
-    note = _notes(_run(_migration(ends)))["typed"]
+    databases = _databases(make_pair(18, 18))
+    servers.run_script(databases[0], change.format(t=f"{SCHEMA}.typed"))
+    note = _notes(_run(_migration(databases)))["typed"]
     assert (reason or "") in note
     assert note.startswith("gathered by ANALYZE: ") == (reason is not None)
-    assert "typed" in _analyzed(ends[1])
-    assert "child" not in _analyzed(ends[1])
+    assert "typed" in _analyzed(databases[1])
+    assert "child" not in _analyzed(databases[1])
 
 
 def test_statistics_of_a_parent_that_its_partitions_have_left_behind(make_pair: MakePair) -> None:
-    ends = _ends(make_pair(18, 18))
+    databases = _databases(make_pair(18, 18))
     servers.run_script(
-        ends[0],
+        databases[0],
         f"INSERT INTO {SCHEMA}.parted_1 SELECT i, 1, 'x' FROM generate_series(1, 900) AS i;"
         "SELECT pg_stat_force_next_flush(); SELECT 1;"
         f"ANALYZE {SCHEMA}.parted_1",
     )
-    report = _run(_migration(ends))
+    report = _run(_migration(databases))
     assert _notes(report)["parted"].startswith("gathered by ANALYZE: ")
-    assert {"parted", "parted_1"} <= set(_analyzed(ends[1]))
+    assert {"parted", "parted_1"} <= set(_analyzed(databases[1]))
 
 
 def test_rows_that_join_others_are_analyzed(make_pair: MakePair) -> None:
-    ends = _ends(make_pair(18, 18))
+    databases = _databases(make_pair(18, 18))
     servers.run_script(
-        ends[1],
+        databases[1],
         f"CREATE SCHEMA {SCHEMA}; CREATE TABLE {SCHEMA}.child (id int PRIMARY KEY, typed bigint);"
         f"INSERT INTO {SCHEMA}.child VALUES (-1, NULL);"
         f"CREATE TABLE {SCHEMA}.empty (id int)",
     )
-    notes = _notes(_run(_migration(ends)))
+    notes = _notes(_run(_migration(databases)))
     assert notes["child"] == "gathered by ANALYZE: the table holds other rows than the source's"
     assert notes["empty"] == "copied from the source"
 
@@ -282,25 +281,25 @@ def test_rows_that_join_others_are_analyzed(make_pair: MakePair) -> None:
 @pytest.fixture
 def plain_roles(make_pair: MakePair) -> Iterator[tuple[str, str]]:
     """Both ends by roles without any attribute: one that may read, and one that may create."""
-    ends = _ends(make_pair(18, 18))
+    databases = _databases(make_pair(18, 18))
     reader, owner = "statistics_reader", "statistics_owner"
     servers.run_script(
-        ends[0],
+        databases[0],
         f"CREATE ROLE {reader} LOGIN PASSWORD 'p'; GRANT USAGE ON SCHEMA {SCHEMA} TO {reader};"
         f"GRANT SELECT ON ALL TABLES IN SCHEMA {SCHEMA} TO {reader}",
     )
     servers.run_script(
-        ends[1],
+        databases[1],
         f"CREATE ROLE {owner} LOGIN PASSWORD 'p';"
         f"SELECT format('GRANT ALL ON DATABASE %I TO {owner}', current_database()) \\gexec",
     )
     yield (
-        make_conninfo(ends[0], user=reader, password="p"),
-        make_conninfo(ends[1], user=owner, password="p"),
+        make_conninfo(databases[0], user=reader, password="p"),
+        make_conninfo(databases[1], user=owner, password="p"),
     )
-    for conninfo in ends:
+    for conninfo in databases:
         servers.run_script(conninfo, f"DROP OWNED BY {reader}, {owner} CASCADE")
-    servers.run_script(ends[0], f"DROP ROLE {reader}, {owner}")
+    servers.run_script(databases[0], f"DROP ROLE {reader}, {owner}")
 
 
 def test_roles_that_only_read_and_create(plain_roles: tuple[str, str]) -> None:
@@ -322,19 +321,19 @@ def test_what_the_target_cannot_take_is_analyzed_and_shown_nowhere(
         "INSERT INTO t SELECT 'FrequentWitness' FROM generate_series(1, 100);"
         "SELECT pg_stat_force_next_flush(); SELECT 1; ANALYZE t"
     )
-    ends = _ends(make_pair(18, 18), script)
+    databases = _databases(make_pair(18, 18), script)
     # The rows fit, and what the target makes of them is of another type.
     servers.run_script(
-        ends[1],
+        databases[1],
         "CREATE TABLE t (v text, w int GENERATED ALWAYS AS (length(v)) STORED)"
         " WITH (autovacuum_enabled = false)",
     )
     caplog.set_level("DEBUG")
-    report = _run(_migration(ends), state=tmp_path / "state.tsv")
+    report = _run(_migration(databases), state=tmp_path / "state.tsv")
     assert _notes(report) == {"t": "gathered by ANALYZE: the target did not take the source's"}
-    assert _query(ends[1], "SELECT most_common_vals::text FROM pg_stats WHERE attname = 'w'") == [
-        ("{15}",)
-    ]
+    assert _query(
+        databases[1], "SELECT most_common_vals::text FROM pg_stats WHERE attname = 'w'"
+    ) == [("{15}",)]
     assert "FrequentWitness" not in caplog.text
     assert "FrequentWitness" not in (tmp_path / "state.tsv").read_text()
     assert "FrequentWitness" not in repr(report)

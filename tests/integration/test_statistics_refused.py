@@ -41,8 +41,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_analyze_meets_is_a_warning(pair: Pair, kind: str) -> None:
     script, has_local = KINDS[kind]
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, script)
+    source, target = pair.filled(script)
     events: list[Any] = []
     report = Migration(source=source, target=target, roles="none").run(on_event=events.append)
     assert report.status == "done", report

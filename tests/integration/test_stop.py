@@ -43,15 +43,19 @@ GATED: TableRule = {
 
 
 @pytest.fixture
-def ends(pair: Pair) -> tuple[str, str]:
+def databases(pair: Pair) -> tuple[str, str]:
     source = pair.source()
     servers.run_script(source, SCRIPT)
     return source, pair.target()
 
 
-def migration(ends: tuple[str, str], *rules: TableRule, **keys: Any) -> Migration:
+def migration(databases: tuple[str, str], *rules: TableRule, **keys: Any) -> Migration:
     return Migration(
-        source=ends[0], target=ends[1], roles="none", tables={"include": list(rules)}, **keys
+        source=databases[0],
+        target=databases[1],
+        roles="none",
+        tables={"include": list(rules)},
+        **keys,
     )
 
 
@@ -96,8 +100,8 @@ def kept_locked(conninfo: str, table: str) -> Iterator[Callable[[], None]]:
         connection.rollback()
 
 
-def ours(*conninfos: str) -> list[tuple[str, str]]:
-    """What sessions of ours do in these databases."""
+def own(*conninfos: str) -> list[tuple[str, str]]:
+    """What pgmigrate's sessions do in these databases."""
     found: list[tuple[str, str]] = []
     for conninfo in conninfos:
         with psycopg.connect(conninfo) as connection:
@@ -111,10 +115,10 @@ def ours(*conninfos: str) -> list[tuple[str, str]]:
     return found
 
 
-def assert_nothing_of_ours(*conninfos: str) -> None:
+def assert_no_own_sessions(*conninfos: str) -> None:
     # A server needs a moment to see that its client is gone.
     deadline = time.monotonic() + AT_ONCE
-    while (found := ours(*conninfos)) and time.monotonic() < deadline:
+    while (found := own(*conninfos)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert found == []
 
@@ -132,8 +136,8 @@ def ctrl_c(process: subprocess.Popen[str]) -> str:
     return stdout + stderr
 
 
-def write(shell: Shell, ends: tuple[str, str], *rules: TableRule, **keys: Any) -> None:
-    config = {"source": ends[0], "target": ends[1], "roles": "none", **keys}
+def write(shell: Shell, databases: tuple[str, str], *rules: TableRule, **keys: Any) -> None:
+    config = {"source": databases[0], "target": databases[1], "roles": "none", **keys}
     config["tables"] = {"include": list(rules)}
     (shell.folder / "config.json").write_text(json.dumps(config))
 
@@ -141,76 +145,76 @@ def write(shell: Shell, ends: tuple[str, str], *rules: TableRule, **keys: Any) -
 # Ctrl-C.
 
 
-def test_exit_130_ctrl_c_among_rows_and_resumed(ends: tuple[str, str], shell: Shell) -> None:
-    write(shell, ends, GATED)
-    with closed_gate(ends[0]) as gate:
+def test_exit_130_ctrl_c_among_rows_and_resumed(databases: tuple[str, str], shell: Shell) -> None:
+    write(shell, databases, GATED)
+    with closed_gate(databases[0]) as gate:
         process = shell.start_group("migrate", "--config", "config.json", "--jobs", "2")
         wait_at_gate(gate)
-        told = ctrl_c(process)
-        assert_nothing_of_ours(*ends)
-    assert "Traceback" not in told
-    assert "pgmigrate migrate --config config.json" in told
-    assert "--resume" in told
+        reported = ctrl_c(process)
+        assert_no_own_sessions(*databases)
+    assert "Traceback" not in reported
+    assert "pgmigrate migrate --config config.json" in reported
+    assert "--resume" in reported
     status = json.loads(shell.run("status", "--config", "config.json", "--json").stdout)
     assert status["state"] == "interrupted"
     assert status["tasks"]["running"] == status["tasks"]["failed"] == 0
-    again = re.search(r"To go on: pgmigrate (.*)", told)
+    again = re.search(r"To go on: pgmigrate (.*)", reported)
     assert again is not None
     done = shell.run(*again[1].split())
     assert done.code == 0, done.text
-    servers.assert_equal(*ends)
+    servers.assert_equal(*databases)
 
 
-def test_ctrl_c_while_an_index_is_built(ends: tuple[str, str], shell: Shell) -> None:
+def test_ctrl_c_while_an_index_is_built(databases: tuple[str, str], shell: Shell) -> None:
     servers.run_script(
-        ends[0],
+        databases[0],
         "CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql "
         "AS 'BEGIN PERFORM pg_sleep(0); RETURN $1; END'; CREATE INDEX ON gated (slow(id))",
     )
     # The target has a slower one.
     servers.run_script(
-        ends[1],
+        databases[1],
         "CREATE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql "
         "AS 'BEGIN PERFORM pg_sleep(0.1); RETURN $1; END'",
     )
-    write(shell, ends)
-    with psycopg.connect(ends[1], autocommit=True) as connection:
+    write(shell, databases)
+    with psycopg.connect(databases[1], autocommit=True) as connection:
         process = shell.start_group("migrate", "--config", "config.json")
         # The ledger's tables have indexes, too, and are made before there is anything to resume.
         built = "SELECT FROM pg_stat_progress_create_index WHERE relid = to_regclass('gated')"
         poll(connection, built)
         ctrl_c(process)
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*databases)
         connection.execute(
             "CREATE OR REPLACE FUNCTION slow(int) RETURNS int IMMUTABLE LANGUAGE plpgsql "
             "AS 'BEGIN PERFORM pg_sleep(0); RETURN $1; END'"
         )
     done = shell.run("migrate", "--config", "config.json", "--resume")
     assert done.code == 0, done.text
-    servers.assert_equal(*ends)
+    servers.assert_equal(*databases)
 
 
 @pytest.mark.parametrize("verb", ["plan", "migrate", "preflight"])
 @pytest.mark.parametrize("catalog", OF_THE_CORE_AND_PG_DUMP)
 def test_ctrl_c_while_the_source_is_inspected(
-    ends: tuple[str, str], shell: Shell, verb: str, catalog: str
+    databases: tuple[str, str], shell: Shell, verb: str, catalog: str
 ) -> None:
-    write(shell, ends)
-    with kept_locked(ends[0], catalog) as wait:
+    write(shell, databases)
+    with kept_locked(databases[0], catalog) as wait:
         process = shell.start_group(verb, "--config", "config.json")
         wait()
         ctrl_c(process)
-        assert_nothing_of_ours(*ends)
-    assert servers.tables(ends[1]) == []
+        assert_no_own_sessions(*databases)
+    assert servers.tables(databases[1]) == []
 
 
-def test_ctrl_c_while_key_ranges_are_asked_for(ends: tuple[str, str], shell: Shell) -> None:
-    write(shell, ends, {**GATED, "chunk_column": "id", "chunk_size": 100})
-    with closed_gate(ends[0]) as gate:
+def test_ctrl_c_while_key_ranges_are_asked_for(databases: tuple[str, str], shell: Shell) -> None:
+    write(shell, databases, {**GATED, "chunk_column": "id", "chunk_size": 100})
+    with closed_gate(databases[0]) as gate:
         process = shell.start_group("plan", "--config", "config.json")
         wait_at_gate(gate)
         ctrl_c(process)
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*databases)
 
 
 # What of the target each command reads first, or alone, while somebody else keeps it locked. No
@@ -229,27 +233,27 @@ READS_OF_THE_TARGET = [
 
 @pytest.mark.parametrize(("command", "relation"), READS_OF_THE_TARGET)
 def test_ctrl_c_while_a_command_reads_the_target(
-    ends: tuple[str, str], shell: Shell, command: str, relation: str
+    databases: tuple[str, str], shell: Shell, command: str, relation: str
 ) -> None:
-    write(shell, ends)
+    write(shell, databases)
     assert shell.run("migrate", "--config", "config.json").code == 0
-    with kept_locked(ends[1], relation) as wait:
+    with kept_locked(databases[1], relation) as wait:
         process = shell.start_group(*command.split(), "--config", "config.json")
         wait()
         ctrl_c(process)
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*databases)
     status = json.loads(shell.run("status", "--config", "config.json", "--json").stdout)
     assert status["state"] == "done", "the ledger is as it was"
 
 
-def test_ctrl_c_while_the_target_is_backed_up(ends: tuple[str, str], shell: Shell) -> None:
-    servers.run_script(ends[1], "CREATE TABLE precious (a int)")
-    write(shell, ends)
-    with kept_locked(ends[1], "precious") as wait:
+def test_ctrl_c_while_the_target_is_backed_up(databases: tuple[str, str], shell: Shell) -> None:
+    servers.run_script(databases[1], "CREATE TABLE precious (a int)")
+    write(shell, databases)
+    with kept_locked(databases[1], "precious") as wait:
         process = shell.start_group("backup", "--config", "config.json")
         wait()
         ctrl_c(process)
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*databases)
     assert list((shell.folder / "backup").iterdir()) == []
 
 
@@ -261,43 +265,43 @@ class EnoughError(Exception):
 
 
 @pytest.mark.parametrize("at", ["step_finished", "run_started", "task_started", "task_finished"])
-def test_an_exception_in_on_event_stops_the_run(ends: tuple[str, str], at: str) -> None:
-    chosen = migration(ends, GATED)
+def test_an_exception_in_on_event_stops_the_run(databases: tuple[str, str], at: str) -> None:
+    chosen = migration(databases, GATED)
     plan = chosen.plan()
     raised_at: list[float] = []
 
     def on_event(event: Mapping[str, Any]) -> None:
-        assert not raised_at, "no event is told after an exception"
+        assert not raised_at, "no event is reported after an exception"
         if event["event"] == at:
             raised_at.append(time.monotonic())
             raise EnoughError(at)
 
-    with closed_gate(ends[0]):
+    with closed_gate(databases[0]):
         with pytest.raises(EnoughError):
             chosen.run(plan, on_event=on_event)
         assert time.monotonic() - raised_at[0] < AT_ONCE
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*databases)
     begun = chosen.status().state != "none"
     assert begun == (at != "step_finished")
     chosen.run(plan, resume=begun).raise_for_failures()
-    servers.assert_equal(*ends)
+    servers.assert_equal(*databases)
 
 
-def test_an_exception_in_any_verb_is_raised_again(ends: tuple[str, str]) -> None:
+def test_an_exception_in_any_verb_is_raised_again(databases: tuple[str, str]) -> None:
     def on_event(event: Mapping[str, Any]) -> None:
         raise EnoughError
 
-    chosen = migration(ends)
+    chosen = migration(databases)
     for verb in (chosen.preflight, chosen.plan, chosen.verify, chosen.backup):
         with pytest.raises(EnoughError):
             verb(on_event=on_event)
-    assert_nothing_of_ours(*ends)
+    assert_no_own_sessions(*databases)
 
 
-def test_ctrl_c_in_python_is_a_keyboard_interrupt(ends: tuple[str, str]) -> None:
-    chosen = migration(ends, GATED)
+def test_ctrl_c_in_python_is_a_keyboard_interrupt(databases: tuple[str, str]) -> None:
+    chosen = migration(databases, GATED)
     plan = chosen.plan()
-    with closed_gate(ends[0]) as gate:
+    with closed_gate(databases[0]) as gate:
 
         def interrupt() -> None:
             wait_at_gate(gate)
@@ -309,19 +313,19 @@ def test_ctrl_c_in_python_is_a_keyboard_interrupt(ends: tuple[str, str]) -> None
         with pytest.raises(KeyboardInterrupt):
             chosen.run(plan)
         thread.join()
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*databases)
     assert chosen.status().state == "interrupted"
     chosen.run(plan, resume=True).raise_for_failures()
-    servers.assert_equal(*ends)
+    servers.assert_equal(*databases)
 
 
 # Asyncio.
 
 
-async def test_cancelling_a_run_stops_it(ends: tuple[str, str]) -> None:
-    chosen = migration(ends, GATED)
+async def test_cancelling_a_run_stops_it(databases: tuple[str, str]) -> None:
+    chosen = migration(databases, GATED)
     plan = await chosen.plan_async()
-    with closed_gate(ends[0]) as gate:
+    with closed_gate(databases[0]) as gate:
         running = asyncio.create_task(chosen.run_async(plan))
         await asyncio.to_thread(wait_at_gate, gate)
         began = time.monotonic()
@@ -329,54 +333,54 @@ async def test_cancelling_a_run_stops_it(ends: tuple[str, str]) -> None:
         with pytest.raises(asyncio.CancelledError):
             await running
         assert time.monotonic() - began < AT_ONCE
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*databases)
     assert chosen.status().state == "interrupted"
     (await chosen.run_async(plan, resume=True)).raise_for_failures()
-    servers.assert_equal(*ends)
+    servers.assert_equal(*databases)
 
 
-async def test_a_timeout_stops_a_run(ends: tuple[str, str]) -> None:
-    chosen = migration(ends, GATED)
-    with closed_gate(ends[0]):
+async def test_a_timeout_stops_a_run(databases: tuple[str, str]) -> None:
+    chosen = migration(databases, GATED)
+    with closed_gate(databases[0]):
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(chosen.run_async(), 1.5)
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*databases)
 
 
 @pytest.mark.parametrize("catalog", OF_THE_CORE_AND_PG_DUMP)
 async def test_cancelling_while_the_source_is_inspected(
-    ends: tuple[str, str], catalog: str
+    databases: tuple[str, str], catalog: str
 ) -> None:
-    with kept_locked(ends[0], catalog) as wait:
-        planning = asyncio.create_task(migration(ends).plan_async())
+    with kept_locked(databases[0], catalog) as wait:
+        planning = asyncio.create_task(migration(databases).plan_async())
         await asyncio.to_thread(wait)
         planning.cancel()
         with pytest.raises(asyncio.CancelledError):
             await planning
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*databases)
 
 
-async def test_a_loop_that_ends_leaves_nothing_behind(ends: tuple[str, str]) -> None:
+async def test_a_loop_that_ends_leaves_nothing_behind(databases: tuple[str, str]) -> None:
     """A coroutine that is closed, not cancelled, can await no more."""
-    chosen = migration(ends, GATED)
-    with closed_gate(ends[0]) as gate:
+    chosen = migration(databases, GATED)
+    with closed_gate(databases[0]) as gate:
         running = chosen.run_async()
         awaited = asyncio.ensure_future(running)
         await asyncio.to_thread(wait_at_gate, gate)
         awaited.cancel()
         await asyncio.wait([awaited])
-        assert_nothing_of_ours(*ends)
+        assert_no_own_sessions(*databases)
 
 
 # Sooner or later.
 
 
-def test_a_stop_before_the_start_is_no_failure(ends: tuple[str, str]) -> None:
+def test_a_stop_before_the_start_is_no_failure(databases: tuple[str, str]) -> None:
     def on_event(event: Mapping[str, Any]) -> None:
         raise KeyboardInterrupt
 
-    chosen = migration(ends)
+    chosen = migration(databases)
     with pytest.raises(KeyboardInterrupt):
         chosen.run(on_event=on_event)
     chosen.run().raise_for_failures()
-    servers.assert_equal(*ends)
+    servers.assert_equal(*databases)

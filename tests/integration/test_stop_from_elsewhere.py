@@ -30,8 +30,7 @@ tables:
 
 
 def test_a_run_is_stopped_from_another_process_and_resumed(pair: Pair, tmp_path: Path) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SCRIPT)
+    source, target = pair.filled(SCRIPT)
     shell = Shell(tmp_path)
     (tmp_path / "c.yaml").write_text(CONFIG.format(source=source, target=target, gate=GATE))
     with psycopg.connect(source, autocommit=True) as holder:
@@ -41,9 +40,9 @@ def test_a_run_is_stopped_from_another_process_and_resumed(pair: Pair, tmp_path:
         stop = shell.run("stop", "--config", "c.yaml")
         # It has ended when `stop` returns: only the process may still be on its way out.
         assert Migration(source=source, target=target).status().state == "interrupted"
-        told = run.communicate(timeout=10)
+        reported = run.communicate(timeout=10)
     assert stop.code == 0 and "the run has stopped" in stop.stdout
-    assert run.returncode == 130, told
+    assert run.returncode == 130, reported
     log = (tmp_path / "pgmigrate.log").read_text()
     assert "another session on the target asked this run to stop" in log
     with psycopg.connect(target) as connected:
@@ -54,8 +53,7 @@ def test_a_run_is_stopped_from_another_process_and_resumed(pair: Pair, tmp_path:
 
 
 def test_without_a_run_there_is_nothing_to_stop(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+    source, target = pair.filled("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
     migration = Migration(source=source, target=target, roles="none")
     assert migration.stop() is False
     assert migration.run().ok, "and no later run is stopped by it"
@@ -72,26 +70,25 @@ def wait_for_row(connection: psycopg.Connection[tuple[object, ...]], query: str)
 def test_a_run_is_stopped_while_its_target_is_backed_up_and_does_not_begin(
     pair: Pair, tmp_path: Path
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+    source, target = pair.filled("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
     servers.run_script(target, "CREATE SCHEMA kept; CREATE TABLE kept.gate (a int)")
     shell = Shell(tmp_path)
-    ends = ("--source", source, "--target", target)
+    databases = ("--source", source, "--target", target)
     migration = Migration(source=source, target=target, roles="none")
     with psycopg.connect(target) as holder, psycopg.connect(target, autocommit=True) as watch:
         holder.execute("LOCK TABLE kept.gate")
-        run = shell.start("migrate", *ends, "--backup")
+        run = shell.start("migrate", *databases, "--backup")
         wait_for_row(
             watch, "SELECT FROM pg_locks WHERE relation = 'kept.gate'::regclass AND NOT granted"
         )
         status = migration.status()
         assert (status.state, status.run, status.active) == ("none", None, True)
-        assert "a process is at work on the target" in shell.run("status", *ends).stdout
-        stop = shell.run("stop", *ends)
+        assert "a process is at work on the target" in shell.run("status", *databases).stdout
+        stop = shell.run("stop", *databases)
         assert migration.status().active is False
-        told = run.communicate(timeout=60)
+        reported = run.communicate(timeout=60)
     assert stop.code == 0 and "the run has stopped" in stop.stdout
-    assert run.returncode == 130, told
+    assert run.returncode == 130, reported
     assert (
         "another session on the target asked this run to stop"
         in (tmp_path / "pgmigrate.log").read_text()

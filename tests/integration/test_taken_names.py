@@ -19,7 +19,7 @@ SELECT lo_from_bytea(g, 'same') FROM generate_series(7001, 7006) g;
 ALTER LARGE OBJECT 7003 OWNER TO {p}owner; ALTER LARGE OBJECT 7004 OWNER TO {p}owner;
 COMMENT ON LARGE OBJECT 7003 IS 'c'; GRANT SELECT ON LARGE OBJECT 7003, 7004 TO {p}reader;
 """
-# The first, which nobody else may read, is alone of its owner.
+# The first, which no other role may read, is alone of its owner.
 CASES = {
     "closed": "SELECT lo_from_bytea(7001, 'same'), lo_from_bytea(7003, 'same');",
     "readable": "SELECT lo_from_bytea(7003, 'same'); GRANT SELECT ON LARGE OBJECT 7003 TO PUBLIC;",
@@ -128,8 +128,7 @@ def test_a_folder_that_takes_no_backup_is_named(pair: Pair, tmp_path: Path, plac
 
 
 def test_a_folder_that_a_backup_makes_is_none_of_preflight(pair: Pair, tmp_path: Path) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (i int)")
+    source, target = pair.filled("CREATE TABLE t (i int)")
     folder = tmp_path / "new" / "folder"
     migration = Migration(
         source=source, target=target, backup_dir=str(folder), options={"backup": True}

@@ -1,4 +1,4 @@
-"""Many callers at once: threads, one loop, the GIL, forks; and a source that nobody can write."""
+"""Many callers at once: threads, one loop, the GIL, forks; and a source that cannot be written."""
 
 from __future__ import annotations
 
@@ -232,11 +232,11 @@ def test_an_error_of_a_real_call_crosses_processes(pair: Pair, source: str) -> N
     assert again.to_dict() == caught.value.to_dict()
 
 
-def test_a_forked_child_is_told_what_to_do(pair: Pair, source: str) -> None:
+def test_a_forked_child_is_refused_with_a_remedy(pair: Pair, source: str) -> None:
     chosen = migration(source, pair.target())
     chosen.status()
     with warnings.catch_warnings():
-        # Python warns of forking beside threads; that is what this is about.
+        # Python warns of forking with threads; that is what this is about.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:

@@ -78,8 +78,7 @@ def _watch(target: str, source: str) -> subprocess.Popen[str]:
 
 
 def test_a_build_is_followed_in_the_run_and_by_a_watched_status(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SLOW)
+    source, target = pair.filled(SLOW)
     shares: list[float] = []
     watching: list[subprocess.Popen[str]] = []
     interrupted: list[tuple[int, str]] = []

@@ -70,16 +70,18 @@ def test_everything_goes_over_tls(tls_server: EmbeddedServer, tmp_path: Path, mo
     with psycopg.connect(tls_server.conninfo + secure, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{source}"')
         connection.execute(f'CREATE DATABASE "{target}"')
-    ends = [tls_server.conninfo_for(name) for name in (source, target)]
-    with psycopg.connect(ends[0] + secure) as connection:
+    databases = [tls_server.conninfo_for(name) for name in (source, target)]
+    with psycopg.connect(databases[0] + secure) as connection:
         connection.execute(
             "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 999) i"
         )
     with pytest.raises(PgMigrateError, match="pg_hba"):
-        Migration(source=ends[0] + " sslmode=disable", target=ends[1] + secure).preflight()
+        Migration(
+            source=databases[0] + " sslmode=disable", target=databases[1] + secure
+        ).preflight()
     migration = Migration(
-        source=ends[0] + secure,
-        target=ends[1] + secure,
+        source=databases[0] + secure,
+        target=databases[1] + secure,
         backup=True,
         backup_dir=str(tmp_path),
         verify=True,
@@ -90,7 +92,7 @@ def test_everything_goes_over_tls(tls_server: EmbeddedServer, tmp_path: Path, mo
     report.verification.raise_for_differences()
     assert report.backup is not None
     migration.restore(report.backup)
-    with psycopg.connect(ends[1] + secure) as connection:
+    with psycopg.connect(databases[1] + secure) as connection:
         assert connection.execute("SELECT to_regclass('public.t')").fetchone() == (None,)
 
 
@@ -113,18 +115,18 @@ def test_client_programs_are_encrypted_where_our_sessions_are(
     rules.write_text(only_tls.replace("hostssl ", "host "))
     try:
         _execute(tls_server.conninfo, "SELECT pg_reload_conf()")
-        ends = [servers.create_database(tls_server, name) for name in ("both_from", "both_to")]
-        _execute(ends[0], "CREATE TABLE t AS SELECT generate_series(1, 9) AS id")
+        databases = [servers.create_database(tls_server, name) for name in ("both_from", "both_to")]
+        _execute(databases[0], "CREATE TABLE t AS SELECT generate_series(1, 9) AS id")
         size = tls_server.log_path.stat().st_size
-        migration = Migration(source=ends[0], target=ends[1], backup_dir=str(tmp_path))
+        migration = Migration(source=databases[0], target=databases[1], backup_dir=str(tmp_path))
         migration.run().raise_for_failures()
         assert migration.restore(migration.backup().path).entries
         with tls_server.log_path.open(errors="replace") as log:
             log.seek(size)
             authorized = [line for line in log if "connection authorized" in line]
-        ours = [line for line in authorized if "application_name=pgmigrate" in line]
-        assert any(re.search(r"application_name=pgmigrate( SSL.*)?$", line) for line in ours)
-        clear = [line for line in ours if "SSL enabled" not in line]
+        own = [line for line in authorized if "application_name=pgmigrate" in line]
+        assert any(re.search(r"application_name=pgmigrate( SSL.*)?$", line) for line in own)
+        clear = [line for line in own if "SSL enabled" not in line]
         assert not clear, clear
     finally:
         rules.write_text(only_tls)
@@ -136,32 +138,35 @@ def test_client_programs_are_encrypted_where_our_sessions_are(
 def test_client_programs_bind_their_login_to_the_channel_where_that_is_required(
     tls_server: EmbeddedServer, tmp_path: Path
 ) -> None:
-    ends = [servers.create_database(tls_server, name) for name in ("bound_from", "bound_to")]
-    _execute(ends[0], "CREATE TABLE t AS SELECT generate_series(1, 9) AS id")
+    databases = [servers.create_database(tls_server, name) for name in ("bound_from", "bound_to")]
+    _execute(databases[0], "CREATE TABLE t AS SELECT generate_series(1, 9) AS id")
     assert tls_server.data_dir is not None
     files = []
     for name in ("server.crt", "server.key"):
         files.append(tmp_path / name)
         files[-1].write_bytes((tls_server.data_dir / name).read_bytes())
-    with noting_logins(ends[0], *files) as read, noting_logins(ends[1], *files) as written:
+    with (
+        noting_logins(databases[0], *files) as read,
+        noting_logins(databases[1], *files) as written,
+    ):
         bound = [f"{way.conninfo} channel_binding=require" for way in (read, written)]
         migration = Migration(source=bound[0], target=bound[1], backup_dir=str(tmp_path))
         migration.run().raise_for_failures()
         assert migration.restore(migration.backup().path).entries
         for way in (read, written):
             assert set(way.mechanisms) == {"SCRAM-SHA-256-PLUS"} and not way.clear
-    assert _execute(ends[1], "SELECT count(*) FROM t") == [(9,)]
+    assert _execute(databases[1], "SELECT count(*) FROM t") == [(9,)]
 
 
 @pytest.mark.case("R8")
 @needs_tls
 def test_a_login_that_cannot_be_bound_is_refused(tls_server: EmbeddedServer) -> None:
     """A server in between shows a certificate of its own."""
-    ends = [servers.create_database(tls_server, name) for name in ("mitm_from", "mitm_to")]
+    databases = [servers.create_database(tls_server, name) for name in ("mitm_from", "mitm_to")]
     with tempfile.TemporaryDirectory() as folder:
         certificate, key = Path(folder) / "other.crt", Path(folder) / "other.key"
         make_certificate(certificate, key)
-        with noting_logins(ends[0], certificate, key) as way:
+        with noting_logins(databases[0], certificate, key) as way:
             source = f"{way.conninfo} channel_binding=require"
             with pytest.raises(PgMigrateError):
-                Migration(source=source, target=ends[1]).preflight()
+                Migration(source=source, target=databases[1]).preflight()

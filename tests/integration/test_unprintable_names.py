@@ -69,18 +69,18 @@ def test_no_name_reaches_console_or_log_as_it_is(hostile: tuple[str, str], tmp_p
 
 
 def test_a_terminal_gets_no_name_as_it_is(hostile: tuple[str, str], tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
+    own, other = pty.openpty()
     command = ["migrate", "--source", hostile[0], "--target", hostile[1], "--verify", "--verbose"]
     with subprocess.Popen(
         [sys.executable, "-m", "pgmigrate", *command],
-        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=other, stderr=other,
     ) as process:  # fmt: skip
-        os.close(theirs)
+        os.close(other)
         written = b""
         with suppress(OSError):
-            while part := os.read(ours, 65536):
+            while part := os.read(own, 65536):
                 written += part
-    os.close(ours)
+    os.close(own)
     assert process.returncode == 1
     text = written.decode()
     # The bars are drawn by codes of their own.

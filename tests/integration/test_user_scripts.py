@@ -142,30 +142,36 @@ def test_a_type_checker_finds_nothing_in_them(tmp_path: Path) -> None:
 
 
 def test_migrations_of_a_user_run(
-    ends: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    databases: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    moves.main(*ends, tmp_path)
-    servers.assert_equal(*ends)
+    moves.main(*databases, tmp_path)
+    servers.assert_equal(*databases)
     assert "of a user" in capsys.readouterr().out
 
 
-def test_parts_of_a_user_run(ends: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    migration = Migration(source=ends[0], target=ends[1], roles="none")
+def test_parts_of_a_user_run(
+    databases: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    migration = Migration(source=databases[0], target=databases[1], roles="none")
     parts.main(migration)
-    servers.assert_equal(*ends)
+    servers.assert_equal(*databases)
     asyncio.run(parts.awaited(migration))
     assert "settled" in capsys.readouterr().out
 
 
 def test_the_safe_procedure_of_a_user_runs(
-    ends: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    databases: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     procedure: Procedure = {"stop": "touch stopped", "start": "touch started", "cwd": str(tmp_path)}
     migration = Migration(
-        source=ends[0], target=ends[1], roles="none", backup_dir=tmp_path, procedure=procedure
+        source=databases[0],
+        target=databases[1],
+        roles="none",
+        backup_dir=tmp_path,
+        procedure=procedure,
     )
     safely.main(migration, tmp_path / "ticket.md")
-    servers.assert_equal(*ends)
+    servers.assert_equal(*databases)
     assert asyncio.run(safely.awaited(migration))
     assert "the application is started" in capsys.readouterr().out
     assert {"stopped", "started", "ticket.md"} <= {path.name for path in tmp_path.iterdir()}

@@ -80,8 +80,7 @@ class Migrated:
 @pytest.fixture(scope="module")
 def migrated(all_servers: Servers) -> Iterator[Migrated]:
     pair = Pair(all_servers.of(16), all_servers.of(18), "verified")
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SOURCE)
+    source, target = pair.filled(SOURCE)
     Migration(source=source, target=target).run(jobs=2).raise_for_failures()
     yield Migrated(pair, source, target)
     for server, name in pair.made:
@@ -102,7 +101,7 @@ def test_a_migrated_database_is_equal(migrated: Migrated) -> None:
 
 
 def test_a_database_that_others_have_filled_is_equal(any_pair: Pair) -> None:
-    """pg_dump writes text, so arrays may differ in binary form; majors write definitions anew."""
+    """pg_dump writes text, so arrays may differ in binary form; majors write definitions again."""
     schemas = ["pagila_like", "odd_names", "odd_types", "odd_objects"]
     source, target = any_pair.source(), any_pair.target()
     for schema in schemas:
@@ -283,8 +282,7 @@ def test_many_differences_are_counted_and_only_some_shown(migrated: Migrated) ->
 
 
 def test_a_source_that_moves_on_changes_nothing_of_the_proof(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SOURCE)
+    source, target = pair.filled(SOURCE)
     migration = Migration(source=source, target=target)
     plan = migration.plan()
     migration.run(plan, jobs=2).raise_for_failures()
@@ -295,8 +293,7 @@ def test_a_source_that_moves_on_changes_nothing_of_the_proof(pair: Pair) -> None
 
 
 def test_a_chosen_part_is_compared_with_what_was_chosen(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SOURCE)
+    source, target = pair.filled(SOURCE)
     include: list[TableRule] = [
         {"schema": "shop", "name": "item", "where": "size > 100 -- and more\n"},
         {"schema": "shop", "name": "visit", "limit": 50},
@@ -318,8 +315,9 @@ def test_a_chosen_part_is_compared_with_what_was_chosen(pair: Pair) -> None:
 
 
 def test_rows_that_the_target_had_before_are_no_difference(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)")
+    source, target = pair.filled(
+        "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)"
+    )
     servers.run_script(target, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (2), (9)")
     migration = Migration(source=source, target=target)
     migration.run().raise_for_failures()
@@ -337,9 +335,7 @@ def test_rows_that_the_target_had_before_are_no_difference(pair: Pair) -> None:
 def test_the_verdict_depends_on_the_rows_and_not_on_who_made_the_table(
     pair: Pair, key: str, shell: Shell
 ) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(
-        source,
+    source, target = pair.filled(
         f"CREATE TABLE t (id int {key}); INSERT INTO t SELECT generate_series(1, 20);"
         "CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u VALUES (1)",
     )

@@ -53,8 +53,7 @@ def migrated(request: pytest.FixtureRequest, all_servers: Servers) -> Iterator[M
 def _migrated(all_servers: Servers, source_major: int, target_major: int) -> Iterator[Migrated]:
     of = (all_servers.of(source_major), all_servers.of(target_major))
     pair = Pair(*of, f"planted_{source_major}_{target_major}")
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, SOURCE)
+    source, target = pair.filled(SOURCE)
     if pair.majors == (18, 18):
         servers.run_script(source, SOURCE_18)
     Migration(source=source, target=target, options=OPTIONS).run(jobs=2).raise_for_failures()
@@ -112,8 +111,7 @@ def test_generated_names_of_not_null_differ_by_version_and_others_really(
 ) -> None:
     """What the server names by itself is no difference; a name that a person gave is one."""
     pair = make_pair(18, 18)
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, GENERATED_NAMES)
+    source, target = pair.filled(GENERATED_NAMES)
     # As pg_restore makes them: the archive first, which takes the names that orders would have.
     servers.run_script(
         target,
@@ -184,8 +182,7 @@ def test_roles_of_a_policy_have_no_order(
 
 
 def test_what_the_target_had_before_is_named_and_no_difference(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+    source, target = pair.filled("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
     servers.run_script(
         target, "CREATE TABLE older (id serial PRIMARY KEY); SELECT lo_from_bytea(0, 'older')"
     )
@@ -226,8 +223,7 @@ def test_filters_decide_what_counts_as_only_on_the_target(pair: Pair) -> None:
 
 @pytest.mark.case("S7")
 def test_what_the_plan_lacks_is_named_as_not_moved(pair: Pair) -> None:
-    source, target = pair.source(), pair.target()
-    servers.run_script(source, "CREATE TABLE t (id int)")
+    source, target = pair.filled("CREATE TABLE t (id int)")
     migration = Migration(source=source, target=target)
     plan = migration.plan()
     servers.run_script(

@@ -56,5 +56,5 @@ def _shared(options: list[list[Option]]) -> list[Option]:
 
 
 def _item(option: Option) -> str:
-    words, told = option
-    return f"- `{words}`: {' '.join(told.split())}"
+    words, reported = option
+    return f"- `{words}`: {' '.join(reported.split())}"

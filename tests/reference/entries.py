@@ -74,8 +74,8 @@ class Entries:
             lines += self.text(method.docstring, of.name)
             twin = found.get(f"{name}_async")
             if twin is not None and twin.docstring is not None:
-                told = self._words(" ".join(twin.docstring.value.split()), of.name)
-                lines += [f"`{title}_async`: {told}", ""]
+                reported = self._words(" ".join(twin.docstring.value.split()), of.name)
+                lines += [f"`{title}_async`: {reported}", ""]
         return lines
 
     def _section(self, section: griffe.DocstringSection, within: str) -> list[str]:
@@ -94,29 +94,29 @@ class Entries:
     def _item(
         self, item: griffe.DocstringElement, kind: griffe.DocstringSectionKind, within: str
     ) -> str:
-        told = self._words(" ".join(item.description.split()), within)
+        reported = self._words(" ".join(item.description.split()), within)
         if kind is griffe.DocstringSectionKind.raises:
-            return f"- {self.link(str(item.annotation), within)}: {told}"
+            return f"- {self.link(str(item.annotation), within)}: {reported}"
         name = getattr(item, "name", "")
         if not name:
-            return f"- `{item.annotation}`: {told}"
-        return f"- `{name}`: {told}"
+            return f"- `{item.annotation}`: {reported}"
+        return f"- `{name}`: {reported}"
 
     def _attributes(
         self,
-        told: list[griffe.DocstringAttribute],
+        reported: list[griffe.DocstringAttribute],
         of: griffe.Object,
         properties: dict[str, griffe.Attribute],
         within: str,
     ) -> list[str]:
         """The attributes that a docstring lists, and the properties that it does not."""
         lines = ["Attributes:", ""]
-        for item in told:
+        for item in reported:
             member = of.all_members.get(item.name)
             annotation = item.annotation or getattr(member, "annotation", None)
             words = self._words(" ".join(item.description.split()), within)
             lines.append(f"- `{item.name}`{_typed(annotation)}: {words}")
-        listed = {item.name for item in told}
+        listed = {item.name for item in reported}
         for name, member in properties.items():
             if name not in listed:
                 lines.append(
@@ -176,7 +176,7 @@ def _declaration(title: str, of: griffe.Object) -> str:
         result = f" -> {of.returns}" if of.returns is not None else ""
         return _call(f"{word}{title}", of.parameters, result)
     if isinstance(of, griffe.Class):
-        shown = [str(base) for base in of.bases if _is_told(of, base)]
+        shown = [str(base) for base in of.bases if _is_reported(of, base)]
         head = f"class {title}({', '.join(shown)})" if shown else f"class {title}"
         if not _is_made_by_callers(of):
             return head
@@ -189,7 +189,7 @@ def _declaration(title: str, of: griffe.Object) -> str:
     return f"{title} = {of.value}"
 
 
-def _is_told(of: griffe.Class, base: str | griffe.Expr) -> bool:
+def _is_reported(of: griffe.Class, base: str | griffe.Expr) -> bool:
     """Whether a base is worth naming: its members are not listed with the class."""
     path = base if isinstance(base, str) else base.canonical_path
     inlined = {own.path for own in bases(of) if is_inlined(own)}

@@ -70,22 +70,22 @@ def bases(of: griffe.Class) -> list[griffe.Class]:
 def members(of: griffe.Class) -> dict[str, Member]:
     """The public methods and attributes of a class, with those of bases that have no entry.
 
-    What a base's entry tells is not among them, unless the class has something to add. Class
+    What a base's entry says is not among them, unless the class has something to add. Class
     methods, which make the value, come first.
     """
-    told: set[str] = set()
+    reported: set[str] = set()
     inherited: dict[str, Member] = {}
     for base in bases(of):
         if is_inlined(base):
             inherited.update(members(base))
         else:
-            told |= base.all_members.keys()
+            reported |= base.all_members.keys()
     found = {
         name: member
         for name, member in of.members.items()
         if isinstance(member, griffe.Function | griffe.Attribute)
         and not name.startswith("_")
-        and (name not in told or member.has_docstring)
+        and (name not in reported or member.has_docstring)
     }
     every = found | {name: member for name, member in inherited.items() if name not in found}
     return dict(sorted(every.items(), key=lambda item: "classmethod" not in item[1].labels))

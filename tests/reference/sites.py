@@ -52,7 +52,7 @@ def checks() -> dict[str, str]:
     core = Core(CORE)
     (file,) = (one for one in core.files if one.path == "engine/preflight/checks.rs")
     found = {}
-    for table in ("OUTSET", "WHOLE"):
+    for table in ("PREREQUISITES", "WHOLE"):
         tokens = file.constants[table]
         for at, token in enumerate(tokens):
             if token.text == "(":

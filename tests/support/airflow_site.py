@@ -104,31 +104,29 @@ class AirflowSite:
 
     def run(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         """Runs `airflow` with the arguments to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "airflow", *arguments],
-            cwd=self.home,
-            env=self.environment(**more),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        return self._python(["-m", "airflow", *arguments], more)
 
     def python(self, script: str, *arguments: str, **more: str) -> Any:
         """Runs a script in a process that can import Airflow; what it printed last, as JSON."""
-        done = subprocess.run(
-            [sys.executable, "-c", script, *arguments],
+        done = self._python(["-c", script, *arguments], more)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def _python(
+        self, arguments: list[str], more: Mapping[str, str], *, apart: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs Python with the arguments to its end, with the two outputs apart or together."""
+        return subprocess.run(
+            [sys.executable, *arguments],
             cwd=self.home,
             env=self.environment(**more),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if apart else subprocess.STDOUT,
             text=True,
             check=False,
             timeout=120,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
 
     def test_dag(self, file: Path, dag_id: str, **conf: object) -> DagRun:
         """Runs `dag.test()` of a DAG, with its params, in a process of its own."""
@@ -140,16 +138,8 @@ class AirflowSite:
         result = self.home / f"{dag_id}.json"
         result.unlink(missing_ok=True)
         given = json.dumps([asdict(step) for step in steps])
-        done = subprocess.run(
-            [sys.executable, "-c", _DAG_TEST, str(file), dag_id, str(result), given],
-            cwd=self.home,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            timeout=120,
+        done = self._python(
+            ["-c", _DAG_TEST, str(file), dag_id, str(result), given], {}, apart=False
         )
         assert result.exists(), done.stdout
         logs = done.stdout.split("END OF DAG RUN\n")

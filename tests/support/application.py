@@ -110,12 +110,12 @@ def _run(folder: Path) -> None:
                 [os.getpid(), number],
             )
             if number == 0:
-                beside = folder / "pid.new"
-                beside.write_text(str(os.getpid()))
-                beside.replace(pid)
+                new = folder / "pid.new"
+                new.write_text(str(os.getpid()))
+                new.replace(pid)
             number += 1
             time.sleep(0.02)
-    # Whoever waits for the process may look only after the session has ended.
+    # A process that waits for it may check only after the session has ended.
     pid.unlink()
 
 

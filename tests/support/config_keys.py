@@ -54,12 +54,12 @@ def shown() -> set[str]:
     }
 
 
-def migration(ends: tuple[str, str], **keys: Any) -> Migration:
-    return Migration(source=ends[0], target=ends[1], **{"roles": "none", **keys})
+def migration(databases: tuple[str, str], **keys: Any) -> Migration:
+    return Migration(source=databases[0], target=databases[1], **{"roles": "none", **keys})
 
 
-def run(ends: tuple[str, str], **keys: Any) -> Report:
-    report = migration(ends, **keys).run()
+def run(databases: tuple[str, str], **keys: Any) -> Report:
+    report = migration(databases, **keys).run()
     report.raise_for_failures()
     return report
 

@@ -48,7 +48,7 @@ def query(conninfo: str, text: str) -> list[tuple[object, ...]]:
         return connection.execute(text).fetchall()
 
 
-def ends(pair: Pair, source: str = SOURCE, target: str = TARGET) -> tuple[str, str]:
+def databases(pair: Pair, source: str = SOURCE, target: str = TARGET) -> tuple[str, str]:
     made = pair.source(), pair.target()
     servers.run_script(made[0], source)
     servers.run_script(made[1], target)

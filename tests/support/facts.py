@@ -324,8 +324,8 @@ def worse_than_peer(
     problems = []
     for fact in sorted(source.keys() | found.keys()):
         kind, identity, name = fact
-        wanted, peers, ours = (side.get(fact) for side in (source, peer, found))
-        if peers == wanted != ours or (wanted is None and peers is None and ours is not None):
+        wanted, peers, own = (side.get(fact) for side in (source, peer, found))
+        if peers == wanted != own or (wanted is None and peers is None and own is not None):
             label = f"{kind} {identity}" + (f", {name}" if name else "")
-            problems.append(f"{label}: {ours!r}, and {wanted!r} on the source")
+            problems.append(f"{label}: {own!r}, and {wanted!r} on the source")
     return problems

@@ -33,8 +33,8 @@ class HalfOpen:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(self._server)
                 self._pairs.append((client, server))
-                for ends in ((client, server), (server, client)):
-                    threading.Thread(target=self._hand_on, args=ends, daemon=True).start()
+                for databases in ((client, server), (server, client)):
+                    threading.Thread(target=self._hand_on, args=databases, daemon=True).start()
 
     def _hand_on(self, reader: socket.socket, writer: socket.socket) -> None:
         with suppress(OSError):

@@ -22,9 +22,9 @@ INSERT INTO s.child SELECT i, 41 - i FROM generate_series(1, 40) i;
 INSERT INTO s.tree SELECT i, CASE WHEN i < 40 THEN i + 1 END FROM generate_series(1, 40) i;
 """
 TRIGGERS = """
-CREATE TABLE s.heard (trigger text, id int);
+CREATE TABLE s.fired (trigger text, id int);
 CREATE FUNCTION s.hear() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN INSERT INTO s.heard VALUES (TG_NAME, NEW.id); NEW.v := 'changed'; RETURN NEW; END $$;
+BEGIN INSERT INTO s.fired VALUES (TG_NAME, NEW.id); NEW.v := 'changed'; RETURN NEW; END $$;
 CREATE TRIGGER ordinary BEFORE INSERT ON s.parent FOR EACH ROW EXECUTE FUNCTION s.hear();
 CREATE TRIGGER always BEFORE INSERT ON s.parent FOR EACH ROW EXECUTE FUNCTION s.hear();
 CREATE TRIGGER replica BEFORE INSERT ON s.parent FOR EACH ROW EXECUTE FUNCTION s.hear();
@@ -57,7 +57,9 @@ def execute(conninfo: str, *statements: str) -> None:
             connection.execute(statement)
 
 
-def ends(pair: Pair, more: str = "", *, tables: str = TABLES, rows: str = ROWS) -> tuple[str, str]:
+def databases(
+    pair: Pair, more: str = "", *, tables: str = TABLES, rows: str = ROWS
+) -> tuple[str, str]:
     """A source with rows, and a target with the same tables and something more."""
     made = pair.source(), pair.target()
     servers.run_script(made[0], tables + rows)

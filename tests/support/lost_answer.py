@@ -37,8 +37,8 @@ class _Way:
                 server = socket.create_connection(self._server)
                 is_asked = threading.Event()
                 for work in (self._there, self._back):
-                    ends = (client, server, is_asked)
-                    threading.Thread(target=work, args=ends, daemon=True).start()
+                    databases = (client, server, is_asked)
+                    threading.Thread(target=work, args=databases, daemon=True).start()
 
     def _there(
         self, client: socket.socket, server: socket.socket, is_asked: threading.Event
@@ -71,8 +71,8 @@ class _Way:
         self._end(client, server)
 
     @staticmethod
-    def _end(*ends: socket.socket) -> None:
-        for end in ends:
+    def _end(*databases: socket.socket) -> None:
+        for end in databases:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 

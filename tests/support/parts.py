@@ -118,7 +118,7 @@ def report(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def findings(report: dict[str, Any]) -> set[str]:
-    """What was found in a part, beside what the plan and the first look say of any run."""
+    """What was found in a part, besides what the plan and the first look say of any run."""
     return {finding["check"] for finding in report["findings"]} & {"own_snapshot", "drift"}
 
 

@@ -33,10 +33,15 @@ GATED = {
 MIRROR = "state.tsv.procedure.json"
 
 
-def migration(ends: tuple[str, str], folder: Path, procedure: Any, **keys: Any) -> Migration:
+def migration(databases: tuple[str, str], folder: Path, procedure: Any, **keys: Any) -> Migration:
     options: Any = {"backup_dir": str(folder / "backup"), **keys.pop("options", {})}
     return Migration(
-        source=ends[0], target=ends[1], roles="none", options=options, procedure=procedure, **keys
+        source=databases[0],
+        target=databases[1],
+        roles="none",
+        options=options,
+        procedure=procedure,
+        **keys,
     )
 
 

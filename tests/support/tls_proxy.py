@@ -40,8 +40,8 @@ def _hand_on(reader: socket.socket, writer: socket.socket, logins: Logins | None
 def noting_logins(conninfo: str, certificate: Path, key: Path) -> Iterator[Logins]:
     """The conninfo of the same server by the proxy, with what was seen of its clients."""
     parts = conninfo_to_dict(conninfo)
-    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ours.load_cert_chain(certificate, key)
+    own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    own.load_cert_chain(certificate, key)
     theirs = ssl.create_default_context()
     theirs.check_hostname, theirs.verify_mode = False, ssl.CERT_NONE
     listener = socket.create_server(("127.0.0.1", 0))
@@ -58,7 +58,7 @@ def noting_logins(conninfo: str, certificate: Path, key: Path) -> Iterator[Login
             server = socket.create_connection((str(parts["host"]), int(str(parts["port"]))))
             server.sendall(_SSL_REQUEST)
             assert server.recv(1) == b"S"
-            ends = ours.wrap_socket(client, server_side=True), theirs.wrap_socket(server)
+            ends = own.wrap_socket(client, server_side=True), theirs.wrap_socket(server)
             threading.Thread(target=_hand_on, args=(*ends, logins), daemon=True).start()
             _hand_on(ends[1], ends[0], None)
 

@@ -12,7 +12,7 @@ const LAYERS: [&[&str]; 5] = [
         "finding",
         "action",
         "name",
-        "word",
+        "interned",
         "config",
         "event",
         "server_version",

@@ -83,7 +83,7 @@ class Clock:
         return self.now
 
 
-def test_a_hold_is_told_at_its_begin_now_and_then_and_at_its_end(
+def test_a_hold_is_reported_at_its_begin_now_and_then_and_at_its_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -108,24 +108,24 @@ def test_a_task_log_has_a_line_now_and_then(caplog: pytest.LogCaptureFixture) ->
     log = cast(Any, logging.getLogger("task"))
     show = TaskLog(log, 30.0, chosen=plan[:2], clock=clock)
 
-    def tell(event: str, task: str = "", **more: Any) -> None:
+    def report(event: str, task: str = "", **more: Any) -> None:
         given = {"task": task, "phase": "data", "kind": "data", "object": f"public.{task}"}
         show({"event": event, **given, **more})
 
     show({"event": "run_started", "run": 3, "tasks": 4, "done": 0, "jobs": 2, "phases": []})
-    tell("task_started", "t00000")
+    report("task_started", "t00000")
     for second in range(100):
         clock.now = float(second)
         if second % 10:
-            tell("task_progress", "t00000", rows=second * 10, bytes=second * 2**20)
+            report("task_progress", "t00000", rows=second * 10, bytes=second * 2**20)
             continue
         left = {"phase": "data", "seconds": 200.0 - second, "share": second / 200}
         show({"event": "time_left", "seconds": None, "share": 0.0, "phases": [left]})
     done = {"status": "done", "rows": 1000, "bytes": 100 * 2**20, "note": ""}
-    tell("task_finished", "t00000", **done)
-    tell("task_retried", "t00001", reason="connection lost", attempt=1)
-    tell("task_started", "t00001")
-    tell("task_finished", "t00001", **{**done, "rows": 0, "status": "failed", "note": "full"})
+    report("task_finished", "t00000", **done)
+    report("task_retried", "t00001", reason="connection lost", attempt=1)
+    report("task_started", "t00001")
+    report("task_finished", "t00001", **{**done, "rows": 0, "status": "failed", "note": "full"})
     show({"event": "found", "severity": "warning", "message": "something"})
     show({"event": "found", "severity": "info", "message": "nothing"})
     assert caplog.messages == [

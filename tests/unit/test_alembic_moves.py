@@ -31,7 +31,7 @@ def test_what_is_moved_in_words(what: Any, words: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["s.t", False, None, 1, {"tables": "s.t"}, {"colour": 1}])
-def test_what_is_no_move(what: Any) -> None:
+def test_what_is_no_move_is_refused(what: Any) -> None:
     with pytest.raises(ConfigError):
         PostUpgrade(MIGRATION, on={"head": what})
 

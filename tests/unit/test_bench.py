@@ -35,9 +35,9 @@ def test_every_tool_has_every_figure(tmp_path: Path) -> None:
     if "debug build" in done.stderr:
         pytest.skip("the benchmark refuses debug builds")
     assert done.returncode == 0, done.stderr
-    told = json.loads((tmp_path / "results.json").read_text())
-    assert list(told["datasets"]) == ["small_tables"]
-    for dataset in told["datasets"].values():
+    reported = json.loads((tmp_path / "results.json").read_text())
+    assert list(reported["datasets"]) == ["small_tables"]
+    for dataset in reported["datasets"].values():
         assert not dataset["problems"]
         assert dataset["prediction"]["low"] < dataset["prediction"]["seconds"]
         assert dataset["predicted_to_outcome"] > 0
@@ -60,13 +60,13 @@ def test_planning_has_every_figure_of_every_size(tmp_path: Path) -> None:
     if done.returncode != 0:
         assert "debug build" in done.stderr
         return
-    told = json.loads((tmp_path / "planning.json").read_text())
-    assert [result["objects"] for result in told] == [50, 100]
-    for result in told:
+    reported = json.loads((tmp_path / "planning.json").read_text())
+    assert [result["objects"] for result in reported] == [50, 100]
+    for result in reported:
         # Steps of so small a source may be over before the log's clock has moved.
         assert all(figure >= 0 for figure in result.values())
         assert min(result["tasks"], result["wall"], result["plan_bytes"]) > 0
         assert result["wall"] > result["pg_dump"]
         assert result["peak_memory"] > result["plan_bytes"]
-    assert told[0]["tasks"] < told[1]["tasks"]
+    assert reported[0]["tasks"] < reported[1]["tasks"]
     ElementTree.parse(tmp_path / "planning.svg")

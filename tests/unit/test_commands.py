@@ -100,7 +100,7 @@ def _nothing_is_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 # What commands do to their output.
 
 
-def test_a_command_may_open_its_outputs_anew(tmp_path: Path) -> None:
+def test_a_command_may_reopen_its_outputs(tmp_path: Path) -> None:
     lines: list[str] = []
     text = "echo a$i; echo b$i > /dev/stderr; echo c$i > /dev/stdout; sleep 0.1"
     text = f"for i in 1 2 3; do {text}; done; echo d; exit 7"
@@ -139,7 +139,7 @@ def test_output_of_any_length_costs_little_memory(tmp_path: Path, line_breaks: b
 
 def test_no_part_of_a_secret_is_left_where_a_line_is_cut(tmp_path: Path) -> None:
     lines: list[str] = []
-    # So long that its masked form is short, and of a length that fits no block.
+    # So long that its hidden form is short, and of a length that fits no block.
     secret = "<" + "s" * 99_991 + ">"
     (tmp_path / "secret").write_text(secret)
     text = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13; do cat secret; done"
@@ -208,8 +208,8 @@ def test_a_command_outlives_a_procedure_that_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
-def test_nothing_of_ours_is_left_after_a_command(tmp_path: Path) -> None:
-    def ours() -> list[str]:
+def test_nothing_of_its_own_is_left_after_a_command(tmp_path: Path) -> None:
+    def own() -> list[str]:
         found = []
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
@@ -222,7 +222,7 @@ def test_nothing_of_ours_is_left_after_a_command(tmp_path: Path) -> None:
         patch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
         executed(shell("sleep 0.2; echo on"), environment_of(tmp_path))
         executed(shell("sleep 600", timeout=0.2), environment_of(tmp_path))
-    waits_for(lambda: not ours())
+    waits_for(lambda: not own())
 
 
 # What fails.

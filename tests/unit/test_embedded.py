@@ -68,8 +68,8 @@ def row_hashes(conninfo: str) -> dict[str, tuple[int, int]]:
 def test_each_installation_starts_as_the_major_it_is_listed_under(major: int) -> None:
     with EmbeddedServer(major) as server:
         assert server.major == major
-        told = query(server.conninfo, "SHOW server_version_num")
-        assert int(told) // 10000 == major
+        reported = query(server.conninfo, "SHOW server_version_num")
+        assert int(reported) // 10000 == major
 
 
 def test_the_newest_major_is_the_default(server: EmbeddedServer) -> None:
@@ -97,7 +97,7 @@ def test_repr_and_log_do_not_show_the_password(server: EmbeddedServer) -> None:
     assert str(server.port) in repr(server)
 
 
-def test_options_and_defaults(server: EmbeddedServer) -> None:
+def test_options_are_set_beyond_the_defaults(server: EmbeddedServer) -> None:
     found = {
         name: query(server.conninfo, f"SHOW {name}")
         for name in ("work_mem", "jit", "fsync", "server_encoding", "listen_addresses")
@@ -241,7 +241,9 @@ class TestDemoDatabase:
         assert expected.items() <= counts.items()
         assert 10_000 < sum(counts.values()) < 15_000
 
-    def test_contents(self, server: EmbeddedServer) -> None:
+    def test_the_demo_database_has_what_a_migration_has_to_move(
+        self, server: EmbeddedServer
+    ) -> None:
         query(server.conninfo, "CREATE DATABASE demo")
         conninfo = server.conninfo_for("demo")
         # The form that notebooks use.

@@ -98,15 +98,15 @@ def test_without_a_number_of_jobs_it_is_that_of_a_run_here(
 def test_the_text_is_for_people(plan: Plan, rates: Rates) -> None:
     assert str(plan.estimate(1, rates=rates)).splitlines() == [
         "estimate: about 3.0 s with 1 job (1.0 s to 9.0 s)",
-        "jobs   time  at best  at worst",
-        "1     3.0 s    1.0 s     9.0 s",
-        "2     2.0 s    0.7 s     6.0 s",
-        "4     2.0 s    0.7 s     6.0 s",
-        "8     2.0 s    0.7 s     6.0 s",
-        "16    2.0 s    0.7 s     6.0 s",
+        "jobs   time  optimistic  pessimistic",
+        "1     3.0 s       1.0 s        9.0 s",
+        "2     2.0 s       0.7 s        6.0 s",
+        "4     2.0 s       0.7 s        6.0 s",
+        "8     2.0 s       0.7 s        6.0 s",
+        "16    2.0 s       0.7 s        6.0 s",
         "phase  tasks  starts at  takes   work",
         "data       2      0.0 s  3.0 s  3.0 s",
-        "the end waits for:",
+        "critical path:",
         "  at 0.0 s, 2.0 s: data public.table_1",
         "  at 2.0 s, 1.0 s: data public.table_2",
         "busiest tables  bytes (about)   work",
@@ -134,7 +134,7 @@ def test_rates_survive_a_file(tmp_path: Path, rates: Rates) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ({"copy_binary": 0}, "copy_binary must be above 0"),
         ({"statement": -1}, "statement must not be below 0"),
@@ -146,11 +146,11 @@ def test_rates_survive_a_file(tmp_path: Path, rates: Rates) -> None:
     ],
 )
 def test_rates_that_cannot_be_are_refused(
-    tmp_path: Path, plan: Plan, change: dict[str, Any], told: str
+    tmp_path: Path, plan: Plan, change: dict[str, Any], reported: str
 ) -> None:
     path = tmp_path / "rates.json"
     path.write_text(json.dumps({**Rates.typical().to_dict(), **change}), encoding="utf-8")
-    with pytest.raises(StateError, match=told):
+    with pytest.raises(StateError, match=reported):
         Rates.load(path)
 
 
@@ -170,9 +170,9 @@ def test_plan_estimates_when_it_is_asked_to(
 ) -> None:
     _will_plan(core, plan)
     assert main(["plan", *ENDPOINTS, "--estimate", "--jobs", "4"]) == 0
-    told = capsys.readouterr().out
-    assert "written to plan.tsv\n\nuncalibrated estimate: about " in told
-    assert "with 4 jobs" in told
+    reported = capsys.readouterr().out
+    assert "written to plan.tsv\n\nuncalibrated estimate: about " in reported
+    assert "with 4 jobs" in reported
 
 
 def test_calibrate_measures_keeps_the_rates_and_estimates(

@@ -175,7 +175,7 @@ def test_mistakes_of_all_migrations_come_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["config.yaml", "config.yml"])
-def test_a_yaml_file(tmp_path: Path, name: str) -> None:
+def test_a_file_of_yaml_is_read(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text(f'source: "{SOURCE}"\ntarget: "{TARGET}"\n', encoding="utf-8")
     assert Migration.from_file(path).name == ""

@@ -181,7 +181,7 @@ def test_findings_are_sorted_by_their_weight() -> None:
     assert "nothing found" in clean and "the target is empty" in clean and "not made" in clean
 
 
-def test_a_status_tells_how_far_it_is() -> None:
+def test_a_status_shows_how_far_it_is() -> None:
     page = Page(status()._repr_html_())
     assert "250" in page.texts and "1,000" in page.texts and "3 min 03 s" in page.texts
     assert {"style": "width:25.0%"} in [attributes for _, attributes in page.seen]
@@ -300,7 +300,7 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("mode", [0, 1], ids=["light", "dark"])
-def test_colours_can_be_told_from_the_page(mode: int) -> None:
+def test_colours_stand_out_from_the_page(mode: int) -> None:
     from pgmigrate._display.style import _COLOURS
 
     colours = {name: both[mode] for name, both in _COLOURS.items()}
@@ -314,7 +314,7 @@ def test_colours_can_be_told_from_the_page(mode: int) -> None:
         assert contrast(colours["tiletext"], colours[name]) >= 4.5, name
 
 
-def test_a_page_tells_what_ended_a_run() -> None:
+def test_a_page_shows_what_ended_a_run() -> None:
     blocking = Finding.from_mapping(finding("blocking", "the table is there"))
     stopped = Page(error_page(PreflightError("preflight: it is there", findings=(blocking,))))
     assert "this run touched nothing on the target" in stopped.text and "drop it" in stopped.text
@@ -379,4 +379,4 @@ def test_a_column_that_says_nothing_is_left_out() -> None:
 def test_a_resumed_run_says_what_its_time_is_about() -> None:
     tasks = [task_result(1, begun=1.0), task_result(2, begun=30_000.0)]
     text = Page(Report.from_mapping(report(*tasks))._repr_html_()).text
-    assert "took in its last sitting" in text and "Dashed lines: 1 pause left out" in text
+    assert "last session took" in text and "Dashed lines: 1 pause left out" in text

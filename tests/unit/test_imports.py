@@ -1,4 +1,4 @@
-"""What importing a public module brings along: the base package nothing but itself."""
+"""What importing a public module imports: the base package nothing but itself."""
 
 from __future__ import annotations
 

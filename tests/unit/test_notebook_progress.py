@@ -24,7 +24,7 @@ class Clock:
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the cell was told to show, one text for each time."""
+    """What the cell was made to show, one text for each time."""
     texts: list[str] = []
 
     def note(handle: DisplayHandle, of: HTML, **_: object) -> None:
@@ -103,7 +103,7 @@ def test_failures_are_named_and_escaped(shown: list[str]) -> None:
 @pytest.mark.parametrize(
     ("done", "failed", "word"), [(100, 0, "done"), (99, 1, "failed"), (40, 0, "stopped")]
 )
-def test_the_end_is_told(shown: list[str], done: int, failed: int, word: str) -> None:
+def test_the_end_is_reported(shown: list[str], done: int, failed: int, word: str) -> None:
     show = NotebookProgress(Clock())
     show(started())
     show({"event": "run_finished", "done": done, "failed": failed, "seconds": 1.0})
@@ -117,7 +117,7 @@ def test_an_exception_shows_that_the_run_has_stopped(shown: list[str]) -> None:
     assert "</b>stopped</span>" in shown[-1]
 
 
-def test_steps_and_verified_tables_are_told(shown: list[str]) -> None:
+def test_steps_and_verified_tables_are_reported(shown: list[str]) -> None:
     clock = Clock()
     show = NotebookProgress(clock)
     show({"event": "step_started", "step": "preflight"})

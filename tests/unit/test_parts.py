@@ -38,7 +38,7 @@ def test_a_part_says_which_snapshot_it_reads(core: Core, migration: Migration) -
     assert own["snapshot"] == "own" and "wait" not in own
 
 
-def test_a_hold_is_there_as_soon_as_it_is_announced(core: Core, migration: Migration) -> None:
+def test_a_hold_is_there_as_soon_as_its_snapshot_is(core: Core, migration: Migration) -> None:
     job = core.will(RESULT, [[{"event": "step_started", "step": "connect"}, HELD], [PROGRESS]])
     seen: list[str] = []
     held = migration.hold_snapshot(
@@ -64,7 +64,7 @@ def test_a_block_stops_its_hold(core: Core, migration: Migration) -> None:
     assert held.wait().text() == "snapshot of run 7 stopped after 3.0 s, 2 data tasks left"
 
 
-def test_a_hold_that_failed_by_itself_is_told_at_the_end_of_the_block(
+def test_a_hold_that_failed_by_itself_is_reported_at_the_end_of_the_block(
     core: Core, migration: Migration
 ) -> None:
     for _ in range(2):
@@ -75,12 +75,12 @@ def test_a_hold_that_failed_by_itself_is_told_at_the_end_of_the_block(
         raise LookupError
 
 
-def test_a_hold_that_is_never_announced(core: Core, migration: Migration) -> None:
+def test_a_hold_that_never_has_a_snapshot(core: Core, migration: Migration) -> None:
     core.will(StateError("held already"), [[{"event": "step_started", "step": "connect"}]])
     with pytest.raises(StateError, match="held already"):
         migration.hold_snapshot(some_plan())
     core.will(RESULT, [])
-    with pytest.raises(InternalError, match="without having announced"):
+    with pytest.raises(InternalError, match="without having exported"):
         migration.hold_snapshot(some_plan())
     job = core.will(RESULT, [KeyboardInterrupt()])
     with pytest.raises(KeyboardInterrupt):
@@ -103,7 +103,7 @@ def test_an_exception_in_the_callback_ends_the_hold(core: Core, migration: Migra
         held.wait()
 
 
-async def test_the_same_as_awaitables(core: Core, migration: Migration) -> None:
+async def test_a_hold_can_be_awaited(core: Core, migration: Migration) -> None:
     core.will(RESULT, [[HELD], [PROGRESS]])
     async with await migration.hold_snapshot_async(some_plan()) as held:
         assert (await held.wait_async()).ok

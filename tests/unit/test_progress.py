@@ -52,11 +52,11 @@ def of_task(event: str, number: int, phase: str = "data", **changes: Any) -> dic
 
 
 def time_left(seconds: float | None, share: float, **phases: float | None) -> dict[str, Any]:
-    told = [{"phase": name, "seconds": of, "share": share} for name, of in phases.items()]
-    return {"event": "time_left", "seconds": seconds, "share": share, "phases": told}
+    reported = [{"phase": name, "seconds": of, "share": share} for name, of in phases.items()]
+    return {"event": "time_left", "seconds": seconds, "share": share, "phases": reported}
 
 
-def test_lines_are_few_and_tell_rows_bytes_rate_and_time_left() -> None:
+def test_lines_are_few_and_show_rows_bytes_rate_and_time_left() -> None:
     clock, out = Clock(), io.StringIO()
     with LineProgress(Console(file=out, width=200), clock) as show:
         show({"event": "step_finished", "step": "connect", "seconds": 0.2})
@@ -83,7 +83,7 @@ def test_lines_are_few_and_tell_rows_bytes_rate_and_time_left() -> None:
     assert len(lines) == 3 + 4
 
 
-def test_a_retried_task_counts_anew() -> None:
+def test_a_retried_task_counts_again() -> None:
     clock, out = Clock(), io.StringIO()
     show = LineProgress(Console(file=out, width=200), clock)
     show(started())

@@ -67,5 +67,5 @@ def test_the_longest_value_goes_first() -> None:
     assert hidden("on the long-one, on", "on", "long-one", "one") == "*** the ***, ***"
 
 
-def test_words_of_ours_are_hidden_for_long_values_only() -> None:
+def test_words_of_pgmigrate_are_hidden_for_long_values_only() -> None:
     assert hidden("exit code 1 of secret", "1", "secret", short=False) == "exit code 1 of ***"

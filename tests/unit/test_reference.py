@@ -35,7 +35,7 @@ def exported(path: Path) -> list[str]:
 
 
 def test_the_page_is_what_its_generator_writes(text: str) -> None:
-    assert text == page(), "write it anew: python tests/reference"
+    assert text == page(), "write it again: python tests/reference"
 
 
 def test_the_types_of_options_are_what_their_generator_writes() -> None:
@@ -72,7 +72,7 @@ def test_every_public_name_says_what_it_is() -> None:
     bare = [title for title, target in public_names().items() if not target.has_docstring]
     for title, target in public_names().items():
         if isinstance(target, griffe.Class):
-            told = [
+            reported = [
                 item.name
                 for section in (target.docstring.parsed if target.docstring else [])
                 if section.kind.value in ("attributes", "parameters")
@@ -81,10 +81,10 @@ def test_every_public_name_says_what_it_is() -> None:
             bare += [
                 f"{title}.{name}"
                 for name, member in members(target).items()
-                if not member.has_docstring and name not in told
+                if not member.has_docstring and name not in reported
             ]
     assert bare == []
 
 
-def test_the_command_prints_it(text: str) -> None:
+def test_the_command_prints_the_page(text: str) -> None:
     assert CliRunner().invoke(commands, ["reference"]).output == text

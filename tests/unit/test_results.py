@@ -1,4 +1,4 @@
-"""Every result of a verb is looked at in the same ways: as text, as mapping, as table, as HTML."""
+"""Every result of a verb is shown in the same ways: as text, as mapping, as table, as HTML."""
 
 from __future__ import annotations
 

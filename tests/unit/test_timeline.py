@@ -31,7 +31,7 @@ def test_only_tasks_that_were_started_are_on_the_course() -> None:
     assert (course.seconds, course.workers, course.pauses) == (3.0, 1, ())
 
 
-def test_a_pause_between_two_sittings_is_left_out() -> None:
+def test_a_pause_between_two_sessions_is_left_out() -> None:
     first = [task(0.0, 4.0, 0), task(1.0, 3.0, 1)]
     # The next morning.
     second = [task(30_000.0, 2.0, 0), task(30_001.0, 3.0, 1)]
@@ -79,8 +79,8 @@ def test_there_are_never_more_spans_than_asked_for() -> None:
     tasks[77] = task(77.0, 0.1, status="failed")
     spans = Course.of(tasks).shortened(0.01, 100)
     assert len(spans) == 100 and any(span.status == "failed" for span in spans)
-    alike = Course.of([task(at * 1.0, 0.9) for at in range(5000)]).shortened(0.01, 100)
-    assert len(alike) <= 100 and sum(span.tasks for span in alike) == 5000
+    equal = Course.of([task(at * 1.0, 0.9) for at in range(5000)]).shortened(0.01, 100)
+    assert len(equal) <= 100 and sum(span.tasks for span in equal) == 5000
 
 
 def test_very_many_workers_share_rows() -> None:
@@ -108,7 +108,7 @@ def test_no_bytes_are_lost_at_the_edges() -> None:
     )
 
 
-def test_nothing_was_copied() -> None:
+def test_a_run_without_rows_has_no_rate() -> None:
     assert Course.of([]).rate(10) == []
     assert Course.of([task(0.0, 1.0, bytes=0)]).rate(10) == []
 

@@ -101,7 +101,7 @@ def test_a_value_gives_back_the_mapping_it_came_from() -> None:
     assert pickle.loads(pickle.dumps(value)) == value
 
 
-def test_a_report_without_failures() -> None:
+def test_a_report_without_failures_is_short() -> None:
     value = Report.from_mapping(report(task_result(1)))
     value.raise_for_failures()
     assert value.ok
@@ -227,7 +227,7 @@ def test_blocking_findings_come_first() -> None:
         value.raise_for_blocking()
 
 
-def test_status_in_words() -> None:
+def test_a_status_is_put_into_words() -> None:
     value = Status.from_mapping(
         {
             "run": 2,

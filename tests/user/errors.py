@@ -1,4 +1,4 @@
-"""What a program catches, and what it can tell about it."""
+"""What a program catches, and what it can read from it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pgmigrate import (
 from user.values import of_difference, of_finding
 
 
-def told(work: Callable[[], object]) -> str:
+def reported(work: Callable[[], object]) -> str:
     """What became of some work, in a line."""
     try:
         work()

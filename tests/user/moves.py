@@ -39,8 +39,8 @@ OPTIONS: Final[dict[str, Any]] = {"roles": "none", "options": {"on_existing": "t
 def main(source: str, target: str, folder: Path) -> None:
     """Migrates a database several times; the target's ledger is gone at the end."""
     config = folder / "config.yaml"
-    ends = {"source": {"conninfo": source}, "target": {"conninfo": target}}
-    config.write_text(yaml.safe_dump({**ends, **OPTIONS, "name": "of a user"}))
+    databases = {"source": {"conninfo": source}, "target": {"conninfo": target}}
+    config.write_text(yaml.safe_dump({**databases, **OPTIONS, "name": "of a user"}))
     blocking(Migration.from_file(config), folder)
     several(Migration.load_all(config), folder)
     asyncio.run(awaited(Migration(source=source, target=target, **OPTIONS), folder))
@@ -108,8 +108,8 @@ def known(rates: Rates, path: Path) -> Rates:
 
 
 def estimated(plan: Plan, rates: Rates) -> str:
-    jobs, _, calibrated, told = values.of_estimate(plan.estimate(jobs=2, rates=rates))
-    return told if jobs == 2 and calibrated else "not as asked"
+    jobs, _, calibrated, reported = values.of_estimate(plan.estimate(jobs=2, rates=rates))
+    return reported if jobs == 2 and calibrated else "not as asked"
 
 
 def json(report: Report) -> int:
@@ -145,18 +145,18 @@ def both(show: BarProgress | LineProgress | NotebookProgress, tally: RunTally) -
 def brief(tally: RunTally) -> str:
     left: float | None = tally.seconds_left
     now = tally.clock()
-    told = f"{now} {tally.share:.0%} {tally.elapsed:.1f} {tally.brief()} {tally.left()} {left}"
-    return f"{list(tally.phases)} {told}"
+    reported = f"{now} {tally.share:.0%} {tally.elapsed:.1f} {tally.brief()} {tally.left()} {left}"
+    return f"{list(tally.phases)} {reported}"
 
 
 def of_phase(phase: PhaseTally) -> tuple[str, str, list[int]]:
     began: float | None = phase.began
     totals = [phase.tasks, phase.rows, phase.bytes]
     so_far = [phase.over, phase.failed, phase.rows_now, phase.bytes_now]
-    told = f"{began}: {phase.share:.0%} {phase.brief()} {phase.numbers()} {phase.left()}"
+    reported = f"{began}: {phase.share:.0%} {phase.brief()} {phase.numbers()} {phase.left()}"
     model: list[float | None] = [phase.work, phase.seconds_left, phase.active]
-    told = f"{told} {model}"
-    return phase.name, told, totals + so_far
+    reported = f"{reported} {model}"
+    return phase.name, reported, totals + so_far
 
 
 def counted(phase: PhaseTally) -> None:

@@ -44,13 +44,13 @@ def of_report(report: SafetyReport) -> tuple[bool, float, Words]:
         steps = (*steps, of_checklist(report.checklist))
     if report.error is not None or report.report is None or report.verification is None:
         steps = (*steps, f"not moved: {report.error}")
-    told = report.to_dict().keys() - {"report"}
+    reported = report.to_dict().keys() - {"report"}
     steps = (*steps, report.target, *report.others, *report.by_hand)
     if report.continued is not None or report.stopped is not None:
         steps = (*steps, f"goes on with {report.continued}, stopped at {report.stopped}")
     words = (report.status, report.application, report.backup or "no backup", report.outcome())
     flags = report.ok and report.touched and report.migrated and not report.restored
-    return flags, report.seconds, (*steps, *words, *sorted(told), report.text())
+    return flags, report.seconds, (*steps, *words, *sorted(reported), report.text())
 
 
 def of_step(step: SafetyStep) -> Words:

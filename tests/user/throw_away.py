@@ -36,7 +36,7 @@ def used(server: EmbeddedServer) -> None:
 def of_server(server: EmbeddedServer) -> tuple[list[str], list[Path | None], int]:
     standby: EmbeddedServer | None = server.standby_of
     words = [server.encoding, server.locale, *server.initdb_args, *server.options]
-    ends = [server.conninfo, server.conninfo_for("postgres", user="someone")]
+    databases = [server.conninfo, server.conninfo_for("postgres", user="someone")]
     places = [server.data_dir, server.log_path, server.socket_dir, server.bin_dir]
     number = (server.major or 0) + server.port + server.pid
-    return [*words, *ends, "primary" if standby is None else "standby"], places, number
+    return [*words, *databases, "primary" if standby is None else "standby"], places, number

@@ -12,7 +12,7 @@ def prices(migration: Migration) -> Report:
     return migration.run()
 
 
-def told(event: Event) -> None:
+def reported(event: Event) -> None:
     print(event["event"])
 
 
@@ -24,7 +24,7 @@ def main(migration: Migration, ini: str) -> PostUpgrade:
         "app@head": {"tables": ["app.child"], "on_conflict": "update"},
         "head": prices,
     }
-    return PostUpgrade(guarded, on, on_event=told)
+    return PostUpgrade(guarded, on, on_event=reported)
 
 
 def after(hook: PostUpgrade, connection: Connection | None = None) -> int:

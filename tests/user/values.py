@@ -148,9 +148,16 @@ def of_report(report: Report) -> tuple[bool, Words]:
         of_verification(report.verification)
     number: int = report.run or 0
     took: float = report.seconds
-    ends = (report.source, report.target, report.backup or "no backup")
+    databases = (report.source, report.target, report.backup or "no backup")
     whole: str | None = report.run_state
-    words = (whole or "", report.status, report.started, *ends, *report.snapshots, report.text())
+    words = (
+        whole or "",
+        report.status,
+        report.started,
+        *databases,
+        *report.snapshots,
+        report.text(),
+    )
     return report.ok and report.consistent, (*words, f"run {number} took {took:.1f} s")
 
 
@@ -256,8 +263,8 @@ def of_backup(backup: BackupResult) -> tuple[str, int, float, str]:
 
 
 def of_restore(restored: RestoreResult) -> tuple[str, int, float, str]:
-    told = f"{restored.message}\n{restored.text()}"
-    return restored.path, restored.entries, restored.seconds, told
+    reported = f"{restored.message}\n{restored.text()}"
+    return restored.path, restored.entries, restored.seconds, reported
 
 
 def of_cleanup(cleaned: CleanupResult) -> tuple[Words, str, bool]:

@@ -27,7 +27,7 @@ ROOT: Final = Path(__file__).parents[2]
 USES: Final = Path(__file__).with_name("uses")
 PACKAGE: Final = ROOT / "python" / "pgmigrate"
 BYTES_AT_MOST: Final = 8_000_000
-# For whoever works on pgmigrate itself.
+# For development of pgmigrate itself.
 FOR_DEVELOPERS: Final = {"lint", "test"}
 # What stands in an environment before pgmigrate does.
 THERE_BEFORE: Final[dict[str, list[str]]] = {"alembic": ["psycopg[binary]"]}
@@ -101,9 +101,11 @@ def test_every_extra_has_a_use(wheel: Path) -> None:
 @pytest.mark.parametrize(
     "extra", some_each_time(extras(), *(extra for extra in extras() if extra != "airflow"))
 )
-def test_an_extra_by_itself(extra: str, wheel: Path, ends: tuple[str, str], tmp_path: Path) -> None:
+def test_an_extra_by_itself(
+    extra: str, wheel: Path, databases: tuple[str, str], tmp_path: Path
+) -> None:
     python = environment(tmp_path / "venv", wheel, extra)
-    given = {"source": ends[0], "target": ends[1], "pg_dump": str(find_tool("pg_dump"))}
+    given = {"source": databases[0], "target": databases[1], "pg_dump": str(find_tool("pg_dump"))}
     done = subprocess.run(
         [python, "-I", USES / f"{extra}.py", json.dumps(given)],
         cwd=tmp_path,

@@ -55,9 +55,9 @@ class SteadyLogger(_Adapter):
         try:
             self.logger.log(level, msg, *args, stacklevel=2, **kwargs)
         except Exception as error:
-            self._tell(error)
+            self._report(error)
 
-    def _tell(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         if self._is_broken:
             return
         self._is_broken = True
@@ -78,25 +78,25 @@ class LogFile(logging.FileHandler):
 
     Args:
         path: the file.
-        tell: called with the reason, once.
+        report: called with the reason, once.
 
     Raises:
         OSError: the file cannot be opened.
     """
 
-    def __init__(self, path: Path, tell: Callable[[str], object]) -> None:
+    def __init__(self, path: Path, report: Callable[[str], object]) -> None:
         super().__init__(path, encoding="utf-8", errors="backslashreplace")
-        self._on_failure: Callable[[str], object] | None = tell
+        self._on_failure: Callable[[str], object] | None = report
 
     # The name is the base class's, as its argument's.
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         """Takes the exception that is being handled."""
         from sys import exc_info
 
-        tell, self._on_failure = self._on_failure, None
-        if tell is not None:
+        report, self._on_failure = self._on_failure, None
+        if report is not None:
             error = exc_info()[1]
-            tell(getattr(error, "strerror", None) or str(error))
+            report(getattr(error, "strerror", None) or str(error))
 
     def close(self) -> None:
         """Closes the file; what could not be written by then is lost."""

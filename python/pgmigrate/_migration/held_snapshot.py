@@ -109,12 +109,12 @@ def hold(job: Job, on_event: OnEvent | None) -> HeldSnapshot:
     try:
         while (events := job.next()) is not None:
             deliver(events, on_event)
-            if announced := _announced(events):
-                return HeldSnapshot(job, announced, on_event)
+            if held := _snapshot_held(events):
+                return HeldSnapshot(job, held, on_event)
     except BaseException:
         end(job)
         raise
-    raise _not_announced(job)
+    raise _no_snapshot(job)
 
 
 async def hold_async(job: Job, on_event: OnEvent | None) -> HeldSnapshot:
@@ -122,8 +122,8 @@ async def hold_async(job: Job, on_event: OnEvent | None) -> HeldSnapshot:
     try:
         while (events := await job.next_async()) is not None:
             deliver(events, on_event)
-            if announced := _announced(events):
-                return HeldSnapshot(job, announced, on_event)
+            if held := _snapshot_held(events):
+                return HeldSnapshot(job, held, on_event)
     except GeneratorExit:
         # The coroutine is being closed and must not await any more.
         job.stop()
@@ -131,21 +131,21 @@ async def hold_async(job: Job, on_event: OnEvent | None) -> HeldSnapshot:
     except BaseException:
         await end_async(job)
         raise
-    raise _not_announced(job)
+    raise _no_snapshot(job)
 
 
-def _announced(events: Iterable[CoreEvent]) -> SnapshotHeldEvent | None:
+def _snapshot_held(events: Iterable[CoreEvent]) -> SnapshotHeldEvent | None:
     held = (event for event in events if event["event"] == "snapshot_held")
     return cast("SnapshotHeldEvent | None", next(held, None))
 
 
-def _not_announced(job: Job) -> Exception:
+def _no_snapshot(job: Job) -> Exception:
     try:
         job.result()
     except PgMigrateError as error:
         return error
     return InternalError(
-        "a hold ended without having announced its snapshot", name="hold_without_snapshot"
+        "a hold ended without having exported a snapshot", name="hold_without_snapshot"
     )
 
 

@@ -32,7 +32,7 @@ class RunOptions(SafeRunOptions, total=False):
     Attributes:
         backup: back up the target first; as the configuration says if None.
         verify: compare source and target afterwards; as the configuration says if None.
-        consistent: False allows rows of several states of the source in one table, unless it is
+        consistent: False allows rows of several snapshots in one table, unless it is
             cut by pages; as the configuration says if None.
         rates: how fast the servers are, for the time left; without them it is computed only from
             what the run has measured.

@@ -47,7 +47,7 @@ class Procedure(Steps):
             ScriptRunner(self._options, self._environment, self._event).run(self._script())
         finally:
             self._lock.release()
-            self._tell(seconds=time.monotonic() - began)
+            self._note(seconds=time.monotonic() - began)
         return self.report()
 
     async def run_async(self) -> SafetyReport:
@@ -59,7 +59,7 @@ class Procedure(Steps):
             )
         finally:
             self._lock.release()
-            self._tell(seconds=time.monotonic() - began)
+            self._note(seconds=time.monotonic() - began)
         return self.report()
 
     def report(self) -> SafetyReport:
@@ -72,20 +72,20 @@ class Procedure(Steps):
         try:
             yield from self._in_step("checklist", self._do_checklist())
             if self._request.dry_run:
-                self._tell(status="dry_run")
+                self._note(status="dry_run")
                 return
             yield from self._open_journal()
             yield from self._in_order()
-            self._tell(status="done")
+            self._note(status="done")
             yield from self._close("migrated")
         except GeneratorExit:
             raise
         except PgMigrateError as error:
             is_stop = isinstance(error, InterruptedRunError)
-            self._tell(error=error, status="interrupted" if is_stop else "failed")
+            self._note(error=error, status="interrupted" if is_stop else "failed")
             yield from self._undo()
         except BaseException as error:
-            self._tell(status="failed" if isinstance(error, Exception) else "interrupted")
+            self._note(status="failed" if isinstance(error, Exception) else "interrupted")
             yield from self._undo()
             raise
 
@@ -94,7 +94,7 @@ class Procedure(Steps):
         if self._stop:
             # Recorded before the step begins, so that a kill in between leaves a record of it.
             self._mark(application="stopped", stopped=now())
-            self._tell(application="stopped", stopped=None)
+            self._note(application="stopped", stopped=None)
         yield from self._in_step("stop", self._do_stop())
         yield from self._in_step("check_stopped", self._do_check_stopped())
         yield from self._in_step("wait_for_writers", self._do_wait())
@@ -109,7 +109,7 @@ class Procedure(Steps):
     def _undo(self) -> Script:
         self._is_undoing = True
         if self._request.dry_run:
-            self._tell(status="dry_run")
+            self._note(status="dry_run")
             return
         if self._journal is None:
             # Nothing is known about the target, and nothing was done to it.
@@ -118,7 +118,7 @@ class Procedure(Steps):
         while (decision := decide(self._situation())).target in ("check", "restore"):
             yield from self._undo_on_target(decision)
         yield from self._undo_on_application(decision)
-        self._tell_end(decision)
+        self._note_end(decision)
         yield from self._close(self._outcome(decision))
 
     def _situation(self) -> Situation:
@@ -171,17 +171,17 @@ class Procedure(Steps):
             about = self._with_commands("start the application again", self._start_again)
             yield from self._in_undo("start_again", about, self._do_start(self._start_again))
 
-    def _tell_end(self, decision: Decision) -> None:
+    def _note_end(self, decision: Decision) -> None:
         if self._lock_state == "taken":
-            self._tell(target="taken")
+            self._note(target="taken")
         elif self._came.migrated:
             if self._start and self._came.application != "started":
-                self._tell(status="not_started")
+                self._note(status="not_started")
             elif self._came.status == "interrupted":
                 # The interruption arrived when everything was already done.
-                self._tell(status="done")
+                self._note(status="done")
         elif decision.target == "by_hand" and (self._has_acted or self._lock_state == "lost"):
-            self._tell(status="not_restored", target="not_restored")
+            self._note(status="not_restored", target="not_restored")
 
     def _outcome(self, decision: Decision) -> Outcome:
         if decision.target == "keep":

@@ -93,7 +93,7 @@ class Recorded:
     ) -> None:
         self._options, self._request, self._on_event = options, request, on_event
         self._config = _native.procedure(options)
-        hide, env = _native.Mask(options).hide, self._config["env"]
+        hide, env = _native.Redaction(options).hide, self._config["env"]
         # For the output of commands, and for pgmigrate's own messages.
         self._hide, self._hide_in_words = hiding(hide, env), hiding(hide, env, short=False)
         self._environment = CommandEnvironment(
@@ -149,7 +149,10 @@ class Recorded:
         yield "checklist", "check what would hinder the migration"
         yield "stop", self._with_commands("stop the application", self._stop)
         yield "check_stopped", self._with_commands("check that it is stopped", self._checks)
-        yield "wait_for_writers", f"wait until nobody writes to source and target, at most {wait} s"
+        yield (
+            "wait_for_writers",
+            f"wait until no session writes to source and target, at most {wait} s",
+        )
         yield "backup", "back up the target"
         yield "migrate", "go on with the migration" if self._request.resume else "migrate"
         yield "verify", "compare source and target"
@@ -237,7 +240,7 @@ class Recorded:
         if not self._is_undoing and (problem := self._lock.problem()) is not None:
             raise problem
 
-    def _tell(self, **changes: Any) -> None:
+    def _note(self, **changes: Any) -> None:
         self._came = replace(self._came, **changes)
 
     def _log_output(self, line: str) -> None:
@@ -266,7 +269,7 @@ class Recorded:
         if earlier is None or earlier.procedure != journal.procedure:
             journal = replace(journal, made_ledger=not kept["has_ledger"])
         self._journal = journal
-        self._tell_earlier(journal)
+        self._note_earlier(journal)
 
     def _when_at_rest(self) -> Generator[Action, Any, Mapping[str, Any]]:
         """The journal on the target, once no session of a killed procedure is active there."""
@@ -295,12 +298,12 @@ class Recorded:
         has_begun = self._status.run != earlier.run_before
         return earlier if has_begun else replace(earlier, target_state="untouched")
 
-    def _tell_earlier(self, journal: Journal) -> None:
+    def _note_earlier(self, journal: Journal) -> None:
         """Reports what the journal records about target and application."""
         assert self._status is not None
         is_half_done = self._status.state in UNFINISHED and journal.target_state == "untouched"
         is_going_on = self._earlier is not None and self._earlier.is_open
-        self._tell(
+        self._note(
             touched=journal.target_state in ("changed", "migrated"),
             target="half_done" if is_half_done else journal.target_state,
             application="stopped" if journal.application == "stopped" else "untouched",

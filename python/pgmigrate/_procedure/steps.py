@@ -68,7 +68,7 @@ class Steps(Recorded):
         mapping = yield Verb("preflight", {"resume": self._resume, "verify": True})
         preflight = PreflightResult.from_mapping(mapping)
         checklist = Checklist.of(preflight, self._own_items(), self._config["checklist"])
-        self._tell(checklist=checklist)
+        self._note(checklist=checklist)
         blocking = [
             finding
             for item in checklist.items
@@ -264,7 +264,7 @@ class Steps(Recorded):
         counters = yield Verb("target_counters", {})
         made = BackupResult.from_mapping((yield Verb("backup", {})))
         self._mark(backup=str(Path(made.path).absolute()), counters=counters)
-        self._tell(backup=made.path)
+        self._note(backup=made.path)
         return f"{made.path} ({size(made.bytes)}, {plural(made.entries, 'object')}), read back"
 
     def _begin_to_change(self) -> None:
@@ -277,7 +277,7 @@ class Steps(Recorded):
         yield from self._still_stopped()
         # Only a missing event shows that the target is untouched, and an interruption can lose
         # events.
-        self._tell(touched=True, target="changed")
+        self._note(touched=True, target="changed")
         listener = self._on_event
         try:
             return (yield from self._run_as_needed(was_touched=was_touched))
@@ -286,13 +286,13 @@ class Steps(Recorded):
         except KeyboardInterrupt as interruption:
             outcome = outcome_of(interruption, "run")
             if isinstance(outcome, Mapping):
-                self._tell(report=Report.from_mapping(outcome))
+                self._note(report=Report.from_mapping(outcome))
             raise
         except PgMigrateError:
             if self._on_event is listener and not (was_touched or self._is_written_to):
                 # An error of the core: all events were delivered before it.
                 self._mark(target_state="untouched")
-                self._tell(touched=False, target="untouched")
+                self._note(touched=False, target="untouched")
             raise
 
     def _run_as_needed(self, *, was_touched: bool) -> Work:
@@ -312,7 +312,7 @@ class Steps(Recorded):
     def _run(self) -> Work:
         mapping = yield Verb("run", self._run_settings(), options=self._with_ledger())
         report = Report.from_mapping(mapping)
-        self._tell(report=report)
+        self._note(report=report)
         report.raise_for_failures()
         done = sum(phase.done + phase.kept for phase in report.phases)
         return (
@@ -361,7 +361,7 @@ class Steps(Recorded):
         }
         try:
             verification = VerifyResult.from_mapping((yield Verb("verify", settings)))
-            self._tell(verification=verification)
+            self._note(verification=verification)
             verification.raise_for_differences()
             yield Verb("quiet_since", self._quiet)
         except BaseException:
@@ -369,7 +369,7 @@ class Steps(Recorded):
             self._mark(target_state="changed")
             raise
         self._mark(target_state="migrated")
-        self._tell(migrated=True, target="migrated")
+        self._note(migrated=True, target="migrated")
         return f"{plural(len(verification.tables), 'table')}: {verification.headline()}"
 
     def _do_start(self, commands: Iterable[Command]) -> Work:
@@ -381,7 +381,7 @@ class Steps(Recorded):
             self._is_start_tried = True
             yield from self._execute(command, is_shielded=True)
         self._mark(application="started")
-        self._tell(application="started")
+        self._note(application="started")
         return note
 
     def _keys_made_again(self) -> Work:
@@ -415,7 +415,7 @@ class Steps(Recorded):
 
     def _refuse_to_undo(self, written: Sequence[str]) -> None:
         if written:
-            self._tell(others=tuple(written))
+            self._note(others=tuple(written))
             raise StateError(
                 "others have written to the target since the backup, which a restore would undo: "
                 + "; ".join(written),
@@ -441,7 +441,7 @@ class Steps(Recorded):
         self._mark(target_state="restored")
         # The ledger is the one of the time when the backup was made.
         self._ledger_version = None
-        self._tell(restored=True, target="restored")
+        self._note(restored=True, target="restored")
         if restored is None:
             return "the answer of the server was lost, and the ledger shows that it is restored"
         return RestoreResult.from_mapping(restored).message

@@ -115,7 +115,7 @@ class Estimate(Tabular):
         calibrated: whether the rates were measured on the two servers.
         by_jobs: the same for 1, 2, 4, 8 and 16 jobs, and for ``jobs``.
         phases: the phases in their order.
-        chain: the tasks that the end waits for one after another, the first one first.
+        chain: the tasks of the critical path, the first one first.
         tables: the tables that take most of the work.
         notes: what a reader should know.
     """
@@ -186,7 +186,7 @@ def _by_jobs(found: tuple[JobsEstimate, ...]) -> list[str]:
         (str(one.jobs), duration(one.seconds), duration(one.low), duration(one.high))
         for one in found
     ]
-    return columns(("jobs", "time", "at best", "at worst"), rows)
+    return columns(("jobs", "time", "optimistic", "pessimistic"), rows)
 
 
 def _phases(found: tuple[PhaseEstimate, ...]) -> list[str]:
@@ -213,7 +213,7 @@ def _chain(found: Sequence[ChainStep], all_of_them: int) -> list[str]:
     ]
     left = all_of_them - len(shown)
     more = [f"  and {plural(left, 'shorter link')}"] if left else []
-    return ["the end waits for:", *lines, *more] if lines else []
+    return ["critical path:", *lines, *more] if lines else []
 
 
 def _tables(found: Sequence[TableEstimate]) -> list[str]:

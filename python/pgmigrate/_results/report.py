@@ -223,7 +223,10 @@ class Report(Tabular):
         return "\n".join(lines)
 
     def _headline(self) -> str:
-        snapshots = "one snapshot" if self.consistent else "SEVERAL STATES OF THE SOURCE"
+        snapshots = "one snapshot"
+        if not self.consistent:
+            number_of = plural(len(self.snapshots), "snapshot")
+            snapshots = f"NOT CONSISTENT: rows come from {number_of}"
         number = "run" if self.run is None else f"run {self.run}"
         state = self.run_state or self.status
         whole = "" if state == self.status else f" (the run as a whole: {state})"

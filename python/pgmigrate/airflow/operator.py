@@ -85,8 +85,8 @@ class PgMigrateOperator(BaseOperator):
         migration = migration_of(self.config, self.source_conn_id, self.target_conn_id)
         if not migration.config["options"]["keep_ledger"]:
             raise ConfigError(
-                "options.keep_ledger: false would take away what tells a task that is tried again, "
-                "or waits, that its rows are moved: it would move them once more",
+                "options.keep_ledger: false removes the ledger, by which a task that is tried "
+                "again or waits knows that its rows are moved: it would move them once more",
                 name="ledger_required",
                 remedy=f"leave it true, and drop the ledger in a last task: {action('cleanup')}",
             )

@@ -71,8 +71,8 @@ class PgMigratePlan(PgMigrateOperator):
             groups = len(plan.groups(self.parts))
         if self.parts > 1 and self.snapshot == "own":
             self.log.warning(
-                "each part reads a snapshot of its own: nobody may write to the source until all "
-                "rows are copied"
+                "each part reads a snapshot of its own: no session may write to the source until "
+                "all rows are copied"
             )
         context["ti"].xcom_push(key=_KEY, value=reference)
         return [f"{at}/{groups}" for at in range(1, groups + 1)]

@@ -208,14 +208,14 @@ class DueTable:
         if connection.scalar(sa.select(sa.exists().select_from(self._table))):
             return
         self._table.drop(connection)
-        ours_and_empty = sa.text(
+        own_and_empty = sa.text(
             "SELECT pg_catalog.obj_description(n.oid, 'pg_namespace') = :comment "
             "AND pg_catalog.pg_has_role(n.nspowner, 'USAGE') "
             "AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c WHERE c.relnamespace = n.oid) "
             "FROM pg_catalog.pg_namespace n WHERE n.nspname = :schema"
         )
         schema = str(self._table.schema)
-        if connection.scalar(ours_and_empty, {"comment": SCHEMA_COMMENT, "schema": schema}):
+        if connection.scalar(own_and_empty, {"comment": SCHEMA_COMMENT, "schema": schema}):
             connection.execute(DropSchema(schema))
 
 

@@ -168,13 +168,13 @@ class PostUpgrade:
             with connection.engine.begin() as own:
                 table.settle(own, due)
         except PgMigrateError as error:
-            raise _told(error, due.revision) from error
+            raise _reported(error, due.revision) from error
         except SQLAlchemyError as error:
             unsettled = StateError(
                 f"{type(error).__name__} where the target says what is due",
                 name="data_moves_unreadable",
             )
-            raise _told(unsettled, due.revision) from error
+            raise _reported(unsettled, due.revision) from error
         return reports
 
     def _run(self, move: Move, due: Due, table: DueTable, connection: Connection) -> list[Report]:
@@ -313,12 +313,12 @@ def _current_schema(connection: Connection) -> str:
     return schema
 
 
-def _told(error: PgMigrateError, revision: str) -> PgMigrateError:
+def _reported(error: PgMigrateError, revision: str) -> PgMigrateError:
     """The same error, saying that the upgrade is kept and how to repeat the data move."""
-    told = copied(error)
-    told.message = (
+    reported = copied(error)
+    reported.message = (
         f"the upgrade is committed, but the data move of revision {revision} failed: "
         f"{error.message}"
     )
-    told.remedy = f"{error.remedy}; then {AGAIN}" if error.remedy else AGAIN
-    return told
+    reported.remedy = f"{error.remedy}; then {AGAIN}" if error.remedy else AGAIN
+    return reported

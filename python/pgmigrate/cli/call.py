@@ -293,7 +293,7 @@ def for_each(call: Call, migrations: Sequence[Migration], work: Work) -> int:
         click.echo(_as_json(answers, many=len(migrations) > 1))
     elif len(migrations) > 1:
         click.echo(printable(_summary(answers, migrations)))
-    _tell_loss()
+    _report_loss()
     codes = {answer.code for _, answer in answers} - {DONE}
     if INTERRUPTED in codes:
         return INTERRUPTED
@@ -327,7 +327,7 @@ def _progress(call: Call, console: Console) -> AbstractContextManager[OnEvent]:
     return nullcontext(lambda event: None) if call.quiet else progress(console)
 
 
-def _tell_loss() -> None:
+def _report_loss() -> None:
     """Logs that the work is done, but its result could not be written."""
     reason = untold_loss()
     if reason is not None:
@@ -350,7 +350,7 @@ def _summary(answers: Sequence[tuple[Migration, Answer]], migrations: Sequence[M
     states = [answer.state for _, answer in answers]
     if any(states):
         states = [state or "failed" for state in states]
-        states += ["not looked at"] * (len(migrations) - len(states))
+        states += ["not inspected"] * (len(migrations) - len(states))
         named = zip(migrations, states, strict=True)
         return "\n".join(
             [
@@ -463,5 +463,5 @@ def _guarded(call: Call, command: Callable[[], int]) -> int:
     show_error(failure, call.debug)
     if call.json:
         click.echo(_json({"error": failure.to_dict()}))
-    _tell_loss()
+    _report_loss()
     return exit_code(failure)

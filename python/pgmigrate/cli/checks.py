@@ -18,18 +18,22 @@ from pgmigrate.cli.call import (
     for_each,
     verdict_code,
 )
-from pgmigrate.cli.options import connected, connected_to_target, jobs_option, rates_option
+from pgmigrate.cli.options import (
+    connected,
+    connected_to_target,
+    file_option,
+    jobs_option,
+    rates_option,
+)
 from pgmigrate.cli.watching import watch
 from pgmigrate.events import OnEvent
 
 
 @click.command()
 @connected
-@click.option(
+@file_option(
     "--plan",
     "plan_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
     help="Compare what this plan moves, instead of what the configuration selects.",
 )
 @jobs_option

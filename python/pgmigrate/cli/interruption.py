@@ -103,7 +103,7 @@ def with_result(
 
 
 @dataclass(frozen=True)
-class Words:
+class InterruptionMessages:
     """The messages for an interrupted verb that has no result.
 
     Attributes:
@@ -121,7 +121,7 @@ def with_answer(
     verb: str,
     call: Callable[[], Result],
     made: Callable[[Mapping[str, Any]], Result],
-    words: Words,
+    messages: InterruptionMessages,
 ) -> Result:
     """A verb's result, also if it was interrupted too late to be stopped.
 
@@ -129,7 +129,7 @@ def with_answer(
         verb: the verb, by its name in the core.
         call: runs it.
         made: makes the result from the core's mapping.
-        words: the messages if there is no result.
+        messages: what is reported if there is no result.
 
     Raises:
         InterruptedRunError: the verb was interrupted; the message says whether it did nothing, or
@@ -145,11 +145,11 @@ def with_answer(
             return made(outcome)
         if outcome is None:
             known = InterruptedRunError(
-                f"interrupted; {words.not_known}", name="interrupted", remedy=words.remedy
+                f"interrupted; {messages.not_known}", name="interrupted", remedy=messages.remedy
             )
         elif isinstance(outcome, InterruptedRunError):
             known = InterruptedRunError(
-                f"interrupted; {words.nothing_done}", name="interrupted", remedy=RUN_AGAIN
+                f"interrupted; {messages.nothing_done}", name="interrupted", remedy=RUN_AGAIN
             )
         else:
             raise outcome from None

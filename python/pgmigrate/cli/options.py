@@ -12,6 +12,15 @@ import click
 from pgmigrate.cli.again import typed
 from pgmigrate.cli.call import Call, guarded
 from pgmigrate.cli.console import LOG_FILE
+from pgmigrate.cli.reviewed import PlanChoice
+
+
+def file_option(*names: str, metavar: str = "FILE", **settings: Any) -> Callable[..., Any]:
+    """An option that names a file."""
+    kind = click.Path(dir_okay=False, path_type=Path)
+    has_default = settings.get("default") is not None
+    return click.option(*names, type=kind, metavar=metavar, show_default=has_default, **settings)
+
 
 log_options: Final = (
     click.option("-v", "--verbose", is_flag=True, help="Show INFO and WARN on the console, too."),
@@ -34,13 +43,7 @@ log_options: Final = (
     ),
 )
 _CALL_OPTIONS: Final = (
-    click.option(
-        "-c",
-        "--config",
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="The config file (YAML or JSON).",
-    ),
+    file_option("-c", "--config", help="The config file (YAML or JSON)."),
     click.option(
         "--source",
         metavar="CONNINFO",
@@ -134,23 +137,12 @@ def _with_call(command: Callable[..., int], make: Callable[..., Call]) -> Callab
     return with_call
 
 
-plan_option = click.option(
-    "--plan",
-    "plan_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("plan.tsv"),
-    show_default=True,
-    metavar="FILE",
-    help="The plan file.",
-)
-reviewed_plan_options: Final = (
-    click.option(
+plan_option = file_option("--plan", "plan_path", default=Path("plan.tsv"), help="The plan file.")
+_REVIEWED_PLAN_OPTIONS: Final = (
+    file_option(
         "--plan",
         "plan_path",
-        type=click.Path(dir_okay=False, path_type=Path),
         default=Path("plan.tsv"),
-        show_default=True,
-        metavar="FILE",
         help="Run this plan if the file exists and only sizes have changed since it was made. "
         "Otherwise, and without --plan, a new plan is made and written to the file.",
     ),
@@ -168,26 +160,32 @@ reviewed_plan_options: Final = (
 jobs_option = click.option(
     "-j", "--jobs", type=click.IntRange(min=1), metavar="N", help="How many tasks run at once."
 )
-rates_option = click.option(
+rates_option = file_option(
     "--rates",
     "rates_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
     help="Estimate the time left from the rates that plan --calibrate has measured.",
 )
-state_option = click.option(
+state_option = file_option(
     "--state",
     "state_path",
-    type=click.Path(dir_okay=False, path_type=Path),
     default=Path("state.tsv"),
-    show_default=True,
-    metavar="FILE",
     help="The state file, which mirrors the ledger in the target.",
 )
 
 
 def reviewable(command: Callable[..., int]) -> Callable[..., int]:
-    """Gives a command the options of a run that can follow a plan that was reviewed."""
-    for option in reversed(reviewed_plan_options):
-        command = option(command)
-    return command
+    """Gives a command the options of a run that can follow a plan that was reviewed.
+
+    It is called with the `PlanChoice` that they make with its own option ``--resume``.
+    """
+
+    @wraps(command)
+    def with_choice(
+        call: Call, plan_path: Path, *, replan: bool, accept_drift: bool, resume: bool, **given: Any
+    ) -> int:
+        choice = PlanChoice.of(plan_path, replan=replan, accept_drift=accept_drift, resume=resume)
+        return command(call, choice=choice, resume=resume, **given)
+
+    for option in reversed(_REVIEWED_PLAN_OPTIONS):
+        with_choice = option(with_choice)
+    return with_choice

@@ -10,7 +10,7 @@ import click
 
 from pgmigrate import Estimate, Migration, Plan, Rates, _native
 from pgmigrate.cli.call import DONE, DRIFT, Answer, Call, for_each
-from pgmigrate.cli.options import connected, jobs_option, plan_option
+from pgmigrate.cli.options import connected, file_option, jobs_option, plan_option
 from pgmigrate.cli.outputs import check_writable
 from pgmigrate.errors import StateError
 from pgmigrate.events import OnEvent
@@ -27,21 +27,18 @@ from pgmigrate.events import OnEvent
 )
 @click.option("--estimate", is_flag=True, help="Estimate how long a run of the plan will take.")
 @jobs_option
-@click.option(
+@file_option(
     "--calibrate",
     "calibrate_path",
     is_flag=False,
     flag_value=Path("rates.json"),
-    type=click.Path(dir_okay=False, path_type=Path),
     metavar="[FILE]",
     help="As --estimate, with rates that are measured on both servers in about ten seconds, "
     "and written to FILE (rates.json). Leaves nothing on the servers.",
 )
-@click.option(
+@file_option(
     "--rates",
     "rates_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
     help="As --estimate, with the rates of an earlier --calibrate.",
 )
 def plan_command(

@@ -10,12 +10,12 @@ import click
 
 from pgmigrate import BackupResult, CleanupResult, Migration, RestoreResult, _native
 from pgmigrate.cli.call import DONE, FAILED, INTERRUPTED, Answer, Call, for_each
-from pgmigrate.cli.interruption import Words, with_answer, with_result
+from pgmigrate.cli.interruption import InterruptionMessages, with_answer, with_result
 from pgmigrate.cli.options import connected_to_target, state_option
 from pgmigrate.events import OnEvent
 
 _NOTHING: Final = "nothing was restored"
-_UNANSWERED: Final = Words(
+_UNANSWERED: Final = InterruptionMessages(
     nothing_done=_NOTHING,
     not_known="it is not known whether the target was restored",
     remedy="look whether the target holds what the backup holds, or run it again: it replaces what "

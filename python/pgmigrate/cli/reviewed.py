@@ -19,19 +19,21 @@ class PlanChoice:
     """The options of a run about its plan.
 
     Attributes:
+        path: the plan file, before the folder of a migration is added.
         is_named: whether ``--plan`` was given on the command line.
         replan: a new plan replaces the file.
         accept_drift: the file is followed although the source changed.
         resume: a run is resumed, with its own plan.
     """
 
+    path: Path
     is_named: bool
     replan: bool
     accept_drift: bool
     resume: bool
 
     @classmethod
-    def of(cls, *, replan: bool, accept_drift: bool, resume: bool) -> PlanChoice:
+    def of(cls, path: Path, *, replan: bool, accept_drift: bool, resume: bool) -> PlanChoice:
         """The choice of the command that runs now.
 
         Raises:
@@ -46,7 +48,7 @@ class PlanChoice:
             raise click.UsageError("--resume follows the run's own plan: --replan begins another")
         if accept_drift and not is_named:
             raise click.UsageError("--accept-drift is about the plan that --plan FILE names")
-        return cls(is_named, replan, accept_drift, resume)
+        return cls(path, is_named, replan, accept_drift, resume)
 
     @property
     def on_drift(self) -> OnDrift:

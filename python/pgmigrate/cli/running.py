@@ -17,6 +17,7 @@ from pgmigrate.cli.call import INTERRUPTED, Answer, Call, for_each, report_code
 from pgmigrate.cli.interruption import with_result
 from pgmigrate.cli.options import (
     connected,
+    file_option,
     jobs_option,
     rates_option,
     reviewable,
@@ -57,18 +58,14 @@ _NAMED_AT_MOST: Final = 3
         "between pages."
     ),
 )
-@click.option(
+@file_option(
     "--report",
     "report_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
     help="Write a report of the run as one page of HTML, whether it succeeds or fails.",
 )
 def migrate(
     call: Call,
-    plan_path: Path,
-    replan: bool,
-    accept_drift: bool,
+    choice: PlanChoice,
     state_path: Path,
     jobs: int | None,
     rates_path: Path | None,
@@ -88,7 +85,6 @@ def migrate(
 
     A run is resumed by the plan that the target's ledger keeps, or by the file that --plan names.
     """
-    choice = PlanChoice.of(replan=replan, accept_drift=accept_drift, resume=resume)
     migrations = call.migrations()
 
     def own(path: Path | None, migration: Migration) -> Path | None:
@@ -96,14 +92,14 @@ def migrate(
 
     check_writable("--report", (own(report_path, migration) for migration in migrations))
     if not resume:
-        plans = (call.own_path(plan_path, migration) for migration in migrations)
+        plans = (call.own_path(choice.path, migration) for migration in migrations)
         check_writable("--plan", (path for path in plans if not choice.reads(path)))
     if not dry_run:
         check_writable("--state", (own(state_path, migration) for migration in migrations))
     ended: list[tuple[Migration, Report | BaseException]] = []
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
-        path = call.own_path(plan_path, migration)
+        path = call.own_path(choice.path, migration)
         page = own(report_path, migration)
         replaced = ReplacedPlan(path)
         with page_of_errors(page), _noting(migration, ended):

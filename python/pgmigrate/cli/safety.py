@@ -27,7 +27,7 @@ from pgmigrate.cli.call import (
     verdict_code,
 )
 from pgmigrate.cli.interruption import spare_the_report
-from pgmigrate.cli.options import connected, jobs_option, reviewable, state_option
+from pgmigrate.cli.options import connected, file_option, jobs_option, reviewable, state_option
 from pgmigrate.cli.outputs import check_writable, written
 from pgmigrate.cli.reviewed import PlanChoice, ways_on
 from pgmigrate.errors import VerifyError
@@ -45,18 +45,14 @@ from pgmigrate.events import OnEvent
     help="Print the checklist and the procedure with its commands; stop and change nothing.",
 )
 @click.option("--resume", is_flag=True, help="Continue a run that was kept after a failure.")
-@click.option(
+@file_option(
     "--checklist",
     "checklist_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
     help="Write checklist and steps into FILE as Markdown, for a change ticket.",
 )
 def safe(
     call: Call,
-    plan_path: Path,
-    replan: bool,
-    accept_drift: bool,
+    choice: PlanChoice,
     state_path: Path,
     jobs: int | None,
     dry_run: bool,
@@ -70,15 +66,14 @@ def safe(
     the application could not be started; 9: the target had to be restored and is not; 11: the plan
     that --plan names is not the one that would be made now, and nothing was stopped.
     """
-    choice = PlanChoice.of(replan=replan, accept_drift=accept_drift, resume=resume)
     migration = call.one_migration()
     check_writable("--checklist", [checklist_path])
 
-    files = ["--plan", str(plan_path), "--state", str(state_path)]
+    files = ["--plan", str(choice.path), "--state", str(state_path)]
     problems: list[str] = []
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
-        plan = choice.plan(call.own_path(plan_path, migration))
+        plan = choice.plan(call.own_path(choice.path, migration))
         request = Request(
             plan=plan,
             is_of_file=plan is not None,
@@ -86,7 +81,7 @@ def safe(
             resume=resume,
             jobs=jobs,
             state=str(call.own_path(state_path, migration)),
-            plan_file=str(call.own_path(plan_path, migration)),
+            plan_file=str(call.own_path(choice.path, migration)),
             dry_run=dry_run,
             words=call.words(),
             files=" ".join([shlex.join(files), *typed_words("jobs", "checklist_path")]),

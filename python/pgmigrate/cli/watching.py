@@ -59,5 +59,5 @@ def status_line(status: Status) -> str:
     failed = [f"{tasks.failed:,} failed"] if tasks.failed else []
     seconds = status.seconds_left
     left = "time left unknown" if seconds is None else f"about {duration(seconds)} left"
-    told = [f"{tasks.done:,} of {plural(total, 'task')}", *failed, rows, left]
-    return f"run {status.run}: running after {duration(status.seconds)}, {', '.join(told)}"
+    reported = [f"{tasks.done:,} of {plural(total, 'task')}", *failed, rows, left]
+    return f"run {status.run}: running after {duration(status.seconds)}, {', '.join(reported)}"

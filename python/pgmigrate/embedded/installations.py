@@ -92,7 +92,7 @@ def server_version(bin_dir: Path) -> tuple[int, int] | None:
     if not all(os.access(bin_dir / name, os.X_OK) for name in ("initdb", "postgres")):
         return None
     try:
-        told = subprocess.run(
+        reported = subprocess.run(
             [bin_dir / "postgres", "--version"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -102,5 +102,5 @@ def server_version(bin_dir: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     # "postgres (PostgreSQL) 16.14", "... 15.20 (Debian 15.20-1)", "... 19beta1"
-    match = re.search(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?", told)
+    match = re.search(r"\(PostgreSQL\) (\d+)(?:\.(\d+))?", reported)
     return (int(match[1]), int(match[2] or 0)) if match else None

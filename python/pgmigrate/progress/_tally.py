@@ -155,7 +155,7 @@ class RunTally:
             self._begin(event)
             return None
         if kind == "time_left":
-            self._tell_left(event)
+            self._show_left(event)
             return None
         if kind == "task_retried":
             return self._restart(event["task"])
@@ -190,7 +190,7 @@ class RunTally:
             for phase in self.phases.values():
                 phase.pass_time(passed)
 
-    def _tell_left(self, event: Mapping[str, Any]) -> None:
+    def _show_left(self, event: Mapping[str, Any]) -> None:
         self.seconds_left, self._work = event["seconds"], event["share"]
         for given in event["phases"]:
             phase = self.phases.get(given["phase"])

@@ -115,7 +115,7 @@ fn what_takes_fewer_values_is_refused_although_the_server_would_cast() {
 }
 
 #[test]
-fn what_changes_its_meaning_is_told() {
+fn what_changes_its_meaning_is_reported() {
     let naive = plain("timestamp without time zone");
     assert_eq!(assign(&naive, &plain("timestamp with time zone"), &casts()).unwrap().note, ZONE);
     assert_eq!(assign(&plain("json"), &plain("jsonb"), &casts()).unwrap().note, KEYS);

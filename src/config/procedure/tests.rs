@@ -21,7 +21,7 @@ fn problems(procedure: &Value) -> Vec<String> {
 }
 
 fn words(words: &[&str], timeout: u64) -> Command {
-    Command { run: Run::Words(words.iter().map(|word| (*word).to_owned()).collect()), timeout }
+    Command { run: Run::Interner(words.iter().map(|word| (*word).to_owned()).collect()), timeout }
 }
 
 #[test]

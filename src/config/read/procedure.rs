@@ -172,5 +172,5 @@ fn words(value: &Value) -> Parsed<Run> {
     };
     let usable =
         words.first().is_some_and(|program| !program.is_empty()) && !words.iter().any(|word| word.contains('\0'));
-    if usable { Ok(Run::Words(words)) } else { Err(format!("{COMMAND}, the first word a program")) }
+    if usable { Ok(Run::Interner(words)) } else { Err(format!("{COMMAND}, the first word a program")) }
 }

@@ -4,10 +4,10 @@
 
 use crate::catalog::{Catalog, Column, Index, Relation};
 use crate::config::TableFilter;
+use crate::interned::Interned;
 use crate::pg::copy::RowFormat;
 use crate::pg::sample::{Part, Slice};
 use crate::plan::{Plan, Rules};
-use crate::word::Word;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -33,9 +33,9 @@ pub struct Choice<'a> {
     /// Bytes of the table.
     pub bytes: u64,
     /// Columns of its indexes.
-    pub keys: Vec<&'a [Word]>,
+    pub keys: Vec<&'a [Interned]>,
     /// Columns of one that is unique; none where there is none.
-    pub unique: &'a [Word],
+    pub unique: &'a [Interned],
     has_pages: bool,
 }
 
@@ -79,8 +79,8 @@ fn keys<'a>(
     catalog: &'a Catalog,
     relation: &'a Relation,
     is_wanted: impl Fn(&Index) -> bool,
-) -> impl Iterator<Item = &'a [Word]> {
-    let is_copied = |name: &Word| relation.copied_columns().any(|column| column.name == *name);
+) -> impl Iterator<Item = &'a [Interned]> {
+    let is_copied = |name: &Interned| relation.copied_columns().any(|column| column.name == *name);
     let wanted = catalog.indexes.iter().filter(move |index| index.relation == relation.oid && is_wanted(index));
     let keys = wanted.map(|index| index.columns.as_slice());
     keys.filter(move |columns| !columns.is_empty() && columns.iter().all(is_copied))

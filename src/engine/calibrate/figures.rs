@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_passes_the_middle_counts_and_their_spread_is_told() {
+    fn of_several_passes_the_middle_counts_and_their_spread_is_reported() {
         let passes = [0.1, 0.2, 2.0].map(|copy| pass(copy, [1.0, 1.25, 2.0]));
         let rates = figures(passes.into());
         assert_near(rates.copy_binary, 100.0);

@@ -30,7 +30,7 @@ const SMALL: u8 = 24;
 const QUESTIONS: usize = 20;
 
 /// Where samples are taken.
-pub struct Ends<'a> {
+pub struct SamplingConnections<'a> {
     /// The source, with the snapshot that the readers use.
     pub source: &'a Source,
     /// The target.
@@ -49,7 +49,7 @@ struct Pair {
     target: Session,
 }
 
-impl Ends<'_> {
+impl SamplingConnections<'_> {
     async fn open(&self) -> Result<Pair> {
         let mut source = Session::open(self.source.leader.conninfo(), Side::Source, "calibrate").await?;
         source.set_copy_encoding(self.encoding.clone());
@@ -102,7 +102,7 @@ async fn warm_up_builds(table: &Choice<'_>, stage: &Stage<'_>) -> Result<()> {
 
 /// The measurements.
 pub struct Sampling<'a> {
-    ends: Ends<'a>,
+    ends: SamplingConnections<'a>,
     tables: &'a [Choice<'a>],
     part: f64,
     /// Bytes that each of several sessions copies, once it is known how many fit into the time.
@@ -114,7 +114,7 @@ pub struct Sampling<'a> {
 
 impl<'a> Sampling<'a> {
     /// Samples of `tables`, of which each copies for about `part` seconds.
-    pub fn new(ends: Ends<'a>, tables: &'a [Choice<'a>], part: f64) -> Self {
+    pub fn new(ends: SamplingConnections<'a>, tables: &'a [Choice<'a>], part: f64) -> Self {
         let (pass, passes, notes) = (Pass::default(), Vec::new(), BTreeSet::new());
         Sampling { ends, tables, part, slice: None, pass, passes, notes }
     }

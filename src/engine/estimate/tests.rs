@@ -54,17 +54,7 @@ fn index(id: &str, name: &str, megabytes: u64, requires: &[&str]) -> Task {
 }
 
 fn plan(tasks: Vec<Task>) -> Plan {
-    let header = Header {
-        version: 1,
-        source: String::new(),
-        source_version: 160_000,
-        pg_dump: None,
-        config: serde_json::Value::Null,
-        tables: std::collections::BTreeMap::new(),
-        absent: vec![],
-        findings: vec![],
-    };
-    Plan { header, tasks }
+    Plan { header: Header::example(), tasks }
 }
 
 #[track_caller]

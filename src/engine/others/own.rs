@@ -122,7 +122,7 @@ impl<'a> Own<'a> {
     }
 
     /// Whether the change of an object whose name has neither letters nor digits may be that of a task.
-    fn cannot_tell(&self) -> bool {
+    fn is_undecided(&self) -> bool {
         !self.names.is_empty()
     }
 
@@ -134,7 +134,7 @@ impl<'a> Own<'a> {
     /// Whether a task names the object after nothing but words for its kind.
     fn is_named_alone(&self, object: &[&str]) -> bool {
         let is_word = |word: &str| word.chars().all(|c| c.is_ascii_uppercase());
-        let Some(last) = object.last() else { return self.cannot_tell() };
+        let Some(last) = object.last() else { return self.is_undecided() };
         let Some(tasks) = self.by_name.get(last) else { return false };
         tasks
             .iter()
@@ -144,7 +144,7 @@ impl<'a> Own<'a> {
     /// Whether a task names everything that the object's identity names.
     fn is_named(&self, object: &[&str]) -> bool {
         let mut tasks = object.iter().map(|name| self.by_name.get(name).map_or(&[][..], Vec::as_slice));
-        let Some(first) = tasks.next() else { return self.cannot_tell() };
+        let Some(first) = tasks.next() else { return self.is_undecided() };
         let fewest = tasks.fold(first, |fewest, of| if of.len() < fewest.len() { of } else { fewest });
         fewest.iter().any(|&at| object.iter().all(|name| self.names[at].contains(name)))
     }

@@ -12,7 +12,7 @@ use crate::plan::kind;
 use std::collections::{BTreeMap, HashSet};
 
 /// Sessions besides the workers' own: the leader or the ledger's, and one to spare for `pg_dump`.
-const BESIDE_WORKERS: i64 = 2;
+const BESIDES_WORKERS: i64 = 2;
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let (source, target) = (&look.ends.source_instance, &look.ends.target_instance);
@@ -37,15 +37,15 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
 
 pub(super) fn connections(side: Side, instance: &Instance, jobs: usize) -> Option<Finding> {
     let free = instance.free_connections;
-    let needed = i64::try_from(jobs).unwrap_or(i64::MAX).saturating_add(BESIDE_WORKERS);
+    let needed = i64::try_from(jobs).unwrap_or(i64::MAX).saturating_add(BESIDES_WORKERS);
     if free >= needed {
         return None;
     }
     let message = format!("the {side} has {} free connections, the run needs {needed}", free.max(0));
-    if free > BESIDE_WORKERS {
+    if free > BESIDES_WORKERS {
         let remedy = format!(
             "run with {}, or raise max_connections or the limit of the role or database",
-            Action::Jobs(free - BESIDE_WORKERS)
+            Action::Jobs(free - BESIDES_WORKERS)
         );
         return Some(warning("connections", "", message, remedy));
     }

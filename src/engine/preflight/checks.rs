@@ -37,7 +37,7 @@ closed_set! {
 }
 
 /// The checks that are made before the source's schema is read.
-const OUTSET: &[(&str, &str)] = &[
+const PREREQUISITES: &[(&str, &str)] = &[
     ("source_version", "the source is of a version that pgmigrate reads"),
     ("target_version", "the target is of a version that pgmigrate writes"),
     ("target_older", "the target is not older than the source"),
@@ -145,7 +145,7 @@ const WHOLE: &[(&str, &str)] = &[
 
 /// All checks with their results; `is_whole` says that none was left out.
 pub(in crate::engine) fn outcomes(findings: &[Finding], is_whole: bool) -> Vec<Check> {
-    let outset = OUTSET.iter().map(|check| (check, CheckState::Ok));
+    let prerequisites = PREREQUISITES.iter().map(|check| (check, CheckState::Ok));
     let rest = WHOLE.iter().map(|check| (check, if is_whole { CheckState::Ok } else { CheckState::NotMade }));
     let outcome = |((name, about), unfound): (&(&str, &str), CheckState)| {
         let heaviest = findings.iter().filter(|finding| finding.check == *name).map(|finding| finding.severity).max();
@@ -155,7 +155,7 @@ pub(in crate::engine) fn outcomes(findings: &[Finding], is_whole: bool) -> Vec<C
             state: heaviest.map_or(unfound, CheckState::from),
         }
     };
-    outset.chain(rest).map(outcome).collect()
+    prerequisites.chain(rest).map(outcome).collect()
 }
 
 impl From<Severity> for CheckState {
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_table_has_every_check_and_no_other() {
-        let listed: Vec<String> = OUTSET.iter().chain(WHOLE).map(|(name, _)| (*name).to_owned()).collect();
+        let listed: Vec<String> = PREREQUISITES.iter().chain(WHOLE).map(|(name, _)| (*name).to_owned()).collect();
         assert_eq!(listed.iter().cloned().collect::<BTreeSet<_>>(), named());
         assert_eq!(listed.len(), named().len(), "no name stands twice");
     }

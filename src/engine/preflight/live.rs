@@ -39,7 +39,7 @@ async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
     let is_merged = |task: &&Task| task.is_data() && task.on_existing == "append" && !task.merge_sql.is_empty();
     let merged: HashMap<QualifiedName, &Task> =
         look.subject.plan.tasks.iter().filter(is_merged).map(|task| (name(task), task)).collect();
-    let ours: HashSet<&QualifiedName> =
+    let own: HashSet<&QualifiedName> =
         look.existing.iter().filter(|table| table.may_select).map(|table| &table.name).collect();
     let tables = introspect::relations(look.subject.target).await?;
     let mut of_table: HashMap<u32, Vec<Index>> = HashMap::new();
@@ -48,7 +48,7 @@ async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
     }
     let lookup = look.subject.catalog.lookup();
     let found = tables.iter().filter_map(|table| {
-        let task = merged.get(&table.name).filter(|_| ours.contains(&table.name))?;
+        let task = merged.get(&table.name).filter(|_| own.contains(&table.name))?;
         let source = look.subject.catalog.relations.iter().find(|relation| relation.name == table.name)?;
         let key: BTreeSet<&str> = lookup.key(source.oid)?.columns.iter().map(|column| &**column).collect();
         let indexes = of_table.get(&table.oid).map_or(&[][..], Vec::as_slice);
@@ -211,7 +211,7 @@ async fn firing(look: &Look<'_>) -> Result<Vec<Finding>> {
     let found = by_table.into_iter().filter_map(|(table, triggers)| {
         let names = list(&triggers.iter().map(|trigger| readable(&trigger.name)).collect::<Vec<_>>());
         let fires = triggers.iter().any(|trigger| trigger.fires_on_insert);
-        if is_silenced && triggers.iter().all(|trigger| trigger.is_ours) {
+        if is_silenced && triggers.iter().all(|trigger| trigger.is_own) {
             return Some(info(
                 "triggers_disabled",
                 table.to_string(),
@@ -251,12 +251,12 @@ async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
     let gone = load_order::droppable(look.subject.options.plan.copy, target, plan).await?;
     if mode == TargetForeignKeys::Drop {
         let keys = foreign_keys::of_tables(target, &existing::tables(plan)).await?;
-        let (ours, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.may_drop);
+        let (own, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.may_drop);
         let names = |keys: &[&foreign_keys::Key]| list(&keys.iter().map(|key| key.object()).collect::<Vec<_>>());
-        if !ours.is_empty() {
+        if !own.is_empty() {
             let message = format!(
                 "foreign keys are dropped before rows are copied, then created and checked again: {}",
-                names(&ours)
+                names(&own)
             );
             findings.push(info("foreign_keys_dropped", "", message));
         }

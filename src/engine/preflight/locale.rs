@@ -1,6 +1,6 @@
 //! Encoding and collation: text that may not survive, that sorts differently, or whose collation is missing.
 
-use super::look::{Ends, Look, info, list, warning};
+use super::look::{Look, Servers, info, list, warning};
 use crate::error::{Result, Side};
 use crate::finding::Finding;
 use crate::name::ident;
@@ -52,7 +52,7 @@ fn plain(locale: &str) -> String {
     locale.to_lowercase().replace('-', "")
 }
 
-fn default_collation(ends: &Ends) -> Option<Finding> {
+fn default_collation(ends: &Servers) -> Option<Finding> {
     let name = |server: &crate::catalog::Server, instance: &survey::Instance| match instance.locale_provider.as_str() {
         "i" => format!("ICU {}", instance.locale),
         "b" => format!("builtin {}", instance.locale),

@@ -36,16 +36,16 @@ pub struct Subject<'a> {
 }
 
 /// The two servers.
-pub(super) struct Ends {
+pub(super) struct Servers {
     pub(super) source: Server,
     pub(super) target: Server,
     pub(super) source_instance: Instance,
     pub(super) target_instance: Instance,
 }
 
-impl Ends {
-    pub(super) async fn ask(source: &Session, target: &Session) -> Result<Ends> {
-        Ok(Ends {
+impl Servers {
+    pub(super) async fn ask(source: &Session, target: &Session) -> Result<Servers> {
+        Ok(Servers {
             source: introspect::server(source).await?,
             target: introspect::server(target).await?,
             source_instance: survey::instance(source).await?,
@@ -57,7 +57,7 @@ impl Ends {
 /// The inputs of all checks.
 pub(super) struct Look<'a> {
     pub(super) subject: Subject<'a>,
-    pub(super) ends: Ends,
+    pub(super) ends: Servers,
     pub(super) scope: Scope,
     pub(super) existing: Vec<ExistingTable>,
 }
@@ -66,7 +66,7 @@ impl<'a> Look<'a> {
     pub(super) async fn new(subject: &Subject<'a>) -> Result<Look<'a>> {
         Ok(Look {
             subject: *subject,
-            ends: Ends::ask(&subject.source.leader, subject.target).await?,
+            ends: Servers::ask(&subject.source.leader, subject.target).await?,
             scope: scope::select(subject.catalog, subject.options.plan),
             existing: survey::existing_tables(subject.target).await?,
         })

@@ -3,7 +3,7 @@
 //!
 //! A revision is compared by its ID, and several of them as a set; only alembic's scripts know which of two is the newer one.
 
-use super::look::{Ends, Look, blocking, list, warning};
+use super::look::{Look, Servers, blocking, list, warning};
 use crate::config::{RevisionRule, SafetyOptions};
 use crate::error::Result;
 use crate::finding::Finding;
@@ -21,7 +21,7 @@ pub(super) async fn check(
     safety: &SafetyOptions,
     source: &Session,
     target: &Session,
-    ends: &Ends,
+    ends: &Servers,
 ) -> Result<Vec<Finding>> {
     let Some(rule) = &safety.require_revision else { return Ok(Vec::new()) };
     let found = [
@@ -155,11 +155,11 @@ pub(super) async fn written(look: &Look<'_>) -> Result<Vec<Finding>> {
 }
 
 fn overwritten(name: &QualifiedName, fate: &str, [source, target]: &[Vec<String>; 2]) -> Finding {
-    let (ours, theirs) = (shown(Some(source)), shown(Some(target)));
+    let (own, theirs) = (shown(Some(source)), shown(Some(target)));
     let message = if fate == "truncate" {
-        format!("alembic's own table: the target's revision {theirs} becomes the source's {ours}, and its schema stays")
+        format!("alembic's own table: the target's revision {theirs} becomes the source's {own}, and its schema stays")
     } else {
-        format!("alembic's own table: the source's revision {ours} is added to the target's {theirs}, as a second head")
+        format!("alembic's own table: the source's revision {own} is added to the target's {theirs}, as a second head")
     };
     warning(WRITTEN, name.to_string(), message, remedy(name))
 }

@@ -1,7 +1,7 @@
 //! The two servers themselves: versions, whether they are two different ones, whether the target can be written, and the `pg_dump` for
 //! them.
 
-use super::look::{Ends, Look, blocking, info, warning};
+use super::look::{Look, Servers, blocking, info, warning};
 use crate::catalog::Server;
 use crate::config::SafetyOptions;
 use crate::engine::Context;
@@ -13,7 +13,7 @@ use crate::name::is_ledger_table;
 use crate::pg::survey::Instance;
 use crate::server_version::{NEWEST, OLDEST, ServerVersion};
 
-pub(super) fn check(safety: &SafetyOptions, ends: &Ends, programs: Option<&Programs>) -> Vec<Finding> {
+pub(super) fn check(safety: &SafetyOptions, ends: &Servers, programs: Option<&Programs>) -> Vec<Finding> {
     let (source, target) = (&ends.source, &ends.target);
     let mut findings = versions(source.version, target.version, safety.accept_newer_servers);
     findings.extend(same_database((source, &ends.source_instance), (target, &ends.target_instance)));

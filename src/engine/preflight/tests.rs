@@ -220,7 +220,7 @@ fn versions_of_extensions_compare_by_number() {
     assert_eq!(compare("1.10", "1.9"), Ordering::Greater);
     assert_eq!(compare("1.9", "1.10"), Ordering::Less);
     assert_eq!(compare("3.4.0dev", "3.4.0dev"), Ordering::Equal);
-    assert_eq!(compare("3.4.0dev", "3.4.0"), Ordering::Less, "unknown is told rather than passed over");
+    assert_eq!(compare("3.4.0dev", "3.4.0"), Ordering::Less, "unknown is reported rather than passed over");
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub async fn inspect(options: RunOptions<'_>, plan: Option<&Plan>, connections: 
 async fn inspect_whole(options: RunOptions<'_>, connections: &Connections) -> Result<Inspection> {
     let Connections { source, target, programs, .. } = connections;
     // What would prevent the catalog from being read is reported as such, and not as an error of pg_dump.
-    refuse(preflight::outset(options, &source.leader, target, programs.as_ref()).await?)?;
+    refuse(preflight::prerequisites(options, &source.leader, target, programs.as_ref()).await?)?;
     let catalog = source.catalog(options.plan.scope, programs.as_ref().map(|programs| &programs.source)).await?;
     let target = introspect::server(target).await?;
     Ok(Inspection { source: catalog.server.clone(), target, catalog: Some(catalog) })

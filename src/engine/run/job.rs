@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How one task is done, by what the run found on the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Form {
+pub struct TaskExecution {
     /// How rows are written.
     pub mode: RowMode,
     /// The format in which they are sent.
@@ -50,7 +50,7 @@ pub struct Job {
     /// The plan's tasks.
     pub tasks: Vec<Task>,
     /// How each is done.
-    pub forms: Vec<Form>,
+    pub forms: Vec<TaskExecution>,
     /// Groups of tasks that are done in one transaction, by their first.
     pub together: HashMap<usize, Vec<usize>>,
     /// The ledger.

@@ -2,7 +2,7 @@
 
 use super::begun::Begun;
 use super::connections::Connections;
-use super::job::{Form, Job, Target};
+use super::job::{Job, Target, TaskExecution};
 use super::tuning::Tuning;
 use super::work::{Execution, Work};
 use super::worker::statistics;
@@ -67,7 +67,7 @@ pub async fn make_job(
 }
 
 /// How each task is done.
-fn forms(begun: &Begun, work: &Work<'_>) -> Vec<Form> {
+fn forms(begun: &Begun, work: &Work<'_>) -> Vec<TaskExecution> {
     let is_alone = single_chunks(work.plan);
     let form = |(at, task): (usize, &Task)| {
         let record = work.records().get(task.id.as_str());
@@ -75,7 +75,7 @@ fn forms(begun: &Begun, work: &Work<'_>) -> Vec<Form> {
             kind::STATISTICS => statistics::mode_of_rows(task, work.records()),
             _ => record.map_or(RowMode::Create, |record| record.mode.unwrap_or(RowMode::Copy)),
         };
-        Form {
+        TaskExecution {
             mode,
             format: RowFormat::from_word(record.map_or(&task.format, |record| &record.format)),
             // Frozen rows save the first index build and ANALYZE a pass over the table; small tables gain nothing. FREEZE requires a table

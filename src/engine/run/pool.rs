@@ -32,7 +32,7 @@ enum Next {
     /// A worker is free again.
     Free(Box<std::result::Result<Finished, JoinError>>),
     /// A task has ended, and its worker goes on.
-    Ended(order::Ended),
+    Ended(order::FinishedTask),
 }
 
 /// The loop's state.
@@ -60,7 +60,7 @@ pub struct Pool<'a> {
     /// What is known of the time left.
     pub watch: Watch,
     /// The channel on which the worker that runs tasks in the plan's order reports how they end.
-    pub in_order: (mpsc::UnboundedSender<order::Ended>, mpsc::UnboundedReceiver<order::Ended>),
+    pub in_order: (mpsc::UnboundedSender<order::FinishedTask>, mpsc::UnboundedReceiver<order::FinishedTask>),
 }
 
 const BETWEEN_WRITES: Duration = Duration::from_secs(1);
@@ -94,7 +94,7 @@ impl Pool<'_> {
             let finished = match self.next_of(&mut busy).await? {
                 None => break,
                 Some(Next::Free(finished)) => *finished,
-                Some(Next::Ended(order::Ended { at, seconds, outcome })) => {
+                Some(Next::Ended(order::FinishedTask { at, seconds, outcome })) => {
                     self.end(at, seconds, outcome).await?;
                     self.write_state(false).await?;
                     continue;

@@ -24,7 +24,7 @@ impl Prepared<'_> {
         self.settings.resume || self.settings.tasks.is_some()
     }
 
-    /// Which tables may have chunks of several states of the source.
+    /// Which tables may have chunks of several snapshots of the source.
     pub fn mixing(&self) -> Mixing {
         Mixing::of(self.options.safety)
     }

@@ -5,6 +5,7 @@
 
 use super::settings::Settings;
 use super::{resume, state_file};
+use crate::action::Action;
 use crate::config::Config;
 use crate::engine::Context;
 use crate::engine::connect::Endpoints;

@@ -161,7 +161,7 @@ pub struct Restart {
     pub tasks: Vec<String>,
 }
 
-/// Which tables may have chunks of several states of the source.
+/// Which tables may have chunks of several snapshots of the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mixing {
     /// None.

@@ -17,7 +17,7 @@ mod rows;
 pub mod statistics;
 mod unqualified;
 
-use super::job::{Form, Job};
+use super::job::{Job, TaskExecution};
 use super::lost::end_lost;
 use crate::action;
 use crate::engine::stop_token::interrupted;
@@ -227,7 +227,7 @@ impl Worker {
         }
     }
 
-    async fn attempt(&mut self, task: &Task, form: Form) -> Result<(TaskStatus, Effect)> {
+    async fn attempt(&mut self, task: &Task, form: TaskExecution) -> Result<(TaskStatus, Effect)> {
         let job = Arc::clone(&self.job);
         let number = self.number_in_run();
         let target = self.target().await?;

@@ -1,6 +1,6 @@
 //! Which tasks may share a batch. Called by `run` and by the estimate.
 
-use crate::engine::run::job::{Form, Job};
+use crate::engine::run::job::{Job, TaskExecution};
 use crate::plan::build::large_object::is_about_large_objects;
 use crate::plan::{Task, cost, kind};
 use crate::record::RowMode;
@@ -13,7 +13,7 @@ pub const LARGEST: usize = 48;
 #[must_use]
 pub fn families(job: &Job) -> Vec<Option<u16>> {
     let grouped: HashSet<usize> = job.together.values().flatten().copied().collect();
-    let is_direct = |form: &Form| matches!(form.mode, RowMode::Create | RowMode::Copy) && !form.is_silent;
+    let is_direct = |form: &TaskExecution| matches!(form.mode, RowMode::Create | RowMode::Copy) && !form.is_silent;
     families_of(&job.tasks, |at| is_direct(&job.forms[at]) && !grouped.contains(&at))
 }
 

@@ -9,7 +9,7 @@ use crate::config::{ScopeOptions, TableFilter};
 use crate::error::Result;
 use crate::name::QualifiedName;
 use crate::pg::{Session, introspect, types};
-use crate::plan::adapt::Adaptation;
+use crate::plan::mapping::TableMapping;
 use crate::plan::{Task, columns};
 use std::collections::{HashMap, HashSet};
 
@@ -76,7 +76,7 @@ impl TypeCompatibility {
     /// How a table's rows are read for the target's table; none where they are read unchanged. A column that does not fit is read
     /// unchanged.
     #[must_use]
-    pub fn adaptation(&self, source: &Relation, target: &Relation) -> Option<Adaptation> {
+    pub fn mapping(&self, source: &Relation, target: &Relation) -> Option<TableMapping> {
         let target_columns: HashMap<&str, &Column> =
             target.columns.iter().map(|column| (column.name.as_str(), column)).collect();
         let found = |name: &str| {
@@ -84,20 +84,20 @@ impl TypeCompatibility {
                 .get(name)
                 .map(|column| TargetColumn { type_name: &column.type_name, is_generated: column.is_generated })
         };
-        let mut adaptation = Adaptation { columns: Vec::new(), left_out: Vec::new() };
+        let mut mapping = TableMapping { columns: Vec::new(), left_out: Vec::new() };
         for column in source.copied_columns() {
             match self.map(column, found(&column.name)) {
-                ColumnMapping::Computed => adaptation.left_out.push(column.name.to_string()),
+                ColumnMapping::Computed => mapping.left_out.push(column.name.to_string()),
                 ColumnMapping::Assigned(assignment) => {
-                    adaptation.columns.push((column.name.to_string(), assignment.casts));
+                    mapping.columns.push((column.name.to_string(), assignment.casts));
                 }
                 ColumnMapping::Missing | ColumnMapping::Refused(_) => {
-                    adaptation.columns.push((column.name.to_string(), Vec::new()));
+                    mapping.columns.push((column.name.to_string(), Vec::new()));
                 }
             }
         }
-        let changes = !adaptation.left_out.is_empty() || adaptation.columns.iter().any(|(_, casts)| !casts.is_empty());
-        changes.then_some(adaptation)
+        let changes = !mapping.left_out.is_empty() || mapping.columns.iter().any(|(_, casts)| !casts.is_empty());
+        changes.then_some(mapping)
     }
 }
 
@@ -128,16 +128,14 @@ pub async fn tasks(tables: &TableFilter, source: &Session, target: &Session, pla
     columns::exclude(&mut here, tables);
     let there: HashMap<&QualifiedName, &Relation> = there.iter().map(|relation| (&relation.name, relation)).collect();
     let here: HashMap<&QualifiedName, &Relation> = here.iter().map(|relation| (&relation.name, relation)).collect();
-    let adapted = plan.iter().map(|task| {
+    let mapped = plan.iter().map(|task| {
         let mut task = task.clone();
         let into = task.load().and_then(|load| there.get(&load.into));
         let pair = here.get(&task.source_table()).zip(into);
-        if let Some((source, adaptation)) =
-            pair.and_then(|(from, to)| Some((*from, compatibility.adaptation(from, to)?)))
-        {
-            adaptation.apply(&mut task, source);
+        if let Some((source, mapping)) = pair.and_then(|(from, to)| Some((*from, compatibility.mapping(from, to)?))) {
+            mapping.apply(&mut task, source);
         }
         task
     });
-    Ok(adapted.collect())
+    Ok(mapped.collect())
 }

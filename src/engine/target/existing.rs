@@ -199,8 +199,8 @@ fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut
     if is_equal {
         return settle(record, TaskStatus::Kept, "an equal one existed on the target");
     }
-    if secret::mask(&entry.kind, &entry.with_settings(false))
-        .is_some_and(|masked| task.target_sql.ends_with(&masked.statement))
+    if secret::redact(&entry.kind, &entry.with_settings(false))
+        .is_some_and(|redacted| task.target_sql.ends_with(&redacted.statement))
     {
         settle(record, TaskStatus::Kept, HIDDEN);
         let remedy = "compare its options on both servers, or drop the target's for the run to make it";

@@ -116,13 +116,13 @@ pub struct Place<'a> {
 impl Place<'_> {
     /// Drops the keys that check rows of `tables`, in the open transaction; returns their number, and those that the role may not drop.
     pub async fn take(&self, run: i64, tables: &HashSet<QualifiedName>) -> Result<(usize, Vec<String>)> {
-        let (ours, others): (Vec<_>, Vec<_>) =
+        let (own, others): (Vec<_>, Vec<_>) =
             foreign_keys::of_tables(self.target, tables).await?.into_iter().partition(|key| key.may_drop);
-        for key in &ours {
+        for key in &own {
             self.ledger.keep_key(self.target, run, key).await?;
             foreign_keys::drop(self.target, key).await.map_err(|error| error.object(key.object()))?;
         }
-        Ok((ours.len(), others.iter().map(foreign_keys::Key::object).collect()))
+        Ok((own.len(), others.iter().map(foreign_keys::Key::object).collect()))
     }
 
     /// Drops once more the keys that an earlier end of the run has created again, where a row task of `plan` that `is_wanted` is still open

@@ -34,7 +34,7 @@ pub async fn after(connections: &Connections, plan: &Plan) -> (Vec<Absent>, Vec<
     if extensions(plan).is_empty() {
         return (Vec::new(), Vec::new());
     }
-    let to = compare::Ends {
+    let to = compare::ComparedConnections {
         source: connections.source.leader.conninfo().clone(),
         target: connections.target.conninfo().clone(),
         snapshot: connections.source.snapshot.clone(),

@@ -186,7 +186,7 @@ fn the_time_left_is_right_at_a_tenth_a_half_and_nine_tenths() {
 }
 
 #[test]
-fn what_nobody_has_measured_is_unknown() {
+fn what_no_run_has_measured_is_unknown() {
     let played = play(false, Pause::default());
     assert_eq!(played.at(20.0).seconds, None);
     let phases = &played.at(20.0).phases;

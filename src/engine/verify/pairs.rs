@@ -12,7 +12,7 @@ use crate::engine::target::column_mapping::TypeCompatibility;
 use crate::name::QualifiedName;
 use crate::pg::compare::rows;
 use crate::pg::copy::{RowFormat, RowSum};
-use crate::plan::adapt::Adaptation;
+use crate::plan::mapping::TableMapping;
 use crate::plan::{Plan, Rules, Task};
 use crate::record::RowMode;
 use crate::status::{TableStatus, TaskStatus};
@@ -124,21 +124,20 @@ impl<'a> Pairing<'a> {
     }
 
     fn pair(&self, group: &Group<'_>, matched: &MatchedRelations<'a>, object: String) -> Pair {
-        let adaptation =
-            self.compatibility.and_then(|compatibility| compatibility.adaptation(matched.like, matched.target));
-        let columns = adaptation.as_ref().map_or_else(|| names(matched.like), Adaptation::names);
+        let mapping = self.compatibility.and_then(|compatibility| compatibility.mapping(matched.like, matched.target));
+        let columns = mapping.as_ref().map_or_else(|| names(matched.like), TableMapping::names);
         let in_order = matched.relations.iter().all(|relation| names(relation) == names(matched.like));
         let (format, source_checksum) = self.format(group, matched, in_order);
         let values = self.values(matched, &columns);
         // The rows as sent have the text form of one of the two versions.
         let source_checksum = source_checksum.filter(|_| values.is_empty() || format == RowFormat::Binary);
-        let source = group.tasks.iter().zip(&matched.relations).map(|(task, relation)| match &adaptation {
+        let source = group.tasks.iter().zip(&matched.relations).map(|(task, relation)| match &mapping {
             Some(to) => format!("COPY ({}) TO STDOUT", to.query(&rows::query_of(&task.source_sql, &relation.name))),
             None if in_order => task.source_sql.clone(),
             None => rows::reordered(&task.source_sql, &relation.name, &columns),
         });
         let query = self.query(group, matched, &names(matched.like));
-        let query = adaptation.as_ref().map_or(query.clone(), |to| to.query(&query));
+        let query = mapping.as_ref().map_or(query.clone(), |to| to.query(&query));
         let on_target = if matched.like.is_configuration() {
             rows::all(matched.like, None)
         } else {

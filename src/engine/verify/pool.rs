@@ -9,7 +9,7 @@ use crate::engine::Context;
 use crate::error::{Error, Kind, Result};
 use crate::event::Event;
 use crate::name::QualifiedName;
-use crate::pg::compare::{Ends, Readers};
+use crate::pg::compare::{ComparedConnections, Readers};
 use crate::pg::unqualified;
 use crate::status::TableStatus;
 use crate::verification::{TableResult, Verification};
@@ -62,7 +62,7 @@ impl Item {
 ///
 /// What cannot be read because a function of an index or a view names an object without a schema is read with the `search_path`.
 pub async fn run(
-    ends: Ends,
+    ends: ComparedConnections,
     items: Vec<Item>,
     search_path: String,
     jobs: usize,
@@ -89,7 +89,7 @@ pub async fn run(
 }
 
 struct Work {
-    ends: Ends,
+    ends: ComparedConnections,
     search_path: String,
     items: Vec<Item>,
     next: AtomicUsize,

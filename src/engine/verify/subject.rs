@@ -7,7 +7,7 @@ use crate::engine::target::column_mapping::TypeCompatibility;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::pg::client::tool::Tools;
-use crate::pg::compare::{Ends, Readers};
+use crate::pg::compare::{ComparedConnections, Readers};
 use crate::pg::{Session, introspect};
 use crate::plan::{Plan, columns};
 use crate::record::{Record, RowMode};
@@ -36,8 +36,8 @@ pub(super) async fn readers(subject: &Subject<'_>) -> Result<Readers> {
     Readers::open(&ends(subject, None)).await
 }
 
-pub(super) fn ends(subject: &Subject<'_>, encoding: Option<String>) -> Ends {
-    Ends {
+pub(super) fn ends(subject: &Subject<'_>, encoding: Option<String>) -> ComparedConnections {
+    ComparedConnections {
         source: subject.source.leader.conninfo().clone(),
         target: subject.target.conninfo().clone(),
         snapshot: subject.source.snapshot.clone(),

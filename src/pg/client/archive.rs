@@ -7,8 +7,8 @@ use super::private_folder;
 use super::tool::Tools;
 use crate::catalog::archive::{Entry, Section};
 use crate::error::{Error, Kind, Result};
+use crate::interned::Interner;
 use crate::pg::Conninfo;
-use crate::word::Words;
 use libpgdump::format::custom::{CustomReader, read_archive};
 use std::fs::File;
 use std::io::BufReader;
@@ -83,7 +83,7 @@ fn unreadable() -> Error {
 
 /// Translates entries of one archive, whose words are shared.
 fn entries() -> impl FnMut(libpgdump::entry::Entry) -> Entry {
-    let mut words = Words::default();
+    let mut words = Interner::default();
     move |from| {
         let mut word = |text: Option<String>| words.of(&text.unwrap_or_default());
         Entry {

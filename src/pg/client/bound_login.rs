@@ -185,15 +185,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_offers_no_binding_is_refused_by_name() {
-        let (mut program, mut ours) = tokio::io::duplex(1000);
+        let (mut program, mut own) = tokio::io::duplex(1000);
         let (mut to_server, mut server) = tokio::io::duplex(1000);
         program.write_all(&[0, 0, 0, 9, 0, 3, 0, 0, 0]).await.unwrap();
         server.write_all(b"R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0").await.unwrap();
-        log_in(&mut ours, &mut to_server, b"x", None).await.unwrap_err();
-        drop(ours);
-        let mut heard = Vec::new();
-        program.read_to_end(&mut heard).await.unwrap();
-        let heard = String::from_utf8_lossy(&heard);
-        assert!(heard.starts_with('E') && heard.contains("the server offers no channel binding"), "{heard}");
+        log_in(&mut own, &mut to_server, b"x", None).await.unwrap_err();
+        drop(own);
+        let mut received = Vec::new();
+        program.read_to_end(&mut received).await.unwrap();
+        let received = String::from_utf8_lossy(&received);
+        assert!(received.starts_with('E') && received.contains("the server offers no channel binding"), "{received}");
     }
 }

@@ -40,7 +40,7 @@ const LOCKED: &str = "locked";
 pub type Check<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
 /// A restore: the archive and the database.
-pub struct Replay<'a> {
+pub struct ArchiveRestore<'a> {
     /// The client programs.
     pub tools: &'a Tools,
     /// The database.
@@ -65,8 +65,8 @@ struct State {
     is_owner: bool,
 }
 
-impl Replay<'_> {
-    /// Replays the archive up to its COMMIT. If it or the check fails, or if its future or result is dropped, the database is unchanged.
+impl ArchiveRestore<'_> {
+    /// Restores the archive up to its COMMIT. If it or the check fails, or if its future or result is dropped, the database is unchanged.
     /// The check begins after all tables are locked against writers.
     pub async fn prepare(&self, check: Option<Check<'_>>) -> Result<Prepared> {
         let state = self.state().await?;
@@ -226,7 +226,7 @@ impl Replay<'_> {
     }
 }
 
-/// An archive that is replayed except for the COMMIT.
+/// An archive that is restored except for the COMMIT.
 pub struct Prepared {
     psql: Child,
     to: ChildStdin,
@@ -445,7 +445,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_told_without_what_may_quote_a_row() {
+    fn an_error_is_reported_without_what_may_quote_a_row() {
         let said = "psql:<stdin>:3: WARNING:  01000: x\npsql:<stdin>:9: ERROR:  22P02: invalid input syntax for type integer: \"secret\"\n";
         let error = server_error(said).expect("an error");
         assert_eq!(error.sqlstate.as_deref(), Some("22P02"));

@@ -2,7 +2,7 @@
 //!
 //! If a conninfo requires TLS, or the session that it comes from is encrypted, the program connects to a Unix socket in a folder that only
 //! this role can enter, and its bytes are passed on over TLS in the same way as pgmigrate's own connections, with the same checks. `tool`
-//! and `replay` open one for each program that they run.
+//! and `restore` open one for each program that they run.
 
 use super::bound_login::{self, read_packet};
 use super::private_folder;

@@ -5,7 +5,7 @@
 
 use crate::catalog::{Lsn, Relation};
 use crate::name::{QualifiedName, ident, ident_list};
-pub use crate::plan::adapt::query_of;
+pub use crate::plan::mapping::query_of;
 
 /// A plan's `COPY ... TO STDOUT` with its columns in another order.
 #[must_use]

@@ -242,25 +242,25 @@ mod tests {
             drop(target);
             result
         };
-        let mut heard = Vec::new();
-        let (result, read) = tokio::join!(work, target_server.read_to_end(&mut heard));
+        let mut received = Vec::new();
+        let (result, read) = tokio::join!(work, target_server.read_to_end(&mut received));
         read.unwrap();
-        (result, heard)
+        (result, received)
     }
 
     /// The rows of each COPY that was ended, and of the one that was not; only whole messages may occur.
-    fn bodies(mut heard: &[u8]) -> Vec<Vec<u8>> {
+    fn bodies(mut received: &[u8]) -> Vec<Vec<u8>> {
         let mut all = vec![Vec::new()];
-        while let [kind, a, b, c, d, ..] = *heard {
+        while let [kind, a, b, c, d, ..] = *received {
             let length = u32::from_be_bytes([a, b, c, d]) as usize;
             match kind {
-                COPY_DATA => all.last_mut().unwrap().extend_from_slice(&heard[5..=length]),
+                COPY_DATA => all.last_mut().unwrap().extend_from_slice(&received[5..=length]),
                 b'c' => all.push(Vec::new()),
                 other => panic!("a message of type {other}"),
             }
-            heard = &heard[length + 1..];
+            received = &received[length + 1..];
         }
-        assert!(heard.is_empty());
+        assert!(received.is_empty());
         all
     }
 
@@ -272,9 +272,9 @@ mod tests {
         said.extend(message(b'N', b"\0"));
         said.extend(message(b'c', b""));
         let mut counted = Counted::default();
-        let (result, heard) = received(said, 1, &mut counted).await;
+        let (result, received) = received(said, 1, &mut counted).await;
         result.unwrap();
-        assert_eq!(bodies(&heard), [rows.concat(), vec![]]);
+        assert_eq!(bodies(&received), [rows.concat(), vec![]]);
         assert_eq!((counted.0, counted.1), (sizes.len(), sizes.iter().sum()));
     }
 
@@ -287,9 +287,9 @@ mod tests {
             said.extend([message(b'c', b""), message(b'C', b"COPY 7\0")].concat());
         }
         let mut counted = Counted::default();
-        let (result, heard) = received(said, 4, &mut counted).await;
+        let (result, received) = received(said, 4, &mut counted).await;
         result.unwrap();
-        let sizes: Vec<usize> = bodies(&heard).iter().map(Vec::len).collect();
+        let sizes: Vec<usize> = bodies(&received).iter().map(Vec::len).collect();
         assert_eq!(sizes, [5, 0, 200_000, 10, 0]);
         assert_eq!((counted.0, counted.2), (40_003, 4));
     }
@@ -337,9 +337,9 @@ mod tests {
         let (mut source, mut target) = (end(source, Side::Source), end(Lazy(target, Vec::new()), Side::Target));
         relay((&mut source, &mut target), 1, &mut Counted::default(), |_| {}).await.unwrap();
         let answer = async {
-            let mut heard = [0; 5];
-            target_server.read_exact(&mut heard).await.unwrap();
-            assert_eq!(heard, *b"c\0\0\0\x04");
+            let mut received = [0; 5];
+            target_server.read_exact(&mut received).await.unwrap();
+            assert_eq!(received, *b"c\0\0\0\x04");
             let said = [message(b'C', b"COPY 3\0"), message(b'Z', b"T")].concat();
             target_server.write_all(&said).await.unwrap();
         };
@@ -352,9 +352,9 @@ mod tests {
     async fn no_message_is_left_half_said_when_the_source_fails() {
         let mut said: Vec<u8> = (0..200).flat_map(|_| message(COPY_DATA, &[b'x'; 1000])).collect();
         said.extend(message(b'E', b"SFATAL\0C57P01\0Mgone\0\0"));
-        let (result, heard) = received(said, 1, &mut Counted::default()).await;
+        let (result, received) = received(said, 1, &mut Counted::default()).await;
         assert!(result.unwrap_err().is("57P01"));
-        let [unfinished] = &bodies(&heard)[..] else { panic!("the target was told that the rows are complete") };
+        let [unfinished] = &bodies(&received)[..] else { panic!("the target was informed that the rows are complete") };
         assert!(unfinished.len() >= MESSAGE);
     }
 }

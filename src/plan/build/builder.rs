@@ -1,6 +1,6 @@
 //! Collects the tasks of a plan, which the other modules here add.
 
-use super::draft::Draft;
+use super::draft::PlanWriter;
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
 use crate::finding::Finding;
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 #[derive(Debug, Default)]
 pub struct Builder {
     /// The plan so far.
-    pub draft: Draft,
+    pub draft: PlanWriter,
     /// The task that completes an entry.
     pub by_entry: HashMap<i32, usize>,
     /// The task that all rows wait for.

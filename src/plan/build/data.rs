@@ -12,10 +12,10 @@ use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::{Column, Index, Oid, Relation};
 use crate::config::{OnConflict, OnExisting, TableOptions};
 use crate::finding::{Finding, LISTED, Severity, listed};
+use crate::interned::Interned;
 use crate::name::{ident_list, literal};
 use crate::plan::chunk::{Chunk, Cutting, Rules};
 use crate::plan::{Load, OnKey, Phase, Task, format, kind};
-use crate::word::Word;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -228,7 +228,7 @@ fn on_key(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> O
 
 /// The key that identifies rows, if all of its columns are copied.
 fn copied_key<'a>(inputs: &'a Inputs<'_>, relation: &Relation) -> Option<&'a Index> {
-    let is_copied = |name: &Word| relation.copied_columns().any(|column| column.name == *name);
+    let is_copied = |name: &Interned| relation.copied_columns().any(|column| column.name == *name);
     inputs.lookup.key(relation.oid).filter(|key| key.columns.iter().all(is_copied))
 }
 

@@ -11,7 +11,7 @@ const PIECE: usize = 1 << 20;
 
 /// The tasks so far, by their numbers.
 #[derive(Debug, Default)]
-pub struct Draft {
+pub struct PlanWriter {
     /// Rows without `id`, `requires` and the tasks in `after`.
     pieces: Vec<String>,
     /// The requirements of each task, one task after another.
@@ -23,7 +23,7 @@ pub struct Draft {
     sums: Vec<Sum>,
 }
 
-impl Draft {
+impl PlanWriter {
     /// How many tasks there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -86,27 +86,17 @@ fn number(at: usize) -> u32 {
 mod tests {
     use super::*;
     use crate::plan::{Phase, Plan};
-    use std::collections::BTreeMap;
 
     #[test]
     fn rows_get_their_ids_and_dependencies_at_the_end() {
-        let header = Header {
-            version: tsv::VERSION,
-            source: String::new(),
-            source_version: 160_014,
-            pg_dump: None,
-            config: serde_json::Value::Null,
-            tables: BTreeMap::new(),
-            absent: vec![],
-            findings: vec![],
-        };
+        let header = Header::example();
         let task = |note: &str, after: &[&str]| {
             let mut task = Task::new(Phase::Data, "data", "s", "odd\tname\n");
             task.note = note.into();
             task.after = after.iter().map(|word| (*word).to_owned()).collect();
             task
         };
-        let mut draft = Draft::default();
+        let mut draft = PlanWriter::default();
         draft.push(&task("first\n", &[]), vec![]);
         draft.push(&task("second", &["roles"]), vec![0, 0]);
         draft.push(&task("third", &[]), vec![1, 0]);

@@ -17,7 +17,7 @@ use crate::plan::{Phase, Task, kind};
 use std::collections::{HashMap, HashSet};
 
 /// What may prevent a unique index of a view from being built.
-const FILLED_ANEW: &str = "the view is filled again: rows that a stale view on the source does not show may be equal";
+const FILLED_AGAIN: &str = "the view is filled again: rows that a stale view on the source does not show may be equal";
 
 /// Adds the last tasks.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
@@ -122,7 +122,7 @@ fn push_view_indexes(
         task.target_sql = entry.with_settings(inputs.options.schema.tablespaces);
         task.optional_sql = inputs.owner_statement(entry);
         if inputs.lookup.indexes.get(&entry.oid).is_some_and(|index| index.is_unique) {
-            task.note = FILLED_ANEW.into();
+            task.note = FILLED_AGAIN.into();
         }
         let at = builder.push(task, requires);
         if order::reads_views(inputs, entry.oid) {

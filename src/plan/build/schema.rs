@@ -51,8 +51,8 @@ fn belongs_before_data(entry: &Entry) -> bool {
 fn entry_task(inputs: &Inputs<'_>, entry: &Entry, phase: Phase) -> Task {
     let mut task = Task::new(phase, entry.kind.name(), &entry.namespace, &entry.tag);
     let statement = entry.with_settings(inputs.options.schema.tablespaces);
-    match secret::mask(&entry.kind, &statement) {
-        Some(masked) => (task.target_sql, task.source_sql) = (masked.statement, masked.query),
+    match secret::redact(&entry.kind, &statement) {
+        Some(redacted) => (task.target_sql, task.source_sql) = (redacted.statement, redacted.query),
         None => task.target_sql = statement,
     }
     task.optional_sql = inputs.owner_statement(entry);

@@ -196,7 +196,7 @@ fn a_table_that_cannot_be_cut_says_so_where_the_run_waits_for_it() {
 }
 
 #[test]
-fn large_tables_beside_each_other_stay_whole() {
+fn large_tables_next_to_each_other_stay_whole() {
     let (config, options) = (config(&json!({})), options());
     let tables: Vec<Relation> = (0..16).map(|at| table(100 + at, 2000)).collect();
     let pairs: Vec<(&Relation, &TableOptions)> = tables.iter().map(|table| (table, &options)).collect();

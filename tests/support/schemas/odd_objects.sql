@@ -74,7 +74,7 @@ FROM generate_series(1, 200) AS n;
 
 CREATE TABLE inherits_check (id integer, CONSTRAINT kept_to_itself CHECK (id > 0) NO INHERIT, CONSTRAINT passed_on CHECK (id < 1000));
 
--- Rows twice, without a key to tell them apart; a replica identity all the same.
+-- Rows twice, without a key to distinguish them; a replica identity all the same.
 CREATE TABLE keyless (a integer, b text);
 INSERT INTO keyless SELECT n % 3, CASE WHEN n % 4 > 0 THEN 'same' END FROM generate_series(1, 1000) AS n;
 ALTER TABLE keyless REPLICA IDENTITY FULL;

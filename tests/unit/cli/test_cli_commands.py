@@ -14,22 +14,10 @@ from typing import Any
 
 import pytest
 
-from pgmigrate import Plan, SafetyReport, VerifyResult, _native
+from pgmigrate import Plan, SafetyReport, VerifyResult, _native, errors
 from pgmigrate._procedure.recorded import Request
 from pgmigrate.cli import main
 from pgmigrate.cli.safety import _code as code_of
-from pgmigrate.errors import (
-    BackupError,
-    ConnectError,
-    DriftError,
-    InternalError,
-    InterruptedRunError,
-    PgMigrateError,
-    PreflightError,
-    StateError,
-    VerifyError,
-    from_native,
-)
 from support.command_line import ENDPOINTS, FINDING, STATUS, verbs
 from support.scripted_core import (
     TARGET,
@@ -117,7 +105,7 @@ def test_a_plan_that_differs_stops_with_the_commands_to_go_on(
 ) -> None:
     Path("p.tsv").write_text("as it was\n", encoding="utf-8")
     problems = [f"public.t{number}: added (table)" for number in range(30)]
-    core.will(from_native({"kind": "drift", "message": "no", "problems": problems}))
+    core.will(errors.from_native({"kind": "drift", "message": "no", "problems": problems}))
     assert main(["migrate", *ENDPOINTS, "-j", "3", "--plan", "p.tsv", "--verify"]) == 11
     captured = capsys.readouterr().err
     assert "error: public.t0: added (table)\n" in captured and "error: and 10 more" in captured
@@ -226,17 +214,17 @@ def test_a_dry_run_prints_the_summary(core: Core, capsys: pytest.CaptureFixture[
         (report(verification=verification(verdict="contains_source", equal=False)), 7),
         (report(verification=verification(verdict="not_compared", equal=False)), 8),
         (report(status="interrupted"), 130),
-        (PreflightError("no"), 3),
-        (ConnectError("no"), 10),
-        (DriftError("no"), 11),
-        (from_native({"kind": "config", "message": "no", "problems": ["tables: none"]}), 2),
-        (InternalError("no"), 1),
+        (errors.PreflightError("no"), 3),
+        (errors.ConnectError("no"), 10),
+        (errors.DriftError("no"), 11),
+        (errors.from_native({"kind": "config", "message": "no", "problems": ["tables: none"]}), 2),
+        (errors.InternalError("no"), 1),
         (RuntimeError("a defect"), 1),
         (KeyboardInterrupt(), 130),
     ],
     ids=lambda value: type(value).__name__ if not isinstance(value, int) else str(value),
 )
-def test_exit_codes_of_migrate(
+def test_migrate_ends_with_the_code_of_its_outcome(
     core: Core, result: Any, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     core.will(result)
@@ -259,7 +247,7 @@ def test_an_interrupted_run_says_how_to_resume(
 def test_several_migrations_have_files_of_their_own(
     several: str, core: Core, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    core.will(StateError("a run is active"))
+    core.will(errors.StateError("a run is active"))
     core.will(report(task_result(1)))
     assert main(["migrate", "--config", several]) == 1
     files = [(settings["plan_file"], settings["state"]) for _, _, settings in core.calls]
@@ -295,7 +283,9 @@ def test_preflight_exits_3_on_a_blocking_finding(
     assert "remedy: drop it" in capsys.readouterr().out
 
 
-def test_status_and_cleanup(core: Core, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_and_cleanup_print_what_they_found(
+    core: Core, capsys: pytest.CaptureFixture[str]
+) -> None:
     core.will(STATUS)
     core.will({"dropped": ["SCHEMA pgmigrate"], "findings": []})
     assert main(["status", *ENDPOINTS]) == 0
@@ -309,7 +299,9 @@ def test_status_and_cleanup(core: Core, capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize(
     ("stopped", "words"), [(True, "the run has stopped"), (False, "no run is active")]
 )
-def test_stop(core: Core, capsys: pytest.CaptureFixture[str], stopped: bool, words: str) -> None:
+def test_stop_says_whether_a_run_was_stopped(
+    core: Core, capsys: pytest.CaptureFixture[str], stopped: bool, words: str
+) -> None:
     core.will({"stopped": stopped})
     assert main(["stop", *ENDPOINTS]) == 0
     assert words in capsys.readouterr().out
@@ -366,7 +358,7 @@ def test_safe_names_its_files_as_migrate_does_and_its_hint_as_they_were_given(
 
     def procedure(_: object, request: Request, __: object) -> None:
         requests.append(request)
-        raise StateError("it ends here")
+        raise errors.StateError("it ends here")
 
     monkeypatch.setattr("pgmigrate.cli.safety.Procedure", procedure)
     assert main(["safe", "--config", several, "--only", "users"]) == 1
@@ -383,18 +375,18 @@ def test_safe_names_its_files_as_migrate_does_and_its_hint_as_they_were_given(
     [
         ("done", None, "equal", 0),
         ("done", None, "contains_source", 7),
-        ("failed", VerifyError("rows differ"), "different", 4),
-        ("failed", VerifyError("not all was compared"), "not_compared", 8),
-        ("failed", VerifyError("the source was written to"), "equal", 4),
-        ("failed", VerifyError("the source was written to"), None, 4),
-        ("failed", ConnectError("it is gone"), "equal", 10),
-        ("not_started", ConnectError("it is gone"), "equal", 5),
-        ("not_restored", VerifyError("rows differ"), "different", 9),
+        ("failed", errors.VerifyError("rows differ"), "different", 4),
+        ("failed", errors.VerifyError("not all was compared"), "not_compared", 8),
+        ("failed", errors.VerifyError("the source was written to"), "equal", 4),
+        ("failed", errors.VerifyError("the source was written to"), None, 4),
+        ("failed", errors.ConnectError("it is gone"), "equal", 10),
+        ("not_started", errors.ConnectError("it is gone"), "equal", 5),
+        ("not_restored", errors.VerifyError("rows differ"), "different", 9),
         ("interrupted", None, None, 130),
     ],
 )
-def test_exit_codes_of_safe(
-    status: str, error: PgMigrateError | None, verdict: str | None, code: int
+def test_safe_ends_with_the_code_of_its_outcome(
+    status: str, error: errors.PgMigrateError | None, verdict: str | None, code: int
 ) -> None:
     found = None
     if verdict is not None:
@@ -418,18 +410,24 @@ LOCK, BEFORE, WORK, AFTER = range(4)
         (BEFORE, "at work", RESTORED, 130, "interrupted; nothing was restored"),
         (BEFORE, "result", RESTORED, 130, "interrupted; nothing was restored"),
         (WORK, "start", RESTORED, 130, "it is not known whether the target was restored"),
-        (WORK, "at work", InterruptedRunError("no"), 130, "interrupted; nothing was restored"),
-        (WORK, "at work", BackupError("the answer was lost"), 1, "the answer was lost"),
+        (
+            WORK,
+            "at work",
+            errors.InterruptedRunError("no"),
+            130,
+            "interrupted; nothing was restored",
+        ),
+        (WORK, "at work", errors.BackupError("the answer was lost"), 1, "the answer was lost"),
         (WORK, "at work", RESTORED, 0, "3 objects restored"),
         (WORK, "twice", RESTORED, 0, "3 objects restored"),
         (WORK, "result", RESTORED, 0, "3 objects restored"),
-        (WORK, "result", BackupError("the answer was lost"), 1, "the answer was lost"),
+        (WORK, "result", errors.BackupError("the answer was lost"), 1, "the answer was lost"),
         (AFTER, "start", RESTORED, 0, "3 objects restored"),
         (AFTER, "at work", RESTORED, 0, "3 objects restored"),
         (AFTER, "twice", RESTORED, 0, "3 objects restored"),
         (AFTER, "result", RESTORED, 0, "3 objects restored"),
         (LOCK, "release", RESTORED, 0, "3 objects restored"),
-        (LOCK, "release", BackupError("the answer was lost"), 1, "the answer was lost"),
+        (LOCK, "release", errors.BackupError("the answer was lost"), 1, "the answer was lost"),
     ],
 )
 def test_an_interrupted_restore_says_what_became_of_the_target(

@@ -54,7 +54,7 @@ def test_an_error_is_json_too(core: Core, capsys: pytest.CaptureFixture[str]) ->
     assert captured.err.splitlines() == ["error: no answer", "remedy: start it"]
 
 
-def test_what_blocks_is_told_once_with_its_remedy(
+def test_what_blocks_is_reported_once_with_its_remedy(
     core: Core, capsys: pytest.CaptureFixture[str]
 ) -> None:
     error = {"kind": "preflight", "message": "blocked: public.t differs", "findings": [FINDING]}

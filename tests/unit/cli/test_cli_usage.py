@@ -75,7 +75,7 @@ def test_mistakes_on_the_command_line_look_like_all_errors(
         assert error["message"].startswith(words)
 
 
-def test_short_options(core: Core) -> None:
+def test_short_options_mean_their_long_ones(core: Core) -> None:
     core.will(report(task_result(1)))
     flags = "-j 3 -n app -N old -t app.t -T app.u -q"
     assert main(["migrate", *ENDPOINTS, *flags.split()]) == 0
@@ -100,12 +100,12 @@ def test_the_environment_names_both_databases_and_is_never_shown(
     captured = capsys.readouterr()
     assert "go on: pgmigrate migrate --debug --state state.tsv --verify --resume\n" in captured.err
     assert main(["migrate", "--help"]) == 0
-    told_help = capsys.readouterr().out
-    assert "env var: PGMIGRATE_SOURCE" in " ".join(told_help.split())
+    reported_help = capsys.readouterr().out
+    assert "env var: PGMIGRATE_SOURCE" in " ".join(reported_help.split())
     for text in (
         captured.out,
         captured.err,
-        told_help,
+        reported_help,
         Path("pgmigrate.log").read_text(encoding="utf-8"),
     ):
         assert "hush" not in text and "old.example" not in text.replace(
@@ -135,7 +135,7 @@ def test_what_opens_the_target_alone_needs_no_source(core: Core, command: str) -
     assert main([command, *more, "--source", SOURCE]) == 2
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert re.fullmatch(r"pgmigrate \d+\.\d+\.\d+\n", capsys.readouterr().out)
 

@@ -77,7 +77,7 @@ def test_so_has_one_that_was_interrupted_before_it_began(core: Core) -> None:
     assert "interrupted" in page() and "--resume where" in page()
 
 
-def test_a_page_that_cannot_be_written_is_told_before_the_run(
+def test_a_page_that_cannot_be_written_is_reported_before_the_run(
     core: Core, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [*MIGRATE[:-1], "no/such/folder/report.html"]
@@ -94,8 +94,8 @@ def test_a_page_that_cannot_be_written_afterwards_does_not_swallow_the_report(
     monkeypatch.setattr("pgmigrate.cli.report_file.write_atomically", refuse)
     core.will(report(task_result(1)))
     assert main(MIGRATE) == 6
-    told = capsys.readouterr()
-    assert "run 1 done" in told.out and "No space left on device" in told.err
+    reported = capsys.readouterr()
+    assert "run 1 done" in reported.out and "No space left on device" in reported.err
 
 
 def test_json_stays_json(core: Core, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,6 +47,6 @@ for extra, ask in (
         raise AssertionError(f"works without its extra: {extra}")
 
 program = Path(sys.executable).with_name("pgmigrate")
-ends = ["--source", given["source"], "--target", given["target"]]
-subprocess.run([program, "status", *ends], check=True)
-subprocess.run([program, "cleanup", *ends], check=True)
+databases = ["--source", given["source"], "--target", given["target"]]
+subprocess.run([program, "status", *databases], check=True)
+subprocess.run([program, "cleanup", *databases], check=True)

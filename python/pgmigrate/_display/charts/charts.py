@@ -170,9 +170,9 @@ def _tile_chart(data: Rows) -> alt.LayerChart:
     named = base.transform_filter("datum.name != ''").mark_text(
         dy=5, fontSize=12, fontWeight=600, **text
     )
-    told = base.transform_filter("datum.amount != ''").mark_text(dy=21, fontSize=11, **text)
+    reported = base.transform_filter("datum.amount != ''").mark_text(dy=21, fontSize=11, **text)
     names = named.encode(left, top, text="name:N")
-    amounts = told.encode(left, top, text="amount:N")
+    amounts = reported.encode(left, top, text="amount:N")
     return _finished(_layered(boxes, names, amounts), _TREEMAP_HEIGHT)
 
 
@@ -298,7 +298,7 @@ def slowest(tasks: Sequence[TaskResult]) -> Picture | None:
             "place": place,
             "name": _cut(name, 42),
             "seconds": seconds,
-            "told": f"{_status(status)}{_exact(seconds)}",
+            "reported": f"{_status(status)}{_exact(seconds)}",
             "phases": SHADES[shade(phase)],
             "tip": f"{name}: {duration(seconds)}{about}",
         }
@@ -318,11 +318,11 @@ def slowest(tasks: Sequence[TaskResult]) -> Picture | None:
     bars = base.mark_bar().encode(
         x, y, color=_phase_colour(data), tooltip="tip:N", description="tip:N"
     )
-    told = base.mark_text(align="left", dx=5, fontSize=11, color=LIGHT["muted"]).encode(
-        x, y, text="told:N"
+    reported = base.mark_text(align="left", dx=5, fontSize=11, color=LIGHT["muted"]).encode(
+        x, y, text="reported:N"
     )
     caption = "The time of one task, in whatever phase; several run at once."
-    return Picture("Slowest tasks", caption, _finished(_layered(bars, told), alt.Step(21)))
+    return Picture("Slowest tasks", caption, _finished(_layered(bars, reported), alt.Step(21)))
 
 
 def _exact(seconds: float) -> str:
@@ -354,7 +354,7 @@ def by_jobs(estimate: Estimate) -> Picture | None:
             "seconds": one.seconds,
             "low": one.low,
             "high": one.high,
-            "told": f"{duration(one.seconds)} ({duration(one.low)} to {duration(one.high)})",
+            "reported": f"{duration(one.seconds)} ({duration(one.low)} to {duration(one.high)})",
             "phases": "chosen" if one.jobs == estimate.jobs else "others",
             "tip": f"{plural(one.jobs, 'job')}: about {duration(one.seconds)}, "
             f"{duration(one.low)} to {duration(one.high)}",
@@ -379,11 +379,11 @@ def by_jobs(estimate: Estimate) -> Picture | None:
     spread = base.mark_rule(strokeWidth=2, color=LIGHT["ink"]).encode(
         alt.X("low:Q", title="seconds"), y, x2="high:Q"
     )
-    told = base.mark_text(align="left", dx=6, fontSize=11, color=LIGHT["muted"]).encode(
-        alt.X("high:Q"), y, text="told:N"
+    reported = base.mark_text(align="left", dx=6, fontSize=11, color=LIGHT["muted"]).encode(
+        alt.X("high:Q"), y, text="reported:N"
     )
     caption = "Bar: the estimate. Line: from what it takes if all goes well to if all goes badly."
-    chart = _layered(bars, spread, told)
+    chart = _layered(bars, spread, reported)
     return Picture("How long with how many jobs", caption, _finished(chart, alt.Step(26)))
 
 
@@ -442,13 +442,13 @@ def _pauses(course: Course) -> list[alt.Chart]:
     if not course.pauses:
         return []
     data: Rows = [
-        {"at": pause.at, "told": f"{duration(pause.seconds)} later"} for pause in course.pauses
+        {"at": pause.at, "reported": f"{duration(pause.seconds)} later"} for pause in course.pauses
     ]
     base = alt.Chart(_source(data))
     x = alt.X("at:Q")
     line = base.mark_rule(strokeDash=[4, 3], strokeWidth=1.5, color=LIGHT["ink"]).encode(x)
     text = base.mark_text(align="left", baseline="bottom", dx=4, dy=-2, color=LIGHT["muted"])
-    return [line, text.encode(x, y=alt.value(0), text="told:N")]
+    return [line, text.encode(x, y=alt.value(0), text="reported:N")]
 
 
 def _layered(*layers: alt.Chart) -> alt.LayerChart:

@@ -45,7 +45,7 @@ def estimate_view(estimate: Estimate) -> Html:
             section("With other numbers of jobs", _by_jobs(estimate)),
             section("Phases", _estimated_phases(estimate)),
             section(
-                "What the end waits for",
+                "Critical path",
                 table(
                     ["task", "phase", "starts at", "takes"],
                     [
@@ -103,7 +103,7 @@ def _by_jobs(estimate: Estimate) -> Html:
         ]
         for one in estimate.by_jobs
     ]
-    return table(["jobs", "time", "at best", "at worst"], rows)
+    return table(["jobs", "time", "optimistic", "pessimistic"], rows)
 
 
 def _estimated_phases(estimate: Estimate) -> Html:

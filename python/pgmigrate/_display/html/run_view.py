@@ -77,11 +77,11 @@ def _run_facts(report: Report, results: Sequence[TaskResult]) -> Html:
     tasks = sum(phase.tasks for phase in report.phases)
     # Times of tasks count from the beginning of the run, that of the report from its last session.
     is_first = all((task.begun or 0.0) <= report.seconds for task in results)
-    states = f"{len(report.snapshots)} states of the source"
-    snapshots = f"one, {report.snapshots[0]}" if len(report.snapshots) == 1 else states
+    several = f"not consistent: rows come from {len(report.snapshots)} snapshots"
+    snapshots = f"one, {report.snapshots[0]}" if len(report.snapshots) == 1 else several
     named = [
         ("began", report.started.replace("T", " ")),
-        ("took" if is_first else "took in its last sitting", duration(report.seconds)),
+        ("took" if is_first else "last session took", duration(report.seconds)),
         ("tasks done", f"{count(done)} of {count(tasks)}"),
         ("rows", count(rows)),
         ("bytes", size(bytes_)),
@@ -222,11 +222,11 @@ def status_view(status: Status) -> Html:
                     [
                         [
                             name,
-                            Number(told(done)),
+                            Number(reported(done)),
                             bar(done / whole if whole else 0.0, is_long=True),
-                            Number(told(whole)),
+                            Number(reported(whole)),
                         ]
-                        for name, done, whole, told in ways
+                        for name, done, whole, reported in ways
                     ],
                 ),
             ),

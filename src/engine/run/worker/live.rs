@@ -5,7 +5,7 @@
 
 use super::retry::{Attempt, Attempted};
 use super::{Outcome, Worker, rows};
-use crate::engine::run::job::{Form, Job};
+use crate::engine::run::job::{Job, TaskExecution};
 use crate::engine::target::foreign_keys::Place;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -50,7 +50,7 @@ impl Attempt for OneTransaction<'_> {
 
 impl Worker {
     /// Disables the triggers of a task's table where that is requested.
-    pub(super) async fn silence(&mut self, task: &Task, table: &str, form: Form) -> Result<Silenced> {
+    pub(super) async fn silence(&mut self, task: &Task, table: &str, form: TaskExecution) -> Result<Silenced> {
         if !form.is_silent {
             return Ok(Silenced::default());
         }

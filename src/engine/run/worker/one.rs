@@ -2,7 +2,7 @@
 
 use super::retry::{Attempt, Attempted};
 use super::{Outcome, Settled, Worker};
-use crate::engine::run::job::Form;
+use crate::engine::run::job::TaskExecution;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::plan::Task;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// The attempt of one task.
 struct OneTask<'a> {
     task: &'a Task,
-    form: Form,
+    form: TaskExecution,
 }
 
 impl Attempt for OneTask<'_> {

@@ -36,7 +36,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 /// The end of a task, reported while the worker goes on with others.
 #[derive(Debug)]
-pub struct Ended {
+pub struct FinishedTask {
     /// Its position in the plan.
     pub at: usize,
     /// How long it took.
@@ -79,7 +79,7 @@ struct Order<'a> {
     bytes: usize,
     /// Statements for the ledger that are not in the transaction of a task.
     records: VecDeque<String>,
-    ended: UnboundedSender<Ended>,
+    ended: UnboundedSender<FinishedTask>,
     /// When the last answer was received.
     last: Instant,
     worker: usize,
@@ -92,7 +92,7 @@ struct Order<'a> {
 
 impl Worker {
     /// Runs tasks in the given order, and reports how each ended; tasks that require a failed one are not reported.
-    pub async fn perform_in_order(&mut self, tasks: &[usize], ended: UnboundedSender<Ended>) {
+    pub async fn perform_in_order(&mut self, tasks: &[usize], ended: UnboundedSender<FinishedTask>) {
         let job = Arc::clone(&self.job);
         let mut order = Order::new(&job, tasks, ended, self.number, self.number_in_run());
         let mut pause = Pause::default();
@@ -171,7 +171,7 @@ impl Worker {
 }
 
 impl<'a> Order<'a> {
-    fn new(job: &'a Job, tasks: &[usize], ended: UnboundedSender<Ended>, worker: usize, number: i32) -> Self {
+    fn new(job: &'a Job, tasks: &[usize], ended: UnboundedSender<FinishedTask>, worker: usize, number: i32) -> Self {
         Order {
             job,
             position: tasks.iter().map(|at| (job.tasks[*at].id.as_str(), *at)).collect(),
@@ -244,7 +244,7 @@ impl<'a> Order<'a> {
     fn end_after(&mut self, seconds: f64, at: usize, outcome: Outcome) {
         self.open.remove(&at);
         // Without a receiver the run has ended already.
-        let _ = self.ended.send(Ended { at, seconds, outcome });
+        let _ = self.ended.send(FinishedTask { at, seconds, outcome });
     }
 
     /// Counts the loss of a session against the task that was at work, or against all where none could be sent. Of several tasks that were

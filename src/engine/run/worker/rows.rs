@@ -5,7 +5,7 @@
 
 use super::{PROGRESS, Worker, refused_optional};
 use crate::action::Action;
-use crate::engine::run::job::Form;
+use crate::engine::run::job::TaskExecution;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
 use crate::ledger::TaskFailure;
@@ -39,17 +39,17 @@ pub(super) fn as_text(error: &Error) -> String {
 
 impl Worker {
     /// Copies a task's rows; once more as text where a type refuses its binary form.
-    pub(super) async fn copy_rows(&mut self, task: &Task, form: Form) -> Result<(TaskStatus, Effect)> {
+    pub(super) async fn copy_rows(&mut self, task: &Task, form: TaskExecution) -> Result<(TaskStatus, Effect)> {
         let error = match self.copy_rows_once(task, form, "").await {
             Err(error) if form.format == RowFormat::Binary && may_be_text(&error) => error,
             result => return result,
         };
         tracing::warn!("task {} ({}): tried again as text: {}", task.id, task.object(), error.chain());
         self.clear(&error).await;
-        self.copy_rows_once(task, Form { format: RowFormat::Text, ..form }, &as_text(&error)).await
+        self.copy_rows_once(task, TaskExecution { format: RowFormat::Text, ..form }, &as_text(&error)).await
     }
 
-    async fn copy_rows_once(&mut self, task: &Task, form: Form, note: &str) -> Result<(TaskStatus, Effect)> {
+    async fn copy_rows_once(&mut self, task: &Task, form: TaskExecution, note: &str) -> Result<(TaskStatus, Effect)> {
         self.open_source_of(std::iter::once(task)).await?;
         self.begin(task).await?;
         let (mut effect, silenced) =
@@ -61,7 +61,12 @@ impl Worker {
 
     /// Copies a task's rows within the open transaction; triggers stay disabled where they are to be. `is_alone` says whether the
     /// transaction is the task's own.
-    pub(super) async fn bring_rows(&mut self, task: &Task, form: Form, is_alone: bool) -> Result<(Effect, Silenced)> {
+    pub(super) async fn bring_rows(
+        &mut self,
+        task: &Task,
+        form: TaskExecution,
+        is_alone: bool,
+    ) -> Result<(Effect, Silenced)> {
         let load = task.load().ok_or_else(|| {
             Error::new("copy_statement_invalid", Kind::State, "the plan's target_sql is not a COPY into a table")
                 .object(task.object())
@@ -118,7 +123,7 @@ impl Worker {
 
     /// Deletes the rows that CREATE EXTENSION has inserted in place of a configuration table's rows; returns what the target refuses of it,
     /// as text.
-    async fn delete_replaced(&self, task: &Task, form: Form) -> Result<String> {
+    async fn delete_replaced(&self, task: &Task, form: TaskExecution) -> Result<String> {
         if form.mode != RowMode::Replace {
             return Ok(String::new());
         }
@@ -170,7 +175,7 @@ impl Worker {
     }
 
     /// An existing sequence keeps its value where it is ahead: values that the target has given out stay given out.
-    pub(super) async fn set_sequence(&mut self, task: &Task, form: Form) -> Result<(TaskStatus, Effect)> {
+    pub(super) async fn set_sequence(&mut self, task: &Task, form: TaskExecution) -> Result<(TaskStatus, Effect)> {
         self.open_source().await?;
         self.begin(task).await?;
         // Several parts may set it, each after its own rows. The value is read under the lock, so the last part to set it has read it last.
@@ -231,7 +236,7 @@ impl Worker {
         Err(error)
     }
 
-    pub(super) async fn empty(&mut self, task: &Task, form: Form) -> Result<(TaskStatus, Effect)> {
+    pub(super) async fn empty(&mut self, task: &Task, form: TaskExecution) -> Result<(TaskStatus, Effect)> {
         self.begin(task).await?;
         let table = QualifiedName::new(&task.schema, &task.name).sql();
         let silenced = self.silence(task, &table, form).await?;
@@ -247,7 +252,7 @@ impl Worker {
 }
 
 /// The error of a configuration table that the target's version of its extension lacks, or that has other columns there.
-fn of_configuration(error: Error, form: Form) -> Error {
+fn of_configuration(error: Error, form: TaskExecution) -> Error {
     if form.mode != RowMode::Replace || !(error.is("42P01") || error.is("42703")) {
         return error;
     }

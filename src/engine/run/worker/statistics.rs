@@ -3,7 +3,7 @@
 //! What no plan can know determines this: the target's version, and whether the rows are alone in their table. Called by `worker`.
 
 use super::Worker;
-use crate::engine::run::job::Form;
+use crate::engine::run::job::TaskExecution;
 use crate::error::{Error, Result};
 use crate::finding::{Finding, Severity};
 use crate::pg::copy::large_object;
@@ -69,7 +69,7 @@ impl Worker {
         Ok(effect)
     }
 
-    pub(super) async fn bring_statistics(&mut self, task: &Task, form: Form) -> Result<(TaskStatus, Effect)> {
+    pub(super) async fn bring_statistics(&mut self, task: &Task, form: TaskExecution) -> Result<(TaskStatus, Effect)> {
         self.begin(task).await?;
         let note = match self.carry_statistics(task, form).await? {
             None => "copied from the source".into(),
@@ -82,7 +82,7 @@ impl Worker {
     }
 
     /// Why the source's statistics cannot be used on the target, if so.
-    async fn carry_statistics(&mut self, task: &Task, form: Form) -> Result<Option<String>> {
+    async fn carry_statistics(&mut self, task: &Task, form: TaskExecution) -> Result<Option<String>> {
         if !self.target().await?.version().has_statistics_functions() {
             return Ok(Some("the target is older than 18".into()));
         }

@@ -7,7 +7,7 @@
 use super::by_path::ByPath;
 use super::{Settled, Worker};
 use crate::action::Action;
-use crate::engine::run::job::{Form, Job};
+use crate::engine::run::job::{Job, TaskExecution};
 use crate::error::{Error, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
@@ -88,7 +88,7 @@ impl Worker {
     }
 
     /// One attempt of a task; where a name is not found, a second one with the source database's `search_path`.
-    pub(super) async fn attempt_by_path(&mut self, task: &Task, form: Form) -> Result<Settled> {
+    pub(super) async fn attempt_by_path(&mut self, task: &Task, form: TaskExecution) -> Result<Settled> {
         let job = Arc::clone(&self.job);
         let first = match self.attempt(task, form).await {
             Err(error) if may_lack_path(&job, task, &error) => error.object(task.object()),

@@ -88,7 +88,7 @@ fn a_common_value_weighs_what_it_has() {
     assert_eq!(
         bounds,
         [500, 501, 502],
-        "nothing cuts the value itself, and what lies beside it is no more than a share"
+        "nothing cuts the value itself, and what lies next to it is no more than a share"
     );
 }
 

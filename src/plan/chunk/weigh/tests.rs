@@ -19,8 +19,8 @@ fn chosen(works: &[Work], jobs: u64) -> Vec<bool> {
 #[test]
 fn a_table_that_would_run_alone_is_cut() {
     assert_eq!(chosen(&[work(100, 10, 64)], 8), [true]);
-    let beside_small_ones = [vec![work(100, 10, 64)], vec![work(1, 0, 4); 20]].concat();
-    assert_eq!(chosen(&beside_small_ones, 8), [vec![true], vec![false; 20]].concat());
+    let among_small_ones = [vec![work(100, 10, 64)], vec![work(1, 0, 4); 20]].concat();
+    assert_eq!(chosen(&among_small_ones, 8), [vec![true], vec![false; 20]].concat());
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn one_job_cuts_nothing() {
 }
 
 #[test]
-fn tables_that_lie_beside_each_other_stay_whole() {
+fn tables_that_lie_next_to_each_other_stay_whole() {
     assert_eq!(chosen(&[work(100, 10, 64); 8], 8), [false; 8]);
     assert_eq!(chosen(&[work(100, 10, 64); 16], 8), [false; 16]);
     // The others together have more work than the largest one alone.

@@ -8,9 +8,9 @@ use crate::config::{Config, Secret};
 use std::collections::BTreeMap;
 
 /// The passwords of a migration's two databases.
-pub struct Mask(Vec<String>);
+pub struct Redaction(Vec<String>);
 
-impl Mask {
+impl Redaction {
     /// The passwords in `config` and `env`; a conninfo that cannot be parsed has none, and no verb accepts it.
     #[must_use]
     pub fn new(config: &Config, env: &BTreeMap<String, String>) -> Self {
@@ -25,7 +25,7 @@ impl Mask {
         // The longest first, because a short one may be a part of it.
         known.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         known.dedup();
-        Mask(known)
+        Redaction(known)
     }
 
     /// The text with `***` for every password.
@@ -44,7 +44,7 @@ mod tests {
     fn passwords_are_hidden_as_they_are_and_as_a_uri_writes_them() {
         let written = json!({"source": "host=a user=u password='p@ss w'", "target": "postgresql://u:p%40ss@b/d"});
         let config = Config::from_value(&written, &BTreeMap::new()).expect("a configuration");
-        let mask = Mask::new(&config, &BTreeMap::new());
-        assert_eq!(mask.hide("p@ss w, p%40ss%20w, p@ss, p%40ss, pass"), "***, ***, ***, ***, pass");
+        let redaction = Redaction::new(&config, &BTreeMap::new());
+        assert_eq!(redaction.hide("p@ss w, p%40ss%20w, p@ss, p%40ss, pass"), "***, ***, ***, ***, pass");
     }
 }

@@ -9,14 +9,14 @@ use crate::name::{QualifiedName, ident};
 
 /// How the rows of a table are read for the corresponding table of the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Adaptation {
+pub struct TableMapping {
     /// The columns that are sent, each with the types to which the source casts it, one after another.
     pub columns: Vec<(String, Vec<String>)>,
     /// The columns that are not sent.
     pub left_out: Vec<String>,
 }
 
-impl Adaptation {
+impl TableMapping {
     /// The names of the columns that are sent.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
@@ -90,7 +90,7 @@ mod tests {
         }
     }
 
-    fn adapted(columns: &[(&str, &[&str])], left_out: &[&str], merge: Option<OnKey>) -> Task {
+    fn mapped(columns: &[(&str, &[&str])], left_out: &[&str], merge: Option<OnKey>) -> Task {
         let relation = relation(&["k", "a", "b"]);
         let into = relation.name.sql();
         let mut task = Task::new(Phase::Data, kind::DATA, "s", "t (a) TO STDOUT");
@@ -101,7 +101,7 @@ mod tests {
             ((*name).to_owned(), casts.iter().map(|cast| (*cast).to_owned()).collect::<Vec<String>>())
         });
         let left_out = left_out.iter().map(|name| (*name).to_owned()).collect();
-        Adaptation { columns: columns.collect(), left_out }.apply(&mut task, &relation);
+        TableMapping { columns: columns.collect(), left_out }.apply(&mut task, &relation);
         task.target_sql = task.target_sql.replace(&into, "t");
         task.merge_sql = task.merge_sql.replace(&into, "t");
         task.source_sql = task.source_sql.replace(&into, "t");
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn values_are_cast_on_the_source() {
-        let task = adapted(&[("k", &[]), ("a", &["text", "numeric"]), ("b", &[])], &[], None);
+        let task = mapped(&[("k", &[]), ("a", &["text", "numeric"]), ("b", &[])], &[], None);
         assert_eq!(
             task.source_sql,
             "COPY (SELECT r.\"k\", CAST(CAST(r.\"a\" AS text) AS numeric) AS \"a\", r.\"b\" FROM (SELECT * FROM ONLY t) AS r) TO STDOUT"
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn columns_are_left_out_of_every_statement() {
         let merge = OnKey { key: vec!["k".into()], updates: vec!["a".into(), "b".into()], overriding: true };
-        let task = adapted(&[("k", &[]), ("a", &[])], &["b"], Some(merge.clone()));
+        let task = mapped(&[("k", &[]), ("a", &[])], &["b"], Some(merge.clone()));
         assert_eq!(task.source_sql, "COPY (SELECT r.\"k\", r.\"a\" FROM (SELECT * FROM ONLY t) AS r) TO STDOUT");
         assert_eq!(task.target_sql, "COPY t (\"k\", \"a\") FROM STDIN");
         assert_eq!(
@@ -129,7 +129,7 @@ mod tests {
             "INSERT INTO t (\"k\", \"a\") OVERRIDING SYSTEM VALUE SELECT \"k\", \"a\" \
              FROM pg_temp.\"pgmigrate_stage\" ON CONFLICT (\"k\") DO UPDATE SET \"a\" = EXCLUDED.\"a\""
         );
-        let only_key = adapted(&[("k", &[])], &["a", "b"], Some(merge));
+        let only_key = mapped(&[("k", &[])], &["a", "b"], Some(merge));
         assert!(only_key.merge_sql.ends_with("ON CONFLICT (\"k\") DO NOTHING"), "{}", only_key.merge_sql);
     }
 

@@ -1,18 +1,18 @@
 //! A short text that many values have, such as a type or a schema: kept once, however many values have it.
 //!
 //! A catalog of a hundred thousand tables repeats a few hundred of them half a million times. The reader of a catalog makes the words with
-//! [`Words`]; other code uses them as `&str`.
+//! [`Interner`]; other code uses them as `&str`.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A text, shared with all values that got it from the same [`Words`].
+/// A text, shared with all values that got it from the same [`Interner`].
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Word(Arc<str>);
+pub struct Interned(Arc<str>);
 
-impl Word {
+impl Interned {
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -20,7 +20,7 @@ impl Word {
     }
 }
 
-impl Deref for Word {
+impl Deref for Interned {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -28,49 +28,49 @@ impl Deref for Word {
     }
 }
 
-impl AsRef<str> for Word {
+impl AsRef<str> for Interned {
     fn as_ref(&self) -> &str {
         &self.0
     }
 }
 
-impl From<&str> for Word {
+impl From<&str> for Interned {
     fn from(text: &str) -> Self {
-        Word(text.into())
+        Interned(text.into())
     }
 }
 
-impl From<&Word> for String {
-    fn from(word: &Word) -> Self {
+impl From<&Interned> for String {
+    fn from(word: &Interned) -> Self {
         word.as_str().to_owned()
     }
 }
 
-impl PartialEq<str> for Word {
+impl PartialEq<str> for Interned {
     fn eq(&self, other: &str) -> bool {
         self.as_str() == other
     }
 }
 
-impl PartialEq<&str> for Word {
+impl PartialEq<&str> for Interned {
     fn eq(&self, other: &&str) -> bool {
         self.as_str() == *other
     }
 }
 
-impl PartialEq<String> for Word {
+impl PartialEq<String> for Interned {
     fn eq(&self, other: &String) -> bool {
         self.as_str() == other.as_str()
     }
 }
 
-impl fmt::Display for Word {
+impl fmt::Display for Interned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self)
     }
 }
 
-impl fmt::Debug for Word {
+impl fmt::Debug for Interned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
     }
@@ -78,17 +78,17 @@ impl fmt::Debug for Word {
 
 /// The words that were made so far.
 #[derive(Debug, Default)]
-pub struct Words(HashSet<Arc<str>>);
+pub struct Interner(HashSet<Arc<str>>);
 
-impl Words {
+impl Interner {
     /// The word of that text.
-    pub fn of(&mut self, text: &str) -> Word {
+    pub fn of(&mut self, text: &str) -> Interned {
         if let Some(known) = self.0.get(text) {
-            return Word(Arc::clone(known));
+            return Interned(Arc::clone(known));
         }
         let new: Arc<str> = text.into();
         self.0.insert(Arc::clone(&new));
-        Word(new)
+        Interned(new)
     }
 }
 
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn equal_texts_are_kept_once() {
-        let mut words = Words::default();
+        let mut words = Interner::default();
         let (first, second) = (words.of("bigint"), words.of("bigint"));
         assert!(Arc::ptr_eq(&first.0, &second.0));
         assert_eq!(first, "bigint");
