@@ -145,7 +145,7 @@ impl Error {
         error
     }
 
-    /// Gives it a comparer name.
+    /// Gives it a more specific name.
     #[must_use]
     pub fn named(mut self, name: &'static str) -> Self {
         self.name = name;
@@ -184,7 +184,7 @@ impl Error {
         self
     }
 
-    /// Names the object, unless a comparer one is named already.
+    /// Names the object, unless a more specific one is named already.
     #[must_use]
     pub fn object(mut self, object: impl Into<String>) -> Self {
         self.context.object.get_or_insert_with(|| object.into());

@@ -1,7 +1,7 @@
 //! The part of a configuration that decides what is migrated and how, as a text to hash and to compare.
 //!
 //! A resumed run must not continue with another configuration; settings without effect on the result (parallelism, backup, verification,
-//! retries, the path of `pg_dump`) may differ, and secrets are no part of it. Called by the planner, which stores the text, and by the
+//! retries, the path of `pg_dump`) may differ, and secrets are no part of it. `keys` says which options decide. Called by the planner, which stores the text, and by the
 //! resume that compares it.
 
 use super::keys::option_decides;

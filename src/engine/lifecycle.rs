@@ -46,7 +46,7 @@
 //! | lost | means |
 //! |---|---|
 //! | leader on the target | reconnects to any host of the conninfo, terminates its lost backend, takes RUN again; workers follow (`Job::follow`); another process has it: this one stops (`Leader::keep`) |
-//! | leader on the source | readers that are in the snapshot go on, each under locks of its own; new ones fail: "the snapshot is gone" |
+//! | leader on the source | readers that are in the snapshot go on, each under locks of its own; new ones fail with `snapshot_gone` (`pg::snapshot::join`) |
 //! | the session that holds SAFE | reconnects and takes it again; another procedure has it: this one stops, and undoes nothing (`Leader::keep`) |
 //! | a worker's connection | its transaction rolls back; tried again after the ledger was queried and its lost backend was terminated (`worker`) |
 //! | holder | parts at work go on; new parts wait for another holder, which adopts the snapshot while a part still has it (`hold`) |

@@ -26,7 +26,7 @@ pub async fn complete(source: &Session, tasks: &mut [Task], is_open: &impl Fn(&T
         let values = secret::values(source, &task.source_sql).await?;
         let shown = std::mem::take(&mut task.target_sql);
         task.target_sql = fill(&shown, &values).map_err(|place| {
-            let doing = format!("{}: its value cannot be read on the source", describe(&place));
+            let doing = format!("{}: its value cannot be read", describe(&place));
             Error::new("secret_unreadable", Kind::State, doing)
                 .on(Side::Source)
                 .object(task.object())

@@ -1,7 +1,7 @@
 //! The one snapshot that all readers of a run share, held by the leader session for as long as the run lasts.
 //!
 //! <https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION>. `table_lock` protects what a snapshot
-//! does not cover.
+//! does not cover. Once that session is lost, `join` fails with `snapshot_gone`, which is not retried.
 
 use super::Session;
 use crate::error::{Error, Kind, Result};

@@ -4,7 +4,7 @@
 //! Only a server from 14 on reads a range of pages without reading the whole table, and only in the heap access method; elsewhere the table
 //! is divided by ranges of a unique key. The first and the last range are open, so rows outside the planned bounds or stale statistics lose
 //! nothing; NULLs have a chunk of their own. `weigh` says for which tables it is worthwhile, `key` makes ranges of keys, `ask` says what
-//! has to be read from the source first. Called by `data`.
+//! has to be read from the source first. `Cutting::new` decides the number of chunks, `cut` makes their conditions. Called by `build/data`.
 
 mod ask;
 mod key;

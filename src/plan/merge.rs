@@ -1,5 +1,5 @@
 //! How the rows of a data task are stored: the table and its columns ([`Load`]), and the parts of the statement that adds staged rows to a
-//! table with a key ([`Merge`]).
+//! table with a key, and what it does with a row whose key exists ([`Merge`]). `build/data` chooses the key, `pg::merge` runs the statement.
 //!
 //! A plan has that statement as a whole; a run needs its parts, because the target decides whether ON CONFLICT can be used. Pure; `build`
 //! makes loads, `subject` keeps them in the plan, the engine renders their statements.

@@ -184,7 +184,12 @@ def test_the_checklist_has_what_safe_cannot_write(written: tuple[str, str], tmp_
     [item] = [item for item in report.checklist.items if item.check == "output_files"]
     assert item.state == "blocking"
     words = " ".join(item.words())
-    for option in ("--plan", "--state", "the journal of the procedure", "options.backup_dir"):
+    for option in (
+        "the plan file",
+        "the state file",
+        "the journal of the procedure",
+        "options.backup_dir",
+    ):
         assert option in words
     assert words.count("Not a directory") == 4
     assert_untouched(written[1])

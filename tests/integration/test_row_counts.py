@@ -218,7 +218,7 @@ def test_a_large_object_that_is_gone_since_the_plan_fails_alone(pair: Pair) -> N
     plan = migration.plan()
     servers.run_script(source, "SELECT lo_unlink(50005)")
     note = next(iter(_failed(migration.run(plan)).values()))
-    assert "1 of 21" in note and "50005: gone from the source" in note
+    assert "1 of 21" in note and "50005: dropped from the source" in note
     assert servers.large_objects(target) == servers.large_objects(source)
     servers.run_script(
         source,

@@ -170,7 +170,7 @@ def test_after_the_leader_is_lost_no_changed_table_is_read(pair: Pair) -> None:
     assert report.status == "failed" and report.run_state == "failed"
     (failed,) = [task for task in report.failed if task.status == "failed"]
     assert failed.object == "public.b" and "truncated or rewritten" in failed.note
-    assert "--resume" in failed.note and failed.attempts == 1
+    assert "resume the run" in failed.note and failed.attempts == 1
     assert report.consistent, "what was read is of one moment all the same"
     assert servers.rows(target, "public", "c") == servers.rows(source, "public", "c")
     migration.run(plan, resume=True).raise_for_failures()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pgmigrate import Migration, Options, Report
+from pgmigrate import Migration, Options, Report, TaskResult
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -21,9 +21,15 @@ def foreseen(source: str, target: str, options: Options) -> dict[str, set[str]]:
     return found
 
 
+def _label(task: TaskResult) -> str:
+    """A task as findings name it; a batch of large objects says itself what it is."""
+    is_named = task.object.startswith("large object")
+    return task.object if is_named else f"{task.kind} {task.object}"
+
+
 def labels(report: Report, *states: str) -> set[str]:
     """The tasks in these states, as findings name them."""
-    return {f"{task.kind} {task.object}" for task in report.tasks if task.status in states}
+    return {_label(task) for task in report.tasks if task.status in states}
 
 
 def assert_foreseen(
@@ -35,7 +41,7 @@ def assert_foreseen(
     named = {label for objects in found.values() for label in objects}
     failed, blocked = labels(report, "failed"), labels(report, "blocked")
     refused = {
-        f"{task.kind} {task.object}"
+        _label(task)
         for task in report.tasks
         if "refused by the target" in task.note or "its grantor or its options" in task.note
     }

@@ -49,7 +49,7 @@ def of_any(error: PgMigrateError) -> str:
     where: tuple[str | None, ...] = (error.phase, error.task, error.object, error.side)
     why: tuple[str | None, ...] = (error.sqlstate, error.remedy)
     named = ", ".join(word for word in (*where, *why) if word is not None)
-    return f"{error.kind}: {error.message} ({named}) {json.dumps(error.to_dict())}"
+    return f"{error.kind}, {error.name}: {error.message} ({named}) {json.dumps(error.to_dict())}"
 
 
 def of_drift(error: DriftError) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ pub struct Step {
 
 /// Links that are shorter than this part of the run, and of the same phase, are reported as one.
 const SHORT: f64 = 0.01;
-/// Times comparer than this are the same.
+/// Times closer than this are the same.
 const MOMENT: f64 = 1e-9;
 
 /// The chain, its first link first.

@@ -1,7 +1,7 @@
 //! Runs a job's tasks: takes ready tasks from the schedule, passes them to free workers, and reports their results.
 //!
 //! Every worker is a task of the runtime with two sessions of its own. This loop is the only one that changes the schedule, so
-//! it needs no lock. Called by `run`.
+//! it needs no lock. Called by `execute`.
 
 use super::job::Job;
 use super::leader::Leader;

@@ -1,4 +1,4 @@
-//! Which tasks may share a batch. Called by `run` and by the estimate.
+//! Which tasks may share a batch. Called by `run/execute` and by the estimate.
 
 use crate::engine::run::job::{Job, TaskExecution};
 use crate::plan::build::large_object::is_about_large_objects;

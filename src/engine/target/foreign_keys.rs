@@ -1,4 +1,5 @@
-//! Drops the foreign keys of existing tables of the target while rows are copied, and creates them again.
+//! Drops the foreign keys of existing tables of the target while rows are copied, and creates them again: only in a run with `data_only` and
+//! `target_foreign_keys: drop`, for which `plan/build/data_only` makes the tasks. Without `drop` they stay, and `load_order` orders the tables.
 //!
 //! Each step commits together with the ledger's record of the key, so a run that is killed at any point can be resumed, or its ledger
 //! cleaned up, and every key is created again. A run that ends early creates the keys again itself, as far as that needs no check of the

@@ -1,7 +1,8 @@
 //! Attempts at a task, or at tasks of one transaction, until one succeeds, fails for good, or the run is stopped.
 //!
 //! The one loop of attempts, and the pause before each further one. Called by `worker` and `live`; `order` tries again in rounds of its own
-//! and uses the pause.
+//! and uses the pause. `Error::is_retryable` says which SQLSTATEs are tried again; `pool` puts tasks off for others, and `rows` copies once
+//! more as text.
 
 use super::Worker;
 use crate::engine::StopToken;
