@@ -1,8 +1,8 @@
 //! The part of a configuration that decides what is migrated and how, as a text to hash and to compare.
 //!
 //! A resumed run must not continue with another configuration; settings without effect on the result (parallelism, backup, verification,
-//! retries, the path of `pg_dump`) may differ, and secrets are no part of it. `keys` says which options decide. Called by the planner, which stores the text, and by the
-//! resume that compares it.
+//! retries, the path of `pg_dump`) may differ, and secrets are no part of it. `keys` says which options decide. Called by the
+//! planner, which stores the text, and by the resume that compares it.
 
 use super::keys::option_decides;
 use super::{Config, NameFilter, PlanOptions, merged};

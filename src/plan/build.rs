@@ -21,7 +21,8 @@ mod schema;
 mod statistics;
 
 use super::document::Document;
-use super::{Answers, Header, tsv};
+use super::model::VERSION;
+use super::{Answers, Header};
 use crate::catalog::archive::{Entry, Section};
 use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope;
@@ -119,7 +120,7 @@ fn header(inputs: &Inputs<'_>, mut findings: Vec<Finding>) -> Header {
     findings.extend(extension::findings(inputs));
     findings.extend(revision::notes(inputs));
     Header {
-        version: tsv::VERSION,
+        version: VERSION,
         source: inputs.catalog.server.identity(),
         source_version: inputs.catalog.server.version.0,
         pg_dump: inputs.catalog.pg_dump,

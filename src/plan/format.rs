@@ -2,7 +2,8 @@
 //!
 //! Binary saves the servers the conversion of most types, and costs four bytes and a call for every value, which is more than the
 //! conversion of a boolean, a small number or a short text (<https://www.postgresql.org/docs/current/sql-copy.html>, File Formats). Called
-//! by `build/data`. A run may change it to text: `target/existing`, `run/begin`, `run/worker/rows`; an existing table of the target with other types is copied as text in any case.
+//! by `build/data`. A run may change it to text: `target/existing`, `run/begin`, `run/worker/rows`; an existing table of
+//! the target with other types is copied as text in any case.
 
 use crate::catalog::{Column, Relation};
 use crate::config::{Format, TableOptions};

@@ -10,6 +10,9 @@ use crate::phase::Phase;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// The version of a plan's text, raised when an older program could misread one.
+pub const VERSION: u32 = 3;
+
 /// In a task's `after`, the rows of all tables whose tasks do not have this word themselves.
 pub const OTHER_ROWS: &str = "other-rows";
 
@@ -220,7 +223,7 @@ impl Header {
     #[must_use]
     pub fn example() -> Self {
         Self {
-            version: crate::plan::tsv::VERSION,
+            version: VERSION,
             source: "1/2/db".into(),
             source_version: 160_014,
             pg_dump: None,

@@ -4,15 +4,12 @@
 //! value is an empty field, because pandas would not restore `\N`. The first row names the columns, the second has the header as JSON in
 //! its `note`. The last column has the task's subject as JSON; a statement that differs from it is refused.
 
-use super::model::{Header, OTHER_ROWS, Plan, Task, kind};
+use super::model::{Header, OTHER_ROWS, Plan, Task, VERSION, kind};
 use super::subject::Subject;
 use crate::action::Action;
 use crate::closed_set::Unknown;
 use crate::error::{Error, Kind, Result};
 use crate::phase::Phase;
-
-/// The version of the format, raised when an older program could misread a file.
-pub const VERSION: u32 = 3;
 
 /// The columns in their order.
 pub const COLUMNS: [&str; 17] = [

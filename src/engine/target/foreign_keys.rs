@@ -84,6 +84,7 @@ impl Left {
 pub fn left_remedy() -> String {
     format!("{}, or let {} create them again", Action::Resume, Action::Cleanup)
 }
+
 /// Seconds that a run that ends early waits for each lock to create its keys again.
 const WAIT_AT_THE_END: u64 = 5;
 
