@@ -101,10 +101,10 @@ fn missing_tables(look: &Look<'_>) -> Vec<Finding> {
 pub(super) fn columns(source: &Relation, target: &ExistingTable, compatibility: &TypeCompatibility) -> Vec<Finding> {
     let there: HashMap<&str, &ExistingColumn> =
         target.columns.iter().map(|column| (column.name.as_str(), column)).collect();
-    let pairs = || source.copied_columns().map(|column| (column, there.get(column.name.as_str()).copied()));
-    let mut findings: Vec<Finding> =
-        pairs().filter_map(|(column, found)| map(source, (column, found), compatibility)).collect();
-    let is_wider = |(column, found): (&Column, Option<&ExistingColumn>)| {
+    let pairs =
+        || source.copied_columns().map(|column| ColumnPair { column, found: there.get(column.name.as_str()).copied() });
+    let mut findings: Vec<Finding> = pairs().filter_map(|pair| map(source, pair, compatibility)).collect();
+    let is_wider = |ColumnPair { column, found }: ColumnPair<'_>| {
         let found = found.filter(|found| column.type_name != found.type_name && !found.is_generated)?;
         Some(format!("{} ({} to {})", readable(&column.name), column.type_name, found.type_name))
     };
@@ -113,14 +113,14 @@ pub(super) fn columns(source: &Relation, target: &ExistingTable, compatibility: 
         let message = format!("columns are assigned to types that take every value: {}", list(&wider));
         findings.push(info("column_type", source.name.to_string(), message));
     }
-    let takes_part = pairs().any(|(_, found)| found.is_some_and(|found| !found.is_generated));
+    let takes_part = pairs().any(|pair| pair.found.is_some_and(|found| !found.is_generated));
     if !takes_part && target.columns.iter().any(|column| !column.is_generated) {
         let message =
             "no column of the source is copied, and rows without a value cannot be sent to a table that has columns";
         let remedy = "leave the table out with tables.exclude";
         findings.push(blocking("column_missing", source.name.to_string(), message, remedy));
     }
-    let may_be_null = |(column, found): (&Column, Option<&ExistingColumn>)| {
+    let may_be_null = |ColumnPair { column, found }: ColumnPair<'_>| {
         let found = found.filter(|found| found.is_not_null && !found.is_generated && !column.not_null)?;
         Some(readable(&found.name))
     };
@@ -137,12 +137,17 @@ pub(super) fn columns(source: &Relation, target: &ExistingTable, compatibility: 
     findings
 }
 
+/// A column of the source, and the target's of its name.
+#[derive(Clone, Copy)]
+struct ColumnPair<'a> {
+    column: &'a Column,
+    /// None where the target's table lacks it.
+    found: Option<&'a ExistingColumn>,
+}
+
 /// The finding for one column.
-fn map(
-    source: &Relation,
-    (column, found): (&Column, Option<&ExistingColumn>),
-    compatibility: &TypeCompatibility,
-) -> Option<Finding> {
+fn map(source: &Relation, pair: ColumnPair<'_>, compatibility: &TypeCompatibility) -> Option<Finding> {
+    let ColumnPair { column, found } = pair;
     let (object, name) = (source.name.to_string(), readable(&column.name));
     let alter = |what: String| format!("ALTER TABLE {} {what}", source.name.sql());
     let leave_out = format!("or leave it out with exclude_columns: [{name}] of the table");

@@ -91,7 +91,7 @@ impl DefinitionComparer<'_> {
         for (property, source, target) in &comparison.differing {
             if self.is_named(entry, property) {
                 reasons.push("");
-            } else if is_name_of_not_null(property) && is_by_version((source, target), entry, property, self.versions) {
+            } else if is_name_of_not_null(property) && is_by_version(source, target, entry, property, self.versions) {
                 reasons.push("the server has generated another name for a NOT NULL constraint");
             } else {
                 found.push(property);
@@ -237,7 +237,7 @@ fn is_name_of_not_null(property: &Property) -> bool {
 }
 
 /// Whether two names of a NOT NULL constraint are both the server's own, or one server has no such names.
-fn is_by_version((source, target): (&Value, &Value), entry: &Entry, property: &Property, versions: Versions) -> bool {
+fn is_by_version(source: &Value, target: &Value, entry: &Entry, property: &Property, versions: Versions) -> bool {
     if !(versions.source.names_not_null_constraints() && versions.target.names_not_null_constraints()) {
         return true;
     }
