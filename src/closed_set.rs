@@ -2,6 +2,7 @@
 //!
 //! A text that is not of the set is an error that names it, wherever it is read.
 
+use serde::Serializer;
 use std::fmt;
 
 /// A text that is not of a closed set.
@@ -22,6 +23,20 @@ impl fmt::Display for Unknown {
 }
 
 impl std::error::Error for Unknown {}
+
+/// Serializes a value of a closed set, or an empty text for none.
+///
+/// # Errors
+///
+/// Those of the serializer.
+// The signature is serde's.
+#[allow(clippy::ref_option)]
+pub fn text_or_empty<T: fmt::Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_str(""),
+    }
+}
 
 /// Declares an enum of a closed set: its name, what one of its values is called, and each value with its text.
 macro_rules! closed_set {

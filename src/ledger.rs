@@ -23,8 +23,10 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::name::{LEDGER_TABLES, SCHEMA_COMMENT, ident, literal};
 use crate::pg::Session;
 use crate::pg::event_triggers::{self, LEFT_OUT};
+use crate::plan::TaskKind;
 use crate::record::RowMode;
 pub use crate::record::{Effect, Record, Run};
+use crate::row_format::RowFormat;
 use crate::status::{RunState, TaskStatus};
 pub use failure::TaskFailure;
 pub use foreign_key::Taken;
@@ -226,6 +228,7 @@ impl Ledger {
 
     async fn add_tasks(&self, session: &Session, run: i64, records: &[Record]) -> Result<()> {
         let column = |value: fn(&Record) -> &str| records.iter().map(value).collect::<Vec<&str>>();
+        let kinds: Vec<String> = records.iter().map(|record| record.kind.to_string()).collect();
         let sql = format!(
             "INSERT INTO {} (run, task, phase, kind, object, mode, format, status, note, planned_rows, planned_bytes) \
              SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], \
@@ -239,10 +242,10 @@ impl Ledger {
                     &run,
                     &column(|r| &r.task),
                     &column(|r| r.phase.as_str()),
-                    &column(|r| &r.kind),
+                    &kinds,
                     &column(|r| &r.object),
                     &column(|r| r.mode.map_or("", RowMode::as_str)),
-                    &column(|r| &r.format),
+                    &column(|r| r.format.map_or("", RowFormat::as_str)),
                     &column(|r| r.status.as_str()),
                     &column(|r| &r.note),
                     &records.iter().map(|r| r.planned_rows).collect::<Vec<i64>>(),
@@ -317,7 +320,7 @@ impl Ledger {
             &effect.hash,
             &effect.snapshot,
             &effect.note,
-            &effect.format,
+            &effect.format.map_or("", RowFormat::as_str),
         ];
         if session.execute(&sql, &params).await? == 1 {
             return Ok(());
@@ -411,10 +414,11 @@ impl Ledger {
     /// Tables all of whose rows an earlier finished run copied here, as the plan names their object.
     pub async fn loaded_objects(&self, session: &Session) -> Result<Vec<String>> {
         let sql = format!(
-            "SELECT t.object FROM {} t JOIN {} r USING (run) WHERE t.kind = 'data' AND r.state = '{}' \
+            "SELECT t.object FROM {} t JOIN {} r USING (run) WHERE t.kind = '{}' AND r.state = '{}' \
              GROUP BY r.run, t.object HAVING bool_and(t.status = '{}')",
             self.tasks(),
             self.runs(),
+            TaskKind::Data,
             RunState::Done,
             TaskStatus::Done
         );

@@ -7,8 +7,8 @@
 //!
 //! Layers, each using only those below it: `bindings` (Python), `engine` (order, parallelism, retry), `pg` and
 //! `ledger` (the only code that talks to servers), `catalog`, `plan` and `report` (pure data), and the words that all
-//! of them share: `closed_set`, `error`, `finding`, `action`, `name`, `word`, `config`, `event`, `phase`, `server_version`,
-//! `status`.
+//! of them share: `closed_set`, `error`, `finding`, `action`, `name`, `interned`, `config`, `event`, `phase`,
+//! `row_format`, `server_version`, `status`.
 
 pub mod action;
 #[cfg(feature = "python")]
@@ -29,6 +29,7 @@ pub mod plan;
 pub mod rates;
 pub mod record;
 pub mod report;
+pub mod row_format;
 pub mod server_version;
 pub mod status;
 pub mod verification;

@@ -2,9 +2,10 @@
 //!
 //! Pure data: `ledger` reads and writes it, `report` sums it up, the engine decides by it.
 
-use crate::closed_set::closed_set;
+use crate::closed_set::{closed_set, text_or_empty};
 use crate::phase::Phase;
-use crate::plan::Task;
+use crate::plan::{Task, TaskKind};
+use crate::row_format::RowFormat;
 use crate::status::{RunState, TaskStatus};
 use serde::Serialize;
 
@@ -59,13 +60,14 @@ pub struct Record {
     /// Its phase.
     pub phase: Phase,
     /// Its kind.
-    pub kind: String,
+    pub kind: TaskKind,
     /// What it is about.
     pub object: String,
     /// How rows are written to the table, or a sequence's value; none for other tasks.
     pub mode: Option<RowMode>,
     /// The format that rows travel in.
-    pub format: String,
+    #[serde(serialize_with = "text_or_empty")]
+    pub format: Option<RowFormat>,
     /// How it stands.
     pub status: TaskStatus,
     /// How often it was tried.
@@ -104,7 +106,7 @@ impl Record {
             kind: task.kind.clone(),
             object: task.object(),
             mode: task.is_data().then_some(RowMode::Create),
-            format: task.format.clone(),
+            format: task.format,
             status: TaskStatus::Pending,
             attempts: 0,
             planned_rows: task.rows.cast_signed(),
@@ -140,7 +142,7 @@ pub struct Effect {
     /// What its snapshot saw.
     pub snapshot: String,
     /// The format that the rows travelled in, where it is not the planned one.
-    pub format: String,
+    pub format: Option<RowFormat>,
     /// What a reader should know.
     pub note: String,
 }

@@ -4,7 +4,7 @@
 
 use crate::catalog::scope::Absent;
 use crate::finding::Finding;
-use crate::plan::{Phase, Plan, kind};
+use crate::plan::{Phase, Plan, TaskKind};
 use crate::record::Record;
 use crate::status::{ReportStatus, RunState, TaskStatus};
 use crate::verification::Verification;
@@ -77,7 +77,7 @@ pub struct TaskResult {
     /// Its phase.
     pub phase: Phase,
     /// Its kind.
-    pub kind: String,
+    pub kind: TaskKind,
     /// What it was about.
     pub object: String,
     /// How it stands; one that was at work at the end is pending.
@@ -141,7 +141,7 @@ pub fn phases(tasks: &[TaskResult]) -> Vec<PhaseResult> {
                 TaskStatus::Pending | TaskStatus::Running => {}
             }
             // A large object is no row.
-            sum.rows += if task.kind == kind::LARGE_OBJECTS { 0 } else { task.rows };
+            sum.rows += if task.kind == TaskKind::LargeObjects { 0 } else { task.rows };
             sum.bytes += task.bytes;
             sum.seconds += task.seconds;
         }

@@ -73,6 +73,10 @@ enum Fact {
     Ambiguous,
     /// It is a function that a table's expressions can call.
     Function,
+    /// Its tag is the name of its table and its own, with a space between them.
+    NamedByItsTable,
+    /// Making it evaluates expressions over rows, or plans those of generated columns and partition keys, which inlines functions.
+    Evaluates,
     /// In pre-data, it only completes one object that is made before it.
     Completes,
     /// In post-data, it is made in the phase of the indexes.
@@ -100,7 +104,7 @@ enum Fact {
 macro_rules! object_kinds {
     ($($kind:ident, $text:literal, [$($fact:ident $(($value:expr))?),*];)*) => {
         /// A kind of archive entry.
-        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum ObjectKind {
             $(#[doc = concat!("`", $text, "`")] $kind,)*
             /// One that only a newer `pg_dump` writes.
@@ -147,31 +151,31 @@ object_kinds! {
     BlobMetadata, "BLOB METADATA", [NotDdl];
     Blobs, "BLOBS", [NotDdl];
     Cast, "CAST", [Identified];
-    CheckConstraint, "CHECK CONSTRAINT", [Part, Pulls, After(Wait::OwnRows), WrittenInTable, NamedWithRows, Compared(Properties::Constraint),
+    CheckConstraint, "CHECK CONSTRAINT", [NamedByItsTable, Evaluates, Part, Pulls, After(Wait::OwnRows), WrittenInTable, NamedWithRows, Compared(Properties::Constraint),
         RelationPart("constraint")];
     Collation, "COLLATION", [Owned, Class("COLLATION")];
     Comment, "COMMENT", [Part, About, Completes, OfLedger, Property];
     // A key, an exclusion constraint, or a NOT NULL that existing rows are not checked for.
-    Constraint, "CONSTRAINT", [Part, Pulls, WithIndexes, After(Wait::OwnRows), OfLedger, WrittenInTable, NamedWithRows,
+    Constraint, "CONSTRAINT", [NamedByItsTable, Evaluates, Part, Pulls, WithIndexes, After(Wait::OwnRows), OfLedger, WrittenInTable, NamedWithRows,
         Compared(Properties::Constraint), RelationPart("constraint")];
     Conversion, "CONVERSION", [Owned, Class("CONVERSION")];
     Database, "DATABASE", [NotDdl];
     DatabaseProperties, "DATABASE PROPERTIES", [NotDdl];
-    Default, "DEFAULT", [Part, Pulls, Completes, OfLedger, Property, WrittenInTable, Compared(Properties::Default),
+    Default, "DEFAULT", [NamedByItsTable, Evaluates, Part, Pulls, Completes, OfLedger, Property, WrittenInTable, Compared(Properties::Default),
         RelationPart("default")];
     DefaultAcl, "DEFAULT ACL", [Property, Class("DEFAULT ACL"), Called("the default privileges")];
-    Domain, "DOMAIN", [Owned, Compared(Properties::Type), Class("TYPE")];
+    Domain, "DOMAIN", [Evaluates, Owned, Compared(Properties::Type), Class("TYPE")];
     Encoding, "ENCODING", [NotDdl];
     EventTrigger, "EVENT TRIGGER", [Owned, WholeDatabase("event triggers are moved only with a whole database"), ForSuperusers, Class("EVENT TRIGGER")];
     // Written by 19.
     ExtendedStatisticsData, "EXTENDED STATISTICS DATA", [NotDdl, OfLedger];
     Extension, "EXTENSION", [];
-    FkConstraint, "FK CONSTRAINT", [Part, OfLedger, NamedWithRows, Compared(Properties::Constraint), RelationPart("constraint"),
+    FkConstraint, "FK CONSTRAINT", [NamedByItsTable, Evaluates, Part, OfLedger, NamedWithRows, Compared(Properties::Constraint), RelationPart("constraint"),
         Called("the foreign key")];
     ForeignDataWrapper, "FOREIGN DATA WRAPPER", [Owned, ForSuperusers, Class("FOREIGN DATA WRAPPER")];
     ForeignTable, "FOREIGN TABLE", [Owned, Relation, Compared(Properties::Relation), Class("TABLE")];
     Function, "FUNCTION", [Owned, Function, Compared(Properties::Routine), Class("FUNCTION")];
-    Index, "INDEX", [Part, Pulls, WithIndexes, OfLedger, NamedWithRows, Compared(Properties::Index), RelationPart("index")];
+    Index, "INDEX", [Evaluates, Part, Pulls, WithIndexes, OfLedger, NamedWithRows, Compared(Properties::Index), RelationPart("index")];
     IndexAttach, "INDEX ATTACH", [Part, WithIndexes, Property, RelationPart("index attach"),
         Called("the index's place below a partitioned index")];
     LargeObject, "LARGE OBJECT", [NotDdl];
@@ -180,14 +184,14 @@ object_kinds! {
     Operator, "OPERATOR", [Owned, Identified, Ambiguous, Class("OPERATOR")];
     OperatorClass, "OPERATOR CLASS", [Owned, ForSuperusers, Identified, Ambiguous, Class("OPERATOR CLASS")];
     OperatorFamily, "OPERATOR FAMILY", [Owned, ForSuperusers, Identified, Ambiguous, Class("OPERATOR FAMILY")];
-    Policy, "POLICY", [Part, Pulls, Compared(Properties::Policy), RelationPart("policy")];
+    Policy, "POLICY", [NamedByItsTable, Part, Pulls, Compared(Properties::Policy), RelationPart("policy")];
     ProceduralLanguage, "PROCEDURAL LANGUAGE", [Owned, ForSuperusers, Class("LANGUAGE")];
     Procedure, "PROCEDURE", [Owned, Compared(Properties::Routine), Class("PROCEDURE")];
     Publication, "PUBLICATION", [Owned, After(Wait::AllRows), Class("PUBLICATION")];
     PublicationTable, "PUBLICATION TABLE", [Part, After(Wait::AllRows), RelationPart("publication table")];
     PublicationTablesInSchema, "PUBLICATION TABLES IN SCHEMA", [ForSuperusers, Identified, After(Wait::AllRows)];
     RowSecurity, "ROW SECURITY", [Part, Property, RelationPart("row security"), Called("enabled row security")];
-    Rule, "RULE", [Part, Pulls, After(Wait::OwnRows), Compared(Properties::Rule), RelationPart("rule")];
+    Rule, "RULE", [NamedByItsTable, Part, Pulls, After(Wait::OwnRows), Compared(Properties::Rule), RelationPart("rule")];
     Schema, "SCHEMA", [Owned, Class("SCHEMA")];
     SearchPath, "SEARCHPATH", [NotDdl];
     SecurityLabel, "SECURITY LABEL", [Part, About, Completes, OfLedger, Property];
@@ -204,8 +208,8 @@ object_kinds! {
     StdStrings, "STDSTRINGS", [NotDdl];
     Subscription, "SUBSCRIPTION", [Owned, After(Wait::AllRows), Class("SUBSCRIPTION")];
     SubscriptionTable, "SUBSCRIPTION TABLE", [];
-    Table, "TABLE", [Owned, Relation, NamedWithRows, Compared(Properties::Relation), RelationPart("table"), Class("TABLE")];
-    TableAttach, "TABLE ATTACH", [Part, Property, RelationPart("table attach"), Called("the partition's place")];
+    Table, "TABLE", [Evaluates, Owned, Relation, NamedWithRows, Compared(Properties::Relation), RelationPart("table"), Class("TABLE")];
+    TableAttach, "TABLE ATTACH", [Evaluates, Part, Property, RelationPart("table attach"), Called("the partition's place")];
     TableData, "TABLE DATA", [NotDdl, OfLedger];
     TextSearchConfiguration, "TEXT SEARCH CONFIGURATION", [Owned, Class("TEXT SEARCH CONFIGURATION")];
     TextSearchDictionary, "TEXT SEARCH DICTIONARY", [Owned, Class("TEXT SEARCH DICTIONARY")];
@@ -213,7 +217,7 @@ object_kinds! {
     TextSearchTemplate, "TEXT SEARCH TEMPLATE", [ForSuperusers, Identified];
     // Its functions are in C, and must be owned by the role that creates it.
     Transform, "TRANSFORM", [ForSuperusers, Identified];
-    Trigger, "TRIGGER", [Part, Pulls, After(Wait::OwnRows), Compared(Properties::Trigger), RelationPart("trigger")];
+    Trigger, "TRIGGER", [NamedByItsTable, Part, Pulls, After(Wait::OwnRows), Compared(Properties::Trigger), RelationPart("trigger")];
     Type, "TYPE", [Owned, Compared(Properties::Type), Class("TYPE")];
     UserMapping, "USER MAPPING", [];
     View, "VIEW", [Owned, Relation, Class("TABLE")];
@@ -228,16 +232,16 @@ impl ObjectKind {
         self.facts().iter().find_map(value)
     }
 
-    /// Its name in messages and the kind of its task: the archive's text in lower case.
+    /// Its name in messages and in the kind of its task: the archive's text in lower case.
     #[must_use]
     pub fn name(&self) -> String {
         self.as_str().to_lowercase()
     }
 
-    /// The kind of the entry that a task of this kind makes.
+    /// The kind of this [`ObjectKind::name`].
     #[must_use]
-    pub fn of_task(kind: &str) -> ObjectKind {
-        ObjectKind::from(kind.to_uppercase().as_str())
+    pub fn of_name(name: &str) -> ObjectKind {
+        ObjectKind::from(name.to_uppercase().as_str())
     }
 
     /// Whether an object has an owner of its own.
@@ -250,6 +254,18 @@ impl ObjectKind {
     #[must_use]
     pub fn is_part(&self) -> bool {
         self.is(Fact::Part)
+    }
+
+    /// Whether its tag is the name of its table and its own, with a space between them.
+    #[must_use]
+    pub fn is_named_by_its_table(&self) -> bool {
+        self.is(Fact::NamedByItsTable)
+    }
+
+    /// Whether making it evaluates expressions over rows, or plans those of generated columns and partition keys.
+    #[must_use]
+    pub fn evaluates(&self) -> bool {
+        self.is(Fact::Evaluates)
     }
 
     /// Whether such a part includes the functions and types that it needs when its table is chosen.
@@ -398,7 +414,7 @@ mod tests {
         assert_eq!(texts.len(), ObjectKind::ALL.len(), "a text belongs to one kind");
         for kind in ObjectKind::ALL {
             assert_eq!(ObjectKind::from(kind.as_str()), *kind);
-            assert_eq!(ObjectKind::of_task(&kind.name()), *kind);
+            assert_eq!(ObjectKind::of_name(&kind.name()), *kind);
             assert!(!matches!(ObjectKind::from(kind.as_str()), ObjectKind::Other(_)), "{kind}");
         }
         let unknown = ObjectKind::from("PROPERTY GRAPH");

@@ -3,8 +3,8 @@
 //! Checked values only; `read/procedure.rs` makes them, and the Python package runs the commands, because they belong to the application's
 //! machine and not to a server. Values of `env` may be secrets and are shown as `***`.
 
-use super::choice::Choice;
 use super::secret::Secret;
+use crate::closed_set::closed_set;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -112,35 +112,26 @@ impl Serialize for Check {
     }
 }
 
-/// The result of a check if the application is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Expect {
-    /// It ends with exit code 0.
-    Success,
-    /// It ends with another one.
-    Failure,
-    /// It prints nothing; a failure that prints an error does not count.
-    NoOutput,
+closed_set! {
+    /// The result of a check if the application is stopped.
+    pub enum Expect, "result of a check" {
+        /// It ends with exit code 0.
+        Success = "success",
+        /// It ends with another one.
+        Failure = "failure",
+        /// It prints nothing; a failure that prints an error does not count.
+        NoOutput = "no_output",
+    }
 }
 
-impl Choice for Expect {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("success", Expect::Success), ("failure", Expect::Failure), ("no_output", Expect::NoOutput)];
-}
-
-/// What happens to a changed target when a step has failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnFailure {
-    /// The backup is restored.
-    Restore,
-    /// It stays as it is, to be resumed.
-    Keep,
-}
-
-impl Choice for OnFailure {
-    const WORDS: &'static [(&'static str, Self)] = &[("restore", OnFailure::Restore), ("keep", OnFailure::Keep)];
+closed_set! {
+    /// What happens to a changed target when a step has failed.
+    pub enum OnFailure, "value of on_failure" {
+        /// The backup is restored.
+        Restore = "restore",
+        /// It stays as it is, to be resumed.
+        Keep = "keep",
+    }
 }
 
 /// The commands that start the application when a step has failed.

@@ -4,20 +4,21 @@
 //! conninfo, because people paste those into wrong places. Called by the reader alone.
 
 use super::LargeObjects;
-use super::choice::Choice;
+use crate::closed_set::Unknown;
 use crate::name::QualifiedName;
 use serde_json::Value;
+use std::str::FromStr;
 
 /// A parsed value, or what was expected in its place.
 pub(super) type Parsed<T> = Result<T, String>;
 
-/// One of an enum's words.
-pub(super) fn choice<T: Choice>(value: &Value) -> Parsed<T> {
-    let found = T::WORDS.iter().find(|(word, _)| value.as_str() == Some(word));
-    found.map(|(_, meaning)| *meaning).ok_or_else(|| {
-        let words: Vec<&str> = T::WORDS.iter().map(|(word, _)| *word).collect();
-        format!("one of {}", words.join(", "))
-    })
+/// One of the texts of a closed set.
+pub(super) fn choice<T: FromStr<Err = Unknown>>(value: &Value) -> Parsed<T> {
+    value
+        .as_str()
+        .unwrap_or_default()
+        .parse()
+        .map_err(|unknown: Unknown| format!("one of {}", unknown.known.join(", ")))
 }
 
 /// `true` or `false`.

@@ -19,6 +19,7 @@ use crate::ledger::Ledger;
 use crate::pg::Session;
 use crate::pg::client::archive;
 use crate::pg::survey::{self, Activity, Counters, TableCounters};
+use crate::plan::TaskKind;
 use crate::record::{Record, RowMode};
 use crate::status::TaskStatus;
 use own::Own;
@@ -147,7 +148,7 @@ struct Comparison<'a> {
 impl<'a> Comparison<'a> {
     fn new(before: &'a Counters, now: &'a Counters, records: &'a [Record], is_complete: bool) -> Self {
         let mut rows: HashMap<&str, Vec<&Record>> = HashMap::new();
-        for record in records.iter().filter(|record| record.kind == crate::plan::kind::DATA) {
+        for record in records.iter().filter(|record| record.kind == TaskKind::Data) {
             rows.entry(&record.object).or_default().push(record);
         }
         Comparison { before, now, rows, is_complete }

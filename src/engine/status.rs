@@ -9,6 +9,7 @@ use crate::error::{Result, Side};
 use crate::finding::Finding;
 use crate::ledger::Ledger;
 use crate::pg::{Session, progress};
+use crate::plan::TaskKind;
 use crate::plan::tsv;
 use crate::rates::Rates;
 use crate::record::Record;
@@ -173,7 +174,7 @@ fn sum(mut status: Status, records: &[Record]) -> Status {
             TaskStatus::Blocked => &mut status.tasks.blocked,
         };
         *counter += 1;
-        if record.kind == crate::plan::kind::DATA {
+        if record.kind == TaskKind::Data {
             status.rows_done += record.rows;
             status.rows_total += record.planned_rows;
             status.bytes_done += record.bytes;

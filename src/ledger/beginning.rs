@@ -6,6 +6,7 @@ use super::Ledger;
 use crate::error::Result;
 use crate::name::LEDGER_TABLES;
 use crate::pg::Session;
+use crate::plan::TaskKind;
 use crate::status::TaskStatus;
 use std::collections::HashSet;
 
@@ -39,13 +40,14 @@ impl Ledger {
     }
 
     /// Kind and object of what runs have made.
-    pub async fn made(&self, session: &Session) -> Result<HashSet<(String, String)>> {
+    pub async fn made(&self, session: &Session) -> Result<HashSet<(TaskKind, String)>> {
         let sql = format!(
-            "SELECT DISTINCT kind, object FROM {} WHERE status = '{}' AND kind <> 'data'",
+            "SELECT DISTINCT kind, object FROM {} WHERE status = '{}' AND kind <> '{}'",
             self.tasks(),
-            TaskStatus::Done
+            TaskStatus::Done,
+            TaskKind::Data
         );
-        Ok(session.query(&sql, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
+        Ok(session.query(&sql, &[]).await?.iter().map(|row| (row.get::<_, &str>(0).into(), row.get(1))).collect())
     }
 
     /// Drops the tables of runs if they are empty and owned by the role, so that their new OIDs are higher than those of all existing

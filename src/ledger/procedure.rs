@@ -7,6 +7,7 @@ use super::{LOCK_CLASS, LOCK_SAFE, Ledger};
 use crate::action::Action;
 use crate::error::{Error, Kind, Result, Side};
 use crate::pg::Session;
+use crate::plan::TaskKind;
 use crate::record::RowMode;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +37,7 @@ pub struct LockHolder {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// The task's kind.
-    pub kind: String,
+    pub kind: TaskKind,
     /// Its object.
     pub object: String,
     /// How rows are written to a table.
@@ -65,13 +66,14 @@ impl Ledger {
     /// What the tasks of all runs are about; tables whose rows are only added to are left out.
     pub async fn subjects(&self, session: &Session) -> Result<Vec<Subject>> {
         let sql = format!(
-            "SELECT DISTINCT kind, object, mode FROM {} WHERE kind <> 'data' OR mode = '{}'",
+            "SELECT DISTINCT kind, object, mode FROM {} WHERE kind <> '{}' OR mode = '{}'",
             self.tasks(),
+            TaskKind::Data,
             RowMode::Replace
         );
         let rows = session.query(&sql, &[]).await?;
         let subject = |row: &tokio_postgres::Row| {
-            Ok(Subject { kind: row.get(0), object: row.get(1), mode: self.value_if_any(row.get(2))? })
+            Ok(Subject { kind: row.get::<_, &str>(0).into(), object: row.get(1), mode: self.value_if_any(row.get(2))? })
         };
         rows.iter().map(subject).collect()
     }

@@ -66,10 +66,10 @@ impl Ledger {
         Ok(Record {
             task: row.get(0),
             phase: self.value(row.get(1))?,
-            kind: row.get(2),
+            kind: row.get::<_, &str>(2).into(),
             object: row.get(3),
             mode: self.value_if_any(row.get(4))?,
-            format: row.get(5),
+            format: self.value_if_any(row.get(5))?,
             status: self.value(row.get(6))?,
             attempts: row.get(7),
             rows: row.get(8),

@@ -9,6 +9,7 @@ pub(super) mod relay;
 
 use super::Session;
 use crate::error::{Error, Kind, Result, Side};
+use crate::row_format::RowFormat;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use relay::{End, Rows, relay};
@@ -16,50 +17,6 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 /// Signature, flags and length of the extension area of a binary COPY.
 const BINARY_HEADER: usize = 19;
-
-/// The format in which rows are sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowFormat {
-    /// COPY's text format.
-    Text,
-    /// COPY's binary format.
-    Binary,
-}
-
-impl RowFormat {
-    /// The format of that word in a plan.
-    #[must_use]
-    pub fn from_word(word: &str) -> Self {
-        if word == "binary" { RowFormat::Binary } else { RowFormat::Text }
-    }
-
-    /// The word for it in plans and ledgers.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            RowFormat::Text => "text",
-            RowFormat::Binary => "binary",
-        }
-    }
-
-    /// A plan's COPY in this format.
-    #[must_use]
-    pub fn apply(self, copy: &str) -> String {
-        match self {
-            RowFormat::Text => copy.to_owned(),
-            RowFormat::Binary => format!("{copy} (FORMAT binary)"),
-        }
-    }
-
-    /// A plan's COPY in this format with FREEZE: for a table that the transaction has emptied or made.
-    #[must_use]
-    pub fn apply_frozen(self, copy: &str) -> String {
-        match self {
-            RowFormat::Text => format!("{copy} (FREEZE)"),
-            RowFormat::Binary => format!("{copy} (FORMAT binary, FREEZE)"),
-        }
-    }
-}
 
 /// An order-independent sum over rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

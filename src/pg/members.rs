@@ -3,10 +3,11 @@
 //! This module only reads; `engine::members` decides what a difference between both sides means.
 
 use super::Session;
-use super::copy::{self, RowFormat, RowSum};
+use super::copy::{self, RowSum};
 use crate::catalog::Relation;
 use crate::error::Result;
 use crate::name::ident_list;
+use crate::row_format::RowFormat;
 use std::collections::BTreeSet;
 
 /// An object that belongs to an extension.

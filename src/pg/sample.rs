@@ -4,12 +4,13 @@
 //! It holds ordinary tables and not temporary ones, because the write-ahead log is part of the time. No object of an application is
 //! changed. The engine decides how much is sampled, how often and by how many sessions, and measures the time.
 
-use super::copy::{Copy, Pump, RowFormat, RowSum, copy_one};
+use super::copy::{Copy, Pump, RowSum, copy_one};
 use super::{Session, apply};
 use crate::catalog::Column;
 use crate::error::{Error, Kind, Result, Side};
 use crate::interned::Interned;
 use crate::name::{QualifiedName, ident, ident_list};
+use crate::row_format::RowFormat;
 
 /// Rows that are read.
 #[derive(Debug, Clone)]

@@ -3,7 +3,8 @@
 //! Sizes are the source's, rates those of an average server. The simulation of a whole run, which is shown to users, has rates of its own;
 //! here only the order of the figures matters. Pure; called by the engine's schedule and its batches.
 
-use super::{Task, kind};
+use super::{Task, TaskKind};
+use crate::catalog::object_kind::ObjectKind;
 use std::collections::HashMap;
 
 /// Bytes up to which the cost of a task is that of its statements and not of its rows.
@@ -23,7 +24,7 @@ pub fn weights(tasks: &[Task]) -> Vec<u64> {
         let rows = |id: &String| weights.get(id.as_str()).copied().unwrap_or_default();
         let below: u64 = task.requires.iter().map(rows).sum();
         let weight = if task.is_data() { task.bytes } else { task.bytes + below };
-        if task.is_data() || matches!(task.kind.as_str(), kind::FK_CONSTRAINT | kind::INDEX) {
+        if task.is_data() || matches!(task.kind, TaskKind::Entry(ObjectKind::FkConstraint | ObjectKind::Index)) {
             weights.insert(&task.id, weight);
         }
         all.push(weight);
@@ -35,15 +36,15 @@ pub fn weights(tasks: &[Task]) -> Vec<u64> {
 #[must_use]
 pub fn microseconds(task: &Task, weight: u64) -> u64 {
     // Megabytes per second equal bytes per microsecond.
-    let rows = match task.kind.as_str() {
-        kind::DATA => weight / 150,
-        kind::LARGE_OBJECTS => weight / 30,
-        kind::INDEX => weight / 200,
-        kind::CONSTRAINT if !task.target_sql.contains(" USING INDEX ") => weight / 200,
-        kind::FK_VALIDATION => weight / 300,
-        kind::FK_CONSTRAINT if !task.target_sql.ends_with(" NOT VALID") => weight / 300,
-        kind::ANALYZE => weight.min(ANALYZED) / 500,
-        kind::REFRESH => weight / 100,
+    let rows = match task.kind {
+        TaskKind::Data => weight / 150,
+        TaskKind::LargeObjects => weight / 30,
+        TaskKind::Entry(ObjectKind::Index) => weight / 200,
+        TaskKind::Entry(ObjectKind::Constraint) if !task.target_sql.contains(" USING INDEX ") => weight / 200,
+        TaskKind::FkValidation => weight / 300,
+        TaskKind::Entry(ObjectKind::FkConstraint) if !task.target_sql.ends_with(" NOT VALID") => weight / 300,
+        TaskKind::Analyze => weight.min(ANALYZED) / 500,
+        TaskKind::Refresh => weight / 100,
         _ => 0,
     };
     STATEMENT + rows

@@ -4,9 +4,11 @@
 //! no difference: the first and the last chunk are open, so no row is lost. Pure; called by `run` before it executes a plan that must not
 //! differ, and by the bindings.
 
-use super::{Plan, Task, kind};
+use super::{Plan, Task, TaskKind};
+use crate::catalog::object_kind::ObjectKind;
 use crate::closed_set::closed_set;
 use crate::config::Config;
+use crate::config::OnExisting;
 use crate::plan::build::large_object;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,29 +103,30 @@ pub fn compare(kept: &Plan, now: &Plan) -> Difference {
 type Changes = BTreeMap<(String, Became), BTreeSet<String>>;
 
 /// An object of a plan: kind, schema, name.
-type Key<'a> = (&'a str, &'a str, &'a str);
+type Key<'a> = (&'a TaskKind, &'a str, &'a str);
 
 fn add(changes: &mut Changes, task: &Task, change: Became) {
-    changes.entry((object(task), change)).or_default().insert(shown(&task.kind).to_lowercase());
+    changes.entry((object(task), change)).or_default().insert(shown(&task.kind));
 }
 
 /// The kind of object that a task's rows or contents belong to.
-fn shown(kind: &str) -> &str {
-    match kind {
-        kind::DATA => "table",
-        kind::SEQUENCE_VALUE => "sequence",
-        kind::REFRESH => "materialized view",
-        kind::ACL => "privileges",
-        kind::DEFAULT_ACL => "default privileges",
-        kind::DATABASE_ACL => "privileges of the database",
-        kind::FK_CONSTRAINT => "foreign key",
-        other => other,
-    }
+fn shown(kind: &TaskKind) -> String {
+    let name = match kind {
+        TaskKind::Data => "table",
+        TaskKind::SequenceValue => "sequence",
+        TaskKind::Refresh => "materialized view",
+        TaskKind::Entry(ObjectKind::Acl) => "privileges",
+        TaskKind::Entry(ObjectKind::DefaultAcl) => "default privileges",
+        TaskKind::DatabaseAcl => "privileges of the database",
+        TaskKind::Entry(ObjectKind::FkConstraint) => "foreign key",
+        other => return other.to_string(),
+    };
+    name.to_owned()
 }
 
 fn object(task: &Task) -> String {
-    match task.kind.as_str() {
-        kind::DATA => crate::name::QualifiedName::new(&task.schema, &task.name).to_string(),
+    match task.kind {
+        TaskKind::Data => crate::name::QualifiedName::new(&task.schema, &task.name).to_string(),
         _ => task.object(),
     }
 }
@@ -139,24 +142,24 @@ fn objects(plan: &Plan) -> BTreeMap<Key<'_>, Vec<&Task>> {
 
 fn follows(task: &Task) -> bool {
     matches!(
-        task.kind.as_str(),
-        kind::TRUNCATE
-            | kind::FK_DROP
-            | kind::FK_RESTORE
-            | kind::FK_CHECK
-            | kind::FK_VALIDATION
-            | kind::ANALYZE
-            | kind::STATISTICS
-            | kind::PRIVILEGE_CHECK
-            | kind::LARGE_OBJECTS
+        task.kind,
+        TaskKind::Truncate
+            | TaskKind::FkDrop
+            | TaskKind::FkRestore
+            | TaskKind::FkCheck
+            | TaskKind::FkValidation
+            | TaskKind::Analyze
+            | TaskKind::Entry(ObjectKind::StatisticsData)
+            | TaskKind::PrivilegeCheck
+            | TaskKind::LargeObjects
     ) || large_object::is_about_large_objects(task)
 }
 
 /// The parts of an object's tasks that define it. Whether a key is made from an existing index depends on its table's size.
 fn definitions<'a>(tasks: &[&'a Task]) -> BTreeSet<[&'a str; 3]> {
-    let definition = |task: &&'a Task| match task.kind.as_str() {
-        kind::DATA => [task.target_sql.as_str(), &task.on_existing, &task.merge_sql],
-        kind::SEQUENCE_VALUE | kind::CONSTRAINT | kind::FK_CONSTRAINT => [""; 3],
+    let definition = |task: &&'a Task| match task.kind {
+        TaskKind::Data => [task.target_sql.as_str(), task.on_existing.map_or("", OnExisting::as_str), &task.merge_sql],
+        TaskKind::SequenceValue | TaskKind::Entry(ObjectKind::Constraint | ObjectKind::FkConstraint) => [""; 3],
         _ => [task.target_sql.as_str(), &task.optional_sql, ""],
     };
     tasks.iter().map(definition).collect()
@@ -194,7 +197,7 @@ type Size<'a> = (u64, u64, &'a str);
 
 fn sizes(plan: &Plan) -> BTreeMap<String, Vec<Size<'_>>> {
     let mut sizes: BTreeMap<String, Vec<Size<'_>>> = BTreeMap::new();
-    for task in plan.tasks.iter().filter(|task| task.kind == kind::DATA) {
+    for task in plan.tasks.iter().filter(|task| task.kind == TaskKind::Data) {
         sizes.entry(object(task)).or_default().push((task.rows, task.bytes, &task.source_sql));
     }
     sizes
@@ -205,7 +208,7 @@ mod tests {
     use super::*;
     use crate::plan::{Header, Phase};
 
-    fn task(kind: &str, name: &str, sql: &str) -> Task {
+    fn task(kind: impl Into<TaskKind>, name: &str, sql: &str) -> Task {
         let mut task = Task::new(Phase::PreData, kind, "s", name);
         task.target_sql = sql.into();
         task
@@ -217,7 +220,7 @@ mod tests {
 
     #[test]
     fn objects_are_compared_and_sizes_are_not() {
-        let mut rows = task(kind::DATA, "t", "COPY s.t FROM STDIN");
+        let mut rows = task(TaskKind::Data, "t", "COPY s.t FROM STDIN");
         rows.rows = 5;
         let kept = plan(vec![task("TABLE", "t", "a"), task("VIEW", "v", "a"), task("VIEW", "w", "a"), rows.clone()]);
         assert_eq!(compare(&kept, &kept), Difference::default());

@@ -3,7 +3,8 @@
 //! So a plan in memory is as large as its file: a plan of a hundred thousand tables has half a million tasks, and few callers read more
 //! than some of them. Made by `build`, and by the bindings from the text of a plan file.
 
-use super::model::{Header, Plan, Task, kind};
+use super::model::{Header, Plan, Task};
+use super::task_kind::TaskKind;
 use super::tsv::{self, PIECE};
 use crate::phase::Phase;
 
@@ -125,7 +126,7 @@ pub(super) fn add(sums: &mut Vec<Sum>, task: &Task) {
     });
     let sum = &mut sums[at];
     sum.tasks += 1;
-    sum.rows += if task.kind == kind::LARGE_OBJECTS { 0 } else { task.rows };
+    sum.rows += if task.kind == TaskKind::LargeObjects { 0 } else { task.rows };
     sum.bytes += task.bytes;
 }
 

@@ -7,6 +7,7 @@
 
 use crate::catalog::{Column, Relation};
 use crate::config::{Format, TableOptions};
+use crate::row_format::RowFormat;
 use crate::server_version::ServerVersion;
 
 /// Below this size there is no gain, and the width of texts is not known well enough.
@@ -23,8 +24,8 @@ const CHEAPER_WITH_FASTER_TEXT: (u64, u64) = (21, 20);
 /// A format, and why it is not binary.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// `text` or `binary`.
-    pub format: &'static str,
+    /// The format.
+    pub format: RowFormat,
     /// The reason, for people; empty where there is nothing to explain.
     pub note: String,
 }
@@ -34,21 +35,24 @@ pub struct Choice {
 pub fn choose(relation: &Relation, options: &TableOptions) -> Choice {
     let plain = |format| Choice { format, note: String::new() };
     match options.format {
-        Format::Text => plain("text"),
-        Format::Binary => plain("binary"),
+        Format::Text => plain(RowFormat::Text),
+        Format::Binary => plain(RowFormat::Binary),
         Format::Auto => {
             if relation.copied_columns().next().is_none() {
-                plain("text")
+                plain(RowFormat::Text)
             } else if let Some(column) = relation.copied_columns().find(|column| !column.binary_safe) {
                 let note = format!(
                     "text: {:?} is {}, whose binary form another server may refuse, or read as something else",
                     column.name, column.type_name
                 );
-                Choice { format: "text", note }
+                Choice { format: RowFormat::Text, note }
             } else if is_cheaper_as_text(relation, CHEAPER) {
-                Choice { format: "text", note: "text: most of its values are so short that binary is more work".into() }
+                Choice {
+                    format: RowFormat::Text,
+                    note: "text: most of its values are so short that binary is more work".into(),
+                }
             } else {
-                plain("binary")
+                plain(RowFormat::Binary)
             }
         }
     }
@@ -59,7 +63,7 @@ pub fn choose(relation: &Relation, options: &TableOptions) -> Choice {
 pub fn is_text_for(target: ServerVersion, relation: &Relation, options: &TableOptions) -> bool {
     options.format == Format::Auto
         && target.has_faster_text_copy()
-        && choose(relation, options).format == "binary"
+        && choose(relation, options).format == RowFormat::Binary
         && is_cheaper_as_text(relation, CHEAPER_WITH_FASTER_TEXT)
 }
 
@@ -206,17 +210,17 @@ mod tests {
         choose(relation, &options(format))
     }
 
-    fn auto(types: &[&str], row_bytes: u64) -> &'static str {
+    fn auto(types: &[&str], row_bytes: u64) -> RowFormat {
         chosen(&table(types, 1_000_000, row_bytes), Format::Auto).format
     }
 
     #[test]
     fn text_is_chosen_where_values_are_short() {
-        assert_eq!(auto(&["boolean"; 20], 48), "text");
-        assert_eq!(auto(&["smallint"; 20], 68), "text");
-        assert_eq!(auto(&["text"; 10], 28 + 80), "text");
-        assert_eq!(auto(&["text"; 10], 28 + 500), "binary");
-        assert_eq!(auto(&["character varying(400)"; 2], 28 + 800), "binary");
+        assert_eq!(auto(&["boolean"; 20], 48), RowFormat::Text);
+        assert_eq!(auto(&["smallint"; 20], 68), RowFormat::Text);
+        assert_eq!(auto(&["text"; 10], 28 + 80), RowFormat::Text);
+        assert_eq!(auto(&["text"; 10], 28 + 500), RowFormat::Binary);
+        assert_eq!(auto(&["character varying(400)"; 2], 28 + 800), RowFormat::Binary);
     }
 
     #[test]
@@ -224,9 +228,9 @@ mod tests {
         for name in
             ["integer", "bigint", "real", "numeric(12,4)", "date", "timestamp(3) with time zone", "uuid", "integer[]"]
         {
-            assert_eq!(auto(&[name; 4], 100), "binary", "{name}");
+            assert_eq!(auto(&[name; 4], 100), RowFormat::Binary, "{name}");
         }
-        assert_eq!(auto(&["bigint", "uuid", "timestamp with time zone", "boolean", "text"], 90), "binary");
+        assert_eq!(auto(&["bigint", "uuid", "timestamp with time zone", "boolean", "text"], 90), RowFormat::Binary);
     }
 
     #[test]
@@ -234,7 +238,7 @@ mod tests {
         let version = |major: u32| ServerVersion(major * 10_000);
         let smallints = table(&["smallint"; 4], 1_000_000, 28 + 8);
         let is_text = |major, format| is_text_for(version(major), &smallints, &options(format));
-        assert_eq!(chosen(&smallints, Format::Auto).format, "binary");
+        assert_eq!(chosen(&smallints, Format::Auto).format, RowFormat::Binary);
         assert_eq!([18, 19].map(|major| is_text(major, Format::Auto)), [false, true]);
         assert!(!is_text(19, Format::Binary), "what the configuration says is obeyed");
         assert!(!is_text_for(version(19), &table(&["uuid"; 4], 1_000_000, 100), &options(Format::Auto)));
@@ -246,20 +250,20 @@ mod tests {
 
     #[test]
     fn a_short_column_among_others_is_no_reason() {
-        assert_eq!(auto(&["integer", "integer", "boolean", "character varying(10)"], 44), "binary");
+        assert_eq!(auto(&["integer", "integer", "boolean", "character varying(10)"], 44), RowFormat::Binary);
     }
 
     #[test]
     fn a_small_table_is_binary_whatever_it_holds() {
         let small = table(&["boolean"; 20], 1_000, 48);
-        assert_eq!(chosen(&small, Format::Auto), Choice { format: "binary", note: String::new() });
+        assert_eq!(chosen(&small, Format::Auto), Choice { format: RowFormat::Binary, note: String::new() });
     }
 
     #[test]
     fn the_note_says_why_it_is_text() {
         let unsafe_one = chosen(&table(&["integer", "regclass"], 10, 40), Format::Auto);
         let wanted = "text: \"c1\" is regclass, whose binary form another server may refuse, or read as something else";
-        assert_eq!((unsafe_one.format, unsafe_one.note.as_str()), ("text", wanted));
+        assert_eq!((unsafe_one.format, unsafe_one.note.as_str()), (RowFormat::Text, wanted));
         let short = chosen(&table(&["boolean"; 20], 1_000_000, 48), Format::Auto);
         assert_eq!(short.note, "text: most of its values are so short that binary is more work");
     }
@@ -267,7 +271,7 @@ mod tests {
     #[test]
     fn what_the_configuration_says_is_obeyed_without_a_note() {
         let booleans = table(&["boolean"; 20], 1_000_000, 48);
-        assert_eq!(chosen(&booleans, Format::Binary), Choice { format: "binary", note: String::new() });
-        assert_eq!(chosen(&table(&["uuid"], 1_000_000, 60), Format::Text).format, "text");
+        assert_eq!(chosen(&booleans, Format::Binary), Choice { format: RowFormat::Binary, note: String::new() });
+        assert_eq!(chosen(&table(&["uuid"], 1_000_000, 60), Format::Text).format, RowFormat::Text);
     }
 }

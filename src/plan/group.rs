@@ -5,7 +5,7 @@
 //! with the least time, the largest first (Graham, Bounds on multiprocessing timing anomalies, SIAM J. Appl. Math. 17, 1969), by the time
 //! that they take. Pure; called by the bindings.
 
-use super::{Phase, Plan, Task, cost, kind};
+use super::{Phase, Plan, Task, TaskKind, cost};
 use crate::error::{Error, Result};
 use crate::name::QualifiedName;
 use std::cmp::Reverse;
@@ -134,7 +134,7 @@ impl<'a> Parts<'a> {
     }
 
     fn is_grouped(&self, at: usize) -> bool {
-        self.tasks[at].phase == Phase::Data && self.tasks[at].kind != kind::SEQUENCE_VALUE
+        self.tasks[at].phase == Phase::Data && self.tasks[at].kind != TaskKind::SequenceValue
     }
 
     fn give(&mut self, (weight, tasks): &Unit) {
@@ -147,7 +147,7 @@ impl<'a> Parts<'a> {
 
     /// A sequence's value is read after the rows that are numbered from it, so it belongs to the group of the last of them.
     fn give_sequences(&mut self) {
-        for at in (0..self.tasks.len()).filter(|at| self.tasks[*at].kind == kind::SEQUENCE_VALUE) {
+        for at in (0..self.tasks.len()).filter(|at| self.tasks[*at].kind == TaskKind::SequenceValue) {
             let rows = self.tasks[at].after.iter().filter_map(|id| self.position.get(id.as_str()));
             match rows.max().and_then(|last| self.group_of.get(last)) {
                 Some(&group) => {
@@ -162,22 +162,23 @@ impl<'a> Parts<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalog::object_kind::ObjectKind;
     use crate::plan::{Header, Load};
 
     const MB: u64 = 1024 * 1024;
 
-    fn task(id: &str, kind: &str, table: &str, bytes: u64) -> Task {
+    fn task(id: &str, kind: impl Into<TaskKind>, table: &str, bytes: u64) -> Task {
         let mut task = Task::new(Phase::Data, kind, "s", table);
         task.id = id.into();
         task.bytes = bytes;
-        if kind == kind::DATA {
+        if task.is_data() {
             task.set_load(Load { into: QualifiedName::new("s", table), columns: vec!["a".into()], merge: None });
         }
         task
     }
 
     fn rows(id: &str, table: &str, megabytes: u64) -> Task {
-        task(id, kind::DATA, table, megabytes * MB)
+        task(id, TaskKind::Data, table, megabytes * MB)
     }
 
     fn plan(tasks: Vec<Task>) -> Plan {
@@ -200,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_emptying_of_a_table_and_its_rows_are_one_part() {
-        let mut tasks = vec![task("t", kind::TRUNCATE, "big", 0), rows("b1", "big", 90), rows("b2", "big", 90)];
+        let mut tasks = vec![task("t", TaskKind::Truncate, "big", 0), rows("b1", "big", 90), rows("b2", "big", 90)];
         tasks[1].requires = vec!["t".into(), "made".into()];
         tasks[2].requires = vec!["t".into(), "made".into()];
         tasks.push(rows("s", "small", 1));
@@ -209,7 +210,7 @@ mod tests {
 
     #[test]
     fn two_emptied_tables_whose_rows_require_both_are_one_part() {
-        let mut tasks = vec![task("t", kind::TRUNCATE, "a", 0), task("u", kind::TRUNCATE, "b", 0)];
+        let mut tasks = vec![task("t", TaskKind::Truncate, "a", 0), task("u", TaskKind::Truncate, "b", 0)];
         tasks.extend([rows("a", "a", 9), rows("b", "b", 9), rows("c", "c", 9)]);
         for at in [2, 3] {
             tasks[at].requires = vec!["t".into(), "u".into()];
@@ -219,19 +220,19 @@ mod tests {
 
     #[test]
     fn a_sequence_goes_behind_the_last_of_its_rows() {
-        let mut tasks = vec![rows("b1", "big", 40), rows("b2", "big", 50), task("q", kind::SEQUENCE_VALUE, "q", 0)];
+        let mut tasks = vec![rows("b1", "big", 40), rows("b2", "big", 50), task("q", TaskKind::SequenceValue, "q", 0)];
         tasks[2].after = vec!["b1".into(), "b2".into(), "index".into()];
-        tasks.push(task("free", kind::SEQUENCE_VALUE, "free", 0));
+        tasks.push(task("free", TaskKind::SequenceValue, "free", 0));
         assert_eq!(groups(&plan(tasks), 2).unwrap(), [vec!["b2", "q"], vec!["b1", "free"]]);
     }
 
     #[test]
     fn all_groups_together_are_the_phase_and_nothing_else() {
         let mut tasks: Vec<Task> = (0..40).map(|at| rows(&format!("t{at:02}"), &format!("t{}", at / 3), at)).collect();
-        let mut index = task("i", kind::INDEX, "t1", 7);
+        let mut index = task("i", TaskKind::Entry(ObjectKind::Index), "t1", 7);
         index.phase = Phase::Index;
         tasks.push(index);
-        tasks.push(task("lo", kind::LARGE_OBJECTS, "", 3 * MB));
+        tasks.push(task("lo", TaskKind::LargeObjects, "", 3 * MB));
         let plan = plan(tasks);
         for count in [1, 2, 7, 50, 1000] {
             let groups = groups(&plan, count).unwrap();
@@ -258,7 +259,7 @@ mod tests {
 
     #[test]
     fn phases_are_chosen_by_their_words() {
-        let mut index = task("i", kind::INDEX, "a", 0);
+        let mut index = task("i", TaskKind::Entry(ObjectKind::Index), "a", 0);
         index.phase = Phase::Index;
         let plan = plan(vec![rows("a", "a", 1), index]);
         assert_eq!(ids(&plan, &[]).unwrap(), ["a", "i"]);

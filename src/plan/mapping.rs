@@ -58,7 +58,7 @@ pub fn query_of(copy: &str, table: &QualifiedName) -> String {
 mod tests {
     use super::*;
     use crate::catalog::{Column, RelationKind};
-    use crate::plan::{OnKey, Phase, kind};
+    use crate::plan::{OnKey, Phase, TaskKind};
 
     fn relation(names: &[&str]) -> Relation {
         let column = |name: &&str| Column {
@@ -93,7 +93,7 @@ mod tests {
     fn mapped(columns: &[(&str, &[&str])], left_out: &[&str], merge: Option<OnKey>) -> Task {
         let relation = relation(&["k", "a", "b"]);
         let into = relation.name.sql();
-        let mut task = Task::new(Phase::Data, kind::DATA, "s", "t (a) TO STDOUT");
+        let mut task = Task::new(Phase::Data, TaskKind::Data, "s", "t (a) TO STDOUT");
         task.source_sql = format!("COPY {into} (\"k\", \"a\", \"b\") TO STDOUT");
         let all = ["k", "a", "b"].map(str::to_owned).to_vec();
         task.set_load(Load { into: relation.name.clone(), columns: all, merge });

@@ -18,6 +18,7 @@ pub mod merge;
 mod model;
 pub mod setting;
 mod subject;
+mod task_kind;
 pub mod tsv;
 
 pub use crate::phase::Phase;
@@ -26,5 +27,6 @@ pub use build::{PlanDraft, build};
 pub use check::check;
 pub use chunk::{Answer, Answers, KeyBounds, KeyRange, Question, Rules, Spread, questions};
 pub use merge::{Load, OnKey};
-pub use model::{Header, OTHER_ROWS, Plan, Task, kind};
+pub use model::{Header, OTHER_ROWS, Plan, Task};
 pub use subject::{MemberOf, Subject, WITH_ADMIN};
+pub use task_kind::TaskKind;

@@ -3,10 +3,15 @@
 use super::foreign_key::ForeignKey;
 use super::merge::Load;
 use super::subject::{MemberOf, Subject, analyze_sql};
+use super::task_kind::TaskKind;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope::Absent;
+use crate::closed_set::text_or_empty;
+use crate::config::OnExisting;
 use crate::finding::Finding;
 use crate::name::{QualifiedName, readable};
 use crate::phase::Phase;
+use crate::row_format::RowFormat;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,8 +28,8 @@ pub struct Task {
     pub id: String,
     /// Its phase.
     pub phase: Phase,
-    /// The kind of task: `data`, `index`, `sequence value`..., else the archive's word for the object.
-    pub kind: String,
+    /// What it does.
+    pub kind: TaskKind,
     /// The object's schema, empty where it has none.
     pub schema: String,
     /// The object's name; preceded by its table's name if it belongs to one.
@@ -37,10 +42,12 @@ pub struct Task {
     pub rows: u64,
     /// Bytes by the source's statistics.
     pub bytes: u64,
-    /// `text` or `binary` for data tasks, else empty.
-    pub format: String,
-    /// What happens to a table that exists and holds rows: `append`, `truncate`, `error` or `skip`; empty for other tasks.
-    pub on_existing: String,
+    /// The format of the rows of a data task.
+    #[serde(serialize_with = "text_or_empty")]
+    pub format: Option<RowFormat>,
+    /// What a data task does if its table exists and holds rows.
+    #[serde(serialize_with = "text_or_empty")]
+    pub on_existing: Option<OnExisting>,
     /// The statement on the source.
     pub source_sql: String,
     /// The statements on the target.
@@ -56,58 +63,10 @@ pub struct Task {
     pub subject: Option<Subject>,
 }
 
-/// Kinds of task with code of their own in the engine; every other kind runs its `target_sql`.
-pub mod kind {
-    /// Rows of a table or of a chunk of it.
-    pub const DATA: &str = "data";
-    /// Empties an existing table before its first chunk.
-    pub const TRUNCATE: &str = "truncate";
-    /// A sequence's value.
-    pub const SEQUENCE_VALUE: &str = "sequence value";
-    /// A batch of large objects.
-    pub const LARGE_OBJECTS: &str = "large objects";
-    /// An extension.
-    pub const EXTENSION: &str = "extension";
-    /// A role.
-    pub const ROLE: &str = "role";
-    /// An index.
-    pub const INDEX: &str = "index";
-    /// A key or exclusion constraint.
-    pub const CONSTRAINT: &str = "constraint";
-    /// A foreign key.
-    pub const FK_CONSTRAINT: &str = "fk constraint";
-    /// Drops the foreign keys of the target's own tables.
-    pub const FK_DROP: &str = "fk drop";
-    /// Makes them again, their rows not checked.
-    pub const FK_RESTORE: &str = "fk restore";
-    /// Checks the rows of the keys of one table.
-    pub const FK_CHECK: &str = "fk check";
-    /// The check of a foreign key's existing rows.
-    pub const FK_VALIDATION: &str = "fk validation";
-    /// Planner statistics of a table, gathered on the target.
-    pub const ANALYZE: &str = "analyze";
-    /// Planner statistics of a table, copied from the source if possible.
-    pub const STATISTICS: &str = "statistics data";
-    /// The privileges of an object.
-    pub const ACL: &str = "acl";
-    /// The privileges of objects that are made later.
-    pub const DEFAULT_ACL: &str = "default acl";
-    /// The privileges of the database itself.
-    pub const DATABASE_ACL: &str = "database acl";
-    /// A setting of the database.
-    pub const DATABASE_SETTING: &str = "database setting";
-    /// A role's membership in another.
-    pub const MEMBERSHIP: &str = "membership";
-    /// Compares owners, privileges and settings on the target with the source's.
-    pub const PRIVILEGE_CHECK: &str = "privilege check";
-    /// A materialized view's contents.
-    pub const REFRESH: &str = "refresh";
-}
-
 impl Task {
     /// A task without dependencies.
     #[must_use]
-    pub fn new(phase: Phase, kind: impl Into<String>, schema: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(phase: Phase, kind: impl Into<TaskKind>, schema: impl Into<String>, name: impl Into<String>) -> Self {
         Task {
             id: String::new(),
             phase,
@@ -118,8 +77,8 @@ impl Task {
             after: Vec::new(),
             rows: 0,
             bytes: 0,
-            format: String::new(),
-            on_existing: String::new(),
+            format: None,
+            on_existing: None,
             source_sql: String::new(),
             target_sql: String::new(),
             optional_sql: String::new(),
@@ -132,15 +91,17 @@ impl Task {
     /// The object as people read it.
     #[must_use]
     pub fn object(&self) -> String {
-        match (self.schema.is_empty(), self.kind.as_str()) {
-            (true, _) => self.name.clone(),
+        match &self.kind {
+            _ if self.schema.is_empty() => self.name.clone(),
             // The archive names these by kind and name: `TABLE flights`.
-            (_, "acl" | "comment" | "security label" | "default acl") => {
-                format!("{} in {}", self.name, readable(&self.schema))
-            }
-            (_, kind::DATA | kind::TRUNCATE | kind::SEQUENCE_VALUE | kind::INDEX | kind::FK_CHECK) => {
-                format!("{}.{}", readable(&self.schema), readable(&self.name))
-            }
+            TaskKind::Entry(
+                ObjectKind::Acl | ObjectKind::Comment | ObjectKind::SecurityLabel | ObjectKind::DefaultAcl,
+            ) => format!("{} in {}", self.name, readable(&self.schema)),
+            TaskKind::Data
+            | TaskKind::Truncate
+            | TaskKind::SequenceValue
+            | TaskKind::Entry(ObjectKind::Index)
+            | TaskKind::FkCheck => format!("{}.{}", readable(&self.schema), readable(&self.name)),
             _ => format!("{}.{}", readable(&self.schema), self.name),
         }
     }
@@ -155,7 +116,7 @@ impl Task {
     /// Whether the task copies rows of a table.
     #[must_use]
     pub fn is_data(&self) -> bool {
-        self.kind == kind::DATA
+        self.kind == TaskKind::Data
     }
 
     /// Where the rows of a data task are stored.

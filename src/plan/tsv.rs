@@ -4,12 +4,17 @@
 //! value is an empty field, because pandas would not restore `\N`. The first row names the columns, the second has the header as JSON in
 //! its `note`. The last column has the task's subject as JSON; a statement that differs from it is refused.
 
-use super::model::{Header, OTHER_ROWS, Plan, Task, VERSION, kind};
+use super::model::{Header, OTHER_ROWS, Plan, Task, VERSION};
 use super::subject::Subject;
+use super::task_kind::TaskKind;
 use crate::action::Action;
+use crate::catalog::object_kind::ObjectKind;
 use crate::closed_set::Unknown;
+use crate::config::OnExisting;
 use crate::error::{Error, Kind, Result};
 use crate::phase::Phase;
+use crate::row_format::RowFormat;
+use std::str::FromStr;
 
 /// The columns in their order.
 pub const COLUMNS: [&str; 17] = [
@@ -130,19 +135,20 @@ pub fn row(task: &Task) -> String {
 pub fn push_task(text: &mut String, task: &Task) {
     let [requires, after] = [&task.requires, &task.after].map(|list| list.join(" "));
     let [rows, bytes] = [task.rows, task.bytes].map(|number| number.to_string());
+    let kind = task.kind.to_string();
     let subject = task.subject.as_ref().and_then(|subject| serde_json::to_string(subject).ok()).unwrap_or_default();
     let fields: [&str; COLUMNS.len()] = [
         &task.id,
         task.phase.as_str(),
-        &task.kind,
+        &kind,
         &task.schema,
         &task.name,
         &requires,
         &after,
         &rows,
         &bytes,
-        &task.format,
-        &task.on_existing,
+        task.format.map_or("", RowFormat::as_str),
+        task.on_existing.map_or("", OnExisting::as_str),
         &task.source_sql,
         &task.target_sql,
         &task.optional_sql,
@@ -280,17 +286,17 @@ fn task_of(fields: Vec<String>) -> std::result::Result<Task, String> {
     ] = <[String; COLUMNS.len()]>::try_from(fields).map_err(|_| "wrong number of columns")?;
     let number = |what: &str, text: &str| text.parse::<u64>().map_err(|_| format!("{what} is no number"));
     Ok(Task {
-        phase: phase.parse().map_err(|unknown: Unknown| unknown.to_string())?,
+        phase: phase.parse().map_err(unknown)?,
         requires: requires.split_whitespace().map(Into::into).collect(),
         after: after.split_whitespace().map(Into::into).collect(),
         rows: number("rows", &rows)?,
         bytes: number("bytes", &bytes)?,
         id,
-        kind,
+        kind: kind.as_str().into(),
         schema,
         name,
-        format,
-        on_existing,
+        format: value(&format)?,
+        on_existing: value(&on_existing)?,
         source_sql: source,
         target_sql: target,
         optional_sql: optional,
@@ -298,6 +304,17 @@ fn task_of(fields: Vec<String>) -> std::result::Result<Task, String> {
         note,
         subject: subject_of(&subject)?,
     })
+}
+
+/// The value of a closed set, or none for an empty field.
+fn value<T: FromStr<Err = Unknown>>(text: &str) -> std::result::Result<Option<T>, String> {
+    (!text.is_empty()).then(|| text.parse().map_err(unknown)).transpose()
+}
+
+// The signature is that of map_err.
+#[allow(clippy::needless_pass_by_value)]
+fn unknown(value: Unknown) -> String {
+    value.to_string()
 }
 
 fn subject_of(json: &str) -> std::result::Result<Option<Subject>, String> {
@@ -309,10 +326,16 @@ fn subject_of(json: &str) -> std::result::Result<Option<Subject>, String> {
 
 /// Refuses a task whose statements are about something else than its subject, as they can be in an edited file.
 fn check_subject(task: &Task) -> std::result::Result<(), String> {
-    let needs_one = [kind::DATA, kind::MEMBERSHIP, kind::ANALYZE, kind::STATISTICS, kind::FK_VALIDATION];
+    let needs_one = [
+        TaskKind::Data,
+        TaskKind::Membership,
+        TaskKind::Analyze,
+        TaskKind::Entry(ObjectKind::StatisticsData),
+        TaskKind::FkValidation,
+    ];
     let agrees = match &task.subject {
         Some(subject) => subject.agrees(&task.target_sql, &task.merge_sql),
-        None => task.target_sql.is_empty() || !needs_one.contains(&task.kind.as_str()),
+        None => task.target_sql.is_empty() || !needs_one.contains(&task.kind),
     };
     if agrees { Ok(()) } else { Err("target_sql or merge_sql is not the statement of the task's subject".into()) }
 }
@@ -353,7 +376,7 @@ mod tests {
         let mut first = Task::new(Phase::PreData, "table", "s", "odd\tname\nwith \\ and \u{b}");
         first.id = "t0001".into();
         first.target_sql = "CREATE TABLE s.t (\n    a text DEFAULT E'\\t\\\\'\n);\n".into();
-        let mut second = Task::new(Phase::Data, kind(), "s", "t");
+        let mut second = Task::new(Phase::Data, TaskKind::Data, "s", "t");
         second.id = "t0002".into();
         second.requires = vec!["t0001".into()];
         second.after = vec!["roles".into(), "t0001".into()];
@@ -361,10 +384,6 @@ mod tests {
         let columns = vec!["a".into(), "tab\t".into()];
         second.set_load(Load { into: QualifiedName::new("s", "t"), columns, merge: None });
         Plan { header: Header::example(), tasks: vec![first, second] }
-    }
-
-    fn kind() -> &'static str {
-        super::super::kind::DATA
     }
 
     #[test]

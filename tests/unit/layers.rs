@@ -18,6 +18,7 @@ const LAYERS: [&[&str]; 5] = [
         "server_version",
         "closed_set",
         "phase",
+        "row_format",
         "status",
     ],
     &["catalog", "plan", "rates", "record", "report", "verification"],

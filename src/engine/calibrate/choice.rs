@@ -5,9 +5,9 @@
 use crate::catalog::{Catalog, Column, Index, Relation};
 use crate::config::TableFilter;
 use crate::interned::Interned;
-use crate::pg::copy::RowFormat;
 use crate::pg::sample::{Part, Slice};
 use crate::plan::{Plan, Rules};
+use crate::row_format::RowFormat;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -44,7 +44,7 @@ pub fn tables<'a>(plan: &Plan, catalog: &'a Catalog, filter: &'a TableFilter) ->
     let lookup = catalog.lookup();
     let by_name: HashMap<(&str, &str), &Relation> =
         catalog.relations.iter().map(|r| ((r.name.schema.as_str(), r.name.name.as_str()), r)).collect();
-    let mut found: Vec<(&str, &Relation)> = Vec::new();
+    let mut found: Vec<(RowFormat, &Relation)> = Vec::new();
     for task in plan.tasks.iter().filter(|task| task.is_data()) {
         // The chunks of a table follow each other.
         if let Some(&relation) = by_name.get(&(task.schema.as_str(), task.name.as_str()))
@@ -52,7 +52,7 @@ pub fn tables<'a>(plan: &Plan, catalog: &'a Catalog, filter: &'a TableFilter) ->
             && relation.total_bytes >= SMALLEST
             && relation.heap_bytes > 0
         {
-            found.push((&task.format, relation));
+            found.extend(task.format.map(|format| (format, relation)));
         }
     }
     found.sort_by_key(|(_, relation)| Reverse(relation.total_bytes));
@@ -61,11 +61,11 @@ pub fn tables<'a>(plan: &Plan, catalog: &'a Catalog, filter: &'a TableFilter) ->
     found.truncate(MOST - usize::from(other.is_some()));
     found.extend(other);
     let rules = Rules::new(filter);
-    let choice = |(format, relation): (&str, &'a Relation)| Choice {
+    let choice = |(format, relation): (RowFormat, &'a Relation)| Choice {
         relation,
         columns: relation.copied_columns().collect(),
         filter: rules.of(relation, &lookup.ancestors(relation)).filter.as_deref().unwrap_or_default(),
-        format: RowFormat::from_word(format),
+        format,
         bytes: relation.total_bytes,
         keys: keys(catalog, relation, |_| true).take(INDEXES).collect(),
         unique: keys(catalog, relation, |index| index.is_arbiter).next().unwrap_or_default(),

@@ -3,8 +3,8 @@
 //! A figure that could not be measured keeps its typical value.
 
 use crate::engine::estimate::{analyze_share, index_work};
-use crate::pg::copy::RowFormat;
 use crate::rates::{Rates, Speedup, TableRates};
+use crate::row_format::RowFormat;
 
 /// Seconds for small tables, for each of them by each session.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,6 +5,7 @@
 
 use super::cost::Costs;
 use super::course::{Before, Course};
+use crate::plan::TaskKind;
 use crate::plan::{Phase, Plan};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -17,7 +18,7 @@ pub struct Step {
     /// That task's object.
     pub object: String,
     /// That task's kind.
-    pub kind: String,
+    pub kind: TaskKind,
     /// Its phase.
     pub phase: Phase,
     /// How many tasks it includes.

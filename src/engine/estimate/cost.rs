@@ -3,8 +3,10 @@
 //! The rules are few and deliberately rough: rows by the bytes of their table, indexes and foreign keys by what they read and write,
 //! everything else by a fixed cost each. Called by `estimate`.
 
-use crate::plan::{Phase, Task, kind};
+use crate::catalog::object_kind::ObjectKind;
+use crate::plan::{Phase, Task, TaskKind};
 use crate::rates::{Rates, TableRates};
+use crate::row_format::RowFormat;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The kind of load that a task puts on the servers. The speedup of a kind says how fast several such tasks run at once.
@@ -113,7 +115,8 @@ fn tables(plan: &[Task]) -> (Vec<Table>, Vec<Vec<usize>>) {
             (table.bytes, table.rows, table.chunks) =
                 (table.bytes + task.bytes, table.rows + task.rows, table.chunks + 1);
             vec![number]
-        } else if matches!(task.phase, Phase::Index | Phase::Analyze | Phase::Constraint) || task.kind == kind::REFRESH
+        } else if matches!(task.phase, Phase::Index | Phase::Analyze | Phase::Constraint)
+            || task.kind == TaskKind::Refresh
         {
             let below = task.requires.iter().filter_map(|id| position.get(id.as_str()));
             let all: BTreeSet<usize> = below.flat_map(|at| tables_of[*at].iter().copied()).collect();
@@ -132,14 +135,14 @@ fn tables(plan: &[Task]) -> (Vec<Table>, Vec<Vec<usize>>) {
 
 /// The foreign keys that a separate task validates.
 fn validated_apart(plan: &[Task]) -> HashSet<&str> {
-    let validations = plan.iter().filter(|task| task.kind == kind::FK_VALIDATION);
+    let validations = plan.iter().filter(|task| task.kind == TaskKind::FkValidation);
     validations.flat_map(|task| task.requires.iter().map(String::as_str)).collect()
 }
 
 /// The tasks that are the first to read all rows of a table.
 fn first_readers(plan: &[Task], tables_of: &[Vec<usize>]) -> HashSet<usize> {
     let mut read: HashSet<usize> = HashSet::new();
-    let reads = |at: &usize| matches!(plan[*at].kind.as_str(), kind::INDEX | kind::ANALYZE);
+    let reads = |at: &usize| matches!(plan[*at].kind, TaskKind::Entry(ObjectKind::Index) | TaskKind::Analyze);
     (0..plan.len()).filter(reads).filter(|at| tables_of[*at].iter().any(|table| read.insert(*table))).collect()
 }
 
@@ -160,13 +163,13 @@ impl Pricing<'_> {
     }
 
     fn figure(&self, task: &Task) -> Figure {
-        match task.kind.as_str() {
-            kind::DATA => Figure::Copy,
-            kind::INDEX => Figure::Index,
-            kind::CONSTRAINT if !stands_on_an_index(task) => Figure::Index,
-            kind::FK_VALIDATION | kind::REFRESH => Figure::Validation,
-            kind::FK_CONSTRAINT if !self.is_unchecked(task) => Figure::Validation,
-            kind::ANALYZE => Figure::Analyze,
+        match task.kind {
+            TaskKind::Data => Figure::Copy,
+            TaskKind::Entry(ObjectKind::Index) => Figure::Index,
+            TaskKind::Entry(ObjectKind::Constraint) if !stands_on_an_index(task) => Figure::Index,
+            TaskKind::FkValidation | TaskKind::Refresh => Figure::Validation,
+            TaskKind::Entry(ObjectKind::FkConstraint) if !self.is_unchecked(task) => Figure::Validation,
+            TaskKind::Analyze => Figure::Analyze,
             _ => Figure::Piece,
         }
     }
@@ -174,20 +177,24 @@ impl Pricing<'_> {
     fn seconds(&self, at: usize, task: &Task, tables: &[usize]) -> f64 {
         let rates = self.rates;
         let settling = if self.first.contains(&at) { self.settling(tables) } else { 0.0 };
-        match task.kind.as_str() {
-            kind::DATA => rates.small_copy + per_second(task.bytes, self.copy(task, tables)),
-            kind::INDEX => rates.statement + settling + self.index(task, tables),
-            kind::CONSTRAINT if !stands_on_an_index(task) => rates.statement + self.index(task, tables),
+        match task.kind {
+            TaskKind::Data => rates.small_copy + per_second(task.bytes, self.copy(task, tables)),
+            TaskKind::Entry(ObjectKind::Index) => rates.statement + settling + self.index(task, tables),
+            TaskKind::Entry(ObjectKind::Constraint) if !stands_on_an_index(task) => {
+                rates.statement + self.index(task, tables)
+            }
             // The query of a view is unknown; it reads the tables that it depends on about as the check of a foreign key does.
-            kind::FK_VALIDATION | kind::REFRESH => rates.statement + self.validation(tables),
-            kind::FK_CONSTRAINT if !self.is_unchecked(task) => rates.statement + self.validation(tables),
-            kind::ANALYZE => rates.statement + settling + self.analyze(tables),
-            kind::LARGE_OBJECTS => self.asking() * (1.0 + to_f64(task.rows) / 16.0),
-            kind::SEQUENCE_VALUE | kind::ROLE => rates.statement + self.asking(),
+            TaskKind::FkValidation | TaskKind::Refresh => rates.statement + self.validation(tables),
+            TaskKind::Entry(ObjectKind::FkConstraint) if !self.is_unchecked(task) => {
+                rates.statement + self.validation(tables)
+            }
+            TaskKind::Analyze => rates.statement + settling + self.analyze(tables),
+            TaskKind::LargeObjects => self.asking() * (1.0 + to_f64(task.rows) / 16.0),
+            TaskKind::SequenceValue | TaskKind::Role => rates.statement + self.asking(),
             // Where the target does not accept the source's statistics, it gathers its own; only sources of version 18 and newer have plans
             // with these tasks.
-            kind::STATISTICS => rates.statement + 2.0 * self.asking(),
-            "table" => rates.create_table,
+            TaskKind::Entry(ObjectKind::StatisticsData) => rates.statement + 2.0 * self.asking(),
+            TaskKind::Entry(ObjectKind::Table) => rates.create_table,
             _ => rates.statement,
         }
     }
@@ -211,7 +218,8 @@ impl Pricing<'_> {
     }
 
     fn copy(&self, task: &Task, tables: &[usize]) -> f64 {
-        let of_format = if task.format == "binary" { self.rates.copy_binary } else { self.rates.copy_text };
+        let of_format =
+            if task.format == Some(RowFormat::Binary) { self.rates.copy_binary } else { self.rates.copy_text };
         self.known(tables, |table| table.copy).unwrap_or(of_format)
     }
 

@@ -1,8 +1,10 @@
 //! Estimates of plans that are small enough to compute by hand: rows and indexes at 1 MB a second and no other cost, unless a test says so.
 
 use super::{Estimate, estimate};
-use crate::plan::{Header, Phase, Plan, Task, kind};
+use crate::catalog::object_kind::ObjectKind;
+use crate::plan::{Header, Phase, Plan, Task, TaskKind};
 use crate::rates::{Rates, Speedup, TableRates};
+use crate::row_format::RowFormat;
 
 const MB: u64 = 1_000_000;
 /// No rows, so that the comparison of keys costs nothing, unless a test says so.
@@ -36,7 +38,7 @@ fn shared() -> Rates {
     Rates { copy_speedup: vec![], build_speedup: vec![], ..rates() }
 }
 
-fn task(id: &str, phase: Phase, kind: &str, name: &str, requires: &[&str]) -> Task {
+fn task(id: &str, phase: Phase, kind: impl Into<TaskKind>, name: &str, requires: &[&str]) -> Task {
     let mut task = Task::new(phase, kind, "s", name);
     task.id = id.into();
     task.requires = requires.iter().map(|id| (*id).to_owned()).collect();
@@ -44,13 +46,13 @@ fn task(id: &str, phase: Phase, kind: &str, name: &str, requires: &[&str]) -> Ta
 }
 
 fn data(id: &str, name: &str, megabytes: u64) -> Task {
-    let mut task = task(id, Phase::Data, kind::DATA, name, &[]);
-    (task.bytes, task.rows, task.format) = (megabytes * MB, ROWS, "binary".into());
+    let mut task = task(id, Phase::Data, TaskKind::Data, name, &[]);
+    (task.bytes, task.rows, task.format) = (megabytes * MB, ROWS, Some(RowFormat::Binary));
     task
 }
 
 fn index(id: &str, name: &str, megabytes: u64, requires: &[&str]) -> Task {
-    Task { bytes: megabytes * MB, ..task(id, Phase::Index, kind::INDEX, name, requires) }
+    Task { bytes: megabytes * MB, ..task(id, Phase::Index, TaskKind::Entry(ObjectKind::Index), name, requires) }
 }
 
 fn plan(tasks: Vec<Task>) -> Plan {
@@ -112,12 +114,12 @@ fn an_index_waits_for_the_rows_of_its_table_and_for_no_others() {
 
 #[test]
 fn what_comes_after_a_phase_waits_for_all_of_it() {
-    let mut last = task("v", Phase::Constraint, kind::FK_VALIDATION, "child fk", &["c"]);
+    let mut last = task("v", Phase::Constraint, TaskKind::FkValidation, "child fk", &["c"]);
     last.after = vec!["index".into()];
     let tasks = [
         data("d1", "parent", 2),
         data("d2", "child", 3),
-        task("c", Phase::Constraint, kind::FK_CONSTRAINT, "child fk", &["d1", "d2"]),
+        task("c", Phase::Constraint, TaskKind::Entry(ObjectKind::FkConstraint), "child fk", &["d1", "d2"]),
         index("i", "other", 7, &["d1"]),
         last,
     ];
@@ -130,10 +132,10 @@ fn what_comes_after_a_phase_waits_for_all_of_it() {
 
 #[test]
 fn a_foreign_key_is_checked_once_with_its_constraint_or_apart() {
-    let fk = task("c", Phase::Constraint, kind::FK_CONSTRAINT, "child fk", &["d1", "d2"]);
+    let fk = task("c", Phase::Constraint, TaskKind::Entry(ObjectKind::FkConstraint), "child fk", &["d1", "d2"]);
     let mut tasks = vec![data("d1", "parent", 2), data("d2", "child", 3), fk];
     assert_seconds(&tasks, &rates(), 2, 8.0);
-    tasks.push(task("v", Phase::Constraint, kind::FK_VALIDATION, "child fk", &["c"]));
+    tasks.push(task("v", Phase::Constraint, TaskKind::FkValidation, "child fk", &["c"]));
     assert_seconds(&tasks, &rates(), 2, 8.0);
 }
 
@@ -145,7 +147,7 @@ fn what_waits_for_a_lock_says_so() {
         index("i2", "short", 4, &["d"]),
         Task {
             target_sql: "ALTER TABLE ONLY s.t ADD CONSTRAINT g UNIQUE USING INDEX short".into(),
-            ..task("k", Phase::Constraint, kind::CONSTRAINT, "t g", &["d", "i2"])
+            ..task("k", Phase::Constraint, TaskKind::Entry(ObjectKind::Constraint), "t g", &["d", "i2"])
         },
     ];
     // 1 MB of rows, 9 MB of the long index and its statement, the key's statement.
@@ -155,7 +157,7 @@ fn what_waits_for_a_lock_says_so() {
 
 #[test]
 fn a_key_over_an_index_costs_no_second_one() {
-    let mut key = task("k", Phase::Constraint, kind::CONSTRAINT, "t t_pkey", &["d", "i"]);
+    let mut key = task("k", Phase::Constraint, TaskKind::Entry(ObjectKind::Constraint), "t t_pkey", &["d", "i"]);
     let rates = Rates { index: 1.0, ..rates() };
     let data = Task { rows: 1_000_000, ..data("d", "t", 2) };
     let tasks = |key: &Task| vec![data.clone(), index("i", "t_pkey", 1, &["d"]), key.clone()];
@@ -168,7 +170,7 @@ fn a_key_over_an_index_costs_no_second_one() {
 #[test]
 fn what_is_known_of_a_table_goes_before_what_is_known_of_all() {
     let mut tasks = [data("d1", "known", 10), data("d2", "text", 1)];
-    tasks[1].format = "text".into();
+    tasks[1].format = Some(RowFormat::Text);
     let mut rates = rates();
     rates.tables.push(TableRates { table: "s.known".into(), copy: Some(5.0), ..TableRates::default() });
     assert_seconds(&tasks, &rates, 1, 10.0 / 5.0 + 1.0 / 0.5);
@@ -200,7 +202,7 @@ fn larger_tables_take_longer_to_sort() {
 #[test]
 fn statistics_are_of_a_sample() {
     let rates = Rates { analyze: 6.0, ..rates() };
-    let mut tasks = [data("d", "t", 1), task("a", Phase::Analyze, kind::ANALYZE, "t", &["d"])];
+    let mut tasks = [data("d", "t", 1), task("a", Phase::Analyze, TaskKind::Analyze, "t", &["d"])];
     let rows = |rows, tasks: &mut [Task; 2]| {
         tasks[0].rows = rows;
         estimate(&plan(tasks.to_vec()), &rates, 1).phases[1].work
@@ -215,7 +217,7 @@ fn a_root_and_each_of_its_partitions_have_statistics() {
     let rates = Rates { analyze: 6.0, ..rates() };
     let parts = [data("d1", "p1", 0), data("d2", "p2", 0)];
     let mut tasks = parts.map(|part| Task { rows: 15_000, ..part }).to_vec();
-    tasks.push(task("a", Phase::Analyze, kind::ANALYZE, "root", &["d1", "d2"]));
+    tasks.push(task("a", Phase::Analyze, TaskKind::Analyze, "root", &["d1", "d2"]));
     assert_seconds(&tasks, &rates, 1, 6.0 + 3.0 + 3.0);
 }
 
@@ -230,7 +232,7 @@ fn small_tasks_share_the_way_to_the_server() {
 #[test]
 fn tasks_that_run_in_order_are_one_link_behind_what_they_waited_for() {
     let tasks = [
-        task("r", Phase::Roles, kind::ROLE, "owner", &[]),
+        task("r", Phase::Roles, TaskKind::Role, "owner", &[]),
         task("p1", Phase::PreData, "schema", "one", &["r"]),
         task("p2", Phase::PreData, "table", "two", &["p1"]),
         task("p3", Phase::PreData, "table", "three", &["p2", "p1"]),
@@ -264,7 +266,7 @@ fn like_a_real_one(seed: u64) -> Vec<Task> {
         (state >> 33) % below
     };
     let mut tasks =
-        vec![task("r", Phase::Roles, kind::ROLE, "owner", &[]), task("s", Phase::PreData, "schema", "s", &["r"])];
+        vec![task("r", Phase::Roles, TaskKind::Role, "owner", &[]), task("s", Phase::PreData, "schema", "s", &["r"])];
     for table in 0..30 {
         tasks.push(task(&format!("p{table}"), Phase::PreData, "table", &format!("t{table}"), &["s"]));
     }
@@ -279,7 +281,7 @@ fn like_a_real_one(seed: u64) -> Vec<Task> {
             let constraint = task(
                 &format!("c{table}"),
                 Phase::Constraint,
-                kind::FK_CONSTRAINT,
+                TaskKind::Entry(ObjectKind::FkConstraint),
                 &format!("{name} fk"),
                 &[&d, &other],
             );

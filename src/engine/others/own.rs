@@ -8,7 +8,7 @@
 use crate::catalog::object_kind::ObjectKind;
 use crate::ledger::Subject;
 use crate::pg::survey::{Changed, ForeignKey};
-use crate::plan::kind;
+use crate::plan::TaskKind;
 use crate::record::RowMode;
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
@@ -28,19 +28,19 @@ const IN_NO_SCHEMA: [&str; 9] = [
 /// Words in an identity besides names.
 const BETWEEN_NAMES: [&str; 9] = ["AS", "for", "in", "language", "on", "pg_catalog", "publication", "server", "USING"];
 /// Tasks that write rows or values, or that are about roles, which do not belong to the database.
-const NOT_OF_SCHEMA: [&str; 10] = [
-    kind::DATA,
-    kind::SEQUENCE_VALUE,
-    kind::LARGE_OBJECTS,
-    kind::ANALYZE,
-    kind::ROLE,
-    kind::MEMBERSHIP,
-    kind::FK_DROP,
-    kind::FK_RESTORE,
-    kind::FK_CHECK,
-    kind::PRIVILEGE_CHECK,
+const NOT_OF_SCHEMA: [TaskKind; 11] = [
+    TaskKind::Data,
+    TaskKind::SequenceValue,
+    TaskKind::LargeObjects,
+    TaskKind::Analyze,
+    TaskKind::Role,
+    TaskKind::Membership,
+    TaskKind::FkDrop,
+    TaskKind::FkRestore,
+    TaskKind::FkCheck,
+    TaskKind::PrivilegeCheck,
+    TaskKind::RoleSetting,
 ];
-const ROLE_SETTING: &str = "role setting";
 
 /// The objects of the tasks of runs.
 #[derive(Debug)]
@@ -72,13 +72,13 @@ impl<'a> Own<'a> {
             if replaces(subject) {
                 own.replaced.insert(names.clone());
             }
-            if ObjectKind::of_task(&subject.kind).is_relation() {
+            if subject.kind.entry().is_some_and(ObjectKind::is_relation) {
                 own.relations.insert(names.clone());
             }
-            if subject.kind == kind::LARGE_OBJECTS {
+            if subject.kind == TaskKind::LargeObjects {
                 own.large_objects.extend(range(&subject.object));
             }
-            if NOT_OF_SCHEMA.contains(&subject.kind.as_str()) || subject.kind == ROLE_SETTING {
+            if NOT_OF_SCHEMA.contains(&subject.kind) {
                 continue;
             }
             for name in &names {
@@ -96,7 +96,7 @@ impl<'a> Own<'a> {
 
     /// Whether tasks set default privileges of a kind, given by the name of an archive's entry such as `DEFAULT PRIVILEGES FOR TABLES`.
     pub(super) fn sets_defaults(&self, entry: &str) -> bool {
-        self.subjects.iter().any(|subject| subject.kind == kind::DEFAULT_ACL && subject.object.starts_with(entry))
+        self.subjects.iter().any(|subject| subject.kind == ObjectKind::DefaultAcl && subject.object.starts_with(entry))
     }
 
     /// Whether a change may be that of a task.
@@ -151,11 +151,19 @@ impl<'a> Own<'a> {
 }
 
 fn is_of_database(subject: &Subject) -> bool {
-    subject.kind.starts_with("database ") || subject.kind == ROLE_SETTING
+    matches!(
+        subject.kind,
+        TaskKind::DatabaseSetting
+            | TaskKind::DatabaseComment
+            | TaskKind::DatabaseLabel
+            | TaskKind::DatabaseAcl
+            | TaskKind::RoleSetting
+    )
 }
 
 fn replaces(subject: &Subject) -> bool {
-    subject.mode == Some(RowMode::Replace) || matches!(subject.kind.as_str(), kind::TRUNCATE | kind::STATISTICS)
+    subject.mode == Some(RowMode::Replace)
+        || matches!(subject.kind, TaskKind::Truncate | TaskKind::Entry(ObjectKind::StatisticsData))
 }
 
 /// The names in a text, quoted or not.

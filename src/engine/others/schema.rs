@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::pg::Session;
 use crate::pg::survey::{self, Address, Counters, ForeignKey};
-use crate::plan::kind;
+use crate::plan::TaskKind;
 use crate::record::Record;
 use std::collections::{HashMap, HashSet};
 
@@ -100,7 +100,7 @@ impl Schema<'_> {
 
     fn moved_sequences(&self, now: &Counters) -> Vec<String> {
         let is_own = |name: &str, quoted: &str| {
-            self.records.iter().any(|r| r.kind == kind::SEQUENCE_VALUE && (r.object == name || r.object == quoted))
+            self.records.iter().any(|r| r.kind == TaskKind::SequenceValue && (r.object == name || r.object == quoted))
         };
         let mut found = Vec::new();
         for sequence in &now.sequences {

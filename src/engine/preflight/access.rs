@@ -11,7 +11,7 @@ use crate::finding::{Finding, examples};
 use crate::name::{QualifiedName, ident, is_ledger_table, readable};
 use crate::pg::Session;
 use crate::pg::survey::{self, MissingRight};
-use crate::plan::kind;
+use crate::plan::TaskKind;
 use std::collections::{BTreeMap, HashSet};
 
 const PG_CLASS: Oid = 1259;
@@ -24,7 +24,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let mut findings = source_rights(look.subject.options.plan, look.leader(), source, &moved).await?;
     findings.extend(narrowed(look).await?);
     findings.extend(row_security(look));
-    if look.plans(kind::LARGE_OBJECTS) {
+    if look.plans(&TaskKind::LargeObjects) {
         findings.extend(large_objects(source, &survey::unreadable_large_objects(look.leader()).await?));
     }
     findings.extend(target_rights(look).await?);

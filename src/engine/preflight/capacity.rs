@@ -8,7 +8,7 @@ use crate::error::{Result, Side};
 use crate::finding::Finding;
 use crate::name::{ident, readable};
 use crate::pg::survey::{self, Instance};
-use crate::plan::kind;
+use crate::plan::TaskKind;
 use std::collections::{BTreeMap, HashSet};
 
 /// Sessions besides the workers' own: the leader or the ledger's, and one to spare for `pg_dump`.
@@ -23,7 +23,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     findings.extend(locks(Side::Source, source, tables));
     let batches = || look.subject.catalog.large_objects.iter().map(|batch| batch.oids.len());
     let (large_objects, a_task) = (batches().sum::<usize>(), batches().max().unwrap_or_default());
-    if look.plans(kind::LARGE_OBJECTS) {
+    if look.plans(&TaskKind::LargeObjects) {
         let copied = count(large_objects, "large object is copied", "large objects are copied");
         findings.push(info("large_objects", "", copied));
         findings.extend(locks(Side::Target, target, large_objects.min(look.subject.jobs * a_task)));

@@ -4,34 +4,25 @@
 //! be written does not block the rest.
 
 use super::look::{Look, blocking, warning};
+use crate::catalog::object_kind::ObjectKind;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{QualifiedName, readable};
 use crate::pg::survey;
-use crate::plan::{Task, kind};
+use crate::plan::build::privilege;
+use crate::plan::{Task, TaskKind};
 use std::collections::{BTreeSet, HashSet};
 
 /// Encodings whose databases accept every text that pgmigrate sends.
 const TAKES_ALL: [&str; 2] = ["UTF8", "SQL_ASCII"];
-/// Kinds of task whose failure leaves the object as it is.
-const LESSER: [&str; 6] =
-    ["comment", "security label", "database comment", "database label", kind::ACL, kind::DEFAULT_ACL];
 /// Kinds of task that create no object, but fill the object of another task.
-const FILLING: [&str; 6] =
-    [kind::DATA, kind::TRUNCATE, kind::SEQUENCE_VALUE, kind::ANALYZE, kind::STATISTICS, kind::REFRESH];
-/// Kinds of task that are named by a table and a name of their own, with a space between them.
-const PARTS: [&str; 11] = [
-    "default",
-    "trigger",
-    "policy",
-    "rule",
-    "check constraint",
-    kind::CONSTRAINT,
-    kind::FK_CONSTRAINT,
-    kind::FK_DROP,
-    kind::FK_RESTORE,
-    kind::FK_CHECK,
-    kind::FK_VALIDATION,
+const FILLING: [TaskKind; 6] = [
+    TaskKind::Data,
+    TaskKind::Truncate,
+    TaskKind::SequenceValue,
+    TaskKind::Analyze,
+    TaskKind::Entry(ObjectKind::StatisticsData),
+    TaskKind::Refresh,
 ];
 /// The most characters that one message names.
 const SHOWN: usize = 5;
@@ -42,7 +33,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     if TAKES_ALL.contains(&encoding) || look.subject.resuming {
         return Ok(Vec::new());
     }
-    let tasks = || look.subject.plan.tasks.iter().filter(|task| !FILLING.contains(&task.kind.as_str()));
+    let tasks = || look.subject.plan.tasks.iter().filter(|task| !FILLING.contains(&task.kind));
     let foreign: BTreeSet<char> = tasks().flat_map(texts).flat_map(str::chars).filter(|c| !c.is_ascii()).collect();
     let foreign: Vec<char> = foreign.into_iter().collect();
     let lacked: HashSet<char> = survey::lacked(look.subject.target, &foreign).await?.into_iter().collect();
@@ -55,10 +46,26 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     Ok(found.filter(|finding| named.insert((finding.object.clone(), finding.severity))).collect())
 }
 
+/// Whether a failure of a task of the kind leaves the object as it is.
+fn is_lesser(kind: &TaskKind) -> bool {
+    match kind {
+        TaskKind::Entry(kind) => kind.is_about_another() || *kind == ObjectKind::DefaultAcl,
+        _ => matches!(kind, TaskKind::DatabaseComment | TaskKind::DatabaseLabel),
+    }
+}
+
+/// Whether tasks of the kind are named by a table and a name of their own, with a space between them.
+fn is_named_by_its_table(kind: &TaskKind) -> bool {
+    match kind {
+        TaskKind::Entry(kind) => kind.is_named_by_its_table(),
+        _ => matches!(kind, TaskKind::FkDrop | TaskKind::FkRestore | TaskKind::FkCheck | TaskKind::FkValidation),
+    }
+}
+
 /// Whether the task is about a table that the target has already: such a table stays as it is.
 fn is_there(task: &Task, existing: &[&QualifiedName]) -> bool {
     // The object may be named by its table and its own name; a table's name may contain a space, too.
-    let is_part = PARTS.contains(&task.kind.as_str());
+    let is_part = is_named_by_its_table(&task.kind);
     let is_of = |table: &str| {
         let rest = task.name.strip_prefix(table);
         rest.is_some_and(|rest| rest.is_empty() || (is_part && rest.starts_with(' ')))
@@ -82,7 +89,7 @@ fn finding(task: &Task, encoding: &str, lacked: &HashSet<char>) -> Option<Findin
             shown(characters)
         )
     };
-    if LESSER.contains(&task.kind.as_str()) {
+    if is_lesser(&task.kind) {
         let all: BTreeSet<char> = definition.union(&option).copied().collect();
         let remedy = "make the target with ENCODING 'UTF8', or set it there by hand without these characters";
         if name.is_empty() {
@@ -91,7 +98,7 @@ fn finding(task: &Task, encoding: &str, lacked: &HashSet<char>) -> Option<Findin
         }
         // What is about an object that cannot be created is reported with that object. Privileges of large objects and default privileges
         // are named by roles, which may exist under any name.
-        let is_named_by_a_role = task.schema.is_empty() && [kind::ACL, kind::DEFAULT_ACL].contains(&task.kind.as_str());
+        let is_named_by_a_role = task.schema.is_empty() && privilege::is_acl(task);
         let block = || blocking("target_encoding", object.clone(), message("its name", &name), self::remedy(task));
         return is_named_by_a_role.then(block);
     }
@@ -105,8 +112,8 @@ fn finding(task: &Task, encoding: &str, lacked: &HashSet<char>) -> Option<Findin
 }
 
 fn remedy(task: &Task) -> &'static str {
-    match task.kind.as_str() {
-        kind::ROLE | kind::MEMBERSHIP | "role setting" => {
+    match task.kind {
+        TaskKind::Role | TaskKind::Membership | TaskKind::RoleSetting => {
             "make the target with ENCODING 'UTF8', leave roles out with roles: none, or rename the role on the source"
         }
         _ => {

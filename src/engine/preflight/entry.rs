@@ -15,5 +15,5 @@ pub(super) fn entry_label(entry: &Entry) -> String {
 
 /// An archive's entry as a task with its name only.
 pub(super) fn entry_task(entry: &Entry) -> Task {
-    Task::new(Phase::PreData, entry.kind.name(), &entry.namespace, &entry.tag)
+    Task::new(Phase::PreData, &entry.kind, &entry.namespace, &entry.tag)
 }

@@ -3,6 +3,7 @@
 use super::live;
 use super::look::{Look, blocking, info, list, warning};
 use crate::catalog::Relation;
+use crate::config::OnExisting;
 use crate::engine::target::column_mapping::TypeCompatibility;
 use crate::engine::target::existing::NOT_MOVED;
 use crate::error::Result;
@@ -58,7 +59,7 @@ impl Pair<'_> {
             let message = "something on the target has the table's name and is no table";
             return vec![blocking("table_kind", object, message, "rename or drop it there, or leave the table out")];
         }
-        if self.task.on_existing == "skip" {
+        if self.task.on_existing == Some(OnExisting::Skip) {
             return Vec::new();
         }
         let mut findings = match compatibility {
@@ -77,7 +78,7 @@ impl Pair<'_> {
     }
 
     fn is_appended(&self) -> bool {
-        self.task.on_existing == "append"
+        self.task.on_existing == Some(OnExisting::Append)
     }
 
     /// Rules that prevent ON CONFLICT (<https://www.postgresql.org/docs/current/sql-insert.html>) where rows are merged.
@@ -99,7 +100,7 @@ impl Pair<'_> {
         let rights = [
             (!self.target.may_insert, "INSERT"),
             (!self.target.may_select, "SELECT"),
-            (self.task.on_existing == "truncate" && !self.target.may_truncate, "TRUNCATE"),
+            (self.task.on_existing == Some(OnExisting::Truncate) && !self.target.may_truncate, "TRUNCATE"),
         ];
         let missing: Vec<&str> =
             rights.into_iter().filter(|(is_missing, _)| *is_missing).map(|(_, right)| right).collect();
@@ -207,7 +208,7 @@ async fn contents(look: &Look<'_>, pairs: &[Pair<'_>]) -> Result<Vec<Finding>> {
         }
         if has_rows && pair.is_appended() && pair.task.merge_sql.is_empty() && loaded.contains(&pair.task.object()) {
             findings.push(warning("rows_not_moved", name, NOT_MOVED.0, NOT_MOVED.1));
-        } else if has_rows && pair.task.on_existing == "error" {
+        } else if has_rows && pair.task.on_existing == Some(OnExisting::Error) {
             let remedy = "set on_existing to append, truncate or skip for it, or empty it";
             findings.push(blocking(
                 "table_exists",
@@ -236,9 +237,9 @@ async fn loaded(look: &Look<'_>) -> Result<HashSet<String>> {
 }
 
 fn fate(pair: &Pair<'_>, has_rows: bool) -> &'static str {
-    match pair.task.on_existing.as_str() {
-        "skip" => "and left as they are",
-        "truncate" if has_rows => "with rows, and emptied first",
+    match pair.task.on_existing {
+        Some(OnExisting::Skip) => "and left as they are",
+        Some(OnExisting::Truncate) if has_rows => "with rows, and emptied first",
         _ if !has_rows => "without rows",
         _ if pair.task.load().is_some_and(Load::updates) => {
             "with rows; rows are added, and replace those of the same key"

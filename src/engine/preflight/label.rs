@@ -16,6 +16,7 @@ use crate::finding::Finding;
 use crate::name::{readable, split_ident, unquoted};
 use crate::pg::Session;
 use crate::pg::survey::{self, LabelProvider};
+use crate::plan::TaskKind;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 const REMEDY: &str = "load its module on the target (shared_preload_libraries), or remove the labels on the source";
@@ -28,7 +29,7 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
             by_provider.entry(provider).or_default().insert(entry_label(entry));
         }
     }
-    let of_database = look.subject.plan.tasks.iter().filter(|task| task.kind == "database label");
+    let of_database = look.subject.plan.tasks.iter().filter(|task| task.kind == TaskKind::DatabaseLabel);
     for task in of_database {
         for one in &look.subject.catalog.database.labels {
             by_provider.entry(one.provider.clone()).or_default().insert(label(task));

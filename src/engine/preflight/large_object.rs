@@ -11,7 +11,7 @@ use crate::finding::{Finding, examples};
 use crate::name::{ident, readable};
 use crate::pg::survey::{self, HeldLargeObject};
 use crate::plan::build::large_object;
-use crate::plan::{Task, kind};
+use crate::plan::{Task, TaskKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A GRANT names at most this many objects.
@@ -34,7 +34,7 @@ struct Refused {
 pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     let look = rights.look;
     // What a resumed run finds there was made by its own plan.
-    if look.ends.target.is_superuser || look.subject.resuming || !look.plans(kind::LARGE_OBJECTS) {
+    if look.ends.target.is_superuser || look.subject.resuming || !look.plans(&TaskKind::LargeObjects) {
         return Ok(Vec::new());
     }
     let tasks: Vec<(&Task, Vec<Oid>)> =
@@ -50,12 +50,12 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
         let owner_to_be = owner_of(task);
         // A statement that gives an object to the owner that it has is never refused.
         let altered = |object: &HeldLargeObject| {
-            task.kind != kind::LARGE_OBJECTS
+            task.kind != TaskKind::LargeObjects
                 || owner_to_be.as_ref().is_some_and(|owner| *owner != object.owner)
                 || commented.contains(&object.oid)
         };
         for object in oids.iter().filter_map(|oid| there.get(oid)) {
-            if task.kind == kind::LARGE_OBJECTS && !object.may_read {
+            if task.kind == TaskKind::LargeObjects && !object.may_read {
                 unread.add(object, task);
             } else if !object.is_owner && altered(object) {
                 others.entry(owner(rights, object)).or_default().add(object, task);

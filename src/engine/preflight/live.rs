@@ -6,6 +6,7 @@
 use super::look::{Look, blocking, info, list, warning};
 use crate::catalog::assign::Assignment;
 use crate::catalog::{Column, Constraint, Index, Relation};
+use crate::config::OnExisting;
 use crate::config::{TargetForeignKeys, TargetTriggers};
 use crate::engine::target::column_mapping::{ColumnMapping, TargetColumn, TypeCompatibility};
 use crate::engine::target::existing;
@@ -19,7 +20,7 @@ use crate::ledger::Ledger;
 use crate::name::{QualifiedName, ident, readable};
 use crate::pg::survey::{self, ExistingColumn, ExistingTable};
 use crate::pg::{foreign_keys, introspect, present, triggers};
-use crate::plan::{Load, Task, kind};
+use crate::plan::{Load, Task, TaskKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
@@ -36,7 +37,8 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
 /// (<https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT>), and are found without one only where the server has an
 /// equality operator for the key's types.
 async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
-    let is_merged = |task: &&Task| task.is_data() && task.on_existing == "append" && !task.merge_sql.is_empty();
+    let is_merged =
+        |task: &&Task| task.is_data() && task.on_existing == Some(OnExisting::Append) && !task.merge_sql.is_empty();
     let merged: HashMap<QualifiedName, &Task> =
         look.subject.plan.tasks.iter().filter(is_merged).map(|task| (name(task), task)).collect();
     let own: HashSet<&QualifiedName> =
@@ -86,7 +88,7 @@ fn name(task: &Task) -> QualifiedName {
 /// Tables that the plan names and the target does not have.
 fn missing_tables(look: &Look<'_>) -> Vec<Finding> {
     let there: HashSet<&QualifiedName> = look.existing.iter().map(|table| &table.name).collect();
-    let is_about = |task: &&Task| task.is_data() || task.kind == kind::ANALYZE;
+    let is_about = |task: &&Task| task.is_data() || task.kind == TaskKind::Analyze;
     // ANALYZE tasks name a table as it is shown to users; the tables of rows and of partition trees are in the scope.
     let named = look.subject.plan.tasks.iter().filter(is_about).map(Task::object).collect::<HashSet<String>>();
     let relations = look.subject.catalog.relations.iter().filter(|relation| named.contains(&relation.name.to_string()));
@@ -278,7 +280,7 @@ async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
     let counts = |key: &Constraint| {
         key.checks() && !gone.contains(&key.oid) && (mode != TargetForeignKeys::Defer || !key.is_deferrable)
     };
-    for cycle in TableOrder::new(plan, &found, kind::DATA, &counts).cycles() {
+    for cycle in TableOrder::new(plan, &found, &TaskKind::Data, &counts).cycles() {
         let tables: BTreeSet<String> = cycle.iter().map(|at| plan.tasks[*at].object()).collect();
         let tables: Vec<String> = tables.into_iter().collect();
         findings.push(no_order(mode, &tables));

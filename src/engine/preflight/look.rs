@@ -11,6 +11,7 @@ use crate::finding::{Finding, Severity, listed};
 use crate::pg::survey::{self, ExistingTable, Instance};
 use crate::pg::{Session, introspect};
 use crate::plan::Plan;
+use crate::plan::TaskKind;
 
 /// What preflight inspects.
 #[derive(Clone, Copy)]
@@ -92,8 +93,8 @@ impl<'a> Look<'a> {
     }
 
     /// Whether the plan holds a task of that kind.
-    pub(super) fn plans(&self, kind: &str) -> bool {
-        self.subject.plan.tasks.iter().any(|task| task.kind == kind)
+    pub(super) fn plans(&self, kind: &TaskKind) -> bool {
+        self.subject.plan.tasks.iter().any(|task| task.kind == *kind)
     }
 }
 

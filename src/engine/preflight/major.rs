@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::readable;
 use crate::pg::survey::{self, BuiltIn, NewerFeature};
-use crate::plan::kind;
+use crate::plan::TaskKind;
 use crate::server_version::PUBLICATIONS_OF_SCHEMAS;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -117,7 +117,7 @@ fn names_with_line_breaks(look: &Look<'_>) -> Option<Finding> {
     if look.ends.target.version.allows_line_breaks_in_global_names() {
         return None;
     }
-    let tasks = look.subject.plan.tasks.iter().filter(|task| task.kind == kind::ROLE);
+    let tasks = look.subject.plan.tasks.iter().filter(|task| task.kind == TaskKind::Role);
     let refused = tasks.filter(|task| task.name.contains(['\r', '\n'])).map(|task| readable(&task.name));
     let mut refused: Vec<String> = refused.collect();
     refused.sort();

@@ -14,7 +14,7 @@ use crate::finding::Finding;
 use crate::name::{ident, readable, split_ident};
 use crate::pg::introspect;
 use crate::pg::survey;
-use crate::plan::{Task, kind, setting};
+use crate::plan::{Task, TaskKind, setting};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 const PG_CLASS: Oid = 1259;
@@ -121,7 +121,7 @@ async fn settings(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     of_roles(rights, &mut setters);
     let owner = introspect::database(look.subject.target).await?.owner;
     let of_database: Vec<&Task> = look.subject.plan.tasks.iter().filter(|task| is_about_database(task)).collect();
-    for task in of_database.iter().filter(|task| task.kind == kind::DATABASE_SETTING) {
+    for task in of_database.iter().filter(|task| task.kind == TaskKind::DatabaseSetting) {
         setters.entry(task.name.clone()).or_default().insert(label(task));
     }
     let names: Vec<String> = setters.keys().cloned().collect();
@@ -150,7 +150,7 @@ async fn settings(rights: &Rights<'_>) -> Result<Vec<Finding>> {
 }
 
 fn is_about_database(task: &Task) -> bool {
-    [kind::DATABASE_SETTING, "database comment", "database label"].contains(&task.kind.as_str())
+    matches!(task.kind, TaskKind::DatabaseSetting | TaskKind::DatabaseComment | TaskKind::DatabaseLabel)
 }
 
 /// The settings of roles that the plan makes, and those in one database.
@@ -159,15 +159,15 @@ fn of_roles(rights: &Rights<'_>, setters: &mut Setters) {
         rights.look.subject.catalog.roles.iter().map(|role| (role.name.as_str(), role)).collect();
     for task in &rights.look.subject.plan.tasks {
         let Some(role) = roles.get(task.name.as_str()) else { continue };
-        let settings = match task.kind.as_str() {
-            kind::ROLE if rights.role(&role.name).is_none() => &role.settings,
-            "role setting" => &role.database_settings,
+        let settings = match task.kind {
+            TaskKind::Role if rights.role(&role.name).is_none() => &role.settings,
+            TaskKind::RoleSetting => &role.database_settings,
             _ => continue,
         };
         for stored in settings.iter().filter(|stored| setting::is_carried_over(stored)) {
             let name = stored.split_once('=').map_or(stored.as_str(), |(name, _)| name);
-            let is_this =
-                task.kind == kind::ROLE || task.optional_sql.contains(&format!("SET {} TO", setting::parameter(name)));
+            let is_this = task.kind == TaskKind::Role
+                || task.optional_sql.contains(&format!("SET {} TO", setting::parameter(name)));
             if is_this {
                 setters.entry(name.to_owned()).or_default().insert(label(task));
             }

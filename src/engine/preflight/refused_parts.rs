@@ -14,7 +14,7 @@ use crate::finding::Finding;
 use crate::name::{QualifiedName, ident, readable};
 use crate::pg::survey::{self, ExistingTable, RelationPart};
 use crate::plan::build::privilege;
-use crate::plan::{Task, kind};
+use crate::plan::{Task, TaskKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A statement names at most this many relations; for more it names all of their schemas.
@@ -74,7 +74,7 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
             .plan
             .tasks
             .iter()
-            .filter(|task| task.kind == kind::INDEX)
+            .filter(|task| task.kind == ObjectKind::Index)
             .map(|task| ((task.schema.as_str(), task.name.as_str()), task))
             .collect(),
         refused: BTreeMap::new(),
@@ -202,7 +202,7 @@ impl Parts<'_> {
         let views: HashMap<(&str, String), &Entry> =
             views.map(|entry| ((entry.namespace.as_str(), readable(&entry.tag)), entry)).collect();
         let right = if look.ends.target.version.has_maintain_privilege() { Right::Maintain } else { Right::Owner };
-        for task in look.subject.plan.tasks.iter().filter(|task| task.kind == kind::REFRESH) {
+        for task in look.subject.plan.tasks.iter().filter(|task| task.kind == TaskKind::Refresh) {
             if let Some(view) = views.get(&(task.schema.as_str(), task.name.clone())) {
                 let name = QualifiedName::new(view.namespace.as_str(), view.tag.as_str());
                 self.lack(right, &name, &[label(task)]);

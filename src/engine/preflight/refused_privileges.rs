@@ -6,6 +6,7 @@
 use super::entry::label;
 use super::look::{Look, warning};
 use super::rights::{self, Rights};
+use crate::catalog::object_kind::ObjectKind;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{ident, readable, split_ident, unquoted};
@@ -13,7 +14,7 @@ use crate::pg::introspect;
 use crate::pg::privileges::Held;
 use crate::plan::build::privilege;
 use crate::plan::build::privilege::Place;
-use crate::plan::{Task, kind};
+use crate::plan::{Task, TaskKind};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Why a statement will be refused.
@@ -72,7 +73,7 @@ fn refuse(refused: &mut Refused, task: &Task, cause: Option<Cause>) {
 
 /// The tasks whose objects have the source's privileges already: whatever the target answers, nothing is lost.
 async fn unchanged<'a>(rights: &'a Rights<'_>) -> Result<HashSet<&'a str>> {
-    let tasks = rights.look.subject.plan.tasks.iter().filter(|task| task.kind == kind::ACL);
+    let tasks = rights.look.subject.plan.tasks.iter().filter(|task| task.kind == ObjectKind::Acl);
     let of_existing = tasks.filter_map(|task| {
         let place = privilege::place(task).filter(|place| place.class != "COLUMN")?;
         let there = rights.existing(&place)?;
@@ -145,7 +146,7 @@ fn first_role(text: &str) -> String {
 /// The privileges of the database.
 async fn database(rights: &Rights<'_>, refused: &mut Refused) -> Result<()> {
     let look = rights.look;
-    let tasks: Vec<&Task> = look.subject.plan.tasks.iter().filter(|task| task.kind == kind::DATABASE_ACL).collect();
+    let tasks: Vec<&Task> = look.subject.plan.tasks.iter().filter(|task| task.kind == TaskKind::DatabaseAcl).collect();
     let Some(task) = tasks.first() else { return Ok(()) };
     let owner = introspect::database(look.subject.target).await?.owner;
     for grant in &look.subject.catalog.database.grants {

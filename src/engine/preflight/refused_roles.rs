@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{ident, readable};
 use crate::pg::apply;
-use crate::plan::{MemberOf, Task, kind};
+use crate::plan::{MemberOf, Task, TaskKind};
 use std::collections::{BTreeMap, HashMap};
 
 pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
@@ -24,9 +24,12 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
 async fn memberships(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     let look = rights.look;
     let (mut refused, mut changed): (BTreeMap<String, Vec<String>>, Vec<String>) = (BTreeMap::new(), Vec::new());
-    let all =
-        if look.plans(kind::MEMBERSHIP) { apply::all_memberships(look.subject.target).await? } else { HashMap::new() };
-    for task in look.subject.plan.tasks.iter().filter(|task| task.kind == kind::MEMBERSHIP) {
+    let all = if look.plans(&TaskKind::Membership) {
+        apply::all_memberships(look.subject.target).await?
+    } else {
+        HashMap::new()
+    };
+    for task in look.subject.plan.tasks.iter().filter(|task| task.kind == TaskKind::Membership) {
         let Some(MemberOf { granted, member }) = task.membership().cloned() else { continue };
         let roles = [granted, member];
         let there = all.get(&roles).map(Vec::as_slice).unwrap_or_default();
@@ -68,7 +71,7 @@ fn is_by_other(rights: &Rights<'_>, task: &Task) -> bool {
 
 /// Settings in this database of roles that the connecting role cannot alter.
 fn alterations(rights: &Rights<'_>) -> Option<Finding> {
-    let tasks = rights.look.subject.plan.tasks.iter().filter(|task| task.kind == "role setting");
+    let tasks = rights.look.subject.plan.tasks.iter().filter(|task| task.kind == TaskKind::RoleSetting);
     let objects: Vec<String> = tasks.filter(|task| !rights.may_alter(&task.name)).map(label).collect();
     let message = format!("{} cannot alter these roles of the target", readable(&rights.look.ends.target.role));
     let remedy = "as a superuser, run the statements that the run reports";
@@ -77,7 +80,7 @@ fn alterations(rights: &Rights<'_>) -> Option<Finding> {
 
 /// Privileges on configuration parameters, which only superusers grant.
 fn parameters(rights: &Rights<'_>) -> Option<Finding> {
-    let tasks = rights.look.subject.plan.tasks.iter().filter(|task| task.kind == "parameter privilege");
+    let tasks = rights.look.subject.plan.tasks.iter().filter(|task| task.kind == TaskKind::ParameterPrivilege);
     let objects: Vec<String> = tasks.map(label).collect();
     let message = "only a superuser of the target can grant these privileges on configuration parameters";
     let remedy = "as a superuser, run the statements that the run reports";

@@ -4,6 +4,7 @@
 //! A revision is compared by its ID, and several of them as a set; only alembic's scripts know which of two is the newer one.
 
 use super::look::{Look, Servers, blocking, list, warning};
+use crate::config::OnExisting;
 use crate::config::{RevisionRule, SafetyOptions};
 use crate::error::Result;
 use crate::finding::Finding;
@@ -130,20 +131,20 @@ fn upgrade(to: Option<&[String]>, side: &str) -> Option<String> {
 
 /// What the run does with alembic's own table on a target that has one with another revision.
 pub(super) async fn written(look: &Look<'_>) -> Result<Vec<Finding>> {
-    let fates: HashMap<(&str, &str), &str> = look
+    let fates: HashMap<(&str, &str), OnExisting> = look
         .subject
         .plan
         .tasks
         .iter()
-        .filter(|task| task.is_data() && task.on_existing != "skip")
-        .map(|task| ((task.schema.as_str(), task.name.as_str()), task.on_existing.as_str()))
+        .filter(|task| task.is_data() && task.on_existing != Some(OnExisting::Skip))
+        .filter_map(|task| Some(((task.schema.as_str(), task.name.as_str()), task.on_existing?)))
         .collect();
     let mut findings = Vec::new();
     for table in look.tables().filter(|table| is_version_table(table) && !look.subject.resuming) {
         let name = &table.name;
         let there = look.existing.iter().find(|there| there.name == *name && there.may_select);
         let is_alembics = there.is_some_and(|there| there.columns.iter().any(|column| column.name == "version_num"));
-        let Some(fate) = fates.get(&(name.schema.as_str(), name.name.as_str())).filter(|_| is_alembics) else {
+        let Some(&fate) = fates.get(&(name.schema.as_str(), name.name.as_str())).filter(|_| is_alembics) else {
             continue;
         };
         let at = [survey::revisions(look.leader(), name).await?, survey::revisions(look.subject.target, name).await?];
@@ -154,9 +155,9 @@ pub(super) async fn written(look: &Look<'_>) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-fn overwritten(name: &QualifiedName, fate: &str, [source, target]: &[Vec<String>; 2]) -> Finding {
+fn overwritten(name: &QualifiedName, fate: OnExisting, [source, target]: &[Vec<String>; 2]) -> Finding {
     let (own, theirs) = (shown(Some(source)), shown(Some(target)));
-    let message = if fate == "truncate" {
+    let message = if fate == OnExisting::Truncate {
         format!("alembic's own table: the target's revision {theirs} becomes the source's {own}, and its schema stays")
     } else {
         format!("alembic's own table: the source's revision {own} is added to the target's {theirs}, as a second head")

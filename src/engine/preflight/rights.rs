@@ -7,6 +7,7 @@ use super::entry::entry_task;
 use super::look::Look;
 use crate::catalog::Oid;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::error::Result;
 use crate::name::unquoted;
 use crate::pg::Session;
@@ -14,7 +15,7 @@ use crate::pg::privileges::{self, Held};
 use crate::pg::survey::{self, Identified, TargetRole};
 use crate::plan::build::privilege;
 use crate::plan::build::privilege::Place;
-use crate::plan::{Task, kind};
+use crate::plan::{Task, TaskKind};
 use std::collections::{HashMap, HashSet};
 
 pub(super) struct Rights<'a> {
@@ -37,7 +38,7 @@ impl<'a> Rights<'a> {
     pub(super) async fn ask(look: &'a Look<'a>) -> Result<Rights<'a>> {
         let target = look.subject.target;
         let roles = survey::roles(target).await?.into_iter().map(|role| (role.name.clone(), role)).collect();
-        let planned = look.subject.plan.tasks.iter().filter(|task| task.kind == kind::ROLE);
+        let planned = look.subject.plan.tasks.iter().filter(|task| task.kind == TaskKind::Role);
         let mut rights = Rights {
             look,
             roles,
@@ -59,10 +60,12 @@ impl<'a> Rights<'a> {
 
     async fn ask_existing(&mut self) -> Result<()> {
         let tasks = &self.look.subject.plan.tasks;
-        let commented =
-            tasks.iter().filter(|task| task.kind == "comment").filter_map(|task| task.name.strip_prefix("SCHEMA "));
+        let commented = tasks
+            .iter()
+            .filter(|task| task.kind == ObjectKind::Comment)
+            .filter_map(|task| task.name.strip_prefix("SCHEMA "));
         let commented = commented.map(|name| schema(unquoted(name)));
-        let wanted = tasks.iter().filter(|task| task.kind != kind::DEFAULT_ACL).filter_map(privilege::place);
+        let wanted = tasks.iter().filter(|task| task.kind != ObjectKind::DefaultAcl).filter_map(privilege::place);
         let wanted: HashSet<Place> = wanted.map(of_table).chain(commented).collect();
         self.existing = held(self.look.subject.target, &wanted)
             .await?
@@ -175,7 +178,7 @@ impl<'a> Rights<'a> {
 
     /// Whether the connecting role may give away an existing schema.
     fn owns_existing(&self, task: &Task) -> bool {
-        let place = privilege::place(task).filter(|_| task.kind == "schema");
+        let place = privilege::place(task).filter(|_| task.kind == ObjectKind::Schema);
         place.and_then(|place| self.existing.get(&place)).is_none_or(|held| self.acts_for(&held.owner))
     }
 
@@ -185,7 +188,7 @@ impl<'a> Rights<'a> {
         if schema.is_empty() || self.creators.contains(&(schema.to_owned(), owner.to_owned())) {
             return true;
         }
-        let makes = |task: &&Task| task.kind == "schema" && task.name == schema;
+        let makes = |task: &&Task| task.kind == ObjectKind::Schema && task.name == schema;
         let of_new = self.look.subject.plan.tasks.iter().find(makes).and_then(owner_of);
         !self.existing.contains_key(&place) && of_new.is_some_and(|of_new| of_new == owner)
     }
@@ -200,7 +203,7 @@ impl<'a> Rights<'a> {
     /// Whether what a task creates exists on the target already: such an object is kept as it is.
     pub(super) fn is_kept(&self, task: &Task) -> bool {
         // The schema public, which no statement creates, is given to its owner.
-        let is_public = task.kind == "schema" && task.target_sql.starts_with("--");
+        let is_public = task.kind == ObjectKind::Schema && task.target_sql.starts_with("--");
         let place = privilege::place(task).filter(|_| !is_public && !privilege::is_acl(task));
         place.is_some_and(|place| self.existing.contains_key(&place))
     }

@@ -16,7 +16,7 @@ use crate::finding::Finding;
 use crate::name::{ident, readable};
 use crate::pg::introspect;
 use crate::pg::survey::TargetRole;
-use crate::plan::kind;
+use crate::plan::{Task, TaskKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Tasks by the role that they name.
@@ -35,25 +35,13 @@ pub(super) async fn check(rights: &Rights<'_>, missing: ByRole) -> Result<Vec<Fi
     Ok(findings)
 }
 
-/// Kinds of task that require the privileges of the owner of what they depend on.
-const FOR_OWNERS: [&str; 16] = [
-    "check constraint",
-    kind::CONSTRAINT,
-    kind::DATA,
-    "default",
-    kind::FK_CONSTRAINT,
-    kind::INDEX,
-    "index attach",
-    "policy",
-    kind::REFRESH,
-    "row security",
-    "rule",
-    "sequence owned by",
-    kind::SEQUENCE_VALUE,
-    "statistics",
-    "table attach",
-    "trigger",
-];
+/// Whether a task requires the privileges of the owner of what it depends on.
+fn is_for_owners(task: &Task) -> bool {
+    match &task.kind {
+        TaskKind::Entry(kind) => kind.is_part() && !kind.is_about_another() && *kind != ObjectKind::PublicationTable,
+        kind => matches!(kind, TaskKind::Data | TaskKind::Refresh | TaskKind::SequenceValue),
+    }
+}
 
 struct Roles<'a> {
     rights: &'a Rights<'a>,
@@ -161,7 +149,7 @@ impl Roles<'_> {
         let owners: HashMap<&str, &str> =
             tasks.iter().filter_map(|task| Some((task.id.as_str(), self.rights.given_away(task)?))).collect();
         let mut refused: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-        for task in tasks.iter().filter(|task| FOR_OWNERS.contains(&task.kind.as_str())) {
+        for task in tasks.iter().filter(|task| is_for_owners(task)) {
             if let Some(owner) = task.requires.iter().find_map(|id| owners.get(id.as_str())) {
                 refused.entry(owner).or_default().insert(label(task));
             }

@@ -11,7 +11,7 @@ use crate::finding::Finding;
 use crate::name::{QualifiedName, ident, readable};
 use crate::pg::survey::ExistingTable;
 use crate::pg::{apply, introspect};
-use crate::plan::{Task, kind};
+use crate::plan::{Task, TaskKind};
 use std::collections::{BTreeMap, HashMap};
 
 /// A GRANT names at most this many sequences; for more it names all of their schema.
@@ -22,7 +22,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
         look.existing.iter().map(|relation| (&relation.name, relation)).collect();
     let (mut missing, mut others) = (Vec::new(), Vec::new());
     let mut refused: BTreeMap<String, Vec<&Task>> = BTreeMap::new();
-    for task in look.subject.plan.tasks.iter().filter(|task| task.kind == kind::SEQUENCE_VALUE) {
+    for task in look.subject.plan.tasks.iter().filter(|task| task.kind == TaskKind::SequenceValue) {
         let name = QualifiedName::new(&task.schema, &task.name);
         match there.get(&name) {
             None => missing.push(name),

@@ -9,7 +9,7 @@ use crate::catalog::{Membership, Role};
 use crate::error::Result;
 use crate::pg::{Session, introspect};
 use crate::plan::build::role;
-use crate::plan::{Task, kind, setting};
+use crate::plan::{Task, TaskKind, setting};
 use crate::status::TaskStatus;
 use std::collections::HashSet;
 
@@ -21,10 +21,10 @@ pub async fn differences(
     target: &Session,
 ) -> Result<Vec<(String, String)>> {
     let is_done = |task: &&Task| notes.get(&task.id).is_none_or(|(status, _)| *status == TaskStatus::Done);
-    let of_kind = |wanted: &'static str| tasks.iter().filter(move |task| task.kind == wanted).filter(is_done);
+    let of_kind = |wanted: TaskKind| tasks.iter().filter(move |task| task.kind == wanted).filter(is_done);
     let is_plain = |task: &&Task| !notes.contains_key(&task.id);
     let mut all = Vec::new();
-    let roles: HashSet<&str> = of_kind(kind::ROLE).filter(is_plain).map(|task| task.name.as_str()).collect();
+    let roles: HashSet<&str> = of_kind(TaskKind::Role).filter(is_plain).map(|task| task.name.as_str()).collect();
     if !roles.is_empty() {
         let (one, other) = tokio::try_join!(introspect::roles(source), introspect::roles(target))?;
         all.extend(
@@ -34,12 +34,12 @@ pub async fn differences(
         );
     }
     let memberships: Vec<(&str, bool)> =
-        of_kind(kind::MEMBERSHIP).map(|task| (task.name.as_str(), is_plain(&task))).collect();
+        of_kind(TaskKind::Membership).map(|task| (task.name.as_str(), is_plain(&task))).collect();
     if !memberships.is_empty() {
         let (one, other) = tokio::try_join!(introspect::memberships(source), introspect::memberships(target))?;
         all.extend(memberships.into_iter().filter_map(|known| membership_differs(known, &one, &other)));
     }
-    let settings: HashSet<&str> = of_kind(kind::DATABASE_SETTING).map(|task| task.name.as_str()).collect();
+    let settings: HashSet<&str> = of_kind(TaskKind::DatabaseSetting).map(|task| task.name.as_str()).collect();
     if !settings.is_empty() {
         let (one, other) =
             tokio::try_join!(introspect::database_settings(source), introspect::database_settings(target))?;
@@ -47,7 +47,7 @@ pub async fn differences(
         let lost = one.iter().filter(is_set).filter(|stored| !other.contains(stored));
         all.extend(lost.map(|stored| ("DATABASE".into(), format!("its setting {stored} is not on the target"))));
     }
-    if of_kind(kind::DATABASE_ACL).next().is_some() {
+    if of_kind(TaskKind::DatabaseAcl).next().is_some() {
         let (one, other) = tokio::try_join!(introspect::database(source), introspect::database(target))?;
         all.extend(privileges_differ(&one, &other).map(|words| ("DATABASE".into(), words)));
     }

@@ -25,6 +25,7 @@ use crate::pg::client::archive;
 use crate::pg::{introspect, present};
 use crate::plan::{Rules, format};
 use crate::record::{Record, RowMode, Run};
+use crate::row_format::RowFormat;
 use crate::status::RunState;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -127,7 +128,7 @@ fn decide(prepared: &Prepared<'_>, found: &Found) -> Result<(Vec<Record>, Vec<Fi
         records.iter_mut().zip(&prepared.plan.tasks).filter(|(record, _)| record.mode == Some(RowMode::Create))
     {
         if texts.contains(&task.source_table()) {
-            record.format = "text".into();
+            record.format = Some(RowFormat::Text);
         }
     }
     Ok((records, findings))

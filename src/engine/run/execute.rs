@@ -16,7 +16,7 @@ use crate::engine::target::load_order::Live;
 use crate::engine::time_left::{Start as Progress, Watch};
 use crate::error::Result;
 use crate::event::{Event, PhaseSize};
-use crate::plan::{Phase, Task, kind};
+use crate::plan::{Phase, Task, TaskKind};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -112,7 +112,7 @@ fn report_start(run: i64, work: &Work<'_>, jobs: usize, context: &Context) {
         PhaseSize {
             phase,
             tasks: tasks().count() as u64,
-            rows: tasks().filter(|task| task.kind != kind::LARGE_OBJECTS).map(|task| task.rows).sum(),
+            rows: tasks().filter(|task| task.kind != TaskKind::LargeObjects).map(|task| task.rows).sum(),
             bytes: tasks().map(|task| task.bytes).sum(),
         }
     };

@@ -9,10 +9,10 @@ use crate::finding::Finding;
 use crate::ledger::{Ledger, SessionEntry};
 use crate::pg::Conninfo;
 use crate::pg::backend::Backend;
-use crate::pg::copy::RowFormat;
 use crate::pg::snapshot::Snapshot;
 use crate::plan::Task;
 use crate::record::RowMode;
+use crate::row_format::RowFormat;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -10,7 +10,7 @@ use super::{lost, part, resume};
 use crate::engine::target::load_order::Live;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::LeaseRole;
-use crate::plan::{Phase, kind};
+use crate::plan::{Phase, TaskKind};
 use crate::record::{Record, Run};
 use crate::status::{RunState, TaskStatus};
 use std::collections::HashSet;
@@ -35,7 +35,7 @@ pub async fn join(prepared: &Prepared<'_>, run: Run) -> Result<Begun> {
     resume::check_claims(plan, &records, mixing, (&ids, &living))?;
     let restarts = resume::restarts(plan, &records, mixing, prepared.sees(), &is_chosen)?;
     resume::check_joining(&restarts, mixing, &ids)?;
-    let is_reading = |record: &Record| record.kind == kind::DATA && !record.is_settled() && is_chosen(record);
+    let is_reading = |record: &Record| record.kind == TaskKind::Data && !record.is_settled() && is_chosen(record);
     let mut is_changed = !restarts.is_empty();
     if records.iter().any(is_reading) {
         is_changed |= forget_sequences(connections, &run, &records).await?;
@@ -77,7 +77,7 @@ fn put_back(records: &[Record], is_chosen: &dyn Fn(&Record) -> bool) -> Vec<Stri
         return Vec::new();
     }
     let is_put_back = |record: &&Record| {
-        record.kind == kind::SEQUENCE_VALUE && record.status == TaskStatus::Pending && record.attempts > 0
+        record.kind == TaskKind::SequenceValue && record.status == TaskStatus::Pending && record.attempts > 0
     };
     records.iter().filter(is_put_back).map(|record| record.task.clone()).collect()
 }
@@ -92,7 +92,7 @@ async fn living(connections: &Connections, run: i64) -> Result<HashSet<String>> 
 /// Records in the ledger which rows this part will read, and in which state of the source.
 pub async fn claim(connections: &Connections, run: i64, records: &[Record], chosen: &[String]) -> Result<()> {
     let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
-    let reads = |record: &&Record| matches!(record.kind.as_str(), kind::DATA | kind::LARGE_OBJECTS);
+    let reads = |record: &&Record| matches!(record.kind, TaskKind::Data | TaskKind::LargeObjects);
     let open = records.iter().filter(|record| !record.is_settled() && chosen.contains(record.task.as_str()));
     let rows: Vec<&str> = open.filter(reads).map(|record| record.task.as_str()).collect();
     if rows.is_empty() {

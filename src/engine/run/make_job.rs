@@ -7,14 +7,15 @@ use super::tuning::Tuning;
 use super::work::{Execution, Work};
 use super::worker::statistics;
 use crate::catalog::Server;
+use crate::catalog::object_kind::ObjectKind;
 use crate::engine::target::column_mapping;
 use crate::engine::{Context, process, secret};
 use crate::error::Result;
 use crate::name::QualifiedName;
-use crate::pg::copy::RowFormat;
 use crate::pg::{introspect, maintenance, privileges};
-use crate::plan::{Plan, Task, kind};
+use crate::plan::{Plan, Task, TaskKind};
 use crate::record::RowMode;
+use crate::row_format::RowFormat;
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
@@ -71,13 +72,13 @@ fn forms(begun: &Begun, work: &Work<'_>) -> Vec<TaskExecution> {
     let is_alone = single_chunks(work.plan);
     let form = |(at, task): (usize, &Task)| {
         let record = work.records().get(task.id.as_str());
-        let mode = match task.kind.as_str() {
-            kind::STATISTICS => statistics::mode_of_rows(task, work.records()),
+        let mode = match task.kind {
+            TaskKind::Entry(ObjectKind::StatisticsData) => statistics::mode_of_rows(task, work.records()),
             _ => record.map_or(RowMode::Create, |record| record.mode.unwrap_or(RowMode::Copy)),
         };
         TaskExecution {
             mode,
-            format: RowFormat::from_word(record.map_or(&task.format, |record| &record.format)),
+            format: record.map_or(task.format, |record| record.format).unwrap_or(RowFormat::Text),
             // Frozen rows save the first index build and ANALYZE a pass over the table; small tables gain nothing. FREEZE requires a table
             // that was emptied in the same transaction, which two chunks cannot both have.
             is_frozen: mode == RowMode::Create && task.bytes >= FREEZE_FROM && is_alone.contains(task.id.as_str()),

@@ -18,7 +18,7 @@ use crate::ledger::{LeaseRole, Ledger};
 use crate::name::QualifiedName;
 use crate::pg::Session;
 use crate::pg::snapshot::Snapshot;
-use crate::plan::{Phase, Plan, Task, kind};
+use crate::plan::{Phase, Plan, Task, TaskKind};
 use crate::record::Run;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -123,7 +123,7 @@ pub fn tables(plan: &Plan, settings: &Settings) -> Vec<QualifiedName> {
 }
 
 fn readers(plan: &Plan) -> impl Iterator<Item = &Task> {
-    plan.tasks.iter().filter(|task| task.phase == Phase::Data && task.kind != kind::TRUNCATE)
+    plan.tasks.iter().filter(|task| task.phase == Phase::Data && task.kind != TaskKind::Truncate)
 }
 
 fn not_held(wait: Duration) -> Error {

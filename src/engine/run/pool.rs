@@ -344,7 +344,7 @@ impl Pool<'_> {
         self.job.context.events.send(Event::TaskFinished {
             task: task.id.clone(),
             phase: task.phase,
-            kind: task.kind.clone(),
+            kind: task.kind.to_string(),
             object: task.object(),
             status,
             rows: effect.rows,

@@ -10,7 +10,7 @@ use crate::engine::target::load_order::Live;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
-use crate::plan::{Plan, Task, chunk, difference, kind};
+use crate::plan::{Plan, Task, TaskKind, chunk, difference};
 use crate::record::{Record, RowMode, Run};
 use crate::status::TaskStatus;
 use serde::Deserialize;
@@ -184,7 +184,7 @@ fn by_table<'a>(plan: &'a Plan, records: &'a [Record], mixing: Mixing) -> BTreeM
     let tasks: HashMap<&str, &Task> = plan.tasks.iter().map(|task| (task.id.as_str(), task)).collect();
     let mut tables: BTreeMap<&QualifiedName, Vec<&Record>> = BTreeMap::new();
     let mut is_paged: HashSet<&QualifiedName> = HashSet::new();
-    for record in records.iter().filter(|record| record.kind == kind::DATA) {
+    for record in records.iter().filter(|record| record.kind == TaskKind::Data) {
         let Some(task) = tasks.get(record.task.as_str()) else { continue };
         let Some(load) = task.load() else { continue };
         tables.entry(&load.into).or_default().push(record);
@@ -220,11 +220,11 @@ pub fn restarts(
 /// still be copied.
 #[must_use]
 pub fn stale_sequences(run: &Run, records: &[Record], sees: &str) -> Vec<String> {
-    let rows_are_in = records.iter().filter(|record| record.kind == kind::DATA).all(Record::is_settled);
+    let rows_are_in = records.iter().filter(|record| record.kind == TaskKind::Data).all(Record::is_settled);
     if run.snapshot == sees || rows_are_in {
         return Vec::new();
     }
-    let sequences = records.iter().filter(|record| record.kind == kind::SEQUENCE_VALUE);
+    let sequences = records.iter().filter(|record| record.kind == TaskKind::SequenceValue);
     sequences
         .filter(|record| record.is_settled() || record.status == TaskStatus::Running)
         .map(|record| record.task.clone())

@@ -155,12 +155,13 @@ fn push_line(text: &mut String, record: &Record) {
         TaskStatus::Pending | TaskStatus::Running => return,
     };
     let seconds = format!("{:.3}", record.seconds);
+    let kind = record.kind.to_string();
     let (rows, bytes) = (record.rows.to_string(), record.bytes.to_string());
     let fields = [
         &record.task,
         status,
         record.phase.as_str(),
-        &record.kind,
+        &kind,
         &record.object,
         record.status.as_str(),
         &rows,

@@ -7,11 +7,12 @@
 //! (<https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-MAINTENANCE-WORK-MEM>). The pool reports what is open,
 //! workers query it; small tasks that share a transaction keep the server's settings.
 
+use crate::catalog::object_kind::ObjectKind;
 use crate::config::SchemaOptions;
 use crate::error::Result;
 use crate::pg::Session;
 use crate::pg::maintenance::{self, Maintenance};
-use crate::plan::{Task, kind};
+use crate::plan::{Task, TaskKind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A sort takes at most this many times the size of the finished index, whose pages hold equal keys once, and no data of the sort for each
@@ -87,10 +88,10 @@ impl Tuning {
 
 /// Whether the task builds an index or checks all rows of a foreign key.
 fn takes_memory(task: &Task) -> bool {
-    match task.kind.as_str() {
-        kind::INDEX | kind::FK_VALIDATION => true,
-        kind::CONSTRAINT => !task.target_sql.contains(" USING INDEX "),
-        kind::FK_CONSTRAINT => !task.target_sql.ends_with(" NOT VALID"),
+    match task.kind {
+        TaskKind::Entry(ObjectKind::Index) | TaskKind::FkValidation => true,
+        TaskKind::Entry(ObjectKind::Constraint) => !task.target_sql.contains(" USING INDEX "),
+        TaskKind::Entry(ObjectKind::FkConstraint) => !task.target_sql.ends_with(" NOT VALID"),
         _ => false,
     }
 }
@@ -107,7 +108,7 @@ mod tests {
     }
 
     fn index(bytes: u64) -> Task {
-        let mut task = Task::new(Phase::Index, kind::INDEX, "s", "i");
+        let mut task = Task::new(Phase::Index, TaskKind::Entry(ObjectKind::Index), "s", "i");
         task.bytes = bytes;
         task
     }
@@ -151,14 +152,20 @@ mod tests {
             task.target_sql = sql.into();
             takes_memory(&task)
         };
-        assert!(takes(kind::CONSTRAINT, "ALTER TABLE s.t ADD CONSTRAINT c PRIMARY KEY (a)"));
-        assert!(!takes(kind::CONSTRAINT, "ALTER TABLE s.t ADD CONSTRAINT c PRIMARY KEY USING INDEX c"));
-        assert!(takes(kind::FK_CONSTRAINT, "ALTER TABLE s.t ADD CONSTRAINT c FOREIGN KEY (a) REFERENCES s.u(a)"));
+        assert!(takes(TaskKind::Entry(ObjectKind::Constraint), "ALTER TABLE s.t ADD CONSTRAINT c PRIMARY KEY (a)"));
         assert!(!takes(
-            kind::FK_CONSTRAINT,
+            TaskKind::Entry(ObjectKind::Constraint),
+            "ALTER TABLE s.t ADD CONSTRAINT c PRIMARY KEY USING INDEX c"
+        ));
+        assert!(takes(
+            TaskKind::Entry(ObjectKind::FkConstraint),
+            "ALTER TABLE s.t ADD CONSTRAINT c FOREIGN KEY (a) REFERENCES s.u(a)"
+        ));
+        assert!(!takes(
+            TaskKind::Entry(ObjectKind::FkConstraint),
             "ALTER TABLE s.t ADD CONSTRAINT c FOREIGN KEY (a) REFERENCES s.u(a) NOT VALID"
         ));
-        assert!(takes(kind::FK_VALIDATION, "ALTER TABLE s.t VALIDATE CONSTRAINT c"));
-        assert!(!takes(kind::ANALYZE, "ANALYZE s.t"));
+        assert!(takes(TaskKind::FkValidation, "ALTER TABLE s.t VALIDATE CONSTRAINT c"));
+        assert!(!takes(TaskKind::Analyze, "ANALYZE s.t"));
     }
 }

@@ -7,13 +7,14 @@
 use super::prepared::Prepared;
 use super::resume;
 use crate::catalog::Catalog;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope::Absent;
 use crate::config::PlanOptions;
 use crate::engine::Context;
 use crate::finding::{Finding, Severity};
 use crate::plan::build::large_object;
 use crate::plan::build::large_object::Defined;
-use crate::plan::{Answers, Plan, Task, build, kind};
+use crate::plan::{Answers, Plan, Task, TaskKind, build};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Objects by kind.
@@ -31,7 +32,7 @@ pub struct Changes {
 }
 
 /// An object of a plan: kind, schema, name.
-type Key<'a> = (&'a str, &'a str, &'a str);
+type Key<'a> = (&'a TaskKind, &'a str, &'a str);
 
 /// The differences, as far as this process has read the whole catalog; also emitted as findings.
 pub fn changes(prepared: &Prepared<'_>, context: &Context) -> Changes {
@@ -80,16 +81,16 @@ fn objects<'a>(plan: &'a Plan, catalog: &Catalog) -> BTreeMap<Key<'a>, Vec<&'a T
         indexes.map(|index| (index.name.schema.as_str(), index.name.name.as_str())).collect();
     let mut objects: BTreeMap<Key<'a>, Vec<&'a Task>> = BTreeMap::new();
     for task in &plan.tasks {
-        let follows = match task.kind.as_str() {
-            kind::TRUNCATE
-            | kind::FK_DROP
-            | kind::FK_RESTORE
-            | kind::FK_CHECK
-            | kind::FK_VALIDATION
-            | kind::ANALYZE
-            | kind::STATISTICS
-            | kind::LARGE_OBJECTS => true,
-            kind::INDEX => of_keys.contains(&(task.schema.as_str(), task.name.as_str())),
+        let follows = match task.kind {
+            TaskKind::Truncate
+            | TaskKind::FkDrop
+            | TaskKind::FkRestore
+            | TaskKind::FkCheck
+            | TaskKind::FkValidation
+            | TaskKind::Analyze
+            | TaskKind::Entry(ObjectKind::StatisticsData)
+            | TaskKind::LargeObjects => true,
+            TaskKind::Entry(ObjectKind::Index) => of_keys.contains(&(task.schema.as_str(), task.name.as_str())),
             _ => large_object::is_about_large_objects(task),
         };
         if !follows {
@@ -100,8 +101,14 @@ fn objects<'a>(plan: &'a Plan, catalog: &Catalog) -> BTreeMap<Key<'a>, Vec<&'a T
 }
 
 /// Whether tasks of the kind hold the object's definition, whatever size its table has.
-fn has_definition(kind: &str) -> bool {
-    !matches!(kind, kind::DATA | kind::SEQUENCE_VALUE | kind::REFRESH | kind::CONSTRAINT | kind::FK_CONSTRAINT)
+fn has_definition(kind: &TaskKind) -> bool {
+    !matches!(
+        kind,
+        TaskKind::Data
+            | TaskKind::SequenceValue
+            | TaskKind::Refresh
+            | TaskKind::Entry(ObjectKind::Constraint | ObjectKind::FkConstraint)
+    )
 }
 
 fn definitions<'a>(tasks: &[&'a Task]) -> BTreeSet<(&'a str, &'a str)> {
@@ -111,17 +118,17 @@ fn definitions<'a>(tasks: &[&'a Task]) -> BTreeSet<(&'a str, &'a str)> {
 /// Adds an object, unless the task that creates it already names it.
 fn add(groups: &mut Groups, all: &BTreeMap<Key<'_>, Vec<&Task>>, tasks: &[&Task]) {
     let Some(task) = tasks.first() else { return };
-    let maker = match task.kind.as_str() {
-        kind::DATA => "table",
-        kind::SEQUENCE_VALUE => "sequence",
-        kind::REFRESH => "materialized view",
-        other => other,
+    let maker = match task.kind {
+        TaskKind::Data => TaskKind::Entry(ObjectKind::Table),
+        TaskKind::SequenceValue => TaskKind::Entry(ObjectKind::Sequence),
+        TaskKind::Refresh => TaskKind::Entry(ObjectKind::MaterializedView),
+        ref other => other.clone(),
     };
     // The archive may quote the name of an object; the tasks for its contents do not.
-    let is_made = maker != task.kind && all.contains_key(&(maker, task.schema.as_str(), task.name.as_str()));
+    let is_made = maker != task.kind && all.contains_key(&(&maker, task.schema.as_str(), task.name.as_str()));
     if !is_made {
-        let object = if maker == "table" { table_name(task) } else { task.object() };
-        groups.entry(maker.to_owned()).or_default().insert(object);
+        let object = if maker == ObjectKind::Table { table_name(task) } else { task.object() };
+        groups.entry(maker.to_string()).or_default().insert(object);
     }
 }
 

@@ -20,6 +20,7 @@ mod unqualified;
 use super::job::{Job, TaskExecution};
 use super::lost::end_lost;
 use crate::action;
+use crate::catalog::object_kind::ObjectKind;
 use crate::engine::stop_token::interrupted;
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
@@ -30,7 +31,7 @@ use crate::pg::apply::{self, Orphans};
 use crate::pg::backend::{self, Backend};
 use crate::pg::{Session, snapshot, table_lock};
 use crate::plan::foreign_key::{self, ForeignKey};
-use crate::plan::{Task, kind};
+use crate::plan::{Task, TaskKind};
 use crate::record::Effect;
 use crate::status::TaskStatus;
 use by_path::ByPath;
@@ -234,24 +235,24 @@ impl Worker {
         if !job.ledger.start(target, job.run, &task.id, number).await? {
             return Ok((TaskStatus::Done, Effect::default()));
         }
-        match task.kind.as_str() {
-            kind::DATA => self.copy_rows(task, form).await,
-            kind::SEQUENCE_VALUE => self.set_sequence(task, form).await,
-            kind::LARGE_OBJECTS => self.copy_large_objects(task).await,
-            kind::ROLE => self.make_role(task).await,
-            kind::INDEX => self.build_view_index(task).await,
-            kind::REFRESH => self.refresh(task).await,
-            kind::CONSTRAINT => self.add_key(task).await,
-            kind::FK_CONSTRAINT => self.add_foreign_key(task).await,
-            kind::FK_VALIDATION if let Some(key) = task.foreign_key() => self.validate(task, key).await,
-            kind::TRUNCATE => self.empty(task, form).await,
-            kind::FK_DROP => self.take_keys(task).await,
-            kind::FK_RESTORE => self.bring_keys_back(task).await,
-            kind::FK_CHECK => self.check_keys(task).await,
-            kind::STATISTICS => self.bring_statistics(task, form).await,
-            kind::ACL | kind::DEFAULT_ACL | kind::DATABASE_ACL => self.grant(task).await,
-            kind::MEMBERSHIP => self.add_member(task).await,
-            kind::PRIVILEGE_CHECK => self.check_privileges(task).await,
+        match task.kind {
+            TaskKind::Data => self.copy_rows(task, form).await,
+            TaskKind::SequenceValue => self.set_sequence(task, form).await,
+            TaskKind::LargeObjects => self.copy_large_objects(task).await,
+            TaskKind::Role => self.make_role(task).await,
+            TaskKind::Entry(ObjectKind::Index) => self.build_view_index(task).await,
+            TaskKind::Refresh => self.refresh(task).await,
+            TaskKind::Entry(ObjectKind::Constraint) => self.add_key(task).await,
+            TaskKind::Entry(ObjectKind::FkConstraint) => self.add_foreign_key(task).await,
+            TaskKind::FkValidation if let Some(key) = task.foreign_key() => self.validate(task, key).await,
+            TaskKind::Truncate => self.empty(task, form).await,
+            TaskKind::FkDrop => self.take_keys(task).await,
+            TaskKind::FkRestore => self.bring_keys_back(task).await,
+            TaskKind::FkCheck => self.check_keys(task).await,
+            TaskKind::Entry(ObjectKind::StatisticsData) => self.bring_statistics(task, form).await,
+            TaskKind::Entry(ObjectKind::Acl | ObjectKind::DefaultAcl) | TaskKind::DatabaseAcl => self.grant(task).await,
+            TaskKind::Membership => self.add_member(task).await,
+            TaskKind::PrivilegeCheck => self.check_privileges(task).await,
             _ => self.run_statement(task).await,
         }
     }
@@ -416,8 +417,8 @@ fn described(error: &Error) -> String {
 /// Reports that the target refused a task's optional statements; the note for its row.
 fn refused_optional(job: &Job, task: &Task, error: &Error) -> String {
     let note = format!("refused by the target: {}", error.chain());
-    let remedy = match task.kind.as_str() {
-        kind::LARGE_OBJECTS => format!("as a role that may, run for each of their OIDs: {}", task.optional_sql),
+    let remedy = match task.kind {
+        TaskKind::LargeObjects => format!("as a role that may, run for each of their OIDs: {}", task.optional_sql),
         _ => format!("as a role that may, run: {}", task.optional_sql),
     };
     let finding = Finding::new("refused", Severity::Warning, task.object(), note.clone(), remedy);

@@ -1,8 +1,9 @@
 //! Which tasks may share a batch. Called by `run/execute` and by the estimate.
 
+use crate::catalog::object_kind::ObjectKind;
 use crate::engine::run::job::{Job, TaskExecution};
 use crate::plan::build::large_object::is_about_large_objects;
-use crate::plan::{Task, cost, kind};
+use crate::plan::{Task, TaskKind, cost};
 use crate::record::RowMode;
 use std::collections::{HashMap, HashSet};
 
@@ -21,24 +22,24 @@ pub fn families(job: &Job) -> Vec<Option<u16>> {
 #[must_use]
 pub fn families_of(tasks: &[Task], is_direct: impl Fn(usize) -> bool) -> Vec<Option<u16>> {
     let weights = cost::weights(tasks);
-    let mut numbers: HashMap<&str, u16> = HashMap::new();
+    let mut numbers: HashMap<&TaskKind, u16> = HashMap::new();
     let all = tasks.iter().zip(weights).enumerate();
     all.map(|(at, (task, weight))| {
         let next = u16::try_from(numbers.len()).ok()?;
-        let is_batched = match task.kind.as_str() {
-            kind::DATA => is_direct(at),
-            kind::SEQUENCE_VALUE
-            | kind::LARGE_OBJECTS
-            | kind::ROLE
-            | kind::MEMBERSHIP
-            | kind::DATABASE_ACL
-            | kind::PRIVILEGE_CHECK
-            | kind::TRUNCATE
-            | kind::FK_DROP
-            | kind::FK_RESTORE
-            | kind::FK_CHECK
-            | kind::REFRESH
-            | kind::STATISTICS => false,
+        let is_batched = match task.kind {
+            TaskKind::Data => is_direct(at),
+            TaskKind::SequenceValue
+            | TaskKind::LargeObjects
+            | TaskKind::Role
+            | TaskKind::Membership
+            | TaskKind::DatabaseAcl
+            | TaskKind::PrivilegeCheck
+            | TaskKind::Truncate
+            | TaskKind::FkDrop
+            | TaskKind::FkRestore
+            | TaskKind::FkCheck
+            | TaskKind::Refresh
+            | TaskKind::Entry(ObjectKind::StatisticsData) => false,
             // Each of them locks as many objects as a transaction should.
             _ => !is_about_large_objects(task),
         };

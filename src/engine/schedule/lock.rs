@@ -4,8 +4,9 @@
 //! holds SHARE, which other builds on the table share; every other task after the rows holds a lock that conflicts with its own kind and
 //! with the builds. Row tasks are not involved: by the plan's dependencies all of these follow them. Called by `schedule`.
 
+use crate::catalog::object_kind::ObjectKind;
 use crate::name::QualifiedName;
-use crate::plan::{Phase, Task, kind};
+use crate::plan::{Phase, Task, TaskKind};
 use std::collections::HashMap;
 
 /// How a task holds a table.
@@ -43,11 +44,11 @@ impl Locks {
                 table_of.insert(&task.id, *numbers.entry(task.source_table()).or_insert(next));
             }
             let tables = tables(task, &table_of);
-            if task.kind == kind::FK_CONSTRAINT {
+            if task.kind == ObjectKind::FkConstraint {
                 tables_of_key.insert(&task.id, tables.clone());
             }
-            needs.push(match task.kind.as_str() {
-                kind::FK_VALIDATION => {
+            needs.push(match task.kind {
+                TaskKind::FkValidation => {
                     validated(task, &numbers, task.requires.iter().find_map(|id| tables_of_key.get(id.as_str())))
                 }
                 _ => hold(task).map_or(Vec::new(), |hold| tables.into_iter().map(|table| (table, hold)).collect()),
@@ -101,9 +102,10 @@ fn tables(task: &Task, table_of: &HashMap<&str, usize>) -> Vec<usize> {
 }
 
 fn hold(task: &Task) -> Option<Hold> {
-    match task.kind.as_str() {
-        kind::INDEX => Some(Hold::Shared),
-        kind::CONSTRAINT | kind::FK_CONSTRAINT | kind::ANALYZE | kind::STATISTICS => Some(Hold::Exclusive),
+    match task.kind {
+        TaskKind::Entry(ObjectKind::Index) => Some(Hold::Shared),
+        TaskKind::Entry(ObjectKind::Constraint | ObjectKind::FkConstraint | ObjectKind::StatisticsData)
+        | TaskKind::Analyze => Some(Hold::Exclusive),
         // Triggers, rules, policies, extended statistics.
         _ => matches!(task.phase, Phase::Index | Phase::PostData).then_some(Hold::Exclusive),
     }

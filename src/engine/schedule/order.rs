@@ -3,7 +3,7 @@
 //! The archive does not name every dependency of these entries; its order replaces them, as it does for `pg_restore`. One worker takes them
 //! together, each with the earlier ones that it requires, and keeps their order. Called by `schedule`.
 
-use crate::plan::{Phase, Task, kind};
+use crate::plan::{Phase, Task, TaskKind};
 use std::collections::BTreeSet;
 
 /// The tasks that run in order, and their state.
@@ -59,5 +59,5 @@ impl InOrder {
 
 /// The keys of existing tables of the target are dropped by separate steps of a worker.
 fn is_ordered(task: &Task) -> bool {
-    task.phase == Phase::PreData && task.kind != kind::FK_DROP
+    task.phase == Phase::PreData && task.kind != TaskKind::FkDrop
 }

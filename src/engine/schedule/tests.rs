@@ -1,14 +1,15 @@
 use super::*;
+use crate::catalog::object_kind::ObjectKind;
 use crate::name::QualifiedName;
 use crate::plan::foreign_key::ForeignKey;
-use crate::plan::{Subject, kind};
+use crate::plan::{Subject, TaskKind};
 
 fn task(id: &str, phase: Phase, requires: &[&str], after: &[&str]) -> Task {
     let kind = match phase {
-        Phase::Data => kind::DATA,
-        Phase::Index => kind::INDEX,
-        Phase::Constraint => kind::FK_CONSTRAINT,
-        _ => "table",
+        Phase::Data => TaskKind::Data,
+        Phase::Index => TaskKind::Entry(ObjectKind::Index),
+        Phase::Constraint => TaskKind::Entry(ObjectKind::FkConstraint),
+        _ => TaskKind::Entry(ObjectKind::Table),
     };
     let mut task = Task::new(phase, kind, "", id);
     task.id = id.into();
@@ -143,10 +144,10 @@ fn a_key_is_not_added_to_a_table_that_a_check_reads() {
     let subject = Some(Subject::ForeignKey(ForeignKey { table: QualifiedName::new("", "b"), name: "k".into() }));
     tasks[3].subject.clone_from(&subject);
     let mut check = task("check", Phase::Constraint, &["ba"], &[]);
-    check.kind = kind::FK_VALIDATION.into();
+    check.kind = TaskKind::FkValidation;
     check.subject = subject;
     let mut key = task("key", Phase::Constraint, &["a"], &[]);
-    key.kind = kind::CONSTRAINT.into();
+    key.kind = TaskKind::Entry(ObjectKind::Constraint);
     tasks.extend([check, key, task("i", Phase::Index, &["a"], &[])]);
     let mut schedule = Schedule::new(&tasks, &|at| (at < 4).then_some(End::Settled));
     let mut next = [schedule.next(), schedule.next()];

@@ -7,11 +7,11 @@ use super::existing::Found;
 use super::load_order::Live;
 use super::table_order::TableOrder;
 use crate::catalog::Constraint;
-use crate::plan::{Plan, kind};
+use crate::plan::{Plan, TaskKind};
 
 impl Live {
     /// Lets the tables of cycles be emptied together.
     pub fn empty_together(&mut self, plan: &Plan, found: &Found, counts: &dyn Fn(&Constraint) -> bool) {
-        self.gather(plan, TableOrder::new(plan, found, kind::TRUNCATE, counts).joined_cycles());
+        self.gather(plan, TableOrder::new(plan, found, &TaskKind::Truncate, counts).joined_cycles());
     }
 }

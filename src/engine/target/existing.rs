@@ -5,12 +5,15 @@
 
 use crate::catalog::Constraint;
 use crate::catalog::archive::Entry;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::secret;
+use crate::config::OnExisting;
 use crate::finding::{Finding, Severity};
 use crate::name::{QualifiedName, ident};
 use crate::pg::present::Present;
-use crate::plan::{Plan, Task, kind};
+use crate::plan::{Plan, Task, TaskKind};
 use crate::record::{Record, RowMode};
+use crate::row_format::RowFormat;
 use crate::status::TaskStatus;
 use std::collections::{HashMap, HashSet};
 
@@ -42,7 +45,7 @@ type Entries<'a> = HashMap<Key<'a>, &'a Entry>;
 /// What identifies an object in its database.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key<'a> {
-    kind: String,
+    kind: TaskKind,
     schema: &'a str,
     name: &'a str,
     /// What distinguishes objects of one kind and one name: the operands of an operator, the access method of an operator class or family.
@@ -51,7 +54,7 @@ struct Key<'a> {
 
 impl<'a> Key<'a> {
     fn of_entry(entry: &'a Entry) -> Key<'a> {
-        let kind = entry.kind.name();
+        let kind = TaskKind::from(&entry.kind);
         let rest = rest(&kind, &entry.statement);
         Key { kind, schema: entry.namespace.as_str(), name: entry.tag.as_str(), rest }
     }
@@ -63,15 +66,15 @@ impl<'a> Key<'a> {
 }
 
 /// The part of a statement of `pg_dump` that identifies its object besides the name.
-fn rest(kind: &str, statement: &str) -> String {
+fn rest(kind: &TaskKind, statement: &str) -> String {
     match kind {
-        "operator" => {
+        TaskKind::Entry(ObjectKind::Operator) => {
             let is_operand = |line: &&str| line.starts_with("LEFTARG = ") || line.starts_with("RIGHTARG = ");
             let operands =
                 statement.lines().map(|line| line.trim().trim_end_matches([',', ')', ';'])).filter(is_operand);
             operands.collect::<Vec<_>>().join(" ")
         }
-        "operator class" | "operator family" => {
+        TaskKind::Entry(ObjectKind::OperatorClass | ObjectKind::OperatorFamily) => {
             let method = statement.split_once(" USING ").map_or("", |(_, behind)| behind);
             method.chars().take_while(|c| !c.is_whitespace() && *c != ';').collect()
         }
@@ -85,29 +88,31 @@ pub fn decide(plan: &Plan, found: &Found) -> (Vec<Record>, Vec<Finding>) {
     let entries: Entries<'_> = found.entries.iter().map(|entry| (Key::of_entry(entry), entry)).collect();
     let mut findings = Vec::new();
     let extensions: HashSet<&str> =
-        plan.tasks.iter().filter(|task| task.kind == kind::EXTENSION).map(|task| task.id.as_str()).collect();
+        plan.tasks.iter().filter(|task| task.kind == ObjectKind::Extension).map(|task| task.id.as_str()).collect();
     let is_member = |task: &Task| task.requires.iter().any(|id| extensions.contains(id.as_str()));
     let records = plan.tasks.iter().map(|task| {
         let mut record = Record::planned(task);
-        match task.kind.as_str() {
-            kind::DATA => {
+        match task.kind {
+            TaskKind::Data => {
                 decide_rows(task, found, &mut record, &mut findings);
                 if is_member(task) {
                     decide_configuration(task, found, &mut record);
                 }
             }
-            kind::TRUNCATE if !found.present.relations.contains_key(&table(task)) => {
+            TaskKind::Truncate if !found.present.relations.contains_key(&table(task)) => {
                 settle(&mut record, TaskStatus::Skipped, "the table did not exist");
             }
             // CREATE EXTENSION may have used values of the sequence.
-            kind::SEQUENCE_VALUE if found.present.relations.contains_key(&table(task)) || is_member(task) => {
+            TaskKind::SequenceValue if found.present.relations.contains_key(&table(task)) || is_member(task) => {
                 record.mode = Some(RowMode::Forward);
             }
-            kind::CONSTRAINT | kind::FK_CONSTRAINT => decide_constraint(task, found, &entries, &mut record),
-            kind::INDEX | kind::ROLE => {}
+            TaskKind::Entry(ObjectKind::Constraint | ObjectKind::FkConstraint) => {
+                decide_constraint(task, found, &entries, &mut record);
+            }
+            TaskKind::Entry(ObjectKind::Index) | TaskKind::Role => {}
             _ => match entries.get(&Key::of_task(task)) {
                 Some(entry) => decide_object(task, entry, &mut record, &mut findings),
-                None if task.kind == "subscription" && found.present.subscriptions.contains(&task.name) => {
+                None if task.kind == ObjectKind::Subscription && found.present.subscriptions.contains(&task.name) => {
                     settle(&mut record, TaskStatus::Kept, UNREAD);
                     let remedy = "compare both as superusers: SELECT * FROM pg_subscription";
                     findings.push(Finding::new("not_compared", Severity::Warning, task.object(), UNREAD, remedy));
@@ -130,7 +135,7 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
     if !found.present.relations.contains_key(&name) {
         return;
     }
-    if task.on_existing == "skip" {
+    if task.on_existing == Some(OnExisting::Skip) {
         return settle(record, TaskStatus::Skipped, "the table existed and on_existing is skip");
     }
     if found.present.with_triggers.contains(&name) {
@@ -141,9 +146,9 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
     record.mode = Some(RowMode::Copy);
     // A table that pgmigrate did not make may have other types, and only text is read by whatever type the column has.
     if !found.same_layout.contains(&name) {
-        record.format = "text".into();
+        record.format = Some(RowFormat::Text);
     }
-    if task.on_existing != "append" || !found.present.with_rows.contains(&name) {
+    if task.on_existing != Some(OnExisting::Append) || !found.present.with_rows.contains(&name) {
         return;
     }
     if !task.merge_sql.is_empty() {
@@ -162,11 +167,14 @@ fn decide_rows(task: &Task, found: &Found, record: &mut Record, findings: &mut V
 
 /// A configuration table of an extension that the run makes holds the rows of CREATE EXTENSION by then, in types of the target's version.
 fn decide_configuration(task: &Task, found: &Found, record: &mut Record) {
-    record.format = "text".into();
+    record.format = Some(RowFormat::Text);
     let is_there = found.present.relations.contains_key(&table(task));
-    if !is_there || task.on_existing == "truncate" {
+    if !is_there || task.on_existing == Some(OnExisting::Truncate) {
         record.mode = Some(RowMode::Replace);
-    } else if record.mode == Some(RowMode::Copy) && task.on_existing == "append" && !task.merge_sql.is_empty() {
+    } else if record.mode == Some(RowMode::Copy)
+        && task.on_existing == Some(OnExisting::Append)
+        && !task.merge_sql.is_empty()
+    {
         record.mode = Some(RowMode::Merge);
     }
 }
@@ -192,8 +200,10 @@ fn report(findings: &mut Vec<Finding>, finding: Finding) {
 
 fn decide_object(task: &Task, entry: &Entry, record: &mut Record, findings: &mut Vec<Finding>) {
     // A statement of the plan may begin with the settings of its entry.
-    let is_equal = match task.kind.as_str() {
-        "policy" => with_sorted_roles(&task.target_sql) == with_sorted_roles(&entry.statement),
+    let is_equal = match task.kind {
+        TaskKind::Entry(ObjectKind::Policy) => {
+            with_sorted_roles(&task.target_sql) == with_sorted_roles(&entry.statement)
+        }
         _ => task.target_sql.ends_with(&entry.with_settings(false)),
     };
     if is_equal {
@@ -239,8 +249,8 @@ fn with_sorted_roles(statement: &str) -> String {
 fn decide_constraint(task: &Task, found: &Found, entries: &Entries<'_>, record: &mut Record) {
     let Some(constraint) = existing_constraint(task, found) else { return };
     // A constraint that is not validated is accepted only where a task of its own checks the rows.
-    let is_checked_by_task =
-        task.kind == kind::FK_CONSTRAINT && !task.target_sql.trim_end().trim_end_matches(';').ends_with(" NOT VALID");
+    let is_checked_by_task = task.kind == ObjectKind::FkConstraint
+        && !task.target_sql.trim_end().trim_end_matches(';').ends_with(" NOT VALID");
     if is_checked_by_task && !constraint.is_validated {
         return;
     }

@@ -15,7 +15,7 @@ use crate::name::QualifiedName;
 use crate::pg::apply::{self, Orphans};
 use crate::pg::search_path;
 use crate::pg::{Session, foreign_keys, introspect};
-use crate::plan::{Plan, kind};
+use crate::plan::{Plan, TaskKind};
 use crate::record::Record;
 use crate::verification::{Difference, DifferenceKind};
 use std::collections::HashSet;
@@ -136,12 +136,12 @@ impl Place<'_> {
         records: &[Record],
         is_wanted: &(dyn Fn(&Record) -> bool + Sync),
     ) -> Result<bool> {
-        let of_kind = |kinds: &'static [&str]| records.iter().filter(|record| kinds.contains(&record.kind.as_str()));
-        let is_dropped = of_kind(&[kind::FK_DROP]).any(Record::is_settled);
-        if !is_dropped || !of_kind(&[kind::DATA]).any(|record| !record.is_settled() && is_wanted(record)) {
+        let of_kind = |kinds: &'static [TaskKind]| records.iter().filter(|record| kinds.contains(&record.kind));
+        let is_dropped = of_kind(&[TaskKind::FkDrop]).any(Record::is_settled);
+        if !is_dropped || !of_kind(&[TaskKind::Data]).any(|record| !record.is_settled() && is_wanted(record)) {
             return Ok(false);
         }
-        let settled = of_kind(&[kind::FK_RESTORE, kind::FK_CHECK]).filter(|record| record.is_settled());
+        let settled = of_kind(&[TaskKind::FkRestore, TaskKind::FkCheck]).filter(|record| record.is_settled());
         let again: Vec<String> = settled.map(|record| record.task.clone()).collect();
         self.apart(async {
             self.take(run, &existing::tables(plan)).await?;

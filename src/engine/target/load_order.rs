@@ -11,7 +11,7 @@ use crate::config::{CopyOptions, PlanOptions, TargetForeignKeys, TargetTriggers}
 use crate::error::{Error, Kind, Result};
 use crate::name::QualifiedName;
 use crate::pg::{Session, foreign_keys, triggers};
-use crate::plan::{Plan, kind};
+use crate::plan::{Plan, TaskKind};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What the target's tables require.
@@ -67,8 +67,8 @@ pub async fn look(options: PlanOptions<'_>, target: &Session, plan: &Plan, found
 /// The waits without which foreign keys of the target would refuse the rows, or the emptying of a table; keys for which `counts` is false
 /// are left out.
 fn order(plan: &Plan, found: &Found, counts: &dyn Fn(&Constraint) -> bool) -> Vec<Wait> {
-    let mut waits = TableOrder::new(plan, found, kind::DATA, counts).waits();
-    waits.extend(TableOrder::new(plan, found, kind::TRUNCATE, counts).reversed().waits());
+    let mut waits = TableOrder::new(plan, found, &TaskKind::Data, counts).waits();
+    waits.extend(TableOrder::new(plan, found, &TaskKind::Truncate, counts).reversed().waits());
     waits
 }
 
@@ -91,7 +91,7 @@ impl Live {
     fn silence(&mut self, plan: &Plan, triggered: &HashSet<QualifiedName>) {
         let mut last: HashMap<&QualifiedName, usize> = HashMap::new();
         for (at, task) in plan.tasks.iter().enumerate() {
-            if !matches!(task.kind.as_str(), kind::DATA | kind::TRUNCATE) {
+            if !matches!(task.kind, TaskKind::Data | TaskKind::Truncate) {
                 continue;
             }
             let into = task.load().map(|load| &load.into);
@@ -109,8 +109,8 @@ impl Live {
 
     /// Tasks in a cycle are done in one transaction.
     fn join(&mut self, plan: &Plan, found: &Found) {
-        let cycles = TableOrder::new(plan, found, kind::DATA, &Constraint::checks).cycles();
-        let at_once = TableOrder::new(plan, found, kind::DATA, &|key| key.checks() && !key.is_deferrable);
+        let cycles = TableOrder::new(plan, found, &TaskKind::Data, &Constraint::checks).cycles();
+        let at_once = TableOrder::new(plan, found, &TaskKind::Data, &|key| key.checks() && !key.is_deferrable);
         self.gather(plan, cycles.iter().map(|cycle| at_once.arranged(cycle)).collect());
     }
 

@@ -5,6 +5,7 @@
 //! `verify`.
 
 use crate::action::Action;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope::Absent;
 use crate::catalog::{Relation, RelationKind};
 use crate::engine::run::connections::Connections;
@@ -13,7 +14,7 @@ use crate::finding::{Finding, Severity};
 use crate::name::readable;
 use crate::pg::compare::{self, Readers};
 use crate::pg::{introspect, members};
-use crate::plan::{Plan, kind};
+use crate::plan::Plan;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The largest number of rows of an extension's table that are compared.
@@ -60,7 +61,7 @@ pub async fn after(connections: &Connections, plan: &Plan) -> (Vec<Absent>, Vec<
 }
 
 fn extensions(plan: &Plan) -> HashSet<&str> {
-    plan.tasks.iter().filter(|task| task.kind == kind::EXTENSION).map(|task| task.name.as_str()).collect()
+    plan.tasks.iter().filter(|task| task.kind == ObjectKind::Extension).map(|task| task.name.as_str()).collect()
 }
 
 /// Compares the members of the plan's extensions on both sides.

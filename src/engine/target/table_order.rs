@@ -9,6 +9,7 @@ use super::existing::Found;
 use crate::catalog::{Constraint, Oid};
 use crate::name::QualifiedName;
 use crate::plan::Plan;
+use crate::plan::TaskKind;
 use std::collections::{HashMap, HashSet};
 
 /// Tasks that begin when all of the others have ended.
@@ -46,12 +47,12 @@ struct Reference {
 impl TableOrder {
     /// Reads the keys for which `counts` is true.
     #[must_use]
-    pub fn new(plan: &Plan, found: &Found, kind: &str, counts: &dyn Fn(&Constraint) -> bool) -> Self {
+    pub fn new(plan: &Plan, found: &Found, kind: &TaskKind, counts: &dyn Fn(&Constraint) -> bool) -> Self {
         let names: HashMap<Oid, &QualifiedName> =
             found.present.relations.values().map(|relation| (relation.oid, &relation.name)).collect();
         let mut numbers: HashMap<QualifiedName, usize> = HashMap::new();
         let mut tasks: Vec<Vec<usize>> = Vec::new();
-        for (at, task) in plan.tasks.iter().enumerate().filter(|(_, task)| task.kind == kind) {
+        for (at, task) in plan.tasks.iter().enumerate().filter(|(_, task)| task.kind == *kind) {
             let number = *numbers.entry(QualifiedName::new(&task.schema, &task.name)).or_insert(tasks.len());
             if number == tasks.len() {
                 tasks.push(Vec::new());

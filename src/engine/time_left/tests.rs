@@ -3,11 +3,13 @@
 
 use super::model::{LONGEST_LOOK, Model, Start};
 use super::recorded::{Now, recorded};
+use crate::catalog::object_kind::ObjectKind;
 use crate::event::{Event, TimeLeft};
 use crate::pg::progress::{Build, Copying, Stage};
-use crate::plan::{Phase, Task, kind};
+use crate::plan::{Phase, Task, TaskKind};
 use crate::rates::{Rates, Speedup};
 use crate::record::Record;
+use crate::row_format::RowFormat;
 use crate::status::TaskStatus;
 
 const MB: u64 = 1_000_000;
@@ -36,13 +38,13 @@ fn rates(calibrated: bool) -> Rates {
 }
 
 fn data(id: &str, name: &str, megabytes: u64) -> Task {
-    let mut task = Task::new(Phase::Data, kind::DATA, "s", name);
-    (task.id, task.bytes, task.rows, task.format) = (id.into(), megabytes * MB, ROWS, "binary".into());
+    let mut task = Task::new(Phase::Data, TaskKind::Data, "s", name);
+    (task.id, task.bytes, task.rows, task.format) = (id.into(), megabytes * MB, ROWS, Some(RowFormat::Binary));
     task
 }
 
 fn index(id: &str, name: &str, megabytes: u64, requires: &str) -> Task {
-    let mut task = Task::new(Phase::Index, kind::INDEX, "s", name);
+    let mut task = Task::new(Phase::Index, TaskKind::Entry(ObjectKind::Index), "s", name);
     (task.id, task.bytes, task.requires) = (id.into(), megabytes * MB, vec![requires.into()]);
     task
 }
@@ -87,7 +89,7 @@ fn event(task: &Task, worker: usize) -> Event {
     Event::TaskStarted {
         task: task.id.clone(),
         phase: task.phase,
-        kind: task.kind.clone(),
+        kind: task.kind.to_string(),
         object: task.object(),
         worker,
     }
@@ -97,7 +99,7 @@ fn finished(task: &Task) -> Event {
     Event::TaskFinished {
         task: task.id.clone(),
         phase: task.phase,
-        kind: task.kind.clone(),
+        kind: task.kind.to_string(),
         object: task.object(),
         status: TaskStatus::Done,
         rows: task.rows,

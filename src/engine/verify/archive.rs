@@ -8,7 +8,7 @@ use crate::catalog::object_kind::ObjectKind;
 use std::collections::{HashMap, HashSet};
 
 /// What identifies an object on both sides: kind, schema, name, and the role of default privileges.
-pub type Key = (String, String, String, String);
+pub type Key = (ObjectKind, String, String, String);
 
 /// The entries of one side.
 pub struct Archive<'a> {
@@ -66,7 +66,7 @@ impl<'a> Archive<'a> {
 /// An entry's key.
 pub fn key(entry: &Entry) -> Key {
     let role = if entry.kind == ObjectKind::DefaultAcl { entry.owner.to_string() } else { String::new() };
-    (entry.kind.name(), entry.namespace.to_string(), entry.tag.clone(), role)
+    (entry.kind.clone(), entry.namespace.to_string(), entry.tag.clone(), role)
 }
 
 /// Whether one `pg_dump` wrote the same text for both.

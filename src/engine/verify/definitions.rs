@@ -19,6 +19,7 @@ use crate::pg::client::archive;
 use crate::pg::client::tool::Tools;
 use crate::pg::compare::Readers;
 use crate::plan::Plan;
+use crate::plan::TaskKind;
 use crate::server_version::Versions;
 use crate::verification::{Difference, DifferenceKind, Remark, Verification};
 use std::collections::HashSet;
@@ -65,7 +66,7 @@ pub async fn compare(subject: &Subject<'_>, sides: &mut Sides, before: &Verifica
     Ok(part)
 }
 
-fn planned(plan: &Plan) -> HashSet<(String, String, String)> {
+fn planned(plan: &Plan) -> HashSet<(TaskKind, String, String)> {
     plan.tasks.iter().map(|task| (task.kind.clone(), task.schema.clone(), task.name.clone())).collect()
 }
 

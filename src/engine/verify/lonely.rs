@@ -15,7 +15,7 @@ use crate::catalog::scope::display;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::name::{ident, is_ledger_table};
-use crate::plan::{Phase, Task};
+use crate::plan::{Phase, Task, TaskKind};
 use std::collections::{HashMap, HashSet};
 
 /// What determines how the target's entries without a counterpart count.
@@ -35,7 +35,7 @@ pub struct Lonely<'a> {
 pub struct Before {
     first: Option<Oid>,
     last_restored: Option<Oid>,
-    made: HashSet<(String, String)>,
+    made: HashSet<(TaskKind, String)>,
 }
 
 impl Before {
@@ -49,7 +49,7 @@ impl Before {
 
     fn has(&self, entry: &Entry) -> bool {
         let is_restored = |last| {
-            let task = Task::new(Phase::PreData, entry.kind.name(), &entry.namespace, &entry.tag);
+            let task = Task::new(Phase::PreData, &entry.kind, &entry.namespace, &entry.tag);
             entry.oid <= last && !self.made.contains(&(task.kind.clone(), task.object()))
         };
         let is_older = self.first.is_some_and(|first| entry.oid < first);

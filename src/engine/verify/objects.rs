@@ -4,12 +4,13 @@ use super::item::{Item, LargeObjects, SequencePair};
 use super::lonely;
 use super::subject::{Sides, Subject};
 use crate::catalog::RelationKind;
+use crate::catalog::object_kind::ObjectKind;
 use crate::config::ScopeOptions;
 use crate::error::Result;
 use crate::name::{QualifiedName, readable};
 use crate::pg::compare::Readers;
 use crate::pg::compare::objects::{self as read, Unusable, UnusableKind};
-use crate::plan::{self, Plan, kind};
+use crate::plan::{self, Plan, TaskKind};
 use crate::record::RowMode;
 use crate::status::TableStatus;
 use crate::verification::{Difference, DifferenceKind, Remark, TableResult, Verification};
@@ -21,8 +22,8 @@ const SEQUENCES: usize = 100;
 /// The items for the sequences and the large objects of a plan.
 pub fn items(plan: &Plan, sides: &Sides, options: &ScopeOptions) -> Vec<Item> {
     let history = &sides.history;
-    let of_kind = |kind: &'static str| plan.tasks.iter().filter(move |task| task.kind == kind);
-    let sequences: Vec<SequencePair> = of_kind(kind::SEQUENCE_VALUE)
+    let of_kind = |kind: TaskKind| plan.tasks.iter().filter(move |task| task.kind == kind);
+    let sequences: Vec<SequencePair> = of_kind(TaskKind::SequenceValue)
         .map(|task| {
             let object = task.object();
             SequencePair {
@@ -32,7 +33,7 @@ pub fn items(plan: &Plan, sides: &Sides, options: &ScopeOptions) -> Vec<Item> {
             }
         })
         .collect();
-    let large = of_kind(kind::LARGE_OBJECTS).map(|task| {
+    let large = of_kind(TaskKind::LargeObjects).map(|task| {
         Item::LargeObjects(LargeObjects {
             name: task.object(),
             list: task.source_sql.clone(),
@@ -43,7 +44,7 @@ pub fn items(plan: &Plan, sides: &Sides, options: &ScopeOptions) -> Vec<Item> {
     let relations = sides.source.relations.iter().filter(|relation| relation.kind == RelationKind::MaterializedView);
     let by_name: HashMap<(&str, String), &QualifiedName> =
         relations.map(|view| ((view.name.schema.as_str(), readable(&view.name.name)), &view.name)).collect();
-    let views = of_kind(kind::REFRESH)
+    let views = of_kind(TaskKind::Refresh)
         .filter_map(|task| by_name.get(&(task.schema.as_str(), task.name.clone())))
         .map(|view| Item::View((*view).clone()));
     sequences.chunks(SEQUENCES).map(|batch| Item::Sequences(batch.to_vec())).chain(large).chain(views).collect()
@@ -146,7 +147,7 @@ pub async fn lonely_large_objects(subject: &Subject<'_>, sides: &Sides) -> Resul
         return Ok(part);
     }
     let mut planned: HashSet<u32> = HashSet::new();
-    for task in subject.plan.tasks.iter().filter(|task| task.kind == kind::LARGE_OBJECTS) {
+    for task in subject.plan.tasks.iter().filter(|task| task.kind == TaskKind::LargeObjects) {
         planned.extend(crate::pg::copy::large_object::oids(&subject.source.leader, &task.source_sql).await?);
     }
     let all: HashSet<u32> = sides.source.large_objects.iter().flat_map(|batch| batch.oids.iter().copied()).collect();
@@ -198,7 +199,7 @@ pub async fn compare_silenced_keys(readers: &Readers, plan: &Plan) -> Result<Ver
     let made: HashSet<(&str, &str)> = plan
         .tasks
         .iter()
-        .filter(|task| task.kind == "table")
+        .filter(|task| task.kind == ObjectKind::Table)
         .map(|task| (task.schema.as_str(), task.name.as_str()))
         .collect();
     let mut part = Verification::default();
@@ -216,8 +217,9 @@ pub async fn compare_silenced_keys(readers: &Readers, plan: &Plan) -> Result<Ver
 pub async fn compare_usability(readers: &Readers, plan: &Plan) -> Result<Verification> {
     let (source, target) = tokio::try_join!(read::unusable(&readers.source), read::unusable(&readers.target))?;
     let accepted: HashSet<&Unusable> = source.iter().collect();
-    let made =
-        plan.tasks.iter().filter(|task| task.is_data() || matches!(task.kind.as_str(), "table" | "materialized view"));
+    let made = plan.tasks.iter().filter(|task| {
+        matches!(task.kind, TaskKind::Data | TaskKind::Entry(ObjectKind::Table | ObjectKind::MaterializedView))
+    });
     let made: HashSet<(&str, &str)> = made.map(|task| (task.schema.as_str(), task.name.as_str())).collect();
     let found = target
         .iter()

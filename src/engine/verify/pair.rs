@@ -2,7 +2,8 @@
 
 use crate::name::QualifiedName;
 use crate::pg::compare::rows;
-use crate::pg::copy::{RowFormat, RowSum};
+use crate::pg::copy::RowSum;
+use crate::row_format::RowFormat;
 
 /// A table of the target, and the rows of the source that belong there.
 #[derive(Debug)]

@@ -11,10 +11,11 @@ use crate::config::TableOptions;
 use crate::engine::target::column_mapping::TypeCompatibility;
 use crate::name::QualifiedName;
 use crate::pg::compare::rows;
-use crate::pg::copy::{RowFormat, RowSum};
+use crate::pg::copy::RowSum;
 use crate::plan::mapping::TableMapping;
 use crate::plan::{Plan, Rules, Task};
 use crate::record::RowMode;
+use crate::row_format::RowFormat;
 use crate::status::{TableStatus, TaskStatus};
 use crate::verification::{Difference, DifferenceKind, TableResult, Verification};
 use std::collections::HashMap;
@@ -211,8 +212,7 @@ impl<'a> Pairing<'a> {
         {
             return (format, Some(sum));
         }
-        let is_binary =
-            is_safe && group.tasks.iter().all(|task| RowFormat::from_word(&task.format) == RowFormat::Binary);
+        let is_binary = is_safe && group.tasks.iter().all(|task| task.format == Some(RowFormat::Binary));
         (if is_binary { RowFormat::Binary } else { RowFormat::Text }, None)
     }
 
@@ -225,7 +225,7 @@ impl<'a> Pairing<'a> {
         let mut format = None;
         for task in &group.tasks {
             let record = self.history.by_task.get(&task.id)?;
-            let own = RowFormat::from_word(&record.format);
+            let own = record.format?;
             if record.status != TaskStatus::Done
                 || !matches!(record.mode, Some(RowMode::Create | RowMode::Copy))
                 || *format.get_or_insert(own) != own

@@ -4,6 +4,7 @@
 //! A role that the target had before keeps its properties, and is not compared. Decides from both catalogs; called by `verify`.
 
 use super::subject::Sides;
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope::is_whole;
 use crate::catalog::{Membership, Role};
 use crate::config::ScopeOptions;
@@ -11,7 +12,7 @@ use crate::error::Result;
 use crate::name::readable;
 use crate::pg::compare::{Readers, objects};
 use crate::plan::build::role;
-use crate::plan::{Plan, Task, kind, setting};
+use crate::plan::{Plan, Task, TaskKind, setting};
 use crate::status::TaskStatus;
 use crate::verification::{Difference, DifferenceKind, OPTION_LEFT_OUT, Remark, SETTING_LEFT_OUT, Verification};
 use std::collections::{HashMap, HashSet};
@@ -50,7 +51,7 @@ fn settings_left_out(options: &ScopeOptions, plan: &Plan, sides: &Sides) -> Vec<
     if is_whole(options) {
         name("DATABASE", &sides.source.database_settings, &sides.target.database_settings, setting::THIS_DATABASE);
     }
-    let planned = names(plan, kind::ROLE);
+    let planned = names(plan, &TaskKind::Role);
     for role in sides.source.roles.iter().filter(|role| planned.contains(role.name.as_str())) {
         let other = sides.target.roles.iter().find(|other| other.name == role.name);
         let there = |settings: fn(&Role) -> &Vec<String>| other.map_or(&[][..], |other| settings(other));
@@ -61,15 +62,15 @@ fn settings_left_out(options: &ScopeOptions, plan: &Plan, sides: &Sides) -> Vec<
     found
 }
 
-fn names<'a>(plan: &'a Plan, kind: &'a str) -> HashSet<&'a str> {
-    plan.tasks.iter().filter(|task| task.kind == kind).map(|task| task.name.as_str()).collect()
+fn names<'a>(plan: &'a Plan, kind: &TaskKind) -> HashSet<&'a str> {
+    plan.tasks.iter().filter(|task| task.kind == *kind).map(|task| task.name.as_str()).collect()
 }
 
 fn compare_roles(plan: &Plan, sides: &Sides, part: &mut Verification) {
     let source: HashMap<&str, &Role> = sides.source.roles.iter().map(|role| (role.name.as_str(), role)).collect();
     let target: HashMap<&str, &Role> = sides.target.roles.iter().map(|role| (role.name.as_str(), role)).collect();
-    let with_settings = names(plan, "role setting");
-    for task in plan.tasks.iter().filter(|task| task.kind == kind::ROLE) {
+    let with_settings = names(plan, &TaskKind::RoleSetting);
+    for task in plan.tasks.iter().filter(|task| task.kind == TaskKind::Role) {
         let object = format!("role {}", readable(&task.name));
         let Some(role) = source.get(task.name.as_str()) else {
             part.push_unchecked(object, "the role is no longer on the source");
@@ -132,7 +133,7 @@ fn lacks(found: &[String], wanted: &[String]) -> bool {
 }
 
 fn compare_memberships(plan: &Plan, sides: &Sides, part: &mut Verification) {
-    let planned = names(plan, kind::MEMBERSHIP);
+    let planned = names(plan, &TaskKind::Membership);
     let inherits: HashMap<&str, bool> =
         sides.target.roles.iter().map(|role| (role.name.as_str(), role.inherits)).collect();
     let mut found: HashMap<(&str, &str), Vec<&Membership>> = HashMap::new();
@@ -171,7 +172,7 @@ fn has_same_options(one: &Membership, other: &Membership) -> bool {
 }
 
 fn compare_database_settings(plan: &Plan, sides: &Sides, part: &mut Verification) {
-    let planned = names(plan, "database setting");
+    let planned = names(plan, &TaskKind::DatabaseSetting);
     let name = |setting: &str| setting.split_once('=').map_or_else(|| setting.to_owned(), |(name, _)| name.to_owned());
     let object = |name: &str| format!("database setting {name}");
     for setting in &sides.source.database_settings {
@@ -199,7 +200,7 @@ pub async fn compare_extensions(readers: &Readers, plan: &Plan) -> Result<Verifi
     let (source, target) =
         tokio::try_join!(objects::extension_versions(&readers.source), objects::extension_versions(&readers.target))?;
     let mut part = Verification::default();
-    for name in names(plan, "extension") {
+    for name in names(plan, &ObjectKind::Extension.into()) {
         let (Some(one), Some(other)) = (source.get(name), target.get(name)) else { continue };
         if one != other {
             let message = format!("its version is {one} on the source and {other} on the target");

@@ -7,8 +7,9 @@ use super::pair::Pair;
 use crate::error::{Error, Result};
 use crate::pg::compare::merge::{Differing, Shape, merge};
 use crate::pg::compare::{Readers, rows};
-use crate::pg::copy::{self, RowFormat, RowSum};
+use crate::pg::copy::{self, RowSum};
 use crate::pg::table_lock;
+use crate::row_format::RowFormat;
 use crate::status::TableStatus;
 use crate::verification::{Difference, DifferenceKind, TableResult, Verification};
 

@@ -5,7 +5,7 @@ use crate::catalog::archive::Entry;
 use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope::Scope;
 use crate::name::{QualifiedName, readable};
-use crate::plan::{Phase, Task};
+use crate::plan::{Phase, Task, TaskKind};
 use std::collections::HashSet;
 
 /// How the archives of both sides relate to the configuration and the plan.
@@ -15,7 +15,7 @@ pub struct Scopes {
     /// What it would choose of the target.
     pub target: Scope,
     /// What the plan makes.
-    pub planned: HashSet<(String, String, String)>,
+    pub planned: HashSet<(TaskKind, String, String)>,
     /// Whether owners are compared.
     pub with_owners: bool,
 }
@@ -28,7 +28,7 @@ impl Scopes {
 
     pub fn is_planned(&self, entry: &Entry) -> bool {
         let (kind, schema, name, _) = key(entry);
-        self.planned.contains(&(kind, schema, name))
+        self.planned.contains(&(kind.into(), schema, name))
     }
 }
 
@@ -37,9 +37,9 @@ pub fn object(entry: &Entry) -> String {
     match &entry.kind {
         kind if kind.is_relation() => QualifiedName::new(entry.namespace.as_str(), &entry.tag).to_string(),
         ObjectKind::DefaultAcl => {
-            let task = Task::new(Phase::Privileges, "default acl", entry.namespace.as_str(), &entry.tag);
+            let task = Task::new(Phase::Privileges, ObjectKind::DefaultAcl, entry.namespace.as_str(), &entry.tag);
             format!("{} of {}", task.object(), readable(&entry.owner))
         }
-        kind => Task::new(Phase::PreData, kind.name(), entry.namespace.as_str(), &entry.tag).object(),
+        kind => Task::new(Phase::PreData, kind, entry.namespace.as_str(), &entry.tag).object(),
     }
 }

@@ -7,7 +7,8 @@ use crate::error::Result;
 use crate::pg::Session;
 use crate::pg::apply::sequence_value;
 use crate::pg::copy::large_object;
-use crate::pg::copy::{self, RowFormat, RowSum};
+use crate::pg::copy::{self, RowSum};
+use crate::row_format::RowFormat;
 use std::collections::BTreeMap;
 use std::fmt;
 

@@ -15,7 +15,7 @@ use crate::finding::{Finding, LISTED, Severity, listed};
 use crate::interned::Interned;
 use crate::name::{ident_list, literal};
 use crate::plan::chunk::{Chunk, Cutting, Rules};
-use crate::plan::{Load, OnKey, Phase, Task, format, kind};
+use crate::plan::{Load, OnKey, Phase, Task, TaskKind, format};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
@@ -89,7 +89,7 @@ fn push_truncates(
         options.on_existing == OnExisting::Truncate && !relation.is_configuration()
     };
     for (relation, _) in tables.iter().filter(is_emptied) {
-        let mut task = Task::new(Phase::Data, kind::TRUNCATE, &relation.name.schema, &relation.name.name);
+        let mut task = Task::new(Phase::Data, TaskKind::Truncate, &relation.name.schema, &relation.name.name);
         task.target_sql = format!("TRUNCATE ONLY {}", relation.name.sql());
         task.note = "on_existing is truncate".into();
         let mut requires = ready.get(&relation.oid).cloned().unwrap_or_default();
@@ -162,7 +162,7 @@ fn estimated(relation: &Relation, options: &TableOptions) -> u64 {
 
 /// A data task of the table with the fields that all of its chunks share.
 fn pattern(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> Task {
-    let mut task = Task::new(Phase::Data, kind::DATA, &relation.name.schema, &relation.name.name);
+    let mut task = Task::new(Phase::Data, TaskKind::Data, &relation.name.schema, &relation.name.name);
     let into = &landing(inputs, relation).name;
     let columns = relation.copied_columns().map(|column| column.name.to_string()).collect();
     task.set_load(Load { into: into.clone(), columns, merge: on_key(inputs, relation, options) });
@@ -174,24 +174,15 @@ fn pattern(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> 
         push_note(&mut task, "the limit counts for each partition");
     }
     let choice = format::choose(relation, options);
-    task.format = choice.format.into();
+    task.format = Some(choice.format);
     push_note(&mut task, &choice.note);
-    task.on_existing = on_existing(options).into();
+    task.on_existing = Some(options.on_existing);
     if relation.is_configuration() && !inputs.options.scope.data_only {
         push_note(&mut task, &extension::note(relation));
         task.optional_sql =
             extension::delete_sql(relation, copied_key(inputs, relation).filter(|_| !task.merge_sql.is_empty()));
     }
     task
-}
-
-fn on_existing(options: &TableOptions) -> &'static str {
-    match options.on_existing {
-        OnExisting::Append => "append",
-        OnExisting::Truncate => "truncate",
-        OnExisting::Error => "error",
-        OnExisting::Skip => "skip",
-    }
 }
 
 fn source_sql(relation: &Relation, options: &TableOptions, chunk: &Chunk) -> String {
@@ -293,7 +284,7 @@ fn push_sequences(inputs: &Inputs<'_>, builder: &mut Builder) {
         if entry.is_none() && !inputs.scope.sequences.contains(&sequence.oid) {
             continue;
         }
-        let mut task = Task::new(Phase::Data, kind::SEQUENCE_VALUE, &sequence.name.schema, &sequence.name.name);
+        let mut task = Task::new(Phase::Data, TaskKind::SequenceValue, &sequence.name.schema, &sequence.name.name);
         let name = sequence.name.sql();
         let class = format!("{}::pg_catalog.regclass", literal(&name).trim_start());
         task.source_sql = format!(

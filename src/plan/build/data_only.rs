@@ -8,12 +8,12 @@ use super::inputs::{Inputs, phases};
 use crate::catalog::Relation;
 use crate::config::{LargeObjects, TargetForeignKeys, TargetTriggers};
 use crate::finding::{Finding, Severity};
-use crate::plan::{Phase, Task, kind};
+use crate::plan::{Phase, Task, TaskKind};
 
 /// Adds the task that all rows wait for, if there is one.
 pub fn push_before(inputs: &Inputs<'_>, builder: &mut Builder) {
     if inputs.options.copy.target_foreign_keys == TargetForeignKeys::Drop {
-        let mut task = Task::new(Phase::PreData, kind::FK_DROP, "", "foreign keys of the target's tables");
+        let mut task = Task::new(Phase::PreData, TaskKind::FkDrop, "", "foreign keys of the target's tables");
         task.note = "dropped before the rows are copied; the ledger keeps their definitions".into();
         builder.before_rows = Some(builder.push(task, vec![]));
     }
@@ -22,13 +22,13 @@ pub fn push_before(inputs: &Inputs<'_>, builder: &mut Builder) {
 /// Adds the tasks that restore foreign keys, whatever the result of the rows.
 pub fn push_after(inputs: &Inputs<'_>, builder: &mut Builder) {
     let Some(dropped) = builder.before_rows else { return };
-    let mut task = Task::new(Phase::Constraint, kind::FK_RESTORE, "", "foreign keys of the target's tables");
+    let mut task = Task::new(Phase::Constraint, TaskKind::FkRestore, "", "foreign keys of the target's tables");
     task.after = phases(&[Phase::Data]);
     task.note = "made again, their rows not checked yet".into();
     let restored = builder.push(task, vec![]);
     builder.wait_for(restored, Some(dropped));
     for table in tables(inputs) {
-        let mut task = Task::new(Phase::Constraint, kind::FK_CHECK, &table.name.schema, &table.name.name);
+        let mut task = Task::new(Phase::Constraint, TaskKind::FkCheck, &table.name.schema, &table.name.name);
         task.bytes = table.total_bytes;
         // Without statistics the planner may choose a bad plan for the check.
         task.after = phases(&[Phase::Data, Phase::Analyze]);

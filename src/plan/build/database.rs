@@ -11,7 +11,7 @@ use crate::catalog::scope::is_whole;
 use crate::finding::{Finding, Severity};
 use crate::name::{ident, literal, readable};
 use crate::plan::setting::{THIS_DATABASE as THIS, finding, in_this_database, is_carried_over, setting, verbatim};
-use crate::plan::{Phase, Task, kind};
+use crate::plan::{Phase, Task, TaskKind};
 
 /// Adds the tasks for the database itself, after `before`.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder, before: &[String]) {
@@ -38,7 +38,7 @@ fn settings<'a>(inputs: &'a Inputs<'_>) -> impl Iterator<Item = Task> + use<'a> 
     stored.filter_map(|stored| {
         let set = setting(stored)?;
         let name = stored.split_once('=').map_or(stored.as_str(), |(name, _)| name);
-        let mut task = Task::new(Phase::Finish, kind::DATABASE_SETTING, "", name);
+        let mut task = Task::new(Phase::Finish, TaskKind::DatabaseSetting, "", name);
         task.target_sql = in_this_database(&format!("ALTER DATABASE %I SET {}", verbatim(&set)));
         Some(task)
     })
@@ -67,7 +67,7 @@ fn privileges(database: &Database) -> Option<Task> {
         .iter()
         .map(|privilege| format!("{};\n", in_this_database(&format!("REVOKE {privilege} ON DATABASE %I FROM PUBLIC"))));
     let sql: String = database.grants.iter().map(grant).chain(lost).collect();
-    let mut task = Task::new(Phase::Finish, kind::DATABASE_ACL, "", "DATABASE");
+    let mut task = Task::new(Phase::Finish, TaskKind::DatabaseAcl, "", "DATABASE");
     task.target_sql = sql;
     (!task.target_sql.is_empty()).then_some(task)
 }

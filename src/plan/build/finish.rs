@@ -13,7 +13,7 @@ use crate::catalog::archive::{Entry, Section};
 use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::{Oid, RelationKind};
 use crate::name::readable;
-use crate::plan::{Phase, Task, kind};
+use crate::plan::{Phase, Task, TaskKind};
 use std::collections::{HashMap, HashSet};
 
 /// What may prevent a unique index of a view from being built.
@@ -74,7 +74,7 @@ fn push_refresh(
     refreshes: &mut HashMap<i32, usize>,
 ) -> Option<usize> {
     let view = inputs.lookup.relations.get(&entry.oid).filter(|view| view.is_populated)?;
-    let mut task = Task::new(Phase::Refresh, kind::REFRESH, &view.name.schema, readable(&view.name.name));
+    let mut task = Task::new(Phase::Refresh, TaskKind::Refresh, &view.name.schema, readable(&view.name.name));
     task.target_sql = format!("REFRESH MATERIALIZED VIEW {}", view.name.sql());
     task.bytes = view.total_bytes;
     task.after = order::refresh();
@@ -97,7 +97,7 @@ fn push_view_statistics(
         let Some((&refresh, view)) = refreshes.get(&entry.id).zip(inputs.lookup.relations.get(&entry.oid)) else {
             continue;
         };
-        let mut task = Task::new(Phase::Refresh, kind::ANALYZE, &view.name.schema, readable(&view.name.name));
+        let mut task = Task::new(Phase::Refresh, TaskKind::Analyze, &view.name.schema, readable(&view.name.name));
         task.set_analyze(&view.name);
         let at = builder.push(task, vec![refresh]);
         builder.wait_for(at, indexes.get(&entry.id).into_iter().flatten().copied());
@@ -117,7 +117,7 @@ fn push_view_indexes(
         let Some(view) = entry.dependencies.iter().find(|id| views.contains(id)) else { continue };
         let mut requires = builder.completing(entry);
         requires.extend(refreshes.get(view));
-        let mut task = Task::new(Phase::Refresh, entry.kind.name(), &entry.namespace, &entry.tag);
+        let mut task = Task::new(Phase::Refresh, &entry.kind, &entry.namespace, &entry.tag);
         task.bytes = inputs.lookup.indexes.get(&entry.oid).map_or(0, |index| index.bytes);
         task.target_sql = entry.with_settings(inputs.options.schema.tablespaces);
         task.optional_sql = inputs.owner_statement(entry);
@@ -179,7 +179,7 @@ impl<'a> Below<'a> {
 
 /// The comparison of owners, privileges and settings with the source, after all other tasks.
 fn push_check(builder: &mut Builder, last: std::ops::Range<usize>) {
-    let mut task = Task::new(Phase::Finish, kind::PRIVILEGE_CHECK, "", "owners, privileges and settings");
+    let mut task = Task::new(Phase::Finish, TaskKind::PrivilegeCheck, "", "owners, privileges and settings");
     task.after = order::finish();
     let at = builder.push(task, vec![]);
     builder.wait_for(at, last);

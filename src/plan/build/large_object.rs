@@ -5,11 +5,12 @@
 
 use super::builder::Builder;
 use super::inputs::{Inputs, phases};
+use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope::is_whole;
 use crate::catalog::{LargeObjects as Batch, Oid};
 use crate::config::{LargeObjects, ScopeOptions};
 use crate::name::{ident, literal};
-use crate::plan::{Phase, Task, kind};
+use crate::plan::{Phase, Task, TaskKind};
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{Hash, Hasher};
@@ -17,7 +18,7 @@ use std::hash::{Hash, Hasher};
 /// Adds the tasks of the objects' contents, comments and owners.
 pub fn push(inputs: &Inputs<'_>, builder: &mut Builder) {
     for batch in batches(inputs) {
-        let mut task = Task::new(Phase::Data, kind::LARGE_OBJECTS, "", name(batch));
+        let mut task = Task::new(Phase::Data, TaskKind::LargeObjects, "", name(batch));
         let oids: Vec<String> = batch.oids.iter().map(ToString::to_string).collect();
         task.source_sql = format!("SELECT unnest('{{{}}}'::pg_catalog.oid[])", oids.join(","));
         task.target_sql = batch.comments.iter().map(|(oid, comment)| comment_sql(*oid, comment)).collect();
@@ -42,7 +43,7 @@ pub fn push_privileges(inputs: &Inputs<'_>, builder: &mut Builder, after: &[Phas
             let (grantee, right) = grant.privilege.rsplit_once(':')?;
             let (right, option) = right.strip_suffix('*').map_or((right, ""), |right| (right, " WITH GRANT OPTION"));
             let object = format!("{right} for {grantee} on {}", name(batch));
-            let mut task = Task::new(Phase::Privileges, kind::ACL, "", object);
+            let mut task = Task::new(Phase::Privileges, TaskKind::Entry(ObjectKind::Acl), "", object);
             task.target_sql = format!("GRANT {right} ON LARGE OBJECT {} TO {grantee}{option}", grant.oids);
             task.after = phases(after);
             Some(task)
@@ -129,7 +130,7 @@ impl Defined<'_> {
 #[must_use]
 pub fn defined(tasks: &[Task]) -> BTreeMap<u32, Defined<'_>> {
     let mut objects: BTreeMap<u32, Defined<'_>> = BTreeMap::new();
-    for task in tasks.iter().filter(|task| task.kind == kind::LARGE_OBJECTS) {
+    for task in tasks.iter().filter(|task| task.kind == TaskKind::LargeObjects) {
         let oids = task.source_sql.split(|c: char| !c.is_ascii_digit()).filter_map(|oid| oid.parse().ok());
         let owner = task.optional_sql.strip_prefix(FOR_EACH).unwrap_or_default();
         let object = Defined { owner, comment: "", privileges: 0 };
@@ -163,7 +164,7 @@ pub fn defined(tasks: &[Task]) -> BTreeMap<u32, Defined<'_>> {
 /// The privilege, the OIDs and the grantee of a task that grants on many large objects.
 fn grant(task: &Task) -> Option<(&str, &str, &str)> {
     let statement =
-        task.target_sql.strip_prefix("GRANT ").filter(|_| task.kind == kind::ACL && task.schema.is_empty())?;
+        task.target_sql.strip_prefix("GRANT ").filter(|_| task.kind == ObjectKind::Acl && task.schema.is_empty())?;
     let (right, rest) = statement.split_once(" ON LARGE OBJECT ")?;
     let (oids, grantee) = rest.split_once(" TO ")?;
     // After more words there is a name, which may contain anything.
@@ -176,7 +177,7 @@ pub fn oids(task: &Task) -> Vec<Oid> {
     let numbers = |text: &str| text.split(|c: char| !c.is_ascii_digit()).filter_map(|oid| oid.parse().ok()).collect();
     match grant(task) {
         Some((_, oids, _)) => numbers(oids),
-        None if task.kind == kind::LARGE_OBJECTS => numbers(&task.source_sql),
+        None if task.kind == TaskKind::LargeObjects => numbers(&task.source_sql),
         None => Vec::new(),
     }
 }
@@ -248,7 +249,7 @@ mod tests {
     }
 
     fn of_template(oids: &[Oid], owner: &str) -> Task {
-        let mut task = Task::new(Phase::Data, kind::LARGE_OBJECTS, "", "large objects");
+        let mut task = Task::new(Phase::Data, TaskKind::LargeObjects, "", "large objects");
         let all: Vec<String> = oids.iter().map(ToString::to_string).collect();
         task.source_sql = format!("SELECT unnest('{{{}}}'::pg_catalog.oid[])", all.join(","));
         task.optional_sql = owner_sql(owner);

@@ -11,7 +11,7 @@ use super::order;
 use crate::catalog::archive::{Entry, split};
 use crate::catalog::object_kind::ObjectKind;
 use crate::name::unquoted;
-use crate::plan::{Phase, Task, kind};
+use crate::plan::{Phase, Task, TaskKind};
 use std::collections::HashMap;
 
 /// The beginning of a statement in the name of another role.
@@ -122,10 +122,10 @@ pub struct Place {
 /// The object that a task makes, or whose privileges it sets; none for other tasks.
 #[must_use]
 pub fn place(task: &Task) -> Option<Place> {
-    if task.kind == kind::ACL {
+    if task.kind == ObjectKind::Acl {
         return acl_place(task);
     }
-    let class = ObjectKind::of_task(&task.kind).class()?;
+    let class = task.kind.entry()?.class()?;
     Some(Place { class: class.into(), schema: task.schema.clone(), name: task.name.clone() })
 }
 
@@ -161,7 +161,7 @@ fn first_ident(tag: &str) -> &str {
 /// Whether a task sets privileges.
 #[must_use]
 pub fn is_acl(task: &Task) -> bool {
-    matches!(task.kind.as_str(), kind::ACL | kind::DEFAULT_ACL)
+    matches!(task.kind, TaskKind::Entry(ObjectKind::Acl | ObjectKind::DefaultAcl))
 }
 
 pub(super) fn push_entry(
@@ -171,7 +171,7 @@ pub(super) fn push_entry(
     when: (Phase, Vec<String>),
 ) -> usize {
     let (phase, after) = when;
-    let mut task = Task::new(phase, entry.kind.name(), &entry.namespace, &entry.tag);
+    let mut task = Task::new(phase, &entry.kind, &entry.namespace, &entry.tag);
     task.target_sql = entry.with_settings(inputs.options.schema.tablespaces);
     if is_acl(&task) {
         task.target_sql = by_role(&task.target_sql);

@@ -12,7 +12,7 @@ use crate::config::RolesMode;
 use crate::finding::{Finding, Severity};
 use crate::name::{ident, literal};
 use crate::plan::setting::{finding, in_this_database, is_carried_over, of_role, parameter, setting, verbatim};
-use crate::plan::{MemberOf, Phase, Subject, Task, WITH_ADMIN, kind};
+use crate::plan::{MemberOf, Phase, Subject, Task, TaskKind, WITH_ADMIN};
 use std::collections::{HashMap, HashSet};
 
 /// Adds a task for each role, for each setting of a role in this database, and for each membership.
@@ -116,7 +116,7 @@ fn left_out(inputs: &Inputs<'_>, made: &HashMap<&str, usize>) -> Vec<Finding> {
 }
 
 fn role_task(role: &Role) -> Task {
-    let mut task = Task::new(Phase::Roles, kind::ROLE, "", &role.name);
+    let mut task = Task::new(Phase::Roles, TaskKind::Role, "", &role.name);
     let word = |on: bool, word: &str| format!("{}{word}", if on { "" } else { "NO" });
     let name = ident(&role.name);
     let mut create = vec![
@@ -166,7 +166,7 @@ fn setting_tasks(role: &Role) -> impl Iterator<Item = Task> {
 /// A membership. `optional_sql` is the complete statement, as servers from 16 on support it; `target_sql` is the rest if the target
 /// supports no options, or does not let the connecting role grant in the name of the grantor.
 fn membership_task(membership: &Membership, inherits: Option<bool>) -> Task {
-    let mut task = Task::new(Phase::Roles, kind::MEMBERSHIP, "", membership_name(membership));
+    let mut task = Task::new(Phase::Roles, TaskKind::Membership, "", membership_name(membership));
     let subject = MemberOf { granted: membership.granted.clone(), member: membership.member.clone() };
     let grant = subject.grant();
     task.target_sql = if membership.admin { format!("{grant}{WITH_ADMIN}") } else { grant.clone() };

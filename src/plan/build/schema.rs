@@ -17,7 +17,7 @@ use crate::catalog::{Constraint, Oid, Relation, RelationKind};
 use crate::name::ident;
 use crate::plan::cost::SMALL;
 use crate::plan::foreign_key::{self, ForeignKey};
-use crate::plan::{Phase, Subject, Task, kind};
+use crate::plan::{Phase, Subject, Task, TaskKind};
 use std::collections::BTreeMap;
 
 /// Adds everything that must exist before rows are copied, with its comments and labels.
@@ -49,7 +49,7 @@ fn belongs_before_data(entry: &Entry) -> bool {
 }
 
 fn entry_task(inputs: &Inputs<'_>, entry: &Entry, phase: Phase) -> Task {
-    let mut task = Task::new(phase, entry.kind.name(), &entry.namespace, &entry.tag);
+    let mut task = Task::new(phase, &entry.kind, &entry.namespace, &entry.tag);
     let statement = entry.with_settings(inputs.options.schema.tablespaces);
     match secret::redact(&entry.kind, &statement) {
         Some(redacted) => (task.target_sql, task.source_sql) = (redacted.statement, redacted.query),
@@ -199,7 +199,8 @@ impl<'a> Later<'a> {
         if !fits {
             return None;
         }
-        let mut task = Task::new(Phase::Index, kind::INDEX, &index.name.schema, &index.name.name);
+        let mut task =
+            Task::new(Phase::Index, TaskKind::Entry(ObjectKind::Index), &index.name.schema, &index.name.name);
         task.after = order::index(self.inputs, Some(index));
         task.target_sql = Entry { statement: index.statement.clone(), ..entry.clone() }
             .with_settings(self.inputs.options.schema.tablespaces);
@@ -242,14 +243,14 @@ impl<'a> Later<'a> {
                 .collect();
             let mut task = Task::new(
                 Phase::Analyze,
-                kind::ANALYZE,
+                TaskKind::Analyze,
                 &relation.name.schema,
                 crate::name::readable(&relation.name.name),
             );
             task.set_analyze(&relation.name);
             task.after = order::analyze(self.inputs, &self.tree(relation.oid));
             if let Some(sql) = travel.source_sql(relation, &self.tree(relation.oid)) {
-                task.kind = kind::STATISTICS.into();
+                task.kind = TaskKind::Entry(ObjectKind::StatisticsData);
                 task.source_sql = sql;
             }
             let at = builder.push(task, below);
@@ -295,7 +296,7 @@ impl<'a> Later<'a> {
         builder.by_entry.insert(entry.id, at);
         self.add_one_by_one(builder, constraint, at);
         let last = checked.filter(|_| is_apart).map_or(at, |(key, _)| {
-            let mut task = Task::new(Phase::Constraint, kind::FK_VALIDATION, &entry.namespace, name);
+            let mut task = Task::new(Phase::Constraint, TaskKind::FkValidation, &entry.namespace, name);
             task.target_sql = key.validation();
             task.subject = Some(Subject::ForeignKey(key));
             builder.push(task, vec![at])

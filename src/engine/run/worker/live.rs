@@ -11,11 +11,11 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
-use crate::pg::copy::RowFormat;
 use crate::pg::triggers::{self, Silenced};
 use crate::pg::{apply, merge};
-use crate::plan::{Task, kind};
+use crate::plan::{Task, TaskKind};
 use crate::record::{Effect, RowMode};
+use crate::row_format::RowFormat;
 use crate::status::TaskStatus;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -122,8 +122,8 @@ impl Worker {
         let mut outcomes = Vec::with_capacity(group.len());
         for at in group {
             let task = &job.tasks[*at];
-            let doing = match task.kind.as_str() {
-                kind::TRUNCATE => "emptying tables that reference each other in one transaction",
+            let doing = match task.kind {
+                TaskKind::Truncate => "emptying tables that reference each other in one transaction",
                 _ => "copying tables that reference each other in one transaction",
             };
             let mut own =
@@ -151,7 +151,7 @@ impl Worker {
         for at in group {
             job.ledger.start(self.target().await?, job.run, &job.tasks[*at].id, number).await?;
         }
-        if job.tasks[*first].kind == kind::TRUNCATE {
+        if job.tasks[*first].kind == TaskKind::Truncate {
             return self.empty_together(&job, group).await;
         }
         self.open_source_of(group.iter().map(|at| &job.tasks[*at])).await?;

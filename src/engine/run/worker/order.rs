@@ -479,7 +479,7 @@ pub fn started(task: &Task, worker: usize) -> Event {
     Event::TaskStarted {
         task: task.id.clone(),
         phase: task.phase,
-        kind: task.kind.clone(),
+        kind: task.kind.to_string(),
         object: task.object(),
         worker,
     }

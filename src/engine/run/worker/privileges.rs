@@ -16,7 +16,7 @@ use crate::pg::notice::Warning;
 use crate::pg::privileges::{self, Held};
 use crate::pg::statements::{self, Applied, Effect as Came};
 use crate::plan::build::{privilege, role};
-use crate::plan::{MemberOf, Task, kind};
+use crate::plan::{MemberOf, Task, TaskKind};
 use crate::record::Effect;
 use crate::server_version::ServerVersion;
 use crate::status::TaskStatus;
@@ -36,7 +36,7 @@ impl Worker {
         let units: Vec<&str> = units.iter().map(AsRef::as_ref).collect();
         let applied = statements::each(target, &units).await?;
         let open: Vec<&Applied<'_>> = applied.iter().filter(|one| !one.is_done()).collect();
-        if task.kind == kind::DATABASE_ACL && !privileges::may_connect(self.target().await?).await? {
+        if task.kind == TaskKind::DatabaseAcl && !privileges::may_connect(self.target().await?).await? {
             return Err(locked_out(task));
         }
         let lost = if left_out { LOST } else { "" };

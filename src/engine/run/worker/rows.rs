@@ -12,7 +12,7 @@ use crate::ledger::TaskFailure;
 use crate::name::QualifiedName;
 use crate::pg::copy::large_object;
 use crate::pg::copy::large_object::Obstacle;
-use crate::pg::copy::{self, Copied, Copy, RowFormat};
+use crate::pg::copy::{self, Copied, Copy};
 use crate::pg::triggers::Silenced;
 use crate::pg::{apply, merge};
 use crate::plan::Task;
@@ -20,6 +20,7 @@ use crate::plan::build::large_object::{for_each, without};
 use crate::plan::merge::Merge;
 use crate::plan::merge::STAGE;
 use crate::record::{Effect, RowMode};
+use crate::row_format::RowFormat;
 use crate::status::TaskStatus;
 use std::sync::Arc;
 use std::time::Instant;
@@ -106,7 +107,7 @@ impl Worker {
         };
         effect.bytes = copied.sent.bytes;
         effect.hash = copied.sent.hash_text();
-        effect.format = form.format.word().into();
+        effect.format = Some(form.format);
         effect.note = joined([&effect.note, &silenced.note(), &refused]);
         Ok((effect, silenced))
     }

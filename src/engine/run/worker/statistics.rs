@@ -3,12 +3,13 @@
 //! What no plan can know determines this: the target's version, and whether the rows are alone in their table. Called by `worker`.
 
 use super::Worker;
+use crate::catalog::object_kind::ObjectKind;
 use crate::engine::run::job::TaskExecution;
 use crate::error::{Error, Result};
 use crate::finding::{Finding, Severity};
 use crate::pg::copy::large_object;
 use crate::pg::statistics;
-use crate::plan::{Subject, Task, kind};
+use crate::plan::{Subject, Task, TaskKind};
 use crate::record::{Effect, Record, RowMode};
 use crate::status::TaskStatus;
 use std::collections::HashMap;
@@ -27,7 +28,7 @@ pub fn mode_of_rows(task: &Task, records: &HashMap<&str, &Record>) -> RowMode {
 
 /// Whether a task only gathers statistics for the planner: the data is complete without them.
 fn is_about_statistics(task: &Task) -> bool {
-    matches!(task.kind.as_str(), kind::ANALYZE | kind::STATISTICS)
+    matches!(task.kind, TaskKind::Analyze | TaskKind::Entry(ObjectKind::StatisticsData))
 }
 
 impl Worker {

@@ -12,34 +12,28 @@ use crate::error::{Error, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
 use crate::pg::{Session, search_path, unqualified};
-use crate::plan::{Task, kind};
+use crate::plan::{Task, TaskKind};
 use crate::record::Effect;
 use std::sync::Arc;
 
-/// The tasks whose statements evaluate expressions over rows, or plan those of generated columns and partition keys, which inlines functions.
-/// Emptying a table builds its indexes.
-const EVALUATING: [&str; 13] = [
-    "domain",
-    "table",
-    "table attach",
-    "default",
-    kind::DATA,
-    kind::TRUNCATE,
-    kind::INDEX,
-    kind::CONSTRAINT,
-    "check constraint",
-    kind::FK_CONSTRAINT,
-    kind::FK_VALIDATION,
-    kind::REFRESH,
-    kind::ANALYZE,
-];
+/// Whether a task's statements evaluate expressions over rows, or plan those of generated columns and partition keys, which inlines
+/// functions. Emptying a table builds its indexes.
+fn evaluates(task: &Task) -> bool {
+    match &task.kind {
+        TaskKind::Entry(kind) => kind.evaluates(),
+        kind => matches!(
+            kind,
+            TaskKind::Data | TaskKind::Truncate | TaskKind::FkValidation | TaskKind::Refresh | TaskKind::Analyze
+        ),
+    }
+}
 
 /// Whether a task that failed may succeed with the source database's `search_path`.
 pub(super) fn may_lack_path(job: &Job, task: &Task, error: &Error) -> bool {
     let is_set = !matches!(job.search_path.trim(), "" | "\"\"");
     // Planning a query of a table reads its indexes, on the source, too.
     let is_of_side = error.context.side == Some(Side::Target) || task.is_data();
-    is_set && error.is_undefined() && is_of_side && EVALUATING.contains(&&*task.kind)
+    is_set && error.is_undefined() && is_of_side && evaluates(task)
 }
 
 /// The error of a task that failed with both paths: a name that the second attempt did not find either does not exist.

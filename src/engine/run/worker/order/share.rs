@@ -4,8 +4,9 @@
 //! optional part share a transaction. Called by `order`.
 
 use super::Order;
+use crate::catalog::object_kind::ObjectKind;
 use crate::name::ident;
-use crate::plan::{Task, kind};
+use crate::plan::Task;
 use std::collections::VecDeque;
 
 /// How many tasks share a transaction at most. More tasks gain next to nothing, and each holds up to five locks to the end.
@@ -44,7 +45,7 @@ impl<'a> Order<'a> {
     /// `owner` is unknown.
     fn can_share(&self, at: usize) -> bool {
         let task = &self.job.tasks[at];
-        if task.kind == kind::EXTENSION || self.job.owner.is_none() {
+        if task.kind == ObjectKind::Extension || self.job.owner.is_none() {
             return false;
         }
         let is_bare = task.target_sql.len() <= LARGEST_SHARING && !task.target_sql.starts_with("SET LOCAL ROLE ");
