@@ -74,7 +74,7 @@ pub fn start(py: Python<'_>, verb: &str, options: &Bound<'_, PyAny>, settings: &
     let records = logging::open(number, context.events.clone());
     let (slot, verb, is_over) = (Arc::clone(&job.result), verb.to_owned(), Arc::clone(&job.is_over));
     let work = async move {
-        let result = Box::pin(perform(&verb, &config, (plan, settings), &context)).await;
+        let result = Box::pin(perform(&verb, &config, plan, settings, &context)).await;
         // The caller may end the process as soon as it has the result, so this first waits for the tasks that still close sessions.
         engine::at_rest().await;
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
@@ -129,7 +129,8 @@ fn read<T: DeserializeOwned>(settings: Value, what: &str) -> Result<T> {
 async fn perform(
     verb: &str,
     config: &Config,
-    (plan, settings): (Option<Given>, Value),
+    plan: Option<Given>,
+    settings: Value,
     context: &Context,
 ) -> Result<Answer> {
     let path = |key: &str| settings.get(key).and_then(Value::as_str).map(PathBuf::from);

@@ -308,17 +308,21 @@ pub struct LargeObjects {
     pub oids: Vec<Oid>,
     /// The comments of those that have one.
     pub comments: BTreeMap<Oid, String>,
-    /// The privileges of other roles on them, sorted by privilege.
+    /// The privileges of other roles on them, sorted by grantee and privilege.
     pub grants: Vec<LargeObjectGrant>,
 }
 
 /// A privilege on some of the large objects of one owner.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LargeObjectGrant {
-    /// `grantee:PRIVILEGE`, followed by a `*` if it includes the grant option; the grantee is quoted.
-    pub privilege: String,
-    /// The OIDs as a list of SQL.
-    pub oids: String,
+    /// Their OIDs.
+    pub oids: Vec<Oid>,
+    /// The privilege, as GRANT names it.
+    pub right: String,
+    /// Who has it, as GRANT names them: a quoted name, or PUBLIC.
+    pub grantee: String,
+    /// Whether the grantee may grant it to others.
+    pub is_grantable: bool,
 }
 
 /// A role.

@@ -27,24 +27,6 @@ pub(super) struct Programs {
     pub finding: Option<Finding>,
 }
 
-/// Which `pg_dump` wrote the definitions of a given plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Writer {
-    /// No plan is given.
-    None,
-    /// The plan does not record it: it was made when the newest program found wrote all plans.
-    Newest,
-    /// The one of this major version.
-    Major(u32),
-}
-
-impl Writer {
-    /// That of a plan.
-    pub(super) fn of(plan: &Plan) -> Writer {
-        plan.header.pg_dump.map_or(Writer::Newest, Writer::Major)
-    }
-}
-
 /// The major versions that determine the choice.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Majors {
@@ -52,14 +34,14 @@ pub(super) struct Majors {
     pub source: u32,
     /// The target's; the source's again where no target is opened.
     pub target: u32,
-    /// Which `pg_dump` wrote the plan's definitions.
-    pub planned: Writer,
+    /// That of the `pg_dump` that wrote the definitions of a given plan.
+    pub planned: Option<u32>,
 }
 
 impl Majors {
     /// Those of both servers, and of a plan that is given.
     pub(super) fn of(source: &Session, target: &Session, plan: Option<&Plan>) -> Majors {
-        Majors { source: source.major(), target: target.major(), planned: plan.map_or(Writer::None, Writer::of) }
+        Majors { source: source.major(), target: target.major(), planned: plan.and_then(|plan| plan.header.pg_dump) }
     }
 }
 
@@ -111,20 +93,12 @@ pub(super) async fn for_restore(
 /// Chooses among the programs that were found.
 pub(super) fn choose(installed: &Installed, majors: Majors) -> Result<Programs> {
     let both = installed.for_servers(majors.source, majors.target).ok_or_else(tool::none_found)?;
-    let as_planned = match majors.planned {
-        Writer::None => None,
-        Writer::Newest => installed.newest(),
-        Writer::Major(major) => installed.of_major(major),
-    };
+    let as_planned = majors.planned.and_then(|major| installed.of_major(major));
     // A server may have been upgraded since the plan was made.
     let source = as_planned.filter(|tools| tools.major >= majors.source).unwrap_or(both);
     // The plan's own definitions are compared with those of the target: by the program that wrote them, where it can read the target.
     let both = if source.major >= majors.target { source } else { both };
-    let finding = match majors.planned {
-        Writer::None => None,
-        Writer::Newest => Some(unsaid(source.major)),
-        Writer::Major(planned) => (planned != source.major).then(|| other(planned, source.major)),
-    };
+    let finding = majors.planned.filter(|planned| *planned != source.major).map(|planned| other(planned, source.major));
     tracing::info!("pg_dump {} reads the source, {}", source.major, source.pg_dump.display());
     Ok(Programs { source: source.clone(), both: both.clone(), finding })
 }
@@ -147,14 +121,6 @@ fn other(planned: u32, used: u32) -> Finding {
     Finding::new("pg_dump_version", Severity::Info, "", message, remedy)
 }
 
-fn unsaid(used: u32) -> Finding {
-    let message = format!(
-        "the plan does not say which pg_dump wrote its definitions: pg_dump {used} is used, the newest one found, as when such plans were \
-         made; if another one wrote them, what the two write differently counts as changed"
-    );
-    Finding::new("pg_dump_version", Severity::Info, "", message, format!("make a new plan with {}", Action::Plan))
-}
-
 /// The finding of a `pg_dump` that is older than the server that it is to read.
 pub(super) fn old_tools(tools: u32, server: u32, side: &str) -> Option<Finding> {
     (tools < server).then(|| {
@@ -168,20 +134,18 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    /// The major versions of the programs for source and both among these, and the finding.
-    fn chosen(found: &[u32], source: u32, target: u32, planned: Writer) -> (u32, u32, String) {
+    /// The major versions of the programs for source and both among these, and whether there is a finding.
+    fn chosen(found: &[u32], source: u32, target: u32, planned: Option<u32>) -> (u32, u32, bool) {
         let installed: Installed = found.iter().map(|&major| Tools { pg_dump: PathBuf::new(), major }).collect();
         let programs = choose(&installed, Majors { source, target, planned }).expect("a choice");
-        let message = programs.finding.map(|finding| finding.message).unwrap_or_default();
-        (programs.source.major, programs.both.major, message)
+        (programs.source.major, programs.both.major, programs.finding.is_some())
     }
 
     #[test]
-    fn a_plan_that_names_no_program_is_read_by_the_newest() {
-        let (source, both, message) = chosen(&[16, 17, 18], 16, 16, Writer::Newest);
-        assert_eq!((source, both), (18, 18));
-        assert!(message.contains("does not say") && message.contains("pg_dump 18 is used"), "{message}");
-        assert_eq!(chosen(&[16, 17, 18], 16, 16, Writer::None), (16, 16, String::new()));
-        assert_eq!(chosen(&[16, 17, 18], 16, 16, Writer::Major(17)), (17, 17, String::new()));
+    fn a_plan_is_read_by_the_program_that_wrote_it() {
+        assert_eq!(chosen(&[16, 17, 18], 16, 16, None), (16, 16, false));
+        assert_eq!(chosen(&[16, 17, 18], 16, 16, Some(17)), (17, 17, false));
+        assert_eq!(chosen(&[16, 18], 16, 18, Some(17)), (18, 18, true));
+        assert_eq!(chosen(&[17, 18], 18, 18, Some(17)), (18, 18, true));
     }
 }

@@ -180,8 +180,8 @@ impl Pump {
             return Err(self.writer.close_after(error));
         }
         let report = |rows: &Frames| progress(rows.sum.rows, rows.sum.bytes);
-        let ends = (&mut self.reader, &mut self.writer);
-        if let Err(error) = relay(ends, copies.len(), &mut frames, report).await {
+        let count = copies.len();
+        if let Err(error) = relay(&mut self.reader, &mut self.writer, count, &mut frames, report).await {
             self.writer.give_up(&error).await;
             return Err(error);
         }

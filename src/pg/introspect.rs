@@ -329,13 +329,17 @@ fn sequence(row: &Row) -> Sequence {
 
 fn large_objects(row: &Row) -> LargeObjects {
     let comments = row.get::<_, Vec<Oid>>("commented").into_iter().zip(row.get::<_, Vec<String>>("comments")).collect();
-    let grants = row.get::<_, Vec<String>>("privileges").into_iter().zip(row.get::<_, Vec<String>>("granted"));
-    LargeObjects {
-        owner: row.get("owner"),
-        oids: row.get("oids"),
-        comments,
-        grants: grants.map(|(privilege, oids)| LargeObjectGrant { privilege, oids }).collect(),
-    }
+    let grantees = row.get::<_, Vec<String>>("grantees").into_iter();
+    let rights = grantees.zip(row.get::<_, Vec<String>>("rights")).zip(row.get::<_, Vec<bool>>("grantable"));
+    let grants = rights.zip(row.get::<_, Vec<&str>>("granted")).map(|(((grantee, right), is_grantable), oids)| {
+        LargeObjectGrant {
+            oids: oids.split(' ').filter_map(|oid| oid.parse().ok()).collect(),
+            right,
+            grantee,
+            is_grantable,
+        }
+    });
+    LargeObjects { owner: row.get("owner"), oids: row.get("oids"), comments, grants: grants.collect() }
 }
 
 fn role(row: &Row) -> Role {

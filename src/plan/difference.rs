@@ -4,12 +4,12 @@
 //! no difference: the first and the last chunk are open, so no row is lost. Pure; called by `run` before it executes a plan that must not
 //! differ, and by the bindings.
 
+use super::large_object;
 use super::{Plan, Task, TaskKind};
 use crate::catalog::object_kind::ObjectKind;
 use crate::closed_set::closed_set;
 use crate::config::Config;
 use crate::config::OnExisting;
-use crate::plan::build::large_object;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -152,7 +152,7 @@ fn follows(task: &Task) -> bool {
             | TaskKind::Entry(ObjectKind::StatisticsData)
             | TaskKind::PrivilegeCheck
             | TaskKind::LargeObjects
-    ) || large_object::is_about_large_objects(task)
+    ) || task.grants_on_large_objects()
 }
 
 /// The parts of an object's tasks that define it. Whether a key is made from an existing index depends on its table's size.

@@ -2,7 +2,7 @@
 
 use super::foreign_key::ForeignKey;
 use super::merge::Load;
-use super::subject::{MemberOf, Subject, analyze_sql};
+use super::subject::{LargeObjectBatch, MemberOf, Statements, Subject, analyze_sql};
 use super::task_kind::TaskKind;
 use crate::catalog::object_kind::ObjectKind;
 use crate::catalog::scope::Absent;
@@ -131,6 +131,12 @@ impl Task {
         if let Some(Subject::ForeignKey(key)) = &self.subject { Some(key) } else { None }
     }
 
+    /// The large objects that a task copies.
+    #[must_use]
+    pub fn large_object_batch(&self) -> Option<&LargeObjectBatch> {
+        if let Some(Subject::LargeObjects(batch)) = &self.subject { Some(batch) } else { None }
+    }
+
     /// The membership that a task grants.
     #[must_use]
     pub fn membership(&self) -> Option<&MemberOf> {
@@ -149,6 +155,17 @@ impl Task {
         self.subject = Some(Subject::Analyze(table.clone()));
     }
 
+    /// Its statements.
+    #[must_use]
+    pub fn statements(&self) -> Statements<'_> {
+        Statements {
+            source: &self.source_sql,
+            target: &self.target_sql,
+            optional: &self.optional_sql,
+            merge: &self.merge_sql,
+        }
+    }
+
     /// The source's table that a data task reads.
     #[must_use]
     pub fn source_table(&self) -> QualifiedName {
@@ -165,7 +182,7 @@ pub struct Header {
     pub source: String,
     /// The source's `server_version_num` when the plan was made.
     pub source_version: u32,
-    /// The major of the `pg_dump` that wrote the definitions; none if there are none, or if the plan is older than this field.
+    /// The major of the `pg_dump` that wrote the definitions; none if there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pg_dump: Option<u32>,
     /// The configuration, without secrets.

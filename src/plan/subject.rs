@@ -5,8 +5,10 @@
 
 use super::foreign_key::ForeignKey;
 use super::merge::Load;
-use crate::name::{QualifiedName, ident};
+use crate::catalog::{LargeObjectGrant, Oid};
+use crate::name::{QualifiedName, ident, literal};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What the statements of a task are about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +22,73 @@ pub enum Subject {
     Membership(MemberOf),
     /// A table that is analyzed.
     Analyze(QualifiedName),
+    /// Large objects that are copied.
+    LargeObjects(LargeObjectBatch),
+    /// A privilege that is granted on large objects.
+    LargeObjectGrant(LargeObjectGrant),
+}
+
+/// The statements of a task.
+#[derive(Debug, Clone, Copy)]
+pub struct Statements<'a> {
+    /// The statement on the source.
+    pub source: &'a str,
+    /// Those on the target.
+    pub target: &'a str,
+    /// Those that the target may refuse.
+    pub optional: &'a str,
+    /// The one that moves staged rows.
+    pub merge: &'a str,
+}
+
+/// Large objects of one owner that a task copies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LargeObjectBatch {
+    /// Their OIDs.
+    pub oids: Vec<Oid>,
+    /// The role that they are given to; none if they stay with the role that creates them.
+    pub owner: Option<String>,
+    /// The comments of those that have one.
+    pub comments: BTreeMap<Oid, String>,
+}
+
+impl LargeObjectBatch {
+    /// The statement that lists the OIDs.
+    #[must_use]
+    pub fn source_sql(&self) -> String {
+        let oids: Vec<String> = self.oids.iter().map(ToString::to_string).collect();
+        format!("SELECT unnest('{{{}}}'::pg_catalog.oid[])", oids.join(","))
+    }
+
+    /// The comments on those objects for which `is_wanted`.
+    pub fn comments_sql(&self, is_wanted: impl Fn(Oid) -> bool) -> String {
+        let wanted = self.comments.iter().filter(|(oid, _)| is_wanted(**oid));
+        wanted.map(|(oid, comment)| format!("COMMENT ON LARGE OBJECT {oid} IS {};\n", literal(comment))).collect()
+    }
+
+    /// The statement that gives an object, `%s`, to the owner; empty if there is none.
+    #[must_use]
+    pub fn optional_sql(&self) -> String {
+        self.owner.as_ref().map_or_else(String::new, |owner| alter_owner("%s", owner))
+    }
+
+    /// The statements that give these objects to the owner.
+    pub fn owner_sql(&self, oids: impl Iterator<Item = Oid>) -> String {
+        let Some(owner) = &self.owner else { return String::new() };
+        oids.map(|oid| alter_owner(&oid.to_string(), owner) + ";\n").collect()
+    }
+}
+
+fn alter_owner(object: &str, owner: &str) -> String {
+    format!("ALTER LARGE OBJECT {object} OWNER TO {}", ident(owner))
+}
+
+/// The statement that grants a privilege on large objects.
+#[must_use]
+pub fn grant_sql(grant: &LargeObjectGrant) -> String {
+    let oids: Vec<String> = grant.oids.iter().map(ToString::to_string).collect();
+    let option = if grant.is_grantable { " WITH GRANT OPTION" } else { "" };
+    format!("GRANT {} ON LARGE OBJECT {} TO {}{option}", grant.right, oids.join(", "), grant.grantee)
 }
 
 /// A role's membership in another.
@@ -46,16 +115,23 @@ pub fn analyze_sql(table: &QualifiedName) -> String {
 }
 
 impl Subject {
-    /// Whether these statements on the target are about it.
+    /// Whether these statements are about it.
     #[must_use]
-    pub fn agrees(&self, target_sql: &str, merge_sql: &str) -> bool {
+    pub fn agrees(&self, statements: Statements<'_>) -> bool {
+        let Statements { source, target, optional, merge } = statements;
         match self {
-            Subject::Load(load) => target_sql == load.copy_sql() && merge_sql == load.merge_sql(),
-            Subject::ForeignKey(key) => target_sql == key.validation() || key.is_added_by(target_sql),
+            Subject::Load(load) => target == load.copy_sql() && merge == load.merge_sql(),
+            Subject::ForeignKey(key) => target == key.validation() || key.is_added_by(target),
             Subject::Membership(membership) => {
-                target_sql.strip_prefix(&membership.grant()).is_some_and(|rest| ["", WITH_ADMIN].contains(&rest))
+                target.strip_prefix(&membership.grant()).is_some_and(|rest| ["", WITH_ADMIN].contains(&rest))
             }
-            Subject::Analyze(table) => target_sql == analyze_sql(table),
+            Subject::Analyze(table) => target == analyze_sql(table),
+            Subject::LargeObjects(batch) => {
+                source == batch.source_sql()
+                    && target == batch.comments_sql(|_| true)
+                    && optional == batch.optional_sql()
+            }
+            Subject::LargeObjectGrant(grant) => target == grant_sql(grant),
         }
     }
 }
@@ -89,19 +165,48 @@ mod tests {
         assert_eq!(load(None).merge_sql(), "");
     }
 
+    fn agrees(subject: &Subject, target: &str, merge: &str) -> bool {
+        subject.agrees(Statements { source: "", target, optional: "", merge })
+    }
+
+    #[test]
+    fn the_statements_of_large_objects_are_rendered_whatever_names_and_comments_hold() {
+        let comments = [(1, "a;\nCOMMENT ON LARGE OBJECT 2 IS 'x';\n"), (2, "it's \\"), (12, "\"")];
+        let comments = comments.map(|(oid, comment)| (oid, comment.to_owned())).into();
+        let batch = LargeObjectBatch { oids: vec![1, 2, 12], owner: Some("of %s".into()), comments };
+        let all = batch.comments_sql(|_| true);
+        let [one, two, twelve] = [1, 2, 12].map(|oid| batch.comments_sql(|other| other == oid));
+        assert_eq!(all, one.clone() + &two + &twelve);
+        assert_eq!(batch.comments_sql(|oid| oid != 2), one + &twelve);
+        let owned = "ALTER LARGE OBJECT 1 OWNER TO \"of %s\";\nALTER LARGE OBJECT 12 OWNER TO \"of %s\";\n";
+        assert_eq!(batch.owner_sql([1, 12].into_iter()), owned);
+        let (source, optional) = (batch.source_sql(), batch.optional_sql());
+        let subject = Subject::LargeObjects(batch);
+        let statements = Statements { source: &source, target: &all, optional: &optional, merge: "" };
+        assert!(subject.agrees(statements) && !subject.agrees(Statements { target: &two, ..statements }));
+        assert!(!subject.agrees(Statements { source: "SELECT 2::oid", ..statements }));
+        assert!(!subject.agrees(Statements { optional: "", ..statements }));
+        let (right, grantee) = ("SELECT".into(), "\"a b\"".into());
+        let grant = LargeObjectGrant { oids: vec![1, 2], right, grantee, is_grantable: true };
+        assert_eq!(grant_sql(&grant), "GRANT SELECT ON LARGE OBJECT 1, 2 TO \"a b\" WITH GRANT OPTION");
+        let sql = grant_sql(&grant);
+        let subject = Subject::LargeObjectGrant(grant);
+        assert!(agrees(&subject, &sql, "") && !agrees(&subject, &sql.replace("1, 2", "1, 3"), ""));
+    }
+
     #[test]
     fn a_statement_of_another_table_or_role_does_not_agree() {
         let rows = load(None);
         let (copy, other) = (rows.copy_sql(), rows.copy_sql().replace("\"t (\"", "\"u\""));
         let subject = Subject::Load(rows);
-        assert!(subject.agrees(&copy, "") && !subject.agrees(&other, "") && !subject.agrees(&copy, "INSERT"));
+        assert!(agrees(&subject, &copy, "") && !agrees(&subject, &other, "") && !agrees(&subject, &copy, "INSERT"));
         let grant = MemberOf { granted: "a b".into(), member: "c".into() };
         let subject = Subject::Membership(grant.clone());
-        assert!(subject.agrees(&grant.grant(), "") && subject.agrees(&(grant.grant() + WITH_ADMIN), ""));
-        assert!(!subject.agrees(&(grant.grant() + ", d"), ""));
+        assert!(agrees(&subject, &grant.grant(), "") && agrees(&subject, &(grant.grant() + WITH_ADMIN), ""));
+        assert!(!agrees(&subject, &(grant.grant() + ", d"), ""));
         let key = ForeignKey { table: QualifiedName::new("s", "t"), name: "k".into() };
         let add = key.add("FOREIGN KEY (a) REFERENCES s.u(b)");
         let subject = Subject::ForeignKey(key);
-        assert!(subject.agrees(&add, "") && !subject.agrees(&add.replace("\"k\"", "\"l\""), ""));
+        assert!(agrees(&subject, &add, "") && !agrees(&subject, &add.replace("\"k\"", "\"l\""), ""));
     }
 }

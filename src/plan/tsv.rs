@@ -334,10 +334,11 @@ fn check_subject(task: &Task) -> std::result::Result<(), String> {
         TaskKind::FkValidation,
     ];
     let agrees = match &task.subject {
-        Some(subject) => subject.agrees(&task.target_sql, &task.merge_sql),
+        _ if task.kind == TaskKind::LargeObjects && task.large_object_batch().is_none() => false,
+        Some(subject) => subject.agrees(task.statements()),
         None => task.target_sql.is_empty() || !needs_one.contains(&task.kind),
     };
-    if agrees { Ok(()) } else { Err("target_sql or merge_sql is not the statement of the task's subject".into()) }
+    if agrees { Ok(()) } else { Err("its statements are not those of its subject".into()) }
 }
 
 fn check_references(tasks: &[Task]) -> Result<()> {

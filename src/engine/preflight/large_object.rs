@@ -10,7 +10,6 @@ use crate::error::Result;
 use crate::finding::{Finding, examples};
 use crate::name::{ident, readable};
 use crate::pg::survey::{self, HeldLargeObject};
-use crate::plan::build::large_object;
 use crate::plan::{Task, TaskKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -37,22 +36,20 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     if look.ends.target.is_superuser || look.subject.resuming || !look.plans(&TaskKind::LargeObjects) {
         return Ok(Vec::new());
     }
-    let tasks: Vec<(&Task, Vec<Oid>)> =
-        look.subject.plan.tasks.iter().map(|task| (task, large_object::oids(task))).collect();
+    let tasks: Vec<(&Task, &[Oid])> = look.subject.plan.tasks.iter().map(|task| (task, task.large_objects())).collect();
     let wanted: Vec<Oid> =
-        tasks.iter().flat_map(|(_, oids)| oids).copied().collect::<HashSet<_>>().into_iter().collect();
+        tasks.iter().flat_map(|(_, oids)| *oids).copied().collect::<HashSet<_>>().into_iter().collect();
     let there = survey::held_large_objects(look.subject.target, &wanted).await?;
     let there: HashMap<Oid, &HeldLargeObject> = there.iter().map(|object| (object.oid, object)).collect();
     let mut unread = Refused::default();
     let mut others: BTreeMap<Owner<'_>, Refused> = BTreeMap::new();
     for (task, oids) in &tasks {
-        let commented = large_object::commented_oids(task);
         let owner_to_be = owner_of(task);
         // A statement that gives an object to the owner that it has is never refused.
         let altered = |object: &HeldLargeObject| {
             task.kind != TaskKind::LargeObjects
                 || owner_to_be.as_ref().is_some_and(|owner| *owner != object.owner)
-                || commented.contains(&object.oid)
+                || task.large_object_batch().is_some_and(|batch| batch.comments.contains_key(&object.oid))
         };
         for object in oids.iter().filter_map(|oid| there.get(oid)) {
             if task.kind == TaskKind::LargeObjects && !object.may_read {

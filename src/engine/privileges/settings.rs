@@ -37,7 +37,9 @@ pub async fn differences(
         of_kind(TaskKind::Membership).map(|task| (task.name.as_str(), is_plain(&task))).collect();
     if !memberships.is_empty() {
         let (one, other) = tokio::try_join!(introspect::memberships(source), introspect::memberships(target))?;
-        all.extend(memberships.into_iter().filter_map(|known| membership_differs(known, &one, &other)));
+        all.extend(
+            memberships.into_iter().filter_map(|(name, is_plain)| membership_differs(name, is_plain, &one, &other)),
+        );
     }
     let settings: HashSet<&str> = of_kind(TaskKind::DatabaseSetting).map(|task| task.name.as_str()).collect();
     if !settings.is_empty() {
@@ -66,7 +68,8 @@ fn role_differs(mut role: Role, target: &[Role]) -> Option<(String, String)> {
 }
 
 fn membership_differs(
-    (name, is_plain): (&str, bool),
+    name: &str,
+    is_plain: bool,
     source: &[Membership],
     target: &[Membership],
 ) -> Option<(String, String)> {

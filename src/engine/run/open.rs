@@ -12,7 +12,7 @@ use crate::config::{ConnectionOptions, LedgerOptions, ScopeOptions};
 use crate::engine::Context;
 use crate::engine::connect::{Endpoints, Source};
 use crate::engine::programs;
-use crate::engine::programs::{Majors, Writer};
+use crate::engine::programs::Majors;
 use crate::error::{Result, Side};
 use crate::ledger::Ledger;
 use crate::name::QualifiedName;
@@ -65,14 +65,14 @@ pub enum Way<'a> {
 pub struct Planned {
     /// The tables that it reads; without a plan, the filters determine them. They are locked before any step that takes time.
     tables: Vec<QualifiedName>,
-    /// Which `pg_dump` wrote its definitions.
-    writer: Writer,
+    /// The major version of the `pg_dump` that wrote its definitions.
+    pg_dump: Option<u32>,
 }
 
 impl Planned {
     /// What `plan` determines, as far as the chosen tasks need it.
     pub fn of(plan: &Plan, settings: &Settings) -> Planned {
-        Planned { tables: part::tables(plan, settings), writer: Writer::of(plan) }
+        Planned { tables: part::tables(plan, settings), pg_dump: plan.header.pg_dump }
     }
 }
 
@@ -81,8 +81,7 @@ pub async fn open(opening: Opening<'_>, context: &Context) -> Result<Connections
     let Opening { endpoints, connection, scope, way, .. } = opening;
     let ledger = Ledger::new(&opening.ledger.schema);
     let lock = if matches!(way, Way::Whole) { RunLock::Exclusive } else { RunLock::Shared };
-    let (tables, writer) =
-        opening.planned.map_or((None, Writer::None), |planned| (Some(planned.tables), planned.writer));
+    let (tables, pg_dump) = opening.planned.map_or((None, None), |planned| (Some(planned.tables), planned.pg_dump));
     let locked = async {
         let target = Session::open(&endpoints.target, Side::Target, "leader").await?;
         Leader::of(target, &ledger, lock).await
@@ -102,7 +101,7 @@ pub async fn open(opening: Opening<'_>, context: &Context) -> Result<Connections
     };
     let found = programs::find(scope, connection, context);
     let (found, target, source) = tokio::try_join!(Box::pin(found), Box::pin(locked), Box::pin(source))?;
-    let majors = Majors { planned: writer, ..Majors::of(&source.leader, &target, None) };
+    let majors = Majors { planned: pg_dump, ..Majors::of(&source.leader, &target, None) };
     let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
     // Emitted before a difference that may result from it.
     context.report(programs.as_ref().map_or(&[], |programs| programs.finding.as_slice()));

@@ -12,8 +12,7 @@ use crate::catalog::scope::Absent;
 use crate::config::PlanOptions;
 use crate::engine::Context;
 use crate::finding::{Finding, Severity};
-use crate::plan::build::large_object;
-use crate::plan::build::large_object::Defined;
+use crate::plan::large_object::{self, Defined};
 use crate::plan::{Answers, Plan, Task, TaskKind, build};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -91,7 +90,7 @@ fn objects<'a>(plan: &'a Plan, catalog: &Catalog) -> BTreeMap<Key<'a>, Vec<&'a T
             | TaskKind::Entry(ObjectKind::StatisticsData)
             | TaskKind::LargeObjects => true,
             TaskKind::Entry(ObjectKind::Index) => of_keys.contains(&(task.schema.as_str(), task.name.as_str())),
-            _ => large_object::is_about_large_objects(task),
+            _ => task.grants_on_large_objects(),
         };
         if !follows {
             objects.entry((&task.kind, &task.schema, &task.name)).or_default().push(task);

@@ -2,7 +2,6 @@
 
 use crate::catalog::object_kind::ObjectKind;
 use crate::engine::run::job::{Job, TaskExecution};
-use crate::plan::build::large_object::is_about_large_objects;
 use crate::plan::{Task, TaskKind, cost};
 use crate::record::RowMode;
 use std::collections::{HashMap, HashSet};
@@ -41,7 +40,7 @@ pub fn families_of(tasks: &[Task], is_direct: impl Fn(usize) -> bool) -> Vec<Opt
             | TaskKind::Refresh
             | TaskKind::Entry(ObjectKind::StatisticsData) => false,
             // Each of them locks as many objects as a transaction should.
-            _ => !is_about_large_objects(task),
+            _ => !task.grants_on_large_objects(),
         };
         (is_batched && weight <= cost::SMALL).then(|| *numbers.entry(&task.kind).or_insert(next))
     })

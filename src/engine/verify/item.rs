@@ -1,6 +1,7 @@
 //! One thing to compare. Made by `pairs` and `objects`, compared by `pool`.
 
 use super::pair::Pair;
+use crate::catalog::Oid;
 use crate::name::QualifiedName;
 use crate::verification::Verification;
 
@@ -35,8 +36,8 @@ pub struct SequencePair {
 pub struct LargeObjects {
     /// Its name for a reader.
     pub name: String,
-    /// The statement that lists them.
-    pub list: String,
+    /// Their OIDs.
+    pub oids: Vec<Oid>,
     /// Whether their owners are compared.
     pub with_owners: bool,
     /// Whether their privileges are compared.

@@ -36,7 +36,7 @@ pub fn items(plan: &Plan, sides: &Sides, options: &ScopeOptions) -> Vec<Item> {
     let large = of_kind(TaskKind::LargeObjects).map(|task| {
         Item::LargeObjects(LargeObjects {
             name: task.object(),
-            list: task.source_sql.clone(),
+            oids: task.large_objects().to_vec(),
             with_owners: options.owners,
             with_privileges: options.privileges,
         })
@@ -91,9 +91,9 @@ fn compare_sequence(
 
 /// Compares the large objects of a batch: whether they exist, who owns them and may use them, what they contain.
 pub async fn compare_large_objects(readers: &Readers, batch: &LargeObjects) -> Result<Verification> {
-    let oids = crate::pg::copy::large_object::oids(&readers.source, &batch.list).await?;
+    let oids = &batch.oids;
     let (source, target) =
-        tokio::try_join!(read::large_objects(&readers.source, &oids), read::large_objects(&readers.target, &oids))?;
+        tokio::try_join!(read::large_objects(&readers.source, oids), read::large_objects(&readers.target, oids))?;
     let mut part = Verification::default();
     part.count("large object", source.len());
     let mut differs = |oid: u32, message: String| {
@@ -148,7 +148,7 @@ pub async fn lonely_large_objects(subject: &Subject<'_>, sides: &Sides) -> Resul
     }
     let mut planned: HashSet<u32> = HashSet::new();
     for task in subject.plan.tasks.iter().filter(|task| task.kind == TaskKind::LargeObjects) {
-        planned.extend(crate::pg::copy::large_object::oids(&subject.source.leader, &task.source_sql).await?);
+        planned.extend(task.large_objects());
     }
     let all: HashSet<u32> = sides.source.large_objects.iter().flat_map(|batch| batch.oids.iter().copied()).collect();
     let mut left_out: Vec<u32> = all.iter().copied().filter(|oid| !planned.contains(oid)).collect();

@@ -23,8 +23,18 @@ pub async fn compare(readers: &Readers, pair: &Pair) -> Result<Verification> {
     })
 }
 
-/// The sums of source and target.
-type Sums = (RowSum, RowSum);
+/// The sums of both sides.
+#[derive(Clone, Copy)]
+struct Sums {
+    source: RowSum,
+    target: RowSum,
+}
+
+impl Sums {
+    fn are_equal(self) -> bool {
+        (self.source.rows, self.source.hash) == (self.target.rows, self.target.hash)
+    }
+}
 
 /// The result of the sums.
 struct Found {
@@ -42,21 +52,21 @@ async fn sums(readers: &Readers, pair: &Pair) -> Result<Found> {
         None => tokio::try_join!(on_source(pair.format), on_target(pair.format))?,
         Some(sent) => {
             let target = on_target(pair.format).await?;
-            if is_equal((sent, target)) {
-                return Ok(Found { sums: (sent, target), note: Some("the source's rows are those that the run read") });
+            if Sums { source: sent, target }.are_equal() {
+                return Ok(Found {
+                    sums: Sums { source: sent, target },
+                    note: Some("the source's rows are those that the run read"),
+                });
             }
             (on_source(pair.format).await?, target)
         }
     };
-    let mut sums = (source, target);
-    if !is_equal(sums) && source.rows == target.rows && pair.format == RowFormat::Binary {
-        sums = tokio::try_join!(on_source(RowFormat::Text), on_target(RowFormat::Text))?;
+    let mut sums = Sums { source, target };
+    if !sums.are_equal() && source.rows == target.rows && pair.format == RowFormat::Binary {
+        let (source, target) = tokio::try_join!(on_source(RowFormat::Text), on_target(RowFormat::Text))?;
+        sums = Sums { source, target };
     }
-    Ok(Found { sums, note: is_equal(sums).then_some("") })
-}
-
-fn is_equal((source, target): Sums) -> bool {
-    (source.rows, source.hash) == (target.rows, target.hash)
+    Ok(Found { sums, note: sums.are_equal().then_some("") })
 }
 
 async fn target_sum(readers: &Readers, pair: &Pair, format: RowFormat) -> Result<RowSum> {
@@ -74,7 +84,7 @@ async fn source_sum(readers: &Readers, pair: &Pair, format: RowFormat) -> Result
 
 fn table(pair: &Pair, status: TableStatus, sums: Sums, note: impl Into<String>) -> TableResult {
     let mut result = TableResult::unread(&pair.object, status, note);
-    (result.source_rows, result.target_rows) = (sums.0.rows, sums.1.rows);
+    (result.source_rows, result.target_rows) = (sums.source.rows, sums.target.rows);
     result.held_rows = pair.held_rows;
     result
 }
@@ -110,7 +120,7 @@ fn evaluated(pair: &Pair, sums: Sums, mut found: Differing) -> Verification {
         found.missing = 0;
         found.samples.retain(|sample| sample.kind != DifferenceKind::MissingRow);
     }
-    let more = sums.1.rows.saturating_sub(sums.0.rows);
+    let more = sums.target.rows.saturating_sub(sums.source.rows);
     let is_contained = found.missing == 0 && found.different == 0 && found.extra <= more;
     let has_more = is_contained && more > 0;
     let mut notes = Vec::new();
@@ -175,7 +185,7 @@ fn differences(pair: &Pair, sums: Sums, found: &Differing) -> Vec<Difference> {
     list
 }
 
-fn row_count(pair: &Pair, (source, target): Sums) -> Option<Difference> {
+fn row_count(pair: &Pair, Sums { source, target }: Sums) -> Option<Difference> {
     let message = format!("{} rows on the source, {} on the target", source.rows, target.rows);
     let is_wrong = if pair.held_rows { target.rows < source.rows } else { target.rows != source.rows };
     is_wrong.then(|| Difference::new(DifferenceKind::RowCount, &pair.object, message))
@@ -185,7 +195,7 @@ fn row_count(pair: &Pair, (source, target): Sums) -> Option<Difference> {
 fn unlocated(pair: &Pair, sums: Sums, error: &Error) -> Verification {
     let reason = format!("rows differ, and which ones could not be found out: {}", error.chain());
     let mut part = equal(pair, sums, reason.clone());
-    let may_contain = sums.1.rows > sums.0.rows;
+    let may_contain = sums.target.rows > sums.source.rows;
     if may_contain || pair.is_a_choice {
         part.tables[0].status = TableStatus::Unchecked;
         part.push_unchecked(&pair.object, reason);

@@ -75,7 +75,8 @@ impl DefinitionComparer<'_> {
             }
             _ => match entry.kind.properties() {
                 Some(kind) => {
-                    let comparison = definition::compare(readers, kind, both, self.with_tablespaces).await?;
+                    let comparison =
+                        definition::compare(readers, kind, entry.oid, other.oid, self.with_tablespaces).await?;
                     Ok(self.evaluate(entry, &comparison))
                 }
                 // Statements without expressions, which one pg_dump writes in the same way for every major version.
@@ -187,7 +188,8 @@ impl DefinitionComparer<'_> {
     /// A view of the source is read and written out by the target; its options and columns are compared as well.
     async fn view(&self, readers: &Readers, entry: &Entry, other: &Entry) -> Result<Verdict> {
         let both = (entry.oid, other.oid);
-        let comparison = definition::compare(readers, Properties::Relation, both, self.with_tablespaces).await?;
+        let comparison =
+            definition::compare(readers, Properties::Relation, entry.oid, other.oid, self.with_tablespaces).await?;
         let mut found = Different::default();
         comparison.differing.iter().for_each(|(property, ..)| found.push(property));
         if self.versions.are_one_major() {

@@ -161,7 +161,8 @@ pub struct Comparison {
 pub async fn compare(
     readers: &Readers,
     kind: Properties,
-    (source, target): (Oid, Oid),
+    source: Oid,
+    target: Oid,
     with_tablespaces: bool,
 ) -> Result<Comparison> {
     let (source, mut target) = tokio::try_join!(

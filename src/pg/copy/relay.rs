@@ -38,7 +38,8 @@ struct Relay<'a, R> {
 /// Sends the rows of the COPY statements that both ends have sent to their servers, one after another. The end of each is sent to the
 /// target, which needs nothing more from this side afterwards.
 pub async fn relay<R: Rows>(
-    (source, target): (&mut End, &mut End),
+    source: &mut End,
+    target: &mut End,
     copies: usize,
     rows: &mut R,
     mut progress: impl FnMut(&R),
@@ -238,7 +239,7 @@ mod tests {
         source_server.write_all(&said).await.unwrap();
         let (mut source, mut target) = (end(source, Side::Source), end(target, Side::Target));
         let work = async {
-            let result = relay((&mut source, &mut target), copies, rows, |_| {}).await;
+            let result = relay(&mut source, &mut target, copies, rows, |_| {}).await;
             drop(target);
             result
         };
@@ -335,7 +336,7 @@ mod tests {
         let (target, mut target_server) = duplex(1000);
         source_server.write_all(&message(b'c', b"")).await.unwrap();
         let (mut source, mut target) = (end(source, Side::Source), end(Lazy(target, Vec::new()), Side::Target));
-        relay((&mut source, &mut target), 1, &mut Counted::default(), |_| {}).await.unwrap();
+        relay(&mut source, &mut target, 1, &mut Counted::default(), |_| {}).await.unwrap();
         let answer = async {
             let mut received = [0; 5];
             target_server.read_exact(&mut received).await.unwrap();

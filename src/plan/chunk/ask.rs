@@ -54,15 +54,18 @@ pub fn questions<'a>(catalog: &'a Catalog, options: PlanOptions<'a>) -> Vec<(&'a
     let cutting = Cutting::new(&catalog.server, &lookup, options.copy, &tables);
     tables
         .iter()
-        .filter_map(|(relation, options)| Some((*relation, question(cutting.ways.get(&relation.oid)?, options)?)))
+        .filter_map(|(relation, options)| {
+            let (route, count) = cutting.ways.get(&relation.oid)?;
+            Some((*relation, question(route, *count, options)?))
+        })
         .collect()
 }
 
-fn question<'a>((route, count): &(Route<'a>, u64), options: &'a TableOptions) -> Option<Question<'a>> {
+fn question<'a>(route: &Route<'a>, count: u64, options: &'a TableOptions) -> Option<Question<'a>> {
     match route {
         Route::Column(column) => Some(Question::Counted(column, options.filter.as_deref())),
         Route::Key(column, _) if column.is_integer => Some(Question::Range(&column.name)),
-        Route::Key(column, type_name) => Some(Question::Bounds(&column.name, type_name, *count)),
+        Route::Key(column, type_name) => Some(Question::Bounds(&column.name, type_name, count)),
         Route::Pages | Route::Not(_) => None,
     }
 }

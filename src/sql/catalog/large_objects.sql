@@ -9,14 +9,14 @@ WITH numbered AS (
     FROM pg_catalog.pg_largeobject_metadata m),
 privileges AS (
     SELECT n.lomowner, n.number,
-           CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(g.rolname) END
-           || ':' || x.privilege_type || CASE WHEN x.is_grantable THEN '*' ELSE '' END AS privilege,
-           pg_catalog.string_agg(n.oid::text, ', ' ORDER BY n.oid) AS oids
+           CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(g.rolname) END AS grantee,
+           x.privilege_type, x.is_grantable, pg_catalog.string_agg(n.oid::text, ' ' ORDER BY n.oid) AS oids
     FROM numbered n CROSS JOIN LATERAL pg_catalog.aclexplode(n.lomacl) x LEFT JOIN pg_catalog.pg_roles g ON g.oid = x.grantee
     WHERE x.grantee <> n.lomowner
-    GROUP BY n.lomowner, n.number, 3)
+    GROUP BY n.lomowner, n.number, 3, x.privilege_type, x.is_grantable)
 SELECT r.rolname::text AS owner, o.oids, o.commented, o.comments,
-       coalesce(p.privileges, '{}') AS privileges, coalesce(p.granted, '{}') AS granted
+       coalesce(p.grantees, '{}') AS grantees, coalesce(p.rights, '{}') AS rights,
+       coalesce(p.grantable, '{}') AS grantable, coalesce(p.granted, '{}') AS granted
 FROM (SELECT n.lomowner, n.number,
              pg_catalog.array_agg(n.oid ORDER BY n.oid) AS oids,
              coalesce(pg_catalog.array_agg(n.oid ORDER BY n.oid) FILTER (WHERE d.description IS NOT NULL), '{}') AS commented,
@@ -27,7 +27,11 @@ FROM (SELECT n.lomowner, n.number,
       GROUP BY n.lomowner, n.number) o
 JOIN pg_catalog.pg_roles r ON r.oid = o.lomowner
 LEFT JOIN (SELECT lomowner, number,
-                  pg_catalog.array_agg(privilege ORDER BY privilege COLLATE "C") AS privileges,
-                  pg_catalog.array_agg(oids ORDER BY privilege COLLATE "C") AS granted
-           FROM privileges GROUP BY lomowner, number) p ON p.lomowner = o.lomowner AND p.number = o.number
+                  pg_catalog.array_agg(grantee ORDER BY place) AS grantees,
+                  pg_catalog.array_agg(privilege_type ORDER BY place) AS rights,
+                  pg_catalog.array_agg(is_grantable ORDER BY place) AS grantable,
+                  pg_catalog.array_agg(oids ORDER BY place) AS granted
+           FROM (SELECT *, pg_catalog.row_number() OVER (ORDER BY grantee COLLATE "C", privilege_type COLLATE "C", is_grantable) AS place
+                 FROM privileges) ordered
+           GROUP BY lomowner, number) p ON p.lomowner = o.lomowner AND p.number = o.number
 ORDER BY r.rolname COLLATE "C", o.number

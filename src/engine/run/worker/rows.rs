@@ -16,12 +16,12 @@ use crate::pg::copy::{self, Copied, Copy};
 use crate::pg::triggers::Silenced;
 use crate::pg::{apply, merge};
 use crate::plan::Task;
-use crate::plan::build::large_object::{for_each, without};
 use crate::plan::merge::Merge;
 use crate::plan::merge::STAGE;
 use crate::record::{Effect, RowMode};
 use crate::row_format::RowFormat;
 use crate::status::TaskStatus;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -211,18 +211,18 @@ impl Worker {
         self.open_source().await?;
         self.begin(task).await?;
         let (source, target) = self.sessions()?;
-        let oids = large_object::oids(source, &task.source_sql).await?;
-        let large_object::Copied { mut effect, failed } = large_object::copy(source, target, &oids).await?;
+        let batch = task.large_object_batch().ok_or_else(|| no_batch(task))?;
+        let large_object::Copied { mut effect, failed } = large_object::copy(source, target, &batch.oids).await?;
         effect.snapshot.clone_from(&self.job.snapshot.sees);
-        let left_out: Vec<u32> = failed.iter().map(|(oid, _)| *oid).collect();
-        target.batch(&without(&task.target_sql, &left_out)).await?;
-        let owned = oids.iter().copied().filter(|oid| !left_out.contains(oid));
-        let refused = self.try_optional_sql(task, &for_each(&task.optional_sql, owned)).await?;
+        let left_out: HashSet<u32> = failed.iter().map(|(oid, _)| *oid).collect();
+        target.batch(&batch.comments_sql(|oid| !left_out.contains(&oid))).await?;
+        let copied = batch.oids.iter().copied().filter(|oid| !left_out.contains(oid));
+        let refused = self.try_optional_sql(task, &batch.owner_sql(copied)).await?;
         effect.note = joined([&effect.note, &refused]);
         if failed.is_empty() {
             return self.settle(task, TaskStatus::Done, effect).await;
         }
-        let error = not_copied(&failed, oids.len());
+        let error = not_copied(&failed, batch.oids.len());
         let job = Arc::clone(&self.job);
         let target = self.target().await?;
         job.ledger
@@ -250,6 +250,12 @@ impl Worker {
         silenced.restore(target).await?;
         self.settle(task, TaskStatus::Done, Effect { note, ..Effect::default() }).await
     }
+}
+
+/// The error of a task without the fields that its code needs, which the reader of plans refuses.
+fn no_batch(task: &Task) -> Error {
+    Error::new("plan_unreadable", Kind::State, format!("{} lists no large objects", task.title()))
+        .remedy(format!("make a new plan with {}", Action::Plan))
 }
 
 /// The error of a configuration table that the target's version of its extension lacks, or that has other columns there.
