@@ -63,7 +63,10 @@ impl LargeObjectBatch {
     /// The comments on those objects for which `is_wanted`.
     pub fn comments_sql(&self, is_wanted: impl Fn(Oid) -> bool) -> String {
         let wanted = self.comments.iter().filter(|(oid, _)| is_wanted(**oid));
-        wanted.map(|(oid, comment)| format!("COMMENT ON LARGE OBJECT {oid} IS {};\n", literal(comment))).collect()
+        let statement = |(oid, comment): (&Oid, &String)| {
+            ["COMMENT ON LARGE OBJECT ", &oid.to_string(), " IS ", &literal(comment), ";\n"].concat()
+        };
+        wanted.map(statement).collect()
     }
 
     /// The statement that gives an object, `%s`, to the owner; empty if there is none.

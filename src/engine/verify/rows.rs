@@ -52,11 +52,9 @@ async fn sums(readers: &Readers, pair: &Pair) -> Result<Found> {
         None => tokio::try_join!(on_source(pair.format), on_target(pair.format))?,
         Some(sent) => {
             let target = on_target(pair.format).await?;
-            if Sums { source: sent, target }.are_equal() {
-                return Ok(Found {
-                    sums: Sums { source: sent, target },
-                    note: Some("the source's rows are those that the run read"),
-                });
+            let sums = Sums { source: sent, target };
+            if sums.are_equal() {
+                return Ok(Found { sums, note: Some("the source's rows are those that the run read") });
             }
             (on_source(pair.format).await?, target)
         }
