@@ -134,7 +134,8 @@ pub(super) async fn backing_up(look: &Look<'_>, context: &Context) -> Result<Vec
     if !look.subject.options.plan.scope.data_only || !look.subject.backs_up {
         return Ok(Vec::new());
     }
-    let found = for_target(look.subject.options.connection, context, look.ends.target.version.major()).await;
+    let pg_dump = look.subject.options.connection.pg_dump.as_deref();
+    let found = for_target(pg_dump, context, look.ends.target.version.major()).await;
     found.map_or_else(no_backup, |_| Ok(Vec::new()))
 }
 

@@ -54,7 +54,7 @@ pub async fn enter(prepared: &Prepared<'_>, context: &Context) -> Result<Begun> 
 async fn back_up(prepared: &Prepared<'_>, context: &Context) -> Result<String> {
     let (target, options) = (&prepared.connections.target, prepared.options);
     let directory = PathBuf::from(&options.safety.backup_dir);
-    let tools = programs::for_target(options.connection, context, target.major()).await?;
+    let tools = programs::for_target(options.connection.pg_dump.as_deref(), context, target.major()).await?;
     let made = context.step("backup", backup::backup(target.conninfo(), &tools, &directory, context)).await?;
     stop::check(prepared.connections, context).await;
     Ok(made.path.display().to_string())
