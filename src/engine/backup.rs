@@ -61,8 +61,15 @@ pub struct Guarded {
     pub written: Vec<String>,
 }
 
+/// Backs the target up that a session is connected to; `pg_dump` is the configured program. Client programs connect as the session did: to
+/// the same host, and encrypted where it is.
+pub async fn of_target(target: &Session, pg_dump: Option<&str>, directory: &Path, context: &Context) -> Result<Backup> {
+    let tools = context.stop.or(programs::for_target(pg_dump, context, target.major())).await?;
+    context.step("backup", backup(target.conninfo(), &tools, directory, context)).await
+}
+
 /// Dumps the whole target into a new file of `directory` that only its owner can read. A failure leaves no file behind.
-pub async fn backup(target: &Conninfo, tools: &Tools, directory: &Path, context: &Context) -> Result<Backup> {
+async fn backup(target: &Conninfo, tools: &Tools, directory: &Path, context: &Context) -> Result<Backup> {
     let started = Instant::now();
     let file = context.stop.or(NewFile::create(directory, target.dbname())).await?;
     let partial = file.partial.display().to_string();

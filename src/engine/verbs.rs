@@ -157,10 +157,8 @@ pub async fn verify(
 /// Backs the target up.
 pub async fn backup(connection: &ConnectionOptions, directory: &Path, context: &Context) -> Result<Backup> {
     let endpoints = Endpoints::new(connection, context)?;
-    // Client programs connect as pgmigrate's own session did: to the same host, and encrypted where it is.
     let session = context.stop.or(Session::open(&endpoints.target, Side::Target, "backup")).await?;
-    let tools = context.stop.or(programs::for_target(connection.pg_dump.as_deref(), context, session.major())).await?;
-    context.step("backup", archive::backup(session.conninfo(), &tools, directory, context)).await
+    archive::of_target(&session, connection.pg_dump.as_deref(), directory, context).await
 }
 
 /// Restores a backup of the target.
