@@ -5,9 +5,11 @@
 
 use std::fmt;
 
-/// An action that a remedy names. Each is the words of a noun, but for [`Action::Resume`], which is a whole instruction.
+/// An action that a remedy names. Each is the words of a noun, but for [`Action::Again`] and [`Action::Resume`], which are whole instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
+    /// Repeat the call that was made; one that does a run resumes it.
+    Again,
     /// Start the run again, and continue what the ledger holds of it.
     Resume,
     /// The setting that lets one table have rows of two snapshots.
@@ -39,7 +41,8 @@ pub enum Action {
 /// A text that is kept for readers of every interface, such as a note in the ledger: with plain words in place of tokens.
 #[must_use]
 pub fn plain(text: &str) -> String {
-    const WORDS: [(Action, &str); 12] = [
+    const WORDS: [(Action, &str); 13] = [
+        (Action::Again, "try again"),
         (Action::Resume, "resume the run"),
         (Action::NotConsistent, "the setting `consistent`"),
         (Action::PlanFile, "the setting of the plan file"),
@@ -59,6 +62,7 @@ pub fn plain(text: &str) -> String {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
+            Action::Again => "again",
             Action::Resume => "resume",
             Action::NotConsistent => "not_consistent",
             Action::Jobs(jobs) => return write!(f, "{{action:jobs {jobs}}}"),

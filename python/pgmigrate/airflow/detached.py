@@ -155,9 +155,7 @@ def _main() -> int:
 
     try:
         migration = Migration._from_options(work["options"])
-        plan = Plan.parse(work["plan"])
-        with facing("airflow"):
-            report = migration.run(plan, on_event=on_event, **work["settings"])
+        report = migration.run(Plan.parse(work["plan"]), on_event=on_event, **work["settings"])
     except PgMigrateError as error:
         answer.give(error.to_dict())
         print(error, file=sys.stderr)
@@ -172,4 +170,5 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    with facing("airflow"):
+        sys.exit(_main())

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pgmigrate import Migration, OnEvent, Plan, Report
 from pgmigrate._bridge.logs import SteadyLogger
+from pgmigrate._values.wording import calling
 from pgmigrate.alembic._due import Due, DueTable, turn
 from pgmigrate.alembic._move import Move, MoveOptions, What
 from pgmigrate.alembic._revision import HEAD, applied, resolved
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 logger: Final = SteadyLogger("pgmigrate.alembic")
 
-AGAIN: Final = "run the upgrade again (`alembic upgrade head`): it does what is still due"
+_COMMAND: Final = "`alembic upgrade head`"
+AGAIN: Final = f"run the upgrade again ({_COMMAND}): it does what is still due"
 INSTALL: Final = (
     "in env.py, give a PostUpgrade to context.configure(on_version_apply=...) and call its run() "
     "after `with context.begin_transaction()`"
@@ -162,9 +164,10 @@ class PostUpgrade:
         try:
             move = self._move(due.key, due.copy)
             logger.info("data move of revision %s: %s", due.revision, move.words())
-            reports = move.call()
-            if reports is None:
-                reports = self._run(move, due, table, connection)
+            with calling("upgrade"):
+                reports = move.call()
+                if reports is None:
+                    reports = self._run(move, due, table, connection)
             with connection.engine.begin() as own:
                 table.settle(own, due)
         except PgMigrateError as error:
@@ -320,5 +323,8 @@ def _reported(error: PgMigrateError, revision: str) -> PgMigrateError:
         f"the upgrade is committed, but the data move of revision {revision} failed: "
         f"{error.message}"
     )
-    reported.remedy = f"{error.remedy}; then {AGAIN}" if error.remedy else AGAIN
+    if not error.remedy:
+        reported.remedy = AGAIN
+    elif _COMMAND not in error.remedy:
+        reported.remedy = f"{error.remedy}; then {AGAIN}"
     return reported
