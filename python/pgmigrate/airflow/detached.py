@@ -141,7 +141,13 @@ def _print(line: Mapping[str, Any]) -> None:
     print(json.dumps(line), flush=True)
 
 
-def _main() -> int:
+def main() -> int:
+    """Does the job on standard input; returns the exit code."""
+    with facing("airflow"):
+        return _do()
+
+
+def _do() -> int:
     signal.signal(signal.SIGTERM, _stop)
     work = json.load(sys.stdin)
     answer = _Answer()
@@ -170,5 +176,4 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    with facing("airflow"):
-        sys.exit(_main())
+    sys.exit(main())
