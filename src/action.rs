@@ -32,6 +32,8 @@ pub enum Action {
     Verify,
     /// What shows how far a run is.
     Status,
+    /// What stops the run on the target.
+    Stop,
     /// What goes on with a safe procedure.
     Safe,
     /// What drops the ledger, and with it the record of the last run.
@@ -41,7 +43,7 @@ pub enum Action {
 /// A text that is kept for readers of every interface, such as a note in the ledger: with plain words in place of tokens.
 #[must_use]
 pub fn plain(text: &str) -> String {
-    const WORDS: [(Action, &str); 13] = [
+    const WORDS: [(Action, &str); 14] = [
         (Action::Again, "try again"),
         (Action::Resume, "resume the run"),
         (Action::NotConsistent, "the setting `consistent`"),
@@ -53,6 +55,7 @@ pub fn plain(text: &str) -> String {
         (Action::Calibrate, "a calibration"),
         (Action::Verify, "a verification"),
         (Action::Status, "the status"),
+        (Action::Stop, "a stop request"),
         (Action::Safe, "the safe procedure"),
         (Action::Cleanup, "a cleanup"),
     ];
@@ -74,6 +77,7 @@ impl fmt::Display for Action {
             Action::Calibrate => "calibrate",
             Action::Verify => "verify",
             Action::Status => "status",
+            Action::Stop => "stop",
             Action::Safe => "safe",
             Action::Cleanup => "cleanup",
         };

@@ -192,8 +192,9 @@ pub async fn cleanup(config: &Config, context: &Context) -> Result<Cleanup> {
     let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "cleanup")).await?;
     let ledger = Ledger::new(&config.ledger.schema);
     if !context.stop.or(ledger.lock(&target, false)).await? {
-        let doing = "a run is active on this target, and its ledger cannot be dropped";
-        return Err(Error::new("run_active", Kind::State, doing).remedy("wait for it, or stop it"));
+        let doing = "a run of pgmigrate is active on the target, and its ledger cannot be dropped";
+        let remedy = format!("wait for its end, or stop it with {}", Action::Stop);
+        return Err(Error::new("run_active", Kind::State, doing).remedy(remedy));
     }
     if let Some(holder) = context.stop.or(ledger.procedure_holder(&target)).await? {
         let doing = "a safe procedure is running on this target, and its journal cannot be dropped with the ledger";

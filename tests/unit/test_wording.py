@@ -52,7 +52,7 @@ def test_the_core_and_the_package_have_the_same_actions() -> None:
     )
     # Only this package names the other ones.
     assert names <= set(get_args(Action))
-    assert set(get_args(Action)) - names == {"restore", "stop"}
+    assert set(get_args(Action)) - names == {"restore"}
 
 
 def test_a_command_line_has_no_keywords_and_python_no_flags() -> None:

@@ -145,4 +145,4 @@ def is_busy(error: PgMigrateError) -> bool:
     if not isinstance(error, PreflightError):
         return False
     blocking = {finding.check for finding in error.findings if finding.severity == "blocking"}
-    return blocking == {"already_running"}
+    return blocking == {"run_active"}

@@ -134,10 +134,10 @@ class DueTable:
         fingerprints = [Plan.parse(plan).header["fingerprint"] for plan in plans]
         if fingerprints and not _is_had(connection, "pg_try_advisory_xact_lock", _LOCK_RUN):
             raise StateError(
-                "a run of pgmigrate is active on the target, and a data move is not forgotten "
-                "under its hands",
+                "a run of pgmigrate is active on the target, and the record of its data move cannot "
+                "be deleted",
                 name="run_active",
-                remedy=f"wait for it, or stop it with {action('stop')}, then downgrade",
+                remedy=f"wait for its end, or stop it with {action('stop')}, then downgrade",
             )
         there = set(sa.inspect(connection).get_table_names(schema=self._table.schema))
         if not fingerprints or not there.issuperset(LEDGER):
