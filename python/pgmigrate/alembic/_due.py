@@ -134,8 +134,8 @@ class DueTable:
         fingerprints = [Plan.parse(plan).header["fingerprint"] for plan in plans]
         if fingerprints and not _is_had(connection, "pg_try_advisory_xact_lock", _LOCK_RUN):
             raise StateError(
-                "a run of pgmigrate is active on the target, and the record of its data move cannot "
-                "be deleted",
+                "a run of pgmigrate is active on the target, and the record of its data move "
+                "cannot be deleted",
                 name="run_active",
                 remedy=f"wait for its end, or stop it with {action('stop')}, then downgrade",
             )
