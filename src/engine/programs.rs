@@ -140,7 +140,7 @@ pub(super) fn refuse_older(tools: &Tools, server: u32, side: &str) -> Result<()>
 fn other(planned: u32, used: u32) -> Finding {
     let message = format!(
         "the plan's definitions were written by pg_dump {planned}, which is not found or too old for the source: pg_dump {used} is used, \
-         and what the two write differently counts as changed"
+         and definitions that the two write differently count as changed"
     );
     let remedy =
         format!("make a new plan with {}, or install the client programs of PostgreSQL {planned}", Action::Plan);
@@ -149,8 +149,8 @@ fn other(planned: u32, used: u32) -> Finding {
 
 fn unsaid(used: u32) -> Finding {
     let message = format!(
-        "the plan does not say which pg_dump wrote its definitions: pg_dump {used} is used, the newest one found, as when such plans were \
-         made; if another one wrote them, what the two write differently counts as changed"
+        "the plan does not record which pg_dump wrote its definitions: pg_dump {used}, the newest one found, is used, and definitions that \
+         another version has written differently count as changed"
     );
     Finding::new("pg_dump_version", Severity::Info, "", message, format!("make a new plan with {}", Action::Plan))
 }

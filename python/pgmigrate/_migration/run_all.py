@@ -87,13 +87,12 @@ def _check_drift(
 ) -> None:
     if on_drift is not None and plan is None:
         raise ConfigError(
-            "on_drift is about the files that plan names: give both, or none",
+            "on_drift applies to the plan files that plan names: give plan, too",
             name="conflicting_arguments",
         )
     if on_drift is not None and options.get("resume"):
         raise ConfigError(
-            "resume goes on by the plans that the ledgers keep, and on_drift follows files: give "
-            "one of them",
+            "resume and on_drift exclude each other: a resumed run follows the plan in its ledger",
             name="conflicting_arguments",
         )
 

@@ -151,10 +151,10 @@ class DueTable:
         taken = sa.select(sa.exists().where(keys.c.run.in_(numbers), ~keys.c.is_back))
         if connection.scalar(taken):
             raise StateError(
-                "an unfinished data move took foreign keys of the target away, and only it has "
-                "their definitions",
+                "an unfinished data move has dropped foreign keys of the target, and only its "
+                "record in the ledger has their definitions",
                 name="foreign_keys_left",
-                remedy="let it bring them back by `alembic upgrade head`, then downgrade",
+                remedy="run `alembic upgrade head`, which creates them again, then downgrade",
             )
         for table in (*others, runs):
             connection.execute(table.delete().where(table.c.run.in_(numbers)))

@@ -102,9 +102,10 @@ class PostUpgrade:
             self._note(ctx, ", ".join(step.up_revision_ids), asked)
         elif queued:
             raise ConfigError(
-                f"op.pgmigrate_copy stands in the downgrade of {', '.join(step.up_revision_ids)}",
+                "op.pgmigrate_copy is in the downgrade of revision "
+                f"{', '.join(step.up_revision_ids)}",
                 name="copy_in_downgrade",
-                remedy="a downgrade moves no data: leave it out",
+                remedy="remove it: a downgrade moves no data",
             )
         elif not ctx.as_sql:
             connection = _connection_of(ctx)
@@ -174,7 +175,7 @@ class PostUpgrade:
             raise _reported(error, due.revision) from error
         except SQLAlchemyError as error:
             unsettled = StateError(
-                f"{type(error).__name__} where the target says what is due",
+                f"the table of due data moves cannot be read: {type(error).__name__}",
                 name="data_moves_unreadable",
             )
             raise _reported(unsettled, due.revision) from error
@@ -297,12 +298,12 @@ def _connection_of(context: MigrationContext) -> Connection:
 
 def _not_noted(revision: str, error: DBAPIError) -> StateError:
     return StateError(
-        f"the data move of revision {revision} cannot be noted on the target: "
+        f"the data move of revision {revision} cannot be recorded on the target: "
         f"{type(error.orig).__name__}",
         name="data_move_not_recorded",
         sqlstate=getattr(error.orig, "sqlstate", None),
-        remedy="let alembic's role make the ledger's schema (GRANT CREATE ON DATABASE) or write in "
-        "it, or name another one with options.ledger_schema",
+        remedy="GRANT CREATE ON DATABASE to alembic's role, or let it write in the ledger's "
+        "schema, or name another schema with options.ledger_schema",
     )
 
 

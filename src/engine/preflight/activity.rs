@@ -117,7 +117,7 @@ async fn prepared(side: Side, session: &Session) -> Result<Vec<Finding>> {
     let finding = |transaction: survey::Prepared| {
         let name = literal(&transaction.name);
         let message = format!(
-            "on the {side} {} left a transaction prepared {:.0} s ago: {means}",
+            "a transaction of {} has been prepared on the {side} for {:.0} s: {means}",
             readable(&transaction.role),
             transaction.seconds
         );

@@ -84,7 +84,7 @@ fn finding(task: &Task, encoding: &str, lacked: &HashSet<char>) -> Option<Findin
     };
     if LESSER.contains(&task.kind.as_str()) {
         let all: BTreeSet<char> = definition.union(&option).copied().collect();
-        let remedy = "make the target with ENCODING 'UTF8', or set it there by hand without these characters";
+        let remedy = "create the target with ENCODING 'UTF8', or set it there by hand without these characters";
         if name.is_empty() {
             let warn = || warning("target_encoding", object.clone(), message("its text", &all), remedy);
             return (!all.is_empty()).then(warn);
@@ -99,7 +99,7 @@ fn finding(task: &Task, encoding: &str, lacked: &HashSet<char>) -> Option<Findin
     if !what.1.is_empty() {
         return Some(blocking("target_encoding", object.clone(), message(what.0, what.1), remedy(task)));
     }
-    let remedy = "make the target with ENCODING 'UTF8', or give it another owner there";
+    let remedy = "create the target with ENCODING 'UTF8', or give it another owner there";
     (!option.is_empty())
         .then(|| warning("target_encoding", object.clone(), message("its owner or an option", &option), remedy))
 }
@@ -107,10 +107,10 @@ fn finding(task: &Task, encoding: &str, lacked: &HashSet<char>) -> Option<Findin
 fn remedy(task: &Task) -> &'static str {
     match task.kind.as_str() {
         kind::ROLE | kind::MEMBERSHIP | "role setting" => {
-            "make the target with ENCODING 'UTF8', leave roles out with roles: none, or rename the role on the source"
+            "create the target with ENCODING 'UTF8', leave roles out with roles: none, or rename the role on the source"
         }
         _ => {
-            "make the target with ENCODING 'UTF8', leave the object out (a table by tables.exclude, anything else by choosing schemas or \
+            "create the target with ENCODING 'UTF8', leave the object out (a table by tables.exclude, anything else by choosing schemas or \
              tables without it), or change it on the source"
         }
     }

@@ -237,7 +237,7 @@ impl Found {
         add(
             "default_privileges",
             &self.by_default,
-            "default privileges of the target granted these: REVOKE them if they are not intended",
+            "REVOKE them if they are not intended: default privileges of the target have granted them",
         );
         add(
             "privileges",
