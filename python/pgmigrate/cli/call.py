@@ -457,7 +457,7 @@ def _guarded(call: Call, command: Callable[[], int]) -> int:
         if call.debug:
             raise
         failure = InternalError(
-            f"{type(error).__name__}: {error}",
+            f"internal error: {type(error).__name__}: {error}",
             name="defect",
             remedy="run again with --debug and report it",
         )
