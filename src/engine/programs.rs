@@ -180,7 +180,10 @@ mod tests {
     fn a_plan_that_names_no_program_is_read_by_the_newest() {
         let (source, both, message) = chosen(&[16, 17, 18], 16, 16, Writer::Newest);
         assert_eq!((source, both), (18, 18));
-        assert!(message.contains("does not say") && message.contains("pg_dump 18 is used"), "{message}");
+        assert!(
+            message.contains("does not record") && message.contains("pg_dump 18, the newest one found, is used"),
+            "{message}"
+        );
         assert_eq!(chosen(&[16, 17, 18], 16, 16, Writer::None), (16, 16, String::new()));
         assert_eq!(chosen(&[16, 17, 18], 16, 16, Writer::Major(17)), (17, 17, String::new()));
     }

@@ -19,20 +19,23 @@ pub(super) fn refuse(findings: Vec<Finding>) -> Result<Vec<Finding>> {
     Err(error)
 }
 
+/// The name of the finding, and of its error.
+pub(in crate::engine) const RUN_ACTIVE: &str = "run_active";
+
 /// The finding that another process works on the same target.
 pub(in crate::engine) fn run_active() -> Finding {
     let remedy = format!(
         "wait for its end, or stop it with {}; the application_name of its sessions begins with pgmigrate",
         Action::Stop
     );
-    Finding::new("run_active", Severity::Blocking, "", "another run of pgmigrate is active on the target", remedy)
+    Finding::new(RUN_ACTIVE, Severity::Blocking, "", "another run of pgmigrate is active on the target", remedy)
 }
 
 /// The error of a verb while another process works on the same target.
 pub(super) fn already_running() -> Error {
     let finding = run_active();
     let mut error =
-        Error::new("run_active", Kind::Preflight, &*finding.message).on(Side::Target).remedy(&*finding.remedy);
+        Error::new(RUN_ACTIVE, Kind::Preflight, &*finding.message).on(Side::Target).remedy(&*finding.remedy);
     error.details.findings.push(finding);
     error
 }
