@@ -23,7 +23,7 @@ pub use documents::{TextFormat, documents, migrations};
 pub use keys::{KEYS, KeyDoc};
 pub use model::{
     Config, ConnectionOptions, CopyOptions, LedgerOptions, MAX_JOBS, NameFilter, PlanOptions, RunOptions,
-    SafetyOptions, SchemaOptions, ScopeOptions, TableFilter, TableOptions, TableRule,
+    SafetyOptions, SchemaOptions, ScopeOptions, TableFilter, TableOptions, TableRule, TargetOptions,
 };
 pub use procedure::Procedure;
 pub use revision::RevisionRule;

@@ -67,6 +67,12 @@ impl Ledger {
         Ledger { schema: schema.into() }
     }
 
+    /// The schema that it is in.
+    #[must_use]
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
     fn table(&self, at: usize) -> String {
         format!("{}.{}", ident(&self.schema), ident(LEDGER_TABLES[at]))
     }

@@ -7,7 +7,7 @@ use super::convert::{self, from_python, to_python};
 use super::machine::{cpus, environment};
 use super::rows::PlanText;
 use super::{error, logging};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::engine::{self, Context, StopToken};
 use crate::error::{Error, Kind, Result};
 use crate::event::{Event, Queue, queue};
@@ -141,33 +141,6 @@ async fn perform(
             let settings = read(settings, "the settings of a preflight")?;
             convert::value(&stop.or(Box::pin(engine::preflight(config, settings, context))).await?)?
         }
-        "hold_procedure" => {
-            let taker = read(settings, "the process that takes the lock")?;
-            engine::hold_procedure(config, &taker, context).await?;
-            Value::Null
-        }
-        "read_journal" => convert::value(&stop.or(engine::read_journal(config, context)).await?)?,
-        "write_journal" => {
-            let entry = read(settings, "the entry of a journal")?;
-            engine::write_journal(config, &entry, context).await?;
-            Value::Null
-        }
-        "remove_journal" => {
-            let removal = read(settings, "the journal to remove")?;
-            engine::remove_journal(config, &removal, context).await?;
-            Value::Null
-        }
-        "target_counters" => convert::value(&stop.or(engine::target_counters(config, context)).await?)?,
-        "written_by_others" => {
-            let before = read(settings, "the counters of the target")?;
-            convert::value(&stop.or(engine::written_by_others(config, &before, context)).await?)?
-        }
-        "wait_for_writers" => convert::value(&stop.or(engine::wait_for_writers(config, context)).await?)?,
-        "quiet_since" => {
-            let before = read(settings, "the counters of the source")?;
-            stop.or(engine::quiet_since(config, before, context)).await?;
-            Value::Null
-        }
         "plan" => return Ok(Answer::plan(stop.or(Box::pin(engine::plan(config, plan.as_ref(), context))).await?)),
         "run" => {
             let settings = read(settings, "the settings of a run")?;
@@ -179,8 +152,8 @@ async fn perform(
                 plan.ok_or_else(|| Error::new("plan_missing", Kind::Internal, "a snapshot is held for a plan"))?;
             convert::value(&Box::pin(engine::hold(config, &plan, &settings, context)).await?)?
         }
-        "stop" => json!({"stopped": stop.or(engine::stop(config, context)).await?}),
-        "release" => json!({"released": stop.or(engine::release(config, context)).await?}),
+        "stop" => json!({"stopped": stop.or(engine::stop(config.target(), context)).await?}),
+        "release" => json!({"released": stop.or(engine::release(config.target(), context)).await?}),
         "verify" => {
             let settings = read(settings, "the settings of a comparison")?;
             convert::value(&stop.or(Box::pin(engine::verify(config, plan, settings, context))).await?)?
@@ -191,22 +164,66 @@ async fn perform(
         }
         "status" => {
             let rates = read(settings.get("rates").cloned().unwrap_or_default(), "the rates")?;
-            convert::value(&stop.or(engine::status(config, rates, context)).await?)?
+            let jobs = config::jobs(config.copy.max_jobs, context.cpus);
+            convert::value(&stop.or(engine::status(config.target(), jobs, rates, context)).await?)?
         }
-        "backup" => convert::value(&engine::backup(config, path("directory").as_deref(), context).await?)?,
+        "backup" => {
+            let directory = path("directory").unwrap_or_else(|| PathBuf::from(&config.safety.backup_dir));
+            convert::value(&engine::backup(&config.connection, &directory, context).await?)?
+        }
         "restore" => {
             let path = path("path").unwrap_or_default();
-            convert::value(&Box::pin(engine::restore(config, &path, context)).await?)?
+            convert::value(&Box::pin(engine::restore(&config.connection, &path, context)).await?)?
+        }
+        "cleanup" => convert::value(&engine::cleanup(config.target(), context).await?)?,
+        other => perform_for_procedure(other, config, settings, context).await?,
+    };
+    Ok(Answer::Value(value))
+}
+
+/// The verbs of the safe procedure.
+async fn perform_for_procedure(verb: &str, config: &Config, settings: Value, context: &Context) -> Result<Value> {
+    let stop = &context.stop;
+    let (target, keys) = (config.target(), config.copy.target_foreign_keys);
+    let value = match verb {
+        "hold_procedure" => {
+            let taker = read(settings, "the process that takes the lock")?;
+            engine::hold_procedure(target, &taker, context).await?;
+            Value::Null
+        }
+        "read_journal" => convert::value(&stop.or(engine::read_journal(target, context)).await?)?,
+        "write_journal" => {
+            let entry = read(settings, "the entry of a journal")?;
+            engine::write_journal(target, &entry, context).await?;
+            Value::Null
+        }
+        "remove_journal" => {
+            let removal = read(settings, "the journal to remove")?;
+            engine::remove_journal(target, &removal, context).await?;
+            Value::Null
+        }
+        "target_counters" => convert::value(&stop.or(engine::target_counters(target, context)).await?)?,
+        "written_by_others" => {
+            let before = read(settings, "the counters of the target")?;
+            convert::value(&stop.or(engine::written_by_others(target, keys, &before, context)).await?)?
+        }
+        "wait_for_writers" => {
+            let most = config.procedure.wait_for_writers;
+            convert::value(&stop.or(engine::wait_for_writers(&config.connection, most, context)).await?)?
+        }
+        "quiet_since" => {
+            let before = read(settings, "the counters of the source")?;
+            stop.or(engine::quiet_since(&config.connection, before, context)).await?;
+            Value::Null
         }
         "restore_unless_written" => {
             let before = read(settings, "the counters of the target")?;
-            convert::value(&Box::pin(engine::restore_unless_written(config, &before, context)).await?)?
+            convert::value(&Box::pin(engine::restore_unless_written(target, keys, &before, context)).await?)?
         }
-        "foreign_keys" => convert::value(&engine::make_foreign_keys(config, context).await?)?,
-        "cleanup" => convert::value(&engine::cleanup(config, context).await?)?,
+        "foreign_keys" => convert::value(&engine::make_foreign_keys(target, context).await?)?,
         other => return Err(Error::new("verb_unknown", Kind::Internal, format!("there is no verb {other:?}"))),
     };
-    Ok(Answer::Value(value))
+    Ok(value)
 }
 
 type Receiver = Arc<tokio::sync::Mutex<Queue>>;

@@ -359,7 +359,22 @@ pub struct RunOptions<'a> {
     pub safety: &'a SafetyOptions,
 }
 
+/// The parts that a verb obeys which concerns the target and its ledger only.
+#[derive(Debug, Clone, Copy)]
+pub struct TargetOptions<'a> {
+    /// How sessions are opened.
+    pub connection: &'a ConnectionOptions,
+    /// Where the ledger is.
+    pub ledger: &'a LedgerOptions,
+}
+
 impl Config {
+    /// The parts that a verb obeys which concerns the target and its ledger only.
+    #[must_use]
+    pub fn target(&self) -> TargetOptions<'_> {
+        TargetOptions { connection: &self.connection, ledger: &self.ledger }
+    }
+
     /// The parts that a run obeys until it begins.
     #[must_use]
     pub fn run(&self) -> RunOptions<'_> {

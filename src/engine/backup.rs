@@ -8,7 +8,7 @@ use super::{Context, programs};
 use crate::action::Action;
 use crate::catalog::archive::Entry;
 use crate::catalog::object_kind::ObjectKind;
-use crate::config::Config;
+use crate::config::{TargetForeignKeys, TargetOptions};
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
 use crate::pg::client::archive;
@@ -61,8 +61,15 @@ pub struct Guarded {
     pub written: Vec<String>,
 }
 
+/// Backs the target up that a session is connected to; `pg_dump` is the configured program. Client programs connect as the session did: to
+/// the same host, and encrypted where it is.
+pub async fn of_target(target: &Session, pg_dump: Option<&str>, directory: &Path, context: &Context) -> Result<Backup> {
+    let tools = context.stop.or(programs::for_target(pg_dump, context, target.major())).await?;
+    context.step("backup", backup(target.conninfo(), &tools, directory, context)).await
+}
+
 /// Dumps the whole target into a new file of `directory` that only its owner can read. A failure leaves no file behind.
-pub async fn backup(target: &Conninfo, tools: &Tools, directory: &Path, context: &Context) -> Result<Backup> {
+async fn backup(target: &Conninfo, tools: &Tools, directory: &Path, context: &Context) -> Result<Backup> {
     let started = Instant::now();
     let file = context.stop.or(NewFile::create(directory, target.dbname())).await?;
     let partial = file.partial.display().to_string();
@@ -91,15 +98,16 @@ pub(super) fn try_directory(directory: &Path) -> std::io::Result<()> {
     written
 }
 
-/// Restores the target to its state when `path` was made, or leaves it unchanged.
-pub async fn restore(config: &Config, target: &Conninfo, path: &Path, context: &Context) -> Result<Restore> {
-    restore_archive(config, target, path, None, context).await
+/// Restores the target to its state when `path` was made, or leaves it unchanged; `pg_dump` is the configured program.
+pub async fn restore(pg_dump: Option<&str>, target: &Conninfo, path: &Path, context: &Context) -> Result<Restore> {
+    restore_archive(pg_dump, target, path, None, context).await
 }
 
 /// The same, unless others have written to the target since the backup. The transaction that restores checks this once it has locked all
 /// tables against writes by others.
 pub async fn restore_unless_written(
-    config: &Config,
+    options: TargetOptions<'_>,
+    keys: TargetForeignKeys,
     target: &Conninfo,
     before: &Backed,
     context: &Context,
@@ -107,7 +115,7 @@ pub async fn restore_unless_written(
     let entries = entries(&before.path)?;
     let written = Mutex::new(Vec::new());
     let check = async {
-        let found = others::written_since(config, &before.counters, &entries, context).await?.written;
+        let found = others::written_since(options, keys, &before.counters, &entries, context).await?.written;
         if found.is_empty() {
             return Ok(());
         }
@@ -115,7 +123,8 @@ pub async fn restore_unless_written(
         Err(Error::new("target_written", Kind::Backup, "others have written to the target since the backup")
             .on(Side::Target))
     };
-    let result = restore_archive(config, target, &before.path, Some(Box::pin(check)), context).await;
+    let pg_dump = options.connection.pg_dump.as_deref();
+    let result = restore_archive(pg_dump, target, &before.path, Some(Box::pin(check)), context).await;
     let written = written.into_inner().unwrap_or_else(PoisonError::into_inner);
     match result {
         Err(_) if !written.is_empty() => Ok(Guarded { restored: None, written }),
@@ -124,7 +133,7 @@ pub async fn restore_unless_written(
 }
 
 async fn restore_archive(
-    config: &Config,
+    pg_dump: Option<&str>,
     target: &Conninfo,
     path: &Path,
     check: Option<Check<'_>>,
@@ -133,8 +142,7 @@ async fn restore_archive(
     let started = Instant::now();
     let written_by = written_by(path)?;
     let session = Arc::new(context.stop.or(Session::open(target, Side::Target, "restore")).await?);
-    let tools =
-        &context.stop.or(programs::for_restore(&config.connection, context, session.major(), written_by)).await?;
+    let tools = &context.stop.or(programs::for_restore(pg_dump, context, session.major(), written_by)).await?;
     let (listed, entries) = context.stop.or(contents(tools, path)).await?;
     check_database(&session, &entries)?;
     // The lock does not depend on the schema of the ledger.

@@ -15,7 +15,7 @@ use crate::engine::run::check::check;
 use crate::engine::run::inspect::inspect;
 use crate::engine::run::join::take_up;
 use crate::engine::run::open::{Opening, Planned, Way, open};
-use crate::engine::run::prepared::Prepared;
+use crate::engine::run::prepared::{BeginOptions, Prepared};
 use crate::engine::run::settings::Settings;
 use crate::engine::run::{part, unplanned};
 use crate::error::{Error, Kind, Result, Side};
@@ -113,20 +113,14 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     let has_begun = part::run_of(&ledger, &target, &fingerprint).await?.is_some();
     // Only a process that begins the run makes the backup.
     config.safety.backup &= !has_begun;
-    let prepared = Prepared {
-        options: config.run(),
-        settings: &part,
-        connections: &connections,
-        inspection: &inspection,
-        plan,
-        jobs: 1,
-    };
-    check(&prepared, context).await?;
-    unplanned::changes(&prepared, context);
+    let prepared = Prepared { settings: &part, connections: &connections, inspection: &inspection, plan, jobs: 1 };
+    let drift = check(config.run(), &prepared, context).await?.drift;
+    unplanned::changes(&prepared, config.plan(), &drift, context);
+    let options = BeginOptions::of(config.run());
     let run = if has_begun {
-        context.step("ledger", take_up(&prepared)).await?.run
+        context.step("ledger", take_up(&prepared, options)).await?.run
     } else {
-        Box::pin(enter(&prepared, context)).await?.run
+        Box::pin(enter(&prepared, options, context)).await?.run
     };
     let mut watch = Watch { endpoints, ledger, source: connections.source, target, run, context };
     watch.register_lease().await?;

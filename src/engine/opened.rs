@@ -1,13 +1,15 @@
-//! The steps that the verbs share which change nothing: both databases are opened, the source is inspected, and a plan is made.
+//! The steps that verbs share: the databases are opened, the source is inspected, and a plan is made.
 //!
-//! A run has steps of its own in `run`, because it takes locks. Called by the verbs `plan`, `preflight`, `verify` and `calibrate`.
+//! A run has steps of its own in `run`, because it takes locks. Called by the verbs `plan`, `preflight`, `verify` and `calibrate`, which
+//! change nothing, and by those that concern the target and its ledger only.
 
 use super::Context;
 use super::connect::{Endpoints, Source};
 use super::programs::{self, Majors, Programs};
 use crate::catalog::Catalog;
-use crate::config::{Config, PlanOptions, ScopeOptions};
+use crate::config::{Config, PlanOptions, ScopeOptions, TargetOptions};
 use crate::error::{Result, Side};
+use crate::ledger::Ledger;
 use crate::pg::Session;
 use crate::pg::client::tool::Tools;
 use crate::plan::document::Document;
@@ -37,6 +39,13 @@ pub async fn open(config: &Config, purpose: &str, plan: Option<&Plan>, context: 
     let majors = Majors::of(&source.leader, &target, plan);
     let programs = found.map(|found| programs::choose(&found, majors)).transpose()?;
     Ok(Opened { source, target, programs })
+}
+
+/// Opens the target, and names its ledger, which may not exist; the session shows the `purpose`.
+pub async fn target(options: TargetOptions<'_>, purpose: &str, context: &Context) -> Result<(Session, Ledger)> {
+    let endpoints = Endpoints::new(options.connection, context)?;
+    let target = Session::open(&endpoints.target, Side::Target, purpose).await?;
+    Ok((target, Ledger::new(&options.ledger.schema)))
 }
 
 /// Reads what the source contains.

@@ -9,12 +9,11 @@
 mod own;
 mod schema;
 
-use super::Context;
-use super::connect::Endpoints;
+use super::{Context, opened};
 use crate::catalog::archive::Entry;
-use crate::config::Config;
+use crate::config::{TargetForeignKeys, TargetOptions};
 use crate::engine::quiesce::{QUIET_WITH_OTHERS, describe};
-use crate::error::{Result, Side};
+use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::pg::Session;
 use crate::pg::client::archive;
@@ -47,14 +46,18 @@ pub struct Backed {
 }
 
 /// The counters of the target, to be compared by [`written_by_others`] later.
-pub async fn target_counters(config: &Config, context: &Context) -> Result<Counters> {
-    let endpoints = Endpoints::new(&config.connection, context)?;
-    let target = Session::open(&endpoints.target, Side::Target, "counters").await?;
-    survey::counters(&target, &config.ledger.schema, None).await
+pub async fn target_counters(options: TargetOptions<'_>, context: &Context) -> Result<Counters> {
+    let (target, ledger) = opened::target(options, "counters", context).await?;
+    survey::counters(&target, ledger.schema(), None).await
 }
 
-/// Determines what others have written to the target since `before`.
-pub async fn written_by_others(config: &Config, before: &Backed, context: &Context) -> Result<Others> {
+/// Determines what others have written to the target since `before`. `keys` says what the run did about the target's foreign keys.
+pub async fn written_by_others(
+    options: TargetOptions<'_>,
+    keys: TargetForeignKeys,
+    before: &Backed,
+    context: &Context,
+) -> Result<Others> {
     // A restore of such a backup fails by itself, and changes nothing.
     let (entries, note) = match archive::read(&before.path) {
         Ok(entries) => (entries, None),
@@ -66,28 +69,27 @@ pub async fn written_by_others(config: &Config, before: &Backed, context: &Conte
             )),
         ),
     };
-    let mut others = written_since(config, &before.counters, &entries, context).await?;
+    let mut others = written_since(options, keys, &before.counters, &entries, context).await?;
     others.notes.extend(note);
     Ok(others)
 }
 
 /// The same for a backup whose table of contents is already read.
 pub(super) async fn written_since(
-    config: &Config,
+    options: TargetOptions<'_>,
+    keys: TargetForeignKeys,
     before: &Counters,
     entries: &[Entry],
     context: &Context,
 ) -> Result<Others> {
-    let endpoints = Endpoints::new(&config.connection, context)?;
-    let target = Session::open(&endpoints.target, Side::Target, "counters").await?;
+    let (target, ledger) = opened::target(options, "counters", context).await?;
     let mut sessions = survey::sessions(&target).await?;
     sessions.retain(|session| !session.application.starts_with("pgmigrate "));
     if !sessions.is_empty() {
         // A session that stays connected reports its writes only later.
         tokio::time::sleep(QUIET_WITH_OTHERS).await;
     }
-    let now = survey::counters(&target, &config.ledger.schema, Some(before.horizon)).await?;
-    let ledger = Ledger::new(&config.ledger.schema);
+    let now = survey::counters(&target, ledger.schema(), Some(before.horizon)).await?;
     let has_ledger = ledger.exists(&target).await?;
     let (records, subjects) = match ledger_run(&ledger, &target, has_ledger).await? {
         Some(run) => (ledger.records(&target, run).await?, ledger.subjects(&target).await?),
@@ -101,9 +103,9 @@ pub(super) async fn written_since(
     for writer in survey::writers(&target).await?.iter().filter(|w| !w.application.starts_with("pgmigrate ")) {
         others.written.push(format!("{} is writing to the target", describe(writer)));
     }
-    let compared = Schema { config, before, entries, records: &records, own: &own, has_ledger };
+    let compared = Schema { ledger: &ledger, keys, before, entries, records: &records, own: &own, has_ledger };
     others.written.extend(compared.changes(&target, &now).await?);
-    let schema = has_ledger.then_some(config.ledger.schema.as_str());
+    let schema = has_ledger.then_some(ledger.schema());
     for table in comparison.to_read() {
         let rows = survey::new_rows(&target, &table.table, before.horizon, schema).await?;
         let foreign = if comparison.merges(table) { rows.all - comparison.merged(table) } else { rows.unknown };

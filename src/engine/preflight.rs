@@ -58,7 +58,7 @@ pub(super) async fn prerequisites(
     programs: Option<&Programs>,
 ) -> Result<Vec<Finding>> {
     let ends = Servers::ask(source, target).await?;
-    let mut findings = server::check(options.safety, &ends, programs);
+    let mut findings = server::check(options.safety.accept_newer_servers, &ends, programs);
     findings.extend(setting::check(source, target));
     let raw = raw_text::check(source).await?;
     if !raw.is_empty() {
@@ -66,7 +66,7 @@ pub(super) async fn prerequisites(
         findings.extend(raw);
         return Ok(sorted(findings));
     }
-    findings.extend(revision::check(options.safety, source, target, &ends).await?);
+    findings.extend(revision::check(options.safety.require_revision.as_ref(), source, target, &ends).await?);
     findings.extend(access::source_rights(options.plan, source, &ends.source, &HashSet::new()).await?);
     findings.extend(activity::readers_kept_out(options.plan.scope, source).await?);
     findings
@@ -81,13 +81,14 @@ pub async fn preflight(subject: &Subject<'_>, context: &Context) -> Result<Vec<F
 
 async fn look_at(subject: &Subject<'_>, context: &Context) -> Result<Vec<Finding>> {
     let look = Look::new(subject).await?;
-    let mut findings = server::check(subject.options.safety, &look.ends, subject.programs);
+    let mut findings = server::check(subject.options.safety.accept_newer_servers, &look.ends, subject.programs);
     findings.extend(server::reading_the_target(&look));
     findings.extend(server::backing_up(&look, context).await?);
     findings.extend(target_dump::check(&look).await?);
     findings.extend(backup_dir::check(&look));
     findings.extend(setting::check(look.leader(), subject.target));
-    findings.extend(revision::check(subject.options.safety, look.leader(), subject.target, &look.ends).await?);
+    let rule = subject.options.safety.require_revision.as_ref();
+    findings.extend(revision::check(rule, look.leader(), subject.target, &look.ends).await?);
     findings.extend(revision::written(&look).await?);
     findings.extend(access::check(&look).await?);
     let rights = Rights::ask(&look).await?;

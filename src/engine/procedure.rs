@@ -3,9 +3,8 @@
 //! The lock is held by a session of its own, which lives as long as the verb `hold_procedure` runs. The Python package, which calls these
 //! verbs, decides what a journal means.
 
-use super::connect::Endpoints;
-use super::{Context, POLL_INTERVAL};
-use crate::config::Config;
+use super::{Context, POLL_INTERVAL, opened};
+use crate::config::TargetOptions;
 use crate::engine::run::leader::{Leader, RunLock};
 use crate::error::{Error, Kind, Result, Side};
 use crate::event::Event;
@@ -72,11 +71,9 @@ pub struct Taker {
 }
 
 /// Takes the lock of the safe procedure, emits an event, and holds the lock until it is asked to stop. A lost lock is taken again.
-pub async fn hold_procedure(config: &Config, taker: &Taker, context: &Context) -> Result<()> {
-    let endpoints = Endpoints::new(&config.connection, context)?;
-    let ledger = Ledger::new(&config.ledger.schema);
+pub async fn hold_procedure(options: TargetOptions<'_>, taker: &Taker, context: &Context) -> Result<()> {
     let name = format!("{} of {}", if taker.restores { "restore" } else { "procedure" }, taker.holder);
-    let session = context.stop.or(Session::open(&endpoints.target, Side::Target, &name)).await?;
+    let (session, ledger) = context.stop.or(opened::target(options, &name, context)).await?;
     context.stop.or(take(&ledger, &session, taker)).await?;
     let mut leader = Leader::with_lock(session, &ledger, RunLock::Procedure).await?.shown_as(&name);
     context.events.send(Event::ProcedureLocked);
@@ -125,8 +122,8 @@ fn occupied(holder: Option<LockHolder>, taker: &Taker) -> Error {
 }
 
 /// Reads what the target keeps of safe procedures.
-pub async fn read_journal(config: &Config, context: &Context) -> Result<Kept> {
-    let (target, ledger) = open(config, context).await?;
+pub async fn read_journal(options: TargetOptions<'_>, context: &Context) -> Result<Kept> {
+    let (target, ledger) = opened::target(options, "journal", context).await?;
     Ok(Kept {
         journal: ledger.last_journal(&target).await?,
         has_ledger: ledger.exists(&target).await?,
@@ -137,8 +134,8 @@ pub async fn read_journal(config: &Config, context: &Context) -> Result<Kept> {
 }
 
 /// Writes an entry of the journal.
-pub async fn write_journal(config: &Config, entry: &Entry, context: &Context) -> Result<()> {
-    let (target, ledger) = open(config, context).await?;
+pub async fn write_journal(options: TargetOptions<'_>, entry: &Entry, context: &Context) -> Result<()> {
+    let (target, ledger) = opened::target(options, "journal", context).await?;
     if entry.create {
         ledger.create(&target).await?;
     }
@@ -146,18 +143,12 @@ pub async fn write_journal(config: &Config, entry: &Entry, context: &Context) ->
 }
 
 /// Removes the journal of a procedure that is over and has left nothing on the target; with the ledger where that is requested.
-pub async fn remove_journal(config: &Config, removal: &Removal, context: &Context) -> Result<()> {
-    let (target, ledger) = open(config, context).await?;
+pub async fn remove_journal(options: TargetOptions<'_>, removal: &Removal, context: &Context) -> Result<()> {
+    let (target, ledger) = opened::target(options, "journal", context).await?;
     ledger.forget_journal(&target, &removal.procedure).await?;
     let is_unused = removal.with_unused_ledger && ledger.is_unused(&target).await?;
     if is_unused || removal.with_ledger && !ledger.is_locked(&target).await? {
         ledger.drop(&target).await?;
     }
     Ok(())
-}
-
-async fn open(config: &Config, context: &Context) -> Result<(Session, Ledger)> {
-    let endpoints = Endpoints::new(&config.connection, context)?;
-    let target = Session::open(&endpoints.target, Side::Target, "journal").await?;
-    Ok((target, Ledger::new(&config.ledger.schema)))
 }

@@ -85,9 +85,9 @@ pub(super) async fn find(
     tool::find(connection.pg_dump.as_deref(), &context.tools).await.map(Some)
 }
 
-/// Finds the program that backs up and restores the target.
-pub(super) async fn for_target(connection: &ConnectionOptions, context: &Context, target: u32) -> Result<Tools> {
-    let installed = tool::find(connection.pg_dump.as_deref(), &context.tools).await?;
+/// Finds the program that backs up and restores the target; `pg_dump` is the configured one.
+pub(super) async fn for_target(pg_dump: Option<&str>, context: &Context, target: u32) -> Result<Tools> {
+    let installed = tool::find(pg_dump, &context.tools).await?;
     let tools = installed.for_servers(target, target).ok_or_else(tool::none_found)?;
     refuse_older(tools, target, "target")?;
     tracing::info!("pg_dump {} serves the target, {}", tools.major, tools.pg_dump.display());
@@ -97,12 +97,12 @@ pub(super) async fn for_target(connection: &ConnectionOptions, context: &Context
 /// Finds the programs that restore a backup, made by the `pg_dump` of one major version, into a target of another: an older `pg_restore` may
 /// not read the file. A program that is older than the target may work; where it does not, it reports that itself.
 pub(super) async fn for_restore(
-    connection: &ConnectionOptions,
+    pg_dump: Option<&str>,
     context: &Context,
     target: u32,
     written_by: Option<u32>,
 ) -> Result<Tools> {
-    let installed = tool::find(connection.pg_dump.as_deref(), &context.tools).await?;
+    let installed = tool::find(pg_dump, &context.tools).await?;
     let tools = installed.for_servers(target, written_by.unwrap_or(target)).ok_or_else(tool::none_found)?;
     tracing::info!("pg_restore {} restores the backup, {}", tools.major, tools.pg_restore().display());
     Ok(tools.clone())

@@ -3,7 +3,7 @@
 //! A session writes while its transaction has an ID or a writer's lock, and so does a prepared transaction. Between two transactions a
 //! writer shows only in the statistics, so these have to stay unchanged for a while, too. Called for the safe procedure.
 
-use crate::config::Config;
+use crate::config::ConnectionOptions;
 use crate::engine::Context;
 use crate::engine::connect::Endpoints;
 use crate::error::{Error, Kind, Result, Side};
@@ -36,20 +36,22 @@ pub struct Quiet {
     pub source: Written,
 }
 
-/// Waits until no session writes, at most for the configured time and the time of the proof; the error names the sessions that still write
+/// Waits until no session writes, for `most` seconds and the time of the proof at the longest; the error names the sessions that still write
 /// then.
-pub async fn wait_for_writers(config: &Config, context: &Context) -> Result<Quiet> {
-    context.step("wait for writers", Box::pin(wait(config, context))).await
+pub async fn wait_for_writers(connection: &ConnectionOptions, most: u64, context: &Context) -> Result<Quiet> {
+    let waiting = async {
+        let endpoints = Endpoints::new(connection, context)?;
+        wait(&endpoints, Duration::from_secs(most)).await
+    };
+    context.step("wait for writers", Box::pin(waiting)).await
 }
 
-async fn wait(config: &Config, context: &Context) -> Result<Quiet> {
-    let endpoints = Endpoints::new(&config.connection, context)?;
+async fn wait(endpoints: &Endpoints, most: Duration) -> Result<Quiet> {
     let sides = [
         Session::open(&endpoints.source, Side::Source, "writers").await?,
         Session::open(&endpoints.target, Side::Target, "writers").await?,
     ];
     let began = Instant::now();
-    let most = Duration::from_secs(config.procedure.wait_for_writers);
     let mut last = Look::at(&sides).await?;
     let mut watch = Watch { quiet_since: began, seen: BTreeMap::new() };
     watch.note(&last, &last);
@@ -71,8 +73,8 @@ async fn wait(config: &Config, context: &Context) -> Result<Quiet> {
 }
 
 /// Fails where a session wrote to the source since `before`.
-pub async fn quiet_since(config: &Config, before: Written, context: &Context) -> Result<()> {
-    let endpoints = Endpoints::new(&config.connection, context)?;
+pub async fn quiet_since(connection: &ConnectionOptions, before: Written, context: &Context) -> Result<()> {
+    let endpoints = Endpoints::new(connection, context)?;
     let source = context.stop.or(Session::open(&endpoints.source, Side::Source, "writers")).await?;
     let mut now = survey::written(&source).await?;
     if now.next_transaction != before.next_transaction {

@@ -55,7 +55,7 @@ use close::{Closing, close};
 use execute::execute;
 use inspect::inspect;
 use open::connect;
-use prepared::Prepared;
+use prepared::{BeginOptions, Prepared};
 use request::RunRequest;
 use settings::Settings;
 use std::time::Instant;
@@ -81,14 +81,13 @@ pub async fn run(config: &Config, plan: Option<Plan>, settings: &Settings, conte
     let RunRequest { config, endpoints, settings, .. } = &request;
     let jobs = settings.jobs.unwrap_or_else(|| config::jobs(config.copy.max_jobs, context.cpus)).max(1);
     let (connected, inspected) = (&connections, &inspection);
-    let prepared =
-        Prepared { options: config.run(), settings, connections: connected, inspection: inspected, plan: &plan, jobs };
+    let prepared = Prepared { settings, connections: connected, inspection: inspected, plan: &plan, jobs };
     let foreseeing = Box::pin(foresee(&request, &prepared, is_given, context));
     let foreseen = stop::stoppable(&connections, context, foreseeing).await.map_err(before_begin)?;
     if settings.dry_run {
         return Ok(report::dry_run(endpoints, foreseen, &plan));
     }
-    let entering = Box::pin(enter(&prepared, context));
+    let entering = Box::pin(enter(&prepared, BeginOptions::of(config.run()), context));
     let mut begun = stop::stoppable(&connections, context, entering).await.map_err(before_begin)?;
     // Preflight may have reported the same findings.
     begun.findings.retain(|finding| !foreseen.findings.contains(finding));

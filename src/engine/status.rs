@@ -1,11 +1,11 @@
 //! The progress of the latest run on a target, read from its ledger alone: from any machine, during the run or after it.
 
 use super::Context;
-use super::connect::Endpoints;
+use super::opened;
 use super::time_left::{Now, recorded};
-use crate::config::{self, Config};
+use crate::config::TargetOptions;
 use crate::engine::target::foreign_keys::Left;
-use crate::error::{Result, Side};
+use crate::error::Result;
 use crate::finding::Finding;
 use crate::ledger::Ledger;
 use crate::pg::{Session, progress};
@@ -81,12 +81,16 @@ pub struct Counts {
     pub pending: u64,
 }
 
-/// Reads the status of the latest run. The time left is computed with `rates`, or with typical ones.
-pub async fn status(config: &Config, rates: Option<Rates>, context: &Context) -> Result<Status> {
+/// Reads the status of the latest run. The time left is computed with `rates`, or with typical ones, and for `jobs` tasks at once, or as
+/// many as are at work.
+pub async fn status(
+    options: TargetOptions<'_>,
+    jobs: usize,
+    rates: Option<Rates>,
+    context: &Context,
+) -> Result<Status> {
     let rates = rates.map_or_else(|| Ok(Rates::typical()), Rates::checked)?;
-    let endpoints = Endpoints::new(&config.connection, context)?;
-    let target = Session::open(&endpoints.target, Side::Target, "status").await?;
-    let ledger = Ledger::new(&config.ledger.schema);
+    let (target, ledger) = opened::target(options, "status", context).await?;
     let exists = ledger.exists(&target).await?;
     let procedure = if exists { procedure(&ledger, &target).await? } else { None };
     let run = if exists { ledger.last_run(&target).await? } else { None };
@@ -116,7 +120,7 @@ pub async fn status(config: &Config, rates: Option<Rates>, context: &Context) ->
     };
     let mut status = sum(known, &records);
     if state == RunState::Running {
-        let jobs = config::jobs(config.copy.max_jobs, context.cpus).max(workers(&records));
+        let jobs = jobs.max(workers(&records));
         status.seconds_left = seconds_left(&ledger, &target, run.run, &records, &rates, jobs).await?;
     }
     Ok(status)

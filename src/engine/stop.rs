@@ -4,19 +4,14 @@
 //! what a run does after its last task; before the first task it takes effect only where the current step can be given up. Called by the
 //! verb `stop`, and by `run` for the steps before the tasks; while tasks run, `pool` checks by itself.
 
-use super::connect::Endpoints;
-use super::{Context, POLL_INTERVAL};
-use crate::config::Config;
+use super::{Context, POLL_INTERVAL, opened};
+use crate::config::TargetOptions;
 use crate::engine::run::connections::Connections;
-use crate::error::{Error, Kind, Result, Side};
-use crate::ledger::Ledger;
-use crate::pg::Session;
+use crate::error::{Error, Kind, Result};
 
 /// Asks every process that works on the target to stop, and waits until none does; returns whether there was one.
-pub async fn stop(config: &Config, context: &Context) -> Result<bool> {
-    let endpoints = Endpoints::new(&config.connection, context)?;
-    let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "stop")).await?;
-    let ledger = Ledger::new(&config.ledger.schema);
+pub async fn stop(options: TargetOptions<'_>, context: &Context) -> Result<bool> {
+    let (target, ledger) = context.stop.or(opened::target(options, "stop", context)).await?;
     if !ledger.is_locked(&target).await? {
         return Ok(false);
     }

@@ -12,7 +12,7 @@ use super::preflight::{self as survey, Subject};
 use super::programs::{self, Majors};
 use super::verify as comparison;
 use crate::action::Action;
-use crate::config::{self, Config, ConnectionOptions};
+use crate::config::{self, Config, ConnectionOptions, TargetForeignKeys, TargetOptions};
 use crate::engine::target::foreign_keys::{Left, Place, give_back};
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
@@ -22,7 +22,7 @@ use crate::plan::Plan;
 use crate::plan::document::Document;
 use crate::verification::Verification;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a target may take to return its version when a plan is made.
@@ -155,25 +155,29 @@ pub async fn verify(
 }
 
 /// Backs the target up.
-pub async fn backup(config: &Config, directory: Option<&Path>, context: &Context) -> Result<Backup> {
-    let endpoints = Endpoints::new(&config.connection, context)?;
-    let directory = directory.map_or_else(|| PathBuf::from(&config.safety.backup_dir), Path::to_owned);
-    // Client programs connect as pgmigrate's own session did: to the same host, and encrypted where it is.
+pub async fn backup(connection: &ConnectionOptions, directory: &Path, context: &Context) -> Result<Backup> {
+    let endpoints = Endpoints::new(connection, context)?;
     let session = context.stop.or(Session::open(&endpoints.target, Side::Target, "backup")).await?;
-    let tools = context.stop.or(programs::for_target(&config.connection, context, session.major())).await?;
-    context.step("backup", archive::backup(session.conninfo(), &tools, &directory, context)).await
+    archive::of_target(&session, connection.pg_dump.as_deref(), directory, context).await
 }
 
 /// Restores a backup of the target.
-pub async fn restore(config: &Config, path: &Path, context: &Context) -> Result<Restore> {
-    let endpoints = Endpoints::new(&config.connection, context)?;
-    context.step_to_its_end("restore", Box::pin(archive::restore(config, &endpoints.target, path, context))).await
+pub async fn restore(connection: &ConnectionOptions, path: &Path, context: &Context) -> Result<Restore> {
+    let endpoints = Endpoints::new(connection, context)?;
+    let work = archive::restore(connection.pg_dump.as_deref(), &endpoints.target, path, context);
+    context.step_to_its_end("restore", Box::pin(work)).await
 }
 
-/// Restores a backup of the target, unless others have written to the target since.
-pub async fn restore_unless_written(config: &Config, before: &Backed, context: &Context) -> Result<Guarded> {
-    let endpoints = Endpoints::new(&config.connection, context)?;
-    let work = archive::restore_unless_written(config, &endpoints.target, before, context);
+/// Restores a backup of the target, unless others have written to the target since. `keys` says what the run did about the target's foreign
+/// keys.
+pub async fn restore_unless_written(
+    options: TargetOptions<'_>,
+    keys: TargetForeignKeys,
+    before: &Backed,
+    context: &Context,
+) -> Result<Guarded> {
+    let endpoints = Endpoints::new(options.connection, context)?;
+    let work = archive::restore_unless_written(options, keys, &endpoints.target, before, context);
     context.step_to_its_end("restore", Box::pin(work)).await
 }
 
@@ -187,10 +191,8 @@ pub struct Cleanup {
 }
 
 /// Forgets all runs: drops the ledger, after the foreign keys that it keeps exist again.
-pub async fn cleanup(config: &Config, context: &Context) -> Result<Cleanup> {
-    let endpoints = Endpoints::new(&config.connection, context)?;
-    let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "cleanup")).await?;
-    let ledger = Ledger::new(&config.ledger.schema);
+pub async fn cleanup(options: TargetOptions<'_>, context: &Context) -> Result<Cleanup> {
+    let (target, ledger) = context.stop.or(opened::target(options, "cleanup", context)).await?;
     if !context.stop.or(ledger.lock(&target, false)).await? {
         let doing = "a run of pgmigrate is active on the target, and its ledger cannot be dropped";
         let remedy = format!("wait for its end, or stop it with {}", Action::Stop);
@@ -208,15 +210,15 @@ pub async fn cleanup(config: &Config, context: &Context) -> Result<Cleanup> {
     }
     let mut findings = Vec::new();
     if !context.stop.or(ledger.taken_keys(&target)).await?.is_empty() {
-        findings = bring_keys_back(config, &target, &ledger).await?;
+        findings = bring_keys_back(&target, &ledger, options.connection.lock_timeout).await?;
         context.report(&findings);
     }
     Ok(Cleanup { dropped: context.stop.or(ledger.drop(&target)).await?, findings })
 }
 
 /// A ledger that keeps foreign keys is dropped only when they exist again; orphan rows leave a key NOT VALID, with a finding for each.
-async fn bring_keys_back(config: &Config, target: &Session, ledger: &Ledger) -> Result<Vec<Finding>> {
-    let place = Place { target, ledger, lock_timeout: config.connection.lock_timeout };
+async fn bring_keys_back(target: &Session, ledger: &Ledger, lock_timeout: u64) -> Result<Vec<Finding>> {
+    let place = Place { target, ledger, lock_timeout };
     // The check that follows creates the keys that this could not, or reports why not.
     let _ = place.bring_back().await;
     let finding = |error: Error| {
@@ -247,15 +249,13 @@ async fn bring_keys_back(config: &Config, target: &Session, ledger: &Ledger) -> 
 
 /// Creates the target's foreign keys again that a run has dropped, without a check of their rows, where no run is active; returns what is
 /// left.
-pub async fn make_foreign_keys(config: &Config, context: &Context) -> Result<Vec<Finding>> {
-    let endpoints = Endpoints::new(&config.connection, context)?;
-    let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "foreign keys")).await?;
-    let ledger = Ledger::new(&config.ledger.schema);
+pub async fn make_foreign_keys(options: TargetOptions<'_>, context: &Context) -> Result<Vec<Finding>> {
+    let (target, ledger) = context.stop.or(opened::target(options, "foreign keys", context)).await?;
     if context.stop.or(ledger.taken_keys(&target)).await?.is_empty() {
         return Ok(Vec::new());
     }
     if context.stop.or(ledger.lock(&target, false)).await?
-        && let Err(error) = give_back(&ledger, &target, config.connection.lock_timeout).await
+        && let Err(error) = give_back(&ledger, &target, options.connection.lock_timeout).await
     {
         tracing::warn!("{}", error.chain());
     }
@@ -263,10 +263,8 @@ pub async fn make_foreign_keys(config: &Config, context: &Context) -> Result<Vec
 }
 
 /// Asks the holder of the last run's snapshot to release it; returns whether there is one.
-pub async fn release(config: &Config, context: &Context) -> Result<bool> {
-    let endpoints = Endpoints::new(&config.connection, context)?;
-    let target = context.stop.or(Session::open(&endpoints.target, Side::Target, "release")).await?;
-    let ledger = Ledger::new(&config.ledger.schema);
+pub async fn release(options: TargetOptions<'_>, context: &Context) -> Result<bool> {
+    let (target, ledger) = context.stop.or(opened::target(options, "release", context)).await?;
     if !ledger.exists(&target).await? {
         return Ok(false);
     }

@@ -6,7 +6,7 @@
 use super::own::Own;
 use crate::catalog::archive::Entry;
 use crate::catalog::object_kind::ObjectKind;
-use crate::config::{Config, TargetForeignKeys};
+use crate::config::TargetForeignKeys;
 use crate::error::Result;
 use crate::ledger::Ledger;
 use crate::pg::Session;
@@ -17,7 +17,9 @@ use std::collections::{HashMap, HashSet};
 
 /// What is compared with the current target.
 pub(super) struct Schema<'a> {
-    pub config: &'a Config,
+    pub ledger: &'a Ledger,
+    /// What the run did about the target's foreign keys.
+    pub keys: TargetForeignKeys,
     pub before: &'a Counters,
     /// The objects of the backup; none where it cannot be read.
     pub entries: &'a [Entry],
@@ -38,7 +40,7 @@ impl Schema<'_> {
         let mut of_keys: HashSet<Address> = made.collect();
         let keys = self.own_keys(&missing, keys);
         of_keys.extend(keys.iter().flat_map(|key| key.objects));
-        let taken = Ledger::new(&self.config.ledger.schema).taken_keys(target).await?;
+        let taken = self.ledger.taken_keys(target).await?;
         let is_taken = |entry: &Entry| {
             taken.iter().any(|one| {
                 entry.namespace == one.key.table.schema.as_str()
@@ -54,8 +56,8 @@ impl Schema<'_> {
         let lacking = survey::missing_comments(target, &commented).await?;
         let lacking = lacking.into_iter().filter(|change| !self.own.has(change));
         found.extend(lacking.map(|change| format!("{}: a comment on it was removed", change.words)));
-        let ledger = &self.config.ledger.schema;
-        let changed = survey::changed_objects(target, self.before.horizon, ledger, self.has_ledger).await?;
+        let schema = self.ledger.schema();
+        let changed = survey::changed_objects(target, self.before.horizon, schema, self.has_ledger).await?;
         let by_others = changed.into_iter().filter(|one| !of_keys.contains(&one.object) && !self.own.has(one));
         let mut words: Vec<String> = by_others.map(|one| one.words).collect();
         // Each member of a changed extension shows the change.
@@ -68,12 +70,12 @@ impl Schema<'_> {
 
     /// Whether it belongs to the ledger, whose tables a run creates again.
     fn is_of_ledger(&self, entry: &Entry) -> bool {
-        entry.namespace == self.config.ledger.schema.as_str() && entry.tag.starts_with("migration_")
+        entry.namespace == self.ledger.schema() && entry.tag.starts_with("migration_")
     }
 
     /// The foreign keys that the run has dropped and created again: they exist under the name of a key that is gone.
     fn own_keys(&self, missing: &HashSet<Address>, keys: Vec<ForeignKey>) -> Vec<ForeignKey> {
-        if self.config.copy.target_foreign_keys != TargetForeignKeys::Drop {
+        if self.keys != TargetForeignKeys::Drop {
             return Vec::new();
         }
         let gone: Vec<&Entry> =

@@ -253,7 +253,7 @@ async fn checked(look: &Look<'_>) -> Result<Vec<Finding>> {
     let present = present::look(target, &existing::tables(plan), &look.source_path().await?).await?;
     let found = Found { present, ..Found::default() };
     let (mode, mut findings) = (look.subject.options.plan.copy.target_foreign_keys, Vec::new());
-    let gone = load_order::droppable(look.subject.options.plan.copy, target, plan).await?;
+    let gone = load_order::droppable(look.subject.options.plan.copy.target_foreign_keys, target, plan).await?;
     if mode == TargetForeignKeys::Drop {
         let keys = foreign_keys::of_tables(target, &existing::tables(plan)).await?;
         let (own, others): (Vec<_>, Vec<_>) = keys.iter().partition(|key| key.may_drop);

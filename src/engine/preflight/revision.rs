@@ -4,7 +4,7 @@
 //! A revision is compared by its ID, and several of them as a set; only alembic's scripts know which of two is the newer one.
 
 use super::look::{Look, Servers, blocking, list, warning};
-use crate::config::{RevisionRule, SafetyOptions};
+use crate::config::RevisionRule;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::{QualifiedName, ident, readable};
@@ -18,12 +18,12 @@ type Found = std::result::Result<Vec<String>, Finding>;
 
 /// Whether both databases are at the revisions that the configuration requires.
 pub(super) async fn check(
-    safety: &SafetyOptions,
+    rule: Option<&RevisionRule>,
     source: &Session,
     target: &Session,
     ends: &Servers,
 ) -> Result<Vec<Finding>> {
-    let Some(rule) = &safety.require_revision else { return Ok(Vec::new()) };
+    let Some(rule) = rule else { return Ok(Vec::new()) };
     let found = [
         look(rule, source, "source", &ends.source.role).await?,
         look(rule, target, "target", &ends.target.role).await?,

@@ -3,7 +3,6 @@
 
 use super::look::{Look, Servers, blocking, info, warning};
 use crate::catalog::Server;
-use crate::config::SafetyOptions;
 use crate::engine::Context;
 use crate::engine::programs::old_tools;
 use crate::engine::programs::{Programs, for_target};
@@ -13,9 +12,9 @@ use crate::name::is_ledger_table;
 use crate::pg::survey::Instance;
 use crate::server_version::{NEWEST, OLDEST, ServerVersion};
 
-pub(super) fn check(safety: &SafetyOptions, ends: &Servers, programs: Option<&Programs>) -> Vec<Finding> {
+pub(super) fn check(accepts_newer: bool, ends: &Servers, programs: Option<&Programs>) -> Vec<Finding> {
     let (source, target) = (&ends.source, &ends.target);
-    let mut findings = versions(source.version, target.version, safety.accept_newer_servers);
+    let mut findings = versions(source.version, target.version, accepts_newer);
     findings.extend(same_database((source, &ends.source_instance), (target, &ends.target_instance)));
     findings.extend(read_only(target, &ends.target_instance));
     findings.extend(standby(source, &ends.source_instance));
@@ -134,7 +133,8 @@ pub(super) async fn backing_up(look: &Look<'_>, context: &Context) -> Result<Vec
     if !look.subject.options.plan.scope.data_only || !look.subject.backs_up {
         return Ok(Vec::new());
     }
-    let found = for_target(look.subject.options.connection, context, look.ends.target.version.major()).await;
+    let pg_dump = look.subject.options.connection.pg_dump.as_deref();
+    let found = for_target(pg_dump, context, look.ends.target.version.major()).await;
     found.map_or_else(no_backup, |_| Ok(Vec::new()))
 }
 

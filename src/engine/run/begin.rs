@@ -3,35 +3,36 @@
 //! All decisions that depend on the contents of source, target and ledger are made here, and recorded before the first task. Called by
 //! `run` between backup and tasks.
 
-use super::begun::{Begun, live, place, refuse_changed, restart_table};
-use super::connections::Connections;
+use super::begun::{Begun, refuse_changed, restart_tables};
+use super::connections::{Connections, Inspection};
 use super::join;
 use super::join::join;
-use super::prepared::Prepared;
+use super::prepared::{BeginOptions, Prepared};
+use super::resume::{History, Mixing};
 use super::state_file::StateFile;
 use super::{lost, part, resume, state_file};
 use crate::action::Action;
 use crate::catalog::Relation;
+use crate::config::TableFilter;
 use crate::engine::target::column_mapping;
 use crate::engine::target::existing;
 use crate::engine::target::existing::Found;
-use crate::engine::target::load_order;
-use crate::engine::{Context, backup, programs, secret, stop};
+use crate::engine::target::load_order::Live;
+use crate::engine::{Context, backup, secret, stop};
 use crate::error::{Error, Kind, Result};
-use crate::finding::Finding;
 use crate::ledger::NewRun;
 use crate::name::QualifiedName;
 use crate::pg::client::archive;
 use crate::pg::{introspect, present};
-use crate::plan::{Rules, format};
+use crate::plan::{Plan, Rules, format};
 use crate::record::{Record, RowMode, Run};
 use crate::status::RunState;
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Begins the run in the ledger, after a backup where one is requested; one process at a time, because only the first of several finds the
 /// target unchanged.
-pub async fn enter(prepared: &Prepared<'_>, context: &Context) -> Result<Begun> {
+pub async fn enter(prepared: &Prepared<'_>, options: BeginOptions<'_>, context: &Context) -> Result<Begun> {
     let Prepared { settings, connections: Connections { source, target, ledger, .. }, .. } = *prepared;
     settings.state.as_deref().map_or(Ok(()), StateFile::check)?;
     if !prepared.continues() {
@@ -43,38 +44,34 @@ pub async fn enter(prepared: &Prepared<'_>, context: &Context) -> Result<Begun> 
         None => None,
     };
     let is_first = !settings.resume && known.is_none();
-    let backup =
-        if prepared.options.safety.backup && is_first { Some(back_up(prepared, context).await?) } else { None };
-    let begun = context.step("ledger", begin(prepared, known)).await?;
+    let backup = match options.backup_dir.filter(|_| is_first) {
+        Some(directory) => {
+            let made = backup::of_target(target, options.pg_dump, Path::new(directory), context).await?;
+            stop::check(prepared.connections, context).await;
+            Some(made.path.display().to_string())
+        }
+        None => None,
+    };
+    let begun = context.step("ledger", Box::pin(begin(prepared, options, known))).await?;
     ledger.unlock_begin(target).await?;
     Ok(Begun { backup, ..begun })
 }
 
-/// Backs the target up; returns the path of the backup.
-async fn back_up(prepared: &Prepared<'_>, context: &Context) -> Result<String> {
-    let (target, options) = (&prepared.connections.target, prepared.options);
-    let directory = PathBuf::from(&options.safety.backup_dir);
-    let tools = programs::for_target(options.connection, context, target.major()).await?;
-    let made = context.step("backup", backup::backup(target.conninfo(), &tools, &directory, context)).await?;
-    stop::check(prepared.connections, context).await;
-    Ok(made.path.display().to_string())
-}
-
 /// Writes the run into the ledger, or finds the one to go on with. Chosen tasks join an existing run where that is known to be of their
 /// plan. The caller holds the lock BEGIN.
-async fn begin(prepared: &Prepared<'_>, known: Option<Run>) -> Result<Begun> {
+async fn begin(prepared: &Prepared<'_>, options: BeginOptions<'_>, known: Option<Run>) -> Result<Begun> {
     let Prepared { settings, plan, connections: Connections { target, ledger, .. }, .. } = *prepared;
     let database = prepared.inspection.target.identity();
     if let Some(run) = known {
         resume::check_run(&run, (plan, &run.plan), &database)?;
-        return join(prepared, run).await;
+        return join(prepared, options, run).await;
     }
     let last = if ledger.exists(target).await? { ledger.last_run(target).await? } else { None };
     let done = settings.state.as_deref().filter(|_| settings.resume).map_or(Ok(Vec::new()), state_file::done_tasks)?;
     match last {
         Some(run) if settings.resume => {
             resume::check_run(&run, (plan, &plan.fingerprint()), &database)?;
-            resume_run(prepared, run, &done).await
+            resume_run(prepared, options, run, &done).await
         }
         Some(run) if run.state != RunState::Done => {
             // Parts and the holder join the run of their plan; this run is of another plan.
@@ -88,19 +85,20 @@ async fn begin(prepared: &Prepared<'_>, known: Option<Run>) -> Result<Begun> {
                 Action::Cleanup
             )))
         }
-        _ => begin_new(prepared).await,
+        _ => begin_new(prepared, options).await,
     }
 }
 
-async fn begin_new(prepared: &Prepared<'_>) -> Result<Begun> {
-    let Prepared { options, settings, plan, connections: Connections { target, ledger, .. }, .. } = *prepared;
-    let found = inspect_target(prepared).await?;
-    let (records, mut findings) = decide(prepared, &found)?;
+async fn begin_new(prepared: &Prepared<'_>, options: BeginOptions<'_>) -> Result<Begun> {
+    let Prepared { settings, plan, connections: Connections { source, target, ledger, .. }, .. } = *prepared;
+    let found = inspect_target(prepared, options).await?;
+    let (mut records, mut findings) = existing::decide(plan, &found);
+    send_as_text(&mut records, plan, &faster_as_text(prepared.inspection, options.tables)?);
     let is_chosen = |id: &str| settings.tasks.as_ref().is_none_or(|ids| ids.iter().any(|chosen| chosen == id));
-    refuse_changed(prepared, &records, &is_chosen)?;
+    refuse_changed(source, plan, &records, &is_chosen)?;
     // Preflight has reported everything about the triggers of the target's own tables.
-    findings.retain(|finding| !options.plan.scope.data_only || finding.check != "triggers_fire");
-    let live = load_order::look(options.plan, target, plan, &found).await?;
+    findings.retain(|finding| !options.rules.data_only || finding.check != "triggers_fire");
+    let live = Live::of_found(options.rules, target, plan, &found).await?;
     if let Some(chosen) = &settings.tasks {
         resume::check_chosen(plan, &records, chosen)?;
         resume::check_order(plan, &records, chosen, &live)?;
@@ -110,7 +108,7 @@ async fn begin_new(prepared: &Prepared<'_>) -> Result<Begun> {
     // own.
     ledger.drop_unused_runs(target).await?;
     ledger.create(target).await?;
-    let new = NewRun { run: &new_run(prepared), records: &records, plan: plan.pieces() };
+    let new = NewRun { run: &new_run(prepared, options.mixing), records: &records, plan: plan.pieces() };
     let run = ledger.begin_run(target, new).await?;
     let started = ledger.last_run(target).await?.map_or(String::new(), |run| run.started);
     if let Some(chosen) = &settings.tasks {
@@ -119,22 +117,17 @@ async fn begin_new(prepared: &Prepared<'_>) -> Result<Begun> {
     Ok(Begun { run, records, live, findings, started, put_back: vec![], backup: None })
 }
 
-/// How each task is done, by what the target has.
-fn decide(prepared: &Prepared<'_>, found: &Found) -> Result<(Vec<Record>, Vec<Finding>)> {
-    let texts = faster_as_text(prepared)?;
-    let (mut records, findings) = existing::decide(prepared.plan, found);
-    for (record, task) in
-        records.iter_mut().zip(&prepared.plan.tasks).filter(|(record, _)| record.mode == Some(RowMode::Create))
-    {
-        if texts.contains(&task.source_table()) {
+/// Lets the rows of these tables be sent as text where a task copies them into a table of its own plan.
+fn send_as_text(records: &mut [Record], plan: &Plan, tables: &HashSet<QualifiedName>) {
+    for (record, task) in records.iter_mut().zip(&plan.tasks) {
+        if record.mode == Some(RowMode::Create) && tables.contains(&task.source_table()) {
             record.format = "text".into();
         }
     }
-    Ok((records, findings))
 }
 
 /// The run's row in the ledger.
-fn new_run(prepared: &Prepared<'_>) -> Run {
+fn new_run(prepared: &Prepared<'_>, mixing: Mixing) -> Run {
     Run {
         run: 0,
         plan: prepared.plan.fingerprint(),
@@ -143,26 +136,26 @@ fn new_run(prepared: &Prepared<'_>) -> Run {
         config: prepared.plan.header.config.to_string(),
         state: RunState::Running,
         snapshot: prepared.sees().to_owned(),
-        consistent: prepared.options.safety.consistent,
+        consistent: mixing == Mixing::Never,
         started: String::new(),
         seconds: 0.0,
     }
 }
 
 /// The source's tables whose rows this target reads faster as text, although the plan sends them in binary.
-fn faster_as_text(prepared: &Prepared<'_>) -> Result<HashSet<QualifiedName>> {
-    let catalog = prepared.inspection.catalog()?;
-    let (lookup, rules) = (catalog.lookup(), Rules::new(&prepared.options.plan.scope.tables));
-    let version = prepared.inspection.target.version;
+fn faster_as_text(inspection: &Inspection, tables: &TableFilter) -> Result<HashSet<QualifiedName>> {
+    let catalog = inspection.catalog()?;
+    let (lookup, rules) = (catalog.lookup(), Rules::new(tables));
+    let version = inspection.target.version;
     let is_faster =
         |relation: &&Relation| format::is_text_for(version, relation, rules.of(relation, &lookup.ancestors(relation)));
     Ok(catalog.relations.iter().filter(is_faster).map(|relation| relation.name.clone()).collect())
 }
 
 /// Inspects what the target holds; reads an archive of it only where it holds anything.
-async fn inspect_target(prepared: &Prepared<'_>) -> Result<Found> {
-    let Prepared { options, plan, connections: Connections { source, target, ledger, programs, .. }, .. } = *prepared;
-    if present::is_empty(target, &options.plan.ledger.schema).await? {
+async fn inspect_target(prepared: &Prepared<'_>, options: BeginOptions<'_>) -> Result<Found> {
+    let Prepared { plan, connections: Connections { source, target, ledger, programs, .. }, .. } = *prepared;
+    if present::is_empty(target, ledger.schema()).await? {
         return Ok(Found::default());
     }
     let loaded = if ledger.exists(target).await? {
@@ -173,13 +166,12 @@ async fn inspect_target(prepared: &Prepared<'_>) -> Result<Found> {
     // Rows need no definitions.
     let entries = match programs {
         Some(programs) => {
-            let lock_timeout = options.connection.lock_timeout;
-            archive::read_schema(&programs.both, target.conninfo(), None, lock_timeout, &[]).await?
+            archive::read_schema(&programs.both, target.conninfo(), None, source.lock_timeout, &[]).await?
         }
         None => Vec::new(),
     };
-    let same_layout = if options.plan.scope.data_only {
-        column_mapping::same_layout(&options.plan.scope.tables, &source.leader, target).await?
+    let same_layout = if options.rules.data_only {
+        column_mapping::same_layout(options.tables, &source.leader, target).await?
     } else {
         HashSet::new()
     };
@@ -189,26 +181,26 @@ async fn inspect_target(prepared: &Prepared<'_>) -> Result<Found> {
 }
 
 /// Resumes a run where it stopped; `done` are the tasks that the state file records as done.
-async fn resume_run(prepared: &Prepared<'_>, run: Run, done: &[String]) -> Result<Begun> {
-    let Prepared { plan, connections: Connections { target, ledger, .. }, .. } = *prepared;
+async fn resume_run(prepared: &Prepared<'_>, options: BeginOptions<'_>, run: Run, done: &[String]) -> Result<Begun> {
+    let Prepared { plan, connections, .. } = *prepared;
+    let Connections { source, target, ledger, .. } = connections;
     ledger.add_columns(target).await?;
     lost::end_all(target, ledger, run.run).await?;
     // This comes first, because every decision below depends on what is settled.
     ledger.reopen(target, run.run).await?;
     let records = ledger.records(target, run.run).await?;
     resume::check_state(done, &records)?;
-    refuse_changed(prepared, &records, &|_| true)?;
-    let restarts = resume::restarts(plan, &records, prepared.mixing(), prepared.sees(), &|_| true)?;
+    refuse_changed(source, plan, &records, &|_| true)?;
+    let history = History { plan, records: &records, mixing: options.mixing, sees: prepared.sees() };
+    let restarts = history.restarts(&|_| true)?;
     // Before tables are emptied, which the keys would prevent; after the last refusal, which would leave the target without the keys.
-    place(prepared).take_again(run.run, plan, &records, &|_| true).await?;
-    for restart in restarts {
-        restart_table(prepared, run.run, &restart).await?;
-    }
+    connections.place().take_again(run.run, plan, &records, &|_| true).await?;
+    restart_tables(connections, run.run, &restarts, options.rules.triggers).await?;
     let stale = resume::stale_sequences(&run, &records, prepared.sees());
     ledger.reset(target, run.run, &stale).await?;
     ledger.set_state(target, run.run, RunState::Running, run.consistent).await?;
     let records = ledger.records(target, run.run).await?;
-    let live = live(prepared).await?;
+    let live = Live::inspect(options.rules, target, plan).await?;
     let Run { run, started, .. } = run;
     Ok(Begun { run, records, live, findings: vec![], started, put_back: vec![], backup: None })
 }

@@ -2,9 +2,11 @@
 
 use super::prepared::Prepared;
 use super::request::RunRequest;
+use super::resume::Drift;
 use super::unplanned::{self, Changes};
 use super::{part, resume};
 use crate::catalog::scope::Absent;
+use crate::config::RunOptions;
 use crate::engine::Context;
 use crate::engine::preflight::{self, Subject};
 use crate::engine::refuse::refuse;
@@ -27,19 +29,31 @@ pub async fn foresee(
 ) -> Result<Foreseen> {
     let mut findings = prepared.plan.header.findings.clone();
     findings.extend(request.lacks_run.then(resume::nothing_begun));
-    findings.extend(check(prepared, context).await?);
-    let changes = if is_given { unplanned::changes(prepared, context) } else { Changes::default() };
+    let options = request.config.run();
+    let checked = check(options, prepared, context).await?;
+    findings.extend(checked.findings);
+    let changes =
+        if is_given { unplanned::changes(prepared, options.plan, &checked.drift, context) } else { Changes::default() };
     findings.extend(changes.findings());
     let absent = prepared.plan.header.absent.iter().cloned().chain(changes.absent()).collect();
     Ok(Foreseen { findings, absent })
 }
 
-/// Fails where the run must not begin; returns the findings otherwise. A part that joins a run relies on the process that has begun it.
-pub async fn check(prepared: &Prepared<'_>, context: &Context) -> Result<Vec<Finding>> {
-    let Prepared { options, settings, connections, inspection, plan, jobs } = *prepared;
+/// What preflight found, and how the plan differs from the source.
+pub struct Checked {
+    pub findings: Vec<Finding>,
+    /// Empty in a part that joins a run.
+    pub drift: Drift,
+}
+
+/// Fails where the run must not begin. A part that joins a run relies on the process that has begun it.
+pub async fn check(options: RunOptions<'_>, prepared: &Prepared<'_>, context: &Context) -> Result<Checked> {
+    let Prepared { settings, connections, inspection, plan, jobs } = *prepared;
     let mut findings: Vec<Finding> = part::finding(plan, settings).into_iter().collect();
     context.report(&findings);
-    let Some(catalog) = &inspection.catalog else { return Ok(findings) };
+    let Some(catalog) = &inspection.catalog else {
+        return Ok(Checked { findings, drift: Drift::default() });
+    };
     findings.extend(connections.programs.as_ref().and_then(|programs| programs.finding.clone()));
     let drift = resume::drift(plan, catalog, options.plan);
     // Parts would refuse the changed tables as soon as the run has begun.
@@ -59,5 +73,5 @@ pub async fn check(prepared: &Prepared<'_>, context: &Context) -> Result<Vec<Fin
     let checked = preflight::preflight(&subject, context).await?;
     context.report(&checked);
     findings.extend(refuse(checked)?);
-    Ok(findings)
+    Ok(Checked { findings, drift })
 }

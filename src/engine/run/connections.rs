@@ -6,6 +6,7 @@ use super::leader::Leader;
 use crate::catalog::{Catalog, Server};
 use crate::engine::connect::Source;
 use crate::engine::programs::Programs;
+use crate::engine::target::foreign_keys::Place;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::Ledger;
 
@@ -17,6 +18,13 @@ pub struct Connections {
     /// The client programs; none where only rows are moved, and in a part that joins a run.
     pub programs: Option<Programs>,
     pub entry: Entry,
+}
+
+impl Connections {
+    /// Where foreign keys of the target's own tables are dropped and created again.
+    pub fn place(&self) -> Place<'_> {
+        Place { target: &self.target, ledger: &self.ledger, lock_timeout: self.source.lock_timeout }
+    }
 }
 
 /// How a process enters its run.

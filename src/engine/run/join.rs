@@ -3,9 +3,10 @@
 //! A part claims its rows in the ledger for the state of the source that it reads, so that chunks of two states are never mixed in one
 //! table: a process that reads another state is refused for as long as the part lives. Called by `begin` and `hold`, under the lock BEGIN.
 
-use super::begun::{Begun, live, place, refuse_changed, restart_table};
+use super::begun::{Begun, refuse_changed, restart_tables};
 use super::connections::Connections;
-use super::prepared::Prepared;
+use super::prepared::{BeginOptions, Prepared};
+use super::resume::History;
 use super::{lost, part, resume};
 use crate::engine::target::load_order::Live;
 use crate::error::{Error, Kind, Result, Side};
@@ -16,34 +17,31 @@ use crate::status::{RunState, TaskStatus};
 use std::collections::HashSet;
 
 /// Begins a run of chosen tasks alongside others of the same plan.
-pub async fn join(prepared: &Prepared<'_>, run: Run) -> Result<Begun> {
+pub async fn join(prepared: &Prepared<'_>, options: BeginOptions<'_>, run: Run) -> Result<Begun> {
     let Prepared { settings, plan, connections, .. } = *prepared;
-    let Connections { target, ledger, .. } = connections;
+    let Connections { source, target, ledger, .. } = connections;
     ledger.add_columns(target).await?;
     lost::end_of_lost_parts(target, ledger, run.run).await?;
     ledger.await_commits(target, run.run).await?;
     let records = ledger.records(target, run.run).await?;
     let chosen = settings.tasks.as_deref().unwrap_or_default();
     resume::check_chosen(plan, &records, chosen)?;
-    let live = live(prepared).await?;
+    let live = Live::inspect(options.rules, target, plan).await?;
     resume::check_order(plan, &records, chosen, &live)?;
     live.check_chosen(plan, chosen)?;
     let ids: HashSet<&str> = chosen.iter().map(String::as_str).collect();
     let is_chosen = |record: &Record| ids.contains(record.task.as_str());
-    refuse_changed(prepared, &records, &|id| ids.contains(id))?;
-    let (mixing, living) = (prepared.mixing(), living(connections, run.run).await?);
-    resume::check_claims(plan, &records, mixing, (&ids, &living))?;
-    let restarts = resume::restarts(plan, &records, mixing, prepared.sees(), &is_chosen)?;
-    resume::check_joining(&restarts, mixing, &ids)?;
+    refuse_changed(source, plan, &records, &|id| ids.contains(id))?;
+    let living = living(connections, run.run).await?;
+    let history = History { plan, records: &records, mixing: options.mixing, sees: prepared.sees() };
+    let restarts = history.restarts_of_part(&ids, &living)?;
     let is_reading = |record: &Record| record.kind == kind::DATA && !record.is_settled() && is_chosen(record);
     let mut is_changed = !restarts.is_empty();
     if records.iter().any(is_reading) {
         is_changed |= forget_sequences(connections, &run, &records).await?;
     }
-    is_changed |= place(prepared).take_again(run.run, plan, &records, &is_chosen).await?;
-    for restart in &restarts {
-        restart_table(prepared, run.run, restart).await?;
-    }
+    is_changed |= connections.place().take_again(run.run, plan, &records, &is_chosen).await?;
+    restart_tables(connections, run.run, &restarts, options.rules.triggers).await?;
     // Read again only after a change: a run has many parts, and each would read all rows of the ledger once more.
     let records = if is_changed { ledger.records(target, run.run).await? } else { records };
     claim(connections, run.run, &records, chosen).await?;
@@ -104,9 +102,9 @@ pub async fn claim(connections: &Connections, run: i64, records: &[Record], chos
 
 /// The holder of a snapshot goes on with a run that parts have begun: tables that were left half copied in another snapshot are copied
 /// again.
-pub async fn take_up(prepared: &Prepared<'_>) -> Result<Begun> {
+pub async fn take_up(prepared: &Prepared<'_>, options: BeginOptions<'_>) -> Result<Begun> {
     let Prepared { plan, connections, .. } = *prepared;
-    let (Connections { target, ledger, .. }, fingerprint) = (connections, plan.fingerprint());
+    let (Connections { source, target, ledger, .. }, fingerprint) = (connections, plan.fingerprint());
     ledger.lock_begin(target).await?;
     ledger.add_columns(target).await?;
     let run = part::run_of(ledger, target, &fingerprint).await?.ok_or_else(|| {
@@ -116,17 +114,16 @@ pub async fn take_up(prepared: &Prepared<'_>) -> Result<Begun> {
     resume::check_run(&run, (plan, &fingerprint), &prepared.inspection.target.identity())?;
     ledger.await_commits(target, run.run).await?;
     let records = ledger.records(target, run.run).await?;
-    refuse_changed(prepared, &records, &|_| true)?;
-    let restarts = resume::restarts(plan, &records, prepared.mixing(), prepared.sees(), &|_| true)?;
+    refuse_changed(source, plan, &records, &|_| true)?;
+    let history = History { plan, records: &records, mixing: options.mixing, sees: prepared.sees() };
+    let restarts = history.restarts(&|_| true)?;
     if !restarts.is_empty() && ledger.is_locked(target).await? {
         let doing = "running parts of the run read another snapshot of the source than the holder would";
         return Err(
             Error::new("parts_active", Kind::State, doing).remedy("start the holder again when they have ended")
         );
     }
-    for restart in &restarts {
-        restart_table(prepared, run.run, restart).await?;
-    }
+    restart_tables(connections, run.run, &restarts, options.rules.triggers).await?;
     let is_changed = forget_sequences(connections, &run, &records).await? || !restarts.is_empty();
     let records = if is_changed { ledger.records(target, run.run).await? } else { records };
     if run.state != RunState::Running && !records.iter().all(Record::is_settled) {

@@ -5,7 +5,7 @@
 
 use crate::action::Action;
 use crate::catalog::{Catalog, Server};
-use crate::config::{Config, PlanOptions, SafetyOptions};
+use crate::config::{Config, PlanOptions};
 use crate::engine::target::load_order::Live;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
@@ -171,49 +171,102 @@ pub enum Mixing {
     ByKey,
 }
 
-impl Mixing {
-    /// What the configuration requires.
-    #[must_use]
-    pub fn of(safety: &SafetyOptions) -> Self {
-        if safety.consistent { Mixing::Never } else { Mixing::ByKey }
-    }
+/// What is recorded of a run that this process goes on with, and the state of the source that it reads.
+pub struct History<'a> {
+    pub plan: &'a Plan,
+    pub records: &'a [Record],
+    pub mixing: Mixing,
+    pub sees: &'a str,
 }
 
-/// The data tasks by the table that they write; only tables whose chunks must be of one state of the source.
-fn by_table<'a>(plan: &'a Plan, records: &'a [Record], mixing: Mixing) -> BTreeMap<&'a QualifiedName, Vec<&'a Record>> {
-    let tasks: HashMap<&str, &Task> = plan.tasks.iter().map(|task| (task.id.as_str(), task)).collect();
-    let mut tables: BTreeMap<&QualifiedName, Vec<&Record>> = BTreeMap::new();
-    let mut is_paged: HashSet<&QualifiedName> = HashSet::new();
-    for record in records.iter().filter(|record| record.kind == kind::DATA) {
-        let Some(task) = tasks.get(record.task.as_str()) else { continue };
-        let Some(load) = task.load() else { continue };
-        tables.entry(&load.into).or_default().push(record);
-        if chunk::is_of_pages(&task.source_sql) {
-            is_paged.insert(&load.into);
+impl<'a> History<'a> {
+    /// The tables that have to be copied again, because their rows were read in another state of the source; only tables with an open task
+    /// that `is_wanted`.
+    pub fn restarts(&self, is_wanted: &dyn Fn(&Record) -> bool) -> Result<Vec<Restart>> {
+        let mut restarts = Vec::new();
+        for (table, records) in self.by_table() {
+            let is_half =
+                records.iter().any(|r| r.is_settled()) && records.iter().any(|r| !r.is_settled() && is_wanted(r));
+            let is_mixed = records.iter().any(|r| r.status == TaskStatus::Done && r.snapshot != self.sees);
+            if is_half && is_mixed {
+                restarts.push(restart(table, &records, self.mixing)?);
+            }
         }
+        Ok(restarts)
     }
-    tables.retain(|into, _| mixing == Mixing::Never || is_paged.contains(into));
-    tables
-}
 
-/// The tables that have to be copied again, because their rows were read in another state of the source than `sees`; only tables with an
-/// open task that `is_wanted`.
-pub fn restarts(
-    plan: &Plan,
-    records: &[Record],
-    mixing: Mixing,
-    sees: &str,
-    is_wanted: &dyn Fn(&Record) -> bool,
-) -> Result<Vec<Restart>> {
-    let mut restarts = Vec::new();
-    for (table, records) in by_table(plan, records, mixing) {
-        let is_half = records.iter().any(|r| r.is_settled()) && records.iter().any(|r| !r.is_settled() && is_wanted(r));
-        let is_mixed = records.iter().any(|r| r.status == TaskStatus::Done && r.snapshot != sees);
-        if is_half && is_mixed {
-            restarts.push(restart(table, &records, mixing)?);
-        }
+    /// The same for a part with `chosen` tasks. Refuses what other parts would have to know of: a table that another living part fills from
+    /// another state of the source, one of `living`, or a half-copied table whose tasks are not all chosen.
+    pub fn restarts_of_part(&self, chosen: &HashSet<&str>, living: &HashSet<String>) -> Result<Vec<Restart>> {
+        self.check_claims(chosen, living)?;
+        let restarts = self.restarts(&|record| chosen.contains(record.task.as_str()))?;
+        self.check_joining(&restarts, chosen)?;
+        Ok(restarts)
     }
-    Ok(restarts)
+
+    /// The data tasks by the table that they write; only tables whose chunks must be of one state of the source.
+    fn by_table(&self) -> BTreeMap<&'a QualifiedName, Vec<&'a Record>> {
+        let tasks: HashMap<&str, &'a Task> = self.plan.tasks.iter().map(|task| (task.id.as_str(), task)).collect();
+        let mut tables: BTreeMap<&QualifiedName, Vec<&Record>> = BTreeMap::new();
+        let mut is_paged: HashSet<&QualifiedName> = HashSet::new();
+        for record in self.records.iter().filter(|record| record.kind == kind::DATA) {
+            let Some(task) = tasks.get(record.task.as_str()) else { continue };
+            let Some(load) = task.load() else { continue };
+            tables.entry(&load.into).or_default().push(record);
+            if chunk::is_of_pages(&task.source_sql) {
+                is_paged.insert(&load.into);
+            }
+        }
+        tables.retain(|into, _| self.mixing == Mixing::Never || is_paged.contains(into));
+        tables
+    }
+
+    /// Refuses a part of a run that would copy rows into a table that another living part fills from another state of the source, one of
+    /// `living`.
+    fn check_claims(&self, chosen: &HashSet<&str>, living: &HashSet<String>) -> Result<()> {
+        for records in self.by_table().values().filter(|_| !living.is_empty()) {
+            let mut open = records.iter().filter(|record| !record.is_settled());
+            if !open.clone().any(|record| chosen.contains(record.task.as_str())) {
+                continue;
+            }
+            if let Some(other) = open.find(|record| living.contains(&record.snapshot)) {
+                let doing = "another part of the run copies this table from another snapshot of the source";
+                return Err(Error::new("table_copied_elsewhere", Kind::State, doing)
+                    .object(other.object.clone())
+                    .task(&other.task, other.phase.as_str())
+                    .remedy(format!(
+                        "hold one snapshot for all parts with {}, or wait until the other part has ended",
+                        Action::Hold
+                    )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a part of a run that would copy rows of another state of the source into a half-copied table, unless all tasks of the table are
+    /// its own: only then the table may be copied again, because no other process will work on it.
+    fn check_joining(&self, restarts: &[Restart], chosen: &HashSet<&str>) -> Result<()> {
+        for restart in restarts {
+            let (own, others): (Vec<&str>, Vec<&str>) =
+                restart.tasks.iter().map(String::as_str).partition(|id| chosen.contains(id));
+            if let (Some(task), false) = (own.first(), others.is_empty()) {
+                let doing =
+                    format!("task {task} would copy rows of another snapshot of the source into a half-copied table");
+                return Err(Error::new("snapshots_mixed", Kind::State, doing).remedy(match self.mixing {
+                    Mixing::Never => format!(
+                        "resume the whole run, hold one snapshot for all parts with {}, or allow it with {}",
+                        Action::Hold,
+                        Action::NotConsistent
+                    ),
+                    Mixing::ByKey => format!(
+                        "the table is divided by pages: resume the whole run, or hold one snapshot for all parts with {}",
+                        Action::Hold
+                    ),
+                }));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Sequences whose value was read, or is being read, in another state of the source than `sees`, while rows that are numbered from them may
@@ -229,58 +282,6 @@ pub fn stale_sequences(run: &Run, records: &[Record], sees: &str) -> Vec<String>
         .filter(|record| record.is_settled() || record.status == TaskStatus::Running)
         .map(|record| record.task.clone())
         .collect()
-}
-
-/// Refuses a part of a run that would copy rows of another state of the source into a half-copied table, unless all tasks of the table are
-/// its own: only then the table may be copied again, because no other process will work on it.
-pub fn check_joining(restarts: &[Restart], mixing: Mixing, chosen: &HashSet<&str>) -> Result<()> {
-    for restart in restarts {
-        let (own, others): (Vec<&str>, Vec<&str>) =
-            restart.tasks.iter().map(String::as_str).partition(|id| chosen.contains(id));
-        if let (Some(task), false) = (own.first(), others.is_empty()) {
-            let doing =
-                format!("task {task} would copy rows of another snapshot of the source into a half-copied table");
-            return Err(Error::new("snapshots_mixed", Kind::State, doing).remedy(match mixing {
-                Mixing::Never => format!(
-                    "resume the whole run, hold one snapshot for all parts with {}, or allow it with {}",
-                    Action::Hold,
-                    Action::NotConsistent
-                ),
-                Mixing::ByKey => format!(
-                    "the table is divided by pages: resume the whole run, or hold one snapshot for all parts with {}",
-                    Action::Hold
-                ),
-            }));
-        }
-    }
-    Ok(())
-}
-
-/// Refuses a part of a run that would copy rows into a table that another living part fills from another state of the source, one of
-/// `living`.
-pub fn check_claims(
-    plan: &Plan,
-    records: &[Record],
-    mixing: Mixing,
-    (chosen, living): (&HashSet<&str>, &HashSet<String>),
-) -> Result<()> {
-    for records in by_table(plan, records, mixing).values().filter(|_| !living.is_empty()) {
-        let mut open = records.iter().filter(|record| !record.is_settled());
-        if !open.clone().any(|record| chosen.contains(record.task.as_str())) {
-            continue;
-        }
-        if let Some(other) = open.find(|record| living.contains(&record.snapshot)) {
-            let doing = "another part of the run copies this table from another snapshot of the source";
-            return Err(Error::new("table_copied_elsewhere", Kind::State, doing)
-                .object(other.object.clone())
-                .task(&other.task, other.phase.as_str())
-                .remedy(format!(
-                    "hold one snapshot for all parts with {}, or wait until the other part has ended",
-                    Action::Hold
-                )));
-        }
-    }
-    Ok(())
 }
 
 /// Refuses chosen tasks whose rows the target's foreign keys accept only after the rows of other tasks, which are neither done nor chosen.

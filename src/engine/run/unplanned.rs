@@ -5,7 +5,7 @@
 //! joins a run reads no archive: the process that began the run has reported for it.
 
 use super::prepared::Prepared;
-use super::resume;
+use super::resume::Drift;
 use crate::catalog::Catalog;
 use crate::catalog::scope::Absent;
 use crate::config::PlanOptions;
@@ -33,13 +33,11 @@ pub struct Changes {
 /// An object of a plan: kind, schema, name.
 type Key<'a> = (&'a str, &'a str, &'a str);
 
-/// The differences, as far as this process has read the whole catalog; also emitted as findings.
-pub fn changes(prepared: &Prepared<'_>, context: &Context) -> Changes {
-    let (options, plan) = (prepared.options.plan, prepared.plan);
+/// The differences, as far as this process has read the whole catalog; also emitted as findings. Those of `drift` are reported already.
+pub fn changes(prepared: &Prepared<'_>, options: PlanOptions<'_>, drift: &Drift, context: &Context) -> Changes {
     let Some(catalog) = &prepared.inspection.catalog else { return Changes::default() };
-    let drift = resume::drift(plan, catalog, options);
     let known = drift.names.iter().map(String::as_str).collect();
-    let changes = compare(plan, catalog, options, &known);
+    let changes = compare(prepared.plan, catalog, options, &known);
     context.report(&changes.findings());
     changes
 }

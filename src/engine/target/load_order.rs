@@ -7,12 +7,23 @@ use super::existing;
 use super::existing::Found;
 use super::table_order::{TableOrder, Wait};
 use crate::catalog::Constraint;
-use crate::config::{CopyOptions, PlanOptions, TargetForeignKeys, TargetTriggers};
+use crate::config::{TargetForeignKeys, TargetTriggers};
 use crate::error::{Error, Kind, Result};
 use crate::name::QualifiedName;
-use crate::pg::{Session, foreign_keys, triggers};
+use crate::pg::{Session, foreign_keys, present, triggers};
 use crate::plan::{Plan, kind};
 use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// How a run treats triggers and foreign keys of tables that the target has.
+#[derive(Debug, Clone, Copy)]
+pub struct TargetRules {
+    /// Whether only rows are copied; otherwise the rest does not apply.
+    pub data_only: bool,
+    /// What it does about triggers.
+    pub triggers: TargetTriggers,
+    /// What it does about foreign keys.
+    pub foreign_keys: TargetForeignKeys,
+}
 
 /// What the target's tables require.
 #[derive(Debug, Default)]
@@ -45,25 +56,6 @@ impl Group {
     }
 }
 
-/// Inspects what the target's tables require.
-pub async fn look(options: PlanOptions<'_>, target: &Session, plan: &Plan, found: &Found) -> Result<Live> {
-    if !options.scope.data_only {
-        let mut live = Live { waits: order(plan, found, &|_| true), ..Live::default() };
-        live.empty_together(plan, found, &|_| true);
-        return Ok(live);
-    }
-    let gone = droppable(options.copy, target, plan).await?;
-    let mut live = Live { waits: order(plan, found, &|key| !gone.contains(&key.oid)), ..Live::default() };
-    live.empty_together(plan, found, &|key| !gone.contains(&key.oid));
-    if options.copy.target_triggers == TargetTriggers::Disable {
-        live.silence(plan, &triggers::firing(target).await?.into_iter().map(|trigger| trigger.table).collect());
-    }
-    if options.copy.target_foreign_keys == TargetForeignKeys::Defer {
-        live.join(plan, found);
-    }
-    Ok(live)
-}
-
 /// The waits without which foreign keys of the target would refuse the rows, or the emptying of a table; keys for which `counts` is false
 /// are left out.
 fn order(plan: &Plan, found: &Found, counts: &dyn Fn(&Constraint) -> bool) -> Vec<Wait> {
@@ -73,8 +65,8 @@ fn order(plan: &Plan, found: &Found, counts: &dyn Fn(&Constraint) -> bool) -> Ve
 }
 
 /// The keys that the run drops before it copies rows.
-pub async fn droppable(copy: &CopyOptions, target: &Session, plan: &Plan) -> Result<HashSet<u32>> {
-    if copy.target_foreign_keys != TargetForeignKeys::Drop {
+pub async fn droppable(rule: TargetForeignKeys, target: &Session, plan: &Plan) -> Result<HashSet<u32>> {
+    if rule != TargetForeignKeys::Drop {
         return Ok(HashSet::new());
     }
     let keys = foreign_keys::of_tables(target, &existing::tables(plan)).await?;
@@ -82,6 +74,31 @@ pub async fn droppable(copy: &CopyOptions, target: &Session, plan: &Plan) -> Res
 }
 
 impl Live {
+    /// Inspects what the target's tables require now.
+    pub async fn inspect(rules: TargetRules, target: &Session, plan: &Plan) -> Result<Live> {
+        let found = Found { present: present::look(target, &HashSet::new(), "").await?, ..Found::default() };
+        Live::of_found(rules, target, plan, &found).await
+    }
+
+    /// The same for a target whose tables are already read.
+    pub async fn of_found(rules: TargetRules, target: &Session, plan: &Plan, found: &Found) -> Result<Live> {
+        if !rules.data_only {
+            let mut live = Live { waits: order(plan, found, &|_| true), ..Live::default() };
+            live.empty_together(plan, found, &|_| true);
+            return Ok(live);
+        }
+        let gone = droppable(rules.foreign_keys, target, plan).await?;
+        let mut live = Live { waits: order(plan, found, &|key| !gone.contains(&key.oid)), ..Live::default() };
+        live.empty_together(plan, found, &|key| !gone.contains(&key.oid));
+        if rules.triggers == TargetTriggers::Disable {
+            live.silence(plan, &triggers::firing(target).await?.into_iter().map(|trigger| trigger.table).collect());
+        }
+        if rules.foreign_keys == TargetForeignKeys::Defer {
+            live.join(plan, found);
+        }
+        Ok(live)
+    }
+
     /// All waits, including those of groups.
     pub fn all_waits(&self) -> impl Iterator<Item = Wait> {
         self.waits.iter().cloned().chain(self.together.iter().flat_map(Group::waits))
