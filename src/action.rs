@@ -5,9 +5,11 @@
 
 use std::fmt;
 
-/// An action that a remedy names. Each is the words of a noun, but for [`Action::Resume`], which is a whole instruction.
+/// An action that a remedy names. Each is the words of a noun, but for [`Action::Again`] and [`Action::Resume`], which are whole instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
+    /// Repeat the call that was made; one that does a run resumes it.
+    Again,
     /// Start the run again, and continue what the ledger holds of it.
     Resume,
     /// The setting that lets one table have rows of two snapshots.
@@ -30,6 +32,8 @@ pub enum Action {
     Verify,
     /// What shows how far a run is.
     Status,
+    /// What stops the run on the target.
+    Stop,
     /// What goes on with a safe procedure.
     Safe,
     /// What drops the ledger, and with it the record of the last run.
@@ -39,7 +43,8 @@ pub enum Action {
 /// A text that is kept for readers of every interface, such as a note in the ledger: with plain words in place of tokens.
 #[must_use]
 pub fn plain(text: &str) -> String {
-    const WORDS: [(Action, &str); 12] = [
+    const WORDS: [(Action, &str); 14] = [
+        (Action::Again, "try again"),
         (Action::Resume, "resume the run"),
         (Action::NotConsistent, "the setting `consistent`"),
         (Action::PlanFile, "the setting of the plan file"),
@@ -50,6 +55,7 @@ pub fn plain(text: &str) -> String {
         (Action::Calibrate, "a calibration"),
         (Action::Verify, "a verification"),
         (Action::Status, "the status"),
+        (Action::Stop, "a stop request"),
         (Action::Safe, "the safe procedure"),
         (Action::Cleanup, "a cleanup"),
     ];
@@ -59,6 +65,7 @@ pub fn plain(text: &str) -> String {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self {
+            Action::Again => "again",
             Action::Resume => "resume",
             Action::NotConsistent => "not_consistent",
             Action::Jobs(jobs) => return write!(f, "{{action:jobs {jobs}}}"),
@@ -70,6 +77,7 @@ impl fmt::Display for Action {
             Action::Calibrate => "calibrate",
             Action::Verify => "verify",
             Action::Status => "status",
+            Action::Stop => "stop",
             Action::Safe => "safe",
             Action::Cleanup => "cleanup",
         };

@@ -250,7 +250,9 @@ fn is_transient(sqlstate: &str) -> bool {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.doing)?;
-        if let Some(side) = self.context.side {
+        if let Some(side) = self.context.side
+            && !self.doing.contains(&format!("the {side}"))
+        {
             write!(f, " on the {side}")?;
         }
         if let Some(object) = &self.context.object
@@ -291,6 +293,14 @@ mod tests {
         for code in ["22P02", "23505", "42P01", "42501", "57014", "XX000", "", "0", "5", "\u{fc}\u{fc}"] {
             assert!(!reply(code).is_retryable(), "{code}");
         }
+    }
+
+    #[test]
+    fn the_side_is_named_once() {
+        let error = |doing| Error::new("run_active", Kind::State, doing).on(Side::Target).to_string();
+        assert_eq!(error("a run is active"), "a run is active on the target");
+        assert_eq!(error("a run is active on the target"), "a run is active on the target");
+        assert_eq!(error("rows of the source are there"), "rows of the source are there on the target");
     }
 
     #[test]

@@ -466,7 +466,7 @@ fn settled_elsewhere(what: &str, run: i64) -> Error {
     Error::new(
         "settled_elsewhere",
         Kind::State,
-        format!("{what} of run {run} was settled by another process, or the ledger was dropped"),
+        format!("run {run}: another process has settled {what}, or the ledger was dropped"),
     )
     .remedy("start one run at a time for a target, and keep the ledger until the run has ended")
 }

@@ -116,7 +116,8 @@ impl Rates {
     ///
     /// [`Kind::State`] where the text is none of this version, or a figure cannot be one.
     pub fn read(text: &str) -> Result<Rates> {
-        let rates: Rates = serde_json::from_str(text).map_err(|e| broken("they do not have the form").caused_by(e))?;
+        let rates: Rates =
+            serde_json::from_str(text).map_err(|e| broken("their format is not that of rates").caused_by(e))?;
         rates.checked()
     }
 

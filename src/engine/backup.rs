@@ -153,7 +153,7 @@ async fn restore_archive(
             "a run of pgmigrate is active on the target, so nothing is restored",
         )
         .on(Side::Target)
-        .remedy("stop the run, or wait for its end"));
+        .remedy(format!("wait for its end, or stop it with {}", Action::Stop)));
     }
     let others = context.stop.or(survey::sessions(&session)).await?;
     let restoring = ArchiveRestore {

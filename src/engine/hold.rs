@@ -151,10 +151,10 @@ async fn take_place(ledger: &Ledger, endpoints: &Endpoints) -> Result<Session> {
             return Err(Error::new(
                 "snapshot_held",
                 Kind::State,
-                "a snapshot is held for this target by another process already",
+                "another process already holds a snapshot for this target",
             )
             .on(Side::Target)
-            .remedy(format!("join that one, or stop its holder; on the target, a dead one's session ends by {pid}")));
+            .remedy(format!("join it, or stop its holder; if the holder is dead, run SELECT pg_terminate_backend({pid}) on the target")));
         }
         tokio::time::sleep(BETWEEN_LOOKS / 4).await;
     }

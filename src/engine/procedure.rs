@@ -116,7 +116,7 @@ fn occupied(holder: Option<LockHolder>, taker: &Taker) -> Error {
         (false, false) => "another safe procedure",
     };
     let left = if taker.restores { "nothing was restored" } else { "this one has stopped and changed nothing" };
-    Error::new("procedure_active", Kind::State, format!("{work} is at work on this target{who}; {left}"))
+    Error::new("procedure_active", Kind::State, format!("{work} is active on this target{who}; {left}"))
         .on(Side::Target)
         .remedy(format!("wait for its end, or interrupt it by Ctrl-C or SIGTERM{end}"))
 }

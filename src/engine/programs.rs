@@ -114,7 +114,7 @@ pub(super) fn refuse_older(tools: &Tools, server: u32, side: &str) -> Result<()>
 fn other(planned: u32, used: u32) -> Finding {
     let message = format!(
         "the plan's definitions were written by pg_dump {planned}, which is not found or too old for the source: pg_dump {used} is used, \
-         and what the two write differently counts as changed"
+         and definitions that the two write differently count as changed"
     );
     let remedy =
         format!("make a new plan with {}, or install the client programs of PostgreSQL {planned}", Action::Plan);

@@ -179,7 +179,8 @@ impl Watch {
         let of_late = self.seen.into_values().filter(|(at, _)| last.duration_since(*at) <= QUIET);
         let findings: Vec<Finding> = of_late.map(|(_, finding)| finding).collect();
         let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
-        let mut error = Error::new("writers_active", Kind::Preflight, messages.join("; ")).remedy(REMEDY);
+        let doing = format!("the databases are still written to: {}", messages.join("; "));
+        let mut error = Error::new("writers_active", Kind::Preflight, doing).remedy(REMEDY);
         error.details.findings = findings;
         error
     }

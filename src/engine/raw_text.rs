@@ -26,7 +26,7 @@ pub(super) async fn check(source: &Session) -> Result<Vec<Finding>> {
 fn finding(kind: &str, object: &str) -> Finding {
     let object = format!("{kind} {object}");
     let message = format!(
-        "{object}: its name, definition or comment has bytes that are no UTF8; the source is encoded in SQL_ASCII and cannot convert them"
+        "{object}: its name, definition or comment has bytes that are not valid UTF8; the source is encoded in SQL_ASCII and cannot convert them"
     );
     Finding::new(CHECK, Severity::Blocking, object, message, REMEDY)
 }

@@ -1,5 +1,6 @@
-//! The error of findings that block a verb. Called by `run`, `open`, `part`, `leader` and `connect`.
+//! The error of findings that block a verb. Called by `run`, `open`, `part`, `leader` and `connect`, and by the preflight.
 
+use crate::action::Action;
 use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 
@@ -18,17 +19,23 @@ pub(super) fn refuse(findings: Vec<Finding>) -> Result<Vec<Finding>> {
     Err(error)
 }
 
+/// The name of the finding, and of its error.
+pub(in crate::engine) const RUN_ACTIVE: &str = "run_active";
+
+/// The finding that another process works on the same target.
+pub(in crate::engine) fn run_active() -> Finding {
+    let remedy = format!(
+        "wait for its end, or stop it with {}; the application_name of its sessions begins with pgmigrate",
+        Action::Stop
+    );
+    Finding::new(RUN_ACTIVE, Severity::Blocking, "", "another run of pgmigrate is active on the target", remedy)
+}
+
 /// The error of a verb while another process works on the same target.
 pub(super) fn already_running() -> Error {
-    let finding = Finding::new(
-        "already_running",
-        Severity::Blocking,
-        "",
-        "another run of pgmigrate is active on this target",
-        "wait for it, or stop it; its sessions have an application_name that begins with pgmigrate",
-    );
+    let finding = run_active();
     let mut error =
-        Error::new("run_active", Kind::Preflight, &*finding.message).on(Side::Target).remedy(&*finding.remedy);
+        Error::new(RUN_ACTIVE, Kind::Preflight, &*finding.message).on(Side::Target).remedy(&*finding.remedy);
     error.details.findings.push(finding);
     error
 }

@@ -50,5 +50,5 @@ impl StopToken {
 /// The error of work that was asked to stop.
 #[must_use]
 pub fn interrupted() -> Error {
-    Error::new("interrupted", Kind::Interrupted, "the run was stopped on request").remedy(Action::Resume.to_string())
+    Error::new("interrupted", Kind::Interrupted, "stopped on request").remedy(Action::Again.to_string())
 }

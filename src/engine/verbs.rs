@@ -194,8 +194,9 @@ pub struct Cleanup {
 pub async fn cleanup(options: TargetOptions<'_>, context: &Context) -> Result<Cleanup> {
     let (target, ledger) = context.stop.or(opened::target(options, "cleanup", context)).await?;
     if !context.stop.or(ledger.lock(&target, false)).await? {
-        let doing = "a run is active on this target, and its ledger cannot be dropped";
-        return Err(Error::new("run_active", Kind::State, doing).remedy("wait for it, or stop it"));
+        let doing = "a run of pgmigrate is active on the target, and its ledger cannot be dropped";
+        let remedy = format!("wait for its end, or stop it with {}", Action::Stop);
+        return Err(Error::new("run_active", Kind::State, doing).remedy(remedy));
     }
     if let Some(holder) = context.stop.or(ledger.procedure_holder(&target)).await? {
         let doing = "a safe procedure is running on this target, and its journal cannot be dropped with the ledger";

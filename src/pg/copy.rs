@@ -199,7 +199,7 @@ impl Pump {
             return Err(Error::new(
                 "rows_miscounted",
                 Kind::State,
-                "the target counted another number of COPY statements than was sent",
+                "the target executed another number of COPY statements than were sent",
             )
             .on(Side::Target));
         }

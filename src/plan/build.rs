@@ -136,7 +136,7 @@ fn left_out(inputs: &Inputs<'_>) -> Vec<Finding> {
     let options = inputs.options.scope;
     let is_off = !options.data_only;
     let all = [
-        (is_off && !options.owners, "owners", "the connecting role owns what the run makes: options.owners is false"),
+        (is_off && !options.owners, "owners", "the connecting role owns what the run creates: options.owners is false"),
         (
             is_off && !options.privileges,
             "privileges",

@@ -414,7 +414,7 @@ def preflight(*checks):
     return errors.PreflightError("found", findings=found)
 
 given = {name: getattr(errors, name)("what") for name in errors.__all__ if name != "PreflightError"}
-given |= {"busy": preflight("already_running"), "both": preflight("already_running", "rights")}
+given |= {"busy": preflight("run_active"), "both": preflight("run_active", "rights")}
 print(json.dumps({name: type(failure(error)).__name__ for name, error in given.items()}))
 """
 

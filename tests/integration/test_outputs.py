@@ -158,7 +158,7 @@ def test_what_migrate_cannot_write_is_found_before_the_run(
     for option in ("--plan", "--state", "--report"):
         done = run(shell, "migrate", option, "config.json/below", "--json")
         assert done.returncode == 2, done.stderr
-        words = f"error: {option} config.json/below: Not a directory\nremedy: "
+        words = f"error: {option} config.json/below cannot be written: Not a directory\nremedy: "
         assert words in done.stderr.decode()
         assert json.loads(done.stdout)["error"]["kind"] == "config"
     options: Options = {"backup_dir": str(shell.folder / "config.json" / "backup")}

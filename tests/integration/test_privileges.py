@@ -145,10 +145,8 @@ def test_a_grantor_that_the_connecting_role_may_not_become_is_named(
     assert _one(target, may.format(f"{prefix}last")) is False
 
 
-@pytest.mark.case("S11")
-def test_what_changes_behind_a_grant_is_found_at_the_end(pair: Pair, prefix: str) -> None:
-    source, target = pair.source(), pair.target()
-    p = prefix
+def _with_grants(source: str, p: str) -> None:
+    """Grants of every kind, under a prefix of the roles' names."""
     servers.run_script(
         source,
         f"""
@@ -165,6 +163,13 @@ def test_what_changes_behind_a_grant_is_found_at_the_end(pair: Pair, prefix: str
         GRANT CREATE ON DATABASE :"DBNAME" TO {p}a;
         """,
     )
+
+
+@pytest.mark.case("S11")
+def test_what_changes_behind_a_grant_is_found_at_the_end(pair: Pair, prefix: str) -> None:
+    source, target = pair.source(), pair.target()
+    p = prefix
+    _with_grants(source, p)
     migration = Migration(source=source, target=target)
     plan = migration.plan()
     ids = [task.id for task in plan if task.kind != "privilege check"]

@@ -191,7 +191,7 @@ def test_a_second_run_on_the_same_target_is_refused(pair: Pair, tmp_path: Path) 
                 in_the_way.rollback()
 
         migration.run(on_event=another).raise_for_failures()
-    assert [finding.check for finding in refused[0].findings] == ["already_running"]
+    assert [finding.check for finding in refused[0].findings] == ["run_active"]
     assert codes == [3]
     servers.assert_equal(source, target)
 

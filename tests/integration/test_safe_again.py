@@ -50,7 +50,7 @@ def test_of_several_at_once_one_works_and_the_others_stop_nothing(
     for other in others:
         text = safety.ended(other)
         assert other.returncode == 1, text
-        assert "another safe procedure is at work on this target" in text
+        assert "another safe procedure is active on this target" in text
         assert f"process {first.pid} on " in text and "wait for its end" in text
         assert "this call has changed nothing on the target; this call has not stopped" in text
     text = safety.ended(first)
@@ -111,7 +111,7 @@ def test_a_lock_that_another_has_taken_meanwhile_ends_the_procedure(
         report = safety.migration(written, tmp_path, procedure).run_safely(on_event=steal)
     with pytest.raises(StateError, match="another process works on the procedure meanwhile"):
         report.raise_for_failures()
-    assert "another procedure is at work on the target" in report.text()
+    assert "another procedure is active on the target" in report.text()
     assert not (tmp_path / "started").exists()
 
 

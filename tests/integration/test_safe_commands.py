@@ -185,7 +185,7 @@ def test_values_that_are_glued_to_letters_are_hidden_and_the_checklist_names_sho
     assert item["state"] == "warning"
     assert [found["object"] for found in item["findings"]] == ["FLAG", "SHORT"]
     ticket = (tmp_path / "ticket.md").read_text(encoding="utf-8")
-    assert "less than 4 characters" in ticket and "where it is a secret, make it longer" in ticket
+    assert "fewer than 4 characters" in ticket and "if it is a secret, use a longer one" in ticket
     assert "gnu" not in ticket
 
     long = migration(one_row, tmp_path, {"env": {"WORD": "lynx"}})

@@ -127,12 +127,12 @@ def test_a_restore_by_hand_is_refused_while_a_procedure_is_at_work(
         safety.until(is_waiting)
         [backup] = (tmp_path / "backup").iterdir()
         moved = safety.migration(written, tmp_path, {})
-        with pytest.raises(StateError, match="a safe procedure is at work on this target") as error:
+        with pytest.raises(StateError, match="a safe procedure is active on this target") as error:
             moved.restore(backup)
         assert f"process {process.pid} on " in str(error.value)
         assert "nothing was restored" in str(error.value)
         refused = shell.run("restore", "--config", str(gated), str(backup), "--yes")
-        assert refused.code == 1 and "a safe procedure is at work" in refused.text
+        assert refused.code == 1 and "a safe procedure is active" in refused.text
         safety.kill(process, signal.SIGINT)
 
 
@@ -151,10 +151,10 @@ def test_a_procedure_is_refused_while_a_restore_by_hand_is_at_work(
         second = shell.run("safe", "--config", str(config))
         third = shell.run("restore", "--config", str(config), backup, "--yes")
     assert second.code == 1, second.text
-    assert "a restore of a backup is at work on this target" in second.text
+    assert "a restore of a backup is active on this target" in second.text
     assert f"process {first.pid} on " in second.text
     assert application.process() is not None
-    assert third.code == 1 and "another restore of a backup is at work" in third.text
+    assert third.code == 1 and "another restore of a backup is active" in third.text
     text = safety.ended(first)
     assert first.returncode == 0, text
 

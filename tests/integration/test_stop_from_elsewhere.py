@@ -83,7 +83,7 @@ def test_a_run_is_stopped_while_its_target_is_backed_up_and_does_not_begin(
         )
         status = migration.status()
         assert (status.state, status.run, status.active) == ("none", None, True)
-        assert "a process is at work on the target" in shell.run("status", *databases).stdout
+        assert "a process is active on the target" in shell.run("status", *databases).stdout
         stop = shell.run("stop", *databases)
         assert migration.status().active is False
         reported = run.communicate(timeout=60)

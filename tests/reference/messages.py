@@ -22,7 +22,6 @@ command line; the last table has the words of the other interfaces.
 Written by `python tests/reference` from the sources of the core and of the package; `pgmigrate
 reference --messages` prints it.
 """
-_OF_CAUSE: Final = "(what was being done, and the answer of the server or of the system)"
 
 
 def page() -> str:
@@ -50,16 +49,14 @@ def _entries(of: Sequence[Site]) -> list[str]:
         kinds = sorted({site.kind for site in same if site.kind})
         lines += [f"### `{name}`", ""]
         lines += [f"Kind: {', '.join(kinds)}", ""] if kinds else []
-        lines += [f"- {_line(text)}" for text in _each(site.texts for site in same)] or [
-            f"- {_OF_CAUSE}"
-        ]
-        lines += [f"- remedy: {_line(remedy)}" for remedy in _each(site.remedies for site in same)]
+        lines += [f"- {text}" for text in _each(site.texts for site in same)]
+        lines += [f"- remedy: {remedy}" for remedy in _each(site.remedies for site in same)]
         lines.append("")
     return lines
 
 
 def _each(of: Iterable[tuple[str, ...]]) -> list[str]:
-    return list(dict.fromkeys(text for texts in of for text in texts))
+    return list(dict.fromkeys(_line(text) for texts in of for text in texts))
 
 
 def _line(text: str) -> str:

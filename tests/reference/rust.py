@@ -1,7 +1,7 @@
-"""What the core's source says: calls with their arguments, and the texts that a value is made of.
+"""The core's source: its tokens, functions with their parameters, calls with their arguments.
 
-This is no parser of Rust: it knows tokens, brackets, functions with their parameters, constants
-and ``let``. That is enough for messages: literals, ``format!`` of them, or names of either.
+This is no parser of Rust: it knows tokens, brackets, functions, closures, constants and ``let``.
+That is enough for `values`, which follows the texts of messages.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Final
 
 _TOKEN: Final = re.compile(
@@ -24,10 +23,6 @@ _TOKEN: Final = re.compile(
 )
 _ESCAPES: Final = {"n": "\n", "t": "\t", '"': '"', "\\": "\\", "'": "'"}
 _OPEN: Final = {"(": ")", "[": "]", "{": "}"}
-# Words of an inserted expression that do not say what is inserted.
-_SMALL: Final = ("self", "display", "join", "word", "sql", "to_string", "as_str", "len", "text")
-# How far a text is followed through functions and names.
-_DEPTH: Final = 3
 
 
 @dataclass(frozen=True)
@@ -99,19 +94,41 @@ class SourceFile:
             elif kind != "comment":
                 self.tokens.append(Token(kind or "other", found[0], line))
 
-    def calls(self, *path: str) -> Iterator[Call]:
-        """The calls of a function by the end of its path, such as ``Error``, ``new``."""
+    def calls(self, *path: str, methods: bool = False) -> Iterator[Call]:
+        """The calls of a function by the end of its path, such as ``Error``, ``new``.
+
+        Args:
+            path: the path.
+            methods: also find it as a method of any value.
+        """
         wanted = [part for name in path for part in (name, "::")][:-1]
-        for at in range(len(self.tokens) - len(wanted)):
+        for at in self._places.get(wanted[0], ()):
             if [token.text for token in self.tokens[at : at + len(wanted)]] != wanted:
                 continue
             behind = at + len(wanted)
             before = [token.text for token in self.tokens[max(0, at - 2) : at]]
             # Two dots take over the fields of the value behind them.
             is_method = before[-1:] == ["."] and before != [".", "."]
-            if self.tokens[behind].text == "(" and before[-1:] != ["fn"] and not is_method:
+            is_meant = methods or not is_method
+            if self.tokens[behind].text == "(" and before[-1:] != ["fn"] and is_meant:
                 arguments, end = self.arguments(behind)
                 yield Call(self, at, arguments, end)
+
+    @cached_property
+    def named(self) -> frozenset[str]:
+        """What the file imports, and the functions that it names by their module."""
+        imports = re.findall(r"^\s*(?:pub(?:\([^)]*\))? )?use ([^;]*);", self.source, re.M)
+        words = re.findall(r"\w+", " ".join(imports))
+        return frozenset([*words, *re.findall(r"::(\w+)\(", self.source)])
+
+    @cached_property
+    def _places(self) -> dict[str, list[int]]:
+        """Where each word is."""
+        found: dict[str, list[int]] = {}
+        for at, token in enumerate(self.tokens):
+            if token.kind == "word":
+                found.setdefault(token.text, []).append(at)
+        return found
 
     def arguments(self, at: int) -> tuple[tuple[Expression, ...], int]:
         """`arguments_of` the file's tokens."""
@@ -172,16 +189,98 @@ class SourceFile:
         return at
 
     def local(self, name: str, at: int) -> tuple[int, Expression] | None:
-        """The value of the last ``let`` of a name before a token, in the same function."""
+        """The value of the last ``let`` of a name before a token, in the same function.
+
+        A name in a pattern of several has its part of every tuple of that size in the value.
+        """
         function = self.enclosing(at)
         begin = 0 if function is None else function.begin
         outer = [one.begin for one in self.functions if one.begin <= at < one.end]
-        for place in range(at, min([begin, *outer]), -1):
-            words = [token.text for token in self.tokens[place : place + 4]]
-            if words[:1] != ["let"] or name not in words[1:3]:
+        first = min([begin, *outer])
+        for place in reversed(self._places.get("let", ())):
+            if not first < place <= at:
                 continue
             equals = next(i for i in range(place, len(self.tokens)) if self.tokens[i].text in "=;")
-            return equals, self.tokens[equals + 1 : self._statement_end(equals)]
+            pattern = self.tokens[place + 1 : equals]
+            is_condition = self.tokens[place - 1].text in ("if", "while", "&")
+            is_refutable = pattern[0].text in ("Some", "Ok")
+            value = self._value(equals, "{" if is_condition else "else" if is_refutable else ";")
+            names = [token.text for token in pattern if token.kind == "word"]
+            if name not in names or ":" in [token.text for token in pattern[:1]]:
+                continue
+            if pattern[0].text == "(":
+                parts, _ = arguments_of(pattern, 0)
+                at_part = [i for i, one in enumerate(parts) if name in [t.text for t in one]]
+                if at_part:
+                    return equals, parts_of_tuples(value, len(parts), at_part[0])
+            elif name in names[:3]:
+                return equals, value
+        return None
+
+    def _value(self, equals: int, end: str) -> Expression:
+        """The tokens behind an equals sign, up to another one or the statement's end.
+
+        Args:
+            equals: where the equals sign is.
+            end: the token that ends them.
+        """
+        value = self.tokens[equals + 1 : self._statement_end(equals)]
+        depth = 0
+        for place, token in enumerate(value):
+            if depth == 0 and token.text == end and token.kind in ("other", "word"):
+                return value[:place]
+            if token.kind == "other":
+                depth += (token.text in _OPEN) - (token.text in _OPEN.values())
+                if depth < 0:
+                    return value[:place]
+        return value
+
+    def assigned(self, at: int, name: str) -> list[Expression]:
+        """The values that a field of that name gets, in the function around a token."""
+        around = self.enclosing(at)
+        if around is None:
+            return []
+        found: list[Expression] = []
+        for place in range(around.begin, around.end - 2):
+            words = [token.text for token in self.tokens[place : place + 3]]
+            if words == [".", name, "="] and self.tokens[place + 3].text != "=":
+                found.append(self.tokens[place + 3 : self._statement_end(place + 2)])
+        return found
+
+    def receiver(self, at: int) -> Expression:
+        """The expression on which the method at a token is called."""
+        depth, place = 0, at - 2
+        while place >= 0:
+            token = self.tokens[place]
+            is_mark = token.kind == "other"
+            depth += (is_mark and token.text in _OPEN.values()) - (is_mark and token.text in _OPEN)
+            is_end = is_mark and token.text in (";", "=", ",", "=>", "}", "{")
+            if depth < 0 or (depth == 0 and (is_end or token.text == "let")):
+                break
+            place -= 1
+        return self.tokens[place + 1 : at - 1]
+
+    def closure_around(self, name: str, at: int) -> Expression | None:
+        """For a parameter of a closure around a token: what the closure's method is called on."""
+        depth = 0
+        for place in range(at - 1, 1, -1):
+            token = self.tokens[place]
+            if token.kind != "other":
+                continue
+            depth += (token.text in _OPEN.values()) - (token.text in _OPEN)
+            if depth < 0 and token.text == "(":
+                depth = 0
+                inner = self.tokens[place + 1 : place + 20]
+                begin = 1 if inner[0].text == "move" else 0
+                if inner[begin].text != "|":
+                    continue
+                ends = [i for i in range(begin + 1, len(inner)) if inner[i].text == "|"]
+                if ends and name in [token.text for token in inner[begin : ends[0]]]:
+                    return self.receiver(place - 1)
+            elif depth < 0:
+                depth = 0
+                if token.text == "{" and self.tokens[place - 1].text not in ("|", "=>", "else"):
+                    continue
         return None
 
     @cached_property
@@ -197,82 +296,18 @@ class SourceFile:
         return found
 
 
-class Core:
-    """All files of the core.
-
-    Args:
-        folder: the folder of its source.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        paths = [path for path in sorted(folder.rglob("*.rs")) if path.name != "tests.rs"]
-        self.files = [
-            SourceFile(str(path.relative_to(folder)), path.read_text(encoding="utf-8"))
-            for path in paths
-        ]
-
-    def texts(self, file: SourceFile, at: int, value: Expression, depth: int = 0) -> list[str]:
-        """The literals that a value is made of, wherever they are written."""
-        found: list[str] = []
-        place = 0
-        while place < len(value):
-            token = value[place]
-            if token.text == "format!":
-                arguments, place = arguments_of(value, place + 1)
-                found.append(_filled(arguments))
-                continue
-            if token.kind == "text":
-                found.append(token.text)
-            elif token.text == "Action" and place + 2 < len(value):
-                found.append(_action(value[place : place + 4]))
-            elif token.kind == "word" and depth < _DEPTH:
-                found += self._of_name(file, at, value, place, depth)
-            place += 1
-        return found
-
-    def _of_name(
-        self, file: SourceFile, at: int, value: Expression, place: int, depth: int
-    ) -> list[str]:
-        name = value[place].text
-        before = [token.text for token in value[max(0, place - 2) : place]]
-        is_call = place + 1 < len(value) and value[place + 1].text == "("
-        if is_call:
-            of = self._function(file, name, before)
-            if of is None:
-                return []
-            where, function = of
-            body = where.tokens[function.begin : function.end]
-            return self.texts(where, function.begin, body, depth + 1)
-        if before[-1:] == ["."]:
-            return []
-        local = file.local(name, at)
-        if local is not None:
-            return self.texts(file, *local, depth + 1)
-        for where in (file, *self.files):
-            if name.isupper() and name in where.constants:
-                return self.texts(where, 0, where.constants[name], depth + 1)
-        return []
-
-    def _function(
-        self, file: SourceFile, name: str, before: Sequence[str]
-    ) -> tuple[SourceFile, Function] | None:
-        """The function that a call names: of the same file, of `self`, or of a module."""
-        places = [file]
-        before = [text for text in before if text in ("::", ".") or text[:1].isalpha()]
-        if before[-1:] not in (["::"], ["."]):
-            before = []
-        if before[-1:] == ["::"]:
-            places = [one for one in self.files if Path(one.path).stem == before[0]]
-        elif before[-1:] == ["."] and before[:1] != ["self"]:
-            return None
-        for where in places:
-            found = [one for one in where.functions if one.name == name]
-            if len(found) == 1:
-                return where, found[0]
-        if not before and re.search(rf"^use [^;]*\b{name}\b", file.source, re.M):
-            named = [(one, of) for one in self.files for of in one.functions if of.name == name]
-            return named[0] if len(named) == 1 else None
-        return None
+def parts_of_tuples(value: Expression, size: int | None, at: int) -> Expression:
+    """The parts at one place of all tuples of a size, or of any size, in a value."""
+    found: list[Token] = []
+    for place, token in enumerate(value):
+        before = value[place - 1] if place else Token("other", "=", 0)
+        is_call = before.kind == "word" or before.text in (")", "]")
+        if token.kind == "other" and token.text == "(" and not is_call:
+            parts, _ = arguments_of(value, place)
+            if len(parts) == size or (size is None and at < len(parts) > 1):
+                found += parts[at]
+                found.append(Token("other", ",", token.line))
+    return found
 
 
 def arguments_of(tokens: Expression, at: int) -> tuple[tuple[Expression, ...], int]:
@@ -289,27 +324,6 @@ def arguments_of(tokens: Expression, at: int) -> tuple[tuple[Expression, ...], i
             found[-1].append(token)
         at += 1
     return tuple(one for one in found if one), at
-
-
-def _filled(arguments: tuple[Expression, ...]) -> str:
-    """The text of a ``format!``, with the names of what it inserts in braces."""
-    text = "".join(token.text for token in arguments[0] if token.kind == "text")
-    inserted = iter(arguments[1:])
-    return re.sub(r"\{\}|\{:[^}]*\}", lambda _: _shown(next(inserted, ())), text)
-
-
-def _shown(value: Expression) -> str:
-    if [token.text for token in value[:2]] == ["Action", "::"]:
-        return _action(value)
-    words = [token.text for token in value if token.kind == "word"]
-    plain = [word for word in words if word not in _SMALL]
-    return "{" + (plain[-1] if plain else "...") + "}"
-
-
-def _action(value: Expression) -> str:
-    name = re.sub(r"(?<!^)([A-Z])", r"_\1", value[2].text).lower()
-    # A value, such as that of `Jobs`, depends on the case.
-    return f"{{action:{name} N}}" if len(value) > 3 else f"{{action:{name}}}"
 
 
 def _value(literal: str) -> str:

@@ -13,7 +13,10 @@ from typing import Final
 
 import pytest
 
-PACKAGE: Final = Path(__file__).parents[2] / "python" / "pgmigrate"
+ROOT: Final = Path(__file__).parents[2]
+PACKAGE: Final = ROOT / "python" / "pgmigrate"
+# Lines of a function.
+LONGEST: Final = 60
 
 # From the bottom up. A name is a package or a module of the package.
 LAYERS: Final = (
@@ -103,3 +106,16 @@ def test_no_modules_import_each_other_in_a_cycle() -> None:
         TopologicalSorter({module: imports(module) for module in MODULES}).prepare()
     except CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_functions_stay_short_enough_to_read() -> None:
+    """With their parameters and their docstrings, as the core's; decorators declare options."""
+    long = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for folder in ("python", "tests", "notebooks")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (node.end_lineno or 0) - node.lineno >= LONGEST
+    ]
+    assert long == [], "divide it by what it does"

@@ -160,7 +160,8 @@ def test_safe_finds_an_unwritable_checklist_before_anything_else(
     Path("file").touch()
     assert main(["safe", *ENDPOINTS, "--checklist", "file/ticket.md"]) == 2
     shown = capsys.readouterr().err
-    assert shown.startswith("error: --checklist file/ticket.md: Not a directory\nremedy: ")
+    message = "error: --checklist file/ticket.md cannot be written: Not a directory"
+    assert shown.startswith(f"{message}\nremedy: ")
     assert core.calls == []
 
 
@@ -170,5 +171,6 @@ def test_plan_finds_unwritable_files_before_anything_else(
 ) -> None:
     Path("file").touch()
     assert main(["plan", *ENDPOINTS, option, "file/below"]) == 2
-    assert f"error: {option} file/below: Not a directory" in capsys.readouterr().err
+    message = f"error: {option} file/below cannot be written: Not a directory"
+    assert message in capsys.readouterr().err
     assert core.calls == []

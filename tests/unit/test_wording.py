@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, get_args
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowException
 
-from pgmigrate import Finding, Plan
+from pgmigrate import Finding, Migration, Plan, run_all
 from pgmigrate._bridge.job import deliver
-from pgmigrate._values.wording import WORDS, Action, Face, action, facing, rendered
+from pgmigrate._values.wording import (
+    WORDS,
+    WORDS_OF_CALL,
+    Action,
+    Call,
+    Face,
+    action,
+    calling,
+    facing,
+    rendered,
+    words_of,
+)
 from pgmigrate.airflow import PgMigrate
 from pgmigrate.cli import main
-from pgmigrate.errors import StateError
+from pgmigrate.errors import InterruptedRunError, StateError
 from pgmigrate.events import Event
+from support.scripted_core import SOURCE, TARGET, Core
 
 ROOT: Final = Path(__file__).parents[2]
 FACES: Final[tuple[Face, ...]] = get_args(Face)
@@ -38,7 +52,7 @@ def test_the_core_and_the_package_have_the_same_actions() -> None:
     )
     # Only this package names the other ones.
     assert names <= set(get_args(Action))
-    assert set(get_args(Action)) - names == {"restore", "stop"}
+    assert set(get_args(Action)) - names == {"restore"}
 
 
 def test_a_command_line_has_no_keywords_and_python_no_flags() -> None:
@@ -64,6 +78,68 @@ def test_an_error_and_a_finding_speak_the_language_in_use() -> None:
     assert StateError("no", remedy=remedy).remedy == said["python"]
 
 
+# The calls whose errors have an action. Where its words are a parameter, the call has it.
+REACHED: Final[Mapping[Action, tuple[Call, ...]]] = {
+    "again": get_args(Call),
+    "resume": ("run", "run_all", "run_safely", "run_tasks", "hold", "upgrade"),
+    "not_consistent": ("run", "run_all", "run_safely", "run_tasks", "hold"),
+    "plan_file": ("run", "run_all", "run_safely", "load_plan"),
+    "state_file": ("run", "run_all", "run_safely"),
+    "backup_directory": ("run", "run_all", "run_safely", "backup"),
+}
+FUNCTIONS: Final[Mapping[Call, Callable[..., object]]] = {
+    "run": Migration.run,
+    "run_all": run_all,
+    "run_safely": Migration.run_safely,
+    "run_tasks": Migration.run_tasks,
+    "hold": Migration.hold_snapshot,
+    "backup": Migration.backup,
+    "load_plan": Plan.load,
+}
+PARAMETER: Final = re.compile(r"\b(?<![.`])([a-z_]+)=|^([a-z_]+)(?= or |$)")
+
+
+@pytest.mark.parametrize(
+    ("name", "call"), [(name, call) for name, calls in REACHED.items() for call in calls]
+)
+def test_python_s_words_name_parameters_of_the_call(name: Action, call: Call) -> None:
+    named = {one or other for one, other in PARAMETER.findall(words_of(name, "python", call))}
+    of = inspect.signature(FUNCTIONS[call]).parameters if call in FUNCTIONS else {}
+    assert named <= set(of), (name, call)
+
+
+def test_words_of_calls_are_for_calls_and_actions_that_there_are() -> None:
+    assert set(WORDS_OF_CALL) == set(get_args(Call)) == {*FUNCTIONS, "upgrade"}
+    assert all(set(of) <= set(REACHED) for of in WORDS_OF_CALL.values())
+    for words in (one for of in WORDS_OF_CALL.values() for one in of.values()):
+        assert set(words) <= set(FACES)
+
+
+def test_the_outermost_call_decides() -> None:
+    again = action("again")
+    with calling("run_safely"), calling("verify"):
+        assert rendered(again) == "run again with resume=True"
+    with calling("verify"):
+        assert rendered(again) == "call it again"
+    with facing("command"), calling("verify"):
+        assert rendered(again) == "run it again"
+
+
+@pytest.mark.parametrize(("verb", "words"), [("verify", "call it"), ("run", "run again with")])
+def test_a_stopped_verb_is_called_again_and_a_stopped_run_resumed(
+    verb: str, words: str, core: Core
+) -> None:
+    job = core.will(None)
+    migration = Migration(source=SOURCE, target=TARGET)
+
+    def stopped() -> None:
+        raise InterruptedRunError("stopped on request", remedy=action("again"))
+
+    job.result = stopped  # type: ignore[method-assign] # the error is made where it is taken
+    with pytest.raises(InterruptedRunError, match=words):
+        getattr(migration, verb)()
+
+
 def test_a_value_and_an_event_are_rendered() -> None:
     with facing("command"):
         assert rendered(f"use {action('jobs', 3)}") == "use --jobs 3"
@@ -82,7 +158,7 @@ def test_a_command_names_flags_and_python_keywords(
     assert "remedy: name the file with --plan, or make it with `pgmigrate plan`" in (
         capsys.readouterr().err
     )
-    with pytest.raises(StateError, match=r"name the file with plan_file, .* Migration\.plan\(\)"):
+    with pytest.raises(StateError, match=r"name the file with path, .* Migration\.plan\(\)"):
         Plan.load("p.tsv")
 
 

@@ -28,7 +28,9 @@ def read_text(path: str | os.PathLike[str], what: str, remedy: str) -> str:
             return file.read()
     except OSError as error:
         raise StateError(
-            f"{what} {os.fspath(path)}: {error.strerror}", name="file_unreadable", remedy=remedy
+            f"{what} {os.fspath(path)} cannot be read: {error.strerror}",
+            name="file_unreadable",
+            remedy=remedy,
         ) from error
     except UnicodeDecodeError as error:
         raise StateError(
@@ -53,7 +55,7 @@ def is_file(path: Path, what: str) -> bool:
         return False
     except OSError as error:
         raise StateError(
-            f"{what} {path}: {error.strerror}",
+            f"{what} {path} cannot be reached: {error.strerror}",
             name="file_unreachable",
             remedy="name a file in a folder that may be entered",
         ) from error

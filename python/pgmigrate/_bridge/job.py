@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from pgmigrate import _native
 from pgmigrate._bridge.logs import SteadyLogger
 from pgmigrate._bridge.signals import held_back
-from pgmigrate._values.wording import rendered
+from pgmigrate._values.wording import calling, rendered
 from pgmigrate.errors import PgMigrateError
 from pgmigrate.events import Event, OnEvent
 
@@ -64,7 +64,8 @@ def do(
     Raises:
         PgMigrateError: the verb failed.
     """
-    return drive(start(verb, options, settings), on_event, verb)
+    with calling(verb):
+        return drive(start(verb, options, settings), on_event, verb)
 
 
 async def do_async(
@@ -74,7 +75,8 @@ async def do_async(
     on_event: OnEvent | None,
 ) -> Any:
     """`do` as an awaitable; cancelling it stops the job cleanly."""
-    return await drive_async(start(verb, options, settings), on_event, verb)
+    with calling(verb):
+        return await drive_async(start(verb, options, settings), on_event, verb)
 
 
 def start(verb: str, options: Mapping[str, Any], settings: Mapping[str, Any]) -> Job:

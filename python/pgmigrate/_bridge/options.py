@@ -32,9 +32,9 @@ def read_documents(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     file = Path(path)
     if file.suffix.lower() not in _FORMATS:
         raise ConfigError(
-            f"{file}: neither YAML nor JSON by its name",
+            f"{file}: its name does not end in .yaml, .yml or .json",
             name="config_format_unknown",
-            remedy="let it end in .yaml, .yml or .json",
+            remedy="rename it by its format",
         )
     try:
         text = file.read_text(encoding="utf-8")

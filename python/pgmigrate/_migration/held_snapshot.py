@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 from pgmigrate._bridge.job import CoreEvent, deliver, drive, drive_async, end, end_async
 from pgmigrate._results.hold import HoldResult
+from pgmigrate._values.wording import calling
 from pgmigrate.errors import InternalError, PgMigrateError
 from pgmigrate.events import OnEvent, SnapshotHeldEvent
 
@@ -59,7 +60,9 @@ class HeldSnapshot:
         """
         if self._outcome is None:
             try:
-                self._outcome = HoldResult.from_mapping(drive(self._job, self._on_event, "hold"))
+                with calling("hold"):
+                    mapping = drive(self._job, self._on_event, "hold")
+                self._outcome = HoldResult.from_mapping(mapping)
             except BaseException as error:
                 self._outcome = error
                 raise
@@ -69,7 +72,8 @@ class HeldSnapshot:
         """`wait` as an awaitable; cancelling it stops the hold."""
         if self._outcome is None:
             try:
-                mapping = await drive_async(self._job, self._on_event, "hold")
+                with calling("hold"):
+                    mapping = await drive_async(self._job, self._on_event, "hold")
                 self._outcome = HoldResult.from_mapping(mapping)
             except BaseException as error:
                 self._outcome = error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgmigrate._bridge.job import start
 from pgmigrate._bridge.keywords import check_known, spelled_out
+from pgmigrate._values.wording import calling
 from pgmigrate.events import OnEvent
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class InParts(Configured):
                 no snapshot is held, or its holder has ended; also as in `run`.
         """
         settings = self._task_settings(plan, ids, options)
-        return Report.from_mapping(self._do("run", settings, on_event))
+        with calling("run_tasks"):
+            return Report.from_mapping(self._do("run", settings, on_event))
 
     @spelled_out(TaskOptions)
     async def run_tasks_async(
@@ -62,7 +64,8 @@ class InParts(Configured):
     ) -> Report:
         """`run_tasks` as an awaitable; cancelling it stops the run cleanly."""
         settings = self._task_settings(plan, ids, options)
-        return Report.from_mapping(await self._do_async("run", settings, on_event))
+        with calling("run_tasks"):
+            return Report.from_mapping(await self._do_async("run", settings, on_event))
 
     def hold_snapshot(
         self,
@@ -98,7 +101,8 @@ class InParts(Configured):
             StateError: a snapshot is already held for this target, or the ledger cannot be used.
         """
         job = start("hold", self._options, _hold_settings(plan, idle_timeout, consistent))
-        return hold(job, on_event)
+        with calling("hold"):
+            return hold(job, on_event)
 
     async def hold_snapshot_async(
         self,
@@ -110,7 +114,8 @@ class InParts(Configured):
     ) -> HeldSnapshot:
         """`hold_snapshot` as an awaitable; use ``async with`` and `HeldSnapshot.wait_async`."""
         job = start("hold", self._options, _hold_settings(plan, idle_timeout, consistent))
-        return await hold_async(job, on_event)
+        with calling("hold"):
+            return await hold_async(job, on_event)
 
     def release_snapshot(self) -> bool:
         """Asks the holder of the last run's snapshot, on any machine, to end; returns at once.

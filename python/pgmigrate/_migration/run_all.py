@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -16,6 +17,7 @@ from pgmigrate._migration.migration import Migration
 from pgmigrate._migration.run_options import RunOptions
 from pgmigrate._results.plan import OnDrift, Plan
 from pgmigrate._results.report import Report
+from pgmigrate._values.wording import calling
 from pgmigrate.errors import ConfigError, InterruptedRunError, PgMigrateError
 from pgmigrate.events import Event, OnEvent
 
@@ -62,50 +64,84 @@ def run_all(
         InterruptedRunError: a run was stopped before it began; those after it were not started.
     """
     check_known("run_all", RunOptions, options)
+    _check_drift(plan, on_drift, options)
+    files = _Files(migrations, plan, options.get("state"), on_drift)
+    outcomes: list[Outcome] = []
+    with calling("run_all"):
+        for migration in migrations:
+            try:
+                report = files.run(migration, _with_migration(migration, on_event), options)
+            except BaseException as error:
+                outcomes += _outcome(migration, error)
+                is_own = bool(outcomes) and outcomes[-1][1] is error
+                if is_own and not isinstance(error, InterruptedRunError):
+                    continue
+                _keep(error, outcomes)
+                raise
+            outcomes.append((migration, report))
+    return outcomes
+
+
+def _check_drift(
+    plan: str | os.PathLike[str] | None, on_drift: OnDrift | None, options: RunOptions
+) -> None:
     if on_drift is not None and plan is None:
         raise ConfigError(
-            "on_drift is about the files that plan names: give both, or none",
+            "on_drift applies to the plan files that plan names: give plan, too",
             name="conflicting_arguments",
         )
     if on_drift is not None and options.get("resume"):
         raise ConfigError(
-            "resume goes on by the plans that the ledgers keep, and on_drift follows files: give "
-            "one of them",
+            "resume and on_drift exclude each other: a resumed run follows the plan in its ledger",
             name="conflicting_arguments",
         )
-    outcomes: list[Outcome] = []
-    for migration in migrations:
-        listener = _with_migration(migration, on_event)
-        plan_path = None if plan is None else named_path(Path(plan), migration, migrations)
-        try:
-            kept = None if on_drift is None or plan_path is None else _kept_plan(plan_path)
-            own: RunOptions = {**options}
-            if (state := options.get("state")) is not None:
-                own["state"] = named_path(Path(state), migration, migrations)
-            report = migration.run(
-                kept,
-                plan_file=plan_path,
-                on_drift="warn" if kept is None or on_drift is None else on_drift,
-                on_event=listener,
-                **own,
-            )
-        except BaseException as error:
-            outcome = outcome_of(error, "run")
-            if isinstance(outcome, Mapping):
-                outcomes.append((migration, Report.from_mapping(outcome)))
-            elif outcome is not None:
-                outcomes.append((migration, outcome))
-            elif isinstance(error, PgMigrateError):
-                # The error of the run itself. An exception of `on_event` has the outcome of the run
-                # that it ended.
-                outcomes.append((migration, error))
-                if not isinstance(error, InterruptedRunError):
-                    continue
-            _keep(error, outcomes)
-            raise
-        else:
-            outcomes.append((migration, report))
-    return outcomes
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The files of the migrations, each with files of its own.
+
+    Attributes:
+        migrations: all migrations of the call.
+        plan: where plans are kept.
+        state: where the ledgers are mirrored.
+        on_drift: as in `run_all`.
+    """
+
+    migrations: Sequence[Migration]
+    plan: str | os.PathLike[str] | None
+    state: str | os.PathLike[str] | None
+    on_drift: OnDrift | None
+
+    def run(self, migration: Migration, on_event: OnEvent | None, options: RunOptions) -> Report:
+        """Runs one of the migrations with its files."""
+        path = self._own(self.plan, migration)
+        kept = None if self.on_drift is None or path is None else _kept_plan(path)
+        own: RunOptions = {**options}
+        if (state := self._own(self.state, migration)) is not None:
+            own["state"] = state
+        return migration.run(
+            kept,
+            plan_file=path,
+            on_drift="warn" if kept is None or self.on_drift is None else self.on_drift,
+            on_event=on_event,
+            **own,
+        )
+
+    def _own(self, path: str | os.PathLike[str] | None, migration: Migration) -> Path | None:
+        return None if path is None else named_path(Path(path), migration, self.migrations)
+
+
+def _outcome(migration: Migration, error: BaseException) -> list[Outcome]:
+    """The outcome of the migration that an exception ended, if it has one."""
+    outcome = outcome_of(error, "run")
+    if isinstance(outcome, Mapping):
+        return [(migration, Report.from_mapping(outcome))]
+    if outcome is not None:
+        return [(migration, outcome)]
+    # The error of the run itself. An exception of `on_event` has the outcome of the run that it
+    # ended.
+    return [(migration, error)] if isinstance(error, PgMigrateError) else []
 
 
 def _kept_plan(path: Path) -> Plan | None:

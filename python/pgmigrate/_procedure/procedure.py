@@ -18,6 +18,7 @@ from pgmigrate._procedure.recorded import Request, Work
 from pgmigrate._procedure.report import SafetyReport, SafetyStep
 from pgmigrate._procedure.runner import Script, ScriptRunner, Verb
 from pgmigrate._procedure.steps import Steps
+from pgmigrate._values.wording import calling
 from pgmigrate.errors import InterruptedRunError, PgMigrateError, StateError
 
 __all__ = ["Procedure", "Request"]
@@ -44,7 +45,8 @@ class Procedure(Steps):
         """
         began = time.monotonic()
         try:
-            ScriptRunner(self._options, self._environment, self._event).run(self._script())
+            with calling("run_safely"):
+                ScriptRunner(self._options, self._environment, self._event).run(self._script())
         finally:
             self._lock.release()
             self._note(seconds=time.monotonic() - began)
@@ -54,9 +56,10 @@ class Procedure(Steps):
         """`run` as an awaitable."""
         began = time.monotonic()
         try:
-            await ScriptRunner(self._options, self._environment, self._event).run_async(
-                self._script()
-            )
+            with calling("run_safely"):
+                await ScriptRunner(self._options, self._environment, self._event).run_async(
+                    self._script()
+                )
         finally:
             self._lock.release()
             self._note(seconds=time.monotonic() - began)

@@ -285,7 +285,7 @@ class Recorded:
                 return kept
             if time.monotonic() >= deadline:
                 raise StateError(
-                    "a run or a restore of pgmigrate is at work on the target",
+                    "a run or a restore of pgmigrate is active on the target",
                     name="run_active",
                     remedy=f"wait for its end, or stop it with {action('stop')}",
                 )

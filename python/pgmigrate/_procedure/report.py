@@ -40,7 +40,7 @@ _OF_TARGET: Final[Mapping[TargetOfReport, str]] = {
     "untouched": "the migration has not begun, and the target is untouched",
     "changed": "the target is left as it is now",
     "restored": "the target is restored to what it was before",
-    "taken": "another procedure is at work on the target, and this one has undone nothing",
+    "taken": "another procedure is active on the target, and this one has undone nothing",
 }
 
 

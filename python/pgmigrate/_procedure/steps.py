@@ -130,13 +130,14 @@ class Steps(Recorded):
                 "procedure_env",
                 "warning",
                 name,
-                f"the value of procedure.env.{name} has less than {HIDDEN_EVERYWHERE} characters: "
-                "in what commands print it is hidden only where no letter or digit is next to it",
-                "where it is a secret, make it longer",
+                f"the value of procedure.env.{name} has fewer than {HIDDEN_EVERYWHERE} characters: "
+                "in the output of commands it is hidden only where no letter or digit is next to "
+                "it",
+                "if it is a secret, use a longer one",
             )
             for name in hidden_in_part(self._config["env"])
         )
-        about = "the values of procedure.env are long enough to be hidden in what commands print"
+        about = "the values of procedure.env are long enough to be hidden in the output of commands"
         return ChecklistItem("procedure_env", about, "warning" if found else "ok", found)
 
     def _files_item(self) -> ChecklistItem:

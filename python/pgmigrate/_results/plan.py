@@ -19,7 +19,7 @@ from pgmigrate._values.finding import Absent, Finding, absent_lines, finding_lin
 from pgmigrate._values.humanize import columns, count, plural, printed, size
 from pgmigrate._values.record import Record
 from pgmigrate._values.sets import Phase
-from pgmigrate._values.wording import action
+from pgmigrate._values.wording import action, calling
 
 if TYPE_CHECKING:
     import altair
@@ -122,7 +122,8 @@ class Plan(Tabular, Sequence[Task]):
             StateError: it cannot be read, or is not a plan.
         """
         remedy = f"name the file with {action('plan_file')}, or make it with {action('plan')}"
-        return cls.parse(read_text(path, "plan file", remedy))
+        with calling("load_plan"):
+            return cls.parse(read_text(path, "plan file", remedy))
 
     @classmethod
     def parse(cls, text: str) -> Plan:

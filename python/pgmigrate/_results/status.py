@@ -115,7 +115,7 @@ class Status(Tabular):
 
     def _of_run(self) -> list[str]:
         at_work = self.active and self.state != "running"
-        others = ["a process is at work on the target"] if at_work else []
+        others = ["a process is active on the target"] if at_work else []
         if self.state == "none":
             return ["no run in the target's ledger", *others]
         counts = ", ".join(

@@ -9,14 +9,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Final, Literal, TypeAlias
 
 Face: TypeAlias = Literal["command", "python", "airflow"]
 """An interface of pgmigrate."""
 
+Call: TypeAlias = Literal[
+    "run",
+    "run_all",
+    "run_safely",
+    "run_tasks",
+    "hold",
+    "backup",
+    "load_plan",
+    "upgrade",
+]
+"""A call whose words for an action differ: its parameters have other names, or it resumes."""
+
 Action: TypeAlias = Literal[
+    "again",
     "resume",
     "not_consistent",
     "jobs",
@@ -33,14 +46,22 @@ Action: TypeAlias = Literal[
     "safe",
     "cleanup",
 ]
-"""What a remedy may ask for. The words are a noun, but for ``resume``, a whole instruction."""
+"""What a remedy may ask for. The words are a noun; ``again``, which repeats the call that was made,
+and ``resume``, which continues the run of the ledger, are whole instructions."""
+
+_RESUME: Final[Mapping[Face, str]] = {
+    "command": "run again with --resume",
+    "python": "run again with resume=True",
+    "airflow": "let the task be tried again, or clear it",
+}
 
 WORDS: Final[Mapping[Action, Mapping[Face, str]]] = {
-    "resume": {
-        "command": "run again with --resume",
-        "python": "run again with resume=True",
+    "again": {
+        "command": "run it again",
+        "python": "call it again",
         "airflow": "let the task be tried again, or clear it",
     },
+    "resume": _RESUME,
     "not_consistent": {
         "command": "--not-consistent",
         "python": "consistent=False",
@@ -55,8 +76,8 @@ WORDS: Final[Mapping[Action, Mapping[Face, str]]] = {
         "airflow": "state",
     },
     "backup_directory": {
-        "command": "--directory or options.backup_dir",
-        "python": "directory or backup_dir",
+        "command": "options.backup_dir",
+        "python": "options.backup_dir",
         "airflow": "options.backup_dir in config",
     },
     "hold": {
@@ -108,8 +129,37 @@ WORDS: Final[Mapping[Action, Mapping[Face, str]]] = {
 }
 """What each interface calls an action; ``{}`` is where its value is."""
 
+WORDS_OF_CALL: Final[Mapping[Call, Mapping[Action, Mapping[Face, str]]]] = {
+    "run": {"again": _RESUME},
+    "run_all": {"again": _RESUME, "plan_file": {"python": "plan"}},
+    "run_safely": {
+        "again": _RESUME,
+        "not_consistent": {
+            "command": "options.consistent: false",
+            "python": "options.consistent: false",
+        },
+    },
+    # Every part continues the run of its plan.
+    "run_tasks": {"resume": {"python": "run the tasks again"}},
+    "hold": {"resume": {"python": "hold the snapshot again"}},
+    "backup": {
+        "backup_directory": {
+            "command": "--directory or options.backup_dir",
+            "python": "directory or options.backup_dir",
+        },
+    },
+    "load_plan": {"plan_file": {"python": "path"}},
+    # A data move within a migration of alembic: alembic's commands are its interface.
+    "upgrade": {
+        "again": {"python": "run `alembic upgrade head` again"},
+        "resume": {"python": "run `alembic upgrade head` again"},
+    },
+}
+"""The words of an action in one call, where they are not those of `WORDS`."""
+
 _TOKEN: Final = re.compile(r"\{action:([a-z_]+)(?: ([^{}]*))?\}")
 _face: ContextVar[Face] = ContextVar("pgmigrate_face", default="python")
+_call: ContextVar[str] = ContextVar("pgmigrate_call", default="")
 
 
 @contextmanager
@@ -124,6 +174,24 @@ def facing(face: Face) -> Iterator[None]:
         yield
     finally:
         _face.reset(before)
+
+
+@contextmanager
+def calling(call: str) -> Iterator[None]:
+    """Lets remedies that are made inside the block name what a call has.
+
+    The outermost call decides, because it is the one that the user has made.
+
+    Args:
+        call: a `Call`, or a verb of the core whose words are those of `WORDS`.
+    """
+    before = _call.set(_call.get() or call)
+    try:
+        yield
+    finally:
+        # A coroutine may be closed in another context, which has no call.
+        with suppress(ValueError):
+            _call.reset(before)
 
 
 def action(name: Action, value: object = None) -> str:
@@ -141,7 +209,15 @@ def rendered(text: str) -> str:
     return _TOKEN.sub(_words, text) if "{action:" in text else text
 
 
+def words_of(name: Action, face: Face, call: str = "") -> str:
+    """What an interface calls an action in a call; ``{}`` is where its value is."""
+    of_call = next((words for known, words in WORDS_OF_CALL.items() if known == call), {})
+    return of_call.get(name, {}).get(face) or WORDS[name][face]
+
+
 def _words(token: re.Match[str]) -> str:
-    name, value = token[1], token[2]
-    words = next((of[_face.get()] for known, of in WORDS.items() if known == name), None)
-    return token[0] if words is None else words.replace("{}", value or "")
+    value = token[2]
+    name = next((known for known in WORDS if known == token[1]), None)
+    if name is None:
+        return token[0]
+    return words_of(name, _face.get(), _call.get()).replace("{}", value or "")

@@ -51,9 +51,9 @@ def conninfo_of(conn_id: str) -> dict[str, str]:
     connection = BaseHook.get_connection(conn_id)
     if (connection.conn_type or "").lower() not in _TYPES:
         raise ConfigError(
-            f"the connection {conn_id} is of the type {connection.conn_type!r}",
+            f"connection {conn_id}: its type is {connection.conn_type!r}, not 'postgres'",
             name="connection_type",
-            remedy="name one of the type postgres",
+            remedy="name a connection of type postgres",
         )
     fields = {
         "host": connection.host,
@@ -75,7 +75,7 @@ def _extras(conn_id: str, connection: Connection) -> dict[str, Any]:
         extras = None
     if not isinstance(extras, dict):
         raise ConfigError(
-            f"the extras of the connection {conn_id} are no JSON object", name="connection_extras"
+            f"connection {conn_id}: its extras are not a JSON object", name="connection_extras"
         )
     if extras:
         # Read for its side effect: Airflow then redacts the secrets among them in logs.
@@ -83,9 +83,9 @@ def _extras(conn_id: str, connection: Connection) -> dict[str, Any]:
     for key in _OTHER_LOGINS:
         if extras.get(key):
             raise ConfigError(
-                f"the connection {conn_id} asks for a login by {key}, which is not supported",
+                f"connection {conn_id}: a login by {key} is not supported",
                 name="connection_login",
-                remedy="make a connection with a password, a certificate or a service file",
+                remedy="create a connection with a password, a certificate or a service file",
             )
     unused = [key for key in _OF_THE_HOOK if key in extras]
     if unused:
@@ -100,7 +100,7 @@ def _text(conn_id: str, key: str, value: object) -> str:
         return "1" if value else "0"
     if isinstance(value, dict | list):
         raise ConfigError(
-            f"the extra {key} of the connection {conn_id} is no single value",
+            f"connection {conn_id}: its extra {key} is not a single value",
             name="connection_extras",
         )
     # ${NAME} is an environment variable in a configuration, but plain text in a connection.

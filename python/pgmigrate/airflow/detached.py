@@ -141,7 +141,13 @@ def _print(line: Mapping[str, Any]) -> None:
     print(json.dumps(line), flush=True)
 
 
-def _main() -> int:
+def main() -> int:
+    """Does the job on standard input; returns the exit code."""
+    with facing("airflow"):
+        return _do()
+
+
+def _do() -> int:
     signal.signal(signal.SIGTERM, _stop)
     work = json.load(sys.stdin)
     answer = _Answer()
@@ -155,9 +161,7 @@ def _main() -> int:
 
     try:
         migration = Migration._from_options(work["options"])
-        plan = Plan.parse(work["plan"])
-        with facing("airflow"):
-            report = migration.run(plan, on_event=on_event, **work["settings"])
+        report = migration.run(Plan.parse(work["plan"]), on_event=on_event, **work["settings"])
     except PgMigrateError as error:
         answer.give(error.to_dict())
         print(error, file=sys.stderr)
@@ -172,4 +176,4 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    sys.exit(main())

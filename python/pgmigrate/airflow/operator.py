@@ -85,10 +85,10 @@ class PgMigrateOperator(BaseOperator):
         migration = migration_of(self.config, self.source_conn_id, self.target_conn_id)
         if not migration.config["options"]["keep_ledger"]:
             raise ConfigError(
-                "options.keep_ledger: false removes the ledger, by which a task that is tried "
-                "again or waits knows that its rows are moved: it would move them once more",
+                "options.keep_ledger is false: without the ledger, a task that is tried again "
+                "would move its rows again",
                 name="ledger_required",
-                remedy=f"leave it true, and drop the ledger in a last task: {action('cleanup')}",
+                remedy=f"set it to true, and drop the ledger in a last task: {action('cleanup')}",
             )
         return migration
 
@@ -145,4 +145,4 @@ def is_busy(error: PgMigrateError) -> bool:
     if not isinstance(error, PreflightError):
         return False
     blocking = {finding.check for finding in error.findings if finding.severity == "blocking"}
-    return blocking == {"already_running"}
+    return blocking == {"run_active"}

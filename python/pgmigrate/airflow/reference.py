@@ -118,7 +118,7 @@ def part_ids(plan: Plan, part: str) -> list[str]:
         if 1 <= int(number) <= len(groups) == int(count):
             return groups[int(number) - 1]
     raise ConfigError(
-        f"part: {part} is none of this plan's",
+        f"part: this plan has no part {part}",
         name="part_unknown",
         remedy="write 3/8 for the third of 8",
     )

@@ -9,6 +9,7 @@ from typing import Any, Final
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from pgmigrate import Configuration, Migration, Status
+from pgmigrate._values.wording import facing
 from pgmigrate.airflow.configuration import migration_of
 from pgmigrate.airflow.task_log import status_line
 from pgmigrate.errors import ConnectError
@@ -85,13 +86,13 @@ class RunTrigger(BaseTrigger):
 
     def _look(self) -> dict[str, Any] | None:
         """The event if the run is over in the ledger, or if its process has ended; else None."""
-        status = self._migration().status()
+        status = self._status()
         if self._run is None and not self._has_begun(status):
             if status.active:
                 self.log.info("the run has not begun; its process is at work")
                 return None
             # The run may have begun and ended since the ledger was read.
-            status = self._migration().status()
+            status = self._status()
             if not self._has_begun(status):
                 return {"state": "not_begun", "run": None}
         self._run = status.run if self._run is None else self._run
@@ -108,7 +109,15 @@ class RunTrigger(BaseTrigger):
 
         A process that backs the target up stops, too, and no run begins.
         """
-        await asyncio.to_thread(self._migration().stop)
+        await asyncio.to_thread(self._stop)
+
+    def _status(self) -> Status:
+        with facing("airflow"):
+            return self._migration().status()
+
+    def _stop(self) -> None:
+        with facing("airflow"):
+            self._migration().stop()
 
     def _migration(self) -> Migration:
         # A migration needs a source, but neither reading the ledger nor a stop connects to it.

@@ -213,17 +213,18 @@ class PgMigrate(PlannedOperator):
     def _refuse_unwatchable(self, migration: Migration) -> None:
         if self.target_conn_id is None:
             raise ConfigError(
-                "a deferrable task needs target_conn_id, for the triggerer to read",
+                "a deferrable task needs target_conn_id, with which the triggerer reads the ledger",
                 name="deferrable_refused",
             )
         if not migration.config["options"]["keep_ledger"]:
             raise ConfigError(
-                "a deferrable task needs its ledger; set options.keep_ledger to true",
+                "a deferrable task needs the ledger: options.keep_ledger is false",
                 name="ledger_required",
             )
         if os.environ.get("AIRFLOW_IS_K8S_EXECUTOR_POD"):
             raise ConfigError(
-                "a pod of the KubernetesExecutor ends with its task, and a deferred run with it",
+                "a deferrable task cannot run in a pod of the KubernetesExecutor, which ends with "
+                "the task",
                 name="deferrable_refused",
                 remedy="set deferrable=False, or run the plan in parts",
             )

@@ -134,10 +134,10 @@ class DueTable:
         fingerprints = [Plan.parse(plan).header["fingerprint"] for plan in plans]
         if fingerprints and not _is_had(connection, "pg_try_advisory_xact_lock", _LOCK_RUN):
             raise StateError(
-                "a run of pgmigrate is active on the target, and a data move is not forgotten "
-                "under its hands",
+                "a run of pgmigrate is active on the target, and the record of its data move "
+                "cannot be deleted",
                 name="run_active",
-                remedy=f"wait for it, or stop it with {action('stop')}, then downgrade",
+                remedy=f"wait for its end, or stop it with {action('stop')}, then downgrade",
             )
         there = set(sa.inspect(connection).get_table_names(schema=self._table.schema))
         if not fingerprints or not there.issuperset(LEDGER):
@@ -151,10 +151,10 @@ class DueTable:
         taken = sa.select(sa.exists().where(keys.c.run.in_(numbers), ~keys.c.is_back))
         if connection.scalar(taken):
             raise StateError(
-                "an unfinished data move took foreign keys of the target away, and only it has "
-                "their definitions",
+                "an unfinished data move has dropped foreign keys of the target, and only its "
+                "record in the ledger has their definitions",
                 name="foreign_keys_left",
-                remedy="let it bring them back by `alembic upgrade head`, then downgrade",
+                remedy="run `alembic upgrade head`, which creates them again, then downgrade",
             )
         for table in (*others, runs):
             connection.execute(table.delete().where(table.c.run.in_(numbers)))

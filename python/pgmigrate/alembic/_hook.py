@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from pgmigrate import Migration, OnEvent, Plan, Report
 from pgmigrate._bridge.logs import SteadyLogger
+from pgmigrate._values.wording import calling
 from pgmigrate.alembic._due import Due, DueTable, turn
 from pgmigrate.alembic._move import Move, MoveOptions, What
 from pgmigrate.alembic._revision import HEAD, applied, resolved
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 logger: Final = SteadyLogger("pgmigrate.alembic")
 
-AGAIN: Final = "run the upgrade again (`alembic upgrade head`): it does what is still due"
+_COMMAND: Final = "`alembic upgrade head`"
+AGAIN: Final = f"run the upgrade again ({_COMMAND}): it does what is still due"
 INSTALL: Final = (
     "in env.py, give a PostUpgrade to context.configure(on_version_apply=...) and call its run() "
     "after `with context.begin_transaction()`"
@@ -100,9 +102,10 @@ class PostUpgrade:
             self._note(ctx, ", ".join(step.up_revision_ids), asked)
         elif queued:
             raise ConfigError(
-                f"op.pgmigrate_copy stands in the downgrade of {', '.join(step.up_revision_ids)}",
+                "op.pgmigrate_copy is in the downgrade of revision "
+                f"{', '.join(step.up_revision_ids)}",
                 name="copy_in_downgrade",
-                remedy="a downgrade moves no data: leave it out",
+                remedy="remove it: a downgrade moves no data",
             )
         elif not ctx.as_sql:
             connection = _connection_of(ctx)
@@ -162,16 +165,17 @@ class PostUpgrade:
         try:
             move = self._move(due.key, due.copy)
             logger.info("data move of revision %s: %s", due.revision, move.words())
-            reports = move.call()
-            if reports is None:
-                reports = self._run(move, due, table, connection)
+            with calling("upgrade"):
+                reports = move.call()
+                if reports is None:
+                    reports = self._run(move, due, table, connection)
             with connection.engine.begin() as own:
                 table.settle(own, due)
         except PgMigrateError as error:
             raise _reported(error, due.revision) from error
         except SQLAlchemyError as error:
             unsettled = StateError(
-                f"{type(error).__name__} where the target says what is due",
+                f"the table of due data moves cannot be read: {type(error).__name__}",
                 name="data_moves_unreadable",
             )
             raise _reported(unsettled, due.revision) from error
@@ -294,12 +298,12 @@ def _connection_of(context: MigrationContext) -> Connection:
 
 def _not_noted(revision: str, error: DBAPIError) -> StateError:
     return StateError(
-        f"the data move of revision {revision} cannot be noted on the target: "
+        f"the data move of revision {revision} cannot be recorded on the target: "
         f"{type(error.orig).__name__}",
         name="data_move_not_recorded",
         sqlstate=getattr(error.orig, "sqlstate", None),
-        remedy="let alembic's role make the ledger's schema (GRANT CREATE ON DATABASE) or write in "
-        "it, or name another one with options.ledger_schema",
+        remedy="GRANT CREATE ON DATABASE to alembic's role, or let it write in the ledger's "
+        "schema, or name another schema with options.ledger_schema",
     )
 
 
@@ -320,5 +324,8 @@ def _reported(error: PgMigrateError, revision: str) -> PgMigrateError:
         f"the upgrade is committed, but the data move of revision {revision} failed: "
         f"{error.message}"
     )
-    reported.remedy = f"{error.remedy}; then {AGAIN}" if error.remedy else AGAIN
+    if not error.remedy:
+        reported.remedy = AGAIN
+    elif _COMMAND not in error.remedy:
+        reported.remedy = f"{error.remedy}; then {AGAIN}"
     return reported

@@ -112,7 +112,7 @@ class Move:
             raise
         except Exception as error:
             raise StateError(
-                f"{type(error).__name__} in {self.words()}", name="data_move_failed"
+                f"{self.words()}: {type(error).__name__}", name="data_move_failed"
             ) from error
         if not isinstance(report, Report):
             return []

@@ -108,5 +108,7 @@ def _script(alembic_config: Config | str | os.PathLike[str] | None) -> ScriptDir
         return ScriptDirectory.from_config(alembic_config)
     except CommandError as error:
         raise ConfigError(
-            f"alembic's scripts: {error}", name="scripts_unreadable", remedy="give alembic_config"
+            f"alembic's scripts cannot be read: {error}",
+            name="scripts_unreadable",
+            remedy="name alembic's configuration in alembic_config",
         ) from error

@@ -445,7 +445,8 @@ def _guarded(call: Call, command: Callable[[], int]) -> int:
         failure = error
     except OSError as error:
         failure = PgMigrateError(
-            f"{error.filename or 'input or output'}: {error.strerror}", name="file_error"
+            f"reading or writing {error.filename or 'a file'} failed: {error.strerror}",
+            name="file_error",
         )
     except KeyboardInterrupt:
         spare_the_report()
@@ -456,7 +457,7 @@ def _guarded(call: Call, command: Callable[[], int]) -> int:
         if call.debug:
             raise
         failure = InternalError(
-            f"{type(error).__name__}: {error}",
+            f"internal error: {type(error).__name__}: {error}",
             name="defect",
             remedy="run again with --debug and report it",
         )

@@ -104,7 +104,7 @@ def status(call: Call, interval: float | None, rates_path: Path | None) -> int:
             text += f"\nto go on: pgmigrate migrate {words} --resume"
         code = FAILED if result.state == "failed" else DONE
         run = "no run" if result.run is None else f"run {result.run} {result.state}"
-        at_work = ", a process is at work" if result.active and result.state != "running" else ""
+        at_work = ", a process is active" if result.active and result.state != "running" else ""
         return Answer(text, result.to_dict, code, f"{run}{at_work}")
 
     return for_each(call, migrations, work)

@@ -24,7 +24,7 @@ def check_writable(option: str, paths: Iterable[Path | None]) -> None:
         reason = None if path is None else why_unwritable(path)
         if reason is not None:
             raise ConfigError(
-                f"{option} {path}: {reason}",
+                f"{option} {path} cannot be written: {reason}",
                 name="output_not_writable",
                 remedy=f"give {option} a file in a folder that exists and can be written",
             )

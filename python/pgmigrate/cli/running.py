@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import click
 
 from pgmigrate import Migration, Plan, Report
+from pgmigrate._migration.run_options import RunOptions
 from pgmigrate._values.humanize import plural, printable
 from pgmigrate.cli.again import command_line
 from pgmigrate.cli.call import INTERRUPTED, Answer, Call, for_each, report_code
@@ -33,6 +35,9 @@ _BEFORE_THE_RUN: Final = (
     "run it again, with --resume where `pgmigrate status` reports an interrupted run"
 )
 _NAMED_AT_MOST: Final = 3
+
+Ended: TypeAlias = "tuple[Migration, Report | BaseException]"
+"""A migration with its report, or with what ended it."""
 
 
 @click.command()
@@ -85,50 +90,28 @@ def migrate(
 
     A run is resumed by the plan that the target's ledger keeps, or by the file that --plan names.
     """
+    wanted = _Wanted(
+        call,
+        choice,
+        state_path,
+        report_path,
+        rates_path,
+        resume=resume,
+        dry_run=dry_run,
+        # If a flag is not given, the configuration decides.
+        options={
+            "jobs": jobs,
+            "backup": backup or None,
+            "verify": verify or None,
+            "consistent": False if not_consistent else None,
+        },
+    )
     migrations = call.migrations()
-
-    def own(path: Path | None, migration: Migration) -> Path | None:
-        return None if path is None else call.own_path(path, migration)
-
-    check_writable("--report", (own(report_path, migration) for migration in migrations))
-    if not resume:
-        plans = (call.own_path(choice.path, migration) for migration in migrations)
-        check_writable("--plan", (path for path in plans if not choice.reads(path)))
-    if not dry_run:
-        check_writable("--state", (own(state_path, migration) for migration in migrations))
-    ended: list[tuple[Migration, Report | BaseException]] = []
+    wanted.check_files(migrations)
+    ended: list[Ended] = []
 
     def work(migration: Migration, on_event: OnEvent) -> Answer:
-        path = call.own_path(choice.path, migration)
-        page = own(report_path, migration)
-        replaced = ReplacedPlan(path)
-        with page_of_errors(page), _noting(migration, ended):
-            plan = choice.plan(path)
-            run = partial(
-                migration.run,
-                plan,
-                resume=resume,
-                jobs=jobs,
-                plan_file=path,
-                state=call.own_path(state_path, migration),
-                dry_run=dry_run,
-                # If a flag is not given, the configuration decides.
-                backup=backup or None,
-                verify=verify or None,
-                consistent=False if not_consistent else None,
-                on_drift=choice.on_drift if plan is not None else "warn",
-                rates=call.own_rates(rates_path, migration),
-                on_event=on_event,
-            )
-            report, is_interrupted = with_result("run", run, Report.from_mapping, _BEFORE_THE_RUN)
-        ended.append((migration, report))
-        code = INTERRUPTED if is_interrupted else report_code(report)
-        text = report.text()
-        if dry_run and not resume:
-            done = "written to" if plan is None else "read from"
-            text = f"{Plan.load(path).summary()}\n{done} {path}"
-        text = "\n".join([text, *replaced.lines()])
-        return with_page(Answer(text, report.to_dict, code), report, page)
+        return wanted.run(migration, on_event, ended)
 
     code = for_each(call, migrations, work)
     for migration, outcome in ended:
@@ -137,10 +120,79 @@ def migrate(
     return code
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What the options of the command ask for, for each of its migrations.
+
+    Attributes:
+        call: the call of the program.
+        choice: which plan is followed.
+        state_path: where the ledger is mirrored.
+        report_path: where the report is written as a page.
+        rates_path: a file of rates.
+        resume: whether a run is continued.
+        dry_run: whether nothing is touched.
+        options: what the flags override.
+    """
+
+    call: Call
+    choice: PlanChoice
+    state_path: Path
+    report_path: Path | None
+    rates_path: Path | None
+    resume: bool
+    dry_run: bool
+    options: RunOptions
+
+    def check_files(self, migrations: Sequence[Migration]) -> None:
+        """Checks that all files can be written, before any database is touched."""
+        pages = (self._own(self.report_path, migration) for migration in migrations)
+        check_writable("--report", pages)
+        if not self.resume:
+            plans = (self.call.own_path(self.choice.path, migration) for migration in migrations)
+            check_writable("--plan", (path for path in plans if not self.choice.reads(path)))
+        if not self.dry_run:
+            states = (self._own(self.state_path, migration) for migration in migrations)
+            check_writable("--state", states)
+
+    def run(self, migration: Migration, on_event: OnEvent, ended: list[Ended]) -> Answer:
+        """Runs one migration, and records what ended it."""
+        path = self.call.own_path(self.choice.path, migration)
+        page = self._own(self.report_path, migration)
+        replaced = ReplacedPlan(path)
+        with page_of_errors(page), _noting(migration, ended):
+            plan = self.choice.plan(path)
+            options: RunOptions = {
+                **self.options,
+                "resume": self.resume,
+                "dry_run": self.dry_run,
+                "state": self.call.own_path(self.state_path, migration),
+                "rates": self.call.own_rates(self.rates_path, migration),
+            }
+            run = partial(
+                migration.run,
+                plan,
+                plan_file=path,
+                on_drift=self.choice.on_drift if plan is not None else "warn",
+                on_event=on_event,
+                **options,
+            )
+            report, is_interrupted = with_result("run", run, Report.from_mapping, _BEFORE_THE_RUN)
+        ended.append((migration, report))
+        code = INTERRUPTED if is_interrupted else report_code(report)
+        text = report.text()
+        if self.dry_run and not self.resume:
+            done = "written to" if plan is None else "read from"
+            text = f"{Plan.load(path).summary()}\n{done} {path}"
+        text = "\n".join([text, *replaced.lines()])
+        return with_page(Answer(text, report.to_dict, code), report, page)
+
+    def _own(self, path: Path | None, migration: Migration) -> Path | None:
+        return None if path is None else self.call.own_path(path, migration)
+
+
 @contextmanager
-def _noting(
-    migration: Migration, ended: list[tuple[Migration, Report | BaseException]]
-) -> Iterator[None]:
+def _noting(migration: Migration, ended: list[Ended]) -> Iterator[None]:
     """Records what ended a migration, for the command to type next."""
     try:
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -106,11 +107,15 @@ def safe(
 
     code = for_each(call, [migration], work)
     if code == DRIFT:
-        for problem in problems:
-            click.echo(printable(f"error: {problem}"), err=True)
-        for line in ways_on(call.only_name(migration)):
-            click.echo(line, err=True)
+        _show_drift(problems, call.only_name(migration))
     return code
+
+
+def _show_drift(problems: Sequence[str], only: str | None) -> None:
+    for problem in problems:
+        click.echo(printable(f"error: {problem}"), err=True)
+    for line in ways_on(only):
+        click.echo(line, err=True)
 
 
 def _code(report: SafetyReport) -> int:

@@ -52,7 +52,7 @@ def status_line(status: Status) -> str:
     """The status on one line."""
     if status.run is None or status.state != "running":
         state = "no run yet" if status.run is None else f"run {status.run}: {status.state}"
-        return f"{state}, a process is at work on the target"
+        return f"{state}, a process is active on the target"
     tasks = status.tasks
     total = tasks.done + tasks.running + tasks.failed + tasks.blocked + tasks.pending
     rows = f"{count(status.rows_done)} of about {count(status.rows_total)} rows"

@@ -166,7 +166,8 @@ async fn target_rights(look: &Look<'_>) -> Result<Vec<Finding>> {
     let new_schemas: Vec<&str> = new_schemas.chain([ledger.as_str()]).filter(|name| existing(name).is_none()).collect();
     if !target.can_create && !new_schemas.is_empty() {
         let grant = format!("GRANT CREATE ON DATABASE {} TO {}", ident(&target.database), ident(&target.role));
-        let message = format!("{}: {}", may_not(target, "make schemas there"), super::look::list(&new_schemas));
+        let message =
+            format!("{}: {}", may_not(target, "create schemas on the target"), super::look::list(&new_schemas));
         findings.push(blocking("target_create", readable(&target.database), message, grant));
     }
     let needed = namespaces_to_fill(look);
@@ -175,7 +176,7 @@ async fn target_rights(look: &Look<'_>) -> Result<Vec<Finding>> {
         findings.push(blocking(
             "target_create",
             readable(schema),
-            may_not(target, "make objects in this schema"),
+            may_not(target, "create objects in this schema"),
             grant,
         ));
     }

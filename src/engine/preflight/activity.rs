@@ -1,7 +1,8 @@
 //! What other sessions do on the two servers: an active run, sessions, open transactions, locks.
 
-use super::look::{Look, blocking, list, warning};
+use super::look::{Look, list, warning};
 use crate::config::ScopeOptions;
+use crate::engine::refuse::run_active;
 use crate::error::{Result, Side};
 use crate::finding::Finding;
 use crate::ledger::Ledger;
@@ -20,8 +21,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     let ledger = Ledger::new(&look.subject.options.plan.ledger.schema);
     // Runs of chosen tasks share the lock, and so may this one where only such runs hold it.
     if ledger.is_locked(target).await? && !ledger.lock(target, true).await? {
-        let remedy = "wait for its end, or end its sessions if it is dead";
-        findings.push(blocking("run_active", "", "another run of pgmigrate is active on the target", remedy));
+        findings.push(run_active());
     }
     let on_source = others(look, survey::sessions(look.leader()).await?);
     let on_target = others(look, survey::sessions(target).await?);
@@ -117,7 +117,7 @@ async fn prepared(side: Side, session: &Session) -> Result<Vec<Finding>> {
     let finding = |transaction: survey::Prepared| {
         let name = literal(&transaction.name);
         let message = format!(
-            "on the {side} {} left a transaction prepared {:.0} s ago: {means}",
+            "a transaction of {} has been prepared on the {side} for {:.0} s: {means}",
             readable(&transaction.role),
             transaction.seconds
         );

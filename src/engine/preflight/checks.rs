@@ -178,8 +178,13 @@ mod tests {
     fn named() -> BTreeSet<String> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/preflight");
         let mut names = BTreeSet::from(
-            [crate::plan::build::revision::CHECK, raw_text::CHECK, super::super::event_trigger::CHECK]
-                .map(str::to_owned),
+            [
+                crate::plan::build::revision::CHECK,
+                crate::engine::refuse::RUN_ACTIVE,
+                raw_text::CHECK,
+                super::super::event_trigger::CHECK,
+            ]
+            .map(str::to_owned),
         );
         for entry in std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("an entry").path()) {
             if ["tests.rs", "checks.rs"].contains(&entry.file_name().and_then(|name| name.to_str()).unwrap_or_default())

@@ -91,7 +91,7 @@ fn finding(task: &Task, encoding: &str, lacked: &HashSet<char>) -> Option<Findin
     };
     if is_lesser(&task.kind) {
         let all: BTreeSet<char> = definition.union(&option).copied().collect();
-        let remedy = "make the target with ENCODING 'UTF8', or set it there by hand without these characters";
+        let remedy = "create the target with ENCODING 'UTF8', or set it there by hand without these characters";
         if name.is_empty() {
             let warn = || warning("target_encoding", object.clone(), message("its text", &all), remedy);
             return (!all.is_empty()).then(warn);
@@ -106,7 +106,7 @@ fn finding(task: &Task, encoding: &str, lacked: &HashSet<char>) -> Option<Findin
     if !what.1.is_empty() {
         return Some(blocking("target_encoding", object.clone(), message(what.0, what.1), remedy(task)));
     }
-    let remedy = "make the target with ENCODING 'UTF8', or give it another owner there";
+    let remedy = "create the target with ENCODING 'UTF8', or give it another owner there";
     (!option.is_empty())
         .then(|| warning("target_encoding", object.clone(), message("its owner or an option", &option), remedy))
 }
@@ -114,10 +114,10 @@ fn finding(task: &Task, encoding: &str, lacked: &HashSet<char>) -> Option<Findin
 fn remedy(task: &Task) -> &'static str {
     match task.kind {
         TaskKind::Role | TaskKind::Membership | TaskKind::RoleSetting => {
-            "make the target with ENCODING 'UTF8', leave roles out with roles: none, or rename the role on the source"
+            "create the target with ENCODING 'UTF8', leave roles out with roles: none, or rename the role on the source"
         }
         _ => {
-            "make the target with ENCODING 'UTF8', leave the object out (a table by tables.exclude, anything else by choosing schemas or \
+            "create the target with ENCODING 'UTF8', leave the object out (a table by tables.exclude, anything else by choosing schemas or \
              tables without it), or change it on the source"
         }
     }

@@ -56,7 +56,7 @@ impl Pair<'_> {
     fn findings(&self, look: &Look<'_>, compatibility: Option<&TypeCompatibility>) -> Vec<Finding> {
         let object = self.source.name.to_string();
         if !self.is_table() {
-            let message = "something on the target has the table's name and is no table";
+            let message = "the target's object of this name is not a table";
             return vec![blocking("table_kind", object, message, "rename or drop it there, or leave the table out")];
         }
         if self.task.on_existing == Some(OnExisting::Skip) {

@@ -63,7 +63,7 @@ async fn arbiters(look: &Look<'_>) -> Result<Vec<Finding>> {
             return None;
         }
         let message = format!(
-            "rows are merged by the key ({}), which is no unique key on the target",
+            "rows are merged by the key ({}), which is not a unique key on the target",
             list(&key.into_iter().collect::<Vec<_>>())
         );
         let remedy =
@@ -93,7 +93,7 @@ fn missing_tables(look: &Look<'_>) -> Vec<Finding> {
     let named = look.subject.plan.tasks.iter().filter(is_about).map(Task::object).collect::<HashSet<String>>();
     let relations = look.subject.catalog.relations.iter().filter(|relation| named.contains(&relation.name.to_string()));
     let missing = relations.filter(|relation| !there.contains(&relation.name)).map(|relation| {
-        let remedy = "make it there first, for instance by the application's own migrations, or leave it out with tables.exclude";
+        let remedy = "create it there first, for instance by the application's own migrations, or leave it out with tables.exclude";
         blocking("table_missing", relation.name.to_string(), "the target has no table of this name", remedy)
     });
     missing.collect()
@@ -162,7 +162,7 @@ fn map(source: &Relation, pair: ColumnPair<'_>, compatibility: &TypeCompatibilit
             Some(blocking("column_missing", object, types, format!("{add} there, {leave_out}")))
         }
         ColumnMapping::Computed => {
-            let message = format!("column {name}: the target computes it, and the source's values stay behind");
+            let message = format!("column {name}: the target computes it, and the source's values are not copied");
             let remedy = "drop its expression on the target to have the source's values";
             Some(warning("column_generated", object, message, remedy))
         }
@@ -173,7 +173,7 @@ fn map(source: &Relation, pair: ColumnPair<'_>, compatibility: &TypeCompatibilit
         ColumnMapping::Assigned(Assignment { note: "", .. }) => None,
         ColumnMapping::Assigned(assignment) => {
             let message = format!("{types}: {}", assignment.note);
-            Some(warning("column_type", object, message, "make sure that this is intended"))
+            Some(warning("column_type", object, message, "check that this is intended"))
         }
     }
 }

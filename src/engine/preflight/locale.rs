@@ -32,17 +32,17 @@ pub(super) fn encoding(source: &str, target: &str) -> Option<Finding> {
         _ if source == target => None,
         ("SQL_ASCII", _) => {
             let message = format!("{differ}: bytes that are not valid in {target} make their table's rows fail");
-            let remedy = "make the target with ENCODING 'SQL_ASCII' to copy every byte as it is";
+            let remedy = "create the target with ENCODING 'SQL_ASCII' to copy every byte as it is";
             Some(warning("encoding", "", message, remedy))
         }
         (_, "SQL_ASCII") => {
             let message = format!("{differ}: it will hold UTF8 bytes and check nothing");
-            Some(warning("encoding", "", message, "make the target with ENCODING 'UTF8'"))
+            Some(warning("encoding", "", message, "create the target with ENCODING 'UTF8'"))
         }
         (_, "UTF8") => Some(info("encoding", "", format!("{differ}: text is converted, and may need more bytes"))),
         _ => {
             let message = format!("{differ}: characters that it lacks make their table's rows fail");
-            Some(warning("encoding", "", message, "make the target with ENCODING 'UTF8'"))
+            Some(warning("encoding", "", message, "create the target with ENCODING 'UTF8'"))
         }
     }
 }
@@ -63,10 +63,10 @@ fn default_collation(ends: &Servers) -> Option<Finding> {
     let target = name(&ends.target, &ends.target_instance);
     (plain(&source) != plain(&target)).then(|| {
         let message = format!(
-            "the default collation is {source} on the source and {target} on the target: text sorts otherwise there, which \
-             also decides text ranges of partitions and checks"
+            "the default collation is {source} on the source and {target} on the target: text sorts differently there, \
+             which also affects text in partition bounds and checks"
         );
-        warning("collation", "", message, "make the target database with the source's locale, if order matters")
+        warning("collation", "", message, "if order matters, create the target database with the source's locale")
     })
 }
 

@@ -52,7 +52,7 @@ async fn missing(look: &Look<'_>) -> Result<Vec<Finding>> {
     }
     let finding = |((since, feature), objects): ((u32, String), BTreeSet<String>)| {
         let message = format!(
-            "{feature} came with PostgreSQL {since}, and the target is {target}: these fail, with what depends on them"
+            "the target is PostgreSQL {target}, and {feature} requires {since}: these fail, and so does what depends on them"
         );
         let remedy = "use a target of the source's major version, or leave these out of the scope";
         warning("target_lacks", feature, message, remedy).of(objects.into_iter().collect())
@@ -75,7 +75,7 @@ async fn maintain(look: &Look<'_>, moved: &HashMap<(Oid, Oid), &Entry>) -> Resul
         "the target is PostgreSQL {}, which has no privilege MAINTAIN: it is left out of the privileges on these",
         look.ends.target.version
     );
-    let remedy = "grant it once the target is of 17 or newer";
+    let remedy = "grant it once the target is of version 17 or later";
     let found = warning("lost_privileges", "MAINTAIN", message, remedy).of(objects.iter().cloned().collect());
     Ok((!objects.is_empty()).then_some(found))
 }
@@ -123,7 +123,7 @@ fn names_with_line_breaks(look: &Look<'_>) -> Option<Finding> {
     refused.sort();
     refused.dedup();
     (!refused.is_empty()).then(|| {
-        let message = "names of roles have no line breaks since PostgreSQL 19: the target refuses these";
+        let message = "PostgreSQL 19 and later refuse line breaks in names of roles: these roles fail";
         let remedy = "ALTER ROLE ... RENAME TO ... on the source, or leave their objects out of the scope";
         warning("role_name", "", message, remedy).of(refused)
     })

@@ -11,7 +11,7 @@ pub(super) fn check(look: &Look<'_>) -> Vec<Finding> {
     let bare =
         look.entries().filter(|entry| entry.kind == ObjectKind::UserMapping && !entry.statement.contains(" OPTIONS ("));
     let finding = |name: &str| {
-        let message = "it has no options that the source's role may read, and is made on the target without any";
+        let message = "the source's role may read none of its options, and it is created on the target without them";
         let remedy = "run as a superuser of the source, or add its options on the target with ALTER USER MAPPING";
         warning("mapping_options", name, message, remedy)
     };

@@ -44,7 +44,7 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
     }
     let findings = refused.into_iter().map(|(extension, objects)| {
         let message = format!(
-            "the extension {} on the target has objects of these names, and making these will fail",
+            "the extension {} on the target has objects of these names, and creating these will fail",
             readable(extension)
         );
         let remedy = format!(

@@ -56,9 +56,9 @@ async fn superuser_objects(rights: &Rights<'_>) -> Result<Vec<Finding>> {
             kinds.entry(object.reason).or_default().insert(entry_label(entry));
         }
     }
-    let remedy = "connect to the target as a superuser, or have one make them there beforehand";
+    let remedy = "connect to the target as a superuser, or have one create them there beforehand";
     let findings = kinds.into_iter().map(|(kind, objects)| {
-        let message = format!("only a superuser of the target can make these ({kind}), and they will fail");
+        let message = format!("only a superuser of the target can create these ({kind}), and they will fail");
         warning("needs_superuser", kind, message, remedy).of(objects.into_iter().collect())
     });
     Ok(findings.collect())
@@ -135,7 +135,7 @@ async fn settings(rights: &Rights<'_>) -> Result<Vec<Finding>> {
             let remedy = if look.ends.target.version.has_parameter_privileges() {
                 format!("as a superuser: GRANT SET ON PARAMETER {} TO {me}", setting::parameter(&parameter))
             } else {
-                "have a superuser make these on the target".to_owned()
+                "have a superuser create these on the target".to_owned()
             };
             warning("parameter_refused", parameter, message, remedy).of(objects.into_iter().collect())
         })
@@ -193,7 +193,7 @@ async fn servers(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     let me = &look.ends.target.role;
     let findings = refused.into_iter().map(|(wrapper, servers)| {
         let message =
-            format!("{} may not make servers of the foreign data wrapper {}", readable(me), readable(&wrapper));
+            format!("{} may not create servers of the foreign data wrapper {}", readable(me), readable(&wrapper));
         let remedy =
             format!("as a superuser: GRANT USAGE ON FOREIGN DATA WRAPPER {} TO {}", ident(&wrapper), ident(me));
         warning("foreign_server", readable(&wrapper), message, remedy).of(servers)

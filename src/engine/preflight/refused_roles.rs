@@ -55,7 +55,7 @@ async fn memberships(rights: &Rights<'_>) -> Result<Vec<Finding>> {
         })
         .collect();
     if !changed.is_empty() {
-        let message = "their grantor or their options will not be the source's";
+        let message = "their grantor or their options will differ from the source's";
         let remedy = "as a superuser, run the statements that the run reports";
         findings.push(warning("membership_changed", "memberships", message, remedy).of(changed));
     }

@@ -59,7 +59,7 @@ impl Roles<'_> {
         if target.is_superuser || target.can_create_roles {
             return Vec::new();
         }
-        let message = format!("the target lacks it, and the role {} may not make roles", readable(&target.role));
+        let message = format!("the target lacks it, and the role {} may not create roles", readable(&target.role));
         let remedy = |role: &Role| {
             format!(
                 "ALTER ROLE {} CREATEROLE, or CREATE ROLE {} there beforehand, or set roles.mode to none",

@@ -39,8 +39,9 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
         return Ok(findings);
     }
     let remedy = "rename or drop it there, or leave the sequence out with tables.exclude";
-    let other =
-        |name: QualifiedName| blocking("sequence_missing", name.to_string(), "on the target it is no sequence", remedy);
+    let other = |name: QualifiedName| {
+        blocking("sequence_missing", name.to_string(), "the target's object of this name is not a sequence", remedy)
+    };
     findings.extend(others.into_iter().map(other));
     if !missing.is_empty() {
         findings.extend(lacking(look, &missing).await?);
@@ -105,7 +106,7 @@ async fn lacking(look: &Look<'_>, missing: &[QualifiedName]) -> Result<Vec<Findi
                 other.name.sql(),
                 ident(&name.name)
             ),
-            _ => "make it there, or leave it out with tables.exclude".to_owned(),
+            _ => "create it there, or leave it out with tables.exclude".to_owned(),
         };
         blocking("sequence_missing", name.to_string(), "the target has no sequence of this name", remedy)
     });

@@ -94,7 +94,7 @@ fn read_only(target: &Server, instance: &Instance) -> Option<Finding> {
             "target_read_only",
             "",
             "the target is a standby, which cannot be written",
-            "name its primary",
+            "name its primary in the target's conninfo",
         ));
     }
     let remedy = "set default_transaction_read_only to off for the target's role or database";

@@ -177,8 +177,10 @@ impl Leader {
         let server = introspect::server(session).await?;
         if server.in_recovery {
             // It may still become the primary.
-            let doing =
-                format!("{} has answered in place of the lost host, and is a standby", session.conninfo().describe());
+            let doing = format!(
+                "{} answers in place of the lost host and is a standby of the target",
+                session.conninfo().describe()
+            );
             return Err(Error::new("successor_is_standby", Kind::Connect, doing).on(Side::Target));
         }
         let identity = server.identity();
@@ -199,9 +201,13 @@ impl Leader {
         }
         let (who, lacks) = (
             session.conninfo().describe(),
-            if self.database.is_some() { "is another database" } else { "does not have the run" },
+            if self.database.is_some() {
+                "is another database than the target"
+            } else {
+                "does not have the run of the target"
+            },
         );
-        let doing = format!("{who} has answered in place of the lost host, and {lacks}");
+        let doing = format!("{who} answers in place of the lost host and {lacks}");
         Err(Error::new("successor_without_run", Kind::State, doing)
             .on(Side::Target)
             .remedy(format!("name only hosts of the same database in the target's conninfo, then {}", Action::Resume)))

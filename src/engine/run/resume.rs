@@ -296,7 +296,7 @@ pub fn check_order(plan: &Plan, records: &[Record], chosen: &[String], live: &Li
         if let (Some(at), Some(other)) = (at, other) {
             let (task, other) = (&plan.tasks[*at], &plan.tasks[*other]);
             let doing = format!(
-                "a foreign key of the target lets task {} only behind task {} ({}), neither done nor among the chosen ones",
+                "task {} must follow task {} ({}) because of a foreign key of the target, and that task is neither done nor chosen",
                 task.id,
                 other.id,
                 other.object()
@@ -325,7 +325,7 @@ pub fn check_chosen(plan: &Plan, records: &[Record], chosen: &[String]) -> Resul
         };
         let open: Vec<String> = task.requires.iter().filter(is_open).map(named).collect();
         if !open.is_empty() && !settled.contains(id.as_str()) {
-            let doing = format!("task {id} requires {}, neither done nor among the chosen tasks", open.join(", "));
+            let doing = format!("task {id} requires tasks that are neither done nor chosen: {}", open.join(", "));
             return Err(Error::new("task_requirement_open", Kind::State, doing)
                 .object(task.object())
                 .remedy("run those first, or with it"));

@@ -186,10 +186,10 @@ pub const NOT_MOVED: (&str, &str) = (
     "set on_existing to truncate for it to copy all of its rows again, or on_conflict to nothing or update where it has a key",
 );
 
-const UNREAD: &str = "one of its name existed on the target and was kept; only superusers can read its definition";
+const UNREAD: &str = "the target already had one of this name, which was kept; only superusers can read its definition";
 
 const HIDDEN: &str =
-    "it existed on the target and was kept: but for values that a plan hides, such as passwords, it is equal";
+    "it existed on the target and was kept; except for values that a plan hides, such as passwords, it is equal";
 
 /// Adds a finding once, although every chunk of a table causes it.
 fn report(findings: &mut Vec<Finding>, finding: Finding) {

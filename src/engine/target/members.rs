@@ -174,10 +174,10 @@ fn findings(found: &[Unmoved]) -> Vec<Finding> {
         let more = if objects.len() > SHOWN { ", ..." } else { "" };
         let shown = objects[..objects.len().min(SHOWN)].join(", ");
         let message = format!(
-            "not moved: {} of its members, which CREATE EXTENSION does not make or fill and pg_dump does not dump ({shown}{more})",
+            "not moved: {} of its members, which CREATE EXTENSION does not create or fill and pg_dump does not dump ({shown}{more})",
             objects.len()
         );
-        let remedy = "make them on the target by the extension's own functions, then copy the rows of its tables with data_only and \
+        let remedy = "create them on the target by the extension's own functions, then copy the rows of its tables with data_only and \
                       tables.include; or take them out of the extension on the source (ALTER EXTENSION ... DROP) and plan again";
         Finding::new("extension_members", Severity::Warning, readable(extension), message, remedy)
     };

@@ -61,8 +61,8 @@ fn about_tls(error: &Error, conninfo: &Conninfo) -> String {
         Some(rustls::Error::InvalidCertificate(problem)) => about_certificate(problem),
         Some(_) => "check that the server accepts TLS 1.2 or 1.3, and the client certificate if it requests one",
         None if conninfo.ssl.direct => "sslnegotiation=direct needs PostgreSQL 17 or newer: leave it out",
-        None if io_cause(error).is_some() => "the server broke the handshake off: its log may say why",
-        None => "the server offers no TLS: turn its setting ssl on, or say sslmode=prefer where the network is trusted",
+        None if io_cause(error).is_some() => "the server ended the handshake: see its log",
+        None => "the server offers no TLS: turn its setting ssl on, or use sslmode=prefer if the network is trusted",
     };
     words.to_owned()
 }
@@ -77,7 +77,7 @@ fn about_certificate(problem: &CertificateError) -> &'static str {
         }
         Cert::Expired | Cert::ExpiredContext { .. } => "the server's certificate has expired: renew it",
         Cert::Other(_) => {
-            "make a server certificate of X.509 version 3 with a subjectAltName, or put this very certificate into \
+            "create a server certificate of X.509 version 3 with a subjectAltName, or put this very certificate into \
              sslrootcert"
         }
         _ => "the server's certificate cannot be trusted: check it and sslrootcert",

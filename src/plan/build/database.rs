@@ -115,7 +115,9 @@ fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
     if database.connection_limit != -1 {
         let limit = database.connection_limit;
         add(
-            format!("the connection limit {limit} is not carried over: it may be there to keep the source still"),
+            format!(
+                "the connection limit {limit} is not carried over: it may be there to keep sessions away from the source"
+            ),
             format!("where the target needs it, run there: {THIS} CONNECTION LIMIT {limit}"),
         );
     }

@@ -162,7 +162,7 @@ pub fn findings(inputs: &Inputs<'_>) -> Vec<Finding> {
     }
     let found = by_extension.into_iter().map(|(extension, tables)| {
         let message = format!(
-            "the rows of its configuration tables are copied ({}). Where this run makes the extension, rows that CREATE EXTENSION \
+            "the rows of its configuration tables are copied ({}). Where this run creates the extension, rows that CREATE EXTENSION \
              inserts and the source lacks are deleted if they meet the table's condition; where it was installed before, they stay. A \
              row of the source replaces one of the same key",
             listed(&tables, LISTED)

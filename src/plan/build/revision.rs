@@ -37,7 +37,7 @@ pub fn notes(inputs: &Inputs<'_>) -> Vec<Finding> {
     let (severity, message) = if inputs.options.scope.data_only {
         (
             Severity::Warning,
-            "alembic's own table is in scope, and its row would move the target's revision but not its schema",
+            "alembic's own table is in scope, and its row would change the target's revision but not its schema",
         )
     } else {
         (Severity::Info, "alembic's own table is in scope: with its row the target claims the source's revision")

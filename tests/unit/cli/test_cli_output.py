@@ -132,7 +132,7 @@ def test_several_migrations_are_summed_up_by_their_own_states(
     core.will({**STATUS, "run": 4, "state": "done", "active": True})
     assert main(["status", "--config", several]) == 0
     summary = capsys.readouterr().out.splitlines()[-3:]
-    at_work = "run 4 done, a process is at work"
+    at_work = "run 4 done, a process is active"
     assert summary == ["2 migrations:", "  users: run 1 interrupted", f"  gateway: {at_work}"]
     core.will({"findings": [FINDING], "checks": []})
     core.will({"findings": [], "checks": []})

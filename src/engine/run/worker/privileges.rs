@@ -87,10 +87,11 @@ impl Worker {
         }
         let mut effect = Effect::default();
         if let Some(first) = refused.first() {
-            effect.note = format!("its grantor or its options are not the source's: {first}");
-            let remedy = format!("as a role that may, run: {}", first.sql);
-            let finding = Finding::new("membership", Severity::Warning, task.object(), effect.note.clone(), remedy);
+            let note = format!("its grantor or its options are not those of the source: {first}");
+            let remedy = format!("as a role that may grant it, run: {}", first.sql);
+            let finding = Finding::new("membership", Severity::Warning, task.object(), note.clone(), remedy);
             self.job.report(vec![finding]);
+            effect.note = note;
         }
         self.settle(task, if is_granted { TaskStatus::Done } else { TaskStatus::Kept }, effect).await
     }
@@ -113,16 +114,11 @@ impl Worker {
         let mut effect = Effect::default();
         if !refused.is_empty() {
             let words: Vec<String> = refused.iter().map(ToString::to_string).collect();
-            effect.note = format!("refused by the target: {}", words.join("; "));
+            let note = format!("refused by the target: {}", words.join("; "));
             let statements: Vec<&str> = refused.iter().map(|one| one.sql).collect();
             let remedy = format!("as a role that may, run: {}", statements.join("; "));
-            self.job.report(vec![Finding::new(
-                "refused",
-                Severity::Warning,
-                task.object(),
-                effect.note.clone(),
-                remedy,
-            )]);
+            self.job.report(vec![Finding::new("refused", Severity::Warning, task.object(), note.clone(), remedy)]);
+            effect.note = note;
         }
         // A refused query of the passwords aborts the reader's transaction.
         self.source = None;
@@ -241,7 +237,7 @@ impl Found {
         add(
             "default_privileges",
             &self.by_default,
-            "default privileges of the target granted these: REVOKE them if they are not intended",
+            "REVOKE them if they are not intended: default privileges of the target have granted them",
         );
         add(
             "privileges",
