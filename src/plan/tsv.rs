@@ -338,7 +338,7 @@ fn check_subject(task: &Task) -> std::result::Result<(), String> {
         Some(subject) => subject.agrees(task.statements()),
         None => task.target_sql.is_empty() || !needs_one.contains(&task.kind),
     };
-    if agrees { Ok(()) } else { Err("its statements are not those of its subject".into()) }
+    if agrees { Ok(()) } else { Err("the statements of the task are not those of its subject".into()) }
 }
 
 fn check_references(tasks: &[Task]) -> Result<()> {
@@ -417,7 +417,7 @@ mod tests {
         let text = write(&plan());
         let edited = text.replace("COPY \"s\".\"t\" ", "COPY \"s\".\"u\" ");
         assert_ne!(edited, text);
-        assert!(read(&edited).unwrap_err().to_string().contains("line 4: target_sql or merge_sql"));
+        assert!(read(&edited).unwrap_err().to_string().contains("line 4: the statements of the task"));
         let cut = text.replace("\tsubject\n", "\n");
         assert!(read(&cut).unwrap_err().to_string().contains("an older version wrote it"));
     }

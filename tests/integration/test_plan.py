@@ -136,7 +136,7 @@ def test_a_plan_whose_statement_was_edited_is_refused(pair: Pair) -> None:
     text = migration.plan().text
     edited = text.replace('COPY "s"."keyless" ("a") FROM', 'COPY "s"."other" ("a") FROM')
     assert edited != text
-    with pytest.raises(StateError, match=r"line [0-9]+: target_sql or merge_sql"):
+    with pytest.raises(StateError, match=r"line [0-9]+: the statements of the task"):
         Plan.parse(edited)
 
 
