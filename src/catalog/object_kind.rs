@@ -4,8 +4,9 @@
 //! <https://github.com/postgres/postgres/blob/master/src/bin/pg_dump/pg_dump.c>). The table below has those that the programs of all
 //! supported versions write. An entry of another kind is [`ObjectKind::Other`]: it has no facts and is made as `pg_restore` makes it.
 //!
-//! Code asks a kind through its functions, such as [`ObjectKind::is_part`], so that a new kind needs a row and nothing else. Where a
-//! kind has code of its own (a foreign key, an extension), that code names it. Used by all layers above `config`.
+//! Code asks a kind through its functions, such as [`ObjectKind::is_part`]; where a kind has code of its own (a foreign key, an extension),
+//! that code names it. Queries that list objects by their catalogs (`src/sql/survey`, `src/sql/catalog/privileges.sql`) do not see this table:
+//! CONTRIBUTING has the list. Used by all layers above `config`.
 
 use crate::interned::Interned;
 use std::fmt;

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import psycopg
 import pytest
@@ -16,7 +16,8 @@ from psycopg import sql
 
 from conftest import Pair, Servers
 from pgmigrate import Difference, Migration, TableRule, Tables, VerifyError, VerifyResult
-from support import dumps, servers
+from pgmigrate._values.sets import DifferenceKind
+from support import dumps, planted, servers
 from support.shell import Shell
 
 # One worker has them all: they share what takes long to start.
@@ -244,6 +245,11 @@ DAMAGES: list[tuple[str, str, str, str | None, tuple[str, ...]]] = [
         (),
     ),
 ]
+
+
+def test_each_kind_of_difference_is_planted_somewhere() -> None:
+    kinds = {one.kind for one in (*planted.PLANTED, *planted.PLANTED_18)}
+    assert kinds | {kind for _, kind, *_ in DAMAGES} == set(get_args(DifferenceKind))
 
 
 @pytest.mark.parametrize(("damage", "kind", "object_", "key", "columns"), DAMAGES)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
@@ -24,9 +25,11 @@ from pgmigrate import (
     _native,
     run_all,
 )
+from pgmigrate._migration.run_options import TaskOptions
 from pgmigrate._values import options
 from pgmigrate.errors import ConfigError
 
+SOURCES: Final = Path(__file__).parents[2] / "src"
 # A word of no closed set; it is a text, a name, a condition and a command as well.
 WORD: Final = "word"
 # Values of texts and numbers that have a grammar or bounds of their own.
@@ -194,3 +197,13 @@ def test_an_unknown_keyword_of_a_run_is_refused_as_python_does() -> None:
     for call, words in calls:
         with pytest.raises(TypeError, match=rf"^{words}\(\) got an unexpected keyword .*'resum'"):
             call(**misspelt)
+
+
+def test_the_keywords_of_runs_are_the_settings_of_the_core() -> None:
+    source = (SOURCES / "engine" / "run" / "settings.rs").read_text(encoding="utf-8")
+    body = source.split("pub struct Settings {")[1].split("\n}\n")[0]
+    fields = set(re.findall(r"^    pub (\w+): ", body, re.M))
+    # Given by arguments of their own.
+    arguments = {"plan_file", "on_drift", "tasks"}
+    keywords = {**get_type_hints(RunOptions), **get_type_hints(TaskOptions)}
+    assert set(keywords) | arguments == fields
