@@ -63,6 +63,12 @@ macro_rules! closed_set {
                     $($name::$value => $text,)+
                 }
             }
+
+            /// The value with this text.
+            #[must_use]
+            pub fn of(text: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|value| value.as_str() == text)
+            }
         }
 
         impl std::fmt::Display for $name {
@@ -75,7 +81,7 @@ macro_rules! closed_set {
             type Err = crate::closed_set::Unknown;
 
             fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-                Self::ALL.into_iter().find(|value| value.as_str() == text).ok_or_else(|| crate::closed_set::Unknown {
+                Self::of(text).ok_or_else(|| crate::closed_set::Unknown {
                     set: $set,
                     text: text.to_owned(),
                     known: Self::ALL.map(Self::as_str).to_vec(),

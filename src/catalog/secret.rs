@@ -48,7 +48,7 @@ const SHOWN: &[&str] = &[
 
 /// A value of a statement, by what it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Place {
+pub struct OptionPlace {
     /// The column of a foreign table; empty for an option of the object itself.
     pub column: String,
     /// The option's name; `connection` for the conninfo of a subscription.
@@ -84,8 +84,8 @@ pub fn redact(kind: &ObjectKind, statement: &str) -> Option<Redacted> {
 /// the first place without a known value is the error.
 ///
 /// `pg_dump` sorts options by their names. They are sorted in the source's order again, so that the target's catalog is equal.
-pub fn fill(redacted: &str, known: &[(Place, String)]) -> Result<String, Place> {
-    let rank = |place: &Place| known.iter().position(|(known, _)| known == place);
+pub fn fill(redacted: &str, known: &[(OptionPlace, String)]) -> Result<String, OptionPlace> {
+    let rank = |place: &OptionPlace| known.iter().position(|(known, _)| known == place);
     let mut filled = String::with_capacity(redacted.len());
     let mut at = 0;
     for list in values(redacted).chunk_by(|one, next| one.list == next.list) {
@@ -151,7 +151,7 @@ fn query(kind: &ObjectKind, statement: &str) -> Option<String> {
 
 /// The name of a place in messages.
 #[must_use]
-pub fn describe(place: &Place) -> String {
+pub fn describe(place: &OptionPlace) -> String {
     if place.column.is_empty() {
         place.option.clone()
     } else {
@@ -161,7 +161,7 @@ pub fn describe(place: &Place) -> String {
 
 /// A literal that is the value of an option.
 struct Value<'a> {
-    place: Place,
+    place: OptionPlace,
     /// The list of options that it belongs to.
     list: usize,
     text: &'a str,
@@ -172,7 +172,7 @@ struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    fn new(place: Place, list: usize, [name, literal]: [Token<'a>; 2]) -> Self {
+    fn new(place: OptionPlace, list: usize, [name, literal]: [Token<'a>; 2]) -> Self {
         let (start, end) = (literal.start, literal.start + literal.text.len());
         Value { place, list, text: literal.text, name_start: name.start, start, end }
     }
@@ -195,7 +195,7 @@ fn values(statement: &str) -> Vec<Value<'_>> {
     let is_literal = |at: usize| tokens.get(at).is_some_and(Token::is_literal);
     for at in 0..tokens.len() {
         if is(at, "CONNECTION") && is_literal(at + 1) {
-            let place = Place { column: String::new(), option: "connection".to_owned() };
+            let place = OptionPlace { column: String::new(), option: "connection".to_owned() };
             found.push(Value::new(place, at, [tokens[at + 1]; 2]));
         }
         if !(is(at, "OPTIONS") && is(at + 1, "(")) {
@@ -205,7 +205,7 @@ fn values(statement: &str) -> Vec<Value<'_>> {
         let column = if is_of_column { tokens[at - 1].name() } else { String::new() };
         let mut next = at + 2;
         while is_literal(next + 1) {
-            let place = Place { column: column.clone(), option: tokens[next].name() };
+            let place = OptionPlace { column: column.clone(), option: tokens[next].name() };
             found.push(Value::new(place, at, [tokens[next], tokens[next + 1]]));
             next += if is(next + 2, ",") { 3 } else { 2 };
         }
@@ -305,7 +305,7 @@ mod tests {
         assert!(redacted.statement.contains("column_name 'ID',\n    \"odd key\" '***'"), "{}", redacted.statement);
         assert!(redacted.statement.contains("(password ''x'')"), "a literal of an expression stays");
         assert!(redacted.query.contains("to_regclass('s.\"odd OPTIONS ( \"')"), "{}", redacted.query);
-        let place = |column: &str, option: &str| Place { column: column.into(), option: option.into() };
+        let place = |column: &str, option: &str| OptionPlace { column: column.into(), option: option.into() };
         let mut known = vec![
             (place("", "api_key"), "k\\e'y".to_owned()),
             (place("", "table_name"), "far".to_owned()),

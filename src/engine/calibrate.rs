@@ -10,7 +10,7 @@ mod sampling;
 
 use super::Context;
 use super::opened::{self, Opened};
-use super::preflight::{self, Subject};
+use super::preflight::{self, PreflightSubject};
 use super::run::connections::Inspection;
 use crate::config::{self, Config};
 use crate::error::{Error, Kind, Result};
@@ -38,7 +38,7 @@ pub async fn calibrate(config: &Config, plan: Option<Plan>, seconds: f64, contex
         Some(plan) => plan,
         None => opened::plan(&source, &catalog, config.plan(), context).await?.plan(),
     };
-    let subject = Subject {
+    let subject = PreflightSubject {
         options: config.run(),
         source: &source,
         target: &target,

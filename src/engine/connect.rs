@@ -12,7 +12,7 @@ use crate::name::QualifiedName;
 use crate::pg::client::archive;
 use crate::pg::client::tool::Tools;
 use crate::pg::snapshot::{self, Snapshot};
-use crate::pg::table_lock::{self, Changed, Lockable};
+use crate::pg::table_lock::{self, ChangedTable, Lockable};
 use crate::pg::{Conninfo, Session, apply, introspect, keys};
 use crate::plan::{self, Answers, PlanDraft};
 use std::collections::{HashMap, HashSet};
@@ -59,7 +59,7 @@ pub struct Source {
     /// Tables whose locks the leader has requested.
     asked: HashSet<QualifiedName>,
     /// Locked tables whose rows the snapshot no longer returns.
-    changed: Vec<Changed>,
+    changed: Vec<ChangedTable>,
 }
 
 impl Source {
@@ -131,7 +131,7 @@ impl Source {
 
     /// Refuses to read on in the snapshot where it does not return the rows of a table that is still to be read.
     pub fn refuse_changed(&self, is_read: impl Fn(&QualifiedName) -> bool) -> Result<()> {
-        let changed: Vec<Changed> = self.changed.iter().filter(|one| is_read(&one.table)).cloned().collect();
+        let changed: Vec<ChangedTable> = self.changed.iter().filter(|one| is_read(&one.table)).cloned().collect();
         table_lock::refuse(&changed)
     }
 

@@ -13,7 +13,7 @@ use crate::plan::{Phase, Plan};
 use crate::rates::Rates;
 use chain::{Step, chain};
 use cost::Costs;
-pub(super) use cost::{Class, Figure, Work, analyze_share, costs, index_work};
+pub(super) use cost::{Class, Figure, TaskWork, analyze_share, costs, index_work};
 pub(super) use course::{Course, Rest, speed};
 use serde::Serialize;
 use std::cmp::Reverse;

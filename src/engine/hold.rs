@@ -122,7 +122,7 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     } else {
         Box::pin(enter(&prepared, options, context)).await?.run
     };
-    let mut watch = Watch { endpoints, ledger, source: connections.source, target, run, context };
+    let mut watch = HoldWatch { endpoints, ledger, source: connections.source, target, run, context };
     watch.register_lease().await?;
     // From here on this process is not a part, and the whole run may go on as soon as the last part has ended.
     drop(connections.target);
@@ -161,7 +161,7 @@ async fn take_place(ledger: &Ledger, endpoints: &Endpoints) -> Result<Session> {
     Ok(target)
 }
 
-struct Watch<'a> {
+struct HoldWatch<'a> {
     endpoints: Endpoints,
     ledger: Ledger,
     source: Source,
@@ -171,7 +171,7 @@ struct Watch<'a> {
     context: &'a Context,
 }
 
-impl Watch<'_> {
+impl HoldWatch<'_> {
     async fn register_lease(&self) -> Result<()> {
         self.ledger.register_lease(&self.target, self.run, &self.source.snapshot, LeaseRole::Holder).await
     }
@@ -211,8 +211,8 @@ impl Watch<'_> {
                 self.emit(look.progress);
             }
             match look {
-                Look { progress, .. } if progress.open() == 0 => return Ok(HoldStatus::Settled),
-                Look { is_released: true, .. } => return Ok(HoldStatus::Released),
+                HoldState { progress, .. } if progress.open() == 0 => return Ok(HoldStatus::Settled),
+                HoldState { is_released: true, .. } => return Ok(HoldStatus::Released),
                 _ if idle_timeout.is_some_and(|limit| at_work.elapsed() >= limit) => {
                     return Err(idle(at_work.elapsed(), progress));
                 }
@@ -227,7 +227,7 @@ impl Watch<'_> {
     }
 
     /// The state of the run; none where its ledger is gone, which only a complete run drops.
-    async fn look(&mut self) -> Result<Option<Look>> {
+    async fn look(&mut self) -> Result<Option<HoldState>> {
         snapshot::is_held(&self.source.leader).await.map_err(lost)?;
         let began = Instant::now();
         loop {
@@ -247,11 +247,11 @@ impl Watch<'_> {
         }
     }
 
-    async fn ask(&self) -> Result<Option<Look>> {
+    async fn ask(&self) -> Result<Option<HoldState>> {
         if !self.ledger.exists(&self.target).await? {
             return Ok(None);
         }
-        Ok(Some(Look {
+        Ok(Some(HoldState {
             progress: self.ledger.progress(&self.target, self.run).await?,
             is_worked_on: self.ledger.is_locked(&self.target).await?,
             is_released: self.ledger.is_released(&self.target, self.run).await?,
@@ -281,7 +281,7 @@ impl Watch<'_> {
     }
 }
 
-struct Look {
+struct HoldState {
     progress: Progress,
     is_worked_on: bool,
     is_released: bool,

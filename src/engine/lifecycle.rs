@@ -77,7 +77,7 @@ pub(super) struct Concluded {
 
 /// Which other processes there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Others {
+enum OtherProcesses {
     /// Another process works on the run.
     AtWork,
     /// A holder waits for parts.
@@ -104,11 +104,11 @@ pub(super) async fn conclude(
     let mut tasks: Vec<TaskResult> = records.into_iter().map(TaskResult::from).collect();
     tasks.shrink_to_fit();
     let others = if ledger.is_locked(target).await? {
-        Others::AtWork
+        OtherProcesses::AtWork
     } else if ledger.holder(target).await?.is_some() {
-        Others::Holding
+        OtherProcesses::Holding
     } else {
-        Others::None
+        OtherProcesses::None
     };
     let state = state(is_complete, has_failed, others);
     ledger.set_state(target, run, state, snapshots.len() <= 1).await?;
@@ -120,13 +120,13 @@ pub(super) async fn conclude(
     Ok(Concluded { state, is_complete, snapshots, tasks })
 }
 
-fn state(is_complete: bool, has_failed: bool, others: Others) -> RunState {
+fn state(is_complete: bool, has_failed: bool, others: OtherProcesses) -> RunState {
     match (is_complete, others) {
         (true, _) => RunState::Done,
-        (false, Others::AtWork) => RunState::Running,
+        (false, OtherProcesses::AtWork) => RunState::Running,
         (false, _) if has_failed => RunState::Failed,
-        (false, Others::Holding) => RunState::Running,
-        (false, Others::None) => RunState::Interrupted,
+        (false, OtherProcesses::Holding) => RunState::Running,
+        (false, OtherProcesses::None) => RunState::Interrupted,
     }
 }
 
@@ -136,13 +136,13 @@ mod tests {
 
     #[test]
     fn a_run_is_done_only_when_every_task_is() {
-        for others in [Others::AtWork, Others::Holding, Others::None] {
+        for others in [OtherProcesses::AtWork, OtherProcesses::Holding, OtherProcesses::None] {
             assert_eq!(state(true, false, others), RunState::Done);
             assert_ne!(state(false, false, others), RunState::Done);
         }
-        assert_eq!(state(false, true, Others::AtWork), RunState::Running);
-        assert_eq!(state(false, true, Others::Holding), RunState::Failed);
-        assert_eq!(state(false, false, Others::Holding), RunState::Running);
-        assert_eq!(state(false, false, Others::None), RunState::Interrupted);
+        assert_eq!(state(false, true, OtherProcesses::AtWork), RunState::Running);
+        assert_eq!(state(false, true, OtherProcesses::Holding), RunState::Failed);
+        assert_eq!(state(false, false, OtherProcesses::Holding), RunState::Running);
+        assert_eq!(state(false, false, OtherProcesses::None), RunState::Interrupted);
     }
 }

@@ -99,7 +99,7 @@ pub(super) async fn written_since(
     let own = Own::new(&subjects);
     let is_complete =
         are_comparable(before, &now) && (target.version().reports_writes_when_idle() || sessions.is_empty());
-    let comparison = Comparison::new(before, &now, &records, is_complete);
+    let comparison = CounterComparison::new(before, &now, &records, is_complete);
     let mut others = Others { written: comparison.without_rows(), notes: comparison.notes(&sessions) };
     for writer in survey::writers(&target).await?.iter().filter(|w| !w.application.starts_with("pgmigrate ")) {
         others.written.push(format!("{} is writing to the target", describe(writer)));
@@ -139,7 +139,7 @@ fn are_comparable(before: &Counters, now: &Counters) -> bool {
 }
 
 /// Both sets of counters, and the run's own records.
-struct Comparison<'a> {
+struct CounterComparison<'a> {
     before: &'a Counters,
     now: &'a Counters,
     /// The records of tasks that copy rows, by their table.
@@ -147,13 +147,13 @@ struct Comparison<'a> {
     is_complete: bool,
 }
 
-impl<'a> Comparison<'a> {
+impl<'a> CounterComparison<'a> {
     fn new(before: &'a Counters, now: &'a Counters, records: &'a [Record], is_complete: bool) -> Self {
         let mut rows: HashMap<&str, Vec<&Record>> = HashMap::new();
         for record in records.iter().filter(|record| record.kind == TaskKind::Data) {
             rows.entry(&record.object).or_default().push(record);
         }
-        Comparison { before, now, rows, is_complete }
+        CounterComparison { before, now, rows, is_complete }
     }
 
     fn earlier(&self) -> HashMap<u32, &TableCounters> {
@@ -250,7 +250,7 @@ mod tests {
         let before = counters(vec![table(1, "a", (5, 0)), table(2, "b", (5, 0))], 10);
         let now = counters(vec![table(1, "a", (5, 0)), table(2, "b", (6, 0)), table(3, "c", (0, 0))], 12);
         let read = |is_complete| {
-            let comparison = Comparison::new(&before, &now, &[], is_complete);
+            let comparison = CounterComparison::new(&before, &now, &[], is_complete);
             comparison.to_read().map(|table| table.oid).collect::<Vec<_>>()
         };
         assert_eq!(read(true), [2, 3]);
@@ -268,7 +268,7 @@ mod tests {
         let before = counters(vec![table(1, "a", (5, 0)), table(2, "b", (5, 0)), table(3, "c", (5, 0))], 10);
         let rewritten = TableCounters { file: Some(9), ..table(2, "b", (5, 0)) };
         let now = counters(vec![table(1, "a", (5, 2)), rewritten], 12);
-        let comparison = Comparison::new(&before, &now, &[], true);
+        let comparison = CounterComparison::new(&before, &now, &[], true);
         let found = comparison.without_rows();
         assert_eq!(found, ["s.a: 2 rows were deleted", "s.b: it was truncated or rewritten", "s.c: it was dropped"]);
     }

@@ -44,7 +44,7 @@ use crate::config::RunOptions;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::pg::Session;
-pub use look::Subject;
+pub use look::PreflightSubject;
 use look::{Look, Servers};
 use rights::Rights;
 use std::cmp::Reverse;
@@ -75,11 +75,11 @@ pub(super) async fn prerequisites(
 }
 
 /// Finds everything that a person should know, the blocking findings first.
-pub async fn preflight(subject: &Subject<'_>, context: &Context) -> Result<Vec<Finding>> {
+pub async fn preflight(subject: &PreflightSubject<'_>, context: &Context) -> Result<Vec<Finding>> {
     context.stop.or(look_at(subject, context)).await
 }
 
-async fn look_at(subject: &Subject<'_>, context: &Context) -> Result<Vec<Finding>> {
+async fn look_at(subject: &PreflightSubject<'_>, context: &Context) -> Result<Vec<Finding>> {
     let look = Look::new(subject).await?;
     let mut findings = server::check(subject.options.safety.accept_newer_servers, &look.ends, subject.programs);
     findings.extend(server::reading_the_target(&look));

@@ -34,7 +34,7 @@ pub struct Kept {
 /// What is to be written into the ledger.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Entry {
+pub struct JournalEntry {
     /// The journal with the entry.
     pub journal: Journal,
     /// The version that it follows, 0 for a new journal; none where a restore has brought back an older journal.
@@ -134,7 +134,7 @@ pub async fn read_journal(options: TargetOptions<'_>, context: &Context) -> Resu
 }
 
 /// Writes an entry of the journal.
-pub async fn write_journal(options: TargetOptions<'_>, entry: &Entry, context: &Context) -> Result<()> {
+pub async fn write_journal(options: TargetOptions<'_>, entry: &JournalEntry, context: &Context) -> Result<()> {
     let (target, ledger) = opened::target(options, "journal", context).await?;
     if entry.create {
         ledger.create(&target).await?;

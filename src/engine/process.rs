@@ -17,14 +17,14 @@ pub(super) fn is_gone(process: &str) -> bool {
     };
     place == there
         && match look(pid) {
-            Seen::Alive(since) => since != started,
-            Seen::Dead => true,
-            Seen::Hidden => has_no_process(pid),
+            ProcessSeen::Alive(since) => since != started,
+            ProcessSeen::Dead => true,
+            ProcessSeen::Hidden => has_no_process(pid),
         }
 }
 
 /// What `/proc` shows of a process.
-enum Seen {
+enum ProcessSeen {
     /// It runs, and was started at this time.
     Alive(String),
     /// It has ended, and its parent has not waited for it.
@@ -53,19 +53,19 @@ fn place() -> Option<String> {
 }
 
 fn identity(pid: u32) -> Option<String> {
-    let Seen::Alive(started) = look(pid) else { return None };
+    let ProcessSeen::Alive(started) = look(pid) else { return None };
     Some(format!("{} {pid} {started}", place()?))
 }
 
-fn look(pid: u32) -> Seen {
+fn look(pid: u32) -> ProcessSeen {
     // After the program's name, which may contain anything, the twentieth field is the start time.
     const STARTED: usize = 19;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let Some((_, fields)) = stat.rsplit_once(") ") else { return Seen::Hidden };
+    let Some((_, fields)) = stat.rsplit_once(") ") else { return ProcessSeen::Hidden };
     if fields.starts_with(['Z', 'X']) {
-        return Seen::Dead;
+        return ProcessSeen::Dead;
     }
-    fields.split(' ').nth(STARTED).map_or(Seen::Hidden, |started| Seen::Alive(started.to_owned()))
+    fields.split(' ').nth(STARTED).map_or(ProcessSeen::Hidden, |started| ProcessSeen::Alive(started.to_owned()))
 }
 
 #[cfg(test)]

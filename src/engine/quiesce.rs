@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result, Side};
 use crate::finding::{Finding, Severity};
 use crate::name::readable;
 use crate::pg::Session;
-use crate::pg::survey::{self, Activity, Prepared, Writer, Written};
+use crate::pg::survey::{self, Activity, PreparedTransaction, Writer, Written};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -52,12 +52,12 @@ async fn wait(endpoints: &Endpoints, most: Duration) -> Result<Quiet> {
         Session::open(&endpoints.target, Side::Target, "writers").await?,
     ];
     let began = Instant::now();
-    let mut last = Look::at(&sides).await?;
-    let mut watch = Watch { quiet_since: began, seen: BTreeMap::new() };
+    let mut last = Activities::at(&sides).await?;
+    let mut watch = WriterWatch { quiet_since: began, seen: BTreeMap::new() };
     watch.note(&last, &last);
     loop {
         tokio::time::sleep(EVERY).await;
-        let now = Look::at(&sides).await?;
+        let now = Activities::at(&sides).await?;
         watch.note(&last, &now);
         if watch.quiet_since.elapsed() >= now.proof() {
             let waited_for = watch.seen.into_keys().collect();
@@ -120,18 +120,18 @@ async fn unreported(source: &Session, before: Written, now: Written) -> Result<V
 struct Seen {
     side: Side,
     writers: Vec<Writer>,
-    prepared: Vec<Prepared>,
+    prepared: Vec<PreparedTransaction>,
     written: Written,
     sessions: Vec<Activity>,
 }
 
 /// What both sides showed, the source first.
-struct Look([Seen; 2]);
+struct Activities([Seen; 2]);
 
-impl Look {
-    async fn at([source, target]: &[Session; 2]) -> Result<Look> {
+impl Activities {
+    async fn at([source, target]: &[Session; 2]) -> Result<Activities> {
         let (source, target) = tokio::try_join!(see(source), see(target))?;
-        Ok(Look([source, target]))
+        Ok(Activities([source, target]))
     }
 
     /// How long everything has to be quiet to count as proved.
@@ -155,13 +155,13 @@ async fn see(session: &Session) -> Result<Seen> {
 }
 
 /// Which sessions were seen writing, and when for the last time.
-struct Watch {
+struct WriterWatch {
     quiet_since: Instant,
     seen: BTreeMap<String, (Instant, Finding)>,
 }
 
-impl Watch {
-    fn note(&mut self, before: &Look, now: &Look) {
+impl WriterWatch {
+    fn note(&mut self, before: &Activities, now: &Activities) {
         let at = Instant::now();
         for (before, now) in before.0.iter().zip(&now.0) {
             for (name, finding) in now.evidence(before) {
@@ -196,7 +196,7 @@ impl Seen {
             let message = format!("{} is writing to the {}", describe(one), self.side);
             (on(named(one.pid, &one.application, &one.role)), finding(message))
         };
-        let of_prepared = |one: &Prepared| {
+        let of_prepared = |one: &PreparedTransaction| {
             let name = on(format!("the prepared transaction {} of {}", readable(&one.name), readable(&one.role)));
             let message = format!("{name} is not ended");
             (name, finding(message))

@@ -159,7 +159,7 @@ impl Schedule {
             self.waits[at] += 1;
         }
         for word in &task.after {
-            if let Ok(phase) = word.parse::<Phase>() {
+            if let Some(phase) = Phase::of(word) {
                 if self.phase_open.get(&phase).is_some_and(|open| *open > 0) && phase != task.phase {
                     self.phase_awaited_by.entry(phase).or_default().push(at);
                     self.waits[at] += 1;

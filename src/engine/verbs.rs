@@ -8,7 +8,7 @@ use super::connect::{Endpoints, Source};
 use super::opened::{self, Opened};
 use super::others::Backed;
 use super::preflight::checks::{Check, outcomes};
-use super::preflight::{self as survey, Subject};
+use super::preflight::{self as survey, PreflightSubject};
 use super::programs::{self, Majors};
 use super::verify as comparison;
 use crate::action::Action;
@@ -100,7 +100,7 @@ pub async fn preflight(config: &Config, settings: PreflightSettings, context: &C
         let tools = programs.as_ref().map(|programs| &programs.source);
         let catalog = opened::inspect(&source, scope, tools, context).await?;
         let plan = opened::plan(&source, &catalog, options.plan, context).await?.plan();
-        let subject = Subject {
+        let subject = PreflightSubject {
             options,
             source: &source,
             target: &target,

@@ -43,7 +43,7 @@ pub async fn merge(target: &Session, merge: &Merge, staged: u64, is_alone: bool)
     let mut merged = Merged { kept: 0, expected: staged, written: 0 };
     let way = if merge.updates() {
         table.may_update(merge)?;
-        Way::Insert(merge.sql())
+        MergeWay::Insert(merge.sql())
     } else {
         merged.kept = target.execute(&table.take_out(merge)?, &[]).await?;
         merged.expected = staged.saturating_sub(merged.kept);
@@ -70,21 +70,21 @@ pub async fn merge(target: &Session, merge: &Merge, staged: u64, is_alone: bool)
 }
 
 /// How staged rows are written to the table.
-enum Way {
+enum MergeWay {
     /// By a statement.
     Insert(String),
     /// By COPY from the stage, which rules do not rewrite.
     Copy,
 }
 
-async fn store(target: &Session, merge: &Merge, way: &Way) -> Result<u64> {
+async fn store(target: &Session, merge: &Merge, way: &MergeWay) -> Result<u64> {
     match way {
-        Way::Insert(sql) => target.execute(sql, &[]).await,
-        Way::Copy => copy_from_stage(target, merge).await,
+        MergeWay::Insert(sql) => target.execute(sql, &[]).await,
+        MergeWay::Copy => copy_from_stage(target, merge).await,
     }
 }
 
-async fn store_and_check(target: &Session, merge: &Merge, way: &Way) -> Result<u64> {
+async fn store_and_check(target: &Session, merge: &Merge, way: &MergeWay) -> Result<u64> {
     let written = store(target, merge, way).await?;
     target.batch("SET CONSTRAINTS ALL IMMEDIATE").await?;
     Ok(written)
@@ -180,11 +180,11 @@ impl Table {
         ))
     }
 
-    fn way(&self, merge: &Merge) -> Way {
+    fn way(&self, merge: &Merge) -> MergeWay {
         match &self.arbiter {
-            _ if !self.rules.is_empty() => Way::Copy,
-            Some(_) => Way::Insert(merge.sql()),
-            None => Way::Insert(merge.insert.clone()),
+            _ if !self.rules.is_empty() => MergeWay::Copy,
+            Some(_) => MergeWay::Insert(merge.sql()),
+            None => MergeWay::Insert(merge.insert.clone()),
         }
     }
 }

@@ -60,14 +60,14 @@ fn sampled(column: &Column) -> String {
 }
 
 /// A transaction on the target that takes samples, and its schema.
-pub struct Stage<'a> {
+pub struct SampleStage<'a> {
     target: &'a Session,
     schema: String,
 }
 
-impl<'a> Stage<'a> {
+impl<'a> SampleStage<'a> {
     /// Begins the transaction. If the role may not create a schema, the ledger's schema is used.
-    pub async fn begin(target: &'a Session, ledger_schema: &str, lock_timeout: u64) -> Result<Stage<'a>> {
+    pub async fn begin(target: &'a Session, ledger_schema: &str, lock_timeout: u64) -> Result<SampleStage<'a>> {
         apply::begin(target, lock_timeout, "calibrate").await?;
         target.batch(include_str!("../sql/sample/settings.sql")).await?;
         let row = target.query_one(include_str!("../sql/sample/rights.sql"), &[&ledger_schema]).await?;
@@ -76,9 +76,9 @@ impl<'a> Stage<'a> {
                 // Several of these transactions run at the same time, and would wait for each other because of an equal name.
                 let schema = ident(&format!("pgmigrate_sample_{}", target.backend_pid()));
                 target.batch(&format!("CREATE SCHEMA {schema}")).await?;
-                Ok(Stage { target, schema })
+                Ok(SampleStage { target, schema })
             }
-            (false, true) => Ok(Stage { target, schema: ident(ledger_schema) }),
+            (false, true) => Ok(SampleStage { target, schema: ident(ledger_schema) }),
             (false, false) => Err(Error::new("no_place_for_sample", Kind::Schema, "creating a schema for samples")
                 .on(Side::Target)
                 .remedy("grant CREATE on the target's database, which a run needs as well")),

@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result, ServerError, Side};
 use crate::pg::connection::cancel::Owner;
 pub use crate::pg::connection::cancel::{Canceller, closed};
 use crate::pg::connection::connect;
-use crate::pg::connection::gate::{Gate, Held};
+use crate::pg::connection::gate::{Gate, HeldStream};
 use crate::server_version::ServerVersion;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -178,7 +178,7 @@ impl Session {
 
     /// Takes the stream for raw frames, with nothing of earlier statements left on it: the answer to an empty statement follows the answers
     /// to everything that tokio-postgres has sent by itself, such as the closing of prepared statements.
-    pub(super) async fn hold(&self) -> Result<Held> {
+    pub(super) async fn hold(&self) -> Result<HeldStream> {
         self.batch("").await?;
         let lost =
             || Error::new("connection_lost", Kind::Connect, "using a session whose connection is closed").on(self.side);

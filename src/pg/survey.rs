@@ -103,7 +103,7 @@ pub struct TableLock {
 
 /// A prepared transaction.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Prepared {
+pub struct PreparedTransaction {
     /// Its name.
     pub name: String,
     /// Who prepared it.
@@ -160,8 +160,9 @@ pub async fn locks(session: &Session) -> Result<Vec<TableLock>> {
 }
 
 /// The prepared transactions of this database.
-pub async fn prepared(session: &Session) -> Result<Vec<Prepared>> {
-    let translate = |row: &Row| Prepared { name: row.get("name"), role: row.get("role"), seconds: row.get("seconds") };
+pub async fn prepared(session: &Session) -> Result<Vec<PreparedTransaction>> {
+    let translate =
+        |row: &Row| PreparedTransaction { name: row.get("name"), role: row.get("role"), seconds: row.get("seconds") };
     read(session, include_str!("../sql/survey/prepared.sql"), translate).await
 }
 

@@ -9,6 +9,7 @@
 use super::Session;
 use crate::action::Action;
 use crate::catalog::Oid;
+use crate::closed_set::closed_set;
 use crate::error::{Error, Kind, Result, Side};
 use crate::name::{QualifiedName, literal};
 
@@ -30,48 +31,40 @@ pub struct Lockable {
     pub partition_of: Option<Oid>,
 }
 
-/// Why a table cannot be read in a snapshot although it is locked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
-    /// The snapshot has no table of this name.
-    Absent,
-    /// The name belongs to another table now.
-    Replaced,
-    /// Its rows are in another file now.
-    Rewritten,
-    /// Columns were dropped or renamed.
-    Columns,
+closed_set! {
+    /// Why a table cannot be read in a snapshot although it is locked; the texts are those of `snapshot/changed.sql`.
+    pub enum TableChange, "change of a table" {
+        /// The snapshot has no table of this name.
+        Absent = "absent",
+        /// The name belongs to another table now.
+        Replaced = "replaced",
+        /// Its rows are in another file now.
+        Rewritten = "rewritten",
+        /// Columns were dropped or renamed.
+        Columns = "columns",
+    }
 }
 
-impl Change {
-    fn from_word(word: &str) -> Change {
-        match word {
-            "absent" => Change::Absent,
-            "replaced" => Change::Replaced,
-            "columns" => Change::Columns,
-            _ => Change::Rewritten,
-        }
-    }
-
+impl TableChange {
     fn words(self) -> &'static str {
         match self {
-            Change::Absent => "was created or renamed after the snapshot was taken",
-            Change::Replaced => {
+            TableChange::Absent => "was created or renamed after the snapshot was taken",
+            TableChange::Replaced => {
                 "was dropped or renamed after the snapshot was taken, and its name belongs to another table"
             }
-            Change::Rewritten => "was truncated or rewritten after the snapshot was taken",
-            Change::Columns => "had columns dropped or renamed after the snapshot was taken",
+            TableChange::Rewritten => "was truncated or rewritten after the snapshot was taken",
+            TableChange::Columns => "had columns dropped or renamed after the snapshot was taken",
         }
     }
 }
 
 /// A table that is no longer what the snapshot contains.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Changed {
+pub struct ChangedTable {
     /// Its name.
     pub table: QualifiedName,
     /// What happened to it.
-    pub change: Change,
+    pub change: TableChange,
 }
 
 /// All tables that the role may lock for reading.
@@ -137,7 +130,7 @@ pub async fn guard(reader: &Session, tables: &[QualifiedName]) -> Result<()> {
 }
 
 /// Those of the locked `tables` that are no longer what the snapshot of the session's transaction contains.
-pub async fn changed(leader: &Session, tables: &[QualifiedName]) -> Result<Vec<Changed>> {
+pub async fn changed(leader: &Session, tables: &[QualifiedName]) -> Result<Vec<ChangedTable>> {
     let mut all = Vec::new();
     for batch in tables.chunks(A_STATEMENT) {
         all.extend(changes(&leader.simple(&changed_sql(batch)).await?));
@@ -146,9 +139,9 @@ pub async fn changed(leader: &Session, tables: &[QualifiedName]) -> Result<Vec<C
 }
 
 /// An error that names the changed tables, if there are any.
-pub fn refuse(changed: &[Changed]) -> Result<()> {
+pub fn refuse(changed: &[ChangedTable]) -> Result<()> {
     let Some(first) = changed.first() else { return Ok(()) };
-    let named = |one: &Changed| format!("{} {}", one.table, one.change.words());
+    let named = |one: &ChangedTable| format!("{} {}", one.table, one.change.words());
     let mut words: Vec<String> = changed.iter().take(NAMED).map(named).collect();
     if changed.len() > NAMED {
         words.push(format!("{} more", changed.len() - NAMED));
@@ -215,10 +208,11 @@ fn changed_sql(tables: &[QualifiedName]) -> String {
     format!("{before}{schemas}{between}{names}{after}")
 }
 
-fn changes(rows: &[Vec<Option<String>>]) -> Vec<Changed> {
+fn changes(rows: &[Vec<Option<String>>]) -> Vec<ChangedTable> {
     let changed = rows.iter().filter_map(|row| match row.as_slice() {
         [Some(schema), Some(name), Some(change)] => {
-            Some(Changed { table: QualifiedName::new(schema, name), change: Change::from_word(change) })
+            let change = TableChange::of(change).unwrap_or(TableChange::Rewritten);
+            Some(ChangedTable { table: QualifiedName::new(schema, name), change })
         }
         _ => None,
     });

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How two plans differ.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Difference {
+pub struct PlanDifference {
     /// Another source, or keys of the configuration with other values.
     pub basis: Vec<String>,
     /// Objects, by name.
@@ -47,7 +47,7 @@ closed_set! {
     }
 }
 
-impl Difference {
+impl PlanDifference {
     /// Whether both plans do the same.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -64,7 +64,7 @@ impl Difference {
 
 /// Compares a stored plan with the one that would be made now.
 #[must_use]
-pub fn compare(kept: &Plan, now: &Plan) -> Difference {
+pub fn compare(kept: &Plan, now: &Plan) -> PlanDifference {
     let mut basis = Vec::new();
     if kept.header.source != now.header.source {
         basis.push(format!("source: {} in the plan, {} now", kept.header.source, now.header.source));
@@ -96,7 +96,7 @@ pub fn compare(kept: &Plan, now: &Plan) -> Difference {
         let kinds: Vec<String> = kinds.into_iter().collect();
         Change { object, kind: kinds.join(", "), change }
     };
-    Difference { basis, changes: changes.into_iter().map(change).collect(), resized: resized(kept, now) }
+    PlanDifference { basis, changes: changes.into_iter().map(change).collect(), resized: resized(kept, now) }
 }
 
 /// The kinds of an object that differ, by its name and how it changed.
@@ -223,7 +223,7 @@ mod tests {
         let mut rows = task(TaskKind::Data, "t", "COPY s.t FROM STDIN");
         rows.rows = 5;
         let kept = plan(vec![task("TABLE", "t", "a"), task("VIEW", "v", "a"), task("VIEW", "w", "a"), rows.clone()]);
-        assert_eq!(compare(&kept, &kept), Difference::default());
+        assert_eq!(compare(&kept, &kept), PlanDifference::default());
         rows.rows = 6;
         let same = plan(vec![task("TABLE", "t", "a"), task("VIEW", "v", "a"), task("VIEW", "w", "a"), rows.clone()]);
         let found = compare(&kept, &same);

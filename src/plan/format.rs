@@ -23,7 +23,7 @@ const CHEAPER_WITH_FASTER_TEXT: (u64, u64) = (21, 20);
 
 /// A format, and why it is not binary.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Choice {
+pub struct FormatChoice {
     /// The format.
     pub format: RowFormat,
     /// The reason, for people; empty where there is nothing to explain.
@@ -32,8 +32,8 @@ pub struct Choice {
 
 /// Chooses the format of a table's rows.
 #[must_use]
-pub fn choose(relation: &Relation, options: &TableOptions) -> Choice {
-    let plain = |format| Choice { format, note: String::new() };
+pub fn choose(relation: &Relation, options: &TableOptions) -> FormatChoice {
+    let plain = |format| FormatChoice { format, note: String::new() };
     match options.format {
         Format::Text => plain(RowFormat::Text),
         Format::Binary => plain(RowFormat::Binary),
@@ -45,9 +45,9 @@ pub fn choose(relation: &Relation, options: &TableOptions) -> Choice {
                     "text: {:?} is {}, whose binary form another server may refuse, or read as something else",
                     column.name, column.type_name
                 );
-                Choice { format: RowFormat::Text, note }
+                FormatChoice { format: RowFormat::Text, note }
             } else if is_cheaper_as_text(relation, CHEAPER) {
-                Choice {
+                FormatChoice {
                     format: RowFormat::Text,
                     note: "text: most of its values are so short that binary is more work".into(),
                 }
@@ -206,7 +206,7 @@ mod tests {
         }
     }
 
-    fn chosen(relation: &Relation, format: Format) -> Choice {
+    fn chosen(relation: &Relation, format: Format) -> FormatChoice {
         choose(relation, &options(format))
     }
 
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_small_table_is_binary_whatever_it_holds() {
         let small = table(&["boolean"; 20], 1_000, 48);
-        assert_eq!(chosen(&small, Format::Auto), Choice { format: RowFormat::Binary, note: String::new() });
+        assert_eq!(chosen(&small, Format::Auto), FormatChoice { format: RowFormat::Binary, note: String::new() });
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn what_the_configuration_says_is_obeyed_without_a_note() {
         let booleans = table(&["boolean"; 20], 1_000_000, 48);
-        assert_eq!(chosen(&booleans, Format::Binary), Choice { format: RowFormat::Binary, note: String::new() });
+        assert_eq!(chosen(&booleans, Format::Binary), FormatChoice { format: RowFormat::Binary, note: String::new() });
         assert_eq!(chosen(&table(&["uuid"], 1_000_000, 60), Format::Text).format, RowFormat::Text);
     }
 }

@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 /// The ids of the tasks of these phases, in the plan's order; of all phases if none is named.
 pub fn ids(plan: &Plan, phases: &[String]) -> Result<Vec<String>> {
     let unknown: Vec<String> =
-        phases.iter().filter(|word| word.parse::<Phase>().is_err()).map(|word| no_phase(word)).collect();
+        phases.iter().filter(|word| Phase::of(word).is_none()).map(|word| no_phase(word)).collect();
     if !unknown.is_empty() {
         return Err(Error::config(unknown));
     }

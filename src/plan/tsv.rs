@@ -347,7 +347,7 @@ fn check_references(tasks: &[Task]) -> Result<()> {
         if let Some(missing) = task.requires.iter().find(|id| !seen.contains(id.as_str())) {
             return Err(broken(format!("task {} requires {missing}, which does not precede it", task.id)));
         }
-        let is_known = |word: &str| word == OTHER_ROWS || word.parse::<Phase>().is_ok() || seen.contains(word);
+        let is_known = |word: &str| word == OTHER_ROWS || Phase::of(word).is_some() || seen.contains(word);
         let unknown = |word: &&String| !is_known(word.as_str());
         if let Some(word) = task.after.iter().find(unknown) {
             return Err(broken(format!(

@@ -187,6 +187,32 @@ fn versions_are_compared_in_one_file() {
     assert!(found.is_empty(), "add a named question to server_version.rs:\n{}", found.join("\n"));
 }
 
+/// The types that a line of code declares, in the form that the formatter writes.
+fn declared(line: &str) -> Option<String> {
+    let code = line.trim_start();
+    let code = code.strip_prefix("pub").map_or(code, |rest| {
+        let rest = if rest.starts_with('(') { rest.split_once(')').map_or(rest, |(_, rest)| rest) } else { rest };
+        rest.trim_start()
+    });
+    let rest = ["struct ", "enum ", "trait "].iter().find_map(|word| code.strip_prefix(word))?;
+    let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+    name.starts_with(char::is_uppercase).then_some(name)
+}
+
+#[test]
+fn a_type_has_a_name_of_its_own_in_its_layer() {
+    assert_eq!(declared("    pub(super) enum Way {").as_deref(), Some("Way"));
+    assert_eq!((declared("// struct Way {"), declared("pub fn enumerate() {")), (None, None));
+    let mut places: BTreeMap<(usize, String), Vec<String>> = BTreeMap::new();
+    for (path, module, text) in files() {
+        for name in text.lines().filter_map(declared) {
+            places.entry((layer(&module), name)).or_default().push(path.display().to_string());
+        }
+    }
+    places.retain(|_, paths| paths.len() > 1);
+    assert!(places.is_empty(), "types of one name: {places:#?}");
+}
+
 /// A module by its place in the crate: `["pg", "copy"]`.
 type Module = Vec<String>;
 

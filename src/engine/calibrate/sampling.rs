@@ -7,7 +7,7 @@ use super::choice::Choice;
 use super::figures::{Pass, Sample, Small, median};
 use crate::engine::connect::Source;
 use crate::error::{Result, Side};
-use crate::pg::sample::{self, Slice, Stage};
+use crate::pg::sample::{self, SampleStage, Slice};
 use crate::pg::{Conninfo, Session, apply, snapshot};
 use crate::row_format::RowFormat;
 use futures_util::future::try_join_all;
@@ -44,28 +44,28 @@ pub struct SamplingConnections<'a> {
 }
 
 /// A session on each side.
-struct Pair {
+struct Sessions {
     source: Session,
     target: Session,
 }
 
 impl SamplingConnections<'_> {
-    async fn open(&self) -> Result<Pair> {
+    async fn open(&self) -> Result<Sessions> {
         let mut source = Session::open(self.source.leader.conninfo(), Side::Source, "calibrate").await?;
         source.set_copy_encoding(self.encoding.clone());
         apply::limit_lock_wait(&source, self.lock_timeout).await?;
         snapshot::join(&source, &self.source.snapshot).await?;
         let mut target = Session::open(self.target, Side::Target, "calibrate").await?;
         target.set_copy_encoding(self.encoding.clone());
-        Ok(Pair { source, target })
+        Ok(Sessions { source, target })
     }
 
-    async fn open_many(&self, count: u32) -> Result<Vec<Pair>> {
+    async fn open_many(&self, count: u32) -> Result<Vec<Sessions>> {
         try_join_all((0..count).map(|_| self.open())).await
     }
 
-    async fn begin<'p>(&self, pair: &'p Pair) -> Result<Stage<'p>> {
-        Stage::begin(&pair.target, self.ledger_schema, self.lock_timeout).await
+    async fn begin<'p>(&self, pair: &'p Sessions) -> Result<SampleStage<'p>> {
+        SampleStage::begin(&pair.target, self.ledger_schema, self.lock_timeout).await
     }
 }
 
@@ -86,14 +86,14 @@ async fn asked(session: &Session) -> Result<f64> {
 }
 
 /// Makes a session copy a few rows and build an index on them.
-async fn warm_up(table: &Choice<'_>, stage: &Stage<'_>, pair: &Pair) -> Result<()> {
+async fn warm_up(table: &Choice<'_>, stage: &SampleStage<'_>, pair: &Sessions) -> Result<()> {
     let (slice, _) = table.slice(0.0, FIRST);
     stage.copy(&pair.source, &slice, table.format).await?;
     warm_up_builds(table, stage).await
 }
 
 /// Makes a session build an index in addition to those that are measured.
-async fn warm_up_builds(table: &Choice<'_>, stage: &Stage<'_>) -> Result<()> {
+async fn warm_up_builds(table: &Choice<'_>, stage: &SampleStage<'_>) -> Result<()> {
     if let Some(key) = table.keys.first() {
         stage.index(table.keys.len(), key).await?;
     }
@@ -193,7 +193,7 @@ impl<'a> Sampling<'a> {
         let copies = stages.iter().zip(&pairs).map(|(stage, pair)| stage.copy_small(&pair.source, SMALL));
         let (copies, _) = timed(try_join_all(copies)).await?;
         let (statements, _) = timed(try_join_all(stages.iter().map(|stage| stage.change_small(SMALL)))).await?;
-        try_join_all(stages.into_iter().map(Stage::end)).await?;
+        try_join_all(stages.into_iter().map(SampleStage::end)).await?;
         let each = f64::from(SMALL);
         Ok(Small { table: tables / each, copy: copies / each, statement: statements / (4.0 * each) })
     }
@@ -232,12 +232,12 @@ impl<'a> Sampling<'a> {
                 sizes.iter().all(Option::is_some).then_some(seconds)
             }
         };
-        try_join_all(stages.into_iter().map(Stage::end)).await?;
+        try_join_all(stages.into_iter().map(SampleStage::end)).await?;
         Ok((copied, built))
     }
 
     /// The bytes of a table that can be copied in the time for a slice.
-    async fn enough(&self, table: &Choice<'_>, stage: &Stage<'_>, source: &Session) -> Result<f64> {
+    async fn enough(&self, table: &Choice<'_>, stage: &SampleStage<'_>, source: &Session) -> Result<f64> {
         let (slice, bytes) = table.slice(0.0, FIRST);
         let (seconds, _) = timed(stage.copy(source, &slice, table.format)).await?;
         Ok((bytes / seconds * self.part).clamp(FIRST, MOST))
@@ -268,7 +268,13 @@ impl<'a> Sampling<'a> {
         Ok(Sample { format: table.format, bytes, rows, copy, scan, indexes, analyze, look_up })
     }
 
-    async fn copied(&self, stage: &Stage<'_>, pair: &Pair, slice: &Slice<'_>, format: RowFormat) -> Result<(f64, u64)> {
+    async fn copied(
+        &self,
+        stage: &SampleStage<'_>,
+        pair: &Sessions,
+        slice: &Slice<'_>,
+        format: RowFormat,
+    ) -> Result<(f64, u64)> {
         let (seconds, sum) = timed(stage.copy(&pair.source, slice, format)).await?;
         Ok((seconds, sum.rows))
     }

@@ -118,9 +118,9 @@ impl Links<'_> {
     fn awaited(&self, at: usize) -> Vec<usize> {
         let task = &self.plan.tasks[at];
         let required = task.requires.iter().filter_map(|id| self.position.get(id.as_str()).copied());
-        let after = task.after.iter().filter_map(|word| match word.parse::<Phase>() {
-            Ok(phase) => self.last_of.get(&phase).copied().filter(|_| phase != task.phase),
-            Err(_) => self.position.get(word.as_str()).copied(),
+        let after = task.after.iter().filter_map(|word| match Phase::of(word) {
+            Some(phase) => self.last_of.get(&phase).copied().filter(|_| phase != task.phase),
+            None => self.position.get(word.as_str()).copied(),
         });
         required.chain(after).collect()
     }

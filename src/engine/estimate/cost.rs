@@ -35,7 +35,7 @@ pub enum Figure {
 
 /// The cost of a task.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Work {
+pub struct TaskWork {
     /// Seconds.
     pub seconds: f64,
     /// The kind of load.
@@ -61,7 +61,7 @@ pub struct Table {
 #[derive(Debug)]
 pub struct Costs {
     /// Each task's work.
-    pub works: Vec<Work>,
+    pub works: Vec<TaskWork>,
     /// The tables.
     pub tables: Vec<Table>,
     /// The tables that each task copies or reads, its own table first.
@@ -156,10 +156,10 @@ struct Pricing<'a> {
 }
 
 impl Pricing<'_> {
-    fn work(&self, at: usize, tables: &[usize]) -> Work {
+    fn work(&self, at: usize, tables: &[usize]) -> TaskWork {
         let task = &self.plan[at];
         let class = if task.is_data() { Class::Copy } else { Class::Build };
-        Work { seconds: self.seconds(at, task, tables), class, figure: self.figure(task) }
+        TaskWork { seconds: self.seconds(at, task, tables), class, figure: self.figure(task) }
     }
 
     fn figure(&self, task: &Task) -> Figure {

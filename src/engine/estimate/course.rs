@@ -3,7 +3,7 @@
 //! Sessions that work at the same time share the servers: with k of them each has the k-th part of their common speedup. Sessions that wait
 //! for an answer use no part of the servers. No I/O and no clock. Called by `estimate`.
 
-use super::cost::{Class, Work};
+use super::cost::{Class, TaskWork};
 use crate::engine::schedule::family;
 use crate::engine::schedule::{End, Schedule};
 use crate::plan::Task;
@@ -46,7 +46,7 @@ pub struct Course {
 }
 
 /// A batch at work.
-struct Running {
+struct RunningBatch {
     batch: usize,
     /// Seconds that it waits for answers, during which it uses no part of the servers.
     waits: f64,
@@ -58,7 +58,7 @@ struct Running {
 /// The rest of a run.
 pub struct Rest<'a> {
     /// The remaining work of each task.
-    pub works: &'a [Work],
+    pub works: &'a [TaskWork],
     /// How tasks have ended, or that they will not be run.
     pub ended: &'a dyn Fn(usize) -> Option<End>,
     /// The tasks that run, by worker.
@@ -67,11 +67,11 @@ pub struct Rest<'a> {
 
 struct Play<'a> {
     rates: &'a Rates,
-    works: &'a [Work],
+    works: &'a [TaskWork],
     jobs: usize,
     schedule: Schedule,
     course: Course,
-    running: Vec<Running>,
+    running: Vec<RunningBatch>,
     /// For each worker that is free, the batch that it did last.
     idle: Vec<Option<usize>>,
     /// The batch that ended last.
@@ -80,7 +80,7 @@ struct Play<'a> {
 
 impl Course {
     /// Simulates the plan with `jobs` workers.
-    pub fn of(plan: &[Task], rates: &Rates, works: &[Work], jobs: usize) -> Course {
+    pub fn of(plan: &[Task], rates: &Rates, works: &[TaskWork], jobs: usize) -> Course {
         Course::rest(plan, rates, jobs, Rest { works, ended: &|_| None, running: Vec::new() })
     }
 
@@ -137,7 +137,7 @@ impl Play<'_> {
         let batch = self.course.batches.len();
         let left = tasks.iter().map(|at| self.works[*at].seconds).sum();
         let waits = ROUND_TRIPS * self.rates.target_round_trip;
-        self.running.push(Running { batch, waits, left, class: self.works[tasks[0]].class });
+        self.running.push(RunningBatch { batch, waits, left, class: self.works[tasks[0]].class });
         for at in &tasks {
             self.course.batch_of[*at] = Some(batch);
         }
@@ -160,8 +160,9 @@ impl Play<'_> {
     fn step(&mut self) -> bool {
         let working = self.running.iter().filter(|running| running.waits <= 0.0).count();
         let speeds = [Class::Copy, Class::Build].map(|class| speed(self.rates, class, working));
-        let speed = |running: &Running| speeds[usize::from(running.class == Class::Build)];
-        let time = |running: &Running| if running.waits > 0.0 { running.waits } else { running.left / speed(running) };
+        let speed = |running: &RunningBatch| speeds[usize::from(running.class == Class::Build)];
+        let time =
+            |running: &RunningBatch| if running.waits > 0.0 { running.waits } else { running.left / speed(running) };
         let times = self.running.iter().map(time);
         let Some((first, time)) = times.enumerate().min_by(|(_, a), (_, b)| a.total_cmp(b)) else { return false };
         let has_waited = self.running[first].waits > 0.0;

@@ -114,7 +114,7 @@ async fn prepared(side: Side, session: &Session) -> Result<Vec<Finding>> {
         Side::Source => "what it wrote is not copied",
         Side::Target => "it keeps its locks",
     };
-    let finding = |transaction: survey::Prepared| {
+    let finding = |transaction: survey::PreparedTransaction| {
         let name = literal(&transaction.name);
         let message = format!(
             "a transaction of {} has been prepared on the {side} for {:.0} s: {means}",

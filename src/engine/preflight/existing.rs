@@ -24,11 +24,11 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
         .filter(|task| task.is_data())
         .map(|task| ((task.schema.as_str(), task.name.as_str()), task))
         .collect();
-    let pairs: Vec<Pair<'_>> = look
+    let pairs: Vec<TablePair<'_>> = look
         .tables()
         .filter_map(|source| {
             let task = *tasks.get(&(source.name.schema.as_str(), source.name.name.as_str()))?;
-            Some(Pair { source, target: *existing.get(&source.name)?, task })
+            Some(TablePair { source, target: *existing.get(&source.name)?, task })
         })
         .collect();
     let compatibility =
@@ -42,13 +42,13 @@ pub(super) async fn check(look: &Look<'_>) -> Result<Vec<Finding>> {
 }
 
 /// A table of the source, the one of its name on the target, and one of the tasks that copy its rows.
-struct Pair<'a> {
+struct TablePair<'a> {
     source: &'a Relation,
     target: &'a ExistingTable,
     task: &'a Task,
 }
 
-impl Pair<'_> {
+impl TablePair<'_> {
     fn is_table(&self) -> bool {
         matches!(self.target.kind, 'r' | 'p' | 'f')
     }
@@ -189,13 +189,14 @@ fn extra(source: &Relation, column: &ExistingColumn) -> Finding {
 }
 
 /// What the tables hold and what is done with it, one finding for all tables that are treated in the same way.
-async fn contents(look: &Look<'_>, pairs: &[Pair<'_>]) -> Result<Vec<Finding>> {
+async fn contents(look: &Look<'_>, pairs: &[TablePair<'_>]) -> Result<Vec<Finding>> {
     // A query of a table that another session has locked would wait as long as that session holds the lock.
     let locks = survey::locks(look.subject.target).await?;
     let locked: HashSet<&QualifiedName> =
         locks.iter().filter(|l| l.mode == "AccessExclusiveLock").map(|l| &l.table).collect();
-    let can_ask = |pair: &&Pair<'_>| pair.is_table() && pair.target.may_select && !locked.contains(&pair.target.name);
-    let asked: Vec<&Pair<'_>> = pairs.iter().filter(can_ask).collect();
+    let can_ask =
+        |pair: &&TablePair<'_>| pair.is_table() && pair.target.may_select && !locked.contains(&pair.target.name);
+    let asked: Vec<&TablePair<'_>> = pairs.iter().filter(can_ask).collect();
     let names: Vec<&QualifiedName> = asked.iter().map(|pair| &pair.target.name).collect();
     let full = survey::have_rows(look.subject.target, &names, &look.source_path().await?).await?;
     let mut fates: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
@@ -236,7 +237,7 @@ async fn loaded(look: &Look<'_>) -> Result<HashSet<String>> {
     Ok(ledger.loaded_objects(look.subject.target).await?.into_iter().collect())
 }
 
-fn fate(pair: &Pair<'_>, has_rows: bool) -> &'static str {
+fn fate(pair: &TablePair<'_>, has_rows: bool) -> &'static str {
     match pair.task.on_existing {
         Some(OnExisting::Skip) => "and left as they are",
         Some(OnExisting::Truncate) if has_rows => "with rows, and emptied first",

@@ -25,7 +25,7 @@ struct Owner<'a> {
 
 /// Large objects with the same cause, with the tasks that fail.
 #[derive(Default)]
-struct Refused {
+struct RefusedObjects {
     oids: BTreeSet<Oid>,
     tasks: BTreeSet<String>,
 }
@@ -41,8 +41,8 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
         tasks.iter().flat_map(|(_, oids)| *oids).copied().collect::<HashSet<_>>().into_iter().collect();
     let there = survey::held_large_objects(look.subject.target, &wanted).await?;
     let there: HashMap<Oid, &HeldLargeObject> = there.iter().map(|object| (object.oid, object)).collect();
-    let mut unread = Refused::default();
-    let mut others: BTreeMap<Owner<'_>, Refused> = BTreeMap::new();
+    let mut unread = RefusedObjects::default();
+    let mut others: BTreeMap<Owner<'_>, RefusedObjects> = BTreeMap::new();
     for (task, oids) in &tasks {
         let owner_to_be = owner_of(task);
         // A statement that gives an object to the owner that it has is never refused.
@@ -63,7 +63,7 @@ pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
     Ok(unreadable(look, unread).into_iter().chain(of_others).collect())
 }
 
-impl Refused {
+impl RefusedObjects {
     fn add(&mut self, object: &HeldLargeObject, task: &Task) {
         self.oids.insert(object.oid);
         self.tasks.insert(label(task));
@@ -93,7 +93,7 @@ fn owner<'a>(rights: &Rights<'_>, object: &'a HeldLargeObject) -> Owner<'a> {
     Owner { name: &object.owner, is_superuser }
 }
 
-fn unreadable(look: &Look<'_>, refused: Refused) -> Option<Finding> {
+fn unreadable(look: &Look<'_>, refused: RefusedObjects) -> Option<Finding> {
     let role = &look.ends.target.role;
     let message = format!(
         "{} may not read {} that the target has already, to compare the contents with the source's: these will fail",
@@ -104,7 +104,7 @@ fn unreadable(look: &Look<'_>, refused: Refused) -> Option<Finding> {
     (!refused.oids.is_empty()).then(|| refused.into_finding("large objects".to_owned(), &message, remedy))
 }
 
-fn of_other(look: &Look<'_>, owner: &Owner<'_>, refused: Refused) -> Finding {
+fn of_other(look: &Look<'_>, owner: &Owner<'_>, refused: RefusedObjects) -> Finding {
     let role = &look.ends.target.role;
     let shown = readable(owner.name);
     let message = format!(

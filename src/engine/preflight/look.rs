@@ -15,7 +15,7 @@ use crate::plan::TaskKind;
 
 /// What preflight inspects.
 #[derive(Clone, Copy)]
-pub struct Subject<'a> {
+pub struct PreflightSubject<'a> {
     /// What it obeys.
     pub options: RunOptions<'a>,
     /// The source, opened for reading.
@@ -57,14 +57,14 @@ impl Servers {
 
 /// The inputs of all checks.
 pub(super) struct Look<'a> {
-    pub(super) subject: Subject<'a>,
+    pub(super) subject: PreflightSubject<'a>,
     pub(super) ends: Servers,
     pub(super) scope: Scope,
     pub(super) existing: Vec<ExistingTable>,
 }
 
 impl<'a> Look<'a> {
-    pub(super) async fn new(subject: &Subject<'a>) -> Result<Look<'a>> {
+    pub(super) async fn new(subject: &PreflightSubject<'a>) -> Result<Look<'a>> {
         Ok(Look {
             subject: *subject,
             ends: Servers::ask(&subject.source.leader, subject.target).await?,

@@ -33,13 +33,13 @@ enum Right {
 
 /// Why statements will be refused: the missing right, and the owner where the right is an owner's.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Cause {
+struct PartCause {
     right: Right,
     owner: String,
 }
 
 #[derive(Default)]
-struct Refused {
+struct RefusedParts {
     relations: BTreeSet<QualifiedName>,
     tasks: BTreeSet<String>,
 }
@@ -54,7 +54,7 @@ struct Parts<'a> {
     there: HashMap<Place<'a>, bool>,
     /// The plan's indexes.
     indexes: HashMap<(&'a str, &'a str), &'a Task>,
-    refused: BTreeMap<Cause, Refused>,
+    refused: BTreeMap<PartCause, RefusedParts>,
 }
 
 pub(super) async fn check(rights: &Rights<'_>) -> Result<Vec<Finding>> {
@@ -153,11 +153,11 @@ impl Parts<'_> {
         };
         if !is_open {
             let owner = if right == Right::Owner { rights.owner.clone() } else { String::new() };
-            self.add(Cause { right, owner }, relation, labels);
+            self.add(PartCause { right, owner }, relation, labels);
         }
     }
 
-    fn add(&mut self, cause: Cause, relation: &QualifiedName, labels: &[String]) {
+    fn add(&mut self, cause: PartCause, relation: &QualifiedName, labels: &[String]) {
         let refused = self.refused.entry(cause).or_default();
         refused.relations.insert(relation.clone());
         refused.tasks.extend(labels.iter().cloned());
@@ -182,7 +182,7 @@ impl Parts<'_> {
         if let [Some(of_sequence), Some(owner)] = owners
             && of_sequence != owner
         {
-            self.add(Cause { right: Right::SameOwner, owner }, sequence, &labels);
+            self.add(PartCause { right: Right::SameOwner, owner }, sequence, &labels);
         }
     }
 
@@ -191,7 +191,7 @@ impl Parts<'_> {
         let place = privilege::Place { class: "PUBLICATION".into(), schema: String::new(), name: part.name.clone() };
         let owner = self.rights.owner(&place).filter(|owner| !self.rights.acts_for(owner)).map(str::to_owned);
         if let Some(owner) = owner {
-            self.add(Cause { right: Right::Owner, owner }, &part.relation, labels);
+            self.add(PartCause { right: Right::Owner, owner }, &part.relation, labels);
         }
     }
 
@@ -211,7 +211,7 @@ impl Parts<'_> {
     }
 }
 
-fn finding(rights: &Rights<'_>, cause: &Cause, refused: Refused) -> Finding {
+fn finding(rights: &Rights<'_>, cause: &PartCause, refused: RefusedParts) -> Finding {
     let me = &rights.look.ends.target.role;
     let (shown, own, owner) = (readable(me), ident(me), readable(&cause.owner));
     let names: Vec<String> = refused.relations.iter().map(QualifiedName::sql).collect();

@@ -8,7 +8,7 @@ use super::{part, resume};
 use crate::catalog::scope::Absent;
 use crate::config::RunOptions;
 use crate::engine::Context;
-use crate::engine::preflight::{self, Subject};
+use crate::engine::preflight::{self, PreflightSubject};
 use crate::engine::refuse::refuse;
 use crate::error::Result;
 use crate::finding::Finding;
@@ -59,7 +59,7 @@ pub async fn check(options: RunOptions<'_>, prepared: &Prepared<'_>, context: &C
     // Parts would refuse the changed tables as soon as the run has begun.
     drift.refuse(prepared.continues())?;
     findings.extend(drift.findings());
-    let subject = Subject {
+    let subject = PreflightSubject {
         options,
         source: &connections.source,
         target: &connections.target,

@@ -82,26 +82,26 @@ pub struct Job {
     /// Events and the request to stop.
     pub context: Context,
     /// Findings of the workers, for the end of the run.
-    pub found: Mutex<Found>,
+    pub found: Mutex<KnownFindings>,
 }
 
 /// Findings, and the keys of those that were added.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct KnownFindings {
     findings: Vec<Finding>,
     /// Check, object and message of each: there may be one for each task, too many to compare a new one with all of them.
     known: HashSet<[String; 3]>,
 }
 
-impl Found {
+impl KnownFindings {
     fn add(&mut self, findings: Vec<Finding>) {
-        self.known.extend(findings.iter().map(Found::key));
+        self.known.extend(findings.iter().map(KnownFindings::key));
         self.findings.extend(findings);
     }
 
     /// Adds a finding, unless there is one of the same check, object and message; whether it was added.
     fn add_new(&mut self, finding: &Finding) -> bool {
-        let is_new = self.known.insert(Found::key(finding));
+        let is_new = self.known.insert(KnownFindings::key(finding));
         if is_new {
             self.findings.push(finding.clone());
         }
@@ -156,7 +156,7 @@ impl Job {
         std::mem::take(&mut *self.found()).findings
     }
 
-    fn found(&self) -> MutexGuard<'_, Found> {
+    fn found(&self) -> MutexGuard<'_, KnownFindings> {
         self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -171,7 +171,7 @@ mod tests {
         let find = |check: &str, object: &str, message: &str| {
             Finding::new(check, Severity::Warning, object, message, "remedy")
         };
-        let mut found = Found::default();
+        let mut found = KnownFindings::default();
         found.add(vec![find("a", "t", "m"), find("a", "t", "m")]);
         let once = [find("a", "t", "m"), find("b", "t", "m"), find("a", "u", "m"), find("a", "t", "n")];
         assert_eq!(once.each_ref().map(|finding| found.add_new(finding)), [false, true, true, true]);

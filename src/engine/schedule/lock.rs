@@ -18,7 +18,7 @@ enum Hold {
 
 /// The current locks on a table: of how many tasks, and of which batch where the lock is exclusive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Held {
+struct TableLocks {
     tasks: usize,
     only: Option<usize>,
 }
@@ -27,7 +27,7 @@ struct Held {
 #[derive(Debug)]
 pub struct Locks {
     needs: Vec<Vec<(usize, Hold)>>,
-    tables: Vec<Held>,
+    tables: Vec<TableLocks>,
 }
 
 impl Locks {
@@ -54,7 +54,7 @@ impl Locks {
                 _ => hold(task).map_or(Vec::new(), |hold| tables.into_iter().map(|table| (table, hold)).collect()),
             });
         }
-        Locks { needs, tables: vec![Held::default(); numbers.len()] }
+        Locks { needs, tables: vec![TableLocks::default(); numbers.len()] }
     }
 
     /// Whether the task would wait for no task outside its own batch.

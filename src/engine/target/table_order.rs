@@ -186,7 +186,7 @@ impl TableOrder {
     }
 
     /// The places of tables and keys in their cycles.
-    fn places(&self) -> HashMap<usize, Place> {
+    fn places(&self) -> HashMap<usize, CyclePlace> {
         let edges = self.edges();
         let cycles = cycles(&edges);
         let cycle_of: HashMap<usize, usize> =
@@ -200,7 +200,7 @@ impl TableOrder {
         let mut places = HashMap::new();
         for (cycle, (nodes, edges)) in cycles.iter().zip(&within).enumerate() {
             let order = arranged(nodes, edges).into_iter().enumerate();
-            places.extend(order.map(|(nth, node)| (node, Place { cycle, nth })));
+            places.extend(order.map(|(nth, node)| (node, CyclePlace { cycle, nth })));
         }
         places
     }
@@ -224,7 +224,7 @@ impl TableOrder {
 
 /// The place of a table or a key in its cycle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct CyclePlace {
     cycle: usize,
     nth: usize,
 }

@@ -3,7 +3,7 @@
 //! Measured times are sums over all finished work, in which older work has less and less weight, so that no single task determines the
 //! result, and a server that becomes slower is followed. Called by `model`.
 
-use crate::engine::estimate::{Figure, Work};
+use crate::engine::estimate::{Figure, TaskWork};
 
 /// The number of figures.
 const FIGURES: usize = 5;
@@ -36,7 +36,7 @@ pub struct Factors {
 
 impl Factors {
     /// No measurements yet for these works. `calibrated` says whether the rates were measured on the two servers.
-    pub fn new(works: &[Work], calibrated: bool) -> Factors {
+    pub fn new(works: &[TaskWork], calibrated: bool) -> Factors {
         let mut factors = Factors { figures: [Measured::default(); FIGURES], calibrated };
         for work in works {
             factors.figures[place(work.figure)].total += work.seconds;

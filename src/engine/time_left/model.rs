@@ -6,7 +6,7 @@
 
 use super::factors::Factors;
 use super::stages::{At, Reported, Stages, ratio, reported};
-use crate::engine::estimate::{Class, Course, Figure, Rest, Work, costs, speed};
+use crate::engine::estimate::{Class, Course, Figure, Rest, TaskWork, costs, speed};
 use crate::engine::schedule::End;
 use crate::event::{Event, PhaseLeft, TimeLeft};
 use crate::pg::progress::Build;
@@ -98,7 +98,7 @@ impl Running {
 pub struct Model {
     rates: Rates,
     jobs: usize,
-    works: Vec<Work>,
+    works: Vec<TaskWork>,
     sizes: Vec<Size>,
     positions: Arc<HashMap<String, usize>>,
     /// Tasks that this run has to do.
@@ -121,7 +121,8 @@ impl Model {
         let works = costs(tasks, rates).works;
         let ended: Vec<Option<End>> = (0..tasks.len()).map(ended).collect();
         let open: Vec<bool> = ended.iter().map(Option::is_none).collect();
-        let counted: Vec<Work> = works.iter().zip(&open).filter(|(_, open)| **open).map(|(work, _)| *work).collect();
+        let counted: Vec<TaskWork> =
+            works.iter().zip(&open).filter(|(_, open)| **open).map(|(work, _)| *work).collect();
         Model {
             rates: rates.clone(),
             jobs: jobs.max(1),
@@ -331,12 +332,12 @@ impl Model {
     }
 
     /// The tasks at work.
-    pub fn at_work(&self) -> impl Iterator<Item = (Work, Running)> {
+    pub fn at_work(&self) -> impl Iterator<Item = (TaskWork, Running)> {
         self.running.iter().map(|(at, running)| (self.works[*at], *running))
     }
 
     /// The cost of a task by the rates.
-    pub fn work(&self, at: usize) -> Work {
+    pub fn work(&self, at: usize) -> TaskWork {
         self.works[at]
     }
 
@@ -357,8 +358,8 @@ impl Model {
     /// The time left. `tasks` are those that the model was made of.
     pub fn left(&self, tasks: &[Task]) -> TimeLeft {
         let seconds: Vec<(f64, f64)> = (0..tasks.len()).map(|at| self.seconds(at)).collect();
-        let works: Vec<Work> =
-            self.works.iter().zip(&seconds).map(|(work, (_, left))| Work { seconds: *left, ..*work }).collect();
+        let works: Vec<TaskWork> =
+            self.works.iter().zip(&seconds).map(|(work, (_, left))| TaskWork { seconds: *left, ..*work }).collect();
         let mut running: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (at, of) in &self.running {
             running.entry(of.worker).or_default().push(*at);
@@ -386,7 +387,7 @@ impl Model {
     }
 
     /// Whether the speed of most of the remaining work of the tasks is known.
-    fn is_known(&self, is_of: &dyn Fn(usize) -> bool, works: &[Work]) -> bool {
+    fn is_known(&self, is_of: &dyn Fn(usize) -> bool, works: &[TaskWork]) -> bool {
         let overdue = |(at, running): (&usize, &Running)| {
             let seconds = self.works[*at].seconds * self.factors.of(self.works[*at].figure);
             running.share.is_none() && running.worked > 2.0 * seconds + OVERDUE && is_of(*at)

@@ -55,7 +55,7 @@ pub async fn compare(subject: &Subject<'_>, sides: &mut Sides, before: &Verifica
     part.not_moved.extend(rows_not_moved(subject, sides, &scopes, &found));
     let lonely = Lonely { comparer: &comparer, scopes: &scopes, sides, ledger_schema: &subject.options.ledger.schema };
     let extra = lonely.extra(&found.left, &found.suspect_tables());
-    let had = lonely::Before::look(subject).await?;
+    let had = lonely::EarlierObjects::look(subject).await?;
     let mut mismatches = found.mismatches;
     mismatches.extend(extra.into_iter().map(|entry| Mismatch {
         entry: None,
@@ -103,7 +103,7 @@ pub struct Mismatch<'a> {
 }
 
 /// The result of the comparison of texts.
-struct Found<'a> {
+struct PairedEntries<'a> {
     mismatches: Vec<Mismatch<'a>>,
     /// The tables of the source that the target lacks.
     missing: HashSet<i32>,
@@ -111,7 +111,7 @@ struct Found<'a> {
     left: Vec<usize>,
 }
 
-impl Found<'_> {
+impl PairedEntries<'_> {
     /// The target's tables whose texts differ.
     fn suspect_tables(&self) -> HashSet<i32> {
         let others = self.mismatches.iter().filter_map(|mismatch| mismatch.entry.and(mismatch.other));
@@ -119,10 +119,10 @@ impl Found<'_> {
     }
 }
 
-fn pair<'a>(comparer: &DefinitionComparer<'a>, scopes: &Scopes, part: &mut Verification) -> Found<'a> {
+fn pair<'a>(comparer: &DefinitionComparer<'a>, scopes: &Scopes, part: &mut Verification) -> PairedEntries<'a> {
     let wanted: Vec<&Entry> = comparer.source.entries.iter().filter(|entry| scopes.is_wanted(entry)).collect();
     let (others, left) = comparer.target.match_with(&wanted, comparer.with_tablespaces);
-    let mut found = Found { mismatches: Vec::new(), missing: HashSet::new(), left };
+    let mut found = PairedEntries { mismatches: Vec::new(), missing: HashSet::new(), left };
     for (entry, other) in wanted.into_iter().zip(others) {
         let other = other.map(|at| &comparer.target.entries[at]);
         if other.is_none() {
@@ -167,7 +167,7 @@ fn rows_not_moved<'a>(
     subject: &'a Subject<'_>,
     sides: &'a Sides,
     scopes: &'a Scopes,
-    found: &'a Found<'_>,
+    found: &'a PairedEntries<'_>,
 ) -> impl Iterator<Item = Remark> + 'a {
     let copied: HashSet<(&str, &str)> = subject
         .plan

@@ -32,19 +32,19 @@ pub struct Lonely<'a> {
 
 /// What identifies an object that the target had before the first run.
 #[derive(Debug)]
-pub struct Before {
+pub struct EarlierObjects {
     first: Option<Oid>,
     last_restored: Option<Oid>,
     made: HashSet<(TaskKind, String)>,
 }
 
-impl Before {
+impl EarlierObjects {
     /// Reads the target's ledger.
-    pub async fn look(subject: &Subject<'_>) -> Result<Before> {
+    pub async fn look(subject: &Subject<'_>) -> Result<EarlierObjects> {
         let ledger = Ledger::new(&subject.options.ledger.schema);
         let last_restored = ledger.last_restored_oid(subject.target).await?;
         let made = if last_restored.is_some() { ledger.made(subject.target).await? } else { HashSet::new() };
-        Ok(Before { first: made_before(subject).await?, last_restored, made })
+        Ok(EarlierObjects { first: made_before(subject).await?, last_restored, made })
     }
 
     fn has(&self, entry: &Entry) -> bool {
@@ -98,7 +98,7 @@ impl<'a> Lonely<'a> {
     }
 
     /// Whether an entry, or the object that it is about, existed before the first run.
-    pub fn was_before(&self, entry: &Entry, before: &Before) -> bool {
+    pub fn was_before(&self, entry: &Entry, before: &EarlierObjects) -> bool {
         let of = if entry.kind.is_property() { self.comparer.target.holder(entry).unwrap_or(entry) } else { entry };
         // Servers of cloud providers have extensions in every database.
         before.has(of) || entry.kind == ObjectKind::Extension || entry.tag.starts_with("EXTENSION ")

@@ -32,7 +32,7 @@ pub fn build(subject: &Subject<'_>, sides: &Sides) -> Vec<Item> {
         compatibility: sides.compatibility.as_ref(),
         writes_lsn_in_two_forms: sides.source.server.version.pads_lsn() != sides.target.server.version.pads_lsn(),
     };
-    let item = |group: Group<'_>| {
+    let item = |group: TableTasks<'_>| {
         let object = pairing.object(&group);
         match pairing.matched(&group, &object) {
             Ok(matched) => Item::Table(Box::new(pairing.pair(&group, &matched, object))),
@@ -43,19 +43,19 @@ pub fn build(subject: &Subject<'_>, sides: &Sides) -> Vec<Item> {
 }
 
 /// The data tasks whose rows are stored in one table, whose quoted name is `into`.
-struct Group<'a> {
+struct TableTasks<'a> {
     object: String,
     into: String,
     tasks: Vec<&'a Task>,
 }
 
-fn groups(plan: &Plan) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
+fn groups(plan: &Plan) -> Vec<TableTasks<'_>> {
+    let mut groups: Vec<TableTasks<'_>> = Vec::new();
     let mut position: HashMap<String, usize> = HashMap::new();
     for task in plan.tasks.iter().filter(|task| task.is_data()) {
         let into = task.load().map(|load| load.into.sql()).unwrap_or_default();
         let at = *position.entry(into.clone()).or_insert_with(|| {
-            groups.push(Group { object: task.object(), into, tasks: Vec::new() });
+            groups.push(TableTasks { object: task.object(), into, tasks: Vec::new() });
             groups.len() - 1
         });
         groups[at].tasks.push(task);
@@ -96,12 +96,12 @@ struct MatchedRelations<'a> {
 }
 
 impl<'a> Pairing<'a> {
-    fn object(&self, group: &Group<'_>) -> String {
+    fn object(&self, group: &TableTasks<'_>) -> String {
         self.source.get(&group.into).map_or_else(|| group.object.clone(), |relation| relation.name.to_string())
     }
 
     /// The relations, or the result where some are missing.
-    fn matched(&self, group: &Group<'_>, object: &str) -> Result<MatchedRelations<'a>, Box<Verification>> {
+    fn matched(&self, group: &TableTasks<'_>, object: &str) -> Result<MatchedRelations<'a>, Box<Verification>> {
         let of_task = |task: &&Task| self.source.get(&QualifiedName::new(&task.schema, &task.name).sql()).copied();
         let relations: Option<Vec<&Relation>> = group.tasks.iter().map(of_task).collect();
         let mut part = Box::new(Verification::default());
@@ -124,7 +124,7 @@ impl<'a> Pairing<'a> {
         Err(part)
     }
 
-    fn pair(&self, group: &Group<'_>, matched: &MatchedRelations<'a>, object: String) -> Pair {
+    fn pair(&self, group: &TableTasks<'_>, matched: &MatchedRelations<'a>, object: String) -> Pair {
         let mapping = self.compatibility.and_then(|compatibility| compatibility.mapping(matched.like, matched.target));
         let columns = mapping.as_ref().map_or_else(|| names(matched.like), TableMapping::names);
         let in_order = matched.relations.iter().all(|relation| names(relation) == names(matched.like));
@@ -182,7 +182,7 @@ impl<'a> Pairing<'a> {
     }
 
     /// The source's rows in one query; chunks of a table are put together again.
-    fn query(&self, group: &Group<'_>, matched: &MatchedRelations<'_>, columns: &[String]) -> String {
+    fn query(&self, group: &TableTasks<'_>, matched: &MatchedRelations<'_>, columns: &[String]) -> String {
         let mut queries: Vec<String> = Vec::new();
         for (task, relation) in group.tasks.iter().zip(&matched.relations) {
             let options = self.options(relation);
@@ -204,7 +204,12 @@ impl<'a> Pairing<'a> {
 
     /// The format to read both sides in, and the sum that the run has left in that format. Binary requires the same types on both sides;
     /// other types are compared as text.
-    fn format(&self, group: &Group<'_>, matched: &MatchedRelations<'_>, in_order: bool) -> (RowFormat, Option<RowSum>) {
+    fn format(
+        &self,
+        group: &TableTasks<'_>,
+        matched: &MatchedRelations<'_>,
+        in_order: bool,
+    ) -> (RowFormat, Option<RowSum>) {
         let is_safe = has_same_types(matched);
         if in_order
             && let Some((format, sum)) = self.source_checksum(group)
@@ -217,7 +222,7 @@ impl<'a> Pairing<'a> {
     }
 
     /// The sum over the rows as the run sent them; none where a part is not known, or rows were merged with others.
-    fn source_checksum(&self, group: &Group<'_>) -> Option<(RowFormat, RowSum)> {
+    fn source_checksum(&self, group: &TableTasks<'_>) -> Option<(RowFormat, RowSum)> {
         if !self.history.has_sums {
             return None;
         }

@@ -68,7 +68,7 @@ pub async fn run(
     jobs: usize,
     context: &Context,
 ) -> Result<Verification> {
-    let work = Arc::new(Work { ends, search_path, items, next: AtomicUsize::new(0), context: context.clone() });
+    let work = Arc::new(Comparing { ends, search_path, items, next: AtomicUsize::new(0), context: context.clone() });
     let mut workers = JoinSet::new();
     for _ in 0..jobs.min(work.items.len()) {
         workers.spawn(Arc::clone(&work).compare_items());
@@ -88,7 +88,7 @@ pub async fn run(
     Ok(verification)
 }
 
-struct Work {
+struct Comparing {
     ends: ComparedConnections,
     search_path: String,
     items: Vec<Item>,
@@ -96,7 +96,7 @@ struct Work {
     context: Context,
 }
 
-impl Work {
+impl Comparing {
     async fn compare_items(self: Arc<Self>) -> Result<Vec<(usize, Verification)>> {
         let mut done = Vec::new();
         let mut open: Option<Readers> = None;

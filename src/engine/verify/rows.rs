@@ -37,7 +37,7 @@ impl Sums {
 }
 
 /// The result of the sums.
-struct Found {
+struct SumsFound {
     sums: Sums,
     /// Why both sides count as equal; none where they do not.
     note: Option<&'static str>,
@@ -45,7 +45,7 @@ struct Found {
 
 /// Sums up both sides. The source is not read where the target holds what the run has sent. Equal values may have several binary forms (an
 /// array keeps whether it ever held a NULL), so the comparison as text is final.
-async fn sums(readers: &Readers, pair: &Pair) -> Result<Found> {
+async fn sums(readers: &Readers, pair: &Pair) -> Result<SumsFound> {
     let on_target = |format| target_sum(readers, pair, format);
     let on_source = |format| source_sum(readers, pair, format);
     let (source, target) = match pair.source_checksum {
@@ -54,7 +54,7 @@ async fn sums(readers: &Readers, pair: &Pair) -> Result<Found> {
             let target = on_target(pair.format).await?;
             let sums = Sums { source: sent, target };
             if sums.are_equal() {
-                return Ok(Found { sums, note: Some("the source's rows are those that the run read") });
+                return Ok(SumsFound { sums, note: Some("the source's rows are those that the run read") });
             }
             (on_source(pair.format).await?, target)
         }
@@ -64,7 +64,7 @@ async fn sums(readers: &Readers, pair: &Pair) -> Result<Found> {
         let (source, target) = tokio::try_join!(on_source(RowFormat::Text), on_target(RowFormat::Text))?;
         sums = Sums { source, target };
     }
-    Ok(Found { sums, note: sums.are_equal().then_some("") })
+    Ok(SumsFound { sums, note: sums.are_equal().then_some("") })
 }
 
 async fn target_sum(readers: &Readers, pair: &Pair, format: RowFormat) -> Result<RowSum> {

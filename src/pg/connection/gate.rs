@@ -59,9 +59,9 @@ impl Gate {
     }
 
     /// Takes the stream; none if it is taken or lost already.
-    pub fn hold(&self) -> Option<Held> {
+    pub fn hold(&self) -> Option<HeldStream> {
         let stream = self.slot().stream.take()?;
-        Some(Held { stream: Some(stream), gate: self.clone() })
+        Some(HeldStream { stream: Some(stream), gate: self.clone() })
     }
 
     /// Whether the stream was dropped in the middle of an exchange of messages.
@@ -87,12 +87,12 @@ impl Gate {
 }
 
 /// A stream that was taken.
-pub struct Held {
+pub struct HeldStream {
     stream: Option<Boxed>,
     gate: Gate,
 }
 
-impl Held {
+impl HeldStream {
     /// The stream.
     pub fn stream(&mut self) -> io::Result<&mut Boxed> {
         self.stream.as_mut().ok_or_else(|| io::ErrorKind::BrokenPipe.into())
@@ -106,7 +106,7 @@ impl Held {
 }
 
 /// A stream that is dropped without being returned is in the middle of an exchange: the connection is closed.
-impl Drop for Held {
+impl Drop for HeldStream {
     fn drop(&mut self) {
         let mut slot = self.gate.slot();
         slot.is_lost = slot.stream.is_none();

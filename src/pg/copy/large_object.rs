@@ -34,7 +34,7 @@ pub enum Obstacle {
 
 /// The result of a batch.
 #[derive(Debug, Default)]
-pub struct Copied {
+pub struct CopiedObjects {
     /// Objects and bytes copied; the note names those that the target had already.
     pub effect: Effect,
     /// The objects that could not be copied.
@@ -42,8 +42,8 @@ pub struct Copied {
 }
 
 /// Copies the objects. An object that the target has is kept if its content is the same; otherwise it fails.
-pub async fn copy(source: &Session, target: &Session, oids: &[u32]) -> Result<Copied> {
-    let mut copied = Copied::default();
+pub async fn copy(source: &Session, target: &Session, oids: &[u32]) -> Result<CopiedObjects> {
+    let mut copied = CopiedObjects::default();
     let (found, taken) = tokio::try_join!(existing(source, oids), existing(target, oids))?;
     let gone = oids.iter().filter(|oid| !found.contains(oid));
     copied.failed.extend(gone.map(|oid| (*oid, Obstacle::Gone)));
@@ -101,7 +101,8 @@ pub async fn differing(source: &Session, target: &Session, oids: &[u32]) -> Resu
     let mut offset = 0_i64;
     while !open.is_empty() {
         let (left, right) = tokio::try_join!(digests(source, &open, offset), digests(target, &open, offset))?;
-        let (same, other): (Vec<&Slice>, Vec<&Slice>) = left.iter().partition(|slice| right.contains(slice));
+        let (same, other): (Vec<&ObjectSlice>, Vec<&ObjectSlice>) =
+            left.iter().partition(|slice| right.contains(slice));
         differing.extend(other.iter().map(|slice| slice.oid));
         open = same.iter().filter(|slice| slice.length == DIGESTED).map(|slice| slice.oid).collect();
         offset += i64::from(DIGESTED);
@@ -110,21 +111,21 @@ pub async fn differing(source: &Session, target: &Session, oids: &[u32]) -> Resu
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Slice {
+struct ObjectSlice {
     oid: u32,
     length: i32,
     digest: Vec<u8>,
 }
 
-async fn digests(session: &Session, oids: &[u32], offset: i64) -> Result<Vec<Slice>> {
+async fn digests(session: &Session, oids: &[u32], offset: i64) -> Result<Vec<ObjectSlice>> {
     let sql = "SELECT oid, pg_catalog.length(slice), pg_catalog.sha256(slice) \
                FROM (SELECT oid, pg_catalog.lo_get(oid, $2, $3) AS slice \
                      FROM unnest($1::pg_catalog.oid[]) AS oid OFFSET 0) AS o";
     let rows = session.query(sql, &[&oids, &offset, &DIGESTED]).await?;
-    Ok(rows.iter().map(|row| Slice { oid: row.get(0), length: row.get(1), digest: row.get(2) }).collect())
+    Ok(rows.iter().map(|row| ObjectSlice { oid: row.get(0), length: row.get(1), digest: row.get(2) }).collect())
 }
 
-async fn copy_batch(source: &Session, target: &Session, batch: &[u32], copied: &mut Copied) -> Result<()> {
+async fn copy_batch(source: &Session, target: &Session, batch: &[u32], copied: &mut CopiedObjects) -> Result<()> {
     let first = "SELECT oid, pg_catalog.lo_get(oid, 0, $2) FROM unnest($1::pg_catalog.oid[]) oid";
     let create = "SELECT pg_catalog.lo_from_bytea(oid, data) FROM unnest($1::pg_catalog.oid[], $2::pg_catalog.bytea[]) o(oid, data)";
     let rows = source.query(first, &[&batch, &SLICE]).await?;

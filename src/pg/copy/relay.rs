@@ -13,7 +13,7 @@ pub(in crate::pg) use end::End;
 pub use rows::Rows;
 
 use crate::error::{Error, Kind, Result, Side};
-use buffer::{Outbox, Taken};
+use buffer::{Outbox, TakenRow};
 use end::{lost, poll_fill, server_error};
 use postgres_protocol::message::backend::Message;
 use std::io;
@@ -30,7 +30,7 @@ struct Relay<'a, R> {
     target: &'a mut End,
     outbox: Outbox,
     rows: &'a mut R,
-    taken: Taken,
+    taken: TakenRow,
     /// The number of COPY statements that are still to be read.
     copies: usize,
 }
@@ -44,7 +44,7 @@ pub async fn relay<R: Rows>(
     rows: &mut R,
     mut progress: impl FnMut(&R),
 ) -> Result<()> {
-    let mut relay = Relay { source, target, outbox: Outbox::new(), rows, taken: Taken::default(), copies };
+    let mut relay = Relay { source, target, outbox: Outbox::new(), rows, taken: TakenRow::default(), copies };
     let mut messages = 0_usize;
     loop {
         match std::future::poll_fn(|cx| relay.poll_message(cx)).await {

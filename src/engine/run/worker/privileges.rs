@@ -180,7 +180,7 @@ impl Worker {
         })
         .await?;
         let settings = settings::differences(&job.tasks, &notes, source, target).await?;
-        let mut found = Found { settings, ..Found::default() };
+        let mut found = PrivilegeDifferences { settings, ..PrivilegeDifferences::default() };
         for (difference, is_refused) in comparison.finish() {
             found.add(difference, is_refused, &defaults);
         }
@@ -202,14 +202,14 @@ impl Worker {
 
 /// The differences by their meaning.
 #[derive(Debug, Default)]
-struct Found {
+struct PrivilegeDifferences {
     wrong: Vec<Difference>,
     refused: Vec<Difference>,
     by_default: Vec<Difference>,
     settings: Vec<(String, String)>,
 }
 
-impl Found {
+impl PrivilegeDifferences {
     fn add(&mut self, difference: Difference, is_refused: bool, defaults: &[Held]) {
         let list = if is_refused && difference.owners.is_some() {
             &mut self.refused
@@ -277,7 +277,7 @@ fn in_words(differences: &[Difference]) -> Vec<String> {
     differences.iter().map(|difference| format!("{}: {}", difference.object(), difference.words())).collect()
 }
 
-fn differing(task: &Task, found: &Found, compared: usize) -> Error {
+fn differing(task: &Task, found: &PrivilegeDifferences, compared: usize) -> Error {
     let mut words = in_words(&found.wrong);
     words.extend(found.settings.iter().map(|(object, words)| format!("{object}: {words}")));
     let doing = format!(

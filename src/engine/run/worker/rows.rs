@@ -212,7 +212,8 @@ impl Worker {
         self.begin(task).await?;
         let (source, target) = self.sessions()?;
         let batch = task.large_object_batch().ok_or_else(|| no_batch(task))?;
-        let large_object::Copied { mut effect, failed } = large_object::copy(source, target, &batch.oids).await?;
+        let large_object::CopiedObjects { mut effect, failed } =
+            large_object::copy(source, target, &batch.oids).await?;
         effect.snapshot.clone_from(&self.job.snapshot.sees);
         let left_out: HashSet<u32> = failed.iter().map(|(oid, _)| *oid).collect();
         target.batch(&batch.comments_sql(|oid| !left_out.contains(&oid))).await?;

@@ -69,7 +69,7 @@ impl Inbox {
 
 /// How far the current row has been taken out of an inbox.
 #[derive(Default)]
-pub(super) struct Taken {
+pub(super) struct TakenRow {
     pub(super) left: usize,
     pub(super) is_begun: bool,
 }
@@ -89,7 +89,7 @@ impl Piece {
     }
 }
 
-impl Taken {
+impl TakenRow {
     /// Takes the next row, or the available part of it; none if more bytes must be read first, or the next message is no row.
     pub(super) fn piece(&mut self, inbox: &mut Inbox) -> Option<Piece> {
         let mut is_empty = false;

@@ -2,12 +2,12 @@
 //!
 //! It begins a COPY, ends it, and returns the stream when the exchange of messages is complete; `relay` sends the rows in between.
 
-use super::buffer::{Inbox, Taken};
+use super::buffer::{Inbox, TakenRow};
 use super::rows::Rows;
 use crate::error::{Error, Kind, Result, ServerError, Side};
 use crate::name::literal;
 use crate::pg::Session;
-use crate::pg::connection::gate::{Duplex, Held};
+use crate::pg::connection::gate::{Duplex, HeldStream};
 use crate::pg::reply::Fields;
 use bytes::BytesMut;
 use postgres_protocol::message::backend::{ErrorFields, Message};
@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
 
 /// One end of a relay.
 pub(in crate::pg) struct End {
-    pub(super) held: Held,
+    pub(super) held: HeldStream,
     pub(super) side: Side,
     pub(super) inbox: Inbox,
     /// The encoding of the rows, if it is not the session's.
@@ -148,7 +148,7 @@ impl End {
 
     /// Reads all rows of a COPY without sending them anywhere.
     pub(in crate::pg) async fn drain<R: Rows>(&mut self, rows: &mut R) -> Result<()> {
-        let mut taken = Taken::default();
+        let mut taken = TakenRow::default();
         loop {
             while let Some(piece) = taken.piece(&mut self.inbox) {
                 piece.show(&self.inbox, rows);
