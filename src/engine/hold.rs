@@ -129,7 +129,7 @@ pub async fn hold(config: &Config, plan: &Plan, settings: &HoldSettings, context
     context.events.send(Event::SnapshotHeld {
         run: watch.run,
         id: watch.source.snapshot.id.clone(),
-        sees: watch.source.snapshot.sees.clone(),
+        sees: watch.source.snapshot.text.clone(),
     });
     watch.stay(idle_timeout).await
 }
@@ -186,7 +186,7 @@ impl HoldWatch<'_> {
         Ok(Held {
             run: self.run,
             status: ended?,
-            snapshot: self.source.snapshot.sees.clone(),
+            snapshot: self.source.snapshot.text.clone(),
             settled: progress.settled,
             open: progress.open(),
             seconds: began.elapsed().as_secs_f64(),

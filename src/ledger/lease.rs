@@ -99,7 +99,7 @@ impl Ledger {
                     server = EXCLUDED.server, announced = now(), released = false",
             self.snapshots()
         );
-        session.execute(&sql, &[&run, &role.as_str(), &snapshot.id, &snapshot.sees, &snapshot.server]).await.map(|_| ())
+        session.execute(&sql, &[&run, &role.as_str(), &snapshot.id, &snapshot.text, &snapshot.server]).await.map(|_| ())
     }
 
     /// Deregisters this session's snapshot lease.
@@ -109,13 +109,13 @@ impl Ledger {
     }
 
     /// Records for tasks that are not settled which state of the source a part reads them in.
-    pub async fn claim(&self, session: &Session, run: i64, tasks: &[&str], sees: &str) -> Result<()> {
+    pub async fn claim(&self, session: &Session, run: i64, tasks: &[&str], snapshot: &str) -> Result<()> {
         let sql = format!(
             "UPDATE {} SET snapshot = $3 WHERE run = $1 AND task = ANY ($2) AND {}",
             self.tasks(),
             condition::open()
         );
-        session.execute(&sql, &[&run, &tasks, &sees]).await.map(|_| ())
+        session.execute(&sql, &[&run, &tasks, &snapshot]).await.map(|_| ())
     }
 
     /// The snapshot leases of a run that other, living processes have registered, the holder's first.
@@ -132,7 +132,7 @@ impl Ledger {
         );
         let rows = session.query(&sql, &[&LOCK_CLASS, &LOCK_RUN, &LOCK_HOLD, &run]).await?;
         let lease = |row: &tokio_postgres::Row| {
-            let snapshot = Snapshot { id: row.get(1), sees: row.get(2), server: row.get(3) };
+            let snapshot = Snapshot { id: row.get(1), text: row.get(2), server: row.get(3) };
             Ok(Lease { role: self.value(row.get(0))?, snapshot, is_released: row.get(4) })
         };
         rows.iter().map(lease).collect()

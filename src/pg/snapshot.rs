@@ -15,7 +15,7 @@ pub struct Snapshot {
     /// Which transactions it sees, as `pg_current_snapshot()` writes it, and after `@` the history in which they are numbered: the timeline
     /// and the start of the server. On a standby it is the time when it was taken, because the transactions in progress are not shown there
     /// and two states may have the same text.
-    pub sees: String,
+    pub text: String,
     /// The server's identity, which every session that joins must have, too: system identifier, start and database.
     pub server: String,
 }
@@ -24,8 +24,8 @@ pub struct Snapshot {
 pub async fn export(leader: &Session) -> Result<Snapshot> {
     let (server, state) = (identity(leader).await?, state(leader).await?);
     leader.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
-    let (id, sees) = name(leader).await?;
-    Ok(Snapshot { id, sees: format!("{sees}@{state}"), server })
+    let (id, text) = name(leader).await?;
+    Ok(Snapshot { id, text: format!("{text}@{state}"), server })
 }
 
 /// Begins the leader's transaction in a snapshot that another process holds, and exports it again: from here on it lives as long as this

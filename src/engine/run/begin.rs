@@ -17,7 +17,7 @@ use crate::config::TableFilter;
 use crate::engine::target::column_mapping;
 use crate::engine::target::existing;
 use crate::engine::target::existing::Found;
-use crate::engine::target::load_order::Live;
+use crate::engine::target::load_order::LoadConstraints;
 use crate::engine::{Context, backup, secret, stop};
 use crate::error::{Error, Kind, Result};
 use crate::ledger::NewRun;
@@ -99,11 +99,11 @@ async fn begin_new(prepared: &Prepared<'_>, options: BeginOptions<'_>) -> Result
     refuse_changed(source, plan, &records, &is_chosen)?;
     // Preflight has reported everything about the triggers of the target's own tables.
     findings.retain(|finding| !options.rules.data_only || finding.check != "triggers_fire");
-    let live = Live::of_found(options.rules, target, plan, &found).await?;
+    let constraints = LoadConstraints::of_found(options.rules, target, plan, &found).await?;
     if let Some(chosen) = &settings.tasks {
         resume::check_chosen(plan, &records, chosen)?;
-        resume::check_order(plan, &records, chosen, &live)?;
-        live.check_chosen(plan, chosen)?;
+        resume::check_order(plan, &records, chosen, &constraints)?;
+        constraints.check_chosen(plan, chosen)?;
     }
     // A restore creates the ledger's tables before other tables of the target, and every table older than the ledger counts as the target's
     // own.
@@ -115,7 +115,7 @@ async fn begin_new(prepared: &Prepared<'_>, options: BeginOptions<'_>) -> Result
     if let Some(chosen) = &settings.tasks {
         join::claim(prepared.connections, run, &records, chosen).await?;
     }
-    Ok(Begun { run, records, live, findings, started, put_back: vec![], backup: None })
+    Ok(Begun { run, records, constraints, findings, started, put_back: vec![], backup: None })
 }
 
 /// Lets the rows of these tables be sent as text where a task copies them into a table of its own plan.
@@ -136,7 +136,7 @@ fn new_run(prepared: &Prepared<'_>, mixing: Mixing) -> Run {
         target: prepared.inspection.target.identity(),
         config: prepared.plan.header.config.to_string(),
         state: RunState::Running,
-        snapshot: prepared.sees().to_owned(),
+        snapshot: prepared.snapshot_text().to_owned(),
         consistent: mixing == Mixing::Never,
         started: String::new(),
         seconds: 0.0,
@@ -192,16 +192,16 @@ async fn resume_run(prepared: &Prepared<'_>, options: BeginOptions<'_>, run: Run
     let records = ledger.records(target, run.run).await?;
     resume::check_state(done, &records)?;
     refuse_changed(source, plan, &records, &|_| true)?;
-    let history = History { plan, records: &records, mixing: options.mixing, sees: prepared.sees() };
+    let history = History { plan, records: &records, mixing: options.mixing, snapshot_text: prepared.snapshot_text() };
     let restarts = history.restarts(&|_| true)?;
     // Before tables are emptied, which the keys would prevent; after the last refusal, which would leave the target without the keys.
     connections.place().take_again(run.run, plan, &records, &|_| true).await?;
     restart_tables(connections, run.run, &restarts, options.rules.triggers).await?;
-    let stale = resume::stale_sequences(&run, &records, prepared.sees());
+    let stale = resume::stale_sequences(&run, &records, prepared.snapshot_text());
     ledger.reset(target, run.run, &stale).await?;
     ledger.set_state(target, run.run, RunState::Running, run.consistent).await?;
     let records = ledger.records(target, run.run).await?;
-    let live = Live::inspect(options.rules, target, plan).await?;
+    let constraints = LoadConstraints::inspect(options.rules, target, plan).await?;
     let Run { run, started, .. } = run;
-    Ok(Begun { run, records, live, findings: vec![], started, put_back: vec![], backup: None })
+    Ok(Begun { run, records, constraints, findings: vec![], started, put_back: vec![], backup: None })
 }

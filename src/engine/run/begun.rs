@@ -4,7 +4,7 @@ use super::connections::Connections;
 use super::resume::Restart;
 use crate::config::TargetTriggers;
 use crate::engine::connect::Source;
-use crate::engine::target::load_order::Live;
+use crate::engine::target::load_order::LoadConstraints;
 use crate::error::Result;
 use crate::finding::Finding;
 use crate::name::QualifiedName;
@@ -18,7 +18,7 @@ use std::collections::HashSet;
 pub struct Begun {
     pub run: i64,
     pub records: Vec<Record>,
-    pub live: Live,
+    pub constraints: LoadConstraints,
     pub findings: Vec<Finding>,
     pub started: String,
     /// Tasks beyond the chosen ones that this process does, because it has put them back or found them put back.

@@ -12,7 +12,7 @@ use super::work::{Execution, Work};
 use super::{part, state_file};
 use crate::engine::Context;
 use crate::engine::schedule::{Schedule, family};
-use crate::engine::target::load_order::Live;
+use crate::engine::target::load_order::LoadConstraints;
 use crate::engine::time_left::{Start as Progress, Watch};
 use crate::error::Result;
 use crate::event::{Event, PhaseSize};
@@ -46,7 +46,7 @@ async fn run_tasks(
     // The records determine how the run begins, and are freed before it does.
     let records = std::mem::take(&mut begun.records);
     let work = Work::new(plan, &records, settings.tasks.as_deref(), &begun.put_back);
-    begun.live.lead(&|at| !work.is_settled(&plan.tasks[at]));
+    begun.constraints.lead(&|at| !work.is_settled(&plan.tasks[at]));
     outcome.known = work.known();
     report_start(begun.run, &work, jobs, context);
     let mut job = make_job(execution, connections, begun, &work, context).await?;
@@ -56,7 +56,7 @@ async fn run_tasks(
     let watch = Watch::new(&Progress { tasks: &job.tasks, rates: &rates, jobs, ended: &ended });
     job.context.events = job.context.events.observed_by(watch.observer());
     connections.target.leads(begun.run);
-    let schedule = schedule(&work, &begun.live).with_families(family::families(&job), family::LARGEST);
+    let schedule = schedule(&work, &begun.constraints).with_families(family::families(&job), family::LARGEST);
     let state = settings.state.as_deref().and_then(|path| match StateFile::create(path, &records) {
         Ok(state) => Some(state),
         Err(error) => {
@@ -94,12 +94,12 @@ async fn run_tasks(
 }
 
 /// The order of the open tasks, with what the target's own tables require of it.
-fn schedule(work: &Work<'_>, live: &Live) -> Schedule {
+fn schedule(work: &Work<'_>, constraints: &LoadConstraints) -> Schedule {
     let mut schedule = Schedule::new(&work.plan.tasks, &|at| work.ended(at));
-    for wait in live.all_waits() {
+    for wait in constraints.all_waits() {
         schedule.wait_for_all(&wait.after, &wait.before);
     }
-    for (at, before) in &live.turns {
+    for (at, before) in &constraints.lock_order {
         schedule.wait_for(*at, *before);
     }
     schedule

@@ -52,7 +52,7 @@ pub struct Job {
     /// How each is done.
     pub forms: Vec<TaskExecution>,
     /// Groups of tasks that are done in one transaction, by their first.
-    pub together: HashMap<usize, Vec<usize>>,
+    pub atomic_groups: HashMap<usize, Vec<usize>>,
     /// The ledger.
     pub ledger: Ledger,
     /// The source, narrowed to the leader's server.

@@ -8,7 +8,7 @@ use super::connections::Connections;
 use super::prepared::{BeginOptions, Prepared};
 use super::resume::History;
 use super::{lost, part, resume};
-use crate::engine::target::load_order::Live;
+use crate::engine::target::load_order::LoadConstraints;
 use crate::error::{Error, Kind, Result, Side};
 use crate::ledger::LeaseRole;
 use crate::plan::{Phase, TaskKind};
@@ -26,14 +26,14 @@ pub async fn join(prepared: &Prepared<'_>, options: BeginOptions<'_>, run: Run) 
     let records = ledger.records(target, run.run).await?;
     let chosen = settings.tasks.as_deref().unwrap_or_default();
     resume::check_chosen(plan, &records, chosen)?;
-    let live = Live::inspect(options.rules, target, plan).await?;
-    resume::check_order(plan, &records, chosen, &live)?;
-    live.check_chosen(plan, chosen)?;
+    let constraints = LoadConstraints::inspect(options.rules, target, plan).await?;
+    resume::check_order(plan, &records, chosen, &constraints)?;
+    constraints.check_chosen(plan, chosen)?;
     let ids: HashSet<&str> = chosen.iter().map(String::as_str).collect();
     let is_chosen = |record: &Record| ids.contains(record.task.as_str());
     refuse_changed(source, plan, &records, &|id| ids.contains(id))?;
     let living = living(connections, run.run).await?;
-    let history = History { plan, records: &records, mixing: options.mixing, sees: prepared.sees() };
+    let history = History { plan, records: &records, mixing: options.mixing, snapshot_text: prepared.snapshot_text() };
     let restarts = history.restarts_of_part(&ids, &living)?;
     let is_reading = |record: &Record| record.kind == TaskKind::Data && !record.is_settled() && is_chosen(record);
     let mut is_changed = !restarts.is_empty();
@@ -50,20 +50,20 @@ pub async fn join(prepared: &Prepared<'_>, options: BeginOptions<'_>, run: Run) 
     }
     let put_back = put_back(&records, &is_chosen);
     let Run { run, started, .. } = run;
-    Ok(Begun { run, records, live, findings: vec![], started, put_back, backup: None })
+    Ok(Begun { run, records, constraints, findings: vec![], started, put_back, backup: None })
 }
 
 /// Sets settled sequences back to pending before the first rows of another state of the source are copied, because the sequences may be
 /// behind these rows. Returns whether there were any.
 async fn forget_sequences(connections: &Connections, run: &Run, records: &[Record]) -> Result<bool> {
-    let sees = &connections.source.snapshot.sees;
+    let text = &connections.source.snapshot.text;
     let leases = connections.ledger.leases(&connections.target, run.run).await?;
-    let is_known = leases.iter().any(|one| one.snapshot.sees == *sees)
-        || records.iter().any(|record| record.is_settled() && record.snapshot == *sees);
+    let is_known = leases.iter().any(|one| one.snapshot.text == *text)
+        || records.iter().any(|record| record.is_settled() && record.snapshot == *text);
     if is_known {
         return Ok(false);
     }
-    let stale = resume::stale_sequences(run, records, sees);
+    let stale = resume::stale_sequences(run, records, text);
     connections.ledger.reset(&connections.target, run.run, &stale).await?;
     Ok(!stale.is_empty())
 }
@@ -83,8 +83,8 @@ fn put_back(records: &[Record], is_chosen: &dyn Fn(&Record) -> bool) -> Vec<Stri
 /// The states of the source, other than that of this process, that living processes of the run read.
 async fn living(connections: &Connections, run: i64) -> Result<HashSet<String>> {
     let leases = connections.ledger.leases(&connections.target, run).await?;
-    let states = leases.into_iter().map(|one| one.snapshot.sees);
-    Ok(states.filter(|sees| *sees != connections.source.snapshot.sees).collect())
+    let states = leases.into_iter().map(|one| one.snapshot.text);
+    Ok(states.filter(|text| *text != connections.source.snapshot.text).collect())
 }
 
 /// Records in the ledger which rows this part will read, and in which state of the source.
@@ -97,7 +97,7 @@ pub async fn claim(connections: &Connections, run: i64, records: &[Record], chos
         return Ok(());
     }
     connections.ledger.register_lease(&connections.target, run, &connections.source.snapshot, LeaseRole::Part).await?;
-    connections.ledger.claim(&connections.target, run, &rows, &connections.source.snapshot.sees).await
+    connections.ledger.claim(&connections.target, run, &rows, &connections.source.snapshot.text).await
 }
 
 /// The holder of a snapshot goes on with a run that parts have begun: tables that were left half copied in another snapshot are copied
@@ -115,7 +115,7 @@ pub async fn take_up(prepared: &Prepared<'_>, options: BeginOptions<'_>) -> Resu
     ledger.await_commits(target, run.run).await?;
     let records = ledger.records(target, run.run).await?;
     refuse_changed(source, plan, &records, &|_| true)?;
-    let history = History { plan, records: &records, mixing: options.mixing, sees: prepared.sees() };
+    let history = History { plan, records: &records, mixing: options.mixing, snapshot_text: prepared.snapshot_text() };
     let restarts = history.restarts(&|_| true)?;
     if !restarts.is_empty() && ledger.is_locked(target).await? {
         let doing = "running parts of the run read another snapshot of the source than the holder would";
@@ -130,6 +130,6 @@ pub async fn take_up(prepared: &Prepared<'_>, options: BeginOptions<'_>) -> Resu
         ledger.set_state(target, run.run, RunState::Running, run.consistent).await?;
     }
     ledger.unlock_begin(target).await?;
-    let (Run { run, started, .. }, live) = (run, Live::default());
-    Ok(Begun { run, records, live, findings: vec![], started, put_back: vec![], backup: None })
+    let (Run { run, started, .. }, constraints) = (run, LoadConstraints::default());
+    Ok(Begun { run, records, constraints, findings: vec![], started, put_back: vec![], backup: None })
 }

@@ -45,7 +45,12 @@ pub async fn make_job(
         is_part: target.is_shared(),
         first_worker,
         forms: forms(begun, work),
-        together: begun.live.together.iter().map(|group| (group.tasks[0], group.tasks.clone())).collect(),
+        atomic_groups: begun
+            .constraints
+            .atomic_groups
+            .iter()
+            .map(|group| (group.tasks[0], group.tasks.clone()))
+            .collect(),
         tasks,
         ledger: ledger.clone(),
         source: source.leader.conninfo().clone(),
@@ -82,7 +87,7 @@ fn forms(begun: &Begun, work: &Work<'_>) -> Vec<TaskExecution> {
             // Frozen rows save the first index build and ANALYZE a pass over the table; small tables gain nothing. FREEZE requires a table
             // that was emptied in the same transaction, which two chunks cannot both have.
             is_frozen: mode == RowMode::Create && task.bytes >= FREEZE_FROM && is_alone.contains(task.id.as_str()),
-            is_silent: begun.live.silent.contains(&at),
+            is_silent: begun.constraints.triggers_off.contains(&at),
         }
     };
     work.plan.tasks.iter().enumerate().map(form).collect()

@@ -196,7 +196,7 @@ impl Pool<'_> {
 
     /// The tasks that are done together with `at`.
     fn batch(&mut self, at: usize, jobs: usize) -> Vec<usize> {
-        if let Some(group) = self.job.together.get(&at) {
+        if let Some(group) = self.job.atomic_groups.get(&at) {
             return group.clone();
         }
         let mut batch = vec![at];
@@ -292,7 +292,7 @@ impl Pool<'_> {
     fn may_need_objects(&self, at: usize, error: &Error) -> bool {
         const UNDEFINED: [&str; 4] = ["42P01", "42704", "42883", "3F000"];
         let is_undefined = error.sqlstate.as_deref().is_some_and(|code| UNDEFINED.contains(&code));
-        let is_grouped = self.job.together.values().flatten().any(|other| *other == at);
+        let is_grouped = self.job.atomic_groups.values().flatten().any(|other| *other == at);
         is_undefined && self.job.tasks[at].is_data() && error.context.side == Some(Side::Target) && !is_grouped
     }
 
@@ -302,7 +302,7 @@ impl Pool<'_> {
         let task = &self.job.tasks[at];
         let is_of_function =
             sqlstate == "23514" || ["P0", "2F", "38", "39"].iter().any(|class| sqlstate.starts_with(class));
-        let is_grouped = self.job.together.values().flatten().any(|other| *other == at);
+        let is_grouped = self.job.atomic_groups.values().flatten().any(|other| *other == at);
         task.is_data() && !error.is_retryable() && (is_of_function || plan_order::is_late(task)) && !is_grouped
     }
 

@@ -26,8 +26,8 @@ impl Prepared<'_> {
     }
 
     /// The state of the source that this process reads.
-    pub fn sees(&self) -> &str {
-        &self.connections.source.snapshot.sees
+    pub fn snapshot_text(&self) -> &str {
+        &self.connections.source.snapshot.text
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::action::Action;
 use crate::catalog::{Catalog, Server};
 use crate::config::{Config, PlanOptions};
-use crate::engine::target::load_order::Live;
+use crate::engine::target::load_order::LoadConstraints;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
@@ -176,7 +176,7 @@ pub struct History<'a> {
     pub plan: &'a Plan,
     pub records: &'a [Record],
     pub mixing: Mixing,
-    pub sees: &'a str,
+    pub snapshot_text: &'a str,
 }
 
 impl<'a> History<'a> {
@@ -187,7 +187,7 @@ impl<'a> History<'a> {
         for (table, records) in self.by_table() {
             let is_half =
                 records.iter().any(|r| r.is_settled()) && records.iter().any(|r| !r.is_settled() && is_wanted(r));
-            let is_mixed = records.iter().any(|r| r.status == TaskStatus::Done && r.snapshot != self.sees);
+            let is_mixed = records.iter().any(|r| r.status == TaskStatus::Done && r.snapshot != self.snapshot_text);
             if is_half && is_mixed {
                 restarts.push(restart(table, &records, self.mixing)?);
             }
@@ -269,12 +269,12 @@ impl<'a> History<'a> {
     }
 }
 
-/// Sequences whose value was read, or is being read, in another state of the source than `sees`, while rows that are numbered from them may
+/// Sequences whose value was read, or is being read, in another state of the source than `snapshot_text`, while rows that are numbered from them may
 /// still be copied.
 #[must_use]
-pub fn stale_sequences(run: &Run, records: &[Record], sees: &str) -> Vec<String> {
+pub fn stale_sequences(run: &Run, records: &[Record], snapshot_text: &str) -> Vec<String> {
     let rows_are_in = records.iter().filter(|record| record.kind == TaskKind::Data).all(Record::is_settled);
-    if run.snapshot == sees || rows_are_in {
+    if run.snapshot == snapshot_text || rows_are_in {
         return Vec::new();
     }
     let sequences = records.iter().filter(|record| record.kind == TaskKind::SequenceValue);
@@ -285,12 +285,12 @@ pub fn stale_sequences(run: &Run, records: &[Record], sees: &str) -> Vec<String>
 }
 
 /// Refuses chosen tasks whose rows the target's foreign keys accept only after the rows of other tasks, which are neither done nor chosen.
-pub fn check_order(plan: &Plan, records: &[Record], chosen: &[String], live: &Live) -> Result<()> {
+pub fn check_order(plan: &Plan, records: &[Record], chosen: &[String], constraints: &LoadConstraints) -> Result<()> {
     let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
     let settled: HashSet<&str> = records.iter().filter(|record| record.is_settled()).map(|r| r.task.as_str()).collect();
     let is_open = |at: &&usize| !settled.contains(plan.tasks[**at].id.as_str());
     let is_chosen = |at: &&usize| chosen.contains(plan.tasks[**at].id.as_str());
-    for wait in live.all_waits() {
+    for wait in constraints.all_waits() {
         let at = wait.after.iter().find(|at| is_chosen(at) && is_open(at));
         let other = wait.before.iter().find(|at| !is_chosen(at) && is_open(at));
         if let (Some(at), Some(other)) = (at, other) {

@@ -12,7 +12,7 @@ pub const LARGEST: usize = 48;
 /// Which tasks may share a batch, by a number for each kind of batch; none for a task that is done differently.
 #[must_use]
 pub fn families(job: &Job) -> Vec<Option<u16>> {
-    let grouped: HashSet<usize> = job.together.values().flatten().copied().collect();
+    let grouped: HashSet<usize> = job.atomic_groups.values().flatten().copied().collect();
     let is_direct = |form: &TaskExecution| matches!(form.mode, RowMode::Create | RowMode::Copy) && !form.is_silent;
     families_of(&job.tasks, |at| is_direct(&job.forms[at]) && !grouped.contains(&at))
 }

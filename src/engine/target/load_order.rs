@@ -25,17 +25,17 @@ pub struct TargetRules {
     pub foreign_keys: TargetForeignKeys,
 }
 
-/// What the target's tables require.
+/// What the target's tables require of the order of a load.
 #[derive(Debug, Default)]
-pub struct Live {
+pub struct LoadConstraints {
     /// Tasks that wait for the end of others.
-    pub waits: Vec<Wait>,
+    pub depends_on: Vec<Wait>,
     /// Tasks, each with an earlier one that locks the same table; either may run first.
-    pub turns: Vec<(usize, usize)>,
+    pub lock_order: Vec<(usize, usize)>,
     /// Tasks that are done in one transaction.
-    pub together: Vec<Group>,
+    pub atomic_groups: Vec<Group>,
     /// Tasks in whose transactions the triggers of their table are disabled.
-    pub silent: HashSet<usize>,
+    pub triggers_off: HashSet<usize>,
 }
 
 /// Tasks that are done in one transaction.
@@ -73,35 +73,40 @@ pub async fn droppable(rule: TargetForeignKeys, target: &Session, plan: &Plan) -
     Ok(keys.into_iter().filter(|key| key.may_drop).map(|key| key.oid).collect())
 }
 
-impl Live {
+impl LoadConstraints {
     /// Inspects what the target's tables require now.
-    pub async fn inspect(rules: TargetRules, target: &Session, plan: &Plan) -> Result<Live> {
+    pub async fn inspect(rules: TargetRules, target: &Session, plan: &Plan) -> Result<LoadConstraints> {
         let found = Found { present: present::look(target, &HashSet::new(), "").await?, ..Found::default() };
-        Live::of_found(rules, target, plan, &found).await
+        LoadConstraints::of_found(rules, target, plan, &found).await
     }
 
     /// The same for a target whose tables are already read.
-    pub async fn of_found(rules: TargetRules, target: &Session, plan: &Plan, found: &Found) -> Result<Live> {
+    pub async fn of_found(rules: TargetRules, target: &Session, plan: &Plan, found: &Found) -> Result<LoadConstraints> {
         if !rules.data_only {
-            let mut live = Live { waits: order(plan, found, &|_| true), ..Live::default() };
-            live.empty_together(plan, found, &|_| true);
-            return Ok(live);
+            let mut constraints =
+                LoadConstraints { depends_on: order(plan, found, &|_| true), ..LoadConstraints::default() };
+            constraints.empty_together(plan, found, &|_| true);
+            return Ok(constraints);
         }
         let gone = droppable(rules.foreign_keys, target, plan).await?;
-        let mut live = Live { waits: order(plan, found, &|key| !gone.contains(&key.oid)), ..Live::default() };
-        live.empty_together(plan, found, &|key| !gone.contains(&key.oid));
+        let mut constraints = LoadConstraints {
+            depends_on: order(plan, found, &|key| !gone.contains(&key.oid)),
+            ..LoadConstraints::default()
+        };
+        constraints.empty_together(plan, found, &|key| !gone.contains(&key.oid));
         if rules.triggers == TargetTriggers::Disable {
-            live.silence(plan, &triggers::firing(target).await?.into_iter().map(|trigger| trigger.table).collect());
+            constraints
+                .silence(plan, &triggers::firing(target).await?.into_iter().map(|trigger| trigger.table).collect());
         }
         if rules.foreign_keys == TargetForeignKeys::Defer {
-            live.join(plan, found);
+            constraints.join(plan, found);
         }
-        Ok(live)
+        Ok(constraints)
     }
 
     /// All waits, including those of groups.
     pub fn all_waits(&self) -> impl Iterator<Item = Wait> {
-        self.waits.iter().cloned().chain(self.together.iter().flat_map(Group::waits))
+        self.depends_on.iter().cloned().chain(self.atomic_groups.iter().flat_map(Group::waits))
     }
 
     /// A task that disables the triggers of its table locks the table, so the chunks of such a table run one after another.
@@ -115,11 +120,11 @@ impl Live {
             if !triggered.contains(&task.source_table()) && !into.is_some_and(|into| triggered.contains(into)) {
                 continue;
             }
-            self.silent.insert(at);
+            self.triggers_off.insert(at);
             if let Some(into) = into
                 && let Some(before) = last.insert(into, at)
             {
-                self.turns.push((at, before));
+                self.lock_order.push((at, before));
             }
         }
     }
@@ -143,7 +148,7 @@ impl Live {
         };
         let mut before: Vec<BTreeSet<usize>> =
             groups.iter().map(|tasks| tasks.iter().flat_map(required).collect()).collect();
-        for wait in &mut self.waits {
+        for wait in &mut self.depends_on {
             let waiting: BTreeSet<usize> = wait.after.iter().filter_map(|at| group_of.get(at).copied()).collect();
             for group in waiting {
                 let others = wait.before.iter().copied().filter(|at| group_of.get(at) != Some(&group));
@@ -151,28 +156,28 @@ impl Live {
             }
             wait.after.retain(|at| !group_of.contains_key(at));
         }
-        self.waits.retain(|wait| !wait.after.is_empty());
-        self.turns.retain(|(at, other)| !group_of.contains_key(at) && !group_of.contains_key(other));
+        self.depends_on.retain(|wait| !wait.after.is_empty());
+        self.lock_order.retain(|(at, other)| !group_of.contains_key(at) && !group_of.contains_key(other));
         for (at, others) in before.iter_mut().enumerate() {
             others.retain(|other| group_of.get(other) != Some(&at));
         }
         let before = before.into_iter().map(|others| others.into_iter().collect());
-        self.together.extend(groups.into_iter().zip(before).map(|(tasks, before)| Group { tasks, before }));
+        self.atomic_groups.extend(groups.into_iter().zip(before).map(|(tasks, before)| Group { tasks, before }));
     }
 
     /// Keeps in each group only the open tasks. The first of these leads it.
     pub fn lead(&mut self, is_open: &dyn Fn(usize) -> bool) {
-        for group in &mut self.together {
+        for group in &mut self.atomic_groups {
             group.tasks.retain(|at| is_open(*at));
         }
-        self.together.retain(|group| !group.tasks.is_empty());
+        self.atomic_groups.retain(|group| !group.tasks.is_empty());
     }
 
     /// Refuses chosen tasks that would split what has to be done in one transaction.
     pub fn check_chosen(&self, plan: &Plan, chosen: &[String]) -> Result<()> {
         let chosen: HashSet<&str> = chosen.iter().map(String::as_str).collect();
         let is_chosen = |at: &usize| chosen.contains(plan.tasks[*at].id.as_str());
-        let mut groups = self.together.iter().map(|group| &group.tasks);
+        let mut groups = self.atomic_groups.iter().map(|group| &group.tasks);
         let torn = groups.find(|group| group.iter().any(is_chosen) && !group.iter().all(is_chosen));
         let Some(group) = torn else { return Ok(()) };
         let ids: Vec<&str> = group.iter().map(|at| plan.tasks[*at].id.as_str()).collect();
@@ -192,11 +197,15 @@ mod tests {
     #[test]
     fn the_first_open_task_leads_its_group() {
         let group = Group { tasks: vec![1, 2, 3], before: vec![0] };
-        let mut live = Live { waits: vec![Wait::of(4, 3)], together: vec![group], ..Live::default() };
-        live.lead(&|at| at != 1);
+        let mut constraints = LoadConstraints {
+            depends_on: vec![Wait::of(4, 3)],
+            atomic_groups: vec![group],
+            ..LoadConstraints::default()
+        };
+        constraints.lead(&|at| at != 1);
         let led = [Wait::of(4, 3), Wait::of(2, 0), Wait::of(3, 2)];
-        assert_eq!(live.all_waits().collect::<Vec<_>>(), led, "what stands behind the group stays behind it");
-        live.lead(&|_| false);
-        assert!(live.together.is_empty());
+        assert_eq!(constraints.all_waits().collect::<Vec<_>>(), led, "what stands behind the group stays behind it");
+        constraints.lead(&|_| false);
+        assert!(constraints.atomic_groups.is_empty());
     }
 }

@@ -16,7 +16,7 @@ impl Worker {
     /// Does several tasks of one family.
     pub async fn perform_many(&mut self, batch: &[usize]) -> Vec<(usize, Outcome)> {
         let job = Arc::clone(&self.job);
-        if batch.first().is_some_and(|at| job.together.contains_key(at)) {
+        if batch.first().is_some_and(|at| job.atomic_groups.contains_key(at)) {
             return self.perform_together(batch).await;
         }
         if batch.len() > 1 {
@@ -106,7 +106,7 @@ impl Worker {
             rows: copied.written,
             bytes: copied.sent.bytes,
             hash: copied.sent.hash_text(),
-            snapshot: job.snapshot.sees.clone(),
+            snapshot: job.snapshot.text.clone(),
             ..Effect::default()
         };
         Ok(counts.into_iter().map(effect).collect())

@@ -78,7 +78,7 @@ impl Worker {
         let (_, target) = self.sessions()?;
         let from = form.format.apply(&task.source_sql);
         let mut progress = self.progress(task);
-        let mut effect = Effect { snapshot: self.job.snapshot.sees.clone(), ..Effect::default() };
+        let mut effect = Effect { snapshot: self.job.snapshot.text.clone(), ..Effect::default() };
         let mut refused = String::new();
         let is_staged = form.mode == RowMode::Merge || form.mode == RowMode::Replace && !task.merge_sql.is_empty();
         let copied = if is_staged {
@@ -214,7 +214,7 @@ impl Worker {
         let batch = task.large_object_batch().ok_or_else(|| no_batch(task))?;
         let large_object::CopiedObjects { mut effect, failed } =
             large_object::copy(source, target, &batch.oids).await?;
-        effect.snapshot.clone_from(&self.job.snapshot.sees);
+        effect.snapshot.clone_from(&self.job.snapshot.text);
         let left_out: HashSet<u32> = failed.iter().map(|(oid, _)| *oid).collect();
         target.batch(&batch.comments_sql(|oid| !left_out.contains(&oid))).await?;
         let copied = batch.oids.iter().copied().filter(|oid| !left_out.contains(oid));
