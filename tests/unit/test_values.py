@@ -154,14 +154,22 @@ def test_a_verification_keeps_apart_what_decides_and_what_does_not() -> None:
             materialized_views=[view],
             by_version=[remark],
             only_on_target=[remark],
-            compared=[{"kind": "index", "objects": 3}, {"kind": "table", "objects": 2}],
+            compared=[
+                {"kind": "acl", "objects": 1},
+                {"kind": "fk constraint", "objects": 2},
+                {"kind": "index", "objects": 3},
+                {"kind": "policy", "objects": 2},
+                {"kind": "table", "objects": 1},
+            ],
         )
     )
     assert value.ok
     value.raise_for_differences()
     first, *others = value.text().splitlines()
     assert "equal, but for the rows of 1 materialized view" in first
-    assert "5 objects compared: 3 index, 2 table" in first
+    assert first.endswith(
+        "9 objects compared: 1 privilege list, 2 foreign keys, 3 indexes, 2 policies, 1 table)"
+    )
     assert [line.strip().partition(":")[0] for line in others] == [
         "materialized view",
         "by version",

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 
 from pgmigrate._results.tabular import Tabular
 from pgmigrate._values.finding import Difference
-from pgmigrate._values.humanize import plural, printed
+from pgmigrate._values.humanize import objects, plural, printed
 from pgmigrate._values.record import Record
 from pgmigrate._values.sets import TableStatus, Verdict
 from pgmigrate.errors import VerifyError
@@ -226,11 +226,11 @@ class VerifyResult(Tabular):
     def _amounts(self) -> str:
         rows = sum(table.target_rows or 0 for table in self.tables)
         words = f"{plural(len(self.tables), 'table')}, {plural(rows, 'row')}"
-        objects = sum(item.objects for item in self.compared)
-        if not objects:
+        number = sum(item.objects for item in self.compared)
+        if not number:
             return words
-        kinds = ", ".join(f"{item.objects:,} {item.kind}" for item in self.compared)
-        return f"{words}; {plural(objects, 'object')} compared: {kinds}"
+        kinds = ", ".join(objects(item.objects, item.kind) for item in self.compared)
+        return f"{words}; {plural(number, 'object')} compared: {kinds}"
 
 
 def _view(view: TableResult) -> str:

@@ -74,6 +74,26 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+# Kinds of archive entries whose names are not the words of PostgreSQL's manual.
+_KINDS: Final = {
+    "acl": ("privilege list", "privilege lists"),
+    "default acl": ("default privilege list", "default privilege lists"),
+    "fk constraint": ("foreign key", "foreign keys"),
+    "index": ("index", "indexes"),
+    "index attach": ("index attachment", "index attachments"),
+    "row security": ("table with row security", "tables with row security"),
+    "sequence owned by": ("OWNED BY of a sequence", "OWNED BY of sequences"),
+    "statistics": ("statistics object", "statistics objects"),
+    "table attach": ("partition attachment", "partition attachments"),
+}
+
+
+def objects(number: int, kind: str) -> str:
+    """Objects of a kind of archive entry: ``1 index``, ``2 policies``, ``3 foreign keys``."""
+    one, many = _KINDS.get(kind, (kind, f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"))
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def titled(kind: str, object: str) -> str:
     """A task's object after its kind, unless it says itself what it is: ``large object 7001``."""
     return object if object.startswith("large object") else f"{kind} {object}"
