@@ -5,12 +5,14 @@
 pub mod archive;
 pub mod assign;
 pub mod database;
+mod large_object;
 pub mod object_kind;
 mod oid;
 pub mod role_use;
 pub mod scope;
 pub mod secret;
 
+pub use large_object::{LargeObjectGrant, LargeObjects};
 pub use oid::Oid;
 
 use crate::interned::Interned;
@@ -297,32 +299,6 @@ pub struct Sequence {
     pub is_readable: bool,
     /// The extension that it is a member of.
     pub extension: Option<Interned>,
-}
-
-/// Large objects of one owner, as many as one task copies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LargeObjects {
-    /// Their owner.
-    pub owner: String,
-    /// Their OIDs, which the target's copies keep.
-    pub oids: Vec<Oid>,
-    /// The comments of those that have one.
-    pub comments: BTreeMap<Oid, String>,
-    /// The privileges of other roles on them, sorted by grantee and privilege.
-    pub grants: Vec<LargeObjectGrant>,
-}
-
-/// A privilege on some of the large objects of one owner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LargeObjectGrant {
-    /// Their OIDs.
-    pub oids: Vec<Oid>,
-    /// The privilege, as GRANT names it.
-    pub right: String,
-    /// Who has it, as GRANT names them: a quoted name, or PUBLIC.
-    pub grantee: String,
-    /// Whether the grantee may grant it to others.
-    pub is_grantable: bool,
 }
 
 /// A role.

@@ -77,6 +77,8 @@ pub struct Cut {
     pub chunks: Vec<Chunk>,
     /// Why a table that should be divided is not.
     pub note: String,
+    /// Whether the chunks are ranges of pages.
+    pub by_pages: bool,
 }
 
 impl<'a> Cutting<'a> {
@@ -107,11 +109,12 @@ impl<'a> Cutting<'a> {
         let Some((route, count)) = self.ways.get(&relation.oid) else { return Cut::whole("") };
         match (route, answer) {
             (Route::Pages, _) => {
-                Cut { chunks: by_ctid(relation.heap_bytes.div_ceil(PAGE), *count), note: String::new() }
+                let chunks = by_ctid(relation.heap_bytes.div_ceil(PAGE), *count);
+                Cut { by_pages: chunks.len() > 1, ..Cut::into(chunks) }
             }
             (Route::Column(column), Some(Answer::Range(range))) => {
                 let count = range.rows.div_ceil(options.chunk_size.max(1));
-                Cut { chunks: range.chunks(column, count, is_nullable(relation, column)), note: String::new() }
+                Cut::into(range.chunks(column, count, is_nullable(relation, column)))
             }
             (Route::Key(column, _), Some(answer)) => {
                 let nullable = !column.not_null;
@@ -122,7 +125,7 @@ impl<'a> Cutting<'a> {
                     }
                     Answer::Bounds(bounds) => bounds.chunks(self.by_order(*count, bounds.correlation), nullable),
                 };
-                Cut { chunks, note: String::new() }
+                Cut::into(chunks)
             }
             (Route::Column(_), _) => Cut::whole(""),
             (Route::Key(column, _), None) => Cut::whole(&format!(
@@ -141,7 +144,11 @@ impl<'a> Cutting<'a> {
 
 impl Cut {
     fn whole(note: &str) -> Cut {
-        Cut { chunks: Chunk::whole(), note: note.into() }
+        Cut { note: note.into(), ..Cut::into(Chunk::whole()) }
+    }
+
+    fn into(chunks: Vec<Chunk>) -> Cut {
+        Cut { chunks, note: String::new(), by_pages: false }
     }
 }
 
@@ -159,12 +166,6 @@ fn by_ctid(pages: u64, wanted: u64) -> Vec<Chunk> {
     let count = wanted.clamp(1, pages.max(1));
     let bounds: Vec<String> = (1..count).map(|at| format!("'({},0)'::pg_catalog.tid", pages * at / count)).collect();
     open_ended("ctid", &bounds)
-}
-
-/// Whether a statement reads a range of pages. A user's condition with the same text counts as one.
-#[must_use]
-pub fn is_of_pages(source_sql: &str) -> bool {
-    ["ctid < '(", "ctid >= '("].iter().any(|condition| source_sql.contains(condition))
 }
 
 fn open_ended(name: &str, bounds: &[String]) -> Vec<Chunk> {

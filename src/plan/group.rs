@@ -172,7 +172,13 @@ mod tests {
         task.id = id.into();
         task.bytes = bytes;
         if task.is_data() {
-            task.set_load(Load { into: QualifiedName::new("s", table), columns: vec!["a".into()], merge: None });
+            task.set_load(Load {
+                into: QualifiedName::new("s", table),
+                columns: vec!["a".into()],
+                query: None,
+                by_pages: false,
+                merge: None,
+            });
         }
         task
     }

@@ -5,7 +5,7 @@
 
 use super::{Load, Task};
 use crate::catalog::Relation;
-use crate::name::{QualifiedName, ident};
+use crate::name::ident;
 
 /// How the rows of a table are read for the corresponding table of the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,27 +37,23 @@ impl TableMapping {
 
     /// Applies the mapping to a task of `relation`.
     pub fn apply(&self, task: &mut Task, relation: &Relation) {
-        task.source_sql = format!("COPY ({}) TO STDOUT", self.query(&query_of(&task.source_sql, &relation.name)));
-        let Some(load) = task.load().filter(|_| !self.left_out.is_empty()) else { return };
-        let mut load = Load { columns: self.names(), ..load.clone() };
-        if let Some(merge) = &mut load.merge {
-            merge.updates.retain(|name| !self.left_out.contains(name));
+        let Some(load) = task.load() else { return };
+        let mut load = Load { query: Some(self.query(&load.rows_of(&relation.name))), ..load.clone() };
+        if !self.left_out.is_empty() {
+            load.columns = self.names();
+            if let Some(merge) = &mut load.merge {
+                merge.updates.retain(|name| !self.left_out.contains(name));
+            }
         }
         task.set_load(load);
     }
-}
-
-/// The query inside a plan's `COPY ... TO STDOUT`.
-#[must_use]
-pub fn query_of(copy: &str, table: &QualifiedName) -> String {
-    let query = copy.strip_prefix("COPY (").and_then(|rest| rest.strip_suffix(") TO STDOUT"));
-    query.map_or_else(|| format!("SELECT * FROM ONLY {}", table.sql()), str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::catalog::{Column, RelationKind};
+    use crate::name::QualifiedName;
     use crate::plan::{OnKey, Phase, TaskKind};
 
     fn relation(names: &[&str]) -> Relation {
@@ -94,9 +90,8 @@ mod tests {
         let relation = relation(&["k", "a", "b"]);
         let into = relation.name.sql();
         let mut task = Task::new(Phase::Data, TaskKind::Data, "s", "t (a) TO STDOUT");
-        task.source_sql = format!("COPY {into} (\"k\", \"a\", \"b\") TO STDOUT");
         let all = ["k", "a", "b"].map(str::to_owned).to_vec();
-        task.set_load(Load { into: relation.name.clone(), columns: all, merge });
+        task.set_load(Load { into: relation.name.clone(), columns: all, query: None, by_pages: false, merge });
         let columns = columns.iter().map(|(name, casts)| {
             ((*name).to_owned(), casts.iter().map(|cast| (*cast).to_owned()).collect::<Vec<String>>())
         });
@@ -131,13 +126,5 @@ mod tests {
         );
         let only_key = mapped(&[("k", &[])], &["a", "b"], Some(merge));
         assert!(only_key.merge_sql.ends_with("ON CONFLICT (\"k\") DO NOTHING"), "{}", only_key.merge_sql);
-    }
-
-    #[test]
-    fn a_plans_query_is_found_whatever_the_names_hold() {
-        let table = QualifiedName::new("s", "t (a) TO STDOUT");
-        let whole = format!("COPY {} (\"a\") TO STDOUT", table.sql());
-        assert_eq!(query_of(&whole, &table), format!("SELECT * FROM ONLY {}", table.sql()));
-        assert_eq!(query_of("COPY (SELECT 1) TO STDOUT", &table), "SELECT 1");
     }
 }

@@ -20,6 +20,12 @@ pub struct Load {
     pub into: QualifiedName,
     /// The columns in the order in which their values are sent.
     pub columns: Vec<String>,
+    /// The query that returns the rows on the source; none where COPY reads the table itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// Whether the query selects rows by the pages that they are on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_pages: bool,
     /// How staged rows are added to a table that existed before; none if no key identifies rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merge: Option<OnKey>,
@@ -44,6 +50,21 @@ impl Load {
     pub fn column_list(&self) -> String {
         let list = ident_list(&self.columns);
         if list.is_empty() { String::new() } else { format!(" ({list})") }
+    }
+
+    /// The statement that returns the rows of the source's `table`.
+    #[must_use]
+    pub fn source_sql(&self, table: &QualifiedName) -> String {
+        match &self.query {
+            Some(query) => format!("COPY ({query}) TO STDOUT"),
+            None => format!("COPY {}{} TO STDOUT", table.sql(), self.column_list()),
+        }
+    }
+
+    /// The query that returns the rows of the source's `table`.
+    #[must_use]
+    pub fn rows_of(&self, table: &QualifiedName) -> String {
+        self.query.clone().unwrap_or_else(|| format!("SELECT * FROM ONLY {}", table.sql()))
     }
 
     /// The statement that stores the rows.

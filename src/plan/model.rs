@@ -143,8 +143,9 @@ impl Task {
         if let Some(Subject::Membership(membership)) = &self.subject { Some(membership) } else { None }
     }
 
-    /// Makes a data task store its rows there.
+    /// Makes a data task copy its rows in this way.
     pub fn set_load(&mut self, load: Load) {
+        self.source_sql = load.source_sql(&self.source_table());
         (self.target_sql, self.merge_sql) = (load.copy_sql(), load.merge_sql());
         self.subject = Some(Subject::Load(load));
     }
@@ -159,6 +160,7 @@ impl Task {
     #[must_use]
     pub fn statements(&self) -> Statements<'_> {
         Statements {
+            table: self.source_table(),
             source: &self.source_sql,
             target: &self.target_sql,
             optional: &self.optional_sql,

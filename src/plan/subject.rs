@@ -29,8 +29,10 @@ pub enum Subject {
 }
 
 /// The statements of a task.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Statements<'a> {
+    /// The table of the source that a data task reads.
+    pub table: QualifiedName,
     /// The statement on the source.
     pub source: &'a str,
     /// Those on the target.
@@ -120,21 +122,23 @@ pub fn analyze_sql(table: &QualifiedName) -> String {
 impl Subject {
     /// Whether these statements are about it.
     #[must_use]
-    pub fn agrees(&self, statements: Statements<'_>) -> bool {
-        let Statements { source, target, optional, merge } = statements;
+    pub fn agrees(&self, statements: &Statements<'_>) -> bool {
+        let Statements { table, source, target, optional, merge } = statements;
         match self {
-            Subject::Load(load) => target == load.copy_sql() && merge == load.merge_sql(),
-            Subject::ForeignKey(key) => target == key.validation() || key.is_added_by(target),
+            Subject::Load(load) => {
+                *source == load.source_sql(table) && *target == load.copy_sql() && *merge == load.merge_sql()
+            }
+            Subject::ForeignKey(key) => *target == key.validation() || key.is_added_by(target),
             Subject::Membership(membership) => {
                 target.strip_prefix(&membership.grant()).is_some_and(|rest| ["", WITH_ADMIN].contains(&rest))
             }
-            Subject::Analyze(table) => target == analyze_sql(table),
+            Subject::Analyze(table) => *target == analyze_sql(table),
             Subject::LargeObjects(batch) => {
-                source == batch.source_sql()
-                    && target == batch.comments_sql(|_| true)
-                    && optional == batch.optional_sql()
+                *source == batch.source_sql()
+                    && *target == batch.comments_sql(|_| true)
+                    && *optional == batch.optional_sql()
             }
-            Subject::LargeObjectGrant(grant) => target == grant_sql(grant),
+            Subject::LargeObjectGrant(grant) => *target == grant_sql(grant),
         }
     }
 }
@@ -149,7 +153,7 @@ mod tests {
 
     fn load(merge: Option<OnKey>) -> Load {
         let columns = ["a\" ON CONFLICT (", "b) DO UPDATE SET"].map(str::to_owned).to_vec();
-        Load { into: QualifiedName::new("s", "t ("), columns, merge }
+        Load { into: QualifiedName::new("s", "t ("), columns, query: None, by_pages: false, merge }
     }
 
     #[test]
@@ -169,7 +173,9 @@ mod tests {
     }
 
     fn agrees(subject: &Subject, target: &str, merge: &str) -> bool {
-        subject.agrees(Statements { source: "", target, optional: "", merge })
+        let table = QualifiedName::new("s", "t");
+        let source = if let Subject::Load(load) = subject { load.source_sql(&table) } else { String::new() };
+        subject.agrees(&Statements { table, source: &source, target, optional: "", merge })
     }
 
     #[test]
@@ -185,10 +191,12 @@ mod tests {
         assert_eq!(batch.owner_sql([1, 12].into_iter()), owned);
         let (source, optional) = (batch.source_sql(), batch.optional_sql());
         let subject = Subject::LargeObjects(batch);
-        let statements = Statements { source: &source, target: &all, optional: &optional, merge: "" };
-        assert!(subject.agrees(statements) && !subject.agrees(Statements { target: &two, ..statements }));
-        assert!(!subject.agrees(Statements { source: "SELECT 2::oid", ..statements }));
-        assert!(!subject.agrees(Statements { optional: "", ..statements }));
+        let with = |source: &str, target: &str, optional: &str| {
+            let table = QualifiedName::new("", "");
+            subject.agrees(&Statements { table, source, target, optional, merge: "" })
+        };
+        assert!(with(&source, &all, &optional) && !with(&source, &two, &optional));
+        assert!(!with("SELECT 2::oid", &all, &optional) && !with(&source, &all, ""));
         let (right, grantee) = ("SELECT".into(), "\"a b\"".into());
         let grant = LargeObjectGrant { oids: vec![1, 2], right, grantee, is_grantable: true };
         assert_eq!(grant_sql(&grant), "GRANT SELECT ON LARGE OBJECT 1, 2 TO \"a b\" WITH GRANT OPTION");
@@ -201,7 +209,18 @@ mod tests {
     fn a_statement_of_another_table_or_role_does_not_agree() {
         let rows = load(None);
         let (copy, other) = (rows.copy_sql(), rows.copy_sql().replace("\"t (\"", "\"u\""));
+        let table = QualifiedName::new("s", "t");
+        assert_eq!(rows.source_sql(&table), format!("COPY \"s\".\"t\"{} TO STDOUT", rows.column_list()));
+        let chunk = Load { query: Some("SELECT 1".into()), ..rows.clone() };
+        assert_eq!(chunk.source_sql(&table), "COPY (SELECT 1) TO STDOUT");
+        assert_eq!(
+            (chunk.rows_of(&table), rows.rows_of(&table)),
+            ("SELECT 1".into(), "SELECT * FROM ONLY \"s\".\"t\"".into())
+        );
+        let source = chunk.source_sql(&table);
+        let of_chunk = Statements { table, source: &source, target: &copy, optional: "", merge: "" };
         let subject = Subject::Load(rows);
+        assert!(Subject::Load(chunk).agrees(&of_chunk) && !subject.agrees(&of_chunk));
         assert!(agrees(&subject, &copy, "") && !agrees(&subject, &other, "") && !agrees(&subject, &copy, "INSERT"));
         let grant = MemberOf { granted: "a b".into(), member: "c".into() };
         let subject = Subject::Membership(grant.clone());

@@ -335,7 +335,7 @@ fn check_subject(task: &Task) -> std::result::Result<(), String> {
     ];
     let agrees = match &task.subject {
         _ if task.kind == TaskKind::LargeObjects && task.large_object_batch().is_none() => false,
-        Some(subject) => subject.agrees(task.statements()),
+        Some(subject) => subject.agrees(&task.statements()),
         None => task.target_sql.is_empty() || !needs_one.contains(&task.kind),
     };
     if agrees { Ok(()) } else { Err("the statements of the task are not those of its subject".into()) }
@@ -383,7 +383,13 @@ mod tests {
         second.after = vec!["roles".into(), "t0001".into()];
         second.rows = 7;
         let columns = vec!["a".into(), "tab\t".into()];
-        second.set_load(Load { into: QualifiedName::new("s", "t"), columns, merge: None });
+        second.set_load(Load {
+            into: QualifiedName::new("s", "t"),
+            columns,
+            query: None,
+            by_pages: false,
+            merge: None,
+        });
         Plan { header: Header::example(), tasks: vec![first, second] }
     }
 

@@ -10,7 +10,7 @@ use crate::engine::target::load_order::LoadConstraints;
 use crate::error::{Error, Kind, Result};
 use crate::finding::{Finding, Severity};
 use crate::name::QualifiedName;
-use crate::plan::{Plan, Task, TaskKind, chunk, difference};
+use crate::plan::{Plan, Task, TaskKind, difference};
 use crate::record::{Record, RowMode, Run};
 use crate::status::TaskStatus;
 use serde::Deserialize;
@@ -213,7 +213,7 @@ impl<'a> History<'a> {
             let Some(task) = tasks.get(record.task.as_str()) else { continue };
             let Some(load) = task.load() else { continue };
             tables.entry(&load.into).or_default().push(record);
-            if chunk::is_of_pages(&task.source_sql) {
+            if load.by_pages {
                 is_paged.insert(&load.into);
             }
         }

@@ -5,6 +5,23 @@ use crate::pg::compare::rows;
 use crate::pg::copy::RowSum;
 use crate::row_format::RowFormat;
 
+/// Rows of the source that one task copies.
+#[derive(Debug)]
+pub struct SourceRows {
+    /// The query that returns them.
+    pub query: String,
+    /// The COPY statement, without a format, that returns them.
+    pub copy: String,
+}
+
+impl SourceRows {
+    /// Those of a query.
+    #[must_use]
+    pub fn of(query: String) -> Self {
+        SourceRows { copy: format!("COPY ({query}) TO STDOUT"), query }
+    }
+}
+
 /// A table of the target, and the rows of the source that belong there.
 #[derive(Debug)]
 pub struct Pair {
@@ -18,8 +35,8 @@ pub struct Pair {
     pub format: RowFormat,
     /// The source's tables that the statements read.
     pub reads: Vec<QualifiedName>,
-    /// The plan's COPY statements, without a format, that return the source's rows.
-    pub source: Vec<String>,
+    /// How the source's rows are read, task by task.
+    pub source: Vec<SourceRows>,
     /// The COPY statement that returns the target's rows.
     pub target: String,
     /// The queries of source and target that are merged to find differing rows.
@@ -39,11 +56,10 @@ impl Pair {
     #[must_use]
     pub fn source_in(&self, format: RowFormat) -> Vec<String> {
         if !self.is_rewritten(format) {
-            return self.source.clone();
+            return self.source.iter().map(|rows| rows.copy.clone()).collect();
         }
-        let query = |(statement, table): (&String, _)| rows::query_of(statement, table);
-        let queries = self.source.iter().zip(&self.reads).map(query);
-        queries.map(|query| format!("COPY ({}) TO STDOUT", rows::with_values(&query, &self.values))).collect()
+        let rewritten = |rows: &SourceRows| rows::with_values(&rows.query, &self.values);
+        self.source.iter().map(|rows| format!("COPY ({}) TO STDOUT", rewritten(rows))).collect()
     }
 
     /// The statement that returns the target's rows.

@@ -4,7 +4,7 @@
 //! reads and compares, with the statements that `pg::compare::rows` writes.
 
 use super::item::Item;
-use super::pair::Pair;
+use super::pair::{Pair, SourceRows};
 use super::subject::{RunHistory, Sides, Subject};
 use crate::catalog::{Column, Lookup, Relation, RelationKind};
 use crate::config::TableOptions;
@@ -132,10 +132,13 @@ impl<'a> Pairing<'a> {
         let values = self.values(matched, &columns);
         // The rows as sent have the text form of one of the two versions.
         let source_checksum = source_checksum.filter(|_| values.is_empty() || format == RowFormat::Binary);
-        let source = group.tasks.iter().zip(&matched.relations).map(|(task, relation)| match &mapping {
-            Some(to) => format!("COPY ({}) TO STDOUT", to.query(&rows::query_of(&task.source_sql, &relation.name))),
-            None if in_order => task.source_sql.clone(),
-            None => rows::reordered(&task.source_sql, &relation.name, &columns),
+        let source = group.tasks.iter().filter_map(|task| {
+            let query = task.load()?.rows_of(&task.source_table());
+            Some(match &mapping {
+                Some(to) => SourceRows::of(to.query(&query)),
+                None if in_order => SourceRows { query, copy: task.source_sql.clone() },
+                None => SourceRows::of(rows::reordered(&query, &columns)),
+            })
         });
         let query = self.query(group, matched, &names(matched.like));
         let query = mapping.as_ref().map_or(query.clone(), |to| to.query(&query));
@@ -187,9 +190,9 @@ impl<'a> Pairing<'a> {
         for (task, relation) in group.tasks.iter().zip(&matched.relations) {
             let options = self.options(relation);
             let is_part = options.limit.is_some() && options.order_by.is_some();
-            let query = match options.filter.as_deref() {
-                _ if is_part => rows::query_of(&task.source_sql, &relation.name),
-                filter => rows::all(relation, filter),
+            let query = match (task.load(), options.filter.as_deref()) {
+                (Some(load), _) if is_part => load.rows_of(&relation.name),
+                (_, filter) => rows::all(relation, filter),
             };
             if !queries.contains(&query) {
                 queries.push(query);

@@ -4,13 +4,12 @@
 //! a collation, which two servers may have in two versions.
 
 use crate::catalog::{Lsn, Relation};
-use crate::name::{QualifiedName, ident, ident_list};
-pub use crate::plan::mapping::query_of;
+use crate::name::{ident, ident_list};
 
-/// A plan's `COPY ... TO STDOUT` with its columns in another order.
+/// The rows of a query with its columns in another order.
 #[must_use]
-pub fn reordered(copy: &str, table: &QualifiedName, columns: &[String]) -> String {
-    format!("COPY (SELECT {} FROM ({}) AS r) TO STDOUT", ident_list(columns), query_of(copy, table))
+pub fn reordered(query: &str, columns: &[String]) -> String {
+    format!("SELECT {} FROM ({query}) AS r", ident_list(columns))
 }
 
 /// All rows of a source's table that meet `filter`; for a configuration table, those that its extension marks to be dumped.

@@ -142,7 +142,10 @@ fn push_table(
     push_note(&mut pattern, &cut.note);
     for chunk in cut.chunks {
         let mut task = pattern.clone();
-        task.source_sql = source_sql(relation, options, &chunk);
+        if let Some(load) = pattern.load() {
+            let query = query(relation, options, &chunk);
+            task.set_load(Load { query, by_pages: cut.by_pages, ..load.clone() });
+        }
         task.rows = estimated(relation, options) / share;
         task.bytes = relation.total_bytes / share;
         push_note(&mut task, &chunk.label);
@@ -165,7 +168,13 @@ fn pattern(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> 
     let mut task = Task::new(Phase::Data, TaskKind::Data, &relation.name.schema, &relation.name.name);
     let into = &landing(inputs, relation).name;
     let columns = relation.copied_columns().map(|column| column.name.to_string()).collect();
-    task.set_load(Load { into: into.clone(), columns, merge: on_key(inputs, relation, options) });
+    task.set_load(Load {
+        into: into.clone(),
+        columns,
+        query: None,
+        by_pages: false,
+        merge: on_key(inputs, relation, options),
+    });
     if *into != relation.name {
         push_note(&mut task, &format!("through {into}: hash partitions of an enum hold other rows on another server"));
     }
@@ -185,20 +194,21 @@ fn pattern(inputs: &Inputs<'_>, relation: &Relation, options: &TableOptions) -> 
     task
 }
 
-fn source_sql(relation: &Relation, options: &TableOptions, chunk: &Chunk) -> String {
+/// The query of a chunk's rows; none where COPY reads the whole table.
+fn query(relation: &Relation, options: &TableOptions, chunk: &Chunk) -> Option<String> {
     let conditions = [options.filter.as_deref().unwrap_or(""), &chunk.predicate];
     let conditions: Vec<String> = conditions.iter().filter(|c| !c.is_empty()).map(|c| format!("({c})")).collect();
     let columns = ident_list(relation.copied_columns().map(|column| &column.name));
     let from = relation.from_item();
     let is_plain = conditions.is_empty() && options.order_by.is_none() && options.limit.is_none();
     if is_plain && from.starts_with("ONLY ") && !columns.is_empty() {
-        return format!("COPY {} ({columns}) TO STDOUT", relation.name.sql());
+        return None;
     }
     let mut select = vec![format!("SELECT {columns} FROM {from}")];
     select.extend((!conditions.is_empty()).then(|| format!("WHERE {}", conditions.join(" AND "))));
     select.extend(options.order_by.as_ref().map(|order| format!("ORDER BY {order}")));
     select.extend(options.limit.map(|limit| format!("LIMIT {limit}")));
-    format!("COPY ({}) TO STDOUT", select.join(" "))
+    Some(select.join(" "))
 }
 
 /// How staged rows are added to a table that existed before, under the table's `on_conflict`: by the key that identifies rows. A conflict on
