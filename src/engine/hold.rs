@@ -146,15 +146,14 @@ async fn take_place(ledger: &Ledger, endpoints: &Endpoints) -> Result<Session> {
     let began = Instant::now();
     while !ledger.lock_hold(&target).await? {
         if began.elapsed() >= LINGER {
-            let pid =
-                ledger.holder(&target).await?.map_or("it".into(), |pid| format!("SELECT pg_terminate_backend({pid})"));
-            return Err(Error::new(
-                "snapshot_held",
-                Kind::State,
-                "another process already holds a snapshot for this target",
-            )
-            .on(Side::Target)
-            .remedy(format!("join it, or stop its holder; if the holder is dead, run SELECT pg_terminate_backend({pid}) on the target")));
+            let holder = ledger.holder(&target).await?;
+            let end = holder.map_or_else(String::new, |pid| {
+                format!("; if the holder is dead, run SELECT pg_terminate_backend({pid}) on the target")
+            });
+            let doing = "another process already holds a snapshot for the target";
+            return Err(Error::new("snapshot_held", Kind::State, doing)
+                .on(Side::Target)
+                .remedy(format!("join it, or stop its holder{end}")));
         }
         tokio::time::sleep(BETWEEN_LOOKS / 4).await;
     }

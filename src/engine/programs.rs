@@ -147,5 +147,7 @@ mod tests {
         assert_eq!(chosen(&[16, 17, 18], 16, 16, Some(17)), (17, 17, false));
         assert_eq!(chosen(&[16, 18], 16, 18, Some(17)), (18, 18, true));
         assert_eq!(chosen(&[17, 18], 18, 18, Some(17)), (18, 18, true));
+        let message = other(17, 18).message;
+        assert!(message.contains("written by pg_dump 17") && message.contains("pg_dump 18 is used"), "{message}");
     }
 }

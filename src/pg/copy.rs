@@ -199,7 +199,7 @@ impl Pump {
             return Err(Error::new(
                 "rows_miscounted",
                 Kind::State,
-                "the target executed another number of COPY statements than were sent",
+                "the target executed a different number of COPY statements than was sent",
             )
             .on(Side::Target));
         }

@@ -234,7 +234,7 @@ def test_a_block_that_ends_ends_the_hold(bank: Parts) -> None:
 
 def test_there_is_one_holder_and_its_ledger_stays(bank: Parts) -> None:
     with bank.migration.hold_snapshot(bank.plan):
-        with pytest.raises(StateError, match="held for this target by another process"):
+        with pytest.raises(StateError, match="another process already holds a snapshot"):
             bank.migration.hold_snapshot(bank.plan)
         with pytest.raises(StateError, match="a snapshot is held"):
             bank.migration.cleanup()

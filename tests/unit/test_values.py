@@ -158,6 +158,7 @@ def test_a_verification_keeps_apart_what_decides_and_what_does_not() -> None:
                 {"kind": "acl", "objects": 1},
                 {"kind": "fk constraint", "objects": 2},
                 {"kind": "index", "objects": 3},
+                {"kind": "operator class", "objects": 2},
                 {"kind": "policy", "objects": 2},
                 {"kind": "table", "objects": 1},
             ],
@@ -168,7 +169,8 @@ def test_a_verification_keeps_apart_what_decides_and_what_does_not() -> None:
     first, *others = value.text().splitlines()
     assert "equal, but for the rows of 1 materialized view" in first
     assert first.endswith(
-        "9 objects compared: 1 privilege list, 2 foreign keys, 3 indexes, 2 policies, 1 table)"
+        "11 objects compared: 1 privilege list, 2 foreign keys, 3 indexes, 2 operator classes, "
+        "2 policies, 1 table)"
     )
     assert [line.strip().partition(":")[0] for line in others] == [
         "materialized view",

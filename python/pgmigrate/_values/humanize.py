@@ -81,6 +81,7 @@ _KINDS: Final = {
     "fk constraint": ("foreign key", "foreign keys"),
     "index": ("index", "indexes"),
     "index attach": ("index attachment", "index attachments"),
+    "operator class": ("operator class", "operator classes"),
     "row security": ("table with row security", "tables with row security"),
     "sequence owned by": ("OWNED BY of a sequence", "OWNED BY of sequences"),
     "statistics": ("statistics object", "statistics objects"),

@@ -5,8 +5,7 @@
 
 use super::cost::Costs;
 use super::course::{Before, Course};
-use crate::plan::TaskKind;
-use crate::plan::{Phase, Plan};
+use crate::plan::{Phase, Plan, TaskKind};
 use serde::Serialize;
 use std::collections::HashMap;
 

@@ -10,8 +10,7 @@ use crate::error::Result;
 use crate::finding::{Finding, Severity, listed};
 use crate::pg::survey::{self, ExistingTable, Instance};
 use crate::pg::{Session, introspect};
-use crate::plan::Plan;
-use crate::plan::TaskKind;
+use crate::plan::{Plan, TaskKind};
 
 /// What preflight inspects.
 #[derive(Clone, Copy)]

@@ -135,7 +135,7 @@ async fn settings(rights: &Rights<'_>) -> Result<Vec<Finding>> {
             let remedy = if look.ends.target.version.has_parameter_privileges() {
                 format!("as a superuser: GRANT SET ON PARAMETER {} TO {me}", setting::parameter(&parameter))
             } else {
-                "have a superuser create these on the target".to_owned()
+                "have a superuser set or create these on the target".to_owned()
             };
             warning("parameter_refused", parameter, message, remedy).of(objects.into_iter().collect())
         })

@@ -269,8 +269,8 @@ impl<'a> History<'a> {
     }
 }
 
-/// Sequences whose value was read, or is being read, in another state of the source than `snapshot_text`, while rows that are numbered from them may
-/// still be copied.
+/// Sequences whose value was read, or is being read, in another state of the source than `snapshot_text`, while rows that are numbered
+/// from them may still be copied.
 #[must_use]
 pub fn stale_sequences(run: &Run, records: &[Record], snapshot_text: &str) -> Vec<String> {
     let rows_are_in = records.iter().filter(|record| record.kind == TaskKind::Data).all(Record::is_settled);

@@ -8,8 +8,7 @@ use super::cycles::{arranged, cycles};
 use super::existing::Found;
 use crate::catalog::{Constraint, Oid};
 use crate::name::QualifiedName;
-use crate::plan::Plan;
-use crate::plan::TaskKind;
+use crate::plan::{Plan, TaskKind};
 use std::collections::{HashMap, HashSet};
 
 /// Tasks that begin when all of the others have ended.

@@ -139,7 +139,9 @@ fn g4_before_14_a_table_is_cut_by_its_key_and_not_by_pages() {
     let pages = cut(&table(10, 10), 140_000, &explicit("1MB"), None).chunks;
     assert_eq!(pages.len(), 10);
     assert!(pages[1].predicate.starts_with("ctid >= '(128,0)'::pg_catalog.tid AND "));
-    let keys = cut(&table(10, 10), 130_023, &explicit("1MB"), Some(&range())).chunks;
+    let by_key = cut(&table(10, 10), 130_023, &explicit("1MB"), Some(&range()));
+    assert!(!by_key.by_pages && !Cut::whole("").by_pages);
+    let keys = by_key.chunks;
     assert_eq!(
         (keys.len(), keys[0].predicate.as_str()),
         (8, "\"id\" < 126"),
