@@ -262,7 +262,7 @@ def test_a_role_that_may_make_no_ledger_is_reported(project: Project) -> None:
             connection.execute("GRANT CREATE ON SCHEMA public TO alembic_only")
         role = url(make_conninfo(project.target, user="alembic_only", password="alembic"))
         done = project.alembic("upgrade", "head", URL=role)
-        assert "StateError: the data move of revision aa01 cannot be noted" in done.stderr
+        assert "StateError: the data move of revision aa01 cannot be recorded" in done.stderr
         assert "GRANT CREATE ON DATABASE" in done.stderr
         with psycopg.connect(project.target) as connection:
             found = connection.execute("SELECT to_regclass('public.plain')").fetchone()

@@ -191,7 +191,7 @@ def test_what_blocks_is_found_before_the_application_is_stopped(
     done = shell.run("safe", "--config", str(config))
     assert done.code == 3, done.text
     assert "✗ there is no program no-such-program" in done.stdout
-    assert "✗ public.settings: something on the target has" in done.stdout
+    assert "✗ public.settings: the target's object of this name is not a table" in done.stdout
     assert "the target is untouched; the application was not stopped" in done.stdout
     assert application.process() == first
     assert shell.run("safe", "--config", str(config), "--dry-run").code == 3
