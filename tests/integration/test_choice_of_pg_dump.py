@@ -199,22 +199,6 @@ def test_a_plan_of_a_program_that_is_not_there(
 
 
 @pytest.mark.case("L10")
-def test_a_plan_that_names_no_program_is_run_by_the_newest(
-    among_all: tuple[Migration, str], programs: Programs
-) -> None:
-    migration, source = among_all
-    text = migration.plan().text.replace('"pg_dump":18,', "")
-    assert "pg_dump" not in Plan.parse(text).header
-    programs.forget()
-    report = migration.run(Plan.parse(text), dry_run=True)
-    (found,) = [one for one in report.findings if one.check == "pg_dump_version"]
-    newest = max(major for major in servers.available_majors())
-    assert found.severity == "info" and "does not say" in found.message
-    assert f"pg_dump {newest} is used" in found.message and "Migration.plan()" in found.remedy
-    assert dumped(programs, source) == {newest}
-
-
-@pytest.mark.case("L10")
 def test_one_older_than_the_source_is_never_used(
     make_pair: Callable[[int, int], Pair], programs: Programs
 ) -> None:
