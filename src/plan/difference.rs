@@ -141,18 +141,7 @@ fn objects(plan: &Plan) -> BTreeMap<Key<'_>, Vec<&Task>> {
 }
 
 fn follows(task: &Task) -> bool {
-    matches!(
-        task.kind,
-        TaskKind::Truncate
-            | TaskKind::FkDrop
-            | TaskKind::FkRestore
-            | TaskKind::FkCheck
-            | TaskKind::FkValidation
-            | TaskKind::Analyze
-            | TaskKind::Entry(ObjectKind::StatisticsData)
-            | TaskKind::PrivilegeCheck
-            | TaskKind::LargeObjects
-    ) || task.grants_on_large_objects()
+    task.kind == TaskKind::PrivilegeCheck || task.is_derived()
 }
 
 /// The parts of an object's tasks that define it. Whether a key is made from an existing index depends on its table's size.

@@ -119,6 +119,22 @@ impl Task {
         self.kind == TaskKind::Data
     }
 
+    /// Whether the task follows from others, or from the size of a table, and defines no object by itself.
+    #[must_use]
+    pub fn is_derived(&self) -> bool {
+        matches!(
+            self.kind,
+            TaskKind::Truncate
+                | TaskKind::FkDrop
+                | TaskKind::FkRestore
+                | TaskKind::FkCheck
+                | TaskKind::FkValidation
+                | TaskKind::Analyze
+                | TaskKind::Entry(ObjectKind::StatisticsData)
+                | TaskKind::LargeObjects
+        ) || self.grants_on_large_objects()
+    }
+
     /// Where the rows of a data task are stored.
     #[must_use]
     pub fn load(&self) -> Option<&Load> {

@@ -78,18 +78,8 @@ fn objects<'a>(plan: &'a Plan, catalog: &Catalog) -> BTreeMap<Key<'a>, Vec<&'a T
         indexes.map(|index| (index.name.schema.as_str(), index.name.name.as_str())).collect();
     let mut objects: BTreeMap<Key<'a>, Vec<&'a Task>> = BTreeMap::new();
     for task in &plan.tasks {
-        let follows = match task.kind {
-            TaskKind::Truncate
-            | TaskKind::FkDrop
-            | TaskKind::FkRestore
-            | TaskKind::FkCheck
-            | TaskKind::FkValidation
-            | TaskKind::Analyze
-            | TaskKind::Entry(ObjectKind::StatisticsData)
-            | TaskKind::LargeObjects => true,
-            TaskKind::Entry(ObjectKind::Index) => of_keys.contains(&(task.schema.as_str(), task.name.as_str())),
-            _ => task.grants_on_large_objects(),
-        };
+        let is_of_key = || of_keys.contains(&(task.schema.as_str(), task.name.as_str()));
+        let follows = task.is_derived() || task.kind == ObjectKind::Index && is_of_key();
         if !follows {
             objects.entry((&task.kind, &task.schema, &task.name)).or_default().push(task);
         }
